@@ -1,0 +1,100 @@
+"""The commands and their options."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor import __version__
+from auditor.cli import worker
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Find every readable Secret in an etcd snapshot, and say where it lies.",
+)
+
+CODES = (
+    "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
+    "1 a finding at or above --fail-on; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 no such finding, and something inside the scope was not read or not concluded on."
+)
+
+
+class Level(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"etcd-auditor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Audit etcd snapshots for Kubernetes encryption at rest. Evidence is only ever read."""
+
+
+@app.command(epilog=CODES)
+def scan(
+    evidence: Annotated[Path, typer.Argument(help="An etcd snapshot, or a raw member/snap/db.", show_default=False)],
+    resource: Annotated[
+        list[str],
+        typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
+    ] = ["secrets"],  # noqa: B006
+    storage_prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.", show_default=False),
+    ] = None,
+    fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
+    quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
+    accept_partial: Annotated[
+        bool,
+        typer.Option(
+            "--accept-partial", help="Let --quick conclude: what it leaves out does not make the exit code 3."
+        ),
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option(help="Write every value of the resources, to a .csv or .parquet file.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
+    ] = False,
+) -> None:
+    """Audit a snapshot: classify every value of the resources, and report each that is readable."""
+
+    def task() -> int:
+        from auditor.cli import scan as command
+        from auditor.model import Severity
+
+        request = command.Request(
+            evidence=evidence,
+            resources=tuple(resource),
+            storage_prefixes=tuple(storage_prefix or ()),
+            quick=quick,
+            accept_partial=accept_partial,
+            fail_on=Severity[fail_on.name],
+            csv=csv,
+            inventory=inventory,
+            json=json,
+            html=html,
+            force=force,
+            verbose=verbose,
+        )
+        return command.run(request)
+
+    raise typer.Exit(worker.run(task))

@@ -1,0 +1,71 @@
+"""Where reports go: opened late, for their owner's eyes only, never over another file unless told to."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from auditor.errors import UsageError
+
+STDOUT = Path("-")
+MODE = 0o600
+
+Writer = Callable[[IO[Any]], None]
+
+
+def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bool) -> None:
+    """Refuse outputs that would clash, before any work is done. Raises UsageError."""
+    chosen = [target for target in targets if target is not None]
+    if len({_absolute(target) for target in chosen}) < len(chosen):
+        raise UsageError("two outputs name the same file")
+    for target in chosen:
+        if target == STDOUT:
+            continue
+        if any(_same(target, each) for each in evidence):
+            raise UsageError(f"{target} is the evidence: choose another file for the report")
+        if not target.parent.is_dir():
+            raise UsageError(f"{target}: there is no folder {target.parent}")
+        if target.is_dir():
+            raise UsageError(f"{target} is a folder: name a file")
+        if target.exists() and not force:
+            raise UsageError(f"{target} exists: choose another file, or overwrite it with --force")
+
+
+def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> None:
+    """Let `write` fill the file; a failure leaves no part of it behind."""
+    if target == STDOUT:
+        stream = sys.stdout.buffer if binary else sys.stdout
+        write(stream)
+        stream.flush()
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial") if force else target
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+    try:
+        with _open(descriptor, binary=binary) as out:
+            write(out)
+        if force:
+            partial.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _open(descriptor: int, *, binary: bool) -> IO[Any]:
+    return os.fdopen(descriptor, "wb") if binary else os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+
+
+def _absolute(target: Path) -> str:
+    return str(target) if target == STDOUT else os.path.realpath(target)
+
+
+def _same(target: Path, evidence: Path) -> bool:
+    try:
+        return target.samefile(evidence)
+    except OSError:
+        return False

@@ -1,0 +1,93 @@
+"""Run a command in a process of its own, so that whatever happens to it becomes a message and an exit code.
+
+A file that shrinks under its mapping kills the process that reads it (SIGBUS); no exception handler sees that.
+Nothing here prints a traceback: one could quote what was being read.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from auditor.errors import AuditorError
+
+FAILED = 2
+INTERRUPTED = 130
+
+
+def run(task: Callable[[], int]) -> int:
+    """The exit code of `task`; 2 for every failure, with a line on standard error that says what failed."""
+    if not hasattr(os, "fork"):
+        return guarded(task)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if not child:
+        os._exit(_in_child(task))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child too, which ends by it
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        return os.waitstatus_to_exitcode(status)
+    _say(_fate(os.WTERMSIG(status)))
+    return FAILED
+
+
+def guarded(task: Callable[[], int]) -> int:
+    """`task` with every exception turned into a message without a byte of evidence."""
+    try:
+        return task()
+    except AuditorError as error:
+        _say(str(error))
+    except KeyboardInterrupt:
+        _say("interrupted; nothing was concluded")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has gone; what is left in the buffer must not raise again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except MemoryError:
+        _say("out of memory; nothing was concluded")
+    except OSError as error:
+        _say(f"{type(error).__name__}: {error.strerror}")
+    except BaseException as error:  # noqa: BLE001
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name} line {frame.lineno}"
+        _say(
+            f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; nothing was concluded. Please report it"
+        )
+    return FAILED
+
+
+def _in_child(task: Callable[[], int]) -> int:
+    _no_core_dumps()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    code = guarded(task)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return FAILED
+    return code
+
+
+def _no_core_dumps() -> None:
+    """A core of this process would hold Secrets. A limit of 1 byte also stops cores piped to a program; 0 does not."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    limit = 0 if hard == 0 else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
+
+
+def _fate(number: int) -> str:
+    if number == signal.SIGBUS:
+        return "the evidence shrank or became unreadable while it was read (SIGBUS); nothing was concluded"
+    if number == signal.SIGKILL:
+        return "the reading process was killed (SIGKILL), perhaps for want of memory; nothing was concluded"
+    return f"the reading process died ({signal.Signals(number).name}); nothing was concluded"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"etcd-auditor: {text}\n")

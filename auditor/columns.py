@@ -1,0 +1,263 @@
+"""Array arithmetic over the bytes of one buffer: the tools with which batches of records are read without a loop.
+
+Every function takes columns of n positions (int64, bytes from the start of the buffer) and answers with columns of
+n values. Positions past the end read as zero bytes; negative positions are not allowed.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+Words: TypeAlias = NDArray[np.uint64]
+Bools: TypeAlias = NDArray[np.bool_]
+Bytes: TypeAlias = NDArray[np.uint8]
+
+_PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CHUNK = 1 << 15
+"""Rows worked on at once: their cache lines stay in the processor's cache between one gather and the next."""
+
+
+def spread(count: int, work: Callable[[slice], None]) -> None:
+    """work() for every chunk of `count` rows, on all processors: numpy lets go of the interpreter while it gathers."""
+    parts = iter(list(chunks(count)))
+    failures: list[BaseException] = []
+
+    def pull() -> None:
+        try:
+            for part in parts:
+                work(part)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    helpers = min(_PROCESSORS, count // CHUNK) - 1
+    threads = [threading.Thread(target=pull) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    pull()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def counts(codes: Ints) -> list[tuple[int, int]]:
+    """Distinct numbers, ascending, and how often each occurs."""
+    ordered = np.sort(codes)
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    sizes = np.diff(starts, append=ordered.size)
+    return list(zip(ordered[starts].tolist(), sizes.tolist(), strict=True))
+
+
+_ONES = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def expand(starts: Ints, counts: Ints) -> Ints:
+    """starts[i], starts[i]+1, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if ends.size else 0
+    return np.repeat(starts - ends + counts, counts) + np.arange(total, dtype=np.int64)
+
+
+class Buffer:
+    """Bytes that columns point into: a mapped file, or bytes in memory."""
+
+    def __init__(self, raw: Any) -> None:
+        data = np.frombuffer(raw, np.uint8)
+        if data.size < 8:  # one word must fit: every gather reads whole words
+            data = np.concatenate((data, np.zeros(8, np.uint8)))
+        self.size = len(raw)
+        self._raw = raw
+        self.data: Bytes = data
+        self._last = data.size - 8
+        self._words: Words = np.ndarray((data.size - 7,), "<u8", buffer=data.data, strides=(1,))
+
+    def slice(self, at: int, length: int) -> bytes:
+        return bytes(self._raw[at : at + length])
+
+    def slices(self, at: Ints, length: Ints) -> list[bytes]:
+        """slice() of every row."""
+        raw = self._raw
+        return [bytes(raw[start:end]) for start, end in zip(at.tolist(), (at + length).tolist(), strict=True)]
+
+    def words(self, at: Ints) -> Words:
+        """The eight bytes at each position as a little-endian number, so that the first byte is the lowest."""
+        if int(at.max(initial=0)) <= self._last:
+            inside: Words = self._words[at]
+            return inside
+        here = np.minimum(at, self._last)
+        shift = (np.minimum(at - here, 8) * 8).astype(np.uint64)
+        words: Words = np.where(shift < 64, self._words[here] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
+        return words
+
+    def blocks(self, at: Ints, count: int) -> Words:
+        """`count` words from each position on, shape (n, count): one gather instead of many."""
+        if int(at.max(initial=0)) + 8 * count > self.data.size:
+            return np.stack([self.words(at + 8 * i) for i in range(count)], axis=1)
+        # void items have no alignment, so that one fancy index copies a whole block from any position
+        whole = np.ndarray((self.data.size - 8 * count + 1,), f"V{8 * count}", buffer=self.data.data, strides=(1,))
+        return whole[at].view("<u8").reshape(-1, count)
+
+    def starts_with(self, at: Ints, length: Ints, prefix: bytes) -> Bools:
+        """Which of the byte strings begin with `prefix`."""
+        same = length >= len(prefix)
+        for i in range(0, len(prefix), 8):
+            part = prefix[i : i + 8]
+            word = np.uint64(int.from_bytes(part, "little"))
+            same &= (self.words(at + i) & _mask(np.int64(len(part)))) == word
+        return same
+
+    def find(self, at: Ints, length: Ints, byte: int, limit: int = 1 << 20, *, text: bool = False) -> Ints:
+        """Distance to the first `byte` in each string, looking at no more than `limit` bytes; -1 where there is none.
+
+        With `text`, a byte outside printable ASCII ends the search: what lies behind it does not count.
+        """
+        found = np.full(at.shape, -1, np.int64)
+        rows = np.flatnonzero(length > 0)
+        pattern = np.uint64(byte) * _ONES
+        for step in range(0, limit, 8):
+            if not rows.size:
+                break
+            words = self.words(at[rows] + step)
+            differing = words ^ pattern
+            # the lowest flagged byte is a true hit: borrows flag wrongly only above one
+            wanted = (differing - _ONES) & ~differing & _HIGH
+            hits = wanted
+            if text:
+                hits = wanted | (words & _HIGH) | ((words - np.uint64(0x20) * _ONES) & ~words & _HIGH)
+            lowest = hits & (~hits + np.uint64(1))
+            where = step + (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3)
+            hit = ((wanted & lowest) != 0) & (where < np.minimum(length[rows], limit))
+            found[rows[hit]] = where[hit]
+            rows = rows[(hits == 0) & (length[rows] > step + 8)]
+        return found
+
+    def nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
+        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are not so many."""
+        near = np.minimum(length, 32)
+        hits = np.packbits(self.blocks(at, 4).view(np.uint8) == byte, axis=-1, bitorder="little").view("<u4")[:, 0]
+        hits &= (np.uint64((1 << 32) - 1) >> (32 - near).astype(np.uint64)).astype(np.uint32)
+        for _ in range(number):
+            hits &= hits - np.uint32(1)
+        found: Ints = np.bitwise_count((hits & (~hits + np.uint32(1))) - np.uint32(1)).astype(np.int64)
+        found[hits == 0] = -1
+        far = np.flatnonzero((hits == 0) & (length > 32))
+        begin = np.zeros(far.size, np.int64)
+        for _ in range(number + 1):
+            step = self.find(at[far] + begin, length[far] - begin, byte)
+            begin, far = (begin + step + 1)[step >= 0], far[step >= 0]
+        found[far] = begin - 1
+        return found
+
+    def hashes(self, at: Ints, length: Ints) -> Words:
+        """A 64-bit mix of each byte string. Not proof of equality: see group()."""
+        mixed = length.astype(np.uint64) * _MIX
+        for rows, block, mask in self._strings(at, length):
+            block &= mask
+            each = mixed[rows] ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
+            each = (each ^ (each >> np.uint64(29))) * _MIX
+            mixed[rows] = each ^ (each >> np.uint64(32))
+        return mixed
+
+    def equal(self, at: Ints, other: Ints, length: Ints) -> Bools:
+        """Which pairs of strings of the same length are the same bytes."""
+        same = np.ones(at.shape, np.bool_)
+        for (rows, block, mask), (_, others, _) in zip(
+            self._strings(at, length), self._strings(other, length), strict=True
+        ):
+            same[rows] &= ~(((block ^ others) & mask).any(axis=1))
+        return same
+
+    def _strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
+        """Strings in blocks of up to eight words: rows still going on, their words, and which bits of them count."""
+        rows: Any = slice(None)
+        longest = int(length.max(initial=0))
+        for step in range(0, longest, 64):
+            if step:
+                rows = np.flatnonzero(length > step)
+            count = min((longest - step + 7) // 8, 8)
+            yield rows, self.blocks(at[rows] + step, count), _MASKS[np.minimum(length[rows] - step, 64), :count]
+
+    def group(self, at: Ints, length: Ints) -> tuple[Ints, Ints]:
+        """Equal byte strings share a number: numbers (n,), and one row of each group by its number.
+
+        Strings are grouped by a hash and then compared byte for byte, so a collision, forced or not, never joins
+        two different strings.
+        """
+        if not at.size:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        hashed = np.empty(at.size, np.uint64)
+
+        def digest(part: slice) -> None:
+            hashed[part] = self.hashes(at[part], length[part])
+
+        spread(at.size, digest)
+        order = np.argsort(hashed)
+        first = np.ones(at.size, np.bool_)
+        ordered = hashed[order]
+        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+        numbers = np.empty(at.size, np.int64)
+        numbers[order] = np.cumsum(first) - 1
+        heads = order[first]
+        collisions: list[int] = []
+
+        def verify(part: slice) -> None:
+            head = heads[numbers[part]]
+            rows = np.flatnonzero(head != np.arange(part.start, part.stop))
+            head, rows = head[rows], rows + part.start
+            if (length[rows] != length[head]).any() or not self.equal(at[rows], at[head], length[rows]).all():
+                collisions.append(part.start)
+
+        spread(at.size, verify)
+        return self._group_exactly(at, length) if collisions else (numbers, heads)
+
+    def _group_exactly(self, at: Ints, length: Ints) -> tuple[Ints, Ints]:
+        """group() for strings of which two collide in the hash: slower, and right."""
+        seen: dict[bytes, int] = {}
+        numbers = np.empty(at.size, np.int64)
+        heads: list[int] = []
+        for row, (start, size) in enumerate(zip(at.tolist(), length.tolist(), strict=True)):
+            text = self.slice(start, size)
+            number = seen.setdefault(text, len(heads))
+            if number == len(heads):
+                heads.append(row)
+            numbers[row] = number
+        return numbers, np.array(heads, np.int64)
+
+
+def varints(words: Words) -> tuple[Ints, Ints]:
+    """Protobuf varints at the low end of words: value and size in bytes; size 0 where it does not end in the word."""
+    stops = ~words & _HIGH
+    lowest = stops & (~stops + np.uint64(1))
+    size = np.where(stops == 0, 0, (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3) + 1)
+    kept = words & (lowest | (lowest - np.uint64(1)))
+    value = kept & np.uint64(0x7F)
+    for i in range(1, int(size.max(initial=1))):
+        value |= ((kept >> np.uint64(8 * i)) & np.uint64(0x7F)) << np.uint64(7 * i)
+    return value.astype(np.int64), size
+
+
+def _mask(length: Any) -> Any:
+    """A word whose lowest `length` (0..8) bytes are ones."""
+    return _MASKS[length, 0]
+
+
+_MASKS: Words = np.array(
+    [[(1 << (8 * min(max(length - 8 * word, 0), 8))) - 1 for word in range(8)] for length in range(65)], np.uint64
+)
+"""For each length 0..64 the eight words that keep so many bytes of a block of 64."""
+_FACTORS: Words = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in range(1, 9)], np.uint64)
+"""Odd multipliers of the eight words of a block in hashes()."""

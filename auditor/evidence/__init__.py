@@ -1,0 +1,1 @@
+"""Where bytes lie: snapshot files, bbolt pages, MVCC revisions. Knows nothing of Kubernetes."""

@@ -1,0 +1,213 @@
+"""etcd's MVCC records: what the elements of the `key` bucket hold, and which of them is current.
+
+Format: etcd server/storage/mvcc/revision.go (17 or 18 bytes of key) and api/mvccpb/kv.proto (the value).
+"""
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from auditor.batch import UNKNOWN, Batch
+from auditor.columns import Bools, Buffer, Ints, spread, varints
+from auditor.evidence.tree import Leaves
+from auditor.model import Gap, Place, State
+
+REVISION = 17
+TOMBSTONE = 18
+SEPARATOR = ord("_")
+MARK = ord("t")
+
+_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x30
+
+
+def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]:
+    """The records of the `key` bucket in revision order, each with its place, and what could not be read.
+
+    A record of no key (etcdutl's --bump-revision writes one with an empty value) keeps key_len 0 and place latest.
+    """
+    gaps: list[Gap] = []
+    good, main, sub = _revisions(buffer, leaves)
+    _gap_rows(gaps, source, leaves, ~good, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
+    if not good.all():
+        leaves = Leaves(*(column[good] for column in leaves))
+        main, sub = main[good], sub[good]
+    batch = _batch(buffer, source, leaves, main, sub)
+    damaged = _fields(buffer, batch)
+    differing = (damaged == 0) & (batch.create > batch.main)
+    _gap_rows(gaps, source, leaves, damaged == 1, "record is no mvccpb.KeyValue")
+    _gap_rows(gaps, source, leaves, damaged == 2, "record's mod_revision is not the revision it is stored under")
+    _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
+    if (damaged == 1).any():
+        batch = batch.take(damaged != 1)
+    order = _order(batch)
+    if order is not None:
+        gaps.append(Gap(source, 0, 0, "the revisions of the key bucket are not in ascending order"))
+        batch = batch.take(order)
+    batch.place[:] = places(batch)
+    return batch, gaps
+
+
+def places(batch: Batch) -> Ints:
+    """latest, history or deleted for each record; records must be in ascending order of revision."""
+    number, heads = batch.data.group(batch.key_at, batch.key_len.astype(np.int64))
+    newest = np.zeros(heads.size, np.int64)
+    np.maximum.at(newest, number, np.arange(len(batch)))
+    gone = batch.has(State.TOMBSTONE)[newest]
+    place = np.where(gone[number], np.int64(Place.DELETED), np.int64(Place.HISTORY))
+    place[newest[~gone]] = Place.LATEST
+    return place
+
+
+def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
+    """Which record keys are revisions, and their main and sub numbers (big endian, int64)."""
+    at, length = leaves.key_at, leaves.key_len
+    good = (leaves.flags == 0) & ((length == REVISION) | (length == TOMBSTONE))
+    main = np.empty(at.shape, np.int64)
+    sub = np.empty(at.shape, np.int64)
+
+    def parse(part: slice) -> None:
+        first, second, third = buffer.blocks(at[part], 3).T
+        main[part] = first.byteswap().view(np.int64)
+        sub[part] = ((second >> np.uint64(8)) | (third << np.uint64(56))).byteswap().view(np.int64)
+        good[part] &= (second & np.uint64(0xFF)) == SEPARATOR
+        good[part] &= (length[part] == REVISION) | ((third >> np.uint64(8)) & np.uint64(0xFF) == MARK)
+
+    spread(at.size, parse)
+    good &= (main >= 0) & (sub >= 0)
+    return good, main, sub
+
+
+def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> Batch:
+    rows = main.size
+    state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
+    return Batch(
+        source=source,
+        data=buffer,
+        mapped=True,
+        key_at=leaves.value_at.copy(),
+        key_len=np.zeros(rows, np.uint32),
+        value_at=leaves.value_at + leaves.value_len,
+        value_len=np.zeros(rows, np.uint32),
+        main=main,
+        sub=sub,
+        create=np.full(rows, UNKNOWN, np.int64),
+        version=np.full(rows, UNKNOWN, np.int64),
+        order=np.broadcast_to(np.int64(UNKNOWN), rows),
+        page=leaves.page,
+        place=np.zeros(rows, np.uint8),
+        state=state,
+        extents={},
+    )
+
+
+def _fields(buffer: Buffer, batch: Batch) -> Ints:
+    """Fill the columns from each record's protobuf; 0 good, 1 unreadable, 2 a foreign mod_revision, shape (n,)."""
+    damaged = np.zeros(len(batch), np.int64)
+
+    def parse(part: slice) -> None:
+        start, end = batch.key_at[part], batch.value_at[part]
+        at, regular = start, np.ones(start.shape, np.bool_)
+        mod = np.full(start.shape, UNKNOWN, np.int64)
+        for tag, column in ((_KEY, None), (_CREATE, batch.create[part]), (_MOD, mod), (_VERSION, batch.version[part])):
+            value, after, present = _field(buffer, at, end, tag)
+            if column is None:
+                key_len = np.where(present, value, 0)
+                batch.key_at[part] = np.where(present, after, start)
+                at = np.where(present, after + value, at)
+                regular &= present | (start == end)
+            else:
+                column[present] = value[present]
+                at = np.where(present, after, at)
+        value, after, present = _field(buffer, at, end, _VALUE)
+        value_len = np.where(present, value, 0)
+        value_at = np.where(present, after, end)
+        at = np.where(present, after + value, at)
+        # looked at only where something follows the value: its end lies pages away, and a look there costs most
+        more = np.flatnonzero(at != end)
+        regular[more] &= _lease(buffer, at[more], end[more])
+        batch.key_len[part] = np.where(regular, key_len, 0)
+        batch.value_len[part] = np.where(regular, value_len, 0)
+        batch.value_at[part] = value_at
+        for row in np.flatnonzero(~regular).tolist():
+            mod[row] = _slowly(buffer, batch, part.start + row, int(start[row]), int(end[row]))
+            damaged[part.start + row] = mod[row] == UNKNOWN - 1
+        foreign = (mod != UNKNOWN) & (mod != batch.main[part])
+        damaged[part] = np.where(foreign & (damaged[part] == 0), 2, damaged[part])
+
+    spread(len(batch), parse)
+    return damaged
+
+
+def _field(buffer: Buffer, at: Ints, end: Ints, tag: int) -> tuple[Ints, Ints, Bools]:
+    """Value (or length), the position after it, and which rows have this field at `at`."""
+    words = buffer.words(at)
+    value, size = varints(words >> np.uint64(8))
+    present = (at < end) & ((words & np.uint64(0xFF)) == tag) & (size > 0) & (size < 8)
+    after = at + 1 + size
+    if tag in (_KEY, _VALUE):
+        present &= after + value <= end
+    else:
+        present &= after <= end
+    return value, after, present
+
+
+def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
+    """Which records end in a lease id: random 63-bit numbers, longer than varints() reads."""
+    first = (buffer.words(at) & np.uint64(0xFF)) == _LEASE
+    last = buffer.words(np.maximum(end - 1, 0)) & np.uint64(0x80)
+    leased: Bools = first & (end - at >= 2) & (end - at <= 11) & (last == 0)
+    return leased
+
+
+def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> int:
+    """A record whose fields are not in etcd's own order: parsed by the protobuf library, then found in the bytes.
+
+    Returns its mod_revision, UNKNOWN where it has none, UNKNOWN - 1 where it is no KeyValue.
+    """
+    from auditor.protobuf.kv_pb2 import KeyValue
+
+    raw = buffer.slice(start, end - start)
+    try:
+        record = KeyValue.FromString(raw)
+    except DecodeError:
+        return UNKNOWN - 1
+    key_at, value_at = _locate(raw, record.key, _KEY), _locate(raw, record.value, _VALUE)
+    if key_at < 0 or value_at < 0:
+        return UNKNOWN - 1
+    batch.key_at[row], batch.key_len[row] = start + key_at, len(record.key)
+    batch.value_at[row], batch.value_len[row] = start + value_at, len(record.value)
+    batch.create[row] = record.create_revision or UNKNOWN
+    batch.version[row] = record.version or UNKNOWN
+    return record.mod_revision or UNKNOWN
+
+
+def _locate(raw: bytes, content: bytes, tag: int) -> int:
+    """Where the field's content stands: the last occurrence behind its tag and length; -1 if nowhere."""
+    size, left = bytearray(), len(content)
+    while True:
+        size.append(left & 0x7F | (0x80 if left > 0x7F else 0))
+        left >>= 7
+        if not left:
+            break
+    head = bytes([tag, *size])
+    if not content:
+        return 0
+    found = raw.rfind(head + content)
+    return found + len(head) if found >= 0 else -1
+
+
+def _order(batch: Batch) -> Ints | None:
+    """The permutation that sorts the records by revision, or None where they are sorted."""
+    later = batch.main[1:] > batch.main[:-1]
+    later |= (batch.main[1:] == batch.main[:-1]) & (batch.sub[1:] > batch.sub[:-1])
+    return None if later.all() else np.lexsort((batch.sub, batch.main))
+
+
+def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
+    """One gap for each damaged record, up to a hundred; then one for all the others."""
+    rows = np.flatnonzero(bad)
+    for row in rows[:100].tolist():
+        offset, length = int(leaves.key_at[row]), int(leaves.key_len[row] + leaves.value_len[row])
+        gaps.append(Gap(source, offset, length, f"offset {offset}: {reason}"))
+    if rows.size > 100:
+        total = int((leaves.key_len + leaves.value_len)[rows[100:]].sum())
+        gaps.append(Gap(source, 0, total, f"{rows.size - 100} more records, not listed: {reason}"))

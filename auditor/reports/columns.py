@@ -1,0 +1,91 @@
+"""The columns of every table of rows, in their order, and what each says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.model import Audit, Cell
+
+COLUMNS: dict[str, str] = {
+    "id": "the same for the same value in the same evidence, on every run",
+    "evidence": "SHA-256 of the evidence file, empty where it was not hashed",
+    "place": "where the bytes lie: latest, history, deleted, old-value, previous-root, freed, slack, wal, unplaced",
+    "finding": "what was found; in the inventory several are joined with ;",
+    "severity": "low, medium, high or critical; in the inventory the highest",
+    "judged": "pass, finding or out of scope",
+    "resource": "as an EncryptionConfiguration names it",
+    "namespace": "from the etcd key; empty for cluster-scoped objects",
+    "name": "from the etcd key",
+    "uid": "of the object, where it is readable",
+    "key": "the etcd key",
+    "provider": "identity, aescbc, aesgcm, secretbox, kms v1, kms v2 or unknown: what the prefix claims",
+    "key_name": "the key's or the KMS plugin's name in the prefix; empty where ambiguous",
+    "kek_id": "KMS v2's keyID, which stands in clear",
+    "encoding": "protobuf, json or cbor, of what is readable",
+    "opened": "yes, no key, failed or not tried; empty for what needs no key",
+    "same_as_latest": "whether a leftover holds the content of the current value: yes, no or unknown",
+    "type": "of a readable Secret",
+    "data_keys": "names of the data of a readable Secret, joined with ;",
+    "created": "creation time of the object, UTC",
+    "create_revision": "etcd's create revision",
+    "mod_revision": "etcd's mod revision",
+    "version": "etcd's version of the key",
+    "state": "what is out of the ordinary about the bytes, joined with ;",
+    "source": "the file that offset points into",
+    "offset": "of the stored value's first byte in source",
+    "size": "bytes of the stored value",
+    "extents": "offset+length of each part, where a value is not contiguous in source",
+    "page": "number of the page that holds the value",
+    "also_in": "the best other place that holds the same key with identical stored bytes",
+    "detail": "what else there is to say",
+}
+NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of COLUMNS, column by column."""
+
+    columns: dict[str, Sequence[Cell]]
+
+    def rows(self) -> "zip[tuple[Cell, ...]]":
+        return zip(*self.columns.values(), strict=True)
+
+    def __len__(self) -> int:
+        return len(self.columns["id"])
+
+
+def findings(audit: Audit) -> Table:
+    """One row a finding, sorted by source, offset and finding."""
+    pairs = [
+        (row, mark)
+        for row, marks in enumerate(audit.rows.marks)
+        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
+    ]
+    rows = [row for row, _ in pairs]
+    every = rows == list(range(len(audit.rows)))
+    columns = {name: column if every else [column[row] for row in rows] for name, column in audit.rows.columns.items()}
+    labels = {mark: (mark.finding.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
+    return _table(audit, columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
+
+
+def inventory(audit: Audit) -> Table:
+    """One row a stored value; several findings are joined, the severity is the highest."""
+    labels = {
+        marks: (";".join(mark.finding.label for mark in marks), max(mark.severity for mark in marks).label)
+        for marks in set(audit.rows.marks)
+        if marks
+    }
+    nothing = ("", "")
+    found = [labels.get(marks, nothing) for marks in audit.rows.marks]
+    return _table(audit, audit.rows.columns, [finding for finding, _ in found], [level for _, level in found])
+
+
+def _table(
+    audit: Audit, columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level: Sequence[Cell]
+) -> Table:
+    added: dict[str, Sequence[Cell]] = {
+        "evidence": [audit.evidence.sha256] * len(finding),
+        "finding": finding,
+        "severity": level,
+    }
+    return Table({name: added[name] if name in added else columns.get(name, ()) for name in COLUMNS})

@@ -1,0 +1,66 @@
+"""The summary for people, as wide as their terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from auditor.model import Audit, Severity, Verdict
+from auditor.reports import words
+
+MOST_GAPS = 10
+_COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+
+
+def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False) -> None:
+    evidence = audit.evidence
+    lines = words.verdict(audit, fail_on)
+    console.print(Text(lines[0], _COLOUR[audit.verdict]))
+    for line in lines[1:]:
+        console.print(Text(line))
+    if audit.tally.readable and (also := words.others(audit)):
+        console.print(Text(f"Also: {also}"))
+    console.print()
+    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
+    facts = [
+        ("Evidence", f"{evidence.name}, {evidence.size:,} bytes, {changed}; one member's database"),
+        ("SHA-256", f"{evidence.sha256} (whole file)" if evidence.sha256 else "not computed"),
+        ("Trailer", words.trailer(audit)),
+        ("Kind", words.kind(audit)),
+        ("Policy", audit.policy),
+    ]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in facts:
+        grid.add_row(Text(name), Text(text))
+    console.print(grid)
+    console.print()
+    console.print(_table(*words.place_table(audit)))
+    if verbose:
+        console.print()
+        console.print(_table(*words.coverage_table(audit)))
+    console.print()
+    _unread(audit, console)
+    for note in audit.notes:
+        console.print(Text(f"Note: {note}."))
+    if steps := words.next_steps(audit):
+        console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
+
+
+def _unread(audit: Audit, console: Console) -> None:
+    for gap in audit.gaps[:MOST_GAPS]:
+        console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"))
+    if (more := len(audit.gaps) - MOST_GAPS) > 0:
+        console.print(Text(f"Gap: {more:,} more, listed by --json and --html", "yellow"))
+    console.print(Text("Not examined:"))
+    for part in audit.unexamined:
+        console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""))
+
+
+def _table(header: list[str], rows: list[list[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

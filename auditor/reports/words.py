@@ -1,0 +1,148 @@
+"""The sentences that the terminal and the HTML report share: verdict, next steps, tables of counts."""
+
+from auditor.model import Audit, Coverage, Finding, Place, Provider, Severity, Verdict
+
+NEXT_PLACE = {
+    Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
+    Place.HISTORY: "compact the history",
+    Place.DELETED: "compact the history",
+    Place.FREED: "defragment every member",
+}
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def verdict(audit: Audit, fail_on: Severity) -> list[str]:
+    """The conclusion in one or two sentences, exit code included."""
+    code = f"(exit {audit.exit_code(fail_on)})"
+    tally = audit.tally
+    if audit.verdict is Verdict.NONE:
+        return [f"NO FINDINGS IN WHAT WAS EXAMINED {code}"]
+    if audit.verdict is Verdict.INCONCLUSIVE:
+        return [f"INCONCLUSIVE: no findings in what was examined, and not everything was {code}"]
+    if tally.readable:
+        what = _objects(audit)
+        where = _places(tally.readable_places)
+        lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
+        if tally.in_use:
+            held = f"{tally.in_use:,} of them hold the same content as the current value"
+            lines.append(f"{held}: these credentials are in use.")
+        if tally.undetermined:
+            asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
+            lines.append(f"{asked}: the current values were not opened.")
+        return lines
+    return [f"FINDINGS: no readable value; {others(audit)} {code}"]
+
+
+def _objects(audit: Audit) -> str:
+    resources = audit.resources
+    noun = (
+        {"secrets": "Secret", "configmaps": "ConfigMap"}.get(resources[0], "object")
+        if len(resources) == 1
+        else "object"
+    )
+    return plural(audit.tally.objects, noun)
+
+
+def _places(places: tuple[Place, ...]) -> str:
+    names = ["freed pages" if place is Place.FREED else place.label for place in places]
+    if len(names) == 1:
+        return f"all in {names[0]}"
+    return f"in {', '.join(names[:-1])} and {names[-1]}"
+
+
+def others(audit: Audit) -> str:
+    """Findings other than plaintext, counted."""
+    return ", ".join(
+        f"{plural(count, 'value')} {finding.label} ({severity.label})"
+        for finding, severity, count in audit.tally.marks
+        if finding is not Finding.PLAINTEXT
+    )
+
+
+def next_steps(audit: Audit) -> list[str]:
+    """What to do now, the evidence and the credentials first."""
+    if not audit.tally.readable:
+        return []
+    steps = ["preserve this evidence"]
+    count = audit.tally.in_use or audit.tally.objects
+    steps.append(f"rotate the {plural(count, 'credential')}")
+    steps += dict.fromkeys(NEXT_PLACE[place] for place in audit.tally.readable_places if place in NEXT_PLACE)
+    if Place.LATEST in audit.tally.readable_places or Place.HISTORY in audit.tally.readable_places:
+        steps.append(NEXT_PLACE[Place.FREED])
+    steps = list(dict.fromkeys(steps))
+    steps[-1] += ", then take and audit new backups"
+    return steps
+
+
+def kind(audit: Audit) -> str:
+    """The file's kind and the store's revision, for one line."""
+    backend, cluster = audit.evidence.backend, audit.evidence.cluster
+    compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
+    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}, {compacted}"]
+    if backend.storage_version:
+        parts.append(f"etcd storage version {backend.storage_version}")
+    elif backend.cluster_version:
+        parts.append(f"etcd cluster version {backend.cluster_version}")
+    if cluster.uid:
+        parts.append(f"Kubernetes cluster {cluster.uid} created {cluster.created}")
+    elif not cluster.prefixes:
+        parts.append("no Kubernetes storage prefix found")
+    if cluster.newest:
+        parts.append(f"newest object time {cluster.newest}")
+    return "; ".join(parts)
+
+
+def trailer(audit: Audit) -> str:
+    evidence = audit.evidence
+    if evidence.trailer == "none":
+        return "none"
+    covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
+    return f"{evidence.trailer} ({covered})"
+
+
+def place_table(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: values of the selected resources by place and by provider and key."""
+    columns: dict[tuple[Provider, str], None] = {}
+    for _, provider, name, _, _ in audit.tally.places:
+        if provider is not Provider.IDENTITY:
+            columns[provider, name] = None
+    names = [label(provider, name) for provider, name in columns]
+    rows = []
+    for place in dict.fromkeys(place for place, *_ in audit.tally.places):
+        mine = {
+            (provider, name): (count, opened)
+            for where, provider, name, count, opened in audit.tally.places
+            if where == place
+        }
+        encrypted = sum(count for key, (count, _) in mine.items() if key[0] is not Provider.IDENTITY)
+        opened = sum(count for _, count in mine.values())
+        readable = mine.get((Provider.IDENTITY, ""), (0, 0))[0]
+        total = sum(count for count, _ in mine.values())
+        counts = [f"{mine.get(column, (0, 0))[0]:,}" for column in columns]
+        rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-"])
+    return ["place", "values", "readable", *names, "opened"], rows
+
+
+def coverage_table(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: resource x provider, every place together, over the whole database."""
+    labels = sorted({(row.provider, row.key_name) for row in audit.coverage})
+    totals: dict[tuple[str, bool], dict[tuple[Provider, str], int]] = {}
+    for row in audit.coverage:
+        counts = totals.setdefault((_resource(row), row.exempt), {})
+        counts[row.provider, row.key_name] = counts.get((row.provider, row.key_name), 0) + row.values
+    rows = []
+    for (resource, exempt), counts in sorted(totals.items()):
+        name = f"{resource} (never encrypted)" if exempt else resource
+        rows.append([name, *(f"{counts[column]:,}" if column in counts else "" for column in labels)])
+    return ["resource", *(label(provider, name) for provider, name in labels)], rows
+
+
+def _resource(row: Coverage) -> str:
+    return row.resource or "keys under no prefix"
+
+
+def label(provider: Provider, name: str) -> str:
+    return f"{provider.label}/{name}" if name else provider.label

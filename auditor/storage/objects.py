@@ -1,0 +1,183 @@
+"""Decode one readable stored value: what object it says it is, and what may be told of it without its data.
+
+Envelope: `k8s\\0` and runtime.Unknown (k8s.io/apimachinery pkg/runtime/generated.proto), JSON, or CBOR behind tag
+55799. Only names, types and times leave this module, and a digest that never leaves the process.
+"""
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from auditor.model import Encoding
+from auditor.protobuf import kubernetes_pb2 as pb
+
+ENVELOPE = 4
+DEEPEST_TEXT = 1 << 26
+"""Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What a readable value says it is. Texts are as stored (bytes), `created` in seconds since 1970 UTC.
+
+    content: a digest of what the object holds apart from its metadata, to compare two values within this process;
+    it must never be written anywhere. problem: why the value does not decode, empty where it does.
+    """
+
+    api_version: bytes = b""
+    kind: bytes = b""
+    namespace: bytes = b""
+    name: bytes = b""
+    uid: bytes = b""
+    created: int | None = None
+    newest: int | None = None
+    type: bytes = b""
+    data_keys: tuple[bytes, ...] = ()
+    content: bytes = b""
+    problem: str = ""
+
+    def __repr__(self) -> str:
+        return "Object(...)"
+
+
+def decode(value: bytes, encoding: Encoding) -> Object:
+    """Never raises: what does not decode has a `problem`, which quotes nothing of the value."""
+    try:
+        if encoding is Encoding.PROTOBUF:
+            return _protobuf(value)
+        if encoding is Encoding.JSON:
+            return _tree(json.loads(value))
+        if encoding is Encoding.CBOR:
+            return _tree(_cbor(value))
+    except (DecodeError, UnicodeDecodeError):
+        return Object(problem="no protobuf envelope" if encoding is Encoding.PROTOBUF else "text that is not UTF-8")
+    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
+        return Object(problem=f"does not decode as {encoding.label}")
+    return Object(problem="no known encoding")
+
+
+def _protobuf(value: bytes) -> Object:
+    unknown = pb.Unknown.FromString(value[ENVELOPE:])
+    api_version, kind, raw = unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
+    if not kind:
+        return Object(problem="an envelope that names no kind")
+    if kind == b"Secret" and api_version == b"v1":
+        secret = pb.Secret.FromString(raw)
+        pairs = [(entry.key, entry.value) for entry in secret.data]
+        content = _digest(secret.type, pairs)
+        keys = tuple(key for key, _ in pairs)
+        return _with_meta(secret.metadata, api_version, kind, secret.type, keys, content)
+    if kind == b"Lease":
+        lease = pb.Lease.FromString(raw)
+        renewed = lease.spec.renew_time.seconds
+        return _with_meta(lease.metadata, api_version, kind, content=_without_metadata(raw), newest=renewed)
+    if kind == b"ConfigMap":
+        # the same field numbers as a Secret's; binaryData, field 3, is skipped as a foreign type
+        keys = tuple(entry.key for entry in pb.Secret.FromString(raw).data)
+        return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, b"", keys, _without_metadata(raw))
+    return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=_without_metadata(raw))
+
+
+def _with_meta(
+    meta: pb.ObjectMeta,
+    api_version: bytes,
+    kind: bytes,
+    type_: bytes = b"",
+    data_keys: tuple[bytes, ...] = (),
+    content: bytes = b"",
+    newest: int = 0,
+) -> Object:
+    created = meta.creation_timestamp.seconds if meta.HasField("creation_timestamp") else None
+    times = [entry.time.seconds for entry in meta.managed_fields]
+    latest = max([newest, created or 0, *times]) or None
+    return Object(api_version, kind, meta.namespace, meta.name, meta.uid, created, latest, type_, data_keys, content)
+
+
+def _without_metadata(raw: bytes) -> bytes:
+    """Digest of an object's protobuf without its first field. Go writes maps in the order of their keys."""
+    if raw[:1] != b"\x0a":
+        return _digest(raw, [])
+    size = shift = 0
+    at = 1
+    while at < len(raw):
+        size |= (raw[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if raw[at - 1] < 0x80:
+            break
+    return _digest(raw[at + size :], [])
+
+
+def _tree(tree: Any) -> Object:
+    """An object from JSON or CBOR."""
+    if not isinstance(tree, dict) or not isinstance(tree.get("kind"), str):
+        return Object(problem="an object that names no kind")
+    meta = tree.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    data = tree.get("data")
+    kind, api_version = _bytes(tree["kind"]), _bytes(tree.get("apiVersion"))
+    keys: tuple[bytes, ...] = ()
+    if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
+        keys = tuple(sorted(_bytes(key) for key in data))
+    if kind == b"Secret" and isinstance(data, dict):
+        content = _digest(_bytes(tree.get("type")), [(_bytes(key), _data(value)) for key, value in data.items()])
+    else:
+        rest = {key: part for key, part in tree.items() if key != "metadata"}
+        content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
+    created = _time(meta.get("creationTimestamp"))
+    fields = meta.get("managedFields")
+    times = (
+        [_time(entry.get("time")) for entry in fields if isinstance(entry, dict)] if isinstance(fields, list) else []
+    )
+    newest = max((each for each in [created, *times] if each is not None), default=None)
+    namespace, name, uid = (_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
+    return Object(api_version, kind, namespace, name, uid, created, newest, _bytes(tree.get("type")), keys, content)
+
+
+def _cbor(value: bytes) -> Any:
+    import cbor2  # only the alpha gate CBORServingAndStorage writes it: not worth its import in every run
+
+    stream = io.BytesIO(value)
+    return cbor2.CBORDecoder(stream).decode()
+
+
+def _bytes(text: Any) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
+
+
+def _data(value: Any) -> bytes:
+    """A Secret's data value: base64 in JSON, bytes in CBOR."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        return _bytes(value)
+
+
+def _time(text: Any) -> int | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+
+
+def _digest(head: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """Of a type and data, whatever order the pairs stand in; lengths keep parts from running into each other."""
+    digest = hashlib.blake2b(head, digest_size=16)
+    for key, value in sorted(pairs):
+        digest.update(b"%d:%d:" % (len(key), len(value)))
+        digest.update(key)
+        digest.update(value)
+    return digest.digest()

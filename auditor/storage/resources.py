@@ -1,0 +1,93 @@
+"""Which resource a path under the storage prefix belongs to.
+
+Paths: k8s.io/kubernetes test/integration/etcd/data.go and pkg/kubeapiserver/default_storage_factory_builder.go;
+OpenShift: oauth-apiserver pkg/oauth/apiserver/registry and openshift-apiserver pkg/*/apiserver/registry.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource by the name that an EncryptionConfiguration uses: `secrets`, `deployments.apps`.
+
+    `path` is where its objects lie, prefix included, as printable() shows it. `exempt`: kube-apiserver never
+    encrypts it. `prefix` is empty for keys that lie under no storage prefix; their `name` is empty too.
+    """
+
+    name: str
+    prefix: str
+    path: str
+    exempt: bool = False
+
+
+_GROUPS: Final[dict[str, str]] = {
+    "": "bindings componentstatuses configmaps endpoints events limitranges namespaces persistentvolumeclaims "
+    "persistentvolumes pods podtemplates resourcequotas secrets serviceaccounts",
+    "apps": "controllerrevisions daemonsets deployments replicasets statefulsets",
+    "autoscaling": "horizontalpodautoscalers",
+    "batch": "cronjobs jobs",
+    "certificates.k8s.io": "certificatesigningrequests clustertrustbundles podcertificaterequests",
+    "coordination.k8s.io": "leasecandidates leases",
+    "discovery.k8s.io": "endpointslices",
+    "flowcontrol.apiserver.k8s.io": "flowschemas prioritylevelconfigurations",
+    "internal.apiserver.k8s.io": "storageversions",
+    "networking.k8s.io": "ingressclasses ipaddresses networkpolicies servicecidrs",
+    "node.k8s.io": "runtimeclasses",
+    "policy": "poddisruptionbudgets",
+    "rbac.authorization.k8s.io": "clusterrolebindings clusterroles rolebindings roles",
+    "resource.k8s.io": "deviceclasses devicetaintrules resourceclaims resourceclaimtemplates "
+    "resourcepoolstatusrequests resourceslices",
+    "scheduling.k8s.io": "podgroups priorityclasses workloads",
+    "storage.k8s.io": "csidrivers csinodes csistoragecapacities storageclasses volumeattachments "
+    "volumeattributesclasses",
+    "storagemigration.k8s.io": "storageversionmigrations",
+    "admissionregistration.k8s.io": "mutatingadmissionpolicies mutatingadmissionpolicybindings "
+    "mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings "
+    "validatingwebhookconfigurations",
+    "route.openshift.io": "routes",
+    "template.openshift.io": "templates templateinstances brokertemplateinstances",
+    "build.openshift.io": "builds buildconfigs",
+    "apps.openshift.io": "deploymentconfigs",
+    "image.openshift.io": "images imagestreams",
+    "user.openshift.io": "users groups identities useridentities",
+}
+_ELSEWHERE: Final[dict[str, str]] = {
+    "controllers": "replicationcontrollers",
+    "minions": "nodes",
+    "ingress": "ingresses.networking.k8s.io",
+    "podsecuritypolicy": "podsecuritypolicies.policy",
+    "services/specs": "services",
+    "services/endpoints": "endpoints",
+    "oauth/accesstokens": "oauthaccesstokens.oauth.openshift.io",
+    "oauth/authorizetokens": "oauthauthorizetokens.oauth.openshift.io",
+    "oauth/clients": "oauthclients.oauth.openshift.io",
+    "oauth/clientauthorizations": "oauthclientauthorizations.oauth.openshift.io",
+}
+BUILT_IN: Final[dict[str, str]] = {
+    **{path: f"{path}.{group}" if group else path for group, paths in _GROUPS.items() for path in paths.split()},
+    **_ELSEWHERE,
+}
+"""Path under the storage prefix -> resource."""
+DEEPER: Final = frozenset(path.split("/")[0] for path in BUILT_IN if "/" in path)
+"""First segments that do not name a resource by themselves."""
+EXEMPT: Final = frozenset({"masterleases", "peerserverleases", "ranges", "health"})
+"""First segments under the prefix of what kube-apiserver writes past its transformers."""
+EXEMPT_KEYS: Final = ("compact_rev_key", "/bootstrap/")
+"""Keys under no prefix that are no objects: compaction's own, and k3s's record, which has its own encryption."""
+
+
+def resource_at(prefix: str, segments: list[str]) -> Resource | None:
+    """The resource of a path under `prefix`, given its first segments; None where more segments are needed."""
+    head = segments[0]
+    path = f"{prefix}/{head}"
+    if head in EXEMPT:
+        return Resource(head, prefix, path, exempt=True)
+    if head in DEEPER or "." in head:
+        if len(segments) < 2:
+            return None
+        path = f"{path}/{segments[1]}"
+        name = BUILT_IN.get(f"{head}/{segments[1]}", f"{segments[1]}.{head}" if "." in head else head)
+        return Resource(name, prefix, path)
+    return Resource(BUILT_IN.get(head, head), prefix, path)

@@ -1,0 +1,51 @@
+"""Names from evidence as text that is safe to print and can be turned back into the bytes that were stored."""
+
+import re
+from datetime import UTC, datetime
+
+_ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def printable(raw: bytes) -> str:
+    r"""UTF-8, with a backslash doubled and every unprintable or undecodable byte as \xNN.
+
+    Control characters, terminal escapes and marks of writing direction are unprintable.
+    """
+    if raw.isascii() and b"\\" not in raw and (text := raw.decode("ascii")).isprintable():
+        return text
+    out = []
+    for character in raw.decode("utf-8", "surrogateescape"):
+        if character == "\\":
+            out.append("\\\\")
+        elif character.isprintable():
+            out.append(character)
+        else:
+            out.extend(f"\\x{octet:02x}" for octet in character.encode("utf-8", "surrogateescape"))
+    return "".join(out)
+
+
+def printables(raw: list[bytes]) -> list[str]:
+    """printable() of each. Where all are plain, as nearly always, they are looked at as one text."""
+    whole = b"\n".join(raw)
+    if whole.isascii() and b"\\" not in whole and whole.count(b"\n") == len(raw) - 1:
+        text = whole.decode("ascii")
+        if text.replace("\n", "").isprintable():
+            return text.split("\n")
+    return [printable(each) for each in raw]
+
+
+def restore(text: str) -> bytes:
+    """The bytes that printable() made `text` from."""
+    out, end = [], 0
+    for found in _ESCAPE.finditer(text):
+        out.append(text[end : found.start()].encode())
+        out.append(bytes.fromhex(found[1]) if found[1] else b"\\")
+        end = found.end()
+    return b"".join([*out, text[end:].encode()])
+
+
+def moment(seconds: float | None) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC; empty for None and for years that no calendar of ours reaches."""
+    if seconds is None or not 0 <= seconds < 253402300800:
+        return ""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

