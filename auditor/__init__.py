@@ -9,12 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditor.model import Severity
 from auditor.options import Options, Progress
 
 if TYPE_CHECKING:
     from auditor.model import Audit
 
-__all__ = ["Options", "__version__", "scan"]
+__all__ = ["Options", "Severity", "__version__", "scan"]
 __version__ = "0.1.0"
 
 
