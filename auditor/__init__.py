@@ -7,19 +7,15 @@ audit.findings      # a pandas DataFrame, one row a finding
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from auditor.model import Severity
+from auditor.model import Audit, Severity
 from auditor.options import Options, Progress
 
-if TYPE_CHECKING:
-    from auditor.model import Audit
-
-__all__ = ["Options", "Severity", "__version__", "scan"]
+__all__ = ["Audit", "Options", "Severity", "__version__", "scan"]
 __version__ = "0.1.0"
 
 
-def scan(path: "str | PathLike[str]", options: Options | None = None, progress: Progress | None = None) -> "Audit":
+def scan(path: "str | PathLike[str]", options: Options | None = None, progress: Progress | None = None) -> Audit:
     """Audit one evidence file, which is only read.
 
     Raises auditor.errors.UnreadableEvidence where nothing in it can be read as an etcd database.

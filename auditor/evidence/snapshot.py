@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditor.batch import Batch
 from auditor.columns import Buffer
 from auditor.evidence import backend, meta
-from auditor.evidence.file import TRAILER, EvidenceFile, trailer_length
+from auditor.evidence.file import SECTOR, TRAILER, EvidenceFile, trailer_length
 from auditor.evidence.tree import FREED, Walker
 from auditor.model import Backend, Gap, Unexamined
 
@@ -69,7 +69,7 @@ def _kind(metas: meta.Metas, size: int, trailer: int) -> str:
     first, second = metas.chosen, metas.other
     # only a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark
     same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1
-    return NO_TRAILER if same_root and size <= first.high_water * first.page_size else RAW
+    return NO_TRAILER if same_root and size < first.high_water * first.page_size + TRAILER else RAW
 
 
 def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -> list[Gap]:
@@ -84,6 +84,9 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -
     elif trailer and found > expected:
         reason = f"{found - expected:,} bytes between the last page, at {expected:,}, and the trailer"
         gaps.append(Gap(file.name, expected, found - expected, reason))
+    if kind == RAW and file.size % SECTOR:
+        reason = f"{file.size:,} bytes are no whole number of {SECTOR}-byte sectors: the file is cut or was added to"
+        gaps.append(Gap(file.name, file.size, 0, reason))
     if kind == NO_TRAILER:
         reason = "an API snapshot must end in a 32-byte SHA-256 and this one does not: whether it is whole is unproven"
         gaps.append(Gap(file.name, file.size, TRAILER, reason))
