@@ -1,5 +1,6 @@
 """Entry point of `etcd-auditor` and of `python -m auditor`."""
 
+import io
 import sys
 
 from auditor.cli import worker
@@ -7,6 +8,10 @@ from auditor.cli import worker
 
 def main() -> None:
     """Exit with the command's code; never with Python's own 1 for an exception."""
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
 
     def task() -> int:
         from auditor.cli.app import app

@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
 
-from auditor import __version__, columns, policy, rows, selection
+from auditor import __version__, columns, key_use, opening, policy, rows, rules, selection
 from auditor.batch import Batch
+from auditor.columns import Bools
+from auditor.encryption.advice import Advice
 from auditor.evidence import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.model import (
@@ -18,10 +21,10 @@ from auditor.model import (
     Evidence,
     Finding,
     Gap,
+    Opened,
     Place,
     Provider,
     Run,
-    Severity,
     Tally,
     Unexamined,
 )
@@ -38,19 +41,27 @@ NEWEST = 256
 def examine(file: EvidenceFile, options: Options, progress: Progress | None = None) -> Audit:
     """Audit one opened database file. Raises UnreadableEvidence where nothing in it can be read."""
     started = datetime.now(UTC)
-    reading = snapshot.read(file)
+    given = rules.prepare(options)
+    reading = snapshot.read(file, quick=options.quick)
     batches = reading.batches
     stored = [values.classify(batch) for batch in batches]
     found = keys.classify(batches, [each.provider != Provider.UNKNOWN for each in stored], options.storage_prefixes)
-    wanted = found.of(frozenset(name.rstrip(".") for name in options.resources))
+    covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
+    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered))
     selections = [
-        selection.select(batch, each, resource, found.table, wanted)
+        selection.select(batch, each, resource, found.table, wanted, plaintext=given.policy.plaintext)
         for batch, each, resource in zip(batches, stored, found.resource, strict=True)
     ]
+    if given.keyring:
+        selections = [opening.open_all(each, given) for each in selections]
     selection.compare(selections)
+    scope = _scope(options, found, wanted)
+    seen = frozenset(entry.name for entry in found.table)
+    advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
-    tally = _tally(selections)
-    made = rows.build(selections if options.rows else ())
+    tally = _tally(selections, [each for _, each in advice])
+    made = rows.build(selections if options.rows else (), advice)
+    used = key_use.count(selections, given.configurations)
     cluster = _cluster(batches, stored, found)
     elsewhere = _elsewhere(batches, stored, found, options)
     sha256, trailer, gaps = _finish(file, reading, progress)
@@ -70,24 +81,26 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
         gaps.append(Gap(file.name, 0, file.size, f"the file changed while it was read: {evidence.changed}"))
     return Audit(
         evidence=evidence,
-        policy=f"{', '.join(options.resources)} encrypted by something other than identity; no configuration given",
-        resources=options.resources,
+        policy=given.policy.words(scope),
+        resources=scope,
         coverage=coverage,
         tally=tally,
+        keys=used,
         rows=made,
         gaps=(*reading.gaps, *gaps),
         unexamined=(
             *_left_out(reading, options),
             *_absent(coverage, options),
+            *_unopened(selections, given),
             *elsewhere,
             Unexamined(STANDING, "this file cannot show them", decisive=False),
         ),
-        notes=tuple(_notes(evidence)),
+        notes=(*_notes(evidence), *given.notes, *_observed(given, advice)),
         run=Run(
             version=__version__,
             started=moment(started.timestamp()),
             finished=moment(datetime.now(UTC).timestamp()),
-            options=tuple((name, str(getattr(options, name))) for name in ("resources", "storage_prefixes", "quick")),
+            options=tuple((name, str(value)) for name, value in asdict(options).items() if name != "rows"),
         ),
     )
 
@@ -125,14 +138,53 @@ def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: 
     return tuple(sorted(rows_, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
 
 
-def _tally(selections: Sequence[Selection]) -> Tally:
+def _scope(options: Options, found: keys.Keys, wanted: Bools) -> tuple[str, ...]:
+    """The resources that are judged: those asked for first, then what a configuration adds."""
+    added = {entry.name for entry, chosen in zip(found.table, wanted.tolist(), strict=True) if chosen}
+    asked = [name.rstrip(".") for name in options.resources]
+    return tuple(dict.fromkeys([*asked, *sorted(added if "*" not in asked else ())]))
+
+
+def _unopened(selections: Sequence[Selection], given: rules.Rules) -> list[Unexamined]:
+    """Encrypted values that no supplied key opens: decisive where a configuration was given."""
+    counts: Counter[tuple[Provider, str]] = Counter()
+    for each in selections:
+        rows_ = each.opened == Opened.NO_KEY
+        for number, size in columns.counts(each.label[rows_]):
+            counts[each.labels[number]] += size
+    return [
+        Unexamined(
+            f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
+            "claimed encrypted by prefix, not opened: no key",
+            decisive=given.policy.configured,
+        )
+        for (provider, name), size in sorted(counts.items())
+    ]
+
+
+def _observed(given: rules.Rules, advice: Sequence[tuple[str, Advice]]) -> list[str]:
+    notes = [f"{source}: {each.path}: {each.text}" for source, each in advice if not each.judged]
+    notes += [
+        f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
+        for (provider, name), plugin in given.plugins.items()
+    ]
+    return notes
+
+
+def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
     places: Counter[tuple[Place, Provider, str]] = Counter()
-    marks: Counter[tuple[Finding, Severity]] = Counter()
-    readable = contents = objects_ = in_use = undetermined = 0
+    opened: Counter[tuple[Place, Provider, str]] = Counter()
+    marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
+    readable = in_use = undetermined = 0
+    contents: set[int] = set()
+    objects_: set[int] = set()
     where: set[Place] = set()
     for each in selections:
         for code, size in columns.counts(each.label * len(Place) + each.batch.place):
             places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
+        done = each.opened == Opened.YES
+        for code, size in columns.counts(each.label[done] * len(Place) + each.batch.place[done]):
+            opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
         for code, size in columns.counts(each.mark_codes()):
             place, same = Place(code >> 4 & 15), (code & 15) == SAME
             for finding in Finding(code >> 8):
@@ -140,17 +192,19 @@ def _tally(selections: Sequence[Selection]) -> Tally:
         plain = np.flatnonzero(each.plaintext)
         batch = each.batch
         readable += plain.size
-        contents += batch.data.group(batch.value_at[plain], batch.value_len[plain].astype(np.int64))[1].size
-        objects_ += batch.data.group(batch.key_at[plain], batch.key_len[plain].astype(np.int64))[1].size
+        for columns_, distinct in ((("value_at", "value_len"), contents), (("key_at", "key_len"), objects_)):
+            at, length = (getattr(batch, name)[plain].astype(np.int64) for name in columns_)
+            heads = batch.data.group(at, length)[1]
+            distinct.update(hash(part) for part in batch.data.slices(at[heads], length[heads]))
         in_use += int((each.same[plain] == SAME).sum())
         undetermined += int((each.same[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
     return Tally(
-        places=tuple(sorted((*key, count, 0) for key, count in places.items())),
+        places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
         marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
         readable=readable,
-        contents=contents,
-        objects=objects_,
+        contents=len(contents),
+        objects=len(objects_),
         in_use=in_use,
         undetermined=undetermined,
         readable_places=tuple(sorted(where)),
@@ -168,10 +222,11 @@ def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: k
                 if batch.place[row] == Place.LATEST:
                     said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
                     uid, created = printable(said.uid), moment(said.created)
-    if batches:
-        last, each = batches[-1], stored[-1]
+    tree = [number for number, batch in enumerate(batches) if batch.place[0] <= Place.DELETED]
+    if tree:
+        last, each = batches[tree[-1]], stored[tree[-1]]
         for row in range(max(0, len(last) - NEWEST), len(last)):
-            if each.encoding[row] and found.table[found.resource[-1][row]].prefix:
+            if each.encoding[row] and found.table[found.resource[tree[-1]][row]].prefix:
                 said = objects.decode(last.value(row), Encoding(int(each.encoding[row])))
                 newest = max(newest, said.newest or 0)
     return Cluster(uid, created, moment(newest) if newest else "", found.prefixes)
@@ -187,7 +242,7 @@ def _left_out(reading: snapshot.Reading, options: Options) -> list[Unexamined]:
 
 def _absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
     """Resources asked for of which no object was seen: a wrong name, a wrong prefix, or an empty cluster."""
-    seen = {row.resource for row in coverage if not row.exempt}
+    seen = {row.resource for row in coverage if not row.exempt and row.resource}
     prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
     asked = (
         f"under {', '.join(options.storage_prefixes)}" if options.storage_prefixes else f"(prefixes seen: {prefixes})"
@@ -199,7 +254,7 @@ def _absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
             True,
         )
         for name in options.resources
-        if name != "*" and name.rstrip(".") not in seen
+        if (not seen if name == "*" else name.rstrip(".") not in seen)
     ]
 
 

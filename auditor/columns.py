@@ -93,6 +93,13 @@ class Buffer:
         raw = self._raw
         return [bytes(raw[start:end]) for start, end in zip(at.tolist(), (at + length).tolist(), strict=True)]
 
+    def occurrences(self, pattern: bytes, start: int, end: int) -> Iterator[int]:
+        """Every position of `pattern` in the bytes from start to end."""
+        at = self._raw.find(pattern, start, end)
+        while at >= 0:
+            yield at
+            at = self._raw.find(pattern, at + 1, end)
+
     def words(self, at: Ints) -> Words:
         """The eight bytes at each position as a little-endian number, so that the first byte is the lowest."""
         if int(at.max(initial=0)) <= self._last:
@@ -167,6 +174,7 @@ class Buffer:
         mixed = length.astype(np.uint64) * _MIX
         for rows, block, mask in self._strings(at, length):
             block &= mask
+            block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
             each = mixed[rows] ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
             each = (each ^ (each >> np.uint64(29))) * _MIX
             mixed[rows] = each ^ (each >> np.uint64(32))

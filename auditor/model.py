@@ -262,6 +262,26 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUse:
+    """How much of the selected values one key holds. oldest, newest: mod revisions. opened: by a supplied key.
+
+    configured: a configuration names the key. values is 0 for a configured key that nothing read needs.
+    """
+
+    provider: Provider
+    key_name: str
+    kek_id: str
+    places: tuple[tuple[Place, int], ...]
+    resources: tuple[str, ...]
+    oldest: int | None
+    newest: int | None
+    values: int
+    opened: int
+    configured: bool
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The run itself: what is needed to repeat it. Times are ISO 8601 in UTC."""
 
@@ -284,6 +304,7 @@ class Audit:
     resources: tuple[str, ...]
     coverage: tuple[Coverage, ...]
     tally: Tally
+    keys: tuple[KeyUse, ...]
     rows: Rows
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor import policy, selection
 from auditor.batch import UNKNOWN
 from auditor.columns import Ints
+from auditor.encryption.advice import Advice
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
@@ -22,8 +23,8 @@ NOT_KNOWN = "unknown"
 _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: NOT_KNOWN}
 
 
-def build(selections: Sequence[Selection]) -> Rows:
-    """All rows, sorted by source and offset."""
+def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]]) -> Rows:
+    """All rows, sorted by source and offset; what is to be said of configurations comes after them."""
     copies = _copies(selections)
     columns: dict[str, list[Cell]] = {}
     marks: list[tuple[Mark, ...]] = []
@@ -34,7 +35,25 @@ def build(selections: Sequence[Selection]) -> Rows:
         for name, column in _columns(each.take(order), [also.get(row, "") for row in order.tolist()]).items():
             columns.setdefault(name, []).extend(column)
         marks += _marks(each.take(order))
+    if len(selections) > 1:
+        columns, marks = _sorted(columns, marks)
+    for source, advised in advice if columns else ():
+        if advised.judged:
+            said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
+            said["detail"] = f"{advised.path}: {advised.text}"
+            for name, column in columns.items():
+                column.append(said.get(name, ""))
+            marks.append((Mark(Finding.CONFIGURATION, advised.severity),))
     return Rows(columns, marks)
+
+
+def _sorted(
+    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]
+) -> tuple[dict[str, list[Cell]], list[tuple[Mark, ...]]]:
+    """Several batches of one source, merged by offset."""
+    places = list(zip(columns["source"], columns["offset"], strict=True)) if columns else []
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return {name: [column[row] for row in order] for name, column in columns.items()}, [marks[row] for row in order]
 
 
 def _marks(each: Selection) -> list[tuple[Mark, ...]]:
@@ -70,7 +89,7 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "key_name": _looked_up(each.label, lambda code: each.labels[code][1]),
         "kek_id": keks,
         "encoding": _looked_up(stored.encoding, lambda code: Encoding(code).label),
-        "opened": _looked_up(stored.provider, lambda code: "" if code == Provider.IDENTITY else Opened.NO_KEY.label),
+        "opened": _looked_up(each.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": _looked_up(each.same, lambda code: _SAME[code]),
         "type": [each.type for each in found],
         "data_keys": [each.data_keys for each in found],
@@ -112,14 +131,15 @@ class _Unopened:
 
 def _objects(each: Selection) -> list[_Facts | _Unopened]:
     facts: list[_Facts | _Unopened] = [_Unopened()] * len(each)
-    for row in np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist():
+    for row in [*np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist(), *each.found]:
         found = each.decode(row)
-        facts[row] = _Facts(found)
+        if found is not None and not (found.problem and each.opened[row]):
+            facts[row] = _Facts(found)
     return facts
 
 
 def _details(each: Selection, names: list[tuple[str, str, str]], found: list[_Facts | _Unopened]) -> list[str]:
-    code = each.values.provider.astype(np.int64) * 2 + each.values.malformed
+    code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
     details = _looked_up(code, _usual_detail)
     for row in np.flatnonzero(each.values.name_len == values.AMBIGUOUS).tolist():
         guesses = " or ".join(values.candidates(each.batch, each.values, row))
@@ -130,25 +150,31 @@ def _details(each: Selection, names: list[tuple[str, str, str]], found: list[_Fa
             details[row] = facts.problem
         elif isinstance(facts, _Facts) and facts.namespace_and_name != (namespace, name):
             details[row] = "says it is " + "/".join(facts.namespace_and_name)
+    for row, reason in each.reasons.items():
+        details[row] = "; ".join(part for part in (reason, details[row]) if part)
     return details
 
 
 def _usual_detail(code: int) -> str:
-    provider, malformed = Provider(code // 2), code % 2
+    provider, opened, malformed = Provider(code // 8), Opened(code % 8 // 2), code % 2
     said = []
     if malformed:
         said.append(f"what follows the prefix is no {provider.label} payload")
     elif provider in policy.WEAK:
         said.append(policy.WEAK[provider])
-    if provider not in {Provider.IDENTITY, Provider.UNKNOWN}:
+    if opened is Opened.NO_KEY:
         said.append("claimed encrypted by prefix, not opened")
     return "; ".join(said)
 
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = hashlib.blake2b(each.tag.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    source = _tag(each.tag)
     return [f"{source}{at:010x}" for at in each.batch.value_at.tolist()]
+
+
+def _tag(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
 
 
 def _looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> list[T]:

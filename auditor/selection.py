@@ -1,7 +1,7 @@
 """The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor import policy
 from auditor.batch import Batch
 from auditor.columns import Bools, Ints
-from auditor.model import Encoding, Finding, Place, Provider
+from auditor.model import Encoding, Finding, Opened, Place, Provider
 from auditor.storage import objects, values
 from auditor.storage.resources import Resource
 from auditor.text import printable
@@ -23,7 +23,8 @@ class Selection:
     """n values of one source. of: index of each into resource; label: into labels; bits: Finding bits, uint16.
 
     tag: what tells the source from the others of the same evidence, whatever the evidence file is called.
-    same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare().
+    same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
+    found: by row, the objects that keys opened; reasons: by row, what is to be said of it.
     """
 
     tag: str
@@ -35,11 +36,15 @@ class Selection:
     labels: tuple[tuple[Provider, str], ...]
     label: Ints
     same: NDArray[np.uint8]
+    opened: NDArray[np.uint8]
+    found: Mapping[int, objects.Object] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.batch)
 
     def take(self, rows: Ints) -> "Selection":
+        new = {old: number for number, old in enumerate(rows.tolist())} if self.found or self.reasons else {}
         return replace(
             self,
             batch=self.batch.take(rows),
@@ -48,6 +53,9 @@ class Selection:
             bits=self.bits[rows],
             label=self.label[rows],
             same=self.same[rows],
+            opened=self.opened[rows],
+            found={new[row]: found for row, found in self.found.items() if row in new},
+            reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
         )
 
     def mark_codes(self) -> Ints:
@@ -55,7 +63,10 @@ class Selection:
         codes: Ints = self.bits.astype(np.int64) << 8 | self.batch.place.astype(np.int64) << 4 | self.same
         return codes
 
-    def decode(self, row: int) -> objects.Object:
+    def decode(self, row: int) -> objects.Object | None:
+        """What a readable or opened value is; None where neither."""
+        if self.values.provider[row] != Provider.IDENTITY:
+            return self.found.get(row)
         return objects.decode(self.batch.value(row), Encoding(int(self.values.encoding[row])))
 
     @property
@@ -70,13 +81,16 @@ def select(
     resource: NDArray[np.int32],
     table: tuple[Resource, ...],
     wanted: Bools,
+    *,
+    plaintext: bool,
 ) -> Selection:
-    """The rows whose resource is wanted and which store a value, judged."""
+    """The rows whose resource is wanted and which store a value, judged by what they claim to be."""
     rows = np.flatnonzero(wanted[resource] & ~values.no_value(batch))
     mine, kept = stored.take(rows), batch.take(rows)
     labels, label = label_values(kept, mine)
-    bits = policy.judge(mine.provider, mine.malformed)
-    return Selection("", kept, mine, table, resource[rows], bits, labels, label, np.zeros(rows.size, np.uint8))
+    bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
+    opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
+    return Selection("", kept, mine, table, resource[rows], bits, labels, label, np.zeros(rows.size, np.uint8), opened)
 
 
 def label_values(batch: Batch, stored: values.Values) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
@@ -119,13 +133,10 @@ def _same(
     there, at = current
     if each.batch.value_len[row] == there.batch.value_len[at] and each.batch.value(row) == there.batch.value(at):
         return SAME
-    if Provider.IDENTITY not in (each.values.provider[row], there.values.provider[at]):
-        return UNKNOWN
-    if each.values.provider[row] != there.values.provider[at]:
-        return UNKNOWN
     if key not in contents:
-        contents[key] = there.decode(at).content
-    mine = each.decode(row).content
-    if not mine or not contents[key]:
+        now = there.decode(at)
+        contents[key] = now.content if now is not None else b""
+    mine = each.decode(row)
+    if mine is None or not mine.content or not contents[key]:
         return UNKNOWN
-    return SAME if mine == contents[key] else DIFFERENT
+    return SAME if mine.content == contents[key] else DIFFERENT

@@ -13,19 +13,21 @@ from auditor.evidence.file import EvidenceFile
 from auditor.model import Encoding, Place, Provider
 from auditor.protobuf import kubernetes_pb2 as k8s
 from auditor.storage import values
-from tests.cases import SNAPSHOTS, name_of, truth
+from tests.cases import SNAPSHOTS, canaries, name_of, truth
 from tests.etcd import restored
 
 PLACES = {
-    "migration-aescbc/1-plaintext": {"latest": 27, "history": 1, "deleted": 1},
+    "migration-aescbc/1-plaintext": {"latest": 27, "history": 1, "deleted": 1, "freed": 7},
     "migration-aescbc/2-enabled": {"latest": 27, "history": 1, "deleted": 1},
     "migration-aescbc/3-rewritten": {"history": 28, "deleted": 1},
+    "migration-aescbc/4-compacted": {"freed": 29},
     "providers/1-every-provider": {"latest": 7},
     "providers/2-kek-rotated": {"latest": 7},
     "providers/3-wildcards": {"latest": 7},
 }
-"""Readable Secrets by place, as fixtures/README.md counts them; the stages not named here have none in the tree."""
-TREE = {"latest", "history", "deleted"}
+"""Readable Secrets by place, as fixtures/README.md counts them; the stages not named here have none."""
+SECRET = b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret"
+"""How the stored value of a v1 Secret begins."""
 
 each_snapshot = pytest.mark.parametrize("path", SNAPSHOTS, ids=name_of)
 
@@ -58,14 +60,26 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
 @each_snapshot
 def test_readable_secrets_are_those_of_the_readme_and_lie_where_the_rows_say(path: Path) -> None:
     found = auditor.scan(path).findings
-    plaintext = found[(found.finding == "plaintext") & found.place.isin(TREE)]
+    plaintext = found[found.finding == "plaintext"]
     assert Counter(plaintext.place) == PLACES.get(name_of(path), {})
     raw = path.read_bytes()
+    begins = {at for at in range(len(raw)) if raw.startswith(SECRET, at)}
+    assert set(plaintext.offset) == begins
     for offset, size in zip(plaintext.offset, plaintext["size"], strict=True):
-        stored = raw[offset : offset + size]
-        assert stored[:4] == b"k8s\0"
-        unknown = k8s.Unknown.FromString(stored[4:])
+        unknown = k8s.Unknown.FromString(raw[offset + 4 : offset + size])
         assert (unknown.type_meta.api_version, unknown.type_meta.kind) == (b"v1", b"Secret")
+
+
+@each_snapshot
+def test_every_canary_that_grep_sees_lies_in_a_row(path: Path) -> None:
+    found = auditor.scan(path).findings
+    spans = list(zip(found.offset, found.offset + found["size"], strict=True))
+    raw = path.read_bytes()
+    for canary in canaries(path):
+        at = raw.find(canary)
+        while at >= 0:
+            assert any(start <= at < end for start, end in spans)
+            at = raw.find(canary, at + 1)
 
 
 @each_snapshot

@@ -45,16 +45,52 @@ def main(
     """Audit etcd snapshots for Kubernetes encryption at rest. Evidence is only ever read."""
 
 
+Evidence = Annotated[Path, typer.Argument(help="An etcd snapshot, or a raw member/snap/db.", show_default=False)]
+Prefixes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-prefix",
+        help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.",
+        show_default=False,
+    ),
+]
+Configurations = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--encryption-config",
+        help="An EncryptionConfiguration; repeatable for several API servers.",
+        show_default=False,
+    ),
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kms-plugin", help="NAME[=unix:///path]: a KMS plugin that may be called; repeatable.", show_default=False
+    ),
+]
+Keks = Annotated[
+    list[str] | None,
+    typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
+]
+
+
 @app.command(epilog=CODES)
 def scan(
-    evidence: Annotated[Path, typer.Argument(help="An etcd snapshot, or a raw member/snap/db.", show_default=False)],
+    evidence: Evidence,
     resource: Annotated[
         list[str],
         typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
     ] = ["secrets"],  # noqa: B006
-    storage_prefix: Annotated[
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    expect: Annotated[
+        str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
+    ] = "encrypted",
+    compromised_key: Annotated[
         list[str] | None,
-        typer.Option(help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.", show_default=False),
+        typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
@@ -85,6 +121,11 @@ def scan(
             evidence=evidence,
             resources=tuple(resource),
             storage_prefixes=tuple(storage_prefix or ()),
+            encryption_configs=tuple(map(str, encryption_config or ())),
+            kms_plugins=tuple(kms_plugin or ()),
+            current_keks=tuple(current_kek or ()),
+            expect=expect,
+            compromised_keys=tuple(compromised_key or ()),
             quick=quick,
             accept_partial=accept_partial,
             fail_on=Severity[fail_on.name],
@@ -96,5 +137,41 @@ def scan(
             verbose=verbose,
         )
         return command.run(request)
+
+    raise typer.Exit(worker.run(task))
+
+
+KEY_CODES = (
+    "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
+    "own; "
+    "3 something was not read or not concluded on: what nothing read needs may be needed there."
+)
+
+
+@app.command(epilog=KEY_CODES)
+def keys(
+    evidence: Evidence,
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
+) -> None:
+    """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
+
+    def task() -> int:
+        from auditor import Options
+        from auditor.cli import keys as command
+
+        options = Options(
+            resources=("*",),
+            storage_prefixes=tuple(storage_prefix or ()),
+            encryption_configs=tuple(map(str, encryption_config or ())),
+            kms_plugins=tuple(kms_plugin or ()),
+            current_keks=tuple(current_kek or ()),
+            rows=False,
+        )
+        return command.run(evidence, options, json, force=force)
 
     raise typer.Exit(worker.run(task))

@@ -29,6 +29,8 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
             raise UsageError(f"{target}: there is no folder {target.parent}")
         if target.is_dir():
             raise UsageError(f"{target} is a folder: name a file")
+        if target.exists() and not target.is_file():
+            raise UsageError(f"{target} is no regular file: name another")
         if target.exists() and not force:
             raise UsageError(f"{target} exists: choose another file, or overwrite it with --force")
 

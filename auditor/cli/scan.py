@@ -1,15 +1,12 @@
 """etcd-auditor scan: run the audit, write what was asked for, print the summary."""
 
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.cli import output
 from auditor.errors import UsageError
 from auditor.model import Audit, Severity
-
-PIPE_WIDTH = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +16,11 @@ class Request:
     evidence: Path
     resources: tuple[str, ...]
     storage_prefixes: tuple[str, ...]
+    encryption_configs: tuple[str, ...]
+    kms_plugins: tuple[str, ...]
+    current_keks: tuple[str, ...]
+    expect: str
+    compromised_keys: tuple[str, ...]
     quick: bool
     accept_partial: bool
     fail_on: Severity
@@ -38,7 +40,8 @@ def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    output.check(request.targets, [request.evidence], force=request.force)
+    read = [request.evidence, *map(Path, request.encryption_configs)]
+    output.check(request.targets, read, force=request.force)
     audit = _audit(request)
     _write(audit, request)
     _summarise(audit, request)
@@ -51,6 +54,11 @@ def _audit(request: Request) -> Audit:
     options = Options(
         resources=request.resources,
         storage_prefixes=request.storage_prefixes,
+        encryption_configs=request.encryption_configs,
+        kms_plugins=request.kms_plugins,
+        current_keks=request.current_keks,
+        expect=request.expect,
+        compromised_keys=request.compromised_keys,
         quick=request.quick,
         accept_partial=request.accept_partial,
         rows=any(target is not None for target in request.targets),
@@ -84,11 +92,7 @@ def _write(audit: Audit, request: Request) -> None:
 
 
 def _summarise(audit: Audit, request: Request) -> None:
-    from rich.console import Console
-
     from auditor.reports import terminal
 
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
-    width = None if stream.isatty() else PIPE_WIDTH
-    with nullcontext(Console(file=stream, width=width, highlight=False, soft_wrap=False)) as console:
-        terminal.write(audit, request.fail_on, console, verbose=request.verbose)
+    terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)

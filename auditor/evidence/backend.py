@@ -15,7 +15,7 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.evidence import mvcc
-from auditor.evidence.tree import ELEMENT, IS_BUCKET, LEAF, Leaves, Walker, empty
+from auditor.evidence.tree import ELEMENT, IS_BUCKET, LEAF, Leaves, Walker, empty, overlapping
 from auditor.model import Backend, Gap
 
 EXPECTED = frozenset(
@@ -86,7 +86,8 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     key_at = element + pos
     good = (flag <= IS_BUCKET) & (key_len >= 1) & (pos + element >= PAGE_HEADER + ELEMENT * count)
     good &= key_at + key_len + value_len <= size
-    good[1:] &= key_at[1:] >= (key_at + key_len + value_len)[:-1]
+    end = key_at + key_len + value_len
+    good[good] = ~overlapping(np.zeros(int(good.sum()), np.int64), key_at[good], end[good])
     if not good.all():
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))
     page = np.full(count, at // walker.page_size, np.int64)

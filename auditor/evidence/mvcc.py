@@ -46,6 +46,18 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]
     return batch, gaps
 
 
+def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
+    """The records of leaves that no root reaches, and the rows of `leaves` that they are.
+
+    A value whose end is lost keeps the bytes up to the end of its record; places and states are the caller's.
+    """
+    good, main, sub = _revisions(buffer, leaves)
+    leaves = Leaves(*(column[good] for column in leaves))
+    batch = _batch(buffer, source, leaves, main[good], sub[good])
+    damaged = _fields(buffer, batch, cut=True)
+    return batch.take(damaged != 1), np.flatnonzero(good)[damaged != 1]
+
+
 def places(batch: Batch) -> Ints:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
     number, heads = batch.data.group(batch.key_at, batch.key_len.astype(np.int64))
@@ -99,12 +111,12 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
     )
 
 
-def _fields(buffer: Buffer, batch: Batch) -> Ints:
+def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> Ints:
     """Fill the columns from each record's protobuf; 0 good, 1 unreadable, 2 a foreign mod_revision, shape (n,)."""
     damaged = np.zeros(len(batch), np.int64)
 
     def parse(part: slice) -> None:
-        start, end = batch.key_at[part], batch.value_at[part]
+        start, end = batch.key_at[part].copy(), batch.value_at[part].copy()  # the columns are written below
         at, regular = start, np.ones(start.shape, np.bool_)
         mod = np.full(start.shape, UNKNOWN, np.int64)
         for tag, column in ((_KEY, None), (_CREATE, batch.create[part]), (_MOD, mod), (_VERSION, batch.version[part])):
@@ -117,10 +129,10 @@ def _fields(buffer: Buffer, batch: Batch) -> Ints:
             else:
                 column[present] = value[present]
                 at = np.where(present, after, at)
-        value, after, present = _field(buffer, at, end, _VALUE)
-        value_len = np.where(present, value, 0)
+        value, after, present = _field(buffer, at, end, _VALUE, cut=cut)
+        value_len = np.where(present, np.minimum(value, end - after), 0)
         value_at = np.where(present, after, end)
-        at = np.where(present, after + value, at)
+        at = np.where(present, after + value_len, at)
         # looked at only where something follows the value: its end lies pages away, and a look there costs most
         more = np.flatnonzero(at != end)
         regular[more] &= _lease(buffer, at[more], end[more])
@@ -130,31 +142,34 @@ def _fields(buffer: Buffer, batch: Batch) -> Ints:
         for row in np.flatnonzero(~regular).tolist():
             mod[row] = _slowly(buffer, batch, part.start + row, int(start[row]), int(end[row]))
             damaged[part.start + row] = mod[row] == UNKNOWN - 1
-        foreign = (mod != UNKNOWN) & (mod != batch.main[part])
+        bare = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these have no mod_revision
+        foreign = (mod != batch.main[part]) & ((mod != UNKNOWN) | ~bare)
         damaged[part] = np.where(foreign & (damaged[part] == 0), 2, damaged[part])
 
     spread(len(batch), parse)
     return damaged
 
 
-def _field(buffer: Buffer, at: Ints, end: Ints, tag: int) -> tuple[Ints, Ints, Bools]:
-    """Value (or length), the position after it, and which rows have this field at `at`."""
+def _field(buffer: Buffer, at: Ints, end: Ints, tag: int, *, cut: bool = False) -> tuple[Ints, Ints, Bools]:
+    """Value (or length), the position after it, and which rows have this field at `at`; `cut`: it may end early."""
     words = buffer.words(at)
     value, size = varints(words >> np.uint64(8))
     present = (at < end) & ((words & np.uint64(0xFF)) == tag) & (size > 0) & (size < 8)
     after = at + 1 + size
     if tag in (_KEY, _VALUE):
-        present &= after + value <= end
+        present &= (after + value <= end) | (cut & (after <= end))
     else:
         present &= after <= end
     return value, after, present
 
 
 def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
-    """Which records end in a lease id: random 63-bit numbers, longer than varints() reads."""
+    """Which records end in a lease id and nothing else: random 63-bit numbers, longer than one word holds."""
+    length = end - at - 1
     first = (buffer.words(at) & np.uint64(0xFF)) == _LEASE
-    last = buffer.words(np.maximum(end - 1, 0)) & np.uint64(0x80)
-    leased: Bools = first & (end - at >= 2) & (end - at <= 11) & (last == 0)
+    _, low = varints(buffer.words(at + 1))
+    _, high = varints(buffer.words(at + 9))
+    leased: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
     return leased
 
 
@@ -170,9 +185,7 @@ def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> int
         record = KeyValue.FromString(raw)
     except DecodeError:
         return UNKNOWN - 1
-    key_at, value_at = _locate(raw, record.key, _KEY), _locate(raw, record.value, _VALUE)
-    if key_at < 0 or value_at < 0:
-        return UNKNOWN - 1
+    key_at, value_at = _last(raw, _KEY), _last(raw, _VALUE)
     batch.key_at[row], batch.key_len[row] = start + key_at, len(record.key)
     batch.value_at[row], batch.value_len[row] = start + value_at, len(record.value)
     batch.create[row] = record.create_revision or UNKNOWN
@@ -180,19 +193,32 @@ def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> int
     return record.mod_revision or UNKNOWN
 
 
-def _locate(raw: bytes, content: bytes, tag: int) -> int:
-    """Where the field's content stands: the last occurrence behind its tag and length; -1 if nowhere."""
-    size, left = bytearray(), len(content)
-    while True:
-        size.append(left & 0x7F | (0x80 if left > 0x7F else 0))
-        left >>= 7
-        if not left:
+def _last(raw: bytes, wanted: int) -> int:
+    """Where the content of the last field with this tag begins: the one that counts; 0 where there is none."""
+    at = found = 0
+    while at < len(raw):
+        tag, at = _number(raw, at)
+        kind = tag & 7
+        if kind == 2:
+            size, at = _number(raw, at)
+            found = at if tag == wanted else found
+            at += size
+        elif kind == 0:
+            _, at = _number(raw, at)
+        else:
+            at += {1: 8, 5: 4}.get(kind, len(raw))
+    return found
+
+
+def _number(raw: bytes, at: int) -> tuple[int, int]:
+    """The varint at `at`, and the position behind it."""
+    value = shift = 0
+    while at < len(raw):
+        value |= (raw[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if raw[at - 1] < 0x80:
             break
-    head = bytes([tag, *size])
-    if not content:
-        return 0
-    found = raw.rfind(head + content)
-    return found + len(head) if found >= 0 else -1
+    return value, at
 
 
 def _order(batch: Batch) -> Ints | None:

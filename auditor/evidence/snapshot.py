@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor.batch import Batch
 from auditor.columns import Buffer
-from auditor.evidence import backend, meta
+from auditor.evidence import backend, freed, meta
 from auditor.evidence.file import SECTOR, TRAILER, EvidenceFile, trailer_length
 from auditor.evidence.tree import FREED, Walker
 from auditor.model import Backend, Gap, Unexamined
@@ -19,7 +19,7 @@ from auditor.model import Backend, Gap, Unexamined
 BATCH = 1_000_000
 
 API_SNAPSHOT = "API snapshot"
-NO_TRAILER = "API snapshot without its trailer"
+NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
 RAW = "raw database file"
 
 
@@ -37,8 +37,10 @@ class Reading:
     """Bytes of trailer at the file's end: 32 or 0."""
 
 
-def read(file: EvidenceFile) -> Reading:
-    """Raises UnreadableEvidence where neither meta page holds."""
+def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
+    """Everything a root reaches and, unless `quick`, what lies in freed pages.
+
+    Raises UnreadableEvidence where neither meta page holds."""
     buffer = Buffer(file.map)
     metas = meta.read(buffer, file.name)
     walker = Walker(buffer, metas.chosen, file.name)
@@ -49,7 +51,11 @@ def read(file: EvidenceFile) -> Reading:
     store = backend.read(walker)
     count = len(store.records)
     batches = tuple(store.records.take(slice(at, at + BATCH)) for at in range(0, count, BATCH))
-    unexamined = tuple(_unexamined(file, walker, metas, trailer))
+    unexamined = tuple(_unexamined(file, walker, metas, trailer, quick=quick))
+    if not quick:
+        found = freed.read(walker)
+        batches += found.batches
+        unexamined += found.unexamined()
     return Reading(kind, batches, store.facts, tuple(walker.gaps), unexamined, walker.kinds, trailer)
 
 
@@ -67,7 +73,8 @@ def _kind(metas: meta.Metas, size: int, trailer: int) -> str:
     if trailer:
         return API_SNAPSHOT
     first, second = metas.chosen, metas.other
-    # only a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark
+    # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
+    # after an empty commit with an even transaction id: what cannot be told apart is not taken for whole
     same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1
     return NO_TRAILER if same_root and size < first.high_water * first.page_size + TRAILER else RAW
 
@@ -93,11 +100,13 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -
     return gaps
 
 
-def _unexamined(file: EvidenceFile, walker: Walker, metas: meta.Metas, trailer: int) -> list[Unexamined]:
+def _unexamined(
+    file: EvidenceFile, walker: Walker, metas: meta.Metas, trailer: int, *, quick: bool
+) -> list[Unexamined]:
     parts = []
-    if freed := int((walker.kinds == FREED).sum()):
-        size = freed * walker.page_size
-        parts.append(Unexamined(f"{freed:,} freed pages", f"{size:,} bytes that no root reaches: not read", True))
+    if quick and (pages := int((walker.kinds == FREED).sum())):
+        size = pages * walker.page_size
+        parts.append(Unexamined(f"{pages:,} freed pages", f"{size:,} bytes that no root reaches: not read", True))
     past = file.size - trailer - walker.meta.high_water * walker.page_size
     if past > 0 and not trailer:
         parts.append(Unexamined("the end of the file", f"{past:,} bytes past the high-water mark: not read", True))

@@ -58,7 +58,7 @@ class Walker:
         u4 = np.dtype(self.meta.order + "u4")
         # page headers and elements start at multiples of 16: 16 = HEADER, and pages are powers of two from 1024
         usable = self.buffer.data[: self.buffer.size // ELEMENT * ELEMENT]
-        self._cells = usable.view(u4).reshape(-1, 4)
+        self.cells = usable.view(u4).reshape(-1, 4)
         self._half = usable.view(self.meta.order + "u2").reshape(-1, 8)
         self._ids = usable.view(self.meta.order + "u8").reshape(-1, 2)
         self._freelist()
@@ -101,10 +101,10 @@ class Walker:
         self._gaps(np.flatnonzero(~inside), ids, lambda _: "")
         ids = ids[inside]
         cell = ids * (self.page_size // ELEMENT)
-        header = np.empty((ids.size, 4), self._cells.dtype)
+        header = np.empty((ids.size, 4), self.cells.dtype)
 
         def gather(part: slice) -> None:
-            header[part] = self._cells[cell[part]]
+            header[part] = self.cells[cell[part]]
 
         spread(ids.size, gather)
         own = header.view(self.meta.order + "u8")[:, 0].astype(np.int64)
@@ -161,15 +161,15 @@ class Walker:
         page = np.repeat(ids, counts)
         end = np.repeat(start + spans, counts)
         table = np.repeat(start + HEADER + ELEMENT * counts, counts)
-        raw = self._cells[cells].astype(np.int64)
+        raw = self.cells[cells].astype(np.int64)
         flags, pos, key_len, value_len = raw.T
         key_at = cells * ELEMENT + pos
         value_at = key_at + key_len
         bad = (flags > IS_BUCKET) | (key_len < 1) | (key_len > LARGEST_KEY)
         bad |= (key_at < table) | (value_at + value_len > end)
-        # payloads follow one another in element order; one that reaches back shares bytes with an earlier one
         shared = np.zeros(bad.shape, np.bool_)
-        shared[1:] = (page[1:] == page[:-1]) & (key_at[1:] < (value_at + value_len)[:-1])
+        rank = np.repeat(np.arange(ids.size), counts)
+        shared[~bad] = overlapping(rank[~bad], (key_at - table)[~bad], (value_at + value_len - table)[~bad])
         bad |= shared
         if bad.any():
             self._refuse(page, bad, shared, cells)
@@ -200,7 +200,7 @@ class Walker:
             self.gaps.append(self._outside(page))
             return
         cell = page * (self.page_size // ELEMENT)
-        run = int(self._cells[cell, 3]) + 1
+        run = int(self.cells[cell, 3]) + 1
         if int(self._ids[cell, 0]) != page or int(self._half[cell, 4]) != FREELIST or page + run > self.pages:
             self.gap(page, "expected a freelist (10)")
             return
@@ -214,6 +214,14 @@ class Walker:
             return Gap(self.source, min(at, self.buffer.size), self.page_size, reason)
         reason = f"a page id {page} is outside 2..{self.meta.high_water - 1}"
         return Gap(self.source, self.meta.page * self.page_size, self.page_size, reason)
+
+
+def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
+    """Which payloads share bytes with one before them of the same owner; owners ascend, positions begin at each."""
+    reach = np.maximum.accumulate((owner << 40) + end)
+    shared = np.zeros(owner.shape, np.bool_)
+    shared[1:] = (owner << 40)[1:] + start[1:] < reach[:-1]
+    return shared
 
 
 def _explain(template: str, facts: dict[str, Ints], last: int) -> Callable[[int], str]:

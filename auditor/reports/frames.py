@@ -9,5 +9,5 @@ def frame(table: Table) -> pd.DataFrame:
     """Numbers as Int64 with <NA> for what is unknown or does not apply; everything else as text."""
     made = pd.DataFrame(table.columns)
     for name in NUMBERS:
-        made[name] = pd.to_numeric(made[name], errors="coerce").astype("Int64")
+        made[name] = pd.array([cell if isinstance(cell, int) else None for cell in table.columns[name]], "Int64")
     return made

@@ -1,5 +1,7 @@
 """The summary for people, as wide as their terminal."""
 
+from typing import IO
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -8,7 +10,18 @@ from auditor.model import Audit, Severity, Verdict
 from auditor.reports import words
 
 MOST_GAPS = 10
+PIPE_WIDTH = 140
 _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+
+
+class Printer(Console):
+    """A console that leaves it to the command what to do when nobody reads any more."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False) -> None:
@@ -35,19 +48,19 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         grid.add_row(Text(name), Text(text))
     console.print(grid)
     console.print()
-    console.print(_table(*words.place_table(audit)))
+    console.print(table(*words.place_table(audit)))
     if verbose:
         console.print()
-        console.print(_table(*words.coverage_table(audit)))
+        console.print(table(*words.coverage_table(audit)))
     console.print()
-    _unread(audit, console)
+    unread(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
 
 
-def _unread(audit: Audit, console: Console) -> None:
+def unread(audit: Audit, console: Console) -> None:
     for gap in audit.gaps[:MOST_GAPS]:
         console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"))
     if (more := len(audit.gaps) - MOST_GAPS) > 0:
@@ -57,7 +70,7 @@ def _unread(audit: Audit, console: Console) -> None:
         console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""))
 
 
-def _table(header: list[str], rows: list[list[str]]) -> Table:
+def table(header: list[str], rows: list[list[str]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, name in enumerate(header):
         table.add_column(Text(name), justify="right" if number else "left", overflow="fold")

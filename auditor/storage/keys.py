@@ -42,7 +42,7 @@ def classify(batches: Sequence[Batch], objects: Sequence[Bools], given: Sequence
 
     Prefixes are those `given`, or else all those under which a built-in resource with such a value lies.
     """
-    finder = _Finder(tuple(f"/{prefix.strip('/')}" for prefix in given), detect=not given)
+    finder = _Finder(tuple(f"/{prefix.strip('/')}".rstrip("/") for prefix in given), detect=not given)
     rows = [np.arange(len(batch)) for batch in batches]
     resource = [np.zeros(len(batch), np.int32) for batch in batches]
     for depth in range(2, DEEPEST + 1):
@@ -88,10 +88,10 @@ class _Finder:
 
     def decide(self, text: bytes, depth: int) -> int:
         """Index of the resource that a path of `depth` segments belongs to; -1 where more segments are needed."""
-        if text.startswith(tuple(each.encode() for each in EXEMPT_KEYS)):
-            return 1
         path = printable(text)
         prefix = self._under(path)
+        if prefix is None and path.startswith(EXEMPT_KEYS):
+            return 1
         if prefix is None:
             return -1 if depth < DEEPEST and text.count(b"/") == depth else 0
         rest = path[len(prefix) + 1 :].split("/")

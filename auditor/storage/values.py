@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from auditor.batch import Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
 from auditor.model import Encoding, Provider, State
+from auditor.text import printable
 
 ENCRYPTED = b"k8s:enc:"
 PROTOBUF = b"k8s\0"
@@ -121,7 +122,7 @@ def candidates(batch: Batch, values: Values, row: int) -> list[str]:
         if length[0] < 0:
             break
         if _shaped(buffer, provider, at + length + 1, end)[0]:
-            names.append(buffer.slice(int(at[0]), int(length[0])).decode("utf-8", "backslashreplace"))
+            names.append(printable(buffer.slice(int(at[0]), int(length[0]))))
     return names
 
 
@@ -153,8 +154,11 @@ def _name_keys(batch: Batch, provider: NDArray[np.uint8], encoding: NDArray[np.u
     several = fitting > 1
     for length in rounds if several.any() else []:
         mine = np.flatnonzero(length >= 0)
-        name, _ = buffer.group(at[mine], length[mine])
-        _, heads = buffer.group(at[mine], np.minimum(length[mine] + 17, (end - at)[mine]))
+        # from the value's first byte on: another provider's key of that name is another key
+        start = batch.value_at[rows[mine]]
+        before = at[mine] - start
+        name, _ = buffer.group(start, before + length[mine])
+        _, heads = buffer.group(start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
         distinct = np.bincount(name[heads], minlength=int(name.max(initial=0)) + 1)
         often = distinct[name] > 1
         shared[mine[often]] = length[mine[often]]

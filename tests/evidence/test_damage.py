@@ -35,10 +35,11 @@ def test_a_file_cut_at_any_length_never_passes(tmp_path: Path) -> None:
         assert isinstance(audit, str) or (audit.gaps and not audit.complete), length
 
 
-def test_a_cut_file_says_where_it_ends(tmp_path: Path) -> None:
+def test_a_cut_file_says_where_it_ends_and_reports_what_it_holds(tmp_path: Path) -> None:
     audit = audited(tmp_path, (MIGRATION / "4-compacted.db").read_bytes()[:100_000])
     assert not isinstance(audit, str)
-    assert audit.exit_code(auditor.Severity.MEDIUM) == 3
+    assert audit.tally.readable == 29
+    assert audit.exit_code(auditor.Severity.MEDIUM) == 1
     assert any("truncated" in gap.reason and gap.offset == 100_000 for gap in audit.gaps)
 
 
@@ -101,6 +102,7 @@ def _pages(data: bytes, flag: int) -> list[int]:
         number
         for number in range(2, len(data) // PAGE)
         if struct.unpack_from("<QH", data, number * PAGE) == (number, flag)
+        and struct.unpack_from("<H", data, number * PAGE + 10)[0]
     ]
 
 

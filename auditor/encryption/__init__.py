@@ -1,0 +1,1 @@
+"""How values are decrypted: keys, providers and KMS plugins."""

@@ -1,0 +1,202 @@
+"""Asks a KMS plugin to unwrap data keys, over the socket that kube-apiserver would use.
+
+Every distinct wrapped key is asked once, and a plugin found absent is not waited for again.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from google.protobuf.message import DecodeError, Message
+
+from auditor.errors import AuditorError
+from auditor.protobuf import kms_v1_pb2, kms_v2_pb2
+
+if TYPE_CHECKING:
+    import grpc
+
+UID = "etcd-auditor"
+FIRST_WAIT = 0.2
+LONGEST_SOCKET = 107  # bytes: sockaddr_un holds 108, one of them the end
+NO_ACCESS = frozenset({"UNIMPLEMENTED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
+"""Refusals that say nothing about the data key that was asked for."""
+SERVICES = {1: "/v1beta1.KeyManagementService/", 2: "/v2.KeyManagementService/"}
+OPTIONS = (
+    ("grpc.default_authority", "localhost"),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),  # this module retries, and counts
+    ("grpc.initial_reconnect_backoff_ms", 100),  # shorter than FIRST_WAIT: a retry does connect again
+    ("grpc.max_reconnect_backoff_ms", 200),
+)
+NO_ANNOTATIONS: Mapping[str, bytes] = MappingProxyType({})
+
+Question = tuple[bytes, str, frozenset[tuple[str, bytes]]]
+
+
+class KmsError(AuditorError):
+    """A KMS plugin is absent, refuses, or is not one. Names the plugin and its socket, never what was sent to it."""
+
+
+class KmsRefused(KmsError):
+    """The plugin works and does not unwrap this data key."""
+
+
+class Plugin:
+    """One KMS plugin of an EncryptionConfiguration. Connects when it is first asked."""
+
+    def __init__(self, name: str, endpoint: str, *, version: int, timeout: float = 3.0, attempts: int = 3) -> None:
+        if version not in SERVICES:
+            raise KmsError(f"KMS plugin {name}: there is no KMS version {version}; give 1 or 2")
+        self.name = name
+        self.endpoint = endpoint
+        self.version = version
+        self.timeout = timeout
+        self.attempts = max(1, attempts)
+        self.calls = 0
+        self._target = _target(name, endpoint)
+        self._channel: grpc.Channel | None = None
+        self._absent: str | None = None
+        self._unwrapped: dict[Question, bytes] = {}
+        self._refused: dict[Question, KmsError] = {}
+
+    def __repr__(self) -> str:
+        return f"Plugin({self.name!r}, {self.endpoint!r})"
+
+    def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:
+        """The data key, or the seed, that the plugin finds in `wrapped`. KMS v1 has no key_id and no annotations."""
+        key = (wrapped, key_id, frozenset(annotations.items()))
+        if (found := self._unwrapped.get(key)) is not None:
+            return found
+        if (refusal := self._refused.get(key)) is not None:
+            raise type(refusal)(str(refusal))
+        try:
+            found = self._decrypt(wrapped, key_id, annotations)
+        except KmsError as error:
+            if self._absent is None:
+                self._refused[key] = error
+            raise
+        self._unwrapped[key] = found
+        return found
+
+    def current_key_id(self) -> str | None:
+        """The key that the plugin wraps with now; None for KMS v1, which does not tell."""
+        if self.version == 1:
+            return None
+        answer = self._call("Status", kms_v2_pb2.StatusRequest().SerializeToString())
+        status = kms_v2_pb2.StatusResponse()
+        if not _parsed(status, answer) or not status.version.startswith("v2"):
+            raise KmsError(f"{self._who} does not speak KMS v2: check apiVersion and endpoint in the configuration")
+        if status.healthz != "ok":
+            raise KmsError(f"{self._who} reports that it is not healthy: read its log, then run again")
+        return status.key_id
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    @property
+    def _who(self) -> str:
+        return f"KMS plugin {self.name} at {self.endpoint}"
+
+    def _decrypt(self, wrapped: bytes, key_id: str, annotations: Mapping[str, bytes]) -> bytes:
+        payload = self._request(wrapped, key_id, annotations)
+        if payload is None:
+            raise KmsError(f"{self._who} cannot be asked: a stored key id or annotation is not text (damaged value?)")
+        answer = self._call("Decrypt", payload)
+        if self.version == 1:
+            first = kms_v1_pb2.DecryptResponse()
+            plain = first.plain if _parsed(first, answer) else b""
+        else:
+            second = kms_v2_pb2.DecryptResponse()
+            plain = second.plaintext if _parsed(second, answer) else b""
+        if not plain:
+            raise KmsError(f"{self._who} answered without a data key: check that a KMS plugin serves this socket")
+        return plain
+
+    def _request(self, wrapped: bytes, key_id: str, annotations: Mapping[str, bytes]) -> bytes | None:
+        if self.version == 1:
+            return kms_v1_pb2.DecryptRequest(version="v1beta1", cipher=wrapped).SerializeToString()
+        try:
+            return kms_v2_pb2.DecryptRequest(
+                ciphertext=wrapped, uid=UID, key_id=key_id, annotations=annotations
+            ).SerializeToString()
+        except ValueError:  # a lone surrogate; what was wrong with it would stand in the error
+            return None
+
+    def _call(self, method: str, payload: bytes) -> bytes:
+        """The answer's bytes. Both ways unparsed, so that grpc has no message of ours to fail on, and to log."""
+        if self._absent is not None:
+            raise KmsError(self._absent)
+        code = ""
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+            answer, code = self._send(method, payload)
+            if answer is not None:
+                return answer
+            if code not in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
+                kind = KmsError if code in NO_ACCESS else KmsRefused
+                raise kind(f"{self._who} refuses {method} ({code}): {_way_out(code)}")
+        self._absent = (
+            f"{self._who} is absent or does not answer ({code} after {self.attempts} attempts of "
+            f"{self.timeout:g} s): start it, or check the socket and its permissions, then run again"
+        )
+        raise KmsError(self._absent)
+
+    def _send(self, method: str, payload: bytes) -> tuple[bytes | None, str]:
+        channel = self._open()
+        import grpc
+
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SERVICES[self.version] + method)
+        self.calls += 1
+        try:
+            answer = ask(payload, timeout=self.timeout)
+        except grpc.RpcError as error:  # its text may quote anything: only the code's name leaves this function
+            return None, error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+        return answer, "OK"
+
+    def _open(self) -> "grpc.Channel":
+        if self._channel is None:
+            os.environ["GRPC_VERBOSITY"] = "NONE"  # read once, when grpc is loaded
+            os.environ.pop("GRPC_TRACE", None)
+            try:
+                import grpc
+            except ImportError as error:
+                raise KmsError(f"{self._who} cannot be asked: install the Python package grpcio") from error
+            self._channel = grpc.insecure_channel(self._target, options=OPTIONS)
+        return self._channel
+
+
+def _target(name: str, endpoint: str) -> str:
+    """The endpoint as gRPC's core writes it. Read like kube-apiserver does: a URL, of which the path counts."""
+    if not endpoint.startswith("unix:///"):
+        raise KmsError(
+            f"KMS plugin {name}: its endpoint is no unix socket; write unix:///path/to.sock or unix:///@name"
+        )
+    path = unquote(urlsplit(endpoint).path)
+    socket = path.removeprefix("/@")
+    if socket in {"", "/"} or "\0" in path:
+        raise KmsError(f"KMS plugin {name}: its endpoint names no socket; write unix:///path/to.sock or unix:///@name")
+    if len(os.fsencode(socket)) > LONGEST_SOCKET:
+        raise KmsError(f"KMS plugin {name}: the path of its socket is too long; link to it from a shorter one")
+    return f"unix-abstract:{quote(socket)}" if path.startswith("/@") else f"unix:{quote(socket)}"
+
+
+def _parsed(message: Message, answer: bytes) -> bool:
+    try:
+        message.ParseFromString(answer)
+    except DecodeError:
+        return False
+    return True
+
+
+def _way_out(code: str) -> str:
+    if code == "UNIMPLEMENTED":
+        return "it does not speak this KMS version; check apiVersion and endpoint in the configuration"
+    if code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}:
+        return "give the plugin access to its key, then run again"
+    return "give it the key-encryption key that wrapped this data key, or read the plugin's log"

@@ -1,0 +1,77 @@
+"""Which keys the evidence needs: how much each provider, key and KEK id holds, in which places, of which resources."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from auditor.encryption.configuration import Configuration
+from auditor.model import KeyUse, Opened, Place, Provider
+from auditor.selection import Selection
+from auditor.storage import values
+from auditor.text import printable
+
+MOST_OBJECTS = 1000
+"""Objects that are named for each key."""
+
+
+def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUse, ...]:
+    """One entry for each key seen in the selected values, and one for each configured key that none needs."""
+    rows: dict[tuple[Provider, str, str], list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]]] = {}
+    for each in selections:
+        at, length = values.kek_ids(each.batch, each.values)
+        number, heads = each.batch.data.group(at, np.maximum(length, 0))
+        ids = [printable(each.batch.data.slice(int(at[head]), max(int(length[head]), 0))) for head in heads.tolist()]
+        codes = each.label * max(len(ids), 1) + number
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        for mine in np.split(order, starts[1:]) if order.size else []:
+            code = int(codes[mine[0]])
+            label, kek = each.labels[code // len(ids)], ids[code % len(ids)]
+            rows.setdefault((*label, kek), []).append((each, mine))
+    configured: set[tuple[Provider, str]] = {
+        (entry.provider, printable(name.encode("utf-8", "surrogateescape")))
+        for each in configurations
+        for rule in each.rules
+        for entry in rule.providers
+        if entry.provider is not Provider.IDENTITY
+        for name in ([key.name for key in entry.keys] or [entry.name])
+    }
+    used = [_use(label, parts, configured) for label, parts in rows.items()]
+    unused = configured - {(use.provider, use.key_name) for use in used}
+    used += [KeyUse(provider, name, "", (), (), None, None, 0, 0, True, ()) for provider, name in unused]
+    return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id)))
+
+
+def _use(
+    label: tuple[Provider, str, str],
+    parts: list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]],
+    configured: set[tuple[Provider, str]],
+) -> KeyUse:
+    places: dict[Place, int] = {}
+    resources: set[str] = set()
+    objects: dict[str, None] = {}
+    revisions: list[int] = []
+    opened = 0
+    for each, rows in parts:
+        for place in each.batch.place[rows].tolist():
+            places[Place(place)] = places.get(Place(place), 0) + 1
+        resources |= {each.resource[of].name for of in set(each.of[rows].tolist())}
+        opened += int((each.opened[rows] == Opened.YES).sum())
+        known = each.batch.main[rows]
+        revisions += [int(known.min()), int(known.max())]
+        for row in rows[:MOST_OBJECTS].tolist():
+            objects[printable(each.batch.key(row))] = None
+    provider, name, kek = label
+    return KeyUse(
+        provider=provider,
+        key_name=name,
+        kek_id=kek,
+        places=tuple(sorted(places.items())),
+        resources=tuple(sorted(resources)),
+        oldest=min(revisions),
+        newest=max(revisions),
+        values=sum(places.values()),
+        opened=opened,
+        configured=(provider, name) in configured,
+        objects=tuple(list(objects)[:MOST_OBJECTS]),
+    )

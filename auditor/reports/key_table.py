@@ -1,0 +1,53 @@
+"""Which keys the evidence needs, as a table and as JSON."""
+
+import json
+from dataclasses import asdict
+from typing import IO
+
+from auditor.model import Audit, KeyUse, Place, Provider
+from auditor.reports.words import plural
+
+HEADER = ["provider", "key", "KEK id", "values", "in", "opened", "revisions", "needed"]
+
+
+def table(audit: Audit) -> list[list[str]]:
+    """One row a key, in the order of HEADER; readable values have none."""
+    return [
+        [
+            use.provider.label,
+            use.key_name or "?",
+            use.kek_id,
+            f"{use.values:,}",
+            ", ".join(f"{place.label} {count:,}" for place, count in use.places),
+            f"{use.opened:,}" if use.values else "-",
+            f"{use.oldest:,}-{use.newest:,}" if use.oldest is not None else "-",
+            needed(audit, use),
+        ]
+        for use in audit.keys
+        if use.provider is not Provider.IDENTITY
+    ]
+
+
+def needed(audit: Audit, use: KeyUse) -> str:
+    """`needed by N values`, `nothing read in this evidence needs it` or `unproven`; never that it may go."""
+    if use.values:
+        current = dict(use.places).get(Place.LATEST, 0)
+        left = "" if current else ", leftovers only"
+        return f"needed by {plural(use.values, 'value')}{left}"
+    return "nothing read in this evidence needs it" if audit.complete else "unproven: not everything was read"
+
+
+def write(audit: Audit, out: IO[str]) -> None:
+    keys = [
+        {
+            **asdict(use),
+            "provider": use.provider.label,
+            "places": {place.label: count for place, count in use.places},
+            "needed": needed(audit, use),
+        }
+        for use in audit.keys
+    ]
+    json.dump(
+        {"format": "etcd-auditor keys", "version": 1, "evidence": audit.evidence.sha256, "keys": keys}, out, indent=1
+    )
+    out.write("\n")

@@ -1,0 +1,98 @@
+"""From options to what values are opened and judged with: configurations read, plugins named, keys made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.encryption.advice import Advice, advise, differences
+from auditor.encryption.configuration import Configuration, load
+from auditor.encryption.keyring import Keyring
+from auditor.encryption.kms import KmsError, Plugin
+from auditor.errors import UsageError
+from auditor.model import Provider
+from auditor.options import Options
+from auditor.policy import Policy
+
+NAMED = {provider.label.replace(" ", "-"): provider for provider in Provider} | {"kms": Provider.KMS_V2}
+VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What values are opened and judged with. current_keks: KMS name -> the key id in force."""
+
+    keyring: Keyring
+    policy: Policy
+    current_keks: dict[str, str]
+    plugins: dict[tuple[Provider, str], Plugin]
+    configurations: tuple[Configuration, ...]
+    notes: tuple[str, ...]
+
+    def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
+        """(file, advice) of every configuration, and of what differs between several."""
+        said = [(each.source, advice) for each in self.configurations for advice in advise(each, seen, must)]
+        names = ", ".join(each.source for each in self.configurations)
+        return said + [(names, advice) for advice in differences(self.configurations, must)]
+
+
+def prepare(options: Options) -> Rules:
+    """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one."""
+    configurations = tuple(load(Path(path)) for path in options.encryption_configs)
+    plugins = _plugins(options, configurations)
+    keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
+    notes = []
+    for (provider, name), plugin in plugins.items():
+        if provider is not Provider.KMS_V2 or name in keks:
+            continue
+        try:
+            current = plugin.current_key_id()
+        except KmsError as error:
+            notes.append(str(error))
+        else:
+            if current:
+                keks[name] = current
+    policy = Policy(
+        configurations=configurations,
+        expected=_expected(options.expect),
+        plaintext=options.expect == "plaintext",
+        compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
+    )
+    return Rules(Keyring(configurations, plugins), policy, keks, plugins, configurations, tuple(notes))
+
+
+def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:
+    entries = [
+        entry
+        for each in configurations
+        for rule in each.rules
+        for entry in rule.providers
+        if entry.provider in VERSIONS
+    ]
+    made: dict[tuple[Provider, str], Plugin] = {}
+    for text in options.kms_plugins:
+        name, _, endpoint = text.partition("=")
+        mine = [entry for entry in entries if entry.name == name]
+        if not endpoint and not mine:
+            raise UsageError(f"--kms-plugin {name}: no configuration names its endpoint; write {name}=unix:///path")
+        kinds = {entry.provider: endpoint or entry.endpoint for entry in mine}
+        for provider, where in (kinds or dict.fromkeys(VERSIONS, endpoint)).items():
+            made[provider, name] = Plugin(name, where, version=VERSIONS[provider])
+    return made
+
+
+def _expected(text: str) -> tuple[Provider, str] | None:
+    return None if text in {"encrypted", "plaintext"} else _provider_and_name(text, "--expect")
+
+
+def _provider_and_name(text: str, option: str) -> tuple[Provider, str]:
+    provider, _, name = text.partition(":")
+    if provider not in NAMED or NAMED[provider] in {Provider.UNKNOWN, Provider.IDENTITY}:
+        known = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
+        raise UsageError(f"{option} {text}: the provider must be one of {known}")
+    return NAMED[provider], name
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"{option} {text}: write NAME=KEYID")
+    return name, value

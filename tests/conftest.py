@@ -1,0 +1,38 @@
+"""What every test of an evidence reader needs: a file of given bytes, read or audited."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from auditor.evidence import snapshot
+from auditor.evidence.file import EvidenceFile
+
+Write: TypeAlias = Callable[[bytes], Path]
+Read: TypeAlias = Callable[[bytes], snapshot.Reading]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Bytes -> a new file that holds them; an older one may still be mapped."""
+    numbers = count()
+
+    def make(data: bytes) -> Path:
+        path = tmp_path / f"built-{next(numbers)}.db"
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def read(write: Write) -> Read:
+    """Bytes -> what the evidence layer reads in a file of them."""
+
+    def make(data: bytes) -> snapshot.Reading:
+        with EvidenceFile(write(data), hashed=False) as file:
+            return snapshot.read(file)
+
+    return make

@@ -1,0 +1,365 @@
+"""Every report of one audit says the same, whole and inert, whatever the names in it are."""
+
+import csv as csv_module
+import io
+import json as json_module
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+import auditor
+from auditor.model import Audit, Cell, Severity
+from auditor.reports import csv, html, json, parquet, terminal
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory
+from auditor.text import printable
+from tests.reports import hostile
+from tests.support import COLUMNS as DESIGN
+from tests.support import REWRITTEN, made
+
+FAIL_ON = Severity.MEDIUM
+EVIDENCE = "<b>=x' \x1b[31m{{7*7}}\u202e.db"
+VOID = {"meta"}
+# fmt: off
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "p", "strong", "h1", "h2", "div", "dl", "dt", "dd", "table",
+    "thead", "tbody", "tr", "th", "td", "ul", "ol", "li",
+}
+# fmt: on
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    path = made(tmp_path_factory.mktemp("hostile"), hostile.work)
+    return auditor.scan(path.rename(path.with_name(EVIDENCE)))
+
+
+@pytest.fixture(scope="module", params=["nasty", "rewritten"])
+def audit(request: pytest.FixtureRequest) -> Audit:
+    if request.param == "rewritten":
+        return auditor.scan(REWRITTEN)
+    found: Audit = request.getfixturevalue("nasty")
+    return found
+
+
+def text_of(table: Table) -> str:
+    out = io.StringIO()
+    csv.write(table, out)
+    return out.getvalue()
+
+
+def page_of(audit: Audit) -> str:
+    out = io.StringIO()
+    html.write(audit, FAIL_ON, out)
+    return out.getvalue()
+
+
+def document_of(audit: Audit) -> str:
+    out = io.StringIO()
+    json.write(audit, FAIL_ON, out)
+    return out.getvalue()
+
+
+def arrow_of(table: Table) -> pa.Table:
+    out = io.BytesIO()
+    parquet.write(table, out)
+    return pq.read_table(io.BytesIO(out.getvalue()))
+
+
+def said_of(audit: Audit, width: int, *, colour: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, soft_wrap=False, force_terminal=colour)
+    terminal.write(audit, FAIL_ON, console, verbose=True)
+    return out.getvalue()
+
+
+class Page(HTMLParser):
+    """The elements, attributes, texts and rows of findings of an HTML page; the end tags must match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.other: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"td", "th"}:
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if self.open and self.open[-1] in {"td", "th"}:
+            self.tables[-1][-1][-1] += data
+
+    def handle_comment(self, data: str) -> None:
+        self.other.append(data)
+
+    def handle_pi(self, data: str) -> None:
+        self.other.append(data)
+
+    def unknown_decl(self, data: str) -> None:
+        self.other.append(data)
+
+
+# the tables
+
+
+def test_the_columns_are_those_of_the_design(audit: Audit) -> None:
+    assert list(COLUMNS) == DESIGN
+    for table in (findings(audit), inventory(audit)):
+        assert list(table.columns) == DESIGN
+        assert {len(column) for column in table.columns.values()} == {len(table)}
+        assert text_of(table).split("\n")[0].split(",") == DESIGN
+        assert arrow_of(table).column_names == DESIGN
+    assert len(findings(audit)) > 20
+
+
+def test_names_are_printable_and_reversible(nasty: Audit) -> None:
+    found = {str(name) for name in inventory(nasty).columns["name"]}
+    assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= found
+    for table in (findings(nasty), inventory(nasty)):
+        for name, column in table.columns.items():
+            assert all(str(cell).isprintable() for cell in column), name
+
+
+def test_names_stand_in_every_column_of_names(nasty: Audit) -> None:
+    """So that the other tests here are of every way by which a name gets into a report."""
+    columns = inventory(nasty).columns
+    for column in ("name", "namespace", "uid", "type", "data_keys", "key_name", "kek_id", "key", "source", "detail"):
+        texts = "\n".join(str(cell) for cell in columns[column])
+        assert "<" in texts, column
+    assert nasty.evidence.name == printable(EVIDENCE.encode())
+
+
+# CSV
+
+
+def undone(row: list[str]) -> list[str]:
+    """The README's way back: drop the first character of every cell that begins with an apostrophe."""
+    return [cell.removeprefix("'") for cell in row]
+
+
+def test_csv_cells_are_no_formulas_and_come_back(audit: Audit) -> None:
+    for table in (findings(audit), inventory(audit)):
+        rows = list(csv_module.reader(io.StringIO(text_of(table), newline=""), strict=True))
+        assert rows[0] == DESIGN
+        for row in rows:
+            assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in row)
+        assert [undone(row) for row in rows[1:]] == [[str(cell) for cell in row] for row in table.rows()]
+
+
+def test_every_csv_row_is_one_line(audit: Audit) -> None:
+    table = inventory(audit)
+    assert text_of(table).count("\n") == len(table) + 1
+    assert text_of(table).isprintable() or set(filter(lambda c: not c.isprintable(), text_of(table))) == {"\n"}
+
+
+def test_csv_escapes_in_every_column() -> None:
+    cells: list[Cell] = ["=1", "+1", "-1", "@1", "'1", "1=", "", "ok", "''", "a,b", 'q"q']
+    columns: dict[str, Any] = {name: [3] * len(cells) if name in NUMBERS else cells for name in COLUMNS}
+    rows = list(csv_module.DictReader(io.StringIO(text_of(Table(columns)))))
+    expected = ["'=1", "'+1", "'-1", "'@1", "''1", "1=", "", "ok", "'''", "a,b", 'q"q']
+    for name in COLUMNS:
+        assert [row[name] for row in rows] == (["3"] * len(cells) if name in NUMBERS else expected)
+
+
+def test_csv_is_the_same_on_every_run() -> None:
+    first, again = auditor.scan(REWRITTEN), auditor.scan(REWRITTEN)
+    for table in (findings, inventory):
+        assert text_of(table(first)) == text_of(table(again))
+
+
+# Parquet
+
+
+def test_parquet(audit: Audit) -> None:
+    table = inventory(audit)
+    arrow = arrow_of(table)
+    for name, column in table.columns.items():
+        field = arrow.schema.field(name)
+        read = arrow.column(name).to_pylist()
+        if name in NUMBERS:
+            assert field.type == pa.int64()
+            assert read == [cell if isinstance(cell, int) else None for cell in column]
+        else:
+            assert field.type == pa.string()
+            assert read == list(column)
+
+
+def test_parquet_has_nulls_for_what_is_unknown() -> None:
+    numbers: list[Cell] = [7, "unknown", "", (1 << 63) - 1]
+    columns: dict[str, Any] = {name: numbers if name in NUMBERS else ["x"] * 4 for name in COLUMNS}
+    arrow = arrow_of(Table(columns))
+    for name in NUMBERS:
+        assert arrow.schema.field(name).type == pa.int64()
+        assert arrow.column(name).to_pylist() == [7, None, None, (1 << 63) - 1]
+
+
+def test_data_frames_keep_every_digit() -> None:
+    from auditor.reports import frames
+
+    numbers: list[Cell] = [7, "unknown", "", (1 << 63) - 1, (1 << 53) + 1]
+    columns: dict[str, Any] = {name: numbers if name in NUMBERS else ["x"] * 5 for name in COLUMNS}
+    frame = frames.frame(Table(columns))
+    for name in NUMBERS:
+        assert frame[name].isna().tolist() == [False, True, True, False, False]
+        assert frame[name].dropna().tolist() == [7, (1 << 63) - 1, (1 << 53) + 1]
+
+
+# JSON
+
+
+def test_json(audit: Audit) -> None:
+    text = document_of(audit)
+    assert text.isascii()
+    document = json_module.loads(text)
+    assert document["findings"] == [dict(zip(DESIGN, row, strict=True)) for row in findings(audit).rows()]
+    assert list(document["columns"]) == DESIGN
+    assert document["verdict"] == audit.verdict.value
+    assert document["exit_code"] == audit.exit_code(FAIL_ON)
+    assert document["complete"] is audit.complete
+    assert document["evidence"]["sha256"] == audit.evidence.sha256
+    assert document["tally"]["readable"]["values"] == audit.tally.readable
+    assert sum(row["values"] for row in document["coverage"]) == sum(row.values for row in audit.coverage)
+    assert {part["what"] for part in document["not_examined"]} == {part.what for part in audit.unexamined}
+
+
+def test_json_is_the_same_apart_from_the_run() -> None:
+    documents = [json_module.loads(document_of(auditor.scan(REWRITTEN))) for _ in range(2)]
+    for document in documents:
+        assert document.pop("run")["version"] == auditor.__version__
+    assert documents[0] == documents[1]
+
+
+# HTML
+
+
+def test_html_is_inert(audit: Audit) -> None:
+    text = page_of(audit)
+    page = Page(text)
+    assert not page.open
+    assert not page.other
+    assert {tag for tag, _ in page.elements} <= ELEMENTS
+    assert {name for _, attributes in page.elements for name in attributes} <= {
+        "lang", "charset", "http-equiv", "content", "name", "class", "scope",
+    }  # fmt: skip
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_html_allows_nothing_but_its_own_style(audit: Audit) -> None:
+    page = Page(page_of(audit))
+    first = [attributes for tag, attributes in page.elements if tag == "meta"]
+    policies = [each["content"] for each in first if each.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    tags = [tag for tag, _ in page.elements]
+    assert tags.index("meta") < tags.index("style")
+    assert tags.count("style") == 1
+    style = page_of(audit).split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_html_shows_names_as_they_are(nasty: Audit) -> None:
+    page = Page(page_of(nasty))
+    cells = {cell for row in page.tables[-1] for cell in row}
+    for name in hostile.RAW:
+        assert printable(name).rpartition("/")[2] in cells
+    text = "".join(page.texts)
+    assert "49" not in {cell for cell in cells if "7" in cell}
+    assert printable(EVIDENCE.encode()) in text
+    assert "Confidential" in text
+
+
+def test_html_holds_every_finding(audit: Audit) -> None:
+    page = Page(page_of(audit))
+    header, *rows = page.tables[-1]
+    columns = findings(audit).columns
+    expected = list(zip(*([str(cell) for cell in columns[name]] for name in header), strict=True))
+    assert [tuple(row) for row in rows] == expected
+    assert {"severity", "finding", "place", "namespace", "name", "offset", "source"} <= set(header)
+
+
+# the terminal
+
+
+@pytest.mark.parametrize("width", [20, 80, 140, 400])
+def test_the_terminal_gets_printable_text(audit: Audit, width: int) -> None:
+    lines = said_of(audit, width).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_the_terminal_gets_no_escapes_but_colours(nasty: Audit) -> None:
+    import re
+
+    said = said_of(nasty, 8000, colour=True)
+    assert "\x1b[" in said
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    assert all(line.isprintable() for line in plain.splitlines())
+    assert "[bold red]markup" in said
+
+
+def test_the_terminal_names_the_evidence_and_its_hash(audit: Audit) -> None:
+    said = said_of(audit, 4000)
+    assert audit.evidence.name in said
+    assert audit.evidence.sha256 in said
+    assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
+
+
+# together
+
+
+def test_all_formats_hold_the_same_findings(audit: Audit) -> None:
+    rows = [undone(row) for row in csv_module.reader(io.StringIO(text_of(findings(audit))))][1:]
+    ids = [row[DESIGN.index("id")] for row in rows]
+    offsets = [row[DESIGN.index("offset")] for row in rows]
+    assert ids == [row["id"] for row in json_module.loads(document_of(audit))["findings"]]
+    assert ids == audit.findings["id"].tolist()
+    header, *shown = Page(page_of(audit)).tables[-1]
+    assert offsets == [row[header.index("offset")] for row in shown]
+    arrow = arrow_of(inventory(audit)).to_pylist()
+    assert sorted(ids) == sorted(
+        each["id"] for each in arrow for _ in filter(None, each["finding"].split(";")) if each["judged"] == "finding"
+    )
+
+
+def test_no_value_is_in_any_of_them(nasty: Audit) -> None:
+    mark = hostile.MARK.decode()
+    tables = text_of(findings(nasty)) + text_of(inventory(nasty))
+    for text in (document_of(nasty), page_of(nasty), said_of(nasty, 4000), tables):
+        assert mark not in text
+    assert not any(mark in str(row) for row in arrow_of(inventory(nasty)).to_pylist())
+
+
+def test_an_audit_without_rows_makes_every_report() -> None:
+    audit = auditor.scan(REWRITTEN, auditor.Options(resources=("nosuch",)))
+    assert text_of(findings(audit)) == ",".join(DESIGN) + "\n"
+    assert arrow_of(inventory(audit)).num_rows == 0
+    assert json_module.loads(document_of(audit))["findings"] == []
+    assert len(Page(page_of(audit)).tables[-1]) == 1
+    assert said_of(audit, 80).startswith("INCONCLUSIVE")
+
+
+def test_reports_are_written_as_utf_8(tmp_path: Path, nasty: Audit) -> None:
+    target = tmp_path / "a.html"
+    with target.open("w", encoding="utf-8") as out:
+        html.write(nasty, FAIL_ON, out)
+    assert Page(target.read_text(encoding="utf-8")).elements[2][1] == {"charset": "utf-8"}

@@ -1,0 +1,119 @@
+"""The sentences of terminal and HTML: what is concluded, of how much, and what to do next."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import auditor
+from auditor.model import Audit, Finding, Place, Provider, Severity, Verdict
+from auditor.options import Options
+from auditor.reports import words
+from tests.support import DEFRAGMENTED, REWRITTEN
+
+FAIL_ON = Severity.MEDIUM
+
+
+@pytest.fixture(scope="module")
+def rewritten() -> Audit:
+    return auditor.scan(REWRITTEN, Options(quick=True))
+
+
+def tallied(**changes: Any) -> Audit:
+    """A real audit with other counts."""
+    audit = auditor.scan(DEFRAGMENTED, Options(quick=True, accept_partial=True))
+    return replace(audit, tally=replace(audit.tally, **changes))
+
+
+PLAIN = {
+    "marks": ((Finding.PLAINTEXT, Severity.CRITICAL, 1),),
+    "readable": 1,
+    "objects": 1,
+    "contents": 1,
+    "readable_places": (Place.LATEST,),
+}
+
+
+def test_a_verdict_of_findings(rewritten: Audit) -> None:
+    lines = words.verdict(rewritten, FAIL_ON)
+    assert lines[0] == "FINDINGS: 29 readable values of 28 Secrets, in history and deleted (exit 1)"
+    assert "28 of them" in lines[1]
+    assert "unknown" in lines[1]
+
+
+def test_one_is_singular() -> None:
+    (line,) = words.verdict(tallied(**PLAIN), FAIL_ON)
+    assert line == "FINDINGS: 1 readable value of 1 Secret, all in latest (exit 1)"
+
+
+def test_credentials_in_use_are_named() -> None:
+    lines = words.verdict(tallied(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
+    assert "freed pages" in lines[0]
+    assert "credentials are in use" in lines[1]
+
+
+def test_findings_other_than_plaintext() -> None:
+    audit = tallied(marks=((Finding.WEAK_PROVIDER, Severity.LOW, 2), (Finding.UNRECOGNISED, Severity.MEDIUM, 1)))
+    (line,) = words.verdict(audit, FAIL_ON)
+    assert line == "FINDINGS: no readable value; 2 values weak-provider (low), 1 value unrecognised (medium) (exit 1)"
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
+    audit = tallied(marks=())
+    if not complete:
+        audit = replace(audit, unexamined=(replace(audit.unexamined[0], decisive=True),))
+    (line,) = words.verdict(audit, FAIL_ON)
+    assert audit.verdict is (Verdict.NONE if complete else Verdict.INCONCLUSIVE)
+    assert "no findings in what was examined" in line.lower()
+    assert line.endswith("(exit 0)" if complete else "(exit 3)")
+    assert "clean" not in line.lower()
+
+
+@pytest.mark.parametrize(
+    ("resources", "noun"),
+    [(("secrets",), "Secret"), (("configmaps",), "ConfigMap"), (("*",), "object"), (("a", "b"), "object")],
+)
+def test_objects_are_called_what_they_are(resources: tuple[str, ...], noun: str) -> None:
+    audit = replace(tallied(**PLAIN), resources=resources)
+    assert f"of 1 {noun}," in words.verdict(audit, FAIL_ON)[0]
+
+
+def test_next_steps_follow_the_places(rewritten: Audit) -> None:
+    steps = words.next_steps(rewritten)
+    assert steps[0] == "preserve this evidence"
+    assert steps[1].startswith("rotate the 28 credential")
+    assert steps[2] == "compact the history"
+    assert steps[3].startswith("defragment every member")
+    assert "new backups" in steps[-1]
+    assert len(steps) == len(set(steps)) == 4
+
+
+def test_no_steps_without_readable_values() -> None:
+    assert words.next_steps(tallied(readable=0)) == []
+
+
+def test_current_plaintext_is_rewritten_first() -> None:
+    steps = words.next_steps(tallied(**PLAIN))
+    assert steps[2].startswith("rewrite what is readable in latest")
+
+
+def test_the_table_of_places_adds_up(rewritten: Audit) -> None:
+    header, rows = words.place_table(rewritten)
+    assert header[:3] == ["place", "values", "readable"]
+    assert header[3:-1] == ["aescbc/key1"]
+    found = {row[0]: row[1:4] for row in rows}
+    assert found == {"latest": ["34", "0", "34"], "history": ["28", "28", "0"], "deleted": ["1", "1", "0"]}
+
+
+def test_the_table_of_coverage_adds_up(rewritten: Audit) -> None:
+    header, rows = words.coverage_table(rewritten)
+    assert len({len(row) for row in [header, *rows]}) == 1
+    total = sum(int(cell.replace(",", "")) for row in rows for cell in row[1:] if cell)
+    assert total == sum(row.values for row in rewritten.coverage)
+    assert any(row[0] == "masterleases (never encrypted)" for row in rows)
+
+
+def test_labels() -> None:
+    assert words.label(Provider.KMS_V2, "vault") == "kms v2/vault"
+    assert words.label(Provider.IDENTITY, "") == "identity"

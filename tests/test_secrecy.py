@@ -1,0 +1,202 @@
+"""No byte of a Secret's value leaves, in any coding, by any output, whatever happens to the evidence."""
+
+import base64
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import DEFRAGMENTED, PLAINTEXT, SNAPSHOTS, run, stored_secrets, truth
+
+WINDOW = 16
+
+
+@cache
+def canaries(snapshot: Path) -> tuple[str, ...]:
+    """Every string that some Secret of this snapshot holds or held."""
+    secrets = truth(snapshot)["secrets"].values()
+    return tuple(canary for secret in secrets for canary in (secret["canary"], *secret.get("earlier", ())))
+
+
+def codings(raw: bytes) -> Iterator[str]:
+    """The ways in which bytes can stand in a text: as they are, in hex, in base64 at each of its alignments."""
+    yield raw.decode("utf-8", "replace")
+    yield raw.hex()
+    yield raw.hex().upper()
+    for shift in range(3):
+        # the first and the last characters depend on the neighbours
+        middle = slice(4 if shift else 0, -4)
+        padded = b"\0" * shift + raw
+        yield base64.b64encode(padded).decode()[middle]
+        yield base64.urlsafe_b64encode(padded).decode()[middle]
+
+
+@cache
+def values(snapshot: Path) -> tuple[bytes, ...]:
+    """The readable Secrets' data as stored: Docker's with base64 inside JSON, Helm's as base64 of gzip."""
+    return tuple(entry.value for _, secret in stored_secrets(snapshot) for entry in secret.data)
+
+
+def windows(text: str) -> set[str]:
+    return {text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1)}
+
+
+@cache
+def forbidden(snapshot: Path) -> frozenset[str]:
+    """Every WINDOW characters of every value, as stored and coded."""
+    raw = [*values(PLAINTEXT), *values(snapshot)]
+    return frozenset(window for value in set(raw) for coding in codings(value) for window in windows(coding))
+
+
+def leaks(snapshot: Path, texts: dict[str, str]) -> list[str]:
+    """Which texts hold a canary or a part of a value: names only, since a failing test is printed too."""
+    found = []
+    for name, text in texts.items():
+        if any(coding in text for canary in canaries(snapshot) for coding in codings(canary.encode())):
+            found.append(f"a canary in {name}")
+        if windows(text) & forbidden(snapshot):
+            found.append(f"a part of a value in {name}")
+    return found
+
+
+def texts_of(folder: Path) -> dict[str, str]:
+    """Every file as text; of Parquet its cells too, which are compressed in the file."""
+    texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.iterdir()}
+    for path in folder.glob("*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        texts[f"cells of {path.name}"] = "\n".join(str(cell) for row in rows for cell in row.values())
+    return texts
+
+
+def id_of(snapshot: Path) -> str:
+    return f"{snapshot.parent.name}/{snapshot.stem}"
+
+
+def test_the_fixtures_hold_what_is_looked_for() -> None:
+    """This module would find a leak: the evidence itself is full of what it looks for."""
+    assert len(SNAPSHOTS) == 10
+    for snapshot in SNAPSHOTS:
+        assert len(canaries(snapshot)) >= 28
+    raw = PLAINTEXT.read_bytes().decode("latin-1")
+    found = leaks(PLAINTEXT, {"raw": raw})
+    assert found == ["a canary in raw", "a part of a value in raw"]
+    long = [value for value in values(PLAINTEXT) if len(value) > 2 * WINDOW]
+    for value in long:
+        for text in (
+            value[3 : 3 + WINDOW].decode(),
+            value.hex(),
+            *(base64.b64encode(before + value + b"behind").decode() for before in (b"", b"a", b"ab")),
+        ):
+            found = leaks(PLAINTEXT, {"cut": f"before {text} behind"})
+            assert "a part of a value in cut" in found
+    for canary in canaries(PLAINTEXT):
+        assert all(len(coding) > WINDOW for coding in codings(canary.encode()))
+    assert sum(value.startswith(b'{"auths"') for value in long) >= 2
+    assert sum(value.startswith(b"H4sI") for value in long) >= 2
+
+
+@pytest.mark.parametrize("options", [[], ["-v", "--quick"]], ids=lambda options: " ".join(options) or "plain")
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> None:
+    reports = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
+    paths = [part for option, name in reports.items() for part in (option, str(tmp_path / name))]
+    done = run("scan", snapshot, *paths, *options, *(["--resource", "*"] if options else []))
+    assert done.returncode in {0, 1, 3}
+    texts = texts_of(tmp_path)
+    assert set(reports.values()) < set(texts)
+    found = leaks(snapshot, {**texts, "stdout": done.stdout, "stderr": done.stderr})
+    assert found == []
+
+
+@pytest.mark.parametrize("snapshot", [PLAINTEXT, SNAPSHOTS[-1]], ids=id_of)
+@pytest.mark.parametrize("option", ["--csv", "--json", "--html"])
+def test_standard_output(snapshot: Path, option: str) -> None:
+    done = run("scan", snapshot, option, "-", "-v")
+    assert done.returncode == 1
+    found = leaks(snapshot, {"stdout": done.stdout, "stderr": done.stderr})
+    assert found == []
+
+
+def torn(raw: bytes) -> bytes:
+    """Every envelope's first bytes are gone."""
+    changed = bytearray(raw)
+    for at in range(len(raw)):
+        if raw.startswith(b"k8s\0", at):
+            changed[at + 4 : at + 12] = b"\xff" * 8
+    return bytes(changed)
+
+
+def shuffled(raw: bytes) -> bytes:
+    """Every third page has another header."""
+    changed = bytearray(raw)
+    for page in range(4, len(raw) // 4096, 3):
+        changed[page * 4096 : page * 4096 + 16] = b"\x01" * 16
+    return bytes(changed)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut 3": lambda raw: raw[: len(raw) * 3 // 100],
+    "cut 20": lambda raw: raw[: len(raw) * 20 // 100],
+    "cut 50": lambda raw: raw[: len(raw) * 50 // 100],
+    "cut 70": lambda raw: raw[: len(raw) * 70 // 100],
+    "cut 99": lambda raw: raw[: len(raw) * 99 // 100],
+    "no metas": lambda raw: bytes(8192) + raw[8192:],
+    "values torn": torn,
+    "other pages": shuffled,
+    "other kinds": lambda raw: raw.replace(b"\x12\x06Secret", b"\x12\x06Sec\xffet"),
+    "as json": lambda raw: raw.replace(b"k8s\0\x0a", b'{"a":'),
+    "as cbor": lambda raw: raw.replace(b"k8s\0", b"\xd9\xd9\xf7\xa1"),
+    "as ciphertext": lambda raw: raw.replace(b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Sec", b"k8s:enc:kms:v2:::"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_evidence(tmp_path: Path, damage: str) -> None:
+    evidence = tmp_path / "damaged.db"
+    raw = DAMAGE[damage](PLAINTEXT.read_bytes())
+    assert raw != PLAINTEXT.read_bytes()
+    evidence.write_bytes(raw)
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    paths: list[str | Path] = ["--csv", reports / "a.csv", "--json", reports / "b.json", "--html", reports / "c.html"]
+    done = run("scan", evidence, *paths, "--inventory", reports / "d.parquet", "-v", "--resource", "*")
+    found = leaks(PLAINTEXT, {**texts_of(reports), "stdout": done.stdout, "stderr": done.stderr})
+    assert found == []
+    assert done.returncode in {1, 2, 3}
+    assert "Traceback" not in done.stderr
+    assert "fault of etcd-auditor" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--storage-prefix", "/elsewhere"],
+        ["--resource", "nosuch"],
+        ["--csv", "/nowhere/a.csv"],
+        ["--inventory", "/nowhere.xlsx"],
+        ["--fail-on", "nothing"],
+    ],
+)
+@pytest.mark.parametrize("snapshot", [PLAINTEXT, DEFRAGMENTED], ids=id_of)
+def test_mistaken_options(snapshot: Path, arguments: list[str]) -> None:
+    done = run("scan", snapshot, "-v", *arguments)
+    assert done.returncode in {2, 3}
+    found = leaks(snapshot, {"stdout": done.stdout, "stderr": done.stderr})
+    assert found == []
+
+
+def test_from_python() -> None:
+    """Neither what an audit holds nor what it shows of itself."""
+    import auditor
+
+    audit = auditor.scan(PLAINTEXT, auditor.Options(resources=("*",)))
+    shown = {
+        "repr": repr(audit),
+        "findings": audit.findings.to_csv() + audit.findings.to_json(),
+        "inventory": audit.inventory.to_csv(),
+        "tally": str(audit.tally) + str(audit.coverage) + str(audit.rows.columns),
+    }
+    found = leaks(PLAINTEXT, shown)
+    assert found == []
