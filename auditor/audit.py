@@ -52,7 +52,7 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
         selection.select(batch, each, resource, found.table, wanted, plaintext=given.policy.plaintext)
         for batch, each, resource in zip(batches, stored, found.resource, strict=True)
     ]
-    if given.keyring:
+    if not given.idle:
         selections = [opening.open_all(each, given) for each in selections]
     selection.compare(selections)
     scope = _scope(options, found, wanted)

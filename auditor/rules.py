@@ -27,6 +27,13 @@ class Rules:
     configurations: tuple[Configuration, ...]
     notes: tuple[str, ...]
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was supplied that could open a value or judge it beyond its prefix."""
+        policy = self.policy
+        given = self.configurations or self.plugins or self.current_keks or policy.compromised
+        return not given and policy.expected is None and not policy.plaintext
+
     def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
         """(file, advice) of every configuration, and of what differs between several."""
         said = [(each.source, advice) for each in self.configurations for advice in advise(each, seen, must)]
