@@ -52,8 +52,8 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
         selection.select(batch, each, resource, found.table, wanted, plaintext=given.policy.plaintext)
         for batch, each, resource in zip(batches, stored, found.resource, strict=True)
     ]
-    if not given.idle:
-        selections = [opening.open_all(each, given) for each in selections]
+    if given.keyring is not None:
+        selections = [opening.open_all(each, given, given.keyring) for each in selections]
     selection.compare(selections)
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)

@@ -1,21 +1,26 @@
 """Open the selected values with what was supplied, and hold each to the object that its etcd key names."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.encryption.keyring import Attempt, Candidate
 from auditor.model import Encoding, Finding, Opened, Place, Provider
 from auditor.rules import Rules
 from auditor.selection import Selection
 from auditor.storage import objects, values
 from auditor.text import printable, restore
 
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Attempt, Candidate, Keyring
+
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
 """Kinds that a resource's objects must be of; of others only namespace and name are held to the key."""
 
 
-def open_all(each: Selection, rules: Rules) -> Selection:
+def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
     """The selection with every encrypted value tried and judged."""
     bits, opened, label = each.bits.copy(), each.opened.copy(), each.label.copy()
     encoding = each.values.encoding.copy()
@@ -31,7 +36,7 @@ def open_all(each: Selection, rules: Rules) -> Selection:
     of = each.of[encrypted].tolist()
     for row, key, value, current, which in zip(encrypted.tolist(), keys, stored, latest, of, strict=True):
         resource = each.resource[which]
-        attempt = rules.keyring.open(resource.name, key, value)
+        attempt = keyring.open(resource.name, key, value)
         opened[row] = attempt.opened
         more = 0
         if attempt.by is not None:
@@ -53,7 +58,7 @@ def open_all(each: Selection, rules: Rules) -> Selection:
         if reason:
             reasons[row] = reason
         if current:
-            more |= _stale(rules, resource.name, attempt, labels[label[row]], value)
+            more |= _stale(rules, keyring, resource.name, attempt, labels[label[row]], value)
         bits[row] |= np.uint16(more)
     for row in np.flatnonzero((each.values.provider == Provider.IDENTITY) & batch.at(Place.LATEST)).tolist():
         if not rules.policy.reads_plaintext(each.resource[each.of[row]].name):
@@ -86,10 +91,12 @@ def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     return 0, ""
 
 
-def _stale(rules: Rules, resource: str, attempt: Attempt, label: tuple[Provider, str], value: bytes) -> int:
+def _stale(
+    rules: Rules, keyring: Keyring, resource: str, attempt: Attempt, label: tuple[Provider, str], value: bytes
+) -> int:
     """Findings of a current value that is not as the write provider would write it today."""
     if attempt.opened is Opened.NO_KEY and rules.policy.configured:
-        candidates = rules.keyring.rule(resource)
+        candidates = keyring.rule(resource)
         if not any(value.startswith(each.prefix) for each in candidates):
             return Finding.ORPHANED
     return rules.policy.stale(resource, label, _secret(attempt.by) if attempt.opened is Opened.YES else None)

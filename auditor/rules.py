@@ -1,16 +1,21 @@
 """From options to what values are opened and judged with: configurations read, plugins named, keys made."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditor.encryption.advice import Advice, advise, differences
 from auditor.encryption.configuration import Configuration, load
-from auditor.encryption.keyring import Keyring
-from auditor.encryption.kms import KmsError, Plugin
 from auditor.errors import UsageError
 from auditor.model import Provider
 from auditor.options import Options
 from auditor.policy import Policy
+
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Keyring
+    from auditor.encryption.kms import Plugin
 
 NAMED = {provider.label.replace(" ", "-"): provider for provider in Provider} | {"kms": Provider.KMS_V2}
 VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
@@ -18,21 +23,17 @@ VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What values are opened and judged with. current_keks: KMS name -> the key id in force."""
+    """What values are opened and judged with. keyring: None where nothing was supplied to open or judge with.
 
-    keyring: Keyring
+    current_keks: KMS name -> the key id in force.
+    """
+
+    keyring: Keyring | None
     policy: Policy
     current_keks: dict[str, str]
     plugins: dict[tuple[Provider, str], Plugin]
     configurations: tuple[Configuration, ...]
     notes: tuple[str, ...]
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing was supplied that could open a value or judge it beyond its prefix."""
-        policy = self.policy
-        given = self.configurations or self.plugins or self.current_keks or policy.compromised
-        return not given and policy.expected is None and not policy.plaintext
 
     def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
         """(file, advice) of every configuration, and of what differs between several."""
@@ -43,6 +44,16 @@ class Rules:
 
 def prepare(options: Options) -> Rules:
     """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one."""
+    policy = Policy(
+        expected=_expected(options.expect),
+        plaintext=options.expect == "plaintext",
+        compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
+    )
+    if policy == Policy() and not (options.encryption_configs or options.kms_plugins or options.current_keks):
+        return Rules(None, policy, {}, {}, (), ())
+    from auditor.encryption.keyring import Keyring  # libraries of ciphers, that a run without keys need not load
+    from auditor.encryption.kms import KmsError
+
     configurations = tuple(load(Path(path)) for path in options.encryption_configs)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
@@ -57,16 +68,13 @@ def prepare(options: Options) -> Rules:
         else:
             if current:
                 keks[name] = current
-    policy = Policy(
-        configurations=configurations,
-        expected=_expected(options.expect),
-        plaintext=options.expect == "plaintext",
-        compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
-    )
+    policy = replace(policy, configurations=configurations)
     return Rules(Keyring(configurations, plugins), policy, keks, plugins, configurations, tuple(notes))
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:
+    from auditor.encryption.kms import Plugin
+
     entries = [
         entry
         for each in configurations
