@@ -93,6 +93,9 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
             *_absent(coverage, options),
             *_unopened(selections, given),
             *elsewhere,
+            Unexamined(
+                "slack inside pages", "bytes outside every element, zero in what bbolt writes: not read", decisive=False
+            ),
             Unexamined(STANDING, "this file cannot show them", decisive=False),
         ),
         notes=(*_notes(evidence), *given.notes, *_observed(given, advice)),
