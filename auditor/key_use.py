@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from auditor import columns
 from auditor.encryption.configuration import Configuration
 from auditor.model import KeyUse, Opened, Place, Provider
 from auditor.selection import Selection
 from auditor.storage import values
-from auditor.text import printable
+from auditor.text import printable, printables
 
 MOST_OBJECTS = 1000
 """Objects that are named for each key."""
@@ -19,9 +20,12 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     rows: dict[tuple[Provider, str, str], list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]]] = {}
     for each in selections:
         at, length = values.kek_ids(each.batch, each.values)
-        number, heads = each.batch.data.group(at, np.maximum(length, 0))
-        ids = [printable(each.batch.data.slice(int(at[head]), max(int(length[head]), 0))) for head in heads.tolist()]
-        codes = each.label * max(len(ids), 1) + number
+        named = np.flatnonzero(length >= 0)
+        number = np.zeros(len(each), np.int64)
+        number[named], heads = each.batch.data.group(at[named], length[named])
+        number[named] += 1
+        ids = ["", *map(printable, each.batch.data.slices(at[named[heads]], length[named[heads]]))]
+        codes = each.label * len(ids) + number
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         for mine in np.split(order, starts[1:]) if order.size else []:
@@ -53,14 +57,15 @@ def _use(
     revisions: list[int] = []
     opened = 0
     for each, rows in parts:
-        for place in each.batch.place[rows].tolist():
-            places[Place(place)] = places.get(Place(place), 0) + 1
-        resources |= {each.resource[of].name for of in set(each.of[rows].tolist())}
+        for place, size in columns.counts(each.batch.place[rows].astype(np.int64)):
+            places[Place(place)] = places.get(Place(place), 0) + size
+        resources |= {each.resource[of].name for of, _ in columns.counts(each.of[rows].astype(np.int64))}
         opened += int((each.opened[rows] == Opened.YES).sum())
         known = each.batch.main[rows]
         revisions += [int(known.min()), int(known.max())]
-        for row in rows[:MOST_OBJECTS].tolist():
-            objects[printable(each.batch.key(row))] = None
+        some = rows[:MOST_OBJECTS]
+        keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some].astype(np.int64))
+        objects.update(dict.fromkeys(printables(keys)))
     provider, name, kek = label
     return KeyUse(
         provider=provider,
