@@ -5,25 +5,33 @@ audit = auditor.scan("snapshot.db")
 audit.findings      # a pandas DataFrame, one row a finding
 """
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from auditor.model import Audit, Severity
+from auditor.model import Audit, Rows, Severity
 from auditor.options import Options, Progress
 
 __all__ = ["Audit", "Options", "Severity", "__version__", "scan"]
 __version__ = "0.1.0"
 
 
-def scan(path: "str | PathLike[str]", options: Options | None = None, progress: Progress | None = None) -> Audit:
-    """Audit one evidence file, which is only read.
+def scan(
+    path: "str | PathLike[str]",
+    options: Options | None = None,
+    progress: Progress | None = None,
+    *,
+    ahead: Callable[[Rows], None] | None = None,
+) -> Audit:
+    """Audit a database file or a data directory, which are only read.
 
-    Raises auditor.errors.UnreadableEvidence where nothing in it can be read as an etcd database.
+    ahead: called with the rows while the evidence is still being hashed: reports can be prepared meanwhile.
+    Raises auditor.errors.UnreadableEvidence where nothing in it can be read as etcd's.
     """
-    from auditor.evidence.file import EvidenceFile
+    from auditor.evidence.gather import gather
 
     options = options or Options()
-    with EvidenceFile(Path(path), hashed=not options.quick) as file:
-        from auditor.audit import examine  # the file is being hashed while numpy and the rest are imported
+    with gather(Path(path), Path(options.wal_dir) if options.wal_dir else None, hashed=not options.quick) as files:
+        from auditor.audit import examine  # the files are being hashed while numpy and the rest are imported
 
-        return examine(file, options, progress)
+        return examine(files, options, progress, ahead)

@@ -1,18 +1,18 @@
 """The audit itself: evidence in, `Audit` out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor import __version__, columns, key_use, opening, policy, rows, rules, selection
+from auditor import __version__, columns, custody, in_force, key_use, opening, policy, rows, rules, selection
 from auditor.batch import Batch
-from auditor.columns import Bools
+from auditor.columns import Bools, Ints
 from auditor.encryption.advice import Advice
-from auditor.evidence import snapshot
-from auditor.evidence.file import EvidenceFile
+from auditor.evidence import gather, reading, snapshot
 from auditor.model import (
     Audit,
     Cluster,
@@ -20,38 +20,55 @@ from auditor.model import (
     Encoding,
     Evidence,
     Finding,
-    Gap,
     Opened,
     Place,
     Provider,
+    Rows,
     Run,
     Tally,
     Unexamined,
 )
 from auditor.options import Options, Progress
 from auditor.selection import SAME, UNKNOWN, Selection
-from auditor.storage import keys, objects, values
+from auditor.storage import fragments, keys, objects, values
 from auditor.text import moment, printable, restore
 
-STANDING = "the WAL, other members, other backups, old disk blocks"
+STANDING = Unexamined(
+    "the WAL, other members, other backups, old disk blocks", "this file cannot show them", decisive=False
+)
+STANDING_DIRECTORY = Unexamined(
+    "other members, other backups, old disk blocks", "one member's directory cannot show them", decisive=False
+)
 NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
-def examine(file: EvidenceFile, options: Options, progress: Progress | None = None) -> Audit:
-    """Audit one opened database file. Raises UnreadableEvidence where nothing in it can be read."""
+def examine(
+    files: gather.Evidence,
+    options: Options,
+    progress: Progress | None = None,
+    ahead: Callable[[Rows], None] | None = None,
+) -> Audit:
+    """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     started = datetime.now(UTC)
     given = rules.prepare(options)
-    reading = snapshot.read(file, quick=options.quick)
-    batches = reading.batches
-    stored = [values.classify(batch) for batch in batches]
-    found = keys.classify(batches, [each.provider != Provider.UNKNOWN for each in stored], options.storage_prefixes)
+    read = reading.read(files, quick=options.quick)
+    batches = read.batches
+    classified = [values.classify(batch) for batch in batches]
+    likely = [each.provider != Provider.UNKNOWN for each in classified]
+    stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
-    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered))
+    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
+    by_source: dict[str, list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
+    for part in zip(batches, stored, found.resource, strict=True):
+        by_source.setdefault(part[0].source, []).append(part)
+    main = read.main.name if read.main is not None else ""
     selections = [
-        selection.select(batch, each, resource, found.table, wanted, plaintext=given.policy.plaintext)
-        for batch, each, resource in zip(batches, stored, found.resource, strict=True)
+        selection.select(parts, found.table, wanted, main=name == main, plaintext=given.policy.plaintext)
+        for name, parts in sorted(by_source.items())
     ]
+    if not options.quick:
+        given = rules.with_published(given, [(each.batch, each.values) for each in selections])
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring) for each in selections]
     selection.compare(selections)
@@ -62,43 +79,35 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
     tally = _tally(selections, [each for _, each in advice])
     made = rows.build(selections if options.rows else (), advice)
     used = key_use.count(selections, given.configurations)
-    cluster = _cluster(batches, stored, found)
+    cluster = _cluster(batches, stored, found, main)
     elsewhere = _elsewhere(batches, stored, found, options)
-    sha256, trailer, gaps = _finish(file, reading, progress)
-    evidence = Evidence(
-        name=file.name,
-        kind=reading.kind,
-        size=file.size,
-        modified=moment(file.before.st_mtime),
-        sha256=sha256,
-        trailer=trailer,
-        trailer_bytes=reading.trailer,
-        changed=file.changed(),
-        backend=reading.facts,
-        cluster=cluster,
-    )
-    if evidence.changed:
-        gaps.append(Gap(file.name, 0, file.size, f"the file changed while it was read: {evidence.changed}"))
+    if ahead is not None:
+        ahead(made)
+    evidence, gaps = custody.finish(files, read, cluster, progress)
     return Audit(
         evidence=evidence,
+        pages=read.pages,
         policy=given.policy.words(scope),
         resources=scope,
         coverage=coverage,
         tally=tally,
         keys=used,
         rows=made,
-        gaps=(*reading.gaps, *gaps),
+        gaps=(*read.gaps, *gaps),
         unexamined=(
-            *_left_out(reading, options),
+            *_left_out(read, options),
             *_absent(coverage, options),
             *_unopened(selections, given),
+            *_untold(selections),
             *elsewhere,
-            Unexamined(
-                "slack inside pages", "bytes outside every element, zero in what bbolt writes: not read", decisive=False
-            ),
-            Unexamined(STANDING, "this file cannot show them", decisive=False),
+            STANDING_DIRECTORY if files.directory else STANDING,
         ),
-        notes=(*_notes(evidence), *given.notes, *_observed(given, advice)),
+        notes=(
+            *_notes(evidence, read),
+            *given.notes,
+            *in_force.observe(given, selections, batches, found, used, scope),
+            *_observed(given, advice),
+        ),
         run=Run(
             version=__version__,
             started=moment(started.timestamp()),
@@ -106,21 +115,6 @@ def examine(file: EvidenceFile, options: Options, progress: Progress | None = No
             options=tuple((name, str(value)) for name, value in asdict(options).items() if name != "rows"),
         ),
     )
-
-
-def _finish(file: EvidenceFile, reading: snapshot.Reading, progress: Progress | None) -> tuple[str, str, list[Gap]]:
-    """Wait for the hashes: whole-file SHA-256, what the trailer proves, and gaps."""
-    hashing = file.hashing
-    if hashing is None:
-        return "", "not checked" if reading.trailer else "none", []
-    while progress is not None and hashing.alive():
-        hashing.wait(0.1)
-        progress(hashing.done, file.size)
-    whole, head = hashing.result()
-    if not reading.trailer:
-        return whole, "none", []
-    proof, gap = snapshot.check_trailer(file, head)
-    return whole, proof, [gap] if gap else []
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:
@@ -180,25 +174,29 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
     marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
     readable = in_use = undetermined = 0
     contents: set[int] = set()
-    objects_: set[int] = set()
+    objects_: set[bytes] = set()
     where: set[Place] = set()
     for each in selections:
-        for code, size in columns.counts(each.label * len(Place) + each.batch.place):
+        told = each.told
+        for code, size in columns.counts((each.label * len(Place) + each.batch.place)[told]):
             places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
-        done = each.opened == Opened.YES
+        done = (each.opened == Opened.YES) & told
         for code, size in columns.counts(each.label[done] * len(Place) + each.batch.place[done]):
             opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
         for code, size in columns.counts(each.mark_codes()):
-            place, same = Place(code >> 4 & 15), (code & 15) == SAME
+            current, same = bool(code & 4), code & 3 == SAME
             for finding in Finding(code >> 8):
-                marks[finding, policy.severity(finding, place, same_as_latest=same)] += size
+                marks[finding, policy.severity(finding, current=current, same_as_latest=same)] += size
         plain = np.flatnonzero(each.plaintext)
         batch = each.batch
         readable += plain.size
-        for columns_, distinct in ((("value_at", "value_len"), contents), (("key_at", "key_len"), objects_)):
-            at, length = (getattr(batch, name)[plain].astype(np.int64) for name in columns_)
-            heads = batch.data.group(at, length)[1]
-            distinct.update(hash(part) for part in batch.data.slices(at[heads], length[heads]))
+        some = _distinct(each.by_value, plain)
+        # one source tells its own values apart by row; several need the bytes
+        contents.update(some.tolist() if len(selections) == 1 else (hash(batch.value(row)) for row in some.tolist()))
+        named = batch.key_at[plain] >= 0
+        some = _distinct(each.by_key, plain[named])
+        objects_.update(batch.data.slices(batch.key_at[some], batch.key_len[some].astype(np.int64)))
+        objects_.update(filter(None, map(each.key, plain[~named].tolist())))
         in_use += int((each.same[plain] == SAME).sum())
         undetermined += int((each.same[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
@@ -214,7 +212,13 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
     )
 
 
-def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> Cluster:
+def _distinct(groups: tuple[Ints, Ints], rows_: Ints) -> Ints:
+    """One row of each group that these rows belong to."""
+    number, heads = groups
+    return heads[np.unique(number[rows_])]
+
+
+def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys, main: str) -> Cluster:
     """The kube-system namespace's identity, and the newest time in the last records."""
     uid = created = ""
     newest = 0
@@ -222,10 +226,10 @@ def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: k
         key = restore(f"{prefix}/namespaces/kube-system")
         for batch, each in zip(batches, stored, strict=True):
             for row in keys.find_key(batch, key).tolist():
-                if batch.place[row] == Place.LATEST:
+                if batch.place[row] == Place.LATEST and batch.source == main:
                     said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
                     uid, created = printable(said.uid), moment(said.created)
-    tree = [number for number, batch in enumerate(batches) if batch.place[0] <= Place.DELETED]
+    tree = [number for number, batch in enumerate(batches) if batch.source == main and batch.place[0] <= Place.DELETED]
     if tree:
         last, each = batches[tree[-1]], stored[tree[-1]]
         for row in range(max(0, len(last) - NEWEST), len(last)):
@@ -235,11 +239,13 @@ def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: k
     return Cluster(uid, created, moment(newest) if newest else "", found.prefixes)
 
 
-def _left_out(reading: snapshot.Reading, options: Options) -> list[Unexamined]:
-    decisive = not (options.quick and options.accept_partial)
-    left = [Unexamined(part.what, part.reason, decisive) for part in reading.unexamined]
+def _left_out(read: reading.Reading, options: Options) -> list[Unexamined]:
+    accepted = options.quick and options.accept_partial
+    left = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in read.unexamined]
     if options.quick:
-        left.append(Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", decisive))
+        left.append(
+            Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", not accepted)
+        )
     return left
 
 
@@ -276,14 +282,42 @@ def _elsewhere(
     return [Unexamined(f"{count:,} values under no storage prefix", reason, decisive=not options.storage_prefixes)]
 
 
-def _notes(evidence: Evidence) -> list[str]:
+def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
+    """Fragments of which the bytes do not say what they are: with an encrypting prefix they are not readable."""
+    encrypted: Counter[Place] = Counter()
+    others: Counter[Place] = Counter()
+    size: Counter[Place] = Counter()
+    for each in selections:
+        for row in np.flatnonzero(~each.told).tolist():
+            place = Place(int(each.batch.place[row]))
+            if each.values.provider[row] > Provider.IDENTITY:
+                encrypted[place] += 1
+            else:
+                others[place] += 1
+                size[place] += int(each.batch.value_len[row])
+    left = [
+        Unexamined(
+            f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
+            "parts of values whose beginning is lost: what they belong to cannot be told; see --inventory",
+            decisive=True,
+        )
+        for place, count in sorted(others.items())
+    ]
+    left += [
+        Unexamined(f"{count:,} encrypted values in {place.label} without their etcd key", "not opened", decisive=False)
+        for place, count in sorted(encrypted.items())
+    ]
+    return left
+
+
+def _notes(evidence: Evidence, read: reading.Reading) -> list[str]:
     backend = evidence.backend
-    notes = []
+    notes = list(read.notes)
     if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
         done = backend.compacted if backend.compacted is not None else "none"
         notes.append(f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {done})")
     if backend.auth_enabled:
         notes.append("etcd authentication is on: this file holds bcrypt hashes of its users' passwords")
-    if evidence.kind == snapshot.RAW:
+    if read.kind == snapshot.RAW:
         notes.append("a raw database file has no trailer: nothing in it proves that it is whole")
     return notes

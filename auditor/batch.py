@@ -1,6 +1,8 @@
 """The seam that every kind of evidence shares: stored values as columns, and what could not be read as gaps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,8 @@ class Batch:
     """n stored values of one source; n is at most one million.
 
     source: the name of the file the positions point into. data: its bytes. mapped: whether a position in `data` is
-    an offset in the source. The columns are of shape (n,); -1 is unknown. key_len and value_len are uint32, place is
+    an offset in the source. The columns are of shape (n,); -1 is unknown, key_at
+    too: a fragment has lost its key. key_len and value_len are uint32, place is
     uint8, state is uint8 (bits of State), all others int64. `order` is a raft index or row id.
     `extents` lists (offset, length) pairs for rows whose value is not contiguous in the source, by row.
     """
@@ -49,6 +52,24 @@ class Batch:
             kept = np.arange(len(self))[rows].tolist()
             extents = {new: extents[old] for new, old in enumerate(kept) if old in extents}
         return replace(self, **columns, extents=extents)
+
+    @classmethod
+    def joined(cls, batches: "Sequence[Batch]") -> "Batch":
+        """Batches of one source as one."""
+        if len(batches) == 1:
+            return batches[0]
+        columns: dict[str, Any] = {
+            f.name: np.concatenate([getattr(batch, f.name) for batch in batches])
+            for f in fields(cls)
+            if f.name not in _WHOLE
+        }
+        starts = np.cumsum([0, *map(len, batches)]).tolist()
+        extents = {
+            start + row: parts
+            for start, batch in zip(starts, batches, strict=False)
+            for row, parts in batch.extents.items()
+        }
+        return replace(batches[0], **columns, extents=extents)
 
     def has(self, flag: State) -> Bools:
         flagged: Bools = (self.state & np.uint8(flag)) != 0

@@ -22,9 +22,9 @@ CHUNK = 1 << 15
 """Rows worked on at once: their cache lines stay in the processor's cache between one gather and the next."""
 
 
-def spread(count: int, work: Callable[[slice], None]) -> None:
+def spread(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None:
     """work() for every chunk of `count` rows, on all processors: numpy lets go of the interpreter while it gathers."""
-    parts = iter(list(chunks(count)))
+    parts = iter(list(chunks(count, size)))
     failures: list[BaseException] = []
 
     def pull() -> None:
@@ -34,7 +34,7 @@ def spread(count: int, work: Callable[[slice], None]) -> None:
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
-    helpers = min(_PROCESSORS, count // CHUNK) - 1
+    helpers = min(_PROCESSORS, count // size) - 1
     threads = [threading.Thread(target=pull) for _ in range(helpers)]
     for thread in threads:
         thread.start()
@@ -65,11 +65,11 @@ def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def expand(starts: Ints, counts: Ints) -> Ints:
-    """starts[i], starts[i]+1, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
+def expand(starts: Ints, counts: Ints, step: int = 1) -> Ints:
+    """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if ends.size else 0
-    return np.repeat(starts - ends + counts, counts) + np.arange(total, dtype=np.int64)
+    return np.repeat(starts - step * (ends - counts), counts) + np.arange(0, step * total, step, dtype=np.int64)
 
 
 class Buffer:
@@ -188,6 +188,25 @@ class Buffer:
         ):
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))
         return same
+
+    def filled(self, start: Ints, end: Ints) -> Bools:
+        """Which of these stretches of bytes hold anything but zeros."""
+        found = np.zeros(start.shape, np.bool_)
+
+        def look(part: slice) -> None:
+            first, length = start[part], end[part] - start[part]
+            whole = length // 64
+            rest = first + whole * 64
+            ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(end[part] - rest, 64)], axis=1)
+            blocks = self.blocks(expand(first, whole, 64), 8)
+            if blocks.any():
+                rows = np.flatnonzero(whole)
+                begins = np.cumsum(whole[rows]) - whole[rows]
+                ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
+            found[part] = ragged
+
+        spread(start.size, look, size=1 << 11)
+        return found
 
     def _strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
         """Strings in blocks of up to eight words: rows still going on, their words, and which bits of them count."""

@@ -185,10 +185,26 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """The evidence as it was read. Hashes are lower-case hex, empty where they were not computed.
+class Source:
+    """One file of the evidence. sha256: lower-case hex, empty where it was not computed.
 
-    trailer: `matches`, `does not match`, `not checked` or `none`. changed: what differed at the end of the run.
+    changed: what differed at the end of the run, empty where nothing did.
+    """
+
+    name: str
+    kind: str
+    size: int
+    modified: str
+    sha256: str
+    changed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence as it was read: a database file, or a data directory of several `sources`.
+
+    name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
+    trailer: `matches`, `does not match`, `not checked` or `none`.
     """
 
     name: str
@@ -201,6 +217,21 @@ class Evidence:
     changed: str
     backend: Backend
     cluster: Cluster
+    sources: tuple[Source, ...]
+    directory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageMap:
+    """What each page of the database is: one byte a page.
+
+    1 branch, 2 leaf, 4 meta, 16 freelist, 32 continues the page before, 0 reached by no root, 64 by the older root
+    only, 128 past the high-water mark.
+    """
+
+    source: str
+    page_size: int
+    kinds: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +331,7 @@ class Audit:
     """
 
     evidence: Evidence
+    pages: PageMap
     policy: str
     resources: tuple[str, ...]
     coverage: tuple[Coverage, ...]

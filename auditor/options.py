@@ -15,6 +15,8 @@ class Options:
     current_keks: `NAME=KEYID`. expect: `encrypted`, `plaintext`, or `PROVIDER[:KEY]`. compromised_keys:
     `PROVIDER:NAME`.
 
+    wal_dir: the WAL of a data directory, where it lies elsewhere.
+
     quick: no hashing, and only what a root reaches. accept_partial: what --quick leaves out does not keep the
     conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
@@ -26,6 +28,7 @@ class Options:
     current_keks: tuple[str, ...] = ()
     expect: str = "encrypted"
     compromised_keys: tuple[str, ...] = ()
+    wal_dir: str = ""
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True

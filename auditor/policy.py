@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.columns import Bools
-from auditor.encryption.advice import PUBLISHED
 from auditor.encryption.configuration import Configuration
-from auditor.model import Finding, Place, Provider, Severity
+from auditor.encryption.published import PUBLISHED
+from auditor.model import Finding, Provider, Severity
 from auditor.text import printable
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Policy:
 
     def covers(self, resource: str) -> bool:
         """Whether a configuration says that this resource is written encrypted."""
-        return any(
+        return bool(resource) and any(
             entries is not None and entries[0].provider is not Provider.IDENTITY
             for each in self.configurations
             for entries in (each.providers_for(resource),)
@@ -82,8 +82,8 @@ class Policy:
                 return False
         return True
 
-    def stale(self, resource: str, label: tuple[Provider, str], secret: bytes | None) -> int:
-        """How a current encrypted value differs from what the write provider would write."""
+    def stale(self, resource: str, label: tuple[Provider, str], secret: bytes) -> int:
+        """How a current encrypted value differs from what the write provider would write. secret: what opened it."""
         if self.plaintext:
             return Finding.STALE_PROVIDER
         write = self.write(resource)
@@ -95,11 +95,13 @@ class Policy:
         if name and label[1] and label[1] != name:
             # a KMS plugin of another name is another provider; of local providers names tell keys apart
             return Finding.STALE_PROVIDER if provider in KMS else Finding.STALE_KEY
-        return Finding.STALE_KEY if secret is not None and key and secret != key else 0
+        return Finding.STALE_KEY if secret and key and secret != key else 0
 
-    def known(self, candidate: "Candidate") -> bool:
-        """Whether a key that opened a value is published, or was named as compromised."""
-        return candidate.secret in PUBLISHED or candidate.label in self.compromised
+    def known(self, candidate: "Candidate") -> str:
+        """Why others have the key that opened a value; empty where nothing says so."""
+        if candidate.secret in PUBLISHED:
+            return f"opens with a published key ({PUBLISHED[candidate.secret]})"
+        return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
 
     def words(self, resources: Sequence[str]) -> str:
         """The policy as one line of the report."""
@@ -130,8 +132,8 @@ def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = Fa
     return bits
 
 
-def severity(finding: Finding, place: Place, *, same_as_latest: bool) -> Severity:
+def severity(finding: Finding, *, current: bool, same_as_latest: bool) -> Severity:
     """A readable value is critical where it is current, or holds what the current value holds."""
     if finding is Finding.PLAINTEXT:
-        return Severity.CRITICAL if place is Place.LATEST or same_as_latest else Severity.HIGH
+        return Severity.CRITICAL if current or same_as_latest else Severity.HIGH
     return FIXED[finding]

@@ -1,9 +1,9 @@
 """Make the reported rows, column by column. Names leave here, values never."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from itertools import repeat
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, repeat
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from auditor.encryption.advice import Advice
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
-from auditor.text import moment, printable, printables
+from auditor.text import moments, printables
 
 T = TypeVar("T")
 
@@ -24,19 +24,17 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]]) -> Rows:
-    """All rows, sorted by source and offset; what is to be said of configurations comes after them."""
+    """All rows, sorted by source (as the selections are) and offset; what is to be said of configurations last."""
     copies = _copies(selections)
     columns: dict[str, list[Cell]] = {}
     marks: list[tuple[Mark, ...]] = []
-    for number in sorted(range(len(selections)), key=lambda number: selections[number].batch.source):
-        each = selections[number]
+    for number, each in enumerate(selections):
         order = np.argsort(each.batch.value_at, kind="stable")
         also = copies[number]
-        for name, column in _columns(each.take(order), [also.get(row, "") for row in order.tolist()]).items():
+        ordered = each.take(order)
+        for name, column in _columns(ordered, [also[row] for row in order.tolist()]).items():
             columns.setdefault(name, []).extend(column)
-        marks += _marks(each.take(order))
-    if len(selections) > 1:
-        columns, marks = _sorted(columns, marks)
+        marks += _marks(ordered)
     for source, advised in advice if columns else ():
         if advised.judged:
             said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
@@ -47,20 +45,12 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]])
     return Rows(columns, marks)
 
 
-def _sorted(
-    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]
-) -> tuple[dict[str, list[Cell]], list[tuple[Mark, ...]]]:
-    """Several batches of one source, merged by offset."""
-    places = list(zip(columns["source"], columns["offset"], strict=True)) if columns else []
-    order = sorted(range(len(places)), key=places.__getitem__)
-    return {name: [column[row] for row in order] for name, column in columns.items()}, [marks[row] for row in order]
-
-
 def _marks(each: Selection) -> list[tuple[Mark, ...]]:
     def marks(code: int) -> tuple[Mark, ...]:
-        place, same = Place(code >> 4 & 15), (code & 15) == selection.SAME
+        current, same = bool(code & 4), code & 3 == selection.SAME
         return tuple(
-            Mark(finding, policy.severity(finding, place, same_as_latest=same)) for finding in Finding(code >> 8)
+            Mark(finding, policy.severity(finding, current=current, same_as_latest=same))
+            for finding in Finding(code >> 8)
         )
 
     return _looked_up(each.mark_codes(), marks)
@@ -72,18 +62,21 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
     names = [
         key[len(each.resource[of].path) + 1 :].rpartition("/") for key, of in zip(keys, each.of.tolist(), strict=True)
     ]
-    found = _objects(each)
+    said = _facts(each)
+    for row in np.flatnonzero(batch.key_at < 0).tolist():
+        namespace, name = said.named[row]
+        keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
     nothing = [""] * len(each)
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
     return {
         "id": _ids(each),
         "place": _looked_up(batch.place, lambda code: Place(code).label),
-        "judged": _looked_up(each.bits, lambda bits: "finding" if bits else "pass"),
+        "judged": _looked_up(each.bits.astype(np.int64) * 2 + each.told, _judged),
         "resource": _looked_up(each.of, lambda of: each.resource[of].name),
         "namespace": [namespace for namespace, _, _ in names],
         "name": [name for _, _, name in names],
-        "uid": [each.uid for each in found],
+        "uid": said.uid,
         "key": keys,
         "provider": _looked_up(stored.provider, lambda code: Provider(code).label),
         "key_name": _looked_up(each.label, lambda code: each.labels[code][1]),
@@ -91,9 +84,9 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "encoding": _looked_up(stored.encoding, lambda code: Encoding(code).label),
         "opened": _looked_up(each.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": _looked_up(each.same, lambda code: _SAME[code]),
-        "type": [each.type for each in found],
-        "data_keys": [each.data_keys for each in found],
-        "created": [each.created for each in found],
+        "type": said.type,
+        "data_keys": said.data_keys,
+        "created": said.created,
         "create_revision": _numbers(batch.create),
         "mod_revision": _numbers(batch.main),
         "version": _numbers(batch.version),
@@ -104,52 +97,75 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "extents": nothing,
         "page": ["" if page == UNKNOWN else page for page in batch.page.tolist()],
         "also_in": also_in,
-        "detail": _details(each, names, found),
+        "detail": _details(each, names, said),
     }
 
 
-class _Facts:
-    """What a row says of a readable object."""
-
-    __slots__ = ("created", "data_keys", "namespace_and_name", "problem", "type", "uid")
-
-    def __init__(self, found: objects.Object) -> None:
-        self.uid = printable(found.uid)
-        self.type = printable(found.type)
-        self.data_keys = ";".join(printables(list(found.data_keys))) if found.data_keys else ""
-        self.created = moment(found.created)
-        self.namespace_and_name = (printable(found.namespace), printable(found.name))
-        self.problem = found.problem
+def _judged(code: int) -> str:
+    if code // 2:
+        return "finding"
+    return "pass" if code % 2 else "out of scope"
 
 
-class _Unopened:
-    """The same of what is not readable."""
+class _Facts(NamedTuple):
+    """What readable and opened objects say of themselves, one entry a row; `unknown` where neither.
 
-    uid = type = data_keys = created = NOT_KNOWN
-    problem = ""
+    named: namespace and name, empty where not readable. problem: why the object does not decode.
+    """
 
-
-def _objects(each: Selection) -> list[_Facts | _Unopened]:
-    facts: list[_Facts | _Unopened] = [_Unopened()] * len(each)
-    for row in [*np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist(), *each.found]:
-        found = each.decode(row)
-        if found is not None and not (found.problem and each.opened[row]):
-            facts[row] = _Facts(found)
-    return facts
+    uid: list[str]
+    type: list[str]
+    data_keys: list[str]
+    created: list[str]
+    named: list[tuple[str, str]]
+    problem: list[str]
 
 
-def _details(each: Selection, names: list[tuple[str, str, str]], found: list[_Facts | _Unopened]) -> list[str]:
+def _facts(each: Selection) -> _Facts:
+    """Decoded once for each distinct value: a freed copy says what its original says."""
+    readable = each.values.provider == Provider.IDENTITY
+    readable[list(each.found)] = True
+    rows = np.flatnonzero(readable)
+    distinct, first, back = np.unique(each.by_value[0][rows], return_index=True, return_inverse=True)
+    found = [one or objects.Object() for one in each.decoded(rows[first], content=False)]
+    slot = np.full(len(each), distinct.size)  # the last slot is that of what is not readable
+    slot[rows] = back
+    undecoded = np.array([bool(one.problem) for one in found], np.bool_)
+    opened = each.opened[rows[first]] > Opened.NOT_TRIED if rows.size else undecoded
+    slot[rows[(undecoded & opened)[back]]] = distinct.size
+    where = slot.tolist()
+    flat = iter(printables([key for one in found for key in one.data_keys]))
+    keys = [";".join(islice(flat, len(one.data_keys))) for one in found]
+    created = [one.created for one in found]
+    named = zip(printables([one.namespace for one in found]), printables([one.name for one in found]), strict=True)
+
+    def spread(values: Iterable[T], otherwise: T) -> list[T]:
+        table = [*values, otherwise]
+        return [table[place] for place in where]
+
+    return _Facts(
+        uid=spread(printables([one.uid for one in found]), NOT_KNOWN),
+        type=spread(printables([one.type for one in found]), NOT_KNOWN),
+        data_keys=spread(keys, NOT_KNOWN),
+        created=spread(moments(created), NOT_KNOWN),
+        named=spread(named, ("", "")),
+        problem=spread([one.problem for one in found], ""),
+    )
+
+
+def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> list[str]:
     code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
     details = _looked_up(code, _usual_detail)
     for row in np.flatnonzero(each.values.name_len == values.AMBIGUOUS).tolist():
         guesses = " or ".join(values.candidates(each.batch, each.values, row))
         details[row] = f"key name ambiguous: {guesses}; {details[row]}"
     for row in np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist():
-        facts, (namespace, _, name) = found[row], names[row]
-        if facts.problem:
-            details[row] = facts.problem
-        elif isinstance(facts, _Facts) and facts.namespace_and_name != (namespace, name):
-            details[row] = "says it is " + "/".join(facts.namespace_and_name)
+        if said.problem[row]:
+            details[row] = said.problem[row]
+        elif each.batch.key_at[row] < 0:
+            details[row] = "its etcd key is lost; names are what the object says"
+        elif said.named[row] != names[row][::2]:
+            details[row] = "says it is " + "/".join(said.named[row])
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details[row]) if part)
     return details
@@ -169,7 +185,7 @@ def _usual_detail(code: int) -> str:
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = _tag(each.tag)
+    source = _tag("" if each.main else each.batch.source)
     return [f"{source}{at:010x}" for at in each.batch.value_at.tolist()]
 
 
@@ -191,27 +207,47 @@ def _numbers(column: Ints) -> list[Cell]:
     return numbers
 
 
-def _copies(selections: Sequence[Selection]) -> list[dict[int, str]]:
-    """For each row: the best other place that holds the same key with identical stored bytes."""
-    holders: dict[tuple[bytes, bytes], list[tuple[int, int, int]]] = {}
-    for number, each in enumerate(selections):
-        for row in _repeated(each, selections).tolist():
-            digest = hashlib.blake2b(each.batch.value(row), digest_size=16).digest()
-            place = int(each.batch.place[row])
-            holders.setdefault((each.batch.key(row), digest), []).append((place, number, row))
-    best: list[dict[int, str]] = [{} for _ in selections]
-    for held in holders.values():
-        if len(held) > 1:
-            held.sort()
-            for place, number, row in held:
-                other = held[1] if (place, number, row) == held[0] else held[0]
-                best[number][row] = Place(other[0]).label
-    return best
-
-
-def _repeated(each: Selection, selections: Sequence[Selection]) -> Ints:
-    """Rows whose key has another row: only those can have a copy."""
+def _copies(selections: Sequence[Selection]) -> list[list[str]]:
+    """For each row: the best other place that holds the same key with identical stored bytes; empty where none."""
+    pairs = [_pairs(each) for each in selections]
     if len(selections) > 1:
-        return np.arange(len(each))
-    number, heads = each.batch.data.group(each.batch.key_at, each.batch.key_len.astype(np.int64))
-    return np.flatnonzero(np.bincount(number, minlength=heads.size)[number] > 1)
+        _merge(selections, pairs)
+    labels = [*(place.label for place in Place), ""]
+    also = []
+    for each, (number, best, second, _) in zip(selections, pairs, strict=True):
+        other = np.where(each.batch.place == best[number], second[number], best[number])
+        other[each.batch.key_at < 0] = len(Place)
+        also.append([labels[code] for code in other.tolist()])
+    return also
+
+
+def _pairs(each: Selection) -> tuple[Ints, Ints, Ints, Ints]:
+    """Number of every row's pair of key and bytes; by pair its best place, the next best, and one of its rows."""
+    (key, _), (value, heads) = each.by_key, each.by_value
+    _, number = np.unique(key * max(heads.size, 1) + value, return_inverse=True)
+    order = np.lexsort((each.batch.place, number))
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    place = np.append(each.batch.place[order].astype(np.int64), len(Place))
+    sizes = np.diff(starts, append=order.size)
+    return (
+        number,
+        place[starts],
+        np.where(sizes > 1, place[np.minimum(starts + 1, order.size)], len(Place)),
+        order[starts],
+    )
+
+
+def _merge(selections: Sequence[Selection], pairs: list[tuple[Ints, Ints, Ints, Ints]]) -> None:
+    """The same pairs in several sources: their two best places become each other's."""
+    held: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
+    for source, (each, (_, _, _, rows)) in enumerate(zip(selections, pairs, strict=True)):
+        for pair, row in enumerate(rows.tolist()):
+            digest = hashlib.blake2b(each.batch.value(row), digest_size=16).digest()
+            held.setdefault((each.batch.key(row), digest), []).append((source, pair))
+    for those in held.values():
+        if len(those) > 1:
+            places = sorted(
+                place for source, pair in those for place in (pairs[source][1][pair], pairs[source][2][pair])
+            )
+            for source, pair in those:
+                pairs[source][1][pair], pairs[source][2][pair] = places[:2]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditor.batch import Batch
+from auditor.encryption import trial
 from auditor.encryption.advice import Advice, advise, differences
 from auditor.encryption.configuration import Configuration, load
+from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
 from auditor.model import Provider
 from auditor.options import Options
 from auditor.policy import Policy
+from auditor.storage.values import Values
+from auditor.text import printable
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -70,6 +76,31 @@ def prepare(options: Options) -> Rules:
                 keks[name] = current
     policy = replace(policy, configurations=configurations)
     return Rules(Keyring(configurations, plugins), policy, keks, plugins, configurations, tuple(notes))
+
+
+def with_published(given: Rules, parts: Sequence[tuple[Batch, Values]]) -> Rules:
+    """The same with the published keys that open some of the encrypted values, and a note that they were tried.
+
+    Where nothing is under a provider with keys of its own, nothing is tried, and no library of ciphers is loaded.
+    """
+    found = [trial.used(batch, stored) for batch, stored in parts]
+    tried = sum(count for count, _ in found)
+    if not tried:
+        return given
+    entries = dict.fromkeys(entry for _, mine in found for entry in mine)
+    names = ", ".join(
+        f"{entry.provider.label}/{printable(key.name.encode('utf-8', 'surrogateescape'))}"
+        for entry in entries
+        for key in entry.keys
+    )
+    tally = f"{len(PUBLISHED)} published keys were tried on {tried:,} {'value' if tried == 1 else 'values'}"
+    note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
+    if not entries:
+        return replace(given, notes=(*given.notes, note))
+    from auditor.encryption.keyring import Keyring
+
+    keyring = Keyring(given.configurations, given.plugins, tuple(entries))
+    return replace(given, keyring=keyring, notes=(*given.notes, note))
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:

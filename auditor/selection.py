@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +10,10 @@ from numpy.typing import NDArray
 from auditor import policy
 from auditor.batch import Batch
 from auditor.columns import Bools, Ints
-from auditor.model import Encoding, Finding, Opened, Place, Provider
-from auditor.storage import objects, values
+from auditor.model import Encoding, Finding, Opened, Place, Provider, State
+from auditor.storage import fragments, objects, values
 from auditor.storage.resources import Resource
-from auditor.text import printable
+from auditor.text import printable, restore
 
 SAME, DIFFERENT, UNKNOWN = 1, 2, 3
 """Whether a leftover holds the content of the current value; 0 where the question does not apply."""
@@ -22,12 +23,12 @@ SAME, DIFFERENT, UNKNOWN = 1, 2, 3
 class Selection:
     """n values of one source. of: index of each into resource; label: into labels; bits: Finding bits, uint16.
 
-    tag: what tells the source from the others of the same evidence, whatever the evidence file is called.
+    main: whether the source is the evidence's own database, whose latest values are in force.
     same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
     found: by row, the objects that keys opened; reasons: by row, what is to be said of it.
     """
 
-    tag: str
+    main: bool
     batch: Batch
     values: values.Values
     resource: tuple[Resource, ...]
@@ -58,16 +59,73 @@ class Selection:
             reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
         )
 
+    @property
+    def in_force(self) -> Bools:
+        """Which values the API server reads: the latest, and what becomes so at etcd's next start."""
+        pending = self.batch.has(State.NOT_YET_APPLIED)
+        return self.batch.at(Place.LATEST) | pending if self.main else pending
+
+    @property
+    def told(self) -> Bools:
+        """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
+        untold = np.array([each is fragments.UNTOLD for each in self.resource], np.bool_)
+        stump = self.batch.has(State.TAIL_LOST) & (self.values.provider == Provider.UNKNOWN)
+        told: Bools = ~(untold[self.of] | stump)
+        return told
+
     def mark_codes(self) -> Ints:
-        """What severities depend on, in one number: bits << 8 | place << 4 | same."""
-        codes: Ints = self.bits.astype(np.int64) << 8 | self.batch.place.astype(np.int64) << 4 | self.same
+        """What severities depend on, in one number: bits << 8 | place << 4 | in force << 2 | same."""
+        current = (self.in_force | self.batch.at(Place.LATEST)).astype(np.int64)
+        codes: Ints = (
+            self.bits.astype(np.int64) << 8 | self.batch.place.astype(np.int64) << 4 | current << 2 | self.same
+        )
         return codes
+
+    @cached_property
+    def by_key(self) -> tuple[Ints, Ints]:
+        """Equal etcd keys share a number: numbers (n,), and one row of each."""
+        return self.batch.data.group(self.batch.key_at, self.batch.key_len.astype(np.int64))
+
+    @cached_property
+    def by_value(self) -> tuple[Ints, Ints]:
+        """Equal stored bytes share a number: numbers (n,), and one row of each."""
+        return self.batch.data.group(self.batch.value_at, self.batch.value_len.astype(np.int64))
 
     def decode(self, row: int) -> objects.Object | None:
         """What a readable or opened value is; None where neither."""
-        if self.values.provider[row] != Provider.IDENTITY:
-            return self.found.get(row)
-        return objects.decode(self.batch.value(row), Encoding(int(self.values.encoding[row])))
+        return self.decoded(np.array([row]), content=True)[0]
+
+    def decoded(self, rows: Ints, *, content: bool) -> list[objects.Object | None]:
+        """decode() of every row. Without `content` the digests of what the objects hold stay empty."""
+        batch = self.batch
+        raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
+        readable = (self.values.provider[rows] == Provider.IDENTITY).tolist()
+        kinds = [Encoding(code) for code in range(len(Encoding))]
+        encodings = [kinds[code] for code in self.values.encoding[rows].tolist()]
+        cut = batch.has(State.TAIL_LOST)[rows].tolist()
+        headless = (batch.key_at[rows] < 0).tolist()
+        found: list[objects.Object | None] = []
+        for row, value, plain, encoding, short, lost in zip(
+            rows.tolist(), raw, readable, encodings, cut, headless, strict=True
+        ):
+            if not plain:
+                found.append(self.found.get(row))
+            elif lost and not value.startswith(values.READABLE):
+                found.append(objects.tail(value))
+            else:
+                found.append(objects.decode(value, encoding, cut=short, content=content))
+        return found
+
+    def key(self, row: int) -> bytes:
+        """The etcd key; of a fragment that lost it, the one that its object would have."""
+        if self.batch.key_at[row] >= 0:
+            return self.batch.key(row)
+        said = self.decode(row)
+        name = self.resource[self.of[row]].name
+        path = next((each.path for each in self.resource if each.name == name and each.path), "")
+        if said is None or not said.name or not path:
+            return b""
+        return b"/".join(part for part in (restore(path), said.namespace, said.name) if part)
 
     @property
     def plaintext(self) -> Bools:
@@ -76,21 +134,27 @@ class Selection:
 
 
 def select(
-    batch: Batch,
-    stored: values.Values,
-    resource: NDArray[np.int32],
+    parts: Sequence[tuple[Batch, values.Values, NDArray[np.int32]]],
     table: tuple[Resource, ...],
     wanted: Bools,
     *,
+    main: bool,
     plaintext: bool,
 ) -> Selection:
-    """The rows whose resource is wanted and which store a value, judged by what they claim to be."""
-    rows = np.flatnonzero(wanted[resource] & ~values.no_value(batch))
-    mine, kept = stored.take(rows), batch.take(rows)
+    """The rows of one source whose resource is wanted and which store a value, judged by what they claim to be.
+
+    parts: its batches, with the values and the resources (indices into the table) of each.
+    """
+    chosen = [np.flatnonzero(wanted[resource] & ~values.no_value(batch)) for batch, _, resource in parts]
+    kept = Batch.joined([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
+    mine = values.joined([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
+    of = np.concatenate([resource[rows] for (_, _, resource), rows in zip(parts, chosen, strict=True)])
     labels, label = label_values(kept, mine)
     bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
     opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
-    return Selection("", kept, mine, table, resource[rows], bits, labels, label, np.zeros(rows.size, np.uint8), opened)
+    made = Selection(main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened)
+    bits[~made.told] = 0  # not judged: listed, and named as not examined
+    return made
 
 
 def label_values(batch: Batch, stored: values.Values) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
@@ -109,20 +173,20 @@ def label_values(batch: Batch, stored: values.Values) -> tuple[tuple[tuple[Provi
 
 def compare(selections: Sequence[Selection]) -> None:
     """Fill `same` for every leftover: does it hold the content of what the same key holds now?"""
-    left = [np.flatnonzero(each.batch.place != Place.LATEST) for each in selections]
+    left = [np.flatnonzero(~(each.batch.at(Place.LATEST) & each.main) & each.told) for each in selections]
     if not any(rows.size for rows in left):
         return
-    keys = {each.batch.key(row) for each, rows in zip(selections, left, strict=True) for row in rows.tolist()}
+    keys = [[each.key(row) for row in rows.tolist()] for each, rows in zip(selections, left, strict=True)]
+    asked = {key for mine in keys for key in mine}
     latest: dict[bytes, tuple[Selection, int]] = {}
     for each in selections:
-        for row in np.flatnonzero(each.batch.at(Place.LATEST)).tolist():
-            if (key := each.batch.key(row)) in keys:
+        for row in np.flatnonzero(each.batch.at(Place.LATEST)).tolist() if each.main else ():
+            if (key := each.batch.key(row)) in asked:
                 latest[key] = (each, row)
     contents: dict[bytes, bytes] = {}
-    for each, rows in zip(selections, left, strict=True):
-        for row in rows.tolist():
-            key = each.batch.key(row)
-            each.same[row] = _same(each, row, latest.get(key), contents, key)
+    for each, rows, mine in zip(selections, left, keys, strict=True):
+        for row, key in zip(rows.tolist(), mine, strict=True):
+            each.same[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
 
 
 def _same(

@@ -1,8 +1,12 @@
 """Names from evidence as text that is safe to print and can be turned back into the bytes that were stored."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+
+YEAR_10000 = 253402300800
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 
 
@@ -44,8 +48,15 @@ def restore(text: str) -> bytes:
     return b"".join([*out, text[end:].encode()])
 
 
+def moments(seconds: Sequence[float | None]) -> list[str]:
+    """moment() of each."""
+    known = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
+    texts = np.datetime_as_string(known.astype("datetime64[s]"), unit="s").tolist()
+    return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, known.tolist(), strict=True)]
+
+
 def moment(seconds: float | None) -> str:
     """Seconds since 1970 as ISO 8601 in UTC; empty for None and for years that no calendar of ours reaches."""
-    if seconds is None or not 0 <= seconds < 253402300800:
+    if seconds is None or not 0 <= seconds < YEAR_10000:
         return ""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,7 +13,7 @@ import pytest
 
 import auditor
 from auditor.audit import examine
-from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gather import gather
 from auditor.model import Audit, Finding, Gap, Severity, Unexamined, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -342,9 +342,9 @@ def test_objects_under_no_prefix_keep_the_conclusion_open(tmp_path: Path) -> Non
 
 def test_evidence_that_changes_is_a_gap(tmp_path: Path) -> None:
     path = Path(shutil.copy(DEFRAGMENTED, tmp_path))
-    with EvidenceFile(path, hashed=True) as file:
+    with gather(path, None, hashed=True) as files:
         os.utime(path, ns=(1, 1))
-        audit = examine(file, QUICK)
+        audit = examine(files, QUICK)
     assert "mtime" in audit.evidence.changed
     assert any("changed" in gap.reason for gap in audit.gaps)
     assert audit.exit_code(Severity.MEDIUM) == 3

@@ -45,7 +45,13 @@ def main(
     """Audit etcd snapshots for Kubernetes encryption at rest. Evidence is only ever read."""
 
 
-Evidence = Annotated[Path, typer.Argument(help="An etcd snapshot, or a raw member/snap/db.", show_default=False)]
+Evidence = Annotated[
+    Path,
+    typer.Argument(help="An etcd snapshot, a raw member/snap/db, or a data directory.", show_default=False),
+]
+WalDir = Annotated[
+    Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
+]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,6 +99,7 @@ def scan(
         typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
+    wal_dir: WalDir = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
@@ -106,6 +113,9 @@ def scan(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    remediation: Annotated[
+        Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
@@ -126,6 +136,7 @@ def scan(
             current_keks=tuple(current_kek or ()),
             expect=expect,
             compromised_keys=tuple(compromised_key or ()),
+            wal_dir=str(wal_dir or ""),
             quick=quick,
             accept_partial=accept_partial,
             fail_on=Severity[fail_on.name],
@@ -133,6 +144,7 @@ def scan(
             inventory=inventory,
             json=json,
             html=html,
+            remediation=remediation,
             force=force,
             verbose=verbose,
         )
@@ -155,6 +167,7 @@ def keys(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
+    wal_dir: WalDir = None,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
@@ -170,6 +183,7 @@ def keys(
             encryption_configs=tuple(map(str, encryption_config or ())),
             kms_plugins=tuple(kms_plugin or ()),
             current_keks=tuple(current_kek or ()),
+            wal_dir=str(wal_dir or ""),
             rows=False,
         )
         return command.run(evidence, options, json, force=force)

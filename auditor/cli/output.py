@@ -23,6 +23,8 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
     for target in chosen:
         if target == STDOUT:
             continue
+        if any(each.is_dir() and _inside(target, each) for each in evidence):
+            raise UsageError(f"{target} lies inside the evidence: choose another folder for the report")
         if any(_same(target, each) for each in evidence):
             raise UsageError(f"{target} is the evidence: choose another file for the report")
         if not target.parent.is_dir():
@@ -64,6 +66,10 @@ def _open(descriptor: int, *, binary: bool) -> IO[Any]:
 
 def _absolute(target: Path) -> str:
     return str(target) if target == STDOUT else os.path.realpath(target)
+
+
+def _inside(target: Path, folder: Path) -> bool:
+    return target.resolve().is_relative_to(folder.resolve())
 
 
 def _same(target: Path, evidence: Path) -> bool:

@@ -1,12 +1,20 @@
 """etcd-auditor scan: run the audit, write what was asked for, print the summary."""
 
+from __future__ import annotations
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditor.cli import output
 from auditor.errors import UsageError
-from auditor.model import Audit, Severity
+from auditor.model import Audit, Rows, Severity
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from auditor.reports.columns import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,7 @@ class Request:
     current_keks: tuple[str, ...]
     expect: str
     compromised_keys: tuple[str, ...]
+    wal_dir: str
     quick: bool
     accept_partial: bool
     fail_on: Severity
@@ -28,27 +37,29 @@ class Request:
     inventory: Path | None
     json: Path | None
     html: Path | None
+    remediation: Path | None
     force: bool
     verbose: bool
 
     @property
     def targets(self) -> list[Path | None]:
-        return [self.csv, self.inventory, self.json, self.html]
+        return [self.csv, self.inventory, self.json, self.html, self.remediation]
 
 
 def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    read = [request.evidence, *map(Path, request.encryption_configs)]
+    read = [request.evidence, *map(Path, filter(None, (*request.encryption_configs, request.wal_dir)))]
     output.check(request.targets, read, force=request.force)
-    audit = _audit(request)
-    _write(audit, request)
+    ahead = _Ahead(request)
+    audit = _audit(request, ahead)
+    _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(request: Request) -> Audit:
+def _audit(request: Request, ahead: _Ahead) -> Audit:
     from auditor import Options, scan
 
     options = Options(
@@ -59,36 +70,60 @@ def _audit(request: Request) -> Audit:
         current_keks=request.current_keks,
         expect=request.expect,
         compromised_keys=request.compromised_keys,
+        wal_dir=request.wal_dir,
         quick=request.quick,
         accept_partial=request.accept_partial,
         rows=any(target is not None for target in request.targets),
     )
     if not sys.stderr.isatty():
-        return scan(request.evidence, options)
+        return scan(request.evidence, options, ahead=ahead)
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("hashing", total=None)
-        return scan(request.evidence, options, lambda done, total: bar.update(task, completed=done, total=total))
+        told = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        return scan(request.evidence, options, told, ahead=ahead)
 
 
-def _write(audit: Audit, request: Request) -> None:
-    from auditor.reports import csv, html, json, parquet
-    from auditor.reports.columns import findings, inventory
+class _Ahead:
+    """What of the reports can be written while the evidence is still being hashed."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.table: Table | None = None
+        self.csv: list[str] | None = None
+        self.html: list[Markup] | None = None
+
+    def __call__(self, rows: Rows) -> None:
+        if not (self._request.csv or self._request.html):
+            return
+        from auditor.reports import columns, csv, html
+
+        self.table = columns.of_findings(rows)
+        self.csv = csv.prepare(self.table) if self._request.csv else None
+        self.html = html.prepare(self.table) if self._request.html else None
+
+
+def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
+    from auditor.reports import csv, html, json, parquet, remediation
+    from auditor.reports.columns import inventory, sealed
 
     force = request.force
-    if request.csv:
-        output.save(request.csv, lambda out: csv.write(findings(audit), out), force=force)
+    if request.csv and ahead.table is not None:
+        found = sealed(ahead.table, audit)
+        output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
     if request.inventory and request.inventory.suffix == ".csv":
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
     elif request.inventory:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
+    if request.remediation:
+        output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
-        output.save(request.html, lambda out: html.write(audit, request.fail_on, out), force=force)
+        output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
 
 
 def _summarise(audit: Audit, request: Request) -> None:

@@ -1,25 +1,17 @@
 """What kube-apiserver accepts in a configuration and an auditor must not pass over."""
 
-import base64
 import string
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.encryption.configuration import Configuration, Key, ProviderEntry
+from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule
+from auditor.encryption.published import MARKER, PUBLISHED
 from auditor.model import Provider, Severity
 from auditor.storage.resources import BUILT_IN
 from auditor.text import printable
 
-PUBLISHED = frozenset(
-    base64.b64decode(text)
-    for text in (
-        "c2VjcmV0IGlzIHNlY3VyZQ==",  # k8s.io/apiserver, comments of types_encryption.go
-        "dGhpcyBpcyBwYXNzd29yZA==",  # Kubernetes documentation
-        "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=",  # Kubernetes documentation
-        "AAAAAAAAAAAAAAAAAAAAAA==",  # OpenShift's marker of identity mode
-    )
-)
-"""Keys that anyone can look up."""
+UNLISTED = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
+"""Resources of kube-apiserver itself that lie under their group, as custom ones do."""
 _PRINTABLE = frozenset(string.printable.encode())
 
 
@@ -35,7 +27,7 @@ class Advice:
 
 def advise(configuration: Configuration, resources: Collection[str], must: Collection[str]) -> list[Advice]:
     """Of one file, given the resources seen in the evidence and those that must be encrypted."""
-    known = {*BUILT_IN.values(), *resources}
+    known = {*BUILT_IN.values(), *UNLISTED, *resources}
     said = []
     for name in sorted(set(must) - {"*"}):
         entries = configuration.providers_for(name)
@@ -67,32 +59,45 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
             for entry in listed
             if first.provider is not Provider.IDENTITY
         ]
+    said += dict.fromkeys(each for rules in configuration.lists() for each in _alike(rules))
+    return said + [each for rule in configuration.rules for each in _weak(rule)]
+
+
+def _alike(rules: Sequence[Rule]) -> Iterator[Advice]:
+    """Keys of one resource's list that share a name or their bytes, in one provider element or in several."""
+    named: dict[tuple[Provider, str], tuple[Key, Rule]] = {}
+    secrets: dict[bytes, tuple[Provider, str]] = {}
+    for rule in rules:
         for entry in rule.providers:
-            said += _of_keys(entry)
-    return said
+            for number, key in enumerate(entry.keys):
+                path, label = f"{entry.path}.keys[{number}]", (entry.provider, key.name)
+                before, where = named.setdefault(label, (key, rule))
+                # the same key again in another rule is what an entry for each resource looks like
+                if before is not key and (before.secret != key.secret or where is rule):
+                    text = "two keys of one name: which of them wrote a value cannot be told"
+                    yield Advice(Severity.MEDIUM, f"{path}.name", text)
+                if secrets.setdefault(key.secret, label) != label and not _marks(entry, key):
+                    text = "the same key under two names: rotating to it changes nothing"
+                    yield Advice(Severity.MEDIUM, f"{path}.secret", text)
 
 
-def _of_keys(entry: ProviderEntry) -> Iterator[Advice]:
-    seen: dict[str, Key] = {}
-    secrets: dict[bytes, str] = {}
-    for number, key in enumerate(entry.keys):
-        path = f"{entry.path}.keys[{number}]"
-        if key.name in seen:
-            yield Advice(
-                Severity.MEDIUM, f"{path}.name", "two keys of one name: which of them wrote a value cannot be told"
-            )
-        if secrets.get(key.secret, key.name) != key.name:
-            yield Advice(
-                Severity.MEDIUM, f"{path}.secret", "the same key under two names: rotating to it changes nothing"
-            )
-        if key.secret in PUBLISHED:
-            yield Advice(Severity.HIGH, f"{path}.secret", "a published key: anyone can open what it encrypts")
-        elif set(key.secret) <= _PRINTABLE:
-            yield Advice(
-                Severity.MEDIUM, f"{path}.secret", "all bytes are printable: a passphrase, weaker than its length"
-            )
-        seen[key.name] = key
-        secrets[key.secret] = key.name
+def _weak(rule: Rule) -> Iterator[Advice]:
+    """Keys that are no secrets."""
+    for place, entry in enumerate(rule.providers):
+        for number, key in enumerate(entry.keys):
+            path = f"{entry.path}.keys[{number}].secret"
+            if _marks(entry, key) and (place or number):
+                text = "OpenShift's marker of identity mode, 16 zero bytes: nothing must be encrypted with it"
+                yield Advice(Severity.LOW, path, text, judged=False)
+            elif key.secret in PUBLISHED:
+                text = f"a published key ({PUBLISHED[key.secret]}): anyone can open what it encrypts"
+                yield Advice(Severity.HIGH, path, text)
+            elif set(key.secret) <= _PRINTABLE:
+                yield Advice(Severity.MEDIUM, path, "all bytes are printable: a passphrase, weaker than its length")
+
+
+def _marks(entry: ProviderEntry, key: Key) -> bool:
+    return entry.provider is Provider.AESGCM and key.secret == MARKER
 
 
 def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:

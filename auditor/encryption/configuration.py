@@ -9,29 +9,21 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.errors import AuditorError
+from auditor.encryption.document import LARGEST, ConfigurationError, Reader
 from auditor.model import Provider
 from auditor.text import printable
 
-LARGEST = 1 << 20
-DEEPEST = 32
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}
 SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
 LOCAL = {"aescbc": Provider.AESCBC, "aesgcm": Provider.AESGCM, "secretbox": Provider.SECRETBOX}
 REFUSED = {"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}
 REFUSED_GROUPS = {"events.k8s.io", "extensions"}
-NULL = "tag:yaml.org,2002:null"
-NULLS = {"", "~", "null", "Null", "NULL"}
 _DURATION = re.compile(r"^(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*$")
-
-
-class ConfigurationError(AuditorError):
-    """The file is no EncryptionConfiguration that kube-apiserver would accept; says where, never what stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +73,16 @@ class Configuration:
                 return tuple(entry for rule in found for entry in rule.providers)
         return None
 
+    def lists(self) -> list[tuple[Rule, ...]]:
+        """The rules that make up the list of one resource or wildcard, once for all that share them."""
+        named: dict[tuple[str, str], list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            for name in rule.resources:
+                named.setdefault(_split(name), []).append(number)
+        return [
+            tuple(self.rules[number] for number in numbers) for numbers in dict.fromkeys(map(tuple, named.values()))
+        ]
+
 
 def load(path: Path) -> Configuration:
     """Read a YAML or JSON file. Raises ConfigurationError."""
@@ -93,7 +95,7 @@ def load(path: Path) -> Configuration:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
-    reader = _Reader(name)
+    reader = Reader(name)
     document = _wrapped(reader, reader.parse(raw))
     top = reader.mapping(document, "", {"apiVersion", "kind", "resources"})
     api_version, kind = reader.text(top, "apiVersion", ""), reader.text(top, "kind", "")
@@ -106,87 +108,7 @@ def load(path: Path) -> Configuration:
     return Configuration(name, kind, rules, hashlib.sha256(raw).hexdigest())
 
 
-class _Reader:
-    """Plain values out of a YAML tree; every complaint names the file and the path in it, and nothing else."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def fail(self, path: str, why: str) -> Any:
-        raise ConfigurationError(f"{self.name}: {path or 'the document'}: {why}") from None
-
-    def parse(self, raw: bytes) -> Any:
-        import yaml
-
-        where = ""
-        try:
-            text = raw.decode("utf-8")
-            if text.lstrip().startswith("{"):  # JSON may be indented with tabs, YAML may not; its strings hold none
-                text = text.replace("\t", " ")
-            nodes = list(yaml.compose_all(text, Loader=yaml.BaseLoader))
-            for event in yaml.parse(text, Loader=yaml.BaseLoader):
-                if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                    self.fail(_where(event.start_mark), "anchors and aliases are not accepted")
-        except yaml.MarkedYAMLError as error:
-            where = _where(error.problem_mark or error.context_mark)
-        except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-            where = "the document"
-        if where:
-            self.fail(where, "neither YAML nor JSON")
-        if len(nodes) != 1:
-            self.fail("", f"expected one document, found {len(nodes)}")
-        return self._plain(nodes[0], 0)
-
-    def _plain(self, node: Any, depth: int) -> Any:
-        import yaml
-
-        line = f"line {node.start_mark.line + 1}"
-        if depth > DEEPEST:
-            self.fail(line, f"nested deeper than {DEEPEST}")
-        if isinstance(node, yaml.MappingNode):
-            made: dict[str, Any] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode) or key.value in made:
-                    self.fail(line, "a field that is no text, or that stands twice")
-                made[key.value] = self._plain(value, depth + 1)
-            return {name: each for name, each in made.items() if each is not None}  # as Go: null is absent
-        if isinstance(node, yaml.SequenceNode):
-            return [self._plain(value, depth + 1) for value in node.value]
-        if node.tag == NULL or (node.style is None and node.value in NULLS):
-            return None
-        return node.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # as Go: pairs joined
-
-    def mapping(self, value: Any, path: str, fields: set[str]) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self.fail(path, "expected an object")
-        if value.keys() - fields:
-            self.fail(
-                path, f"a field that is none of {', '.join(sorted(fields))}; kube-apiserver refuses it since 1.31"
-            )
-        made: dict[str, Any] = value
-        return made
-
-    def sequence(self, value: Mapping[str, Any], name: str, path: str) -> list[Any]:
-        path = f"{path}.{name}" if path else name
-        found = value.get(name)
-        if not isinstance(found, list) or not found:
-            self.fail(path, "expected a list of at least one")
-        made: list[Any] = value[name]
-        return made
-
-    def text(self, value: Mapping[str, Any], name: str, path: str, default: str = "") -> str:
-        found = value.get(name, default)
-        if not isinstance(found, str):
-            self.fail(f"{path}.{name}" if path else name, "expected text")
-        made: str = found
-        return made
-
-
-def _where(mark: Any) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the document"
-
-
-def _wrapped(reader: _Reader, document: Any) -> Any:
+def _wrapped(reader: Reader, document: Any) -> Any:
     """What OpenShift's Secret `encryption-config-*` wraps, or the document itself."""
     if not isinstance(document, dict) or document.get("kind") != "Secret":
         return document
@@ -199,18 +121,18 @@ def _wrapped(reader: _Reader, document: Any) -> Any:
     return reader.fail("data.encryption-config", "a Secret that wraps no EncryptionConfiguration")
 
 
-def _rule(reader: _Reader, value: Any, path: str) -> Rule:
+def _rule(reader: Reader, value: Any, path: str) -> Rule:
     entry = reader.mapping(value, path, {"resources", "providers"})
     resources = reader.sequence(entry, "resources", path)
     for number, name in enumerate(resources):
         _resource(reader, name, f"{path}.resources[{number}]")
     split = [_split(name) for name in resources]
+    often, groups = Counter(split), Counter(group for _, group in split)
     for number, (name, group) in enumerate(split):
         at = f"{path}.resources[{number}]"
-        others = [other for place, other in enumerate(split) if place != number]
-        if (name, group) in others:
+        if often[name, group] > 1:
             reader.fail(at, "stands twice in this list")
-        if name == "*" and any(group in ("*", other[1]) for other in others):
+        if name == "*" and (len(split) if group == "*" else groups[group]) > 1:
             reader.fail(at, "a wildcard beside what it covers")
     providers = tuple(
         _provider(reader, each, f"{path}.providers[{number}]")
@@ -219,7 +141,7 @@ def _rule(reader: _Reader, value: Any, path: str) -> Rule:
     return Rule(tuple(resources), providers, path)
 
 
-def _resource(reader: _Reader, name: Any, path: str) -> None:
+def _resource(reader: Reader, name: Any, path: str) -> None:
     if not isinstance(name, str) or not name:
         reader.fail(path, "expected the name of a resource")
     resource, group = _split(name)
@@ -236,7 +158,7 @@ def _resource(reader: _Reader, name: Any, path: str) -> None:
         reader.fail(path, "kube-apiserver refuses this resource or group")
 
 
-def _provider(reader: _Reader, value: Any, path: str) -> ProviderEntry:
+def _provider(reader: Reader, value: Any, path: str) -> ProviderEntry:
     entry = reader.mapping(value, path, {*LOCAL, "identity", "kms"})
     if len(entry) != 1:
         reader.fail(path, f"expected exactly one provider, found {len(entry)}")
@@ -263,7 +185,7 @@ def _provider(reader: _Reader, value: Any, path: str) -> ProviderEntry:
     return ProviderEntry(LOCAL[kind], tuple(keys), path=path)
 
 
-def _secret(reader: _Reader, text: str, path: str) -> bytes:
+def _secret(reader: Reader, text: str, path: str) -> bytes:
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
@@ -272,7 +194,7 @@ def _secret(reader: _Reader, text: str, path: str) -> bytes:
     return b""
 
 
-def _kms(reader: _Reader, value: Any, path: str) -> ProviderEntry:
+def _kms(reader: Reader, value: Any, path: str) -> ProviderEntry:
     settings = reader.mapping(value, path, {"apiVersion", "name", "cachesize", "endpoint", "timeout"})
     version = reader.text(settings, "apiVersion", path) or "v1"
     name, endpoint = reader.text(settings, "name", path), reader.text(settings, "endpoint", path)
@@ -292,7 +214,7 @@ def _kms(reader: _Reader, value: Any, path: str) -> ProviderEntry:
     return ProviderEntry(provider, name=name, endpoint=endpoint, path=path)
 
 
-def _between(reader: _Reader, rules: tuple[Rule, ...]) -> None:
+def _between(reader: Reader, rules: tuple[Rule, ...]) -> None:
     """What holds between entries: KMS v2 names are unique, and no rule is masked by an earlier wildcard."""
     names: set[str] = set()
     for rule in rules:
@@ -301,13 +223,13 @@ def _between(reader: _Reader, rules: tuple[Rule, ...]) -> None:
                 reader.fail(f"{entry.path}.name", "the name of a KMS v2 must be unique in the file")
             if entry.provider in {Provider.KMS_V1, Provider.KMS_V2}:
                 names.add(entry.name)
-    wild: list[str] = []
+    wild: set[str] = set()
     for rule in rules:
         for name in rule.resources:
             _, group = _split(name)
-            if any(each in {"*", group} for each in wild):
+            if wild & {"*", group}:
                 reader.fail(rule.path, "masked by an earlier rule: kube-apiserver refuses to start")
-        wild += [group for resource, group in map(_split, rule.resources) if resource == "*"]
+        wild |= {group for resource, group in map(_split, rule.resources) if resource == "*"}
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -23,11 +23,15 @@ class Unwrapper(Protocol):
 
 
 class KmsV1:
-    """u16 length, wrapped DEK, body: AES-GCM since 1.25, AES-CBC before. Nothing tells them apart but trying."""
+    """u16 length, wrapped DEK, body: AES-GCM since 1.25, AES-CBC before. Nothing tells them apart but trying.
 
-    def __init__(self, plugin: Unwrapper) -> None:
+    One of the two: encryptionconfig/config.go (unionTransformers) tries GCM and then CBC, whose values are stale.
+    """
+
+    def __init__(self, plugin: Unwrapper, body: type[AesGcm | AesCbc] = AesGcm) -> None:
         self._plugin = plugin
-        self._deks: dict[bytes, tuple[AesGcm, AesCbc] | None] = {}
+        self._body = body
+        self._deks: dict[bytes, AesGcm | AesCbc | None] = {}
 
     def open(self, payload: bytes, key: bytes) -> bytes | None:
         size = int.from_bytes(payload[:2], "big")
@@ -36,32 +40,35 @@ class KmsV1:
             return None
         if wrapped not in self._deks:
             dek = self._plugin.unwrap(wrapped)
-            self._deks[wrapped] = (AesGcm(dek), AesCbc(dek)) if len(dek) in AES_KEYS else None
-        ciphers = self._deks[wrapped]
-        if ciphers is None:
-            return None
-        opened = ciphers[0].open(body, key)
-        return ciphers[1].open(body) if opened is None else opened
+            self._deks[wrapped] = self._body(dek) if len(dek) in AES_KEYS else None
+        cipher = self._deks[wrapped]
+        return None if cipher is None else cipher.open(body, key)
 
 
 class KmsV2:
-    """EncryptedObject: the body, the KEK's id in clear, and the wrapped data key or seed that many values share."""
+    """EncryptedObject: the body, the KEK's id in clear, and the wrapped data key or seed that many values share.
 
-    def __init__(self, plugin: Unwrapper) -> None:
+    Of one source type: a value of another is stale too (kmsv2/envelope.go, TransformFromStorage).
+    """
+
+    def __init__(self, plugin: Unwrapper, kind: int = HKDF_SEED) -> None:
         self._plugin = plugin
-        self._sources: dict[tuple[bytes, bytes, bytes, int], Transformer | None] = {}
+        self._kind = kind
+        self._sources: dict[tuple[bytes, bytes, bytes], Transformer | None] = {}
 
     def open(self, payload: bytes, key: bytes) -> bytes | None:
         try:
             stored = EncryptedObject.FromString(payload)
         except DecodeError:
             return None
-        kind = stored.encrypted_dek_source_type
+        if stored.encrypted_dek_source_type != self._kind:
+            return None
         notes = {name: stored.annotations[name] for name in sorted(stored.annotations)}
-        source = (stored.encrypted_dek_source, stored.key_id, repr(notes).encode(), kind)
+        source = (stored.encrypted_dek_source, stored.key_id, repr(notes).encode())
         if source not in self._sources:
             key_id = stored.key_id.decode("utf-8", "replace")
-            self._sources[source] = _cipher(self._plugin.unwrap(stored.encrypted_dek_source, key_id, notes), kind)
+            unwrapped = self._plugin.unwrap(stored.encrypted_dek_source, key_id, notes)
+            self._sources[source] = _cipher(unwrapped, self._kind)
         cipher = self._sources[source]
         return None if cipher is None else cipher.open(stored.encrypted_data, key)
 

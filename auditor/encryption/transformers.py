@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl import exceptions, secret
 
+from auditor.model import Encoding, Provider
+from auditor.storage.values import CBOR, PROTOBUF
+
 BLOCK = 16
 NONCE = 12
 INFO = 32
@@ -26,21 +29,25 @@ class Transformer(Protocol):
 
 
 class AesCbc:
-    """IV of 16 bytes, then AES-CBC with PKCS#7 padding. No integrity: a foreign key opens one payload in 256."""
+    """IV of 16 bytes, then AES-CBC with PKCS#7 padding. No integrity: a foreign key opens one payload in 256.
+
+    CBC is ECB and an xor with the block before: so one cipher serves all payloads, where CBC takes a new one for each.
+    """
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = algorithms.AES(key)
+        self._blocks = Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305 - see above
 
     def open(self, payload: bytes, key: bytes = b"") -> bytes | None:  # noqa: ARG002
-        if len(payload) < 2 * BLOCK or len(payload) % BLOCK:
+        size = len(payload) - BLOCK
+        if size < BLOCK or size % BLOCK:
             return None
-        decryptor = Cipher(self._cipher, modes.CBC(payload[:BLOCK])).decryptor()
-        padded = decryptor.update(payload[BLOCK:]) + decryptor.finalize()
-        size = padded[-1]
+        blocks, before = self._blocks.update(payload[BLOCK:]), payload[:size]
+        padded = (int.from_bytes(blocks, "little") ^ int.from_bytes(before, "little")).to_bytes(size, "little")
+        padding = padded[-1]
         # the API server does not hold the padding to one block, only to the length
-        if not 0 < size <= len(padded) or padded[-size:] != bytes([size]) * size:
+        if not 0 < padding <= size or padded[-padding:] != bytes([padding]) * padding:
             return None
-        return padded[:-size]
+        return padded[:-padding]
 
 
 class AesGcm:
@@ -71,6 +78,14 @@ class SecretBox:
             return None
 
 
+TRANSFORMERS: dict[Provider, type[AesCbc | AesGcm | SecretBox]] = {
+    Provider.AESCBC: AesCbc,
+    Provider.AESGCM: AesGcm,
+    Provider.SECRETBOX: SecretBox,
+}
+"""Of the providers whose keys stand in the configuration."""
+
+
 class ExtendedGcm:
     """KMS v2 since 1.28: 32 bytes of info derive a key from the seed, then AES-GCM as above.
 
@@ -85,3 +100,12 @@ class ExtendedGcm:
             return None
         derived = hmac.digest(self._seed, payload[:INFO] + b"\x01", hashlib.sha256)
         return AesGcm(derived).open(payload[INFO:], key)
+
+
+def encoding(plaintext: bytes) -> Encoding:
+    """How an opened value is encoded; NONE where it begins as no object does: a padding that fits proves nothing."""
+    if plaintext.startswith(PROTOBUF):
+        return Encoding.PROTOBUF
+    if plaintext.startswith(b"{"):
+        return Encoding.JSON
+    return Encoding.CBOR if plaintext.startswith(CBOR) else Encoding.NONE

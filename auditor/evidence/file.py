@@ -29,12 +29,13 @@ def trailer_length(size: int) -> int:
 class EvidenceFile:
     """A regular file under a read-only mapping, `map`; with `hashed`, being hashed from the moment it is opened.
 
-    Raises UnreadableEvidence where the path is no readable regular file, or is empty.
+    name: what reports call it; the path's last part unless given. Raises UnreadableEvidence where the path is no
+    readable regular file, or is empty.
     """
 
-    def __init__(self, path: Path, *, hashed: bool) -> None:
+    def __init__(self, path: Path, *, hashed: bool, name: str = "") -> None:
         self.path = path
-        self.name = printable(os.fsencode(path.name))
+        self.name = name or printable(os.fsencode(path.name))
         shown = printable(os.fsencode(path))
         try:
             # without O_NONBLOCK a named pipe would wait for a writer before fstat can refuse it
@@ -71,6 +72,9 @@ class EvidenceFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
         if self.hashing is not None:
             self.hashing.stop()
         os.close(self._fd)  # the mapping lives as long as the columns that point into it

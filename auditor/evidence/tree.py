@@ -16,8 +16,9 @@ from auditor.evidence.meta import HEADER, NOT_SYNCED, Meta
 from auditor.model import Gap
 
 BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
-OVERFLOW, FREED, UNREADABLE = 0x20, 0x00, 0x40
-"""Kinds of a page map beside bbolt's own flags: continuation of a run, reached by no root, damaged."""
+OVERFLOW, FREED, PREVIOUS, PAST = 0x20, 0x00, 0x40, 0x80
+"""Kinds of a page map beside bbolt's own flags: continuation of a run, reached by no root, reached by the older root
+only, past the high-water mark."""
 IS_BUCKET = 0x01
 ELEMENT = 16
 LARGEST_KEY = 32768
@@ -42,25 +43,29 @@ class Leaves(NamedTuple):
 class Walker:
     """The pages of one database file under one meta: `kinds` (uint8, one a page) is what the walks reached.
 
-    `pages` is the number of whole pages that are both below the high-water mark and inside the file.
+    `size` is the database's, without a trailer; `total` its whole pages, `pages` those of them below the high-water
+    mark.
     """
 
     buffer: Buffer
     meta: Meta
     source: str
+    size: int
     gaps: list[Gap] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page_size = self.meta.page_size
-        self.pages = min(self.meta.high_water, self.buffer.size // self.page_size)
-        self.kinds: NDArray[np.uint8] = np.full(self.pages, FREED, np.uint8)
-        self.kinds[:2] = META
+        self.total = self.size // self.page_size
+        self.pages = min(self.meta.high_water, self.total)
+        self.kinds: NDArray[np.uint8] = np.full(self.total, FREED, np.uint8)
+        self.kinds[: min(2, self.pages)] = META
+        self.kinds[self.pages :] = PAST
         u4 = np.dtype(self.meta.order + "u4")
         # page headers and elements start at multiples of 16: 16 = HEADER, and pages are powers of two from 1024
         usable = self.buffer.data[: self.buffer.size // ELEMENT * ELEMENT]
         self.cells = usable.view(u4).reshape(-1, 4)
         self._half = usable.view(self.meta.order + "u2").reshape(-1, 8)
-        self._ids = usable.view(self.meta.order + "u8").reshape(-1, 2)
+        self.ids = usable.view(self.meta.order + "u8").reshape(-1, 2)
         self._freelist()
 
     def gap(self, page: int, reason: str) -> None:
@@ -152,7 +157,7 @@ class Walker:
 
     def _children(self, ids: Ints, counts: Ints) -> Ints:
         cell = expand(ids * (self.page_size // ELEMENT) + 1, counts)
-        child: Ints = np.minimum(self._ids[cell, 1], np.uint64(_NOWHERE)).astype(np.int64)
+        child: Ints = np.minimum(self.ids[cell, 1], np.uint64(_NOWHERE)).astype(np.int64)
         return child
 
     def _elements(self, ids: Ints, counts: Ints, spans: Ints) -> Leaves:
@@ -201,7 +206,7 @@ class Walker:
             return
         cell = page * (self.page_size // ELEMENT)
         run = int(self.cells[cell, 3]) + 1
-        if int(self._ids[cell, 0]) != page or int(self._half[cell, 4]) != FREELIST or page + run > self.pages:
+        if int(self.ids[cell, 0]) != page or int(self._half[cell, 4]) != FREELIST or page + run > self.pages:
             self.gap(page, "expected a freelist (10)")
             return
         self.kinds[page] = FREELIST

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.model import Audit, Cell
+from auditor.model import Audit, Cell, Rows
 
 COLUMNS: dict[str, str] = {
     "id": "the same for the same value in the same evidence, on every run",
@@ -56,36 +56,47 @@ class Table:
 
 def findings(audit: Audit) -> Table:
     """One row a finding, sorted by source, offset and finding."""
-    pairs = [
-        (row, mark)
-        for row, marks in enumerate(audit.rows.marks)
-        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
-    ]
-    rows = [row for row, _ in pairs]
-    every = rows == list(range(len(audit.rows)))
-    columns = {name: column if every else [column[row] for row in rows] for name, column in audit.rows.columns.items()}
-    labels = {mark: (mark.finding.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
-    return _table(audit, columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
+    return sealed(of_findings(audit.rows), audit)
 
 
 def inventory(audit: Audit) -> Table:
     """One row a stored value; several findings are joined, the severity is the highest."""
+    return sealed(of_values(audit.rows), audit)
+
+
+def of_findings(rows: Rows) -> Table:
+    """findings() while the evidence's hash is not known yet: its column is empty."""
+    pairs = [
+        (row, mark)
+        for row, marks in enumerate(rows.marks)
+        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
+    ]
+    chosen = [row for row, _ in pairs]
+    every = chosen == list(range(len(rows)))
+    columns = {name: column if every else [column[row] for row in chosen] for name, column in rows.columns.items()}
+    labels = {mark: (mark.finding.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
+    return _table(columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
+
+
+def of_values(rows: Rows) -> Table:
+    """inventory() while the evidence's hash is not known yet: its column is empty."""
     labels = {
         marks: (";".join(mark.finding.label for mark in marks), max(mark.severity for mark in marks).label)
-        for marks in set(audit.rows.marks)
+        for marks in set(rows.marks)
         if marks
     }
     nothing = ("", "")
-    found = [labels.get(marks, nothing) for marks in audit.rows.marks]
-    return _table(audit, audit.rows.columns, [finding for finding, _ in found], [level for _, level in found])
+    found = [labels.get(marks, nothing) for marks in rows.marks]
+    return _table(rows.columns, [finding for finding, _ in found], [level for _, level in found])
 
 
-def _table(
-    audit: Audit, columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level: Sequence[Cell]
-) -> Table:
-    added: dict[str, Sequence[Cell]] = {
-        "evidence": [audit.evidence.sha256] * len(finding),
-        "finding": finding,
-        "severity": level,
-    }
+def sealed(table: Table, audit: Audit) -> Table:
+    """The table with the SHA-256 of each row's file."""
+    hashes = {each.name: each.sha256 for each in audit.evidence.sources}
+    sha256 = [hashes.get(str(source), audit.evidence.sha256) for source in table.columns["source"]]
+    return Table({**table.columns, "evidence": sha256})
+
+
+def _table(columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level: Sequence[Cell]) -> Table:
+    added: dict[str, Sequence[Cell]] = {"evidence": [""] * len(finding), "finding": finding, "severity": level}
     return Table({name: added[name] if name in added else columns.get(name, ()) for name in COLUMNS})

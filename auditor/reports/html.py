@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING
 
 from auditor.model import Audit, Cell, Severity
 from auditor.reports import words
-from auditor.reports.columns import COLUMNS, findings
+from auditor.reports.columns import COLUMNS, Table, of_findings
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -14,13 +14,17 @@ SHOWN = ("severity", "finding", "place", "namespace", "name", "provider", "key_n
          "data_keys", "created", "mod_revision", "source", "offset", "size", "detail")  # fmt: skip
 
 
-def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
+def prepare(table: Table) -> "list[Markup]":
+    """The rows of the table of findings: made while the evidence is being hashed."""
+    return list(_lines([table.columns[name] for name in SHOWN]))
+
+
+def write(audit: Audit, fail_on: Severity, out: IO[str], prepared: "list[Markup] | None" = None) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("auditor.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    table = findings(audit)
     template = environment.get_template("report.html")
     stream = template.stream(
         audit=audit,
@@ -34,7 +38,7 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
         coverage=words.coverage_table(audit),
         shown=SHOWN,
         meaning=COLUMNS,
-        rows=_lines([table.columns[name] for name in SHOWN]),
+        rows=prepare(of_findings(audit.rows)) if prepared is None else prepared,
     )
     stream.enable_buffering(200)
     out.writelines(stream)

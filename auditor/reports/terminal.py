@@ -35,8 +35,8 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     console.print()
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
     facts = [
-        ("Evidence", f"{evidence.name}, {evidence.size:,} bytes, {changed}; one member's database"),
-        ("SHA-256", f"{evidence.sha256} (whole file)" if evidence.sha256 else "not computed"),
+        ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
+        ("SHA-256", f"{evidence.sha256} ({words.hashed(audit)})" if evidence.sha256 else "not computed"),
         ("Trailer", words.trailer(audit)),
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
@@ -58,6 +58,9 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
+    if audit.tally.readable:
+        console.print()
+        console.print(table(*words.causes(audit), numbers=False))
 
 
 def unread(audit: Audit, console: Console) -> None:
@@ -70,10 +73,10 @@ def unread(audit: Audit, console: Console) -> None:
         console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""))
 
 
-def table(header: list[str], rows: list[list[str]]) -> Table:
+def table(header: list[str], rows: list[list[str]], *, numbers: bool = True) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if number and numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

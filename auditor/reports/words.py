@@ -6,8 +6,50 @@ NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
     Place.HISTORY: "compact the history",
     Place.DELETED: "compact the history",
+    Place.PREVIOUS_ROOT: "defragment every member",
     Place.FREED: "defragment every member",
+    Place.SLACK: "defragment every member",
+    Place.WAL: "replace each member's data directory, WAL included",
 }
+CAUSES = {
+    Place.LATEST: (
+        "it was written while no encrypting provider came first, and not rewritten since",
+        "rewrite every object of the resource under the write provider",
+    ),
+    Place.HISTORY: (
+        "a rewrite adds a revision; the older one stays until it is compacted",
+        "compact to the current revision, then defragment every member",
+    ),
+    Place.DELETED: (
+        "the object was deleted; its revisions stay until they are compacted",
+        "compact to the current revision, then defragment every member",
+    ),
+    Place.OLD_VALUE: (
+        "kine copies the previous value into the current row",
+        "rewrite the object twice",
+    ),
+    Place.PREVIOUS_ROOT: (
+        "the tree before the last commit: its pages are freed, and not reused yet",
+        "defragment every member; a snapshot carries it as freed pages",
+    ),
+    Place.FREED: (
+        "compaction or a rewrite freed the page, and bbolt does not wipe it; snapshots and restores copy it",
+        "defragment every member",
+    ),
+    Place.SLACK: (
+        "bytes that bbolt leaves zero: how they came there is undetermined",
+        "find out what wrote this file; defragmentation drops them",
+    ),
+    Place.WAL: (
+        "the write-ahead log keeps every write until its segment is purged; API snapshots do not carry it",
+        "replace each member's data directory; destroy backups of the disk",
+    ),
+    Place.UNPLACED: (
+        "no valid root leads to it: whether it is current cannot be told",
+        "audit a whole copy of this file",
+    ),
+}
+"""For each place: why a value lies there, and what would stop the next backup from carrying it."""
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -70,11 +112,17 @@ def next_steps(audit: Audit) -> list[str]:
     count = audit.tally.in_use or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
     steps += dict.fromkeys(NEXT_PLACE[place] for place in audit.tally.readable_places if place in NEXT_PLACE)
-    if Place.LATEST in audit.tally.readable_places or Place.HISTORY in audit.tally.readable_places:
+    if {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
         steps.append(NEXT_PLACE[Place.FREED])
     steps = list(dict.fromkeys(steps))
     steps[-1] += ", then take and audit new backups"
     return steps
+
+
+def causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: for each place with readable values, why they lie there and what would stop it."""
+    rows = [[place.label, *CAUSES[place]] for place in audit.tally.readable_places]
+    return ["place", "why it is there", "what would stop the next backup from carrying it"], rows
 
 
 def kind(audit: Audit) -> str:
@@ -93,6 +141,25 @@ def kind(audit: Audit) -> str:
     if cluster.newest:
         parts.append(f"newest object time {cluster.newest}")
     return "; ".join(parts)
+
+
+def extent(audit: Audit) -> str:
+    """How much was read."""
+    sources = audit.evidence.sources
+    size = sum(each.size for each in sources)
+    return f"{plural(len(sources), 'file')}, {size:,} bytes" if len(sources) > 1 else f"{size:,} bytes"
+
+
+def scope(audit: Audit) -> str:
+    return "one member's data directory" if audit.evidence.directory else "one member's database"
+
+
+def hashed(audit: Audit) -> str:
+    """Which file the evidence's own hash is of."""
+    if not audit.evidence.directory:
+        return "whole file"
+    main = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
+    return f"{main}; the other files' are in the reports"
 
 
 def trailer(audit: Audit) -> str:

@@ -9,8 +9,9 @@ import binascii
 import hashlib
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,12 @@ SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
 DEEPEST_TEXT = 1 << 26
 """Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
+CUT = "the end of the value is lost"
+LONGEST_TAIL = 1 << 16
+"""Bytes at the end of a fragment in which the end of a Secret is looked for."""
+_SECRET_END = re.compile(rb"\x1a([\x01-\x7f])([A-Za-z0-9][A-Za-z0-9./_-]{0,126})(?:\x28[\x00\x01])?\x1a\x00\x22")
+"""A v1 Secret's type is field 3, `immutable` 5; the envelope's contentEncoding and contentType are 3 and 4."""
+_JSON_START = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([\w./]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,16 @@ class Object:
         return "Object(...)"
 
 
-def decode(value: bytes, encoding: Encoding) -> Object:
-    """Never raises: what does not decode has a `problem`, which quotes nothing of the value."""
+def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True) -> Object:
+    """Never raises: what does not decode has a `problem`, which quotes nothing of the value.
+
+    cut: the end of the value is lost; of protobuf what stands before it is told. content: whether it is wanted.
+    """
     try:
         if encoding is Encoding.PROTOBUF:
-            return _protobuf(value)
+            return _cut(value) if cut else _protobuf(value, content=content)
+        if cut and (begun := _JSON_START.match(value)):
+            return Object(begun[2], begun[1], problem=CUT)
         if encoding is Encoding.JSON:
             return _tree(json.loads(value))
         if encoding is Encoding.CBOR:
@@ -66,17 +78,16 @@ def decode(value: bytes, encoding: Encoding) -> Object:
     return Object(problem="no known encoding")
 
 
-def _protobuf(value: bytes) -> Object:
+def _protobuf(value: bytes, *, content: bool) -> Object:
     unknown = pb.Unknown.FromString(value[ENVELOPE:])
     api_version, kind, raw = unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
     if not kind:
         return Object(problem="an envelope that names no kind")
     if kind == b"Secret" and api_version == b"v1":
         secret = pb.Secret.FromString(raw)
-        pairs = [(entry.key, entry.value) for entry in secret.data]
-        content = _digest(secret.type, pairs)
-        keys = tuple(key for key, _ in pairs)
-        return _with_meta(secret.metadata, api_version, kind, secret.type, keys, content)
+        keys = tuple([entry.key for entry in secret.data])
+        digest = _digest(secret.type, [(entry.key, entry.value) for entry in secret.data]) if content else b""
+        return _with_meta(secret.metadata, api_version, kind, secret.type, keys, digest)
     if kind == b"Lease":
         lease = pb.Lease.FromString(raw)
         renewed = lease.spec.renew_time.seconds
@@ -86,6 +97,59 @@ def _protobuf(value: bytes) -> Object:
         keys = tuple(entry.key for entry in pb.Secret.FromString(raw).data)
         return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, b"", keys, _without_metadata(raw))
     return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=_without_metadata(raw))
+
+
+def annotations(value: bytes) -> dict[bytes, bytes]:
+    """Those of a protobuf or JSON object; none where it does not decode."""
+    try:
+        if value.startswith(b"{"):
+            found = json.loads(value)["metadata"]["annotations"].items()
+            return {_bytes(name): _bytes(text) for name, text in found}
+        meta = pb.Object.FromString(pb.Unknown.FromString(value[ENVELOPE:]).raw).metadata
+    except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
+        return {}
+    return {entry.key: entry.value for entry in meta.annotations}
+
+
+def tail(value: bytes) -> Object:
+    """What the end of a value says whose head was overwritten: a v1 Secret's ends in its type."""
+    for match in _SECRET_END.finditer(value, max(0, len(value) - LONGEST_TAIL)):
+        if match[1][0] == len(match[2]):
+            return Object(b"v1", b"Secret", type=match[2], problem="the head of the value is lost")
+    return Object(problem="the head of the value is lost")
+
+
+def _cut(value: bytes) -> Object:
+    """What the beginning of an envelope says: kind, metadata, and the names of the data keys that are left."""
+    envelope = dict(_fields(value[ENVELOPE:]))
+    named, raw = dict(_fields(envelope.get(1, b""))), list(_fields(envelope.get(2, b"")))
+    api_version, kind = named.get(1, b""), named.get(2, b"")
+    part = dict(raw[:1]).get(1, b"")
+    try:
+        meta = pb.ObjectMeta.FromString(part)
+    except DecodeError:
+        said = dict(_fields(part))
+        meta = pb.ObjectMeta(name=said.get(1, b""), namespace=said.get(3, b""), uid=said.get(5, b""))
+    keys: tuple[bytes, ...] = ()
+    if kind in {b"Secret", b"ConfigMap"}:
+        keys = tuple(dict(_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
+    return replace(_with_meta(meta, api_version, kind, data_keys=keys), problem=CUT)
+
+
+def _fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and content of length-delimited fields, until another kind comes; the last may be cut."""
+    at = 0
+    while at < len(raw) and raw[at] & 7 == 2:
+        size, after = 0, at + 1
+        for shift in range(0, 35, 7):
+            if after >= len(raw):
+                return
+            size |= (raw[after] & 0x7F) << shift
+            after += 1
+            if raw[after - 1] < 0x80:
+                break
+        yield raw[at] >> 3, raw[after : after + size]
+        at = after + size
 
 
 def _with_meta(

@@ -4,6 +4,7 @@ Prefixes: k8s.io/apiserver pkg/server/options/encryptionconfig/config.go (`k8s:e
 payloads: pkg/storage/value/encrypt/. A prefix is a claim: it proves nothing about what follows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ PREFIXES = {
     Provider.KMS_V1: b"kms:v1:",
     Provider.KMS_V2: b"kms:v2:",
 }
+READABLE = (PROTOBUF, b"{", CBOR)
+"""How the values that need no key begin."""
 LONGEST_NAME = 1024
 MOST_COLONS = 16
 AMBIGUOUS = -2
@@ -49,6 +52,13 @@ class Values:
 
     def take(self, rows: Ints | Bools) -> "Values":
         return Values(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def joined(parts: Sequence[Values]) -> Values:
+    """The values of several batches as those of one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Values(*(np.concatenate([getattr(part, name) for part in parts]) for name in Values.__slots__))
 
 
 def classify(batch: Batch) -> Values:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import random
 import re
 import shutil
 import stat
@@ -266,7 +267,7 @@ NOT_EVIDENCE: dict[str, Callable[[Path], object]] = {
     "sqlite": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(8176)),
     "gzip": lambda path: path.write_bytes(b"\x1f\x8b\x08\0" + bytes(9000)),
     "half a meta": lambda path: path.write_bytes(REWRITTEN.read_bytes()[:70]),
-    "no meta page": lambda path: path.write_bytes(bytes(8192) + REWRITTEN.read_bytes()[8192:]),
+    "no meta page": lambda path: path.write_bytes(bytes(8192) + random.Random(1).randbytes(8192)),
 }
 
 

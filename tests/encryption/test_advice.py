@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from auditor.encryption.advice import PUBLISHED, Advice, advise, differences
+from auditor.encryption.advice import Advice, advise, differences
 from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule, load
+from auditor.encryption.published import PUBLISHED
 from auditor.model import Provider, Severity
 from tests.support import FIXTURES
 
@@ -79,7 +80,18 @@ def test_names_that_protect_nothing(name: str) -> None:
     assert name in said[0].text
 
 
-@pytest.mark.parametrize("name", ["secrets.", "deployments.apps", "foos.example.com", "*.nowhere", "nodes"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "secrets.",
+        "deployments.apps",
+        "foos.example.com",
+        "*.nowhere",
+        "nodes",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "apiservices.apiregistration.k8s.io",
+    ],
+)
 def test_names_that_exist(name: str) -> None:
     assert advise(made((["secrets"], [cbc()]), ([name], [cbc()])), ["foos.example.com"], SECRETS) == []
 
@@ -109,18 +121,91 @@ def test_one_key_of_two_names() -> None:
     assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].secret")]
 
 
+def test_two_keys_of_one_name_in_two_elements() -> None:
+    said = advise(made((["secrets"], [cbc(("1", A)), cbc(("1", B))])), [], SECRETS)
+    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[1].keys[0].name")]
+    other = (Provider.AESGCM, (("1", B),))
+    assert judged(advise(made((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == []
+
+
+def test_one_key_in_two_elements() -> None:
+    """As OpenShift lists keys: one element each."""
+    said = advise(made((["secrets"], [cbc(("1", A)), cbc(("2", B)), IDENTITY, cbc(("3", A))])), [], SECRETS)
+    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[3].keys[0].secret")]
+    other = (Provider.AESGCM, (("1", A),))
+    assert judged(advise(made((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == [
+        (Severity.MEDIUM, "resources[0].providers[1].keys[0].secret")
+    ]
+
+
+def test_keys_across_rules() -> None:
+    """Only where the rules make up one resource's list, and only where they differ."""
+    second = ["configmaps", "secrets."]
+    said = advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", B))])), [], SECRETS)
+    assert judged(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].name")]
+    said = advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("2", A))])), [], SECRETS)
+    assert judged(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].secret")]
+    assert judged(advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", A))])), [], SECRETS)) == []
+    apart = made((["secrets"], [cbc(("1", A))]), (["configmaps"], [cbc(("1", B))]), (["pods"], [cbc(("2", A))]))
+    assert judged(advise(apart, [], SECRETS)) == []
+
+
+def test_each_pair_is_said_once() -> None:
+    rules = (["secrets", "configmaps", "pods"], [cbc(("1", A), ("1", B))])
+    assert len(judged(advise(made(rules, (["pods"], [cbc(("2", B))])), [], SECRETS))) == 2
+
+
 @pytest.mark.parametrize(
     "text",
-    [b"secret is secure", b"this is password", b"abcdefghijklmnopqrstuvwxyz123456", bytes(16)],
+    [
+        b"secret is secure",
+        b"this is password",
+        b"abcdefghijklmnopqrstuvwxyz123456",
+        b"E73F1C830C0205ADE842A1FE48B7397B",
+        b"passwordpassword",
+        b"this-is-very-sec",
+        bytes(16),
+        bytes(24),
+        bytes(32),
+    ],
 )
 def test_published_keys(text: bytes) -> None:
-    assert text in PUBLISHED
     said = advise(made((["secrets"], [cbc(("key1", B), ("key2", text))])), [], SECRETS)
     assert judged(said) == [(Severity.HIGH, "resources[0].providers[0].keys[1].secret")]
+    assert PUBLISHED[text] in said[0].text
+    assert repr(text)[2:-1] not in said[0].text
 
 
-def test_published_keys_are_those_of_the_reference() -> None:
-    assert len(PUBLISHED) == 4
+def test_published_keys_are_of_sizes_that_a_provider_has() -> None:
+    assert len(PUBLISHED) == 9
+    assert {len(key) for key in PUBLISHED} <= {16, 24, 32}
+
+
+MARKED = (Provider.AESGCM, (("3", bytes(16)),))
+
+
+@pytest.mark.parametrize(
+    ("providers", "marks"),
+    [
+        ([IDENTITY, MARKED], 1),
+        ([cbc(), MARKED, IDENTITY], 1),
+        ([cbc(), MARKED, (Provider.AESGCM, (("5", bytes(16)),))], 2),
+    ],
+)
+def test_openshift_s_marker_that_encrypts_nothing(
+    providers: list[tuple[Provider, tuple[tuple[str, bytes], ...]]], marks: int
+) -> None:
+    """Behind identity, or as an old read key, it is what the operator writes."""
+    said = advise(made((["secrets"], providers)), [], SECRETS)
+    assert [each.judged for each in said if "marker" in each.text] == [False] * marks
+    assert not any("published" in each.text or "same key" in each.text for each in said)
+
+
+def test_openshift_s_marker_as_write_key() -> None:
+    said = advise(made((["secrets"], [MARKED, IDENTITY])), [], SECRETS)
+    assert judged(said) == [(Severity.HIGH, "resources[0].providers[0].keys[0].secret")]
+    said = advise(made((["secrets"], [cbc(), (Provider.AESCBC, (("3", bytes(16)),))])), [], SECRETS)
+    assert judged(said) == [(Severity.HIGH, "resources[0].providers[1].keys[0].secret")]
 
 
 @pytest.mark.parametrize("text", [b"0123456789ABCDEF0123456789ABCDEF", b"correct horse battery st"])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.encryption.configuration import Configuration, ConfigurationError, Key, load
+from auditor.encryption.configuration import Configuration, Key, load
+from auditor.encryption.document import MOST_EVENTS, ConfigurationError
 from auditor.model import Provider
 from tests.support import FIXTURES
 
@@ -390,6 +392,86 @@ def test_refused_texts_are_not_quoted(tmp_path: Path, name: str) -> None:
 
 def test_syntax_errors_have_line_and_column(tmp_path: Path) -> None:
     assert "line 3, column" in refusal(tmp_path, f"kind: a\napiVersion: b\n{MARKER}: [{MARKER}: : }}\n")
+
+
+def hostile() -> dict[str, str]:
+    """Files of 1 MiB, each of a kind that is slow to read for one reason or another."""
+    most = (1 << 20) - 100
+    kinds = {
+        "list": ("[", "1,", "]"),
+        "lists": ("[", "[],", "]"),
+        "block list": ("a:\n", "- x\n", ""),
+        "deep keys": ("", "? ", ""),
+        "deep list": ("", "- ", ""),
+        "documents": ("", "---\n", ""),
+        "comments": ("", "#\n", ""),
+        "one comment": ("#", "x", ""),
+        "blank lines": ("", "\n", ""),
+        "words": ("", "a ", ""),
+        "lines": ("a:\n", " x\n", ""),
+        "literal": ("a: |\n", " x\n", ""),
+        "folded": ("a: >\n", " x\n", ""),
+        "quoted": ('"', "a ", '"'),
+        "escapes": ('"', "\\x41", '"'),
+        "quotes": ("'", "''", "'"),
+        "tag": ("!", "a", " x"),
+        "anchor": ("&", "a", " x"),
+        "colons": ("", "a:", ""),
+        "braces": ("", "{", ""),
+        "open": ("", "[a: ", ""),
+    }
+    return {
+        name: before + piece * ((most - len(before) - len(after)) // len(piece)) + after
+        for name, (before, piece, after) in kinds.items()
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_a_hostile_file_is_refused_in_time(tmp_path: Path, name: str) -> None:
+    begin = time.process_time()
+    refusal(tmp_path, hostile()[name])
+    assert time.process_time() - begin < 2
+
+
+def many(count: int) -> dict[str, Document]:
+    """Documents that are refused for nothing but their size, if at all."""
+    names = [f"r{number}.g{number}" for number in range(count)]
+    keys = [{"name": f"k{number}", "secret": SECRET} for number in range(count)]
+    return {
+        "names": document(entry(*names)),
+        "wildcards": document(entry(*(f"*.g{number}" for number in range(count)))),
+        "keys": document(entry("secrets", providers=[{"aescbc": {"keys": keys}}])),
+        "providers": document(entry("secrets", providers=[{"identity": {}}] * count)),
+        "rules": document(*(entry(name, providers=[{"identity": {}}]) for name in names)),
+        "kms": document(entry("secrets", providers=[kms(name=f"k{number}") for number in range(count)])),
+    }
+
+
+@pytest.mark.parametrize("count", [MOST_EVENTS // 16, MOST_EVENTS])
+@pytest.mark.parametrize("name", many(1))
+def test_a_large_configuration_is_read_or_refused_in_time(tmp_path: Path, name: str, count: int) -> None:
+    content = json.dumps(many(count)[name])
+    begin = time.process_time()
+    if count == MOST_EVENTS:
+        refusal(tmp_path, content)
+    else:
+        read(tmp_path, content)
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("kind: a\nx: &a 1\n", "line 2, column 4: anchors"),
+        ("kind: *a\n", "line 1, column 7: anchors"),
+        ("kind: a\nkind: b\n", "line 2, column 1: a field"),
+        ("kind: a\n---\nkind: b\n", "line 2, column 1: expected one document"),
+        ("x: " + "[" * 40, "line 1, column 36: nested"),
+        ("[" + "1, " * MOST_EVENTS, "line 1, column"),
+    ],
+)
+def test_complaints_name_line_and_column(tmp_path: Path, text: str, where: str) -> None:
+    assert where in refusal(tmp_path, text)
 
 
 def test_only_files_are_read(tmp_path: Path) -> None:

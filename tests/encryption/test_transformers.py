@@ -4,9 +4,14 @@ The values are those of the format reference: key /registry/secrets/default/db, 
 """
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from auditor.encryption.envelope import KmsV1, KmsV2
-from auditor.encryption.transformers import AesCbc, AesGcm, SecretBox, Transformer
+from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
+from auditor.encryption.transformers import AesCbc, AesGcm, SecretBox, Transformer, encoding
+from auditor.model import Encoding
 
 ETCD_KEY = b"/registry/secrets/default/db"
 PLAINTEXT = bytes.fromhex(
@@ -59,7 +64,7 @@ VECTORS: list[tuple[str, Transformer, str, str]] = [
     ),
     (
         "kms v1 with a CBC body",
-        KmsV1(Toy()),
+        KmsV1(Toy(), AesCbc),
         "k8s:enc:kms:v1:cloud:",
         "0021313a3b38393e3f3c3d32333031363734352a2b28292e2f2c2d2223202126272425e0e1e2e3e4e5e6e7e8e9eaebecedeeefb7cb9092"
         "8a450c1e11678e91b61f9528f760d878af895341a3dacacfc52d2ea5d363e5b409c44f0cd26e70a8dafd16b83e5bfc6d4c6ad25864cd15"
@@ -67,7 +72,7 @@ VECTORS: list[tuple[str, Transformer, str, str]] = [
     ),
     (
         "kms v2 with a key",
-        KmsV2(Toy()),
+        KmsV2(Toy(), GCM_KEY),
         "k8s:enc:kms:v2:cloud2:",
         "0a660102030401ca9a3b000000009b3e6cd4dc63dba7cb441a3f436cc8b8739981e9e65d05ef701d0176bced9d7e6337d2510295b003e7"
         "942fcec0f36644f180769b3ec08e477231bb398e5e7f9701d8c56fe0d2b62b9bc9db9b8e857d29ef5aa6b79c3f92defb8a12056b656b2d"
@@ -130,3 +135,47 @@ def test_a_data_key_is_unwrapped_once() -> None:
     payload = bytes.fromhex(VECTORS[-1][3])
     assert {transformer.open(payload, ETCD_KEY) for _ in range(5)} == {PLAINTEXT}
     assert toy.asked == 1
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in VECTORS if name.startswith("kms")])
+def test_each_form_of_a_kms_reads_its_own_values_only(name: str) -> None:
+    (payload,) = (bytes.fromhex(text) for known, _, _, text in VECTORS if known == name)
+    forms: dict[str, Transformer] = {
+        "kms v1 with a GCM body": KmsV1(Toy()),
+        "kms v1 with a CBC body": KmsV1(Toy(), AesCbc),
+        "kms v2 with a key": KmsV2(Toy(), GCM_KEY),
+        "kms v2 with a seed": KmsV2(Toy()),
+    }
+    opened = {form for form, transformer in forms.items() if transformer.open(payload, ETCD_KEY) == PLAINTEXT}
+    assert opened == {name}
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=400), st.sampled_from((16, 24, 32)), st.integers(0, 255))
+def test_cbc_is_what_the_library_makes_of_it(plaintext: bytes, size: int, padding: int) -> None:
+    """Block by block as one cipher of ECB, and as the library's own CBC; of a wrong padding nothing is made."""
+    key, iv = bytes(range(size)), bytes(range(100, 116))
+    padder = PKCS7(128).padder()
+    padded = padder.update(plaintext) + padder.finalize()
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    transformer = AesCbc(key)
+    assert transformer.open(iv + encryptor.update(padded) + encryptor.finalize()) == plaintext
+    other = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    body = padded[:-1] + bytes([padding])
+    fits = 0 < padding <= len(body) and body[-padding:] == bytes([padding]) * padding
+    assert transformer.open(iv + other.update(body)) == (body[:-padding] if fits else None)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"k8s\0", Encoding.PROTOBUF),
+        (b"{", Encoding.JSON),
+        (b"\xd9\xd9\xf7", Encoding.CBOR),
+        (b"k8s:", Encoding.NONE),
+        (b"", Encoding.NONE),
+        (b"\xd9\xd9", Encoding.NONE),
+    ],
+)
+def test_encodings(start: bytes, kind: Encoding) -> None:
+    assert encoding(start) is kind

@@ -69,8 +69,24 @@ def test_one_bad_meta_is_a_gap_and_the_other_is_used(tmp_path: Path) -> None:
     assert any("checksum" in gap.reason for gap in audit.gaps)
 
 
-def test_two_bad_metas_are_named_with_offset_expected_and_found(tmp_path: Path) -> None:
+def test_without_a_root_what_is_readable_is_found_and_the_metas_are_named(tmp_path: Path) -> None:
     data = bytearray(PLAIN.read_bytes())
+    data[16:20] = data[PAGE + 16 : PAGE + 20] = b"\1\2\3\4"
+    audit = audited(tmp_path, bytes(data))
+    assert not isinstance(audit, str)
+    whole = auditor.scan(PLAIN)
+    readable = audit.findings[audit.findings.finding == "plaintext"]
+    assert set(readable.place) == {"unplaced"}
+    expected = whole.findings[whole.findings.finding == "plaintext"]
+    for column in ("offset", "size", "key", "mod_revision"):
+        assert readable[column].tolist() == expected[column].tolist()
+    reason = " ".join(gap.reason for gap in audit.gaps)
+    for part in ("case.db", "offset 16", "edda0ced", "01020304"):
+        assert part in reason
+
+
+def test_two_bad_metas_before_nothing_are_named_with_offset_expected_and_found(tmp_path: Path) -> None:
+    data = bytearray(PAGE * 4)
     data[16:20] = data[PAGE + 16 : PAGE + 20] = b"\1\2\3\4"
     message = audited(tmp_path, bytes(data))
     assert isinstance(message, str)

@@ -1,0 +1,223 @@
+"""Search bytes that nothing describes any more for stored values: by etcd's revision keys and by how values begin.
+
+A record is accepted where its fields parse and agree with the revision before them; a value that only its first
+bytes betray is followed back to its record, else it is a fragment. What is left over and not zero is one too.
+Formats: etcd server/storage/mvcc/revision.go, api/mvccpb/kv.proto, api/etcdserverpb/rpc.proto (PutRequest).
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from auditor.batch import UNKNOWN, Batch
+from auditor.columns import Buffer
+from auditor.model import Place, State
+
+SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
+"""How stored values begin that can be told from other bytes: an envelope's type, an encrypting prefix, JSON."""
+SUBREVISION = b"_\0\0\0\0\0\0\0"
+"""Inside a revision key, between main and the last byte of sub: no transaction of Kubernetes writes 256 records."""
+MOST_ROWS = 1_000_000
+_LONGEST_KEY = 32768
+_NEAR = 2048
+"""How far before a value its record is looked for: a key, and 40 bytes of fields."""
+
+
+class Found(NamedTuple):
+    """One stored value, or a fragment with key_at -1. start, end: the bytes that it accounts for."""
+
+    start: int
+    end: int
+    key_at: int
+    key_len: int
+    value_at: int
+    value_len: int
+    main: int
+    sub: int
+    create: int
+    version: int
+    state: int
+
+
+def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragments: bool) -> list[Found]:
+    """Every value in these stretches of bytes, ascending; with `fragments` also what is not zero and no value."""
+    rows: list[Found] = []
+    for start, end in zip(starts, ends, strict=True):
+        values = list(_values(buffer, start, end))
+        rows += values
+        if fragments:
+            edges = [(start, start), *((row.start, row.end) for row in values), (end, end)]
+            for (_, after), (before, _) in pairwise(edges):
+                rows += _remains(buffer, after, before)
+        if len(rows) > MOST_ROWS:
+            break
+    rows = [row for row in rows if row.value_len or row.key_len]
+    rows.sort(key=lambda row: row.value_at)
+    return rows[:MOST_ROWS]
+
+
+def batch(buffer: Buffer, source: str, rows: list[Found], place: Place, page_size: int = 0) -> Batch:
+    """The rows as columns. page: of the value's first byte, -1 where page_size is 0."""
+    table = np.array(rows, np.int64).reshape(-1, len(Found._fields)).T
+    of = dict(zip(Found._fields, table, strict=True))
+    unknown = np.full(len(rows), UNKNOWN, np.int64)
+    return Batch(
+        source=source,
+        data=buffer,
+        mapped=True,
+        key_at=of["key_at"],
+        key_len=of["key_len"].astype(np.uint32),
+        value_at=of["value_at"],
+        value_len=of["value_len"].astype(np.uint32),
+        main=of["main"],
+        sub=of["sub"],
+        create=of["create"],
+        version=of["version"],
+        order=unknown,
+        page=of["value_at"] // page_size if page_size else unknown.copy(),
+        place=np.full(len(rows), place, np.uint8),
+        state=of["state"].astype(np.uint8),
+        extents={},
+    )
+
+
+def _values(buffer: Buffer, start: int, end: int) -> Iterator[Found]:
+    """Records and bare values of one stretch, ascending and apart."""
+    marks = [(at, True) for at in buffer.occurrences(SUBREVISION, start, end)]
+    marks += [(at, False) for signature in SIGNATURES for at in buffer.occurrences(signature, start, end)]
+    marks.sort()
+    following = [end] * len(marks)  # where the next value begins, for each mark
+    for number in range(len(marks) - 1, 0, -1):
+        at, revision = marks[number]
+        following[number - 1] = following[number] if revision else at
+    done, found = start, None
+    for (at, revision), stop in zip(marks, following, strict=True):
+        if at < done:
+            continue
+        if revision:
+            found = _revised(buffer, at, done, end)
+        else:
+            found = _followed_back(buffer, at, done, end) or _bare(buffer, at, done, stop)
+        if found is not None:
+            yield found
+            done = found.end
+
+
+def _revised(buffer: Buffer, at: int, floor: int, end: int) -> Found | None:
+    """The record behind a revision key whose separator lies at `at`; None where there is none."""
+    tail = buffer.slice(at + 8, 3)
+    tombstone = tail[1:2] == b"t"
+    kv = at + 10 if tombstone else at + 9
+    record = _record(buffer, kv, end)
+    if record is None:
+        return None
+    main = int.from_bytes(buffer.slice(at - 8, 8), "big") if at - 8 >= floor else record.main
+    if not tombstone and record.main != main:
+        return None
+    state = record.state | (State.TOMBSTONE if tombstone else 0)
+    return record._replace(start=max(floor, at - 8), main=main, sub=tail[0], state=state)
+
+
+def _followed_back(buffer: Buffer, at: int, floor: int, end: int) -> Found | None:
+    """The record or put request whose value begins at `at`, by trying every possible beginning before it."""
+    low = max(floor, at - _NEAR)
+    before = buffer.slice(low, at - low)
+    place = before.rfind(b"\n")
+    while place >= 0:
+        record = _record(buffer, low + place, end)
+        if record is not None and record.value_at == at:
+            return record
+        place = before.rfind(b"\n", 0, place)
+    return None
+
+
+def _record(buffer: Buffer, at: int, end: int) -> Found | None:
+    """A KeyValue, or a PutRequest, that begins at `at`; its value may be cut by `end`."""
+    if buffer.slice(at, 1) != b"\n":
+        return None
+    key_len, key_at = number(buffer, at + 1, end)
+    after = key_at + key_len
+    if not 0 < key_len <= _LONGEST_KEY or after > end:
+        return None
+    fields = [UNKNOWN, UNKNOWN, UNKNOWN]
+    for place, tag in enumerate((b"\x10", b"\x18", b"\x20")):
+        if buffer.slice(after, 1) == tag:
+            fields[place], after = number(buffer, after + 1, end)
+            if fields[place] < 0:
+                return None
+    create, main, version = fields
+    tag = buffer.slice(after, 1)
+    value_len, value_at = 0, after
+    if after < end and tag == (b"\x2a" if main >= 0 else b"\x12"):
+        value_len, value_at = number(buffer, after + 1, end)
+        if value_len < 0:
+            return None
+    elif main < 0 and not _is_path(buffer.slice(key_at, key_len)):
+        return None
+    state = State.TAIL_LOST if value_at + value_len > end else State(0)
+    value_len = min(value_len, end - value_at)
+    stop = value_at + value_len
+    if stop < end and buffer.slice(stop, 1) == b"\x30" and main >= 0:
+        lease, behind = number(buffer, stop + 1, end)
+        stop = behind if lease >= 0 else stop
+    return Found(at, stop, key_at, key_len, value_at, value_len, main, UNKNOWN, create, version, state)
+
+
+def _is_path(key: bytes) -> bool:
+    return key.startswith(b"/") and key.isascii()
+
+
+def _bare(buffer: Buffer, at: int, floor: int, end: int) -> Found:
+    """A value without its record: as long as the field before it says, or as its envelope does, else to the end."""
+    length = _length_before(buffer, at, floor) or envelope_length(buffer.slice(at, 64))
+    state = State.HEAD_LOST
+    if not length or at + length > end:
+        state |= State.TAIL_LOST
+        length = len(buffer.slice(at, end - at).rstrip(b"\0"))
+    return Found(at, at + length, UNKNOWN, 0, at, length, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, state)
+
+
+def _length_before(buffer: Buffer, at: int, floor: int) -> int:
+    """The length that a protobuf field gives whose content begins at `at`; 0 where none does."""
+    for size in range(1, 5):
+        if at - size - 1 >= floor and buffer.slice(at - size - 1, 1) in (b"\x2a", b"\x12"):
+            length, after = number(buffer, at - size, at)
+            if after == at and length > len(SIGNATURES[0]):
+                return length
+    return 0
+
+
+def _remains(buffer: Buffer, start: int, end: int) -> list[Found]:
+    """What is not zero between two values: the tail of a value whose head was overwritten, or the like."""
+    raw = buffer.slice(start, end - start)
+    at = start + len(raw) - len(raw.lstrip(b"\0"))
+    length = len(raw.strip(b"\0"))
+    if not length:
+        return []
+    nothing = UNKNOWN
+    return [Found(at, at + length, nothing, 0, at, length, nothing, nothing, nothing, nothing, State.HEAD_LOST)]
+
+
+def envelope_length(head: bytes) -> int:
+    """Length of a `k8s\\0` value from its first bytes: magic, type, raw object, two empty strings; 0 if not told."""
+    if not head.startswith(b"k8s\0\n"):
+        return 0
+    held = Buffer(head)
+    type_len, at = number(held, 5, len(head))
+    at += type_len
+    if type_len <= 0 or at >= len(head) or head[at] != 0x12:
+        return 0
+    raw_len, after = number(held, at + 1, len(head))
+    return after + raw_len + 4 if raw_len > 0 else 0
+
+
+def number(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
+    """The varint at `at` and the position behind it; -1 where it does not end before `end`."""
+    value = 0
+    for place, octet in enumerate(buffer.slice(at, min(10, end - at))):
+        value |= (octet & 0x7F) << 7 * place
+        if octet < 0x80:
+            return value if value < 1 << 63 else UNKNOWN, at + place + 1
+    return UNKNOWN, at

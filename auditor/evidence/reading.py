@@ -1,0 +1,172 @@
+"""Read all files of the evidence: one answer, whatever it is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.batch import Batch
+from auditor.columns import Buffer, Ints
+from auditor.errors import UnreadableEvidence
+from auditor.evidence import backend, carve, snapshot
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gather import Evidence, Role
+from auditor.model import Backend, Gap, PageMap, Place, Unexamined
+
+DIRECTORY = "etcd data directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the evidence holds. main: the file whose latest values are in force, None where there is no database.
+
+    kinds: of each file, what it was found to be, in the order of the evidence's files. trailer: bytes at the end of
+    the main file.
+    """
+
+    main: EvidenceFile | None
+    kind: str
+    kinds: tuple[str, ...]
+    batches: tuple[Batch, ...]
+    facts: Backend
+    pages: PageMap
+    trailer: int
+    gaps: tuple[Gap, ...]
+    unexamined: tuple[Unexamined, ...]
+    notes: tuple[str, ...]
+
+
+def read(evidence: Evidence, *, quick: bool) -> Reading:
+    """Raises UnreadableEvidence where a file that was given by itself holds nothing readable."""
+    databases = evidence.of(Role.DATABASE)
+    main = databases[0] if databases else None
+    if not evidence.directory:
+        (file,) = databases
+        found = snapshot.read(file, quick=quick)
+        return Reading(
+            file,
+            found.kind,
+            (found.kind,),
+            found.batches,
+            found.facts,
+            found.pages,
+            found.trailer,
+            found.gaps,
+            found.unexamined,
+            (),
+        )
+    return _directory(evidence, main, quick=quick)
+
+
+def _directory(evidence: Evidence, main: EvidenceFile | None, *, quick: bool) -> Reading:
+    """What the files of a data directory hold; any of them may be damaged."""
+    gaps, notes = list(evidence.gaps), list(evidence.notes)
+    unexamined: list[Unexamined] = []
+    batches: list[Batch] = []
+    kinds: dict[str, str] = {}
+    found = None
+    if main is not None:
+        try:
+            found = snapshot.read(main, quick=quick)
+        except UnreadableEvidence as error:
+            gaps.append(Gap(main.name, 0, main.size, str(error)))
+            kinds[main.name] = "unreadable database"
+        else:
+            batches += found.batches
+            gaps += found.gaps
+            unexamined += found.unexamined
+            kinds[main.name] = found.kind
+    else:
+        gaps.append(Gap("member/snap/db", 0, 0, "there is no member/snap/db: the database itself is missing"))
+    if not evidence.has_wal:
+        unexamined.append(Unexamined("the WAL", "there is no member/wal here: name its folder with --wal-dir", True))
+    if quick:
+        rest = sum(file.size for _, file in evidence.files if file is not main)
+        unexamined.append(Unexamined("all files but the database", f"--quick: {rest:,} bytes not read", True))
+    else:
+        applied = found.facts.consistent_index if found is not None else None
+        for part in (_log(evidence, applied), _copies(evidence), _spares(evidence), _snapshots(evidence)):
+            for name, kind, held, missing, said in part:
+                kinds[name] = kind
+                batches += held
+                gaps += missing
+                notes += said
+    if evidence.in_use:
+        reason = "a process holds a lock on one of its files: what it writes during the run is not seen"
+        unexamined.append(Unexamined("a data directory in use", reason, True))
+    return Reading(
+        main,
+        DIRECTORY if found is None else f"{DIRECTORY}, {found.kind}",
+        tuple(kinds.get(file.name, role.value) for role, file in evidence.files),
+        tuple(batches),
+        found.facts if found is not None else backend.UNKNOWN,
+        found.pages if found is not None else PageMap("", 0, b""),
+        found.trailer if found is not None else 0,
+        tuple(gaps),
+        tuple(unexamined),
+        tuple(notes),
+    )
+
+
+_Part = tuple[str, str, tuple[Batch, ...], tuple[Gap, ...], tuple[str, ...]]
+"""Name and kind of a file, its batches, gaps and notes."""
+
+
+def _log(evidence: Evidence, applied: int | None) -> Iterator[_Part]:
+    """The segments of the write-ahead log, as one chain."""
+    yield from _chain(evidence.of(Role.LOG), applied, Role.LOG)
+
+
+def _copies(evidence: Evidence) -> Iterator[_Part]:
+    """WAL files set aside, each a chain of its own; a preallocated one holds nothing."""
+    for file in evidence.of(Role.LOG_COPY):
+        if not Buffer(file.map).filled(*_whole(file))[0]:
+            yield file.name, "preallocated WAL segment, all zero", (), (), ()
+        else:
+            yield from _chain([file], None, Role.LOG_COPY)
+
+
+def _chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_Part]:
+    if not files:
+        return
+    from auditor.evidence import wal  # only a data directory has one
+
+    buffers = [Buffer(file.map) for file in files]
+    log = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
+    for number, (file, buffer) in enumerate(zip(files, buffers, strict=True)):
+        ranges = [(start, end) for which, start, end in log.tails if which == number]
+        rows = carve.search(buffer, [start for start, _ in ranges], [end for _, end in ranges], fragments=True)
+        tails = carve.batch(buffer, file.name, rows, Place.WAL)
+        held = tuple(batch for batch in (*log.batches, tails) if batch.source == file.name and len(batch))
+        gaps = tuple(gap for gap in log.gaps if gap.source == file.name)
+        yield file.name, role.value, held, gaps, log.notes if not number else ()
+
+
+def _spares(evidence: Evidence) -> Iterator[_Part]:
+    """Whole or partial databases beside the one in force: a leader's, a defragmentation's, a download's."""
+    for file in evidence.of(Role.SPARE):
+        try:
+            found = snapshot.read(file, quick=False)
+        except UnreadableEvidence as error:
+            yield file.name, Role.SPARE.value, _searched(file), (Gap(file.name, 0, file.size, str(error)),), ()
+        else:
+            yield file.name, f"{Role.SPARE.value}: {found.kind}", found.batches, found.gaps, ()
+
+
+def _snapshots(evidence: Evidence) -> Iterator[_Part]:
+    """Raft snapshots: etcd keeps no Kubernetes object in them, so any value in one is worth a row."""
+    from auditor.evidence import raft
+
+    for file in evidence.of(Role.RAFT_SNAPSHOT):
+        gap = raft.check(Buffer(file.map), file.name)
+        yield file.name, Role.RAFT_SNAPSHOT.value, _searched(file), (gap,) if gap else (), ()
+
+
+def _whole(file: EvidenceFile) -> tuple[Ints, Ints]:
+    return np.array([0]), np.array([file.size])
+
+
+def _searched(file: EvidenceFile) -> tuple[Batch, ...]:
+    buffer = Buffer(file.map)
+    rows = carve.search(buffer, [0], [file.size], fragments=False)
+    return (carve.batch(buffer, file.name, rows, Place.UNPLACED),) if rows else ()

@@ -1,0 +1,152 @@
+"""Runs of pages that begin with a header of their own: their elements, and the bytes that no element accounts for.
+
+Unlike tree.py this asks for no root: it reads freed pages as what they were, and the slack of all of them.
+Format: bbolt internal/common/page.go and inode.go; what lies where: tx.go (write), internal/freelist.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from auditor.columns import Bools, Ints, expand
+from auditor.evidence.meta import BODY, HEADER
+from auditor.evidence.tree import (
+    BRANCH,
+    ELEMENT,
+    FREELIST,
+    IS_BUCKET,
+    LARGEST_KEY,
+    LEAF,
+    META,
+    Leaves,
+    Walker,
+    overlapping,
+)
+
+MANY = 0xFFFF
+
+
+class Runs(NamedTuple):
+    """n runs, ascending and apart: first page, kind, element count, and the page behind the last; int64 (n,).
+
+    whole: whether all the pages that the header claims are still the run's own.
+    """
+
+    pages: Ints
+    kinds: Ints
+    counts: Ints
+    ends: Ints
+    whole: Bools
+
+    def take(self, rows: Bools | Ints) -> "Runs":
+        return Runs(self.pages[rows], self.kinds[rows], self.counts[rows], self.ends[rows], self.whole[rows])
+
+
+class Elements(NamedTuple):
+    """The elements of leaf runs that hold. owner: row of the run; cut: the run ends before the value does.
+
+    sound: which of the runs had no element that does not hold, shape (runs,).
+    """
+
+    leaves: Leaves
+    owner: Ints
+    cut: Bools
+    sound: Bools
+
+
+def reached(walker: Walker) -> Runs:
+    """The runs that the walker's tree is made of, its freelist and its metas among them."""
+    pages = np.flatnonzero(np.isin(walker.kinds, (BRANCH, LEAF, FREELIST, META)))
+    return _runs(walker, pages, walker.kinds[pages].astype(np.int64))
+
+
+def left(walker: Walker, pages: Ints) -> Runs:
+    """The runs that still begin in these pages, which no root reaches; META among them only by a stale header."""
+    header = walker.cells[pages * (walker.page_size // ELEMENT)]
+    own = header.view(walker.meta.order + "u8")[:, 0].astype(np.int64)
+    kinds = header.view(walker.meta.order + "u2")[:, 4].astype(np.int64)
+    good = (own == pages) & np.isin(kinds, (BRANCH, LEAF, META, FREELIST))
+    return _runs(walker, pages[good], kinds[good], within=pages)
+
+
+def _runs(walker: Walker, pages: Ints, kinds: Ints, within: Ints | None = None) -> Runs:
+    """A run ends before the next one, and before a page that is not `within` the pages looked at."""
+    header = walker.cells[pages * (walker.page_size // ELEMENT)]
+    counts = header.view(walker.meta.order + "u2")[:, 5].astype(np.int64)
+    claimed = pages + np.where(kinds == META, 1, header[:, 3].astype(np.int64) + 1)
+    boundary = np.zeros(walker.total + 1, np.bool_)
+    boundary[-1] = True
+    if within is not None:
+        boundary[:-1] = True
+        boundary[within] = False
+    boundary[pages] = True
+    stops = np.flatnonzero(boundary)
+    ends = np.minimum(claimed, stops[np.searchsorted(stops, pages, "right")])
+    return Runs(pages, kinds, counts, ends, ends == claimed)
+
+
+def elements(walker: Walker, runs: Runs) -> Elements:
+    """Elements of leaf runs, each checked against its own run's bytes."""
+    size = walker.page_size
+    fits = (runs.kinds == LEAF) & (HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
+    sound = fits | (runs.kinds != LEAF)
+    number = np.flatnonzero(fits)
+    starts, counts, ends = runs.pages[fits], runs.counts[fits], runs.ends[fits]
+    cells = expand(starts * (size // ELEMENT) + 1, counts)
+    owner, end = np.repeat(number, counts), np.repeat(ends * size, counts)
+    flags, pos, key_len, value_len = walker.cells[cells].astype(np.int64).T
+    key_at = cells * ELEMENT + pos
+    value_at = key_at + key_len
+    table = np.repeat(starts * size + HEADER + ELEMENT * counts, counts)
+    good = (flags <= IS_BUCKET) & (key_len >= 1) & (key_len <= LARGEST_KEY) & (key_at >= table) & (value_at <= end)
+    good &= (value_at + value_len <= end) | ~np.repeat(runs.whole[fits], counts)
+    good[good] = ~overlapping(owner[good], (key_at - table)[good], (value_at + value_len - table)[good])
+    sound[owner[~good]] = False
+    cut = (value_at + value_len > end)[good]
+    length = np.where(cut, (end - value_at)[good], value_len[good])
+    page = np.repeat(starts, counts)[good]
+    leaves = Leaves(flags[good], key_at[good], key_len[good], value_at[good], length, page)
+    return Elements(leaves, owner[good], cut, sound)
+
+
+def between(walker: Walker, every: Runs, found: Elements, wanted: Bools) -> tuple[Ints, Ints]:
+    """Start and end of the stretches of the wanted runs that neither header, element table nor payload accounts for.
+
+    found: the elements of `every` run.
+    """
+    size = walker.page_size
+    runs = every.take(wanted)
+    begin, end = runs.pages * size, runs.ends * size
+    table = HEADER + np.where(np.isin(runs.kinds, (LEAF, BRANCH)), ELEMENT * runs.counts, 0)
+    table = np.where(runs.kinds == FREELIST, HEADER + 8 * _ids(walker, runs), table)
+    table = np.where(runs.kinds == META, HEADER + BODY, table)
+    table = np.where(begin + table > end, HEADER, table)  # a count that does not fit says nothing
+    mine = wanted[found.owner]
+    key_at, value_end = found.leaves.key_at[mine], (found.leaves.value_at + found.leaves.value_len)[mine]
+    branch_at, branch_end = _branches(walker, runs.take(runs.kinds == BRANCH))
+    # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
+    starts = np.sort(np.concatenate((begin + table, value_end, branch_end)))
+    ends = np.sort(np.concatenate((end, key_at, branch_at)))
+    some = ends > starts
+    return starts[some], ends[some]
+
+
+def _ids(walker: Walker, runs: Runs) -> Ints:
+    """Slots of freelist runs: a count of 0xFFFF says that the first slot holds the real one."""
+    real = walker.ids[runs.pages * (walker.page_size // ELEMENT) + 1, 0]
+    return np.where(runs.counts < MANY, runs.counts, np.minimum(real, np.uint64(1 << 40)).astype(np.int64) + 1)
+
+
+def _branches(walker: Walker, runs: Runs) -> tuple[Ints, Ints]:
+    """Start and end of the keys of branch runs."""
+    size = walker.page_size
+    runs = runs.take(HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
+    cells = expand(runs.pages * (size // ELEMENT) + 1, runs.counts)
+    pos, key_len = walker.cells[cells][:, :2].astype(np.int64).T
+    at = cells * ELEMENT + pos
+    end = np.repeat(runs.ends * size, runs.counts)
+    table = np.repeat(runs.pages * size + HEADER + ELEMENT * runs.counts, runs.counts)
+    owner = np.repeat(np.arange(runs.pages.size), runs.counts)
+    good = (at >= table) & (at + key_len <= end)
+    good[good] = ~overlapping(owner[good], (at - table)[good], (at + key_len - table)[good])
+    return at[good], (at + key_len)[good]
