@@ -176,6 +176,7 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
     contents: set[int] = set()
     objects_: set[bytes] = set()
     where: set[Place] = set()
+    pages: set[int] = set()
     for each in selections:
         told = each.told
         for code, size in columns.counts((each.label * len(Place) + each.batch.place)[told]):
@@ -190,6 +191,8 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
         plain = np.flatnonzero(each.plaintext)
         batch = each.batch
         readable += plain.size
+        if not plain.size:
+            continue
         some = _distinct(each.by_value, plain)
         # one source tells its own values apart by row; several need the bytes
         contents.update(some.tolist() if len(selections) == 1 else (hash(batch.value(row)) for row in some.tolist()))
@@ -200,6 +203,8 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
         in_use += int((each.same[plain] == SAME).sum())
         undetermined += int((each.same[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
+        if each.main:
+            pages |= set(batch.page[plain[batch.place[plain] == Place.FREED]].tolist())
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
         marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
@@ -209,6 +214,7 @@ def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
         in_use=in_use,
         undetermined=undetermined,
         readable_places=tuple(sorted(where)),
+        freed_pages=tuple(sorted(pages)),
     )
 
 

@@ -279,7 +279,7 @@ class Tally:
 
     readable: plaintext values found; contents and objects: distinct stored bytes and distinct keys among them;
     in_use: those that hold the same content as the current, encrypted value; undetermined: those of which the
-    current value could not be compared.
+    current value could not be compared. freed_pages: the freed pages of the database that hold readable values.
     """
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
@@ -290,6 +290,7 @@ class Tally:
     in_use: int
     undetermined: int
     readable_places: tuple[Place, ...]
+    freed_pages: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,8 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
     current = each.in_force & batch.at(Place.LATEST)
     candidates = list(by)
     _judge_known(made, rules, candidates)
-    _judge_keys(made, rules, keyring, candidates, np.flatnonzero(current & encrypted & whole))
-    _judge_unreadable(made, rules, current & each.told & ~encrypted)
+    _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.in_force & encrypted & whole))
+    _judge_unreadable(made, rules, each.in_force & each.told & ~encrypted)
     if rules.policy.configured or rules.current_keks:
         _judge_keks(made, rules, current)
         _judge_forms(made, candidates, current)

@@ -126,7 +126,8 @@ def _facts(each: Selection) -> _Facts:
     readable = each.values.provider == Provider.IDENTITY
     readable[list(each.found)] = True
     rows = np.flatnonzero(readable)
-    distinct, first, back = np.unique(each.by_value[0][rows], return_index=True, return_inverse=True)
+    which = each.by_value[0][rows] if rows.size else rows
+    distinct, first, back = np.unique(which, return_index=True, return_inverse=True)
     found = [one or objects.Object() for one in each.decoded(rows[first], content=False)]
     slot = np.full(len(each), distinct.size)  # the last slot is that of what is not readable
     slot[rows] = back
@@ -209,6 +210,8 @@ def _numbers(column: Ints) -> list[Cell]:
 
 def _copies(selections: Sequence[Selection]) -> list[list[str]]:
     """For each row: the best other place that holds the same key with identical stored bytes; empty where none."""
+    if len(selections) == 1 and selections[0].by_key[1].size == len(selections[0]):
+        return [[""] * len(selections[0])]
     pairs = [_pairs(each) for each in selections]
     if len(selections) > 1:
         _merge(selections, pairs)

@@ -136,6 +136,19 @@ def test_committed_entries_that_the_database_lacks_are_judged_like_latest(tmp_pa
     assert any("next start" in note for note in audit.notes)
 
 
+def test_what_the_next_start_applies_is_held_to_the_write_key(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    stale = b"k8s:enc:aescbc:v1:key1:" + bytes(48)
+    with Etcd(folder) as etcd:
+        etcd.put(b"/registry/secrets/default/old", SECRET)
+    early = (folder / "member" / "snap" / "db").read_bytes()
+    with Etcd(folder) as etcd:
+        etcd.put(KEY, stale)
+    (folder / "member" / "snap" / "db").write_bytes(early)
+    findings = auditor.scan(folder, Options(expect="aescbc:key2")).findings
+    assert "stale-key" in set(findings[findings.key == KEY.decode()].finding)
+
+
 def test_a_running_member_is_noticed(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         etcd.put(KEY, SECRET)

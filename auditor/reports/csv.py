@@ -3,9 +3,6 @@
 To undo it, drop the first character of every cell that begins with an apostrophe.
 """
 
-import csv
-import io
-from collections.abc import Sequence
 from typing import IO
 
 from auditor.model import Cell
@@ -18,13 +15,19 @@ _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
 
 def prepare(table: Table) -> list[str]:
     """Of every row the text behind its first two cells, id and evidence: made while the evidence is being hashed."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_AHEAD)
-    columns = ((name, table.columns[name]) for name in _AHEAD)
-    inert = [column if name in NUMBERS else _inert(column) for name, column in columns]
-    writer.writerows(zip(*inert, strict=True))
-    return text.getvalue().split("\n")[:-1]  # no cell holds a line end: names are escaped, and all else is ours
+    columns: list[list[str]] = []
+    constant = False
+    for name in _AHEAD:
+        column = table.columns[name]
+        distinct = set(column)
+        texts = {cell: _cell(cell, number=name in NUMBERS) for cell in distinct}
+        if len(distinct) == 1 and constant:  # neighbours that are the same in every row are joined once
+            before = columns[-1][0]
+            columns[-1] = [f"{before},{next(iter(texts.values()))}"] * len(table)
+        else:
+            columns.append([texts[cell] for cell in column])
+            constant = len(distinct) == 1
+    return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
 
 
 def write(table: Table, out: IO[str], prepared: list[str] | None = None) -> None:
@@ -34,8 +37,12 @@ def write(table: Table, out: IO[str], prepared: list[str] | None = None) -> None
     out.writelines(f"{id_},{sha256},{text}\n" for id_, sha256, text in rows)
 
 
-def _inert(column: Sequence[Cell]) -> Sequence[Cell]:
-    distinct = set(column)
-    if not any(str(cell).startswith(FORMULA) for cell in distinct):
-        return column
-    return [f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in column]
+def _cell(cell: Cell, *, number: bool) -> str:
+    """RFC 4180, inert: csv.writer takes three times as long for 50,000 rows of cells that are mostly the same."""
+    text = str(cell)
+    if not number and text.startswith(FORMULA):
+        text = f"'{text}"
+    if any(mark in text for mark in ',"\n\r'):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text

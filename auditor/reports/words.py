@@ -2,6 +2,7 @@
 
 from auditor.model import Audit, Coverage, Finding, Place, Provider, Severity, Verdict
 
+MOST_PAGES = 12
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
     Place.HISTORY: "compact the history",
@@ -73,7 +74,7 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
             lines.append(f"{held}: these credentials are in use.")
         if tally.undetermined:
             asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
-            lines.append(f"{asked}: the current values were not opened.")
+            lines.append(f"{asked}: they could not be compared with the current values.")
         return lines
     return [f"FINDINGS: no readable value; {others(audit)} {code}"]
 
@@ -189,8 +190,17 @@ def place_table(audit: Audit) -> tuple[list[str], list[list[str]]]:
         readable = mine.get((Provider.IDENTITY, ""), (0, 0))[0]
         total = sum(count for count, _ in mine.values())
         counts = [f"{mine.get(column, (0, 0))[0]:,}" for column in columns]
-        rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-"])
-    return ["place", "values", "readable", *names, "opened"], rows
+        where = _pages(audit) if place is Place.FREED else ""
+        rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
+    return ["place", "values", "readable", *names, "opened", ""], rows
+
+
+def _pages(audit: Audit) -> str:
+    """Which freed pages hold readable values."""
+    pages = audit.tally.freed_pages
+    if len(pages) > MOST_PAGES:
+        return plural(len(pages), "page")
+    return f"{'page' if len(pages) == 1 else 'pages'} {' '.join(map(str, pages))}" if pages else ""
 
 
 def coverage_table(audit: Audit) -> tuple[list[str], list[list[str]]]:
