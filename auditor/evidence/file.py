@@ -58,9 +58,13 @@ class EvidenceFile:
             raise
         self.hashing = Hashing(self.map, trailer_length(self.size)) if hashed else None
 
+    def now(self) -> os.stat_result:
+        """What the file system says of the file now; `before` is what it said when it was opened."""
+        return os.fstat(self._fd)
+
     def changed(self) -> str:
         """What differs between the file now and when it was opened; empty where nothing does."""
-        now = os.fstat(self._fd)
+        now = self.now()
         differing = [
             f"{name} {getattr(self.before, attribute)} -> {getattr(now, attribute)}"
             for name, attribute in (("size", "st_size"), ("mtime", "st_mtime_ns"), ("ctime", "st_ctime_ns"))

@@ -1,31 +1,32 @@
 """etcd's write-ahead log: frames, their chained checksums, and the values that its entries put.
 
-Format: etcd server/storage/wal (encoder.go, decoder.go, wal.go, repair.go) and walpb/record.proto.
+Format: etcd server/storage/wal (encoder.go, decoder.go, wal.go, repair.go) and walpb/record.proto. Frames are found
+one by one, since each says where the next begins; what they hold is read as columns. Entries of another shape than
+kube-apiserver's are left to raft.entry, which knows them all.
 """
 
 import re
-import struct
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import crc32c
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.batch import UNKNOWN, Batch
-from auditor.columns import Buffer
-from auditor.evidence import raft
-from auditor.evidence.wire import BYTES, VARINT, WireError, fields
+from auditor.columns import Bools, Buffer, Ints, chunks
+from auditor.evidence import raft, wire
+from auditor.evidence.wire import Records, WireError
 from auditor.model import Gap, Place, State
 
 METADATA, ENTRY, STATE, CRC, SNAPSHOT = 1, 2, 3, 4, 5
-LENGTH_FIELD = 8
-SECTOR = 512
 BATCH = 1_000_000
-ALIGNED = 8
-_TOPS = frozenset({0, *range(0x81, 0x88)})
-"""The highest byte of a length: nothing, or that padding follows and how much."""
+LISTED = 100
+"""Gaps of one kind that are told one by one, in each chunk of frames."""
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
+LARGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,228 +47,252 @@ class Log:
     notes: tuple[str, ...]
 
 
-class _Row(NamedTuple):
-    """One put, where it lies in its file, and which entry it belongs to."""
-
-    entry: int
-    put: raft.Put
-
-
-@dataclass
-class _Entry:
-    index: int
-    state: State
-
-
 @dataclass
 class _Chain:
-    """What has been read so far, over all files."""
+    """What has been read so far, over all files. puts: of each file, columns as raft's Put after an entry's number."""
 
-    rows: list[list[_Row]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     tails: list[tuple[int, int, int]] = field(default_factory=list)
-    entries: list[_Entry] = field(default_factory=list)
-    active: list[int] = field(default_factory=list)
-    """Numbers of the entries that no later one has replaced, ascending by raft index."""
+    puts: list[list[Ints]] = field(default_factory=list)
+    indices: list[Ints] = field(default_factory=lambda: [np.zeros(0, np.int64)])
+    sound: list[Bools] = field(default_factory=lambda: [np.zeros(0, np.bool_)])
     members: dict[tuple[str, str], None] = field(default_factory=dict)
+    entries: int = 0
+    last: int | None = None
     crc: int = 0
     commit: int = 0
     snapshot: int = 0
     passwords: int = 0
 
-
-class _Record(NamedTuple):
-    kind: int
-    crc: int
-    start: int
-    end: int
+    def list(self, name: str, at: Ints, length: Ints, why: Callable[[int, int], str]) -> None:
+        """Gaps at these offsets; why: what is wrong at an offset, and which of `at` it is."""
+        for row, (offset, size) in enumerate(zip(at[:LISTED].tolist(), length[:LISTED].tolist(), strict=True)):
+            self.gaps.append(Gap(name, offset, size, f"{name}: {why(offset, row)}"))
+        if at.size > LISTED:
+            reason = f"{name}: {at.size - LISTED:,} more from offset {at[LISTED]} on, not listed, like the one before"
+            self.gaps.append(Gap(name, int(at[LISTED]), int(length[LISTED:].sum()), reason))
 
 
 def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> Log:
     """Read segments as one chain, in the order given. applied: the raft index up to which a backend has them."""
     chain = _Chain()
-    numbers = [_SEGMENT.search(name) for name, _ in files]
+    before = None
     for number, (name, buffer) in enumerate(files):
-        mine, before = numbers[number], numbers[number - 1] if number else None
-        if mine and before and int(mine[1], 16) != int(before[1], 16) + 1:
-            reason = f"{name}: segment {int(before[1], 16) + 1:016x} before it is missing"
-            chain.gaps.append(Gap(name, 0, 0, reason))
-        chain.rows.append([])
-        _segment(chain, number, name, buffer, last=number == len(files) - 1)
-    if len(chain.members) > 1:
-        chain.gaps.append(Gap(files[0][0], 0, 0, f"the segments are of {len(chain.members)} different members"))
-    states = _states(chain, applied)
-    indices = [entry.index for entry in chain.entries]
+        chain.puts.append([np.zeros((0, 5), np.int64)])
+        found = len(chain.gaps)
+        if mine := _SEGMENT.search(name):
+            _follows(chain, name, before, int(mine[1], 16), int(mine[2], 16))
+        before = int(mine[1], 16) if mine else None
+        _segment(chain, name, buffer, last=number == len(files) - 1)
+        chain.gaps[found:] = sorted(chain.gaps[found:], key=lambda gap: gap.offset)
+    indices, sound = np.concatenate(chain.indices), np.concatenate(chain.sound)
+    states = _states(indices, sound, chain.commit, applied)
     return Log(
         batches=tuple(
             batch
-            for (name, buffer), rows in zip(files, chain.rows, strict=True)
-            for batch in _batches(chain, name, buffer, rows, states)
+            for (name, buffer), puts in zip(files, chain.puts, strict=True)
+            for batch in _batches(name, buffer, np.concatenate(puts), indices, states)
         ),
         gaps=tuple(chain.gaps),
         tails=tuple(chain.tails),
-        first=min(indices, default=None),
-        last=max(indices, default=None),
+        first=int(indices.min()) if indices.size else None,
+        last=int(indices.max()) if indices.size else None,
         commit=chain.commit,
         members=tuple(chain.members),
         notes=tuple(_notes(chain, states)),
     )
 
 
-def _segment(chain: _Chain, number: int, name: str, buffer: Buffer, *, last: bool) -> None:
+def _follows(chain: _Chain, name: str, before: int | None, mine: int, index: int) -> None:
+    """A segment's name tells its number, and the raft index behind the last entry before it (wal.go, cut)."""
+    if before is None:
+        chain.last = min(max(index, 1) - 1, LARGEST)
+    elif mine != before + 1:
+        chain.gaps.append(Gap(name, 0, 0, f"{name}: segment {before + 1:016x} before it is missing"))
+    elif chain.last is not None and index not in (chain.last + 1, chain.snapshot + 1):
+        reason = f"{name}: its name begins at entry {index:,}, expected {chain.last + 1:,} after the segment before it"
+        chain.gaps.append(Gap(name, 0, 0, reason))
+
+
+def _segment(chain: _Chain, name: str, buffer: Buffer, *, last: bool) -> None:
     """All frames of one file."""
-    at = 0
-    while at + LENGTH_FIELD <= buffer.size:
-        (length,) = struct.unpack("<Q", buffer.slice(at, LENGTH_FIELD))
-        if not length:
-            break
-        size, padding = length & (1 << 56) - 1, (length >> 56 & 7) if length >> 63 else 0
-        start = at + LENGTH_FIELD
-        end = start + size + padding
-        if end > buffer.size:
-            reason = f"{name}: the frame at offset {at} claims {size:,} bytes, the file ends at {buffer.size:,}: torn"
-            chain.gaps.append(Gap(name, at, buffer.size - at, reason))
-            break
-        if length >> 56 not in _TOPS or (size + padding) % ALIGNED:
-            chain.gaps.append(
-                Gap(name, at, LENGTH_FIELD, f"{name}: the length at offset {at} is none that etcd writes")
-            )
-        raw = buffer.slice(start, size)
+    at, ends, stops, odd, rest, claimed = wire.frames(buffer)
+    chain.list(
+        name, at[odd], (stops - at)[odd], lambda offset, _: f"the length at offset {offset} is none that etcd writes"
+    )
+    for part in chunks(at.size):
+        _frames(chain, name, buffer, at[part], ends[part], stops[part], last=last)
+    if claimed:
+        reason = f"{name}: the frame at offset {rest} is of {claimed:,} bytes, the file ends at {buffer.size:,}: torn"
+        chain.gaps.append(Gap(name, rest, buffer.size - rest, reason))
+    if rest < buffer.size and buffer.filled(np.array([rest]), np.array([buffer.size]))[0]:
+        chain.tails.append((len(chain.puts) - 1, rest, buffer.size))
+
+
+def _frames(chain: _Chain, name: str, buffer: Buffer, at: Ints, end: Ints, stop: Ints, *, last: bool) -> None:
+    """Some frames of one file: their records into the chain, gaps and tails for those that hold none."""
+    whole, (kind, crc, data) = wire.messages(buffer, at + wire.LENGTH_FIELD, end, (b"\x08", b"\x10", b"\x1a"))
+    # every segment begins with a checksum, and all other records hold data
+    whole &= kind.present & ((kind.value == CRC) | ((data.stop > data.value) & (at > 0)))
+    rows = np.flatnonzero(whole)
+    kinds, stored = kind.value[rows], np.where(crc.present[rows], crc.value[rows], 0) & 0xFFFFFFFF
+    records = Records(at[rows], stop[rows], data.value[rows], data.stop[rows], np.ones(rows.size, np.bool_))
+    _checksums(chain, name, buffer, records, kinds, stored)
+    bad = ~whole
+    bad[rows] = (kinds < METADATA) | (kinds > SNAPSHOT)
+    for each, take in ((SNAPSHOT, _snapshots), (METADATA, _metadata), (STATE, _commits), (ENTRY, _entries)):
+        mine = np.flatnonzero(kinds == each)
+        if mine.size:
+            bad[rows[mine]] = take(chain, name, buffer, records.take(mine))
+    wrong = np.flatnonzero(bad)
+
+    def why(offset: int, row: int) -> str:
+        torn = last and wire.zero_sector(buffer, offset, int(stop[wrong[row]]))
+        what = "a torn write: a sector of it is zero" if torn else "no record that etcd writes"
+        return f"the frame at offset {offset} is {what}"
+
+    chain.list(name, at[wrong], (stop - at)[wrong], why)
+    first = wrong[np.diff(wrong, prepend=-2) > 1]
+    final = wrong[np.diff(wrong, append=at.size + 1) > 1]
+    padded = np.flatnonzero(~bad & (stop > end) & (buffer.words(end) << (8 * (end + 8 - stop)).astype(np.uint64) != 0))
+    for begins, ends in ((at[first] + wire.LENGTH_FIELD, stop[final]), (end[padded], stop[padded])):
+        chain.tails += [(len(chain.puts) - 1, *pair) for pair in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+
+def _checksums(chain: _Chain, name: str, buffer: Buffer, records: Records, kinds: Ints, stored: Ints) -> None:
+    """Each record's checksum goes on from the one before: CRC-32C of its data, a checksum record's of none."""
+    seeds = np.concatenate((np.array([chain.crc]), stored))[: stored.size]
+    ends = np.where(kinds == CRC, records.start, records.end)
+    view, checksum = memoryview(buffer.data.data), crc32c.crc32c
+    rows = zip(records.start.tolist(), ends.tolist(), seeds.tolist(), strict=True)
+    found = np.fromiter((checksum(view[start:end], seed) for start, end, seed in rows), np.int64, stored.size)
+    # a reader may begin at any segment: nothing is known before its first checksum
+    records.sound[:] = (found == stored) | ((kinds == CRC) & (seeds == 0))
+    bad = np.flatnonzero(~records.sound)
+
+    def why(offset: int, row: int) -> str:
+        return f"the record at offset {offset} has the checksum {stored[bad[row]]:08x}, expected {found[bad[row]]:08x}"
+
+    chain.list(name, records.at[bad], (records.stop - records.at)[bad], why)
+    chain.crc = int(stored[-1]) if stored.size else chain.crc
+
+
+def _entries(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Bools:
+    """The puts of entries into the chain. Answers, as all of these do, which records do not decode."""
+    known, indices, puts = wire.entries(buffer, records.start, records.end)
+    broken, more = np.zeros(known.size, np.bool_), array("q")
+    for row in np.flatnonzero(~known).tolist():
+        start, raw = int(records.start[row]), records.raw(buffer, row)
         try:
-            record = _record(raw)
-            _take(chain, number, name, at, raw, record)
+            entry = raft.entry(raw, 0, len(raw))
         except WireError:
-            torn = last and _torn(buffer, at, end)
-            what = "a torn write: a sector of it is zero" if torn else "no record that etcd writes"
-            chain.gaps.append(Gap(name, at, end - at, f"{name}: the frame at offset {at} is {what}"))
-            chain.tails.append((number, start, end))
-        if padding and buffer.slice(end - padding, padding).strip(b"\0"):
-            chain.tails.append((number, end - padding, end))
-        at = end
-    rest = np.array([at]), np.array([buffer.size])
-    if at < buffer.size and buffer.filled(*rest)[0]:
-        chain.tails.append((number, at, buffer.size))
+            broken[row] = True
+            continue
+        broken[row] = entry.number > LARGEST
+        indices[row] = min(entry.number, LARGEST)
+        chain.passwords += entry.passwords
+        for put in () if broken[row] else entry.puts:
+            more.extend((row, start + put.key_at, put.key_len, start + put.value_at, put.value_len))
+    puts = np.concatenate((puts, np.array(more, np.int64).reshape(-1, 5)))
+    puts = puts[np.argsort(puts[:, 0], kind="stable")]
+    puts[:, 0] = (np.cumsum(~broken) - 1)[puts[:, 0]] + chain.entries
+    chain.puts[-1].append(puts)
+    kept = np.flatnonzero(~broken)
+    chain.entries += kept.size
+    chain.indices.append(indices[kept])
+    chain.sound.append(records.sound[kept])
+    if kept.size:
+        _ascend(chain, name, records.at[kept], indices[kept])
+    return broken
 
 
-def _record(raw: bytes) -> _Record:
-    kind = crc = start = end = 0
-    for number, form, value, stop in fields(raw, 0, len(raw)):
-        if number == 1 and form == VARINT:
-            kind = value
-        elif number == 2 and form == VARINT:
-            crc = value
-        elif number == 3 and form == BYTES:
-            start, end = value, stop
-        else:
-            raise WireError  # the checksum covers the data alone
-    return _Record(kind, crc, start, end)
+def _ascend(chain: _Chain, name: str, at: Ints, indices: Ints) -> None:
+    """An entry follows the one before it, replaces earlier ones, or follows a raft snapshot that was received."""
+    last = int(indices[0]) - 1 if chain.last is None else chain.last
+    before = np.concatenate((np.array([last]), indices[:-1]))
+    jumps = np.flatnonzero(indices - 1 > np.maximum(before, chain.snapshot))
+
+    def why(offset: int, row: int) -> str:
+        return f"the entry at offset {offset} is number {indices[jumps[row]]:,}, expected {before[jumps[row]] + 1:,}"
+
+    chain.list(name, at[jumps], np.zeros(jumps.size, np.int64), why)
+    chain.last = int(indices[-1])
 
 
-def _take(chain: _Chain, number: int, name: str, at: int, raw: bytes, record: _Record) -> None:
-    """One record into the chain. Raises WireError where its data do not decode."""
-    good = True
-    if record.kind == CRC:
-        if chain.crc and chain.crc != record.crc:
-            reason = f"{name}: the chain's checksum at offset {at} is {record.crc:08x}, expected {chain.crc:08x}"
-            chain.gaps.append(Gap(name, at, len(raw), reason))
-        chain.crc = record.crc
-        return
-    if record.start == record.end or not at:  # every segment begins with a checksum, and all other records hold data
-        raise WireError
-    found = crc32c.crc32c(raw[record.start : record.end], chain.crc)
-    if found != record.crc:
-        reason = f"{name}: the record at offset {at} has the checksum {record.crc:08x}, its bytes give {found:08x}"
-        chain.gaps.append(Gap(name, at, len(raw), reason))
-        good = False
-    chain.crc = record.crc
-    if record.kind == ENTRY:
-        _entry(chain, number, name, at, raft.entry(raw, record.start, record.end), good=good)
-    elif record.kind == STATE:
-        chain.commit = raft.commit(raw, record.start, record.end)
-    elif record.kind == METADATA:
-        said = {each: value for each, form, value, _ in fields(raw, record.start, record.end) if form == VARINT}
-        chain.members[f"{said.get(1, 0):x}", f"{said.get(2, 0):x}"] = None
-    elif record.kind == SNAPSHOT:
-        said = {each: value for each, form, value, _ in fields(raw, record.start, record.end) if form == VARINT}
-        chain.snapshot = max(chain.snapshot, said.get(1, 0))
-    else:
-        raise WireError
+def _commits(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
+    known, (term, vote, commit) = wire.messages(buffer, records.start, records.end, wire.NUMBERS)
+    broken = ~(known & term.present & vote.present & (commit.value >= 0))
+    for row in np.flatnonzero(broken).tolist():
+        raw = records.raw(buffer, row)
+        with suppress(WireError):
+            commit.value[row] = min(raft.commit(raw, 0, len(raw)), LARGEST)
+            broken[row] = False
+    kept = commit.value[~broken]
+    chain.commit = int(kept[-1]) if kept.size else chain.commit
+    return broken
 
 
-def _entry(chain: _Chain, number: int, name: str, at: int, entry: raft.Entry, *, good: bool) -> None:
-    """An entry replaces those of its index and above; what it replaces was never committed."""
-    active = chain.active
-    while active and chain.entries[active[-1]].index >= entry.number:
-        chain.entries[active.pop()].state |= State.SUPERSEDED
-    expected = chain.entries[active[-1]].index + 1 if active else entry.number
-    if entry.number > max(expected, chain.snapshot + 1):
-        reason = f"{name}: the entry at offset {at} is number {entry.number:,}, expected {expected:,}"
-        chain.gaps.append(Gap(name, at, 0, reason))
-    active.append(len(chain.entries))
-    chain.entries.append(_Entry(entry.number, State(0) if good else State.BAD_CHECKSUM))
-    chain.passwords += entry.passwords
-    base = at + LENGTH_FIELD
-    for put in entry.puts:
-        placed = raft.Put(put.key_at + base, put.key_len, put.value_at + base, put.value_len)
-        chain.rows[number].append(_Row(len(chain.entries) - 1, placed))
+def _metadata(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Bools:
+    """The same node and cluster in every segment."""
+    said = [wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
+    members = [(f"{each.get(1, 0):x}", f"{each.get(2, 0):x}") if each else None for each in said]
+    chain.members |= dict.fromkeys(member for member in members if member)
+    first = next(iter(chain.members), None)
+    other = np.array([member is not None and member != first for member in members])
+
+    expected = "expected {} of cluster {}".format(*(first or ("", "")))
+    lengths = (records.stop - records.at)[other]
+    chain.list(name, records.at[other], lengths, lambda at, _: f"metadata at offset {at} of another member, {expected}")
+    return np.array([member is None for member in members])
 
 
-def _torn(buffer: Buffer, at: int, end: int) -> bool:
-    """etcd's own rule: a write is torn where one of its sectors is all zero."""
-    edges = [at, *range((at // SECTOR + 1) * SECTOR, end, SECTOR), end]
-    starts = np.array(edges[:-1], np.int64)
-    return not buffer.filled(starts, np.array(edges[1:], np.int64)).all()
+def _snapshots(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
+    said = [wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
+    chain.snapshot = max((chain.snapshot, *(min(each.get(1, 0), LARGEST) for each in said if each)))
+    return np.array([not each for each in said])
 
 
-def _states(chain: _Chain, applied: int | None) -> list[State]:
-    states = []
-    for entry in chain.entries:
-        state = entry.state
-        if not state & State.SUPERSEDED:
-            if entry.index > chain.commit:
-                state |= State.UNCOMMITTED
-            elif applied is not None and entry.index > applied:
-                state |= State.NOT_YET_APPLIED
-        states.append(state)
-    return states
+def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> NDArray[np.uint8]:
+    """An entry replaces those before it of its index and above: they were never committed. A damaged one does not."""
+    least = np.minimum.accumulate(np.where(sound, indices, LARGEST)[::-1])[::-1]
+    replaced = indices >= np.concatenate((least[1:], np.array([LARGEST])))[: indices.size]
+    later = LARGEST if applied is None else applied
+    pending = np.where(indices > later, State.NOT_YET_APPLIED, 0)
+    states = np.where(replaced, State.SUPERSEDED, np.where(indices > commit, State.UNCOMMITTED, pending))
+    return (states | np.where(sound, 0, State.BAD_CHECKSUM)).astype(np.uint8)
 
 
-def _notes(chain: _Chain, states: list[State]) -> list[str]:
-    said = []
-    for flag, what in ((State.SUPERSEDED, "replaced by a later leader's"), (State.UNCOMMITTED, "not committed")):
-        if count := sum(bool(state & flag) for state in states):
-            said.append(f"{count:,} entries of the WAL are {what}: their values may stand nowhere else")
-    if pending := sum(bool(state & State.NOT_YET_APPLIED) for state in states):
-        said.append(f"{pending:,} committed entries of the WAL are applied at etcd's next start")
+def _notes(chain: _Chain, states: NDArray[np.uint8]) -> Iterator[str]:
+    for flag, what in (
+        (State.SUPERSEDED, "entries of the WAL are replaced by a later leader's: their values may stand nowhere else"),
+        (State.UNCOMMITTED, "entries of the WAL are not committed: their values may stand nowhere else"),
+        (State.NOT_YET_APPLIED, "committed entries of the WAL are applied at etcd's next start"),
+    ):
+        if count := int(np.count_nonzero(states & flag)):
+            yield f"{count:,} {what}"
     if chain.passwords:
-        said.append(f"{chain.passwords:,} requests in the WAL hold a password of an etcd user in clear")
-    return said
+        yield f"{chain.passwords:,} requests in the WAL hold a password of an etcd user in clear"
 
 
-def _batches(chain: _Chain, name: str, buffer: Buffer, rows: list[_Row], states: list[State]) -> list[Batch]:
-    found = []
-    for begin in range(0, len(rows), BATCH):
-        part = rows[begin : begin + BATCH]
-        key_at, key_len, value_at, value_len = np.array([row.put for row in part], np.int64).T
-        unknown = np.full(len(part), UNKNOWN, np.int64)
-        found.append(
-            Batch(
-                source=name,
-                data=buffer,
-                mapped=True,
-                key_at=key_at.copy(),
-                key_len=key_len.astype(np.uint32),
-                value_at=value_at.copy(),
-                value_len=value_len.astype(np.uint32),
-                main=unknown,
-                sub=unknown,
-                create=unknown,
-                version=unknown,
-                order=np.array([chain.entries[row.entry].index for row in part], np.int64),
-                page=unknown,
-                place=np.full(len(part), Place.WAL, np.uint8),
-                state=np.array([states[row.entry] for row in part], np.uint8),
-                extents={},
-            )
+def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[Batch]:
+    for begin in range(0, len(puts), BATCH):
+        entry, key_at, key_len, value_at, value_len = puts[begin : begin + BATCH].T
+        unknown = np.full(entry.size, UNKNOWN, np.int64)
+        yield Batch(
+            source=name,
+            data=buffer,
+            mapped=True,
+            key_at=key_at.copy(),
+            key_len=key_len.astype(np.uint32),
+            value_at=value_at.copy(),
+            value_len=value_len.astype(np.uint32),
+            main=unknown,
+            sub=unknown,
+            create=unknown,
+            version=unknown,
+            order=indices[entry],
+            page=unknown,
+            place=np.full(entry.size, Place.WAL, np.uint8),
+            state=states[entry],
+            extents={},
         )
-    return found

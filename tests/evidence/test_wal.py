@@ -5,10 +5,13 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from auditor.columns import Buffer
-from auditor.evidence import wal
+from auditor.evidence import raft, wal, wire
 from auditor.evidence.wal import Log
 from auditor.model import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
@@ -83,9 +86,14 @@ def key(number: int) -> bytes:
     return b"/registry/secrets/default/s%d" % number
 
 
-def read(*segments: bytes, applied: int | None = None) -> Log:
-    files = [(f"{number:016x}-{0:016x}.wal", Buffer(data)) for number, data in enumerate(segments)]
-    return wal.read(files, applied)
+def named(number: int, index: int) -> str:
+    return f"{number:016x}-{index:016x}.wal"
+
+
+def read(*segments: bytes, applied: int | None = None, firsts: Sequence[int] = (0,)) -> Log:
+    """firsts: the raft index in each segment's name."""
+    names = [named(number, index) for number, index in zip(range(len(segments)), firsts, strict=True)]
+    return wal.read([(name, Buffer(data)) for name, data in zip(names, segments, strict=True)], applied)
 
 
 def rows(log: Log) -> list[tuple[bytes, bytes, int, State]]:
@@ -150,15 +158,213 @@ def test_segments_are_one_chain_and_a_missing_one_is_a_gap() -> None:
         segment.entry(number + 1, put(key(number), SECRET)).commit(number + 1)
         segments.append(segment.data)
         crc = segment.crc
-    log = read(*segments)
+    log = read(*segments, firsts=(0, 2, 3))
     assert not log.gaps
-    assert len(rows(log)) == 3
-    assert not read(*segments[1:]).gaps, "a reader may begin at any segment"
-    files = [(f"{number:016x}-{0:016x}.wal", Buffer(segments[number])) for number in (0, 2)]
-    log = wal.read(files, None)
+    assert (log.first, log.last, log.commit) == (1, 3, 3)
+    assert [batch.source for batch in log.batches] == [named(0, 0), named(1, 2), named(2, 3)]
+    assert not read(*segments[1:], firsts=(2, 3)).gaps, "a reader may begin at any segment"
+    log = wal.read([(named(0, 0), Buffer(segments[0])), (named(2, 3), Buffer(segments[2]))], None)
     assert len(rows(log)) == 2
-    assert any("missing" in gap.reason for gap in log.gaps)
+    assert any("0000000000000001 before it is missing" in gap.reason for gap in log.gaps)
     assert any("checksum" in gap.reason for gap in log.gaps)
+    assert any("is number 3, expected 2" in gap.reason for gap in log.gaps)
+    (gap,) = read(*segments, firsts=(0, 2, 9)).gaps
+    assert "begins at entry 9, expected 3" in gap.reason
+    broken = Buffer(segments[2] + b"\1" * 9)
+    log = wal.read([(named(2, 3) + ".broken", broken)], None)
+    assert len(rows(log)) == 1
+    assert [gap.reason.split(": ")[-1] for gap in log.gaps] == ["torn"]
+
+
+def test_entries_that_are_missing_are_gaps_where_the_next_one_lies() -> None:
+    segment = Segment()
+    offsets = []
+    for index in (3, 4, 7):
+        offsets.append(len(segment.data))
+        segment.entry(index, put(key(index), SECRET))
+    log = read(segment.commit(7).data)
+    assert [(gap.offset, gap.reason.split("is ")[-1]) for gap in log.gaps] == [
+        (offsets[0], "number 3, expected 1"),
+        (offsets[2], "number 7, expected 5"),
+    ]
+    received = Segment().frame(5, count(1, 6) + count(2, 2)).entry(7, put(key(7), SECRET)).commit(7)
+    assert not read(received.data).gaps, "a member that received a raft snapshot goes on behind it"
+
+
+def test_metadata_of_another_member_are_a_gap_at_their_offset() -> None:
+    segment = Segment().frame(1, count(1, 10) + count(2, 11))
+    at = len(segment.data)
+    log = read(segment.frame(1, count(1, 10) + count(2, 12)).data)
+    assert log.members == (("a", "b"), ("a", "c"))
+    (gap,) = log.gaps
+    assert gap.offset == at
+    assert "expected a of cluster b" in gap.reason
+
+
+def test_an_unknown_record_type_is_a_gap_and_the_chain_goes_on() -> None:
+    segment = Segment().entry(1, put(key(1), SECRET))
+    at = len(segment.data)
+    segment.frame(9, b"of a later etcd").entry(2, put(key(2), SECRET)).commit(2)
+    log = read(segment.data)
+    (gap,) = log.gaps
+    assert gap.offset == at
+    assert log.tails == ((0, at + 8, at + gap.length),)
+    assert [(order, state) for _, _, order, state in rows(log)] == [(1, State(0)), (2, State(0))]
+
+
+def test_a_wrong_checksum_flags_its_row_and_the_chain_goes_on() -> None:
+    """What a damaged entry says of its index replaces nothing."""
+    segment = Segment().entry(1, put(key(1), SECRET)).entry(2, put(key(2), SECRET))
+    at = len(segment.data)
+    data = bytearray(segment.entry(3, put(key(3), SECRET)).entry(4, put(key(4), SECRET)).commit(4).data)
+    index_at = data.index(b"\x18\x03", at) + 1
+    data[index_at] = 1
+    log = read(bytes(data))
+    damaged, jump = log.gaps
+    assert damaged.offset == at
+    assert damaged.reason.split(": ")[1].startswith(f"the record at offset {at} has the checksum ")
+    assert "expected 2" in jump.reason
+    assert [(order, state) for _, _, order, state in rows(log)] == [
+        (1, State(0)),
+        (2, State(0)),
+        (1, State.BAD_CHECKSUM),
+        (4, State(0)),
+    ]
+
+
+def test_a_write_that_was_torn_is_told_from_other_damage() -> None:
+    value = bytes(range(1, 256)) * 16
+    whole = Segment().entry(1, put(key(1), SECRET))
+    at = len(whole.data)
+    data = bytearray(whole.entry(2, put(key(2), value)).data)
+    data[512 * 3 :] = bytes(len(data) - 512 * 3)
+    torn = read(bytes(data))
+    assert [order for _, _, order, _ in rows(torn)] == [1, 2]
+    assert rows(torn)[1][3] & State.BAD_CHECKSUM
+    data[at + 8] = 0x0B
+    (gap,) = read(bytes(data)).gaps
+    assert gap.offset == at
+    assert "a torn write" in gap.reason
+    after = Segment().data
+    (gap, *_) = read(bytes(data), after, firsts=(0, 2)).gaps
+    assert "no record that etcd writes" in gap.reason, "only the last segment may end in a torn write"
+
+
+@pytest.mark.parametrize("field", [1 << 63 | 0x87 << 56, 1 << 40, (1 << 63) - 1, 0x80 << 56 | 1 << 55])
+def test_a_length_beyond_the_file_is_a_gap_and_a_tail(field: int) -> None:
+    whole = Segment().entry(1, put(key(1), SECRET)).commit(1).data
+    log = read(whole + struct.pack("<Q", field | 1))
+    assert [(gap.offset, gap.length) for gap in log.gaps] == [(len(whole), 8)]
+    assert log.tails == ((0, len(whole), len(whole) + 8),)
+    assert len(rows(log)) == 1
+
+
+def test_padding_that_is_not_zero_is_a_tail() -> None:
+    data = bytearray(Segment().entry(1, put(key(1), SECRET)).commit(1).data)
+    assert data[12:16] == bytes(4), "the padding of the first frame"
+    data[14] = 7
+    log = read(bytes(data))
+    assert not log.gaps
+    assert log.tails == ((0, 12, 16),)
+
+
+def test_many_damaged_frames_are_few_gaps_and_no_byte_of_them_is_lost() -> None:
+    frame = struct.pack("<Q", 1 | 0x87 << 56) + b"\x55" + bytes(7)
+    start = Segment().data
+    log = read(start + frame * 5000)
+    (*listed, rest) = log.gaps
+    assert len(listed) == wal.LISTED
+    assert sum(gap.length for gap in log.gaps) == len(frame) * 5000
+    assert "4,900 more" in rest.reason
+    assert log.tails == ((0, len(start) + 8, len(start) + len(frame) * 5000),)
+
+
+def test_batches_are_of_limited_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "BATCH", 2)
+    log = read(small())
+    assert [len(batch) for batch in log.batches] == [2, 1]
+    assert [name for name, *_ in rows(log)] == [key(1), key(2), key(3)]
+
+
+def test_a_put_without_a_value_is_a_row_unless_it_keeps_the_old_one() -> None:
+    kept = count(1, 7) + part(4, part(1, key(2)) + count(5, 1))
+    segment = Segment().entry(1, put(key(1), b"")).entry(2, kept).entry(3, count(1, 7) + part(4, part(1, key(3))))
+    log = read(segment.commit(3).data)
+    assert not log.gaps
+    assert [(name, value) for name, value, _, _ in rows(log)] == [(key(1), b""), (key(3), b"")]
+
+
+def test_numbers_beyond_64_bits_are_gaps() -> None:
+    huge = b"\xff" * 9 + b"\x7f"
+    entry = count(1, 0) + count(2, 1) + b"\x18" + huge + part(4, put(key(1), SECRET))
+    for kind, data in ((2, entry), (1, b"\x08" + huge + b"\xff"), (5, b"\x08" + b"\xff" * 11)):
+        log = read(Segment().frame(kind, data).data)
+        assert not rows(log)
+        assert len(log.gaps) == len(log.tails) == 1
+    assert not read(Segment().frame(3, count(1, 1) + count(2, (1 << 64) - 1) + count(3, 4)).data).gaps
+
+
+def texts(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(max_size=size)
+
+
+numbers = st.one_of(st.integers(0, 300), st.integers(0, (1 << 64) - 1))
+puts = st.builds(
+    lambda name, value, lease, more: b"".join((name, value, lease, more)),
+    texts(20).map(lambda text: part(1, text)) | st.just(b""),
+    texts(200).map(lambda text: part(2, text)) | st.just(b""),
+    numbers.map(lambda number: count(3, number)) | st.just(b""),
+    st.sampled_from([b"", b"", b"", count(5, 1), part(1, b"the last one counts"), b"\x0b"]),
+)
+operations = puts.map(lambda text: part(2, text)) | st.just(part(1, part(1, b"/a"))) | st.just(part(3, part(1, b"/a")))
+transactions = st.builds(
+    lambda compared, success, failure: b"".join((*compared, *success, *failure)),
+    st.lists(texts(9).map(lambda text: part(1, part(3, text))), max_size=2),
+    st.lists(operations.map(lambda text: part(2, text)), max_size=2),
+    st.lists(operations.map(lambda text: part(3, text)), max_size=2),
+)
+requests = st.builds(
+    lambda request, number: request + part(100, count(1, number)),
+    puts.map(lambda text: part(4, text)) | transactions.map(lambda text: part(6, text)) | texts(30),
+    numbers,
+)
+made = st.builds(
+    lambda kind, term, index, request: count(1, kind) + count(2, term) + count(3, index) + part(4, request),
+    st.sampled_from([0, 0, 0, 1, 2]),
+    numbers,
+    st.integers(0, 1 << 40),
+    requests,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(made | texts(40), min_size=1, max_size=8))
+def test_columns_say_of_an_entry_what_reading_it_by_itself_does(those: list[bytes]) -> None:
+    stops = np.cumsum([len(each) for each in those])
+    starts = stops - [len(each) for each in those]
+    data = b"".join(those)
+    known, indices, found = wire.entries(Buffer(data), starts, stops)
+    for row in np.flatnonzero(known).tolist():
+        alone = raft.entry(data, int(starts[row]), int(stops[row]))
+        assert indices[row] == alone.number
+        assert [tuple(each[1:]) for each in found.tolist() if each[0] == row] == list(alone.puts)
+        assert not alone.passwords
+
+
+def test_columns_know_what_kubernetes_writes() -> None:
+    """Else all would be read one by one, and the log in ten times the time."""
+    compare = part(1, count(2, 2) + part(3, key(1)) + count(6, 0))
+    write, leased = part(1, key(1)) + part(2, SECRET), part(1, key(1)) + part(2, SECRET) + count(3, 7 << 58)
+    get, delete = part(1, part(1, key(1))), part(3, part(1, key(1)))
+    create, expiring = (compare + part(2, part(2, each)) for each in (write, leased))
+    update, remove = create + part(3, get), compare + part(2, delete) + part(3, get)
+    header = part(100, count(1, (1 << 63) + 5))
+    bodies = [part(6, each) + header for each in (create, expiring, update, remove)] + [part(4, write) + header]
+    those = [count(1, 0) + count(2, 3) + count(3, 90_000) + part(4, body) for body in bodies]
+    stops = np.cumsum([len(each) for each in those])
+    known, _, found = wire.entries(Buffer(b"".join(those)), stops - [len(each) for each in those], stops)
+    assert known.all()
+    assert found[:, 0].tolist() == [0, 1, 2, 4]
 
 
 def test_requests_of_the_v2_store_are_no_puts() -> None:
@@ -200,11 +406,11 @@ def test_no_truncation_raises_or_loses_a_whole_entry() -> None:
     ends = [0]
     while ends[-1] + 8 <= len(whole) and (field := struct.unpack_from("<Q", whole, ends[-1])[0]):
         ends.append(ends[-1] + 8 + (field & (1 << 56) - 1) + (field >> 56 & 7 if field >> 63 else 0))
-    for size in range(8, len(whole)):
+    for size in range(1, len(whole)):
         log = read(whole[:size])
         complete = sum(end <= size for end in ends[2:5])
         assert len(rows(log)) == complete
-        assert bool(log.gaps or log.tails) == (size not in ends and size < ends[-1])
+        assert bool(log.gaps) == bool(log.tails) == (size not in ends and size < ends[-1])
 
 
 def test_what_stands_behind_the_end_mark_is_a_tail() -> None:
