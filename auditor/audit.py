@@ -2,17 +2,27 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import __version__, columns, custody, in_force, key_use, opening, policy, rows, rules, selection
+from auditor import (
+    columns,
+    custody,
+    expectations,
+    in_force,
+    key_use,
+    opening,
+    policy,
+    rows,
+    rules,
+    selection,
+)
 from auditor.batch import Batch
 from auditor.columns import Bools, Ints
 from auditor.encryption.advice import Advice
 from auditor.evidence import gather, reading, snapshot
+from auditor.hunt.hit import NOTHING, Hit
 from auditor.model import (
     Audit,
     Cluster,
@@ -24,11 +34,11 @@ from auditor.model import (
     Place,
     Provider,
     Rows,
-    Run,
     Tally,
     Unexamined,
 )
 from auditor.options import Options, Progress
+from auditor.runlog import Log
 from auditor.selection import SAME, UNKNOWN, Selection
 from auditor.storage import fragments, keys, objects, values
 from auditor.text import moment, printable, restore
@@ -48,12 +58,14 @@ def examine(
     options: Options,
     progress: Progress | None = None,
     ahead: Callable[[Rows], None] | None = None,
+    log: Log | None = None,
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
-    started = datetime.now(UTC)
+    log = log or Log()
     given = rules.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
+    log(f"read {sum(map(len, batches)):,} records and fragments")
     classified = [values.classify(batch) for batch in batches]
     likely = [each.provider != Provider.UNKNOWN for each in classified]
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
@@ -63,27 +75,41 @@ def examine(
     for part in zip(batches, stored, found.resource, strict=True):
         by_source.setdefault(part[0].source, []).append(part)
     main = read.main.name if read.main is not None else ""
+    cluster = _cluster(batches, stored, found, main)
+    if options.expect_cluster:
+        expectations.cluster(files.name, cluster, read.facts.cluster_id, options.expect_cluster)
+        log("the cluster is the expected one")
     selections = [
         selection.select(parts, found.table, wanted, main=name == main, plaintext=given.policy.plaintext)
         for name, parts in sorted(by_source.items())
     ]
     if not options.quick:
         given = rules.with_published(given, [(each.batch, each.values) for each in selections])
+    rest = []
+    if options.hunt or options.k3s_token or options.use_found_keys:
+        from auditor.hunt import run as hunting  # the libraries of ciphers and of searching wait until they are needed
+
+        rest = hunting.others(by_source, found, wanted, main)
+        given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
     if given.keyring is not None:
-        selections = [opening.open_all(each, given, given.keyring) for each in selections]
+        selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
+    hunted = NOTHING
+    if options.hunt:
+        hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
+    log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
-    tally = _tally(selections, [each for _, each in advice])
-    made = rows.build(selections if options.rows else (), advice)
+    tally = _tally(selections, [each for _, each in advice], hunted.hits)
+    made = rows.build(selections, advice, hunted.hits) if options.rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
-    cluster = _cluster(batches, stored, found, main)
     elsewhere = _elsewhere(batches, stored, found, options)
     if ahead is not None:
         ahead(made)
     evidence, gaps = custody.finish(files, read, cluster, progress)
+    log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     return Audit(
         evidence=evidence,
         pages=read.pages,
@@ -93,27 +119,24 @@ def examine(
         tally=tally,
         keys=used,
         rows=made,
-        gaps=(*read.gaps, *gaps),
+        gaps=(*read.gaps, *gaps, *hunted.gaps),
         unexamined=(
             *_left_out(read, options),
             *_absent(coverage, options),
             *_unopened(selections, given),
             *_untold(selections),
+            *hunted.unexamined,
             *elsewhere,
             STANDING_DIRECTORY if files.directory else STANDING,
         ),
         notes=(
             *_notes(evidence, read),
             *given.notes,
+            *hunted.notes,
             *in_force.observe(given, selections, batches, found, used, scope),
             *_observed(given, advice),
         ),
-        run=Run(
-            version=__version__,
-            started=moment(started.timestamp()),
-            finished=moment(datetime.now(UTC).timestamp()),
-            options=tuple((name, str(value)) for name, value in asdict(options).items() if name != "rows"),
-        ),
+        run=custody.run(options, log, given.plugins),
     )
 
 
@@ -168,10 +191,11 @@ def _observed(given: rules.Rules, advice: Sequence[tuple[str, Advice]]) -> list[
     return notes
 
 
-def _tally(selections: Sequence[Selection], advice: Sequence[Advice]) -> Tally:
+def _tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]) -> Tally:
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
+    marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
     readable = in_use = undetermined = 0
     contents: set[int] = set()
     objects_: set[bytes] = set()

@@ -88,6 +88,10 @@ class Buffer:
     def slice(self, at: int, length: int) -> bytes:
         return bytes(self._raw[at : at + length])
 
+    def view(self, start: int, end: int) -> memoryview:
+        """The bytes from start to end, not copied."""
+        return memoryview(self._raw)[start:end]
+
     def slices(self, at: Ints, length: Ints) -> list[bytes]:
         """slice() of every row."""
         raw = self._raw

@@ -1,10 +1,26 @@
-"""What the report vouches for: which files were read, their hashes, and that they did not change meanwhile."""
+"""What the report vouches for: which files were read, their hashes, that they did not change, and what read them."""
 
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from auditor import __version__
 from auditor.evidence import gather, reading, snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Cluster, Evidence, Gap, Source
-from auditor.options import Progress
-from auditor.text import moment
+from auditor.model import Cluster, Evidence, Gap, Provider, Run, Setting, Source, Stat
+from auditor.options import Options, Progress
+from auditor.runlog import Log
+from auditor.text import instant, moment, printable
+
+if TYPE_CHECKING:
+    from auditor.encryption.kms import Plugin
+
+DISTRIBUTION = "etcd-auditor"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def finish(
@@ -20,7 +36,8 @@ def finish(
         changed = file.changed()
         if changed:
             gaps.append(Gap(file.name, 0, file.size, f"the file changed while it was read: {changed}"))
-        sources.append(Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed))
+        before, after = _stat(file.before), _stat(file.now())
+        sources.append(Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after))
     main = read.main or every[0]
     own = sources[every.index(main)]
     trailer = "none"
@@ -46,6 +63,56 @@ def finish(
         directory=files.directory,
     )
     return evidence, gaps
+
+
+def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"]) -> Run:
+    """The run as it was, ending now. The tools' versions are looked up where a report will name them."""
+    log("concluded")
+    return Run(
+        version=__version__,
+        started=moment(log.started.timestamp()),
+        finished=moment(datetime.now(UTC).timestamp()),
+        options=tuple((name, _shown(value)) for name, value in asdict(options).items() if name != "rows"),
+        case=_text(options.case),
+        tools=tools() if options.rows else (),
+        log=log.lines,
+        plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in plugins.items()),
+    )
+
+
+def tools() -> tuple[tuple[str, str], ...]:
+    """Name and version of the interpreter, of this program and of every library that it asks for."""
+    from importlib import metadata
+
+    found = [("python", ".".join(map(str, sys.version_info[:3]))), (DISTRIBUTION, __version__)]
+    try:
+        wanted = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        wanted = []
+    for line in wanted:
+        name = _NAME.match(line)
+        if name is None or "extra ==" in line:
+            continue
+        try:
+            found.append((name[0], metadata.version(name[0])))
+        except metadata.PackageNotFoundError:
+            found.append((name[0], "not installed"))
+    return tuple(found)
+
+
+def _shown(value: Setting) -> Setting:
+    """An option's value, printable."""
+    if isinstance(value, tuple):
+        return tuple(_text(part) for part in value)
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    return printable(text.encode("utf-8", "surrogateescape"))
+
+
+def _stat(told: os.stat_result) -> Stat:
+    return Stat(told.st_size, instant(told.st_mtime_ns), instant(told.st_ctime_ns))
 
 
 def _wait(files: list[EvidenceFile], progress: Progress | None) -> None:

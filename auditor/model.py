@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -185,10 +186,19 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Stat:
+    """What the file system says of a file: bytes, and its times in UTC to the nanosecond."""
+
+    size: int = 0
+    mtime: str = ""
+    ctime: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file of the evidence. sha256: lower-case hex, empty where it was not computed.
 
-    changed: what differed at the end of the run, empty where nothing did.
+    changed: what differed at the end of the run, empty where nothing did. before, after: the run.
     """
 
     name: str
@@ -197,6 +207,8 @@ class Source:
     modified: str
     sha256: str
     changed: str
+    before: Stat = Stat()
+    after: Stat = Stat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,14 +325,26 @@ class KeyUse:
     objects: tuple[str, ...]
 
 
+Setting: TypeAlias = str | bool | int | tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run itself: what is needed to repeat it. Times are ISO 8601 in UTC."""
+    """The run itself: what is needed to repeat it. Times are ISO 8601 in UTC.
+
+    options: exactly as they were given, defaults included. case: what --case named it. tools: name and version of
+    what the run was made with, empty where no report needs them. log: seconds since the start, and what was done.
+    plugins: each KMS plugin that might be called, and how often it was.
+    """
 
     version: str
     started: str
     finished: str
-    options: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, Setting], ...]
+    case: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+    log: tuple[tuple[float, str], ...] = ()
+    plugins: tuple[tuple[Provider, str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -357,6 +381,13 @@ class Audit:
         from auditor.reports import columns, frames
 
         return frames.frame(columns.inventory(self))
+
+    @cached_property
+    def findings_sha256(self) -> str:
+        """SHA-256 of the findings as CSV: the hash of the file that --csv writes."""
+        from auditor.reports import columns, seals
+
+        return seals.findings(columns.findings(self))
 
     @property
     def complete(self) -> bool:

@@ -24,8 +24,11 @@ KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "name
 """Kinds, of version v1, that a resource's objects must be of; of others namespace and name are held to the key."""
 
 
-def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
-    """The selection with every encrypted value tried and judged. What has lost its key or a part is not tried."""
+def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False) -> Selection:
+    """The selection with every encrypted value tried and judged. What has lost its key or a part is not tried.
+
+    keep: whether the plaintexts are kept, for a hunt.
+    """
     batch, stored = each.batch, each.values
     bits, opened, label, kinds = each.bits.copy(), each.opened.copy(), each.label.copy(), stored.encoding.copy()
     whole = each.told & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
@@ -37,6 +40,7 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
     longer: dict[int, int] = {}
     found: dict[int, objects.Object] = {}
     reasons: dict[int, str] = {}
+    plaintexts: dict[int, bytes] = {}
     every = np.flatnonzero(encrypted & whole)
     for part in chunks(every.size, AT_ONCE):
         rows = every[part]
@@ -52,13 +56,14 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
                 label[row] = len(each.labels) + by.setdefault(attempt.by, len(by))
             if attempt.opened is Opened.YES:
                 kinds[row] = attempt.encoding
+                if keep:
+                    plaintexts[row] = attempt.plaintext
                 found[row] = said = objects.decode(attempt.plaintext, attempt.encoding)
                 finding, reason = _hold(said, resource, key[head:])
             elif attempt.opened is Opened.FAILED and attempt.by is not None:
                 finding = Finding.UNDECRYPTABLE
                 longer[row] = size - len(attempt.by.prefix)
-            if finding:
-                bits[row] |= np.uint16(finding)
+            bits[row] |= np.uint16(finding)
             if reason:
                 reasons[row] = reason
     for row in _under_other_names(each, longer, every.size):
@@ -76,6 +81,7 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring) -> Selection:
         labels=(*each.labels, *labels),
         found=found,
         reasons=reasons,
+        plaintexts=plaintexts,
     )
     current = each.in_force & batch.at(Place.LATEST)
     candidates = list(by)

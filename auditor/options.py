@@ -17,6 +17,13 @@ class Options:
 
     wal_dir: the WAL of a data directory, where it lies elsewhere.
 
+    expect_sha256: of the evidence, hex; checked before it is read. expect_cluster: the uid of its kube-system
+    namespace. Anything else is refused. case: what the report is to be filed under.
+
+    hunt: look for copies of Secrets' values and of keys; hunt_min_length: bytes of the shortest value; hunt_fields:
+    names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
+    k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
+
     quick: no hashing, and only what a root reaches. accept_partial: what --quick leaves out does not keep the
     conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
@@ -29,6 +36,14 @@ class Options:
     expect: str = "encrypted"
     compromised_keys: tuple[str, ...] = ()
     wal_dir: str = ""
+    expect_sha256: str = ""
+    expect_cluster: str = ""
+    case: str = ""
+    hunt: bool = False
+    hunt_min_length: int = 8
+    hunt_fields: tuple[str, ...] = ()
+    use_found_keys: bool = False
+    k3s_token: str = ""
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True

@@ -12,6 +12,7 @@ from auditor import policy, selection
 from auditor.batch import UNKNOWN
 from auditor.columns import Ints
 from auditor.encryption.advice import Advice
+from auditor.hunt.hit import Hit
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
@@ -20,10 +21,11 @@ from auditor.text import moments, printables
 T = TypeVar("T")
 
 NOT_KNOWN = "unknown"
+EMPTY = Rows({}, ())
 _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: NOT_KNOWN}
 
 
-def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]]) -> Rows:
+def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
     """All rows, sorted by source (as the selections are) and offset; what is to be said of configurations last."""
     copies = _copies(selections)
     columns: dict[str, list[Cell]] = {}
@@ -35,6 +37,8 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]])
         for name, column in _columns(ordered, [also[row] for row in order.tolist()]).items():
             columns.setdefault(name, []).extend(column)
         marks += _marks(ordered)
+    if hits:
+        _add(columns, marks, hits)
     for source, advised in advice if columns else ():
         if advised.judged:
             said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
@@ -43,6 +47,38 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]])
                 column.append(said.get(name, ""))
             marks.append((Mark(Finding.CONFIGURATION, advised.severity),))
     return Rows(columns, marks)
+
+
+def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit]) -> None:
+    """The hits of a hunt, in their places among the rows of values."""
+    for hit in hits:
+        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
+        said: dict[str, Cell] = {
+            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{hit.offset:010x}",
+            "place": hit.place.label,
+            "judged": "finding",
+            "resource": hit.resource,
+            "namespace": namespace,
+            "name": name,
+            "key": hit.key,
+            "provider": hit.provider.label,
+            "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
+            "mod_revision": hit.main if hit.main >= 0 else NOT_KNOWN,
+            "source": hit.source,
+            "offset": hit.offset,
+            "size": hit.size,
+            "page": hit.page if hit.page >= 0 else "",
+            "detail": hit.detail,
+        }
+        for column, cells in columns.items():
+            cells.append(said.get(column, ""))
+        level = policy.severity(hit.finding, current=False, same_as_latest=False)
+        marks.append((Mark(hit.finding, level),))
+    places = list(zip(columns["source"], columns["offset"], strict=True))
+    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1])))
+    for column, cells in columns.items():
+        columns[column] = [cells[row] for row in order]
+    marks[:] = [marks[row] for row in order]
 
 
 def _marks(each: Selection) -> list[tuple[Mark, ...]]:

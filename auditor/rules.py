@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.batch import Batch
 from auditor.encryption import trial
 from auditor.encryption.advice import Advice, advise, differences
-from auditor.encryption.configuration import Configuration, load
+from auditor.encryption.configuration import Configuration, ProviderEntry, load
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
 from auditor.model import Provider
@@ -31,7 +31,7 @@ VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 class Rules:
     """What values are opened and judged with. keyring: None where nothing was supplied to open or judge with.
 
-    current_keks: KMS name -> the key id in force.
+    current_keks: KMS name -> the key id in force. more: keys from elsewhere than a configuration.
     """
 
     keyring: Keyring | None
@@ -40,6 +40,7 @@ class Rules:
     plugins: dict[tuple[Provider, str], Plugin]
     configurations: tuple[Configuration, ...]
     notes: tuple[str, ...]
+    more: tuple[ProviderEntry, ...] = field(default=(), repr=False)
 
     def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
         """(file, advice) of every configuration, and of what differs between several."""
@@ -99,8 +100,9 @@ def with_published(given: Rules, parts: Sequence[tuple[Batch, Values]]) -> Rules
         return replace(given, notes=(*given.notes, note))
     from auditor.encryption.keyring import Keyring
 
-    keyring = Keyring(given.configurations, given.plugins, tuple(entries))
-    return replace(given, keyring=keyring, notes=(*given.notes, note))
+    more = (*given.more, *entries)
+    keyring = Keyring(given.configurations, given.plugins, more)
+    return replace(given, keyring=keyring, notes=(*given.notes, note), more=more)
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:

@@ -25,7 +25,8 @@ class Selection:
 
     main: whether the source is the evidence's own database, whose latest values are in force.
     same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
-    found: by row, the objects that keys opened; reasons: by row, what is to be said of it.
+    found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
+    keys opened, kept only where a hunt asks for it.
     """
 
     main: bool
@@ -40,6 +41,7 @@ class Selection:
     opened: NDArray[np.uint8]
     found: Mapping[int, objects.Object] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
+    plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -57,6 +59,7 @@ class Selection:
             opened=self.opened[rows],
             found={new[row]: found for row, found in self.found.items() if row in new},
             reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
+            plaintexts={},
         )
 
     @property

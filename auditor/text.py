@@ -60,3 +60,9 @@ def moment(seconds: float | None) -> str:
     if seconds is None or not 0 <= seconds < YEAR_10000:
         return ""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant(nanoseconds: int) -> str:
+    """moment() to the nanosecond, as file systems keep time; empty for years before 1970."""
+    whole = moment(nanoseconds // 10**9)
+    return f"{whole[:-1]}.{nanoseconds % 10**9:09d}Z" if whole else ""

@@ -100,6 +100,30 @@ def scan(
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
     wal_dir: WalDir = None,
+    hunt: Annotated[
+        bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")
+    ] = False,
+    hunt_min_length: Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")] = 8,
+    hunt_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False
+        ),
+    ] = None,
+    use_found_keys: Annotated[
+        bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
+    ] = False,
+    k3s_token: Annotated[
+        Path | None,
+        typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
+    ] = None,
+    expect_sha256: Annotated[
+        str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
+    ] = "",
+    expect_cluster: Annotated[
+        str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
+    ] = "",
+    case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
@@ -124,11 +148,11 @@ def scan(
     """Audit a snapshot: classify every value of the resources, and report each that is readable."""
 
     def task() -> int:
+        from auditor import Options
         from auditor.cli import scan as command
         from auditor.model import Severity
 
-        request = command.Request(
-            evidence=evidence,
+        options = Options(
             resources=tuple(resource),
             storage_prefixes=tuple(storage_prefix or ()),
             encryption_configs=tuple(map(str, encryption_config or ())),
@@ -137,8 +161,20 @@ def scan(
             expect=expect,
             compromised_keys=tuple(compromised_key or ()),
             wal_dir=str(wal_dir or ""),
+            hunt=hunt,
+            hunt_min_length=hunt_min_length,
+            hunt_fields=tuple(hunt_field or ()),
+            use_found_keys=use_found_keys,
+            k3s_token=str(k3s_token or ""),
+            expect_sha256=expect_sha256,
+            expect_cluster=expect_cluster,
+            case=case,
             quick=quick,
             accept_partial=accept_partial,
+        )
+        request = command.Request(
+            evidence=evidence,
+            options=options,
             fail_on=Severity[fail_on.name],
             csv=csv,
             inventory=inventory,
@@ -187,5 +223,34 @@ def keys(
             rows=False,
         )
         return command.run(evidence, options, json, force=force)
+
+    raise typer.Exit(worker.run(task))
+
+
+VERIFY_CODES = (
+    "Exit codes: 0 all is as reported; 1 something differs or could not be checked, and the lines say what and where; "
+    "2 bad usage: no report, or no evidence of its kind."
+)
+
+
+@app.command(epilog=VERIFY_CODES)
+def verify(
+    report: Annotated[
+        Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
+    ],
+    evidence: Annotated[
+        Path | None, typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False)
+    ] = None,
+    wal_dir: WalDir = None,
+) -> None:
+    """Hold a report to its own hashes, to the SHA256SUMS beside it, and to the evidence: what differs, and where.
+
+    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
+    """
+
+    def task() -> int:
+        from auditor.cli import verify as command
+
+        return command.run(report, evidence, wal_dir)
 
     raise typer.Exit(worker.run(task))

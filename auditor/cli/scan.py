@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import output
+from auditor.cli import output, sums
+from auditor.cli.progress import hashing
 from auditor.errors import UsageError
 from auditor.model import Audit, Rows, Severity
+from auditor.options import Options
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -22,16 +24,7 @@ class Request:
     """One scan as the command line asked for it."""
 
     evidence: Path
-    resources: tuple[str, ...]
-    storage_prefixes: tuple[str, ...]
-    encryption_configs: tuple[str, ...]
-    kms_plugins: tuple[str, ...]
-    current_keks: tuple[str, ...]
-    expect: str
-    compromised_keys: tuple[str, ...]
-    wal_dir: str
-    quick: bool
-    accept_partial: bool
+    options: Options
     fail_on: Severity
     csv: Path | None
     inventory: Path | None
@@ -50,8 +43,9 @@ def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    read = [request.evidence, *map(Path, filter(None, (*request.encryption_configs, request.wal_dir)))]
-    output.check(request.targets, read, force=request.force)
+    given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
+    read = [request.evidence, *map(Path, filter(None, given))]
+    output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     ahead = _Ahead(request)
     audit = _audit(request, ahead)
     _write(audit, request, ahead)
@@ -60,31 +54,11 @@ def run(request: Request) -> int:
 
 
 def _audit(request: Request, ahead: _Ahead) -> Audit:
-    from auditor import Options, scan
+    from auditor import scan
 
-    options = Options(
-        resources=request.resources,
-        storage_prefixes=request.storage_prefixes,
-        encryption_configs=request.encryption_configs,
-        kms_plugins=request.kms_plugins,
-        current_keks=request.current_keks,
-        expect=request.expect,
-        compromised_keys=request.compromised_keys,
-        wal_dir=request.wal_dir,
-        quick=request.quick,
-        accept_partial=request.accept_partial,
-        rows=any(target is not None for target in request.targets),
-    )
-    if not sys.stderr.isatty():
-        return scan(request.evidence, options, ahead=ahead)
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("hashing", total=None)
-        told = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        return scan(request.evidence, options, told, ahead=ahead)
+    options = replace(request.options, rows=any(target is not None for target in request.targets))
+    with hashing() as progress:
+        return scan(request.evidence, options, progress, ahead=ahead)
 
 
 class _Ahead:
@@ -124,6 +98,7 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
+    sums.write(request.targets, force=force)
 
 
 def _summarise(audit: Audit, request: Request) -> None:

@@ -95,6 +95,11 @@ def load(path: Path) -> Configuration:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
+    return parse(raw, name)
+
+
+def parse(raw: bytes, name: str) -> Configuration:
+    """The configuration in a YAML or JSON text. Raises ConfigurationError, which calls it `name`."""
     reader = Reader(name)
     document = _wrapped(reader, reader.parse(raw))
     top = reader.mapping(document, "", {"apiVersion", "kind", "resources"})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.model import Audit, Cell, Rows
+from auditor.model import Audit, Cell, Finding, Mark, Rows
 
 COLUMNS: dict[str, str] = {
     "id": "the same for the same value in the same evidence, on every run",
@@ -39,6 +39,8 @@ COLUMNS: dict[str, str] = {
     "detail": "what else there is to say",
 }
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
+ELSEWHERE = Finding.CONFIGURATION | Finding.COPIED_VALUE | Finding.KEY_PRESENT
+"""Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,23 @@ def of_findings(rows: Rows) -> Table:
 
 def of_values(rows: Rows) -> Table:
     """inventory() while the evidence's hash is not known yet: its column is empty."""
+    kept = [row for row, marks in enumerate(rows.marks) if is_value(marks)]
+    columns = rows.columns
+    if len(kept) < len(rows):
+        columns = {name: [column[row] for row in kept] for name, column in columns.items()}
     labels = {
         marks: (";".join(mark.finding.label for mark in marks), max(mark.severity for mark in marks).label)
         for marks in set(rows.marks)
         if marks
     }
     nothing = ("", "")
-    found = [labels.get(marks, nothing) for marks in rows.marks]
-    return _table(rows.columns, [finding for finding, _ in found], [level for _, level in found])
+    found = [labels.get(rows.marks[row], nothing) for row in kept]
+    return _table(columns, [finding for finding, _ in found], [level for _, level in found])
+
+
+def is_value(marks: tuple[Mark, ...]) -> bool:
+    """Whether a row with these findings is a stored value's."""
+    return not (marks and marks[0].finding & ELSEWHERE)
 
 
 def sealed(table: Table, audit: Audit) -> Table:

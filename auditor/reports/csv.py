@@ -3,7 +3,8 @@
 To undo it, drop the first character of every cell that begins with an apostrophe.
 """
 
-from typing import IO
+from collections.abc import Iterable
+from typing import Protocol
 
 from auditor.model import Cell
 from auditor.reports.columns import COLUMNS, NUMBERS, Table
@@ -30,7 +31,15 @@ def prepare(table: Table) -> list[str]:
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
 
 
-def write(table: Table, out: IO[str], prepared: list[str] | None = None) -> None:
+class Writable(Protocol):
+    """What a CSV is written to: a file, or a hash of what the file would be."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def writelines(self, lines: Iterable[str], /) -> None: ...
+
+
+def write(table: Table, out: Writable, prepared: list[str] | None = None) -> None:
     first, *rest = prepare(table) if prepared is None else prepared
     out.write(f"id,evidence,{first}\n")
     rows = zip(table.columns["id"], table.columns["evidence"], rest, strict=True)

@@ -1,56 +1,182 @@
-"""The whole audit as one JSON document."""
+"""The whole audit as one JSON document; report.schema.json beside this file says what it holds."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from enum import Enum
+from importlib.resources import files
 from typing import IO, Any
 
-from auditor.model import Audit, Severity
-from auditor.reports.columns import COLUMNS, findings
+from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
+from auditor.reports import key_table, seals, words
+from auditor.reports.columns import COLUMNS, NUMBERS, findings, is_value
 
 VERSION = 1
+"""Of the format. It grows where a reader of the older one would go wrong."""
+SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
+VALUES: dict[str, tuple[str, ...]] = {
+    "place": tuple(place.label for place in Place),
+    "finding": tuple(finding.label for finding in Finding),
+    "severity": tuple(severity.label for severity in Severity),
+    "judged": ("pass", "finding", "out of scope"),
+    "provider": tuple(provider.label for provider in Provider),
+    "encoding": tuple(encoding.label for encoding in Encoding),
+    "opened": ("", *(opened.label for opened in Opened)),
+    "same_as_latest": ("", "yes", "no", "unknown"),
+}
+"""Columns whose cells are one of a closed list."""
+KINDS = {
+    0x01: "branch",
+    0x02: "leaf",
+    0x04: "meta",
+    0x10: "freelist",
+    0x20: "overflow",
+    0x00: "freed",
+    0x40: "previous-root",
+    0x80: "past-high-water",
+}
+"""What the page map holds: bbolt's flags, and those of auditor/evidence/tree.py."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a document."""
+    text = files("auditor.reports").joinpath("report.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
 
 
 def document(audit: Audit, fail_on: Severity) -> dict[str, Any]:
     """Plain values only. `findings` is a table: `columns` names and explains its columns."""
-    return {
+    head, rows, tail = _parts(audit, fail_on)
+    return {**head, "findings": rows, **tail}
+
+
+def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
+    """The document, one finding a line: of 50,000 of them an indented tree would take ten times as long."""
+    head, rows, tail = _parts(audit, fail_on)
+    for name, part in head.items():
+        out.write("{\n" if name == "format" else ",\n")
+        out.write(f" {json.dumps(name)}: {_text(part)}")
+    out.write(',\n "findings": [')
+    for number, row in enumerate(rows):
+        out.write(",\n  " if number else "\n  ")
+        out.write(json.dumps(row, ensure_ascii=True))
+    out.write("\n ]" if rows else "]")
+    for name, part in tail.items():
+        out.write(f",\n {json.dumps(name)}: {_text(part)}")
+    out.write("\n}\n")
+
+
+def custody(audit: Audit, fail_on: Severity) -> dict[str, Any]:
+    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`."""
+    head, _, tail = _parts(audit, fail_on)
+    return {**head, **tail}
+
+
+def _text(part: Any) -> str:
+    return json.dumps(part, indent=1, ensure_ascii=True).replace("\n", "\n ")
+
+
+def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """What stands before the findings, the findings, and what stands behind them."""
+    table = findings(audit)
+    head = {
         "format": "etcd-auditor",
         "version": VERSION,
+        "schema": SCHEMA,
         "verdict": audit.verdict.value,
+        "conclusion": words.verdict(audit, fail_on),
         "exit_code": audit.exit_code(fail_on),
         "fail_on": fail_on.label,
         "complete": audit.complete,
         "policy": audit.policy,
-        "evidence": _plain(asdict(audit.evidence)),
-        "tally": {
-            "places": [
-                {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
-                for place, provider, name, count, opened in audit.tally.places
-            ],
-            "findings": [
-                {"finding": finding.label, "severity": severity.label, "values": count}
-                for finding, severity, count in audit.tally.marks
-            ],
-            "readable": {
-                "values": audit.tally.readable,
-                "distinct_contents": audit.tally.contents,
-                "distinct_objects": audit.tally.objects,
-                "same_as_latest": audit.tally.in_use,
-            },
+        "resources": list(audit.resources),
+        "evidence": _evidence(audit.evidence),
+        "pages": _pages(audit),
+        "counts": {
+            "stored_values": sum(row.values for row in audit.coverage),
+            "inventory": sum(map(is_value, audit.rows.marks)),
+            "findings": len(table),
+            "gaps": len(audit.gaps),
+            "not_examined": len(audit.unexamined),
         },
+        "tally": _tally(audit),
         "coverage": [_plain(asdict(row)) for row in audit.coverage],
-        "gaps": [_plain(asdict(gap)) for gap in audit.gaps],
-        "not_examined": [_plain(asdict(part)) for part in audit.unexamined],
+        "keys": key_table.entries(audit),
+        "gaps": [asdict(gap) for gap in audit.gaps],
+        "not_examined": [asdict(part) for part in audit.unexamined],
         "notes": list(audit.notes),
-        "columns": COLUMNS,
-        "findings": [dict(zip(COLUMNS, row, strict=True)) for row in findings(audit).rows()],
-        "run": {**asdict(audit.run), "options": dict(audit.run.options)},
+        "next": words.next_steps(audit),
+        "columns": {name: _column(name) for name in COLUMNS},
+    }
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()]
+    return head, rows, {"run": _run(audit.run), "hashes": seals.seal(head, table)}
+
+
+def _column(name: str) -> dict[str, Any]:
+    said: dict[str, Any] = {"meaning": COLUMNS[name], "type": "number" if name in NUMBERS else "text"}
+    if name in VALUES:
+        said["values"] = list(VALUES[name])
+    return said
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """sha256: of the whole file. trailer: etcd's own hash, which covers all but the last trailer_bytes."""
+    said: dict[str, Any] = _plain(asdict(evidence))
+    backend = said["backend"]
+    backend["members"] = [{"id": member, "name": name} for member, name in evidence.backend.members]
+    backend["buckets"] = dict(evidence.backend.buckets)
+    return said
+
+
+def _pages(audit: Audit) -> dict[str, Any]:
+    """How many pages of the database are of which kind; the page of each finding stands in its row."""
+    counts = Counter(audit.pages.kinds)
+    return {
+        "source": audit.pages.source,
+        "page_size": audit.pages.page_size,
+        "pages": len(audit.pages.kinds),
+        "kinds": {name: counts[code] for code, name in KINDS.items()},
     }
 
 
-def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
-    json.dump(document(audit, fail_on), out, indent=1, ensure_ascii=True)
-    out.write("\n")
+def _tally(audit: Audit) -> dict[str, Any]:
+    tally = audit.tally
+    return {
+        "places": [
+            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
+            for place, provider, name, count, opened in tally.places
+        ],
+        "findings": [
+            {"finding": finding.label, "severity": severity.label, "values": count}
+            for finding, severity, count in tally.marks
+        ],
+        "readable": {
+            "values": tally.readable,
+            "distinct_contents": tally.contents,
+            "distinct_objects": tally.objects,
+            "same_as_latest": tally.in_use,
+            "not_compared": tally.undetermined,
+            "places": [place.label for place in tally.readable_places],
+            "freed_pages": list(tally.freed_pages),
+        },
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "version": run.version,
+        "started": run.started,
+        "finished": run.finished,
+        "case": run.case,
+        "options": {name: _plain(value) for name, value in run.options},
+        "tools": dict(run.tools),
+        "log": [{"seconds": seconds, "step": step} for seconds, step in run.log],
+        "plugins": [
+            {"provider": provider.label, "name": name, "calls": calls} for provider, name, calls in run.plugins
+        ],
+    }
+    return {**said, "sha256": seals.seal_run(said)}
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import IO
+from typing import IO, Any
 
 from auditor.model import Audit, KeyUse, Place, Provider
 from auditor.reports.words import plural
@@ -37,17 +37,27 @@ def needed(audit: Audit, use: KeyUse) -> str:
     return "nothing read in this evidence needs it" if audit.complete else "unproven: not everything was read"
 
 
-def write(audit: Audit, out: IO[str]) -> None:
-    keys = [
+def entries(audit: Audit) -> list[dict[str, Any]]:
+    """Plain values, one entry a key and one for what is readable without any."""
+    return [
         {
             **asdict(use),
             "provider": use.provider.label,
             "places": {place.label: count for place, count in use.places},
+            "resources": list(use.resources),
+            "objects": list(use.objects),
             "needed": needed(audit, use),
         }
         for use in audit.keys
     ]
-    json.dump(
-        {"format": "etcd-auditor keys", "version": 1, "evidence": audit.evidence.sha256, "keys": keys}, out, indent=1
-    )
+
+
+def write(audit: Audit, out: IO[str]) -> None:
+    document = {
+        "format": "etcd-auditor keys",
+        "version": 1,
+        "evidence": audit.evidence.sha256,
+        "keys": entries(audit),
+    }
+    json.dump(document, out, indent=1)
     out.write("\n")

@@ -41,6 +41,8 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
     ]
+    if audit.run.case:
+        facts.append(("Case", audit.run.case))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

@@ -99,6 +99,17 @@ def _protobuf(value: bytes, *, content: bool) -> Object:
     return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=_without_metadata(raw))
 
 
+def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
+    """Name and bytes of each of a Secret's data values; none where it does not decode. Never to be written anywhere."""
+    try:
+        if encoding is Encoding.PROTOBUF:
+            return [(each.key, each.value) for each in pb.Secret.FromString(pb.Unknown.FromString(value[4:]).raw).data]
+        tree = json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
+        return [(_bytes(name), _data(each)) for name, each in tree["data"].items()]
+    except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
+        return []
+
+
 def annotations(value: bytes) -> dict[bytes, bytes]:
     """Those of a protobuf or JSON object; none where it does not decode."""
     try:

@@ -58,8 +58,9 @@ def test_reports_are_private_and_never_overwrite(tmp_path: Path) -> None:
     options = ["--csv", "a.csv", "--inventory", "i.parquet", "--json", "r.json", "--html", "r.html"]
     assert command("scan", REWRITTEN, *options, cwd=tmp_path).returncode == 1
     assert command("scan", REWRITTEN, "--inventory", "i.csv", cwd=tmp_path).returncode == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
-    assert all(stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600 for name in names)
+    sums = ["a.csv.SHA256SUMS", "i.csv.SHA256SUMS"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, *sums])
+    assert all(stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600 for name in (*names, *sums))
     before = {name: (tmp_path / name).read_bytes() for name in names}
     refused = command("scan", REWRITTEN, *options, cwd=tmp_path)
     assert refused.returncode == 2

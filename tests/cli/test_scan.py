@@ -18,6 +18,7 @@ import pytest
 from tests.support import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN, run
 
 OUTPUTS = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
+SUMS = ".SHA256SUMS"
 PARTIAL = ["--quick", "--accept-partial"]
 
 
@@ -124,7 +125,7 @@ def test_outputs_are_whole_and_private(tmp_path: Path) -> None:
     finally:
         os.umask(previous)
     assert done.returncode == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS.values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*OUTPUTS.values(), f"a.csv{SUMS}"])
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(rows_of(tmp_path / "a.csv")) == len(json.loads((tmp_path / "d.json").read_text())["findings"])
@@ -155,7 +156,7 @@ def test_nothing_is_overwritten_unless_told(tmp_path: Path, option: str) -> None
     assert run("scan", REWRITTEN, option, target, "--force").returncode == 1
     assert b"kept" not in target.read_bytes()[:10]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [target.name, target.name + SUMS]
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]], ids=["", "force"])

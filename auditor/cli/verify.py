@@ -1,0 +1,34 @@
+"""etcd-auditor verify: whether a report, the files beside it and its evidence are what they were."""
+
+import sys
+from pathlib import Path
+
+from auditor.cli.progress import hashing
+from auditor.reports.terminal import Printer
+from auditor.reports.words import plural
+from auditor.verify.checks import Check, Outcome
+
+_COLOUR = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
+
+
+def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
+    """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
+    from rich.text import Text
+
+    from auditor.verify import verify
+
+    console = Printer(sys.stdout)
+    made: list[Check] = []
+    with hashing() as progress:
+        for check in verify(report, evidence, wal_dir, progress):
+            made.append(check)
+            line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", _COLOUR.get(check.outcome, ""))
+            console.print(line, soft_wrap=True)
+    failed = sum(not check.holds for check in made)
+    held = sum(check.outcome is Outcome.AS_REPORTED for check in made)
+    if failed:
+        console.print(Text(f"{plural(failed, 'check')} failed, {held:,} held (exit 1)", "bold red"))
+        return 1
+    what = "report and evidence" if evidence is not None else "the report; no evidence was given"
+    console.print(Text(f"ALL AS REPORTED: {plural(held, 'check')}, of {what} (exit 0)", "bold green"))
+    return 0

@@ -1,0 +1,41 @@
+"""What a hunt reports."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from auditor.model import Finding, Gap, Place, Provider, Unexamined
+
+NOT_KNOWN = "unknown"
+
+
+class Hit(NamedTuple):
+    """One place where a value or a key stands that should not be there; `offset` and `size` in `source`.
+
+    key: of the object that holds it, printable; `unknown` where none does. path: its length up to the resource.
+    """
+
+    finding: Finding
+    source: str
+    offset: int
+    size: int
+    place: Place
+    resource: str
+    key: str
+    path: int
+    provider: Provider
+    main: int
+    page: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hunted:
+    """What the hunt found, and what it left out."""
+
+    hits: tuple[Hit, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+NOTHING = Hunted()

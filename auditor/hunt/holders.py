@@ -1,0 +1,61 @@
+"""What holds a position of a source: the stored value around it, or the kind of page it lies in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.batch import Batch
+from auditor.columns import Bools, Ints
+from auditor.evidence.tree import FREED, PAST, PREVIOUS
+from auditor.model import PageMap, Place
+from auditor.storage.keys import Keys
+from auditor.storage.resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One stored value: the batch and row that it is, and its resource."""
+
+    batch: Batch
+    row: int
+    resource: Resource
+
+
+class Holders:
+    """All stored values of one source, by where they begin."""
+
+    def __init__(self, batches: Sequence[Batch], found: Keys, source: str) -> None:
+        self._parts = [(batch, of) for batch, of in zip(batches, found.resource, strict=True) if batch.source == source]
+        self._table = found.table
+        start = np.concatenate([batch.value_at for batch, _ in self._parts] or [np.zeros(0, np.int64)])
+        length = np.concatenate([batch.value_len for batch, _ in self._parts] or [np.zeros(0, np.uint32)])
+        part = np.concatenate([np.full(len(batch), at) for at, (batch, _) in enumerate(self._parts)] or [start])
+        row = np.concatenate([np.arange(len(batch)) for batch, _ in self._parts] or [start])
+        some = length > 0
+        order = np.argsort(start[some], kind="stable")
+        self._start = start[some][order]
+        self._end = self._start + length[some][order]
+        self._part, self._row = part[some][order], row[some][order]
+
+    def around(self, at: Ints) -> tuple[Ints, Bools]:
+        """The value that begins last before each position, and whether the position lies in it."""
+        which = np.maximum(np.searchsorted(self._start, at, "right") - 1, 0)
+        if not self._start.size:
+            return which, np.zeros(at.shape, np.bool_)
+        inside: Bools = (self._start[which] <= at) & (at < self._end[which])
+        return which, inside
+
+    def holder(self, number: int) -> Holder:
+        batch, of = self._parts[int(self._part[number])]
+        row = int(self._row[number])
+        return Holder(batch, row, self._table[int(of[row])])
+
+
+def place_of(pages: PageMap, source: str, at: int) -> Place:
+    """Where a position outside every stored value lies."""
+    if source != pages.source or not pages.page_size:
+        return Place.WAL if "wal" in source else Place.UNPLACED
+    page = at // pages.page_size
+    kind = pages.kinds[page] if page < len(pages.kinds) else PAST
+    return {FREED: Place.FREED, PREVIOUS: Place.PREVIOUS_ROOT, PAST: Place.SLACK}.get(kind, Place.SLACK)

@@ -1,0 +1,85 @@
+"""k3s' and RKE2's own record of their configuration, retired keys included: `/bootstrap/<id>`, under the server token.
+
+Source: k3s pkg/cluster/encrypt.go (PBKDF2-HMAC-SHA1, 4096 rounds, AES-256-GCM) and pkg/cluster/storage.go.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from auditor.batch import Batch
+from auditor.encryption.configuration import ProviderEntry, parse
+from auditor.encryption.document import ConfigurationError
+from auditor.errors import UsageError
+from auditor.hunt.material import FoundKey
+from auditor.text import printable
+
+PREFIX = b"/bootstrap/"
+ROUNDS = 4096
+NONCE = 12
+LARGEST_TOKEN = 4096
+
+
+def token(path: Path) -> bytes:
+    """The password part of a token file: `K10<hash>::server:<password>`, or the password alone. Raises UsageError."""
+    name = printable(str(path.name).encode("utf-8", "surrogateescape"))
+    try:
+        raw = path.read_bytes()[: LARGEST_TOKEN + 1].strip()
+    except OSError as error:
+        raise UsageError(f"--k3s-token {name} cannot be read: {error.strerror}") from None
+    if not raw or len(raw) > LARGEST_TOKEN:
+        raise UsageError(f"--k3s-token {name}: empty, or too long for a token")
+    return raw.rpartition(b"::")[2].rpartition(b":")[2]
+
+
+def keys(batches: Sequence[Batch], password: bytes) -> tuple[list[FoundKey], int, int]:
+    """The keys of every revision of the record, how many values of it there are and how many the token opens."""
+    found: dict[tuple[object, ...], FoundKey] = {}
+    seen = opened = 0
+    for batch in batches:
+        rows = np.flatnonzero((batch.key_len > len(PREFIX)) & (batch.value_len > 0) & (batch.key_at >= 0))
+        length = batch.key_len[rows].astype(np.int64)
+        for row in rows[batch.data.starts_with(batch.key_at[rows], length, PREFIX)].tolist():
+            seen += 1
+            plain = _open(batch.value(row), password)
+            opened += plain is not None
+            for entry in _entries(plain or b""):
+                for key in entry.keys:
+                    one = ProviderEntry(entry.provider, (key,))
+                    found.setdefault((entry.provider, key.name, key.secret), FoundKey(one, printable(batch.key(row))))
+    return list(found.values()), seen, opened
+
+
+def _open(value: bytes, password: bytes) -> bytes | None:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    salt, _, coded = value.partition(b":")
+    try:
+        sealed = base64.b64decode(coded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(sealed) < NONCE + 16:
+        return None
+    key = hashlib.pbkdf2_hmac("sha1", password, salt, ROUNDS, 32)
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], None)
+    except InvalidTag:
+        return None
+
+
+def _entries(plain: bytes) -> Iterator[ProviderEntry]:
+    """The providers of the configuration in a record: base64, since some version beside a time stamp."""
+    try:
+        said = json.loads(plain)["EncryptionConfig"]
+        text = base64.b64decode(said["Content"] if isinstance(said, dict) else said)
+        found = parse(text, "the /bootstrap record")
+    except (ValueError, KeyError, TypeError, RecursionError, ConfigurationError):
+        return
+    for rule in found.rules:
+        yield from (entry for entry in rule.providers if entry.keys)

@@ -1,0 +1,123 @@
+"""What is looked for: the data values of every Secret that is readable or opens, and what of them is not worth it."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from auditor.model import Encoding, Finding, Provider, State
+from auditor.selection import Selection
+from auditor.storage import objects
+from auditor.text import printable
+
+PUBLIC_FIELDS = frozenset({b"namespace", b"ca.crt", b"service-ca.crt"})
+"""What every token Secret repeats, and what is public anyway."""
+PUBLIC_PEM = re.compile(rb"\s*-----BEGIN (TRUSTED |X509 )?(CERTIFICATE|PUBLIC KEY|CERTIFICATE REQUEST)-----")
+PRIVATE_PEM = b"PRIVATE KEY-----"
+HOST = re.compile(rb"([a-z][a-z0-9+]*://)?[a-z0-9_-]+(\.[a-z0-9_-]+)+(:\d+)?(/[a-z0-9._/-]*)?")
+LONGEST_HOST = 253
+WORD = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]+")
+LEAST_BITS = 36.0
+"""Below this a value could stand elsewhere by chance or habit."""
+WORD_BITS, MARK_BITS = 12.0, 2.0
+_LETTER, _DIGIT = math.log2(26), math.log2(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """One distinct value. owners: etcd key and field of each that holds it; keys: the etcd keys, as stored."""
+
+    text: bytes = field(repr=False)
+    number: int
+    finding: Finding
+    owners: tuple[tuple[str, str], ...]
+    keys: frozenset[bytes]
+
+
+def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str]) -> tuple[list[Needle], Counter[str]]:
+    """The values to look for, numbered in the order of the rows, and how many are left out for each reason.
+
+    least: bytes below which a value is left out; wanted: fields that are looked for whatever they hold.
+    """
+    owners: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
+    left: Counter[str] = Counter()
+    refused: dict[tuple[bytes, bytes], str] = {}
+    for each in selections:
+        for row, plaintext, encoding in secrets(each):
+            key = each.key(row)
+            for name, value in objects.data(plaintext, encoding):
+                text = value.strip() or value
+                if (name, text) not in refused:
+                    refused[name, text] = "" if printable(name) in wanted else _refusal(name, text, least)
+                    left[refused[name, text]] += 1
+                if not refused[name, text]:
+                    owners.setdefault(text, {})[key, name] = None
+    del left[""]
+    needles = [
+        Needle(
+            text,
+            number,
+            Finding.COPIED_VALUE,
+            tuple((printable(key), printable(name)) for key, name in held),
+            frozenset(key for key, _ in held),
+        )
+        for number, (text, held) in enumerate(owners.items(), 1)
+    ]
+    return needles, left
+
+
+def secrets(each: Selection) -> Iterator[tuple[int, bytes, Encoding]]:
+    """Row, bytes and encoding of every Secret of which the bytes are readable, or were opened."""
+    ours = np.array([resource.name == "secrets" for resource in each.resource], np.bool_)[each.of]
+    plain = (each.values.provider == Provider.IDENTITY) & ~each.batch.has(State.TAIL_LOST)
+    for row in np.flatnonzero(ours & plain).tolist():
+        yield row, each.batch.value(row), Encoding(int(each.values.encoding[row]))
+    for row, plaintext in each.plaintexts.items():
+        if ours[row]:
+            yield row, plaintext, Encoding(int(each.values.encoding[row]))
+
+
+def _refusal(name: bytes, text: bytes, least: int) -> str:
+    """Why a value is not looked for; empty where it is."""
+    if len(text) < least:
+        return f"shorter than {least} bytes"
+    if name in PUBLIC_FIELDS:
+        return "in the fields namespace, ca.crt, service-ca.crt"
+    if PUBLIC_PEM.match(text) and PRIVATE_PEM not in text:
+        return "certificates and public keys"
+    if len(text) <= LONGEST_HOST and HOST.fullmatch(text):
+        return "host names and addresses"
+    if len(text) <= 64 and text.isascii() and _bits(text.decode()) < LEAST_BITS:
+        return "common words and other values of low entropy"
+    return ""
+
+
+def _bits(text: str) -> float:
+    """How much guessing a value takes, about: a word counts little, and what is repeated counts once."""
+    words = _words()
+    total = 0.0
+    for part in set(WORD.findall(text)):
+        if part.isalpha():
+            known = part.lower() in words
+            total += WORD_BITS if known else _LETTER * len(set(part)) + (len(part) if _mixed(part) else 0)
+        elif part.isdigit():
+            total += _DIGIT * len(set(part))
+        else:
+            total += MARK_BITS
+    return total
+
+
+def _mixed(part: str) -> bool:
+    return part not in {part.lower(), part.upper(), part.capitalize()}
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Common words, names and passwords: the lists of zxcvbn."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)

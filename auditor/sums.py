@@ -1,0 +1,39 @@
+"""Lists of SHA-256 sums in the form that coreutils' sha256sum writes and checks."""
+
+import hashlib
+import re
+from pathlib import Path
+
+SUFFIX = ".SHA256SUMS"
+_LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
+_ESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def line(sha256: str, name: bytes) -> bytes:
+    r"""One line as coreutils writes it: a backslash before it where the name has escapes (\\, \n, \r)."""
+    escaped = name
+    for text, raw in _ESCAPED.items():
+        escaped = escaped.replace(raw, text)
+    return (b"\\" if escaped != name else b"") + sha256.encode() + b"  " + escaped + b"\n"
+
+
+def parse(raw: bytes) -> tuple[list[tuple[str, bytes]], list[int]]:
+    """(hash, name) of each line, and the numbers of the lines that are none."""
+    found, wrong = [], []
+    for number, text in enumerate(raw.split(b"\n"), 1):
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            wrong.append(number)
+            continue
+        name = match[3]
+        if match[1]:
+            name = re.sub(rb"\\[\\nr]", lambda escape: _ESCAPED[escape[0]], name)
+        found.append((match[2].decode(), name))
+    return found, wrong

@@ -1,0 +1,50 @@
+"""Hold a report to what it says of itself, of the files beside it and of its evidence: years later, if need be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditor.errors import UsageError
+from auditor.options import Progress
+from auditor.verify import evidence, files, report
+from auditor.verify.checks import Check, note, unchecked
+
+
+def verify(
+    path: Path, of: Path | None = None, wal_dir: Path | None = None, progress: Progress | None = None
+) -> Iterator[Check]:
+    """Every check as it is made, of a report or of a list of sums; `of` is the evidence.
+
+    Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
+    """
+    raw = files.read(path)
+    shown = files.shown(path)
+    lists = [path] if files.is_list(path) else files.lists_of(path)
+    reports = files.listed(path) if files.is_list(path) else [path]
+    if not lists and not report.looks_like_one(raw):
+        raise UsageError(f"{shown} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
+    for each in lists:
+        yield from files.check(each)
+    if not lists:
+        yield note(shown, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
+    documents = []
+    broken = False
+    for each in reports:
+        if not report.looks_like_one(held := files.read(each)):
+            continue
+        document = report.load(files.shown(each), held)
+        if isinstance(document, Check):
+            broken = True
+            yield document
+        else:
+            yield from report.check(files.shown(each), document)
+            documents.append((files.shown(each), document))
+    if of is None:
+        return
+    documents.sort(key=lambda named: "findings" not in named[1])
+    if documents:
+        name, document = documents[0]
+        yield from evidence.check(name, document, report.rows(document), of, wal_dir, progress)
+    elif broken:
+        yield unchecked("the evidence", "the report that names it cannot be read")
+    else:
+        raise UsageError(f"{shown} does not say which evidence it is of: give the JSON report")

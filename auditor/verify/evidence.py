@@ -1,0 +1,111 @@
+"""Evidence against a report: is it the same, and does each finding lie where its row says?
+
+Nothing of its bytes is quoted: at an offset is what the row says, or other bytes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from auditor.errors import UsageError
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gather import gather
+from auditor.model import Encoding, Finding, Provider, State
+from auditor.options import Progress
+from auditor.storage import values
+from auditor.text import printable, restore
+from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
+
+MAGIC = {Encoding.PROTOBUF.label: values.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: values.CBOR}
+CLAIMS = {provider.label: values.ENCRYPTED + prefix for provider, prefix in values.PREFIXES.items()}
+ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
+"""Findings whose offset need not be that of a stored value."""
+
+
+def check(
+    name: str, document: dict[str, Any], rows: list[dict[str, Any]], path: Path, wal_dir: Path | None,
+    progress: Progress | None,
+) -> Iterator[Check]:  # fmt: skip
+    """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
+    told = document.get("evidence")
+    if not isinstance(told, dict) or not isinstance(told.get("sources"), list):
+        yield differs(name, "it does not say which evidence it is of")
+        return
+    if bool(told.get("directory")) != path.is_dir():
+        kind = "a data directory" if told.get("directory") else "one file"
+        raise UsageError(f"{name} is a report of {kind}: give that")
+    with gather(path, wal_dir, hashed=True) as files:
+        found = {file.name: file for _, file in files.files}
+        sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+        if not told.get("directory") and len(sources) == len(found) == 1:
+            reported, mine = next(iter(sources)), next(iter(found))
+            if reported != mine:
+                yield note(mine, f"was called {safe(reported)} in the report")
+            found = {reported: found[mine]}
+        for each in found.keys() - sources.keys():
+            yield differs(each, "is a file of this evidence, and not in the report")
+        for each, source in sources.items():
+            if each not in found:
+                yield differs(safe(each), "is in the report, and no file of this evidence")
+                continue
+            yield from _file(found[each], source, progress)
+        yield from _rows(rows, found)
+
+
+def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None) -> Iterator[Check]:
+    size = source.get("size")
+    if size == file.size:
+        yield same(file.name, f"{file.size:,} bytes")
+    else:
+        yield differs(file.name, f"it has {file.size:,} bytes, the report says {_number(size)}")
+    expected = source.get("sha256")
+    if not expected:
+        yield unchecked(file.name, "the report holds no SHA-256 of it: it was made with --quick")
+        return
+    while progress is not None and file.hashing is not None and file.hashing.alive():
+        file.hashing.wait(0.1)
+        progress(file.hashing.done, file.size)
+    digest = file.hashing.result()[0] if file.hashing is not None else ""
+    if digest == expected:
+        yield same(file.name, f"its SHA-256 is {digest}")
+    else:
+        yield differs(file.name, f"its SHA-256 is {digest}, the report says {safe(expected)}")
+
+
+def _rows(rows: list[dict[str, Any]], found: dict[str, EvidenceFile]) -> Iterator[Check]:
+    """Whether the bytes at each finding's offset begin as its row says."""
+    held = 0
+    wrong: list[tuple[str, str]] = []
+    for number, row in enumerate(rows, 1):
+        file, at, size = found.get(str(row["source"])), row["offset"], row["size"]
+        if file is None or not isinstance(at, int) or not isinstance(size, int):
+            continue
+        where = f"finding {number:,} (id {safe(row['id'])}) at offset {at:,}"
+        if at < 0 or size < 0 or at + size > file.size:
+            wrong.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
+        elif (expected := _beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
+            wrong.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
+        else:
+            held += 1
+    yield from (differs(name, said) for name, said in wrong[:NAMED])
+    if (more := len(wrong) - NAMED) > 0:
+        yield differs("the evidence", f"{more:,} more findings do not lie where the report says")
+    if held and not wrong:
+        yield same("the evidence", f"{held:,} findings lie where the report says")
+
+
+def _beginning(row: dict[str, Any]) -> bytes | None:
+    """The bytes that a row's value begins with; None where the row does not say."""
+    if row["finding"] in ELSEWHERE:
+        return None
+    provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
+    if provider == Provider.IDENTITY.label:
+        return None if lost else MAGIC.get(str(row["encoding"]))
+    if provider not in CLAIMS:
+        return None
+    name = restore(str(row["key_name"]))
+    return CLAIMS[provider] + (name + b":" if name else b"")
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "something else"

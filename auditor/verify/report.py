@@ -1,0 +1,117 @@
+"""A report against the hashes that it holds of itself: which part differs, and which of its findings."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from auditor.errors import UsageError
+from auditor.reports import csv, seals
+from auditor.reports.columns import COLUMNS, Table
+from auditor.reports.json import VERSION
+from auditor.verify.checks import NAMED, Check, differs, safe, same
+
+FORMAT = "etcd-auditor"
+EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</script>', re.DOTALL)
+"""Where an HTML report holds what auditor.reports.json.custody() makes, `<` written as \\u003c."""
+
+
+class _Repeated(ValueError):
+    """A member that stands twice: readers of JSON do not agree which of them counts."""
+
+
+def looks_like_one(raw: bytes) -> bool:
+    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody."""
+    return raw.lstrip()[:1] == b"{" or EMBEDDED.search(raw) is not None
+
+
+def load(name: str, raw: bytes) -> dict[str, Any] | Check:
+    """The document, or the check that it fails. Raises UsageError where it is something else altogether."""
+    found = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
+    try:
+        document = json.loads((found[1] if found else raw).decode("utf-8"), object_pairs_hook=_members)
+    except json.JSONDecodeError as error:
+        return differs(name, f"it is no JSON from line {error.lineno}, column {error.colno} on")
+    except UnicodeDecodeError as error:
+        return differs(name, f"byte {error.start} is no UTF-8")
+    except _Repeated as error:
+        return differs(name, f"the member {safe(error)} stands twice in one object")
+    except (ValueError, RecursionError):
+        return differs(name, "it is no JSON that can be read")
+    if not isinstance(document, dict) or not (document.get("format") == FORMAT or "hashes" in document):
+        raise UsageError(f"{name} is JSON, and no report of etcd-auditor")
+    version = document.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise UsageError(f"{name} has the format version {version}; this etcd-auditor knows those up to {VERSION}")
+    return document
+
+
+def check(name: str, document: dict[str, Any]) -> Iterator[Check]:
+    """Every section, the run and the findings against the hashes of them that the document holds."""
+    hashes = document.get("hashes")
+    if not isinstance(hashes, dict) or not isinstance(hashes.get("sections"), dict):
+        yield differs(name, "it holds no hashes of its sections")
+        return
+    sealed = hashes["sections"]
+    present = [part for part in document if part not in seals.UNSEALED]
+    wrong = [f"section {safe(part)} is missing" for part in sealed if part not in document]
+    wrong += [
+        f"section {safe(part)} is not what it was"
+        for part in present
+        if sealed.get(part) != seals.section(document[part])
+    ]
+    run = document.get("run")
+    if not isinstance(run, dict) or run.get("sha256") != seals.seal_run(run):
+        wrong.append("section run is not what it was")
+    yield from (differs(name, text) for text in wrong)
+    if not wrong:
+        yield same(name, f"{len(sealed) + 1} sections, by the hashes in it")
+    if "findings" in document:
+        yield from _findings(name, document["findings"], hashes)
+
+
+def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The findings that can be read as such."""
+    found = document.get("findings")
+    return [row for row in found if _is_row(row)] if isinstance(found, list) else []
+
+
+def _findings(name: str, found: Any, hashes: dict[str, Any]) -> Iterator[Check]:
+    if not isinstance(found, list) or not all(map(_is_row, found)):
+        odd = next((number for number, row in enumerate(found, 1) if not _is_row(row)), 0) if found else 0
+        yield differs(name, f"finding {odd} has not the columns of a finding" if odd else "it holds no findings")
+        return
+    table = Table({column: [row[column] for row in found] for column in COLUMNS})
+    prepared = csv.prepare(table)
+    if hashes.get("findings") == seals.findings(table, prepared):
+        yield same(name, f"{len(found):,} findings, by the hash of them as CSV")
+        return
+    yield differs(name, "its findings are not what they were")
+    expected = hashes.get("rows")
+    lines = seals.rows(prepared, table)
+    if not isinstance(expected, list) or len(expected) != len(lines):
+        count = len(expected) if isinstance(expected, list) else 0
+        yield differs(name, f"{len(lines):,} findings stand in it, {count:,} were reported")
+        return
+    changed = [number for number, (mine, its) in enumerate(zip(lines, expected, strict=True)) if mine != its]
+    for number in changed[:NAMED]:
+        id_ = safe(found[number]["id"])
+        yield differs(name, f"finding {number + 1:,} of {len(lines):,} (id {id_}) is not what it was")
+    if (more := len(changed) - NAMED) > 0:
+        yield differs(name, f"{more:,} more findings are not what they were")
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() == COLUMNS.keys()
+        and all(type(cell) in {str, int} for cell in row.values())
+    )
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return made
