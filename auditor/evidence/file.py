@@ -29,17 +29,19 @@ def trailer_length(size: int) -> int:
 class EvidenceFile:
     """A regular file under a read-only mapping, `map`; with `hashed`, being hashed from the moment it is opened.
 
-    name: what reports call it; the path's last part unless given. Raises UnreadableEvidence where the path is no
-    readable regular file, or is empty.
+    name: what reports call it; the path's last part unless given. descriptor: of a file that is open already and has
+    no path any more (a private copy of what was unpacked or streamed), closed with this one. Raises
+    UnreadableEvidence where the path is no readable regular file, or is empty.
     """
 
-    def __init__(self, path: Path, *, hashed: bool, name: str = "") -> None:
+    def __init__(self, path: Path, *, hashed: bool, name: str = "", descriptor: int | None = None) -> None:
         self.path = path
         self.name = name or printable(os.fsencode(path.name))
         shown = printable(os.fsencode(path))
         try:
             # without O_NONBLOCK a named pipe would wait for a writer before fstat can refuse it
-            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+            self._fd = os.open(path, flags) if descriptor is None else descriptor
         except OSError as error:
             raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
         try:

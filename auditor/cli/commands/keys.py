@@ -1,0 +1,45 @@
+"""etcd-auditor keys."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli import worker
+from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir
+
+CODES = (
+    "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
+    "own; "
+    "3 something was not read or not concluded on: what nothing read needs may be needed there."
+)
+
+
+def keys(
+    evidence: Evidence,
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    wal_dir: WalDir = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
+) -> None:
+    """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
+
+    def task() -> int:
+        from auditor import Options
+        from auditor.cli import keys as command
+
+        options = Options(
+            resources=("*",),
+            storage_prefixes=tuple(storage_prefix or ()),
+            encryption_configs=tuple(map(str, encryption_config or ())),
+            kms_plugins=tuple(kms_plugin or ()),
+            current_keks=tuple(current_kek or ()),
+            wal_dir=str(wal_dir or ""),
+            rows=False,
+        )
+        return command.run(evidence, options, json, force=force)
+
+    raise typer.Exit(worker.run(task))

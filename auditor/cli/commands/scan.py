@@ -1,0 +1,123 @@
+"""etcd-auditor scan."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli import worker
+from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir
+
+CODES = (
+    "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
+    "1 a finding at or above --fail-on; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 no such finding, and something inside the scope was not read or not concluded on."
+)
+
+
+def scan(
+    evidence: Evidence,
+    resource: Annotated[
+        list[str],
+        typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
+    ] = ["secrets"],  # noqa: B006
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    expect: Annotated[
+        str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
+    ] = "encrypted",
+    compromised_key: Annotated[
+        list[str] | None,
+        typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+    ] = None,
+    fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
+    wal_dir: WalDir = None,
+    hunt: Annotated[
+        bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")
+    ] = False,
+    hunt_min_length: Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")] = 8,
+    hunt_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False
+        ),
+    ] = None,
+    use_found_keys: Annotated[
+        bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
+    ] = False,
+    k3s_token: Annotated[
+        Path | None,
+        typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
+    ] = None,
+    expect_sha256: Annotated[
+        str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
+    ] = "",
+    expect_cluster: Annotated[
+        str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
+    ] = "",
+    case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
+    accept_partial: Annotated[
+        bool,
+        typer.Option(
+            "--accept-partial", help="Let --quick conclude: what it leaves out does not make the exit code 3."
+        ),
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option(help="Write every value of the resources, to a .csv or .parquet file.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    remediation: Annotated[
+        Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
+    ] = False,
+) -> None:
+    """Audit a snapshot: classify every value of the resources, and report each that is readable."""
+
+    def task() -> int:
+        from auditor import Options
+        from auditor.cli import scan as command
+        from auditor.model import Severity
+
+        options = Options(
+            resources=tuple(resource),
+            storage_prefixes=tuple(storage_prefix or ()),
+            encryption_configs=tuple(map(str, encryption_config or ())),
+            kms_plugins=tuple(kms_plugin or ()),
+            current_keks=tuple(current_kek or ()),
+            expect=expect,
+            compromised_keys=tuple(compromised_key or ()),
+            wal_dir=str(wal_dir or ""),
+            hunt=hunt,
+            hunt_min_length=hunt_min_length,
+            hunt_fields=tuple(hunt_field or ()),
+            use_found_keys=use_found_keys,
+            k3s_token=str(k3s_token or ""),
+            expect_sha256=expect_sha256,
+            expect_cluster=expect_cluster,
+            case=case,
+            quick=quick,
+            accept_partial=accept_partial,
+        )
+        request = command.Request(
+            evidence=evidence,
+            options=options,
+            fail_on=Severity[fail_on.name],
+            csv=csv,
+            inventory=inventory,
+            json=json,
+            html=html,
+            remediation=remediation,
+            force=force,
+            verbose=verbose,
+        )
+        return command.run(request)
+
+    raise typer.Exit(worker.run(task))

@@ -1,0 +1,36 @@
+"""etcd-auditor verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli import worker
+from auditor.cli.options import WalDir
+
+CODES = (
+    "Exit codes: 0 all is as reported; 1 something differs or could not be checked, and the lines say what and where; "
+    "2 bad usage: no report, or no evidence of its kind."
+)
+
+
+def verify(
+    report: Annotated[
+        Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
+    ],
+    evidence: Annotated[
+        Path | None, typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False)
+    ] = None,
+    wal_dir: WalDir = None,
+) -> None:
+    """Hold a report to its own hashes, to the SHA256SUMS beside it, and to the evidence: what differs, and where.
+
+    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
+    """
+
+    def task() -> int:
+        from auditor.cli import verify as command
+
+        return command.run(report, evidence, wal_dir)
+
+    raise typer.Exit(worker.run(task))

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Level(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+Evidence = Annotated[
+    Path,
+    typer.Argument(help="An etcd snapshot, a raw member/snap/db, or a data directory.", show_default=False),
+]
+WalDir = Annotated[
+    Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
+]
+Prefixes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-prefix",
+        help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.",
+        show_default=False,
+    ),
+]
+Configurations = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--encryption-config",
+        help="An EncryptionConfiguration; repeatable for several API servers.",
+        show_default=False,
+    ),
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kms-plugin", help="NAME[=unix:///path]: a KMS plugin that may be called; repeatable.", show_default=False
+    ),
+]
+Keks = Annotated[
+    list[str] | None,
+    typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
+]
