@@ -71,17 +71,26 @@ def examine(
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
     wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
-    by_source: dict[str, list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
+    # the values of one file may lie in several buffers: those that are not contiguous in it are put together
+    by_source: dict[tuple[str, int], list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
+    buffers: dict[int, int] = {}
     for part in zip(batches, stored, found.resource, strict=True):
-        by_source.setdefault(part[0].source, []).append(part)
-    main = read.main.name if read.main is not None else ""
-    cluster = _cluster(batches, stored, found, main)
+        buffer = buffers.setdefault(id(part[0].data), len(buffers))
+        by_source.setdefault((part[0].source, buffer), []).append(part)
+    cluster = _cluster(batches, stored, found, read)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, read.facts.cluster_id, options.expect_cluster)
         log("the cluster is the expected one")
     selections = [
-        selection.select(parts, found.table, wanted, main=name == main, plaintext=given.policy.plaintext)
-        for name, parts in sorted(by_source.items())
+        selection.select(
+            parts,
+            found.table,
+            wanted,
+            main=read.in_force(name),
+            plaintext=given.policy.plaintext,
+            beside=name in read.beside,
+        )
+        for (name, _), parts in sorted(by_source.items(), key=lambda each: each[0])
     ]
     if not options.quick:
         given = rules.with_published(given, [(each.batch, each.values) for each in selections])
@@ -89,10 +98,10 @@ def examine(
     if options.hunt or options.k3s_token or options.use_found_keys:
         from auditor.hunt import run as hunting  # the libraries of ciphers and of searching wait until they are needed
 
-        rest = hunting.others(by_source, found, wanted, main)
+        rest = hunting.others(by_source, found, wanted, read.in_force)
         given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
     if given.keyring is not None:
-        selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
+        selections = opening.open_every(selections, given, given.keyring, keep=options.hunt)
     selection.compare(selections)
     hunted = NOTHING
     if options.hunt:
@@ -127,7 +136,7 @@ def examine(
             *_untold(selections),
             *hunted.unexamined,
             *elsewhere,
-            STANDING_DIRECTORY if files.directory else STANDING,
+            read.standing or (STANDING_DIRECTORY if files.directory else STANDING),
         ),
         notes=(
             *_notes(evidence, read),
@@ -160,7 +169,8 @@ def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: 
 
 def _scope(options: Options, found: keys.Keys, wanted: Bools) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds."""
-    added = {entry.name for entry, chosen in zip(found.table, wanted.tolist(), strict=True) if chosen}
+    judged = zip(found.table, wanted.tolist(), strict=True)
+    added = {entry.name for entry, chosen in judged if chosen and entry is not fragments.UNTOLD}
     asked = [name.rstrip(".") for name in options.resources]
     return tuple(dict.fromkeys([*asked, *sorted(added if "*" not in asked else ())]))
 
@@ -248,7 +258,9 @@ def _distinct(groups: tuple[Ints, Ints], rows_: Ints) -> Ints:
     return heads[np.unique(number[rows_])]
 
 
-def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys, main: str) -> Cluster:
+def _cluster(
+    batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys, read: reading.Reading
+) -> Cluster:
     """The kube-system namespace's identity, and the newest time in the last records."""
     uid = created = ""
     newest = 0
@@ -256,15 +268,16 @@ def _cluster(batches: Sequence[Batch], stored: Sequence[values.Values], found: k
         key = restore(f"{prefix}/namespaces/kube-system")
         for batch, each in zip(batches, stored, strict=True):
             for row in keys.find_key(batch, key).tolist():
-                if batch.place[row] == Place.LATEST and batch.source == main:
+                if batch.place[row] == Place.LATEST and read.in_force(batch.source):
                     said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
                     uid, created = printable(said.uid), moment(said.created)
-    tree = [number for number, batch in enumerate(batches) if batch.source == main and batch.place[0] <= Place.DELETED]
-    if tree:
-        last, each = batches[tree[-1]], stored[tree[-1]]
-        for row in range(max(0, len(last) - NEWEST), len(last)):
-            if each.encoding[row] and found.table[found.resource[tree[-1]][row]].prefix:
-                said = objects.decode(last.value(row), Encoding(int(each.encoding[row])))
+    for number, (batch, each) in enumerate(zip(batches, stored, strict=True)):
+        if not read.in_force(batch.source) or (batch.place > Place.DELETED).any():
+            continue
+        last = slice(-NEWEST, None) if (np.diff(batch.main) >= 0).all() else np.argsort(batch.main)[-NEWEST:]
+        for row in np.arange(len(batch))[last].tolist():
+            if each.encoding[row] and found.table[found.resource[number][row]].prefix:
+                said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
                 newest = max(newest, said.newest or 0)
     return Cluster(uid, created, moment(newest) if newest else "", found.prefixes)
 
@@ -303,7 +316,7 @@ def _elsewhere(
     """Values that look like Kubernetes' and lie under no storage prefix."""
     count = 0
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        outside = (resource == 0) & ~values.no_value(batch)
+        outside = (resource == 0) & ~values.no_value(batch) & (batch.key_at >= 0)
         likely = (each.provider > Provider.IDENTITY) | (each.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
     if not count:

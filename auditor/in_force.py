@@ -47,72 +47,84 @@ def observe(
     scope: Sequence[str],
 ) -> list[str]:
     """Notes on every configuration; scope: the resources judged."""
-    main = next((each for each in selections if each.main), None)
-    if not given.configurations or main is None:
+    mains = [each for each in selections if each.main]
+    if not given.configurations or not mains:
         return []
-    seen = sorted({main.resource[of].name for of, _ in counts(main.of.astype(np.int64))}) if "*" in scope else []
+    seen = sorted({each.resource[of].name for each in mains for of, _ in counts(each.of.astype(np.int64))})
+    seen = seen if "*" in scope else []
     names = list(dict.fromkeys([*(name for name in scope if name != "*"), *seen]))
     proofs = [
         proof
         for batch, resource in zip(batches, found.resource, strict=True)
-        if batch.source == main.batch.source
+        if batch.source in {each.batch.source for each in mains}
         for proof in _proofs(batch, found.of(frozenset({"nodes"}))[resource])
     ]
     return [
         f"{each.source}: {note}"
         for each in given.configurations
-        for note in (*_writing(each, given, main, names), *_proven(each, proofs), *_unused(each, used, names))
+        for note in (*_writing(each, given, mains, names), *_proven(each, proofs), *_unused(each, used, names))
     ]
 
 
-def _writing(each: Configuration, given: Rules, main: Selection, names: Sequence[str]) -> Iterator[str]:
+def _writing(each: Configuration, given: Rules, mains: Sequence[Selection], names: Sequence[str]) -> Iterator[str]:
     """Whether the write key of each resource opens the newest values of it; resources of one answer share a note."""
     told: dict[str, list[str]] = {}
     for name in names:
         for entry in (each.providers_for(name) or ())[:1]:
-            answer, what = _written(main, name, entry, given)
+            answer, what = _written(mains, name, entry, given)
             told.setdefault(answer, []).append(what)
     for answer, of in told.items():
         more = f" and {len(of) - MOST:,} more resources" if len(of) > MOST else ""
         yield f"{answer} {', '.join(of[:MOST])}{more}"
 
 
-def _written(main: Selection, name: str, entry: ProviderEntry, given: Rules) -> tuple[str, str]:
+def _written(mains: Sequence[Selection], name: str, entry: ProviderEntry, given: Rules) -> tuple[str, str]:
     """What is to be said of a resource's write provider, and of which values."""
     plain = entry.provider is Provider.IDENTITY
     writer, opens = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "open")
     unknown = f"whether {writer} is in force cannot be told from"
-    rows = _newest_first(main, name)
+    which, rows = _newest_first(mains, name)
     if not rows.size:
         return unknown, f"{name} (no value was read)"
-    count = _leading(main, rows, name, entry, given)
-    newest, oldest = int(main.batch.main[rows[0]]), int(main.batch.main[rows[count - 1]])
-    under = _label(*main.labels[main.label[rows[0]]])
+    count = _leading(mains, which, rows, name, entry, given)
+    main, first = mains[which[0]], int(rows[0])
+    newest = int(main.batch.main[first])
+    under = _label(*main.labels[main.label[first]])
     if count == 1:
         return f"{writer} {opens}s the newest", f"value of {name} (revision {newest:,})"
     if count:
+        oldest = int(mains[which[count - 1]].batch.main[rows[count - 1]])
         return f"{writer} {opens}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
-    if under == _key(entry) and main.opened[rows[0]] == Opened.NO_KEY:
+    if under == _key(entry) and main.opened[first] == Opened.NO_KEY:
         return unknown, f"{name} (revision {newest:,}, the newest, was not opened)"
     by = " by its prefix" if under == _key(entry) else ""
     return f"{writer} does not {opens} the newest value of", f"{name} (revision {newest:,} is{by} under {under})"
 
 
-def _newest_first(main: Selection, name: str) -> Ints:
-    """The rows of a resource that a root leads to, the newest revision first."""
-    wanted = np.array([each.name == name for each in main.resource], np.bool_)
-    rows = np.flatnonzero(wanted[main.of] & (main.batch.place <= Place.DELETED) & (main.batch.main >= 0))
-    newest: Ints = rows[np.lexsort((main.batch.sub[rows], main.batch.main[rows]))[::-1]]
-    return newest
+def _newest_first(mains: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
+    """The values of a resource that a root leads to, the newest revision first: which selection, and row of it."""
+    which, rows, main, sub = [], [], [], []
+    for number, each in enumerate(mains):
+        wanted = np.array([resource.name == name for resource in each.resource], np.bool_)
+        mine = np.flatnonzero(wanted[each.of] & (each.batch.place <= Place.DELETED) & (each.batch.main >= 0))
+        which.append(np.full(mine.size, number, np.int64))
+        rows.append(mine)
+        main.append(each.batch.main[mine])
+        sub.append(each.batch.sub[mine])
+    order = np.lexsort((np.concatenate(sub), np.concatenate(main)))[::-1]
+    return np.concatenate(which)[order], np.concatenate(rows)[order]
 
 
-def _leading(main: Selection, rows: Ints, name: str, entry: ProviderEntry, given: Rules) -> int:
+def _leading(mains: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, given: Rules) -> int:
     """How many of these values, from the first on, are as an entry's first key writes them."""
-    if entry.provider is Provider.IDENTITY:
-        good = main.values.provider[rows] == Provider.IDENTITY
-    else:
-        mine = np.array([_label(*label) == _key(entry) for label in main.labels], np.bool_)
-        good = mine[main.label[rows]] & (main.opened[rows] == Opened.YES)
+    good = np.zeros(rows.size, np.bool_)
+    for number, main in enumerate(mains):
+        mine = which == number
+        if entry.provider is Provider.IDENTITY:
+            good[mine] = main.values.provider[rows[mine]] == Provider.IDENTITY
+        else:
+            labels = np.array([_label(*label) == _key(entry) for label in main.labels], np.bool_)
+            good[mine] = labels[main.label[rows[mine]]] & (main.opened[rows[mine]] == Opened.YES)
     count = int(np.argmin(np.append(good, np.False_)))
     if given.keyring is None or not entry.keys:
         return count
@@ -120,8 +132,8 @@ def _leading(main: Selection, rows: Ints, name: str, entry: ProviderEntry, given
     if len(alike) < 2:
         return count
     own = next(each for each in alike if each.secret == entry.keys[0].secret)
-    for number, row in enumerate(rows[:count].tolist()):
-        if not own.opens(main.batch.key(row), main.batch.value(row)):
+    for number, (main, row) in enumerate(zip(which[:count].tolist(), rows[:count].tolist(), strict=True)):
+        if not own.opens(mains[main].batch.key(row), mains[main].batch.value(row)):
             return number
     return count
 

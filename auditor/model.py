@@ -238,12 +238,13 @@ class PageMap:
     """What each page of the database is: one byte a page.
 
     1 branch, 2 leaf, 4 meta, 16 freelist, 32 continues the page before, 0 reached by no root, 64 by the older root
-    only, 128 past the high-water mark.
+    only, 128 past the high-water mark. first: number of the first page.
     """
 
     source: str
     page_size: int
     kinds: bytes
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,22 @@ KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "name
 """Kinds, of version v1, that a resource's objects must be of; of others namespace and name are held to the key."""
 
 
-def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False) -> Selection:
-    """The selection with every encrypted value tried and judged. What has lost its key or a part is not tried.
+def open_every(
+    selections: Sequence[Selection], rules: Rules, keyring: Keyring, *, keep: bool = False
+) -> list[Selection]:
+    """The selections with every encrypted value tried and judged. What has lost its key or a part is not tried.
 
     keep: whether the plaintexts are kept, for a hunt.
     """
+    opened = [open_all(each, rules, keyring, keep=keep) for each in selections]
+    if rules.policy.configured or rules.current_keks:
+        _judge_keks(opened, rules)
+        _judge_forms(opened)
+    return opened
+
+
+def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False) -> Selection:
+    """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
     batch, stored = each.batch, each.values
     bits, opened, label, kinds = each.bits.copy(), each.opened.copy(), each.label.copy(), stored.encoding.copy()
     whole = each.told & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
@@ -82,15 +93,12 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = Fa
         found=found,
         reasons=reasons,
         plaintexts=plaintexts,
+        candidates=tuple(by),
     )
-    current = each.in_force & batch.at(Place.LATEST)
     candidates = list(by)
     _judge_known(made, rules, candidates)
     _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.in_force & encrypted & whole))
     _judge_unreadable(made, rules, each.in_force & each.told & ~encrypted)
-    if rules.policy.configured or rules.current_keks:
-        _judge_keks(made, rules, current)
-        _judge_forms(made, candidates, current)
     return made
 
 
@@ -159,38 +167,48 @@ def _judge_unreadable(each: Selection, rules: Rules, current: Bools) -> None:
         _mark(each, np.flatnonzero(mine), Finding.ORPHANED)
 
 
-def _judge_keks(each: Selection, rules: Rules, current: Bools) -> None:
+def _current(each: Selection) -> Bools:
+    current: Bools = each.in_force & each.batch.at(Place.LATEST)
+    return current
+
+
+def _judge_keks(selections: Sequence[Selection], rules: Rules) -> None:
     """Mark current KMS v2 values whose KEK is not the one in force; where none is known, the newest is presumed."""
-    at, length = values.kek_ids(each.batch, each.values)
-    rows = np.flatnonzero((length >= 0) & current)
-    ids = each.batch.data.slices(at[rows], length[rows])
-    names = [each.labels[number][1] for number in each.label[rows].tolist()]
+    found = []
     newest: dict[str, tuple[int, bytes]] = {}
-    for revision, name, kek in zip(each.batch.main[rows].tolist(), names, ids, strict=True):
-        newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
-    for row, name, kek in zip(rows.tolist(), names, ids, strict=True):
-        known = rules.current_keks.get(name)
-        wanted = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
-        if kek != wanted:
-            presumed = "" if known is not None else ", presumed from the newest revision"
-            _mark(each, [row], Finding.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")
+    for each in selections:
+        at, length = values.kek_ids(each.batch, each.values)
+        rows = np.flatnonzero((length >= 0) & _current(each))
+        ids = each.batch.data.slices(at[rows], length[rows])
+        names = [each.labels[number][1] for number in each.label[rows].tolist()]
+        found.append((each, rows.tolist(), names, ids))
+        for revision, name, kek in zip(each.batch.main[rows].tolist(), names, ids, strict=True):
+            newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
+    for each, current, names, ids in found:
+        for row, name, kek in zip(current, names, ids, strict=True):
+            known = rules.current_keks.get(name)
+            wanted = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
+            if kek != wanted:
+                presumed = "" if known is not None else ", presumed from the newest revision"
+                _mark(each, [row], Finding.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")
 
 
-def _judge_forms(each: Selection, candidates: Sequence[Candidate], current: Bools) -> None:
+def _judge_forms(selections: Sequence[Selection]) -> None:
     """Mark current KMS v2 values whose KMS wraps another kind of data key than in the newest revision.
 
     k8s.io/apiserver .../encrypt/envelope/kmsv2/envelope.go (TransformFromStorage): another source type is stale.
     """
-    own = len(each.labels) - len(candidates)
     found = []
     newest: dict[str, tuple[int, str]] = {}
-    for number, candidate in enumerate(candidates, own):
-        rows = np.flatnonzero(current & (each.label == number) & (each.opened == Opened.YES))
-        if candidate.provider is Provider.KMS_V2 and rows.size:
-            found.append((candidate, rows))
-            latest = (int(each.batch.main[rows].max()), candidate.form)
-            newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
-    for candidate, rows in found:
+    for each in selections:
+        own = len(each.labels) - len(each.candidates)
+        for number, candidate in enumerate(each.candidates, own):
+            rows = np.flatnonzero(_current(each) & (each.label == number) & (each.opened == Opened.YES))
+            if candidate.provider is Provider.KMS_V2 and rows.size:
+                found.append((each, candidate, rows))
+                latest = (int(each.batch.main[rows].max()), candidate.form)
+                newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
+    for each, candidate, rows in found:
         wanted = newest[candidate.name][1]
         if candidate.form != wanted:
             reason = f"its KMS wraps a {candidate.form}, and a {wanted} in the newest revision: presumed stale"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import policy, selection
-from auditor.batch import UNKNOWN
+from auditor.batch import UNKNOWN, Extent
 from auditor.columns import Ints
 from auditor.encryption.advice import Advice
 from auditor.hunt.hit import Hit
@@ -26,19 +26,21 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
-    """All rows, sorted by source (as the selections are) and offset; what is to be said of configurations last."""
+    """All rows, sorted by source and offset; what is to be said of configurations last."""
     copies = _copies(selections)
     columns: dict[str, list[Cell]] = {}
     marks: list[tuple[Mark, ...]] = []
     for number, each in enumerate(selections):
-        order = np.argsort(each.batch.value_at, kind="stable")
+        order = np.argsort(each.batch.offset, kind="stable")
         also = copies[number]
         ordered = each.take(order)
         for name, column in _columns(ordered, [also[row] for row in order.tolist()]).items():
             columns.setdefault(name, []).extend(column)
         marks += _marks(ordered)
     if hits:
-        _add(columns, marks, hits)
+        _add(columns, marks, hits, frozenset(each.batch.source for each in selections if not each.batch.located))
+    elif len(selections) > len({each.batch.source for each in selections}):
+        _sort(columns, marks)  # the values of one source came from several buffers
     for source, advised in advice if columns else ():
         if advised.judged:
             said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
@@ -49,7 +51,9 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
     return Rows(columns, marks)
 
 
-def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit]) -> None:
+def _add(
+    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
+) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
         namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
@@ -65,7 +69,7 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
             "mod_revision": hit.main if hit.main >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": hit.offset,
+            "offset": "" if hit.source in unmapped else hit.offset,
             "size": hit.size,
             "page": hit.page if hit.page >= 0 else "",
             "detail": hit.detail,
@@ -74,8 +78,12 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
             cells.append(said.get(column, ""))
         level = policy.severity(hit.finding, current=False, same_as_latest=False)
         marks.append((Mark(hit.finding, level),))
+    _sort(columns, marks)
+
+
+def _sort(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]) -> None:
     places = list(zip(columns["source"], columns["offset"], strict=True))
-    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1])))
+    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1] or 0)))
     for column, cells in columns.items():
         columns[column] = [cells[row] for row in order]
     marks[:] = [marks[row] for row in order]
@@ -128,9 +136,9 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "version": _numbers(batch.version),
         "state": _looked_up(batch.state, lambda code: State(code).labels),
         "source": list(repeat(batch.source, len(each))),
-        "offset": batch.value_at.tolist(),
-        "size": batch.value_len.tolist(),
-        "extents": nothing,
+        "offset": batch.offset.tolist() if batch.located else nothing,
+        "size": batch.size.tolist(),
+        "extents": [_extents(batch.extents.get(row, ())) for row in range(len(each))] if batch.extents else nothing,
         "page": ["" if page == UNKNOWN else page for page in batch.page.tolist()],
         "also_in": also_in,
         "detail": _details(each, names, said),
@@ -220,10 +228,15 @@ def _usual_detail(code: int) -> str:
     return "; ".join(said)
 
 
+def _extents(parts: Sequence[Extent]) -> str:
+    """offset+length of each part, behind the name of its file where that is another."""
+    return ";".join(f"{each.source}{':' if each.source else ''}{each.offset}+{each.length}" for each in parts)
+
+
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = _tag("" if each.main else each.batch.source)
-    return [f"{source}{at:010x}" for at in each.batch.value_at.tolist()]
+    source = _tag("" if each.main and not each.beside else each.batch.source)
+    return [f"{source}{at:010x}" for at in each.batch.offset.tolist()]
 
 
 def _tag(text: str) -> str:

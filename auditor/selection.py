@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from auditor.storage import fragments, objects, values
 from auditor.storage.resources import Resource
 from auditor.text import printable, restore
 
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Candidate
+
 SAME, DIFFERENT, UNKNOWN = 1, 2, 3
 """Whether a leftover holds the content of the current value; 0 where the question does not apply."""
 
@@ -23,10 +27,11 @@ SAME, DIFFERENT, UNKNOWN = 1, 2, 3
 class Selection:
     """n values of one source. of: index of each into resource; label: into labels; bits: Finding bits, uint16.
 
-    main: whether the source is the evidence's own database, whose latest values are in force.
+    main: whether the source's latest values are in force: it is the evidence's own database, or (`beside`) a file
+    that belongs to it.
     same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
     found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
-    keys opened, kept only where a hunt asks for it.
+    keys opened, kept only where a hunt asks for it. candidates: the keys that the last labels stand for.
     """
 
     main: bool
@@ -42,6 +47,8 @@ class Selection:
     found: Mapping[int, objects.Object] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    beside: bool = False
+    candidates: "tuple[Candidate, ...]" = ()
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -143,6 +150,7 @@ def select(
     *,
     main: bool,
     plaintext: bool,
+    beside: bool = False,
 ) -> Selection:
     """The rows of one source whose resource is wanted and which store a value, judged by what they claim to be.
 
@@ -155,7 +163,9 @@ def select(
     labels, label = label_values(kept, mine)
     bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
     opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
-    made = Selection(main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened)
+    made = Selection(
+        main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened, beside=beside
+    )
     bits[~made.told] = 0  # not judged: listed, and named as not examined
     return made
 

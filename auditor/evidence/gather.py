@@ -17,6 +17,7 @@ from typing import Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.sqlite import form
 from auditor.model import Gap
 from auditor.text import printable
 
@@ -31,6 +32,9 @@ class Role(Enum):
     LOG = "WAL segment"
     LOG_COPY = "WAL file set aside"
     RAFT_SNAPSHOT = "raft snapshot"
+    SQLITE = "SQLite database"
+    SQLITE_LOG = "SQLite WAL"
+    SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
 
 
 _SNAP = (
@@ -88,8 +92,61 @@ def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
     if not path.is_dir():
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
-        return Evidence(name, [(Role.DATABASE, EvidenceFile(path, hashed=hashed))])
+        file = EvidenceFile(path, hashed=hashed)
+        if not form.is_database(bytes(file.map[:16])):
+            return Evidence(name, [(Role.DATABASE, file)])
+        return _sqlite(Evidence(name, [(Role.SQLITE, file)]), path, hashed=hashed)
+    if wal_dir is None and (database := _sqlite_in(path)) is not None:
+        found = Evidence(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
+        names = {database.name, *(database.name + ending for ending in _BESIDE)}
+        for entry in _entries(found, path, path):
+            if entry.name not in names:
+                _foreign(found, path, entry)
+        return _sqlite(found, database, hashed=hashed)
     return _directory(name, path, wal_dir, hashed=hashed)
+
+
+_BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
+"""What SQLite keeps beside a database in WAL mode (fileformat2.html, section 4; walformat.html)."""
+
+
+def _sqlite_in(folder: Path) -> Path | None:
+    """The SQLite database of a folder such as k3s's server/db; None where there is none, or where etcd's own lies."""
+    if (folder / "member").is_dir() or (folder / "snap").is_dir():
+        return None
+    found = []
+    for path in sorted(folder.glob("*.db")):
+        try:
+            with path.open("rb") as file:
+                if path.is_file() and form.is_database(file.read(16)):
+                    found.append(path)
+        except OSError:
+            continue
+    if len(found) > 1:
+        names = ", ".join(printable(os.fsencode(path.name)) for path in found)
+        raise UnreadableEvidence(f"{printable(os.fsencode(folder))} holds several SQLite databases ({names}): give one")
+    return found[0] if found else None
+
+
+def _sqlite(found: Evidence, path: Path, *, hashed: bool) -> Evidence:
+    """Open what lies beside a SQLite database; what is not there is said by the reader, which knows what it means."""
+    for ending, role in _BESIDE.items():
+        beside = path.with_name(path.name + ending)
+        shown = printable(os.fsencode(beside.name))
+        try:
+            about = beside.stat()
+            if stat.S_ISREG(about.st_mode) and not about.st_size:
+                found.notes.append(f"{shown} is empty")
+                found.has_wal |= role is Role.SQLITE_LOG
+                continue
+            found.files.append((role, EvidenceFile(beside, hashed=hashed, name=shown)))
+            found.has_wal |= role is Role.SQLITE_LOG
+        except FileNotFoundError:
+            found.notes.append(f"there is no {shown} beside {printable(os.fsencode(path.name))}")
+        except (OSError, UnreadableEvidence) as error:
+            why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
+            found.gaps.append(Gap(shown, 0, 0, why))
+    return found
 
 
 def _directory(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:

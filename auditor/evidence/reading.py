@@ -21,7 +21,8 @@ class Reading:
     """What the evidence holds. main: the file whose latest values are in force, None where there is no database.
 
     kinds: of each file, what it was found to be, in the order of the evidence's files. trailer: bytes at the end of
-    the main file.
+    the main file. beside: other files whose latest values are in force too. standing: what such evidence can never
+    show, where it is not what a database or a directory of etcd's cannot.
     """
 
     main: EvidenceFile | None
@@ -34,10 +35,18 @@ class Reading:
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
+    beside: frozenset[str] = frozenset()
+    standing: Unexamined | None = None
+
+    def in_force(self, source: str) -> bool:
+        """Whether the latest values of a file are those that the API server reads."""
+        return source in self.beside or (self.main is not None and source == self.main.name)
 
 
 def read(evidence: Evidence, *, quick: bool) -> Reading:
     """Raises UnreadableEvidence where a file that was given by itself holds nothing readable."""
+    if evidence.of(Role.SQLITE):
+        return _sqlite(evidence, quick=quick)
     databases = evidence.of(Role.DATABASE)
     main = databases[0] if databases else None
     if not evidence.directory:
@@ -56,6 +65,35 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
             (),
         )
     return _directory(evidence, main, quick=quick)
+
+
+def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
+    from auditor.evidence.sqlite import kine  # only kine has one
+
+    (file,), logs = evidence.of(Role.SQLITE), evidence.of(Role.SQLITE_LOG)
+    found = kine.read(file, logs[0] if logs else None, quick=quick)
+    kinds = {Role.SQLITE: kine.KIND, Role.SQLITE_LOG: "its write-ahead log"}
+    unexamined = list(found.unexamined)
+    if found.wal_mode and not evidence.has_wal:
+        reason = f"there is no {file.name}-wal, and {file.name} is of a database that has one: it may be old, or empty"
+        unexamined.append(Unexamined("the newest writes", reason, decisive=True))
+    if evidence.in_use:
+        reason = "a process holds a lock on one of its files: what it writes during the run is not seen"
+        unexamined.append(Unexamined("a database in use", reason, decisive=True))
+    return Reading(
+        file,
+        kine.KIND,
+        tuple(kinds.get(role, role.value) for role, _ in evidence.files),
+        found.batches,
+        found.facts,
+        found.pages,
+        0,
+        (*evidence.gaps, *found.gaps),
+        tuple(unexamined),
+        (*evidence.notes, *found.notes),
+        frozenset(log.name for log in logs),
+        kine.STANDING,
+    )
 
 
 def _directory(evidence: Evidence, main: EvidenceFile | None, *, quick: bool) -> Reading:

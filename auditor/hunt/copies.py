@@ -33,12 +33,12 @@ def hunt(
     sought = Sought(needles)
     if not needles:
         return [], []
-    buffers: dict[str, Buffer] = {}
+    buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
     for batch in batches:
-        buffers.setdefault(batch.source, batch.data)
+        buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
     hits: list[Hit] = []
-    for source, buffer in sorted(buffers.items()):
-        hits += _in_source(sought, source, buffer, Holders(batches, found, source), pages)
+    for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
+        hits += _in_source(sought, source, buffer, Holders(batches, found, source, buffer), pages, mapped=mapped)
     for each in opened:
         hits += _in_opened(sought, each)
     gaps = [
@@ -90,31 +90,43 @@ class Sought:
         return {self.forms[number].needle.number for number in self._form[rows].tolist()}
 
 
-def _in_source(sought: Sought, source: str, buffer: Buffer, holders: Holders, pages: PageMap) -> Iterator[Hit]:
+def _in_source(
+    sought: Sought, source: str, buffer: Buffer, holders: Holders, pages: PageMap, *, mapped: bool
+) -> Iterator[Hit]:
+    """Hits in one buffer. What is a part of a value that was put together is left to the buffer of those."""
     found = list(sought.matches(buffer))
     which, inside = holders.around(np.array([start for _, start, _ in found], np.int64))
     for (form, start, size), number, within in zip(found, which.tolist(), inside.tolist(), strict=True):
         needle = form.needle
-        page = start // pages.page_size if source == pages.source and pages.page_size else -1
+        page = start // pages.page_size + pages.first if source == pages.source and pages.page_size else -1
+        if not within and not mapped:
+            continue
         if not within:
             place = place_of(pages, source, start)
             said = f"{_said(form)}; outside every stored value"
             yield Hit(
-                needle.finding, source, start, size, place, NOT_KNOWN, NOT_KNOWN, 0, Provider.UNKNOWN, -1, page, said
-            )
+                needle.finding, source, start, size, place, NOT_KNOWN, NOT_KNOWN, 0, Provider.UNKNOWN, -1, page, said,
+                buffer, start,
+            )  # fmt: skip
             continue
         held = holders.holder(number)
         batch, row = held.batch, held.row
+        if batch.data is not buffer:
+            continue
         key = batch.key(row) if batch.key_at[row] >= 0 else b""
         if key in needle.keys:
             continue
         value = batch.value(row)
-        path = fields.locate(value, start - int(batch.value_at[row]), size)
+        begin = start - int(batch.value_at[row])
+        path = fields.locate(value, begin, size)
+        offset, length = batch.part(row, begin, size)
+        if not mapped:
+            page = int(batch.page[row])
         yield Hit(
             needle.finding,
             source,
-            start,
-            size,
+            offset,
+            length,
             Place(int(batch.place[row])),
             held.resource.name or NOT_KNOWN,
             printable(key) if key else NOT_KNOWN,
@@ -123,6 +135,8 @@ def _in_source(sought: Sought, source: str, buffer: Buffer, holders: Holders, pa
             int(batch.main[row]),
             page,
             f"{_said(form)}{f' in={path}' if path else ''}",
+            buffer,
+            start,
         )
 
 
@@ -142,8 +156,8 @@ def _in_opened(sought: Sought, each: Selection) -> Iterator[Hit]:
         yield Hit(
             form.needle.finding,
             each.batch.source,
-            int(each.batch.value_at[row]),
-            int(each.batch.value_len[row]),
+            int(each.batch.offset[row]),
+            int(each.batch.size[row]),
             Place(int(each.batch.place[row])),
             resource.name,
             printable(key),

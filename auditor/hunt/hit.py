@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from auditor.columns import Buffer
 from auditor.model import Finding, Gap, Place, Provider, Unexamined
 
 NOT_KNOWN = "unknown"
@@ -12,6 +13,7 @@ class Hit(NamedTuple):
     """One place where a value or a key stands that should not be there; `offset` and `size` in `source`.
 
     key: of the object that holds it, printable; `unknown` where none does. path: its length up to the resource.
+    buffer, at: where it was found, which is not the source where that does not hold the bytes as they are.
     """
 
     finding: Finding
@@ -26,6 +28,8 @@ class Hit(NamedTuple):
     main: int
     page: int
     detail: str
+    buffer: Buffer | None = None
+    at: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.batch import Batch
-from auditor.columns import Bools, Ints
+from auditor.batch import Batch, Extent
+from auditor.columns import Bools, Buffer, Ints
 from auditor.evidence.tree import FREED, PAST, PREVIOUS
 from auditor.model import PageMap, Place
 from auditor.storage.keys import Keys
@@ -23,20 +23,46 @@ class Holder:
 
 
 class Holders:
-    """All stored values of one source, by where they begin."""
+    """All stored values in one buffer, by where they begin.
 
-    def __init__(self, batches: Sequence[Batch], found: Keys, source: str) -> None:
-        self._parts = [(batch, of) for batch, of in zip(batches, found.resource, strict=True) if batch.source == source]
+    Where the buffer is the source itself, the parts of those values that lie in it and were put together elsewhere
+    are there too: their holder's `data` is another buffer.
+    """
+
+    def __init__(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> None:
+        self._parts = [
+            (batch, of)
+            for batch, of in zip(batches, found.resource, strict=True)
+            if batch.source == source and batch.data is buffer
+        ]
         self._table = found.table
         start = np.concatenate([batch.value_at for batch, _ in self._parts] or [np.zeros(0, np.int64)])
         length = np.concatenate([batch.value_len for batch, _ in self._parts] or [np.zeros(0, np.uint32)])
         part = np.concatenate([np.full(len(batch), at) for at, (batch, _) in enumerate(self._parts)] or [start])
         row = np.concatenate([np.arange(len(batch)) for batch, _ in self._parts] or [start])
+        if any(batch.mapped for batch, _ in self._parts):
+            more = self._elsewhere(batches, found, source, buffer)
+            start, length, part, row = (
+                np.concatenate((column, other)) for column, other in zip((start, length, part, row), more, strict=True)
+            )
         some = length > 0
         order = np.argsort(start[some], kind="stable")
         self._start = start[some][order]
         self._end = self._start + length[some][order]
         self._part, self._row = part[some][order], row[some][order]
+
+    def _elsewhere(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> Ints:
+        """Start, length, batch and row of every part in this source of a value that another buffer holds."""
+        rows = []
+        for batch, of in zip(batches, found.resource, strict=True):
+            if batch.data is buffer or not batch.located:
+                continue
+            self._parts.append((batch, of))
+            for row, (at, size) in enumerate(zip(batch.offset.tolist(), batch.size.tolist(), strict=True)):
+                parts = batch.extents.get(row, (Extent(at, size),))
+                mine = [each for each in parts if (each.source or batch.source) == source]
+                rows += [(each.offset, each.length, len(self._parts) - 1, row) for each in mine]
+        return np.array(rows, np.int64).reshape(-1, 4).T
 
     def around(self, at: Ints) -> tuple[Ints, Bools]:
         """The value that begins last before each position, and whether the position lies in it."""

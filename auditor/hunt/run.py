@@ -1,7 +1,7 @@
 """The hunt as one page: keys that the evidence holds, what they open, and every copy of every value."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +35,14 @@ BLIND = (
 Part = tuple[Batch, Values, NDArray[np.int32]]
 
 
-def others(sources: dict[str, list[Part]], found: Keys, judged: NDArray[np.bool_], main: str) -> list[Selection]:
+def others(
+    sources: dict[tuple[str, int], list[Part]], found: Keys, judged: NDArray[np.bool_], main: Callable[[str], bool]
+) -> list[Selection]:
     """The values of the resources that are not judged: keys may lie in them, and copies."""
     wanted = found.of(frozenset({"*"})) & ~judged
     return [
-        selection.select(parts, found.table, wanted, main=name == main, plaintext=True)
-        for name, parts in sorted(sources.items())
+        selection.select(parts, found.table, wanted, main=main(name), plaintext=True)
+        for (name, _), parts in sorted(sources.items(), key=lambda each: each[0])
     ]
 
 
@@ -117,7 +119,7 @@ def hunt(
 def _opened(given: Rules, selections: Sequence[Selection]) -> list[Selection]:
     if given.keyring is None:
         return list(selections)
-    return [opening.open_all(each, given, given.keyring, keep=True) for each in selections]
+    return opening.open_every(selections, given, given.keyring, keep=True)
 
 
 def _material(
@@ -126,9 +128,8 @@ def _material(
     """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
     keys = list(material.openshift(opened))
     hits, _ = copies.hunt(material.needles(), batches, found, opened, pages)
-    buffers = {batch.source: batch.data for batch in batches}
     texts = {
-        (each.batch.source, int(each.batch.value_at[row])): text
+        (each.batch.source, int(each.batch.offset[row])): text
         for each in opened
         for row, text in each.plaintexts.items()
     }
@@ -137,12 +138,16 @@ def _material(
         where = hit.key if hit.key != NOT_KNOWN else f"{hit.place.label}, offset {hit.offset}"
         inside = texts.get((hit.source, hit.offset)) if " inside the opened value" in hit.detail else None
         coded = f"as={forms.BASE64}" in hit.detail
-        buffer, start, size = (buffers[hit.source], hit.offset, hit.size)
+        buffer, start, size = hit.buffer, hit.at, hit.size
         if inside is not None:
             buffer = Buffer(inside)
             start = max((inside.find(mark) for mark in material.MARKS), default=-1)
             size = 1
-        mine = list(material.configured(buffer, start, size, coded=coded, where=where)) if start >= 0 else []
+        mine = (
+            list(material.configured(buffer, start, size, coded=coded, where=where))
+            if start >= 0 and buffer is not None
+            else []
+        )
         if mine:
             keys += mine
             kept.append(hit._replace(detail=f"an EncryptionConfiguration with {len(mine)} keys{_path(hit)}"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from auditor.model import Audit, Finding, Place
+from auditor.reports import words
 from auditor.reports.words import plural
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -45,6 +46,9 @@ def _lines(audit: Audit) -> Iterator[str]:
         where = f" --namespace {shlex.quote(namespace)}" if namespace else ""
         asked = f"kubectl get {shlex.quote(resource)} {shlex.quote(name)}{where} --output json"
         yield f"{asked} | kubectl replace --filename -"
+    if words.is_kine(audit):
+        yield from _kine(audit)
+        return
     places = {place for place, *_ in audit.tally.places} & set(audit.tally.readable_places)
     if places & {Place.LATEST, Place.HISTORY, Place.DELETED} or rewrites:
         yield ""
@@ -61,6 +65,15 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield ""
     yield "# 4. The WAL of each member keeps what was written until its segments are purged; no command wipes it."
     yield "#    Remove each member in turn, destroy its disk, and add it again; destroy old backups; then audit anew."
+
+
+def _kine(audit: Audit) -> Iterator[str]:
+    """kine has no command for any of it: what its own start and compaction do, and how to make them."""
+    for number, place in enumerate(audit.tally.readable_places, 2):
+        why, remedy = words.KINE_CAUSES[place]
+        yield ""
+        yield f"# {number}. {place.label}: {why}."
+        yield f"#    {remedy}."
 
 
 def _objects(audit: Audit) -> tuple[list[tuple[str, str, str]], int]:

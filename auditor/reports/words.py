@@ -26,8 +26,8 @@ CAUSES = {
         "compact to the current revision, then defragment every member",
     ),
     Place.OLD_VALUE: (
-        "kine copies the previous value into the current row",
-        "rewrite the object twice",
+        "kine repeats the previous value in the current row",
+        "really change the object, then compact",
     ),
     Place.PREVIOUS_ROOT: (
         "the tree before the last commit: its pages are freed, and not reused yet",
@@ -51,6 +51,54 @@ CAUSES = {
     ),
 }
 """For each place: why a value lies there, and what would stop the next backup from carrying it."""
+_ROTATE = "rotate the encryption key and rewrite every object, or really change them; then compact"
+_RESTART = "VACUUM (kine 0.14.15 and later does at start-up), then restart kine once more to fold its log in"
+KINE_NEXT = {
+    Place.LATEST: NEXT_PLACE[Place.LATEST],
+    Place.HISTORY: "let compaction pass (kine keeps the last 1,000 revisions)",
+    Place.DELETED: "let compaction pass (kine keeps the last 1,000 revisions)",
+    Place.OLD_VALUE: _ROTATE,
+    Place.PREVIOUS_ROOT: "restart kine, which folds its log into the database",
+    Place.FREED: "VACUUM the database, and truncate its log",
+    Place.SLACK: "VACUUM the database, and truncate its log",
+    Place.WAL: "truncate the log (kine 0.14.11 and later does at start-up)",
+}
+KINE_CAUSES = {
+    Place.LATEST: CAUSES[Place.LATEST],
+    Place.HISTORY: (
+        "a rewrite adds a row; the older one stays until compaction, which keeps the last 1,000 revisions",
+        "write on, and compact to a revision past the rewrite",
+    ),
+    Place.DELETED: (
+        "a deletion adds a row that repeats the last value; it stays until compaction passes it",
+        "write on, and compact to a revision past the deletion",
+    ),
+    Place.OLD_VALUE: (
+        "each row repeats the value that it replaced, and neither compaction nor VACUUM removes that",
+        f"{_ROTATE}: a rewrite under the same key changes nothing and is skipped",
+    ),
+    Place.PREVIOUS_ROOT: (
+        "the database file is behind its log: these pages are replaced at the next checkpoint",
+        "restart kine, which folds its log into the database; then audit again",
+    ),
+    Place.FREED: (
+        "SQLite does not wipe a page that it frees (secure_delete is off); backups of pages copy it",
+        _RESTART,
+    ),
+    Place.SLACK: ("SQLite does not wipe the bytes of a row that it deletes (secure_delete is off)", _RESTART),
+    Place.WAL: (
+        "the log keeps older images of pages until they are written over; a clean stop does not fold it in",
+        "restart kine, which truncates its log (0.14.11 and later); destroy copies of state.db-wal",
+    ),
+    Place.UNPLACED: CAUSES[Place.UNPLACED],
+}
+"""The same for kine's SQLite, where there is nothing to defragment."""
+KINE = "kine's SQLite database"
+"""How the kind of such evidence begins."""
+
+
+def is_kine(audit: Audit) -> bool:
+    return audit.evidence.kind.startswith(KINE)
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -112,8 +160,9 @@ def next_steps(audit: Audit) -> list[str]:
     steps = ["preserve this evidence"]
     count = audit.tally.in_use or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
-    steps += dict.fromkeys(NEXT_PLACE[place] for place in audit.tally.readable_places if place in NEXT_PLACE)
-    if {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
+    following = KINE_NEXT if is_kine(audit) else NEXT_PLACE
+    steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
+    if not is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
         steps.append(NEXT_PLACE[Place.FREED])
     steps = list(dict.fromkeys(steps))
     steps[-1] += ", then take and audit new backups"
@@ -122,7 +171,8 @@ def next_steps(audit: Audit) -> list[str]:
 
 def causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
     """Header and rows: for each place with readable values, why they lie there and what would stop it."""
-    rows = [[place.label, *CAUSES[place]] for place in audit.tally.readable_places]
+    causes_ = KINE_CAUSES if is_kine(audit) else CAUSES
+    rows = [[place.label, *causes_[place]] for place in audit.tally.readable_places]
     return ["place", "why it is there", "what would stop the next backup from carrying it"], rows
 
 
@@ -152,12 +202,14 @@ def extent(audit: Audit) -> str:
 
 
 def scope(audit: Audit) -> str:
+    if is_kine(audit):
+        return "one server's database"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
 
 
 def hashed(audit: Audit) -> str:
     """Which file the evidence's own hash is of."""
-    if not audit.evidence.directory:
+    if not audit.evidence.directory and len(audit.evidence.sources) == 1:
         return "whole file"
     main = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
     return f"{main}; the other files' are in the reports"
