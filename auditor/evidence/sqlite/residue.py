@@ -6,12 +6,13 @@ header of the record behind them says what the columns are; what no header accou
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from auditor.batch import UNKNOWN
-from auditor.columns import Buffer, Ints, chunks, expand
+from auditor.columns import Buffer, Ints, expand
 from auditor.evidence import carve
 from auditor.evidence.carve import Found
 from auditor.evidence.sqlite import form, records
@@ -107,8 +108,10 @@ class _Cell(NamedTuple):
 
 def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
     """Rows by their record headers, ascending."""
-    for part in chunks(start.size, AT_ONCE >> 6):
-        yield from _some(buffer, start[part], end[part], columns, usable)
+    which = np.cumsum(end - start) // AT_ONCE
+    edges = np.flatnonzero(np.diff(which, prepend=-1, append=-2))
+    for first, last in pairwise(edges.tolist()):
+        yield from _some(buffer, start[first:last], end[first:last], columns, usable)
 
 
 def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
@@ -124,7 +127,7 @@ def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
     cells = []
     for held, low, stop in (whole, cut):
         local = np.minimum(form.local(held.size, usable, table=True), stop - held.at)
-        cells += [_cell(held, row, int(low[row]), int(local[row]), columns) for row in range(low.size)]
+        cells += list(_cells(held, low, local, columns))
     yield from sorted(cells, key=lambda cell: cell.at)
 
 
@@ -161,38 +164,41 @@ def _is_name(text: bytes) -> bool:
         return False
 
 
-def _cell(held: records.Records, row: int, low: int, local: int, columns: Columns) -> _Cell:
-    """One row and its values. local: bytes of the record that still lie here."""
-    at = int(held.at[row])
-    one = held.take(np.array([row]))
-    whole = held.buffer.slice(max(low, at - 9), at - max(low, at - 9))
-    rowid = _row_id(whole, int(held.size[row]))
-    created, deleted = int(one.number(columns.created)[0]), int(one.number(columns.deleted)[0])
-    create, previous = int(one.number(columns.create_revision)[0]), int(one.number(columns.prev_revision)[0])
-    (name_at,), (name_len,) = (column.tolist() for column in one.text(columns.name))
-    stop = at + local
-    found = []
-    for column in (columns.value, columns.old_value):
-        (value_at,), (size,) = (part.tolist() for part in one.text(column))
-        kept = min(size, stop - value_at)
-        if kept <= 0:
-            continue
-        own = rowid if column == columns.value and not deleted else previous or UNKNOWN
-        state = State.TAIL_LOST if kept < size else State(0)
-        born = rowid if created else create or UNKNOWN
-        found.append(
-            Found(value_at, value_at + kept, name_at, name_len, value_at, kept, own, UNKNOWN, born, UNKNOWN, state)
-        )
-    return _Cell(low, at, min(stop, at + int(held.size[row])), found)
+def _cells(held: records.Records, low: Ints, local: Ints, columns: Columns) -> Iterator[_Cell]:
+    """The records with their values. local: bytes of each that still lie there."""
+    at = held.at
+    before = held.buffer.slices(np.maximum(low, at - LEAD), np.minimum(at - low, LEAD))
+    rowid = np.array([_row_id(raw, size) for raw, size in zip(before, held.size.tolist(), strict=True)], np.int64)
+    created, deleted = held.number(columns.created) == 1, held.number(columns.deleted) == 1
+    create, previous = held.number(columns.create_revision), held.number(columns.prev_revision)
+    previous = np.where(previous > 0, previous, UNKNOWN)
+    born = np.where(created, rowid, np.where(create > 0, create, UNKNOWN))
+    name_at, name_len = held.text(columns.name)
+    values = []
+    for column, own in ((columns.value, np.where(deleted, previous, rowid)), (columns.old_value, previous)):
+        value_at, size = held.text(column)
+        kept = np.minimum(size, at + local - value_at)
+        state = np.where(kept < size, State.TAIL_LOST, State(0))
+        unknown = np.full(at.size, UNKNOWN, np.int64)
+        # the fields of Found, in its order
+        found = (value_at, value_at + kept, name_at, name_len, value_at, kept, own, unknown, born, unknown, state)
+        values.append(np.stack(found, axis=1).tolist() if at.size else [])
+    ends = np.minimum(at + local, at + held.size)
+    for start, place, end, *pair in zip(low.tolist(), at.tolist(), ends.tolist(), *values, strict=True):
+        rows = [Found(*fields) for fields in pair]
+        yield _Cell(start, place, end, [row for row in rows if row.value_len > 0])
 
 
 def _row_id(before: bytes, size: int) -> int:
     """The row id in front of a record, where the payload's size in front of it is still there; else unknown."""
-    for width in range(1, 6):
-        for more in range(1, 4):
-            head = before[len(before) - width - more :] if len(before) >= width + more else b""
-            if head and _number(head[:more]) == size and (found := _number(head[more:])) > 0:
-                return found
+    mark = bytes([size & 0x7F])
+    while size := size >> 7:
+        mark = bytes([size & 0x7F | 0x80]) + mark
+    at = before.rfind(mark, 0, -1)
+    while at >= 0:
+        if (found := _number(before[at + len(mark) :])) > 0:
+            return found
+        at = before.rfind(mark, 0, at + len(mark) - 1)
     return UNKNOWN
 
 
