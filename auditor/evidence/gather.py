@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence import dump
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sqlite import form
 from auditor.model import Gap
@@ -32,6 +33,7 @@ class Role(Enum):
     LOG = "WAL segment"
     LOG_COPY = "WAL file set aside"
     RAFT_SNAPSHOT = "raft snapshot"
+    DUMP = "etcdctl dump"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
@@ -93,7 +95,15 @@ def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
         file = EvidenceFile(path, hashed=hashed)
-        if not form.is_database(bytes(file.map[:16])):
+        head = bytes(file.map[: dump.LOOKED_AT])
+        try:
+            kind = dump.sniff(head)
+        except UnreadableEvidence as error:
+            file.close()
+            raise UnreadableEvidence(f"{name}: {error}") from None
+        if kind:
+            return Evidence(name, [(Role.DUMP, file)])
+        if not form.is_database(head):
             return Evidence(name, [(Role.DATABASE, file)])
         return _sqlite(Evidence(name, [(Role.SQLITE, file)]), path, hashed=hashed)
     if wal_dir is None and (database := _sqlite_in(path)) is not None:

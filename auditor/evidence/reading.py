@@ -8,7 +8,7 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Buffer, Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import backend, carve, snapshot
+from auditor.evidence import backend, carve, dump, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.model import Backend, Gap, PageMap, Place, Unexamined
@@ -45,6 +45,8 @@ class Reading:
 
 def read(evidence: Evidence, *, quick: bool) -> Reading:
     """Raises UnreadableEvidence where a file that was given by itself holds nothing readable."""
+    if evidence.of(Role.DUMP):
+        return _dump(evidence)
     if evidence.of(Role.SQLITE):
         return _sqlite(evidence, quick=quick)
     databases = evidence.of(Role.DATABASE)
@@ -65,6 +67,24 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
             (),
         )
     return _directory(evidence, main, quick=quick)
+
+
+def _dump(evidence: Evidence) -> Reading:
+    (file,) = evidence.of(Role.DUMP)
+    found = dump.read(file)
+    return Reading(
+        file,
+        found.kind,
+        (found.kind,),
+        found.batches,
+        found.facts,
+        PageMap("", 0, b""),
+        0,
+        (*evidence.gaps, *found.gaps),
+        found.unexamined,
+        (*evidence.notes, *found.notes),
+        standing=dump.STANDING,
+    )
 
 
 def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:

@@ -97,6 +97,10 @@ KINE = "kine's SQLite database"
 """How the kind of such evidence begins."""
 
 
+DUMP = "etcdctl dump"
+"""How the kind of what etcdctl prints begins."""
+
+
 def is_kine(audit: Audit) -> bool:
     return audit.evidence.kind.startswith(KINE)
 
@@ -180,7 +184,9 @@ def kind(audit: Audit) -> str:
     """The file's kind and the store's revision, for one line."""
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
-    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}, {compacted}"]
+    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
+    if not audit.evidence.kind.startswith(DUMP):
+        parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
@@ -204,6 +210,8 @@ def extent(audit: Audit) -> str:
 def scope(audit: Audit) -> str:
     if is_kine(audit):
         return "one server's database"
+    if audit.evidence.kind.startswith(DUMP):
+        return "current keys, without their history"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
 
 

@@ -3,6 +3,8 @@
 Nothing of its bytes is quoted: at an offset is what the row says, or other bytes.
 """
 
+import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unche
 
 MAGIC = {Encoding.PROTOBUF.label: values.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: values.CBOR}
 CLAIMS = {provider.label: values.ENCRYPTED + prefix for provider, prefix in values.PREFIXES.items()}
+_EXTENT = re.compile(r"\d+\+(\d+)")
 ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
 """Findings whose offset need not be that of a stored value."""
 
@@ -81,6 +84,8 @@ def _rows(rows: list[dict[str, Any]], found: dict[str, EvidenceFile]) -> Iterato
         if file is None or not isinstance(at, int) or not isinstance(size, int):
             continue
         where = f"finding {number:,} (id {safe(row['id'])}) at offset {at:,}"
+        if first := _EXTENT.match(str(row.get("extents") or "")):
+            size = int(first[1])  # the others may lie before it
         if at < 0 or size < 0 or at + size > file.size:
             wrong.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
         elif (expected := _beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
@@ -100,11 +105,15 @@ def _beginning(row: dict[str, Any]) -> bytes | None:
         return None
     provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        return None if lost else MAGIC.get(str(row["encoding"]))
-    if provider not in CLAIMS:
-        return None
-    name = restore(str(row["key_name"]))
-    return CLAIMS[provider] + (name + b":" if name else b"")
+        told = None if lost else MAGIC.get(str(row["encoding"]))
+    elif provider in CLAIMS:
+        name = restore(str(row["key_name"]))
+        told = CLAIMS[provider] + (name + b":" if name else b"")
+    else:
+        told = None
+    if told is not None and State.ENCODED.labels in str(row["state"]).split(";"):
+        told = base64.b64encode(told[: len(told) // 3 * 3])
+    return told
 
 
 def _number(value: Any) -> str:

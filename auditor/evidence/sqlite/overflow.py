@@ -3,9 +3,6 @@
 Format: sqlite.org fileformat2.html, section 1.7 (Cell Payload Overflow Pages).
 """
 
-import mmap
-import os
-import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,12 +10,9 @@ import numpy as np
 
 from auditor.batch import Extent
 from auditor.columns import Bools, Buffer, Ints
-from auditor.errors import UnreadableEvidence
+from auditor.evidence.spill import private
 from auditor.evidence.sqlite import form
 from auditor.evidence.sqlite.pages import Cells
-
-IN_MEMORY = 1 << 26
-"""Bytes of payloads kept in memory; more go to an unlinked private file."""
 
 Lookup = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers, and for each the row that asks -> file (-1 where there is no such page) and offset of its image."""
@@ -101,7 +95,7 @@ class Assembled:
         self.at = np.cumsum(self.size) - self.size
         self._piece_at = np.cumsum(pieces.size) - pieces.size
         total = int(self.size.sum())
-        room = private(total)
+        room = private(total, "overflow pages")
         view = memoryview(room)
         target = 0
         for file, at, size in zip(pieces.file.tolist(), pieces.at.tolist(), pieces.size.tolist(), strict=True):
@@ -121,18 +115,3 @@ class Assembled:
                 at, size = at + length, size - length
             first += 1
         return parts
-
-
-def private(size: int) -> bytearray | mmap.mmap:
-    """Room for plaintext: in memory, or in an unlinked file that no other process can open."""
-    if size <= IN_MEMORY:
-        return bytearray(size)
-    with tempfile.TemporaryFile() as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise UnreadableEvidence(
-                f"{size:,} bytes of overflow pages need as much room in {tempfile.gettempdir()}: {error.strerror}; "
-                "name another folder with TMPDIR"
-            ) from None
-        return mmap.mmap(file.fileno(), size)

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,8 @@ def audited(folder: Path, main: bytes, log: bytes | None = None) -> Audit:
     return auditor.scan(folder / "state.db")
 
 
-def places(audit: Audit) -> dict[str, int]:
-    counts: dict[str, int] = audit.inventory.groupby("place").size().to_dict()
-    return counts
+def places(audit: Audit) -> Counter[str]:
+    return Counter(audit.inventory.place.tolist())
 
 
 def test_values_in_overflow_pages_are_put_together_and_say_where_they_lie(tmp_path: Path) -> None:
