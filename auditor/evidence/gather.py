@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import dump
+from auditor.evidence import dump, gardener
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sqlite import form
 from auditor.model import Gap
@@ -33,6 +33,7 @@ class Role(Enum):
     LOG = "WAL segment"
     LOG_COPY = "WAL file set aside"
     RAFT_SNAPSHOT = "raft snapshot"
+    BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
@@ -94,30 +95,69 @@ def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
     if not path.is_dir():
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
-        file = EvidenceFile(path, hashed=hashed)
-        head = bytes(file.map[: dump.LOOKED_AT])
-        try:
-            kind = dump.sniff(head)
-        except UnreadableEvidence as error:
-            file.close()
-            raise UnreadableEvidence(f"{name}: {error}") from None
-        if kind:
-            return Evidence(name, [(Role.DUMP, file)])
-        if not form.is_database(head):
-            return Evidence(name, [(Role.DATABASE, file)])
+        return _single(name, path, hashed=hashed)
+    found = _other_folder(name, path, hashed=hashed) if wal_dir is None else None
+    return found or _directory(name, path, wal_dir, hashed=hashed)
+
+
+def _single(name: str, path: Path, *, hashed: bool) -> Evidence:
+    """One file, told by its first bytes, and what belongs to it."""
+    file = EvidenceFile(path, hashed=hashed)
+    head = bytes(file.map[: dump.LOOKED_AT])
+    try:
+        kind = dump.sniff(head)
+    except UnreadableEvidence as error:
+        file.close()
+        raise UnreadableEvidence(f"{name}: {error}") from None
+    if kind:
+        return Evidence(name, [(Role.DUMP, file)])
+    if gardener.is_increment(head) or gardener.named(path.name):
+        file.close()
+        return _backup(Evidence(name), [path], hashed=hashed)
+    if form.is_database(head):
         return _sqlite(Evidence(name, [(Role.SQLITE, file)]), path, hashed=hashed)
-    if wal_dir is None and (database := _sqlite_in(path)) is not None:
+    return Evidence(name, [(Role.DATABASE, file)])
+
+
+def _other_folder(name: str, path: Path, *, hashed: bool) -> Evidence | None:
+    """A folder with kine's database or with Gardener's backups; None where it is neither."""
+    if (database := _sqlite_in(path)) is not None:
         found = Evidence(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
-        names = {database.name, *(database.name + ending for ending in _BESIDE)}
-        for entry in _entries(found, path, path):
-            if entry.name not in names:
-                _foreign(found, path, entry)
+        _others(found, path, {database.name, *(database.name + ending for ending in _BESIDE)})
         return _sqlite(found, database, hashed=hashed)
-    return _directory(name, path, wal_dir, hashed=hashed)
+    if objects := gardener.in_folder(path):
+        found = Evidence(name, directory=True)
+        _others(found, path, {each.name for each in objects})
+        return _backup(found, objects, hashed=hashed)
+    return None
+
+
+def _others(found: Evidence, folder: Path, names: set[str]) -> None:
+    """A gap for everything else in a folder."""
+    for entry in _entries(found, folder, folder):
+        if entry.name not in names:
+            _foreign(found, folder, entry)
 
 
 _BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
 """What SQLite keeps beside a database in WAL mode (fileformat2.html, section 4; walformat.html)."""
+
+
+def _backup(found: Evidence, objects: list[Path], *, hashed: bool) -> Evidence:
+    """The objects of Gardener's backups, unpacked; a gap for each that is not readable, unless it is the only one."""
+    for path in objects:
+        try:
+            file, note = gardener.open_object(path, gardener.shown(path), hashed=hashed)
+        except UnreadableEvidence as error:
+            if len(objects) == 1:
+                raise
+            found.gaps.append(Gap(gardener.shown(path), 0, 0, str(error)))
+            continue
+        found.files.append((Role.BACKUP, file))
+        found.notes += [note] if note else []
+    if not found.files:
+        raise UnreadableEvidence(f"{found.name}: none of its {len(objects):,} objects can be read")
+    return found
 
 
 def _sqlite_in(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Buffer, Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import backend, carve, dump, snapshot
+from auditor.evidence import backend, carve, dump, gardener, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.model import Backend, Gap, PageMap, Place, Unexamined
@@ -45,6 +45,8 @@ class Reading:
 
 def read(evidence: Evidence, *, quick: bool) -> Reading:
     """Raises UnreadableEvidence where a file that was given by itself holds nothing readable."""
+    if backups := evidence.of(Role.BACKUP):
+        return _backup(evidence, backups, quick=quick)
     if evidence.of(Role.DUMP):
         return _dump(evidence)
     if evidence.of(Role.SQLITE):
@@ -67,6 +69,23 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
             (),
         )
     return _directory(evidence, main, quick=quick)
+
+
+def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Reading:
+    found = gardener.read(files, quick=quick)
+    return Reading(
+        found.main,
+        gardener.KIND,
+        found.kinds,
+        found.batches,
+        found.facts,
+        found.pages,
+        found.trailer,
+        (*evidence.gaps, *found.gaps),
+        found.unexamined,
+        (*evidence.notes, *found.notes),
+        frozenset(file.name for file in files if file is not found.main),
+    )
 
 
 def _dump(evidence: Evidence) -> Reading:
