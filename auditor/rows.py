@@ -201,6 +201,8 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
+        elif each.resource[each.of[row]].by_content:
+            details[row] = "its etcd key names another resource; this is what the object says it is"
         elif said.named[row] != names[row][::2]:
             details[row] = "says it is " + "/".join(said.named[row])
     for row, reason in each.reasons.items():
