@@ -102,6 +102,8 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = said.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing = [""] * len(each)
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))

@@ -23,8 +23,10 @@ HEADS = {
 }
 """How a plain object of each resource begins: runtime.Unknown's TypeMeta (k8s.io/apimachinery pkg/runtime
 generated.proto), and JSON as Go writes a TypeMeta."""
+ENVELOPE = b"k8s\0\n"
+"""Every stored object goes on with the TypeMeta of its runtime.Unknown, field 1."""
 UNTOLD = Resource("unknown", "", "")
-"""The resource of a fragment that does not say what it is."""
+"""The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
 
 def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -> tuple[list[Values], Keys]:
@@ -32,6 +34,7 @@ def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -
 
     A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
     A plain object of KINDS under the key of another resource is of its own: one letter of a key hides no Secret.
+    A plain value without an object's head is UNTOLD, unless its key names one of KINDS.
     """
     table = {each: number for number, each in enumerate(found.table)}
     judged, resources = [], []
@@ -54,15 +57,22 @@ def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -
 
 
 def _strays(batch: Batch, each: Values, found: Keys, resource: NDArray[np.int32]) -> Iterator[tuple[int, Resource]]:
-    """Plain objects of KINDS under a storage prefix, and under the key of something else."""
+    """Plain values under a storage prefix, and under the key of something else than they are: objects of KINDS, and
+    what begins as an object and does not go on as one.
+    """
     under = np.array([bool(entry.prefix) for entry in found.table], np.bool_)[resource]
+    plain = under & (each.provider == Provider.IDENTITY)
     for name, heads in HEADS.items():
-        rows = np.flatnonzero(under & ~found.of(frozenset({name}))[resource] & (each.provider == Provider.IDENTITY))
+        rows = np.flatnonzero(plain & ~found.of(frozenset({name}))[resource])
         at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
         for head in heads:
             for row in rows[batch.data.starts_with(at, length, head)].tolist():
                 named = found.table[resource[row]]
                 yield row, replace(named, name=name, exempt=False, by_content=True)
+    rows = np.flatnonzero(plain & ~found.of(frozenset(KINDS.values()))[resource] & (each.encoding == Encoding.PROTOBUF))
+    at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
+    for row in rows[~batch.data.starts_with(at, length, ENVELOPE)].tolist():
+        yield row, UNTOLD
 
 
 def _resource(batch: Batch, each: Values, row: int) -> str:
