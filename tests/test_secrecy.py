@@ -187,6 +187,21 @@ def test_mistaken_options(snapshot: Path, arguments: list[str]) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+def test_one_object_shown(snapshot: Path, tmp_path: Path) -> None:
+    """With the keys of that moment: what was opened is held to the same rule as what was readable."""
+    keys = list(truth(snapshot)["secrets"])
+    config = snapshot.with_suffix(".encryption.json")
+    given = ["--encryption-config", str(config)] if config.exists() else []
+    texts: dict[str, str] = {}
+    for number, key in enumerate((keys[0], keys[3], keys[-1])):
+        done = run("show", snapshot, key, *given, "--json", tmp_path / f"{number}.json")
+        assert done.returncode in {0, 3}
+        texts |= {f"stdout {number}": done.stdout, f"stderr {number}": done.stderr}
+    found = leaks(snapshot, {**texts, **texts_of(tmp_path)})
+    assert found == []
+
+
 def test_from_python() -> None:
     """Neither what an audit holds nor what it shows of itself."""
     import auditor
