@@ -30,13 +30,14 @@ class Request:
     inventory: Path | None
     json: Path | None
     html: Path | None
+    sarif: Path | None
     remediation: Path | None
     force: bool
     verbose: bool
 
     @property
     def targets(self) -> list[Path | None]:
-        return [self.csv, self.inventory, self.json, self.html, self.remediation]
+        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation]
 
 
 def run(request: Request) -> int:
@@ -81,7 +82,7 @@ class _Ahead:
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
-    from auditor.reports import csv, html, json, parquet, remediation
+    from auditor.reports import csv, html, json, parquet, remediation, sarif
     from auditor.reports.columns import inventory, sealed
 
     force = request.force
@@ -94,6 +95,8 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
+    if request.sarif:
+        output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
     if request.remediation:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
-from auditor.reports import key_table, seals, words
+from auditor.reports import controls, key_table, seals, words
 from auditor.reports.columns import COLUMNS, NUMBERS, findings, is_value
 
 VERSION = 1
@@ -107,6 +107,7 @@ def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[s
         "not_examined": [asdict(part) for part in audit.unexamined],
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
+        "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()]

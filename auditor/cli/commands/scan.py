@@ -71,6 +71,7 @@ def scan(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings as SARIF 2.1.0.")] = None,
     remediation: Annotated[
         Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
     ] = None,
@@ -114,6 +115,7 @@ def scan(
             inventory=inventory,
             json=json,
             html=html,
+            sarif=sarif,
             remediation=remediation,
             force=force,
             verbose=verbose,

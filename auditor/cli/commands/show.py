@@ -36,7 +36,7 @@ def show(
     yes: Annotated[bool, typer.Option("--yes", help="With --reveal: do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
-    """Show one object through every place and revision: what changed when, under which provider. Values are redacted."""
+    """Show one object through every place and revision: what changed when, under what; values redacted."""
 
     def task() -> int:
         from auditor import Options
