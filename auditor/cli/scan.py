@@ -44,7 +44,10 @@ def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
+    asked = request.options
+    if asked.redact_names and request.remediation is not None:
+        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+    given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
     read = [request.evidence, *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     ahead = _Ahead(request)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import IO, Any
 from urllib.parse import quote
 
-from auditor.model import Audit, Cell, Finding, Severity
+from auditor.model import Audit, Cell, Finding, Gone, Severity
 from auditor.policy import FIXED
 from auditor.reports import controls, words
-from auditor.reports.columns import COLUMNS, findings
+from auditor.reports.columns import COLUMNS, findings, pairs_of
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
 
@@ -25,6 +25,7 @@ SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Sev
 """What GitHub calls security-severity, in the middle of its bands."""
 HIGHEST = {**FIXED, Finding.PLAINTEXT: Severity.CRITICAL, Finding.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result's own is that of its row."""
+STATES = {"new": "new", "still there": "unchanged"}
 RULES = {finding.label: number for number, finding in enumerate(Finding)}
 FRAMEWORKS = tuple(controls.VERSIONS)
 BY_LABEL = {finding.label: finding for finding in Finding}
@@ -46,13 +47,21 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
 
 
 def results(audit: Audit) -> Iterator[dict[str, Any]]:
-    """One result a finding, in the order of the CSV."""
+    """One result a finding, in the order of the CSV; behind them the absent ones, that only a baseline had."""
     table = findings(audit)
+    marks = [mark for _, mark in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
-    for cells in table.rows():
+    for cells, mark in zip(table.rows(), marks, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
-        yield _result(row, index, backup=backup)
+        made = _result(row, index, backup=backup)
+        if mark.baseline:
+            made["baselineState"] = STATES[mark.baseline]
+        if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
+            made["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
+        yield made
+    for gone in audit.baseline.gone if audit.baseline is not None else ():
+        yield _absent(gone)
 
 
 def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dict[str, Any]:
@@ -69,6 +78,25 @@ def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dic
         "partialFingerprints": {FINGERPRINT: str(row["id"])},
         "taxa": [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned],
         "properties": {name: cell for name, cell in row.items() if name != "id"},
+    }
+
+
+def _suppression(accepted: str) -> dict[str, str]:
+    return {"kind": "external", "status": "accepted", "justification": accepted}
+
+
+def _absent(gone: Gone) -> dict[str, Any]:
+    what = "/".join(filter(None, (gone.namespace, gone.name))) or gone.source
+    return {
+        "ruleId": gone.finding,
+        "ruleIndex": RULES[gone.finding],
+        "kind": "fail",
+        "level": LEVELS[SEVERITIES[gone.severity]],
+        "baselineState": "absent",
+        "message": {
+            "text": escaped(f"gone since the baseline: {gone.finding}: {gone.resource} {what} in {gone.place}")
+        },
+        "partialFingerprints": {FINGERPRINT: gone.id},
     }
 
 

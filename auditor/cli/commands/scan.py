@@ -57,6 +57,21 @@ def scan(
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
+    ] = None,
+    ignore: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
+    ] = None,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
+    ] = False,
+    redact_key: Annotated[
+        Path | None,
+        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
+    ] = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
@@ -104,6 +119,10 @@ def scan(
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
             case=case,
+            baseline=str(baseline or ""),
+            ignore=str(ignore or ""),
+            redact_names=redact_names,
+            redact_key=str(redact_key or ""),
             quick=quick,
             accept_partial=accept_partial,
         )
