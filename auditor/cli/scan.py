@@ -92,8 +92,10 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
     if request.csv and ahead.table is not None:
         found = sealed(ahead.table, audit)
         output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
+        _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
+        _warn(csv.too_long(inventory(audit), _called(request.inventory)))
     elif request.inventory:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
@@ -105,6 +107,15 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
     sums.write(request.targets, force=force)
+
+
+def _called(target: Path) -> str:
+    return "standard output" if target == output.STDOUT else target.name
+
+
+def _warn(text: str) -> None:
+    if text:
+        sys.stderr.write(f"etcd-auditor: {text}\n")
 
 
 def _summarise(audit: Audit, request: Request) -> None:
