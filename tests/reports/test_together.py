@@ -195,7 +195,7 @@ def test_the_command_warns_on_standard_error(
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation"))
     request = scan.Request(
-        evidence=PLAINTEXT,
+        evidence=str(PLAINTEXT),
         options=Options(),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",
