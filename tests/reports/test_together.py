@@ -161,7 +161,7 @@ def test_the_terminal_counts_the_same(audit: Audit) -> None:
     readable = sum(count for (finding, _), count in counted.items() if finding == "plaintext")
     assert (f"{words.plural(readable, 'readable value')} of " in said) == bool(readable)
     assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
-    assert "Control: a planted plaintext Secret was found." in said
+    assert f"Control: a planted plaintext {'object' if audit.resources == ('nosuch',) else 'Secret'} was found." in said
 
 
 def test_accepted_and_known_findings_are_marked_in_sarif_too(tmp_path: Path) -> None:
