@@ -191,12 +191,14 @@ def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from auditor.cli import scan
+    from auditor.cli.live import Given
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation"))
     request = scan.Request(
         evidence=str(PLAINTEXT),
         options=Options(),
+        live=Given((), None, None, None, "", "", None, 5),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",
         inventory=tmp_path / "i.csv",
