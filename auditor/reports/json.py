@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
 from auditor.reports import key_table, seals, words
-from auditor.reports.columns import COLUMNS, NUMBERS, findings, is_value
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, is_value
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -67,9 +67,12 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
     out.write("\n}\n")
 
 
-def custody(audit: Audit, fail_on: Severity) -> dict[str, Any]:
-    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`."""
-    head, _, tail = _parts(audit, fail_on)
+def custody(audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None) -> dict[str, Any]:
+    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`.
+
+    table: the findings; prepared: what csv.prepare() made of them, where that was done already.
+    """
+    head, tail = _around(audit, fail_on, table, prepared)
     return {**head, **tail}
 
 
@@ -80,6 +83,14 @@ def _text(part: Any) -> str:
 def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """What stands before the findings, the findings, and what stands behind them."""
     table = findings(audit)
+    head, tail = _around(audit, fail_on, table)
+    return head, [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()], tail
+
+
+def _around(
+    audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands before the findings, and what stands behind them."""
     head = {
         "format": "etcd-auditor",
         "version": VERSION,
@@ -109,8 +120,7 @@ def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[s
         "next": words.next_steps(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()]
-    return head, rows, {"run": _run(audit.run), "hashes": seals.seal(head, table)}
+    return head, {"run": _run(audit.run), "hashes": seals.seal(head, table, prepared)}
 
 
 def _column(name: str) -> dict[str, Any]:
