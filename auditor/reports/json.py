@@ -1,7 +1,6 @@
 """The whole audit as one JSON document; report.schema.json beside this file says what it holds."""
 
 import json
-from collections import Counter
 from dataclasses import asdict
 from enum import Enum
 from importlib.resources import files
@@ -9,7 +8,7 @@ from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
 from auditor.reports import key_table, seals, words
-from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, is_value
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, stored
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -106,7 +105,7 @@ def _around(
         "pages": _pages(audit),
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
-            "inventory": sum(map(is_value, audit.rows.marks)),
+            "inventory": len(stored(audit.rows)),
             "findings": len(table),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
@@ -141,12 +140,11 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 
 def _pages(audit: Audit) -> dict[str, Any]:
     """How many pages of the database are of which kind; the page of each finding stands in its row."""
-    counts = Counter(audit.pages.kinds)
     return {
         "source": audit.pages.source,
         "page_size": audit.pages.page_size,
         "pages": len(audit.pages.kinds),
-        "kinds": {name: counts[code] for code, name in KINDS.items()},
+        "kinds": {name: audit.pages.kinds.count(code) for code, name in KINDS.items()},
     }
 
 

@@ -36,7 +36,7 @@ def verify(
             broken = True
             yield document
         else:
-            yield from report.check(files.shown(each), document)
+            yield from report.check(files.shown(each), document, held)
             documents.append((files.shown(each), document))
     if of is None:
         return

@@ -48,6 +48,7 @@ def write(audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | No
         "findings": embed.findings(made.lines | {"evidence": embed.column("evidence", table.columns["evidence"])}),
         **{script.name: script.element for script in scripts},
     }
+    out.write(seal.START)
     for name, text in parts.items():
         out.write(seal.mark(name))
         out.write(text)

@@ -61,7 +61,9 @@ def scripts() -> tuple[Script, ...]:
     tables = _library("itables", "html/dt_bundle.js")
     exported = _EXPORT.search(tables, tables.rfind("export{"))
     if exported is None:
-        raise MissingLibrary("itables: html/dt_bundle.js exports no jQuery: install a version that pyproject.toml names")
+        raise MissingLibrary(
+            "itables: html/dt_bundle.js exports no jQuery: install a version that pyproject.toml names"
+        )
     plots = [_library("bokeh", f"server/static/js/{name}.min.js") for name in ("bokeh", "bokeh-api")]
     return (
         Script("tables", f"{tables}\nglobalThis.jQuery = {exported[1]};\n", module=True),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS
+from auditor.reports.columns import COLUMNS, NUMBERS, varied
 
 EXACT = (1 << 53) - 1
 """Up to here JavaScript keeps every digit of a number; larger ones are written as text."""
@@ -27,8 +27,10 @@ def script(name: str, value: Any) -> str:
 
 
 def column(name: str, cells: Sequence[Cell]) -> str:
-    if name in NUMBERS and any(type(cell) is int and cell > EXACT for cell in cells):
+    if name in NUMBERS and max((cell for cell in cells if type(cell) is int), default=0) > EXACT:
         cells = [str(cell) if isinstance(cell, int) and cell > EXACT else cell for cell in cells]
+    if varied(cells):
+        return text(list(cells))
     distinct = dict.fromkeys(cells)
     if len(distinct) > len(cells) // 4 + 1:
         return text(list(cells))

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
+import numpy as np
+
 from auditor.model import Cell, Severity
 from auditor.reports.columns import Table
 
 MOST = 300
 """Objects that are printed: about ten sheets."""
 HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
-_RANK = {severity.label: int(severity) for severity in Severity}
-_LABEL = {rank: label for label, rank in _RANK.items()}
-_SAME = {"": 0, "no": 1, "unknown": 2, "yes": 3}
+_RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
+_LABEL = {rank: str(label) for label, rank in _RANK.items()}
+_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "yes": 3}
 _SAID = ("", "no", "unknown", "yes")
 
 
@@ -25,46 +27,52 @@ class Grouped:
     findings: int
 
 
-@dataclass(slots=True)
-class _Group:
-    rows: list[int]
-    severity: int
-    same: int
-
-
 def group(table: Table) -> Grouped:
     """In the order and the words in which print.js groups a filtered view."""
     columns = table.columns
-    groups: dict[tuple[Cell, Cell, Cell], _Group] = {}
+    numbers: dict[tuple[Cell, Cell, Cell], int] = {}
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
-    facts = zip(keys, columns["severity"], columns["same_as_latest"], strict=True)
-    for row, (key, severity, held) in enumerate(facts):
-        rank, same = _RANK[str(severity)], _SAME[str(held)]
-        found = groups.get(key)
-        if found is None:
-            groups[key] = _Group([row], rank, same)
-            continue
-        found.rows.append(row)
-        found.severity = max(found.severity, rank)
-        found.same = max(found.same, same)
-    first = nsmallest(MOST, groups.items(), key=lambda item: (-item[1].severity, -item[1].same, *map(str, item[0])))
-    return Grouped([_line(columns, *item) for item in first], len(groups), len(table))
+    of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    rank = np.array([_RANK[cell] for cell in columns["severity"]], np.int64) * len(_SAME)
+    rank += np.array([_SAME[cell] for cell in columns["same_as_latest"]], np.int64)
+    severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))
+    np.maximum.at(severity, of, rank // len(_SAME))
+    np.maximum.at(same, of, rank % len(_SAME))
+    named = list(numbers)
+    first: list[int] = []
+    ranks = severity * len(_SAME) + same
+    for code in np.unique(ranks)[::-1].tolist():
+        alike = np.flatnonzero(ranks == code).tolist()
+        first += nsmallest(MOST - len(first), alike, key=named.__getitem__)
+        if len(first) == MOST:
+            break
+    order = np.argsort(of, kind="stable")
+    starts = np.searchsorted(of[order], first)
+    ends = np.searchsorted(of[order], first, side="right")
+    return Grouped(
+        [
+            _line(columns, named[number], order[start:end].tolist(), int(severity[number]), int(same[number]))
+            for number, start, end in zip(first, starts.tolist(), ends.tolist(), strict=True)
+        ],
+        len(numbers),
+        len(table),
+    )
 
 
-def _line(columns: Mapping[str, Sequence[Cell]], key: tuple[Cell, Cell, Cell], group: _Group) -> tuple[str, ...]:
+def _line(
+    columns: Mapping[str, Sequence[Cell]], key: tuple[Cell, Cell, Cell], rows: list[int], severity: int, same: int
+) -> tuple[str, ...]:
     resource, namespace, name = map(str, key)
-    first = group.rows[0]
-    offset = columns["offset"][first]
-    at = f"{columns['source'][first]} {offset}".strip()
+    first = rows[0]
     return (
-        _LABEL[group.severity],
+        _LABEL[severity],
         resource,
         f"{namespace}/{name}" if namespace else name or str(columns["detail"][first]),
-        _distinct(columns["finding"], group.rows),
-        _distinct(columns["place"], group.rows),
-        f"{len(group.rows):,}",
-        _SAID[group.same],
-        at,
+        _distinct(columns["finding"], rows),
+        _distinct(columns["place"], rows),
+        f"{len(rows):,}",
+        _SAID[same],
+        f"{columns['source'][first]} {columns['offset'][first]}".strip(),
     )
 
 

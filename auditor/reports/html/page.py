@@ -56,7 +56,9 @@ def _scope(audit: Audit) -> str:
     places = sorted({place for place, *_ in audit.tally.places})
     seen = ", ".join("freed pages" if place.label == "freed" else place.label for place in places) or "no place"
     resources = ", ".join(audit.resources) or "no resource"
-    return f"Scope: {resources} in {audit.evidence.name} ({words.scope(audit)}, {words.extent(audit)}); seen in: {seen}."
+    return (
+        f"Scope: {resources} in {audit.evidence.name} ({words.scope(audit)}, {words.extent(audit)}); seen in: {seen}."
+    )
 
 
 def _figures(audit: Audit) -> list[tuple[str, str, str]]:

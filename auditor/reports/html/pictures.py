@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.columns import Ints
 from auditor.model import Audit, Cell, Finding, Place, Provider, Rows
-from auditor.reports.columns import Table, is_value
+from auditor.reports.columns import Table, stored
 from auditor.reports.words import label
 
 MOST_CELLS = 4000
@@ -91,9 +91,9 @@ def _spots(table: Table) -> dict[str, Spot]:
 
 
 def page_map(audit: Audit, spot: Spot | None) -> dict[str, Any]:
-    """The database's pages in order, `each` of them a cell: its class, its pages that hold something readable, findings.
+    """The database's pages in order, `each` of them a cell; of every cell its class.
 
-    readable and findings: (cell, number) pairs, of the cells that have any.
+    readable: (cell, pages that hold something readable) pairs; findings: (cell, findings that begin there).
     """
     kinds = np.frombuffer(audit.pages.kinds, np.uint8)
     each = -(-kinds.size // MOST_CELLS) or 1
@@ -142,11 +142,8 @@ def _pairs(counts: Ints) -> list[list[int]]:
 def timeline(rows: Rows) -> dict[str, Any]:
     """Stored values by mod revision: bins of `each` revisions from `start` on, one list of counts a series."""
     columns = rows.columns
-    kept = [
-        row
-        for row, (revision, marks) in enumerate(zip(columns.get("mod_revision", ()), rows.marks, strict=True))
-        if type(revision) is int and is_value(marks)
-    ]
+    written = columns.get("mod_revision", ())
+    kept = [row for row in stored(rows) if type(written[row]) is int]
     if not kept:
         return {"start": 0, "each": 1, "series": []}
     every = len(kept) == len(rows)

@@ -19,6 +19,7 @@ from auditor.reports.html import embed
 MARK = re.compile(rb"<!--part ([a-z]+)-->\n")
 OPENING = '<script type="application/json" id="custody">'
 CLOSING = "</script>\n"
+START = "<!doctype html>\n"
 END = "</body>\n</html>\n"
 
 
@@ -59,7 +60,7 @@ def split(raw: bytes) -> tuple[dict[str, str], bytes, bytes]:
     text, closing, behind = rest.partition(CLOSING.encode())
     head, *pieces = MARK.split(before)
     names = [name.decode() for name in pieces[::2]]
-    if head or not (opening and closing) or len(set(names)) < len(names):
+    if head != START.encode() or not (opening and closing) or len(set(names)) < len(names):
         raise ValueError
     return {name: _digest(part) for name, part in zip(names, pieces[1::2], strict=True)}, text, behind
 
@@ -70,7 +71,7 @@ def is_canonical(text: bytes) -> bool:
 
 
 def _hash(text: str) -> str:
-    return _digest(text.encode("utf-8", "surrogateescape"))
+    return _digest(text.encode("utf-8"))
 
 
 def _digest(raw: bytes) -> str:

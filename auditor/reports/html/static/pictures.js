@@ -1,8 +1,10 @@
-// The pictures, drawn by Bokeh as SVG: once, in colours for paper; a dark screen turns them round by its style sheet.
+// The pictures, drawn by Bokeh as SVG: once, in colours that can be told from light and from dark paper.
 
 const PROVIDER_COLOURS = { "identity": "#d32f2f", "unknown": "#757575", "aescbc": "#1f77b4", "aesgcm": "#00a5b5", "secretbox": "#2e8b57", "kms v1": "#b8860b", "kms v2": "#7e57c2", "others": "#9e9e9e" };
 const PLACE_COLOURS = { "latest": "#1f77b4", "history": "#00a5b5", "deleted": "#2e8b57", "old-value": "#8d6e63", "previous-root": "#b8860b", "freed": "#e65100", "slack": "#757575", "wal": "#7e57c2", "unplaced": "#9e9e9e" };
-const PAGE_COLOURS = ["#d50000", "#ff8f00", "#90b8dc", "#546e7a", "#e8e8e8", "#c5b3e0", "#f5ebd6"];
+const PAGE_COLOURS = ["#e00000", "#ff9800", "#6fa3d0", "#546e7a", "rgba(128,128,128,0.25)", "rgba(126,87,194,0.5)", "rgba(184,134,11,0.3)"];
+const INK = "#7b7b82";
+const HAIRLINE = "rgba(128,128,128,0.25)";
 const WIDEST = 640;
 
 // Later series of the same colour are lighter.
@@ -32,12 +34,9 @@ function figureIn(id, options) {
     width, toolbar_location: null, tools: [], output_backend: "svg", background_fill_color: null, border_fill_color: null, outline_line_color: null, ...options,
   });
   for (const axis of [...figure.xaxis, ...figure.yaxis]) {
-    axis.axis_line_color = "#888";
-    axis.major_tick_line_color = "#888";
-    axis.minor_tick_line_color = null;
-    axis.major_label_text_color = "#333";
-    axis.axis_label_text_color = "#333";
+    Object.assign(axis, { axis_line_color: INK, major_tick_line_color: INK, minor_tick_line_color: null, major_label_text_color: INK, axis_label_text_color: INK, axis_label_text_font_style: "normal" });
   }
+  for (const grid of figure.grid) grid.grid_line_color = HAIRLINE;
   return figure;
 }
 
@@ -116,7 +115,7 @@ function drawTimeline({ start, each, series }) {
     const top = counts.map((count, bin) => bottom[bin] + count);
     const data = { left, right: left.map((at) => at + each), bottom: [...bottom], top, count: counts, provider: counts.map(() => name), last: left.map((at) => at + each - 1) };
     const bars = figure.quad({
-      left: { field: "left" }, right: { field: "right" }, bottom: { field: "bottom" }, top: { field: "top" }, fill_color: colours[which], line_color: "#fff", line_width: 0.5, source: new Bokeh.ColumnDataSource({ data }),
+      left: { field: "left" }, right: { field: "right" }, bottom: { field: "bottom" }, top: { field: "top" }, fill_color: colours[which], line_color: null, source: new Bokeh.ColumnDataSource({ data }),
     });
     figure.add_tools(new Bokeh.HoverTool({ renderers: [bars], tooltips: [["provider", "@provider"], ["revisions", "@left to @last"], ["values", "@count"]] }));
     top.forEach((value, bin) => { bottom[bin] = value; });
@@ -147,7 +146,7 @@ function drawBars(id, { rows, series }, colours) {
     const right = counts.map((count, row) => left[row] + count);
     const data = { y: heights, left: [...left], right, count: counts, of: rows, name: counts.map(() => name) };
     const bars = figure.hbar({
-      y: { field: "y" }, left: { field: "left" }, right: { field: "right" }, height: 0.7, fill_color: picked[which], line_color: "#fff", source: new Bokeh.ColumnDataSource({ data }),
+      y: { field: "y" }, left: { field: "left" }, right: { field: "right" }, height: 0.7, fill_color: picked[which], line_color: null, source: new Bokeh.ColumnDataSource({ data }),
     });
     figure.add_tools(new Bokeh.HoverTool({ renderers: [bars], tooltips: [["", "@of"], ["", "@name"], ["values", "@count"]] }));
     right.forEach((value, row) => { left[row] = value; });
