@@ -15,8 +15,8 @@ function showTable(columns, filter, texts, drawn) {
     serverSide: true,
     ajax: (asked, answer) => {
       const by = asked.order.map(({ column, dir }) => [names[column - 1], dir]);
-      seen = sorted(filter.rows(), columns, by);
-      const screen = seen.subarray(asked.start, asked.start + asked.length);
+      seen = filter.rows();
+      const screen = sorted(seen, columns, by).subarray(asked.start, asked.start + asked.length);
       answer({
         draw: asked.draw,
         recordsTotal: filter.total,
