@@ -11,6 +11,8 @@ from auditor.reports.columns import COLUMNS, NUMBERS, Table, varied
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
+MOST_LINES = 1_048_576
+"""Excel's limit, the header included; LibreOffice's is the same unless raised."""
 _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
 """The columns behind the evidence's hash, which is known last."""
 
@@ -34,6 +36,14 @@ def prepare(table: Table) -> list[str]:
             columns.append([texts[cell] for cell in column])
             constant = len(distinct) == 1
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
+
+
+def too_long(table: Table, name: str) -> str:
+    """What is to be said where spreadsheets would drop the last rows without a word; empty where they read all."""
+    lines = len(table) + 1
+    if lines <= MOST_LINES:
+        return ""
+    return f"{name} has {lines:,} lines, and spreadsheets read no more than {MOST_LINES:,}: use --inventory X.parquet"
 
 
 class Writable(Protocol):

@@ -43,7 +43,7 @@ def write(audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | No
     custody = seal.Custody(audit, fail_on, table, made.csv)
     scripts = assets.scripts()
     parts = {
-        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody.findings),
+        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),
         "pictures": embed.script("pictures", pictures.document(audit, made.drawn)),
         "findings": embed.findings(made.lines | {"evidence": embed.column("evidence", table.columns["evidence"])}),
         **{script.name: script.element for script in scripts},

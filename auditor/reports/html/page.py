@@ -1,18 +1,22 @@
 """The visible page: everything that is to be read with scripts off, and places for what scripts add."""
 
+from typing import Any
+
 from auditor.model import Audit, Finding, Place, Provider, Severity, Source, Stat
-from auditor.reports import key_table, words
+from auditor.reports import controls, key_table, words
 from auditor.reports.columns import COLUMNS
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
+from auditor.reports.html.seal import Custody
+from auditor.reports.meaning import MEANING
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
 CONFIDENTIAL = "Confidential: names of Secrets"
 
 
-def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, sha256: str) -> str:
-    """sha256: of the findings as CSV."""
+def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, custody: Custody) -> str:
+    """The part of a page that is seen, as HTML from the first element to the last one that is no script."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -27,6 +31,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         verdict=words.verdict(audit, fail_on),
         others=words.others(audit),
         scope=_scope(audit),
+        control=words.control(audit),
         figures=_figures(audit),
         facts=_facts(audit),
         sources=[(source, _stats(source)) for source in evidence.sources],
@@ -43,8 +48,12 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         keys=(key_table.HEADER, key_table.table(audit)),
         grouped=grouped,
         header=objects.HEADER,
-        sha256=sha256,
+        sha256=custody.findings,
         meanings=_meanings(audit),
+        gone=_gone(audit),
+        acceptances=_acceptances(audit),
+        controls=_controls(custody.controls),
+        wording=controls.WORDING,
         limitations=explain.LIMITATIONS,
         columns=COLUMNS,
         explained=embed.script("explained", explain.document()),
@@ -87,12 +96,14 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
     facts = [
         ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", f"{evidence.sha256} ({words.hashed(audit)})" if evidence.sha256 else "not computed"),
+        ("SHA-256", words.sha256(audit)),
         ("etcd's trailer", words.trailer(audit)),
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
         ("Run", f"etcd-auditor {run.version}, {run.started} to {run.finished}"),
     ]
+    told = [("Live", words.live(audit)), ("Baseline", words.baseline(audit)), ("Names", words.names(audit))]
+    facts += [(name, text) for name, text in told if text]
     return [("Case", run.case), *facts] if run.case else facts
 
 
@@ -136,9 +147,46 @@ def _said(value: object) -> str:
     return str(value) or "-"
 
 
+def _gone(audit: Audit) -> tuple[list[str], list[list[str]], int]:
+    """Header, the first findings of the baseline that were not found again, and how many more there are."""
+    every = audit.baseline.gone if audit.baseline is not None else ()
+    rows = [
+        [
+            each.finding,
+            each.severity,
+            each.place,
+            each.resource,
+            f"{each.namespace}/{each.name}".strip("/"),
+            each.source,
+        ]
+        for each in every[:MOST_GAPS]
+    ]
+    return ["finding", "severity", "place", "resource", "object", "source"], rows, max(0, len(every) - MOST_GAPS)
+
+
+def _acceptances(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [each.path, each.reason, each.expires + (" (expired)" if each.expired else ""), f"{each.matches:,}"]
+        for each in audit.acceptances
+    ]
+    return ["entry", "reason", "until", "findings"], rows
+
+
+def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: controls, with what in this report may be relevant to each."""
+    rows = []
+    for each in told:
+        found = ", ".join(f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"])
+        covered = each["coverage"]
+        values = f"{covered['readable']:,} of {covered['values']:,}" if covered else "-"
+        framework = f"{each['framework']} {each['framework_version']}".strip()
+        rows.append([framework, each["control"], each["title"], found or "-", values])
+    return ["framework", "control", "about", "findings", "readable values"], rows
+
+
 def _meanings(audit: Audit) -> list[tuple[str, str, str, int]]:
     """Of each finding that occurs: its name, meaning, what would stop it, and how many values have it."""
     counts: dict[Finding, int] = {}
     for finding, _, count in audit.tally.marks:
         counts[finding] = counts.get(finding, 0) + count
-    return [(finding.label, *explain.MEANING[finding], count) for finding, count in counts.items()]
+    return [(finding.label, *MEANING[finding], count) for finding, count in counts.items()]

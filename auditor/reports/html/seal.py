@@ -24,11 +24,12 @@ END = "</body>\n</html>\n"
 
 
 class Custody:
-    """What verify needs of one audit. findings: SHA-256 of the findings as CSV."""
+    """What verify needs of one audit. findings: SHA-256 of the findings as CSV. controls: see controls.table()."""
 
     def __init__(self, audit: Audit, fail_on: Severity, table: Table, prepared: list[str]) -> None:
         self._document = document.custody(audit, fail_on, table, prepared)
         self.findings: str = self._document["hashes"]["findings"]
+        self.controls: list[dict[str, Any]] = self._document["controls"]
 
     def element(self, parts: Mapping[str, str]) -> str:
         """The script element that ends the page."""
