@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import (
     columns,
+    control,
     custody,
     expectations,
     in_force,
     key_use,
     opening,
     policy,
+    reported,
     rows,
     rules,
     selection,
@@ -49,6 +51,9 @@ STANDING = Unexamined(
 STANDING_DIRECTORY = Unexamined(
     "other members, other backups, old disk blocks", "one member's directory cannot show them", decisive=False
 )
+STANDING_LIVE = Unexamined(
+    "the WAL, other members, backups, old disk blocks", "a member does not hand them out", decisive=False
+)
 NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
@@ -63,6 +68,7 @@ def examine(
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
     given = rules.prepare(options)
+    asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
     log(f"read {sum(map(len, batches)):,} records and fragments")
@@ -71,12 +77,7 @@ def examine(
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
     wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
-    # the values of one file may lie in several buffers: those that are not contiguous in it are put together
-    by_source: dict[tuple[str, int], list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
-    buffers: dict[int, int] = {}
-    for part in zip(batches, stored, found.resource, strict=True):
-        buffer = buffers.setdefault(id(part[0].data), len(buffers))
-        by_source.setdefault((part[0].source, buffer), []).append(part)
+    by_source = selection.grouped(zip(batches, stored, found.resource, strict=True))
     cluster = _cluster(batches, stored, found, read)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, read.facts.cluster_id, options.expect_cluster)
@@ -90,7 +91,7 @@ def examine(
             plaintext=given.policy.plaintext,
             beside=name in read.beside,
         )
-        for (name, _), parts in sorted(by_source.items(), key=lambda each: each[0])
+        for (name, _), parts in by_source
     ]
     if not options.quick:
         given = rules.with_published(given, [(each.batch, each.values) for each in selections])
@@ -112,23 +113,27 @@ def examine(
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
     tally = _tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows else rows.EMPTY
+    made = rows.build(selections, advice, hunted.hits) if options.rows or asked.needs_rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
     elsewhere = _elsewhere(batches, stored, found, options)
+    planted = control.run(options, given.policy, found.prefixes)
+    log(control.FOUND if planted.found else control.MISSED)
+    main = read.main.name if read.main is not None else ""
+    shown = reported.of(asked, made, files, main, found.prefixes, options)
     if ahead is not None:
-        ahead(made)
+        ahead(shown.rows)
     evidence, gaps = custody.finish(files, read, cluster, progress)
     log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
-    return Audit(
+    audit = Audit(
         evidence=evidence,
         pages=read.pages,
         policy=given.policy.words(scope),
         resources=scope,
         coverage=coverage,
-        tally=tally,
+        tally=replace(tally, accepted=shown.accepted),
         keys=used,
-        rows=made,
-        gaps=(*read.gaps, *gaps, *hunted.gaps),
+        rows=shown.rows,
+        gaps=(*read.gaps, *gaps, *hunted.gaps, *control.gaps(planted)),
         unexamined=(
             *_left_out(read, options),
             *_absent(coverage, options),
@@ -136,7 +141,7 @@ def examine(
             *_untold(selections),
             *hunted.unexamined,
             *elsewhere,
-            read.standing or (STANDING_DIRECTORY if files.directory else STANDING),
+            read.standing or (STANDING_LIVE if files.live else STANDING_DIRECTORY if files.directory else STANDING),
         ),
         notes=(
             *_notes(evidence, read),
@@ -144,9 +149,14 @@ def examine(
             *hunted.notes,
             *in_force.observe(given, selections, batches, found, used, scope),
             *_observed(given, advice),
+            *shown.notes,
         ),
         run=custody.run(options, log, given.plugins),
+        acceptances=shown.acceptances,
+        baseline=shown.baseline,
+        control=planted,
     )
+    return asked.names.audit(audit)
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:
@@ -341,7 +351,7 @@ def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
     left = [
         Unexamined(
             f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
-            "parts of values whose beginning is lost: what they belong to cannot be told; see --inventory",
+            "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
             decisive=True,
         )
         for place, count in sorted(others.items())

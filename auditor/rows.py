@@ -16,7 +16,7 @@ from auditor.hunt.hit import Hit
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
-from auditor.text import moments, printables
+from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         _sort(columns, marks)  # the values of one source came from several buffers
     for source, advised in advice if columns else ():
         if advised.judged:
-            said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
+            said = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
             said["detail"] = f"{advised.path}: {advised.text}"
             for name, column in columns.items():
                 column.append(said.get(name, ""))
@@ -58,7 +58,7 @@ def _add(
     for hit in hits:
         namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
         said: dict[str, Cell] = {
-            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{hit.offset:010x}",
+            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{hit.offset:010x}",
             "place": hit.place.label,
             "judged": "finding",
             "resource": hit.resource,
@@ -110,6 +110,8 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = said.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing = [""] * len(each)
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
@@ -209,8 +211,11 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
+        elif each.resource[each.of[row]].by_content:
+            details[row] = "its etcd key names another resource; this is what the object says it is"
         elif said.named[row] != names[row][::2]:
-            details[row] = "says it is " + "/".join(said.named[row])
+            namespace, name = said.named[row]
+            details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details[row]) if part)
     return details
@@ -235,11 +240,11 @@ def _extents(parts: Sequence[Extent]) -> str:
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = _tag("" if each.main and not each.beside else each.batch.source)
+    source = tag("" if each.main and not each.beside else each.batch.source)
     return [f"{source}{at:010x}" for at in each.batch.offset.tolist()]
 
 
-def _tag(text: str) -> str:
+def tag(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
 
 

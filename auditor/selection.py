@@ -1,9 +1,9 @@
 """The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,8 +143,22 @@ class Selection:
         return readable
 
 
+Part: TypeAlias = tuple[Batch, values.Values, NDArray[np.int32]]
+"""A batch with its values, and the resource of each (an index into a table)."""
+
+
+def grouped(parts: Iterable[Part]) -> list[tuple[tuple[str, int], list[Part]]]:
+    """The batches of each source and buffer: values that are not contiguous in a file are put together elsewhere."""
+    found: dict[tuple[str, int], list[Part]] = {}
+    buffers: dict[int, int] = {}
+    for part in parts:
+        buffer = buffers.setdefault(id(part[0].data), len(buffers))
+        found.setdefault((part[0].source, buffer), []).append(part)
+    return sorted(found.items(), key=lambda each: each[0])
+
+
 def select(
-    parts: Sequence[tuple[Batch, values.Values, NDArray[np.int32]]],
+    parts: Sequence[Part],
     table: tuple[Resource, ...],
     wanted: Bools,
     *,

@@ -7,58 +7,71 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import output, sums
-from auditor.cli.progress import hashing
+from auditor.cli import live, output, sums
+from auditor.cli.live import Given
+from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
+    from auditor.evidence.live.access import Access
     from auditor.reports.columns import Table
+    from auditor.reports.html import Prepared
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One scan as the command line asked for it."""
 
-    evidence: Path
+    evidence: str
+    live: Given
     options: Options
     fail_on: Severity
     csv: Path | None
     inventory: Path | None
     json: Path | None
     html: Path | None
+    sarif: Path | None
     remediation: Path | None
     force: bool
     verbose: bool
 
     @property
     def targets(self) -> list[Path | None]:
-        return [self.csv, self.inventory, self.json, self.html, self.remediation]
+        """Every file that is written; the evidence kept is the last."""
+        kept = Path(self.options.keep) if self.options.keep else None
+        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
 
 
 def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
-    read = [request.evidence, *map(Path, filter(None, given))]
+    asked = request.options
+    if asked.redact_names and request.remediation is not None:
+        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+    if asked.keep == str(output.STDOUT):
+        raise UsageError("--keep - : name a file for the snapshot")
+    given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
+    access = live.access(request.evidence, request.live)
+    evidence = [] if access is not None else [Path(request.evidence)]
+    read = [*evidence, *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     ahead = _Ahead(request)
-    audit = _audit(request, ahead)
+    audit = _audit(request, access, ahead)
     _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(request: Request, ahead: _Ahead) -> Audit:
+def _audit(request: Request, access: Access | None, ahead: _Ahead) -> Audit:
     from auditor import scan
 
     options = replace(request.options, rows=any(target is not None for target in request.targets))
-    with hashing() as progress:
-        return scan(request.evidence, options, progress, ahead=ahead)
+    with bars() as progress:
+        hashing, arriving = progress("hashing"), progress("reading")
+        return scan(request.evidence, options, hashing, ahead=ahead, access=access, arriving=arriving)
 
 
 class _Ahead:
@@ -68,7 +81,7 @@ class _Ahead:
         self._request = request
         self.table: Table | None = None
         self.csv: list[str] | None = None
-        self.html: list[Markup] | None = None
+        self.html: Prepared | None = None
 
     def __call__(self, rows: Rows) -> None:
         if not (self._request.csv or self._request.html):
@@ -77,28 +90,41 @@ class _Ahead:
 
         self.table = columns.of_findings(rows)
         self.csv = csv.prepare(self.table) if self._request.csv else None
-        self.html = html.prepare(self.table) if self._request.html else None
+        self.html = html.prepare(self.table, rows, self.csv) if self._request.html else None
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
-    from auditor.reports import csv, html, json, parquet, remediation
+    from auditor.reports import csv, html, json, parquet, remediation, sarif
     from auditor.reports.columns import inventory, sealed
 
     force = request.force
     if request.csv and ahead.table is not None:
         found = sealed(ahead.table, audit)
         output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
+        _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
+        _warn(csv.too_long(inventory(audit), _called(request.inventory)))
     elif request.inventory:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
+    if request.sarif:
+        output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
     if request.remediation:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
     sums.write(request.targets, force=force)
+
+
+def _called(target: Path) -> str:
+    return "standard output" if target == output.STDOUT else target.name
+
+
+def _warn(text: str) -> None:
+    if text:
+        sys.stderr.write(f"etcd-auditor: {text}\n")
 
 
 def _summarise(audit: Audit, request: Request) -> None:

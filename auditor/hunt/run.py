@@ -20,10 +20,9 @@ from auditor.hunt.needles import Needle, collect
 from auditor.model import Finding, Opened, PageMap, Unexamined
 from auditor.options import Options
 from auditor.rules import Rules
-from auditor.selection import Selection
+from auditor.selection import Part, Selection
 from auditor.storage.keys import Keys
-from auditor.storage.values import Values
-from auditor.text import printable
+from auditor.text import KEY, marked, printable
 
 MOST_ROUNDS = 8
 """Keys may lie under keys: OpenShift stores each under the one before it."""
@@ -32,17 +31,17 @@ BLIND = (
     "values that were not opened, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
 )
 
-Part = tuple[Batch, Values, NDArray[np.int32]]
-
 
 def others(
-    sources: dict[tuple[str, int], list[Part]], found: Keys, judged: NDArray[np.bool_], main: Callable[[str], bool]
+    sources: Sequence[tuple[tuple[str, int], list[Part]]],
+    found: Keys,
+    judged: NDArray[np.bool_],
+    main: Callable[[str], bool],
 ) -> list[Selection]:
     """The values of the resources that are not judged: keys may lie in them, and copies."""
     wanted = found.of(frozenset({"*"})) & ~judged
     return [
-        selection.select(parts, found.table, wanted, main=main(name), plaintext=True)
-        for (name, _), parts in sorted(sources.items(), key=lambda each: each[0])
+        selection.select(parts, found.table, wanted, main=main(name), plaintext=True) for (name, _), parts in sources
     ]
 
 
@@ -79,8 +78,12 @@ def _use_found(
             break
         known.update((_tag(each), each) for each in fresh)
         given = with_keys(given, [each.entry for each in fresh])
-    notes = [f"--use-found-keys: {each.label} was found in {each.where}, and used" for each in known.values()]
+    notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
     return replace(given, notes=(*given.notes, *notes))
+
+
+def _where(each: FoundKey) -> str:
+    return marked(each.where, KEY) if each.where.startswith("/") else each.where
 
 
 def with_keys(given: Rules, entries: Sequence[ProviderEntry]) -> Rules:
