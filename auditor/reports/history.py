@@ -95,7 +95,7 @@ def _row(version: Version) -> list[str]:
 
 def _revision(version: Version) -> str:
     if version.main >= 0:
-        return f"{version.main:,}" if not version.sub else f"{version.main:,}.{version.sub}"
+        return f"{version.main:,}" if version.sub <= 0 else f"{version.main:,}.{version.sub}"
     return f"as {version.copy_of:,}" if version.copy_of >= 0 else "unknown"
 
 
