@@ -116,6 +116,9 @@ def _protobuf(file: EvidenceFile) -> Reading:
             reason = f"{file.name}: no field of a RangeResponse at offset {at:,}: damaged, or cut"
             gaps.append(Gap(file.name, at, file.size - at, reason))
             break
+    if spans and 0x20 not in said and not gaps:
+        # etcd counts the keys behind the last of them
+        gaps.append(Gap(file.name, at, 0, f"{file.name} does not end in the number of its keys: cut"))
     start, end = np.array(spans, np.int64).reshape(-1, 2).T
     good, (key, create, mod, version, value, _) = wire.messages(buffer, start, end, KEY_VALUE)
     for row in np.flatnonzero(~good)[:LISTED].tolist():

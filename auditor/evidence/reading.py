@@ -116,7 +116,8 @@ def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
     from auditor.evidence.sqlite import kine  # only kine has one
 
     (file,), logs = evidence.of(Role.SQLITE), evidence.of(Role.SQLITE_LOG)
-    found = kine.read(file, logs[0] if logs else None, quick=quick)
+    index = b"".join(bytes(each.map[:64]) for each in evidence.of(Role.SQLITE_INDEX))
+    found = kine.read(file, logs[0] if logs else None, quick=quick, index=index)
     kinds = {Role.SQLITE: kine.KIND, Role.SQLITE_LOG: "its write-ahead log"}
     unexamined = list(found.unexamined)
     if found.wal_mode and not evidence.has_wal:

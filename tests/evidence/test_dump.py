@@ -114,15 +114,15 @@ def test_an_indented_dump_in_another_order_is_read_or_is_a_gap(made: Path, tmp_p
 @given(data=st.data())
 def test_a_cut_or_changed_dump_is_never_whole(made: Path, tmp_path: Path, form: str, data: st.DataObject) -> None:
     raw = (made / f"3.5.{form}").read_bytes()
-    kept = data.draw(st.integers(1, len(raw) - 12))
+    kept = data.draw(st.integers(1, len(raw) - 3))
     path = tmp_path / "cut"
     path.write_bytes(raw[:kept])
     try:
         audit = auditor.scan(path)
     except UnreadableEvidence:
         return
-    # a protobuf dump may be cut between two records: its count is lost then, and every key before the cut is read
-    assert not audit.complete or form == "protobuf"
+    assert not audit.complete
+    assert audit.gaps or not len(audit.inventory)
     changed = bytearray(raw)
     changed[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(changed)

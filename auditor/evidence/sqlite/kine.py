@@ -46,8 +46,8 @@ class Reading:
     wal_mode: bool
 
 
-def read(main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool) -> Reading:
-    """Everything in both files; with `quick` only what the database shows.
+def read(main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, index: bytes = b"") -> Reading:
+    """Everything in both files; with `quick` only what the database shows. index: how the -shm file begins.
 
     Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
     """
@@ -57,6 +57,11 @@ def read(main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool) -> R
     own = databases.header(files[0], names[0], gaps)
     log = wal.read(files[1], names[1], own.page_size if own is not None else 0)
     gaps += log.gaps if log_file is not None else ()
+    if (counted := wal.indexed(index, files[1].slice(0, wal.HEADER))) > log.committed:
+        reason = (
+            f"{names[1]}: {log.committed:,} frames count, {names[0]}-shm says {counted:,}: the log is cut, or changed"
+        )
+        gaps.append(Gap(names[1], files[1].size, 0, reason))
     first = log.at[log.current & (log.number == 1)].tolist()
     head = databases.header(Buffer(files[1].slice(first[0], 100)), names[1], gaps) if first else own
     size = log.page_size or USUAL

@@ -5,6 +5,7 @@ frame is a sum of its words under fixed weights and of the checksum before it, s
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from auditor.evidence.sqlite import form
 from auditor.model import Gap, State
 
 HEADER, FRAME = 32, 24
+INDEX = 48
 VERSION = 3007000
 AT_ONCE = 1 << 12
 """Frames whose words are held together."""
@@ -40,6 +42,20 @@ class Log:
     tail: int
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
+    committed: int = 0
+
+
+def indexed(index: bytes, head: bytes) -> int:
+    """How many frames of a log the index beside it counts; 0 where it is not of this log, or says nothing.
+
+    index: the beginning of the -shm file; head: of the log, empty where that is. walformat.html, section 2.1 (the
+    index's header, in the byte order of the machine that wrote it).
+    """
+    order: Literal["little", "big"] = "little" if index[:4] == VERSION.to_bytes(4, "little") else "big"
+    if len(index) < INDEX or int.from_bytes(index[:4], order) != VERSION or not index[12]:
+        return 0
+    mine = not head or index[32:40] == head[16:24]
+    return int.from_bytes(index[16:20], order) if mine else 0
 
 
 def read(buffer: Buffer, name: str, page_size: int) -> Log:
@@ -97,6 +113,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
         tail,
         tuple(gaps),
         tuple(_notes(name, count, committed, valid, current)),
+        committed,
     )
 
 

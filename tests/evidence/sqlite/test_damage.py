@@ -87,6 +87,15 @@ def test_a_truncated_log_says_so(raw: tuple[bytes, bytes], tmp_path: Path, kept:
         assert any("state.db-wal" in gap.source for gap in audit.gaps)
 
 
+@pytest.mark.parametrize("frames", [0, 1, 300, 724])
+def test_a_log_cut_at_the_end_of_a_frame_is_told_by_its_index(tmp_path: Path, frames: int) -> None:
+    folder = stages.unpacked(STAGE, tmp_path)
+    assert not auditor.scan(folder).gaps
+    log = folder / "state.db-wal"
+    log.write_bytes(log.read_bytes()[: 32 + frames * (24 + 4096)] if frames else b"")
+    assert any("state.db-shm says 725" in gap.reason for gap in auditor.scan(folder).gaps)
+
+
 def test_a_frame_whose_checksum_fails_ends_the_log(raw: tuple[bytes, bytes], tmp_path: Path) -> None:
     main, log = raw
     broken = bytearray(log)
