@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,24 @@ NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
+
+    stored, found: beside the batches that were read. wanted: which entries of found.table are judged. rest: what a
+    hunt searches beside the selections.
+    """
+
+    given: rules.Rules
+    read: reading.Reading
+    stored: Sequence[values.Values]
+    found: keys.Keys
+    wanted: Bools
+    cluster: Cluster
+    selections: list[Selection]
+    rest: list[Selection]
+
+
 def examine(
     files: gather.Evidence,
     options: Options,
@@ -62,6 +81,11 @@ def examine(
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
+    return conclude(files, judge(files, options, log), options, log, progress, ahead)
+
+
+def judge(files: gather.Evidence, options: Options, log: Log) -> Judged:
+    """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read."""
     given = rules.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
@@ -94,8 +118,24 @@ def examine(
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
+    return Judged(given, read, stored, found, wanted, cluster, selections, rest)
+
+
+def conclude(
+    files: gather.Evidence,
+    judged: Judged,
+    options: Options,
+    log: Log,
+    progress: Progress | None = None,
+    ahead: Callable[[Rows], None] | None = None,
+) -> Audit:
+    """Count what was judged, hunt for copies, wait for the hashes: the audit."""
+    given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
+    batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
     hunted = NOTHING
     if options.hunt:
+        from auditor.hunt import run as hunting
+
         hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
