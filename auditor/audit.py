@@ -71,6 +71,11 @@ class Judged:
     selections: list[Selection]
     rest: list[Selection]
 
+    @property
+    def resources(self) -> frozenset[str]:
+        """Names of those that are judged."""
+        return frozenset(entry.name for entry, chosen in zip(self.found.table, self.wanted, strict=True) if chosen)
+
 
 def examine(
     files: gather.Evidence,
@@ -84,8 +89,11 @@ def examine(
     return conclude(files, judge(files, options, log), options, log, progress, ahead)
 
 
-def judge(files: gather.Evidence, options: Options, log: Log) -> Judged:
-    """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read."""
+def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[str] = frozenset()) -> Judged:
+    """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
+
+    also: resources that are judged beside those that the options and their configurations name.
+    """
     given = rules.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
@@ -94,7 +102,9 @@ def judge(files: gather.Evidence, options: Options, log: Log) -> Judged:
     likely = [each.provider != Provider.UNKNOWN for each in classified]
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
-    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
+    wanted = found.of(
+        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNTOLD.name})
+    )
     by_source: dict[str, list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
     for part in zip(batches, stored, found.resource, strict=True):
         by_source.setdefault(part[0].source, []).append(part)

@@ -200,3 +200,30 @@ def test_from_python() -> None:
     }
     found = leaks(PLAINTEXT, shown)
     assert found == []
+
+
+@pytest.mark.parametrize("keys", [False, True], ids=["blind", "keys"])
+def test_comparisons(tmp_path: Path, keys: bool) -> None:
+    """Contents are compared in memory; neither they nor a hash of one is written."""
+    reports = {"--csv": "a.csv", "--html": "b.html", "--json": "c.json"}
+    paths = [part for option, name in reports.items() for part in (option, str(tmp_path / name))]
+    for after in (snapshot for snapshot in SNAPSHOTS if snapshot.parent == PLAINTEXT.parent):
+        config = after.with_suffix(".encryption.json")
+        given = ["--encryption-config", str(config)] if keys and config.exists() else []
+        done = run("diff", PLAINTEXT, after, *paths, *given, "--force", "--resource", "*")
+        assert done.returncode in {0, 1, 3}
+        found = leaks(after, {**texts_of(tmp_path), "stdout": done.stdout, "stderr": done.stderr})
+        assert found == []
+        text = "".join(texts_of(tmp_path).values())
+        assert not any(digest in text for digest in digests(after))
+
+
+def digests(snapshot: Path) -> set[str]:
+    """The digests by which contents are compared, in hex and base64."""
+    from auditor.model import Encoding
+    from auditor.storage import objects
+
+    raw = [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(PLAINTEXT)]
+    raw += [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(snapshot)]
+    assert all(len(each) == 16 for each in raw)
+    return {text for each in raw for text in (each.hex(), base64.b64encode(each).decode())}
