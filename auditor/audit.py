@@ -50,6 +50,9 @@ STANDING = Unexamined(
 STANDING_DIRECTORY = Unexamined(
     "other members, other backups, old disk blocks", "one member's directory cannot show them", decisive=False
 )
+STANDING_LIVE = Unexamined(
+    "the WAL, other members, backups, old disk blocks", "a member does not hand them out", decisive=False
+)
 NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
@@ -177,7 +180,7 @@ def conclude(
             *_untold(selections),
             *hunted.unexamined,
             *elsewhere,
-            STANDING_DIRECTORY if files.directory else STANDING,
+            STANDING_LIVE if files.live else STANDING_DIRECTORY if files.directory else STANDING,
         ),
         notes=(
             *_notes(evidence, read),

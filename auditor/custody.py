@@ -61,6 +61,7 @@ def finish(
         cluster=cluster,
         sources=tuple(sources),
         directory=files.directory,
+        live=files.live,
     )
     return evidence, gaps
 

@@ -212,8 +212,23 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """Through whom a live etcd was read. way: `snapshot stream` or `range`. Ids in hex, as etcdctl prints them.
+
+    revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
+    """
+
+    way: str
+    endpoint: str
+    member_id: str
+    cluster_id: str
+    etcd_version: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """The evidence as it was read: a database file, or a data directory of several `sources`.
+    """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
     trailer: `matches`, `does not match`, `not checked` or `none`.
@@ -231,6 +246,7 @@ class Evidence:
     cluster: Cluster
     sources: tuple[Source, ...]
     directory: bool
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ class Options:
     current_keks: `NAME=KEYID`. expect: `encrypted`, `plaintext`, or `PROVIDER[:KEY]`. compromised_keys:
     `PROVIDER:NAME`.
 
+    range_only, of an endpoint: read the current keys only, under the storage prefixes or /registry. keep: file that the
+    snapshot of an endpoint is kept in; keep_force: even if it exists. work_dir: folder of private, unlinked files.
+
     wal_dir: the WAL of a data directory, where it lies elsewhere.
 
     expect_sha256: of the evidence, hex; checked before it is read. expect_cluster: the uid of its kube-system
@@ -24,8 +27,8 @@ class Options:
     names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
 
-    quick: no hashing, and only what a root reaches. accept_partial: what --quick leaves out does not keep the
-    conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
+    quick: no hashing, and only what a root reaches. accept_partial: what --quick or --range leaves out does not keep
+    the conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
 
     resources: tuple[str, ...] = ("secrets",)
@@ -36,6 +39,10 @@ class Options:
     expect: str = "encrypted"
     compromised_keys: tuple[str, ...] = ()
     wal_dir: str = ""
+    work_dir: str = ""
+    keep: str = ""
+    keep_force: bool = False
+    range_only: bool = False
     expect_sha256: str = ""
     expect_cluster: str = ""
     case: str = ""

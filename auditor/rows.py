@@ -38,7 +38,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
             columns.setdefault(name, []).extend(column)
         marks += _marks(ordered)
     if hits:
-        _add(columns, marks, hits)
+        _add(columns, marks, hits, frozenset(each.batch.source for each in selections if not each.batch.mapped))
     for source, advised in advice if columns else ():
         if advised.judged:
             said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
@@ -49,7 +49,9 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
     return Rows(columns, marks)
 
 
-def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit]) -> None:
+def _add(
+    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
+) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
         namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
@@ -65,7 +67,7 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
             "mod_revision": hit.main if hit.main >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": hit.offset,
+            "offset": "" if hit.source in unmapped else hit.offset,
             "size": hit.size,
             "page": hit.page if hit.page >= 0 else "",
             "detail": hit.detail,
@@ -75,7 +77,7 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
         level = policy.severity(hit.finding, current=False, same_as_latest=False)
         marks.append((Mark(hit.finding, level),))
     places = list(zip(columns["source"], columns["offset"], strict=True))
-    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1])))
+    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1] or 0)))
     for column, cells in columns.items():
         columns[column] = [cells[row] for row in order]
     marks[:] = [marks[row] for row in order]
@@ -128,7 +130,7 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "version": _numbers(batch.version),
         "state": _looked_up(batch.state, lambda code: State(code).labels),
         "source": list(repeat(batch.source, len(each))),
-        "offset": batch.value_at.tolist(),
+        "offset": batch.value_at.tolist() if batch.mapped else nothing,
         "size": batch.value_len.tolist(),
         "extents": nothing,
         "page": ["" if page == UNKNOWN else page for page in batch.page.tolist()],

@@ -15,8 +15,12 @@ class Level(StrEnum):
 
 
 Evidence = Annotated[
-    Path,
-    typer.Argument(help="An etcd snapshot, a raw member/snap/db, or a data directory.", show_default=False),
+    str,
+    typer.Argument(
+        help="An etcd snapshot, a raw member/snap/db, a data directory, or https://HOST:2379.",
+        show_default=False,
+        envvar="ETCDCTL_ENDPOINTS",
+    ),
 ]
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)

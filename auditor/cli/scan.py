@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import output, sums
-from auditor.cli.progress import hashing
+from auditor.cli import live, output, sums
+from auditor.cli.live import Given
+from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
@@ -16,6 +17,7 @@ from auditor.options import Options
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from auditor.evidence.live.access import Access
     from auditor.reports.columns import Table
 
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 class Request:
     """One scan as the command line asked for it."""
 
-    evidence: Path
+    evidence: str
+    live: Given
     options: Options
     fail_on: Severity
     csv: Path | None
@@ -36,7 +39,9 @@ class Request:
 
     @property
     def targets(self) -> list[Path | None]:
-        return [self.csv, self.inventory, self.json, self.html, self.remediation]
+        """Every file that is written; the evidence kept is the last."""
+        kept = Path(self.options.keep) if self.options.keep else None
+        return [self.csv, self.inventory, self.json, self.html, self.remediation, kept]
 
 
 def run(request: Request) -> int:
@@ -44,21 +49,26 @@ def run(request: Request) -> int:
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
     given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
-    read = [request.evidence, *map(Path, filter(None, given))]
+    if request.options.keep == str(output.STDOUT):
+        raise UsageError("--keep - : name a file for the snapshot")
+    access = live.access(request.evidence, request.live)
+    evidence = [] if access is not None else [Path(request.evidence)]
+    read = [*evidence, *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     ahead = _Ahead(request)
-    audit = _audit(request, ahead)
+    audit = _audit(request, access, ahead)
     _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(request: Request, ahead: _Ahead) -> Audit:
+def _audit(request: Request, access: Access | None, ahead: _Ahead) -> Audit:
     from auditor import scan
 
     options = replace(request.options, rows=any(target is not None for target in request.targets))
-    with hashing() as progress:
-        return scan(request.evidence, options, progress, ahead=ahead)
+    with bars() as progress:
+        hashing, arriving = progress("hashing"), progress("reading")
+        return scan(request.evidence, options, hashing, ahead=ahead, access=access, arriving=arriving)
 
 
 class _Ahead:

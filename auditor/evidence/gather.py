@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Gap
+from auditor.model import Gap, Live, Unexamined
 from auditor.text import printable
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.gather import Ranged
 
 LOCKS = Path("/proc/locks")
 
@@ -56,6 +59,9 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
     directory: bool = False
     has_wal: bool = False
+    live: Live | None = None
+    ranged: "Ranged | None" = None
+    unexamined: list[Unexamined] = field(default_factory=list)
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]

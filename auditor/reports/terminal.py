@@ -36,11 +36,13 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
     facts = [
         ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", f"{evidence.sha256} ({words.hashed(audit)})" if evidence.sha256 else "not computed"),
+        ("SHA-256", words.sha256(audit)),
         ("Trailer", words.trailer(audit)),
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
     ]
+    if live := words.live(audit):
+        facts.insert(1, ("Live", live))
     if audit.run.case:
         facts.append(("Case", audit.run.case))
     grid = Table.grid(padding=(0, 2))

@@ -3,6 +3,8 @@
 from auditor.model import Audit, Coverage, Finding, Place, Provider, Severity, Verdict
 
 MOST_PAGES = 12
+RANGE = "range"
+"""The way in which a live etcd gives no database, but keys."""
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
     Place.HISTORY: "compact the history",
@@ -130,7 +132,9 @@ def kind(audit: Audit) -> str:
     """The file's kind and the store's revision, for one line."""
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
-    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}, {compacted}"]
+    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
+    if audit.evidence.live is None or audit.evidence.live.way != RANGE:
+        parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
@@ -152,7 +156,28 @@ def extent(audit: Audit) -> str:
 
 
 def scope(audit: Audit) -> str:
+    live = audit.evidence.live
+    if live is not None and live.way == RANGE:
+        return "current keys of the cluster, without their history"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
+
+
+def live(audit: Audit) -> str:
+    """Through whom a live etcd was read; empty for evidence of another kind."""
+    told = audit.evidence.live
+    if told is None:
+        return ""
+    asked = "at" if told.way == RANGE else "asked at"
+    through = f"{told.way} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
+    return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
+
+
+def sha256(audit: Audit) -> str:
+    """The evidence's own hash, and what it is of."""
+    if audit.evidence.sha256:
+        return f"{audit.evidence.sha256} ({hashed(audit)})"
+    live = audit.evidence.live
+    return "none: a range is no file" if live is not None and live.way == RANGE else "not computed"
 
 
 def hashed(audit: Audit) -> str:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import live, worker
 from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
@@ -21,6 +22,15 @@ def keys(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
+    work_dir: live.WorkDir = None,
     wal_dir: WalDir = None,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
@@ -38,8 +48,10 @@ def keys(
             kms_plugins=tuple(kms_plugin or ()),
             current_keks=tuple(current_kek or ()),
             wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
             rows=False,
         )
-        return command.run(evidence, options, json, force=force)
+        given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+        return command.run(evidence, given, options, json, force=force)
 
     raise typer.Exit(worker.run(task))

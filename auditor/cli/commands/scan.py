@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import live, worker
 from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
@@ -31,6 +32,27 @@ def scan(
     compromised_key: Annotated[
         list[str] | None,
         typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+    ] = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
+    work_dir: live.WorkDir = None,
+    range_only: Annotated[
+        bool,
+        typer.Option(
+            "--range",
+            help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
+            rich_help_panel=live.PANEL,
+        ),
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep the snapshot taken, as evidence.", show_default=False, rich_help_panel=live.PANEL),
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
     wal_dir: WalDir = None,
@@ -62,7 +84,8 @@ def scan(
     accept_partial: Annotated[
         bool,
         typer.Option(
-            "--accept-partial", help="Let --quick conclude: what it leaves out does not make the exit code 3."
+            "--accept-partial",
+            help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
         ),
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
@@ -95,6 +118,10 @@ def scan(
             expect=expect,
             compromised_keys=tuple(compromised_key or ()),
             wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
+            keep=str(keep or ""),
+            keep_force=force and keep is not None,
+            range_only=range_only,
             hunt=hunt,
             hunt_min_length=hunt_min_length,
             hunt_fields=tuple(hunt_field or ()),
@@ -108,6 +135,7 @@ def scan(
         )
         request = command.Request(
             evidence=evidence,
+            live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
             options=options,
             fail_on=Severity[fail_on.name],
             csv=csv,

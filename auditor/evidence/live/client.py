@@ -98,6 +98,11 @@ class Client:
             raise next((each for each in asked if isinstance(each, faults.Denied)), faults.Unavailable(_all(silent)))
         return [later.get(each.endpoint, each) for each in found], silent
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the endpoint in use, or next to be used."""
+        return self.access.endpoints[self._next].url
+
     def prefer(self, endpoint: str) -> None:
         """Begin with this endpoint, by its URL."""
         self.close()

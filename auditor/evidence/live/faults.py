@@ -20,6 +20,10 @@ class Unavailable(LiveError):
     """It does not answer, not now or not in time: another endpoint, or another attempt, may do."""
 
 
+class Slow(Unavailable):
+    """It did not answer in time."""
+
+
 class Denied(LiveError):
     """It answers, and this credential may not ask for that."""
 
@@ -49,7 +53,7 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: no leader": (Unavailable, "it has no leader"),
     "etcdserver: leader changed": (Unavailable, "the leader changed"),
     "etcdserver: not leader": (Unavailable, "the leader changed"),
-    "etcdserver: request timed out": (Unavailable, "it timed out"),
+    "etcdserver: request timed out": (Slow, "it timed out"),
     "etcdserver: server stopped": (Unavailable, "it is being stopped"),
     "etcdserver: too many requests": (Unavailable, "it has too many requests"),
     "etcdserver: corrupt cluster": (LiveError, "it says that its cluster is corrupt"),
@@ -57,7 +61,7 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
 }
 _CODES: dict[str, tuple[type[LiveError], str]] = {
     "UNAVAILABLE": (Unavailable, "it does not answer"),
-    "DEADLINE_EXCEEDED": (Unavailable, "it did not answer in time"),
+    "DEADLINE_EXCEEDED": (Slow, "it did not answer in time"),
     "CANCELLED": (Unavailable, "it broke off"),
     "ABORTED": (Unavailable, "it broke off"),
     "INTERNAL": (Unavailable, "the connection broke"),
