@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli.commands import diff, keys, scan, verify
+from auditor.cli.commands import diff, keys, scan, verify, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,4 +33,5 @@ def main(
 app.command(epilog=scan.CODES)(scan.scan)
 app.command(epilog=keys.CODES)(keys.keys)
 app.command(epilog=diff.CODES)(diff.diff)
+app.command(epilog=watch.CODES)(watch.watch)
 app.command(epilog=verify.CODES)(verify.verify)
