@@ -69,10 +69,6 @@ Timeout = Annotated[
         min=0.1, help="Seconds without a message after which an endpoint counts as gone.", rich_help_panel=PANEL
     ),
 ]
-WorkDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder for private, unlinked files.", show_default=False, rich_help_panel=PANEL),
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,14 @@ Evidence = Annotated[
         envvar="ETCDCTL_ENDPOINTS",
     ),
 ]
+WorkDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for what is unpacked or streamed, in files without a name; the system's temporary folder when "
+        "left out.",
+        show_default=False,
+    ),
+]
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli import live, worker
-from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir
+from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir, WorkDir
 from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
@@ -30,7 +30,7 @@ def keys(
     user: live.User = "",
     password_file: live.PasswordFile = None,
     timeout: live.Timeout = TIMEOUT,
-    work_dir: live.WorkDir = None,
+    work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli import live, worker
-from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir
+from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir, WorkDir
 from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
@@ -41,7 +41,7 @@ def scan(
     user: live.User = "",
     password_file: live.PasswordFile = None,
     timeout: live.Timeout = TIMEOUT,
-    work_dir: live.WorkDir = None,
+    work_dir: WorkDir = None,
     range_only: Annotated[
         bool,
         typer.Option(

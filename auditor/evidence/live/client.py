@@ -12,10 +12,10 @@ from auditor.evidence.live.member import Member, Standing
 
 T = TypeVar("T")
 
-ROUNDS = 3
+ROUNDS = 4
 """How often every endpoint is tried before it is given up."""
-PAUSE = 0.5
-"""Seconds before the second round; before the third twice as long."""
+PAUSE = 1.0
+"""Seconds before the second round; before the third twice as long, and so on: longer than an election takes."""
 _MOST = 16
 
 

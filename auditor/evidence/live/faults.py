@@ -40,10 +40,16 @@ class Incomplete(Unavailable):
     """The stream ended, and is not the whole snapshot."""
 
 
+_NOBODY = "authentication is on, and no user was named: give --user"
 _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: permission denied": (Denied, "permission denied"),
-    "etcdserver: user name is empty": (Denied, "authentication is on, and no user was named: give --user"),
+    "etcdserver: user name is empty": (Denied, _NOBODY),
     "etcdserver: user name not found": (Denied, "there is no such user"),
+    # Snapshot answers with the words of server/auth/store.go, and the code UNKNOWN
+    "auth: permission denied": (Denied, "permission denied"),
+    "auth: user name is empty": (Denied, _NOBODY),
+    "auth: invalid auth token": (Expired, "the session's token is not valid any more"),
+    "auth: revision in header is old": (Expired, "users or roles were changed since the session began"),
     "etcdserver: authentication failed, invalid user ID or password": (Denied, "wrong user or password"),
     "etcdserver: authentication is not enabled": (Denied, "authentication is off: leave --user out"),
     "etcdserver: invalid auth token": (Expired, "the session's token is not valid any more"),

@@ -9,7 +9,7 @@ from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.live import faults, pages, stream
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Standing
+from auditor.evidence.live.member import Member, Standing
 from auditor.evidence.live.spool import Spool
 from auditor.model import Gap, Live, Unexamined
 from auditor.options import Options, Progress
@@ -38,7 +38,7 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Log
         for each in standings:
             log(f"{each.endpoint} answers: member {each.member_id}, revision {each.revision}")
         _same_cluster(standings)
-        client.prefer(standings[0].endpoint)
+        client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
         keep = Path(options.keep) if options.keep else None
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
@@ -84,7 +84,7 @@ def _range(
         ) from None
     if not spool.size:
         raise faults.LiveError(f"{standings[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
-    told = next((each for each in standings if each.endpoint == client.endpoint), standings[0])
+    told = client.ask(Member.status)
     count = sum(len(page) for page in columns.pages)
     log(f"read {count} keys in {len(columns.pages)} pages at revision {columns.revision} through {told.endpoint}")
     file = EvidenceFile(spool.folder, hashed=False, name=told.endpoint, descriptor=spool.release())
