@@ -42,13 +42,15 @@ class Entry:
 class Ledger:
     """The keys by the bytes of each. revision: up to which everything is in it.
 
-    keks: KMS name -> key id in force; of a KMS that is not named there the newest value's is presumed.
+    keks: KMS name -> key id in force. presume: whether of a KMS that is not named there the newest value's is; else
+    any is as wanted.
     """
 
-    def __init__(self, keks: Mapping[str, str]) -> None:
+    def __init__(self, keks: Mapping[str, str], *, presume: bool = True) -> None:
         self.entries: dict[bytes, Entry] = {}
         self.revision = 0
         self._keks = dict(keks)
+        self._presume = presume
         self._newest: dict[tuple[Provider, str], tuple[int, str]] = {}
 
     def wanted(self, form: Form) -> bool:
@@ -108,4 +110,7 @@ class Ledger:
         """The id of the KEK that a KMS v2 value must be under; None of others."""
         if not form.kek_id:
             return None
-        return self._keks.get(form.key_name) or self._newest.get((form.provider, form.key_name), (0, form.kek_id))[1]
+        known = self._keks.get(form.key_name)
+        if known is not None or not self._presume:
+            return known
+        return self._newest.get((form.provider, form.key_name), (0, form.kek_id))[1]

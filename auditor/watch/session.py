@@ -40,7 +40,7 @@ class Session:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
         self.given = rules.prepare(options)
         self.policy = self.given.policy.words(options.resources)
-        self.ledger = Ledger(self.given.current_keks)
+        self.ledger = self._empty()
         self.answers = True
         self._said = said
         self._stuck = stuck
@@ -77,7 +77,7 @@ class Session:
         revision = self._follower.read(take, found.clear, self._said)
         if revision < self.ledger.revision:
             self._said(f"the store went back from revision {self.ledger.revision:,} to {revision:,}: counted anew")
-            self.ledger = Ledger(self.given.current_keks)
+            self.ledger = self._empty()
         first = not self.reads
         self.ledger.replace(found, revision, None if first else self._clock())
         self.reads += 1
@@ -121,6 +121,11 @@ class Session:
     def account(self) -> Account:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
         return account(self.ledger, roots, self._began, self._clock(), self._stuck)
+
+    def _empty(self) -> Ledger:
+        """A ledger that holds KEKs to each other where a write provider was named."""
+        named = self.configured or self.given.policy.expected is not None
+        return Ledger(self.given.current_keks, presume=named)
 
     def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
         """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
