@@ -6,7 +6,6 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from auditor.errors import UsageError
-from auditor.text import printable
 
 SCHEMES = ("http://", "https://")
 PORT = 2379
@@ -95,4 +94,7 @@ def _endpoint(text: str, secure: bool | None) -> Endpoint:
 
 
 def shown(text: str) -> str:
+    """Text from a user or a server as it may be printed."""
+    from auditor.text import printable  # with it comes numpy, for which --help need not wait
+
     return printable(text.encode("utf-8", "surrogateescape"))

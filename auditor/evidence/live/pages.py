@@ -16,7 +16,7 @@ from auditor.model import Place
 from auditor.options import Progress
 from auditor.protobuf import rpc_pb2 as rpc
 
-FIRST = 64
+FIRST = 16
 """Keys of the first page; nothing is known of their values yet."""
 MOST = 10_000
 TARGET = 4 << 20

@@ -8,6 +8,8 @@ from auditor.errors import UsageError
 from auditor.evidence.live.access import Access, Endpoint, shown
 
 ALPN = ["h2"]
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""RFC 9113, 3.4: the connection preface, with empty settings."""
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING"}
 
 
@@ -59,7 +61,18 @@ def diagnose(endpoint: Endpoint, access: Access) -> str:
     except OSError as error:
         return f"no connection: {error.strerror or type(error).__name__}"
     with plain:
-        return _secured(plain, endpoint, access) if endpoint.secure else ""
+        return _secured(plain, endpoint, access) if endpoint.secure else _greeted(plain)
+
+
+def _greeted(plain: socket.socket) -> str:
+    """HTTP/2 begins with a greeting, which a server that waits for TLS answers by hanging up."""
+    try:
+        plain.sendall(PREFACE)
+        return "" if plain.recv(1) else "it hangs up without an answer: is it https://?"
+    except TimeoutError:
+        return ""
+    except OSError:
+        return "it hangs up without an answer: is it https://?"
 
 
 def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
