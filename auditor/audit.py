@@ -381,7 +381,7 @@ def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
     left = [
         Unexamined(
             f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
-            "parts of values whose beginning is lost: what they belong to cannot be told; see --inventory",
+            "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
             decisive=True,
         )
         for place, count in sorted(others.items())

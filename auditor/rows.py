@@ -104,6 +104,8 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = said.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing = [""] * len(each)
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
@@ -203,6 +205,8 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
+        elif each.resource[each.of[row]].by_content:
+            details[row] = "its etcd key names another resource; this is what the object says it is"
         elif said.named[row] != names[row][::2]:
             details[row] = "says it is " + "/".join(said.named[row])
     for row, reason in each.reasons.items():

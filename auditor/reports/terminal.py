@@ -1,6 +1,8 @@
 """The summary for people, as wide as their terminal."""
 
-from typing import IO
+import io
+import re
+from typing import IO, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -11,14 +13,32 @@ from auditor.reports import words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
+_BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+
+
+class _Trimmed(io.TextIOBase):
+    """A stream without the blanks that fill up the last column of a table."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(_BLANKS.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class Printer(Console):
     """A console that leaves it to the command what to do when nobody reads any more."""
 
     def __init__(self, stream: IO[str]) -> None:
-        super().__init__(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+        if stream.isatty():
+            super().__init__(file=stream, highlight=False)
+        else:
+            super().__init__(file=cast("IO[str]", _Trimmed(stream)), width=PIPE_WIDTH, highlight=False)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
