@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
+from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import audit, diff
+from auditor import _opened, audit, diff
 from auditor.diff import Content, Form
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import gather
@@ -15,6 +16,9 @@ from auditor.model import Audit, Cell, Evidence, Finding, Place, Provider, Sever
 from auditor.options import Options, Progress
 from auditor.runlog import Log
 from auditor.selection import Selection
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
 
 IN_LATEST = Finding.PLAINTEXT | Finding.UNRECOGNISED | Finding.ORPHANED | Finding.UNDECRYPTABLE | Finding.MISPLACED
 LISTED = 20
@@ -28,11 +32,13 @@ class Wanted:
     """What a comparison is asked for. expect_before: as Options.expect, empty where BEFORE is held to nothing.
 
     different_clusters, any_order: do not refuse those. same_content: nothing may have appeared, vanished or changed.
-    rows: make columns of every object; reports other than the summary need them.
+    rows: make columns of every object; reports other than the summary need them. access: how to reach each side that
+    is a live etcd.
     """
 
     before: Options
     after: Options
+    access: "tuple[Access | None, Access | None]" = (None, None)
     expect_before: str = ""
     different_clusters: bool = False
     any_order: bool = False
@@ -91,18 +97,20 @@ class Comparison:
         return 0 if self.complete else 3
 
 
-def compare(before: Path, after: Path, wanted: Wanted, progress: Progress | None = None) -> Comparison:
-    """Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together."""
+def compare(
+    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: Wanted, progress: Progress | None = None
+) -> Comparison:
+    """before, after: files, data directories, or URLs of live endpoints.
+
+    Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together."""
     options = replace(wanted.before, rows=False), replace(wanted.after, rows=False)
     if wanted.expect_before:
         options = replace(options[0], expect=wanted.expect_before), options[1]
     with ExitStack() as stack:
         log = Log(), Log()
         files = [
-            stack.enter_context(
-                gather.gather(path, Path(each.wal_dir) if each.wal_dir else None, hashed=not each.quick)
-            )
-            for path, each in zip((before, after), options, strict=True)
+            stack.enter_context(_opened(path, each, access, None, steps))
+            for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)
         facts = [(each.cluster.uid, each.read.facts.cluster_id or "", each.read.facts.revision) for each in judged]

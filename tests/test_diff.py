@@ -26,6 +26,7 @@ from auditor.model import Place
 from auditor.reports import diff_json
 from tests import bolt, sealing
 from tests.cases import MIGRATION, PROVIDERS, name_of, truth
+from tests.etcd import restored
 from tests.kms_plugin import KmsPlugin, read_keks
 from tests.reports import hostile
 from tests.sealing import KEY, OTHER, configuration, provider, seal
@@ -406,6 +407,22 @@ def test_usage(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert message in done.stderr
         assert not done.stdout
+
+
+def test_a_live_endpoint_is_evidence(tmp_path: Path) -> None:
+    """The last stage served by a real etcd: by its snapshot, and by its keys alone."""
+    config_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
+    story = "Of 34 objects: 14 unchanged, 20 re-keyed. Content the same in 34."
+    with restored(STAGES[6], tmp_path / "data") as etcd:
+        done = run("diff", STAGES[5], etcd.url, *config_)
+        assert (done.returncode, story in done.stdout) == (0, True)
+        keys = run("diff", STAGES[5], etcd.url, *config_, "--range")
+        assert (keys.returncode, story in keys.stdout) == (3, True)
+        accepted = run("diff", STAGES[5], etcd.url, *config_, "--range", "--accept-partial")
+        assert (accepted.returncode, story in accepted.stdout) == (0, True)
+        assert "--range: only current values were read" in accepted.stdout
+    done = run("diff", STAGES[5], STAGES[6], "--user", "viewer")
+    assert (done.returncode, "is no endpoint" in done.stderr) == (2, True)
 
 
 def test_hostile_names(tmp_path: Path) -> None:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from auditor.cli import output, sums
+from auditor.cli import live, output, sums
+from auditor.cli.live import Given
 from auditor.cli.progress import hashing
+from auditor.errors import UsageError
 from auditor.model import Severity
 from auditor.options import Options
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One comparison as the command line asked for it."""
 
-    before: Path
-    after: Path
+    before: str
+    after: str
+    live: Given
     before_options: Options
     after_options: Options
     expect_before: str
@@ -43,13 +50,16 @@ def run(request: Request) -> int:
         for path in (*each.encryption_configs, each.wal_dir)
         if path
     }
-    read = [request.before, request.after, *map(Path, sorted(given))]
+    access = _access(request)
+    files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
+    read = [*map(Path, files), *map(Path, sorted(given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     from auditor.comparison import Wanted, compare
 
     wanted = Wanted(
         request.before_options,
         request.after_options,
+        access,
         expect_before=request.expect_before,
         different_clusters=request.different_clusters,
         any_order=request.any_order,
@@ -70,3 +80,13 @@ def run(request: Request) -> int:
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
     diff_terminal.write(made, request.fail_on, terminal.Printer(stream))
     return made.exit_code(request.fail_on)
+
+
+def _access(request: Request) -> tuple[Access | None, Access | None]:
+    """How to reach each side that is an endpoint; both with what the command line says. Raises UsageError."""
+    lives = [live.is_live(each) for each in (request.before, request.after)]
+    if all(lives) and request.live.more:
+        raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
+    given = [request.live if each or not any(lives) else Given(timeout=request.live.timeout) for each in lives]
+    before, after = (live.access(*each) for each in zip((request.before, request.after), given, strict=True))
+    return before, after

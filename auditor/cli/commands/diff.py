@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
-from auditor.cli.options import Configurations, Keks, Level, Plugins, Prefixes
+from auditor.cli import live, worker
+from auditor.cli.options import Configurations, Keks, Level, Plugins, Prefixes, WorkDir
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 AFTER is as expected and everything on both sides was read; 1 something in AFTER is not: a finding "
@@ -17,8 +18,8 @@ CODES = (
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Evidence of before the migration.", show_default=False)],
-    after: Annotated[Path, typer.Argument(help="Evidence of after it.", show_default=False)],
+    before: Annotated[str, typer.Argument(help="Evidence of before the migration.", show_default=False)],
+    after: Annotated[str, typer.Argument(help="Evidence of after it, or https://HOST:2379.", show_default=False)],
     resource: Annotated[
         list[str],
         typer.Option(help="What to compare, as an EncryptionConfiguration names it; repeatable; '*' for all."),
@@ -57,11 +58,29 @@ def diff(
     after_wal_dir: Annotated[
         Path | None, typer.Option(help="The WAL of AFTER, where it lies elsewhere.", show_default=False)
     ] = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
+    work_dir: WorkDir = None,
+    range_only: Annotated[
+        bool,
+        typer.Option(
+            "--range",
+            help="Of an endpoint read only the current keys under --storage-prefix (/registry).",
+            rich_help_panel=live.PANEL,
+        ),
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
         typer.Option(
-            "--accept-partial", help="Let --quick conclude: what it leaves out does not make the exit code 3."
+            "--accept-partial",
+            help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
         ),
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write every object, one row each; - for standard output.")] = None,
@@ -74,9 +93,13 @@ def diff(
     def task() -> int:
         from auditor import Options
         from auditor.cli import diff as command
+        from auditor.errors import UsageError
         from auditor.model import Severity
 
-        def options(configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
+        if range_only and not (live.is_live(before) or live.is_live(after)):
+            raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
+
+        def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
             return Options(
                 resources=tuple(resource),
                 storage_prefixes=tuple(storage_prefix or ()),
@@ -85,6 +108,8 @@ def diff(
                 current_keks=tuple(current_kek or ()),
                 expect=expected,
                 wal_dir=str(wal_dir or ""),
+                work_dir=str(work_dir or ""),
+                range_only=range_only and live.is_live(evidence),
                 quick=quick,
                 accept_partial=accept_partial,
             )
@@ -92,8 +117,9 @@ def diff(
         request = command.Request(
             before=before,
             after=after,
-            before_options=options(before_config, before_wal_dir, expect_before or "encrypted"),
-            after_options=options(after_config, after_wal_dir, expect),
+            live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+            before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
+            after_options=options(after, after_config, after_wal_dir, expect),
             expect_before=expect_before,
             same_content=same_content,
             different_clusters=different_clusters,
