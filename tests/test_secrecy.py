@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import DEFRAGMENTED, PLAINTEXT, SNAPSHOTS, run, stored_secrets, truth
+from tests.etcd import restored
+from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, run, stored_secrets, truth
 
 WINDOW = 16
 
@@ -216,6 +217,22 @@ def test_comparisons(tmp_path: Path, keys: bool) -> None:
         assert found == []
         text = "".join(texts_of(tmp_path).values())
         assert not any(digest in text for digest in digests(after))
+
+
+def test_watches(tmp_path: Path) -> None:
+    """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
+    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh")]
+    config = str(REWRITTEN.with_suffix(".encryption.json"))
+    with restored(PLAINTEXT, tmp_path / "data") as etcd:
+        once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)
+        followed = run("watch", etcd.url, "--for", "0.5", "--encryption-config", config)
+    assert (once.returncode, followed.returncode) == (1, 1)
+    assert "SOME REMAIN: 27 of 27 secrets" in once.stdout
+    texts = {name: (tmp_path / name).read_text() for name in ("w.json", "r.sh")}
+    for name, done in (("once", once), ("followed", followed)):
+        texts |= {f"{name} stdout": done.stdout, f"{name} stderr": done.stderr}
+    found = leaks(PLAINTEXT, texts)
+    assert found == []
 
 
 def digests(snapshot: Path) -> set[str]:

@@ -55,17 +55,16 @@ def run(request: Request) -> int:
     # where a document goes to standard output, everything for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
-    head = f"etcd-auditor watch {access.name}: {', '.join(resources)}"
-    board = watch_terminal.Board(console, head, request.every)
+    board = watch_terminal.Board(console, request.every)
 
     def said(text: str) -> None:
         notes.append(text)
         board.say(text)
 
     session = Session(access, request.options, said, patience=request.patience, stuck=request.stuck_after)
-    board.say(session.policy)
+    board.head = f"etcd-auditor watch {access.name}: {session.policy}"
     with board, session:
-        found = session.account()
+        found = session.account(name_all=request.remediation is not None)
         if request.remediation:
             objects = [(each.of.resource, each.of.namespace, each.of.name) for each in found.left]
             at = f"the keys of {access.name} at revision {found.revision:,}"
@@ -73,6 +72,8 @@ def run(request: Request) -> int:
         board.show(found)
         if not request.once:
             found = _follow(session, board, request.seconds)
+        if request.json:
+            found = session.account(name_all=True)
     configured = session.configured
     if request.json:
         document = watch_json.document(found, resources, session.policy, notes, configured=configured)

@@ -20,11 +20,11 @@ KEPT = 4
 
 
 class Board:
-    """`with Board(...) as board:` shows what show() is given. every: seconds between two lines in a pipe."""
+    """`with board:` shows what show() is given, under `head`. every: seconds between two lines in a pipe."""
 
-    def __init__(self, console: Console, head: str, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.head = ""
         self._console = console
-        self._head = head
         self._every = every
         self._clock = clock
         self._shown: tuple[str, float] | None = None
@@ -34,8 +34,9 @@ class Board:
     def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
+            self._live.update(Text(f"{self.head}: reading the keys", "bold"), refresh=True)
         else:
-            self._print(self._head)
+            self._print(self.head)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -60,7 +61,7 @@ class Board:
             self._shown = state, now
 
     def _picture(self, found: Account) -> RenderableType:
-        parts: list[RenderableType] = [Text(self._head, "bold"), Text(words.line(found)), Text()]
+        parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(found)), Text()]
         tables: Sequence[tuple[tuple[list[str], list[list[str]]], bool]] = (
             (words.under(found), True),
             (words.namespaces(found), True),

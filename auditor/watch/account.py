@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from auditor.model import Opened, Provider
 from auditor.text import printable
@@ -57,7 +58,7 @@ class Account:
     total counts every object that was ever seen in another form than the wanted one. under: (provider, key name, KEK
     id, whether wanted, values). unopened: values as wanted by their prefix that no supplied key was there to open.
     rate: rewritten a second, over the last WINDOW. seconds_left: None where that cannot be told. still: seconds since
-    anything was rewritten, None before the first.
+    anything was rewritten, None before the first. left: what remains, where it was asked for; stuck: some of it.
     """
 
     revision: int
@@ -68,19 +69,21 @@ class Account:
     rate: float
     seconds_left: float | None
     still: float | None
+    stuck: tuple[Left, ...] = field(repr=False)
     left: tuple[Left, ...] = field(repr=False)
-
-    @property
-    def stuck(self) -> tuple[Left, ...]:
-        return tuple(each for each in self.left if each.stuck)
 
 
 Root = tuple[str, bytes]
 """A resource, and what the keys of its objects begin with."""
 
 
-def account(ledger: Ledger, roots: Sequence[Root], began: float, now: float, patience: float) -> Account:
-    """began: when the watch did. patience: seconds after which an object that was passed over counts as stuck."""
+def account(
+    ledger: Ledger, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
+) -> Account:
+    """began: when the watch did. patience: seconds after which an object that was passed over counts as stuck.
+
+    name_all: name everything that remains, which takes a second for 100,000 objects.
+    """
     shares: dict[bytes, Share] = {}
     whole = Share()
     under: dict[tuple[Provider, str, str, bool], int] = {}
@@ -93,8 +96,8 @@ def account(ledger: Ledger, roots: Sequence[Root], began: float, now: float, pat
         place = key.rpartition(b"/")[0]
         share = shares.get(place) or shares.setdefault(place, Share())
         form = entry.form
-        share.total += entry.counted
         if form is None:
+            share.total += entry.counted
             share.deleted += entry.counted
             continue
         share.present += 1
@@ -103,6 +106,7 @@ def account(ledger: Ledger, roots: Sequence[Root], began: float, now: float, pat
         wanted = judged[form]
         code = form.provider, form.key_name, form.kek_id, wanted
         under[code] = under.get(code, 0) + 1
+        share.total += entry.counted or not wanted
         if not wanted:
             share.remaining += 1
             left.append((key, form, entry))
@@ -119,6 +123,11 @@ def account(ledger: Ledger, roots: Sequence[Root], began: float, now: float, pat
         name = _name(place + b"/", roots).namespace
         for each in (whole, namespaces.setdefault(name, Share())):
             each.add(share)
+    why = ((key, form, entry, _stuck(key, entry, passed)) for key, form, entry in left)
+    named = tuple(
+        Left(_name(key, roots), form, ledger.why(form), entry.revision, stuck)
+        for key, form, entry, stuck in sorted((each for each in why if name_all or each[3]), key=itemgetter(0))
+    )
     window = min(WINDOW, max(now - began, 1e-9))
     rate = sum(moment >= now - window for moment in done) / window
     seconds = whole.remaining / rate if rate else None
@@ -131,10 +140,8 @@ def account(ledger: Ledger, roots: Sequence[Root], began: float, now: float, pat
         rate=rate,
         seconds_left=seconds if whole.remaining else 0.0,
         still=now - max(done) if done else None,
-        left=tuple(
-            Left(_name(key, roots), form, ledger.why(form), entry.revision, _stuck(key, entry, passed))
-            for key, form, entry in sorted(left, key=lambda each: each[0])
-        ),
+        stuck=tuple(each for each in named if each.stuck),
+        left=named if name_all else (),
     )
 
 

@@ -190,7 +190,7 @@ class _Listener:
     def _watch(self, client: Client, member: Member) -> None:
         """One watch, until its stream ends. What breaks after it had begun is no failure of the endpoint to answer."""
         key, end = self._bounds
-        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next, progress_notify=True)
+        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next)
         begun = False
         with member.watch(request) as watching:
             with self._lock:
@@ -204,9 +204,8 @@ class _Listener:
                         self._send(Said(f"watching {client.endpoint} from revision {self._next:,}", answers=True))
                     if answer.events:
                         self._send(Events(self._number, tuple(answer.events)))
+                        # headers say more than was sent while a watch catches up: only events count
                         self._next = answer.events[-1].kv.mod_revision + 1
-                    elif not answer.created:
-                        self._next = max(self._next, answer.header.revision + 1)
             except (faults.Unavailable, faults.Expired):
                 if not begun:
                     raise

@@ -118,9 +118,9 @@ class Session:
         self.follow()
         return False
 
-    def account(self) -> Account:
+    def account(self, *, name_all: bool = False) -> Account:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
-        return account(self.ledger, roots, self._began, self._clock(), self._stuck)
+        return account(self.ledger, roots, self._began, self._clock(), self._stuck, name_all=name_all)
 
     def _empty(self) -> Ledger:
         """A ledger that holds KEKs to each other where a write provider was named."""

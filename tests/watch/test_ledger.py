@@ -42,7 +42,7 @@ class Model:
 
 
 def told(ledger: Ledger, now: float = 0.0) -> Account:
-    return account(ledger, ROOTS, 0.0, now, 60.0)
+    return account(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
 
 
 def numbers(found: Account) -> tuple[int, int, int, int, int]:

@@ -126,7 +126,7 @@ def follow(session: Session, script: Script, work: threading.Thread) -> int:
     return checked
 
 
-@pytest.mark.parametrize(("which", "count"), zip(programs(), (5000, 1000), strict=True))
+@pytest.mark.parametrize(("which", "count"), list(zip(programs(), (5000, 1000), strict=True)))
 def test_five_thousand_secrets(which: str, count: int, tmp_path: Path) -> None:
     """Some are deleted, some are written anew in the old form and again, some are new; the rest is rewritten."""
     said: list[str] = []
@@ -277,7 +277,7 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
         ):
             etcd.put(key, plain(number))
         with Session(access(etcd.endpoint), options, lambda _: None) as session:
-            named = [(each.of.resource, each.of.key) for each in session.account().left]
+            named = [(each.of.resource, each.of.key) for each in session.account(name_all=True).left]
             assert named == [
                 ("configmaps", "/a/configmaps/n/x"),
                 ("secrets", "/a/secrets/n/x"),
