@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.errors import UsageError
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.live import faults, pages, stream
@@ -33,13 +34,15 @@ class Ranged:
 
 def gather(access: Access, options: Options, progress: Progress | None, log: Log) -> Evidence:
     """Read from the endpoints; nothing is ever written there. Raises LiveError, NoRoom and UsageError."""
+    keep = Path(options.keep) if options.keep else None
+    if keep is not None and keep.exists() and not options.keep_force:
+        raise UsageError(f"{shown(options.keep)} exists: choose another file, or overwrite it with --force")
     with Client(access) as client:
         standings, silent = client.standings()
         for each in standings:
             log(f"{each.endpoint} answers: member {each.member_id}, revision {each.revision}")
         _same_cluster(standings)
         client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
-        keep = Path(options.keep) if options.keep else None
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
                 return _range(client, standings, silent, options, spool, progress, log)

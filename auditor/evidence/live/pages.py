@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,12 +46,22 @@ class Pager:
         while more:
             answer = self._client.ask(partial(self._page, start, end))
             self.revision = self.revision or answer.header.revision
+            self._check(answer, start, end)
             self.remaining = answer.count - len(answer.kvs)
             more = bool(answer.more and answer.kvs)
             if more:
                 start = answer.kvs[-1].key + b"\0"
             self._adapt(answer)
             yield answer
+
+    def _check(self, answer: rpc.RangeResponse, start: bytes, end: bytes) -> None:
+        """Keys in order and inside the range: else pages would overlap, or never end."""
+        keys = [kv.key for kv in answer.kvs]
+        inside = not keys or start <= keys[0] <= keys[-1] < end
+        if not inside or any(first >= second for first, second in pairwise(keys)):
+            raise faults.LiveError(f"{self._client.endpoint}: range: its answer is not the range that was asked for")
+        if any(kv.mod_revision > self.revision for kv in answer.kvs):
+            raise faults.LiveError(f"{self._client.endpoint}: range: its answer is newer than revision {self.revision}")
 
     def _page(self, start: bytes, end: bytes, member: Member) -> rpc.RangeResponse:
         request = rpc.RangeRequest(key=start, range_end=end, limit=self._limit, revision=self.revision)

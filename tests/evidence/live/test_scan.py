@@ -14,7 +14,7 @@ from auditor.model import Place
 from tests import test_secrecy
 from tests.etcd import Etcd, restored
 from tests.live import program, programs
-from tests.support import PLAINTEXT, REWRITTEN, Thing, run
+from tests.support import PLAINTEXT, REWRITTEN, Thing, run, truth
 
 CONFIGURATION = REWRITTEN.with_suffix(".encryption.json")
 EVERYTHING = auditor.Options(resources=("*",), encryption_configs=(str(CONFIGURATION),))
@@ -117,6 +117,18 @@ def test_no_value_leaves(tmp_path: Path, way: list[str]) -> None:
     texts = {**test_secrecy.texts_of(tmp_path), "stdout": done.stdout}
     assert set(reports.values()) < set(texts)
     assert test_secrecy.leaks(PLAINTEXT, texts) == []
+
+
+def test_a_copy_found_in_a_range_has_no_offset(tmp_path: Path) -> None:
+    canary = truth(REWRITTEN)["secrets"]["payments/old0"]["canary"].encode()
+    with restored(REWRITTEN, tmp_path / "data") as etcd:
+        thing = Thing(b"payments", b"copy", {b"password": canary}, kind=b"ConfigMap")
+        etcd.put(b"/registry/configmaps/payments/copy", thing.protobuf())
+        audit = auditor.scan(etcd.url, replace(EVERYTHING, resources=("secrets",), range_only=True, hunt=True))
+    copies = audit.findings[audit.findings["finding"] == "copied-value"]
+    assert copies["key"].tolist() == ["/registry/configmaps/payments/copy"]
+    assert copies["offset"].isna().all()
+    assert "old0" in copies["detail"].item()
 
 
 def test_the_command_keeps_what_it_took(etcd: Etcd, tmp_path: Path) -> None:
