@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import (
     columns,
+    control,
     custody,
     expectations,
     in_force,
     key_use,
     opening,
     policy,
+    reported,
     rows,
     rules,
     selection,
@@ -61,11 +63,12 @@ NEWEST = 256
 class Judged:
     """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
 
-    stored, found: beside the batches that were read. wanted: which entries of found.table are judged. rest: what a
-    hunt searches beside the selections.
+    asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
+    of found.table are judged. rest: what a hunt searches beside the selections.
     """
 
     given: rules.Rules
+    asked: reported.Asked
     read: reading.Reading
     stored: Sequence[values.Values]
     found: keys.Keys
@@ -98,6 +101,7 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
     also: resources that are judged beside those that the options and their configurations name.
     """
     given = rules.prepare(options)
+    asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
     log(f"read {sum(map(len, batches)):,} records and fragments")
@@ -131,7 +135,7 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
-    return Judged(given, read, stored, found, wanted, cluster, selections, rest)
+    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest)
 
 
 def conclude(
@@ -145,6 +149,7 @@ def conclude(
     """Count what was judged, hunt for copies, wait for the hashes: the audit."""
     given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
     batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
+    main = read.main.name if read.main is not None else ""
     hunted = NOTHING
     if options.hunt:
         from auditor.hunt import run as hunting
@@ -156,23 +161,26 @@ def conclude(
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
     tally = _tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows else rows.EMPTY
+    made = rows.build(selections, advice, hunted.hits) if options.rows or judged.asked.needs_rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
     elsewhere = _elsewhere(batches, stored, found, options)
+    planted = control.run(options, given.policy, found.prefixes)
+    log(control.FOUND if planted.found else control.MISSED)
+    shown = reported.of(judged.asked, made, files, main, found.prefixes, options)
     if ahead is not None:
-        ahead(made)
+        ahead(shown.rows)
     evidence, gaps = custody.finish(files, read, cluster, progress)
     log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
-    return Audit(
+    audit = Audit(
         evidence=evidence,
         pages=read.pages,
         policy=given.policy.words(scope),
         resources=scope,
         coverage=coverage,
-        tally=tally,
+        tally=replace(tally, accepted=shown.accepted),
         keys=used,
-        rows=made,
-        gaps=(*read.gaps, *gaps, *hunted.gaps),
+        rows=shown.rows,
+        gaps=(*read.gaps, *gaps, *hunted.gaps, *control.gaps(planted)),
         unexamined=(
             *_left_out(read, options),
             *_absent(coverage, options),
@@ -188,9 +196,14 @@ def conclude(
             *hunted.notes,
             *in_force.observe(given, selections, batches, found, used, scope),
             *_observed(given, advice),
+            *shown.notes,
         ),
         run=custody.run(options, log, given.plugins),
+        acceptances=shown.acceptances,
+        baseline=shown.baseline,
+        control=planted,
     )
+    return judged.asked.names.audit(audit)
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:

@@ -66,6 +66,11 @@ def finish(
     return evidence, gaps
 
 
+def hashes(files: gather.Evidence) -> dict[str, str]:
+    """Wait for the SHA-256 of every file, by name; empty where none is computed."""
+    return {file.name: file.hashing.result()[0] if file.hashing is not None else "" for _, file in files.files}
+
+
 def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"]) -> Run:
     """The run as it was, ending now. The tools' versions are looked up where a report will name them."""
     log("concluded")

@@ -27,6 +27,9 @@ class Options:
     names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
 
+    baseline: an earlier JSON report, to be compared with. ignore: a file of findings that are accepted. redact_names:
+    put ordinals for namespaces and names, or with redact_key, a file, pseudonyms that depend on it.
+
     quick: no hashing, and only what a root reaches. accept_partial: what --quick or --range leaves out does not keep
     the conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
@@ -51,6 +54,10 @@ class Options:
     hunt_fields: tuple[str, ...] = ()
     use_found_keys: bool = False
     k3s_token: str = ""
+    baseline: str = ""
+    ignore: str = ""
+    redact_names: bool = False
+    redact_key: str = ""
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True

@@ -16,7 +16,7 @@ from auditor.hunt.hit import Hit
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
-from auditor.text import moments, printables
+from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         _add(columns, marks, hits, frozenset(each.batch.source for each in selections if not each.batch.mapped))
     for source, advised in advice if columns else ():
         if advised.judged:
-            said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
+            said = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
             said["detail"] = f"{advised.path}: {advised.text}"
             for name, column in columns.items():
                 column.append(said.get(name, ""))
@@ -56,7 +56,7 @@ def _add(
     for hit in hits:
         namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
         said: dict[str, Cell] = {
-            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{hit.offset:010x}",
+            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{hit.offset:010x}",
             "place": hit.place.label,
             "judged": "finding",
             "resource": hit.resource,
@@ -208,7 +208,8 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
         elif each.resource[each.of[row]].by_content:
             details[row] = "its etcd key names another resource; this is what the object says it is"
         elif said.named[row] != names[row][::2]:
-            details[row] = "says it is " + "/".join(said.named[row])
+            namespace, name = said.named[row]
+            details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details[row]) if part)
     return details
@@ -228,11 +229,11 @@ def _usual_detail(code: int) -> str:
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = _tag("" if each.main else each.batch.source)
+    source = tag("" if each.main else each.batch.source)
     return [f"{source}{at:010x}" for at in each.batch.value_at.tolist()]
 
 
-def _tag(text: str) -> str:
+def tag(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
 
 

@@ -33,6 +33,7 @@ class Request:
     inventory: Path | None
     json: Path | None
     html: Path | None
+    sarif: Path | None
     remediation: Path | None
     force: bool
     verbose: bool
@@ -41,16 +42,19 @@ class Request:
     def targets(self) -> list[Path | None]:
         """Every file that is written; the evidence kept is the last."""
         kept = Path(self.options.keep) if self.options.keep else None
-        return [self.csv, self.inventory, self.json, self.html, self.remediation, kept]
+        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
 
 
 def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
-    if request.options.keep == str(output.STDOUT):
+    asked = request.options
+    if asked.redact_names and request.remediation is not None:
+        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+    if asked.keep == str(output.STDOUT):
         raise UsageError("--keep - : name a file for the snapshot")
+    given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
     access = live.access(request.evidence, request.live)
     evidence = [] if access is not None else [Path(request.evidence)]
     read = [*evidence, *map(Path, filter(None, given))]
@@ -91,24 +95,37 @@ class _Ahead:
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
-    from auditor.reports import csv, html, json, parquet, remediation
+    from auditor.reports import csv, html, json, parquet, remediation, sarif
     from auditor.reports.columns import inventory, sealed
 
     force = request.force
     if request.csv and ahead.table is not None:
         found = sealed(ahead.table, audit)
         output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
+        _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
+        _warn(csv.too_long(inventory(audit), _called(request.inventory)))
     elif request.inventory:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
+    if request.sarif:
+        output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
     if request.remediation:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
     sums.write(request.targets, force=force)
+
+
+def _called(target: Path) -> str:
+    return "standard output" if target == output.STDOUT else target.name
+
+
+def _warn(text: str) -> None:
+    if text:
+        sys.stderr.write(f"etcd-auditor: {text}\n")
 
 
 def _summarise(audit: Audit, request: Request) -> None:

@@ -23,7 +23,7 @@ from auditor.rules import Rules
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
 from auditor.storage.values import Values
-from auditor.text import printable
+from auditor.text import KEY, marked, printable
 
 MOST_ROUNDS = 8
 """Keys may lie under keys: OpenShift stores each under the one before it."""
@@ -77,8 +77,12 @@ def _use_found(
             break
         known.update((_tag(each), each) for each in fresh)
         given = with_keys(given, [each.entry for each in fresh])
-    notes = [f"--use-found-keys: {each.label} was found in {each.where}, and used" for each in known.values()]
+    notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
     return replace(given, notes=(*given.notes, *notes))
+
+
+def _where(each: FoundKey) -> str:
+    return marked(each.where, KEY) if each.where.startswith("/") else each.where
 
 
 def with_keys(given: Rules, entries: Sequence[ProviderEntry]) -> Rules:

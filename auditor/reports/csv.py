@@ -10,6 +10,8 @@ from auditor.model import Cell
 from auditor.reports.columns import COLUMNS, NUMBERS, Table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+MOST_LINES = 1_048_576
+"""Excel's limit, the header included; LibreOffice's is the same unless raised."""
 _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
 """The columns behind the evidence's hash, which is known last."""
 
@@ -39,6 +41,14 @@ def lines(columns: Mapping[str, Sequence[Cell]], numbers: frozenset[str]) -> Ite
         texts.append([distinct[cell] for cell in column])
     yield ",".join(columns) + "\n"
     yield from (",".join(row) + "\n" for row in zip(*texts, strict=True))
+
+
+def too_long(table: Table, name: str) -> str:
+    """What is to be said where spreadsheets would drop the last rows without a word; empty where they read all."""
+    lines = len(table) + 1
+    if lines <= MOST_LINES:
+        return ""
+    return f"{name} has {lines:,} lines, and spreadsheets read no more than {MOST_LINES:,}: use --inventory X.parquet"
 
 
 class Writable(Protocol):

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
-from auditor.reports import key_table, seals, words
+from auditor.reports import controls, key_table, seals, words
 from auditor.reports.columns import COLUMNS, NUMBERS, findings, is_value
 
 VERSION = 1
@@ -107,6 +107,11 @@ def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[s
         "not_examined": [asdict(part) for part in audit.unexamined],
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
+        "control": _control(audit),
+        "baseline": None if audit.baseline is None else _plain(asdict(audit.baseline)),
+        "accepted": [asdict(each) for each in audit.acceptances],
+        "redaction": audit.redaction,
+        "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()]
@@ -142,13 +147,19 @@ def _pages(audit: Audit) -> dict[str, Any]:
 
 def _tally(audit: Audit) -> dict[str, Any]:
     tally = audit.tally
+    accepted = {(finding, severity): count for finding, severity, count in tally.accepted}
     return {
         "places": [
             {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
             for place, provider, name, count, opened in tally.places
         ],
         "findings": [
-            {"finding": finding.label, "severity": severity.label, "values": count}
+            {
+                "finding": finding.label,
+                "severity": severity.label,
+                "values": count,
+                "accepted": accepted.get((finding, severity), 0),
+            }
             for finding, severity, count in tally.marks
         ],
         "readable": {
@@ -161,6 +172,14 @@ def _tally(audit: Audit) -> dict[str, Any]:
             "freed_pages": list(tally.freed_pages),
         },
     }
+
+
+def _control(audit: Audit) -> dict[str, Any] | None:
+    """What was planted in this run to be found, and whether it was."""
+    if audit.control is None:
+        return None
+    planted = [{"place": place.label, "found": found} for place, found in audit.control.planted]
+    return {"found": audit.control.found, "planted": planted, "said": words.control(audit)}
 
 
 def _run(run: Run) -> dict[str, Any]:

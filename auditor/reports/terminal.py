@@ -63,8 +63,15 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     ]
     if live := words.live(audit):
         facts.insert(1, ("Live", live))
-    if audit.run.case:
-        facts.append(("Case", audit.run.case))
+    facts += [
+        (name, text)
+        for name, text in (
+            ("Case", audit.run.case),
+            ("Baseline", words.baseline(audit)),
+            ("Names", words.names(audit)),
+        )
+        if text
+    ]
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -78,6 +85,9 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(table(*words.coverage_table(audit)))
     console.print()
     unread(audit, console)
+    if said := words.control(audit):
+        console.print(Text(f"Control: {said}."))
+    gone(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
@@ -85,6 +95,17 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     if audit.tally.readable:
         console.print()
         console.print(table(*words.causes(audit), numbers=False))
+
+
+def gone(audit: Audit, console: Console) -> None:
+    """The first of the baseline's findings that were not found again."""
+    every = audit.baseline.gone if audit.baseline is not None else ()
+    for each in every[:MOST_GAPS]:
+        what = "/".join(filter(None, (each.namespace, each.name))) or each.source
+        where = f" in {each.place}" if each.place else ""
+        console.print(Text(f"Gone: {each.finding} of {each.resource or 'the configuration'} {what}{where}"))
+    if (more := len(every) - MOST_GAPS) > 0:
+        console.print(Text(f"Gone: {more:,} more, listed by --json"))
 
 
 def unread(audit: Audit, console: Console) -> None:

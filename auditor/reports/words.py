@@ -63,6 +63,7 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
     """The conclusion in one or two sentences, exit code included."""
     code = f"(exit {audit.exit_code(fail_on)})"
     tally = audit.tally
+    held = accepted(audit)
     if audit.verdict is Verdict.NONE:
         return [f"NO FINDINGS IN WHAT WAS EXAMINED {code}"]
     if audit.verdict is Verdict.INCONCLUSIVE:
@@ -72,13 +73,50 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
         if tally.in_use:
-            held = f"{tally.in_use:,} of them hold the same content as the current value"
-            lines.append(f"{held}: these credentials are in use.")
+            same = f"{tally.in_use:,} of them hold the same content as the current value"
+            lines.append(f"{same}: these credentials are in use.")
         if tally.undetermined:
             asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
             lines.append(f"{asked}: they could not be compared with the current values.")
-        return lines
-    return [f"FINDINGS: no readable value; {others(audit)} {code}"]
+        return [*lines, *held]
+    return [f"FINDINGS: no readable value; {others(audit)} {code}", *held]
+
+
+def accepted(audit: Audit) -> list[str]:
+    """How many findings are accepted, in a sentence; nothing where none is."""
+    count = sum(count for *_, count in audit.tally.accepted)
+    total = sum(count for *_, count in audit.tally.marks)
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without a say in the exit code."]
+
+
+def baseline(audit: Audit) -> str:
+    """What became of an earlier report's findings, in one line; empty where there is none."""
+    told = audit.baseline
+    if told is None:
+        return ""
+    moved = f" ({told.moved:,} of them to another place, where they are new)" if told.moved else ""
+    of = "the same evidence" if told.same_evidence else "other evidence"
+    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} gone{moved}"
+
+
+def control(audit: Audit) -> str:
+    """Whether this run was able to find something, in one line; empty where no control ran."""
+    if audit.control is None:
+        return ""
+    if audit.control.found:
+        return "a planted plaintext Secret was found"
+    return "A PLANTED PLAINTEXT SECRET WAS NOT FOUND: what this run did not find is unproven"
+
+
+def names(audit: Audit) -> str:
+    """What became of the names of objects; empty where they stand as they are."""
+    if not audit.redaction:
+        return ""
+    how = "ordinals" if audit.redaction.startswith("ordinals") else "pseudonyms made with a key"
+    return f"namespaces, names and uids are replaced by {how} (--redact-names)"
 
 
 def _objects(audit: Audit) -> str:

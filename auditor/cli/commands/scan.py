@@ -11,7 +11,7 @@ from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
-    "1 a finding at or above --fail-on; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "1 a finding at or above --fail-on, unless --ignore accepts it; 2 bad usage, nothing readable, or a fault of the auditor's own; "
     "3 no such finding, and something inside the scope was not read or not concluded on."
 )
 
@@ -79,6 +79,21 @@ def scan(
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
+    ] = None,
+    ignore: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
+    ] = None,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
+    ] = False,
+    redact_key: Annotated[
+        Path | None,
+        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
+    ] = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
@@ -94,6 +109,7 @@ def scan(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings as SARIF 2.1.0.")] = None,
     remediation: Annotated[
         Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
     ] = None,
@@ -130,6 +146,10 @@ def scan(
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
             case=case,
+            baseline=str(baseline or ""),
+            ignore=str(ignore or ""),
+            redact_names=redact_names,
+            redact_key=str(redact_key or ""),
             quick=quick,
             accept_partial=accept_partial,
         )
@@ -142,6 +162,7 @@ def scan(
             inventory=inventory,
             json=json,
             html=html,
+            sarif=sarif,
             remediation=remediation,
             force=force,
             verbose=verbose,
