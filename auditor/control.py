@@ -28,6 +28,8 @@ SOURCE = "the control"
 PAGE = 4096
 PAGES = 5
 ROOT, TREE, FREED = 2, 3, 4
+KINDS = {name: kind for kind, name in fragments.KINDS.items()}
+"""Kinds that are told by their content: under the key of another resource a Secret is a Secret all the same."""
 NAMESPACE, NAME = b"etcd-auditor", b"planted"
 FOUND = "the planted readable values were found"
 MISSED = "a readable value that was planted as a control was not found: what this run did not find is unproven"
@@ -37,9 +39,10 @@ def run(options: Options, policy: Policy, prefixes: tuple[str, ...]) -> Control:
     """Plant under the first storage prefix, as the first resource that is judged, and look."""
     prefix = prefixes[0] if prefixes else "/registry"
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
-    path = _path("secrets" if resource == "*" else resource)
+    resource = "secrets" if resource == "*" else resource
     places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
-    buffer = Buffer(_pages(f"{prefix}/{path}/".encode("utf-8", "surrogateescape")))
+    path = f"{prefix}/{_path(resource)}/".encode("utf-8", "surrogateescape")
+    buffer = Buffer(_pages(path, KINDS.get(resource, b"Planted")))
     found = _found(_read(buffer, quick=options.quick), (prefix,), options, policy)
     return Control(tuple((place, (place, at) in found) for place, at in zip(places, (TREE, FREED), strict=False)))
 
@@ -76,13 +79,13 @@ def _path(resource: str) -> str:
     return built or (f"{group}/{name}" if group else name)
 
 
-def _pages(path: bytes) -> bytes:
+def _pages(path: bytes, kind: bytes) -> bytes:
     """Two empty metas, the root's leaf, the tree of the bucket `key`, and a leaf that was freed."""
     bucket = struct.pack("<QQ", TREE, 0)
     pages = [struct.pack("<QHHI", number, FREELIST, 0, 0) for number in range(ROOT)]
     pages.append(_leaf(ROOT, IS_BUCKET, b"key", bucket))
-    pages.append(_leaf(TREE, 0, *_record(path, 3)))
-    pages.append(_leaf(FREED, 0, *_record(path, 2)))
+    pages.append(_leaf(TREE, 0, *_record(path, kind, 3)))
+    pages.append(_leaf(FREED, 0, *_record(path, kind, 2)))
     return b"".join(page.ljust(PAGE, b"\0") for page in pages)
 
 
@@ -92,12 +95,12 @@ def _leaf(number: int, flags: int, key: bytes, value: bytes) -> bytes:
     return head + struct.pack("<IIII", flags, 16, len(key), len(value)) + key + value
 
 
-def _record(path: bytes, main: int) -> tuple[bytes, bytes]:
-    """Revision and record of a Secret, the same in every run."""
+def _record(path: bytes, kind: bytes, main: int) -> tuple[bytes, bytes]:
+    """Revision and record of an object with the fields of a Secret, the same in every run."""
     secret = Secret(metadata=ObjectMeta(name=NAME, namespace=NAMESPACE), type=b"Opaque")
     secret.data.add(key=b"control", value=b"a value that etcd-auditor planted")
     unknown = Unknown(raw=secret.SerializeToString())
-    unknown.type_meta.api_version, unknown.type_meta.kind = b"v1", b"Secret"
+    unknown.type_meta.api_version, unknown.type_meta.kind = b"v1", kind
     value = PROTOBUF + unknown.SerializeToString() + b"\x1a\0\x22\0"
     record = KeyValue(key=path + NAMESPACE + b"/" + NAME, create_revision=2, mod_revision=main, version=main - 1)
     record.value = value

@@ -98,17 +98,20 @@ def baseline(audit: Audit) -> str:
     if told is None:
         return ""
     moved = f" ({told.moved:,} of them to another place, where they are new)" if told.moved else ""
+    gone = "gone" if audit.complete else "not found again, where not everything was read"
     of = "the same evidence" if told.same_evidence else "other evidence"
-    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} gone{moved}"
+    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} {gone}{moved}"
 
 
 def control(audit: Audit) -> str:
     """Whether this run was able to find something, in one line; empty where no control ran."""
     if audit.control is None:
         return ""
+    first = next(iter(audit.resources), "secrets")
+    noun = {"secrets": "Secret", "*": "Secret", "configmaps": "ConfigMap"}.get(first, "object")
     if audit.control.found:
-        return "a planted plaintext Secret was found"
-    return "A PLANTED PLAINTEXT SECRET WAS NOT FOUND: what this run did not find is unproven"
+        return f"a planted plaintext {noun} was found"
+    return f"A PLANTED PLAINTEXT {noun.upper()} WAS NOT FOUND: what this run did not find is unproven"
 
 
 def names(audit: Audit) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.reports import csv, seals
+from auditor.reports import csv, sarif, seals
 from auditor.reports.columns import COLUMNS, Table
 from auditor.reports.json import VERSION
 from auditor.verify.checks import NAMED, Check, differs, safe, same
@@ -16,12 +16,21 @@ EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</scr
 """Where an HTML report holds what auditor.reports.json.custody() makes, `<` written as \\u003c."""
 
 
+BEGINNING = 256
+"""Bytes in which a SARIF file names its schema."""
+
+
 class _Repeated(ValueError):
     """A member that stands twice: readers of JSON do not agree which of them counts."""
 
 
 def looks_like_one(raw: bytes) -> bool:
-    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody."""
+    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody.
+
+    SARIF is JSON too and holds no hashes of itself: it is held to the sums beside it.
+    """
+    if sarif.SCHEMA.encode() in raw[:BEGINNING]:
+        return False
     return raw.lstrip()[:1] == b"{" or EMBEDDED.search(raw) is not None
 
 

@@ -161,7 +161,7 @@ def test_the_terminal_counts_the_same(audit: Audit) -> None:
     readable = sum(count for (finding, _), count in counted.items() if finding == "plaintext")
     assert (f"{words.plural(readable, 'readable value')} of " in said) == bool(readable)
     assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
-    assert "Control: a planted plaintext Secret was found." in said
+    assert f"Control: a planted plaintext {'object' if audit.resources == ('nosuch',) else 'Secret'} was found." in said
 
 
 def test_accepted_and_known_findings_are_marked_in_sarif_too(tmp_path: Path) -> None:
@@ -191,12 +191,14 @@ def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from auditor.cli import scan
+    from auditor.cli.live import Given
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation"))
     request = scan.Request(
-        evidence=PLAINTEXT,
+        evidence=str(PLAINTEXT),
         options=Options(),
+        live=Given((), None, None, None, "", "", None, 5),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",
         inventory=tmp_path / "i.csv",

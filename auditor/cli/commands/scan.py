@@ -11,7 +11,8 @@ from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
-    "1 a finding at or above --fail-on, unless --ignore accepts it; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "1 a finding at or above --fail-on, unless --ignore accepts it; "
+    "2 bad usage, nothing readable, or a fault of the auditor's own; "
     "3 no such finding, and something inside the scope was not read or not concluded on."
 )
 

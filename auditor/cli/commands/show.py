@@ -41,6 +41,8 @@ def show(
     def task() -> int:
         from auditor import Options
         from auditor.cli import show as command
+        from auditor.errors import UsageError
+        from auditor.evidence.live.access import is_endpoint
 
         options = Options(
             resources=(resource,),
@@ -50,8 +52,10 @@ def show(
             wal_dir=str(wal_dir or ""),
             rows=False,
         )
+        if is_endpoint(evidence):
+            raise UsageError(f"show reads files: save a snapshot with `etcd-auditor scan {evidence} --keep FILE` first")
         if reveal and not yes:
             command.confirm(key)
-        return command.run(evidence, key, options, json, reveal=reveal, force=force)
+        return command.run(Path(evidence), key, options, json, reveal=reveal, force=force)
 
     raise typer.Exit(worker.run(task))

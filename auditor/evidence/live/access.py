@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,6 +52,11 @@ class Access:
     def name(self) -> str:
         return ",".join(each.url for each in self.endpoints)
 
+    @property
+    def exposed(self) -> bool:
+        """Whether what is read, and the password, cross a network in clear."""
+        return any(not each.secure and not _loopback(each.host) for each in self.endpoints)
+
     def check(self) -> None:
         """Raises UsageError where parts are missing or contradict each other."""
         if bool(self.cert) != bool(self.key):
@@ -62,6 +68,13 @@ class Access:
             raise UsageError("certificates are for https:// endpoints, and these are http://")
         if self.user and not self.password:
             raise UsageError(f"user {shown(self.user)} has no password: give --password-file")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_endpoint(text: str) -> bool:

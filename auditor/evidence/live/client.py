@@ -17,6 +17,7 @@ ROUNDS = 4
 PAUSE = 1.0
 """Seconds before the second round; before the third twice as long, and so on: longer than an election takes."""
 _MOST = 16
+EXPOSED = "http: what was read, and the password where a user is named, crossed the network in clear"
 
 
 class Client:
@@ -28,7 +29,7 @@ class Client:
     def __init__(self, access: Access) -> None:
         access.check()
         self.access = access
-        self.notes: list[str] = []
+        self.notes: list[str] = [EXPOSED] if access.exposed else []
         self._member: Member | None = None
         self._next = 0
 

@@ -45,6 +45,21 @@ def test_a_password_is_not_shown() -> None:
     assert "CANARY" not in repr(Access(endpoints(["http://a"]), user="root", password="CANARY"))
 
 
+@pytest.mark.parametrize(
+    ("text", "exposed"),
+    [
+        ("http://127.0.0.1", False),
+        ("http://localhost", False),
+        ("http://[::1]:2379", False),
+        ("https://10.0.0.1", False),
+        ("http://10.0.0.1", True),
+        ("http://127.0.0.1,http://etcd", True),
+    ],
+)
+def test_what_crosses_a_network_in_clear(text: str, *, exposed: bool) -> None:
+    assert Access(endpoints([text])).exposed is exposed
+
+
 def test_paths_are_no_endpoints() -> None:
     assert not is_endpoint("https")
     assert not is_endpoint("./https://a")

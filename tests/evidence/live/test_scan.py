@@ -14,6 +14,7 @@ from auditor.model import Place
 from tests import test_secrecy
 from tests.etcd import Etcd, restored
 from tests.live import program, programs
+from tests.reports import test_schema
 from tests.support import PLAINTEXT, REWRITTEN, Thing, run, truth
 
 CONFIGURATION = REWRITTEN.with_suffix(".encryption.json")
@@ -88,6 +89,14 @@ def test_a_range_gives_the_latest_rows_without_offsets(etcd: Etcd) -> None:
     accepted = auditor.scan(etcd.url, replace(EVERYTHING, range_only=True, accept_partial=True))
     assert accepted.complete
     assert [part.what for part in accepted.unexamined] == [part.what for part in audit.unexamined]
+
+
+def test_the_json_report_is_of_its_schema(etcd: Etcd) -> None:
+    for options in (EVERYTHING, replace(EVERYTHING, range_only=True)):
+        document = test_schema.document_of(auditor.scan(etcd.url, options))
+        assert test_schema.faults(document) == []
+        assert document["evidence"]["live"]["endpoint"] == etcd.url
+        assert all((row["offset"] == "") == options.range_only for row in document["findings"])
 
 
 def test_only_the_prefix_asked_for_is_read(etcd: Etcd) -> None:

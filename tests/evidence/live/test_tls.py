@@ -42,7 +42,7 @@ def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_mutual_tls(secured: Secured) -> None:
-    assert secured.scan().tally.readable == 1
+    assert secured.scan().tally.objects == 1
 
 
 def test_by_the_command_and_by_etcdctls_variables(secured: Secured) -> None:
@@ -84,7 +84,7 @@ def test_a_name_that_the_certificate_has_not(secured: Secured) -> None:
     url = secured.etcd.url.replace("127.0.0.1", "localhost")
     with pytest.raises(Unavailable, match="its certificate is not accepted: Hostname mismatch"):
         secured.scan(url=url)
-    assert secured.scan(url=url, server_name="etcd.example").tally.readable == 1
+    assert secured.scan(url=url, server_name="etcd.example").tally.objects == 1
 
 
 def test_a_server_certificate_that_has_expired(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_server_certificate_that_has_expired(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", tls=authority.issue("server", "127.0.0.1")) as etcd:
         etcd.put(Thing().key, Thing(data={b"password": b"hunter2"}).protobuf())
         secured = Secured(etcd, authority, client)
-        assert secured.scan().tally.readable == 1
+        assert secured.scan().tally.objects == 1
         authority.issue("server", "127.0.0.1", days=-1)  # etcd reads its files again for every connection
         with pytest.raises(Unavailable, match="its certificate is not accepted: certificate has expired"):
             secured.scan()

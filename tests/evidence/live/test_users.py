@@ -33,7 +33,7 @@ def access(etcd: Etcd, user: str, password: str = PASSWORD) -> Access:
 
 def test_root_takes_the_snapshot(etcd: Etcd) -> None:
     audit = auditor.scan("", access=access(etcd, "root"))
-    assert audit.tally.readable == 201
+    assert audit.tally.objects == 201
     assert any("authentication is on" in note for note in audit.notes)
 
 
