@@ -94,6 +94,7 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = Fa
         reasons=reasons,
         plaintexts=plaintexts,
         candidates=tuple(by),
+        secrets=tuple(candidate.secret for candidate in by),
     )
     candidates = list(by)
     _judge_known(made, rules, candidates)

@@ -31,7 +31,8 @@ class Selection:
     that belongs to it.
     same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
     found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
-    keys opened, kept only where a hunt asks for it. candidates: the keys that the last labels stand for.
+    keys opened, kept only where a hunt asks for it. candidates: the keys that the last labels stand for. secrets: the
+    local ones' bytes, one each, empty for a KMS: names alone do not tell keys apart.
     """
 
     main: bool
@@ -48,7 +49,8 @@ class Selection:
     reasons: dict[int, str] = field(default_factory=dict)
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     beside: bool = False
-    candidates: "tuple[Candidate, ...]" = ()
+    candidates: "tuple[Candidate, ...]" = field(default=(), repr=False)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.batch)
