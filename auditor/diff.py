@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from auditor import pairing, policy
 from auditor.columns import Bools, Ints, counts
+from auditor.errors import UsageError
 from auditor.model import Cell, Finding, Opened, Place, Provider, Severity
 from auditor.selection import Selection
 from auditor.storage import values
@@ -108,8 +109,16 @@ class Diff:
 
 
 def current(selections: Sequence[Selection]) -> Selection | None:
-    """The current values of the selected resources; None where there is no database whose values are in force."""
-    for each in selections:
+    """The current values of the selected resources; None where there is no database whose values are in force.
+
+    Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
+    """
+    mains = [each for each in selections if each.main]
+    held = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
+    if len(held) > 1:
+        names = ", ".join(dict.fromkeys(each.batch.source for each in held))
+        raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
+    for each in held or mains:
         if each.main:
             return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.told & (each.batch.key_at >= 0)))
     return None
