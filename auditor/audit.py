@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,30 @@ NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
+
+    asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
+    of found.table are judged. rest: what a hunt searches beside the selections.
+    """
+
+    given: rules.Rules
+    asked: reported.Asked
+    read: reading.Reading
+    stored: Sequence[values.Values]
+    found: keys.Keys
+    wanted: Bools
+    cluster: Cluster
+    selections: list[Selection]
+    rest: list[Selection]
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """Names of those that are judged."""
+        return frozenset(entry.name for entry, chosen in zip(self.found.table, self.wanted, strict=True) if chosen)
+
+
 def examine(
     files: gather.Evidence,
     options: Options,
@@ -68,6 +92,14 @@ def examine(
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
+    return conclude(files, judge(files, options, log), options, log, progress, ahead)
+
+
+def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[str] = frozenset()) -> Judged:
+    """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
+
+    also: resources that are judged beside those that the options and their configurations name.
+    """
     given = rules.prepare(options)
     asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
@@ -77,7 +109,9 @@ def examine(
     likely = [each.provider != Provider.UNKNOWN for each in classified]
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
-    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
+    wanted = found.of(
+        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNTOLD.name})
+    )
     by_source: dict[str, list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
     for part in zip(batches, stored, found.resource, strict=True):
         by_source.setdefault(part[0].source, []).append(part)
@@ -101,8 +135,25 @@ def examine(
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
+    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest)
+
+
+def conclude(
+    files: gather.Evidence,
+    judged: Judged,
+    options: Options,
+    log: Log,
+    progress: Progress | None = None,
+    ahead: Callable[[Rows], None] | None = None,
+) -> Audit:
+    """Count what was judged, hunt for copies, wait for the hashes: the audit."""
+    given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
+    batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
+    main = read.main.name if read.main is not None else ""
     hunted = NOTHING
     if options.hunt:
+        from auditor.hunt import run as hunting
+
         hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
@@ -110,12 +161,12 @@ def examine(
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
     tally = _tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows or asked.needs_rows else rows.EMPTY
+    made = rows.build(selections, advice, hunted.hits) if options.rows or judged.asked.needs_rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
     elsewhere = _elsewhere(batches, stored, found, options)
     planted = control.run(options, given.policy, found.prefixes)
     log(control.FOUND if planted.found else control.MISSED)
-    shown = reported.of(asked, made, files, main, found.prefixes, options)
+    shown = reported.of(judged.asked, made, files, main, found.prefixes, options)
     if ahead is not None:
         ahead(shown.rows)
     evidence, gaps = custody.finish(files, read, cluster, progress)
@@ -152,7 +203,7 @@ def examine(
         baseline=shown.baseline,
         control=planted,
     )
-    return asked.names.audit(audit)
+    return judged.asked.names.audit(audit)
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:

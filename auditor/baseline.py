@@ -65,7 +65,7 @@ def load(path: Path) -> Earlier:
         raise UsageError(f"--baseline {name}: {document.said}")
     if "findings" not in document:
         raise UsageError(f"--baseline {name} holds no findings: give the JSON report")
-    for check in report.check(name, document):
+    for check in report.check(name, document, raw):
         if not check.holds:
             raise UsageError(f"--baseline {name}: {check.said}; see etcd-auditor verify")
     run = document["run"]

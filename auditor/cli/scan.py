@@ -15,10 +15,9 @@ from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from auditor.evidence.live.access import Access
     from auditor.reports.columns import Table
+    from auditor.reports.html import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class _Ahead:
         self._request = request
         self.table: Table | None = None
         self.csv: list[str] | None = None
-        self.html: list[Markup] | None = None
+        self.html: Prepared | None = None
 
     def __call__(self, rows: Rows) -> None:
         if not (self._request.csv or self._request.html):
@@ -91,7 +90,7 @@ class _Ahead:
 
         self.table = columns.of_findings(rows)
         self.csv = csv.prepare(self.table) if self._request.csv else None
-        self.html = html.prepare(self.table) if self._request.html else None
+        self.html = html.prepare(self.table, rows, self.csv) if self._request.html else None
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:

@@ -41,6 +41,7 @@ COLUMNS: dict[str, str] = {
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
 ELSEWHERE = Finding.CONFIGURATION | Finding.COPIED_VALUE | Finding.KEY_PRESENT
 """Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
+SAMPLE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _joined(detail: Cell, *marks: Mark) -> str:
 
 def of_values(rows: Rows) -> Table:
     """inventory() while the evidence's hash is not known yet: its column is empty."""
-    kept = [row for row, marks in enumerate(rows.marks) if is_value(marks)]
+    kept = stored(rows)
     columns = rows.columns
     if len(kept) < len(rows):
         columns = {name: [column[row] for row in kept] for name, column in columns.items()}
@@ -120,6 +121,19 @@ def of_values(rows: Rows) -> Table:
 def is_value(marks: tuple[Mark, ...]) -> bool:
     """Whether a row with these findings is a stored value's."""
     return not (marks and marks[0].finding & ELSEWHERE)
+
+
+def stored(rows: Rows) -> list[int]:
+    """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
+    known = {id(marks): marks for marks in rows.marks}
+    wanted = {key for key, marks in known.items() if is_value(marks)}
+    return [row for row, marks in enumerate(rows.marks) if id(marks) in wanted]
+
+
+def varied(column: Sequence[Cell]) -> bool:
+    """Whether most cells of a column differ, by its first ones: then no table of what occurs is worth its making."""
+    first = column[:SAMPLE]
+    return len(set(first)) * 2 > SAMPLE
 
 
 def sealed(table: Table, audit: Audit) -> Table:

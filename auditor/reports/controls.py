@@ -73,11 +73,12 @@ def is_backup(audit: Audit) -> bool:
 def table(audit: Audit) -> list[dict[str, Any]]:
     """Each control with the findings and the coverage of the selected resources that it may concern."""
     backup = is_backup(audit)
-    counts = Counter(
-        (mark.finding, str(place))
-        for place, marks in zip(audit.rows.columns.get("place", ()), audit.rows.marks, strict=True)
-        for mark in marks
-    )
+    counts: Counter[tuple[Finding, str]] = Counter()
+    known = {id(marks): marks for marks in audit.rows.marks}  # rows share their marks, so that few are looked at
+    shared = Counter(zip(map(id, audit.rows.marks), audit.rows.columns.get("place", ()), strict=True))
+    for (marks, place), count in shared.items():
+        for mark in known[marks]:
+            counts[mark.finding, str(place)] += count
     return [
         {
             "framework": each.framework,

@@ -37,7 +37,7 @@ def verify(
             broken = True
             yield document
         else:
-            yield from report.check(files.shown(each), document)
+            yield from report.check(files.shown(each), document, files.read(each))
             documents.append((files.shown(each), document))
     if of is None:
         return

@@ -190,12 +190,13 @@ def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
 def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auditor.cli import scan
+    from auditor.cli import live, scan
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation"))
     request = scan.Request(
         evidence=str(PLAINTEXT),
+        live=live.Given(),
         options=Options(),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",
