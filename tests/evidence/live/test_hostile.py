@@ -96,7 +96,7 @@ def test_answers_that_are_no_messages(raw: bytes, capfd: pytest.CaptureFixture[s
             with pytest.raises(AuditorError) as caught:
                 auditor.scan(url, options)
             assert CANARY not in str(caught.value)
-    assert capfd.readouterr() == ("", "")
+    assert CANARY not in "".join(capfd.readouterr())  # the tests' own server may have started gRPC with its log on
 
 
 def pairs(*keys: bytes, revision: int = 50) -> list[kv_pb2.KeyValue]:
