@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
-from auditor.model import Baseline, Finding, Gone, Mark, Place, Rows
+from auditor.model import Baseline, Finding, Gone, Mark, Place, Rows, Severity
 from auditor.text import printable
 
 NEW, STILL = "new", "still there"
@@ -25,6 +25,12 @@ NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.
 NUMBERED = re.compile(r" value=#\d+")
 """Numbers of equal values are those of one run."""
 ELSEWHERE = frozenset(each.label for each in (Finding.CONFIGURATION, Finding.COPIED_VALUE, Finding.KEY_PRESENT))
+WORDS = {
+    "finding": frozenset(each.label for each in Finding),
+    "severity": frozenset(each.label for each in Severity),
+    "place": frozenset(["", *(each.label for each in Place)]),
+}
+"""Columns of which every cell is a word of ours."""
 ASKED = (
     "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "current_keks", "expect", "compromised_keys",
     "hunt", "hunt_min_length", "hunt_fields", "use_found_keys", "k3s_token", "quick",
@@ -68,13 +74,16 @@ def load(path: Path) -> Earlier:
     for check in report.check(name, document, raw):
         if not check.holds:
             raise UsageError(f"--baseline {name}: {check.said}; see etcd-auditor verify")
-    run = document["run"]
+    rows, evidence, options = report.rows(document), document.get("evidence"), document["run"].get("options")
+    known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
+    if not (known and isinstance(evidence, dict) and isinstance(options, dict)):
+        raise UsageError(f"--baseline {name}: it holds what no report of ours does")
     return Earlier(
         name,
         hashlib.sha256(raw).hexdigest(),
-        str(document["evidence"]["sha256"]),
-        report.rows(document),
-        dict(run.get("options", {})),
+        str(evidence.get("sha256", "")),
+        rows,
+        options,
         str(document.get("redaction", "")),
         bool(document.get("complete")),
     )

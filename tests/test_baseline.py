@@ -2,6 +2,7 @@
 
 import json as json_module
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import auditor
 from auditor import Options
 from auditor.errors import UsageError
 from auditor.model import Audit, Severity
-from auditor.reports import json, words
-from auditor.reports.columns import findings
+from auditor.reports import json, seals, words
+from auditor.reports.columns import COLUMNS, Table, findings
 from tests import sealing
 from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, Thing, run
 
@@ -118,6 +119,31 @@ def test_a_baseline_that_was_changed_is_refused(tmp_path: Path) -> None:
             auditor.scan(PLAINTEXT, Options(baseline=str(path)))
     with pytest.raises(UsageError, match="no such"):
         auditor.scan(PLAINTEXT, Options(baseline=str(tmp_path / "nosuch.json")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.pop("evidence"),
+        lambda document: document.update(evidence=[1]),
+        lambda document: document["run"].update(options="none"),
+        lambda document: document["findings"][0].update(severity="dire"),
+        lambda document: document["findings"][0].update(finding="<b>"),
+        lambda document: document["findings"][0].update(place="elsewhere"),
+    ],
+)
+def test_a_forged_baseline_whose_hashes_hold(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    """Whoever changes a report can make its hashes anew; what it then holds is refused, not run into."""
+    path = Path(report(tmp_path, auditor.scan(PLAINTEXT)))
+    document = json_module.loads(path.read_text())
+    change(document)
+    head = {name: part for name, part in document.items() if name not in seals.UNSEALED}
+    table = Table({column: [row[column] for row in document["findings"]] for column in COLUMNS})
+    document["hashes"] = seals.seal(head, table)
+    document["run"]["sha256"] = seals.seal_run(document["run"])
+    path.write_text(json_module.dumps(document))
+    with pytest.raises(UsageError, match="no report of ours"):
+        auditor.scan(PLAINTEXT, Options(baseline=str(path)))
 
 
 def test_the_command(tmp_path: Path) -> None:
