@@ -342,7 +342,11 @@ def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
 
 def _notes(evidence: Evidence, read: reading.Reading) -> list[str]:
     backend = evidence.backend
-    notes = list(read.notes)
+    notes = [
+        f"unpacked from {each.name}, {each.size:,} bytes, SHA-256 {each.sha256 or 'not computed'}"
+        for each in evidence.containers
+    ]
+    notes += read.notes
     if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
         done = backend.compacted if backend.compacted is not None else "none"
         notes.append(f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {done})")

@@ -215,6 +215,8 @@ class Source:
 class Evidence:
     """The evidence as it was read: a database file, or a data directory of several `sources`.
 
+    containers: what they were unpacked from, the outermost first.
+
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
     trailer: `matches`, `does not match`, `not checked` or `none`.
     """
@@ -231,6 +233,7 @@ class Evidence:
     cluster: Cluster
     sources: tuple[Source, ...]
     directory: bool
+    containers: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,12 +350,44 @@ class Run:
     plugins: tuple[tuple[Provider, str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
+
+    problem: why nothing in it could be read; the rest is empty then.
+    """
+
+    name: str
+    kind: str = ""
+    size: int = 0
+    sha256: str = ""
+    trailer: str = ""
+    cluster: str = ""
+    revision: int = 0
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    complete: bool = False
+    severity: Severity | None = None
+    values: int = 0
+    readable: int = 0
+    in_use: int = 0
+    gaps: int = 0
+    problem: str = ""
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """What this piece alone would end with."""
+        if self.problem:
+            return 2
+        if self.severity is not None and self.severity >= fail_on:
+            return 1
+        return 0 if self.complete else 3
+
+
 @dataclass(frozen=True)
 class Audit:
     """Everything one run saw and concluded; every report is made from this and from nothing else.
 
     rows: one for each stored value of the selected resources; empty where no report needs rows. policy: the policy
-    in words. notes: what was observed and is not judged.
+    in words. notes: what was observed and is not judged. parts: the pieces of evidence, where there are several.
     """
 
     evidence: Evidence
@@ -367,6 +402,7 @@ class Audit:
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
     run: Run
+    parts: tuple[Part, ...] = ()
 
     @property
     def findings(self) -> "pd.DataFrame":

@@ -24,6 +24,9 @@ class Options:
     names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
 
+    work_dir: folder for the private files that containers are unpacked into; the system's own where empty.
+    max_unpacked: bytes that may come out of one container; max_ratio: for each of its own bytes.
+
     quick: no hashing, and only what a root reaches. accept_partial: what --quick leaves out does not keep the
     conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
@@ -44,6 +47,9 @@ class Options:
     hunt_fields: tuple[str, ...] = ()
     use_found_keys: bool = False
     k3s_token: str = ""
+    work_dir: str = ""
+    max_unpacked: int = 64 << 30
+    max_ratio: int = 250
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True

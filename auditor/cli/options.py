@@ -16,8 +16,21 @@ class Level(StrEnum):
 
 Evidence = Annotated[
     Path,
-    typer.Argument(help="An etcd snapshot, a raw member/snap/db, or a data directory.", show_default=False),
+    typer.Argument(
+        help="An etcd snapshot, a raw member/snap/db, a data directory, or a container of such (zip, tar, gzip, zstd, "
+        "xz, bzip2, lz4, zlib).",
+        show_default=False,
+    ),
 ]
+WorkDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for what is unpacked, in files without a name; the system's temporary folder when left out.",
+        show_default=False,
+    ),
+]
+MaxUnpacked = Annotated[int, typer.Option(min=1, help="Bytes that one container may unpack to.")]
+MaxRatio = Annotated[int, typer.Option(min=1, help="Bytes that it may unpack to for each byte of its own.")]
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
 ]

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from auditor.cli.progress import hashing
+from auditor.options import Options
 from auditor.reports.terminal import Printer
 from auditor.reports.words import plural
 from auditor.verify.checks import Check, Outcome
@@ -11,7 +12,7 @@ from auditor.verify.checks import Check, Outcome
 _COLOUR = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
 
 
-def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
+def run(report: Path, evidence: Path | None, wal_dir: Path | None, options: Options) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
     from rich.text import Text
 
@@ -20,7 +21,7 @@ def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
     console = Printer(sys.stdout)
     made: list[Check] = []
     with hashing() as progress:
-        for check in verify(report, evidence, wal_dir, progress):
+        for check in verify(report, evidence, wal_dir, progress, options):
             made.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", _COLOUR.get(check.outcome, ""))
             console.print(line, soft_wrap=True)

@@ -31,6 +31,7 @@ class Role(Enum):
     LOG = "WAL segment"
     LOG_COPY = "WAL file set aside"
     RAFT_SNAPSHOT = "raft snapshot"
+    SETTINGS = "file that came with it"
 
 
 _SNAP = (
@@ -44,11 +45,15 @@ _WAL = (
 )
 _ANY_LOG = ((re.compile(".*"), Role.LOG_COPY),)
 _WAL_TMP = "wal.tmp"
+_FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 
 
 @dataclass
 class Evidence:
-    """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's."""
+    """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
+
+    containers: what the files were unpacked from, the outermost first; closed by whoever opened them.
+    """
 
     name: str
     files: list[tuple[Role, EvidenceFile]] = field(default_factory=list)
@@ -56,6 +61,7 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
     directory: bool = False
     has_wal: bool = False
+    containers: tuple[EvidenceFile, ...] = ()
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]
@@ -88,8 +94,39 @@ def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
     if not path.is_dir():
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
-        return Evidence(name, [(Role.DATABASE, EvidenceFile(path, hashed=hashed))])
+        return single(name, EvidenceFile(path, hashed=hashed))
     return _directory(name, path, wal_dir, hashed=hashed)
+
+
+def single(name: str, file: EvidenceFile) -> Evidence:
+    """One opened file as evidence of its own; it takes the file."""
+    return Evidence(name, [(Role.DATABASE, file)])
+
+
+def role(folder: str, name: str) -> Role | None:
+    """What a file in one of etcd's folders (snap, wal, wal.tmp) is; None for what etcd does not write there."""
+    return next((role for pattern, role in _FOLDERS[folder] if pattern.fullmatch(name)), None)
+
+
+def add(found: Evidence, role: Role | None, name: str, descriptor: int, *, hashed: bool) -> None:
+    """One more file of a data directory that is open already, or a gap or note in its place; it takes the descriptor.
+
+    Raises UnreadableEvidence where the database cannot be mapped.
+    """
+    size = os.fstat(descriptor).st_size
+    if role is None or not size:
+        os.close(descriptor)
+        if role is None:
+            found.gaps.append(Gap(name, 0, size, f"{name} is nothing that etcd writes: not read"))
+        else:
+            found.notes.append(f"{name} is empty")
+        return
+    try:
+        found.files.append((role, EvidenceFile(Path(name), hashed=hashed, name=name, descriptor=descriptor)))
+    except UnreadableEvidence as error:
+        if role is Role.DATABASE:
+            raise
+        found.gaps.append(Gap(name, 0, 0, str(error)))
 
 
 def _directory(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:

@@ -46,14 +46,14 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
         return Reading(
             file,
             found.kind,
-            (found.kind,),
+            tuple(found.kind if each is file else role.value for role, each in evidence.files),
             found.batches,
             found.facts,
             found.pages,
             found.trailer,
-            found.gaps,
+            (*evidence.gaps, *found.gaps),
             found.unexamined,
-            (),
+            tuple(evidence.notes),
         )
     return _directory(evidence, main, quick=quick)
 

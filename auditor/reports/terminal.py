@@ -36,7 +36,7 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
     facts = [
         ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", f"{evidence.sha256} ({words.hashed(audit)})" if evidence.sha256 else "not computed"),
+        ("SHA-256", _hash(audit)),
         ("Trailer", words.trailer(audit)),
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
@@ -50,6 +50,9 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         grid.add_row(Text(name), Text(text))
     console.print(grid)
     console.print()
+    if audit.parts:
+        console.print(table(*words.part_table(audit, fail_on)))
+        console.print()
     console.print(table(*words.place_table(audit)))
     if verbose:
         console.print()
@@ -63,6 +66,13 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     if audit.tally.readable:
         console.print()
         console.print(table(*words.causes(audit), numbers=False))
+
+
+def _hash(audit: Audit) -> str:
+    sha256 = audit.evidence.sha256
+    if audit.parts:
+        return words.hashed(audit)
+    return f"{sha256} ({words.hashed(audit)})" if sha256 else "not computed"
 
 
 def unread(audit: Audit, console: Console) -> None:

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.options import Progress
+from auditor.options import Options, Progress
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
 
 
 def verify(
-    path: Path, of: Path | None = None, wal_dir: Path | None = None, progress: Progress | None = None
+    path: Path,
+    of: Path | None = None,
+    wal_dir: Path | None = None,
+    progress: Progress | None = None,
+    options: Options | None = None,
 ) -> Iterator[Check]:
     """Every check as it is made, of a report or of a list of sums; `of` is the evidence.
+
+    options: how it is unpacked, where it is a container; nothing else of them is asked for.
 
     Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
     """
@@ -43,7 +49,7 @@ def verify(
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
         name, document = documents[0]
-        yield from evidence.check(name, document, report.rows(document), of, wal_dir, progress)
+        yield from evidence.check(name, document, report.rows(document), of, wal_dir, progress, options or Options())
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:

@@ -3,15 +3,17 @@
 Nothing of its bytes is quoted: at an offset is what the row says, or other bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.gather import gather
+from auditor.evidence.pieces import opened
 from auditor.model import Encoding, Finding, Provider, State
-from auditor.options import Progress
+from auditor.options import Options, Progress
 from auditor.storage import values
 from auditor.text import printable, restore
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
@@ -24,19 +26,25 @@ ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
 
 def check(
     name: str, document: dict[str, Any], rows: list[dict[str, Any]], path: Path, wal_dir: Path | None,
-    progress: Progress | None,
+    progress: Progress | None, options: Options,
 ) -> Iterator[Check]:  # fmt: skip
     """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
     told = document.get("evidence")
     if not isinstance(told, dict) or not isinstance(told.get("sources"), list):
         yield differs(name, "it does not say which evidence it is of")
         return
-    if bool(told.get("directory")) != path.is_dir():
-        kind = "a data directory" if told.get("directory") else "one file"
+    packed = [each for each in told.get("containers") or [] if isinstance(each, dict)]
+    if (bool(told.get("directory")) and not packed) != path.is_dir():
+        kind = "a container" if packed else "a data directory" if told.get("directory") else "one file"
         raise UsageError(f"{name} is a report of {kind}: give that")
-    with gather(path, wal_dir, hashed=True) as files:
-        found = {file.name: file for _, file in files.files}
+    options = replace(options, wal_dir=str(wal_dir or ""))
+    with ExitStack() as stack:
+        pieces = stack.enter_context(opened(path, options))
+        files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
+        found = {file.name: file for file in files}
         sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+        if packed:
+            found = yield from _container(packed[0], pieces.containers, found, progress)
         if not told.get("directory") and len(sources) == len(found) == 1:
             reported, mine = next(iter(sources)), next(iter(found))
             if reported != mine:
@@ -50,6 +58,22 @@ def check(
                 continue
             yield from _file(found[each], source, progress)
         yield from _rows(rows, found)
+
+
+def _container(
+    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], progress: Progress | None
+) -> Generator[Check, None, dict[str, EvidenceFile]]:
+    """The container against the report; the files in it by the names that they have in the report."""
+    reported = str(told.get("name"))
+    if not given:
+        yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
+        return found
+    name = given[0].name
+    yield from _file(given[0], told, progress)
+    if reported == name:
+        return found
+    yield note(name, f"was called {safe(reported)} in the report")
+    return {reported + each.removeprefix(name): file for each, file in found.items()}
 
 
 def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None) -> Iterator[Check]:

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from auditor.cli import worker
-from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Keks,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    WalDir,
+    WorkDir,
+)
 
 CODES = (
     "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
@@ -22,6 +32,9 @@ def keys(
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
     wal_dir: WalDir = None,
+    work_dir: WorkDir = None,
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
@@ -38,6 +51,9 @@ def keys(
             kms_plugins=tuple(kms_plugin or ()),
             current_keks=tuple(current_kek or ()),
             wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
+            max_unpacked=max_unpacked,
+            max_ratio=max_ratio,
             rows=False,
         )
         return command.run(evidence, options, json, force=force)

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from auditor.cli import worker
-from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Keks,
+    Level,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    WalDir,
+    WorkDir,
+)
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
@@ -58,6 +69,9 @@ def scan(
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    work_dir: WorkDir = None,
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
@@ -103,6 +117,9 @@ def scan(
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
             case=case,
+            work_dir=str(work_dir or ""),
+            max_unpacked=max_unpacked,
+            max_ratio=max_ratio,
             quick=quick,
             accept_partial=accept_partial,
         )

@@ -1,0 +1,155 @@
+"""From what was given to pieces of evidence: a file or directory is one, a container may hold several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from auditor.errors import AuditorError, UnreadableEvidence
+from auditor.evidence import gather
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gather import Evidence, Role
+from auditor.evidence.packed import sniff
+from auditor.options import Options
+from auditor.text import printable
+
+if TYPE_CHECKING:
+    from auditor.evidence.packed.unpack import Found, Haul
+
+Opener = Callable[[], Evidence]
+
+
+@dataclass
+class Pieces:
+    """The pieces by name, opened one after another: each is closed before the next.
+
+    A private copy is dropped with its piece; close() drops those that were not asked for.
+    """
+
+    named: list[tuple[str, Opener]]
+    containers: tuple[EvidenceFile, ...] = ()
+    haul: Haul | None = None
+
+    def __len__(self) -> int:
+        return len(self.named)
+
+    def __iter__(self) -> Iterator[tuple[str, Opener]]:
+        return iter(self.named)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.haul is not None:
+            self.haul.close()
+        for file in self.containers:
+            file.close()
+
+
+def opened(path: Path, options: Options) -> Pieces:
+    """Raises UnreadableEvidence where nothing of etcd is there, UsageError for options that do not fit."""
+    hashed = not options.quick
+    wal_dir = Path(options.wal_dir) if options.wal_dir else None
+    if path.is_dir() or not _is_container(path):
+        found = gather.gather(path, wal_dir, hashed=hashed)
+        return Pieces([(found.name, lambda: found)])
+    if wal_dir is not None:
+        raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
+    return _packed(EvidenceFile(path, hashed=hashed), options)
+
+
+def _is_container(path: Path) -> bool:
+    """Whether a file begins as a container does; what cannot be read is none, and is refused later in words."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return sniff.sniff(file.read(sniff.HEAD)) in sniff.CONTAINERS
+    except OSError:
+        return False
+
+
+def _packed(container: EvidenceFile, options: Options) -> Pieces:
+    """What a container holds, each piece with the container it came from."""
+    from auditor.evidence.packed import unpack  # the libraries of archives wait until there is one
+    from auditor.evidence.packed.limits import Limits
+    from auditor.evidence.packed.private import Store
+
+    pieces = Pieces([], (container,))
+    hashed = not options.quick
+    try:
+        limits = Limits(largest=options.max_unpacked, ratio=options.max_ratio)
+        pieces.haul = haul = unpack.unpack(container, limits, Store(options.work_dir))
+        for name, group in _grouped(container.name, haul):
+            pieces.named.append((name, _opener(name, group, pieces, haul, first=not pieces.named, hashed=hashed)))
+        if not pieces.named:
+            raise unpack.nothing(container.name, haul)
+    except BaseException:
+        pieces.__exit__(None, None, None)
+        raise
+    return pieces
+
+
+def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
+    """Data directories with their files, and single files, by name; what looked like a part of one and is none is a
+    file of its own."""
+    from auditor.evidence.packed import directory, unpack
+
+    groups: dict[str, list[Found]] = {}
+    for found in haul.parts:
+        place = directory.match(found.path) if found.path else None
+        if place is not None:
+            top = found.way[: len(found.way) - len(found.path)] + place.top
+            groups.setdefault(top, []).append(found)
+    made = []
+    inside: set[str] = set()
+    for top, group in groups.items():
+        places = [place for each in group if (place := directory.match(each.path)) is not None]
+        if directory.is_one(places):
+            made.append((top.rstrip("/" + unpack.IN) or container, group))
+            inside |= {each.way for each in group}
+    made += [(found.way, [found]) for found in haul.parts if found.way not in inside]
+    return sorted(made, key=lambda named: named[0])
+
+
+def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first: bool, hashed: bool) -> Opener:
+    from auditor.evidence.packed import directory
+
+    ways = {each.way for each in group}
+
+    def opener() -> Evidence:
+        for each in group:
+            haul.parts.remove(each)
+        if directory.match(group[0].path) and (len(group) > 1 or name != group[0].way):
+            files = [(place, each.way, each.descriptor) for each in group if (place := directory.match(each.path))]
+            found = directory.evidence(name, files, hashed=hashed)
+        else:
+            file = EvidenceFile(Path(name), hashed=hashed, name=name, descriptor=group[0].descriptor)
+            found = gather.single(name, file)
+        found.containers = pieces.containers
+        others = {each.way for each in (*haul.parts, *group)} - ways
+        found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]
+        if first:
+            _settings(found, haul, hashed=hashed)
+        return found
+
+    return opener
+
+
+def _settings(found: Evidence, haul: Haul, *, hashed: bool) -> None:
+    """The files that travel with the data, with the first piece: they are reported once."""
+    while haul.settings:
+        each = haul.settings.pop(0)
+        try:
+            file = EvidenceFile(Path(each.way), hashed=hashed, name=each.way, descriptor=each.descriptor)
+        except AuditorError:
+            continue
+        found.files.append((Role.SETTINGS, file))
+
+
+def _shown(path: Path) -> str:
+    return printable(os.fsencode(path.name))

@@ -1,0 +1,234 @@
+"""Several audits as one: every report is made from it as from any other, and each row says which evidence it is of."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeAlias, TypeVar
+
+from auditor.errors import UnreadableEvidence
+from auditor.evidence import backend
+from auditor.model import (
+    Audit,
+    Cell,
+    Cluster,
+    Coverage,
+    Evidence,
+    Gap,
+    KeyUse,
+    PageMap,
+    Part,
+    Provider,
+    Rows,
+    Tally,
+    Unexamined,
+)
+from auditor.runlog import Log
+from auditor.text import moment
+
+Outcome: TypeAlias = tuple[str, Audit | str]
+"""A piece of evidence by name: its audit, or why nothing in it could be read."""
+NOTHING = "nothing in it could be read"
+T = TypeVar("T")
+
+
+def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
+    """One audit of all. name: what they are called together. Raises UnreadableEvidence where there is none.
+
+    Counts are sums: an object of two snapshots counts twice. Two pieces must not have the same name.
+    """
+    outcomes = sorted(outcomes, key=lambda outcome: outcome[0])
+    audits = [_named(each, audit) for each, audit in outcomes if isinstance(audit, Audit)]
+    problems = [(each, why) for each, why in outcomes if isinstance(why, str)]
+    if not audits:
+        said = "; ".join(why for _, why in problems[:3]) or "no evidence"
+        raise UnreadableEvidence(f"{name}: none of its {len(outcomes):,} pieces of evidence can be read: {said}")
+    first = audits[0]
+    return Audit(
+        evidence=_evidence(name, audits),
+        pages=PageMap("", 0, b""),
+        policy="; ".join(dict.fromkeys(each.policy for each in audits)),
+        resources=tuple(dict.fromkeys(resource for each in audits for resource in each.resources)),
+        coverage=_coverage(audits),
+        tally=_tally([each.tally for each in audits]),
+        keys=_keys(audits),
+        rows=_rows([each.rows for each in audits]),
+        gaps=(
+            *(gap for each in audits for gap in each.gaps),
+            *(Gap(each, 0, 0, why) for each, why in problems),
+        ),
+        unexamined=_said(audits, lambda audit: audit.unexamined, _of),
+        notes=_said(audits, lambda audit: audit.notes, lambda name, note: f"{name}: {note}"),
+        run=replace(
+            first.run,
+            started=moment(log.started.timestamp()),
+            finished=moment(datetime.now(UTC).timestamp()),
+            log=log.lines,
+            plugins=_plugins(audits),
+        ),
+        parts=tuple(sorted((*map(_part, audits), *(Part(each, problem=why) for each, why in problems)), key=_name)),
+    )
+
+
+def _name(part: Part) -> str:
+    return part.name
+
+
+def _named(name: str, audit: Audit) -> Audit:
+    """The audit with files that are called as the piece is, so that no two of different pieces are called the same."""
+    evidence = audit.evidence
+    if evidence.directory or len(evidence.sources) > 1:
+        names = {
+            each.name: each.name if each.name.startswith(name) or "!" in each.name else f"{name}/{each.name}"
+            for each in evidence.sources
+        }
+    else:
+        names = {each.name: name for each in evidence.sources}
+    rows = audit.rows
+    if rows.columns:
+        sources = [names.get(str(source), source) for source in rows.columns["source"]]
+        rows = Rows({**rows.columns, "source": sources}, rows.marks)
+    return replace(
+        audit,
+        evidence=replace(
+            evidence,
+            name=name,
+            sources=tuple(replace(each, name=names[each.name]) for each in evidence.sources),
+        ),
+        rows=rows,
+        gaps=tuple(replace(gap, source=names.get(gap.source, gap.source)) for gap in audit.gaps),
+    )
+
+
+def _part(audit: Audit) -> Part:
+    evidence, tally = audit.evidence, audit.tally
+    return Part(
+        name=evidence.name,
+        kind=evidence.kind,
+        size=evidence.size,
+        sha256=evidence.sha256,
+        trailer=evidence.trailer,
+        cluster=evidence.cluster.uid,
+        revision=evidence.backend.revision,
+        verdict=audit.verdict,
+        complete=audit.complete,
+        severity=max((severity for _, severity, _ in tally.marks), default=None),
+        values=sum(count for _, _, _, count, _ in tally.places),
+        readable=tally.readable,
+        in_use=tally.in_use,
+        gaps=len(audit.gaps),
+    )
+
+
+def _evidence(name: str, audits: Sequence[Audit]) -> Evidence:
+    """All files together; what only one database can say of itself is empty."""
+    every = [each.evidence for each in audits]
+    clusters = {each.cluster.uid for each in every}
+    trailers = {each.trailer for each in every}
+    return Evidence(
+        name=name,
+        kind=f"{len(every):,} pieces of evidence",
+        size=sum(each.size for each in every),
+        modified="",
+        sha256="",
+        trailer=trailers.pop() if len(trailers) == 1 else "none",
+        trailer_bytes=0,
+        changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
+        backend=backend.UNKNOWN,
+        cluster=replace(every[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        sources=tuple(source for each in every for source in each.sources),
+        directory=True,
+        containers=tuple(dict.fromkeys(container for each in every for container in each.containers)),
+    )
+
+
+def _coverage(audits: Sequence[Audit]) -> tuple[Coverage, ...]:
+    counts: Counter[Coverage] = Counter()
+    for audit in audits:
+        for row in audit.coverage:
+            counts[replace(row, values=0)] += row.values
+    made = [replace(row, values=count) for row, count in counts.items()]
+    return tuple(sorted(made, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
+
+
+def _tally(tallies: Sequence[Tally]) -> Tally:
+    places: Counter[tuple[object, ...]] = Counter()
+    opened: Counter[tuple[object, ...]] = Counter()
+    marks: Counter[tuple[object, ...]] = Counter()
+    for tally in tallies:
+        for *key, count, mine in tally.places:
+            places[tuple(key)] += count
+            opened[tuple(key)] += mine
+        for *mark, count in tally.marks:
+            marks[tuple(mark)] += count
+    return Tally(
+        places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
+        marks=tuple(sorted((*mark, count) for mark, count in marks.items())),  # type: ignore[misc]
+        readable=sum(each.readable for each in tallies),
+        contents=sum(each.contents for each in tallies),
+        objects=sum(each.objects for each in tallies),
+        in_use=sum(each.in_use for each in tallies),
+        undetermined=sum(each.undetermined for each in tallies),
+        readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
+        freed_pages=(),
+    )
+
+
+def _keys(audits: Sequence[Audit]) -> tuple[KeyUse, ...]:
+    """The use of each key in all; revisions of different stores cannot be compared, and are left out."""
+    groups: dict[tuple[Provider, str, str], list[KeyUse]] = {}
+    for audit in audits:
+        for use in audit.keys:
+            groups.setdefault((use.provider, use.key_name, use.kek_id), []).append(use)
+    made = []
+    for (provider, key_name, kek_id), uses in sorted(groups.items()):
+        places = Counter({place: 0 for use in uses for place, _ in use.places})
+        for use in uses:
+            places.update(dict(use.places))
+        made.append(
+            KeyUse(
+                provider=provider,
+                key_name=key_name,
+                kek_id=kek_id,
+                places=tuple(sorted(places.items())),
+                resources=tuple(sorted({name for use in uses for name in use.resources})),
+                oldest=None,
+                newest=None,
+                values=sum(use.values for use in uses),
+                opened=sum(use.opened for use in uses),
+                configured=any(use.configured for use in uses),
+                objects=tuple(dict.fromkeys(name for use in uses for name in use.objects)),
+            )
+        )
+    return tuple(made)
+
+
+def _rows(every: Sequence[Rows]) -> Rows:
+    columns: dict[str, list[Cell]] = {}
+    for rows in every:
+        for name, column in rows.columns.items():
+            columns.setdefault(name, []).extend(column)
+    return Rows(columns, [marks for rows in every for marks in rows.marks])
+
+
+def _said(audits: Sequence[Audit], what: Callable[[Audit], Iterable[T]], named: Callable[[str, T], T]) -> tuple[T, ...]:
+    """What is said of every piece once, and of some with their names."""
+    counts = Counter(part for audit in audits for part in dict.fromkeys(what(audit)))
+    made = (
+        part if counts[part] == len(audits) else named(audit.evidence.name, part)
+        for audit in audits
+        for part in what(audit)
+    )
+    return tuple(dict.fromkeys(made))
+
+
+def _of(name: str, part: Unexamined) -> Unexamined:
+    return replace(part, what=f"{name}: {part.what}")
+
+
+def _plugins(audits: Sequence[Audit]) -> tuple[tuple[Provider, str, int], ...]:
+    calls: Counter[tuple[Provider, str]] = Counter()
+    for audit in audits:
+        for provider, name, count in audit.run.plugins:
+            calls[provider, name] += count
+    return tuple((provider, name, count) for (provider, name), count in sorted(calls.items()))

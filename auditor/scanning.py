@@ -1,0 +1,52 @@
+"""From a path to its audit: every piece of evidence that is found there, one after another."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from auditor import expectations
+from auditor.errors import AuditorError
+from auditor.evidence import pieces
+from auditor.evidence.gather import Evidence
+from auditor.model import Audit, Rows
+from auditor.options import Options, Progress
+from auditor.runlog import Log
+
+
+def one(path: Path, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None) -> Audit:
+    """The audit of what lies at a path; where that holds several pieces of evidence, of all of them together.
+
+    Raises UnreadableEvidence where none of them can be read.
+    """
+    log = Log()
+    expectations.check(options)
+    with pieces.opened(path, options) as found:
+        if len(found) == 1:
+            ((_, opener),) = found
+            return _examine(opener(), options, progress, ahead, log)
+        log(f"found {len(found)} pieces of evidence in {found.containers[0].name}")
+        from auditor import merging
+
+        made: list[merging.Outcome] = []
+        for name, opener in found:
+            try:
+                made.append((name, _examine(opener(), options, progress, None, Log())))
+            except AuditorError as error:
+                made.append((name, str(error)))
+        log("concluded")
+        audit = merging.merge(found.containers[0].name, made, log)
+        if ahead is not None:
+            ahead(audit.rows)
+        return audit
+
+
+def _examine(
+    evidence: Evidence, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None, log: Log
+) -> Audit:
+    with evidence as files:
+        log(f"opened {len(files.files)} of the evidence's files for reading")
+        if options.expect_sha256:
+            expectations.sha256(files, options.expect_sha256, progress)
+            log("the SHA-256 is the expected one")
+        from auditor.audit import examine  # the files are being hashed while numpy and the rest are imported
+
+        return examine(files, options, progress, ahead, log)
