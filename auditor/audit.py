@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,9 @@ from auditor.selection import SAME, UNKNOWN, Selection
 from auditor.storage import fragments, keys, objects, values
 from auditor.text import moment, printable, restore
 
+if TYPE_CHECKING:
+    from auditor.hunt.travelling import Travelling
+
 STANDING = Unexamined(
     "the WAL, other members, other backups, old disk blocks", "this file cannot show them", decisive=False
 )
@@ -62,7 +66,7 @@ def examine(
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
-    given = rules.prepare(options)
+    given, came = _rules(files, options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
     log(f"read {sum(map(len, batches)):,} records and fragments")
@@ -86,7 +90,7 @@ def examine(
     if not options.quick:
         given = rules.with_published(given, [(each.batch, each.values) for each in selections])
     rest = []
-    if options.hunt or options.k3s_token or options.use_found_keys:
+    if options.hunt or options.k3s_token or options.use_found_keys or came is not None:
         from auditor.hunt import run as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         rest = hunting.others(by_source, found, wanted, main)
@@ -97,6 +101,8 @@ def examine(
     hunted = NOTHING
     if options.hunt:
         hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
+    if came is not None and files.of(gather.Role.SETTINGS):
+        hunted = hunting.travelling(came, hunted, options, given, [*selections, *rest])
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
@@ -138,6 +144,18 @@ def examine(
         ),
         run=custody.run(options, log, given.plugins),
     )
+
+
+def _rules(files: gather.Evidence, options: Options) -> "tuple[rules.Rules, Travelling | None]":
+    """What is judged with, and the configurations that came with the evidence; None where no file did."""
+    if not files.settings:
+        return rules.prepare(options), None
+    from auditor.hunt import travelling
+
+    came = travelling.read(files.settings)
+    if not options.use_found_config:
+        return rules.prepare(options), came
+    return rules.prepare(options, came.configurations, came.older), came
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:

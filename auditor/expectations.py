@@ -31,7 +31,8 @@ def sha256(files: Evidence, wanted: str, progress: Progress | None) -> None:
     A data directory is known by its database: the log beside it has files of its own, which no one hash covers. What
     was unpacked is known by its own hash, or by that of the container that was given.
     """
-    candidates = [*files.containers[:1], *files.of(Role.DATABASE)[:1]]
+    candidates = files.of(Role.DATABASE)[:1]
+    candidates = [each for each in files.containers if files.name.startswith(f"{each.name}!")][:1] + candidates
     if not candidates:
         raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {wanted} with")
     found = ""

@@ -22,6 +22,7 @@ class Options:
 
     hunt: look for copies of Secrets' values and of keys; hunt_min_length: bytes of the shortest value; hunt_fields:
     names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
+    use_found_config: judge and open by the encryption configurations in files that came with the evidence.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
 
     work_dir: folder for the private files that containers are unpacked into; the system's own where empty.
@@ -46,6 +47,7 @@ class Options:
     hunt_min_length: int = 8
     hunt_fields: tuple[str, ...] = ()
     use_found_keys: bool = False
+    use_found_config: bool = False
     k3s_token: str = ""
     work_dir: str = ""
     max_unpacked: int = 64 << 30

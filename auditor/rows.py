@@ -52,21 +52,22 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
 def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit]) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
-        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
+        otherwise = ("", "", NOT_KNOWN if hit.key else "")
+        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else otherwise
         said: dict[str, Cell] = {
-            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{hit.offset:010x}",
-            "place": hit.place.label,
+            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{max(hit.offset, 0):010x}",
+            "place": hit.place.label if hit.place is not None else "",
             "judged": "finding",
             "resource": hit.resource,
             "namespace": namespace,
             "name": name,
             "key": hit.key,
-            "provider": hit.provider.label,
+            "provider": hit.provider.label if hit.place is not None else "",
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
-            "mod_revision": hit.main if hit.main >= 0 else NOT_KNOWN,
+            "mod_revision": "" if hit.place is None else hit.main if hit.main >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": hit.offset,
-            "size": hit.size,
+            "offset": hit.offset if hit.offset >= 0 else "",
+            "size": hit.size if hit.offset >= 0 else "",
             "page": hit.page if hit.page >= 0 else "",
             "detail": hit.detail,
         }
@@ -75,7 +76,7 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
         level = policy.severity(hit.finding, current=False, same_as_latest=False)
         marks.append((Mark(hit.finding, level),))
     places = list(zip(columns["source"], columns["offset"], strict=True))
-    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1])))
+    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1] or 0)))
     for column, cells in columns.items():
         columns[column] = [cells[row] for row in order]
     marks[:] = [marks[row] for row in order]

@@ -81,9 +81,12 @@ class EvidenceFile:
         self.close()
 
     def close(self) -> None:
+        """Once is enough, and twice does no harm."""
         if self.hashing is not None:
             self.hashing.stop()
-        os.close(self._fd)  # the mapping lives as long as the columns that point into it
+        if self._fd >= 0:
+            os.close(self._fd)  # the mapping lives as long as the columns that point into it
+            self._fd = -1
 
 
 class Hashing:

@@ -52,7 +52,8 @@ _FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 class Evidence:
     """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
 
-    containers: what the files were unpacked from, the outermost first; closed by whoever opened them.
+    containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
+    evidence and may hold its keys; only those that are reported with this piece are among `files` too.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Evidence:
     directory: bool = False
     has_wal: bool = False
     containers: tuple[EvidenceFile, ...] = ()
+    settings: tuple[EvidenceFile, ...] = ()
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]

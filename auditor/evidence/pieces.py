@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence import gather
+from auditor.errors import UnreadableEvidence
+from auditor.evidence import beside, gather
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.packed import sniff
+from auditor.evidence.packed.settings import is_settings
 from auditor.options import Options
 from auditor.text import printable
 
@@ -33,6 +34,7 @@ class Pieces:
     named: list[tuple[str, Opener]]
     containers: tuple[EvidenceFile, ...] = ()
     haul: Haul | None = None
+    settings: list[EvidenceFile] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.named)
@@ -46,7 +48,7 @@ class Pieces:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.haul is not None:
             self.haul.close()
-        for file in self.containers:
+        for file in (*self.containers, *self.settings):
             file.close()
 
 
@@ -56,10 +58,57 @@ def opened(path: Path, options: Options) -> Pieces:
     wal_dir = Path(options.wal_dir) if options.wal_dir else None
     if path.is_dir() or not _is_container(path):
         found = gather.gather(path, wal_dir, hashed=hashed)
-        return Pieces([(found.name, lambda: found)])
+        pieces = Pieces([(found.name, lambda: found)])
+        if not found.directory:
+            _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
+        return pieces
     if wal_dir is not None:
         raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
-    return _packed(EvidenceFile(path, hashed=hashed), options)
+    return _packed(path, options)
+
+
+def _guarded(pieces: Pieces, found: Evidence, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except BaseException:
+        found.__exit__(None, None, None)
+        pieces.__exit__(None, None, None)
+        raise
+
+
+def _add_beside(pieces: Pieces, found: Evidence, path: Path, options: Options) -> None:
+    pieces.settings += _beside(pieces, path, options)
+    found.containers = pieces.containers
+    found.settings = tuple(pieces.settings)
+    found.files += [(Role.SETTINGS, file) for file in found.settings]
+
+
+def _beside(pieces: Pieces, path: Path, options: Options) -> list[EvidenceFile]:
+    """The files beside a snapshot that hold a configuration, but those that the user named as one himself."""
+    made: list[EvidenceFile] = []
+    for each in beside.candidates(path):
+        if any(_same(each, Path(given)) for given in options.encryption_configs):
+            continue
+        file = EvidenceFile(each, hashed=not options.quick)
+        if sniff.of(file.map) in sniff.CONTAINERS:
+            pieces.containers = (*pieces.containers, file)
+            haul = _unpacked(file, options)
+            try:
+                made += _settings(haul, hashed=not options.quick)
+            finally:
+                haul.close()
+        elif is_settings(lambda size, file=file: file.map[:size]):  # type: ignore[misc]
+            made.append(file)
+        else:
+            file.close()
+    return made
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _is_container(path: Path) -> bool:
@@ -73,21 +122,30 @@ def _is_container(path: Path) -> bool:
         return False
 
 
-def _packed(container: EvidenceFile, options: Options) -> Pieces:
-    """What a container holds, each piece with the container it came from."""
+def _unpacked(container: EvidenceFile, options: Options) -> Haul:
     from auditor.evidence.packed import unpack  # the libraries of archives wait until there is one
     from auditor.evidence.packed.limits import Limits
     from auditor.evidence.packed.private import Store
 
+    limits = Limits(largest=options.max_unpacked, ratio=options.max_ratio)
+    return unpack.unpack(container, limits, Store(options.work_dir))
+
+
+def _packed(path: Path, options: Options) -> Pieces:
+    """What a container holds, each piece with the container it came from."""
+    container = EvidenceFile(path, hashed=not options.quick)
     pieces = Pieces([], (container,))
     hashed = not options.quick
     try:
-        limits = Limits(largest=options.max_unpacked, ratio=options.max_ratio)
-        pieces.haul = haul = unpack.unpack(container, limits, Store(options.work_dir))
+        pieces.haul = haul = _unpacked(container, options)
         for name, group in _grouped(container.name, haul):
             pieces.named.append((name, _opener(name, group, pieces, haul, first=not pieces.named, hashed=hashed)))
         if not pieces.named:
-            raise unpack.nothing(container.name, haul)
+            from auditor.evidence.packed.unpack import nothing
+
+            raise nothing(container.name, haul)
+        pieces.settings += _settings(haul, hashed=hashed)
+        pieces.settings += _beside(pieces, path, options)
     except BaseException:
         pieces.__exit__(None, None, None)
         raise
@@ -133,22 +191,26 @@ def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first:
         found.containers = pieces.containers
         others = {each.way for each in (*haul.parts, *group)} - ways
         found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]
-        if first:
-            _settings(found, haul, hashed=hashed)
+        found.settings = tuple(pieces.settings)
+        if first:  # reported once, used for all
+            found.files += [(Role.SETTINGS, file) for file in found.settings]
+            if haul.others:
+                count = len(haul.others)
+                found.notes.append(
+                    f"{count:,} other files in {pieces.containers[0].name} are nothing of etcd's: not read"
+                )
         return found
 
     return opener
 
 
-def _settings(found: Evidence, haul: Haul, *, hashed: bool) -> None:
-    """The files that travel with the data, with the first piece: they are reported once."""
+def _settings(haul: Haul, *, hashed: bool) -> list[EvidenceFile]:
+    """The files of a container that hold a configuration; taken out of the haul."""
+    made = []
     while haul.settings:
         each = haul.settings.pop(0)
-        try:
-            file = EvidenceFile(Path(each.way), hashed=hashed, name=each.way, descriptor=each.descriptor)
-        except AuditorError:
-            continue
-        found.files.append((Role.SETTINGS, file))
+        made.append(EvidenceFile(Path(each.way), hashed=hashed, name=each.way, descriptor=each.descriptor))
+    return made
 
 
 def _shown(path: Path) -> str:

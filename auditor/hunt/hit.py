@@ -12,13 +12,14 @@ class Hit(NamedTuple):
     """One place where a value or a key stands that should not be there; `offset` and `size` in `source`.
 
     key: of the object that holds it, printable; `unknown` where none does. path: its length up to the resource.
+    place: None in a file that is no store; key is empty then, and offset is -1 where it cannot be told.
     """
 
     finding: Finding
     source: str
     offset: int
     size: int
-    place: Place
+    place: Place | None
     resource: str
     key: str
     path: int

@@ -58,6 +58,12 @@ def scan(
     use_found_keys: Annotated[
         bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
     ] = False,
+    use_found_config: Annotated[
+        bool,
+        typer.Option(
+            "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+        ),
+    ] = False,
     k3s_token: Annotated[
         Path | None,
         typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
@@ -113,6 +119,7 @@ def scan(
             hunt_min_length=hunt_min_length,
             hunt_fields=tuple(hunt_field or ()),
             use_found_keys=use_found_keys,
+            use_found_config=use_found_config,
             k3s_token=str(k3s_token or ""),
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
