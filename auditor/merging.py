@@ -1,13 +1,14 @@
 """Several audits as one: every report is made from it as from any other, and each row says which evidence it is of."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend
+from auditor.evidence.expand import IN, renamer
 from auditor.model import (
     Audit,
     Cell,
@@ -26,26 +27,38 @@ from auditor.model import (
 from auditor.runlog import Log
 from auditor.text import moment
 
-Outcome: TypeAlias = tuple[str, Audit | str]
-"""A piece of evidence by name: its audit, or why nothing in it could be read."""
-NOTHING = "nothing in it could be read"
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A piece of evidence: its audit, or why nothing in it could be read.
+
+    base: what the file, folder or container that was given is to be called; no two pieces of different ones share it.
+    """
+
+    name: str
+    base: str
+    result: Audit | str
+
+
 def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
-    """One audit of all. name: what they are called together. Raises UnreadableEvidence where there is none.
+    """One audit of all. name: of the container that they came out of; empty where they were given.
+
+    Raises UnreadableEvidence where there is none.
 
     Counts are sums: an object of two snapshots counts twice. Two pieces must not have the same name.
     """
-    outcomes = sorted(outcomes, key=lambda outcome: outcome[0])
-    audits = [_named(each, audit) for each, audit in outcomes if isinstance(audit, Audit)]
-    problems = [(each, why) for each, why in outcomes if isinstance(why, str)]
+    audits = [_named(each.base, each.result) for each in outcomes if isinstance(each.result, Audit)]
+    audits.sort(key=lambda audit: audit.evidence.name)
+    problems = sorted((each.name, each.result) for each in outcomes if isinstance(each.result, str))
     if not audits:
         said = "; ".join(why for _, why in problems[:3]) or "no evidence"
-        raise UnreadableEvidence(f"{name}: none of its {len(outcomes):,} pieces of evidence can be read: {said}")
+        raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {said}")
     first = audits[0]
+    parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
     return Audit(
-        evidence=_evidence(name, audits),
+        evidence=_evidence(name, audits, len(parts)),
         pages=PageMap("", 0, b""),
         policy="; ".join(dict.fromkeys(each.policy for each in audits)),
         resources=tuple(dict.fromkeys(resource for each in audits for resource in each.resources)),
@@ -58,7 +71,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
             *(Gap(each, 0, 0, why) for each, why in problems),
         ),
         unexamined=_said(audits, lambda audit: audit.unexamined, _of),
-        notes=_said(audits, lambda audit: audit.notes, lambda name, note: f"{name}: {note}"),
+        notes=_said(audits, lambda audit: audit.notes, _noted),
         run=replace(
             first.run,
             started=moment(log.started.timestamp()),
@@ -66,24 +79,15 @@ def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
             log=log.lines,
             plugins=_plugins(audits),
         ),
-        parts=tuple(sorted((*map(_part, audits), *(Part(each, problem=why) for each, why in problems)), key=_name)),
+        parts=parts,
     )
 
 
-def _name(part: Part) -> str:
-    return part.name
-
-
-def _named(name: str, audit: Audit) -> Audit:
-    """The audit with files that are called as the piece is, so that no two of different pieces are called the same."""
+def _named(base: str, audit: Audit) -> Audit:
+    """The audit with files that are called after `base`, so that no two of different pieces are called the same."""
     evidence = audit.evidence
-    if evidence.directory or len(evidence.sources) > 1:
-        names = {
-            each.name: each.name if each.name.startswith(name) or "!" in each.name else f"{name}/{each.name}"
-            for each in evidence.sources
-        }
-    else:
-        names = {each.name: name for each in evidence.sources}
+    renamed = renamer(base, evidence.name, bare=evidence.directory and not evidence.containers)
+    names = {each.name: renamed(each.name) for each in (*evidence.sources, *evidence.containers)}
     rows = audit.rows
     if rows.columns:
         sources = [names.get(str(source), source) for source in rows.columns["source"]]
@@ -92,15 +96,26 @@ def _named(name: str, audit: Audit) -> Audit:
         audit,
         evidence=replace(
             evidence,
-            name=name,
+            name=base + evidence.name.removeprefix(evidence.name.partition(IN)[0]),
             sources=tuple(replace(each, name=names[each.name]) for each in evidence.sources),
+            containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),
         rows=rows,
-        gaps=tuple(replace(gap, source=names.get(gap.source, gap.source)) for gap in audit.gaps),
+        gaps=tuple(replace(gap, source=names.get(gap.source, renamed(gap.source))) for gap in audit.gaps),
+        parts=tuple(replace(part, name=renamed(part.name)) for part in audit.parts),
     )
 
 
-def _part(audit: Audit) -> Part:
+def _parts(audits: Sequence[Audit], problems: Sequence[tuple[str, str]]) -> Iterator[Part]:
+    """One for each piece; an audit of several is all of its own."""
+    for audit in audits:
+        yield from audit.parts or [as_part(audit)]
+    for name, why in problems:
+        yield Part(name, problem=why)
+
+
+def as_part(audit: Audit) -> Part:
+    """What is said of one piece among several."""
     evidence, tally = audit.evidence, audit.tally
     return Part(
         name=evidence.name,
@@ -120,14 +135,14 @@ def _part(audit: Audit) -> Part:
     )
 
 
-def _evidence(name: str, audits: Sequence[Audit]) -> Evidence:
+def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     """All files together; what only one database can say of itself is empty."""
     every = [each.evidence for each in audits]
     clusters = {each.cluster.uid for each in every}
     trailers = {each.trailer for each in every}
     return Evidence(
-        name=name,
-        kind=f"{len(every):,} pieces of evidence",
+        name=name or f"{count:,} pieces of evidence",
+        kind=", ".join(sorted({part.kind for part in _parts(audits, ())})),
         size=sum(each.size for each in every),
         modified="",
         sha256="",
@@ -215,15 +230,23 @@ def _said(audits: Sequence[Audit], what: Callable[[Audit], Iterable[T]], named: 
     """What is said of every piece once, and of some with their names."""
     counts = Counter(part for audit in audits for part in dict.fromkeys(what(audit)))
     made = (
-        part if counts[part] == len(audits) else named(audit.evidence.name, part)
+        part if counts[part] == len(audits) else named(_whose(audit, counts[part], len(audits)), part)
         for audit in audits
         for part in what(audit)
     )
     return tuple(dict.fromkeys(made))
 
 
+def _whose(audit: Audit, count: int, total: int) -> str:
+    return audit.evidence.name if count == 1 else f"in {count:,} of {total:,}"
+
+
 def _of(name: str, part: Unexamined) -> Unexamined:
-    return replace(part, what=f"{name}: {part.what}")
+    return part if part.what.startswith(name) else replace(part, what=f"{name}: {part.what}")
+
+
+def _noted(name: str, note: str) -> str:
+    return note if note.startswith(name) else f"{name}: {note}"
 
 
 def _plugins(audits: Sequence[Audit]) -> tuple[tuple[Provider, str, int], ...]:

@@ -29,9 +29,10 @@ def one(path: Path, options: Options, progress: Progress | None, ahead: Callable
         made: list[merging.Outcome] = []
         for name, opener in found:
             try:
-                made.append((name, _examine(opener(), options, progress, None, Log())))
+                result: Audit | str = _examine(opener(), options, progress, None, Log())
             except AuditorError as error:
-                made.append((name, str(error)))
+                result = str(error)
+            made.append(merging.Outcome(name, found.containers[0].name, result))
         log("concluded")
         audit = merging.merge(found.containers[0].name, made, log)
         if ahead is not None:

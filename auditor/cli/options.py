@@ -22,6 +22,14 @@ Evidence = Annotated[
         show_default=False,
     ),
 ]
+Evidences = Annotated[
+    list[str],
+    typer.Argument(
+        help="Etcd snapshots, raw member/snap/db files, data directories, containers of such (zip, tar, gzip, zstd, "
+        "xz, bzip2, lz4, zlib), folders of them, or patterns.",
+        show_default=False,
+    ),
+]
 WorkDir = Annotated[
     Path | None,
     typer.Option(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import output, sums
-from auditor.cli.progress import hashing
+from auditor.cli.progress import counting, hashing
 from auditor.errors import UsageError
+from auditor.evidence.expand import expand
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Request:
     """One scan as the command line asked for it."""
 
-    evidence: Path
+    evidence: tuple[str, ...]
     options: Options
     fail_on: Severity
     csv: Path | None
@@ -31,6 +33,8 @@ class Request:
     json: Path | None
     html: Path | None
     remediation: Path | None
+    dataset: Path | None
+    jobs: int
     force: bool
     verbose: bool
 
@@ -43,22 +47,33 @@ def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
+    evidence = expand(request.evidence)
     given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
-    read = [request.evidence, *map(Path, filter(None, given))]
+    read = [*map(Path, evidence), *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
+    if request.dataset is not None:
+        output.folder(request.dataset, read)
     ahead = _Ahead(request)
-    audit = _audit(request, ahead)
+    audit = _audit(evidence, request, ahead)
     _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(request: Request, ahead: _Ahead) -> Audit:
+def _audit(evidence: list[str], request: Request, ahead: _Ahead) -> Audit:
+    rows = any(target is not None for target in (*request.targets, request.dataset))
+    options = replace(request.options, rows=rows)
+    if len(evidence) > 1:
+        from auditor import many
+
+        with counting() as told:
+            audit = many.scan(evidence, options, request.jobs, told)
+        ahead(audit.rows)
+        return audit
     from auditor import scan
 
-    options = replace(request.options, rows=any(target is not None for target in request.targets))
     with hashing() as progress:
-        return scan(request.evidence, options, progress, ahead=ahead)
+        return scan(evidence[0], options, progress, ahead=ahead)
 
 
 class _Ahead:
@@ -98,6 +113,11 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
+    if request.dataset:
+        from auditor.reports import dataset
+
+        made = list(dataset.files(audit))
+        output.fill(request.dataset, [(path, partial(dataset.write, table)) for path, table in made], force=force)
     sums.write(request.targets, force=force)
 
 

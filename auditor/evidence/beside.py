@@ -23,6 +23,11 @@ _FIXED = (
 )
 
 
+def is_companion(name: str) -> bool:
+    """Whether a file's name is that of something beside a snapshot, and not of one itself."""
+    return name in _FIXED or name.endswith(".rkestate") or name.startswith("static_kuberesources_")
+
+
 def candidates(snapshot: Path) -> Iterator[Path]:
     """Regular files of the snapshot's folder that may hold its keys."""
     names = [*_FIXED, f"{snapshot.name}.rkestate", f"{snapshot.stem}.rkestate"]

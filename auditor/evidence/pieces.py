@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import beside, gather
+from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.packed import sniff
@@ -155,7 +156,7 @@ def _packed(path: Path, options: Options) -> Pieces:
 def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
     """Data directories with their files, and single files, by name; what looked like a part of one and is none is a
     file of its own."""
-    from auditor.evidence.packed import directory, unpack
+    from auditor.evidence.packed import directory
 
     groups: dict[str, list[Found]] = {}
     for found in haul.parts:
@@ -168,7 +169,7 @@ def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
     for top, group in groups.items():
         places = [place for each in group if (place := directory.match(each.path)) is not None]
         if directory.is_one(places):
-            made.append((top.rstrip("/" + unpack.IN) or container, group))
+            made.append((top.rstrip("/" + IN) or container, group))
             inside |= {each.way for each in group}
     made += [(found.way, [found]) for found in haul.parts if found.way not in inside]
     return sorted(made, key=lambda named: named[0])

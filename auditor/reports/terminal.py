@@ -51,7 +51,7 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     console.print(grid)
     console.print()
     if audit.parts:
-        console.print(table(*words.part_table(audit, fail_on)))
+        console.print(table(*words.part_table(audit, fail_on), numbers=False))
         console.print()
     console.print(table(*words.place_table(audit)))
     if verbose:

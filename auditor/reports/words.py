@@ -155,7 +155,7 @@ def extent(audit: Audit) -> str:
 
 def scope(audit: Audit) -> str:
     if audit.parts:
-        return plural(len(audit.parts), "piece of evidence", "pieces of evidence")
+        return "each is one member's"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
 
 
@@ -184,7 +184,7 @@ def part_table(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[st
     rows = [
         [
             part.name,
-            part.problem or part.verdict.value,
+            "not read, see below" if part.problem else part.verdict.value,
             str(part.exit_code(fail_on)),
             *(
                 ["", "", "", ""]

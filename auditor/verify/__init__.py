@@ -1,9 +1,10 @@
 """Hold a report to what it says of itself, of the files beside it and of its evidence: years later, if need be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from auditor.errors import UsageError
+from auditor.evidence.expand import expand
 from auditor.options import Options, Progress
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
@@ -11,14 +12,13 @@ from auditor.verify.checks import Check, note, unchecked
 
 def verify(
     path: Path,
-    of: Path | None = None,
-    wal_dir: Path | None = None,
+    of: Sequence[str] = (),
     progress: Progress | None = None,
     options: Options | None = None,
 ) -> Iterator[Check]:
-    """Every check as it is made, of a report or of a list of sums; `of` is the evidence.
+    """Every check as it is made, of a report or of a list of sums; `of` is the evidence, by its paths.
 
-    options: how it is unpacked, where it is a container; nothing else of them is asked for.
+    options: where its WAL lies and how it is unpacked; nothing else of them is asked for.
 
     Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
     """
@@ -44,12 +44,12 @@ def verify(
         else:
             yield from report.check(files.shown(each), document)
             documents.append((files.shown(each), document))
-    if of is None:
+    if not of:
         return
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
         name, document = documents[0]
-        yield from evidence.check(name, document, report.rows(document), of, wal_dir, progress, options or Options())
+        yield from evidence.check(name, document, report.rows(document), expand(of), progress, options or Options())
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:

@@ -8,7 +8,7 @@ import typer
 from auditor.cli import worker
 from auditor.cli.options import (
     Configurations,
-    Evidence,
+    Evidences,
     Keks,
     Level,
     MaxRatio,
@@ -22,12 +22,13 @@ from auditor.cli.options import (
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
     "1 a finding at or above --fail-on; 2 bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 no such finding, and something inside the scope was not read or not concluded on."
+    "3 no such finding, and something inside the scope was not read or not concluded on. "
+    "Of several pieces of evidence: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
 
 
 def scan(
-    evidence: Evidence,
+    evidence: Evidences,
     resource: Annotated[
         list[str],
         typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
@@ -94,6 +95,12 @@ def scan(
     remediation: Annotated[
         Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
     ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Write findings and inventory into a Parquet data set, which may grow.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
@@ -131,7 +138,7 @@ def scan(
             accept_partial=accept_partial,
         )
         request = command.Request(
-            evidence=evidence,
+            evidence=tuple(evidence),
             options=options,
             fail_on=Severity[fail_on.name],
             csv=csv,
@@ -139,6 +146,8 @@ def scan(
             json=json,
             html=html,
             remediation=remediation,
+            dataset=dataset,
+            jobs=jobs,
             force=force,
             verbose=verbose,
         )

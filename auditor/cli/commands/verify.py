@@ -19,7 +19,8 @@ def verify(
         Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
     ],
     evidence: Annotated[
-        Path | None, typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False),
     ] = None,
     wal_dir: WalDir = None,
     work_dir: WorkDir = None,
@@ -35,7 +36,9 @@ def verify(
         from auditor import Options
         from auditor.cli import verify as command
 
-        options = Options(work_dir=str(work_dir or ""), max_unpacked=max_unpacked, max_ratio=max_ratio)
-        return command.run(report, evidence, wal_dir, options)
+        options = Options(
+            wal_dir=str(wal_dir or ""), work_dir=str(work_dir or ""), max_unpacked=max_unpacked, max_ratio=max_ratio
+        )
+        return command.run(report, evidence or [], options)
 
     raise typer.Exit(worker.run(task))

@@ -1,7 +1,8 @@
 """What bytes are, by what they begin with; a file's name is never asked.
 
 Magic numbers: RFC 1952 (gzip), RFC 1950 (zlib), RFC 8878 (zstd), xz-file-format 1.1, APPNOTE.TXT 4.3 (zip), the LZ4
-frame format, POSIX pax (tar: the checksum of its header); bbolt page.go and bucket.go (a meta page's magic).
+frame format, sqlite.org/fileformat2.html, POSIX pax (tar: the checksum of its header); bbolt page.go and bucket.go (a
+meta page's magic).
 """
 
 import mmap
@@ -32,18 +33,25 @@ class Kind(Enum):
     LZ4 = "lz4"
     ZIP = "zip"
     TAR = "tar"
+    SQLITE = "SQLite database"
+    SQLITE_LOG = "SQLite WAL"
     CLOSED = "closed"
     OTHER = "other"
 
 
 STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.BZIP2, Kind.LZ4})
 """Compressed streams of one file each."""
+STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
+"""Files of values."""
 CONTAINERS = STREAMS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
 _STARTS = (
     (b"\x1f\x8b", Kind.GZIP),
     (b"\x28\xb5\x2f\xfd", Kind.ZSTD),
     (b"\xfd7zXZ\x00", Kind.XZ),
     (b"\x04\x22\x4d\x18", Kind.LZ4),
+    (b"SQLite format 3\x00", Kind.SQLITE),
+    (b"\x37\x7f\x06\x82", Kind.SQLITE_LOG),
+    (b"\x37\x7f\x06\x83", Kind.SQLITE_LOG),
     (b"PK\x03\x04", Kind.ZIP),
     (b"PK\x05\x06", Kind.ZIP),
     (b"PK\x07\x08", Kind.ZIP),

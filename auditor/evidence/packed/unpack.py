@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.packed import directory, names, sniff, tars, zips
 from auditor.evidence.packed.limits import Budget, Limits
@@ -16,8 +17,6 @@ from auditor.evidence.packed.sniff import Kind
 from auditor.evidence.packed.streams import Damaged, Stream, mapped, unpacked
 from auditor.model import Gap
 
-IN = "!"
-"""What stands between a container's name and that of what it holds."""
 _LIKELY = re.compile(r"(^|/)(etcd[^/]*|[^/]*snapshot[^/]*|[^/]*\.(db|backup|bolt)(\.part)?)$", re.IGNORECASE)
 """Names under which a database is looked for whatever its first pages say: both may be damaged."""
 _ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z)$", re.IGNORECASE)
@@ -121,7 +120,7 @@ class _Walk:
             self._archive(way, depth, zips.members(whole.map, way, self._budget))
 
     def _leaf(self, way: str, path: str, kind: Kind, stream: Stream, size: int) -> None:
-        if kind is Kind.DATABASE or not path or directory.match(path):
+        if kind in sniff.STORES or not path or directory.match(path):
             self._keep(self._haul.parts, way, path, stream, size)
         elif is_settings(stream.peek):
             self._keep(self._haul.settings, way, path, stream, size)
