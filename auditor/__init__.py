@@ -5,9 +5,9 @@ audit = auditor.scan("snapshot.db")
 audit.findings      # a pandas DataFrame, one row a finding
 """
 
+import os
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options, Progress
@@ -31,4 +31,4 @@ def scan(
     """
     from auditor.scanning import one
 
-    return one(Path(path), options or Options(), progress, ahead)
+    return one(os.fspath(path), options or Options(), progress, ahead)

@@ -1,7 +1,6 @@
 """From a path to its audit: every piece of evidence that is found there, one after another."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from auditor import expectations
 from auditor.errors import AuditorError
@@ -12,7 +11,7 @@ from auditor.options import Options, Progress
 from auditor.runlog import Log
 
 
-def one(path: Path, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None) -> Audit:
+def one(path: str, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None) -> Audit:
     """The audit of what lies at a path; where that holds several pieces of evidence, of all of them together.
 
     Raises UnreadableEvidence where none of them can be read.

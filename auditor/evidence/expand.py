@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.evidence import beside
+from auditor.evidence import beside, remote
 from auditor.evidence.packed import sniff
 from auditor.text import printable
 
@@ -43,7 +43,7 @@ def names(paths: Sequence[str]) -> list[str]:
     local = [os.path.abspath(each) for each in paths if URL not in each]  # noqa: PTH100 - links are not resolved
     common = os.path.commonpath([os.path.dirname(each) for each in local]) if local else ""  # noqa: PTH120
     return [
-        each if URL in each else printable(os.fsencode(os.path.relpath(os.path.abspath(each), common)))  # noqa: PTH100
+        remote.shown(each) if URL in each else printable(os.fsencode(os.path.relpath(os.path.abspath(each), common)))  # noqa: PTH100
         for each in paths
     ]
 
@@ -101,7 +101,6 @@ def _is_evidence(path: Path) -> bool:
 
 
 def _last(path: str) -> str:
-    part = path.rstrip("/").rpartition("/")[2] or path
-    return (
-        part.partition("?")[0] if URL in path else printable(os.fsencode(Path(path).name or Path(path).resolve().name))
-    )
+    if URL in path:
+        return remote.name(path)
+    return printable(os.fsencode(Path(path).name or Path(path).resolve().name))

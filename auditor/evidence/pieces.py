@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from auditor.errors import UnreadableEvidence
-from auditor.evidence import beside, gather
+from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence import beside, gather, remote
 from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
@@ -36,6 +36,7 @@ class Pieces:
     containers: tuple[EvidenceFile, ...] = ()
     haul: Haul | None = None
     settings: list[EvidenceFile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.named)
@@ -53,10 +54,17 @@ class Pieces:
             file.close()
 
 
-def opened(path: Path, options: Options) -> Pieces:
-    """Raises UnreadableEvidence where nothing of etcd is there, UsageError for options that do not fit."""
+def opened(given: str, options: Options) -> Pieces:
+    """given: a path, or the URL of an object. Raises UnreadableEvidence where nothing of etcd is there, UsageError for
+    options that do not fit.
+    """
     hashed = not options.quick
     wal_dir = Path(options.wal_dir) if options.wal_dir else None
+    if remote.is_remote(given):
+        if wal_dir is not None:
+            raise UsageError(f"{remote.shown(given)} is one object: --wal-dir belongs to a data directory")
+        return _streamed(given, options)
+    path = Path(given)
     if path.is_dir() or not _is_container(path):
         found = gather.gather(path, wal_dir, hashed=hashed)
         pieces = Pieces([(found.name, lambda: found)])
@@ -65,7 +73,16 @@ def opened(path: Path, options: Options) -> Pieces:
         return pieces
     if wal_dir is not None:
         raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
-    return _packed(path, options)
+    return _packed(EvidenceFile(path, hashed=hashed), path, options)
+
+
+def _streamed(url: str, options: Options) -> Pieces:
+    file, notes = remote.fetch(url, options)
+    if sniff.of(file.map) in sniff.CONTAINERS:
+        return _packed(file, None, options, notes)
+    found = gather.single(file.name, file)
+    found.notes += notes
+    return Pieces([(found.name, lambda: found)])
 
 
 def _guarded(pieces: Pieces, found: Evidence, work: Callable[[], None]) -> None:
@@ -132,10 +149,9 @@ def _unpacked(container: EvidenceFile, options: Options) -> Haul:
     return unpack.unpack(container, limits, Store(options.work_dir))
 
 
-def _packed(path: Path, options: Options) -> Pieces:
-    """What a container holds, each piece with the container it came from."""
-    container = EvidenceFile(path, hashed=not options.quick)
-    pieces = Pieces([], (container,))
+def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Pieces:
+    """What a container holds, each piece with the container it came from. path: where files may lie beside it."""
+    pieces = Pieces([], (container,), notes=list(notes))
     hashed = not options.quick
     try:
         pieces.haul = haul = _unpacked(container, options)
@@ -146,7 +162,8 @@ def _packed(path: Path, options: Options) -> Pieces:
 
             raise nothing(container.name, haul)
         pieces.settings += _settings(haul, hashed=hashed)
-        pieces.settings += _beside(pieces, path, options)
+        if path is not None:
+            pieces.settings += _beside(pieces, path, options)
     except BaseException:
         pieces.__exit__(None, None, None)
         raise
@@ -193,6 +210,7 @@ def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first:
         others = {each.way for each in (*haul.parts, *group)} - ways
         found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]
         found.settings = tuple(pieces.settings)
+        found.notes += pieces.notes
         if first:  # reported once, used for all
             found.files += [(Role.SETTINGS, file) for file in found.settings]
             if haul.others:

@@ -46,7 +46,7 @@ def check(
             found = yield from _several(paths, packed, options, stack, progress)
         else:
             _same_kind(name, told, packed, Path(paths[0]))
-            pieces = stack.enter_context(opened(Path(paths[0]), options))
+            pieces = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
             found = {file.name: file for file in files}
             if packed:
@@ -87,7 +87,7 @@ def _several(
     told = {str(each.get("name")): each for each in packed}
     for path, base in zip(paths, names(paths), strict=True):
         try:
-            pieces = stack.enter_context(opened(Path(path), options))
+            pieces = stack.enter_context(opened(path, options))
             every = [stack.enter_context(opener()) for _, opener in pieces]
         except UnreadableEvidence as error:
             yield note(base, f"cannot be read: {error}")
