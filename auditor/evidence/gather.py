@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
 from auditor.model import Gap
 from auditor.text import printable
+
+if TYPE_CHECKING:
+    from auditor.evidence.packed.private import Filled
 
 LOCKS = Path("/proc/locks")
 
@@ -110,21 +113,20 @@ def role(folder: str, name: str) -> Role | None:
     return next((role for pattern, role in _FOLDERS[folder] if pattern.fullmatch(name)), None)
 
 
-def add(found: Evidence, role: Role | None, name: str, descriptor: int, *, hashed: bool) -> None:
-    """One more file of a data directory that is open already, or a gap or note in its place; it takes the descriptor.
+def add(found: Evidence, role: Role | None, name: str, file: "Filled") -> None:
+    """One more file of a data directory that was unpacked, or a gap or note in its place; it takes the file.
 
     Raises UnreadableEvidence where the database cannot be mapped.
     """
-    size = os.fstat(descriptor).st_size
-    if role is None or not size:
-        os.close(descriptor)
+    if role is None or not file.size:
+        file.close()
         if role is None:
-            found.gaps.append(Gap(name, 0, size, f"{name} is nothing that etcd writes: not read"))
+            found.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
         else:
             found.notes.append(f"{name} is empty")
         return
     try:
-        found.files.append((role, EvidenceFile(Path(name), hashed=hashed, name=name, descriptor=descriptor)))
+        found.files.append((role, file.open(name)))
     except UnreadableEvidence as error:
         if role is Role.DATABASE:
             raise

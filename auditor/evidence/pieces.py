@@ -112,7 +112,7 @@ def _beside(pieces: Pieces, path: Path, options: Options) -> list[EvidenceFile]:
             pieces.containers = (*pieces.containers, file)
             haul = _unpacked(file, options)
             try:
-                made += _settings(haul, hashed=not options.quick)
+                made += _settings(haul)
             finally:
                 haul.close()
         elif is_settings(lambda size, file=file: file.map[:size]):  # type: ignore[misc]
@@ -146,22 +146,21 @@ def _unpacked(container: EvidenceFile, options: Options) -> Haul:
     from auditor.evidence.packed.private import Store
 
     limits = Limits(largest=options.max_unpacked, ratio=options.max_ratio)
-    return unpack.unpack(container, limits, Store(options.work_dir))
+    return unpack.unpack(container, limits, Store(options.work_dir), hashed=not options.quick)
 
 
 def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Pieces:
     """What a container holds, each piece with the container it came from. path: where files may lie beside it."""
     pieces = Pieces([], (container,), notes=list(notes))
-    hashed = not options.quick
     try:
         pieces.haul = haul = _unpacked(container, options)
         for name, group in _grouped(container.name, haul):
-            pieces.named.append((name, _opener(name, group, pieces, haul, first=not pieces.named, hashed=hashed)))
+            pieces.named.append((name, _opener(name, group, pieces, haul, first=not pieces.named)))
         if not pieces.named:
             from auditor.evidence.packed.unpack import nothing
 
             raise nothing(container.name, haul)
-        pieces.settings += _settings(haul, hashed=hashed)
+        pieces.settings += _settings(haul)
         if path is not None:
             pieces.settings += _beside(pieces, path, options)
     except BaseException:
@@ -192,7 +191,7 @@ def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
     return sorted(made, key=lambda named: named[0])
 
 
-def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first: bool, hashed: bool) -> Opener:
+def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first: bool) -> Opener:
     from auditor.evidence.packed import directory
 
     ways = {each.way for each in group}
@@ -201,11 +200,10 @@ def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first:
         for each in group:
             haul.parts.remove(each)
         if directory.match(group[0].path) and (len(group) > 1 or name != group[0].way):
-            files = [(place, each.way, each.descriptor) for each in group if (place := directory.match(each.path))]
-            found = directory.evidence(name, files, hashed=hashed)
+            files = [(place, each.way, each.file) for each in group if (place := directory.match(each.path))]
+            found = directory.evidence(name, files)
         else:
-            file = EvidenceFile(Path(name), hashed=hashed, name=name, descriptor=group[0].descriptor)
-            found = gather.single(name, file)
+            found = gather.single(name, group[0].file.open(name))
         found.containers = pieces.containers
         others = {each.way for each in (*haul.parts, *group)} - ways
         found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]
@@ -223,12 +221,12 @@ def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first:
     return opener
 
 
-def _settings(haul: Haul, *, hashed: bool) -> list[EvidenceFile]:
+def _settings(haul: Haul) -> list[EvidenceFile]:
     """The files of a container that hold a configuration; taken out of the haul."""
     made = []
     while haul.settings:
         each = haul.settings.pop(0)
-        made.append(EvidenceFile(Path(each.way), hashed=hashed, name=each.way, descriptor=each.descriptor))
+        made.append(each.file.open(each.way))
     return made
 
 

@@ -5,7 +5,6 @@ fsspec and the libraries under it make the connections, with the credentials tha
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -54,12 +53,12 @@ def fetch(url: str, options: Options) -> tuple[EvidenceFile, list[str]]:
         if isinstance(size, int) and size > options.max_unpacked:
             raise Refused(f"{shown(url)} has {size:,} bytes, more than {options.max_unpacked:,}: raise --max-unpacked")
         stream = Stream(_blocks(source, url, options.max_unpacked))
-        descriptor, _ = store.fill(stream, shown(url), size if isinstance(size, int) else 0)
-    held = os.fstat(descriptor).st_size
+        filled = store.fill(stream, shown(url), size if isinstance(size, int) else 0, hashed=not options.quick)
+    held = filled.size
     if isinstance(size, int) and held != size:
-        os.close(descriptor)
+        filled.close()
         raise UnreadableEvidence(f"{shown(url)}: {held:,} bytes came of {size:,}: the connection was cut; try again")
-    file = EvidenceFile(Path(name(url)), hashed=not options.quick, name=name(url), descriptor=descriptor)
+    file = filled.open(name(url))
     said = [f"{label} {printable(str(facts[key]).encode())}" for key, label in _FACTS.items() if facts.get(key)]
     note = f"streamed from {shown(url)}, {held:,} bytes, into a private file without a name"
     return file, [", ".join([note, *said])]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from auditor.evidence import gather
 from auditor.evidence.gather import Evidence, Role
+from auditor.evidence.packed.private import Filled
 
 _MEMBER = re.compile(r"(?P<top>(?:.*?/)??)(?:member/)?(?P<folder>snap|wal|wal\.tmp|wal/wal\.tmp)/(?P<name>[^/]+)")
 
@@ -35,12 +36,12 @@ def is_one(places: Sequence[Place]) -> bool:
     return Role.DATABASE in roles or Role.LOG in roles
 
 
-def evidence(name: str, files: Sequence[tuple[Place, str, int]], *, hashed: bool) -> Evidence:
-    """A data directory out of (place, way, descriptor); it takes the descriptors."""
+def evidence(name: str, files: Sequence[tuple[Place, str, Filled]]) -> Evidence:
+    """A data directory out of (place, way, file); it takes the files."""
     found = Evidence(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
     try:
-        for place, way, descriptor in files:
-            gather.add(found, role(place), way, descriptor, hashed=hashed)
+        for place, way, file in files:
+            gather.add(found, role(place), way, file)
     except BaseException:
         found.__exit__(None, None, None)
         raise

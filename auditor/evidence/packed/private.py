@@ -3,9 +3,12 @@
 import errno
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.packed.following import Following
 from auditor.evidence.packed.streams import Damaged, Stream
 from auditor.text import printable
 
@@ -17,6 +20,25 @@ RESERVE = 64 << 20
 _NOT_HERE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
 
+@dataclass
+class Filled:
+    """A private file. hashing: its hashes, being made. broken: why it is not whole; empty where it is."""
+
+    descriptor: int
+    hashing: Following | None
+    size: int = 0
+    broken: str = ""
+
+    def close(self) -> None:
+        if self.hashing is not None:
+            self.hashing.stop()
+        os.close(self.descriptor)
+
+    def open(self, name: str) -> EvidenceFile:
+        """As evidence, which takes the descriptor."""
+        return EvidenceFile(Path(name), hashed=False, name=name, descriptor=self.descriptor, hashing=self.hashing)
+
+
 class Store:
     """Private files in one folder, the system's own for temporary files where none is given."""
 
@@ -26,21 +48,25 @@ class Store:
         if not self._folder.is_dir():
             raise UsageError(f"--work-dir {self._shown}: no such folder")
 
-    def fill(self, stream: Stream, name: str, expected: int = 0) -> tuple[int, str]:
-        """The descriptor of a new file with all that the stream gives, and where it broke off, why.
+    def fill(self, stream: Stream, name: str, expected: int = 0, *, hashed: bool = False) -> Filled:
+        """A new file with all that the stream gives.
 
         expected: bytes, where they are known. Raises UnreadableEvidence where there is no room, and what the stream
         raises but Damaged.
         """
         self._room(name, expected)
-        descriptor = self._create()
+        made = Filled(descriptor := self._create(), Following(descriptor) if hashed else None)
         try:
-            return descriptor, self._copy(stream, descriptor, name)
+            made.broken = self._copy(stream, made, name)
+            made.size = os.fstat(descriptor).st_size
         except BaseException:
-            os.close(descriptor)
+            made.close()
             raise
+        if made.hashing is not None:
+            made.hashing.finish(made.size)
+        return made
 
-    def _copy(self, stream: Stream, descriptor: int, name: str) -> str:
+    def _copy(self, stream: Stream, made: Filled, name: str) -> str:
         written = looked = 0
         while True:
             try:
@@ -52,13 +78,15 @@ class Store:
             try:
                 view = memoryview(block)
                 while view:
-                    view = view[os.write(descriptor, view) :]
+                    view = view[os.write(made.descriptor, view) :]
             except OSError as error:
                 raise UnreadableEvidence(
                     f"{name} cannot be unpacked into {self._shown}: {error.strerror} after {written:,} bytes; "
                     "name another folder with --work-dir"
                 ) from None
             written += len(block)
+            if made.hashing is not None:
+                made.hashing.written(written)
             if written - looked >= OFTEN:
                 looked = written
                 self._room(name, OFTEN)

@@ -1,17 +1,15 @@
 """What a container holds, however deep: every file that may be evidence in a private file, everything else counted."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.packed import directory, names, sniff, tars, zips
 from auditor.evidence.packed.limits import Budget, Limits
-from auditor.evidence.packed.private import Store
+from auditor.evidence.packed.private import Filled, Store
 from auditor.evidence.packed.settings import is_settings
 from auditor.evidence.packed.sniff import Kind
 from auditor.evidence.packed.streams import Damaged, Stream, mapped, unpacked
@@ -29,14 +27,14 @@ class Found:
 
     way: str
     path: str
-    descriptor: int
+    file: Filled
 
 
 @dataclass
 class Haul:
     """What came out. parts: databases and members of data directories; others: (files, bytes) that are neither.
 
-    Whoever takes a part takes its descriptor; close() closes the rest.
+    Whoever takes a part takes its file; close() closes the rest.
     """
 
     parts: list[Found] = field(default_factory=list)
@@ -46,16 +44,18 @@ class Haul:
 
     def close(self) -> None:
         for found in (*self.parts, *self.settings):
-            os.close(found.descriptor)
+            found.file.close()
         self.parts.clear()
         self.settings.clear()
 
 
-def unpack(container: EvidenceFile, limits: Limits, store: Store) -> Haul:
-    """Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room."""
+def unpack(container: EvidenceFile, limits: Limits, store: Store, *, hashed: bool = False) -> Haul:
+    """hashed: hash what is unpacked on the way.
+
+    Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room."""
     haul = Haul()
     try:
-        walk = _Walk(haul, store, Budget(limits, container.name, container.size))
+        walk = _Walk(haul, store, Budget(limits, container.name, container.size), hashed=hashed)
         walk.open(container.name, "", mapped(container.map), 0, container)
     except BaseException:
         haul.close()
@@ -64,7 +64,8 @@ def unpack(container: EvidenceFile, limits: Limits, store: Store) -> Haul:
 
 
 class _Walk:
-    def __init__(self, haul: Haul, store: Store, budget: Budget) -> None:
+    def __init__(self, haul: Haul, store: Store, budget: Budget, *, hashed: bool) -> None:
+        self._hashed = hashed
         self._haul = haul
         self._store = store
         self._budget = budget
@@ -113,10 +114,10 @@ class _Walk:
         if file is not None:
             self._archive(way, depth, zips.members(file.map, way, self._budget))
             return
-        descriptor, broken = self._store.fill(stream, way, size)
-        with EvidenceFile(Path(way), hashed=False, name=way, descriptor=descriptor) as whole:
-            if broken:
-                self._haul.gaps.append(Gap(way, 0, whole.size, broken))
+        filled = self._store.fill(stream, way, size)
+        with filled.open(way) as whole:
+            if filled.broken:
+                self._haul.gaps.append(Gap(way, 0, whole.size, filled.broken))
             self._archive(way, depth, zips.members(whole.map, way, self._budget))
 
     def _leaf(self, way: str, path: str, kind: Kind, stream: Stream, size: int) -> None:
@@ -130,14 +131,13 @@ class _Walk:
             self._haul.others.append(way)
 
     def _keep(self, kept: list[Found], way: str, path: str, stream: Stream, size: int) -> None:
-        descriptor, broken = self._store.fill(stream, way, size)
-        if broken:
-            held = os.fstat(descriptor).st_size
-            self._haul.gaps.append(Gap(way, held, 0, broken))
-            if not held:
-                os.close(descriptor)
+        filled = self._store.fill(stream, way, size, hashed=self._hashed)
+        if filled.broken:
+            self._haul.gaps.append(Gap(way, filled.size, 0, filled.broken))
+            if not filled.size:
+                filled.close()
                 return
-        kept.append(Found(way, path, descriptor))
+        kept.append(Found(way, path, filled))
 
 
 def nothing(container: str, haul: Haul) -> UnreadableEvidence:
