@@ -8,9 +8,13 @@ audit.findings      # a pandas DataFrame, one row a finding
 import os
 from collections.abc import Callable
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options, Progress
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
 
 __all__ = ["Audit", "Options", "Severity", "__version__", "scan"]
 __version__ = "0.1.0"
@@ -22,13 +26,19 @@ def scan(
     progress: Progress | None = None,
     *,
     ahead: Callable[[Rows], None] | None = None,
+    access: "Access | None" = None,
+    arriving: Progress | None = None,
 ) -> Audit:
-    """Audit a database file, a data directory, or a container of some, all of which are only read.
+    """Audit a database file, a data directory, a container of some, or a live etcd or remote object by its URL.
 
-    ahead: called with the rows while the evidence is still being hashed: reports can be prepared meanwhile.
+    Each is only read.
+
+    access: how to reach a live etcd; then `path` is not looked at. arriving: called with bytes done and bytes in all
+    while it sends. ahead: called with the rows while the evidence is still being hashed: reports can be prepared
+    meanwhile.
     Raises auditor.errors.UnreadableEvidence where nothing in it can be read as etcd's, and
     auditor.expectations.UnexpectedEvidence where it is not what the options expect.
     """
     from auditor.scanning import one
 
-    return one(os.fspath(path), options or Options(), progress, ahead)
+    return one(os.fspath(path), options or Options(), progress, ahead, access, arriving)

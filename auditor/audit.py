@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 
 from auditor import (
     columns,
+    control,
     custody,
     expectations,
     in_force,
     key_use,
     opening,
     policy,
+    reported,
     rows,
     rules,
     selection,
@@ -53,6 +56,9 @@ STANDING = Unexamined(
 STANDING_DIRECTORY = Unexamined(
     "other members, other backups, old disk blocks", "one member's directory cannot show them", decisive=False
 )
+STANDING_LIVE = Unexamined(
+    "the WAL, other members, backups, old disk blocks", "a member does not hand them out", decisive=False
+)
 NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
@@ -67,6 +73,7 @@ def examine(
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
     given, came = _rules(files, options)
+    asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
     log(f"read {sum(map(len, batches)):,} records and fragments")
@@ -98,34 +105,38 @@ def examine(
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
-    hunted = NOTHING
-    if options.hunt:
-        hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
-    if came is not None and files.of(gather.Role.SETTINGS):
-        hunted = hunting.travelling(came, hunted, options, given, [*selections, *rest])
+    told = came if files.of(gather.Role.SETTINGS) else None  # several pieces of evidence may have come with one file
+    hunted = (
+        hunting.everything(options, told, given, selections, rest, batches, found, read.pages)
+        if options.hunt or told is not None
+        else NOTHING
+    )
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
     tally = _tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows else rows.EMPTY
+    made = rows.build(selections, advice, hunted.hits) if options.rows or asked.needs_rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
     elsewhere = _elsewhere(batches, stored, found, options)
+    planted = control.run(options, given.policy, found.prefixes)
+    log(control.FOUND if planted.found else control.MISSED)
+    shown = reported.of(asked, made, files, main, found.prefixes, options)
     if ahead is not None:
-        ahead(made)
+        ahead(shown.rows)
     evidence, gaps = custody.finish(files, read, cluster, progress)
     log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
-    return Audit(
+    audit = Audit(
         evidence=evidence,
         pages=read.pages,
         policy=given.policy.words(scope),
         resources=scope,
         coverage=coverage,
-        tally=tally,
+        tally=replace(tally, accepted=shown.accepted),
         keys=used,
-        rows=made,
-        gaps=(*read.gaps, *gaps, *hunted.gaps),
+        rows=shown.rows,
+        gaps=(*read.gaps, *gaps, *hunted.gaps, *control.gaps(planted)),
         unexamined=(
             *_left_out(read, options),
             *_absent(coverage, options),
@@ -133,7 +144,7 @@ def examine(
             *_untold(selections),
             *hunted.unexamined,
             *elsewhere,
-            STANDING_DIRECTORY if files.directory else STANDING,
+            STANDING_LIVE if files.live else STANDING_DIRECTORY if files.directory else STANDING,
         ),
         notes=(
             *_notes(evidence, read),
@@ -141,9 +152,14 @@ def examine(
             *hunted.notes,
             *in_force.observe(given, selections, batches, found, used, scope),
             *_observed(given, advice),
+            *shown.notes,
         ),
         run=custody.run(options, log, given.plugins),
+        acceptances=shown.acceptances,
+        baseline=shown.baseline,
+        control=planted,
     )
+    return asked.names.audit(audit)
 
 
 def _rules(files: gather.Evidence, options: Options) -> "tuple[rules.Rules, Travelling | None]":
@@ -346,7 +362,7 @@ def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
     left = [
         Unexamined(
             f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
-            "parts of values whose beginning is lost: what they belong to cannot be told; see --inventory",
+            "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
             decisive=True,
         )
         for place, count in sorted(others.items())

@@ -63,6 +63,7 @@ def finish(
         sources=tuple(sources),
         directory=files.directory,
         containers=tuple(containers),
+        live=files.live,
     )
     return evidence, gaps
 
@@ -73,6 +74,11 @@ def _source(file: EvidenceFile, kind: str) -> Source:
     changed = file.changed()
     before, after = _stat(file.before), _stat(file.now())
     return Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after)
+
+
+def hashes(files: gather.Evidence) -> dict[str, str]:
+    """Wait for the SHA-256 of every file, by name; empty where none is computed."""
+    return {file.name: file.hashing.result()[0] if file.hashing is not None else "" for _, file in files.files}
 
 
 def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"]) -> Run:

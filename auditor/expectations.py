@@ -25,6 +25,18 @@ def check(options: Options) -> None:
         raise UsageError("--expect-sha256 needs the hash that --quick leaves out: give one of them")
 
 
+def live(options: Options, *, live: bool) -> None:
+    """Raises UsageError where options do not fit evidence that is a live endpoint, or is none."""
+    if not live and (options.range_only or options.keep):
+        raise UsageError("--range and --keep belong to a live endpoint: https://HOST:2379")
+    if live and options.wal_dir:
+        raise UsageError("a live endpoint has no --wal-dir: audit the member's data directory")
+    if options.range_only and options.quick:
+        raise UsageError("--range reads no file that --quick could leave out: give one of them")
+    if options.range_only and (options.keep or options.expect_sha256):
+        raise UsageError("--range reads keys and no file: --keep and --expect-sha256 need the snapshot")
+
+
 def sha256(files: Evidence, wanted: str, progress: Progress | None) -> None:
     """Wait for the hash of the database and compare it. Raises UnexpectedEvidence.
 

@@ -16,7 +16,7 @@ from auditor.rules import Rules
 from auditor.selection import Selection
 from auditor.storage import objects
 from auditor.storage.keys import Keys
-from auditor.text import printable
+from auditor.text import NAME, marked, printable
 
 ANNOTATION = b".io/encryption-config-hash"
 """Behind `k3s` or `rke2`: k3s pkg/secretsencrypt/config.go (EncryptionHashAnnotation)."""
@@ -146,7 +146,7 @@ def _proven(each: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
             what = f"the annotation {proof.name} proves nothing of it while keys are rotated (stage {proof.stage})"
         else:
             what = f"it differs from what the annotation {proof.name} names (stage {proof.stage})"
-        told.setdefault(what, []).append(proof.node)
+        told.setdefault(what, []).append(marked(proof.node, NAME))
     for what, where in told.items():
         yield f"{what} of {'node' if len(where) == 1 else 'nodes'} {', '.join(where)}"
 

@@ -41,6 +41,8 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: Told | Non
     """
     if options.expect_sha256:
         raise UsageError("--expect-sha256 is the hash of one piece of evidence: scan it by itself")
+    if options.baseline:
+        raise UsageError("--baseline is of one piece of evidence: scan it by itself")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
     log = Log()

@@ -10,15 +10,18 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend
 from auditor.evidence.expand import IN, renamer
 from auditor.model import (
+    Acceptance,
     Audit,
     Cell,
     Cluster,
+    Control,
     Coverage,
     Evidence,
     Gap,
     KeyUse,
     PageMap,
     Part,
+    Place,
     Provider,
     Rows,
     Tally,
@@ -80,6 +83,9 @@ def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
             plugins=_plugins(audits),
         ),
         parts=parts,
+        acceptances=_acceptances(audits),
+        control=_control(audits),
+        redaction=first.redaction,
     )
 
 
@@ -127,7 +133,7 @@ def as_part(audit: Audit) -> Part:
         revision=evidence.backend.revision,
         verdict=audit.verdict,
         complete=audit.complete,
-        severity=max((severity for _, severity, _ in tally.marks), default=None),
+        severity=max(audit.severities, default=None),
         values=sum(count for _, _, _, count, _ in tally.places),
         readable=tally.readable,
         in_use=tally.in_use,
@@ -170,12 +176,15 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
     places: Counter[tuple[object, ...]] = Counter()
     opened: Counter[tuple[object, ...]] = Counter()
     marks: Counter[tuple[object, ...]] = Counter()
+    accepted: Counter[tuple[object, ...]] = Counter()
     for tally in tallies:
         for *key, count, mine in tally.places:
             places[tuple(key)] += count
             opened[tuple(key)] += mine
         for *mark, count in tally.marks:
             marks[tuple(mark)] += count
+        for *mark, count in tally.accepted:
+            accepted[tuple(mark)] += count
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
         marks=tuple(sorted((*mark, count) for mark, count in marks.items())),  # type: ignore[misc]
@@ -186,7 +195,26 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
+        accepted=tuple(sorted((*mark, count) for mark, count in accepted.items())),  # type: ignore[misc]
     )
+
+
+def _acceptances(audits: Sequence[Audit]) -> tuple[Acceptance, ...]:
+    """The entries of the ignore file, which is the same for all, with their matches in all."""
+    made: dict[str, Acceptance] = {}
+    for each in (each for audit in audits for each in audit.acceptances):
+        before = made.get(each.path)
+        made[each.path] = replace(each, matches=each.matches + (before.matches if before else 0))
+    return tuple(made.values())
+
+
+def _control(audits: Sequence[Audit]) -> Control | None:
+    """What was planted in every run: found where every run found it."""
+    found: dict[Place, bool] = {}
+    for audit in audits:
+        for place, seen in audit.control.planted if audit.control is not None else ():
+            found[place] = seen and found.get(place, True)
+    return Control(tuple(found.items())) if found else None
 
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUse, ...]:

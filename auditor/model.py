@@ -212,8 +212,23 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """Through whom a live etcd was read. way: `snapshot stream` or `range`. Ids in hex, as etcdctl prints them.
+
+    revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
+    """
+
+    way: str
+    endpoint: str
+    member_id: str
+    cluster_id: str
+    etcd_version: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """The evidence as it was read: a database file, or a data directory of several `sources`.
+    """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 
     containers: what they were unpacked from, the outermost first.
 
@@ -234,6 +249,7 @@ class Evidence:
     sources: tuple[Source, ...]
     directory: bool
     containers: tuple[Source, ...] = ()
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +280,12 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One finding of one value."""
+    """One finding of one value. accepted: until when and why; baseline: `new` or `still there`; each empty if not."""
 
     finding: Finding
     severity: Severity
+    accepted: str = ""
+    baseline: str = ""
 
 
 Cell: TypeAlias = str | int
@@ -295,6 +313,7 @@ class Tally:
     readable: plaintext values found; contents and objects: distinct stored bytes and distinct keys among them;
     in_use: those that hold the same content as the current, encrypted value; undetermined: those of which the
     current value could not be compared. freed_pages: the freed pages of the database that hold readable values.
+    accepted: of marks, those that --ignore accepts.
     """
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
@@ -306,6 +325,63 @@ class Tally:
     undetermined: int
     readable_places: tuple[Place, ...]
     freed_pages: tuple[int, ...]
+    accepted: tuple[tuple[Finding, Severity, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One entry of an ignore file. path: where it stands in the file; matches: findings that it is of."""
+
+    path: str
+    reason: str
+    expires: str
+    expired: bool
+    matches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A finding of the baseline that was not found again."""
+
+    id: str
+    finding: str
+    severity: str
+    place: str
+    resource: str
+    namespace: str
+    name: str
+    key: str
+    source: str
+    offset: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What an earlier report had. name, sha256: its file; evidence: the SHA-256 of what it is of.
+
+    same_evidence: whether every file of it is one of this evidence's. moved: of those gone, how many are new in
+    another place.
+    """
+
+    name: str
+    sha256: str
+    evidence: str
+    same_evidence: bool
+    new: int
+    still: int
+    moved: int
+    gone: tuple[Gone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Whether this run found the readable values that were planted for it: by place, planted and found."""
+
+    planted: tuple[tuple[Place, bool], ...]
+
+    @property
+    def found(self) -> bool:
+        return bool(self.planted) and all(found for _, found in self.planted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +463,8 @@ class Audit:
     """Everything one run saw and concluded; every report is made from this and from nothing else.
 
     rows: one for each stored value of the selected resources; empty where no report needs rows. policy: the policy
-    in words. notes: what was observed and is not judged. parts: the pieces of evidence, where there are several.
+    in words. notes: what was observed and is not judged. redaction: what became of names: empty, `ordinals`, or
+    `keyed` with a check of the key. parts: the pieces of evidence, where there are several.
     """
 
     evidence: Evidence
@@ -402,6 +479,10 @@ class Audit:
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
     run: Run
+    acceptances: tuple[Acceptance, ...] = ()
+    baseline: Baseline | None = None
+    control: Control | None = None
+    redaction: str = ""
     parts: tuple[Part, ...] = ()
 
     @property
@@ -436,8 +517,16 @@ class Audit:
             return Verdict.FINDINGS
         return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
 
+    @property
+    def severities(self) -> tuple[Severity, ...]:
+        """Those of findings that are not accepted."""
+        accepted = {(finding, severity): count for finding, severity, count in self.tally.accepted}
+        return tuple(
+            severity for finding, severity, count in self.tally.marks if count > accepted.get((finding, severity), 0)
+        )
+
     def exit_code(self, fail_on: Severity) -> int:
-        """1: a finding of at least this severity. 3: no such, and not everything was read. 0: neither."""
-        if any(severity >= fail_on for _, severity, _ in self.tally.marks):
+        """1: a finding of at least this severity, not accepted. 3: no such, and not all was read. 0: neither."""
+        if any(severity >= fail_on for severity in self.severities):
             return 1
         return 0 if self.complete else 3

@@ -13,7 +13,7 @@ from auditor.model import Finding, Opened, Place, Provider, State
 from auditor.rules import Rules
 from auditor.selection import Selection
 from auditor.storage import objects, values
-from auditor.text import printable, restore
+from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate, Keyring
@@ -104,8 +104,8 @@ def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     if (said.namespace, said.name) == expected and (wanted is None or (said.api_version, said.kind) == (b"v1", wanted)):
         return 0, ""
     type_ = b" ".join(part for part in (said.api_version, said.kind) if part)
-    where = b"/".join(part for part in (said.namespace, said.name) if part)
-    return Finding.MISPLACED, f"opens as a different object: {printable(type_)} {printable(where)}"
+    where = object_name(said.namespace, said.name)
+    return Finding.MISPLACED, f"opens as a different object: {printable(type_)} {where}"
 
 
 def _under_other_names(each: Selection, longer: dict[int, int], count: int) -> Iterator[int]:

@@ -15,6 +15,9 @@ class Options:
     current_keks: `NAME=KEYID`. expect: `encrypted`, `plaintext`, or `PROVIDER[:KEY]`. compromised_keys:
     `PROVIDER:NAME`.
 
+    range_only, of an endpoint: read the current keys only, under the storage prefixes or /registry. keep: file that the
+    snapshot of an endpoint is kept in; keep_force: even if it exists. work_dir: folder of private, unlinked files.
+
     wal_dir: the WAL of a data directory, where it lies elsewhere.
 
     expect_sha256: of the evidence, hex; checked before it is read. expect_cluster: the uid of its kube-system
@@ -25,11 +28,13 @@ class Options:
     use_found_config: judge and open by the encryption configurations in files that came with the evidence.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
 
-    work_dir: folder for the private files that containers are unpacked into; the system's own where empty.
     max_unpacked: bytes that may come out of one container; max_ratio: for each of its own bytes.
 
-    quick: no hashing, and only what a root reaches. accept_partial: what --quick leaves out does not keep the
-    conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
+    baseline: an earlier JSON report, to be compared with. ignore: a file of findings that are accepted. redact_names:
+    put ordinals for namespaces and names, or with redact_key, a file, pseudonyms that depend on it.
+
+    quick: no hashing, and only what a root reaches. accept_partial: what --quick or --range leaves out does not keep
+    the conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
     """
 
     resources: tuple[str, ...] = ("secrets",)
@@ -40,6 +45,10 @@ class Options:
     expect: str = "encrypted"
     compromised_keys: tuple[str, ...] = ()
     wal_dir: str = ""
+    work_dir: str = ""
+    keep: str = ""
+    keep_force: bool = False
+    range_only: bool = False
     expect_sha256: str = ""
     expect_cluster: str = ""
     case: str = ""
@@ -49,9 +58,12 @@ class Options:
     use_found_keys: bool = False
     use_found_config: bool = False
     k3s_token: str = ""
-    work_dir: str = ""
     max_unpacked: int = 64 << 30
     max_ratio: int = 250
+    baseline: str = ""
+    ignore: str = ""
+    redact_names: bool = False
+    redact_key: str = ""
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True

@@ -16,7 +16,7 @@ from auditor.hunt.hit import Hit
 from auditor.model import Cell, Encoding, Finding, Mark, Opened, Place, Provider, Rows, State
 from auditor.selection import Selection
 from auditor.storage import objects, values
-from auditor.text import moments, printables
+from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -38,10 +38,10 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
             columns.setdefault(name, []).extend(column)
         marks += _marks(ordered)
     if hits:
-        _add(columns, marks, hits)
+        _add(columns, marks, hits, frozenset(each.batch.source for each in selections if not each.batch.mapped))
     for source, advised in advice if columns else ():
         if advised.judged:
-            said = {"id": _tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
+            said = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
             said["detail"] = f"{advised.path}: {advised.text}"
             for name, column in columns.items():
                 column.append(said.get(name, ""))
@@ -49,13 +49,15 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
     return Rows(columns, marks)
 
 
-def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit]) -> None:
+def _add(
+    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
+) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
         otherwise = ("", "", NOT_KNOWN if hit.key else "")
         namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else otherwise
         said: dict[str, Cell] = {
-            "id": _tag(f"{hit.source} {hit.finding.label} {hit.detail}") + f"{max(hit.offset, 0):010x}",
+            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{max(hit.offset, 0):010x}",
             "place": hit.place.label if hit.place is not None else "",
             "judged": "finding",
             "resource": hit.resource,
@@ -66,7 +68,7 @@ def _add(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Se
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
             "mod_revision": "" if hit.place is None else hit.main if hit.main >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": hit.offset if hit.offset >= 0 else "",
+            "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
             "size": hit.size if hit.offset >= 0 else "",
             "page": hit.page if hit.page >= 0 else "",
             "detail": hit.detail,
@@ -103,6 +105,8 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = said.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing = [""] * len(each)
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
@@ -129,7 +133,7 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         "version": _numbers(batch.version),
         "state": _looked_up(batch.state, lambda code: State(code).labels),
         "source": list(repeat(batch.source, len(each))),
-        "offset": batch.value_at.tolist(),
+        "offset": batch.value_at.tolist() if batch.mapped else nothing,
         "size": batch.value_len.tolist(),
         "extents": nothing,
         "page": ["" if page == UNKNOWN else page for page in batch.page.tolist()],
@@ -202,8 +206,11 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
+        elif each.resource[each.of[row]].by_content:
+            details[row] = "its etcd key names another resource; this is what the object says it is"
         elif said.named[row] != names[row][::2]:
-            details[row] = "says it is " + "/".join(said.named[row])
+            namespace, name = said.named[row]
+            details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details[row]) if part)
     return details
@@ -223,11 +230,11 @@ def _usual_detail(code: int) -> str:
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = _tag("" if each.main else each.batch.source)
+    source = tag("" if each.main else each.batch.source)
     return [f"{source}{at:010x}" for at in each.batch.value_at.tolist()]
 
 
-def _tag(text: str) -> str:
+def tag(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
 
 

@@ -1,27 +1,49 @@
 """From a path to its audit: every piece of evidence that is found there, one after another."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from auditor import expectations
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, UsageError
 from auditor.evidence import pieces
 from auditor.evidence.gather import Evidence
 from auditor.model import Audit, Rows
 from auditor.options import Options, Progress
 from auditor.runlog import Log
 
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
 
-def one(path: str, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None) -> Audit:
+
+def one(
+    path: str,
+    options: Options,
+    progress: Progress | None,
+    ahead: Callable[[Rows], None] | None,
+    access: "Access | None" = None,
+    arriving: Progress | None = None,
+) -> Audit:
     """The audit of what lies at a path; where that holds several pieces of evidence, of all of them together.
 
     Raises UnreadableEvidence where none of them can be read.
     """
+    from auditor.evidence.live.access import Access, endpoints, is_endpoint
+
     log = Log()
     expectations.check(options)
+    if access is None and is_endpoint(path):
+        access = Access(endpoints([path]))
+    expectations.live(options, live=access is not None)
+    if access is not None:
+        from auditor.evidence.live.gather import gather as reach
+
+        return _examine(reach(access, options, arriving, log), options, progress, ahead, log)
     with pieces.opened(path, options) as found:
         if len(found) == 1:
             ((_, opener),) = found
             return _examine(opener(), options, progress, ahead, log)
+        if options.baseline:
+            raise UsageError(f"--baseline is of one piece of evidence: {path} holds {len(found)}")
         log(f"found {len(found)} pieces of evidence in {found.containers[0].name}")
         from auditor import merging
 

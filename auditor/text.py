@@ -1,7 +1,7 @@
 """Names from evidence as text that is safe to print and can be turned back into the bytes that were stored."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -66,3 +66,29 @@ def instant(nanoseconds: int) -> str:
     """moment() to the nanosecond, as file systems keep time; empty for years before 1970."""
     whole = moment(nanoseconds // 10**9)
     return f"{whole[:-1]}.{nanoseconds % 10**9:09d}Z" if whole else ""
+
+
+NAMESPACE, NAME, KEY = "n", "o", "k"
+"""What a marked text is: a namespace, an object's name, an etcd key."""
+_MARKED = re.compile("\x0e([nok])([^\x0e\x0f]*)\x0f")
+
+
+def marked(text: str, kind: str) -> str:
+    """A name of an object inside a sentence, so that it can be told from the sentence until the run is over.
+
+    The marks are control characters, which printable text never holds; no report may be made before unmarked().
+    """
+    return f"\x0e{kind}{text}\x0f"
+
+
+def object_name(namespace: bytes, name: bytes) -> str:
+    """NAMESPACE/NAME, marked."""
+    parts = ((namespace, NAMESPACE), (name, NAME))
+    return "/".join(marked(printable(text), kind) for text, kind in parts if text)
+
+
+def unmarked(text: str, instead: Callable[[str, str], str] | None = None) -> str:
+    """The text with each marked name as it is, or as `instead`(kind, name) calls it."""
+    if "\x0e" not in text:
+        return text
+    return _MARKED.sub(lambda found: found[2] if instead is None else instead(found[1], found[2]), text)

@@ -3,8 +3,9 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,30 +40,69 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-class Etcd:
-    """One member, listening on 127.0.0.1; `folder` becomes its data directory."""
+@dataclass(frozen=True)
+class Tls:
+    """PEM files of a member that speaks TLS with clients that have a certificate of the same authority."""
 
-    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
+    cacert: Path
+    cert: Path
+    key: Path
+
+    @property
+    def options(self) -> list[str]:
+        files = [f"--trusted-ca-file={self.cacert}", f"--cert-file={self.cert}", f"--key-file={self.key}"]
+        return [*files, "--client-cert-auth"]
+
+    def channel(self, endpoint: str, options: Any) -> grpc.Channel:
+        files = (self.cacert.read_bytes(), self.key.read_bytes(), self.cert.read_bytes())
+        return grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(*files), options=options)
+
+
+class Etcd:
+    """One member, listening on 127.0.0.1; `folder` becomes its data directory.
+
+    peers: of a cluster, the peer URL of each member by its name; a member starts when most of them do.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        program: str | None = None,
+        tls: Tls | None = None,
+        name: str = "t",
+        peers: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.options = options
         self.program = program or binary("etcd")
+        self.tls = tls
+        self.name = name
+        self.peers = peers
         self.start()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.endpoint}"
 
     def start(self) -> None:
         client, peer = free_ports(2)
         self.endpoint = f"127.0.0.1:{client}"
-        urls = [f"--listen-client-urls=http://{self.endpoint}", f"--advertise-client-urls=http://{self.endpoint}"]
-        peers = f"http://127.0.0.1:{peer}"
+        urls = [f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}"]
+        peers = self.peers or {self.name: f"http://127.0.0.1:{peer}"}
         urls += [
-            f"--listen-peer-urls={peers}",
-            f"--initial-advertise-peer-urls={peers}",
-            f"--initial-cluster=t={peers}",
+            f"--listen-peer-urls={peers[self.name]}",
+            f"--initial-advertise-peer-urls={peers[self.name]}",
+            "--initial-cluster=" + ",".join(f"{name}={url}" for name, url in peers.items()),
+            *(self.tls.options if self.tls else ()),
         ]
-        fixed = ["--name=t", f"--data-dir={self.folder}", "--unsafe-no-fsync", "--log-level=error"]
+        fixed = [f"--name={self.name}", f"--data-dir={self.folder}", "--unsafe-no-fsync", "--log-level=error"]
         command = [self.program, *fixed, *urls, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self.channel = grpc.insecure_channel(self.endpoint, options=limits)
+        self.channel = (
+            self.tls.channel(self.endpoint, limits) if self.tls else grpc.insecure_channel(self.endpoint, limits)
+        )
         deadline = time.monotonic() + 30
         while True:
             try:

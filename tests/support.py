@@ -22,6 +22,8 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 SNAPSHOTS = sorted(FIXTURES.glob("*/*.db"))
 PLAINTEXT = FIXTURES / "migration-aescbc" / "1-plaintext.db"
 REWRITTEN = FIXTURES / "migration-aescbc" / "3-rewritten.db"
+MIGRATION = FIXTURES / "migration-aescbc"
+PROVIDERS = FIXTURES / "providers"
 DEFRAGMENTED = FIXTURES / "migration-aescbc" / "5-defragmented.db"
 
 CREATED = 1_790_000_000

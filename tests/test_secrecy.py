@@ -101,6 +101,7 @@ def test_the_fixtures_hold_what_is_looked_for() -> None:
 @pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
 def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> None:
     reports = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
+    reports["--sarif"] = "e.sarif"
     paths = [part for option, name in reports.items() for part in (option, str(tmp_path / name))]
     done = run("scan", snapshot, *paths, *options, *(["--resource", "*"] if options else []))
     assert done.returncode in {0, 1, 3}
@@ -111,7 +112,7 @@ def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> Non
 
 
 @pytest.mark.parametrize("snapshot", [PLAINTEXT, SNAPSHOTS[-1]], ids=id_of)
-@pytest.mark.parametrize("option", ["--csv", "--json", "--html"])
+@pytest.mark.parametrize("option", ["--csv", "--json", "--html", "--sarif"])
 def test_standard_output(snapshot: Path, option: str) -> None:
     done = run("scan", snapshot, option, "-", "-v")
     assert done.returncode == 1
@@ -161,6 +162,7 @@ def test_damaged_evidence(tmp_path: Path, damage: str) -> None:
     reports = tmp_path / "reports"
     reports.mkdir()
     paths: list[str | Path] = ["--csv", reports / "a.csv", "--json", reports / "b.json", "--html", reports / "c.html"]
+    paths += ["--sarif", reports / "e.sarif"]
     done = run("scan", evidence, *paths, "--inventory", reports / "d.parquet", "-v", "--resource", "*")
     found = leaks(PLAINTEXT, {**texts_of(reports), "stdout": done.stdout, "stderr": done.stderr})
     assert found == []
@@ -184,6 +186,21 @@ def test_mistaken_options(snapshot: Path, arguments: list[str]) -> None:
     done = run("scan", snapshot, "-v", *arguments)
     assert done.returncode in {2, 3}
     found = leaks(snapshot, {"stdout": done.stdout, "stderr": done.stderr})
+    assert found == []
+
+
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+def test_one_object_shown(snapshot: Path, tmp_path: Path) -> None:
+    """With the keys of that moment: what was opened is held to the same rule as what was readable."""
+    keys = list(truth(snapshot)["secrets"])
+    config = snapshot.with_suffix(".encryption.json")
+    given = ["--encryption-config", str(config)] if config.exists() else []
+    texts: dict[str, str] = {}
+    for number, key in enumerate((keys[0], keys[3], keys[-1])):
+        done = run("show", snapshot, key, *given, "--json", tmp_path / f"{number}.json")
+        assert done.returncode in {0, 3}
+        texts |= {f"stdout {number}": done.stdout, f"stderr {number}": done.stderr}
+    found = leaks(snapshot, {**texts, **texts_of(tmp_path)})
     assert found == []
 
 

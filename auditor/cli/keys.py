@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from auditor.cli import output
+from auditor.cli import live, output
+from auditor.cli.live import Given
 from auditor.options import Options
 
 CAUTION = (
@@ -11,12 +12,14 @@ CAUTION = (
 )
 
 
-def run(evidence: Path, options: Options, json: Path | None, *, force: bool) -> int:
+def run(evidence: str, given: Given, options: Options, json: Path | None, *, force: bool) -> int:
     """0 where everything was read, 3 where not."""
-    output.check([json], [evidence, *map(Path, options.encryption_configs)], force=force)
+    access = live.access(evidence, given)
+    files = [] if access is not None else [Path(evidence)]
+    output.check([json], [*files, *map(Path, options.encryption_configs)], force=force)
     from auditor import scan
 
-    audit = scan(evidence, options)
+    audit = scan(evidence, options, access=access)
     from rich.text import Text
 
     from auditor.reports import key_table, terminal

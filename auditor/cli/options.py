@@ -15,25 +15,29 @@ class Level(StrEnum):
 
 
 Evidence = Annotated[
-    Path,
+    str,
     typer.Argument(
-        help="An etcd snapshot, a raw member/snap/db, a data directory, or a container of such (zip, tar, gzip, zstd, "
-        "xz, bzip2, lz4, zlib).",
+        help="An etcd snapshot, a raw member/snap/db, a data directory, a container of such (zip, tar, gzip, zstd, xz, "
+        "bzip2, lz4, zlib), https://HOST:2379, or the URL of an object (s3, gs, az, https).",
         show_default=False,
+        envvar="ETCDCTL_ENDPOINTS",
     ),
 ]
 Evidences = Annotated[
     list[str],
     typer.Argument(
         help="Etcd snapshots, raw member/snap/db files, data directories, containers of such (zip, tar, gzip, zstd, "
-        "xz, bzip2, lz4, zlib), folders of them, or patterns.",
+        "xz, bzip2, lz4, zlib), folders of them, patterns, URLs of objects (s3, gs, az, https); or one "
+        "https://HOST:2379.",
         show_default=False,
+        envvar="ETCDCTL_ENDPOINTS",
     ),
 ]
 WorkDir = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for what is unpacked, in files without a name; the system's temporary folder when left out.",
+        help="Folder for what is unpacked or streamed, in files without a name; the system's temporary folder when "
+        "left out.",
         show_default=False,
     ),
 ]

@@ -1,7 +1,7 @@
-"""A bar while evidence is hashed: on a terminal, and nowhere else."""
+"""A bar while evidence arrives or is hashed: on a terminal, and nowhere else."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,16 +27,40 @@ def counting() -> Iterator["Told | None"]:
 
 
 @contextmanager
-def hashing() -> Iterator[Progress | None]:
-    """What to call with bytes done and bytes in all; None where standard error is no terminal."""
+def bars() -> Iterator[Callable[[str], Progress | None]]:
+    """What gives, for the name of a step, what to call with bytes done and bytes in all.
+
+    A bar appears when its step begins. None is given where standard error is no terminal.
+    """
     if not sys.stderr.isatty():
-        yield None
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("hashing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def step(name: str) -> Progress:
+            task = bar.add_task(name, total=None, visible=False)
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, visible=True)
+
+            return show
+
+        yield step
+
+
+@contextmanager
+def hashing() -> Iterator[Progress | None]:
+    """The bar of the one step that every command has."""
+    with bars() as step:
+        yield step("hashing")

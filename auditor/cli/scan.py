@@ -8,17 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import output, sums
-from auditor.cli.progress import counting, hashing
+from auditor.cli import live, output, sums
+from auditor.cli.live import Given
+from auditor.cli.progress import bars, counting
 from auditor.errors import UsageError
 from auditor.evidence.expand import expand
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
+    from auditor.evidence.live.access import Access
     from auditor.reports.columns import Table
+    from auditor.reports.html import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Request:
     """One scan as the command line asked for it."""
 
     evidence: tuple[str, ...]
+    live: Given
     options: Options
     fail_on: Severity
     csv: Path | None
     inventory: Path | None
     json: Path | None
     html: Path | None
+    sarif: Path | None
     remediation: Path | None
     dataset: Path | None
     jobs: int
@@ -40,27 +43,38 @@ class Request:
 
     @property
     def targets(self) -> list[Path | None]:
-        return [self.csv, self.inventory, self.json, self.html, self.remediation]
+        """Every file that is written; the evidence kept is the last."""
+        kept = Path(self.options.keep) if self.options.keep else None
+        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
 
 
 def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
+    asked = request.options
+    if asked.redact_names and request.remediation is not None:
+        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+    if asked.keep == str(output.STDOUT):
+        raise UsageError("--keep - : name a file for the snapshot")
+    given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
     evidence = expand(request.evidence)
-    given = (*request.options.encryption_configs, request.options.wal_dir, request.options.k3s_token)
-    read = [*map(Path, evidence), *map(Path, filter(None, given))]
+    access = live.access(evidence[0], request.live) if len(evidence) == 1 else None
+    if len(evidence) > 1:
+        live.none(evidence, request.live)
+    files = [] if access is not None else map(Path, evidence)
+    read = [*files, *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, read)
     ahead = _Ahead(request)
-    audit = _audit(evidence, request, ahead)
+    audit = _audit(evidence, access, request, ahead)
     _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(evidence: list[str], request: Request, ahead: _Ahead) -> Audit:
+def _audit(evidence: list[str], access: Access | None, request: Request, ahead: _Ahead) -> Audit:
     rows = any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
@@ -72,8 +86,9 @@ def _audit(evidence: list[str], request: Request, ahead: _Ahead) -> Audit:
         return audit
     from auditor import scan
 
-    with hashing() as progress:
-        return scan(evidence[0], options, progress, ahead=ahead)
+    with bars() as progress:
+        hashing, arriving = progress("hashing"), progress("reading")
+        return scan(evidence[0], options, hashing, ahead=ahead, access=access, arriving=arriving)
 
 
 class _Ahead:
@@ -83,7 +98,7 @@ class _Ahead:
         self._request = request
         self.table: Table | None = None
         self.csv: list[str] | None = None
-        self.html: list[Markup] | None = None
+        self.html: Prepared | None = None
 
     def __call__(self, rows: Rows) -> None:
         if not (self._request.csv or self._request.html):
@@ -92,23 +107,27 @@ class _Ahead:
 
         self.table = columns.of_findings(rows)
         self.csv = csv.prepare(self.table) if self._request.csv else None
-        self.html = html.prepare(self.table) if self._request.html else None
+        self.html = html.prepare(self.table, rows, self.csv) if self._request.html else None
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
-    from auditor.reports import csv, html, json, parquet, remediation
+    from auditor.reports import csv, html, json, parquet, remediation, sarif
     from auditor.reports.columns import inventory, sealed
 
     force = request.force
     if request.csv and ahead.table is not None:
         found = sealed(ahead.table, audit)
         output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
+        _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
+        _warn(csv.too_long(inventory(audit), _called(request.inventory)))
     elif request.inventory:
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
+    if request.sarif:
+        output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
     if request.remediation:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
@@ -119,6 +138,15 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
         made = list(dataset.files(audit))
         output.fill(request.dataset, [(path, partial(dataset.write, table)) for path, table in made], force=force)
     sums.write(request.targets, force=force)
+
+
+def _called(target: Path) -> str:
+    return "standard output" if target == output.STDOUT else target.name
+
+
+def _warn(text: str) -> None:
+    if text:
+        sys.stderr.write(f"etcd-auditor: {text}\n")
 
 
 def _summarise(audit: Audit, request: Request) -> None:

@@ -18,14 +18,23 @@ NULLS = {"", "~", "null", "Null", "NULL"}
 
 
 class ConfigurationError(AuditorError):
-    """The file is no EncryptionConfiguration that kube-apiserver would accept; says where, never what stands there."""
+    """A file that a user gave is not what it must be, such as an EncryptionConfiguration that kube-apiserver would
+    accept; says where, never what stands there.
+    """
 
 
 class Reader:
-    """One file. Every complaint names it and a path or a line in it, and nothing else."""
+    """One file. Every complaint names it and a path or a line in it, and nothing else.
 
-    def __init__(self, name: str) -> None:
+    kind: what the file is to be; refused: what is to be said of a field that it cannot have.
+    """
+
+    def __init__(
+        self, name: str, kind: str = "EncryptionConfiguration", refused: str = "; kube-apiserver refuses it since 1.31"
+    ) -> None:
         self.name = name
+        self.kind = kind
+        self.refused = refused
 
     def fail(self, path: str, why: str) -> Any:
         raise ConfigurationError(f"{self.name}: {path or 'the document'}: {why}") from None
@@ -49,9 +58,7 @@ class Reader:
         if not isinstance(value, dict):
             self.fail(path, "expected an object")
         if value.keys() - fields:
-            self.fail(
-                path, f"a field that is none of {', '.join(sorted(fields))}; kube-apiserver refuses it since 1.31"
-            )
+            self.fail(path, f"a field that is none of {', '.join(sorted(fields))}{self.refused}")
         made: dict[str, Any] = value
         return made
 
@@ -78,7 +85,7 @@ class Reader:
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 self.fail(_where(event.start_mark), "anchors and aliases are not accepted")
             if number > MOST_EVENTS:
-                self.fail(_where(event.start_mark), "too many parts: no EncryptionConfiguration")
+                self.fail(_where(event.start_mark), f"too many parts: no {self.kind}")
             yield event
 
     def _document(self, events: Iterator[Any]) -> Any:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Gap
+from auditor.model import Gap, Live, Unexamined
 from auditor.text import printable
 
 if TYPE_CHECKING:
+    from auditor.evidence.live.gather import Ranged
     from auditor.evidence.packed.private import Filled
 
 LOCKS = Path("/proc/locks")
@@ -67,6 +68,9 @@ class Evidence:
     has_wal: bool = False
     containers: tuple[EvidenceFile, ...] = ()
     settings: tuple[EvidenceFile, ...] = ()
+    live: Live | None = None
+    ranged: "Ranged | None" = None
+    unexamined: list[Unexamined] = field(default_factory=list)
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]

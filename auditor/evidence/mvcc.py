@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
+from auditor.evidence import wire
 from auditor.evidence.tree import Leaves
 from auditor.model import Gap, Place, State
 
@@ -17,6 +18,15 @@ SEPARATOR = ord("_")
 MARK = ord("t")
 
 _KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x30
+_TAGS = frozenset({_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE})
+
+NO_RECORD, ELSEWHERE, MORE = 1, 2, 3
+"""Damage of a record: unreadable; of another revision; holding fields that were not read."""
+_DAMAGE = {
+    NO_RECORD: "record is no mvccpb.KeyValue",
+    ELSEWHERE: "record's mod_revision is not the revision it is stored under",
+    MORE: "record holds a field twice, or one that mvccpb.KeyValue does not have: not all of it was read",
+}
 
 
 def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]:
@@ -33,11 +43,11 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]
     batch = _batch(buffer, source, leaves, main, sub)
     damaged = _fields(buffer, batch)
     differing = (damaged == 0) & (batch.create > batch.main)
-    _gap_rows(gaps, source, leaves, damaged == 1, "record is no mvccpb.KeyValue")
-    _gap_rows(gaps, source, leaves, damaged == 2, "record's mod_revision is not the revision it is stored under")
+    for code, reason in _DAMAGE.items():
+        _gap_rows(gaps, source, leaves, damaged == code, reason)
     _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
-    if (damaged == 1).any():
-        batch = batch.take(damaged != 1)
+    if (damaged == NO_RECORD).any():
+        batch = batch.take(damaged != NO_RECORD)
     order = _order(batch)
     if order is not None:
         gaps.append(Gap(source, 0, 0, "the revisions of the key bucket are not in ascending order"))
@@ -55,7 +65,7 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
     leaves = Leaves(*(column[good] for column in leaves))
     batch = _batch(buffer, source, leaves, main[good], sub[good])
     damaged = _fields(buffer, batch, cut=True)
-    return batch.take(damaged != 1), np.flatnonzero(good)[damaged != 1]
+    return batch.take(damaged != NO_RECORD), np.flatnonzero(good)[damaged != NO_RECORD]
 
 
 def places(batch: Batch) -> Ints:
@@ -112,7 +122,7 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
 
 
 def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> Ints:
-    """Fill the columns from each record's protobuf; 0 good, 1 unreadable, 2 a foreign mod_revision, shape (n,)."""
+    """Fill the columns from each record's protobuf; its damage, 0 where there is none, shape (n,)."""
     damaged = np.zeros(len(batch), np.int64)
 
     def parse(part: slice) -> None:
@@ -140,11 +150,11 @@ def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> Ints:
         batch.value_len[part] = np.where(regular, value_len, 0)
         batch.value_at[part] = value_at
         for row in np.flatnonzero(~regular).tolist():
-            mod[row] = _slowly(buffer, batch, part.start + row, int(start[row]), int(end[row]))
-            damaged[part.start + row] = mod[row] == UNKNOWN - 1
+            whole = part.start + row
+            mod[row], damaged[whole] = _slowly(buffer, batch, whole, int(start[row]), int(end[row]))
         bare = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these have no mod_revision
         foreign = (mod != batch.main[part]) & ((mod != UNKNOWN) | ~bare)
-        damaged[part] = np.where(foreign & (damaged[part] == 0), 2, damaged[part])
+        damaged[part] = np.where(foreign & (damaged[part] == 0), ELSEWHERE, damaged[part])
 
     spread(len(batch), parse)
     return damaged
@@ -173,52 +183,29 @@ def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
     return leased
 
 
-def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> int:
-    """A record whose fields are not in etcd's own order: parsed by the protobuf library, then found in the bytes.
+def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> tuple[int, int]:
+    """A record whose fields are not in etcd's own order: its mod_revision, UNKNOWN where it has none, and its damage.
 
-    Returns its mod_revision, UNKNOWN where it has none, UNKNOWN - 1 where it is no KeyValue.
+    A known field of another wire type is refused, as etcd does; of one that comes twice the last counts, and what was
+    passed over is damage of its own.
     """
     from auditor.protobuf.kv_pb2 import KeyValue
 
     raw = buffer.slice(start, end - start)
     try:
+        tags = [(number << 3 | kind, first) for number, kind, first, _ in wire.fields(raw, 0, len(raw))]
         record = KeyValue.FromString(raw)
-    except DecodeError:
-        return UNKNOWN - 1
-    key_at, value_at = _last(raw, _KEY), _last(raw, _VALUE)
-    batch.key_at[row], batch.key_len[row] = start + key_at, len(record.key)
-    batch.value_at[row], batch.value_len[row] = start + value_at, len(record.value)
+    except (wire.WireError, DecodeError):
+        return UNKNOWN, NO_RECORD
+    foreign = {tag for tag, _ in tags} - _TAGS
+    if any(tag >> 3 <= max(_TAGS) >> 3 for tag in foreign):
+        return UNKNOWN, NO_RECORD
+    place = dict(tags)  # the last of each: the one that counts
+    batch.key_at[row], batch.key_len[row] = start + place.get(_KEY, 0), len(record.key)
+    batch.value_at[row], batch.value_len[row] = start + place.get(_VALUE, 0), len(record.value)
     batch.create[row] = record.create_revision or UNKNOWN
     batch.version[row] = record.version or UNKNOWN
-    return record.mod_revision or UNKNOWN
-
-
-def _last(raw: bytes, wanted: int) -> int:
-    """Where the content of the last field with this tag begins: the one that counts; 0 where there is none."""
-    at = found = 0
-    while at < len(raw):
-        tag, at = _number(raw, at)
-        kind = tag & 7
-        if kind == 2:
-            size, at = _number(raw, at)
-            found = at if tag == wanted else found
-            at += size
-        elif kind == 0:
-            _, at = _number(raw, at)
-        else:
-            at += {1: 8, 5: 4}.get(kind, len(raw))
-    return found
-
-
-def _number(raw: bytes, at: int) -> tuple[int, int]:
-    """The varint at `at`, and the position behind it."""
-    value = shift = 0
-    while at < len(raw):
-        value |= (raw[at] & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-        if raw[at - 1] < 0x80:
-            break
-    return value, at
+    return record.mod_revision or UNKNOWN, MORE if foreign or len(place) < len(tags) else 0
 
 
 def _order(batch: Batch) -> Ints | None:

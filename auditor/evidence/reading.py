@@ -1,7 +1,8 @@
 """Read all files of the evidence: one answer, whatever it is made of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend, carve, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
-from auditor.model import Backend, Gap, PageMap, Place, Unexamined
+from auditor.model import Backend, Gap, Live, PageMap, Place, Unexamined
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.gather import Ranged
 
 DIRECTORY = "etcd data directory"
 
@@ -42,11 +46,13 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
     main = databases[0] if databases else None
     if not evidence.directory:
         (file,) = databases
+        if evidence.live is not None and evidence.ranged is not None:
+            return _ranged(evidence, file, evidence.live, evidence.ranged)
         found = snapshot.read(file, quick=quick)
         return Reading(
             file,
-            found.kind,
-            tuple(found.kind if each is file else role.value for role, each in evidence.files),
+            kind := found.kind if evidence.live is None else f"live {evidence.live.way} of {evidence.live.endpoint}",
+            tuple(kind if each is file else role.value for role, each in evidence.files),
             found.batches,
             found.facts,
             found.pages,
@@ -56,6 +62,15 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
             tuple(evidence.notes),
         )
     return _directory(evidence, main, quick=quick)
+
+
+def _ranged(evidence: Evidence, file: EvidenceFile, live: Live, ranged: "Ranged") -> Reading:
+    """The keys of a live etcd: there is no database, and no file that they have an offset in."""
+    kind = f"live {live.way} of {live.endpoint}"
+    facts = replace(backend.UNKNOWN, revision=live.revision, newest_record=live.revision, cluster_id=live.cluster_id)
+    batches = ranged.columns.batches(file.name, Buffer(file.map))
+    left, notes = tuple(evidence.unexamined), tuple(evidence.notes)
+    return Reading(file, kind, (kind,), batches, facts, PageMap("", 0, b""), 0, (), left, notes)
 
 
 def _directory(evidence: Evidence, main: EvidenceFile | None, *, quick: bool) -> Reading:

@@ -24,7 +24,8 @@ BLOCK = 8 << 20
 def is_remote(text: str) -> bool:
     """Whether a text is the URL of one object: an http URL without a path is an endpoint's."""
     parts = urlsplit(text)
-    return parts.scheme in BUCKETS or (parts.scheme in WEB and parts.path not in {"", "/"})
+    several = "," in parts.netloc  # endpoints, as etcdctl takes them
+    return parts.scheme in BUCKETS or (parts.scheme in WEB and parts.path not in {"", "/"} and not several)
 
 
 def shown(url: str) -> str:

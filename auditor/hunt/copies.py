@@ -16,7 +16,7 @@ from auditor.hunt.needles import Needle
 from auditor.model import Finding, Gap, PageMap, Place, Provider
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
-from auditor.text import printable
+from auditor.text import KEY, marked, printable
 
 
 def hunt(
@@ -159,6 +159,7 @@ def _said(form: Form) -> str:
     needle = form.needle
     (key, name), *others = needle.owners
     more = f" and {len(others):,} more" if others else ""
+    key = marked(key, KEY) if needle.finding is Finding.COPIED_VALUE else key
     return f"of={key} field={name}{more} value=#{needle.number} as={form.kind}"
 
 

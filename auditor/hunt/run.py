@@ -15,7 +15,7 @@ from auditor.encryption.configuration import ProviderEntry
 from auditor.encryption.keyring import Keyring
 from auditor.hunt import copies, forms, k3s, material
 from auditor.hunt import travelling as from_files
-from auditor.hunt.hit import NOT_KNOWN, Hit, Hunted
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, Hunted
 from auditor.hunt.material import FoundKey
 from auditor.hunt.needles import Needle, collect
 from auditor.hunt.travelling import Travelling
@@ -25,7 +25,7 @@ from auditor.rules import Rules
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
 from auditor.storage.values import Values
-from auditor.text import printable
+from auditor.text import KEY, marked, printable
 
 MOST_ROUNDS = 8
 """Keys may lie under keys: OpenShift stores each under the one before it."""
@@ -79,8 +79,12 @@ def _use_found(
             break
         known.update((_tag(each), each) for each in fresh)
         given = with_keys(given, [each.entry for each in fresh])
-    notes = [f"--use-found-keys: {each.label} was found in {each.where}, and used" for each in known.values()]
+    notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
     return replace(given, notes=(*given.notes, *notes))
+
+
+def _where(each: FoundKey) -> str:
+    return marked(each.where, KEY) if each.where.startswith("/") else each.where
 
 
 def with_keys(given: Rules, entries: Sequence[ProviderEntry]) -> Rules:
@@ -114,6 +118,21 @@ def hunt(
         (*unexamined, Unexamined(*BLIND, decisive=False)),
         (f"--hunt looked for {len(needles):,} distinct values and {len(supplied):,} forms of keys",),
     )
+
+
+def everything(
+    options: Options,
+    came: Travelling | None,
+    given: Rules,
+    selections: Sequence[Selection],
+    rest: Sequence[Selection],
+    batches: Sequence[Batch],
+    found: Keys,
+    pages: PageMap,
+) -> Hunted:
+    """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
+    hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
+    return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
 
 
 def travelling(files: Travelling, hunted: Hunted, options: Options, given: Rules, every: Sequence[Selection]) -> Hunted:

@@ -41,6 +41,7 @@ COLUMNS: dict[str, str] = {
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
 ELSEWHERE = Finding.CONFIGURATION | Finding.COPIED_VALUE | Finding.KEY_PRESENT
 """Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
+SAMPLE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,37 @@ def inventory(audit: Audit) -> Table:
 
 def of_findings(rows: Rows) -> Table:
     """findings() while the evidence's hash is not known yet: its column is empty."""
-    pairs = [
-        (row, mark)
-        for row, marks in enumerate(rows.marks)
-        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
-    ]
+    pairs = pairs_of(rows)
     chosen = [row for row, _ in pairs]
     every = chosen == list(range(len(rows)))
     columns = {name: column if every else [column[row] for row in chosen] for name, column in rows.columns.items()}
     labels = {mark: (mark.finding.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
+    if any(map(noted, labels)):
+        columns["detail"] = [_joined(cell, mark) for cell, (_, mark) in zip(columns["detail"], pairs, strict=True)]
     return _table(columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
+
+
+def pairs_of(rows: Rows) -> list[tuple[int, Mark]]:
+    """Row and mark of every finding, in the order of the table of findings."""
+    return [
+        (row, mark)
+        for row, marks in enumerate(rows.marks)
+        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
+    ]
+
+
+def noted(mark: Mark) -> str:
+    """What is to be said of a finding beside what it is: whether it is new, and whether it is accepted."""
+    return "; ".join(filter(None, (f"baseline: {mark.baseline}" if mark.baseline else "", mark.accepted)))
+
+
+def _joined(detail: Cell, *marks: Mark) -> str:
+    return "; ".join(filter(None, dict.fromkeys((str(detail), *map(noted, marks)))))
 
 
 def of_values(rows: Rows) -> Table:
     """inventory() while the evidence's hash is not known yet: its column is empty."""
-    kept = [row for row, marks in enumerate(rows.marks) if is_value(marks)]
+    kept = stored(rows)
     columns = rows.columns
     if len(kept) < len(rows):
         columns = {name: [column[row] for row in kept] for name, column in columns.items()}
@@ -91,6 +108,11 @@ def of_values(rows: Rows) -> Table:
         for marks in set(rows.marks)
         if marks
     }
+    if any(map(noted, {mark for marks in labels for mark in marks})):
+        columns = {
+            **columns,
+            "detail": [_joined(columns["detail"][at], *rows.marks[row]) for at, row in enumerate(kept)],
+        }
     nothing = ("", "")
     found = [labels.get(rows.marks[row], nothing) for row in kept]
     return _table(columns, [finding for finding, _ in found], [level for _, level in found])
@@ -99,6 +121,19 @@ def of_values(rows: Rows) -> Table:
 def is_value(marks: tuple[Mark, ...]) -> bool:
     """Whether a row with these findings is a stored value's."""
     return not (marks and marks[0].finding & ELSEWHERE)
+
+
+def stored(rows: Rows) -> list[int]:
+    """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
+    known = {id(marks): marks for marks in rows.marks}
+    wanted = {key for key, marks in known.items() if is_value(marks)}
+    return [row for row, marks in enumerate(rows.marks) if id(marks) in wanted]
+
+
+def varied(column: Sequence[Cell]) -> bool:
+    """Whether most cells of a column differ, by its first ones: then no table of what occurs is worth its making."""
+    first = column[:SAMPLE]
+    return len(set(first)) * 2 > SAMPLE
 
 
 def sealed(table: Table, audit: Audit) -> Table:

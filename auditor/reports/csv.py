@@ -3,13 +3,16 @@
 To undo it, drop the first character of every cell that begins with an apostrophe.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS, Table
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, varied
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
+MOST_LINES = 1_048_576
+"""Excel's limit, the header included; LibreOffice's is the same unless raised."""
 _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
 """The columns behind the evidence's hash, which is known last."""
 
@@ -20,8 +23,12 @@ def prepare(table: Table) -> list[str]:
     constant = False
     for name in _AHEAD:
         column = table.columns[name]
-        distinct = set(column)
-        texts = {cell: _cell(cell, number=name in NUMBERS) for cell in distinct}
+        if varied(column):
+            columns.append(_cells(column, number=name in NUMBERS))
+            constant = False
+            continue
+        distinct = list(set(column))
+        texts = dict(zip(distinct, _cells(distinct, number=name in NUMBERS), strict=True))
         if len(distinct) == 1 and constant:  # neighbours that are the same in every row are joined once
             before = columns[-1][0]
             columns[-1] = [f"{before},{next(iter(texts.values()))}"] * len(table)
@@ -29,6 +36,14 @@ def prepare(table: Table) -> list[str]:
             columns.append([texts[cell] for cell in column])
             constant = len(distinct) == 1
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
+
+
+def too_long(table: Table, name: str) -> str:
+    """What is to be said where spreadsheets would drop the last rows without a word; empty where they read all."""
+    lines = len(table) + 1
+    if lines <= MOST_LINES:
+        return ""
+    return f"{name} has {lines:,} lines, and spreadsheets read no more than {MOST_LINES:,}: use --inventory X.parquet"
 
 
 class Writable(Protocol):
@@ -46,10 +61,20 @@ def write(table: Table, out: Writable, prepared: list[str] | None = None) -> Non
     out.writelines(f"{id_},{sha256},{text}\n" for id_, sha256, text in rows)
 
 
-def _cell(cell: Cell, *, number: bool) -> str:
+def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:
+    """_cell() of each. Where none needs anything, as nearly always, they are looked at as one text."""
+    texts = list(map(str, cells))
+    if number:
+        return texts
+    whole = "\n".join(("", *texts))
+    if whole.count("\n") == len(texts) and not any(mark in whole for mark in _UNSAFE):
+        return texts
+    return list(map(_cell, texts))
+
+
+def _cell(text: str) -> str:
     """RFC 4180, inert: csv.writer takes three times as long for 50,000 rows of cells that are mostly the same."""
-    text = str(cell)
-    if not number and text.startswith(FORMULA):
+    if text.startswith(FORMULA):
         text = f"'{text}"
     if any(mark in text for mark in ',"\n\r'):
         doubled = text.replace('"', '""')

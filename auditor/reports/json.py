@@ -1,15 +1,14 @@
 """The whole audit as one JSON document; report.schema.json beside this file says what it holds."""
 
 import json
-from collections import Counter
 from dataclasses import asdict
 from enum import Enum
 from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Part, Place, Provider, Run, Severity
-from auditor.reports import key_table, seals, words
-from auditor.reports.columns import COLUMNS, NUMBERS, findings, is_value
+from auditor.reports import controls, key_table, seals, words
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, stored
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -67,9 +66,12 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
     out.write("\n}\n")
 
 
-def custody(audit: Audit, fail_on: Severity) -> dict[str, Any]:
-    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`."""
-    head, _, tail = _parts(audit, fail_on)
+def custody(audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None) -> dict[str, Any]:
+    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`.
+
+    table: the findings; prepared: what csv.prepare() made of them, where that was done already.
+    """
+    head, tail = _around(audit, fail_on, table, prepared)
     return {**head, **tail}
 
 
@@ -80,6 +82,14 @@ def _text(part: Any) -> str:
 def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """What stands before the findings, the findings, and what stands behind them."""
     table = findings(audit)
+    head, tail = _around(audit, fail_on, table)
+    return head, [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()], tail
+
+
+def _around(
+    audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands before the findings, and what stands behind them."""
     head = {
         "format": "etcd-auditor",
         "version": VERSION,
@@ -96,7 +106,7 @@ def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[s
         "pages": _pages(audit),
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
-            "inventory": sum(map(is_value, audit.rows.marks)),
+            "inventory": len(stored(audit.rows)),
             "findings": len(table),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
@@ -108,10 +118,14 @@ def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[s
         "not_examined": [asdict(part) for part in audit.unexamined],
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
+        "control": _control(audit),
+        "baseline": None if audit.baseline is None else _plain(asdict(audit.baseline)),
+        "accepted": [asdict(each) for each in audit.acceptances],
+        "redaction": audit.redaction,
+        "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()]
-    return head, rows, {"run": _run(audit.run), "hashes": seals.seal(head, table)}
+    return head, {"run": _run(audit.run), "hashes": seals.seal(head, table, prepared)}
 
 
 def _column(name: str) -> dict[str, Any]:
@@ -137,24 +151,29 @@ def _part(part: Part, fail_on: Severity) -> dict[str, Any]:
 
 def _pages(audit: Audit) -> dict[str, Any]:
     """How many pages of the database are of which kind; the page of each finding stands in its row."""
-    counts = Counter(audit.pages.kinds)
     return {
         "source": audit.pages.source,
         "page_size": audit.pages.page_size,
         "pages": len(audit.pages.kinds),
-        "kinds": {name: counts[code] for code, name in KINDS.items()},
+        "kinds": {name: audit.pages.kinds.count(code) for code, name in KINDS.items()},
     }
 
 
 def _tally(audit: Audit) -> dict[str, Any]:
     tally = audit.tally
+    accepted = {(finding, severity): count for finding, severity, count in tally.accepted}
     return {
         "places": [
             {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
             for place, provider, name, count, opened in tally.places
         ],
         "findings": [
-            {"finding": finding.label, "severity": severity.label, "values": count}
+            {
+                "finding": finding.label,
+                "severity": severity.label,
+                "values": count,
+                "accepted": accepted.get((finding, severity), 0),
+            }
             for finding, severity, count in tally.marks
         ],
         "readable": {
@@ -167,6 +186,14 @@ def _tally(audit: Audit) -> dict[str, Any]:
             "freed_pages": list(tally.freed_pages),
         },
     }
+
+
+def _control(audit: Audit) -> dict[str, Any] | None:
+    """What was planted in this run to be found, and whether it was."""
+    if audit.control is None:
+        return None
+    planted = [{"place": place.label, "found": found} for place, found in audit.control.planted]
+    return {"found": audit.control.found, "planted": planted, "said": words.control(audit)}
 
 
 def _run(run: Run) -> dict[str, Any]:

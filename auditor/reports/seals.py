@@ -52,12 +52,12 @@ def section(value: Any) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def seal(document: dict[str, Any], table: Table) -> dict[str, Any]:
+def seal(document: dict[str, Any], table: Table, prepared: list[str] | None = None) -> dict[str, Any]:
     """What a document's `hashes` hold: of `findings` as CSV, of all else section by section.
 
     `run` differs from run to run; it holds a hash of itself.
     """
-    prepared = csv.prepare(table)
+    prepared = csv.prepare(table) if prepared is None else prepared
     sections = {name: section(part) for name, part in document.items() if name not in UNSEALED}
     return {"findings": findings(table, prepared), "rows": rows(prepared, table), "sections": sections}
 

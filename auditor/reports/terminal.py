@@ -1,6 +1,8 @@
 """The summary for people, as wide as their terminal."""
 
-from typing import IO
+import io
+import re
+from typing import IO, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -11,14 +13,32 @@ from auditor.reports import words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
+_BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+
+
+class _Trimmed(io.TextIOBase):
+    """A stream without the blanks that fill up the last column of a table."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(_BLANKS.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class Printer(Console):
     """A console that leaves it to the command what to do when nobody reads any more."""
 
     def __init__(self, stream: IO[str]) -> None:
-        super().__init__(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+        if stream.isatty():
+            super().__init__(file=stream, highlight=False)
+        else:
+            super().__init__(file=cast("IO[str]", _Trimmed(stream)), width=PIPE_WIDTH, highlight=False)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -36,13 +56,22 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
     facts = [
         ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", _hash(audit)),
+        ("SHA-256", words.sha256(audit)),
         ("Trailer", words.trailer(audit)),
         ("Kind", words.kind(audit)),
         ("Policy", audit.policy),
     ]
-    if audit.run.case:
-        facts.append(("Case", audit.run.case))
+    if live := words.live(audit):
+        facts.insert(1, ("Live", live))
+    facts += [
+        (name, text)
+        for name, text in (
+            ("Case", audit.run.case),
+            ("Baseline", words.baseline(audit)),
+            ("Names", words.names(audit)),
+        )
+        if text
+    ]
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -50,15 +79,11 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         grid.add_row(Text(name), Text(text))
     console.print(grid)
     console.print()
-    if audit.parts:
-        console.print(table(*words.part_table(audit, fail_on), numbers=False))
-        console.print()
-    console.print(table(*words.place_table(audit)))
-    if verbose:
-        console.print()
-        console.print(table(*words.coverage_table(audit)))
-    console.print()
+    _counts(audit, fail_on, console, verbose=verbose)
     unread(audit, console)
+    if said := words.control(audit):
+        console.print(Text(f"Control: {said}."))
+    gone(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
@@ -68,11 +93,26 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(table(*words.causes(audit), numbers=False))
 
 
-def _hash(audit: Audit) -> str:
-    sha256 = audit.evidence.sha256
+def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:
     if audit.parts:
-        return words.hashed(audit)
-    return f"{sha256} ({words.hashed(audit)})" if sha256 else "not computed"
+        console.print(table(*words.part_table(audit, fail_on), numbers=False))
+        console.print()
+    console.print(table(*words.place_table(audit)))
+    if verbose:
+        console.print()
+        console.print(table(*words.coverage_table(audit)))
+    console.print()
+
+
+def gone(audit: Audit, console: Console) -> None:
+    """The first of the baseline's findings that were not found again."""
+    every = audit.baseline.gone if audit.baseline is not None else ()
+    for each in every[:MOST_GAPS]:
+        what = "/".join(filter(None, (each.namespace, each.name))) or each.source
+        where = f" in {each.place}" if each.place else ""
+        console.print(Text(f"Gone: {each.finding} of {each.resource or 'the configuration'} {what}{where}"))
+    if (more := len(every) - MOST_GAPS) > 0:
+        console.print(Text(f"Gone: {more:,} more, listed by --json"))
 
 
 def unread(audit: Audit, console: Console) -> None:

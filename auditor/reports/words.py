@@ -3,6 +3,8 @@
 from auditor.model import Audit, Coverage, Finding, Place, Provider, Severity, Verdict
 
 MOST_PAGES = 12
+RANGE = "range"
+"""The way in which a live etcd gives no database, but keys."""
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
     Place.HISTORY: "compact the history",
@@ -61,6 +63,7 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
     """The conclusion in one or two sentences, exit code included."""
     code = f"(exit {audit.exit_code(fail_on)})"
     tally = audit.tally
+    held = accepted(audit)
     if audit.verdict is Verdict.NONE:
         return [f"NO FINDINGS IN WHAT WAS EXAMINED {code}"]
     if audit.verdict is Verdict.INCONCLUSIVE:
@@ -70,13 +73,53 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
         if tally.in_use:
-            held = f"{tally.in_use:,} of them hold the same content as the current value"
-            lines.append(f"{held}: these credentials are in use.")
+            same = f"{tally.in_use:,} of them hold the same content as the current value"
+            lines.append(f"{same}: these credentials are in use.")
         if tally.undetermined:
             asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
             lines.append(f"{asked}: they could not be compared with the current values.")
-        return lines
-    return [f"FINDINGS: no readable value; {others(audit)} {code}"]
+        return [*lines, *held]
+    return [f"FINDINGS: no readable value; {others(audit)} {code}", *held]
+
+
+def accepted(audit: Audit) -> list[str]:
+    """How many findings are accepted, in a sentence; nothing where none is."""
+    count = sum(count for *_, count in audit.tally.accepted)
+    total = sum(count for *_, count in audit.tally.marks)
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without a say in the exit code."]
+
+
+def baseline(audit: Audit) -> str:
+    """What became of an earlier report's findings, in one line; empty where there is none."""
+    told = audit.baseline
+    if told is None:
+        return ""
+    moved = f" ({told.moved:,} of them to another place, where they are new)" if told.moved else ""
+    gone = "gone" if audit.complete else "not found again, where not everything was read"
+    of = "the same evidence" if told.same_evidence else "other evidence"
+    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} {gone}{moved}"
+
+
+def control(audit: Audit) -> str:
+    """Whether this run was able to find something, in one line; empty where no control ran."""
+    if audit.control is None:
+        return ""
+    first = next(iter(audit.resources), "secrets")
+    noun = {"secrets": "Secret", "*": "Secret", "configmaps": "ConfigMap"}.get(first, "object")
+    if audit.control.found:
+        return f"a planted plaintext {noun} was found"
+    return f"A PLANTED PLAINTEXT {noun.upper()} WAS NOT FOUND: what this run did not find is unproven"
+
+
+def names(audit: Audit) -> str:
+    """What became of the names of objects; empty where they stand as they are."""
+    if not audit.redaction:
+        return ""
+    how = "ordinals" if audit.redaction.startswith("ordinals") else "pseudonyms made with a key"
+    return f"namespaces, names and uids are replaced by {how} (--redact-names)"
 
 
 def _objects(audit: Audit) -> str:
@@ -132,7 +175,9 @@ def kind(audit: Audit) -> str:
     if audit.parts:
         return audit.evidence.kind
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
-    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}, {compacted}"]
+    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
+    if audit.evidence.live is None or audit.evidence.live.way != RANGE:
+        parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
@@ -156,7 +201,30 @@ def extent(audit: Audit) -> str:
 def scope(audit: Audit) -> str:
     if audit.parts:
         return "each is one member's"
+    live = audit.evidence.live
+    if live is not None and live.way == RANGE:
+        return "current keys of the cluster, without their history"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
+
+
+def live(audit: Audit) -> str:
+    """Through whom a live etcd was read; empty for evidence of another kind."""
+    told = audit.evidence.live
+    if told is None:
+        return ""
+    asked = "at" if told.way == RANGE else "asked at"
+    through = f"{told.way} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
+    return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
+
+
+def sha256(audit: Audit) -> str:
+    """The evidence's own hash, and what it is of."""
+    if audit.parts:
+        return hashed(audit)
+    if audit.evidence.sha256:
+        return f"{audit.evidence.sha256} ({hashed(audit)})"
+    live = audit.evidence.live
+    return "none: a range is no file" if live is not None and live.way == RANGE else "not computed"
 
 
 def hashed(audit: Audit) -> str:

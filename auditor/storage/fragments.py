@@ -1,9 +1,10 @@
-"""Values whose etcd key is lost: of which resource they are, as far as their own bytes say."""
+"""Values whose etcd key is lost or names something else: of which resource they are, as far as their own bytes say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.batch import Batch
 from auditor.model import Encoding, Provider, State
@@ -13,36 +14,65 @@ from auditor.storage.resources import Resource
 from auditor.storage.values import Values
 
 KINDS = {b"Secret": "secrets", b"ConfigMap": "configmaps"}
+HEADS = {
+    name: (
+        b"k8s\0\n%c\n\x02v1\x12%c%b" % (len(kind) + 6, len(kind), kind),
+        b'{"kind":"%b","apiVersion":"v1",' % kind,
+    )
+    for kind, name in KINDS.items()
+}
+"""How a plain object of each resource begins: runtime.Unknown's TypeMeta (k8s.io/apimachinery pkg/runtime
+generated.proto), and JSON as Go writes a TypeMeta."""
+ENVELOPE = b"k8s\0\n"
+"""Every stored object goes on with the TypeMeta of its runtime.Unknown, field 1."""
 UNTOLD = Resource("unknown", "", "")
-"""The resource of a fragment that does not say what it is."""
+"""The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
 
 def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -> tuple[list[Values], Keys]:
     """The same with the values without a key under a resource of their own: by kind, or UNTOLD.
 
     A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
+    A plain object of KINDS under the key of another resource is of its own: one letter of a key hides no Secret.
+    A plain value without an object's head is UNTOLD, unless its key names one of KINDS.
     """
-    table = list(found.table)
-    places: dict[str, int] = {}
-
-    def index(name: str) -> int:
-        if name not in places:
-            places[name] = len(table)
-            table.append(UNTOLD if name == UNTOLD.name else Resource(name, "", ""))
-        return places[name]
-
+    table = {each: number for number, each in enumerate(found.table)}
     judged, resources = [], []
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
         rows = np.flatnonzero((batch.key_at < 0) & (batch.value_len > 0))
+        strays = list(_strays(batch, each, found, resource))
         if rows.size:
-            resource = resource.copy()
             each = replace(each, provider=each.provider.copy(), encoding=each.encoding.copy())
+        if rows.size or strays:
+            resource = resource.copy()
+        for row, stray in strays:
+            resource[row] = table.setdefault(stray, len(table))
         for row in rows.tolist():
             name = _resource(batch, each, row)
-            resource[row] = index(name) if name else 0
+            told = UNTOLD if name == UNTOLD.name else Resource(name, "", "")
+            resource[row] = table.setdefault(told, len(table)) if name else 0
         judged.append(each)
         resources.append(resource)
     return judged, Keys(tuple(table), tuple(resources), found.prefixes)
+
+
+def _strays(batch: Batch, each: Values, found: Keys, resource: NDArray[np.int32]) -> Iterator[tuple[int, Resource]]:
+    """Plain values under a storage prefix, and under the key of something else than they are: objects of KINDS, and
+    what begins as an object and does not go on as one.
+    """
+    under = np.array([bool(entry.prefix) for entry in found.table], np.bool_)[resource]
+    plain = under & (each.provider == Provider.IDENTITY)
+    for name, heads in HEADS.items():
+        rows = np.flatnonzero(plain & ~found.of(frozenset({name}))[resource])
+        at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
+        for head in heads:
+            for row in rows[batch.data.starts_with(at, length, head)].tolist():
+                named = found.table[resource[row]]
+                yield row, replace(named, name=name, exempt=False, by_content=True)
+    rows = np.flatnonzero(plain & ~found.of(frozenset(KINDS.values()))[resource] & (each.encoding == Encoding.PROTOBUF))
+    at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
+    for row in rows[~batch.data.starts_with(at, length, ENVELOPE)].tolist():
+        yield row, UNTOLD
 
 
 def _resource(batch: Batch, each: Values, row: int) -> str:

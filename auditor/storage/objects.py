@@ -67,10 +67,8 @@ def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool
             return _cut(value) if cut else _protobuf(value, content=content)
         if cut and (begun := _JSON_START.match(value)):
             return Object(begun[2], begun[1], problem=CUT)
-        if encoding is Encoding.JSON:
-            return _tree(json.loads(value))
-        if encoding is Encoding.CBOR:
-            return _tree(_texts(_cbor(value), 0))
+        if encoding in {Encoding.JSON, Encoding.CBOR}:
+            return _tree(parsed(value, encoding))
     except (DecodeError, UnicodeDecodeError):
         return Object(problem="no protobuf envelope" if encoding is Encoding.PROTOBUF else "text that is not UTF-8")
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
@@ -104,10 +102,14 @@ def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
     try:
         if encoding is Encoding.PROTOBUF:
             return [(each.key, each.value) for each in pb.Secret.FromString(pb.Unknown.FromString(value[4:]).raw).data]
-        tree = json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
-        return [(_bytes(name), _data(each)) for name, each in tree["data"].items()]
+        return [(as_bytes(name), coded(each)) for name, each in parsed(value, encoding)["data"].items()]
     except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return []
+
+
+def parsed(value: bytes, encoding: Encoding) -> Any:
+    """The object in JSON or CBOR. Raises what decode() catches."""
+    return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
 def annotations(value: bytes) -> dict[bytes, bytes]:
@@ -115,7 +117,7 @@ def annotations(value: bytes) -> dict[bytes, bytes]:
     try:
         if value.startswith(b"{"):
             found = json.loads(value)["metadata"]["annotations"].items()
-            return {_bytes(name): _bytes(text) for name, text in found}
+            return {as_bytes(name): as_bytes(text) for name, text in found}
         meta = pb.Object.FromString(pb.Unknown.FromString(value[ENVELOPE:]).raw).metadata
     except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return {}
@@ -199,12 +201,12 @@ def _tree(tree: Any) -> Object:
     meta = tree.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
     data = tree.get("data")
-    kind, api_version = _bytes(tree["kind"]), _bytes(tree.get("apiVersion"))
+    kind, api_version = as_bytes(tree["kind"]), as_bytes(tree.get("apiVersion"))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
-        keys = tuple(sorted(_bytes(key) for key in data))
+        keys = tuple(sorted(as_bytes(key) for key in data))
     if kind == b"Secret" and isinstance(data, dict):
-        content = _digest(_bytes(tree.get("type")), [(_bytes(key), _data(value)) for key, value in data.items()])
+        content = _digest(as_bytes(tree.get("type")), [(as_bytes(key), coded(value)) for key, value in data.items()])
     else:
         rest = {key: part for key, part in tree.items() if key != "metadata"}
         content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
@@ -214,8 +216,8 @@ def _tree(tree: Any) -> Object:
         [_time(entry.get("time")) for entry in fields if isinstance(entry, dict)] if isinstance(fields, list) else []
     )
     newest = max((each for each in [created, *times] if each is not None), default=None)
-    namespace, name, uid = (_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
-    return Object(api_version, kind, namespace, name, uid, created, newest, _bytes(tree.get("type")), keys, content)
+    namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
+    return Object(api_version, kind, namespace, name, uid, created, newest, as_bytes(tree.get("type")), keys, content)
 
 
 def _cbor(value: bytes) -> Any:
@@ -255,20 +257,21 @@ def _text(key: Any) -> Any:
     return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
 
 
-def _bytes(text: Any) -> bytes:
+def as_bytes(text: Any) -> bytes:
+    """A text of a tree as it was stored; empty for anything else."""
     if isinstance(text, bytes):
         return text
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
 
 
-def _data(value: Any) -> bytes:
+def coded(value: Any) -> bytes:
     """A Secret's data value: base64 in JSON, bytes in CBOR."""
     if isinstance(value, bytes):
         return value
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        return _bytes(value)
+        return as_bytes(value)
 
 
 def _time(text: Any) -> int | None:

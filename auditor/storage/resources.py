@@ -14,12 +14,14 @@ class Resource:
 
     `path` is where its objects lie, prefix included, as printable() shows it. `exempt`: kube-apiserver never
     encrypts it. `prefix` is empty for keys that lie under no storage prefix; their `name` is empty too.
+    `by_content`: the etcd keys name something else, `name` is what the stored objects say they are.
     """
 
     name: str
     prefix: str
     path: str
     exempt: bool = False
+    by_content: bool = False
 
 
 _GROUPS: Final[dict[str, str]] = {

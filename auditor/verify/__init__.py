@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.expand import expand
@@ -35,14 +36,14 @@ def verify(
     documents = []
     broken = False
     for each in reports:
-        if not report.looks_like_one(held := files.read(each)):
+        document = _loaded(each, listed=each != path)
+        if document is None:
             continue
-        document = report.load(files.shown(each), held)
         if isinstance(document, Check):
             broken = True
             yield document
         else:
-            yield from report.check(files.shown(each), document)
+            yield from report.check(files.shown(each), document, files.read(each))
             documents.append((files.shown(each), document))
     if not of:
         return
@@ -54,3 +55,18 @@ def verify(
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{shown} does not say which evidence it is of: give the JSON report")
+
+
+def _loaded(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
+    """The report in a file; None for a file that cannot speak for itself. Raises UsageError for one given by name.
+
+    listed: a list of sums named it, by which it was checked already.
+    """
+    if not report.looks_like_one(held := files.read(path)):
+        return None
+    try:
+        return report.load(files.shown(path), held)
+    except UsageError:
+        if listed:
+            return None
+        raise

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.reports import csv, seals
+from auditor.reports import csv, sarif, seals
 from auditor.reports.columns import COLUMNS, Table
 from auditor.reports.json import VERSION
+from auditor.verify import page
 from auditor.verify.checks import NAMED, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
@@ -16,18 +17,29 @@ EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</scr
 """Where an HTML report holds what auditor.reports.json.custody() makes, `<` written as \\u003c."""
 
 
+BEGINNING = 256
+"""Bytes in which a SARIF file names its schema."""
+
+
 class _Repeated(ValueError):
     """A member that stands twice: readers of JSON do not agree which of them counts."""
 
 
 def looks_like_one(raw: bytes) -> bool:
-    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody."""
-    return raw.lstrip()[:1] == b"{" or EMBEDDED.search(raw) is not None
+    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody.
+
+    SARIF is JSON too and holds no hashes of itself: it is held to the sums beside it.
+    """
+    if sarif.SCHEMA.encode() in raw[:BEGINNING]:
+        return False
+    return raw.lstrip()[:1] == b"{" or EMBEDDED.search(raw) is not None or page.is_page(raw)
 
 
 def load(name: str, raw: bytes) -> dict[str, Any] | Check:
     """The document, or the check that it fails. Raises UsageError where it is something else altogether."""
     found = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
+    if found is None and page.is_page(raw):
+        return differs(name, "it is a page of etcd-auditor's, and holds no custody")
     try:
         document = json.loads((found[1] if found else raw).decode("utf-8"), object_pairs_hook=_members)
     except json.JSONDecodeError as error:
@@ -40,14 +52,19 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
         return differs(name, "it is no JSON that can be read")
     if not isinstance(document, dict) or not (document.get("format") == FORMAT or "hashes" in document):
         raise UsageError(f"{name} is JSON, and no report of etcd-auditor")
+    if found:
+        document["findings"] = page.findings(raw)
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
         raise UsageError(f"{name} has the format version {version}; this etcd-auditor knows those up to {VERSION}")
     return document
 
 
-def check(name: str, document: dict[str, Any]) -> Iterator[Check]:
-    """Every section, the run and the findings against the hashes of them that the document holds."""
+def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
+    """Every section, the run, the findings and a page's parts against the hashes of them that the document holds.
+
+    raw: the report's own bytes.
+    """
     hashes = document.get("hashes")
     if not isinstance(hashes, dict) or not isinstance(hashes.get("sections"), dict):
         yield differs(name, "it holds no hashes of its sections")
@@ -68,6 +85,8 @@ def check(name: str, document: dict[str, Any]) -> Iterator[Check]:
         yield same(name, f"{len(sealed) + 1} sections, by the hashes in it")
     if "findings" in document:
         yield from _findings(name, document["findings"], hashes)
+    if page.is_page(raw):
+        yield from page.check(name, raw, document)
 
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,24 +1,69 @@
-"""How long a scan takes beside its peers, and how much memory of its own it needs: whole processes, warm cache.
+"""How long a scan takes beside its peers, and how much memory of its own it needs: whole processes.
 
-    python -m tests.benchmarks.ratios SNAPSHOT [--rounds 5] [--config FILE]
+    python -m tests.benchmarks.ratios SNAPSHOT [--rounds 5] [--config FILE] [--cold] [--only NAME...]
+    python -m tests.benchmarks.ratios --table FOLDER [--gigabytes 0.1 1.5 6] [--rounds 5] [--cold]
 
-Every round runs each command once, so that whatever slows the machine slows all of them; figures are medians.
+Every round runs each command once, so that whatever slows the machine slows all of them; figures are medians. The
+second form makes the snapshots that FOLDER lacks (tests/benchmarks/fill.py) and prints the table of the README.
 """
 
 import argparse
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from base64 import b64encode
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks import fill
 from tests.etcd import binary
 
 HASH = "import hashlib,sys;print(hashlib.file_digest(open(sys.argv[1],'rb'),'sha256').hexdigest())"
-AUDITOR = (str(Path(sys.executable).with_name("etcd-auditor")),)
+AUDITOR = str(Path(sys.executable).with_name("etcd-auditor"))
+KEYS_A_GIGABYTE = 400_000 / 1.5
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Seconds (median, least, most), the same beside the peer's, and peak private bytes; 0 where not measured."""
+
+    name: str
+    seconds: float
+    least: float
+    most: float
+    ratio: float
+    peer: str
+    private: int
+
+    def __str__(self) -> str:
+        said = f"{self.name:25} {self.seconds:6.2f} s ({self.least:.2f}-{self.most:.2f})"
+        said += f"  {self.ratio:5.2f} x {self.peer}" if self.peer else ""
+        return said + (f"  {self.private / 1e6:.0f} MB private" if self.private else "")
+
+
+def commands(file: Path, config: Path | None, folder: str) -> dict[str, tuple[list[str], str]]:
+    """What is run, by name, and the peer that each is held to."""
+    reports = ["--csv", f"{folder}/a.csv", "--html", f"{folder}/a.html", "--force"]
+    keys = ["--encryption-config", str(config)] if config else []
+    found = {
+        "etcdutl snapshot status": ([binary("etcdutl"), "snapshot", "status", str(file)], ""),
+        "scan --quick": ([AUDITOR, "scan", str(file), "--quick"], "etcdutl snapshot status"),
+        "sha256sum": ([shutil.which("sha256sum") or "sha256sum", str(file)], "hashlib"),
+        "hashlib": ([sys.executable, "-c", HASH, str(file)], ""),
+        "scan": ([AUDITOR, "scan", str(file)], "hashlib"),
+        "scan --csv --html": ([AUDITOR, "scan", str(file), *reports], "hashlib"),
+    }
+    if config:
+        found["scan, opened"] = ([AUDITOR, "scan", str(file), *keys], "hashlib")
+        found["keys, opened"] = ([AUDITOR, "keys", str(file), *keys], "hashlib")
+        found["scan --hunt, opened"] = ([AUDITOR, "scan", str(file), *keys, "--hunt"], "hashlib")
+    return found
 
 
 def private(root: int) -> int:
@@ -60,43 +105,79 @@ def run(command: list[str], *, watched: bool = False) -> tuple[float, int]:
     return seconds, peak
 
 
+def forget(file: Path) -> None:
+    """Drop the file's pages from the cache, so that it is read from the disk."""
+    descriptor = os.open(file, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def measure(file: Path, config: Path | None, rounds: int, *, cold: bool, only: list[str]) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = {name: each for name, each in commands(file, config, folder).items() if not only or name in only}
+        times: dict[str, list[float]] = {name: [] for name in chosen}
+        for number in range(-1, rounds):  # the first round warms up
+            for name, (command, _) in chosen.items():
+                if cold:
+                    forget(file)
+                seconds, _ = run(command)
+                times[name] += [seconds] if number >= 0 else []
+        middle = {name: statistics.median(each) for name, each in times.items()}
+        return [
+            Figure(
+                name,
+                middle[name],
+                min(times[name]),
+                max(times[name]),
+                middle[name] / middle[peer] if peer in middle else 0,
+                peer if peer in middle else "",
+                run(command, watched=True)[1] if command[0] == AUDITOR else 0,
+            )
+            for name, (command, peer) in chosen.items()
+        ]
+
+
+def table(folder: Path, gigabytes: list[float], rounds: int, *, cold: bool) -> None:
+    """Markdown: a row a command, for each size an encrypted snapshot, and one with 50,000 findings and free pages."""
+    config = folder / "config.json"
+    key = {"name": "key1", "secret": b64encode(fill.KEY).decode()}
+    rule = {"resources": ["secrets"], "providers": [{"aescbc": {"keys": [key]}}, {"identity": {}}]}
+    head = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration"}
+    config.write_text(json.dumps({**head, "resources": [rule]}))
+    print("| snapshot | command | seconds | ratio | private memory |\n| --- | --- | --- | --- | --- |")
+    for size in gigabytes:
+        for kind, options in (("encrypted", []), ("plaintext, 30 % free", ["--plaintext", "--churn"])):
+            keys = int(size * KEYS_A_GIGABYTE)
+            file = folder / f"{size:g}-{kind.split(',')[0]}.db"
+            if not file.exists():
+                line = [str(file), "--keys", str(keys), "--megabytes", str(int(size * 1000)), *options]
+                subprocess.run([sys.executable, "-m", "tests.benchmarks.fill", *line], check=True, stdout=sys.stderr)
+            for each in measure(file, None if options else config, rounds, cold=cold, only=[]):
+                ratio = f"{each.ratio:.2f} x {each.peer}" if each.peer else ""
+                memory = f"{each.private / 1e6:.0f} MB" if each.private else ""
+                name = f"{file.stat().st_size / 1e9:.2f} GB, {kind}"
+                print(f"| {name} | {each.name} | {each.seconds:.2f} | {ratio} | {memory} |", flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("snapshot", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ratios")
+    parser.add_argument("snapshot", type=Path, nargs="?")
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.1, 1.5, 6])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--cold", action="store_true")
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
-    file = str(options.snapshot)
-    with tempfile.TemporaryDirectory() as folder:
-        reports = ["--csv", f"{folder}/a.csv", "--html", f"{folder}/a.html", "--force"]
-        commands = {
-            "etcdutl snapshot status": [binary("etcdutl"), "snapshot", "status", file],
-            "scan --quick": [*AUDITOR, "scan", file, "--quick"],
-            "hashlib": [sys.executable, "-c", HASH, file],
-            "scan": [*AUDITOR, "scan", file],
-            "scan --csv --html": [*AUDITOR, "scan", file, *reports],
-        }
-        peers = {"scan --quick": "etcdutl snapshot status", "scan": "hashlib", "scan --csv --html": "hashlib"}
-        if options.config:
-            opening = ["--encryption-config", str(options.config)]
-            commands["scan, opened"] = [*AUDITOR, "scan", file, *opening]
-            peers["scan, opened"] = "scan"
-        if options.only:
-            commands = {name: command for name, command in commands.items() if name in options.only}
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(options.rounds):
-            for name, command in commands.items():
-                times[name].append(run(command)[0])
-        for name, command in commands.items():
-            middle = statistics.median(times[name])
-            said = f"{name:25} {middle:6.2f} s ({min(times[name]):.2f}-{max(times[name]):.2f})"
-            if name in peers and peers[name] in times:
-                said += f"  {middle / statistics.median(times[peers[name]]):5.2f} x {peers[name]}"
-            if command[: len(AUDITOR)] == list(AUDITOR):
-                said += f"  {run(command, watched=True)[1] / 1e6:.0f} MB private"
-            print(said, flush=True)
-    print(f"{os.cpu_count()} processors, {options.snapshot.stat().st_size:,} bytes")
+    if options.table:
+        table(options.table, options.gigabytes, options.rounds, cold=options.cold)
+    elif options.snapshot:
+        for each in measure(options.snapshot, options.config, options.rounds, cold=options.cold, only=options.only):
+            print(each, flush=True)
+    else:
+        parser.error("name a snapshot, or a folder with --table")
+    print(f"{os.cpu_count()} processors, {'cold' if options.cold else 'warm'} cache, medians of {options.rounds}")
 
 
 if __name__ == "__main__":

@@ -107,3 +107,18 @@ def test_a_line_that_is_none_is_numbered() -> None:
     broken = good.replace(b"aaa", b"ga.", 1)
     assert format_.parse(good + broken + b"\n" + good) == ([("a" * 64, b"x")] * 2, [2])
     assert os.fsdecode(good).endswith("  x\n")
+
+
+def test_sarif_is_held_to_its_sum(tmp_path: Path) -> None:
+    run("scan", REWRITTEN, "--sarif", tmp_path / "a.sarif", "--json", tmp_path / "b.json")
+    listed = tmp_path / f"b.json{format_.SUFFIX}"
+    for given_ in (listed, tmp_path / "a.sarif"):
+        assert run("verify", given_).returncode == 0
+    assert run("verify", listed, REWRITTEN).returncode == 0
+    report = tmp_path / "a.sarif"
+    whole = report.read_bytes()
+    for at in (5, 20, len(whole) // 2, len(whole) - 5):
+        report.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        done = run("verify", listed)
+        assert done.returncode == 1
+        assert "DIFFERS      a.sarif" in done.stdout

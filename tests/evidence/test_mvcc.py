@@ -193,9 +193,27 @@ def test_fields_in_any_order_and_unknown_ones(stored: list[KeyValue], unknown: l
         parts = [*fields(each), *unknown]
         order.shuffle(parts)
         pairs.append((bolt.revision(each.mod_revision), b"".join(parts)))
-    batch = whole(pairs)
+    batch, gaps = read_pairs(pairs)
+    assert len(gaps) == (len(stored) if unknown else 0)
+    assert all("not all of it was read" in gap.reason for gap in gaps)
     for row, each in enumerate(stored):
         check(batch, row, each)
+
+
+def test_a_field_that_comes_twice_is_told_and_the_last_counts() -> None:
+    stored = KeyValue(key=b"/a", mod_revision=2, value=b"one").SerializeToString()
+    batch, gap = one_gap([(bolt.revision(2), stored + KeyValue(value=b"two").SerializeToString())])
+    assert batch.value(0) == b"two"
+    assert "holds a field twice" in gap.reason
+
+
+@pytest.mark.parametrize("tag", [0x11, 0x2D, 0x28, 0x0D, 0x32])
+def test_a_known_field_of_another_kind_is_no_record(tag: int) -> None:
+    """protobuf's library passes over it, and a value in it would be read by nobody; etcd itself refuses it."""
+    stored = KeyValue(key=b"/a", mod_revision=2).SerializeToString() + bytes([tag, 8]) + b"k8s\0" * 3
+    batch, gap = one_gap([(bolt.revision(2), stored)])
+    assert not len(batch)
+    assert gap.reason.endswith("record is no mvccpb.KeyValue")
 
 
 @pytest.mark.parametrize(

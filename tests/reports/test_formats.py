@@ -1,8 +1,12 @@
 """Every report of one audit says the same, whole and inert, whatever the names in it are."""
 
+import base64
 import csv as csv_module
+import hashlib
 import io
 import json as json_module
+import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import auditor
 from auditor.model import Audit, Cell, Severity
 from auditor.reports import csv, html, json, parquet, terminal
 from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory
+from auditor.reports.html import embed, objects
 from auditor.text import printable
 from tests.reports import hostile
 from tests.support import COLUMNS as DESIGN
@@ -23,12 +28,18 @@ from tests.support import REWRITTEN, made
 
 FAIL_ON = Severity.MEDIUM
 EVIDENCE = "<b>=x' \x1b[31m{{7*7}}\u202e.db"
-VOID = {"meta"}
+VOID = {"meta", "input"}
 # fmt: off
 ELEMENTS = {
-    "html", "head", "meta", "title", "style", "body", "p", "strong", "h1", "h2", "div", "dl", "dt", "dd", "table",
-    "thead", "tbody", "tr", "th", "td", "ul", "ol", "li",
+    "html", "head", "meta", "title", "style", "script", "body", "header", "section", "figure", "figcaption", "form",
+    "p", "b", "strong", "code", "span", "h1", "h2", "h3", "h4", "div", "dl", "dt", "dd", "table", "thead", "tbody",
+    "tr", "th", "td", "ul", "ol", "li", "label", "input", "select", "button",
 }
+ATTRIBUTES = {
+    "lang", "charset", "http-equiv", "content", "name", "nonce", "class", "scope", "id", "type", "role", "hidden",
+    "autocomplete", "placeholder",
+}
+"""Nothing that names another document, and nothing that runs."""
 # fmt: on
 
 
@@ -85,7 +96,8 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.texts: list[str] = []
-        self.tables: list[list[list[str]]] = []
+        self.scripts: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
         self.other: list[str] = []
         self.feed(text)
         self.close()
@@ -95,19 +107,25 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         if tag == "table":
-            self.tables.append([])
+            self.last = self.tables.setdefault(str(self.elements[-1][1].get("class")), [])
         elif tag == "tr":
-            self.tables[-1].append([])
+            self.last.append([])
         elif tag in {"td", "th"}:
-            self.tables[-1][-1].append("")
+            self.last[-1].append("")
+        elif tag == "script":
+            self.scripts.append(("", self.elements[-1][1]))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+        if self.open and self.open[-1] == "script":
+            text, attributes = self.scripts[-1]
+            self.scripts[-1] = (text + data, attributes)
+        elif self.open and self.open[-1] != "style":
+            self.texts.append(data)
         if self.open and self.open[-1] in {"td", "th"}:
-            self.tables[-1][-1][-1] += data
+            self.last[-1][-1] += data
 
     def handle_comment(self, data: str) -> None:
         self.other.append(data)
@@ -258,30 +276,59 @@ def test_html_is_inert(audit: Audit) -> None:
     text = page_of(audit)
     page = Page(text)
     assert not page.open
-    assert not page.other
+    assert all(re.fullmatch("part [a-z]+", comment) for comment in page.other)
     assert {tag for tag, _ in page.elements} <= ELEMENTS
-    assert {name for _, attributes in page.elements for name in attributes} <= {
-        "lang", "charset", "http-equiv", "content", "name", "class", "scope",
-    }  # fmt: skip
-    assert all(character.isprintable() or character == "\n" for character in text)
+    attributes = {name for _, attributes in page.elements for name in attributes}
+    assert attributes <= ATTRIBUTES
+    assert all(attributes.get("type") in {None, "module", "application/json"} for _, attributes in page.scripts)
+    visible = "".join(page.texts)
+    assert all(character.isprintable() or character == "\n" for character in visible)
 
 
-def test_html_allows_nothing_but_its_own_style(audit: Audit) -> None:
+def test_html_allows_nothing_but_its_own_scripts_and_styles(audit: Audit) -> None:
     page = Page(page_of(audit))
     first = [attributes for tag, attributes in page.elements if tag == "meta"]
-    policies = [each["content"] for each in first if each.get("http-equiv") == "Content-Security-Policy"]
-    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    (policy,) = [each["content"] for each in first if each.get("http-equiv") == "Content-Security-Policy"]
+    said = dict(part.strip().split(" ", 1) for part in str(policy).split(";"))
+    run = [text for text, attributes in page.scripts if attributes.get("type") != "application/json"]
+    hashes = ["'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in run]
+    assert said.pop("script-src").split() == hashes
+    (style,) = [attributes for tag, attributes in page.elements if tag == "style"]
+    assert said.pop("style-src") == f"'nonce-{style['nonce']}'"
+    assert said == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
     tags = [tag for tag, _ in page.elements]
-    assert tags.index("meta") < tags.index("style")
-    assert tags.count("style") == 1
-    style = page_of(audit).split("<style>")[1].split("</style>")[0]
-    assert "url(" not in style
-    assert "@import" not in style
+    assert tags.index("meta") < min(tags.index("style"), tags.index("script"))
+    css = page_of(audit).split("<style")[1].split("</style>")[0]
+    assert all(source.startswith("data:") for source in re.findall(r"""url\(["']?([^)"']*)""", css))
+    assert "@import" not in css
+
+
+def test_html_nonces_are_never_the_same(audit: Audit) -> None:
+    assert page_of(audit) != page_of(audit)
+    both = [re.sub('nonce="[^"]*"|nonce-[^\']*|content="[A-Za-z0-9_-]{22}"', "", page_of(audit)) for _ in range(2)]
+    assert both[0].split("<!--part glue")[0] == both[1].split("<!--part glue")[0]
+
+
+def test_html_embeds_every_finding(audit: Audit) -> None:
+    rows = embed.rows(page_of(audit).encode())
+    assert rows == [dict(zip(DESIGN, row, strict=True)) for row in findings(audit).rows()]
+
+
+def test_html_lists_findings_by_object(audit: Audit) -> None:
+    """What is read with scripts off and on paper: every object, how many findings, the gravest first."""
+    header, *rows = Page(page_of(audit)).tables["objects"]
+    assert tuple(header) == objects.HEADER
+    table = findings(audit).columns
+    expected = Counter(zip(table["resource"], table["namespace"], table["name"], strict=True))
+    assert len(rows) == min(len(expected), objects.MOST)
+    assert Counter(row[5] for row in rows) == Counter(f"{count:,}" for count in expected.values())
+    ranks = [Severity[row[0].upper()] for row in rows]
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_html_shows_names_as_they_are(nasty: Audit) -> None:
     page = Page(page_of(nasty))
-    cells = {cell for row in page.tables[-1] for cell in row}
+    cells = {cell.rpartition("/")[2] for row in page.tables["objects"] for cell in row}
     for name in hostile.RAW:
         assert printable(name).rpartition("/")[2] in cells
     text = "".join(page.texts)
@@ -290,13 +337,29 @@ def test_html_shows_names_as_they_are(nasty: Audit) -> None:
     assert "Confidential" in text
 
 
-def test_html_holds_every_finding(audit: Audit) -> None:
-    page = Page(page_of(audit))
-    header, *rows = page.tables[-1]
-    columns = findings(audit).columns
-    expected = list(zip(*([str(cell) for cell in columns[name]] for name in header), strict=True))
-    assert [tuple(row) for row in rows] == expected
-    assert {"severity", "finding", "place", "namespace", "name", "offset", "source"} <= set(header)
+def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
+    text = " ".join("".join(Page(page_of(audit)).texts).split())
+    evidence, run = audit.evidence, audit.run
+    (source,) = evidence.sources
+    said = [
+        evidence.sha256, audit.findings_sha256, f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
+        evidence.trailer, run.started, run.finished, audit.policy, str(evidence.backend.cluster_id),
+        *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
+        *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
+    ]  # fmt: skip
+    for each in said:
+        assert " ".join(each.split()) in text, each
+
+
+def test_html_names_the_libraries_that_it_holds() -> None:
+    tools = dict(auditor.scan(REWRITTEN).run.tools)
+    assert {"bokeh", "itables"} <= tools.keys()
+    assert "not installed" not in tools.values()
+
+
+def test_html_keeps_numbers_that_javascript_cannot() -> None:
+    cells: list[Cell] = [1, (1 << 53) - 1, 1 << 53, "unknown", ""]
+    assert json_module.loads(embed.column("mod_revision", cells)) == [1, (1 << 53) - 1, str(1 << 53), "unknown", ""]
 
 
 # the terminal
@@ -310,8 +373,6 @@ def test_the_terminal_gets_printable_text(audit: Audit, width: int) -> None:
 
 
 def test_the_terminal_gets_no_escapes_but_colours(nasty: Audit) -> None:
-    import re
-
     said = said_of(nasty, 8000, colour=True)
     assert "\x1b[" in said
     plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
@@ -335,8 +396,9 @@ def test_all_formats_hold_the_same_findings(audit: Audit) -> None:
     offsets = [row[DESIGN.index("offset")] for row in rows]
     assert ids == [row["id"] for row in json_module.loads(document_of(audit))["findings"]]
     assert ids == audit.findings["id"].tolist()
-    header, *shown = Page(page_of(audit)).tables[-1]
-    assert offsets == [row[header.index("offset")] for row in shown]
+    embedded = embed.rows(page_of(audit).encode()) or []
+    assert ids == [row["id"] for row in embedded]
+    assert offsets == [str(row["offset"]) for row in embedded]
     arrow = arrow_of(inventory(audit)).to_pylist()
     assert sorted(ids) == sorted(
         each["id"] for each in arrow for _ in filter(None, each["finding"].split(";")) if each["judged"] == "finding"
@@ -356,7 +418,8 @@ def test_an_audit_without_rows_makes_every_report() -> None:
     assert text_of(findings(audit)) == ",".join(DESIGN) + "\n"
     assert arrow_of(inventory(audit)).num_rows == 0
     assert json_module.loads(document_of(audit))["findings"] == []
-    assert len(Page(page_of(audit)).tables[-1]) == 1
+    assert len(Page(page_of(audit)).tables["objects"]) == 1
+    assert embed.rows(page_of(audit).encode()) == []
     assert said_of(audit, 80).startswith("INCONCLUSIVE")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import live, worker
 from auditor.cli.options import (
     Configurations,
     Evidence,
@@ -17,6 +17,7 @@ from auditor.cli.options import (
     WalDir,
     WorkDir,
 )
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
@@ -31,8 +32,16 @@ def keys(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
-    wal_dir: WalDir = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
+    wal_dir: WalDir = None,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
@@ -56,6 +65,7 @@ def keys(
             max_ratio=max_ratio,
             rows=False,
         )
-        return command.run(evidence, options, json, force=force)
+        given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+        return command.run(evidence, given, options, json, force=force)
 
     raise typer.Exit(worker.run(task))

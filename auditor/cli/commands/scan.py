@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import live, worker
 from auditor.cli.options import (
     Configurations,
     Evidences,
@@ -18,10 +18,12 @@ from auditor.cli.options import (
     WalDir,
     WorkDir,
 )
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
-    "1 a finding at or above --fail-on; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "1 a finding at or above --fail-on, unless --ignore accepts it; "
+    "2 bad usage, nothing readable, or a fault of the auditor's own; "
     "3 no such finding, and something inside the scope was not read or not concluded on. "
     "Of several pieces of evidence: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
@@ -43,6 +45,27 @@ def scan(
     compromised_key: Annotated[
         list[str] | None,
         typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+    ] = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
+    work_dir: WorkDir = None,
+    range_only: Annotated[
+        bool,
+        typer.Option(
+            "--range",
+            help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
+            rich_help_panel=live.PANEL,
+        ),
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep the snapshot taken, as evidence.", show_default=False, rich_help_panel=live.PANEL),
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
     wal_dir: WalDir = None,
@@ -75,15 +98,30 @@ def scan(
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
+    ] = None,
+    ignore: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
+    ] = None,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
+    ] = False,
+    redact_key: Annotated[
+        Path | None,
+        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
+    ] = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
-    work_dir: WorkDir = None,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
         typer.Option(
-            "--accept-partial", help="Let --quick conclude: what it leaves out does not make the exit code 3."
+            "--accept-partial",
+            help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
         ),
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
@@ -92,6 +130,7 @@ def scan(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings as SARIF 2.1.0.")] = None,
     remediation: Annotated[
         Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
     ] = None,
@@ -122,6 +161,10 @@ def scan(
             expect=expect,
             compromised_keys=tuple(compromised_key or ()),
             wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
+            keep=str(keep or ""),
+            keep_force=force and keep is not None,
+            range_only=range_only,
             hunt=hunt,
             hunt_min_length=hunt_min_length,
             hunt_fields=tuple(hunt_field or ()),
@@ -131,20 +174,25 @@ def scan(
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
             case=case,
-            work_dir=str(work_dir or ""),
             max_unpacked=max_unpacked,
             max_ratio=max_ratio,
+            baseline=str(baseline or ""),
+            ignore=str(ignore or ""),
+            redact_names=redact_names,
+            redact_key=str(redact_key or ""),
             quick=quick,
             accept_partial=accept_partial,
         )
         request = command.Request(
             evidence=tuple(evidence),
+            live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
             options=options,
             fail_on=Severity[fail_on.name],
             csv=csv,
             inventory=inventory,
             json=json,
             html=html,
+            sarif=sarif,
             remediation=remediation,
             dataset=dataset,
             jobs=jobs,

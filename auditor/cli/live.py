@@ -1,0 +1,158 @@
+"""How the command line and etcdctl's own variables say how to reach a live etcd.
+
+A password is never taken from the command line, where every user of the machine could read it.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.errors import UsageError
+from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
+
+ENDPOINTS = "ETCDCTL_ENDPOINTS"
+PANEL = "Live etcd"
+
+More = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        help="Another endpoint of the same cluster, for when the first fails; repeatable.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+CaCert = Annotated[
+    Path | None,
+    typer.Option(
+        help="PEM: who may have signed the server's certificate [ETCDCTL_CACERT].",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+Cert = Annotated[
+    Path | None,
+    typer.Option(help="PEM: the client's certificate [ETCDCTL_CERT].", show_default=False, rich_help_panel=PANEL),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(help="PEM: its key [ETCDCTL_KEY].", show_default=False, rich_help_panel=PANEL),
+]
+ServerName = Annotated[
+    str,
+    typer.Option(
+        help="The name in the server's certificate, where it is not the host's.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+User = Annotated[
+    str,
+    typer.Option(
+        help="etcd user; the password comes from --password-file, ETCDCTL_PASSWORD or a prompt [ETCDCTL_USER].",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(help="File whose first line is the password.", show_default=False, rich_help_panel=PANEL),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        min=0.1, help="Seconds without a message after which an endpoint counts as gone.", rich_help_panel=PANEL
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line says. more: endpoints besides the evidence itself."""
+
+    more: Sequence[str] = ()
+    cacert: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+    user: str = ""
+    password_file: Path | None = None
+    timeout: float = TIMEOUT
+
+    @property
+    def anything(self) -> bool:
+        return self != Given(timeout=self.timeout)
+
+
+def access(evidence: str, given: Given, environment: Mapping[str, str] = os.environ) -> Access | None:
+    """How to reach the evidence, or None where it is a file. Raises UsageError. May ask for the password."""
+    if not is_live(evidence, environment):
+        if given.anything:
+            raise UsageError(f"{evidence} is no endpoint: options of a live etcd need https://HOST:2379")
+        return None
+    cacert, cert, key = (
+        str(path) if path else environment.get(name, "")
+        for path, name in ((given.cacert, "ETCDCTL_CACERT"), (given.cert, "ETCDCTL_CERT"), (given.key, "ETCDCTL_KEY"))
+    )
+    found = endpoints([evidence, *given.more], secure=bool(cacert or cert))
+    if not any(each.secure for each in found) and not (given.cacert or given.cert or given.key):
+        cacert = cert = key = ""  # set for etcdctl, and nothing to these endpoints
+    if environment.get("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "").lower() in {"1", "t", "true"}:
+        sys.stderr.write("etcd-auditor: ETCDCTL_INSECURE_SKIP_TLS_VERIFY is not followed: certificates are checked\n")
+    user, password = _credentials(given, environment)
+    made = Access(found, cacert, cert, key, given.server_name, user, password, given.timeout)
+    made.check()
+    return made
+
+
+def none(evidence: Sequence[str], given: Given) -> None:
+    """Refuse a live etcd among several pieces of evidence. Raises UsageError."""
+    if given.anything or any(map(is_live, evidence)):
+        raise UsageError("a live etcd is scanned by itself: give its endpoint alone")
+
+
+def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """A URL; or what ETCDCTL_ENDPOINTS holds, which etcdctl lets go without its scheme."""
+    return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
+
+
+def _credentials(given: Given, environment: Mapping[str, str]) -> tuple[str, str]:
+    if ":" in given.user:
+        raise UsageError(
+            "--user takes a name only: a password on the command line can be read by others; give --password-file"
+        )
+    user, _, password = (given.user, "", "") if given.user else environment.get("ETCDCTL_USER", "").partition(":")
+    if given.password_file is not None:
+        if not user:
+            raise UsageError("--password-file needs --user")
+        return user, _first_line(given.password_file)
+    password = password or environment.get("ETCDCTL_PASSWORD", "")
+    if user and not password:
+        password = _asked(user)
+    return user, password if user else ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"--password-file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--password-file {path}: it is not UTF-8 text") from None
+    line = text.partition("\n")[0].removesuffix("\r")
+    if not line:
+        raise UsageError(f"--password-file {path}: its first line is empty")
+    return line
+
+
+def _asked(user: str) -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(f"user {user} has no password: give --password-file, there is no terminal to ask on")
+    from getpass import getpass
+
+    return getpass(f"Password of {user}: ")

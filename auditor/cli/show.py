@@ -1,0 +1,46 @@
+"""etcd-auditor show: one object through every place and revision."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from auditor.cli import output
+from auditor.cli.progress import hashing
+from auditor.errors import UsageError
+from auditor.options import Options
+
+
+def confirm(key: str) -> None:
+    """Ask whether values may be written to this terminal. Raises UsageError where the answer is not yes."""
+    from auditor.text import printable
+
+    shown = printable(key.encode("utf-8", "surrogateescape"))
+    try:
+        agreed = typer.confirm(f"Write the values of {shown} to this terminal, where its history keeps them?", err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise UsageError("--reveal was not confirmed: nothing was read")
+
+
+def run(evidence: Path, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool) -> int:
+    """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
+    given = (*options.encryption_configs, options.wal_dir)
+    output.check([json], [evidence, *map(Path, filter(None, given))], force=force)
+    from auditor.evidence.gather import gather
+
+    with (
+        gather(evidence, Path(options.wal_dir) if options.wal_dir else None, hashed=True) as files,
+        hashing() as progress,
+    ):
+        from auditor.history import find  # the file is being hashed while numpy and the rest are imported
+
+        found = find.history(files, options, key, progress)
+    from auditor.reports import history, terminal
+
+    if json is not None:
+        output.save(json, lambda out: history.save(found, out), force=force)
+    stream = sys.stderr if json == output.STDOUT else sys.stdout
+    history.write(found, terminal.Printer(stream), reveal=reveal)
+    return 0 if found.complete else 3

@@ -1,0 +1,95 @@
+"""What can go wrong with a live etcd, told by the kind of thing that helps; never by the server's own words.
+
+A gRPC status carries text that the peer chose. It is compared with the sentences that etcd is known to send
+(api/v3rpc/rpctypes/error.go), and only the name of the code is printed.
+"""
+
+from typing import TYPE_CHECKING
+
+from auditor.errors import AuditorError
+
+if TYPE_CHECKING:
+    import grpc
+
+
+class LiveError(AuditorError):
+    """An endpoint cannot be read. Names it, and says what would help."""
+
+
+class Unavailable(LiveError):
+    """It does not answer, not now or not in time: another endpoint, or another attempt, may do."""
+
+
+class Slow(Unavailable):
+    """It did not answer in time."""
+
+
+class Denied(LiveError):
+    """It answers, and this credential may not ask for that."""
+
+
+class Expired(LiveError):
+    """The token of the session is not valid any more: authenticate again."""
+
+
+class Compacted(LiveError):
+    """The revision asked for was compacted away: begin again at a newer one."""
+
+
+class Incomplete(Unavailable):
+    """The stream ended, and is not the whole snapshot."""
+
+
+_NOBODY = "authentication is on, and no user was named: give --user"
+_KNOWN: dict[str, tuple[type[LiveError], str]] = {
+    "etcdserver: permission denied": (Denied, "permission denied"),
+    "etcdserver: user name is empty": (Denied, _NOBODY),
+    "etcdserver: user name not found": (Denied, "there is no such user"),
+    # Snapshot answers with the words of server/auth/store.go, and the code UNKNOWN
+    "auth: permission denied": (Denied, "permission denied"),
+    "auth: user name is empty": (Denied, _NOBODY),
+    "auth: invalid auth token": (Expired, "the session's token is not valid any more"),
+    "auth: revision in header is old": (Expired, "users or roles were changed since the session began"),
+    "etcdserver: authentication failed, invalid user ID or password": (Denied, "wrong user or password"),
+    "etcdserver: authentication is not enabled": (Denied, "authentication is off: leave --user out"),
+    "etcdserver: invalid auth token": (Expired, "the session's token is not valid any more"),
+    "etcdserver: revision of auth store is old": (Expired, "users or roles were changed since the session began"),
+    "etcdserver: mvcc: required revision has been compacted": (Compacted, "the revision was compacted"),
+    "etcdserver: mvcc: required revision is a future revision": (Unavailable, "it is behind the revision asked for"),
+    "etcdserver: no leader": (Unavailable, "it has no leader"),
+    "etcdserver: leader changed": (Unavailable, "the leader changed"),
+    "etcdserver: not leader": (Unavailable, "the leader changed"),
+    "etcdserver: request timed out": (Slow, "it timed out"),
+    "etcdserver: server stopped": (Unavailable, "it is being stopped"),
+    "etcdserver: too many requests": (Unavailable, "it has too many requests"),
+    "etcdserver: corrupt cluster": (LiveError, "it says that its cluster is corrupt"),
+    "etcdserver: rpc not supported for learner": (Unavailable, "it is a learner"),
+}
+_CODES: dict[str, tuple[type[LiveError], str]] = {
+    "UNAVAILABLE": (Unavailable, "it does not answer"),
+    "DEADLINE_EXCEEDED": (Slow, "it did not answer in time"),
+    "CANCELLED": (Unavailable, "it broke off"),
+    "ABORTED": (Unavailable, "it broke off"),
+    "INTERNAL": (Unavailable, "the connection broke"),
+    "UNKNOWN": (Unavailable, "it failed"),
+    "PERMISSION_DENIED": (Denied, "permission denied"),
+    "UNAUTHENTICATED": (Expired, "it does not accept the session"),
+    "UNIMPLEMENTED": (LiveError, "it does not know the request: is this etcd's client URL?"),
+}
+
+
+def translated(error: "grpc.RpcError", endpoint: str, what: str) -> LiveError:
+    """The error as one of ours; to be raised `from None`, since the original may quote anything."""
+    import grpc
+
+    if not isinstance(error, grpc.Call):
+        return told("", "UNKNOWN", endpoint, what)
+    return told(error.details() or "", error.code().name, endpoint, what)
+
+
+def told(details: str, code: str, endpoint: str, what: str) -> LiveError:
+    """The error that these words of a member's mean, which are not repeated."""
+    if details.startswith("etcdserver: request timed out"):  # it may go on: ", possibly due to ..."
+        details = "etcdserver: request timed out"
+    kind, said = _KNOWN.get(details) or _CODES.get(code, (LiveError, "it refuses"))
+    return kind(f"{endpoint}: {what}: {said} ({code})")

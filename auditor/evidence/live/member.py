@@ -1,0 +1,147 @@
+"""One member of a live etcd, through one of its client URLs: status, range, snapshot, watch. Nothing that writes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from auditor.errors import UsageError
+from auditor.evidence.live import faults, probe, stubs
+from auditor.evidence.live.access import Access, Endpoint, shown
+from auditor.evidence.live.streams import Patience, Watching
+from auditor.protobuf import rpc_pb2 as rpc
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # grpc's own limit, 4 MB, is less than three values may hold
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),  # the client retries, and says so
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a member says of itself. Ids as etcdctl prints them, in hex; leader: of which it knows, empty for none."""
+
+    endpoint: str
+    member_id: str
+    cluster_id: str
+    version: str
+    revision: int
+    raft_index: int
+    raft_term: int
+    leader: str
+    db_size: int
+
+
+class Member:
+    """A connection to one endpoint, authenticated where a user is named. Raises LiveError and UsageError."""
+
+    def __init__(self, access: Access, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint.url
+        self._access = access
+        self._at = endpoint
+        if endpoint.secure:
+            probe.context(access)
+        import grpc
+
+        etcd3 = stubs.load()
+        options: list[tuple[str, Any]] = list(OPTIONS)
+        if access.server_name:
+            names = ("grpc.ssl_target_name_override", "grpc.default_authority")
+            options += [(name, access.server_name) for name in names]
+        host, _, port = endpoint.authority.rpartition(":")
+        try:
+            self._client: Any = etcd3.client(
+                host=host,
+                port=port,
+                ca_cert=probe.authorities(access) if endpoint.secure else None,
+                cert_cert=access.cert or None,
+                cert_key=access.key or None,
+                timeout=access.timeout,
+                user=access.user or None,
+                password=access.password or None,
+                grpc_options=options,
+            )
+        except grpc.RpcError as error:
+            raise self._unreached(faults.translated(error, self.endpoint, "authentication")) from None
+        except OSError as error:
+            raise UsageError(f"{shown(str(error.filename or 'a certificate'))}: {error.strerror}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def status(self) -> Standing:
+        answer = self._ask(self._client.maintenancestub.Status, rpc.StatusRequest(), "status")
+        return Standing(
+            endpoint=self.endpoint,
+            member_id=f"{answer.header.member_id:x}",
+            cluster_id=f"{answer.header.cluster_id:x}",
+            version=shown(answer.version),
+            revision=answer.header.revision,
+            raft_index=answer.raft_index,
+            raft_term=answer.raft_term,
+            leader=f"{answer.leader:x}" if answer.leader else "",
+            db_size=answer.db_size,
+        )
+
+    def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
+        """One page. Linearizable unless the request says otherwise. Raises Compacted, Denied and the rest."""
+        answer: rpc.RangeResponse = self._ask(self._client.kvstub.Range, request, "range")
+        return answer
+
+    def snapshot(self) -> Iterator[rpc.SnapshotResponse]:
+        """The messages of the Snapshot stream; each must come within the timeout, the stream may last."""
+        yield from self._paced(self._client.maintenancestub.Snapshot, rpc.SnapshotRequest(), "snapshot")
+
+    def watch(self, request: rpc.WatchCreateRequest) -> Watching:
+        """A watch on a stream of its own, for `with` and for a loop."""
+        method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
+        return Watching(method, self._client.metadata, request, self.endpoint)
+
+    def _ask(self, method: Any, request: Any, what: str) -> Any:
+        import grpc
+
+        try:
+            return method(request, timeout=self._access.timeout, metadata=self._client.metadata)
+        except grpc.RpcError as error:
+            raise self._unreached(faults.translated(error, self.endpoint, what)) from None
+
+    def _paced(self, method: Any, request: Any, what: str) -> Iterator[Any]:
+        import grpc
+
+        call = method(request, metadata=self._client.metadata)
+        patience = Patience(self._access.timeout, call.cancel)
+        try:
+            while True:
+                with patience:
+                    message = next(call, None)
+                if message is None:
+                    return
+                yield message
+        except grpc.RpcError as error:
+            if patience.lost:
+                late = f"{self.endpoint}: {what}: nothing came for {self._access.timeout:g} s"
+                raise faults.Unavailable(late) from None
+            raise self._unreached(faults.translated(error, self.endpoint, what)) from None
+        finally:
+            call.cancel()
+            patience.stop()
+
+    def _unreached(self, error: faults.LiveError) -> faults.LiveError:
+        """The error, with the reason why there is no connection, where that is it."""
+        if isinstance(error, faults.Unavailable) and (why := probe.diagnose(self._at, self._access)):
+            return faults.Unavailable(f"{self.endpoint}: {why}")
+        return error

@@ -1,0 +1,111 @@
+"""Why an endpoint cannot be connected to: asked of the sockets themselves, since gRPC says only that it could not."""
+
+import socket
+import ssl
+from pathlib import Path
+
+from auditor.errors import UsageError
+from auditor.evidence.live.access import Access, Endpoint, shown
+
+ALPN = ["h2"]
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""RFC 9113, 3.4: the connection preface, with empty settings."""
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING"}
+
+
+def authorities(access: Access) -> str:
+    """The file of certificates that https endpoints are checked against. Raises UsageError where there is none."""
+    if access.cacert:
+        return access.cacert
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise UsageError("this system has no file of authorities: name the cluster's with --cacert")
+    return found
+
+
+def context(access: Access) -> ssl.SSLContext:
+    """The files as Python's TLS understands them. Raises UsageError where one of them is not what it must be."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.set_alpn_protocols(ALPN)
+    file = authorities(access)
+    try:
+        made.load_verify_locations(file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--cacert {shown(file)}: {_reason(error, 'it holds no PEM certificate')}") from None
+    if not access.cert:
+        return made
+    for option, path in (("--cert", access.cert), ("--key", access.key)):
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise UsageError(f"{option} {shown(path)}: {error.strerror}") from None
+    try:
+        made.load_cert_chain(access.cert, access.key, password=_no_password)
+    except (OSError, ssl.SSLError, ValueError):
+        what = f"--cert {shown(access.cert)} and --key {shown(access.key)}"
+        raise UsageError(f"{what} are no PEM certificate and its key, or the key is locked by a password") from None
+    return made
+
+
+def diagnose(endpoint: Endpoint, access: Access) -> str:
+    """What stands in the way of a connection; empty where nothing does."""
+    wait = min(access.timeout, 5.0)
+    try:
+        plain = socket.create_connection((endpoint.host, endpoint.port), timeout=wait)
+    except socket.gaierror:
+        return "its host name cannot be resolved"
+    except ConnectionRefusedError:
+        return "nothing listens there (connection refused)"
+    except TimeoutError:
+        return f"no connection within {wait:g} s"
+    except OSError as error:
+        return f"no connection: {error.strerror or type(error).__name__}"
+    with plain:
+        return _secured(plain, endpoint, access) if endpoint.secure else _greeted(plain)
+
+
+def _greeted(plain: socket.socket) -> str:
+    """HTTP/2 begins with a greeting, which a server that waits for TLS answers by hanging up."""
+    try:
+        plain.sendall(PREFACE)
+        return "" if plain.recv(1) else "it hangs up without an answer: is it https://?"
+    except TimeoutError:
+        return ""
+    except OSError:
+        return "it hangs up without an answer: is it https://?"
+
+
+def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
+    try:
+        with context(access).wrap_socket(plain, server_hostname=access.server_name or endpoint.host) as tls:
+            if tls.version() == "TLSv1.3":
+                # a server that refuses the client's certificate says so only when it is first read from
+                tls.settimeout(0.5)
+                tls.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not accepted: {error.verify_message}"
+    except ssl.SSLError as error:
+        return _told(error)
+    except TimeoutError:
+        return ""
+    except OSError as error:
+        return f"no TLS connection: {error.strerror or type(error).__name__}"
+    return ""
+
+
+def _told(error: ssl.SSLError) -> str:
+    reason = error.reason or ""
+    if reason in _NO_TLS:
+        return "it does not speak TLS: is it http://?"
+    if "ALERT" in reason:
+        which = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
+        return f"it refuses our certificate ({which}): check --cert and --key"
+    return f"no TLS connection ({reason.lower().replace('_', ' ') or 'unknown reason'})"
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    return otherwise if isinstance(error, ssl.SSLError) else getattr(error, "strerror", "") or otherwise
+
+
+def _no_password() -> str:
+    return ""  # else OpenSSL would ask on the terminal

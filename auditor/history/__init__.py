@@ -1,0 +1,1 @@
+"""One object through every place and revision that the evidence holds of it."""

@@ -1,0 +1,113 @@
+"""Which controls of known frameworks a finding may be relevant to. None is judged here: that is the assessor's part.
+
+What is left behind (history, freed pages, the WAL) says nothing of a configuration, and is not put under controls
+that inspect one. Sources: CIS Kubernetes Benchmark v1.9 to v1.12, section 1.2; NIST SP 800-53 Rev. 5; DISA STIG for
+Kubernetes. The titles are ours.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.model import Audit, Finding, Place, Provider
+
+WORDING = "may be relevant to; the assessor decides"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a control looks at. current: of values of the key space only what is in `latest`; left: only what is not.
+
+    backups: only evidence that is a backup, an API snapshot.
+    """
+
+    framework: str
+    id: str
+    title: str
+    findings: Finding
+    current: bool = False
+    left: bool = False
+    backups: bool = False
+
+
+CIS, NIST, STIG = "CIS Kubernetes Benchmark", "NIST SP 800-53", "DISA STIG Kubernetes"
+VERSIONS = {CIS: "v1.9-v1.12", NIST: "Rev. 5", STIG: ""}
+_EXPOSED = Finding.PLAINTEXT | Finding.KNOWN_KEY | Finding.KEY_PRESENT | Finding.COPIED_VALUE
+CONTROLS = (
+    Control(CIS, "1.2.27", "the API server is given an encryption configuration",
+            Finding.PLAINTEXT | Finding.CONFIGURATION, current=True),
+    Control(CIS, "1.2.28", "the providers of the encryption configuration are suitable",
+            Finding.PLAINTEXT | Finding.CONFIGURATION | Finding.KNOWN_KEY | Finding.STALE_PROVIDER
+            | Finding.WEAK_PROVIDER, current=True),
+    Control(NIST, "SC-28(1)", "cryptographic protection of information at rest",
+            _EXPOSED | Finding.CONFIGURATION | Finding.UNRECOGNISED | Finding.WEAK_PROVIDER),
+    Control(NIST, "SC-12", "establishment and management of cryptographic keys",
+            Finding.KNOWN_KEY | Finding.KEY_PRESENT | Finding.UNDECRYPTABLE | Finding.ORPHANED
+            | Finding.STALE_KEY | Finding.STALE_KEK),
+    Control(NIST, "CP-9(8)", "cryptographic protection of backups", _EXPOSED, backups=True),
+    Control(NIST, "MP-6", "sanitization of media", _EXPOSED, left=True),
+    Control(STIG, "V-274882", "Secrets are encrypted at rest by the API server's configuration",
+            Finding.PLAINTEXT | Finding.CONFIGURATION, current=True),
+)  # fmt: skip
+PLACES = {place.label: place for place in Place}
+BACKUP = "API snapshot"
+
+
+def of(finding: Finding, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
+    """The controls that one finding may be relevant to. place: None for findings of a configuration."""
+    return tuple(
+        each
+        for each in CONTROLS
+        if finding & each.findings
+        and (backup or not each.backups)
+        and (place in {None, Place.LATEST} or not each.current)
+        and (place not in {None, Place.LATEST} or not each.left)
+    )
+
+
+def is_backup(audit: Audit) -> bool:
+    return audit.evidence.kind.startswith(BACKUP)
+
+
+def table(audit: Audit) -> list[dict[str, Any]]:
+    """Each control with the findings and the coverage of the selected resources that it may concern."""
+    backup = is_backup(audit)
+    counts: Counter[tuple[Finding, str]] = Counter()
+    known = {id(marks): marks for marks in audit.rows.marks}  # rows share their marks, so that few are looked at
+    shared = Counter(zip(map(id, audit.rows.marks), audit.rows.columns.get("place", ()), strict=True))
+    for (marks, place), count in shared.items():
+        for mark in known[marks]:
+            counts[mark.finding, str(place)] += count
+    return [
+        {
+            "framework": each.framework,
+            "framework_version": VERSIONS[each.framework],
+            "control": each.id,
+            "title": each.title,
+            "wording": WORDING,
+            "findings": list(_findings(each, counts, backup=backup)),
+            "coverage": None if each.backups and not backup else _coverage(each, audit),
+        }
+        for each in CONTROLS
+    ]
+
+
+def _findings(each: Control, counts: Counter[tuple[Finding, str]], *, backup: bool) -> Iterator[dict[str, Any]]:
+    for (finding, place), count in sorted(counts.items(), key=lambda one: (one[0][0], one[0][1])):
+        if each in of(finding, PLACES.get(place), backup=backup):
+            yield {"finding": finding.label, "place": place, "values": count}
+
+
+def _coverage(each: Control, audit: Audit) -> dict[str, int]:
+    """Values of the selected resources that the control may concern: all, without a key readable, and opened."""
+    rows = [
+        row
+        for row in audit.tally.places
+        if (row[0] is Place.LATEST or not each.current) and (row[0] is not Place.LATEST or not each.left)
+    ]
+    return {
+        "values": sum(row[3] for row in rows),
+        "readable": sum(row[3] for row in rows if row[1] is Provider.IDENTITY),
+        "opened": sum(row[4] for row in rows),
+    }

@@ -1,0 +1,202 @@
+"""One object's history, for a terminal and as JSON. JSON never holds a value; a terminal only where it was asked to."""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from auditor.history.model import Change, History, Version
+from auditor.model import Opened
+from auditor.reports.terminal import table
+from auditor.reports.words import plural
+from auditor.text import printable
+
+FORMAT, VERSION = "etcd-auditor history", 1
+MOST_NAMES = 12
+"""Fields named in one line of what changed."""
+HEADER = [
+    "revision", "place", "provider", "opened", "content", "bytes", "size", "same as latest",
+    "source", "offset", "page", "state",
+]  # fmt: skip
+
+
+def write(history: History, console: Console, *, reveal: bool = False) -> None:
+    """reveal: write the values too. Control characters of names and values are escaped."""
+    evidence = history.evidence
+    many = len(evidence.sources) > 1
+    console.print(Text(f"{history.resource or 'object'}  {history.key}", "bold"), soft_wrap=True)
+    if evidence.sha256:
+        console.print(Text(f"Evidence  {evidence.name}  SHA-256 {evidence.sha256}"))
+    console.print()
+    rows = [_row(version) for version in history.versions]
+    kept = [number for number, name in enumerate(HEADER) if name != "source" or many]
+    kept = [number for number in kept if number < 10 or any(row[number] for row in rows)]
+    console.print(table([HEADER[at] for at in kept], [[row[at] for at in kept] for row in rows], numbers=False))
+    console.print(Text("Equal contents, and equal stored bytes, share a number."))
+    console.print()
+    for line in _story(history):
+        console.print(Text(line), soft_wrap=True)
+    for number, version in _distinct(history):
+        console.print()
+        where = f"revision {version.main:,}" if version.main >= 0 else f"{version.place.label}, no revision"
+        console.print(Text(f"Content #{number} ({where}, {version.encoding})", "bold"))
+        _fields(version, console, reveal=reveal)
+    console.print()
+    for gap in history.gaps:
+        console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=True)
+    console.print(Text("Not examined:"))
+    for part in history.unexamined:
+        console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""), soft_wrap=True)
+    for note in history.notes:
+        console.print(Text(f"Note: {note}."), soft_wrap=True)
+
+
+def save(history: History, out: IO[str]) -> None:
+    """As JSON: names, sizes and numbers, whatever the terminal was told."""
+    evidence = history.evidence
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "evidence": {
+            "name": evidence.name,
+            "kind": evidence.kind,
+            "sources": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in evidence.sources],
+        },
+        "resource": history.resource,
+        "key": history.key,
+        "complete": history.complete,
+        "versions": [_plain(version) for version in history.versions],
+        "gaps": [
+            {"source": gap.source, "offset": gap.offset, "length": gap.length, "reason": gap.reason}
+            for gap in history.gaps
+        ],
+        "not_examined": [
+            {"what": part.what, "reason": part.reason, "decisive": part.decisive} for part in history.unexamined
+        ],
+        "notes": list(history.notes),
+    }
+    json.dump(document, out, indent=1, ensure_ascii=True)
+    out.write("\n")
+
+
+def _row(version: Version) -> list[str]:
+    opened = version.opened.label if version.opened else ""
+    where = [version.source, f"{version.offset:,}", str(version.page) if version.page >= 0 else "", version.state]
+    revision = _revision(version)
+    if version.tombstone:
+        return [revision, version.place.label, "(deleted)", "", "", "", "", "", *where]
+    content = f"#{version.content}" if version.content else ""
+    label = " ".join(part for part in (version.label, f"kek={version.kek_id}" if version.kek_id else "") if part)
+    numbers = [content, f"#{version.stored}", f"{version.size:,}", version.same_as_latest]
+    return [revision, version.place.label, label, opened, *numbers, *where]
+
+
+def _revision(version: Version) -> str:
+    if version.main >= 0:
+        return f"{version.main:,}" if not version.sub else f"{version.main:,}.{version.sub}"
+    return f"as {version.copy_of:,}" if version.copy_of >= 0 else "unknown"
+
+
+def _story(history: History) -> Iterator[str]:
+    """A line for each revision: what was written, under what, and what it changed."""
+    seen: set[tuple[int, int]] = set()
+    begun = False
+    for version in history.versions:
+        if version.main < 0 or (version.main, version.sub) in seen:
+            continue
+        seen.add((version.main, version.sub))
+        copies = [each for each in history.versions if (each.main, each.sub) == (version.main, version.sub)]
+        places = ", ".join(dict.fromkeys(each.place.label for each in copies))
+        best = next((each for each in copies if each.change is not None or each.fields is not None), version)
+        if version.tombstone:
+            said, begun = "deleted", False
+        elif best.change is not None:
+            said = _changed(best.change)
+        elif best.fields is None:
+            said, begun = f"stored under {version.label}; {best.detail or 'not opened'}", True
+        else:
+            first = "created" if best.main == best.create else "the earliest that is left"
+            said, begun = (
+                f"{'stored' if begun else first} under {best.label}, {plural(len(best.fields), 'field')}",
+                True,
+            )
+        detail = f"; {best.detail}" if best.detail and best.fields is not None else ""
+        yield f"revision {_revision(version)} ({places}): {said}{detail}"
+
+
+def _changed(change: Change) -> str:
+    parts = [f"{change.provider}"] if change.provider else []
+    for verb, names in (("changed", change.changed), ("added", change.added), ("removed", change.removed)):
+        if names:
+            more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+            parts.append(f"{verb} {', '.join(names[:MOST_NAMES])}{more}")
+    if not change.fields:
+        parts.append("no field changed")
+    return f"since revision {change.since:,}: {'; '.join(parts)}"
+
+
+def _distinct(history: History) -> Iterator[tuple[int, Version]]:
+    """The first version of each content that was decoded."""
+    seen: set[int] = set()
+    for version in history.versions:
+        if version.fields is not None and version.content not in seen:
+            seen.add(version.content)
+            yield version.content, version
+
+
+def _fields(version: Version, console: Console, *, reveal: bool) -> None:
+    fields = version.fields or ()
+    if not reveal:
+        rows = [[each.name, f"{each.size:,}", f"#{each.number}"] for each in fields]
+        console.print(table(["field", "size", "value"], rows))
+        return
+    for each in fields:
+        console.print(Text(f"{each.name} = {printable(each.value)}"), soft_wrap=True)
+
+
+def _plain(version: Version) -> dict[str, Any]:
+    change = version.change
+    return {
+        "place": version.place.label,
+        "state": version.state,
+        "tombstone": version.tombstone,
+        "mod_revision": _known(version.main),
+        "sub": _known(version.sub),
+        "create_revision": _known(version.create),
+        "version": _known(version.version),
+        "order": _known(version.order),
+        "copy_of": _known(version.copy_of),
+        "provider": "" if version.tombstone else version.provider.label,
+        "key_name": version.key_name,
+        "kek_id": version.kek_id,
+        "encoding": version.encoding,
+        "opened": version.opened.label if version.opened is not Opened.NOT_TRIED else "",
+        "content": version.content or None,
+        "stored": version.stored or None,
+        "same_as_latest": version.same_as_latest,
+        "type": version.type,
+        "created": version.created,
+        "source": version.source,
+        "offset": version.offset,
+        "size": version.size,
+        "page": _known(version.page),
+        "detail": version.detail,
+        "fields": None
+        if version.fields is None
+        else [{"name": each.name, "size": each.size, "value": each.number} for each in version.fields],
+        "change": None
+        if change is None
+        else {
+            "since": change.since,
+            "provider": change.provider,
+            "added": list(change.added),
+            "removed": list(change.removed),
+            "changed": list(change.changed),
+        },
+    }
+
+
+def _known(number: int) -> int | None:
+    return None if number < 0 else number

@@ -1,0 +1,56 @@
+"""The report as one self-contained HTML file, that opens from disk and asks nothing of any network.
+
+The file is a sequence of named parts, each with a hash, and ends in what `etcd-auditor verify` needs (seal.py).
+"""
+
+from dataclasses import dataclass
+from typing import IO
+
+from auditor.model import Audit, Rows, Severity
+from auditor.reports import columns, csv
+from auditor.reports.columns import Table
+from auditor.reports.html import assets, embed, objects, page, pictures, seal
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What can be made while the evidence is still being hashed.
+
+    lines: the findings' columns as JSON, but for the hash of the evidence. csv: see csv.prepare().
+    """
+
+    table: Table
+    lines: dict[str, str]
+    csv: list[str]
+    grouped: objects.Grouped
+    drawn: pictures.Drawn
+
+
+def prepare(table: Table, rows: Rows, lines: list[str] | None = None) -> Prepared:
+    """table: of columns.of_findings(rows); lines: what csv.prepare() made of it, where that was done already."""
+    return Prepared(
+        table=table,
+        lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},
+        csv=csv.prepare(table) if lines is None else lines,
+        grouped=objects.group(table),
+        drawn=pictures.draw(table, rows),
+    )
+
+
+def write(audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None) -> None:
+    made = prepare(columns.of_findings(audit.rows), audit.rows) if prepared is None else prepared
+    table = columns.sealed(made.table, audit)
+    custody = seal.Custody(audit, fail_on, table, made.csv)
+    scripts = assets.scripts()
+    parts = {
+        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),
+        "pictures": embed.script("pictures", pictures.document(audit, made.drawn)),
+        "findings": embed.findings(made.lines | {"evidence": embed.column("evidence", table.columns["evidence"])}),
+        **{script.name: script.element for script in scripts},
+    }
+    out.write(seal.START)
+    for name, text in parts.items():
+        out.write(seal.mark(name))
+        out.write(text)
+    out.write(custody.element(parts))
+    out.write(seal.END)

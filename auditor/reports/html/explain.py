@@ -1,0 +1,26 @@
+"""What the scripts of a page explain findings with, and what no report can say."""
+
+from auditor.reports.meaning import MEANING
+from auditor.reports.words import CAUSES
+
+LIMITATIONS = (
+    "A finding says that bytes lie in this file. It does not say that anyone read them, nor who wrote them.",
+    "No finding means none in what was examined: other members, backups and old disk blocks may hold what this file "
+    "does not.",
+    "A provider's prefix proves nothing about the bytes behind it: only a value that was opened with a key is known "
+    "to be encrypted.",
+    "aescbc does not authenticate: a value that was changed so that it opens as another valid object cannot be told.",
+    "Same as latest compares what a Secret holds, not when it was last used: a credential may be in use elsewhere, or "
+    "be revoked already.",
+    "The hashes in this report tell that it was changed by accident; whoever changes it on purpose can make them "
+    "anew. Sign or time-stamp the file of sums beside it.",
+    "This report names Secrets and the names of their data. It holds no value of one.",
+)
+
+
+def document() -> dict[str, dict[str, list[str]]]:
+    """For the scripts of a page: by finding what it means and what stops it, by place why and what stops it."""
+    return {
+        "findings": {finding.label: list(said) for finding, said in MEANING.items()},
+        "places": {place.label: list(said) for place, said in CAUSES.items()},
+    }

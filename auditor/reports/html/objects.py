@@ -1,0 +1,80 @@
+"""Findings by object, for paper and for browsers without scripts: the gravest first, up to a bound."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+import numpy as np
+
+from auditor.model import Cell, Severity
+from auditor.reports.columns import Table
+
+MOST = 300
+"""Objects that are printed: about ten sheets."""
+HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
+_RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
+_LABEL = {rank: str(label) for label, rank in _RANK.items()}
+_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "yes": 3}
+_SAID = ("", "no", "unknown", "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """lines: cells in the order of HEADER, at most MOST. objects and findings: how many there are in all."""
+
+    lines: list[tuple[str, ...]]
+    objects: int
+    findings: int
+
+
+def group(table: Table) -> Grouped:
+    """In the order and the words in which print.js groups a filtered view."""
+    columns = table.columns
+    numbers: dict[tuple[Cell, Cell, Cell], int] = {}
+    keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
+    of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    rank = np.array([_RANK[cell] for cell in columns["severity"]], np.int64) * len(_SAME)
+    rank += np.array([_SAME[cell] for cell in columns["same_as_latest"]], np.int64)
+    severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))
+    np.maximum.at(severity, of, rank // len(_SAME))
+    np.maximum.at(same, of, rank % len(_SAME))
+    named = list(numbers)
+    first: list[int] = []
+    ranks = severity * len(_SAME) + same
+    for code in np.unique(ranks)[::-1].tolist():
+        alike = np.flatnonzero(ranks == code).tolist()
+        first += nsmallest(MOST - len(first), alike, key=named.__getitem__)
+        if len(first) == MOST:
+            break
+    order = np.argsort(of, kind="stable")
+    starts = np.searchsorted(of[order], first)
+    ends = np.searchsorted(of[order], first, side="right")
+    return Grouped(
+        [
+            _line(columns, named[number], order[start:end].tolist(), int(severity[number]), int(same[number]))
+            for number, start, end in zip(first, starts.tolist(), ends.tolist(), strict=True)
+        ],
+        len(numbers),
+        len(table),
+    )
+
+
+def _line(
+    columns: Mapping[str, Sequence[Cell]], key: tuple[Cell, Cell, Cell], rows: list[int], severity: int, same: int
+) -> tuple[str, ...]:
+    resource, namespace, name = map(str, key)
+    first = rows[0]
+    return (
+        _LABEL[severity],
+        resource,
+        f"{namespace}/{name}" if namespace else name or str(columns["detail"][first]),
+        _distinct(columns["finding"], rows),
+        _distinct(columns["place"], rows),
+        f"{len(rows):,}",
+        _SAID[same],
+        f"{columns['source'][first]} {columns['offset'][first]}".strip(),
+    )
+
+
+def _distinct(column: Sequence[Cell], rows: list[int]) -> str:
+    return ", ".join(filter(None, dict.fromkeys(str(column[row]) for row in rows)))

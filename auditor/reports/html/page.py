@@ -1,0 +1,193 @@
+"""The visible page: everything that is to be read with scripts off, and places for what scripts add."""
+
+from typing import Any
+
+from auditor.model import Audit, Finding, Place, Provider, Severity, Source, Stat
+from auditor.reports import controls, key_table, words
+from auditor.reports.columns import COLUMNS
+from auditor.reports.html import embed, explain, objects
+from auditor.reports.html.assets import Policy
+from auditor.reports.html.seal import Custody
+from auditor.reports.meaning import MEANING
+
+MOST_GAPS = 200
+"""Gaps that are listed; the JSON report has all."""
+CONFIDENTIAL = "Confidential: names of Secrets"
+
+
+def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, custody: Custody) -> str:
+    """The part of a page that is seen, as HTML from the first element to the last one that is no script."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("auditor.reports.html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    evidence = audit.evidence
+    return environment.get_template("report.html").render(
+        audit=audit,
+        evidence=evidence,
+        policy=policy,
+        confidential=CONFIDENTIAL,
+        verdict=words.verdict(audit, fail_on),
+        others=words.others(audit),
+        scope=_scope(audit),
+        control=words.control(audit),
+        figures=_figures(audit),
+        facts=_facts(audit),
+        sources=[(source, _stats(source)) for source in evidence.sources],
+        backend=_backend(audit),
+        options=[(name, _said(value)) for name, value in audit.run.options],
+        gaps=audit.gaps[:MOST_GAPS],
+        more_gaps=max(0, len(audit.gaps) - MOST_GAPS),
+        decisive=[part for part in audit.unexamined if part.decisive],
+        standing=[part for part in audit.unexamined if not part.decisive],
+        steps=words.next_steps(audit),
+        causes=words.causes(audit),
+        parts=words.part_table(audit, fail_on),
+        places=words.place_table(audit),
+        coverage=words.coverage_table(audit),
+        keys=(key_table.HEADER, key_table.table(audit)),
+        grouped=grouped,
+        header=objects.HEADER,
+        sha256=custody.findings,
+        meanings=_meanings(audit),
+        gone=_gone(audit),
+        acceptances=_acceptances(audit),
+        controls=_controls(custody.controls),
+        wording=controls.WORDING,
+        limitations=explain.LIMITATIONS,
+        columns=COLUMNS,
+        explained=embed.script("explained", explain.document()),
+    )
+
+
+def _scope(audit: Audit) -> str:
+    """What the verdict is about, in one sentence."""
+    places = sorted({place for place, *_ in audit.tally.places})
+    seen = ", ".join("freed pages" if place.label == "freed" else place.label for place in places) or "no place"
+    resources = ", ".join(audit.resources) or "no resource"
+    return (
+        f"Scope: {resources} in {audit.evidence.name} ({words.scope(audit)}, {words.extent(audit)}); seen in: {seen}."
+    )
+
+
+def _figures(audit: Audit) -> list[tuple[str, str, str]]:
+    """(figure, what it counts, class): what is to be seen first."""
+    tally = audit.tally
+    values = sum(count for *_, count, _ in tally.places)
+    opened = sum(opened for *_, opened in tally.places)
+    current = sum(
+        count
+        for place, provider, _, count, _ in tally.places
+        if place is Place.LATEST and provider is Provider.IDENTITY
+    )
+    open_points = len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
+    return [
+        (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
+        (f"{current:,}", "of them current values", "bad" if current else "good"),
+        (f"{tally.in_use:,}", "leftovers that hold a credential in use", "bad" if tally.in_use else "good"),
+        (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
+        (f"{opened:,}", "values opened with a key", ""),
+        (f"{open_points:,}", "points that keep the conclusion open", "open" if open_points else "good"),
+    ]
+
+
+def _facts(audit: Audit) -> list[tuple[str, str]]:
+    evidence, run = audit.evidence, audit.run
+    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
+    facts = [
+        ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
+        ("SHA-256", words.sha256(audit)),
+        ("etcd's trailer", words.trailer(audit)),
+        ("Kind", words.kind(audit)),
+        ("Policy", audit.policy),
+        ("Run", f"etcd-auditor {run.version}, {run.started} to {run.finished}"),
+    ]
+    told = [("Live", words.live(audit)), ("Baseline", words.baseline(audit)), ("Names", words.names(audit))]
+    facts += [(name, text) for name, text in told if text]
+    return [("Case", run.case), *facts] if run.case else facts
+
+
+def _stats(source: Source) -> list[tuple[str, str]]:
+    before, after = source.before, source.after
+    if before == after:
+        return [("before and after the run", _stat(before))]
+    return [("before the run", _stat(before)), ("after the run", _stat(after))]
+
+
+def _stat(stat: Stat) -> str:
+    return f"{stat.size:,} bytes, modified {stat.mtime or 'unknown'}, inode changed {stat.ctime or 'unknown'}"
+
+
+def _backend(audit: Audit) -> list[tuple[str, str]]:
+    backend, cluster = audit.evidence.backend, audit.evidence.cluster
+    members = ", ".join(f"{member} {name}".strip() for member, name in backend.members)
+    facts = [
+        ("revision", f"{backend.revision:,}"),
+        ("compacted at", f"{backend.compacted:,}" if backend.compacted is not None else "never"),
+        ("storage version", backend.storage_version),
+        ("cluster version", backend.cluster_version),
+        ("etcd cluster id", backend.cluster_id),
+        ("members", members),
+        ("raft", f"index {backend.consistent_index}, term {backend.term}"),
+        ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes"),
+        ("pairs by bucket", ", ".join(f"{name} {count:,}" for name, count in backend.buckets)),
+        ("Kubernetes cluster", cluster.uid),
+        ("created", cluster.created),
+        ("newest object time", cluster.newest),
+        ("storage prefixes", ", ".join(cluster.prefixes)),
+    ]
+    return [(name, value or "not known") for name, value in facts]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "-"
+    return str(value) or "-"
+
+
+def _gone(audit: Audit) -> tuple[list[str], list[list[str]], int]:
+    """Header, the first findings of the baseline that were not found again, and how many more there are."""
+    every = audit.baseline.gone if audit.baseline is not None else ()
+    rows = [
+        [
+            each.finding,
+            each.severity,
+            each.place,
+            each.resource,
+            f"{each.namespace}/{each.name}".strip("/"),
+            each.source,
+        ]
+        for each in every[:MOST_GAPS]
+    ]
+    return ["finding", "severity", "place", "resource", "object", "source"], rows, max(0, len(every) - MOST_GAPS)
+
+
+def _acceptances(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [each.path, each.reason, each.expires + (" (expired)" if each.expired else ""), f"{each.matches:,}"]
+        for each in audit.acceptances
+    ]
+    return ["entry", "reason", "until", "findings"], rows
+
+
+def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: controls, with what in this report may be relevant to each."""
+    rows = []
+    for each in told:
+        found = ", ".join(f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"])
+        covered = each["coverage"]
+        values = f"{covered['readable']:,} of {covered['values']:,}" if covered else "-"
+        framework = f"{each['framework']} {each['framework_version']}".strip()
+        rows.append([framework, each["control"], each["title"], found or "-", values])
+    return ["framework", "control", "about", "findings", "readable values"], rows
+
+
+def _meanings(audit: Audit) -> list[tuple[str, str, str, int]]:
+    """Of each finding that occurs: its name, meaning, what would stop it, and how many values have it."""
+    counts: dict[Finding, int] = {}
+    for finding, _, count in audit.tally.marks:
+        counts[finding] = counts.get(finding, 0) + count
+    return [(finding.label, *MEANING[finding], count) for finding, count in counts.items()]

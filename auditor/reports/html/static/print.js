@@ -1,0 +1,60 @@
+// What is printed of a filtered view: its findings by object, in the order and the words of objects.py.
+
+const MOST_PRINTED = 300;
+const SAME = ["", "no", "unknown", "yes"];
+
+function grouped(columns, rows) {
+  const [resource, namespace, name, severity, same] = ["resource", "namespace", "name", "severity", "same_as_latest"].map((each) => columns.get(each));
+  const groups = new Map();
+  for (const row of rows) {
+    const key = JSON.stringify([resource.cell(row), namespace.cell(row), name.cell(row)]);
+    const found = groups.get(key) ?? { rows: [], severity: 0, same: 0 };
+    groups.set(key, found);
+    found.rows.push(row);
+    found.severity = Math.max(found.severity, SEVERITIES.indexOf(severity.cell(row)));
+    found.same = Math.max(found.same, SAME.indexOf(same.cell(row)));
+  }
+  const ranked = [...groups.values()];
+  const cells = ({ rows: [row] }) => [resource.cell(row), namespace.cell(row), name.cell(row)];
+  ranked.sort((a, b) => {
+    if (a.severity !== b.severity || a.same !== b.same) return b.severity - a.severity || b.same - a.same;
+    const [mine, others] = [cells(a), cells(b)];
+    for (let part = 0; part < mine.length; part++) {
+      const order = compareCells(mine[part], others[part]);
+      if (order) return order;
+    }
+    return 0;
+  });
+  return ranked;
+}
+
+function printedLine(columns, group) {
+  const [first] = group.rows;
+  const cell = (name) => String(columns.get(name).cell(first));
+  const distinct = (name) => [...new Set(group.rows.map((row) => columns.get(name).cell(row)))].filter((text) => text !== "").join(", ");
+  const named = cell("namespace") ? `${cell("namespace")}/${cell("name")}` : cell("name") || cell("detail");
+  const at = `${cell("source")} ${cell("offset")}`.trim();
+  return [SEVERITIES[group.severity], cell("resource"), named, distinct("finding"), distinct("place"), group.rows.length.toLocaleString("en"), SAME[group.same], at];
+}
+
+// Put the filtered findings into the printed table, and the whole ones back when nothing is filtered.
+function preparePrint(columns, filter, rows) {
+  const section = document.getElementById("objects");
+  const body = section.querySelector("tbody");
+  const said = document.getElementById("objects-said");
+  const note = document.getElementById("objects-filtered");
+  preparePrint.whole ??= { lines: [...body.children], said: said.textContent };
+  note.hidden = !filter.active;
+  if (!filter.active) {
+    body.replaceChildren(...preparePrint.whole.lines);
+    said.textContent = preparePrint.whole.said;
+    return;
+  }
+  const groups = grouped(columns, rows);
+  note.textContent = filter.said(rows.length);
+  const shown = groups.slice(0, MOST_PRINTED);
+  said.textContent = shown.length < groups.length
+    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, the gravest first.`
+    : `${groups.length.toLocaleString("en")} objects, the gravest first.`;
+  body.replaceChildren(...shown.map((group) => element("tr", "", ...printedLine(columns, group).map((text) => element("td", text)))));
+}

@@ -1,0 +1,247 @@
+"""The findings as SARIF 2.1.0 (OASIS, errata 01), for code scanning and for tools that collect results.
+
+Rows are those of the CSV, with all their columns as properties. Texts from evidence stand in properties and, with
+what SARIF would read as a link or a placeholder escaped, in messages. Byte regions are used, since evidence has no
+lines.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+from urllib.parse import quote
+
+from auditor.model import Audit, Cell, Finding, Gone, Severity
+from auditor.policy import FIXED
+from auditor.reports import controls, words
+from auditor.reports.columns import COLUMNS, findings, pairs_of
+from auditor.reports.meaning import MEANING
+from auditor.text import restore
+
+VERSION = "2.1.0"
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+FINGERPRINT = "etcdAuditorId/v1"
+LEVELS = {Severity.LOW: "note", Severity.MEDIUM: "warning", Severity.HIGH: "error", Severity.CRITICAL: "error"}
+SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Severity.CRITICAL: "9.5"}
+"""What GitHub calls security-severity, in the middle of its bands."""
+HIGHEST = {**FIXED, Finding.PLAINTEXT: Severity.CRITICAL, Finding.CONFIGURATION: Severity.HIGH}
+"""The severity of a rule; a result's own is that of its row."""
+STATES = {"new": "new", "still there": "unchanged"}
+RULES = {finding.label: number for number, finding in enumerate(Finding)}
+FRAMEWORKS = tuple(controls.VERSIONS)
+BY_LABEL = {finding.label: finding for finding in Finding}
+SEVERITIES = {severity.label: severity for severity in Severity}
+
+
+def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
+    """One result a line; nothing but ASCII."""
+    run = _run(audit, fail_on)
+    out.write(f'{{\n "$schema": {json.dumps(SCHEMA)},\n "version": "{VERSION}",\n "runs": [\n  {{\n   "results": [')
+    for number, result in enumerate(results(audit)):
+        out.write(",\n    " if number else "\n    ")
+        out.write(json.dumps(result, ensure_ascii=True))
+    out.write("\n   ]")
+    for name, part in run.items():
+        text = json.dumps(part, indent=1, ensure_ascii=True).replace("\n", "\n   ")
+        out.write(f",\n   {json.dumps(name)}: {text}")
+    out.write("\n  }\n ]\n}\n")
+
+
+def results(audit: Audit) -> Iterator[dict[str, Any]]:
+    """One result a finding, in the order of the CSV; behind them the absent ones, that only a baseline had."""
+    table = findings(audit)
+    marks = [mark for _, mark in pairs_of(audit.rows)]
+    backup = controls.is_backup(audit)
+    index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
+    for cells, mark in zip(table.rows(), marks, strict=True):
+        row = dict(zip(COLUMNS, cells, strict=True))
+        made = _result(row, index, backup=backup)
+        if mark.baseline:
+            made["baselineState"] = STATES[mark.baseline]
+        if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
+            made["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
+        yield made
+    for gone in audit.baseline.gone if audit.baseline is not None else ():
+        yield _absent(gone)
+
+
+def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dict[str, Any]:
+    label = str(row["finding"])
+    finding = BY_LABEL[label]
+    concerned = controls.of(finding, controls.PLACES.get(str(row["place"])), backup=backup)
+    return {
+        "ruleId": label,
+        "ruleIndex": RULES[label],
+        "kind": "fail",
+        "level": LEVELS[SEVERITIES[str(row["severity"])]],
+        "message": {"text": _message(row)},
+        "locations": [_location(row, index)],
+        "partialFingerprints": {FINGERPRINT: str(row["id"])},
+        "taxa": [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned],
+        "properties": {name: cell for name, cell in row.items() if name != "id"},
+    }
+
+
+def _suppression(accepted: str) -> dict[str, str]:
+    return {"kind": "external", "status": "accepted", "justification": accepted}
+
+
+def _absent(gone: Gone) -> dict[str, Any]:
+    what = "/".join(filter(None, (gone.namespace, gone.name))) or gone.source
+    return {
+        "ruleId": gone.finding,
+        "ruleIndex": RULES[gone.finding],
+        "kind": "fail",
+        "level": LEVELS[SEVERITIES[gone.severity]],
+        "baselineState": "absent",
+        "message": {
+            "text": escaped(f"gone since the baseline: {gone.finding}: {gone.resource} {what} in {gone.place}")
+        },
+        "partialFingerprints": {FINGERPRINT: gone.id},
+    }
+
+
+def _message(row: dict[str, Cell]) -> str:
+    what = "/".join(str(row[name]) for name in ("namespace", "name") if row[name])
+    where = f"{row['place']}, offset {row['offset']}" if row["offset"] != "" else str(row["source"])
+    said = f" ({row['detail']})" if row["detail"] else ""
+    subject = f"{row['resource']} {what}" if what else str(row["source"])
+    return escaped(f"{row['finding']}: {subject} in {where}{said}")
+
+
+def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
+    source = str(row["source"])
+    place: dict[str, Any] = {"artifactLocation": {"uri": uri(source)}}
+    if source in index:
+        place["artifactLocation"]["index"] = index[source]
+    if isinstance(row["offset"], int) and isinstance(row["size"], int):
+        place["region"] = {"byteOffset": row["offset"], "byteLength": row["size"]}
+    found: dict[str, Any] = {"physicalLocation": place}
+    if row["key"]:
+        found["logicalLocations"] = [
+            {"name": str(row["name"]), "fullyQualifiedName": str(row["key"]), "kind": str(row["resource"]) or "key"}
+        ]
+    return found
+
+
+def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
+    driver = {
+        "name": "etcd-auditor",
+        "version": audit.run.version,
+        "semanticVersion": audit.run.version,
+        "shortDescription": {"text": "Which Secrets can be read out of an etcd snapshot, and where they lie."},
+        "rules": [_rule(finding) for finding in Finding],
+        "supportedTaxonomies": [_component(name) for name in FRAMEWORKS],
+    }
+    return {
+        "tool": {"driver": driver},
+        "taxonomies": [_taxonomy(name) for name in FRAMEWORKS],
+        "artifacts": [_artifact(each.name, each.size, each.sha256) for each in audit.evidence.sources],
+        "invocations": [_invocation(audit, fail_on)],
+        "columnKind": "unicodeCodePoints",
+        "properties": {
+            "conclusion": words.verdict(audit, fail_on),
+            "complete": audit.complete,
+            "policy": audit.policy,
+            "case": audit.run.case,
+            "notes": list(audit.notes),
+            "findingsSha256": audit.findings_sha256,
+        },
+    }
+
+
+def _rule(finding: Finding) -> dict[str, Any]:
+    means, stops = MEANING[finding]
+    mine = [each for each in controls.CONTROLS if finding & each.findings]
+    check = "dd if=FILE bs=1 skip=OFFSET count=SIZE shows the bytes that a result names."
+    return {
+        "id": finding.label,
+        "name": finding.label.title().replace("-", ""),
+        "shortDescription": {"text": means},
+        "fullDescription": {"text": f"{means} {stops}"},
+        "help": {"text": f"{means}\nWhat would stop it: {stops}\nBy hand: {check}"},
+        "defaultConfiguration": {"level": LEVELS[HIGHEST[finding]]},
+        "relationships": [
+            {
+                "target": {"id": each.id, "toolComponent": _component(each.framework)},
+                "kinds": ["relevant"],
+                "description": {"text": controls.WORDING},
+            }
+            for each in mine
+        ],
+        "properties": {
+            "tags": ["security", *(f"{each.framework} {each.id}" for each in mine)],
+            "precision": "very-high",
+            "security-severity": SCORES[HIGHEST[finding]],
+        },
+    }
+
+
+def _component(framework: str) -> dict[str, Any]:
+    return {"name": framework, "index": FRAMEWORKS.index(framework)}
+
+
+def _taxonomy(framework: str) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "name": framework,
+        "shortDescription": {"text": controls.WORDING},
+        "isComprehensive": False,
+        "taxa": [
+            {"id": each.id, "shortDescription": {"text": each.title}}
+            for each in controls.CONTROLS
+            if each.framework == framework
+        ],
+    }
+    if version := controls.VERSIONS[framework]:
+        made["version"] = version
+    return made
+
+
+def _artifact(name: str, size: int, sha256: str) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "location": {"uri": uri(name)},
+        "length": size,
+        "roles": ["analysisTarget"],
+        "mimeType": "application/octet-stream",
+    }
+    if sha256:
+        made["hashes"] = {"sha-256": sha256}
+    return made
+
+
+def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
+    said = [
+        {
+            "level": "error",
+            "message": {"text": escaped(gap.reason)},
+            "descriptor": {"id": "gap"},
+            "properties": {"source": gap.source, "offset": gap.offset, "length": gap.length},
+        }
+        for gap in audit.gaps
+    ]
+    said += [
+        {
+            "level": "warning" if part.decisive else "note",
+            "message": {"text": escaped(f"{part.what}: {part.reason}")},
+            "descriptor": {"id": "not-examined"},
+        }
+        for part in audit.unexamined
+    ]
+    return {
+        "executionSuccessful": True,
+        "exitCode": audit.exit_code(fail_on),
+        "startTimeUtc": audit.run.started,
+        "endTimeUtc": audit.run.finished,
+        "toolExecutionNotifications": said,
+    }
+
+
+def uri(name: str) -> str:
+    """A file's name as a relative reference; whatever could be a scheme, a query or an escape is coded."""
+    return quote(restore(name), safe="/")
+
+
+def escaped(text: str) -> str:
+    """For a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
+    for mark, instead in (("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
+        text = text.replace(mark, instead)
+    return text

@@ -1,0 +1,84 @@
+"""How the command line and etcdctl's variables become access to a live etcd."""
+
+from pathlib import Path
+
+import pytest
+
+from auditor.cli.live import Given, access
+from auditor.errors import UsageError
+from auditor.evidence.live.access import Access
+from tests.support import REWRITTEN, run
+
+URL = "https://127.0.0.1:2379"
+
+
+def asked(evidence: str, given: Given = Given(), **environment: str) -> Access:  # noqa: B008 - frozen
+    made = access(evidence, given, environment)
+    assert made is not None
+    return made
+
+
+def test_a_file_needs_no_access() -> None:
+    assert access(str(REWRITTEN), Given(), {"ETCDCTL_USER": "root", "ETCDCTL_CACERT": "x"}) is None
+    with pytest.raises(UsageError, match="is no endpoint"):
+        access(str(REWRITTEN), Given(cacert=Path("ca.pem")), {})
+
+
+def test_variables_of_etcdctl() -> None:
+    files = {"ETCDCTL_CACERT": "ca", "ETCDCTL_CERT": "cert", "ETCDCTL_KEY": "key"}
+    made = asked(URL, Given(), **files, ETCDCTL_USER="root:pass:word")
+    assert (made.cacert, made.cert, made.key) == ("ca", "cert", "key")
+    assert (made.user, made.password) == ("root", "pass:word")
+    assert asked(URL, Given(cacert=Path("mine")), **files).cacert == "mine"
+    assert asked("http://127.0.0.1:1", Given(), **files).cacert == ""  # set for etcdctl, and no use here
+    with pytest.raises(UsageError, match="certificates are for https"):
+        asked("http://127.0.0.1:1", Given(cacert=Path("mine")), **files)
+
+
+def test_endpoints_of_etcdctl() -> None:
+    assert asked("a:1,b:2", ETCDCTL_ENDPOINTS="a:1,b:2").name == "http://a:1,http://b:2"
+    assert asked("a:1", Given(cacert=Path("ca")), ETCDCTL_ENDPOINTS="a:1").name == "https://a:1"
+    assert access("a:1", Given(), {}) is None
+
+
+def test_more_endpoints() -> None:
+    assert asked(URL, Given(more=["https://b", "https://c:1"])).name == f"{URL},https://b:2379,https://c:1"
+
+
+def test_passwords(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("from the file\r\nsecond line\n")
+    assert asked(URL, Given(user="u", password_file=file), ETCDCTL_PASSWORD="x").password == "from the file"
+    assert asked(URL, Given(user="u"), ETCDCTL_PASSWORD="x").password == "x"
+    assert asked(URL, Given(user="u"), ETCDCTL_USER="other:y", ETCDCTL_PASSWORD="x").user == "u"
+    assert asked(URL, Given(), ETCDCTL_PASSWORD="x").password == ""
+    for given, said in (
+        (Given(user="u:CANARY"), "--user takes a name only"),
+        (Given(user="u", password_file=tmp_path / "absent"), "No such file"),
+        (Given(password_file=file), "--password-file needs --user"),
+    ):
+        with pytest.raises(UsageError, match=said) as caught:
+            asked(URL, given)
+        assert "CANARY" not in str(caught.value)
+    file.write_bytes(b"\n")
+    with pytest.raises(UsageError, match="its first line is empty"):
+        asked(URL, Given(user="u", password_file=file))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([REWRITTEN, "--range"], "--range and --keep belong to a live endpoint"),
+        ([REWRITTEN, "--keep", "/tmp/x.db"], "--range and --keep belong to a live endpoint"),
+        ([REWRITTEN, "--user", "root"], "is no endpoint"),
+        (["http://127.0.0.1:1", "--keep", "-"], "name a file for the snapshot"),
+        (["http://u:CANARY@127.0.0.1:1"], "must not hold a user or password"),
+        (["http://127.0.0.1:1"], "nothing listens there"),
+    ],
+)
+def test_the_command_refuses(arguments: list[str | Path], said: str) -> None:
+    done = run("scan", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "CANARY" not in done.stderr

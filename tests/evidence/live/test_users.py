@@ -1,0 +1,134 @@
+"""etcd's own users: what a role without root can have, and what is said where it cannot."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import auditor
+from auditor.evidence.live.access import Access, endpoints
+from auditor.evidence.live.client import Client
+from auditor.evidence.live.faults import Denied
+from auditor.evidence.live.pages import Pager, bounds
+from tests.etcd import Etcd
+from tests.live import PASSWORD, program, programs, with_users
+from tests.support import Thing, run
+
+
+@pytest.fixture(scope="module", params=programs())
+def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    name = program(request.param)
+    with Etcd(tmp_path_factory.mktemp("users") / "data", "--bcrypt-cost=4", program=name) as etcd:
+        for number in range(200):
+            thing = Thing(b"shop", b"s%d" % number, {b"password": b"hunter2"})
+            etcd.put(thing.key, thing.protobuf())
+        etcd.put(b"/elsewhere/secrets/n/s", Thing().protobuf())
+        with_users(etcd)
+        yield etcd
+
+
+def access(etcd: Etcd, user: str, password: str = PASSWORD) -> Access:
+    return Access(endpoints([etcd.url]), user=user, password=password)
+
+
+def test_root_takes_the_snapshot(etcd: Etcd) -> None:
+    audit = auditor.scan("", access=access(etcd, "root"))
+    assert audit.tally.objects == 201
+    assert any("authentication is on" in note for note in audit.notes)
+
+
+def test_a_reader_is_refused_the_snapshot_and_told_of_range(etcd: Etcd) -> None:
+    with pytest.raises(Denied, match=r"permission denied.*; only the root role .*--range"):
+        auditor.scan("", access=access(etcd, "viewer"))
+
+
+def test_a_reader_reads_its_range_and_writes_nothing(etcd: Etcd) -> None:
+    audit = auditor.scan("", auditor.Options(range_only=True), access=access(etcd, "viewer"))
+    assert audit.tally.readable == 200
+    again = auditor.scan("", auditor.Options(range_only=True), access=access(etcd, "viewer"))
+    assert audit.evidence.live == again.evidence.live  # the revision too
+
+
+def test_a_prefix_that_the_role_may_not_read(etcd: Etcd) -> None:
+    options = auditor.Options(range_only=True, storage_prefixes=("/elsewhere",))
+    with pytest.raises(Denied, match="may not read every key under /elsewhere"):
+        auditor.scan("", options, access=access(etcd, "viewer"))
+    assert auditor.scan("", options, access=access(etcd, "root")).tally.readable == 1
+
+
+@pytest.mark.parametrize("range_only", [False, True])
+@pytest.mark.parametrize(
+    ("user", "password", "said"),
+    [
+        ("root", "wrong", "wrong user or password"),
+        ("nobody", "wrong", "wrong user or password"),
+        ("", "", "give --user"),
+    ],
+)
+def test_credentials_that_are_none(etcd: Etcd, user: str, password: str, said: str, *, range_only: bool) -> None:
+    with pytest.raises(Denied, match=said) as caught:
+        auditor.scan("", auditor.Options(range_only=range_only), access=access(etcd, user, password))
+    assert PASSWORD not in str(caught.value)
+
+
+def test_the_command_takes_the_password_from_a_file_or_etcdctls_variables(etcd: Etcd, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    report = tmp_path / "report.json"
+    done = run("scan", etcd.url, "--range", "--user", "viewer", "--password-file", file, "--json", report)
+    assert done.returncode == 1
+    assert PASSWORD not in done.stdout + done.stderr + report.read_text()
+    for environment in (
+        {"ETCDCTL_USER": f"viewer:{PASSWORD}"},
+        {"ETCDCTL_USER": "viewer", "ETCDCTL_PASSWORD": PASSWORD},
+    ):
+        assert run("scan", etcd.url, "--range", **environment).returncode == 1
+    assert run("scan", etcd.url, "--range", "--user", "viewer", ETCDCTL_PASSWORD=PASSWORD).returncode == 1
+
+
+def test_the_command_refuses_a_password_among_its_arguments(etcd: Etcd) -> None:
+    done = run("scan", etcd.url, "--range", "--user", f"viewer:{PASSWORD}")
+    assert done.returncode == 2
+    assert "--user takes a name only" in done.stderr
+    assert PASSWORD not in done.stderr
+    asked = run("scan", etcd.url, "--range", "--user", "viewer")
+    assert asked.returncode == 2
+    assert "user viewer has no password" in asked.stderr
+
+
+def test_a_token_that_expires_between_two_pages(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", "--bcrypt-cost=4", "--auth-token-ttl=1") as etcd:
+        for number in range(200):
+            etcd.put(b"/registry/secrets/n/s%03d" % number, b"x")
+        with_users(etcd)
+        with Client(access(etcd, "viewer")) as client:
+            pager = Pager(client)
+            keys = []
+            members = []
+            for page in pager.pages(*bounds("/registry")):
+                keys += [kv.key for kv in page.kvs]
+                members.append(client.ask(lambda member: member))
+                _until_expired(client)
+            assert len(keys) == 200
+            assert len(set(keys)) == 200
+            assert members[0] is not members[-1]  # it connected, and authenticated, again
+            assert client.notes == []
+
+
+def _until_expired(client: Client) -> None:
+    """Ask with the session's token, by the library itself, until etcd does not know it any more."""
+    import time
+
+    import grpc
+
+    from auditor.protobuf import rpc_pb2 as rpc
+
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        session = client.ask(lambda member: member._client)
+        time.sleep(1.5)  # a token lives on each time that it is used
+        try:
+            session.kvstub.Range(rpc.RangeRequest(key=b"/registry/x"), metadata=session.metadata)
+        except grpc.RpcError:
+            return
+    pytest.fail("the token does not expire")

@@ -1,0 +1,7 @@
+"""Structure-aware mutation of real evidence, and what must hold of whatever comes out.
+
+    python -m tests.fuzz [--count 20000] [--seed 1] [--keep FOLDER]
+
+prints how the files ended. tests/fuzz/test_fuzz.py runs a part of it in the test suite, tests/fuzz/guided.py lets
+coverage guide it (atheris).
+"""

@@ -1,0 +1,412 @@
+"""The HTML report in a real browser: opened from disk, searched, filtered, sorted, exported, printed, attacked."""
+
+import csv as csv_module
+import hashlib
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+
+import auditor
+from auditor import Options
+from auditor.model import Audit, Severity
+from auditor.reports import columns, csv, html
+from auditor.reports.html import objects
+from auditor.text import printable
+from tests.benchmarks.fill import write as put
+from tests.etcd import Etcd
+from tests.reports import hostile
+from tests.reports.browser import Browser, started
+from tests.support import DEFRAGMENTED, FIXTURES, SNAPSHOTS, Thing, made
+
+COMPACTED = FIXTURES / "migration-aescbc" / "4-compacted.db"
+MANY = 50_000
+OPENS = 3.0
+"""Seconds."""
+STALL = 1.0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    for left in chromium.downloads.iterdir():
+        left.unlink()
+    return chromium
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+def report(audit: Audit, target: Path) -> Path:
+    with target.open("w", encoding="utf-8") as out:
+        html.write(audit, Severity.MEDIUM, out)
+    return target
+
+
+def audited(path: Path) -> Audit:
+    file = path.with_suffix(".encryption.json")
+    return auditor.scan(path, Options(encryption_configs=(str(file),) if file.exists() else (), case="K-17"))
+
+
+@pytest.fixture(scope="module")
+def compacted() -> Audit:
+    return audited(COMPACTED)
+
+
+@pytest.fixture(scope="module")
+def page(compacted: Audit, folder: Path) -> Path:
+    return report(compacted, folder / "compacted.html")
+
+
+def many(etcd: Etcd) -> None:
+    things = (Thing(b"team-%d" % (number % 50), b"s-%05d" % number, {b"k": b"v" * 30}) for number in range(MANY))
+    put(etcd, ((thing.key, thing.protobuf()) for thing in things))
+
+
+@pytest.fixture(scope="module")
+def large(folder: Path) -> tuple[Audit, Path]:
+    audit = auditor.scan(made(folder / "many", many))
+    return audit, report(audit, folder / "many.html")
+
+
+@pytest.fixture(scope="module")
+def nasty(folder: Path) -> tuple[Audit, Path]:
+    audit = auditor.scan(made(folder / "nasty", hostile.work))
+    return audit, report(audit, folder / "nasty.html")
+
+
+def as_csv(audit: Audit) -> str:
+    out = io.StringIO()
+    csv.write(columns.findings(audit), out)
+    return out.getvalue()
+
+
+def seen(browser: Browser, name: str) -> list[str]:
+    """The cells of a column on this screen."""
+    cells = (
+        "return [...document.querySelectorAll(`#table tbody td.of-${arguments[0]}`)].map((cell) => cell.textContent)"
+    )
+    found: list[str] = browser.run(cells, name)
+    return found
+
+
+def numbers(browser: Browser, name: str) -> list[int]:
+    script = """
+        const heads = [...document.querySelectorAll("#table thead th")].map((head) => head.textContent.trim());
+        const at = heads.indexOf(arguments[0]);
+        return [...document.querySelectorAll("#table tbody tr")].map((line) => Number(line.children[at].textContent));
+    """
+    found: list[int] = browser.run(script, name)
+    return found
+
+
+def note(browser: Browser) -> str:
+    text: str = browser.run("return document.getElementById('filtered').textContent")
+    return text
+
+
+def choose(browser: Browser, facet: str, value: str) -> None:
+    select = Select(browser.driver.find_element(By.ID, f"filter-{facet}"))
+    (option,) = [option for option in select.options if option.text.rpartition(" (")[0] == value]
+    select.select_by_value(str(option.get_attribute("value")))
+
+
+def search(browser: Browser, text: str) -> str:
+    """Type, and what the page says of it."""
+    box = browser.driver.find_element(By.ID, "search")
+    box.clear()
+    box.send_keys(text)
+    said: str = browser.until(
+        "const text = document.getElementById('filtered').textContent;"
+        'return text.includes(`search "${arguments[0]}"`) && text',
+        text,
+    )
+    return said
+
+
+# opening
+
+
+@pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_fixtures_report_opens_in_silence(path: Path, browser: Browser, folder: Path) -> None:
+    audit = audited(path)
+    target = report(audit, folder / f"{path.stem}.html")
+    for width, dark in ((1280, False), (480, True)):
+        browser.page(target, width=width, dark=dark)
+        assert browser.said() == []
+        assert browser.asked() == [target.as_uri()]
+        shown = browser.run("return document.querySelectorAll('#table tbody button').length")
+        assert shown == min(25, len(columns.findings(audit)))
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_pictures_are_drawn(browser: Browser, page: Path) -> None:
+    browser.page(page)
+    drawn = """
+        const inside = (node) => [...node.querySelectorAll("*")].flatMap(
+            (each) => each.shadowRoot ? [each, ...inside(each.shadowRoot)] : [each]);
+        const shapes = (name) => inside(document.getElementById(`${name}-picture`)).filter(
+            (each) => ["path", "rect"].includes(each.tagName));
+        return ["pages", "timeline", "shares", "keys"].map((name) => shapes(name).length);
+    """
+    browser.until(f"const drawn = (() => {{ {drawn} }})(); return drawn.every((count) => count > 2)")
+
+
+def test_dark_is_dark(browser: Browser, page: Path) -> None:
+    paper = (
+        "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).reduce((sum, part) => sum + +part, 0)"
+    )
+    browser.page(page)
+    assert browser.run(paper) > 700
+    browser.page(page, dark=True)
+    assert browser.run(paper) < 100
+
+
+def test_without_scripts_the_report_is_read_all_the_same(browser: Browser, page: Path, compacted: Audit) -> None:
+    browser.page(page, scripts=False)
+    text = browser.driver.find_element(By.TAG_NAME, "body").text
+    assert "29 readable values of 28 Secrets" in text
+    assert "Not examined" in text
+    assert "old disk blocks" in text
+    assert "payments/old1" in text
+    assert compacted.findings_sha256 in text
+    assert "Export CSV" not in text
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_nothing_found_is_said(browser: Browser, folder: Path) -> None:
+    target = report(auditor.scan(DEFRAGMENTED), folder / "clean.html")
+    browser.page(target)
+    text = browser.driver.find_element(By.TAG_NAME, "body").text
+    assert "readable" in text
+    assert browser.said() == []
+
+
+# 50,000 findings
+
+
+def test_50000_findings_open_at_once_and_filter_without_a_stall(browser: Browser, large: tuple[Audit, Path]) -> None:
+    audit, path = large
+    assert len(columns.findings(audit)) >= MANY
+    times = []
+    for _ in range(3):
+        begin = time.monotonic()
+        browser.page(path)
+        times.append(time.monotonic() - begin)
+    assert min(times) < OPENS
+    assert browser.said() == []
+    took = []
+    for text in ("s-00017", "team-7", "s-049"):
+        begin = time.monotonic()
+        said = search(browser, text)
+        took.append(time.monotonic() - begin)
+        expected = sum(text in line for line in as_csv(audit).splitlines()[1:])
+        assert said.startswith(f"filtered: {expected:,} of {len(columns.findings(audit)):,} findings")
+    assert min(took) < STALL
+
+
+def test_50000_findings_are_printed_up_to_a_bound(browser: Browser, large: tuple[Audit, Path]) -> None:
+    audit, path = large
+    browser.page(path)
+    sheets = browser.printed()
+    assert 5 < len(sheets) < 40
+    assert all("Confidential: names of Secrets" in sheet for sheet in sheets)
+    text = " ".join(" ".join(sheets).split())
+    assert f"The first {objects.MOST} of 50,00" in text
+    assert audit.findings_sha256 in text.replace(" ", "")
+    grouped = objects.group(columns.of_findings(audit.rows))
+    assert {line[2] for line in grouped.lines} <= set(text.split())
+
+
+# filters, order, export
+
+
+def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Audit) -> None:
+    browser.page(page)
+    table = columns.findings(compacted).columns
+    assert note(browser) == ""
+    chosen = {
+        "place": "freed",
+        "severity": "low",
+        "namespace": "payments",
+        "provider": "aescbc",
+        "finding": "plaintext",
+    }
+    for facet, value in chosen.items():
+        choose(browser, facet, value)
+        count = sum(cell == value for cell in table[facet])
+        assert note(browser) == f"filtered: {count} of 63 findings ({facet} {value})"
+        assert set(seen(browser, facet)) == {value}
+        browser.driver.find_element(By.ID, "clear").click()
+        assert note(browser) == ""
+    choose(browser, "place", "freed")
+    choose(browser, "namespace", "platform")
+    both = sum(pair == ("freed", "platform") for pair in zip(table["place"], table["namespace"], strict=True))
+    assert note(browser).startswith(f"filtered: {both} of 63 ")
+    assert search(browser, "nothing of the kind").startswith("filtered: 0 of 63 ")
+    assert "No finding passes" in browser.driver.find_element(By.ID, "table").text
+
+
+def test_columns_sort_as_what_they_hold(browser: Browser, page: Path, compacted: Audit) -> None:
+    browser.page(page)
+    ranks = [Severity[text.upper()] for text in seen(browser, "severity")]
+    assert ranks == sorted(ranks, reverse=True)
+    Select(browser.driver.find_element(By.CSS_SELECTOR, ".dt-length select")).select_by_value("100")
+    offset = browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]")
+    offset.click()
+    expected = sorted(int(cell) for cell in columns.findings(compacted).columns["offset"])
+    assert numbers(browser, "offset") == expected
+    offset.click()
+    assert numbers(browser, "offset") == expected[::-1]
+    browser.driver.find_element(By.XPATH, "//table[@id='table']//th[normalize-space(.)='name']").click()
+    assert seen(browser, "name") == sorted(map(str, columns.findings(compacted).columns["name"]))
+
+
+def test_the_export_is_the_csv(browser: Browser, page: Path, compacted: Audit) -> None:
+    """Whatever the order on the screen: in that of the evidence."""
+    browser.page(page)
+    browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]").click()
+    browser.driver.find_element(By.ID, "export").click()
+    assert hashlib.sha256(browser.downloaded().read_bytes()).hexdigest() == compacted.findings_sha256
+
+
+def test_a_filtered_export_says_so(browser: Browser, page: Path, compacted: Audit) -> None:
+    browser.page(page)
+    choose(browser, "place", "freed")
+    browser.driver.find_element(By.ID, "export").click()
+    target = browser.downloaded()
+    assert target.name == "findings-filtered-29-of-63.csv"
+    rows = list(csv_module.DictReader(io.StringIO(target.read_text())))
+    whole = [row for row in csv_module.DictReader(io.StringIO(as_csv(compacted))) if row["place"] == "freed"]
+    assert {row.pop("filtered") for row in rows} == {"filtered: 29 of 63 findings (place freed)"}
+    assert sorted(rows, key=lambda row: row["id"]) == sorted(whole, key=lambda row: row["id"])
+
+
+def test_a_filtered_print_says_so(browser: Browser, page: Path) -> None:
+    browser.page(page)
+    search(browser, "old1")
+    sheets = browser.printed()
+    text = " ".join(" ".join(sheets).split())
+    assert "filtered: " in text
+    assert 'of 63 findings (search "old1")' in text
+    assert "payments/old1" in text
+    assert "payments/old2" not in text
+    assert all("Confidential: names of Secrets" in sheet for sheet in sheets)
+    browser.driver.find_element(By.ID, "clear").click()
+    assert "payments/old2" in " ".join(browser.printed())
+
+
+def test_scripts_and_python_group_alike(browser: Browser, page: Path, compacted: Audit) -> None:
+    """What print.js makes of a filter that all pass is what objects.py made."""
+    browser.page(page)
+    search(browser, "secrets")
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    cells = "[...line.children].map((cell) => cell.textContent)"
+    lines = f"return [...document.querySelectorAll('#objects tbody tr')].map((line) => {cells})"
+    grouped = objects.group(columns.of_findings(compacted.rows))
+    assert browser.run(lines) == [list(line) for line in grouped.lines]
+
+
+# explanations and pictures
+
+
+def test_a_finding_is_explained_and_can_be_checked_by_hand(browser: Browser, page: Path) -> None:
+    import subprocess
+
+    browser.page(page)
+    browser.driver.find_element(By.CSS_SELECTOR, "#table tbody button").click()
+    text = browser.driver.find_element(By.CLASS_NAME, "explained").text
+    for said in ("What it means", "What would stop it", "defragment every member", "Check it by hand"):
+        assert said in text
+    line = browser.driver.find_element(By.CSS_SELECTOR, ".explained code").text
+    shown = subprocess.run(["bash", "-c", line], cwd=COMPACTED.parent, capture_output=True, text=True, check=True)
+    assert shown.stdout.split()[1:5] == ["k", "8", "s", "\\0"]
+
+
+def test_the_page_map_leads_to_its_rows(browser: Browser, page: Path, compacted: Audit) -> None:
+    pages = Counter(columns.findings(compacted).columns["page"])
+    browser.page(page)
+    links = browser.driver.find_elements(By.CSS_SELECTOR, "#pages-links button")
+    assert [link.text for link in links] == [f"page {number}" for number in compacted.tally.freed_pages]
+    links[0].click()
+    first = compacted.tally.freed_pages[0]
+    assert note(browser) == f"filtered: {pages[first]} of 63 findings (page {first})"
+    assert set(numbers(browser, "page")) == {first}
+    browser.driver.find_element(By.ID, "clear").click()
+    picture = browser.driver.find_element(By.ID, "pages-picture")
+    last = compacted.tally.freed_pages[-1]
+    box = browser.run("return arguments[0].firstElementChild.getBoundingClientRect().toJSON()", picture)
+    across, down = 20, -(-len(compacted.pages.kinds) // 20)
+    x = 4 + (last % across + 0.5) * (box["width"] - 8) / across
+    y = 4 + (last // across + 0.5) * (box["height"] - 8) / down
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", picture)
+    at = browser.run("return arguments[0].getBoundingClientRect().toJSON()", picture)
+    move = ActionChains(browser.driver)
+    move.move_to_element_with_offset(picture, int(x - at["width"] / 2), int(y - at["height"] / 2)).click().perform()
+    browser.until(f"return document.getElementById('filtered').textContent.endsWith('(page {last})')")
+    assert set(numbers(browser, "page")) == {last}
+
+
+# hostile names
+
+
+def test_hostile_names_do_nothing(browser: Browser, nasty: tuple[Audit, Path]) -> None:
+    _, path = nasty
+    browser.page(path)
+    inside = (
+        "return ['img', 'a', 'iframe', 'object', 'link'].map((tag) => document.querySelectorAll(`body ${tag}`).length)"
+    )
+    before = browser.run(inside)
+    scripts = browser.run("return document.scripts.length")
+    Select(browser.driver.find_element(By.CSS_SELECTOR, ".dt-length select")).select_by_value("500")
+    browser.run("document.querySelectorAll('#table tbody button').forEach((button) => button.click())")
+    picture = browser.driver.find_element(By.ID, "keys-picture")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", picture)
+    for step in range(0, 300, 20):  # what hovers over the bars names keys and KEKs
+        ActionChains(browser.driver, duration=0).move_to_element_with_offset(picture, step - 150, 0).perform()
+    search(browser, "<img")
+    text = browser.driver.find_element(By.ID, "table").text
+    assert "<img src=x onerror=alert(1)>" in text
+    assert browser.run(inside) == before
+    assert browser.run("return document.scripts.length") == scripts
+    assert browser.said() == []
+    assert browser.asked() == [path.as_uri()]
+    assert browser.run("return document.querySelectorAll('#table a, #table img').length") == 0
+
+
+def test_hostile_names_are_exported_as_the_csv_has_them(browser: Browser, nasty: tuple[Audit, Path]) -> None:
+    audit, path = nasty
+    browser.page(path)
+    choose(browser, "finding", "plaintext")
+    browser.driver.find_element(By.ID, "export").click()
+    rows = list(csv_module.DictReader(io.StringIO(browser.downloaded().read_text(), newline="")))
+    whole = [row for row in csv_module.DictReader(io.StringIO(as_csv(audit))) if row["finding"] == "plaintext"]
+    for row in rows:
+        assert row.pop("filtered").startswith("filtered: ")
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in row.values())
+    assert sorted(row["id"] + row["name"] for row in rows) == sorted(row["id"] + row["name"] for row in whole)
+    assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= {
+        row["name"].removeprefix("'") for row in rows
+    }
+
+
+def test_hostile_names_fit_the_screen_and_the_sheet(browser: Browser, nasty: tuple[Audit, Path]) -> None:
+    _, path = nasty
+    browser.page(path, width=480)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    sheets = browser.printed()
+    assert len(sheets) < 400
+    assert all("Confidential: names of Secrets" in sheet for sheet in sheets)

@@ -1,0 +1,221 @@
+"""One audit, many reports: CSV, inventory, Parquet, JSON, HTML, SARIF, the Python API and the terminal say the same."""
+
+import csv as csv_module
+import io
+import json as json_module
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+import auditor
+from auditor import Options
+from auditor.model import Audit, Cell, Finding, Severity
+from auditor.reports import csv, html, json, parquet, sarif, terminal, words
+from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory, is_value
+from auditor.reports.html import embed
+from tests.reports import hostile
+from tests.support import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, made
+
+FAIL_ON = Severity.MEDIUM
+COMPACTED = MIGRATION / "4-compacted.db"
+IGNORE = """\
+accepted:
+- {finding: plaintext, namespace: payments, reason: "rotated, see [RISK-17]", expires: 2999-01-01}
+- {finding: weak-provider, reason: CIS accepts it, expires: 2999-01-01}
+"""
+
+
+def keyed(path: Path, **more: Any) -> Options:
+    return Options(encryption_configs=(str(path.with_suffix(".encryption.json")),), **more)
+
+
+def earlier(folder: Path) -> str:
+    path = folder / "earlier.json"
+    with path.open("w") as out:
+        json.write(auditor.scan(REWRITTEN, keyed(REWRITTEN)), FAIL_ON, out)
+    return str(path)
+
+
+def ignored(folder: Path) -> str:
+    path = folder / "ignore.yaml"
+    path.write_text(IGNORE)
+    return str(path)
+
+
+def unpacked(folder: Path) -> Path:
+    with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "etcd"
+
+
+AUDITS: dict[str, Callable[[Path], Audit]] = {
+    "plaintext": lambda _: auditor.scan(PLAINTEXT),
+    "every resource": lambda _: auditor.scan(REWRITTEN, Options(resources=("*",))),
+    "several findings of one value": lambda _: auditor.scan(
+        PROVIDERS / "2-kek-rotated.db", keyed(PROVIDERS / "2-kek-rotated.db", compromised_keys=("aescbc:key1",))
+    ),
+    "a configuration's findings": lambda _: auditor.scan(
+        COMPACTED, Options(encryption_configs=(str(FIXTURES / "providers" / "1-every-provider.encryption.json"),))
+    ),
+    "a hunt": lambda _: auditor.scan(PROVIDERS / "3-wildcards.db", keyed(PROVIDERS / "3-wildcards.db", hunt=True)),
+    "a data directory": lambda folder: auditor.scan(unpacked(folder)),
+    "quick": lambda _: auditor.scan(REWRITTEN, Options(quick=True)),
+    "a baseline, accepted": lambda folder: auditor.scan(
+        COMPACTED, keyed(COMPACTED, baseline=earlier(folder), ignore=ignored(folder))
+    ),
+    "redacted": lambda folder: auditor.scan(
+        REWRITTEN, keyed(REWRITTEN, baseline=earlier(folder), ignore=ignored(folder), redact_names=True)
+    ),
+    "hostile names": lambda folder: auditor.scan(made(folder, hostile.work)),
+    "nothing found": lambda _: auditor.scan(REWRITTEN, Options(resources=("nosuch",))),
+}
+
+
+@pytest.fixture(scope="module", params=AUDITS)
+def audit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return AUDITS[request.param](tmp_path_factory.mktemp("together"))
+
+
+def from_csv(table: Table) -> list[dict[str, str]]:
+    """As a reader of the file gets it, with the apostrophes before formulas dropped again."""
+    out = io.StringIO()
+    csv.write(table, out)
+    rows = csv_module.DictReader(io.StringIO(out.getvalue(), newline=""))
+    return [{name: cell.removeprefix("'") for name, cell in row.items()} for row in rows]
+
+
+def as_text(row: dict[str, Any]) -> dict[str, str]:
+    return {name: str(cell) for name, cell in row.items()}
+
+
+def rows_of(table: Table) -> list[dict[str, Cell]]:
+    return [dict(zip(COLUMNS, cells, strict=True)) for cells in table.rows()]
+
+
+def test_every_format_holds_the_same_findings(audit: Audit) -> None:
+    rows = rows_of(findings(audit))
+    texts = list(map(as_text, rows))
+    assert from_csv(findings(audit)) == texts
+    out = io.StringIO()
+    json.write(audit, FAIL_ON, out)
+    document = json_module.loads(out.getvalue())
+    assert document["findings"] == rows
+    out = io.StringIO()
+    html.write(audit, FAIL_ON, out)
+    assert embed.rows(out.getvalue().encode()) == rows
+    results = list(sarif.results(audit))
+    present = [each for each in results if each.get("baselineState") != "absent"]
+    assert [{"id": each["partialFingerprints"][sarif.FINGERPRINT], **each["properties"]} for each in present] == rows
+    frame = audit.findings.astype(object).where(audit.findings.notna(), None).to_dict("records")
+    for shown, row in zip(frame, rows, strict=True):
+        known = {name: cell for name, cell in row.items() if name not in NUMBERS or isinstance(cell, int)}
+        assert {name: shown[name] for name in known} == known
+    gone = audit.baseline.gone if audit.baseline is not None else ()
+    assert [each["partialFingerprints"][sarif.FINGERPRINT] for each in results[len(present) :]] == [
+        each.id for each in gone
+    ]
+
+
+def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
+    rows = rows_of(inventory(audit))
+    assert from_csv(inventory(audit)) == list(map(as_text, rows))
+    out = io.BytesIO()
+    parquet.write(inventory(audit), out)
+    for shown, row in zip(pq.read_table(io.BytesIO(out.getvalue())).to_pylist(), rows, strict=True):
+        for name, cell in row.items():
+            assert shown[name] == (None if name in NUMBERS and not isinstance(cell, int) else cell)
+    told = Counter((row["id"], finding) for row in rows for finding in str(row["finding"]).split(";") if finding)
+    values = [mark for marks in audit.rows.marks if is_value(marks) for mark in marks]
+    assert told == Counter(
+        (row["id"], row["finding"])
+        for row in rows_of(findings(audit))
+        if Finding[str(row["finding"]).upper().replace("-", "_")] in {mark.finding for mark in values}
+    )
+
+
+def test_the_counts_are_those_of_the_rows(audit: Audit) -> None:
+    rows = rows_of(findings(audit))
+    counted = Counter((row["finding"], row["severity"]) for row in rows)
+    assert counted == Counter(
+        {(finding.label, severity.label): count for finding, severity, count in audit.tally.marks}
+    )
+    accepted = sum("accepted until 2999-01-01: " in str(row["detail"]) for row in rows)
+    assert accepted == sum(count for *_, count in audit.tally.accepted)
+    if audit.baseline is not None:
+        assert audit.baseline.new == sum("baseline: new" in str(row["detail"]) for row in rows)
+        assert audit.baseline.still == sum("baseline: still there" in str(row["detail"]) for row in rows)
+
+
+def test_the_terminal_counts_the_same(audit: Audit) -> None:
+    out = io.StringIO()
+    terminal.write(audit, FAIL_ON, Console(file=out, width=4000, highlight=False))
+    said = out.getvalue()
+    rows = rows_of(findings(audit))
+    counted = Counter((str(row["finding"]), str(row["severity"])) for row in rows)
+    for (finding, severity), count in counted.items():
+        if finding != "plaintext":
+            assert f"{words.plural(count, 'value')} {finding} ({severity})" in said
+    readable = sum(count for (finding, _), count in counted.items() if finding == "plaintext")
+    assert (f"{words.plural(readable, 'readable value')} of " in said) == bool(readable)
+    assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
+    assert f"Control: a planted plaintext {'object' if audit.resources == ('nosuch',) else 'Secret'} was found." in said
+
+
+def test_accepted_and_known_findings_are_marked_in_sarif_too(tmp_path: Path) -> None:
+    audit = AUDITS["a baseline, accepted"](tmp_path)
+    assert audit.baseline is not None
+    results = list(sarif.results(audit))
+    states = Counter(each["baselineState"] for each in results)
+    assert states == {"new": 29, "unchanged": 34, "absent": len(audit.baseline.gone)}
+    accepted = [each for each in results if each.get("suppressions")]
+    assert len(accepted) == sum(count for *_, count in audit.tally.accepted) > 34
+    assert {each["suppressions"][0]["status"] for each in accepted} == {"accepted"}
+    assert all("suppressions" in each for each in results if each["baselineState"] != "absent")
+
+
+# more than a spreadsheet holds
+
+
+def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
+    def rows(count: int) -> Table:
+        return Table({name: [""] * count for name in COLUMNS})
+
+    assert csv.too_long(rows(1_048_575), "a.csv") == ""
+    assert "a.csv has 1,048,577 lines" in csv.too_long(rows(1_048_576), "a.csv")
+
+
+def test_the_command_warns_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from auditor.cli import scan
+    from auditor.cli.live import Given
+
+    monkeypatch.setattr(csv, "MOST_LINES", 20)
+    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
+    request = scan.Request(
+        evidence=(str(PLAINTEXT),),
+        jobs=0,
+        options=Options(),
+        live=Given((), None, None, None, "", "", None, 5),
+        fail_on=FAIL_ON,
+        csv=tmp_path / "a.csv",
+        inventory=tmp_path / "i.csv",
+        force=False,
+        verbose=False,
+        **nothing,
+    )
+    assert scan.run(request) == 1
+    said = capsys.readouterr()
+    assert "a.csv has 37 lines, and spreadsheets read no more than 20" in said.err
+    assert "i.csv has 37 lines" in said.err
+    assert "spreadsheets" not in said.out
+    monkeypatch.setattr(csv, "MOST_LINES", 37)
+    scan.run(replace(request, force=True))
+    assert capsys.readouterr().err == ""

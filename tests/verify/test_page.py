@@ -1,0 +1,115 @@
+"""An HTML report against what it says of itself: any byte that changes is noticed, and it is said where."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+import auditor
+from auditor import Severity
+from auditor.errors import UsageError
+from auditor.reports import html
+from auditor.reports.html import seal
+from auditor.verify import verify
+from auditor.verify.checks import Check
+from tests.support import PLAINTEXT, REWRITTEN
+
+FLIPS = 120
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    target = tmp_path_factory.mktemp("page") / "a.html"
+    with target.open("w", encoding="utf-8") as out:
+        html.write(auditor.scan(REWRITTEN), Severity.MEDIUM, out)
+    return target.read_bytes()
+
+
+def checked(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
+    target = folder / "a.html"
+    target.write_bytes(raw)
+    return list(verify(target, [] if evidence is None else [str(evidence)]))
+
+
+def wrong(raw: bytes, folder: Path) -> str:
+    return "\n".join(check.said for check in checked(raw, folder) if not check.holds)
+
+
+def test_a_page_is_what_it_says(page: bytes, tmp_path: Path) -> None:
+    alone = checked(page, tmp_path)
+    assert all(check.holds for check in alone)
+    assert any("65 findings" in check.said for check in alone)
+    assert any("parts of the page" in check.said for check in alone)
+    whole = checked(page, tmp_path, REWRITTEN)
+    assert all(check.holds for check in whole)
+    assert any("findings lie where the report says" in check.said for check in whole)
+
+
+def test_other_evidence_is_noticed(page: bytes, tmp_path: Path) -> None:
+    assert not all(check.holds for check in checked(page, tmp_path, PLAINTEXT))
+
+
+def test_any_flipped_bit_is_noticed(page: bytes, tmp_path: Path) -> None:
+    """Anywhere: half of the places in what is not a library's."""
+    rng = random.Random(7)
+    libraries = page.index(b"<!--part tables-->"), page.index(b"<!--part glue-->")
+    ours = [*range(libraries[0]), *range(libraries[1], len(page))]
+    for number in range(FLIPS):
+        at = rng.choice(ours) if number % 2 else rng.randrange(len(page))
+        changed = bytearray(page)
+        changed[at] ^= 1 << rng.randrange(8)
+        assert wrong(bytes(changed), tmp_path), at
+
+
+PLACES = {
+    "page": b"<h2>Not examined</h2>",
+    "pictures": b'"timeline"',
+    "findings": b'"severity":',
+    "tables": b"DataTable",
+    "plots": b"Bokeh",
+    "glue": b"function readColumns",
+}
+
+
+@pytest.mark.parametrize("part", PLACES)
+def test_it_is_said_which_part_was_changed(part: str, page: bytes, tmp_path: Path) -> None:
+    start = page.index(seal.mark(part).encode())
+    at = page.index(PLACES[part], start) + len(PLACES[part]) - 2
+    said = wrong(page[:at] + bytes([page[at] ^ 1]) + page[at + 1 :], tmp_path)
+    assert f"part {part} of the page is not what it was" in said
+    assert said.count("part ") == 1
+
+
+def test_it_is_said_which_finding_was_changed(page: bytes, tmp_path: Path) -> None:
+    start = page.index(b'"offset":[') + len(b'"offset":[')
+    numbers = page[start : page.index(b"]", start)].split(b",")
+    at = start + len(b",".join(numbers[:2])) + 1
+    digit = b"1" if page[at : at + 1] != b"1" else b"2"
+    said = wrong(page[:at] + digit + page[at + 1 :], tmp_path)
+    assert "finding 3 of 65 " in said
+    assert "part findings of the page is not what it was" in said
+
+
+def test_what_is_added_or_taken_is_noticed(page: bytes, tmp_path: Path) -> None:
+    assert "behind its custody" in wrong(page + b"<script>alert(1)</script>", tmp_path)
+    assert "not made of the parts" in wrong(b"<p>not so</p>" + page, tmp_path)
+    start, end = page.index(b"<!--part pictures-->"), page.index(b"<!--part findings-->")
+    assert "part pictures of the page is missing" in wrong(page[:start] + page[end:], tmp_path)
+    assert "part more of the page is not what it was" in wrong(
+        page[:start] + b"<!--part more-->\n" + page[start:], tmp_path
+    )
+    assert wrong(page[: len(page) // 2], tmp_path)
+    assert "holds no custody" in wrong(page.replace(b'id="custody"', b'id="castody"'), tmp_path)
+
+
+def test_a_custody_written_otherwise_is_noticed(page: bytes, tmp_path: Path) -> None:
+    """The same values, other bytes."""
+    before, opening, rest = page.partition(seal.OPENING.encode())
+    assert "not written as it was" in wrong(before + opening + rest.replace(b'{"format":', b'{ "format":', 1), tmp_path)
+    said = wrong(before + opening + rest.replace(b'"exit_code":1', b'"exit_code":0', 1), tmp_path)
+    assert "section exit_code is not what it was" in said
+
+
+def test_other_html_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        checked(b"<!doctype html><title>x</title>", tmp_path)
