@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +63,32 @@ NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
+
+    asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
+    of found.table are judged. rest: what a hunt searches beside the selections.
+    came: configurations in files that came with the evidence.
+    """
+
+    given: rules.Rules
+    asked: reported.Asked
+    read: reading.Reading
+    stored: Sequence[values.Values]
+    found: keys.Keys
+    wanted: Bools
+    cluster: Cluster
+    selections: list[Selection]
+    rest: list[Selection]
+    came: "Travelling | None" = None
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """Names of those that are judged."""
+        return frozenset(entry.name for entry, chosen in zip(self.found.table, self.wanted, strict=True) if chosen)
+
+
 def examine(
     files: gather.Evidence,
     options: Options,
@@ -72,6 +98,14 @@ def examine(
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
+    return conclude(files, judge(files, options, log), options, log, progress, ahead)
+
+
+def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[str] = frozenset()) -> Judged:
+    """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
+
+    also: resources that are judged beside those that the options and their configurations name.
+    """
     given, came = _rules(files, options)
     asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
@@ -81,7 +115,9 @@ def examine(
     likely = [each.provider != Provider.UNKNOWN for each in classified]
     stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
-    wanted = found.of(frozenset({name.rstrip(".") for name in options.resources} | covered | {fragments.UNTOLD.name}))
+    wanted = found.of(
+        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNTOLD.name})
+    )
     by_source: dict[str, list[tuple[Batch, values.Values, NDArray[np.int32]]]] = {}
     for part in zip(batches, stored, found.resource, strict=True):
         by_source.setdefault(part[0].source, []).append(part)
@@ -105,24 +141,40 @@ def examine(
     if given.keyring is not None:
         selections = [opening.open_all(each, given, given.keyring, keep=options.hunt) for each in selections]
     selection.compare(selections)
-    told = came if files.of(gather.Role.SETTINGS) else None  # several pieces of evidence may have come with one file
-    hunted = (
-        hunting.everything(options, told, given, selections, rest, batches, found, read.pages)
-        if options.hunt or told is not None
-        else NOTHING
-    )
+    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
+
+
+def conclude(
+    files: gather.Evidence,
+    judged: Judged,
+    options: Options,
+    log: Log,
+    progress: Progress | None = None,
+    ahead: Callable[[Rows], None] | None = None,
+) -> Audit:
+    """Count what was judged, hunt for copies, wait for the hashes: the audit."""
+    given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
+    batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
+    main = read.main.name if read.main is not None else ""
+    # several pieces of evidence may have come with one file, which is reported with the first
+    came = judged.came if files.of(gather.Role.SETTINGS) else None
+    hunted = NOTHING
+    if options.hunt or came is not None:
+        from auditor.hunt import run as hunting
+
+        hunted = hunting.everything(options, came, given, selections, rest, batches, found, read.pages)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
     advice = given.advice(seen, frozenset(scope))
     coverage = _coverage(batches, stored, found)
     tally = _tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows or asked.needs_rows else rows.EMPTY
+    made = rows.build(selections, advice, hunted.hits) if options.rows or judged.asked.needs_rows else rows.EMPTY
     used = key_use.count(selections, given.configurations)
     elsewhere = _elsewhere(batches, stored, found, options)
     planted = control.run(options, given.policy, found.prefixes)
     log(control.FOUND if planted.found else control.MISSED)
-    shown = reported.of(asked, made, files, main, found.prefixes, options)
+    shown = reported.of(judged.asked, made, files, main, found.prefixes, options)
     if ahead is not None:
         ahead(shown.rows)
     evidence, gaps = custody.finish(files, read, cluster, progress)
@@ -159,7 +211,7 @@ def examine(
         baseline=shown.baseline,
         control=planted,
     )
-    return asked.names.audit(audit)
+    return judged.asked.names.audit(audit)
 
 
 def _rules(files: gather.Evidence, options: Options) -> "tuple[rules.Rules, Travelling | None]":

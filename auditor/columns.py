@@ -184,12 +184,11 @@ class Buffer:
             mixed[rows] = each ^ (each >> np.uint64(32))
         return mixed
 
-    def equal(self, at: Ints, other: Ints, length: Ints) -> Bools:
-        """Which pairs of strings of the same length are the same bytes."""
+    def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
+        """Which pairs of strings of the same length are the same bytes. there: the buffer that `other` points into."""
         same = np.ones(at.shape, np.bool_)
-        for (rows, block, mask), (_, others, _) in zip(
-            self._strings(at, length), self._strings(other, length), strict=True
-        ):
+        theirs = (there or self)._strings(other, length)  # noqa: SLF001 - of this class
+        for (rows, block, mask), (_, others, _) in zip(self._strings(at, length), theirs, strict=True):
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))
         return same
 

@@ -82,6 +82,7 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = Fa
         found=found,
         reasons=reasons,
         plaintexts=plaintexts,
+        secrets=tuple(candidate.secret for candidate in by),
     )
     current = each.in_force & batch.at(Place.LATEST)
     candidates = list(by)

@@ -1,6 +1,7 @@
 """From a path to its audit: every piece of evidence that is found there, one after another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from auditor import expectations
@@ -27,13 +28,9 @@ def one(
 
     Raises UnreadableEvidence where none of them can be read.
     """
-    from auditor.evidence.live.access import Access, endpoints, is_endpoint
-
     log = Log()
     expectations.check(options)
-    if access is None and is_endpoint(path):
-        access = Access(endpoints([path]))
-    expectations.live(options, live=access is not None)
+    access = _access(path, options, access)
     if access is not None:
         from auditor.evidence.live.gather import gather as reach
 
@@ -59,6 +56,39 @@ def one(
         if ahead is not None:
             ahead(audit.rows)
         return audit
+
+
+@contextmanager
+def single(
+    path: str, options: Options, access: "Access | None", arriving: Progress | None, log: Log
+) -> Iterator[Evidence]:
+    """The one piece of evidence that lies at a path, or behind a live endpoint, opened.
+
+    Raises UsageError where a container holds several.
+    """
+    access = _access(path, options, access)
+    if access is not None:
+        from auditor.evidence.live.gather import gather as reach
+
+        with reach(access, options, arriving, log) as evidence:
+            yield evidence
+        return
+    with pieces.opened(path, options) as found:
+        if len(found) != 1:
+            raise UsageError(f"{found.containers[0].name} holds {len(found)} pieces of evidence, and one is wanted")
+        ((_, opener),) = found
+        with opener() as evidence:
+            yield evidence
+
+
+def _access(path: str, options: Options, access: "Access | None") -> "Access | None":
+    """How to reach the evidence, where it is live. Raises UsageError where the options do not fit."""
+    from auditor.evidence.live.access import Access, endpoints, is_endpoint
+
+    if access is None and is_endpoint(path):
+        access = Access(endpoints([path]))
+    expectations.live(options, live=access is not None)
+    return access
 
 
 def _examine(

@@ -26,7 +26,8 @@ class Selection:
     main: whether the source is the evidence's own database, whose latest values are in force.
     same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
     found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
-    keys opened, kept only where a hunt asks for it.
+    keys opened, kept only where a hunt asks for it. secrets: the local keys that stand behind the last labels, one
+    each, empty for a KMS: names alone do not tell keys apart.
     """
 
     main: bool
@@ -42,6 +43,7 @@ class Selection:
     found: Mapping[int, objects.Object] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.batch)

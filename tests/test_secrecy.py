@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import DEFRAGMENTED, PLAINTEXT, SNAPSHOTS, run, stored_secrets, truth
+from tests.etcd import restored
+from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, run, stored_secrets, truth
 
 WINDOW = 16
 
@@ -217,3 +218,46 @@ def test_from_python() -> None:
     }
     found = leaks(PLAINTEXT, shown)
     assert found == []
+
+
+@pytest.mark.parametrize("keys", [False, True], ids=["blind", "keys"])
+def test_comparisons(tmp_path: Path, keys: bool) -> None:
+    """Contents are compared in memory; neither they nor a hash of one is written."""
+    reports = {"--csv": "a.csv", "--html": "b.html", "--json": "c.json"}
+    paths = [part for option, name in reports.items() for part in (option, str(tmp_path / name))]
+    for after in (snapshot for snapshot in SNAPSHOTS if snapshot.parent == PLAINTEXT.parent):
+        config = after.with_suffix(".encryption.json")
+        given = ["--encryption-config", str(config)] if keys and config.exists() else []
+        done = run("diff", PLAINTEXT, after, *paths, *given, "--force", "--resource", "*")
+        assert done.returncode in {0, 1, 3}
+        found = leaks(after, {**texts_of(tmp_path), "stdout": done.stdout, "stderr": done.stderr})
+        assert found == []
+        text = "".join(texts_of(tmp_path).values())
+        assert not any(digest in text for digest in digests(after))
+
+
+def test_watches(tmp_path: Path) -> None:
+    """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
+    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh")]
+    config = str(REWRITTEN.with_suffix(".encryption.json"))
+    with restored(PLAINTEXT, tmp_path / "data") as etcd:
+        once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)
+        followed = run("watch", etcd.url, "--for", "0.5", "--encryption-config", config)
+    assert (once.returncode, followed.returncode) == (1, 1)
+    assert "SOME REMAIN: 27 of 27 secrets" in once.stdout
+    texts = {name: (tmp_path / name).read_text() for name in ("w.json", "r.sh")}
+    for name, done in (("once", once), ("followed", followed)):
+        texts |= {f"{name} stdout": done.stdout, f"{name} stderr": done.stderr}
+    found = leaks(PLAINTEXT, texts)
+    assert found == []
+
+
+def digests(snapshot: Path) -> set[str]:
+    """The digests by which contents are compared, in hex and base64."""
+    from auditor.model import Encoding
+    from auditor.storage import objects
+
+    raw = [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(PLAINTEXT)]
+    raw += [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(snapshot)]
+    assert all(len(each) == 16 for each in raw)
+    return {text for each in raw for text in (each.hex(), base64.b64encode(each).decode())}

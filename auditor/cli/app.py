@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli.commands import keys, scan, show, verify
+from auditor.cli.commands import diff, keys, scan, show, verify, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,5 +32,7 @@ def main(
 
 app.command(epilog=scan.CODES)(scan.scan)
 app.command(epilog=keys.CODES)(keys.keys)
+app.command(epilog=diff.CODES)(diff.diff)
+app.command(epilog=watch.CODES)(watch.watch)
 app.command(epilog=show.CODES)(show.show)
 app.command(epilog=verify.CODES)(verify.verify)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import typer
 
-from auditor.cli import output
-from auditor.cli.progress import hashing
+from auditor.cli import live, output
+from auditor.cli.live import Given
+from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
 
@@ -24,19 +25,24 @@ def confirm(key: str) -> None:
         raise UsageError("--reveal was not confirmed: nothing was read")
 
 
-def run(evidence: Path, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool) -> int:
+def run(
+    evidence: str, given: Given, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
+) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
-    given = (*options.encryption_configs, options.wal_dir)
-    output.check([json], [evidence, *map(Path, filter(None, given))], force=force)
-    from auditor.evidence.gather import gather
+    access = live.access(evidence, given)
+    read = [] if access is not None else [evidence]
+    output.check(
+        [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
+    )
+    from auditor.runlog import Log
+    from auditor.scanning import single
 
-    with (
-        gather(evidence, Path(options.wal_dir) if options.wal_dir else None, hashed=True) as files,
-        hashing() as progress,
-    ):
-        from auditor.history import find  # the file is being hashed while numpy and the rest are imported
+    with bars() as progress:
+        hashing, arriving = progress("hashing"), progress("reading")
+        with single(evidence, options, access, arriving, Log()) as files:
+            from auditor.history import find  # the file is being hashed while numpy and the rest are imported
 
-        found = find.history(files, options, key, progress)
+            found = find.history(files, options, key, hashing)
     from auditor.reports import history, terminal
 
     if json is not None:

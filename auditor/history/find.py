@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import custody, opening, rules, selection
-from auditor.audit import STANDING, STANDING_DIRECTORY
+from auditor.audit import STANDING, STANDING_DIRECTORY, STANDING_LIVE
 from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.errors import UsageError
@@ -59,7 +59,7 @@ def history(files: gather.Evidence, options: Options, key: str, progress: Progre
     made = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), progress)
     closed = sum(each.opened is Opened.NO_KEY for each in made)
-    standing = STANDING_DIRECTORY if files.directory else STANDING
+    standing = STANDING_LIVE if files.live else STANDING_DIRECTORY if files.directory else STANDING
     return History(
         evidence=evidence,
         resource=_resource(parts, found.table),
@@ -124,13 +124,12 @@ def _headless(
 
 
 def _selections(parts: Sequence[Part], table: tuple[Resource, ...], main: str) -> list[Selection]:
-    by_source: dict[str, list[Part]] = {}
-    for part in parts:
-        by_source.setdefault(part[0].source, []).append(part)
+    by_source: dict[tuple[str, int], list[Part]] = {}
+    for part in parts:  # the values of one source may lie in several buffers
+        by_source.setdefault((part[0].source, id(part[0].data)), []).append(part)
     every = np.ones(len(table), np.bool_)
     made = [
-        selection.select(mine, table, every, main=name == main, plaintext=True)
-        for name, mine in sorted(by_source.items())
+        selection.select(mine, table, every, main=name == main, plaintext=True) for (name, _), mine in by_source.items()
     ]
     return [each for each in made if len(each)]
 

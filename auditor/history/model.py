@@ -34,9 +34,10 @@ class Change:
 class Version:
     """One stored value of the object, or a tombstone.
 
-    main, create, version, order: -1 unknown. content, stored: equal objects, and equal stored bytes, share a number;
-    content is 0 where the value is not readable. same_as_latest: yes, no, unknown or empty. fields: None where the
-    value was not decoded. copy_of: the revision of which these are the same bytes, -1 where there is none.
+    main, create, version, order: -1 unknown. offset: -1 where there is no file. content, stored: equal objects, and
+    equal stored bytes, share a number; content is 0 where the value is not readable. same_as_latest: yes, no, unknown
+    or empty. fields: None where the value was not decoded. copy_of: the revision of which these are the same bytes,
+    -1 where there is none.
     """
 
     place: Place

@@ -3,7 +3,7 @@
 To undo it, drop the first character of every cell that begins with an apostrophe.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from auditor.model import Cell
@@ -36,6 +36,15 @@ def prepare(table: Table) -> list[str]:
             columns.append([texts[cell] for cell in column])
             constant = len(distinct) == 1
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
+
+
+def lines(columns: Mapping[str, Sequence[Cell]], numbers: frozenset[str]) -> Iterator[str]:
+    """Any table, the header first: of the columns in `numbers` a minus sign is one."""
+    texts = []
+    for name, column in columns.items():
+        texts.append(_cells(column, number=name in numbers))
+    yield ",".join(columns) + "\n"
+    yield from (",".join(row) + "\n" for row in zip(*texts, strict=True))
 
 
 def too_long(table: Table, name: str) -> str:

@@ -83,7 +83,8 @@ def save(history: History, out: IO[str]) -> None:
 
 def _row(version: Version) -> list[str]:
     opened = version.opened.label if version.opened else ""
-    where = [version.source, f"{version.offset:,}", str(version.page) if version.page >= 0 else "", version.state]
+    at = f"{version.offset:,}" if version.offset >= 0 else ""
+    where = [version.source, at, str(version.page) if version.page >= 0 else "", version.state]
     revision = _revision(version)
     if version.tombstone:
         return [revision, version.place.label, "(deleted)", "", "", "", "", "", *where]
@@ -179,7 +180,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "type": version.type,
         "created": version.created,
         "source": version.source,
-        "offset": version.offset,
+        "offset": _known(version.offset),
         "size": version.size,
         "page": _known(version.page),
         "detail": version.detail,

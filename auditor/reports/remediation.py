@@ -1,12 +1,14 @@
 """Commands that would remove what was found: written only when asked for, since they destroy evidence.
 
 A name reaches a command only if Kubernetes accepts it: RFC 1123 subdomains (k8s.io/apimachinery
-pkg/util/validation), which hold nothing that a shell reads.
+pkg/util/validation), which hold nothing that a shell reads. As it is the script stores nothing: the API server tries
+each rewrite (--dry-run=server), and the other commands are only shown, until it is told to apply them.
 """
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import IO
 
 from auditor.model import Audit, Finding, Place
@@ -16,64 +18,160 @@ _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}")
 REWRITTEN = Finding.PLAINTEXT | Finding.STALE_PROVIDER | Finding.STALE_KEY | Finding.STALE_KEK | Finding.KNOWN_KEY
+BATCH = 50
+"""Objects that one pair of kubectl commands reads and writes."""
+CLUSTER = "-"
+"""Stands for the namespace of what has none."""
+
+Named = tuple[str, str, str]
+"""Resource, namespace and name of an object."""
 
 WARNING = """\
-# WARNING: every command below destroys evidence: it overwrites, compacts or frees what the report names.
-# Before the first of them, preserve the evidence: copy it, and record its SHA-256:
-#   {sha256}
+# WARNING: the commands below destroy evidence: they overwrite, compact or free what was found in
+#   {found}
+# Preserve the evidence before the first of them: copy it, and record its SHA-256.
 # Rotate the credentials named here first: whoever has an old backup can still read them.
 # Nothing here was run. Read each command, and try it on a test cluster.
+#
+#   sh FILE              a dry run: the API server tries every rewrite and stores nothing
+#   APPLY=yes sh FILE    runs them; started again it goes on behind the objects that are noted in the file $DONE
+"""
+FUNCTIONS = """\
+set -eu
+APPLY=${APPLY:-no}
+DONE=${DONE:-etcd-auditor-rewritten.txt}
+FAILED=0
+
+# read RESOURCE NAMESPACE OUTPUT NAME...
+read_objects() {
+  resource=$1 namespace=$2 form=$3
+  shift 3
+  if [ "$namespace" = - ]; then
+    kubectl get "$resource" "$@" --ignore-not-found --output "$form"
+  else
+    kubectl get "$resource" "$@" --namespace "$namespace" --ignore-not-found --output "$form"
+  fi
+}
+
+# write back what was read, unchanged: whoever changed an object in between makes it fail, and nothing is lost
+replace() {
+  from=$1 within=$2
+  shift 2
+  if [ "$APPLY" = yes ]; then
+    read_objects "$from" "$within" json "$@" | kubectl replace --filename -
+  else
+    read_objects "$from" "$within" json "$@" | kubectl replace --dry-run=server --filename -
+  fi
+}
+
+noted() { [ -f "$DONE" ] && grep -qxF -e "$1" "$DONE"; }
+note() { if [ "$APPLY" = yes ]; then printf '%s\n' "$1" >> "$DONE"; fi; }
+show() { if [ "$APPLY" = yes ]; then "$@"; else echo "would run: $*"; fi; }
+
+# batch RESOURCE NAMESPACE NAME...: all at once, and one by one where that fails
+batch() {
+  of=$1 in=$2
+  shift 2
+  left=
+  for name in "$@"; do
+    noted "$of $in $name" || left="$left $name"
+  done
+  [ -n "$left" ] || return 0
+  # the names hold nothing that a shell splits or expands
+  if replace "$of" "$in" $left; then
+    for name in $left; do note "$of $in $name"; done
+    return 0
+  fi
+  for name in $left; do
+    if found=$(read_objects "$of" "$in" name "$name") && [ -z "$found" ]; then
+      echo "gone: $of $in $name"
+      note "$of $in $name"
+    elif replace "$of" "$in" "$name"; then
+      note "$of $in $name"
+    else
+      echo "FAILED: $of $in $name" >&2
+      FAILED=1
+    fi
+  done
+}
 """
 
 
 def write(audit: Audit, out: IO[str]) -> None:
-    """A shell script of which every line is a comment or one command with quoted, valid names."""
-    out.write("#!/bin/sh\n")
-    out.write(WARNING.format(sha256=audit.evidence.sha256 or "(not computed: --quick)"))
-    out.write("set -eu\n")
-    for line in _lines(audit):
+    """A script that rewrites, compacts and defragments, each command with quoted, valid names."""
+    evidence = audit.evidence
+    out.write(_head(f"{evidence.name}, SHA-256 {evidence.sha256 or '(not computed: --quick)'}"))
+    rewrites, refused = _objects(audit)
+    for line in (*_rewrites(rewrites, refused), *_after(audit, rewrites)):
         out.write(line + "\n")
 
 
-def _lines(audit: Audit) -> Iterator[str]:
-    rewrites, refused = _objects(audit)
+def rewrite(objects: Iterable[Named], found: str, out: IO[str]) -> None:
+    """A script that rewrites exactly these objects. found: what they were found in, for one line."""
+    good, refused = _valid(objects)
+    out.write(_head(found))
+    for line in _rewrites(good, refused):
+        out.write(line + "\n")
+
+
+def _head(found: str) -> str:
+    """What was found is a comment: printable() leaves no line break in it."""
+    return "#!/bin/sh\n" + WARNING.format(found=found) + FUNCTIONS
+
+
+def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
     yield ""
-    yield f"# 1. Rewrite {plural(len(rewrites), 'object')} whose current value is not as it should be."
+    yield f"# 1. Rewrite {plural(len(objects), 'object')} whose current value is not as it should be."
     if refused:
         yield f"# Left out: {plural(refused, 'object')} whose name or namespace Kubernetes would not accept."
-    for resource, namespace, name in rewrites:
-        where = f" --namespace {shlex.quote(namespace)}" if namespace else ""
-        asked = f"kubectl get {shlex.quote(resource)} {shlex.quote(name)}{where} --output json"
-        yield f"{asked} | kubectl replace --filename -"
+    for (resource, namespace), mine in groupby(objects, key=lambda each: each[:2]):
+        names = [shlex.quote(name) for _, _, name in mine]
+        for start in range(0, len(names), BATCH):
+            head = f"batch {shlex.quote(resource)} {shlex.quote(namespace or CLUSTER)}"
+            yield f"{head} {' '.join(names[start : start + BATCH])}"
+    yield 'if [ "$FAILED" != 0 ]; then echo "not all was rewritten: see above" >&2; exit 1; fi'
+
+
+def _after(audit: Audit, rewrites: list[Named]) -> Iterator[str]:
     places = {place for place, *_ in audit.tally.places} & set(audit.tally.readable_places)
     if places & {Place.LATEST, Place.HISTORY, Place.DELETED} or rewrites:
         yield ""
         yield "# 2. Compact the history up to the current revision."
+        yield 'if [ "$APPLY" = yes ]; then'
         yield (
-            "revision=$(etcdctl endpoint status --write-out json | "
+            "  revision=$(etcdctl endpoint status --write-out json | "
             "sed 's/.*\"revision\":\\([0-9]*\\).*/\\1/' | head -n 1)"
         )
-        yield 'etcdctl compaction --physical "$revision"'
+        yield "else"
+        yield "  revision=CURRENT"
+        yield "fi"
+        yield 'show etcdctl compaction --physical "$revision"'
     if places - {Place.WAL} or rewrites:
         yield ""
         yield "# 3. Defragment every member: freed pages are dropped, the old file is only unlinked."
-        yield "etcdctl defrag --cluster"
+        yield "show etcdctl defrag --cluster"
     yield ""
     yield "# 4. The WAL of each member keeps what was written until its segments are purged; no command wipes it."
     yield "#    Remove each member in turn, destroy its disk, and add it again; destroy old backups; then audit anew."
 
 
-def _objects(audit: Audit) -> tuple[list[tuple[str, str, str]], int]:
-    """Resource, namespace and name of each object to rewrite, and how many have no valid name."""
+def _objects(audit: Audit) -> tuple[list[Named], int]:
+    """The objects to rewrite, and how many have no valid name."""
     columns = audit.rows.columns
-    found: dict[tuple[str, str, str], None] = {}
-    refused = 0
-    for row, marks in enumerate(audit.rows.marks):
-        if columns["place"][row] != Place.LATEST.label or not any(mark.finding & REWRITTEN for mark in marks):
-            continue
-        resource, namespace, name = (str(columns[column][row]) for column in ("resource", "namespace", "name"))
-        if NAME.fullmatch(resource) and NAME.fullmatch(name) and (not namespace or NAMESPACE.fullmatch(namespace)):
-            found[resource, namespace, name] = None
-        else:
-            refused += 1
-    return sorted(found), refused
+    cells = zip(*(columns.get(name, ()) for name in ("place", "resource", "namespace", "name")), strict=True)
+    return _valid(
+        (str(resource), str(namespace), str(name))
+        for (place, resource, namespace, name), marks in zip(cells, audit.rows.marks, strict=False)
+        if place == Place.LATEST.label and any(mark.finding & REWRITTEN for mark in marks)
+    )
+
+
+def _valid(objects: Iterable[Named]) -> tuple[list[Named], int]:
+    """Those that Kubernetes could have, sorted and each once, and how many others there are."""
+    every = set(objects)
+    good = {
+        (resource, namespace, name)
+        for resource, namespace, name in every
+        if NAME.fullmatch(resource) and NAME.fullmatch(name) and (not namespace or NAMESPACE.fullmatch(namespace))
+    }
+    return sorted(good), len(every) - len(good)

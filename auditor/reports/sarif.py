@@ -7,10 +7,11 @@ lines.
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import IO, Any
 from urllib.parse import quote
 
-from auditor.model import Audit, Cell, Finding, Gone, Severity
+from auditor.model import Audit, Cell, Finding, Gone, Place, Severity
 from auditor.policy import FIXED
 from auditor.reports import controls, words
 from auditor.reports.columns import COLUMNS, findings, pairs_of
@@ -26,6 +27,7 @@ SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Sev
 HIGHEST = {**FIXED, Finding.PLAINTEXT: Severity.CRITICAL, Finding.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result's own is that of its row."""
 STATES = {"new": "new", "still there": "unchanged"}
+_ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
 RULES = {finding.label: number for number, finding in enumerate(Finding)}
 FRAMEWORKS = tuple(controls.VERSIONS)
 BY_LABEL = {finding.label: finding for finding in Finding}
@@ -36,9 +38,10 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
     """One result a line; nothing but ASCII."""
     run = _run(audit, fail_on)
     out.write(f'{{\n "$schema": {json.dumps(SCHEMA)},\n "version": "{VERSION}",\n "runs": [\n  {{\n   "results": [')
+    encode = json.JSONEncoder(ensure_ascii=True, check_circular=False).encode
     for number, result in enumerate(results(audit)):
         out.write(",\n    " if number else "\n    ")
-        out.write(json.dumps(result, ensure_ascii=True))
+        out.write(encode(result))
     out.write("\n   ]")
     for name, part in run.items():
         text = json.dumps(part, indent=1, ensure_ascii=True).replace("\n", "\n   ")
@@ -67,7 +70,6 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
 def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dict[str, Any]:
     label = str(row["finding"])
     finding = BY_LABEL[label]
-    concerned = controls.of(finding, controls.PLACES.get(str(row["place"])), backup=backup)
     return {
         "ruleId": label,
         "ruleIndex": RULES[label],
@@ -76,9 +78,15 @@ def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dic
         "message": {"text": _message(row)},
         "locations": [_location(row, index)],
         "partialFingerprints": {FINGERPRINT: str(row["id"])},
-        "taxa": [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned],
+        "taxa": _taxa(finding, controls.PLACES.get(str(row["place"])), backup=backup),
         "properties": {name: cell for name, cell in row.items() if name != "id"},
     }
+
+
+@cache
+def _taxa(finding: Finding, place: Place | None, *, backup: bool) -> list[dict[str, Any]]:
+    concerned = controls.of(finding, place, backup=backup)
+    return [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned]
 
 
 def _suppression(accepted: str) -> dict[str, str]:
@@ -235,6 +243,7 @@ def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
     }
 
 
+@cache
 def uri(name: str) -> str:
     """A file's name as a relative reference; whatever could be a scheme, a query or an escape is coded."""
     return quote(restore(name), safe="/")
@@ -242,6 +251,4 @@ def uri(name: str) -> str:
 
 def escaped(text: str) -> str:
     """For a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
-    for mark, instead in (("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
-        text = text.replace(mark, instead)
-    return text
+    return text.translate(_ESCAPES)

@@ -72,14 +72,31 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         what = _objects(audit)
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
-        if tally.in_use:
-            same = f"{tally.in_use:,} of them hold the same content as the current value"
-            lines.append(f"{same}: these credentials are in use.")
+        if told := _in_use(audit):
+            lines.append(f"{told}: these credentials are in use.")
         if tally.undetermined:
             asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
             lines.append(f"{asked}: they could not be compared with the current values.")
         return [*lines, *held]
     return [f"FINDINGS: no readable value; {others(audit)} {code}", *held]
+
+
+def current(audit: Audit) -> int:
+    """How many current values are readable."""
+    return sum(
+        count
+        for place, provider, _, count, _ in audit.tally.places
+        if place is Place.LATEST and provider is Provider.IDENTITY and place in audit.tally.readable_places
+    )
+
+
+def _in_use(audit: Audit) -> str:
+    """Which of the readable values are, or hold, what is in use; empty where none is known to."""
+    same, now = audit.tally.in_use, current(audit)
+    if not now:
+        return f"{same:,} of them hold the same content as the current value" if same else ""
+    also = f", and {plural(same, 'leftover')} {'holds' if same == 1 else 'hold'} the same content" if same else ""
+    return f"{now:,} of them {'is the current value' if now == 1 else 'are current values'}{also}"
 
 
 def accepted(audit: Audit) -> list[str]:
@@ -153,7 +170,8 @@ def next_steps(audit: Audit) -> list[str]:
     if not audit.tally.readable:
         return []
     steps = ["preserve this evidence"]
-    count = audit.tally.in_use or audit.tally.objects
+    known = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
+    count = known or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
     steps += dict.fromkeys(NEXT_PLACE[place] for place in audit.tally.readable_places if place in NEXT_PLACE)
     if {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):

@@ -93,3 +93,10 @@ def resource_at(prefix: str, segments: list[str]) -> Resource | None:
         name = BUILT_IN.get(f"{head}/{segments[1]}", f"{segments[1]}.{head}" if "." in head else head)
         return Resource(name, prefix, path)
     return Resource(BUILT_IN.get(head, head), prefix, path)
+
+
+def path_of(name: str) -> str:
+    """Where the objects of a resource lie under the storage prefix."""
+    known = next((path for path, resource in BUILT_IN.items() if resource == name), None)
+    plural, _, group = name.partition(".")
+    return known or (f"{group}/{plural}" if group else name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import sealing
+from tests.etcd import Etcd
 from tests.reports import hostile
 from tests.support import PLAINTEXT, REWRITTEN, Thing, run, truth
 
@@ -105,3 +106,15 @@ def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:
         text = target.read_text()
         assert text.isascii()
         assert "data." in text
+
+
+def test_a_live_etcd(tmp_path: Path) -> None:
+    thing = Thing(data={b"password": b"CANARY-live-0123456789"})
+    with Etcd(tmp_path / "data") as etcd:
+        etcd.put(thing.key, Thing(data={b"password": b"CANARY-before-01234567"}).protobuf())
+        etcd.put(thing.key, thing.protobuf())
+        done = run("show", f"http://{etcd.endpoint}", "default/db")
+    assert done.returncode == 0, done.stderr
+    assert "revision 3 (latest): since revision 2: changed data.password" in done.stdout
+    assert "a member does not hand them out" in done.stdout
+    assert "CANARY" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""One audit, many reports: CSV, inventory, Parquet, JSON, HTML, SARIF, the Python API and the terminal say the same."""
+"""One audit, many reports: CSV, inventory, Parquet, JSON, SARIF, the Python API and the terminal say the same."""
 
 import csv as csv_module
 import io
@@ -17,9 +17,8 @@ from rich.console import Console
 import auditor
 from auditor import Options
 from auditor.model import Audit, Cell, Finding, Severity
-from auditor.reports import csv, html, json, parquet, sarif, terminal, words
+from auditor.reports import csv, json, parquet, sarif, terminal, words
 from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory, is_value
-from auditor.reports.html import embed
 from tests.reports import hostile
 from tests.support import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, made
 
@@ -107,9 +106,6 @@ def test_every_format_holds_the_same_findings(audit: Audit) -> None:
     json.write(audit, FAIL_ON, out)
     document = json_module.loads(out.getvalue())
     assert document["findings"] == rows
-    out = io.StringIO()
-    html.write(audit, FAIL_ON, out)
-    assert embed.rows(out.getvalue().encode()) == rows
     results = list(sarif.results(audit))
     present = [each for each in results if each.get("baselineState") != "absent"]
     assert [{"id": each["partialFingerprints"][sarif.FINGERPRINT], **each["properties"]} for each in present] == rows
@@ -194,16 +190,15 @@ def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
 def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auditor.cli import scan
-    from auditor.cli.live import Given
+    from auditor.cli import live, scan
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
     request = scan.Request(
         evidence=(str(PLAINTEXT),),
         jobs=0,
+        live=live.Given(),
         options=Options(),
-        live=Given((), None, None, None, "", "", None, 5),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",
         inventory=tmp_path / "i.csv",

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
-from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir
+from auditor.cli import live, worker
+from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir
+from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 shown, and everything inside the scope was read; "
@@ -17,8 +18,11 @@ CODES = (
 
 def show(
     evidence: Evidence,
-    key: Annotated[
-        str, typer.Argument(help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False)
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False
+        ),
     ],
     resource: Annotated[
         str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
@@ -26,6 +30,15 @@ def show(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    endpoint: live.More = None,
+    cacert: live.CaCert = None,
+    cert: live.Cert = None,
+    key: live.Key = None,
+    server_name: live.ServerName = "",
+    user: live.User = "",
+    password_file: live.PasswordFile = None,
+    timeout: live.Timeout = TIMEOUT,
+    work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     json: Annotated[
         Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
@@ -41,8 +54,6 @@ def show(
     def task() -> int:
         from auditor import Options
         from auditor.cli import show as command
-        from auditor.errors import UsageError
-        from auditor.evidence.live.access import is_endpoint
 
         options = Options(
             resources=(resource,),
@@ -50,12 +61,12 @@ def show(
             encryption_configs=tuple(map(str, encryption_config or ())),
             kms_plugins=tuple(kms_plugin or ()),
             wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
             rows=False,
         )
-        if is_endpoint(evidence):
-            raise UsageError(f"show reads files: save a snapshot with `etcd-auditor scan {evidence} --keep FILE` first")
         if reveal and not yes:
-            command.confirm(key)
-        return command.run(Path(evidence), key, options, json, reveal=reveal, force=force)
+            command.confirm(wanted)
+        given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+        return command.run(evidence, given, wanted, options, json, reveal=reveal, force=force)
 
     raise typer.Exit(worker.run(task))

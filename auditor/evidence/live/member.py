@@ -107,9 +107,14 @@ class Member:
         yield from self._paced(self._client.maintenancestub.Snapshot, rpc.SnapshotRequest(), "snapshot")
 
     def watch(self, request: rpc.WatchCreateRequest) -> Watching:
-        """A watch on a stream of its own, for `with` and for a loop."""
+        """A watch on a stream of its own, for `with` and for a loop.
+
+        hasleader (etcd api/v3rpc/rpctypes/metadatafields.go): a member that lost its leader ends the stream, and does
+        not stay silent.
+        """
         method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
-        return Watching(method, self._client.metadata, request, self.endpoint)
+        metadata = (*(self._client.metadata or ()), ("hasleader", "true"))
+        return Watching(method, metadata, request, self.endpoint)
 
     def _ask(self, method: Any, request: Any, what: str) -> Any:
         import grpc

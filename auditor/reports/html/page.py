@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from auditor.model import Audit, Finding, Place, Provider, Severity, Source, Stat
+from auditor.model import Audit, Finding, Severity, Source, Stat
 from auditor.reports import controls, key_table, words
 from auditor.reports.columns import COLUMNS
 from auditor.reports.html import embed, explain, objects
@@ -76,11 +76,7 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
-    current = sum(
-        count
-        for place, provider, _, count, _ in tally.places
-        if place is Place.LATEST and provider is Provider.IDENTITY
-    )
+    current = words.current(audit)
     open_points = len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),

@@ -1,0 +1,220 @@
+"""Follow some ranges of keys: read them at one revision, then watch from the next, whatever happens to the servers.
+
+etcd server/storage/mvcc/watcher.go: a watch that begins at a revision sends every event from it on, in order, or is
+cancelled with the revision of the compaction that took them.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from auditor.evidence.live import faults, pages
+from auditor.evidence.live.access import Access
+from auditor.evidence.live.client import Client
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.streams import Watching
+from auditor.protobuf import kv_pb2 as kv
+from auditor.protobuf import rpc_pb2 as rpc
+
+PATIENCE = 300.0
+"""Seconds without any endpoint that answers, after which it is given up."""
+WAIT = 0.25
+LONGEST_WAIT = 5.0
+QUEUED = 1024
+"""Answers that wait to be taken; then etcd's own flow control holds back the rest."""
+AT_ONCE = 4096
+"""Events taken together."""
+
+Read = Callable[[int, Sequence[kv.KeyValue]], None]
+"""Called with the number of a range, and a page of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Changes of one range, in the order of their revisions."""
+
+    range: int
+    events: tuple[kv.Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The history that a watch was to begin with was compacted away: everything must be read again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What happened to a connection. answers: whether an endpoint answers."""
+
+    text: str
+    answers: bool
+
+
+Message = Events | Lost | Said | BaseException
+
+
+class Follower:
+    """ranges: (first key, end) of each. One connection reads, and each range's watch has one of its own."""
+
+    def __init__(self, access: Access, ranges: Sequence[tuple[bytes, bytes]], patience: float = PATIENCE) -> None:
+        self._access = access
+        self._ranges = ranges
+        self._patience = patience
+        self._messages: queue.Queue[Message] = queue.Queue(QUEUED)
+        self._listeners: list[_Listener] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def read(self, take: Read, clear: Callable[[], None], said: Callable[[str], None]) -> int:
+        """Give every page of all ranges to `take`: the revision that all of them are of.
+
+        clear: called before another beginning, where the revision was compacted meanwhile. Raises LiveError.
+        """
+        with Client(self._access) as client:
+            for attempt in range(pages.RESTARTS + 1):
+                pager = pages.Pager(client)
+                clear()
+                try:
+                    for number, bounds in enumerate(self._ranges):
+                        for page in pager.pages(*bounds):
+                            take(number, page.kvs)
+                except faults.Compacted:
+                    if attempt == pages.RESTARTS:
+                        raise
+                    said(f"revision {pager.revision:,} was compacted while it was read: begun again")
+                else:
+                    break
+            for note in client.notes:
+                said(note)
+        return pager.revision
+
+    def watch(self, revision: int) -> None:
+        """Begin to watch every range from this revision on; what an earlier watch sent is dropped."""
+        self.stop()
+        self._messages = queue.Queue(QUEUED)
+        self._listeners = [
+            _Listener(self._access, number, bounds, revision, self._messages, self._patience)
+            for number, bounds in enumerate(self._ranges)
+        ]
+
+    def take(self, seconds: float) -> list[Message]:
+        """What came, several at once where several did; empty where nothing does within `seconds`."""
+        found: list[Message] = []
+        with suppress(queue.Empty):
+            found.append(self._messages.get(timeout=seconds))
+            events = 0
+            while events < AT_ONCE:
+                message = self._messages.get_nowait()
+                found.append(message)
+                events += len(message.events) if isinstance(message, Events) else 1
+        return found
+
+    def stop(self) -> None:
+        for listener in self._listeners:
+            listener.stop()
+        self._listeners = []
+
+
+class _Listener:
+    """One range's watch, in a thread: through whatever endpoint answers, each time from where the last one ended."""
+
+    def __init__(
+        self,
+        access: Access,
+        number: int,
+        bounds: tuple[bytes, bytes],
+        revision: int,
+        messages: "queue.Queue[Message]",
+        patience: float,
+    ) -> None:
+        self._access = access
+        self._number = number
+        self._bounds = bounds
+        self._next = revision
+        self._messages = messages
+        self._patience = patience
+        self._ended = threading.Event()
+        self._watching: Watching | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"watch {number}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._ended.set()
+            if self._watching is not None:
+                self._watching.close()
+        self._thread.join(timeout=self._access.timeout)
+
+    def _run(self) -> None:
+        try:
+            with Client(self._access) as client:
+                self._listen(client)
+        except faults.Compacted as error:
+            self._send(Lost(str(error)))
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
+            self._send(error)
+
+    def _listen(self, client: Client) -> None:
+        since = time.monotonic()
+        wait = WAIT
+        while not self._ended.is_set():
+            begun = self._next
+            try:
+                client.ask(partial(self._watch, client))
+                failure = ""
+            except faults.Unavailable as error:
+                failure = str(error)
+            client.close()
+            if self._ended.is_set():
+                return
+            if self._next > begun or not failure:
+                since, wait = time.monotonic(), WAIT
+            elif time.monotonic() - since > self._patience:
+                raise faults.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
+            self._send(Said(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
+            self._ended.wait(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    def _watch(self, client: Client, member: Member) -> None:
+        """One watch, until its stream ends. What breaks after it had begun is no failure of the endpoint to answer."""
+        key, end = self._bounds
+        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next)
+        begun = False
+        with member.watch(request) as watching:
+            with self._lock:
+                self._watching = watching
+                if self._ended.is_set():
+                    return
+            try:
+                for answer in watching:
+                    if answer.created:
+                        begun = True
+                        self._send(Said(f"watching {client.endpoint} from revision {self._next:,}", answers=True))
+                    if answer.events:
+                        self._send(Events(self._number, tuple(answer.events)))
+                        # headers say more than was sent while a watch catches up: only events count
+                        self._next = answer.events[-1].kv.mod_revision + 1
+            except (faults.Unavailable, faults.Expired):
+                if not begun:
+                    raise
+            finally:
+                with self._lock:
+                    self._watching = None
+
+    def _send(self, message: Message) -> None:
+        while not self._ended.is_set():
+            with suppress(queue.Full):
+                self._messages.put(message, timeout=WAIT)
+                return

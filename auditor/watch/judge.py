@@ -1,0 +1,93 @@
+"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> Forms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from auditor import opening, selection
+from auditor.batch import UNKNOWN, Batch
+from auditor.columns import Bools, Buffer
+from auditor.model import Finding, Opened, Place, Provider
+from auditor.rules import Rules
+from auditor.selection import Selection
+from auditor.storage import values
+from auditor.storage.resources import Resource
+from auditor.text import printable
+from auditor.watch.ledger import Form
+
+NOT_OF_FORM = Finding.WEAK_PROVIDER | Finding.STALE_KEK
+"""What keeps no value from being as wanted: a KEK is judged by the ledger, over all values and not over one answer."""
+
+Pair = tuple[bytes, bytes, int]
+"""Key, value, mod revision."""
+
+
+def judge(pairs: Sequence[Pair], resource: Resource, given: Rules) -> list[Form]:
+    """The form of each value of a resource."""
+    if not pairs:
+        return []
+    batch = _batch(pairs)
+    stored = values.classify(batch)
+    of = np.zeros(len(pairs), np.int32)
+    made = selection.select(
+        [(batch, stored, of)], (resource,), np.ones(1, np.bool_), main=True, plaintext=given.policy.plaintext
+    )
+    if given.keyring is not None:
+        made = opening.open_all(made, given, given.keyring)
+    bits = made.bits & ~np.uint16(NOT_OF_FORM)
+    bits[_under_another_name(made, resource.name, given)] |= np.uint16(Finding.STALE_KEY)
+    at, length = values.kek_ids(made.batch, made.values)
+    keks = made.batch.data.slices(at, np.maximum(length, 0))
+    found: dict[tuple[int, int, int, bytes], Form] = {}
+    forms = []
+    for key in zip(made.label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
+        if key not in found:
+            label, code, opened, kek = key
+            provider, name = made.labels[label]
+            findings = ";".join(finding.label for finding in Finding(code))
+            found[key] = Form(provider, name, printable(kek), findings, Opened(opened))
+        forms.append(found[key])
+    return forms
+
+
+def _under_another_name(made: Selection, resource: str, given: Rules) -> Bools:
+    """Values that no key opened and that do not begin with the write key's whole prefix.
+
+    Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
+    """
+    write = given.policy.write(resource)
+    under = np.zeros(len(made), np.bool_)
+    if write is None or not write[1] or write[0] not in values.PREFIXES:
+        return under
+    provider, name, _ = write
+    prefix = values.ENCRYPTED + values.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
+    rows = np.flatnonzero((made.values.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
+    length = made.batch.value_len[rows].astype(np.int64)
+    under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)
+    return under
+
+
+def _batch(pairs: Sequence[Pair]) -> Batch:
+    count = len(pairs)
+    key_len = np.array([len(key) for key, _, _ in pairs], np.int64)
+    value_len = np.array([len(value) for _, value, _ in pairs], np.int64)
+    ends = np.cumsum(key_len + value_len)
+    unknown = np.full(count, UNKNOWN, np.int64)
+    return Batch(
+        source="live",
+        data=Buffer(b"".join([part for key, value, _ in pairs for part in (key, value)])),
+        mapped=False,
+        key_at=ends - value_len - key_len,
+        key_len=key_len.astype(np.uint32),
+        value_at=ends - value_len,
+        value_len=value_len.astype(np.uint32),
+        main=np.array([main for _, _, main in pairs], np.int64),
+        sub=unknown,
+        create=unknown,
+        version=unknown,
+        order=unknown,
+        page=unknown,
+        place=np.full(count, Place.LATEST, np.uint8),
+        state=np.zeros(count, np.uint8),
+        extents={},
+    )

@@ -1,0 +1,143 @@
+"""One watch of a rewrite, from the first read to the proof that nothing is left."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from auditor import rules
+from auditor.errors import UsageError
+from auditor.evidence.live import pages
+from auditor.evidence.live.access import Access
+from auditor.evidence.live.gather import PREFIX
+from auditor.options import Options
+from auditor.protobuf import kv_pb2 as kv
+from auditor.storage.resources import Resource, path_of
+from auditor.text import restore
+from auditor.watch.account import Account, account
+from auditor.watch.follow import PATIENCE, Events, Follower, Lost, Said
+from auditor.watch.judge import judge
+from auditor.watch.ledger import Form, Ledger
+
+STUCK = 60.0
+"""Seconds after which an object that the rewrite passed over counts as stuck."""
+
+
+class Session:
+    """`with Session(...) as session:` reads once; then step() follows. said: called with what is to be told."""
+
+    def __init__(
+        self,
+        access: Access,
+        options: Options,
+        said: Callable[[str], None],
+        *,
+        patience: float = PATIENCE,
+        stuck: float = STUCK,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if "*" in options.resources:
+            raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
+        self.given = rules.prepare(options)
+        self.policy = self.given.policy.words(options.resources)
+        self.ledger = self._empty()
+        self.answers = True
+        self._said = said
+        self._stuck = stuck
+        self._clock = clock
+        self._resources = [
+            Resource(name.rstrip("."), prefix, f"{prefix}/{path_of(name.rstrip('.'))}")
+            for prefix in (f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes or (PREFIX,))
+            for name in options.resources
+        ]
+        ranges = [pages.bounds(each.path) for each in self._resources]
+        self._follower = Follower(access, ranges, patience)
+        self._began = clock()
+        self.reads = 0
+
+    def __enter__(self) -> Self:
+        self.read()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._follower.stop()
+
+    @property
+    def configured(self) -> bool:
+        return self.given.policy.configured
+
+    def read(self) -> None:
+        """Read everything at one revision; what is in the ledger already is not counted again. Raises LiveError."""
+        found: dict[bytes, tuple[Form, int]] = {}
+
+        def take(number: int, page: Sequence[kv.KeyValue]) -> None:
+            for each, form in zip(page, self._forms(number, page), strict=True):
+                found[each.key] = form, each.mod_revision
+
+        revision = self._follower.read(take, found.clear, self._said)
+        if revision < self.ledger.revision:
+            self._said(f"the store went back from revision {self.ledger.revision:,} to {revision:,}: counted anew")
+            self.ledger = self._empty()
+        first = not self.reads
+        self.ledger.replace(found, revision, None if first else self._clock())
+        self.reads += 1
+        if first:
+            self._began = self._clock()
+
+    def follow(self) -> None:
+        """Begin to watch, from the revision after the last read."""
+        self._follower.watch(self.ledger.revision + 1)
+
+    def step(self, seconds: float) -> bool:
+        """Take what came within `seconds` at most: whether anything changed. Raises LiveError."""
+        events: dict[int, list[kv.Event]] = {}
+        lost = ""
+        for message in self._follower.take(seconds):
+            if isinstance(message, Events):
+                events.setdefault(message.range, []).extend(message.events)
+            elif isinstance(message, Lost):
+                lost = message.reason
+            elif isinstance(message, Said):
+                self.answers = message.answers
+                self._said(message.text)
+            else:
+                raise message
+        for number, found in events.items():
+            self._apply(number, found)
+        if lost:
+            self._said(f"{lost}: everything is read again")
+            self.read()
+            self.follow()
+        return bool(events or lost)
+
+    def confirm(self) -> bool:
+        """Whether a second read of everything bears out that nothing is left; watches on where it does not."""
+        self.read()
+        if not self.account().all.remaining:
+            return True
+        self.follow()
+        return False
+
+    def account(self, *, name_all: bool = False) -> Account:
+        roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
+        return account(self.ledger, roots, self._began, self._clock(), self._stuck, name_all=name_all)
+
+    def _empty(self) -> Ledger:
+        """A ledger that holds KEKs to each other where a write provider was named."""
+        named = self.configured or self.given.policy.expected is not None
+        return Ledger(self.given.current_keks, presume=named)
+
+    def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
+        """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
+        forms = iter(self._forms(number, [event.kv for event in events if event.type == kv.Event.PUT]))
+        self.ledger.apply(
+            [
+                (event.kv.key, next(forms) if event.type == kv.Event.PUT else None, event.kv.mod_revision)
+                for event in events
+            ],
+            self._clock(),
+        )
+
+    def _forms(self, number: int, found: Sequence[kv.KeyValue]) -> list[Form]:
+        pairs = [(each.key, each.value, each.mod_revision) for each in found]
+        return judge(pairs, self._resources[number], self.given)

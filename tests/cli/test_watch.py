@@ -1,0 +1,236 @@
+"""The watch command: its lines, its document, its exit codes, the script that it writes, and what a terminal shows."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from auditor.protobuf.envelope_pb2 import EncryptedObject
+from auditor.reports import watch_json
+from tests.etcd import Etcd
+from tests.live import PASSWORD, with_users
+from tests.reports import hostile
+from tests.sealing import KEY, configuration, provider
+from tests.support import Thing, run, sealed
+from tests.watch.test_session import NEW, fill, name, revision
+
+VALIDATOR = jsonschema.Draft202012Validator(watch_json.schema())
+CLEAN = {"ETCDCTL_ENDPOINTS": "", "ETCDCTL_USER": ""}
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """20 Secrets: 15 readable, 5 under key1."""
+    with Etcd(tmp_path_factory.mktemp("etcd") / "data") as made:
+        fill(made, 20)
+        for number in range(5):
+            made.put(name(number), NEW)
+        yield made
+
+
+def document(etcd: Etcd, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    before = revision(etcd)
+    done = run("watch", etcd.url, "--once", "--json", "-", *arguments)
+    assert revision(etcd) == before
+    assert "Traceback" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert not list(VALIDATOR.iter_errors(found))
+    assert found["exit_code"] == done.returncode
+    assert found["remaining"] + found["rewritten"] + found["deleted"] == found["total"]
+    return done.returncode, found
+
+
+def test_once(etcd: Etcd) -> None:
+    code, found = document(etcd, "--expect", "aescbc:key1")
+    assert code == 1
+    assert (found["total"], found["remaining"], found["present"], found["revision"]) == (15, 15, 20, revision(etcd))
+    assert [each["key"].encode() for each in found["objects"]] == sorted(name(number) for number in range(5, 20))
+    assert {each["finding"] for each in found["objects"]} == {"plaintext"}
+    assert "history, freed pages, the WAL" in found["not_examined"]
+    _, other = document(etcd, "--expect", "aescbc:key2")
+    assert (other["remaining"], {each["finding"] for each in other["objects"]}) == (20, {"plaintext", "stale-key"})
+    code, back = document(etcd, "--expect", "plaintext")
+    assert (code, back["remaining"]) == (1, 5)
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(watch_json.schema())
+    assert watch_json.schema()["$id"] == watch_json.SCHEMA
+
+
+def test_nothing_to_read_is_inconclusive(etcd: Etcd) -> None:
+    code, found = document(etcd, "--storage-prefix", "/elsewhere")
+    assert (code, found["present"]) == (3, 0)
+    assert "check the name and --storage-prefix" in found["conclusion"][0]
+
+
+def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
+    """Of a KMS whose plugin was not named nothing opens; a prefix proves nothing where a configuration was given."""
+    value = sealed("kms v2", b"vault", EncryptedObject(
+        encrypted_data=b"\xa0" * 64, key_id=b"kek-a", encrypted_dek_source=b"w" * 33).SerializeToString())  # fmt: skip
+    config = configuration(tmp_path / "c.json", provider("kms v2", ("vault", b"")), {"identity": {}})
+    with Etcd(tmp_path / "data") as etcd:
+        etcd.put(Thing().key, value)
+        code, found = document(etcd, "--encryption-config", config)
+        assert (code, found["remaining"], found["unopened"]) == (3, 0, 1)
+        code, found = document(etcd, "--expect", "kms:vault")
+        assert (code, found["unopened"]) == (0, 1)
+        assert "by their prefixes, which prove nothing" in found["conclusion"][0]
+
+
+def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "auditor", "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "120"}
+    return subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+    )
+
+
+def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data") as etcd:
+        numbers = fill(etcd, 30)
+        with started(etcd, "--every", "0.1") as process:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if "watching" in line:
+                    for number in numbers:
+                        etcd.put(name(number), NEW)
+            assert process.wait(60) == 0
+    assert "write key aescbc/key1 (--expect)" in lines[0]
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines[:4])
+    assert any("30 remaining + 0 rewritten + 0 deleted = 30; 30 present" in line for line in lines)
+    text = "".join(lines)
+    assert "NONE REMAINS in latest: all 30 secrets are as wanted" in text
+    assert "0 remaining + 30 rewritten + 0 deleted = 30" in text
+    assert "Not examined: current values only: history, freed pages, the WAL" in text
+    assert "\x1b" not in text
+
+
+def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
+    """Ctrl-C ends with the numbers so far, and writes what was asked for."""
+    with started(etcd, "--json", str(tmp_path / "w.json")) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "watching" in line:
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        rest = process.stdout.read()
+        assert process.wait(60) == 1
+    assert "interrupted" in rest
+    assert "SOME REMAIN: 15 of 20 secrets are not as wanted" in rest
+    found = json.loads((tmp_path / "w.json").read_text())
+    assert (found["remaining"], found["exit_code"]) == (15, 1)
+
+
+def test_a_limit(etcd: Etcd) -> None:
+    done = run("watch", etcd.url, "--expect", "aescbc:key1", "--for", "0.5")
+    assert done.returncode == 1
+    assert "SOME REMAIN: 15 of 20" in done.stdout
+
+
+def test_on_a_terminal(etcd: Etcd) -> None:
+    """A table is drawn there, and taken away at the end."""
+    near, far = pty.openpty()
+    with started(etcd, "--for", "1.5", stdout=far) as process:
+        os.close(far)
+        seen = b""
+        while True:
+            try:
+                part = os.read(near, 1 << 16)
+            except OSError:  # the other side is closed
+                break
+            seen += part
+            if not part:
+                break
+        assert process.wait(60) == 1
+    os.close(near)
+    text = seen.decode()
+    assert "\x1b[?25l" in text  # rich hides the cursor while its table moves
+    for said in ("15 remaining + 0 rewritten + 0 deleted = 15", "namespace", "identity", "SOME REMAIN"):
+        assert said in text
+
+
+def test_usage(etcd: Etcd, tmp_path: Path) -> None:
+    for arguments, message in (
+        (["nowhere.db"], "watch needs https://HOST:2379"),
+        ([etcd.url, "--resource", "*"], "by name"),
+        ([etcd.url, "--expect", "rot13"], "--expect rot13"),
+        (["http://127.0.0.1:1"], "nothing listens there"),
+        ([etcd.url, "--json", str(tmp_path / "no" / "x.json")], "there is no folder"),
+    ):
+        done = run("watch", *arguments, **CLEAN)
+        assert (done.returncode, done.stdout) == (2, "") or message in done.stderr
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+def test_a_user_that_may_only_read(tmp_path: Path) -> None:
+    """What the role may not do is refused by etcd itself; the password leaves by no way."""
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    with Etcd(tmp_path / "data") as etcd:
+        fill(etcd, 3)
+        with_users(etcd, "/registry/secrets/")
+        user = ["--user", "viewer", "--password-file", str(file), "--once"]
+        done = run("watch", etcd.url, *user)
+        assert done.returncode == 1
+        assert "SOME REMAIN: 3 of 3 secrets" in done.stdout
+        denied = run("watch", etcd.url, *user, "--resource", "configmaps")
+        assert denied.returncode == 2
+        assert "permission denied" in denied.stderr
+        for text in (done.stdout, done.stderr, denied.stdout, denied.stderr):
+            assert PASSWORD not in text
+
+
+def test_hostile_names_and_values(tmp_path: Path) -> None:
+    script = tmp_path / "r.sh"
+    with Etcd(tmp_path / "data") as etcd:
+        hostile.work(etcd)
+        _, found = document(etcd, "--remediation", script)
+        done = run("watch", etcd.url, "--once")
+    texts = (done.stdout, done.stderr, json.dumps(found), script.read_text())
+    assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
+    assert not any(hostile.MARK.decode() in text for text in texts)
+    assert "Left out: " in script.read_text()
+    subprocess.run(["bash", "-n", script], check=True)
+    subprocess.run(["sh", "-n", script], check=True)
+
+
+def test_no_value_in_any_output(tmp_path: Path) -> None:
+    canary = "CANARY-watch-9c41d2"
+    with Etcd(tmp_path / "data") as etcd:
+        etcd.put(Thing().key, Thing(data={b"password": canary.encode()}).protobuf())
+        config = configuration(tmp_path / "c.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
+        reports = [str(tmp_path / each) for each in ("w.json", "r.sh")]
+        arguments = ["--encryption-config", config, "--json", reports[0], "--remediation", reports[1]]
+        with started(etcd, *arguments[2:], "--for", "1") as process:
+            said, _ = process.communicate(timeout=60)
+        done = run("watch", etcd.url, *arguments, "--once", "--force")
+    texts = [said, done.stdout, done.stderr, *(Path(each).read_text() for each in reports)]
+    for text in texts:
+        assert canary not in text
+        assert canary.encode().hex() not in text
+    assert done.returncode == 1
+
+
+def test_nothing_that_writes_is_in_the_client() -> None:
+    """The services that the auditor's client is made of have no method that changes a store."""
+    from auditor.protobuf import rpc_pb2
+
+    methods = {
+        f"{service.name}.{method.name}"
+        for service in rpc_pb2.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    assert methods == {"KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot", "Auth.Authenticate"}

@@ -1,0 +1,168 @@
+"""The map that a watch keeps: whatever is applied twice, late or in pieces, the numbers are those of a plain model."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.model import Opened, Provider
+from auditor.watch.account import Account, account
+from auditor.watch.ledger import Form, Ledger
+
+OLD = Form(Provider.IDENTITY, "", "", "plaintext", Opened.NOT_TRIED)
+NEW = Form(Provider.AESCBC, "key1", "", "", Opened.YES)
+KEYS = [b"/registry/secrets/%s/%d" % (namespace, number) for namespace in (b"a", b"b") for number in range(4)]
+ROOTS = [("secrets", b"/registry/secrets/")]
+
+
+def kms(kek: str) -> Form:
+    return Form(Provider.KMS_V2, "vault", kek, "", Opened.YES)
+
+
+@dataclass
+class Model:
+    """What a person would write down: of every key its form now, and whether it ever was another than wanted."""
+
+    forms: dict[bytes, Form] = field(default_factory=dict)
+    counted: set[bytes] = field(default_factory=set)
+
+    def change(self, key: bytes, form: Form | None) -> None:
+        if form is None:
+            self.forms.pop(key, None)
+            return
+        self.forms[key] = form
+        if form is OLD:
+            self.counted.add(key)
+
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        remaining = sum(form is OLD for form in self.forms.values())
+        rewritten = sum(form is NEW and key in self.counted for key, form in self.forms.items())
+        deleted = len(self.counted - self.forms.keys())
+        return len(self.counted), remaining, rewritten, deleted, len(self.forms)
+
+
+def told(ledger: Ledger, now: float = 0.0) -> Account:
+    return account(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
+
+
+def numbers(found: Account) -> tuple[int, int, int, int, int]:
+    whole = found.all
+    assert whole.remaining + whole.rewritten + whole.deleted == whole.total
+    for name in ("total", "remaining", "rewritten", "deleted", "present"):
+        assert sum(getattr(share, name) for share in found.namespaces.values()) == getattr(whole, name)
+    assert sum(count for *_, count in found.under) == whole.present
+    assert len(found.left) == whole.remaining
+    return whole.total, whole.remaining, whole.rewritten, whole.deleted, whole.present
+
+
+changes = st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([OLD, NEW, None])), max_size=40)
+first = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([OLD, NEW]))
+
+
+@settings(deadline=None, max_examples=200)
+@given(first, changes, st.data())
+def test_the_numbers_add_up_at_every_step(
+    start: dict[bytes, Form], script: list[tuple[bytes, Form | None]], data: st.DataObject
+) -> None:
+    """Events come in pieces; after each some that were applied already come again, or everything is read again."""
+    ledger, model = Ledger({}), Model()
+    revision = 10
+    ledger.replace({key: (form, number) for number, (key, form) in enumerate(start.items(), 1)}, revision, None)
+    now = {key: number for number, key in enumerate(start, 1)}
+    for key, held in start.items():
+        model.change(key, held)
+    assert numbers(told(ledger)) == model.numbers()
+    events = [(key, form, revision + number) for number, (key, form) in enumerate(script, 1)]
+    done = 0
+    while done < len(events):
+        size = data.draw(st.integers(1, 5))
+        for key, form, main in events[done : done + size]:
+            model.change(key, form)
+            now[key] = main
+        again = data.draw(st.integers(0, done))
+        ledger.apply(events[again : done + size], 1.0)
+        done = min(done + size, len(events))
+        if data.draw(st.booleans()):
+            ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, revision + done, 1.0)
+        assert numbers(told(ledger)) == model.numbers()
+        assert ledger.revision == revision + done
+
+
+@settings(deadline=None, max_examples=100)
+@given(first, changes)
+def test_what_was_missed_is_made_up_for_by_reading_again(
+    start: dict[bytes, Form], script: list[tuple[bytes, Form | None]]
+) -> None:
+    """After a compaction only the end is known: the forms are right, and every deletion of what was counted."""
+    ledger, model = Ledger({}), Model()
+    ledger.replace({key: (form, 1) for key, form in start.items()}, 1, None)
+    now = dict.fromkeys(start, 1)
+    for key, held in start.items():
+        model.change(key, held)
+    counted = set(model.counted)
+    for number, (key, form) in enumerate(script, 2):
+        model.change(key, form)
+        now[key] = number
+    ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, len(script) + 2, 5.0)
+    total, remaining, rewritten, deleted, present = numbers(told(ledger))
+    assert (remaining, present) == (model.numbers()[1], model.numbers()[4])
+    assert total == len(counted | {key for key, form in model.forms.items() if form is OLD})
+    assert deleted == len(counted - model.forms.keys())
+    assert rewritten == total - remaining - deleted
+
+
+def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
+    """Of a KMS whose current KEK is not known that of the newest value is presumed."""
+    ledger = Ledger({})
+    ledger.replace({KEYS[0]: (kms("kek-a"), 5), KEYS[1]: (kms("kek-a"), 6)}, 6, None)
+    assert numbers(told(ledger)) == (0, 0, 0, 0, 2)
+    ledger.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
+    assert numbers(told(ledger)) == (1, 1, 0, 0, 2)
+    assert [(each.of.key, each.why) for each in told(ledger).left] == [(KEYS[1].decode(), "stale-kek")]
+    ledger.apply([(KEYS[1], kms("kek-b"), 8)], 2.0)
+    assert numbers(told(ledger)) == (1, 0, 1, 0, 2)
+
+
+def test_a_kek_that_was_read_in_any_order() -> None:
+    """The first read comes in the order of keys: what counts is known at its end."""
+    ledger = Ledger({})
+    ledger.replace({KEYS[0]: (kms("kek-b"), 5), KEYS[1]: (kms("kek-a"), 3), KEYS[2]: (kms("kek-b"), 9)}, 9, None)
+    assert numbers(told(ledger)) == (1, 1, 0, 0, 3)
+
+
+def test_a_kek_that_is_known() -> None:
+    ledger = Ledger({"vault": "kek-a"})
+    ledger.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
+    assert [each.of.key for each in told(ledger).left] == [KEYS[0].decode()]
+
+
+def test_rate_time_left_and_what_is_stuck() -> None:
+    ledger = Ledger({})
+    ledger.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
+    found = told(ledger, now=30.0)
+    assert (found.rate, found.seconds_left, found.still, found.stuck) == (0.0, None, None, ())
+    ledger.apply([(KEYS[0], NEW, 2), (KEYS[2], NEW, 3)], 40.0)
+    found = told(ledger, now=50.0)
+    assert found.rate == 2 / 50
+    assert found.seconds_left == 6 * 25
+    assert found.still == 10.0
+    assert not found.stuck  # not for long enough
+    found = told(ledger, now=101.0)
+    assert [(each.of.name, each.stuck) for each in found.stuck] == [
+        ("1", "passed over: objects behind it were rewritten")
+    ]
+    assert found.rate == 0.0  # the window has moved on
+    ledger.apply([(KEYS[7], OLD, 4)], 102.0)
+    assert [each.of.name for each in told(ledger, now=103.0).stuck] == ["1", "3"]
+    assert "written again" in told(ledger, now=103.0).stuck[1].stuck
+    ledger.apply([(key, NEW, 5) for key in KEYS], 104.0)
+    found = told(ledger, now=105.0)
+    assert (found.seconds_left, found.stuck) == (0.0, ())
+
+
+def test_keys_become_names_that_are_safe_to_print() -> None:
+    ledger = Ledger({})
+    key = b"/registry/secrets/n\x1b[31m/x\xff"
+    ledger.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
+    named = [(each.of.resource, each.of.namespace, each.of.name) for each in told(ledger).left]
+    assert named == [("secrets", "", "cluster-scoped"), ("secrets", "n\\x1b[31m", "x\\xff")]

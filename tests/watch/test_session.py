@@ -1,0 +1,322 @@
+"""A rewrite on a real etcd followed to its end: the numbers at every step, whatever happens to the server."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from auditor.errors import UsageError
+from auditor.evidence.live import faults
+from auditor.evidence.live.access import Access, endpoints
+from auditor.options import Options
+from auditor.protobuf import rpc_pb2 as rpc
+from auditor.watch.session import Session
+from tests.etcd import Etcd
+from tests.live import PASSWORD, cluster, program, programs, with_users
+from tests.support import Thing, sealed
+from tests.watch.proxy import Proxy
+
+KEY1 = Options(expect="aescbc:key1")
+NEW = sealed("aescbc", b"key1", b"\xa0" * 64)
+LONGEST = 60.0
+"""Seconds after which a test gives up; none of them waits so long."""
+
+
+def access(*members: str) -> Access:
+    return Access(endpoints([f"http://{member}" for member in members]), timeout=5.0)
+
+
+def name(number: int) -> bytes:
+    return b"/registry/secrets/n%d/s%05d" % (number % 7, number)
+
+
+def plain(number: int) -> bytes:
+    return Thing(b"n%d" % (number % 7), b"s%05d" % number, {b"a": b"1"}).protobuf()
+
+
+def fill(etcd: Etcd, count: int) -> list[int]:
+    """So many readable Secrets, and others beside them that are nobody's business."""
+    numbers = list(range(count))
+    for start in range(0, count, 100):
+        etcd.put_many([(name(number), plain(number)) for number in numbers[start : start + 100]])
+    etcd.put(b"/registry/secretsafe/n/x", b"of another resource")
+    etcd.put(b"/registry/configmaps/n/x", Thing(kind=b"ConfigMap").protobuf())
+    return numbers
+
+
+def revision(etcd: Etcd) -> int:
+    return int(etcd.call("Status", rpc.StatusRequest()).header.revision)
+
+
+class Script:
+    """Changes made one by one; `at` holds what numbers() must say after each."""
+
+    def __init__(self, etcd: Etcd, numbers: list[int]) -> None:
+        self._etcd = etcd
+        self._plain = set(numbers)
+        self._new: set[int] = set()
+        self._counted = set(numbers)
+        self.at = {revision(etcd): self.numbers()}
+
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        present = self._plain | self._new
+        rewritten, deleted = len(self._new & self._counted), len(self._counted - present)
+        return len(self._counted), len(self._plain), rewritten, deleted, len(present)
+
+    def rewrite(self, number: int) -> None:
+        self._change(number, self._etcd.put(name(number), NEW), new=True)
+
+    def spoil(self, number: int) -> None:
+        """Written in the old form: anew, again, or back."""
+        self._change(number, self._etcd.put(name(number), plain(number)), new=False)
+
+    def delete(self, number: int) -> None:
+        self._change(number, self._etcd.delete(name(number)), new=None)
+
+    def _change(self, number: int, revision: int, *, new: bool | None) -> None:
+        self._plain.discard(number)
+        self._new.discard(number)
+        if new is not None:
+            (self._new if new else self._plain).add(number)
+        if new is False:
+            self._counted.add(number)
+        self.at[revision] = self.numbers()
+
+
+def numbers(session: Session) -> tuple[int, int, int, int, int]:
+    whole = session.account().all
+    assert whole.remaining + whole.rewritten + whole.deleted == whole.total
+    return whole.total, whole.remaining, whole.rewritten, whole.deleted, whole.present
+
+
+def steps(done: Callable[[], bool], session: Session) -> Iterator[None]:
+    """Steps of a session until something is so."""
+    deadline = time.monotonic() + LONGEST
+    while not done():
+        assert time.monotonic() < deadline
+        session.step(0.2)
+        yield
+
+
+def until(done: Callable[[], bool], session: Session) -> None:
+    for _ in steps(done, session):
+        pass
+
+
+def caught_up(session: Session, script: Script) -> None:
+    until(lambda: numbers(session) == script.numbers(), session)
+
+
+def follow(session: Session, script: Script, work: threading.Thread) -> int:
+    """Steps until nothing is left to be done or to come; after each the numbers are those of that revision."""
+    checked = 0
+    for _ in steps(lambda: not work.is_alive() and session.ledger.revision >= max(script.at), session):
+        at = session.ledger.revision
+        if at in script.at:  # the script may not have noted yet what the watch brought already
+            assert numbers(session) == script.at[at]
+            checked += 1
+    work.join()
+    assert numbers(session) == script.numbers()
+    return checked
+
+
+@pytest.mark.parametrize(("which", "count"), list(zip(programs(), (5000, 1000), strict=True)))
+def test_five_thousand_secrets(which: str, count: int, tmp_path: Path) -> None:
+    """Some are deleted, some are written anew in the old form and again, some are new; the rest is rewritten."""
+    said: list[str] = []
+    with Etcd(tmp_path / "data", program=program(which)) as etcd:
+        every = fill(etcd, count)
+        script = Script(etcd, every)
+
+        def work() -> None:
+            rng = random.Random(3)
+            for number in every:
+                match rng.randrange(40):
+                    case 0:
+                        script.delete(number)
+                    case 1:
+                        script.rewrite(number)
+                        script.spoil(number)
+                        script.rewrite(number)
+                    case 2:
+                        script.spoil(number)
+                        script.rewrite(number)
+                    case 3:
+                        script.spoil(10000 + number)
+                        script.rewrite(10000 + number)
+                        script.rewrite(number)
+                    case 4:
+                        script.rewrite(20000 + number)
+                        script.rewrite(number)
+                    case _:
+                        script.rewrite(number)
+
+        with Session(access(etcd.endpoint), KEY1, said.append) as session:
+            assert numbers(session) == (count, count, 0, 0, count)
+            session.follow()
+            thread = threading.Thread(target=work)
+            thread.start()
+            assert follow(session, script, thread) > 5
+            assert script.numbers()[1] == 0
+            before = revision(etcd)
+            assert session.confirm()
+            found = session.account()
+            assert found.rate > 0
+            assert {share.total for share in found.namespaces.values()} == {
+                share.rewritten + share.deleted for share in found.namespaces.values()
+            }
+            assert numbers(session) == script.numbers()
+        assert revision(etcd) == before
+    assert session.reads == 2
+
+
+def test_restart_cut_and_compaction_lose_nothing(tmp_path: Path) -> None:
+    """The server stops and comes back, connections break, and history is compacted behind the watch's back."""
+    said: list[str] = []
+    with Etcd(tmp_path / "data") as etcd, Proxy(etcd.endpoint) as proxy:
+        every = fill(etcd, 600)
+        script = Script(etcd, every)
+        with Session(access(proxy.endpoint), KEY1, said.append) as session:
+            for number in every[:50]:
+                script.rewrite(number)
+            etcd.compact(revision(etcd))
+            session.follow()  # from a revision that is gone
+            caught_up(session, script)
+            assert session.reads == 2
+            assert any("compacted" in text and "read again" in text for text in said)
+            for number in every[50:100]:
+                script.rewrite(number)
+            caught_up(session, script)
+            proxy.cut()
+            for number in every[100:200]:
+                script.rewrite(number)
+            caught_up(session, script)
+            assert session.reads == 2  # nothing was compacted: the watch went on where it was
+            etcd.restart()
+            proxy.target = etcd.endpoint
+            for number in every[200:300]:
+                script.rewrite(number)
+            for number in every[300:320]:
+                script.delete(number)
+            caught_up(session, script)
+            etcd.stop()
+            proxy.cut()
+            until(lambda: not session.answers, session)
+            etcd.start()
+            for number in every[320:600]:
+                script.rewrite(number)
+            script.delete(400)
+            etcd.compact(revision(etcd))  # while nobody watches
+            proxy.target = etcd.endpoint
+            caught_up(session, script)
+            assert session.reads == 3
+            assert script.numbers() == (600, 0, 579, 21, 579)
+            assert session.confirm()
+
+
+def test_a_leader_that_is_lost(tmp_path: Path) -> None:
+    """One of three members is watched; the leader stops, and then the watched one: the rest answers."""
+    with cluster(tmp_path) as members:
+        leader = next(
+            each
+            for each in members
+            for status in (each.call("Status", rpc.StatusRequest()),)
+            if status.leader == status.header.member_id
+        )
+        others = [each for each in members if each is not leader]
+        every = fill(others[0], 200)
+        script = Script(others[0], every)
+        order = [leader.endpoint, others[1].endpoint, others[0].endpoint]
+        with Session(access(*order), KEY1, lambda _: None) as session:
+            session.follow()
+            for number in every[:100]:
+                script.rewrite(number)
+            caught_up(session, script)
+            leader.process.kill()
+            deadline = time.monotonic() + LONGEST
+            for number in every[100:]:
+                while True:
+                    try:
+                        script.rewrite(number)
+                    except grpc.RpcError:
+                        assert time.monotonic() < deadline
+                        time.sleep(0.05)
+                    else:
+                        break
+            caught_up(session, script)
+            assert session.confirm()
+            assert session.account().all.rewritten == 200
+
+
+def test_a_role_that_may_only_read_the_secrets(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data") as etcd:
+        fill(etcd, 50)
+        with_users(etcd, "/registry/secrets/")
+        viewer = Access(access(etcd.endpoint).endpoints, user="viewer", password=PASSWORD, timeout=5.0)
+        with Session(viewer, KEY1, lambda _: None) as session:
+            assert numbers(session) == (50, 50, 0, 0, 50)
+            session.follow()
+            said: list[str] = []
+            session._said = said.append
+            until(lambda: any("watching" in text for text in said), session)
+        with pytest.raises(faults.Denied), Session(viewer, Options(resources=("configmaps",)), lambda _: None):
+            pass
+
+
+def test_several_resources_and_prefixes(tmp_path: Path) -> None:
+    options = Options(resources=("secrets", "configmaps"), storage_prefixes=("/a", "b/c"), expect="aescbc:key1")
+    with Etcd(tmp_path / "data") as etcd:
+        for number, key in enumerate(
+            (b"/a/secrets/n/x", b"/a/configmaps/n/x", b"/b/c/secrets/n/x", b"/other/secrets/n/x")
+        ):
+            etcd.put(key, plain(number))
+        with Session(access(etcd.endpoint), options, lambda _: None) as session:
+            named = [(each.of.resource, each.of.key) for each in session.account(name_all=True).left]
+            assert named == [
+                ("configmaps", "/a/configmaps/n/x"),
+                ("secrets", "/a/secrets/n/x"),
+                ("secrets", "/b/c/secrets/n/x"),
+            ]
+            session.follow()
+            for key in (b"/a/configmaps/n/x", b"/b/c/secrets/n/x", b"/a/secrets/n/x"):
+                etcd.put(key, NEW)
+            until(lambda: not session.account().all.remaining, session)
+            assert numbers(session) == (3, 0, 3, 0, 3)
+
+
+def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Etcd(tmp_path / "one") as old, Etcd(tmp_path / "two") as new, Proxy(old.endpoint) as proxy:
+        fill(old, 200)
+        for number in range(20):
+            old.put(name(number), plain(number))
+        fill(new, 30)
+        with Session(access(proxy.endpoint), KEY1, said.append) as session:
+            assert numbers(session) == (200, 200, 0, 0, 200)
+            proxy.target = new.endpoint
+            proxy.cut()
+            session.read()
+            assert numbers(session) == (30, 30, 0, 0, 30)
+            assert any("went back" in text for text in said)
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data") as etcd, Proxy(etcd.endpoint) as proxy:
+        fill(etcd, 5)
+        with Session(access(proxy.endpoint), KEY1, lambda _: None, patience=0.5) as session:
+            session.follow()
+            proxy.target = "127.0.0.1:1"
+            proxy.cut()
+            with pytest.raises(faults.Unavailable, match=r"nothing answered for 0\.5 s"):
+                until(lambda: False, session)
+
+
+def test_every_resource_cannot_be_watched() -> None:
+    with pytest.raises(UsageError, match="by name"):
+        Session(access("127.0.0.1:1"), Options(resources=("*",)), lambda _: None)
