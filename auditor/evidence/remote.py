@@ -5,14 +5,15 @@ fsspec and the libraries under it make the connections, with the credentials tha
 
 import os
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from auditor.errors import AuditorError, UnreadableEvidence, UsageError
-from auditor.evidence.file import EvidenceFile
 from auditor.evidence.packed.limits import Refused
 from auditor.options import Options
-from auditor.text import printable
+
+if TYPE_CHECKING:
+    from auditor.evidence.file import EvidenceFile
 
 BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
 """Schemes and the libraries that speak for them."""
@@ -32,15 +33,15 @@ def shown(url: str) -> str:
     """A URL without what may be secret in it: user, password, and the signature in a query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return printable(os.fsencode(f"{parts.scheme}://{host}{parts.path}"))
+    return _printable(f"{parts.scheme}://{host}{parts.path}")
 
 
 def name(url: str) -> str:
     """What reports call it: the last part of its path."""
-    return printable(os.fsencode(urlsplit(url).path.rstrip("/").rpartition("/")[2])) or shown(url)
+    return _printable(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or shown(url)
 
 
-def fetch(url: str, options: Options) -> tuple[EvidenceFile, list[str]]:
+def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     """The object as an opened file, and notes on where it came from.
 
     Raises UnreadableEvidence where it cannot be had whole, UsageError where a library is missing.
@@ -60,7 +61,7 @@ def fetch(url: str, options: Options) -> tuple[EvidenceFile, list[str]]:
         filled.close()
         raise UnreadableEvidence(f"{shown(url)}: {held:,} bytes came of {size:,}: the connection was cut; try again")
     file = filled.open(name(url))
-    said = [f"{label} {printable(str(facts[key]).encode())}" for key, label in _FACTS.items() if facts.get(key)]
+    said = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
     note = f"streamed from {shown(url)}, {held:,} bytes, into a private file without a name"
     return file, [", ".join([note, *said])]
 
@@ -95,6 +96,12 @@ class _open:  # noqa: N801 - used as a function is
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _printable(text: str) -> str:
+    from auditor.text import printable  # it needs numpy, which --help does not
+
+    return printable(os.fsencode(text))
 
 
 def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
