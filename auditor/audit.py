@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,6 +46,9 @@ from auditor.selection import SAME, UNKNOWN, Selection
 from auditor.storage import fragments, keys, objects, values
 from auditor.text import moment, printable, restore
 
+if TYPE_CHECKING:
+    from auditor.hunt.travelling import Travelling
+
 STANDING = Unexamined(
     "the WAL, other members, other backups, old disk blocks", "this file cannot show them", decisive=False
 )
@@ -64,6 +68,7 @@ class Judged:
 
     asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
     of found.table are judged. rest: what a hunt searches beside the selections.
+    came: configurations in files that came with the evidence.
     """
 
     given: rules.Rules
@@ -75,6 +80,7 @@ class Judged:
     cluster: Cluster
     selections: list[Selection]
     rest: list[Selection]
+    came: "Travelling | None" = None
 
     @property
     def resources(self) -> frozenset[str]:
@@ -99,7 +105,7 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
 
     also: resources that are judged beside those that the options and their configurations name.
     """
-    given = rules.prepare(options)
+    given, came = _rules(files, options)
     asked = reported.prepare(options)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
@@ -130,7 +136,7 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
     if not options.quick:
         given = rules.with_published(given, [(each.batch, each.values) for each in selections])
     rest = []
-    if options.hunt or options.k3s_token or options.use_found_keys:
+    if options.hunt or options.k3s_token or options.use_found_keys or came is not None:
         from auditor.hunt import run as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         rest = hunting.others(by_source, found, wanted, read.in_force)
@@ -138,7 +144,7 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
     if given.keyring is not None:
         selections = opening.open_every(selections, given, given.keyring, keep=options.hunt)
     selection.compare(selections)
-    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest)
+    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
 
 
 def conclude(
@@ -153,11 +159,13 @@ def conclude(
     given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
     batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
     main = read.main.name if read.main is not None else ""
+    # several pieces of evidence may have come with one file, which is reported with the first
+    came = judged.came if files.of(gather.Role.SETTINGS) else None
     hunted = NOTHING
-    if options.hunt:
+    if options.hunt or came is not None:
         from auditor.hunt import run as hunting
 
-        hunted = hunting.hunt(options, given, selections, rest, batches, found, read.pages)
+        hunted = hunting.everything(options, came, given, selections, rest, batches, found, read.pages)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
@@ -207,6 +215,18 @@ def conclude(
         control=planted,
     )
     return judged.asked.names.audit(audit)
+
+
+def _rules(files: gather.Evidence, options: Options) -> "tuple[rules.Rules, Travelling | None]":
+    """What is judged with, and the configurations that came with the evidence; None where no file did."""
+    if not files.settings:
+        return rules.prepare(options), None
+    from auditor.hunt import travelling
+
+    came = travelling.read(files.settings)
+    if not options.use_found_config:
+        return rules.prepare(options), came
+    return rules.prepare(options, came.configurations, came.older), came
 
 
 def _coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:
@@ -415,7 +435,11 @@ def _untold(selections: Sequence[Selection]) -> list[Unexamined]:
 
 def _notes(evidence: Evidence, read: reading.Reading) -> list[str]:
     backend = evidence.backend
-    notes = list(read.notes)
+    notes = [
+        f"unpacked from {each.name}, {each.size:,} bytes, SHA-256 {each.sha256 or 'not computed'}"
+        for each in evidence.containers
+    ]
+    notes += read.notes
     if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
         done = backend.compacted if backend.compacted is not None else "none"
         notes.append(f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {done})")

@@ -1,5 +1,6 @@
 """Migration verification: two pieces of evidence in, a `Comparison` of what each holds now, and what is left behind."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import _opened, audit, diff
+from auditor import audit, diff
 from auditor.diff import Content, Form
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import gather
 from auditor.model import Audit, Cell, Evidence, Finding, Place, Provider, Severity, Unexamined
 from auditor.options import Options, Progress
 from auditor.runlog import Log
+from auditor.scanning import single
 from auditor.selection import Selection
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def compare(
     with ExitStack() as stack:
         log = Log(), Log()
         files = [
-            stack.enter_context(_opened(path, each, access, None, steps))
+            stack.enter_context(single(os.fspath(path), each, access, None, steps))
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)

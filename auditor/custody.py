@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from auditor import __version__
 from auditor.evidence import gather, reading, snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.packed import sniff
 from auditor.model import Cluster, Evidence, Gap, Provider, Run, Setting, Source, Stat
 from auditor.options import Options, Progress
 from auditor.runlog import Log
@@ -28,16 +29,14 @@ def finish(
 ) -> tuple[Evidence, list[Gap]]:
     """Wait for the hashes: the evidence as it was read, and gaps where it does not hold together."""
     every = [file for _, file in files.files]
-    _wait(every, progress)
-    gaps = []
-    sources = []
-    for file, kind in zip(every, read.kinds, strict=True):
-        sha256 = file.hashing.result()[0] if file.hashing is not None else ""
-        changed = file.changed()
-        if changed:
-            gaps.append(Gap(file.name, 0, file.size, f"the file changed while it was read: {changed}"))
-        before, after = _stat(file.before), _stat(file.now())
-        sources.append(Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after))
+    _wait([*files.containers, *every], progress)
+    containers = [_source(file, f"{sniff.of(file.map).value} container") for file in files.containers]
+    sources = [_source(file, kind) for file, kind in zip(every, read.kinds, strict=True)]
+    gaps = [
+        Gap(each.name, 0, each.size, f"the file changed while it was read: {each.changed}")
+        for each in (*containers, *sources)
+        if each.changed
+    ]
     main = read.main or every[0]
     own = sources[every.index(main)]
     trailer = "none"
@@ -55,15 +54,26 @@ def finish(
         trailer=trailer,
         trailer_bytes=read.trailer,
         changed=", ".join(
-            f"{each.name}: {each.changed}" if files.directory else each.changed for each in sources if each.changed
+            f"{each.name}: {each.changed}" if files.directory or containers else each.changed
+            for each in (*containers, *sources)
+            if each.changed
         ),
         backend=read.facts,
         cluster=cluster,
         sources=tuple(sources),
         directory=files.directory,
+        containers=tuple(containers),
         live=files.live,
     )
     return evidence, gaps
+
+
+def _source(file: EvidenceFile, kind: str) -> Source:
+    """A file at the end of the run, when its hash is known."""
+    sha256 = file.hashing.result()[0] if file.hashing is not None else ""
+    changed = file.changed()
+    before, after = _stat(file.before), _stat(file.now())
+    return Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after)
 
 
 def hashes(files: gather.Evidence) -> dict[str, str]:

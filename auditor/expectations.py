@@ -40,20 +40,25 @@ def live(options: Options, *, live: bool) -> None:
 def sha256(files: Evidence, wanted: str, progress: Progress | None) -> None:
     """Wait for the hash of the database and compare it. Raises UnexpectedEvidence.
 
-    A data directory is known by its database: the log beside it has files of its own, which no one hash covers.
+    A data directory is known by its database: the log beside it has files of its own, which no one hash covers. What
+    was unpacked is known by its own hash, or by that of the container that was given.
     """
-    file = next(iter(files.of(Role.DATABASE)), None)
-    if file is None or file.hashing is None:
+    candidates = files.of(Role.DATABASE)[:1]
+    candidates = [each for each in files.containers if files.name.startswith(f"{each.name}!")][:1] + candidates
+    if not candidates:
         raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {wanted} with")
-    while progress is not None and file.hashing.alive():
-        file.hashing.wait(0.1)
-        progress(file.hashing.done, file.size)
-    found, _ = file.hashing.result()
-    if found != wanted.lower():
-        raise UnexpectedEvidence(
-            f"{file.name} is not the evidence that was meant: its SHA-256 is {found}, expected {wanted.lower()}; "
-            "nothing was read"
-        )
+    found = ""
+    for file in candidates:
+        while progress is not None and file.hashing is not None and file.hashing.alive():
+            file.hashing.wait(0.1)
+            progress(file.hashing.done, file.size)
+        found = file.hashing.result()[0] if file.hashing is not None else ""
+        if found == wanted.lower():
+            return
+    raise UnexpectedEvidence(
+        f"{candidates[-1].name} is not the evidence that was meant: its SHA-256 is {found}, expected "
+        f"{wanted.lower()}; nothing was read"
+    )
 
 
 def cluster(name: str, found: Cluster, etcd: str | None, wanted: str) -> None:

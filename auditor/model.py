@@ -230,6 +230,8 @@ class Live:
 class Evidence:
     """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 
+    containers: what they were unpacked from, the outermost first.
+
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
     trailer: `matches`, `does not match`, `not checked` or `none`.
     """
@@ -246,6 +248,7 @@ class Evidence:
     cluster: Cluster
     sources: tuple[Source, ...]
     directory: bool
+    containers: tuple[Source, ...] = ()
     live: Live | None = None
 
 
@@ -424,13 +427,45 @@ class Run:
     plugins: tuple[tuple[Provider, str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
+
+    problem: why nothing in it could be read; the rest is empty then.
+    """
+
+    name: str
+    kind: str = ""
+    size: int = 0
+    sha256: str = ""
+    trailer: str = ""
+    cluster: str = ""
+    revision: int = 0
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    complete: bool = False
+    severity: Severity | None = None
+    values: int = 0
+    readable: int = 0
+    in_use: int = 0
+    gaps: int = 0
+    problem: str = ""
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """What this piece alone would end with."""
+        if self.problem:
+            return 2
+        if self.severity is not None and self.severity >= fail_on:
+            return 1
+        return 0 if self.complete else 3
+
+
 @dataclass(frozen=True)
 class Audit:
     """Everything one run saw and concluded; every report is made from this and from nothing else.
 
     rows: one for each stored value of the selected resources; empty where no report needs rows. policy: the policy
     in words. notes: what was observed and is not judged. redaction: what became of names: empty, `ordinals`, or
-    `keyed` with a check of the key.
+    `keyed` with a check of the key. parts: the pieces of evidence, where there are several.
     """
 
     evidence: Evidence
@@ -449,6 +484,7 @@ class Audit:
     baseline: Baseline | None = None
     control: Control | None = None
     redaction: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def findings(self) -> "pd.DataFrame":
@@ -482,12 +518,16 @@ class Audit:
             return Verdict.FINDINGS
         return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
 
+    @property
+    def severities(self) -> tuple[Severity, ...]:
+        """Those of findings that are not accepted."""
+        accepted = {(finding, severity): count for finding, severity, count in self.tally.accepted}
+        return tuple(
+            severity for finding, severity, count in self.tally.marks if count > accepted.get((finding, severity), 0)
+        )
+
     def exit_code(self, fail_on: Severity) -> int:
         """1: a finding of at least this severity, not accepted. 3: no such, and not all was read. 0: neither."""
-        accepted = {(finding, severity): count for finding, severity, count in self.tally.accepted}
-        open_ = [
-            severity for finding, severity, count in self.tally.marks if count > accepted.get((finding, severity), 0)
-        ]
-        if any(severity >= fail_on for severity in open_):
+        if any(severity >= fail_on for severity in self.severities):
             return 1
         return 0 if self.complete else 3

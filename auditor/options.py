@@ -25,7 +25,10 @@ class Options:
 
     hunt: look for copies of Secrets' values and of keys; hunt_min_length: bytes of the shortest value; hunt_fields:
     names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
+    use_found_config: judge and open by the encryption configurations in files that came with the evidence.
     k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
+
+    max_unpacked: bytes that may come out of one container; max_ratio: for each of its own bytes.
 
     baseline: an earlier JSON report, to be compared with. ignore: a file of findings that are accepted. redact_names:
     put ordinals for namespaces and names, or with redact_key, a file, pseudonyms that depend on it.
@@ -53,7 +56,10 @@ class Options:
     hunt_min_length: int = 8
     hunt_fields: tuple[str, ...] = ()
     use_found_keys: bool = False
+    use_found_config: bool = False
     k3s_token: str = ""
+    max_unpacked: int = 64 << 30
+    max_ratio: int = 250
     baseline: str = ""
     ignore: str = ""
     redact_names: bool = False

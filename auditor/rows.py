@@ -56,21 +56,22 @@ def _add(
 ) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
-        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else ("", "", NOT_KNOWN)
+        otherwise = ("", "", NOT_KNOWN if hit.key else "")
+        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else otherwise
         said: dict[str, Cell] = {
-            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{hit.offset:010x}",
-            "place": hit.place.label,
+            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{max(hit.offset, 0):010x}",
+            "place": hit.place.label if hit.place is not None else "",
             "judged": "finding",
             "resource": hit.resource,
             "namespace": namespace,
             "name": name,
             "key": hit.key,
-            "provider": hit.provider.label,
+            "provider": hit.provider.label if hit.place is not None else "",
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
-            "mod_revision": hit.main if hit.main >= 0 else NOT_KNOWN,
+            "mod_revision": "" if hit.place is None else hit.main if hit.main >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": "" if hit.source in unmapped else hit.offset,
-            "size": hit.size,
+            "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
+            "size": hit.size if hit.offset >= 0 else "",
             "page": hit.page if hit.page >= 0 else "",
             "detail": hit.detail,
         }

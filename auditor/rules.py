@@ -49,19 +49,23 @@ class Rules:
         return said + [(names, advice) for advice in differences(self.configurations, must)]
 
 
-def prepare(options: Options) -> Rules:
-    """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one."""
+def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple[ProviderEntry, ...] = ()) -> Rules:
+    """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one.
+
+    found: configurations that came with the evidence, to be used as if they were given; more: other keys.
+    """
     policy = Policy(
         expected=_expected(options.expect),
         plaintext=options.expect == "plaintext",
         compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
     )
-    if policy == Policy() and not (options.encryption_configs or options.kms_plugins or options.current_keks):
+    asked = options.encryption_configs or options.kms_plugins or options.current_keks
+    if policy == Policy() and not (asked or found or more):
         return Rules(None, policy, {}, {}, (), ())
     from auditor.encryption.keyring import Keyring  # libraries of ciphers, that a run without keys need not load
     from auditor.encryption.kms import KmsError
 
-    configurations = tuple(load(Path(path)) for path in options.encryption_configs)
+    configurations = (*(load(Path(path)) for path in options.encryption_configs), *found)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
     notes = []
@@ -76,7 +80,7 @@ def prepare(options: Options) -> Rules:
             if current:
                 keks[name] = current
     policy = replace(policy, configurations=configurations)
-    return Rules(Keyring(configurations, plugins), policy, keks, plugins, configurations, tuple(notes))
+    return Rules(Keyring(configurations, plugins, more), policy, keks, plugins, configurations, tuple(notes), more)
 
 
 def with_published(given: Rules, parts: Sequence[tuple[Batch, Values]]) -> Rules:

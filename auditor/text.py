@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import numpy as np
-
 YEAR_10000 = 253402300800
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 
@@ -50,6 +48,8 @@ def restore(text: str) -> bytes:
 
 def moments(seconds: Sequence[float | None]) -> list[str]:
     """moment() of each."""
+    import numpy as np  # hashing begins before it is loaded, and this module is needed before that
+
     known = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
     texts = np.datetime_as_string(known.astype("datetime64[s]"), unit="s").tolist()
     return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, known.tolist(), strict=True)]

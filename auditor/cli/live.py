@@ -110,6 +110,12 @@ def access(evidence: str, given: Given, environment: Mapping[str, str] = os.envi
     return made
 
 
+def none(evidence: Sequence[str], given: Given) -> None:
+    """Refuse a live etcd among several pieces of evidence. Raises UsageError."""
+    if given.anything or any(map(is_live, evidence)):
+        raise UsageError("a live etcd is scanned by itself: give its endpoint alone")
+
+
 def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
     """A URL; or what ETCDCTL_ENDPOINTS holds, which etcdctl lets go without its scheme."""
     return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())

@@ -17,7 +17,18 @@ class Level(StrEnum):
 Evidence = Annotated[
     str,
     typer.Argument(
-        help="An etcd snapshot, a raw member/snap/db, a data directory, or https://HOST:2379.",
+        help="An etcd snapshot, a raw member/snap/db, a data directory, a container of such (zip, tar, gzip, zstd, xz, "
+        "bzip2, lz4, zlib), https://HOST:2379, or the URL of an object (s3, gs, az, https).",
+        show_default=False,
+        envvar="ETCDCTL_ENDPOINTS",
+    ),
+]
+Evidences = Annotated[
+    list[str],
+    typer.Argument(
+        help="Etcd snapshots, raw member/snap/db files, data directories, containers of such (zip, tar, gzip, zstd, "
+        "xz, bzip2, lz4, zlib), folders of them, patterns, URLs of objects (s3, gs, az, https); or one "
+        "https://HOST:2379.",
         show_default=False,
         envvar="ETCDCTL_ENDPOINTS",
     ),
@@ -30,6 +41,8 @@ WorkDir = Annotated[
         show_default=False,
     ),
 ]
+MaxUnpacked = Annotated[int, typer.Option(min=1, help="Bytes that one container may unpack to.")]
+MaxRatio = Annotated[int, typer.Option(min=1, help="Bytes that it may unpack to for each byte of its own.")]
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
 ]

@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from auditor.errors import UsageError
 
 STDOUT = Path("-")
 MODE = 0o600
+FOLDER_MODE = 0o700
 
 Writer = Callable[[IO[Any]], None]
 
@@ -35,6 +36,27 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
             raise UsageError(f"{target} is no regular file: name another")
         if target.exists() and not force:
             raise UsageError(f"{target} exists: choose another file, or overwrite it with --force")
+
+
+def folder(target: Path, evidence: Sequence[Path]) -> None:
+    """Refuse a folder for a data set that cannot be one. Raises UsageError."""
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is no folder: name another for the data set")
+    if not target.exists() and not target.parent.is_dir():
+        raise UsageError(f"{target}: there is no folder {target.parent}")
+    if any(each.is_dir() and _inside(target, each) for each in evidence):
+        raise UsageError(f"{target} lies inside the evidence: choose another folder for the data set")
+
+
+def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool) -> None:
+    """Write the files of a data set; none of them where one exists already, unless `force`. Raises UsageError."""
+    existing = [path for path, _ in files if (target / path).exists()]
+    if existing and not force:
+        raise UsageError(f"{target / existing[0]} exists: choose another folder, or overwrite it with --force")
+    for path, write in files:
+        for part in reversed(path.parents):  # mkdir's own `parents` has no regard for the mode
+            (target / part).mkdir(mode=FOLDER_MODE, exist_ok=True)
+        save(target / path, write, force=force, binary=True)
 
 
 def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> None:

@@ -3,8 +3,27 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from auditor.options import Progress
+
+if TYPE_CHECKING:
+    from auditor.many import Told
+    from auditor.merging import Outcome
+
+
+@contextmanager
+def counting() -> Iterator["Told | None"]:
+    """What to call with every piece of evidence that is done: a line each, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def told(done: int, total: int, outcome: "Outcome") -> None:
+        said = outcome.result if isinstance(outcome.result, str) else outcome.result.verdict.value
+        sys.stderr.write(f"[{done}/{total}] {outcome.name}: {said}\n")
+
+    yield told
 
 
 @contextmanager

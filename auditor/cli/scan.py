@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import live, output, sums
 from auditor.cli.live import Given
-from auditor.cli.progress import bars
+from auditor.cli.progress import bars, counting
 from auditor.errors import UsageError
+from auditor.evidence.expand import expand
 from auditor.model import Audit, Rows, Severity
 from auditor.options import Options
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 class Request:
     """One scan as the command line asked for it."""
 
-    evidence: str
+    evidence: tuple[str, ...]
     live: Given
     options: Options
     fail_on: Severity
@@ -34,6 +36,8 @@ class Request:
     html: Path | None
     sarif: Path | None
     remediation: Path | None
+    dataset: Path | None
+    jobs: int
     force: bool
     verbose: bool
 
@@ -54,24 +58,37 @@ def run(request: Request) -> int:
     if asked.keep == str(output.STDOUT):
         raise UsageError("--keep - : name a file for the snapshot")
     given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
-    access = live.access(request.evidence, request.live)
-    evidence = [] if access is not None else [Path(request.evidence)]
-    read = [*evidence, *map(Path, filter(None, given))]
+    evidence = expand(request.evidence)
+    access = live.access(evidence[0], request.live) if len(evidence) == 1 else None
+    if len(evidence) > 1:
+        live.none(evidence, request.live)
+    files = [] if access is not None else map(Path, evidence)
+    read = [*files, *map(Path, filter(None, given))]
     output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
+    if request.dataset is not None:
+        output.folder(request.dataset, read)
     ahead = _Ahead(request)
-    audit = _audit(request, access, ahead)
+    audit = _audit(evidence, access, request, ahead)
     _write(audit, request, ahead)
     _summarise(audit, request)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(request: Request, access: Access | None, ahead: _Ahead) -> Audit:
+def _audit(evidence: list[str], access: Access | None, request: Request, ahead: _Ahead) -> Audit:
+    rows = any(target is not None for target in (*request.targets, request.dataset))
+    options = replace(request.options, rows=rows)
+    if len(evidence) > 1:
+        from auditor import many
+
+        with counting() as told:
+            audit = many.scan(evidence, options, request.jobs, told)
+        ahead(audit.rows)
+        return audit
     from auditor import scan
 
-    options = replace(request.options, rows=any(target is not None for target in request.targets))
     with bars() as progress:
         hashing, arriving = progress("hashing"), progress("reading")
-        return scan(request.evidence, options, hashing, ahead=ahead, access=access, arriving=arriving)
+        return scan(evidence[0], options, hashing, ahead=ahead, access=access, arriving=arriving)
 
 
 class _Ahead:
@@ -115,6 +132,11 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
+    if request.dataset:
+        from auditor.reports import dataset
+
+        made = list(dataset.files(audit))
+        output.fill(request.dataset, [(path, partial(dataset.write, table)) for path, table in made], force=force)
     sums.write(request.targets, force=force)
 
 

@@ -34,12 +34,12 @@ def run(
     output.check(
         [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
     )
-    from auditor import _opened
     from auditor.runlog import Log
+    from auditor.scanning import single
 
     with bars() as progress:
         hashing, arriving = progress("hashing"), progress("reading")
-        with _opened(evidence, options, access, arriving, Log()) as files:
+        with single(evidence, options, access, arriving, Log()) as files:
             from auditor.history import find  # the file is being hashed while numpy and the rest are imported
 
             found = find.history(files, options, key, hashing)

@@ -1,9 +1,11 @@
 """etcd-auditor verify: whether a report, the files beside it and its evidence are what they were."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from auditor.cli.progress import hashing
+from auditor.options import Options
 from auditor.reports.terminal import Printer
 from auditor.reports.words import plural
 from auditor.verify.checks import Check, Outcome
@@ -11,7 +13,7 @@ from auditor.verify.checks import Check, Outcome
 _COLOUR = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
 
 
-def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
+def run(report: Path, evidence: Sequence[str], options: Options) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
     from rich.text import Text
 
@@ -20,7 +22,7 @@ def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
     console = Printer(sys.stdout)
     made: list[Check] = []
     with hashing() as progress:
-        for check in verify(report, evidence, wal_dir, progress):
+        for check in verify(report, evidence, progress, options):
             made.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", _COLOUR.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
@@ -29,6 +31,6 @@ def run(report: Path, evidence: Path | None, wal_dir: Path | None) -> int:
     if failed:
         console.print(Text(f"{plural(failed, 'check')} failed, {held:,} held (exit 1)", "bold red"))
         return 1
-    what = "report and evidence" if evidence is not None else "the report; no evidence was given"
+    what = "report and evidence" if evidence else "the report; no evidence was given"
     console.print(Text(f"ALL AS REPORTED: {plural(held, 'check')}, of {what} (exit 0)", "bold green"))
     return 0

@@ -7,11 +7,9 @@ Nothing here prints a traceback: one could quote what was being read.
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
-from auditor.errors import AuditorError
+from auditor.faults import fate, told
 
 FAILED = 2
 INTERRUPTED = 130
@@ -31,7 +29,7 @@ def run(task: Callable[[], int]) -> int:
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status):
         return os.waitstatus_to_exitcode(status)
-    _say(_fate(os.WTERMSIG(status)))
+    _say(fate(os.WTERMSIG(status)))
     return FAILED
 
 
@@ -39,24 +37,14 @@ def guarded(task: Callable[[], int]) -> int:
     """`task` with every exception turned into a message without a byte of evidence."""
     try:
         return task()
-    except AuditorError as error:
-        _say(str(error))
     except KeyboardInterrupt:
         _say("interrupted; nothing was concluded")
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; what is left in the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except MemoryError:
-        _say("out of memory; nothing was concluded")
-    except OSError as error:
-        _say(f"{type(error).__name__}: {error.strerror}")
     except BaseException as error:  # noqa: BLE001
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name} line {frame.lineno}"
-        _say(
-            f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; nothing was concluded. Please report it"
-        )
+        _say(told(error))
     return FAILED
 
 
@@ -79,14 +67,6 @@ def _no_core_dumps() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     limit = 0 if hard == 0 else 1
     resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
-
-
-def _fate(number: int) -> str:
-    if number == signal.SIGBUS:
-        return "the evidence shrank or became unreadable while it was read (SIGBUS); nothing was concluded"
-    if number == signal.SIGKILL:
-        return "the reading process was killed (SIGKILL), perhaps for want of memory; nothing was concluded"
-    return f"the reading process died ({signal.Signals(number).name}); nothing was concluded"
 
 
 def _say(text: str) -> None:

@@ -30,11 +30,21 @@ class EvidenceFile:
     """A regular file under a read-only mapping, `map`; with `hashed`, being hashed from the moment it is opened.
 
     name: what reports call it; the path's last part unless given. descriptor: of a file that is open already and has
-    no path any more (a private copy of what was unpacked or streamed), closed with this one. Raises
-    UnreadableEvidence where the path is no readable regular file, or is empty.
+    no path any more (a private copy of what was unpacked or streamed), closed with this one. hashing: that of the
+    descriptor's file, where it began while the file was written; without it, it begins now.
+
+    Raises UnreadableEvidence where the path is no readable regular file, or is empty.
     """
 
-    def __init__(self, path: Path, *, hashed: bool, name: str = "", descriptor: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        hashed: bool,
+        name: str = "",
+        descriptor: int | None = None,
+        hashing: "Hashing | None" = None,
+    ) -> None:
         self.path = path
         self.name = name or printable(os.fsencode(path.name))
         shown = printable(os.fsencode(path))
@@ -58,7 +68,7 @@ class EvidenceFile:
         except UnreadableEvidence:
             os.close(self._fd)
             raise
-        self.hashing = Hashing(self.map, trailer_length(self.size)) if hashed else None
+        self.hashing = hashing or (Hashing(self.map, trailer_length(self.size)) if hashed else None)
 
     def now(self) -> os.stat_result:
         """What the file system says of the file now; `before` is what it said when it was opened."""
@@ -81,9 +91,12 @@ class EvidenceFile:
         self.close()
 
     def close(self) -> None:
+        """Once is enough, and twice does no harm."""
         if self.hashing is not None:
             self.hashing.stop()
-        os.close(self._fd)  # the mapping lives as long as the columns that point into it
+        if self._fd >= 0:
+            os.close(self._fd)  # the mapping lives as long as the columns that point into it
+            self._fd = -1
 
 
 class Hashing:

@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import dump, gardener
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.sqlite import form
+from auditor.evidence.packed import sniff
 from auditor.model import Gap, Live, Unexamined
 from auditor.text import printable
 
 if TYPE_CHECKING:
     from auditor.evidence.live.gather import Ranged
+    from auditor.evidence.packed.private import Filled
 
 LOCKS = Path("/proc/locks")
 
@@ -41,8 +41,16 @@ class Role(Enum):
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
+    SETTINGS = "file that came with it"
 
 
+_MARKED = {
+    sniff.Kind.DATABASE: Role.DATABASE,
+    sniff.Kind.SQLITE: Role.SQLITE,
+}
+SQLITE = b"SQLite format 3\0"
+_BACKED_UP = ("Full-", "Incr-")
+"""How the names of Gardener's backups begin."""
 _SNAP = (
     (re.compile(r"db"), Role.DATABASE),
     (re.compile(r"[0-9a-f]{16}\.snap\.db|db\.tmp\..*|tmp.*|.*\.tmp|.*\.snap\.db\.broken"), Role.SPARE),
@@ -54,11 +62,16 @@ _WAL = (
 )
 _ANY_LOG = ((re.compile(".*"), Role.LOG_COPY),)
 _WAL_TMP = "wal.tmp"
+_FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 
 
 @dataclass
 class Evidence:
-    """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's."""
+    """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
+
+    containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
+    evidence and may hold its keys; only those that are reported with this piece are among `files` too.
+    """
 
     name: str
     files: list[tuple[Role, EvidenceFile]] = field(default_factory=list)
@@ -66,6 +79,8 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
     directory: bool = False
     has_wal: bool = False
+    containers: tuple[EvidenceFile, ...] = ()
+    settings: tuple[EvidenceFile, ...] = ()
     live: Live | None = None
     ranged: "Ranged | None" = None
     unexamined: list[Unexamined] = field(default_factory=list)
@@ -108,21 +123,13 @@ def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
 
 def _single(name: str, path: Path, *, hashed: bool) -> Evidence:
     """One file, told by its first bytes, and what belongs to it."""
-    file = EvidenceFile(path, hashed=hashed)
-    head = bytes(file.map[: dump.LOOKED_AT])
-    try:
-        kind = dump.sniff(head)
-    except UnreadableEvidence as error:
-        file.close()
-        raise UnreadableEvidence(f"{name}: {error}") from None
-    if kind:
-        return Evidence(name, [(Role.DUMP, file)])
-    if gardener.is_increment(head) or gardener.named(path.name):
-        file.close()
-        return _backup(Evidence(name), [path], hashed=hashed)
-    if form.is_database(head):
-        return _sqlite(Evidence(name, [(Role.SQLITE, file)]), path, hashed=hashed)
-    return Evidence(name, [(Role.DATABASE, file)])
+    if path.name.startswith(_BACKED_UP):
+        from auditor.evidence import gardener
+
+        if gardener.named(path.name):
+            return _backup(Evidence(name), [path], hashed=hashed)
+    found = single(name, EvidenceFile(path, hashed=hashed))
+    return _sqlite(found, path, hashed=hashed) if found.of(Role.SQLITE) else found
 
 
 def _other_folder(name: str, path: Path, *, hashed: bool) -> Evidence | None:
@@ -131,6 +138,8 @@ def _other_folder(name: str, path: Path, *, hashed: bool) -> Evidence | None:
         found = Evidence(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
         _others(found, path, {database.name, *(database.name + ending for ending in _BESIDE)})
         return _sqlite(found, database, hashed=hashed)
+    from auditor.evidence import gardener
+
     if objects := gardener.in_folder(path):
         found = Evidence(name, directory=True)
         _others(found, path, {each.name for each in objects})
@@ -151,6 +160,8 @@ _BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
 
 def _backup(found: Evidence, objects: list[Path], *, hashed: bool) -> Evidence:
     """The objects of Gardener's backups, unpacked; a gap for each that is not readable, unless it is the only one."""
+    from auditor.evidence import gardener
+
     for path in objects:
         try:
             file, note = gardener.open_object(path, gardener.shown(path), hashed=hashed)
@@ -174,7 +185,7 @@ def _sqlite_in(folder: Path) -> Path | None:
     for path in sorted(folder.glob("*.db")):
         try:
             with path.open("rb") as file:
-                if path.is_file() and form.is_database(file.read(16)):
+                if path.is_file() and file.read(len(SQLITE)) == SQLITE:
                     found.append(path)
         except OSError:
             continue
@@ -203,6 +214,85 @@ def _sqlite(found: Evidence, path: Path, *, hashed: bool) -> Evidence:
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
             found.gaps.append(Gap(shown, 0, 0, why))
     return found
+
+
+def single(name: str, file: EvidenceFile) -> Evidence:
+    """One opened file as evidence of its own; it takes the file. Raises UnreadableEvidence for what etcdctl prints in
+    a form that loses bytes.
+    """
+    try:
+        role = told(bytes(file.map[: sniff.HEAD]))
+    except UnreadableEvidence as error:
+        file.close()
+        raise UnreadableEvidence(f"{name}: {error}") from None
+    # what nothing tells is read as a database: its first pages may be damaged
+    return Evidence(name, [(role or Role.DATABASE, file)])
+
+
+def told(head: bytes) -> Role | None:
+    """What a file that begins so is; None for what has no mark of its own.
+
+    head: sniff.HEAD bytes, or all there are. Raises UnreadableEvidence as single() does.
+    """
+    kind = sniff.sniff(head)
+    if kind in _MARKED:
+        return _MARKED[kind]
+    if kind is not sniff.Kind.OTHER:
+        return None
+    from auditor.evidence import dump, gardener  # numpy waits until the file is being hashed
+
+    if dump.sniff(head[: dump.LOOKED_AT]):
+        return Role.DUMP
+    return Role.BACKUP if gardener.is_increment(head) else None
+
+
+def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Evidence:
+    """A database out of a container, and what lay beside it under the name of SQLite's log."""
+    found = single(name, database)
+    if found.of(Role.SQLITE):
+        found.files.append((Role.SQLITE_LOG, log))
+        found.has_wal = True
+    else:
+        log.close()
+        found.gaps.append(
+            Gap(log.name, 0, log.size, f"{log.name} lies beside a database that is not SQLite's: not read")
+        )
+    return found
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is one piece of evidence: kine's database with its log, or Gardener's backups."""
+    from auditor.evidence import gardener
+
+    try:
+        return _sqlite_in(folder) is not None or bool(gardener.in_folder(folder))
+    except UnreadableEvidence:
+        return False  # several databases: each is a piece
+
+
+def role(folder: str, name: str) -> Role | None:
+    """What a file in one of etcd's folders (snap, wal, wal.tmp) is; None for what etcd does not write there."""
+    return next((role for pattern, role in _FOLDERS[folder] if pattern.fullmatch(name)), None)
+
+
+def add(found: Evidence, role: Role | None, name: str, file: "Filled") -> None:
+    """One more file of a data directory that was unpacked, or a gap or note in its place; it takes the file.
+
+    Raises UnreadableEvidence where the database cannot be mapped.
+    """
+    if role is None or not file.size:
+        file.close()
+        if role is None:
+            found.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
+        else:
+            found.notes.append(f"{name} is empty")
+        return
+    try:
+        found.files.append((role, file.open(name)))
+    except UnreadableEvidence as error:
+        if role is Role.DATABASE:
+            raise
+        found.gaps.append(Gap(name, 0, 0, str(error)))
 
 
 def _directory(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:

@@ -65,7 +65,7 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
         return Reading(
             file,
             kind := found.kind if evidence.live is None else f"live {evidence.live.way} of {evidence.live.endpoint}",
-            (kind,),
+            tuple(kind if each is file else role.value for role, each in evidence.files),
             found.batches,
             found.facts,
             found.pages,

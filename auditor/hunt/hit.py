@@ -14,13 +14,14 @@ class Hit(NamedTuple):
 
     key: of the object that holds it, printable; `unknown` where none does. path: its length up to the resource.
     buffer, at: where it was found, which is not the source where that does not hold the bytes as they are.
+    place: None in a file that is no store; key is empty then, and offset is -1 where it cannot be told.
     """
 
     finding: Finding
     source: str
     offset: int
     size: int
-    place: Place
+    place: Place | None
     resource: str
     key: str
     path: int

@@ -61,7 +61,7 @@ def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str
     text = _run(around, start - low, _CODED if coded else _TEXT)
     if coded:
         text = _decoded(text)
-    for document in _documents(text):
+    for document in documents(text):
         for entry in _entries(document):
             for key in entry.keys:
                 yield FoundKey(ProviderEntry(entry.provider, (key,)), where)
@@ -102,7 +102,7 @@ def _decoded(text: bytes) -> bytes:
     return b""
 
 
-def _documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
+def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
     """Texts that may be a configuration: this one from each of its starts on, and the texts inside a JSON document."""
     for begin in [found.start() for found in _START.finditer(text)][:64]:
         part = text[begin:]
@@ -116,7 +116,7 @@ def _documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
             if depth < 3:
                 for leaf in _leaves(tree, 0):
                     if "EncryptionConfig" in leaf:
-                        yield from _documents(leaf.encode("utf-8", "surrogatepass"), depth + 1)
+                        yield from documents(leaf.encode("utf-8", "surrogatepass"), depth + 1)
 
 
 def _leaves(part: Any, depth: int) -> Iterator[str]:

@@ -14,9 +14,11 @@ from auditor.columns import Buffer, Ints
 from auditor.encryption.configuration import ProviderEntry
 from auditor.encryption.keyring import Keyring
 from auditor.hunt import copies, forms, k3s, material
-from auditor.hunt.hit import NOT_KNOWN, Hit, Hunted
+from auditor.hunt import travelling as from_files
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, Hunted
 from auditor.hunt.material import FoundKey
 from auditor.hunt.needles import Needle, collect
+from auditor.hunt.travelling import Travelling
 from auditor.model import Finding, Opened, PageMap, Unexamined
 from auditor.options import Options
 from auditor.rules import Rules
@@ -119,6 +121,28 @@ def hunt(
     )
 
 
+def everything(
+    options: Options,
+    came: Travelling | None,
+    given: Rules,
+    selections: Sequence[Selection],
+    rest: Sequence[Selection],
+    batches: Sequence[Batch],
+    found: Keys,
+    pages: PageMap,
+) -> Hunted:
+    """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
+    hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
+    return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
+
+
+def travelling(files: Travelling, hunted: Hunted, options: Options, given: Rules, every: Sequence[Selection]) -> Hunted:
+    """The same with the keys in files that came with the evidence, each with what it opens."""
+    present = _present(from_files.hits(files), given, [], every, [key for *_, key in files.keys])
+    notes = from_files.notes(files, used=options.use_found_config)
+    return replace(hunted, hits=(*hunted.hits, *present), notes=(*hunted.notes, *notes))
+
+
 def _opened(given: Rules, selections: Sequence[Selection]) -> list[Selection]:
     if given.keyring is None:
         return list(selections)
@@ -138,7 +162,11 @@ def _material(
     }
     kept = []
     for hit in hits:
-        where = hit.key if hit.key != NOT_KNOWN else f"{hit.place.label}, offset {hit.offset}"
+        where = (
+            hit.key
+            if hit.key != NOT_KNOWN
+            else f"{hit.place.label if hit.place is not None else hit.source}, offset {hit.offset}"
+        )
         inside = texts.get((hit.source, hit.offset)) if " inside the opened value" in hit.detail else None
         coded = f"as={forms.BASE64}" in hit.detail
         buffer, start, size = hit.buffer, hit.at, hit.size
@@ -190,10 +218,16 @@ def _supplied(given: Rules, found: Sequence[ProviderEntry], number: int) -> list
     return list(made.values())
 
 
-def _present(hits: Sequence[Hit], given: Rules, keys: Sequence[FoundKey], opened: Sequence[Selection]) -> list[Hit]:
+def _present(
+    hits: Sequence[Hit],
+    given: Rules,
+    keys: Sequence[FoundKey],
+    opened: Sequence[Selection],
+    more: Sequence[ProviderEntry] = (),
+) -> list[Hit]:
     """Every hit of a key with what it opens: this key, readable here, opens N values of this evidence."""
     entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
-    every = [*entries, *given.more, *(each.entry for each in keys)]
+    every = [*entries, *given.more, *(each.entry for each in keys), *more]
     opens = _opens(every, opened) if any(hit.finding is Finding.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
     made = []

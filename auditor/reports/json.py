@@ -6,7 +6,7 @@ from enum import Enum
 from importlib.resources import files
 from typing import IO, Any
 
-from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Place, Provider, Run, Severity
+from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Part, Place, Provider, Run, Severity
 from auditor.reports import controls, key_table, seals, words
 from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, stored
 
@@ -102,6 +102,7 @@ def _around(
         "policy": audit.policy,
         "resources": list(audit.resources),
         "evidence": _evidence(audit.evidence),
+        "parts": [_part(part, fail_on) for part in audit.parts],
         "pages": _pages(audit),
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
@@ -141,6 +142,11 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     backend["members"] = [{"id": member, "name": name} for member, name in evidence.backend.members]
     backend["buckets"] = dict(evidence.backend.buckets)
     return said
+
+
+def _part(part: Part, fail_on: Severity) -> dict[str, Any]:
+    said: dict[str, Any] = _plain(asdict(part))
+    return {**said, "severity": said["severity"] or "", "exit_code": part.exit_code(fail_on)}
 
 
 def _pages(audit: Audit) -> dict[str, Any]:

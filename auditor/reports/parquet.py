@@ -1,18 +1,26 @@
 """The inventory as Parquet: the columns of the CSV, numbers as int64, null where unknown or not applicable."""
 
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from auditor.reports.columns import NUMBERS, Table
 
-
-def write(table: Table, out: IO[bytes]) -> None:
+if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def write(rows: Table, out: IO[bytes]) -> None:
     import pyarrow.parquet as pq
+
+    pq.write_table(table(rows), out, compression="zstd")
+
+
+def table(rows: Table) -> "pa.Table":
+    import pyarrow as pa
 
     arrays = [
         pa.array([cell if isinstance(cell, int) else None for cell in column], pa.int64())
         if name in NUMBERS
         else pa.array(column, pa.string())
-        for name, column in table.columns.items()
+        for name, column in rows.columns.items()
     ]
-    pq.write_table(pa.table(arrays, names=list(table.columns)), out, compression="zstd")
+    return pa.table(arrays, names=list(rows.columns))

@@ -79,11 +79,7 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         grid.add_row(Text(name), Text(text))
     console.print(grid)
     console.print()
-    console.print(table(*words.place_table(audit)))
-    if verbose:
-        console.print()
-        console.print(table(*words.coverage_table(audit)))
-    console.print()
+    _counts(audit, fail_on, console, verbose=verbose)
     unread(audit, console)
     if said := words.control(audit):
         console.print(Text(f"Control: {said}."))
@@ -95,6 +91,17 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     if audit.tally.readable:
         console.print()
         console.print(table(*words.causes(audit), numbers=False))
+
+
+def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:
+    if audit.parts:
+        console.print(table(*words.part_table(audit, fail_on), numbers=False))
+        console.print()
+    console.print(table(*words.place_table(audit)))
+    if verbose:
+        console.print()
+        console.print(table(*words.coverage_table(audit)))
+    console.print()
 
 
 def gone(audit: Audit, console: Console) -> None:

@@ -244,6 +244,8 @@ def causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
 def kind(audit: Audit) -> str:
     """The file's kind and the store's revision, for one line."""
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
+    if audit.parts:
+        return audit.evidence.kind
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
     ranged = audit.evidence.live is not None and audit.evidence.live.way == RANGE
@@ -270,6 +272,8 @@ def extent(audit: Audit) -> str:
 
 
 def scope(audit: Audit) -> str:
+    if audit.parts:
+        return "each is one member's"
     if is_kine(audit):
         return "one server's database"
     if audit.evidence.kind.startswith(DUMP):
@@ -292,6 +296,8 @@ def live(audit: Audit) -> str:
 
 def sha256(audit: Audit) -> str:
     """The evidence's own hash, and what it is of."""
+    if audit.parts:
+        return hashed(audit)
     if audit.evidence.sha256:
         return f"{audit.evidence.sha256} ({hashed(audit)})"
     live = audit.evidence.live
@@ -300,6 +306,8 @@ def sha256(audit: Audit) -> str:
 
 def hashed(audit: Audit) -> str:
     """Which file the evidence's own hash is of."""
+    if audit.parts:
+        return "each piece has its own, in the reports"
     if not audit.evidence.directory and len(audit.evidence.sources) == 1:
         return "whole file"
     main = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
@@ -308,10 +316,31 @@ def hashed(audit: Audit) -> str:
 
 def trailer(audit: Audit) -> str:
     evidence = audit.evidence
+    if audit.parts:
+        return {"matches": "match", "none": "see each piece"}.get(evidence.trailer, evidence.trailer)
     if evidence.trailer == "none":
         return "none"
     covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
     return f"{evidence.trailer} ({covered})"
+
+
+def part_table(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: one line a piece of evidence, where there are several."""
+    rows = [
+        [
+            part.name,
+            "not read, see below" if part.problem else part.verdict.value,
+            str(part.exit_code(fail_on)),
+            *(
+                ["", "", "", ""]
+                if part.problem
+                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+            ),
+            part.sha256[:12],
+        ]
+        for part in audit.parts
+    ]
+    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
 
 
 def place_table(audit: Audit) -> tuple[list[str], list[list[str]]]:

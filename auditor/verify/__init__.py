@@ -1,19 +1,25 @@
 """Hold a report to what it says of itself, of the files beside it and of its evidence: years later, if need be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.options import Progress
+from auditor.evidence.expand import expand
+from auditor.options import Options, Progress
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
 
 
 def verify(
-    path: Path, of: Path | None = None, wal_dir: Path | None = None, progress: Progress | None = None
+    path: Path,
+    of: Sequence[str] = (),
+    progress: Progress | None = None,
+    options: Options | None = None,
 ) -> Iterator[Check]:
-    """Every check as it is made, of a report or of a list of sums; `of` is the evidence.
+    """Every check as it is made, of a report or of a list of sums; `of` is the evidence, by its paths.
+
+    options: where its WAL lies and how it is unpacked; nothing else of them is asked for.
 
     Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
     """
@@ -39,12 +45,12 @@ def verify(
         else:
             yield from report.check(files.shown(each), document, files.read(each))
             documents.append((files.shown(each), document))
-    if of is None:
+    if not of:
         return
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
         name, document = documents[0]
-        yield from evidence.check(name, document, report.rows(document), of, wal_dir, progress)
+        yield from evidence.check(name, document, report.rows(document), expand(of), progress, options or Options())
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:

@@ -5,15 +5,17 @@ Nothing of its bytes is quoted: at an offset is what the row says, or other byte
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from auditor.errors import UsageError
+from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence.expand import names, renamer
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.gather import gather
+from auditor.evidence.pieces import opened
 from auditor.model import Encoding, Finding, Provider, State
-from auditor.options import Progress
+from auditor.options import Options, Progress
 from auditor.storage import values
 from auditor.text import printable, restore
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
@@ -26,26 +28,41 @@ ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
 
 
 def check(
-    name: str, document: dict[str, Any], rows: list[dict[str, Any]], path: Path, wal_dir: Path | None,
+    name: str,
+    document: dict[str, Any],
+    rows: list[dict[str, Any]],
+    paths: Sequence[str],
     progress: Progress | None,
-) -> Iterator[Check]:  # fmt: skip
+    options: Options,
+) -> Iterator[Check]:
     """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
     told = document.get("evidence")
     if not isinstance(told, dict) or not isinstance(told.get("sources"), list):
         yield differs(name, "it does not say which evidence it is of")
         return
-    if bool(told.get("directory")) != path.is_dir():
-        kind = "a data directory" if told.get("directory") else "one file"
-        raise UsageError(f"{name} is a report of {kind}: give that")
-    with gather(path, wal_dir, hashed=True) as files:
-        found = {file.name: file for _, file in files.files}
-        sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+    packed = [each for each in told.get("containers") or [] if isinstance(each, dict)]
+    sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+    parts = [each for each in document.get("parts") or [] if isinstance(each, dict)]
+    unread = {str(each.get("name")) for each in parts if each.get("problem")}
+    with ExitStack() as stack:
+        if len(paths) > 1:
+            found = yield from _several(paths, packed, options, stack, progress)
+        else:
+            _same_kind(name, told, packed, Path(paths[0]))
+            pieces = stack.enter_context(opened(paths[0], options))
+            files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
+            found = {file.name: file for file in files}
+            if packed:
+                found = yield from _container(packed[0], pieces.containers, found, progress)
         if not told.get("directory") and len(sources) == len(found) == 1:
             reported, mine = next(iter(sources)), next(iter(found))
             if reported != mine:
                 yield note(mine, f"was called {safe(reported)} in the report")
             found = {reported: found[mine]}
         for each in found.keys() - sources.keys():
+            if each in unread:
+                yield note(each, "could not be read when the report was made: the report holds no hash of it")
+                continue
             yield differs(each, "is a file of this evidence, and not in the report")
         for each, source in sources.items():
             if each not in found:
@@ -53,6 +70,57 @@ def check(
                 continue
             yield from _file(found[each], source, progress)
         yield from _rows(rows, found)
+
+
+def _same_kind(name: str, told: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
+    if (bool(told.get("directory")) and not packed) != path.is_dir():
+        kind = "a container" if packed else "a data directory" if told.get("directory") else "one file"
+        raise UsageError(f"{name} is a report of {kind}: give that")
+
+
+def _several(
+    paths: Sequence[str],
+    packed: Sequence[dict[str, Any]],
+    options: Options,
+    stack: ExitStack,
+    progress: Progress | None,
+) -> Generator[Check, None, dict[str, EvidenceFile]]:
+    """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
+    found: dict[str, EvidenceFile] = {}
+    told = {str(each.get("name")): each for each in packed}
+    for path, base in zip(paths, names(paths), strict=True):
+        try:
+            pieces = stack.enter_context(opened(path, options))
+            every = [stack.enter_context(opener()) for _, opener in pieces]
+        except UnreadableEvidence as error:
+            yield note(base, f"cannot be read: {error}")
+            continue
+        for each in every:
+            renamed = renamer(base, each.name, bare=each.directory and not each.containers)
+            found |= {renamed(file.name): file for _, file in each.files}
+        for container in pieces.containers:
+            name = renamer(base, every[0].name, bare=False)(container.name)
+            if name in told:
+                yield from _file(container, told[name], progress)
+            else:
+                yield differs(name, "is a container of this evidence, and not in the report")
+    return found
+
+
+def _container(
+    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], progress: Progress | None
+) -> Generator[Check, None, dict[str, EvidenceFile]]:
+    """The container against the report; the files in it by the names that they have in the report."""
+    reported = str(told.get("name"))
+    if not given:
+        yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
+        return found
+    name = given[0].name
+    yield from _file(given[0], told, progress)
+    if reported == name:
+        return found
+    yield note(name, f"was called {safe(reported)} in the report")
+    return {reported + each.removeprefix(name): file for each, file in found.items()}
 
 
 def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None) -> Iterator[Check]:

@@ -40,7 +40,7 @@ def test_help_names_the_exit_codes() -> None:
         ([REWRITTEN, "--resource", "nosuch"], 3),
         ([MIGRATION / "absent.db"], 2),
         ([MIGRATION / "1-plaintext.truth.json"], 2),
-        ([MIGRATION], 2),
+        ([MIGRATION], 1),
         ([REWRITTEN, "--no-such-option"], 2),
         ([], 2),
     ],

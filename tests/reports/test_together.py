@@ -193,9 +193,10 @@ def test_the_command_warns_on_standard_error(
     from auditor.cli import live, scan
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
-    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation"))
+    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
     request = scan.Request(
-        evidence=str(PLAINTEXT),
+        evidence=(str(PLAINTEXT),),
+        jobs=0,
         live=live.Given(),
         options=Options(),
         fail_on=FAIL_ON,

@@ -28,7 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def checked(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
     target = folder / "a.html"
     target.write_bytes(raw)
-    return list(verify(target, evidence))
+    return list(verify(target, [] if evidence is None else [str(evidence)]))
 
 
 def wrong(raw: bytes, folder: Path) -> str:

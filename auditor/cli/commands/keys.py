@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from auditor.cli import live, worker
-from auditor.cli.options import Configurations, Evidence, Keks, Plugins, Prefixes, WalDir, WorkDir
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Keks,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    WalDir,
+    WorkDir,
+)
 from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
@@ -32,6 +42,8 @@ def keys(
     timeout: live.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
@@ -49,6 +61,8 @@ def keys(
             current_keks=tuple(current_kek or ()),
             wal_dir=str(wal_dir or ""),
             work_dir=str(work_dir or ""),
+            max_unpacked=max_unpacked,
+            max_ratio=max_ratio,
             rows=False,
         )
         given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)

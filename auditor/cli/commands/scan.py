@@ -6,19 +6,31 @@ from typing import Annotated
 import typer
 
 from auditor.cli import live, worker
-from auditor.cli.options import Configurations, Evidence, Keks, Level, Plugins, Prefixes, WalDir, WorkDir
+from auditor.cli.options import (
+    Configurations,
+    Evidences,
+    Keks,
+    Level,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    WalDir,
+    WorkDir,
+)
 from auditor.evidence.live.access import TIMEOUT
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
     "1 a finding at or above --fail-on, unless --ignore accepts it; "
     "2 bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 no such finding, and something inside the scope was not read or not concluded on."
+    "3 no such finding, and something inside the scope was not read or not concluded on. "
+    "Of several pieces of evidence: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
 
 
 def scan(
-    evidence: Evidence,
+    evidence: Evidences,
     resource: Annotated[
         list[str],
         typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
@@ -70,6 +82,12 @@ def scan(
     use_found_keys: Annotated[
         bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
     ] = False,
+    use_found_config: Annotated[
+        bool,
+        typer.Option(
+            "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+        ),
+    ] = False,
     k3s_token: Annotated[
         Path | None,
         typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
@@ -96,6 +114,8 @@ def scan(
         typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
     ] = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
     accept_partial: Annotated[
         bool,
@@ -114,6 +134,12 @@ def scan(
     remediation: Annotated[
         Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
     ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Write findings and inventory into a Parquet data set, which may grow.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
@@ -143,10 +169,13 @@ def scan(
             hunt_min_length=hunt_min_length,
             hunt_fields=tuple(hunt_field or ()),
             use_found_keys=use_found_keys,
+            use_found_config=use_found_config,
             k3s_token=str(k3s_token or ""),
             expect_sha256=expect_sha256,
             expect_cluster=expect_cluster,
             case=case,
+            max_unpacked=max_unpacked,
+            max_ratio=max_ratio,
             baseline=str(baseline or ""),
             ignore=str(ignore or ""),
             redact_names=redact_names,
@@ -155,7 +184,7 @@ def scan(
             accept_partial=accept_partial,
         )
         request = command.Request(
-            evidence=evidence,
+            evidence=tuple(evidence),
             live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
             options=options,
             fail_on=Severity[fail_on.name],
@@ -165,6 +194,8 @@ def scan(
             html=html,
             sarif=sarif,
             remediation=remediation,
+            dataset=dataset,
+            jobs=jobs,
             force=force,
             verbose=verbose,
         )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from auditor.errors import UsageError
+from auditor.evidence.remote import is_remote
 
 SCHEMES = ("http://", "https://")
 PORT = 2379
@@ -78,8 +79,8 @@ def _loopback(host: str) -> bool:
 
 
 def is_endpoint(text: str) -> bool:
-    """Whether the command's EVIDENCE is a live etcd and no path."""
-    return text.lower().startswith(SCHEMES)
+    """Whether the command's EVIDENCE is a live etcd: a URL without a path, which one object behind a server has."""
+    return text.lower().startswith(SCHEMES) and not is_remote(text)
 
 
 def endpoints(texts: Sequence[str], *, secure: bool | None = None) -> tuple[Endpoint, ...]:

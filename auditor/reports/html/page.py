@@ -43,6 +43,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         standing=[part for part in audit.unexamined if not part.decisive],
         steps=words.next_steps(audit),
         causes=words.causes(audit),
+        parts=words.part_table(audit, fail_on),
         places=words.place_table(audit),
         coverage=words.coverage_table(audit),
         keys=(key_table.HEADER, key_table.table(audit)),

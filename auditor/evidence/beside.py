@@ -1,0 +1,39 @@
+"""Files that distributions put beside a snapshot and that may hold its keys: looked for under those names alone.
+
+Names: cluster-etcd-operator bindata/etcd/cluster-backup.sh (OpenShift's pair of files with one stamp), k3s
+pkg/daemons/control (server/cred/encryption-config.json), rke cluster/state.go (.rkestate), kubespray
+roles/kubernetes/control-plane (secrets_encryption.yaml), kops (encryptionconfig.yaml), k0s (k0s.yaml), and the
+Kubernetes documentation's own example, which kubeadm's users follow (enc.yaml).
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_OPENSHIFT = re.compile(r"snapshot_(\d{4}-\d\d-\d\d_\d{6})(__POSSIBLY_DIRTY__)?\.db")
+_FIXED = (
+    "encryption-config.json",
+    "encryption-config.yaml",
+    "encryption-provider-config.yaml",
+    "encryptionconfig.yaml",
+    "enc.yaml",
+    "secrets_encryption.yaml",
+    "k0s.yaml",
+    "cluster.rkestate",
+)
+
+
+def is_companion(name: str) -> bool:
+    """Whether a file's name is that of something beside a snapshot, and not of one itself."""
+    return name in _FIXED or name.endswith(".rkestate") or name.startswith("static_kuberesources_")
+
+
+def candidates(snapshot: Path) -> Iterator[Path]:
+    """Regular files of the snapshot's folder that may hold its keys."""
+    names = [*_FIXED, f"{snapshot.name}.rkestate", f"{snapshot.stem}.rkestate"]
+    if stamped := _OPENSHIFT.fullmatch(snapshot.name):
+        names += [f"static_kuberesources_{stamped[1]}{stamped[2] or ''}.tar.gz"]
+        names += [f"static_kuberesources_{stamped[1]}.tar.gz"] if stamped[2] else []
+    for name in dict.fromkeys(names):
+        if (path := snapshot.with_name(name)).is_file():
+            yield path

@@ -1,0 +1,13 @@
+"""Files that travel with a backup and hold encryption keys: told by their content."""
+
+from collections.abc import Callable
+
+LARGEST = 4 << 20
+MARKS = (b"EncryptionConfiguration", b"EncryptionConfig")
+"""What every configuration names as its kind, also inside RKE1's state, a manifest or a Secret's text."""
+
+
+def is_settings(peek: Callable[[int], bytes]) -> bool:
+    """Whether a file may hold a configuration."""
+    raw = peek(LARGEST + 1)
+    return len(raw) <= LARGEST and any(mark in raw for mark in MARKS)

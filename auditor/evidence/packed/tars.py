@@ -1,0 +1,100 @@
+"""Tar archives, read once from front to back."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from typing import IO, Self
+
+from auditor.evidence.packed import names
+from auditor.evidence.packed.limits import Budget, Refused
+from auditor.evidence.packed.streams import PIECE, STEP, Damaged, Stream
+
+LONGEST = 1 << 20
+"""Bytes of an extended header: tarfile holds one in memory whole."""
+_EXTENDED = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+
+
+class _Info(tarfile.TarInfo):
+    """A header; tarfile takes a broken one for the end of the archive, so that the true end is noted here.
+
+    Each archive is read with a subclass of its own.
+    """
+
+    ended = False
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        cls.ended = len(buf) == tarfile.BLOCKSIZE and not any(buf)
+        made = super().frombuf(buf, encoding, errors)
+        if made.type in _EXTENDED and made.size > LONGEST:
+            raise _TooLong
+        return made
+
+
+class _Readable(io.RawIOBase):
+    """A stream as tarfile wants it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def read(self, size: int = STEP) -> bytes:
+        return self._stream.read(size)
+
+
+class _TooLong(Exception):
+    """A header that asks for more memory than a header needs; no error of tarfile's, which would end the archive."""
+
+
+def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, int, Stream]]:
+    """(name, size, content) of every regular file; the content must be read before the next is asked for.
+
+    Raises Refused for what leads out of the archive, and for devices; Damaged where it ends early.
+    """
+    kind: type[_Info] = type("_Info", (_Info,), {})
+    why = f"{name}: the tar ends early or does not hold together: not all of it was read"
+    try:
+        with tarfile.open(
+            fileobj=_Readable(stream),
+            mode="r|",
+            bufsize=PIECE,
+            tarinfo=kind,
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
+                budget.member()
+                inner = names.checked(name, member.name)
+                if member.islnk() or member.issym():
+                    names.link(name, inner, member.linkname, symbolic=member.issym())
+                elif member.isreg():
+                    content = archive.extractfile(member)
+                    if content is not None:
+                        yield inner, member.size, Stream(_blocks(content, f"{name}!{names.shown(inner)}"))
+                elif not member.isdir():
+                    what = f"{names.shown(member.name)}, a device or pipe"
+                    raise Refused(f"{name} holds {what}: nothing in it was read")
+    except _TooLong:
+        raise Refused(f"{name} has a header of more than {LONGEST:,} bytes, as no tar made in good faith has") from None
+    except (tarfile.TarError, EOFError, ValueError, OSError):
+        raise Damaged(why) from None
+    if not kind.ended:
+        raise Damaged(why)
+    stream.drain()
+
+
+def _blocks(content: IO[bytes], name: str) -> Iterator[bytes]:
+    while True:
+        try:
+            block = content.read(PIECE)
+        except (tarfile.TarError, OSError):
+            raise Damaged(f"{name}: its archive ends early") from None
+        if not block:
+            return
+        yield block

@@ -1,0 +1,175 @@
+"""Evidence in a bucket and behind a web server: streamed, audited as the file itself, and never written elsewhere."""
+
+import gzip
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import auditor
+from auditor.evidence import remote
+from tests import packing
+from tests.cases import canaries, command
+from tests.support import PLAINTEXT, REWRITTEN
+
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+OBJECTS = {
+    "cluster/etcd-snapshot-n-1": PLAINTEXT.read_bytes(),
+    "cluster/etcd.backup.gz": gzip.compress(REWRITTEN.read_bytes()),
+    "two.tar": packing.tar({"a.db": PLAINTEXT.read_bytes(), "b.db": REWRITTEN.read_bytes()}),
+    "notes.txt": b"nothing of etcd's" * 1000,
+    "empty": b"",
+}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment in which a bucket can be read."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.evidence.s3server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        _put(f"{address}/backups", b"")
+        for name, raw in OBJECTS.items():
+            _put(f"{address}/backups/{name}", raw)
+        yield {**os.environ, **KEYS, "AWS_ENDPOINT_URL": address}
+        process.kill()
+
+
+def _put(url: str, raw: bytes) -> None:
+    # a signature that moto does not check; it must be there
+    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+    headers = {"Authorization": signed, "Content-Type": "application/octet-stream"}
+    with urllib.request.urlopen(urllib.request.Request(url, raw, headers, method="PUT")):
+        pass
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """One that knows no ranges; `/cut` promises more than it sends."""
+
+    def do_HEAD(self) -> None:
+        self._head(OBJECTS["cluster/etcd-snapshot-n-1"])
+
+    def do_GET(self) -> None:
+        raw = OBJECTS["cluster/etcd-snapshot-n-1"]
+        self._head(raw)
+        if self.path.startswith("/secret"):
+            return
+        self.wfile.write(raw[:50_000] if self.path.startswith("/cut") else raw)
+
+    def _head(self, raw: bytes) -> None:
+        self.send_response(403 if self.path.startswith("/secret") else 200)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_is_remote() -> None:
+    for text in ("s3://b/a.db", "gs://b/a", "az://c/a", "https://host/path.db", "https://host:8443/a/b.zip?sig=x"):
+        assert remote.is_remote(text)
+    for text in ("https://host:2379", "https://host:2379/", "a.db", "/a/b:c.db", "unix:///x"):
+        assert not remote.is_remote(text)
+    assert remote.shown("https://user:secret@host/a/b.db?sig=secret") == "https://host/a/b.db"
+    assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db"
+
+
+def test_an_object_is_audited_as_the_file_is(s3: dict[str, str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    url = "s3://backups/cluster/etcd-snapshot-n-1"
+    done = command(
+        "scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, env=s3,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    assert f"streamed from {url}, {PLAINTEXT.stat().st_size:,} bytes" in done.stdout.replace("\n", " ")
+    alone = auditor.scan(PLAINTEXT)
+    rows = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert set(rows.source) == {"etcd-snapshot-n-1"}
+    assert set(rows.evidence) == {alone.evidence.sha256}
+    assert rows.offset.tolist() == alone.findings.offset.tolist()
+    assert rows.finding.tolist() == alone.findings.finding.tolist()
+    assert not list(work.iterdir())
+    said = (done.stdout + (tmp_path / "a.json").read_text()).encode()
+    assert not [canary for canary in canaries(PLAINTEXT) if canary in said]
+    assert "ETag" in json.loads((tmp_path / "a.json").read_text())["notes"][0]
+    checked = command("verify", tmp_path / "a.json", url, env=s3)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert command("verify", tmp_path / "a.json", PLAINTEXT).returncode == 0
+
+
+def test_containers_and_several_in_a_bucket(s3: dict[str, str], tmp_path: Path) -> None:
+    given = [f"s3://backups/{name}" for name in ("cluster/etcd.backup.gz", "two.tar", "none.db", "empty", "notes.txt")]
+    done = command("scan", *given, "--json", tmp_path / "a.json", env=s3)
+    assert done.returncode == 1, done.stderr
+    parts = {part["name"]: part["problem"] for part in json.loads((tmp_path / "a.json").read_text())["parts"]}
+    assert [name for name, problem in parts.items() if not problem] == [
+        "etcd.backup.gz!etcd.backup",
+        "two.tar!a.db",
+        "two.tar!b.db",
+    ]
+    assert "there is no such object" in parts["none.db"]
+    assert "is empty" in parts["empty"]
+    assert parts["notes.txt"]
+
+
+def test_the_web(web: str) -> None:
+    done = command("scan", f"{web}/etcd/snapshot.db?signature=SECRET")
+    assert done.returncode == 1, done.stderr
+    assert f"streamed from {web}/etcd/snapshot.db," in done.stdout.replace("\n", " ")
+    assert "SECRET" not in done.stdout
+    assert "36 readable values" in done.stdout
+
+
+@pytest.mark.parametrize(("path", "said"), [("cut/a.db", "cut"), ("secret/a.db", "cannot be opened")])
+def test_what_cannot_be_had_is_told(web: str, tmp_path: Path, path: str, said: str) -> None:
+    done = command("scan", f"{web}/{path}?signature=SECRET", "--work-dir", tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert "SECRET" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_object_over_the_limit_is_not_fetched(s3: dict[str, str]) -> None:
+    done = command("scan", "s3://backups/cluster/etcd-snapshot-n-1", "--max-unpacked", "1000", env=s3)
+    assert done.returncode == 2
+    assert "raise --max-unpacked" in done.stderr
+
+
+def test_a_missing_library_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s3fs.py").write_text("raise ImportError")
+    done = command("scan", "s3://backups/a.db", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "pip install 'etcd-auditor[remote]'" in done.stderr
+
+
+def test_nobody_answers(s3: dict[str, str]) -> None:
+    done = command("scan", "http://127.0.0.1:9/a.db")
+    assert done.returncode == 2
+    assert "cannot be opened" in done.stderr
