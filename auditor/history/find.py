@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import custody, opening, rules, selection
-from auditor.audit import STANDING, STANDING_DIRECTORY, STANDING_LIVE
+from auditor import custody, opening, rules, selection, unread
 from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.errors import UsageError
@@ -58,7 +57,7 @@ def history(files: gather.Evidence, options: Options, key: str, progress: Progre
     made = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), progress)
     closed = sum(each.opened is Opened.NO_KEY for each in made)
-    standing = read.standing or (STANDING_LIVE if files.live else STANDING_DIRECTORY if files.directory else STANDING)
+    standing = read.standing or unread.standing(files)
     return History(
         evidence=evidence,
         resource=_resource(parts, found.table),

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import IO
 
 from auditor.model import Audit, Finding, Place
-from auditor.reports import words
+from auditor.reports import causes
 from auditor.reports.words import plural
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -134,7 +134,7 @@ def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
 
 
 def _after(audit: Audit, rewrites: list[Named]) -> Iterator[str]:
-    if words.is_kine(audit):
+    if causes.is_kine(audit):
         yield from _kine(audit)
         return
     places = {place for place, *_ in audit.tally.places} & set(audit.tally.readable_places)
@@ -162,7 +162,7 @@ def _after(audit: Audit, rewrites: list[Named]) -> Iterator[str]:
 def _kine(audit: Audit) -> Iterator[str]:
     """kine has no command for any of it: what its own start and compaction do, and how to make them."""
     for number, place in enumerate(audit.tally.readable_places, 2):
-        why, remedy = words.KINE_CAUSES[place]
+        why, remedy = causes.KINE_CAUSES[place]
         yield ""
         yield f"# {number}. {place.label}: {why}."
         yield f"#    {remedy}."

@@ -90,7 +90,7 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
     if audit.tally.readable:
         console.print()
-        console.print(table(*words.causes(audit), numbers=False))
+        console.print(table(*words.causes_table(audit), numbers=False))
 
 
 def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:

@@ -1,110 +1,11 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, tables of counts."""
 
 from auditor.model import Audit, Coverage, Finding, Place, Provider, Severity, Verdict
+from auditor.reports import causes
 
 MOST_PAGES = 12
 RANGE = "range"
 """The way in which a live etcd gives no database, but keys."""
-NEXT_PLACE = {
-    Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
-    Place.HISTORY: "compact the history",
-    Place.DELETED: "compact the history",
-    Place.PREVIOUS_ROOT: "defragment every member",
-    Place.FREED: "defragment every member",
-    Place.SLACK: "defragment every member",
-    Place.WAL: "replace each member's data directory, WAL included",
-}
-CAUSES = {
-    Place.LATEST: (
-        "it was written while no encrypting provider came first, and not rewritten since",
-        "rewrite every object of the resource under the write provider",
-    ),
-    Place.HISTORY: (
-        "a rewrite adds a revision; the older one stays until it is compacted",
-        "compact to the current revision, then defragment every member",
-    ),
-    Place.DELETED: (
-        "the object was deleted; its revisions stay until they are compacted",
-        "compact to the current revision, then defragment every member",
-    ),
-    Place.OLD_VALUE: (
-        "kine repeats the previous value in the current row",
-        "really change the object, then compact",
-    ),
-    Place.PREVIOUS_ROOT: (
-        "the tree before the last commit: its pages are freed, and not reused yet",
-        "defragment every member; a snapshot carries it as freed pages",
-    ),
-    Place.FREED: (
-        "compaction or a rewrite freed the page, and bbolt does not wipe it; snapshots and restores copy it",
-        "defragment every member",
-    ),
-    Place.SLACK: (
-        "bytes that bbolt leaves zero: how they came there is undetermined",
-        "find out what wrote this file; defragmentation drops them",
-    ),
-    Place.WAL: (
-        "the write-ahead log keeps every write until its segment is purged; API snapshots do not carry it",
-        "replace each member's data directory; destroy backups of the disk",
-    ),
-    Place.UNPLACED: (
-        "no valid root leads to it: whether it is current cannot be told",
-        "audit a whole copy of this file",
-    ),
-}
-"""For each place: why a value lies there, and what would stop the next backup from carrying it."""
-_ROTATE = "rotate the encryption key and rewrite every object, or really change them; then compact"
-_RESTART = "VACUUM (kine 0.14.15 and later does at start-up), then restart kine once more to fold its log in"
-KINE_NEXT = {
-    Place.LATEST: NEXT_PLACE[Place.LATEST],
-    Place.HISTORY: "let compaction pass (kine keeps the last 1,000 revisions)",
-    Place.DELETED: "let compaction pass (kine keeps the last 1,000 revisions)",
-    Place.OLD_VALUE: _ROTATE,
-    Place.PREVIOUS_ROOT: "restart kine, which folds its log into the database",
-    Place.FREED: "VACUUM the database, and truncate its log",
-    Place.SLACK: "VACUUM the database, and truncate its log",
-    Place.WAL: "truncate the log (kine 0.14.11 and later does at start-up)",
-}
-KINE_CAUSES = {
-    Place.LATEST: CAUSES[Place.LATEST],
-    Place.HISTORY: (
-        "a rewrite adds a row; the older one stays until compaction, which keeps the last 1,000 revisions",
-        "write on, and compact to a revision past the rewrite",
-    ),
-    Place.DELETED: (
-        "a deletion adds a row that repeats the last value; it stays until compaction passes it",
-        "write on, and compact to a revision past the deletion",
-    ),
-    Place.OLD_VALUE: (
-        "each row repeats the value that it replaced, and neither compaction nor VACUUM removes that",
-        f"{_ROTATE}: a rewrite under the same key changes nothing and is skipped",
-    ),
-    Place.PREVIOUS_ROOT: (
-        "the database file is behind its log: these pages are replaced at the next checkpoint",
-        "restart kine, which folds its log into the database; then audit again",
-    ),
-    Place.FREED: (
-        "SQLite does not wipe a page that it frees (secure_delete is off); backups of pages copy it",
-        _RESTART,
-    ),
-    Place.SLACK: ("SQLite does not wipe the bytes of a row that it deletes (secure_delete is off)", _RESTART),
-    Place.WAL: (
-        "the log keeps older images of pages until they are written over; a clean stop does not fold it in",
-        "restart kine, which truncates its log (0.14.11 and later); destroy copies of state.db-wal",
-    ),
-    Place.UNPLACED: CAUSES[Place.UNPLACED],
-}
-"""The same for kine's SQLite, where there is nothing to defragment."""
-KINE = "kine's SQLite database"
-"""How the kind of such evidence begins."""
-
-
-DUMP = "etcdctl dump"
-"""How the kind of what etcdctl prints begins."""
-
-
-def is_kine(audit: Audit) -> bool:
-    return audit.evidence.kind.startswith(KINE)
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -225,18 +126,18 @@ def next_steps(audit: Audit) -> list[str]:
     known = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = known or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
-    following = KINE_NEXT if is_kine(audit) else NEXT_PLACE
+    following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
-    if not is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
-        steps.append(NEXT_PLACE[Place.FREED])
+    if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
+        steps.append(causes.NEXT_PLACE[Place.FREED])
     steps = list(dict.fromkeys(steps))
     steps[-1] += ", then take and audit new backups"
     return steps
 
 
-def causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
+def causes_table(audit: Audit) -> tuple[list[str], list[list[str]]]:
     """Header and rows: for each place with readable values, why they lie there and what would stop it."""
-    causes_ = KINE_CAUSES if is_kine(audit) else CAUSES
+    causes_ = causes.of(audit)
     rows = [[place.label, *causes_[place]] for place in audit.tally.readable_places]
     return ["place", "why it is there", "what would stop the next backup from carrying it"], rows
 
@@ -249,7 +150,7 @@ def kind(audit: Audit) -> str:
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
     ranged = audit.evidence.live is not None and audit.evidence.live.way == RANGE
-    if not ranged and not audit.evidence.kind.startswith(DUMP):
+    if not ranged and not audit.evidence.kind.startswith(causes.DUMP):
         parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
@@ -274,9 +175,9 @@ def extent(audit: Audit) -> str:
 def scope(audit: Audit) -> str:
     if audit.parts:
         return "each is one member's"
-    if is_kine(audit):
+    if causes.is_kine(audit):
         return "one server's database"
-    if audit.evidence.kind.startswith(DUMP):
+    if audit.evidence.kind.startswith(causes.DUMP):
         return "current keys, without their history"
     live = audit.evidence.live
     if live is not None and live.way == RANGE:

@@ -1,7 +1,8 @@
 """What the scripts of a page explain findings with, and what no report can say."""
 
+from auditor.model import Audit
+from auditor.reports import causes
 from auditor.reports.meaning import MEANING
-from auditor.reports.words import CAUSES
 
 LIMITATIONS = (
     "A finding says that bytes lie in this file. It does not say that anyone read them, nor who wrote them.",
@@ -18,9 +19,9 @@ LIMITATIONS = (
 )
 
 
-def document() -> dict[str, dict[str, list[str]]]:
+def document(audit: Audit) -> dict[str, dict[str, list[str]]]:
     """For the scripts of a page: by finding what it means and what stops it, by place why and what stops it."""
     return {
         "findings": {finding.label: list(said) for finding, said in MEANING.items()},
-        "places": {place.label: list(said) for place, said in CAUSES.items()},
+        "places": {place.label: list(said) for place, said in causes.of(audit).items()},
     }

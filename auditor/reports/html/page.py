@@ -42,7 +42,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
         steps=words.next_steps(audit),
-        causes=words.causes(audit),
+        causes=words.causes_table(audit),
         parts=words.part_table(audit, fail_on),
         places=words.place_table(audit),
         coverage=words.coverage_table(audit),
@@ -57,7 +57,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         wording=controls.WORDING,
         limitations=explain.LIMITATIONS,
         columns=COLUMNS,
-        explained=embed.script("explained", explain.document()),
+        explained=embed.script("explained", explain.document(audit)),
     )
 
 

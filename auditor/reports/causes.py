@@ -1,0 +1,109 @@
+"""Why plaintext is where it is, and what would stop the next backup from carrying it: of etcd, and of kine."""
+
+from auditor.model import Audit, Place
+
+NEXT_PLACE = {
+    Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
+    Place.HISTORY: "compact the history",
+    Place.DELETED: "compact the history",
+    Place.PREVIOUS_ROOT: "defragment every member",
+    Place.FREED: "defragment every member",
+    Place.SLACK: "defragment every member",
+    Place.WAL: "replace each member's data directory, WAL included",
+}
+CAUSES = {
+    Place.LATEST: (
+        "it was written while no encrypting provider came first, and not rewritten since",
+        "rewrite every object of the resource under the write provider",
+    ),
+    Place.HISTORY: (
+        "a rewrite adds a revision; the older one stays until it is compacted",
+        "compact to the current revision, then defragment every member",
+    ),
+    Place.DELETED: (
+        "the object was deleted; its revisions stay until they are compacted",
+        "compact to the current revision, then defragment every member",
+    ),
+    Place.OLD_VALUE: (
+        "kine repeats the previous value in the current row",
+        "really change the object, then compact",
+    ),
+    Place.PREVIOUS_ROOT: (
+        "the tree before the last commit: its pages are freed, and not reused yet",
+        "defragment every member; a snapshot carries it as freed pages",
+    ),
+    Place.FREED: (
+        "compaction or a rewrite freed the page, and bbolt does not wipe it; snapshots and restores copy it",
+        "defragment every member",
+    ),
+    Place.SLACK: (
+        "bytes that bbolt leaves zero: how they came there is undetermined",
+        "find out what wrote this file; defragmentation drops them",
+    ),
+    Place.WAL: (
+        "the write-ahead log keeps every write until its segment is purged; API snapshots do not carry it",
+        "replace each member's data directory; destroy backups of the disk",
+    ),
+    Place.UNPLACED: (
+        "no valid root leads to it: whether it is current cannot be told",
+        "audit a whole copy of this file",
+    ),
+}
+"""For each place: why a value lies there, and what would stop the next backup from carrying it."""
+_ROTATE = "rotate the encryption key and rewrite every object, or really change them; then compact"
+_RESTART = "VACUUM (kine 0.14.15 and later does at start-up), then restart kine once more to fold its log in"
+KINE_NEXT = {
+    Place.LATEST: NEXT_PLACE[Place.LATEST],
+    Place.HISTORY: "let compaction pass (kine keeps the last 1,000 revisions)",
+    Place.DELETED: "let compaction pass (kine keeps the last 1,000 revisions)",
+    Place.OLD_VALUE: _ROTATE,
+    Place.PREVIOUS_ROOT: "restart kine, which folds its log into the database",
+    Place.FREED: "VACUUM the database, and truncate its log",
+    Place.SLACK: "VACUUM the database, and truncate its log",
+    Place.WAL: "truncate the log (kine 0.14.11 and later does at start-up)",
+}
+KINE_CAUSES = {
+    Place.LATEST: CAUSES[Place.LATEST],
+    Place.HISTORY: (
+        "a rewrite adds a row; the older one stays until compaction, which keeps the last 1,000 revisions",
+        "write on, and compact to a revision past the rewrite",
+    ),
+    Place.DELETED: (
+        "a deletion adds a row that repeats the last value; it stays until compaction passes it",
+        "write on, and compact to a revision past the deletion",
+    ),
+    Place.OLD_VALUE: (
+        "each row repeats the value that it replaced, and neither compaction nor VACUUM removes that",
+        f"{_ROTATE}: a rewrite under the same key changes nothing and is skipped",
+    ),
+    Place.PREVIOUS_ROOT: (
+        "the database file is behind its log: these pages are replaced at the next checkpoint",
+        "restart kine, which folds its log into the database; then audit again",
+    ),
+    Place.FREED: (
+        "SQLite does not wipe a page that it frees (secure_delete is off); backups of pages copy it",
+        _RESTART,
+    ),
+    Place.SLACK: ("SQLite does not wipe the bytes of a row that it deletes (secure_delete is off)", _RESTART),
+    Place.WAL: (
+        "the log keeps older images of pages until they are written over; a clean stop does not fold it in",
+        "restart kine, which truncates its log (0.14.11 and later); destroy copies of state.db-wal",
+    ),
+    Place.UNPLACED: CAUSES[Place.UNPLACED],
+}
+"""The same for kine's SQLite, where there is nothing to defragment."""
+KINE = "kine's SQLite database"
+"""How the kind of such evidence begins."""
+
+
+DUMP = "etcdctl dump"
+"""How the kind of what etcdctl prints begins."""
+
+
+def is_kine(audit: Audit) -> bool:
+    return audit.evidence.kind.startswith(KINE)
+
+
+def of(audit: Audit) -> dict[Place, tuple[str, str]]:
+    """By place, why it is there and what would stop it, in evidence of this kind."""
+    return KINE_CAUSES if is_kine(audit) else CAUSES
