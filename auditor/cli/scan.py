@@ -111,26 +111,40 @@ class _Ahead:
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
-    from auditor.reports import csv, html, json, parquet, remediation, sarif
-    from auditor.reports.columns import inventory, sealed
-
     force = request.force
     if request.csv and ahead.table is not None:
+        from auditor.reports import csv
+        from auditor.reports.columns import sealed
+
         found = sealed(ahead.table, audit)
         output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
         _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
+        from auditor.reports import csv
+        from auditor.reports.columns import inventory
+
         output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
         _warn(csv.too_long(inventory(audit), _called(request.inventory)))
     elif request.inventory:
+        from auditor.reports import parquet
+        from auditor.reports.columns import inventory
+
         output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
     if request.json:
+        from auditor.reports import json
+
         output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
     if request.sarif:
+        from auditor.reports import sarif
+
         output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
     if request.remediation:
+        from auditor.reports import remediation
+
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
+        from auditor.reports import html
+
         output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
     if request.dataset:
         from auditor.reports import dataset

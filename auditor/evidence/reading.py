@@ -9,7 +9,7 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Buffer, Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import backend, carve, dump, gardener, snapshot
+from auditor.evidence import backend, carve, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.model import Backend, Gap, Live, PageMap, Place, Unexamined
@@ -78,6 +78,8 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
 
 
 def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Reading:
+    from auditor.evidence import gardener  # only Gardener makes them
+
     found = gardener.read(files, quick=quick)
     return Reading(
         found.main,
@@ -95,6 +97,8 @@ def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Re
 
 
 def _dump(evidence: Evidence) -> Reading:
+    from auditor.evidence import dump  # only etcdctl makes one
+
     (file,) = evidence.of(Role.DUMP)
     found = dump.read(file)
     return Reading(

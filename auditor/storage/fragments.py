@@ -23,8 +23,10 @@ HEADS = {
 }
 """How a plain object of each resource begins: runtime.Unknown's TypeMeta (k8s.io/apimachinery pkg/runtime
 generated.proto), and JSON as Go writes a TypeMeta."""
-ENVELOPE = b"k8s\0\n"
-"""Every stored object goes on with the TypeMeta of its runtime.Unknown, field 1."""
+TELLING = slice(4, 12)
+"""Bytes of a head that differ from those of nearly everything else."""
+TYPE_META = ord("\n")
+"""How every object goes on behind its magic: the TypeMeta of its runtime.Unknown, field 1."""
 UNTOLD = Resource("unknown", "", "")
 """The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
@@ -61,17 +63,19 @@ def _strays(batch: Batch, each: Values, found: Keys, resource: NDArray[np.int32]
     what begins as an object and does not go on as one.
     """
     under = np.array([bool(entry.prefix) for entry in found.table], np.bool_)[resource]
-    plain = under & (each.provider == Provider.IDENTITY)
+    rows = np.flatnonzero(under & (each.provider == Provider.IDENTITY))
+    # eight bytes tell nearly all: only what they do not rule out is looked at again
+    telling = batch.data.words(batch.value_at[rows] + TELLING.start)
     for name, heads in HEADS.items():
-        rows = np.flatnonzero(plain & ~found.of(frozenset({name}))[resource])
-        at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
+        foreign = ~found.of(frozenset({name}))[resource[rows]]
         for head in heads:
-            for row in rows[batch.data.starts_with(at, length, head)].tolist():
+            alike = rows[foreign & (telling == np.uint64(int.from_bytes(head[TELLING], "little")))]
+            at, length = batch.value_at[alike], batch.value_len[alike].astype(np.int64)
+            for row in alike[batch.data.starts_with(at, length, head)].tolist():
                 named = found.table[resource[row]]
                 yield row, replace(named, name=name, exempt=False, by_content=True)
-    rows = np.flatnonzero(plain & ~found.of(frozenset(KINDS.values()))[resource] & (each.encoding == Encoding.PROTOBUF))
-    at, length = batch.value_at[rows], batch.value_len[rows].astype(np.int64)
-    for row in rows[~batch.data.starts_with(at, length, ENVELOPE)].tolist():
+    headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (each.encoding[rows] == Encoding.PROTOBUF)
+    for row in rows[headless & ~found.of(frozenset(KINDS.values()))[resource[rows]]].tolist():
         yield row, UNTOLD
 
 
