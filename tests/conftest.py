@@ -1,6 +1,5 @@
 """What every test of an evidence reader needs: a file of given bytes, read or audited."""
 
-import signal
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -13,12 +12,6 @@ from auditor.evidence.file import EvidenceFile
 
 Write: TypeAlias = Callable[[bytes], Path]
 Read: TypeAlias = Callable[[bytes], snapshot.Reading]
-
-
-def pytest_configure() -> None:
-    """A shell that starts the suite in the background has it ignore Ctrl-C, and every command that it starts too."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

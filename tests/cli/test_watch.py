@@ -87,8 +87,15 @@ def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
         assert "by their prefixes, which prove nothing" in found["conclusion"][0]
 
 
+LISTENING = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('auditor', run_name='__main__')"
+)
+"""The command as a terminal starts it: a shell that starts the suite in the background has it ignore Ctrl-C."""
+
+
 def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "auditor", "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
+    command = [sys.executable, "-c", LISTENING, "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
     environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "120"}
     return subprocess.Popen(
         command, stdout=stdout, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
