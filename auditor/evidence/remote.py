@@ -24,7 +24,10 @@ BLOCK = 8 << 20
 
 def is_remote(text: str) -> bool:
     """Whether a text is the URL of one object: an http URL without a path is an endpoint's."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # no URL at all: told by whoever takes it for an endpoint's or a path
+        return False
     several = "," in parts.netloc  # endpoints, as etcdctl takes them
     return parts.scheme in BUCKETS or (parts.scheme in WEB and parts.path not in {"", "/"} and not several)
 
