@@ -95,15 +95,16 @@ def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
         etcd.put(thing.key, Thing(data={b"a": b"second", b"b": b""}, uid=b"another").json())
 
     path = made(tmp_path, work)
-    history = told(path, "default/db")
-    assert [(each.main, each.tombstone, each.place) for each in history.versions] == [
+    # whether etcd commits between two of the writes, and frees a page with a copy, differs from run to run
+    versions = [each for each in told(path, "default/db").versions if each.place is not Place.FREED]
+    assert [(each.main, each.tombstone, each.place) for each in versions] == [
         (2, False, Place.HISTORY),
         (3, True, Place.HISTORY),
         (4, False, Place.HISTORY),
         (5, False, Place.LATEST),
     ]
-    assert history.versions[2].change is None
-    change = history.versions[3].change
+    assert versions[2].change is None
+    change = versions[3].change
     assert change is not None
     # JSON tells the same fields by the same names, so that another encoding alone is no change of them
     assert (change.added, change.removed, change.changed) == (("data.b",), (), ())
