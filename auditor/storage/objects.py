@@ -290,7 +290,5 @@ def _digest(head: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
     """Of a type and data, whatever order the pairs stand in; lengths keep parts from running into each other."""
     digest = hashlib.blake2b(head, digest_size=16)
     for key, value in sorted(pairs):
-        digest.update(b"%d:%d:" % (len(key), len(value)))
-        digest.update(key)
-        digest.update(value)
+        digest.update(b"%d:%d:%b%b" % (len(key), len(value), key, value))
     return digest.digest()
