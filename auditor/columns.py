@@ -4,6 +4,7 @@ Every function takes columns of n positions (int64, bytes from the start of the 
 n values. Positions past the end read as zero bytes; negative positions are not allowed.
 """
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -70,6 +71,10 @@ def expand(starts: Ints, counts: Ints, step: int = 1) -> Ints:
     ends = np.cumsum(counts)
     total = int(ends[-1]) if ends.size else 0
     return np.repeat(starts - step * (ends - counts), counts) + np.arange(0, step * total, step, dtype=np.int64)
+
+
+LONG = 1 << 16
+"""Bytes of a string from which on it is taken whole: in steps of 64 one of a whole log would take a minute."""
 
 
 class Buffer:
@@ -176,7 +181,11 @@ class Buffer:
     def hashes(self, at: Ints, length: Ints) -> Words:
         """A 64-bit mix of each byte string. Not proof of equality: see group()."""
         mixed = length.astype(np.uint64) * _MIX
-        for rows, block, mask in self._strings(at, length):
+        long = np.flatnonzero(length > LONG)
+        for row in long.tolist():
+            raw = self.slice(int(at[row]), int(length[row]))
+            mixed[row] = int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+        for rows, block, mask in self._strings(at, np.where(length > LONG, 0, length) if long.size else length):
             block &= mask
             block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
             each = mixed[rows] ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
@@ -187,6 +196,11 @@ class Buffer:
     def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
         """Which pairs of strings of the same length are the same bytes. there: the buffer that `other` points into."""
         same = np.ones(at.shape, np.bool_)
+        long = np.flatnonzero(length > LONG)
+        for row in long.tolist():
+            size = int(length[row])
+            same[row] = self.slice(int(at[row]), size) == (there or self).slice(int(other[row]), size)
+        length = np.where(length > LONG, 0, length) if long.size else length
         theirs = (there or self)._strings(other, length)  # noqa: SLF001 - of this class
         for (rows, block, mask), (_, others, _) in zip(self._strings(at, length), theirs, strict=True):
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor import columns
+from auditor import columns
 from auditor.columns import Buffer, Ints, Words, expand, varints
 
 relaxed = settings(deadline=None, max_examples=150)
@@ -265,3 +266,14 @@ def test_spread_raises_what_a_chunk_raised() -> None:
 
     with pytest.raises(LookupError):
         columns.spread(4 * columns.CHUNK, work)
+
+
+def test_long_strings_are_grouped_by_their_bytes() -> None:
+    """A damaged log leaves fragments of many megabytes: word by word they took a minute."""
+    one, other = b"a" * (columns.LONG + 9), b"a" * (columns.LONG + 8) + b"b"
+    data = Buffer(one + other + one + b"short")
+    at = np.array([0, len(one), 2 * len(one), 3 * len(one)])
+    length = np.array([len(one)] * 3 + [5])
+    numbers, _ = data.group(at, length)
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers.tolist())) == 3
