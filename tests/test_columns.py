@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor import columns
-from auditor import columns
 from auditor.columns import Buffer, Ints, Words, expand, varints
 
 relaxed = settings(deadline=None, max_examples=150)
