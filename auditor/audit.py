@@ -82,13 +82,21 @@ def examine(
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
     log = log or Log()
-    return conclude(files, judge(files, options, log), options, log, progress, ahead)
+    return conclude(files, judge(files, options, log, contents=False), options, log, progress, ahead)
 
 
-def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[str] = frozenset()) -> Judged:
+def judge(
+    files: gather.Evidence,
+    options: Options,
+    log: Log,
+    also: frozenset[str] = frozenset(),
+    *,
+    contents: bool = True,
+) -> Judged:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
-    also: resources that are judged beside those that the options and their configurations name.
+    also: resources that are judged beside those that the options and their configurations name. contents: whether
+    contents are compared beyond this evidence: else only those are told of that its own leftovers are held to.
     """
     given, came = _rules(files, options)
     asked = reported.prepare(options)
@@ -127,7 +135,8 @@ def judge(files: gather.Evidence, options: Options, log: Log, also: frozenset[st
         rest = hunting.others(by_source, found, wanted, read.in_force)
         given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
     if given.keyring is not None:
-        selections = opening.open_every(selections, given, given.keyring, keep=options.hunt)
+        held = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
+        selections = opening.open_every(selections, given, given.keyring, keep=options.hunt, contents=held)
     selection.compare(selections)
     return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
 
@@ -250,8 +259,7 @@ def _cluster(
         last = slice(-NEWEST, None) if (np.diff(batch.main) >= 0).all() else np.argsort(batch.main)[-NEWEST:]
         for row in np.arange(len(batch))[last].tolist():
             if each.encoding[row] and found.table[found.resource[number][row]].prefix:
-                said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
-                newest = max(newest, said.newest or 0)
+                newest = max(newest, objects.newest(batch.value(row), Encoding(int(each.encoding[row]))))
     return Cluster(uid, created, moment(newest) if newest else "", found.prefixes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,28 +17,37 @@ from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate, Keyring
+    from auditor.storage.resources import Resource
 
-AT_ONCE = 1 << 12
-"""Values whose bytes are held together."""
+AT_ONCE = 1 << 9
+"""Values opened together: so few that they stay in the processor's cache from one step to the next."""
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
 """Kinds, of version v1, that a resource's objects must be of; of others namespace and name are held to the key."""
 
 
 def open_every(
-    selections: Sequence[Selection], rules: Rules, keyring: Keyring, *, keep: bool = False
+    selections: Sequence[Selection],
+    rules: Rules,
+    keyring: Keyring,
+    *,
+    keep: bool = False,
+    contents: Container[bytes] | None = None,
 ) -> list[Selection]:
     """The selections with every encrypted value tried and judged. What has lost its key or a part is not tried.
 
-    keep: whether the plaintexts are kept, for a hunt.
+    keep: whether the plaintexts are kept, for a hunt. contents: etcd keys of the objects whose contents will be
+    compared; None for all.
     """
-    opened = [open_all(each, rules, keyring, keep=keep) for each in selections]
+    opened = [open_all(each, rules, keyring, keep=keep, contents=contents) for each in selections]
     if rules.policy.configured or rules.current_keks:
         _judge_keks(opened, rules)
         _judge_forms(opened)
     return opened
 
 
-def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False) -> Selection:
+def open_all(
+    each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False, contents: Container[bytes] | None = None
+) -> Selection:
     """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
     batch, stored = each.batch, each.values
     bits, opened, label, kinds = each.bits.copy(), each.opened.copy(), each.label.copy(), stored.encoding.copy()
@@ -46,43 +55,39 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = Fa
     encrypted = stored.provider > Provider.IDENTITY
     opened[encrypted & ~whole] = Opened.NOT_TRIED
     prefix = np.where(stored.malformed, 0, stored.name_at + stored.name_len + 1 - batch.value_at)
-    names = [(resource.name, len(restore(resource.path)) + 1) for resource in each.resource]
-    by: dict[Candidate, int] = {}
+    numbers: dict[Candidate, int] = {}
     longer: dict[int, int] = {}
     found: dict[int, objects.Object] = {}
     reasons: dict[int, str] = {}
     plaintexts: dict[int, bytes] = {}
     every = np.flatnonzero(encrypted & whole)
-    for part in chunks(every.size, AT_ONCE):
-        rows = every[part]
-        keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
-        texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
-        for row, key, value, which, size in zip(
-            rows.tolist(), keys, texts, each.of[rows].tolist(), prefix[rows].tolist(), strict=True
-        ):
-            resource, head = names[which]
-            attempt = keyring.open(resource, key, value)
-            opened[row], finding, reason = attempt.opened, 0, attempt.reason
-            if attempt.by is not None:
-                label[row] = len(each.labels) + by.setdefault(attempt.by, len(by))
-            if attempt.opened is Opened.YES:
-                kinds[row] = attempt.encoding
+    for resource, rows, keys, texts in portions(each, every):
+        head = len(restore(resource.path)) + 1
+        attempts = keyring.open(resource.name, keys, texts)
+        opened[rows] = [attempt.opened for attempt in attempts]
+        for row, key, (state, by, why, plaintext, encoding) in zip(rows.tolist(), keys, attempts, strict=True):
+            finding = 0
+            if by is not None:
+                label[row] = numbers.setdefault(by, len(each.labels) + len(numbers))
+            if state is Opened.YES:
+                kinds[row] = encoding
                 if keep:
-                    plaintexts[row] = attempt.plaintext
-                found[row] = said = objects.decode(attempt.plaintext, attempt.encoding)
-                finding, reason = _hold(said, resource, key[head:])
-            elif attempt.opened is Opened.FAILED and attempt.by is not None:
+                    plaintexts[row] = plaintext
+                wanted = contents is None or key in contents
+                found[row] = said = objects.decode(plaintext, encoding, content=wanted)
+                finding, why = _hold(said, resource.name, key[head:])
+            elif state is Opened.FAILED and by is not None:
                 finding = Finding.UNDECRYPTABLE
-                longer[row] = size - len(attempt.by.prefix)
-            bits[row] |= np.uint16(finding)
-            if reason:
-                reasons[row] = reason
+                longer[row] = int(prefix[row]) - len(by.prefix)
+            if finding or why:
+                bits[row] |= np.uint16(finding)
+                reasons[row] = why
     for row in _under_other_names(each, longer, every.size):
         # what was tried is a key whose name is the beginning of this one's
         opened[row], label[row] = Opened.NO_KEY, each.label[row]
         bits[row] &= ~np.uint16(Finding.UNDECRYPTABLE)
         del reasons[row]
-    labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in by]
+    labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in numbers]
     made = replace(
         each,
         values=replace(stored, encoding=kinds),
@@ -93,14 +98,25 @@ def open_all(each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = Fa
         found=found,
         reasons=reasons,
         plaintexts=plaintexts,
-        candidates=tuple(by),
-        secrets=tuple(candidate.secret for candidate in by),
+        candidates=tuple(numbers),
+        secrets=tuple(candidate.secret for candidate in numbers),
     )
-    candidates = list(by)
+    candidates = list(numbers)
     _judge_known(made, rules, candidates)
     _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.in_force & encrypted & whole))
     _judge_unreadable(made, rules, each.in_force & each.told & ~encrypted)
     return made
+
+
+def portions(each: Selection, every: Ints) -> Iterator[tuple[Resource, Ints, list[bytes], list[bytes]]]:
+    """These rows by resource, so many as are held together: their numbers, etcd keys and stored values."""
+    batch = each.batch
+    for which, places in _groups(each.of[every].astype(np.int64)):
+        for part in chunks(places.size, AT_ONCE):
+            rows = every[places[part]]
+            keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
+            texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
+            yield each.resource[which], rows, keys, texts
 
 
 def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:

@@ -200,21 +200,26 @@ def label_values(batch: Batch, stored: values.Values) -> tuple[tuple[tuple[Provi
     return tuple(labels), label
 
 
+def leftovers(selections: Sequence[Selection]) -> list[tuple[list[int], list[bytes]]]:
+    """Of each, the rows that can be judged and are not in force, and their etcd keys; b"" where it is not told."""
+    rows = [np.flatnonzero(~(each.batch.at(Place.LATEST) & each.main) & each.told).tolist() for each in selections]
+    return [(mine, [each.key(row) for row in mine]) for each, mine in zip(selections, rows, strict=True)]
+
+
 def compare(selections: Sequence[Selection]) -> None:
     """Fill `same` for every leftover: does it hold the content of what the same key holds now?"""
-    left = [np.flatnonzero(~(each.batch.at(Place.LATEST) & each.main) & each.told) for each in selections]
-    if not any(rows.size for rows in left):
+    left = leftovers(selections)
+    asked = {key for _, keys in left for key in keys}
+    if not asked:
         return
-    keys = [[each.key(row) for row in rows.tolist()] for each, rows in zip(selections, left, strict=True)]
-    asked = {key for mine in keys for key in mine}
     latest: dict[bytes, tuple[Selection, int]] = {}
     for each in selections:
         for row in np.flatnonzero(each.batch.at(Place.LATEST)).tolist() if each.main else ():
             if (key := each.batch.key(row)) in asked:
                 latest[key] = (each, row)
     contents: dict[bytes, bytes] = {}
-    for each, rows, mine in zip(selections, left, keys, strict=True):
-        for row, key in zip(rows.tolist(), mine, strict=True):
+    for each, (rows, keys) in zip(selections, left, strict=True):
+        for row, key in zip(rows, keys, strict=True):
             each.same[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
 
 

@@ -7,6 +7,7 @@ of the keys of a provider, each whose prefix matches is tried in order until one
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2, Unwrapper
@@ -30,10 +31,11 @@ FORMS: dict[Provider, dict[str, Callable[[Unwrapper], Transformer]]] = {
 """What a KMS's values may hold, in the order of trial: in which cipher the body, or what is wrapped."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One key that a value may have been written with. transformer: None where its plugin was not named to us.
+    """One key that a value may have been written with; a keyring makes one for each.
 
+    transformer: None where its plugin was not named to us.
     form: which of a KMS's two forms of value it reads; empty for local keys.
     """
 
@@ -61,15 +63,17 @@ class Candidate:
         return plaintext is not None and bool(encoding(plaintext))
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What came of opening one value. by: the candidate that opened it, or whose name it has."""
 
     opened: Opened
     by: Candidate | None = None
     reason: str = ""
-    plaintext: bytes = field(repr=False, default=b"")
+    plaintext: bytes = b""
     encoding: Encoding = Encoding.NONE
+
+    def __repr__(self) -> str:
+        return "Attempt(...)"
 
 
 class Keyring:
@@ -103,29 +107,33 @@ class Keyring:
             self._orders[resource] = tuple(dict.fromkeys((*self.rule(resource), *self._every)))
         return self._orders[resource]
 
-    def open(self, resource: str, key: bytes, value: bytes) -> Attempt:
-        """Try each key whose prefix the value has, in the order of trial."""
-        mine = [each for each in self.order(resource) if value.startswith(each.prefix)]
-        failure, reason = "the supplied key does not open it", ""
-        for each in mine:
-            if each.transformer is None:
+    def open(self, resource: str, keys: Sequence[bytes], stored: Sequence[bytes]) -> list[Attempt]:
+        """Try each key whose prefix a value has, in the order of trial. keys: the etcd keys, one a value."""
+        attempts: dict[int, Attempt] = {}
+        matching: dict[int, list[Candidate]] = {}
+        failures: dict[int, str] = {}
+        reasons: dict[int, str] = {}
+        for each in self.order(resource):
+            rows = [row for row, value in enumerate(stored) if row not in attempts and value.startswith(each.prefix)]
+            for row in rows:
+                matching.setdefault(row, []).append(each)
+            if each.transformer is None or not rows:
                 continue
-            try:
-                plaintext = each.transformer.open(value[len(each.prefix) :], key)
-            except KmsRefused:
-                failure = f"KMS plugin {each.name} refuses its data key"
-            except AuditorError as error:
-                reason = str(error)
-            else:
-                if plaintext is not None and (kind := encoding(plaintext)):
-                    return Attempt(Opened.YES, each, "", plaintext, kind)
-                failure = failure if plaintext is None else "opens to nonsense"
-        if not mine:
-            return Attempt(Opened.NO_KEY)
-        longest = max(mine, key=lambda each: len(each.prefix))
-        if all(each.transformer is None for each in mine):
-            reason = f"KMS plugin {longest.name} was not named by --kms-plugin"
-        return Attempt(Opened.NO_KEY, longest, reason) if reason else Attempt(Opened.FAILED, longest, failure)
+            length = len(each.prefix)
+            payloads = [stored[row][length:] for row in rows]
+            for row, opened in zip(rows, _opened(each.transformer, payloads, [keys[row] for row in rows]), strict=True):
+                if isinstance(opened, KmsRefused):
+                    failures[row] = f"KMS plugin {each.name} refuses its data key"
+                elif isinstance(opened, AuditorError):
+                    reasons[row] = str(opened)
+                elif opened is not None and (kind := encoding(opened)):
+                    attempts[row] = Attempt(Opened.YES, each, "", opened, kind)
+                elif opened is not None:
+                    failures[row] = "opens to nonsense"
+        return [
+            attempts.get(row) or _failed(matching.get(row, []), failures.get(row, ""), reasons.get(row, ""))
+            for row in range(len(stored))
+        ]
 
     def _candidates(self, entries: Sequence[ProviderEntry]) -> tuple[Candidate, ...]:
         found: dict[Candidate, None] = {}
@@ -147,3 +155,29 @@ class Keyring:
             prefix = f"k8s:enc:{_SPELLED[provider]}:{name}:".encode("utf-8", "surrogateescape")
             self._made[known] = Candidate(provider, name, prefix, transformer, secret, form)
         return self._made[known]
+
+
+def _opened(
+    transformer: Transformer, payloads: Sequence[bytes], keys: Sequence[bytes]
+) -> Sequence[bytes | AuditorError | None]:
+    """What the key makes of each payload, or why it could not be tried."""
+    if isinstance(transformer, AesCbc):
+        return transformer.open_all(payloads)
+    made: list[bytes | AuditorError | None] = []
+    for payload, key in zip(payloads, keys, strict=True):
+        try:
+            made.append(transformer.open(payload, key))
+        except AuditorError as error:
+            made.append(error)
+    return made
+
+
+def _failed(matching: Sequence[Candidate], failure: str, reason: str) -> Attempt:
+    """No key opened a value. matching: the candidates whose prefix it has."""
+    if not matching:
+        return Attempt(Opened.NO_KEY)
+    longest = max(matching, key=lambda each: len(each.prefix))
+    if all(each.transformer is None for each in matching):
+        reason = f"KMS plugin {longest.name} was not named by --kms-plugin"
+    failure = failure or "the supplied key does not open it"
+    return Attempt(Opened.NO_KEY, longest, reason) if reason else Attempt(Opened.FAILED, longest, failure)

@@ -248,9 +248,9 @@ def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Cou
     counts: Counter[str] = Counter()
     for each in opened:
         rows: Ints = np.flatnonzero((each.opened != Opened.NOT_TRIED) & (each.batch.key_at >= 0))
-        for row in rows.tolist():
-            attempt = keyring.open(each.resource[each.of[row]].name, each.batch.key(row), each.batch.value(row))
-            if attempt.opened is Opened.YES and attempt.by is not None:
-                name = printable(attempt.by.name.encode("utf-8", "surrogateescape"))
-                counts[f"{attempt.by.provider.label}/{name}"] += 1
+        for resource, _, keys, texts in opening.portions(each, rows):
+            for attempt in keyring.open(resource.name, keys, texts):
+                if attempt.opened is Opened.YES and attempt.by is not None:
+                    name = printable(attempt.by.name.encode("utf-8", "surrogateescape"))
+                    counts[f"{attempt.by.provider.label}/{name}"] += 1
     return counts

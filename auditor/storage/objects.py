@@ -11,9 +11,8 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -25,6 +24,9 @@ SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
 DEEPEST_TEXT = 1 << 26
 """Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
+SECRET = b"k8s\0\n\x0c\n\x02v1\x12\x06Secret\x12"
+PLAIN = b'\x1a\0"\0'
+"""How kube-apiserver begins and ends the envelope of a v1 Secret, but for the length: most envelopes need no parser."""
 CUT = "the end of the value is lost"
 LONGEST_TAIL = 1 << 16
 """Bytes at the end of a fragment in which the end of a Secret is looked for."""
@@ -33,8 +35,7 @@ _SECRET_END = re.compile(rb"\x1a([\x01-\x7f])([A-Za-z0-9][A-Za-z0-9./_-]{0,126})
 _JSON_START = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([\w./]+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(NamedTuple):
     """What a readable value says it is. Texts are as stored (bytes), `created` in seconds since 1970 UTC.
 
     content: a digest of what the object holds apart from its metadata, to compare two values within this process;
@@ -47,7 +48,6 @@ class Object:
     name: bytes = b""
     uid: bytes = b""
     created: int | None = None
-    newest: int | None = None
     type: bytes = b""
     data_keys: tuple[bytes, ...] = ()
     content: bytes = b""
@@ -76,9 +76,28 @@ def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool
     return Object(problem="no known encoding")
 
 
-def _protobuf(value: bytes, *, content: bool) -> Object:
+def _unwrapped(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """What an envelope holds: API version, kind, and the object's own bytes. Raises DecodeError."""
+    if value.startswith(SECRET) and value.endswith(PLAIN):
+        for width in (2, 1, 3):
+            raw = value[len(SECRET) + width : -len(PLAIN)]
+            if value[len(SECRET) : len(SECRET) + width] == _varint(len(raw)):
+                return b"v1", b"Secret", raw
     unknown = pb.Unknown.FromString(value[ENVELOPE:])
-    api_version, kind, raw = unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
+    return unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
+
+
+def _varint(number: int) -> bytes:
+    coded = bytearray()
+    while number > 0x7F:
+        coded.append(number & 0x7F | 0x80)
+        number >>= 7
+    coded.append(number)
+    return bytes(coded)
+
+
+def _protobuf(value: bytes, *, content: bool) -> Object:
+    api_version, kind, raw = _unwrapped(value)
     if not kind:
         return Object(problem="an envelope that names no kind")
     if kind == b"Secret" and api_version == b"v1":
@@ -86,15 +105,34 @@ def _protobuf(value: bytes, *, content: bool) -> Object:
         keys = tuple([entry.key for entry in secret.data])
         digest = _digest(secret.type, [(entry.key, entry.value) for entry in secret.data]) if content else b""
         return _with_meta(secret.metadata, api_version, kind, secret.type, keys, digest)
-    if kind == b"Lease":
-        lease = pb.Lease.FromString(raw)
-        renewed = lease.spec.renew_time.seconds
-        return _with_meta(lease.metadata, api_version, kind, content=_without_metadata(raw), newest=renewed)
+    digest = _without_metadata(raw) if content else b""
     if kind == b"ConfigMap":
         # the same field numbers as a Secret's; binaryData, field 3, is skipped as a foreign type
-        keys = tuple(entry.key for entry in pb.Secret.FromString(raw).data)
-        return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, b"", keys, _without_metadata(raw))
-    return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=_without_metadata(raw))
+        keys = tuple([entry.key for entry in pb.Secret.FromString(raw).data])
+        return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, b"", keys, digest)
+    return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=digest)
+
+
+def newest(value: bytes, encoding: Encoding) -> int:
+    """The latest time that an object names, in seconds since 1970 UTC: of its making, a change, a Lease's renewal.
+
+    0 where it does not decode, or names none.
+    """
+    try:
+        if encoding is Encoding.PROTOBUF:
+            unknown = pb.Unknown.FromString(value[ENVELOPE:])
+            # of the kinds that have a field 2, Lease alone has a time in its field 5
+            lease = pb.Lease.FromString(unknown.raw if unknown.type_meta.kind == b"Lease" else b"")
+            meta = pb.Object.FromString(unknown.raw).metadata
+            times = [entry.time.seconds for entry in meta.managed_fields]
+            return max([0, meta.creation_timestamp.seconds, lease.spec.renew_time.seconds, *times])
+        meta = parsed(value, encoding)["metadata"]
+        texts = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
+        return max(_time(text) or 0 for text in texts)
+    except (DecodeError, UnicodeDecodeError):
+        return 0
+    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
+        return 0
 
 
 def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
@@ -146,7 +184,7 @@ def _cut(value: bytes) -> Object:
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"}:
         keys = tuple(dict(_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
-    return replace(_with_meta(meta, api_version, kind, data_keys=keys), problem=CUT)
+    return _with_meta(meta, api_version, kind, data_keys=keys)._replace(problem=CUT)
 
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
@@ -172,12 +210,9 @@ def _with_meta(
     type_: bytes = b"",
     data_keys: tuple[bytes, ...] = (),
     content: bytes = b"",
-    newest: int = 0,
 ) -> Object:
     created = meta.creation_timestamp.seconds if meta.HasField("creation_timestamp") else None
-    times = [entry.time.seconds for entry in meta.managed_fields]
-    latest = max([newest, created or 0, *times]) or None
-    return Object(api_version, kind, meta.namespace, meta.name, meta.uid, created, latest, type_, data_keys, content)
+    return Object(api_version, kind, meta.namespace, meta.name, meta.uid, created, type_, data_keys, content)
 
 
 def _without_metadata(raw: bytes) -> bytes:
@@ -211,13 +246,8 @@ def _tree(tree: Any) -> Object:
         rest = {key: part for key, part in tree.items() if key != "metadata"}
         content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
     created = _time(meta.get("creationTimestamp"))
-    fields = meta.get("managedFields")
-    times = (
-        [_time(entry.get("time")) for entry in fields if isinstance(entry, dict)] if isinstance(fields, list) else []
-    )
-    newest = max((each for each in [created, *times] if each is not None), default=None)
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
-    return Object(api_version, kind, namespace, name, uid, created, newest, as_bytes(tree.get("type")), keys, content)
+    return Object(api_version, kind, namespace, name, uid, created, as_bytes(tree.get("type")), keys, content)
 
 
 def _cbor(value: bytes) -> Any:

@@ -166,6 +166,18 @@ def test_cbc_is_what_the_library_makes_of_it(plaintext: bytes, size: int, paddin
     assert transformer.open(iv + other.update(body)) == (body[:-padding] if fits else None)
 
 
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=80) | st.builds(bytes, st.integers(0, 6).map(lambda blocks: 16 * blocks))))
+def test_many_payloads_of_cbc_are_opened_as_each_by_itself(payloads: list[bytes]) -> None:
+    """Sealed ones, damaged ones and none at all, deciphered in one go."""
+    _, transformer, _, payload = VECTORS[0]
+    assert isinstance(transformer, AesCbc)
+    for mixed in (payloads, [bytes.fromhex(payload), *payloads, bytes.fromhex(payload)]):
+        whole = [each for each in mixed if len(each) % 16 == 0]
+        assert transformer.open_all(mixed) == [transformer.open(each) for each in mixed]
+        assert transformer.open_all(whole) == [transformer.open(each) for each in whole]
+
+
 @pytest.mark.parametrize(
     ("start", "kind"),
     [

@@ -37,7 +37,7 @@ def test_a_secret(encoder: str) -> None:
     assert not found.problem
     assert (found.api_version, found.kind) == (b"v1", b"Secret")
     assert (found.namespace, found.name, found.uid) == (b"payments", b"db", SECRET.uid)
-    assert found.created == found.newest == CREATED
+    assert found.created == CREATED
     assert found.type == b"kubernetes.io/basic-auth"
     assert sorted(found.data_keys) == [b"password", b"user"]
 
@@ -73,8 +73,8 @@ def test_a_lease_tells_when_it_was_renewed() -> None:
     lease = pb.Lease()
     lease.metadata.name = b"controller"
     lease.spec.renew_time.seconds = CREATED + 77
-    found = objects.decode(envelope(b"coordination.k8s.io/v1", b"Lease", lease.SerializeToString()), Encoding.PROTOBUF)
-    assert found.newest == CREATED + 77
+    stored = envelope(b"coordination.k8s.io/v1", b"Lease", lease.SerializeToString())
+    assert objects.newest(stored, Encoding.PROTOBUF) == CREATED + 77
 
 
 def test_managed_fields_tell_the_newest_time() -> None:
@@ -83,7 +83,18 @@ def test_managed_fields_tell_the_newest_time() -> None:
     for later in (5, 9, 2):
         meta.managed_fields.add().time.seconds = CREATED + later
     raw = pb.Object(metadata=meta).SerializeToString()
-    assert objects.decode(envelope(b"v1", b"Pod", raw), Encoding.PROTOBUF).newest == CREATED + 9
+    assert objects.newest(envelope(b"v1", b"Pod", raw), Encoding.PROTOBUF) == CREATED + 9
+
+
+@every_encoding
+def test_the_time_of_its_making_is_the_newest_where_there_is_no_other(encoder: str) -> None:
+    encoding, encode = ENCODERS[encoder]
+    assert objects.newest(encode(SECRET), encoding) == CREATED
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_what_does_not_decode_names_no_time(encoding: Encoding) -> None:
+    assert objects.newest(b'{"metadata": 7}', encoding) == objects.newest(b"k8s\0\xff", encoding) == 0
 
 
 def test_texts_that_are_no_utf8() -> None:
