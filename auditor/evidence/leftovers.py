@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from auditor.batch import Batch
-from auditor.columns import Bools, Ints
+from auditor.columns import Ints
 from auditor.evidence import carve, mvcc, runs
-from auditor.evidence.runs import Elements, Runs
-from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Leaves, Walker
+from auditor.evidence.runs import Runs
+from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Leaves, Walker, joined
 from auditor.model import Place, State
 
 
@@ -25,18 +25,17 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
     """
     slack = Place.SLACK if place is Place.FREED else place
     end = walker.total * walker.page_size
-    reached = runs.reached(walker)
-    every = np.ones(reached.pages.shape, np.bool_)
     found = [
         *_pages(walker, np.flatnonzero(walker.kinds == FREED), place, slack),
         *_pages(walker, np.flatnonzero(walker.kinds == PAST), slack, slack),
         _carved(walker, np.array([end]), np.array([walker.size]), place),
-        _between(walker, reached, runs.elements(walker, reached), every, slack),
+        _between(walker, runs.reached(walker), joined(walker.walked), slack),
     ]
     if previous is not None:
-        older = runs.reached(previous)
-        only = walker.kinds[older.pages] == PREVIOUS
-        found.append(_between(walker, older, runs.elements(walker, older), only, slack))
+        older, leaves = runs.reached(previous), joined(previous.walked)
+        only = walker.kinds == PREVIOUS
+        leaves = Leaves(*(column[only[leaves.page]] for column in leaves))
+        found.append(_between(walker, older.take(only[older.pages]), leaves, slack))
     return tuple(batch for batch in found if len(batch))
 
 
@@ -66,8 +65,10 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     yield _carved(walker, odd.pages * size, odd.ends * size, place, fragments=False)
     first, last = _headless(walker, pages, left)
     yield _carved(walker, first * size, last * size, place)
-    yield _between(walker, left, found, (left.kinds == LEAF) & ~found.sound, place)
-    yield _between(walker, left, found, (left.kinds == LEAF) & found.sound, slack)
+    for sound, where in ((False, place), (True, slack)):
+        wanted = (left.kinds == LEAF) & (found.sound == sound)
+        theirs = Leaves(*(column[wanted[found.owner]] for column in leaves))
+        yield _between(walker, left.take(wanted), theirs, where)
 
 
 def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -79,9 +80,9 @@ def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     return start[first], end[np.append(first[1:], True)[: end.size]]
 
 
-def _between(walker: Walker, every: Runs, found: Elements, wanted: Bools, place: Place) -> Batch:
-    """What is not zero outside the elements of the wanted runs."""
-    start, end = runs.between(walker, every, found, wanted)
+def _between(walker: Walker, those: Runs, leaves: Leaves, place: Place) -> Batch:
+    """What is not zero outside the elements of these runs."""
+    start, end = runs.between(walker, those, leaves)
     filled = walker.buffer.filled(start, end)
     return _carved(walker, start[filled], end[filled], place)
 

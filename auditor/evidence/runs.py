@@ -109,24 +109,21 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     return Elements(leaves, owner[good], cut, sound)
 
 
-def between(walker: Walker, every: Runs, found: Elements, wanted: Bools) -> tuple[Ints, Ints]:
-    """Start and end of the stretches of the wanted runs that neither header, element table nor payload accounts for.
+def between(walker: Walker, runs: Runs, leaves: Leaves) -> tuple[Ints, Ints]:
+    """Start and end of the stretches of these runs that neither header, element table nor payload accounts for.
 
-    found: the elements of `every` run.
+    leaves: the elements of these runs' leaf pages.
     """
     size = walker.page_size
-    runs = every.take(wanted)
     begin, end = runs.pages * size, runs.ends * size
     table = HEADER + np.where(np.isin(runs.kinds, (LEAF, BRANCH)), ELEMENT * runs.counts, 0)
     table = np.where(runs.kinds == FREELIST, HEADER + 8 * _ids(walker, runs), table)
     table = np.where(runs.kinds == META, HEADER + BODY, table)
     table = np.where(begin + table > end, HEADER, table)  # a count that does not fit says nothing
-    mine = wanted[found.owner]
-    key_at, value_end = found.leaves.key_at[mine], (found.leaves.value_at + found.leaves.value_len)[mine]
     branch_at, branch_end = _branches(walker, runs.take(runs.kinds == BRANCH))
     # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
-    starts = np.sort(np.concatenate((begin + table, value_end, branch_end)))
-    ends = np.sort(np.concatenate((end, key_at, branch_at)))
+    starts = np.sort(np.concatenate((begin + table, leaves.value_at + leaves.value_len, branch_end)))
+    ends = np.sort(np.concatenate((end, leaves.key_at, branch_at)))
     some = ends > starts
     return starts[some], ends[some]
 

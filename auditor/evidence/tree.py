@@ -4,7 +4,7 @@ Format: bbolt internal/common/page.go, inode.go and bucket.go. Every id, count, 
 it is used; what does not hold becomes a gap, and each page is entered once, so cycles and shared subtrees end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Walker:
     """The pages of one database file under one meta: `kinds` (uint8, one a page) is what the walks reached.
 
     `size` is the database's, without a trailer; `total` its whole pages, `pages` those of them below the high-water
-    mark.
+    mark. `walked`: the elements of every leaf page that the walks reached, in parts.
     """
 
     buffer: Buffer
@@ -52,6 +52,7 @@ class Walker:
     source: str
     size: int
     gaps: list[Gap] = field(default_factory=list)
+    walked: list[Leaves] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page_size = self.meta.page_size
@@ -98,7 +99,8 @@ class Walker:
         else:
             for page in level[:16].tolist():
                 self.gap(page, f"lies deeper than {DEEPEST} levels")
-        return Leaves(*(np.concatenate(column) for column in zip(*leaves, strict=True))) if leaves else empty()
+        self.walked += leaves
+        return joined(leaves)
 
     def _enter(self, ids: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """The pages of a level that hold what they should: ids, kinds, element counts, spans in bytes."""
@@ -231,6 +233,10 @@ def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
 
 def _explain(template: str, facts: dict[str, Ints], last: int) -> Callable[[int], str]:
     return lambda row: template.format(last=last, **{name: column[row] for name, column in facts.items()})
+
+
+def joined(parts: Sequence[Leaves]) -> Leaves:
+    return Leaves(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else empty()
 
 
 def empty() -> Leaves:
