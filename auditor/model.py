@@ -503,9 +503,9 @@ class Audit:
     @cached_property
     def findings_sha256(self) -> str:
         """SHA-256 of the findings as CSV: the hash of the file that --csv writes."""
-        from auditor.reports import columns, seals
+        from auditor.reports import columns, csv, seals
 
-        return seals.findings(columns.findings(self))
+        return seals.findings(csv.sheet(columns.findings(self)))
 
     @property
     def complete(self) -> bool:

@@ -1,15 +1,15 @@
 """Make the reported rows, column by column. Names leave here, values never."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor import policy, selection
 from auditor.batch import UNKNOWN, Extent
+from auditor.coded import Coded, looked_up, replaced, same, tried, worth
 from auditor.columns import Ints
 from auditor.encryption.advice import Advice
 from auditor.hunt.hit import Hit
@@ -28,26 +28,30 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
     """All rows, sorted by source and offset; what is to be said of configurations last."""
     copies = _copies(selections)
-    columns: dict[str, list[Cell]] = {}
-    marks: list[tuple[Mark, ...]] = []
+    parts: list[dict[str, Sequence[Cell]]] = []
+    found: list[Sequence[tuple[Mark, ...]]] = []
     for number, each in enumerate(selections):
         order = np.argsort(each.batch.offset, kind="stable")
-        also = copies[number]
         ordered = each.take(order)
-        for name, column in _columns(ordered, [also[row] for row in order.tolist()]).items():
-            columns.setdefault(name, []).extend(column)
-        marks += _marks(ordered)
+        parts.append(_columns(ordered, copies[number][order]))
+        found.append(_marks(ordered))
+    judged = [(source, advised) for source, advised in advice if advised.judged and parts]
+    if len(parts) == 1 and not hits and not judged:
+        return Rows(parts[0], found[0])
+    columns: dict[str, list[Cell]] = {
+        name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
+    }
+    marks = list(chain.from_iterable(found))
     if hits:
         _add(columns, marks, hits, frozenset(each.batch.source for each in selections if not each.batch.located))
     elif len(selections) > len({each.batch.source for each in selections}):
         _sort(columns, marks)  # the values of one source came from several buffers
-    for source, advised in advice if columns else ():
-        if advised.judged:
-            said = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
-            said["detail"] = f"{advised.path}: {advised.text}"
-            for name, column in columns.items():
-                column.append(said.get(name, ""))
-            marks.append((Mark(Finding.CONFIGURATION, advised.severity),))
+    for source, advised in judged:
+        said = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
+        said["detail"] = f"{advised.path}: {advised.text}"
+        for name, column in columns.items():
+            column.append(said.get(name, ""))
+        marks.append((Mark(Finding.CONFIGURATION, advised.severity),))
     return Rows(columns, marks)
 
 
@@ -90,7 +94,7 @@ def _sort(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]) -> None
     marks[:] = [marks[row] for row in order]
 
 
-def _marks(each: Selection) -> list[tuple[Mark, ...]]:
+def _marks(each: Selection) -> Coded[tuple[Mark, ...]]:
     def marks(code: int) -> tuple[Mark, ...]:
         current, same = bool(code & 4), code & 3 == selection.SAME
         return tuple(
@@ -98,10 +102,10 @@ def _marks(each: Selection) -> list[tuple[Mark, ...]]:
             for finding in Finding(code >> 8)
         )
 
-    return _looked_up(each.mark_codes(), marks)
+    return looked_up(each.mark_codes(), marks)
 
 
-def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
+def _columns(each: Selection, also_in: Ints) -> dict[str, Sequence[Cell]]:
     batch, stored = each.batch, each.values
     keys = printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))
     names = [
@@ -113,37 +117,37 @@ def _columns(each: Selection, also_in: list[str]) -> dict[str, Sequence[Cell]]:
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
     for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
-    nothing = [""] * len(each)
+    nothing: Coded[Cell] = same("", len(each))
     kek_at, kek_len = values.kek_ids(batch, stored)
     keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
     return {
         "id": _ids(each),
-        "place": _looked_up(batch.place, lambda code: Place(code).label),
-        "judged": _looked_up(each.bits.astype(np.int64) * 2 + each.told, _judged),
-        "resource": _looked_up(each.of, lambda of: each.resource[of].name),
-        "namespace": [namespace for namespace, _, _ in names],
+        "place": looked_up(batch.place, lambda code: Place(code).label),
+        "judged": looked_up(each.bits.astype(np.int64) * 2 + each.told, _judged),
+        "resource": looked_up(each.of, lambda of: each.resource[of].name),
+        "namespace": tried([namespace for namespace, _, _ in names]),
         "name": [name for _, _, name in names],
         "uid": said.uid,
         "key": keys,
-        "provider": _looked_up(stored.provider, lambda code: Provider(code).label),
-        "key_name": _looked_up(each.label, lambda code: each.labels[code][1]),
-        "kek_id": keks,
-        "encoding": _looked_up(stored.encoding, lambda code: Encoding(code).label),
-        "opened": _looked_up(each.opened, lambda code: Opened(code).label if code else ""),
-        "same_as_latest": _looked_up(each.same, lambda code: _SAME[code]),
+        "provider": looked_up(stored.provider, lambda code: Provider(code).label),
+        "key_name": looked_up(each.label, lambda code: each.labels[code][1]),
+        "kek_id": tried(keks),
+        "encoding": looked_up(stored.encoding, lambda code: Encoding(code).label),
+        "opened": looked_up(each.opened, lambda code: Opened(code).label if code else ""),
+        "same_as_latest": looked_up(each.same, lambda code: _SAME[code]),
         "type": said.type,
         "data_keys": said.data_keys,
         "created": said.created,
         "create_revision": _numbers(batch.create),
         "mod_revision": _numbers(batch.main),
         "version": _numbers(batch.version),
-        "state": _looked_up(batch.state, lambda code: State(code).labels),
-        "source": list(repeat(batch.source, len(each))),
+        "state": looked_up(batch.state, lambda code: State(code).labels),
+        "source": same(batch.source, len(each)),
         "offset": batch.offset.tolist() if batch.located else nothing,
-        "size": batch.size.tolist(),
+        "size": _numbers(batch.size),
         "extents": [_extents(batch.extents.get(row, ())) for row in range(len(each))] if batch.extents else nothing,
-        "page": ["" if page == UNKNOWN else page for page in batch.page.tolist()],
-        "also_in": also_in,
+        "page": _numbers(batch.page, ""),
+        "also_in": looked_up(also_in, lambda code: _ALSO[code]),
         "detail": _details(each, names, said),
     }
 
@@ -160,12 +164,12 @@ class _Facts(NamedTuple):
     named: namespace and name, empty where not readable. problem: why the object does not decode.
     """
 
-    uid: list[str]
-    type: list[str]
-    data_keys: list[str]
-    created: list[str]
-    named: list[tuple[str, str]]
-    problem: list[str]
+    uid: Sequence[str]
+    type: Sequence[str]
+    data_keys: Sequence[str]
+    created: Sequence[str]
+    named: Sequence[tuple[str, str]]
+    problem: Sequence[str]
 
 
 def _facts(each: Selection) -> _Facts:
@@ -181,15 +185,13 @@ def _facts(each: Selection) -> _Facts:
     undecoded = np.array([bool(one.problem) for one in found], np.bool_)
     opened = each.opened[rows[first]] > Opened.NOT_TRIED if rows.size else undecoded
     slot[rows[(undecoded & opened)[back]]] = distinct.size
-    where = slot.tolist()
     flat = iter(printables([key for one in found for key in one.data_keys]))
     keys = [";".join(islice(flat, len(one.data_keys))) for one in found]
     created = [one.created for one in found]
     named = zip(printables([one.namespace for one in found]), printables([one.name for one in found]), strict=True)
 
-    def spread(values: Iterable[T], otherwise: T) -> list[T]:
-        table = [*values, otherwise]
-        return [table[place] for place in where]
+    def spread(values: Iterable[T], otherwise: T) -> Sequence[T]:
+        return worth([*values, otherwise], slot)
 
     return _Facts(
         uid=spread(printables([one.uid for one in found]), NOT_KNOWN),
@@ -201,25 +203,27 @@ def _facts(each: Selection) -> _Facts:
     )
 
 
-def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> list[str]:
+def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> Coded[str]:
     code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
-    details = _looked_up(code, _usual_detail)
+    usual = looked_up(code, _usual_detail)
+    details: dict[int, str] = {}
+    problem, named = list(said.problem), list(said.named)
     for row in np.flatnonzero(each.values.name_len == values.AMBIGUOUS).tolist():
         guesses = " or ".join(values.candidates(each.batch, each.values, row))
-        details[row] = f"key name ambiguous: {guesses}; {details[row]}"
+        details[row] = f"key name ambiguous: {guesses}; {usual[row]}"
     for row in np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist():
-        if said.problem[row]:
-            details[row] = said.problem[row]
+        if problem[row]:
+            details[row] = problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
         elif each.resource[each.of[row]].by_content:
             details[row] = "its etcd key names another resource; this is what the object says it is"
-        elif said.named[row] != names[row][::2]:
-            namespace, name = said.named[row]
+        elif named[row] != names[row][::2]:
+            namespace, name = named[row]
             details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
-        details[row] = "; ".join(part for part in (reason, details[row]) if part)
-    return details
+        details[row] = "; ".join(part for part in (reason, details.get(row, usual[row])) if part)
+    return replaced(usual, details)
 
 
 def _usual_detail(code: int) -> str:
@@ -249,33 +253,28 @@ def tag(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
 
 
-def _looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> list[T]:
-    """The meaning of each code, worked out once for each that occurs."""
-    plain = codes.tolist()
-    table = {code: meaning(code) for code in set(plain)}
-    return [table[code] for code in plain]
-
-
-def _numbers(column: Ints) -> list[Cell]:
+def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:
     numbers: list[Cell] = column.tolist()
     if int(column.min(initial=0)) == UNKNOWN:
-        return [NOT_KNOWN if number == UNKNOWN else number for number in numbers]
-    return numbers
+        numbers = [unknown if number == UNKNOWN else number for number in numbers]
+    return tried(numbers)
 
 
-def _copies(selections: Sequence[Selection]) -> list[list[str]]:
-    """For each row: the best other place that holds the same key with identical stored bytes; empty where none."""
+_ALSO = [*(place.label for place in Place), ""]
+
+
+def _copies(selections: Sequence[Selection]) -> list[Ints]:
+    """For each row: the best other place that holds the same key with identical stored bytes; the last where none."""
     if len(selections) == 1 and selections[0].by_key[1].size == len(selections[0]):
-        return [[""] * len(selections[0])]
+        return [np.full(len(selections[0]), len(Place))]
     pairs = [_pairs(each) for each in selections]
     if len(selections) > 1:
         _merge(selections, pairs)
-    labels = [*(place.label for place in Place), ""]
     also = []
     for each, (number, best, second, _) in zip(selections, pairs, strict=True):
         other = np.where(each.batch.place == best[number], second[number], best[number])
         other[each.batch.key_at < 0] = len(Place)
-        also.append([labels[code] for code in other.tolist()])
+        also.append(other.astype(np.int64))
     return also
 
 

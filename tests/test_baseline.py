@@ -13,7 +13,7 @@ import auditor
 from auditor import Options
 from auditor.errors import UsageError
 from auditor.model import Audit, Severity
-from auditor.reports import json, seals, words
+from auditor.reports import csv, json, seals, words
 from auditor.reports.columns import COLUMNS, Table, findings
 from tests import sealing
 from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, Thing, run
@@ -139,7 +139,7 @@ def test_a_forged_baseline_whose_hashes_hold(change: Callable[[dict[str, Any]], 
     change(document)
     head = {name: part for name, part in document.items() if name not in seals.UNSEALED}
     table = Table({column: [row[column] for row in document["findings"]] for column in COLUMNS})
-    document["hashes"] = seals.seal(head, table)
+    document["hashes"] = seals.seal(head, csv.sheet(table))
     document["run"]["sha256"] = seals.seal_run(document["run"])
     path.write_text(json_module.dumps(document))
     with pytest.raises(UsageError, match="no report of ours"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +51,7 @@ class Request:
 
 def run(request: Request) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
+    gc.disable()  # what an audit makes lives until its reports are written: looking for garbage would find none
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
     asked = request.options
@@ -106,25 +108,29 @@ class _Ahead:
         from auditor.reports import columns, csv, html
 
         self.table = columns.of_findings(rows)
-        self.csv = csv.prepare(self.table) if self._request.csv else None
-        self.html = html.prepare(self.table, rows, self.csv) if self._request.html else None
+        self.csv = csv.prepare(self.table)
+        self.html = html.prepare(self.table, rows) if self._request.html else None
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
     force = request.force
-    if request.csv and ahead.table is not None:
+    sheet = None
+    if ahead.table is not None:
         from auditor.reports import csv
         from auditor.reports.columns import sealed
 
         found = sealed(ahead.table, audit)
-        output.save(request.csv, lambda out: csv.write(found, out, ahead.csv), force=force)
-        _warn(csv.too_long(found, _called(request.csv)))
+        sheet = csv.sheet(found, ahead.csv)
+        if request.csv:
+            output.save(request.csv, lambda out: csv.write(found, out, sheet), force=force)
+            _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
         from auditor.reports import csv
         from auditor.reports.columns import inventory
 
-        output.save(request.inventory, lambda out: csv.write(inventory(audit), out), force=force)
-        _warn(csv.too_long(inventory(audit), _called(request.inventory)))
+        stored = inventory(audit)
+        output.save(request.inventory, lambda out: csv.write(stored, out), force=force)
+        _warn(csv.too_long(stored, _called(request.inventory)))
     elif request.inventory:
         from auditor.reports import parquet
         from auditor.reports.columns import inventory
@@ -145,7 +151,7 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
     if request.html:
         from auditor.reports import html
 
-        output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html), force=force)
+        output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html, sheet), force=force)
     if request.dataset:
         from auditor.reports import dataset
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from auditor.coded import Coded, coded, merged, same
 from auditor.model import Audit, Cell, Finding, Mark, Rows
 
 COLUMNS: dict[str, str] = {
@@ -41,7 +44,6 @@ COLUMNS: dict[str, str] = {
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
 ELSEWHERE = Finding.CONFIGURATION | Finding.COPIED_VALUE | Finding.KEY_PRESENT
 """Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
-SAMPLE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ def inventory(audit: Audit) -> Table:
 
 def of_findings(rows: Rows) -> Table:
     """findings() while the evidence's hash is not known yet: its column is empty."""
+    marks = rows.marks
+    if isinstance(marks, Coded) and all(len(each) == 1 and not noted(each[0]) for each in marks.of):
+        # one finding a row, as nearly always
+        finding = merged([mark.finding.label for (mark,) in marks.of], marks.at)
+        return _table(rows.columns, finding, merged([mark.severity.label for (mark,) in marks.of], marks.at))
     pairs = pairs_of(rows)
     chosen = [row for row, _ in pairs]
     every = chosen == list(range(len(rows)))
@@ -125,24 +132,25 @@ def is_value(marks: tuple[Mark, ...]) -> bool:
 
 def stored(rows: Rows) -> list[int]:
     """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
-    known = {id(marks): marks for marks in rows.marks}
-    wanted = {key for key, marks in known.items() if is_value(marks)}
-    return [row for row, marks in enumerate(rows.marks) if id(marks) in wanted]
-
-
-def varied(column: Sequence[Cell]) -> bool:
-    """Whether most cells of a column differ, by its first ones: then no table of what occurs is worth its making."""
-    first = column[:SAMPLE]
-    return len(set(first)) * 2 > SAMPLE
+    marks = rows.marks
+    if isinstance(marks, Coded):
+        if all(map(is_value, marks.of)):
+            return list(range(len(rows)))
+        kept: list[int] = np.flatnonzero(np.array([is_value(each) for each in marks.of])[marks.at]).tolist()
+        return kept
+    known = {id(each): each for each in marks}
+    wanted = {key for key, each in known.items() if is_value(each)}
+    return [row for row, each in enumerate(marks) if id(each) in wanted]
 
 
 def sealed(table: Table, audit: Audit) -> Table:
     """The table with the SHA-256 of each row's file."""
     hashes = {each.name: each.sha256 for each in audit.evidence.sources}
-    sha256 = [hashes.get(str(source), audit.evidence.sha256) for source in table.columns["source"]]
+    source = coded(table.columns["source"])
+    sha256 = merged([hashes.get(str(name), audit.evidence.sha256) for name in source.of], source.at)
     return Table({**table.columns, "evidence": sha256})
 
 
 def _table(columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level: Sequence[Cell]) -> Table:
-    added: dict[str, Sequence[Cell]] = {"evidence": [""] * len(finding), "finding": finding, "severity": level}
+    added: dict[str, Sequence[Cell]] = {"evidence": same("", len(finding)), "finding": finding, "severity": level}
     return Table({name: added[name] if name in added else columns.get(name, ()) for name in COLUMNS})

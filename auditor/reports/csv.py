@@ -3,11 +3,14 @@
 To undo it, drop the first character of every cell that begins with an apostrophe.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO
 
+from auditor.coded import Coded, tried
 from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS, Table, varied
+from auditor.reports.columns import COLUMNS, NUMBERS, Table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
@@ -22,19 +25,18 @@ def prepare(table: Table) -> list[str]:
     columns: list[list[str]] = []
     constant = False
     for name in _AHEAD:
-        column = table.columns[name]
-        if varied(column):
+        column = tried(table.columns[name])
+        if not isinstance(column, Coded):
             columns.append(_cells(column, number=name in NUMBERS))
             constant = False
             continue
-        distinct = list(set(column))
-        texts = dict(zip(distinct, _cells(distinct, number=name in NUMBERS), strict=True))
-        if len(distinct) == 1 and constant:  # neighbours that are the same in every row are joined once
+        texts = _cells(column.of, number=name in NUMBERS)
+        if len(texts) == 1 and constant:  # neighbours that are the same in every row are joined once
             before = columns[-1][0]
-            columns[-1] = [f"{before},{next(iter(texts.values()))}"] * len(table)
+            columns[-1] = [f"{before},{texts[0]}"] * len(table)
         else:
-            columns.append([texts[cell] for cell in column])
-            constant = len(distinct) == 1
+            columns.append(column.each(texts))
+            constant = len(texts) == 1 and len(table) > 0
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
 
 
@@ -55,19 +57,30 @@ def too_long(table: Table, name: str) -> str:
     return f"{name} has {lines:,} lines, and spreadsheets read no more than {MOST_LINES:,}: use --inventory X.parquet"
 
 
-class Writable(Protocol):
-    """What a CSV is written to: a file, or a hash of what the file would be."""
+@dataclass(frozen=True)
+class Sheet:
+    """A table as CSV. lines: each with its end, the header first."""
 
-    def write(self, text: str, /) -> int: ...
+    lines: list[str]
 
-    def writelines(self, lines: Iterable[str], /) -> None: ...
+    def __len__(self) -> int:
+        return len(self.lines) - 1
+
+    @cached_property
+    def text(self) -> str:
+        return "".join(self.lines)
 
 
-def write(table: Table, out: Writable, prepared: list[str] | None = None) -> None:
+def sheet(table: Table, prepared: list[str] | None = None) -> Sheet:
+    """prepared: what prepare() made of the table, where that was done already."""
     first, *rest = prepare(table) if prepared is None else prepared
-    out.write(f"id,evidence,{first}\n")
     rows = zip(table.columns["id"], table.columns["evidence"], rest, strict=True)
-    out.writelines(f"{id_},{sha256},{text}\n" for id_, sha256, text in rows)
+    return Sheet([f"id,evidence,{first}\n", *(f"{id_},{sha256},{text}\n" for id_, sha256, text in rows)])
+
+
+def write(table: Table, out: IO[str], made: Sheet | None = None) -> None:
+    """made: what sheet() made of the table, where that was done already."""
+    out.write((made or sheet(table)).text)
 
 
 def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:

@@ -7,8 +7,9 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Part, Place, Provider, Run, Severity
-from auditor.reports import controls, key_table, seals, words
-from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, stored
+from auditor.reports import controls, csv, key_table, seals, words
+from auditor.reports.columns import COLUMNS, NUMBERS, findings, stored
+from auditor.reports.csv import Sheet
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -66,12 +67,9 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
     out.write("\n}\n")
 
 
-def custody(audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None) -> dict[str, Any]:
-    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`.
-
-    table: the findings; prepared: what csv.prepare() made of them, where that was done already.
-    """
-    head, tail = _around(audit, fail_on, table, prepared)
+def custody(audit: Audit, fail_on: Severity, sheet: Sheet) -> dict[str, Any]:
+    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`."""
+    head, tail = _around(audit, fail_on, sheet)
     return {**head, **tail}
 
 
@@ -82,14 +80,12 @@ def _text(part: Any) -> str:
 def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """What stands before the findings, the findings, and what stands behind them."""
     table = findings(audit)
-    head, tail = _around(audit, fail_on, table)
+    head, tail = _around(audit, fail_on, csv.sheet(table))
     return head, [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()], tail
 
 
-def _around(
-    audit: Audit, fail_on: Severity, table: Table, prepared: list[str] | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands before the findings, and what stands behind them."""
+def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands before the findings, and what stands behind them. sheet: the findings."""
     head = {
         "format": "etcd-auditor",
         "version": VERSION,
@@ -107,7 +103,7 @@ def _around(
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
             "inventory": len(stored(audit.rows)),
-            "findings": len(table),
+            "findings": len(sheet),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
         },
@@ -125,7 +121,7 @@ def _around(
         "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
-    return head, {"run": _run(audit.run), "hashes": seals.seal(head, table, prepared)}
+    return head, {"run": _run(audit.run), "hashes": seals.seal(head, sheet)}
 
 
 def _column(name: str) -> dict[str, Any]:

@@ -16,31 +16,32 @@ from auditor.reports.html import assets, embed, objects, page, pictures, seal
 class Prepared:
     """What can be made while the evidence is still being hashed.
 
-    lines: the findings' columns as JSON, but for the hash of the evidence. csv: see csv.prepare().
+    lines: the findings' columns as JSON, but for the hash of the evidence.
     """
 
     table: Table
     lines: dict[str, str]
-    csv: list[str]
     grouped: objects.Grouped
     drawn: pictures.Drawn
 
 
-def prepare(table: Table, rows: Rows, lines: list[str] | None = None) -> Prepared:
-    """table: of columns.of_findings(rows); lines: what csv.prepare() made of it, where that was done already."""
+def prepare(table: Table, rows: Rows) -> Prepared:
+    """table: of columns.of_findings(rows)."""
     return Prepared(
         table=table,
         lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},
-        csv=csv.prepare(table) if lines is None else lines,
         grouped=objects.group(table),
         drawn=pictures.draw(table, rows),
     )
 
 
-def write(audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None) -> None:
+def write(
+    audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None, sheet: csv.Sheet | None = None
+) -> None:
+    """prepared, sheet: of the findings, where they were made already."""
     made = prepare(columns.of_findings(audit.rows), audit.rows) if prepared is None else prepared
     table = columns.sealed(made.table, audit)
-    custody = seal.Custody(audit, fail_on, table, made.csv)
+    custody = seal.Custody(audit, fail_on, sheet or csv.sheet(table))
     scripts = assets.scripts()
     parts = {
         "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),

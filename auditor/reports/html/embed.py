@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from auditor.coded import Coded, tried
 from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS, varied
+from auditor.reports.columns import COLUMNS, NUMBERS
 
 EXACT = (1 << 53) - 1
 """Up to here JavaScript keeps every digit of a number; larger ones are written as text."""
@@ -27,17 +28,26 @@ def script(name: str, value: Any) -> str:
 
 
 def column(name: str, cells: Sequence[Cell]) -> str:
-    if name in NUMBERS and max((cell for cell in cells if type(cell) is int), default=0) > EXACT:
-        cells = [str(cell) if isinstance(cell, int) and cell > EXACT else cell for cell in cells]
-    if varied(cells):
+    tabled = tried(cells)
+    if isinstance(tabled, Coded) and (name not in NUMBERS or all(map(_exact, tabled.of))):
+        if len(tabled.of) < 2 or not len(tabled):
+            return text({"of": list(tabled.of)[: len(tabled)], "count": len(tabled)})
+        return f'{{"of":{text(list(tabled.of))},"at":[{_joined(tabled.at.tolist())}]}}'
+    if name not in NUMBERS:
         return text(list(cells))
-    distinct = dict.fromkeys(cells)
-    if len(distinct) > len(cells) // 4 + 1:
-        return text(list(cells))
-    if len(distinct) < 2:
-        return text({"of": list(distinct), "count": len(cells)})
-    number = {cell: code for code, cell in enumerate(distinct)}
-    return text({"of": list(distinct), "at": [number[cell] for cell in cells]})
+    if set(map(type, cells)) == {int} and _exact(max(cells, key=int)):
+        return f"[{_joined(cells)}]"
+    return text([cell if _exact(cell) else str(cell) for cell in cells])
+
+
+def _exact(cell: Cell) -> bool:
+    """Whether JavaScript keeps it as it is."""
+    return isinstance(cell, str) or cell <= EXACT
+
+
+def _joined(numbers: Iterable[Cell]) -> str:
+    """What json.dumps() makes of numbers, in half of its time."""
+    return ",".join(map(str, numbers))
 
 
 def findings(columns: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from heapq import nsmallest
 
 import numpy as np
 
+from auditor.coded import coded
 from auditor.model import Cell, Severity
 from auditor.reports.columns import Table
 
@@ -33,8 +34,9 @@ def group(table: Table) -> Grouped:
     numbers: dict[tuple[Cell, Cell, Cell], int] = {}
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
     of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-    rank = np.array([_RANK[cell] for cell in columns["severity"]], np.int64) * len(_SAME)
-    rank += np.array([_SAME[cell] for cell in columns["same_as_latest"]], np.int64)
+    level, current = coded(columns["severity"]), coded(columns["same_as_latest"])
+    rank = np.array([_RANK[cell] for cell in level.of], np.int64)[level.at] * len(_SAME)
+    rank += np.array([_SAME[cell] for cell in current.of], np.int64)[current.at]
     severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))
     np.maximum.at(severity, of, rank // len(_SAME))
     np.maximum.at(same, of, rank % len(_SAME))

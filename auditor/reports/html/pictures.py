@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.coded import coded
 from auditor.columns import Ints
 from auditor.model import Audit, Cell, Finding, Place, Provider, Rows
 from auditor.reports.columns import Table, stored
@@ -68,7 +69,7 @@ def document(audit: Audit, drawn: Drawn) -> dict[str, Any]:
 
 def _spots(table: Table) -> dict[str, Spot]:
     columns = table.columns
-    known = [row for row, page in enumerate(columns["page"]) if type(page) is int]
+    known = _numbered(columns["page"])
     if not known:
         return {}
     every = len(known) == len(table)
@@ -78,16 +79,21 @@ def _spots(table: Table) -> dict[str, Spot]:
 
     begin = np.array(chosen("offset"), np.int64)
     end = begin + np.maximum(np.array(chosen("size"), np.int64), 1) - 1
-    readable = np.array([cell in READABLE for cell in chosen("finding")], np.bool_)
-    freed = np.array([cell == Place.FREED.label for cell in chosen("place")], np.bool_)
-    names = chosen("source")
-    number = {name: code for code, name in enumerate(dict.fromkeys(names))}
-    of = np.array([number[name] for name in names], np.int64)
+    finding, place, source = (coded(chosen(name)) for name in ("finding", "place", "source"))
+    readable = np.array([cell in READABLE for cell in finding.of], np.bool_)[finding.at]
+    freed = np.array([cell == Place.FREED.label for cell in place.of], np.bool_)[place.at]
     return {
         str(name): Spot(begin[mine], end[mine], readable[mine], freed[mine])
-        for name, code in number.items()
-        for mine in (of == code,)
+        for code, name in enumerate(source.of)
+        for mine in (source.at == code,)
     }
+
+
+def _numbered(cells: Sequence[Cell]) -> Sequence[int]:
+    """The rows whose cells are numbers."""
+    if set(map(type, cells)) == {int}:
+        return range(len(cells))
+    return [row for row, cell in enumerate(cells) if type(cell) is int]
 
 
 def page_map(audit: Audit, spot: Spot | None) -> dict[str, Any]:
@@ -143,7 +149,10 @@ def timeline(rows: Rows) -> dict[str, Any]:
     """Stored values by mod revision: bins of `each` revisions from `start` on, one list of counts a series."""
     columns = rows.columns
     written = columns.get("mod_revision", ())
-    kept = [row for row in stored(rows) if type(written[row]) is int]
+    kept = stored(rows)
+    numbered = _numbered(written)
+    if len(numbered) < len(rows):
+        kept = sorted(set(kept) & set(numbered))
     if not kept:
         return {"start": 0, "each": 1, "series": []}
     every = len(kept) == len(rows)
@@ -155,9 +164,10 @@ def timeline(rows: Rows) -> dict[str, Any]:
     start, last = int(revisions.min()), int(revisions.max())
     each = (last - start) // MOST_BINS + 1
     bins = (last - start) // each + 1
-    names = list(zip(chosen("provider"), chosen("key_name"), strict=True))
-    codes = {name: code for code, name in enumerate(dict.fromkeys(names))}
-    of = np.array([codes[name] for name in names], np.int64)
+    provider, key = coded(chosen("provider")), coded(chosen("key_name"))
+    pairs = coded((provider.at * len(key.of) + key.at).tolist())
+    codes = {(provider.of[pair // len(key.of)], key.of[pair % len(key.of)]): code for code, pair in enumerate(pairs.of)}
+    of = pairs.at
     counts = np.bincount(of * bins + (revisions - start) // each, minlength=len(codes) * bins).reshape(-1, bins)
     ranked = sorted(codes.items(), key=lambda item: -int(counts[item[1]].sum()))
     series = [_series(str(provider), str(name), counts[code]) for (provider, name), code in ranked[:MOST_SERIES]]

@@ -13,7 +13,7 @@ from typing import Any
 from auditor.model import Audit, Severity
 from auditor.reports import json as document
 from auditor.reports import seals
-from auditor.reports.columns import Table
+from auditor.reports.csv import Sheet
 from auditor.reports.html import embed
 
 MARK = re.compile(rb"<!--part ([a-z]+)-->\n")
@@ -26,8 +26,8 @@ END = "</body>\n</html>\n"
 class Custody:
     """What verify needs of one audit. findings: SHA-256 of the findings as CSV. controls: see controls.table()."""
 
-    def __init__(self, audit: Audit, fail_on: Severity, table: Table, prepared: list[str]) -> None:
-        self._document = document.custody(audit, fail_on, table, prepared)
+    def __init__(self, audit: Audit, fail_on: Severity, sheet: Sheet) -> None:
+        self._document = document.custody(audit, fail_on, sheet)
         self.findings: str = self._document["hashes"]["findings"]
         self.controls: list[dict[str, Any]] = self._document["controls"]
 
