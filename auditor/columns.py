@@ -76,6 +76,9 @@ def expand(starts: Ints, counts: Ints, step: int = 1) -> Ints:
 LONG = 1 << 16
 """Bytes of a string from which on it is taken whole: in steps of 64 one of a whole log would take a minute."""
 
+ENDS = 128
+"""Bytes of a string, half of them at each end, by which strings are told apart first."""
+
 
 class Buffer:
     """Bytes that columns point into: a mapped file, or bytes in memory."""
@@ -187,10 +190,18 @@ class Buffer:
             mixed[row] = int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
         for rows, block, mask in self._strings(at, np.where(length > LONG, 0, length) if long.size else length):
             block &= mask
-            block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
-            each = mixed[rows] ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
-            each = (each ^ (each >> np.uint64(29))) * _MIX
-            mixed[rows] = each ^ (each >> np.uint64(32))
+            mixed[rows] = _mixed(mixed[rows], block)
+        return mixed
+
+    def _ends(self, at: Ints, length: Ints) -> Words:
+        """hashes(), of strings longer than ENDS only of the two ends of each: most strings differ there."""
+        long = length > ENDS
+        mixed = self.hashes(at, np.where(long, 0, length))
+        rows = np.flatnonzero(long)
+        if rows.size:
+            first, size = at[rows], length[rows]
+            each = _mixed(size.astype(np.uint64) * _MIX, self.blocks(first, ENDS // 16))
+            mixed[rows] = _mixed(each, self.blocks(first + size - ENDS // 2, ENDS // 16))
         return mixed
 
     def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
@@ -246,16 +257,19 @@ class Buffer:
         hashed = np.empty(at.size, np.uint64)
 
         def digest(part: slice) -> None:
-            hashed[part] = self.hashes(at[part], length[part])
+            hashed[part] = self._ends(at[part], length[part])
 
         spread(at.size, digest)
-        order = np.argsort(hashed)
-        first = np.ones(at.size, np.bool_)
-        ordered = hashed[order]
-        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-        numbers = np.empty(at.size, np.int64)
-        numbers[order] = np.cumsum(first) - 1
-        heads = order[first]
+        numbers, heads = _numbered(hashed)
+        alike = np.flatnonzero((length > ENDS) & (np.bincount(numbers) > 1)[numbers])
+        if alike.size:
+
+            def digest_whole(part: slice) -> None:
+                rows = alike[part]
+                hashed[rows] = self.hashes(at[rows], length[rows])
+
+            spread(alike.size, digest_whole)
+            numbers, heads = _numbered(hashed)
         collisions: list[int] = []
 
         def verify(part: slice) -> None:
@@ -280,6 +294,26 @@ class Buffer:
                 heads.append(row)
             numbers[row] = number
         return numbers, np.array(heads, np.int64)
+
+
+def _mixed(before: Words, block: Words) -> Words:
+    """A hash after one more block of words, shape (n, up to 8); the block is changed."""
+    block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
+    each = before ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
+    each = (each ^ (each >> np.uint64(29))) * _MIX
+    mixed: Words = each ^ (each >> np.uint64(32))
+    return mixed
+
+
+def _numbered(hashed: Words) -> tuple[Ints, Ints]:
+    """The same hashes share a number, in the order of the hashes; and one row of each."""
+    order = np.argsort(hashed)
+    first = np.ones(hashed.size, np.bool_)
+    ordered = hashed[order]
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    numbers = np.empty(hashed.size, np.int64)
+    numbers[order] = np.cumsum(first) - 1
+    return numbers, order[first]
 
 
 def varints(words: Words) -> tuple[Ints, Ints]:

@@ -1,6 +1,6 @@
 """The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditor import policy
 from auditor.batch import Batch
-from auditor.columns import Bools, Ints
+from auditor.columns import Bools, Buffer, Ints, Words
 from auditor.model import Encoding, Finding, Opened, Place, Provider, State
 from auditor.storage import fragments, objects, values
 from auditor.storage.resources import Resource
@@ -213,14 +213,24 @@ def compare(selections: Sequence[Selection]) -> None:
     if not asked:
         return
     latest: dict[bytes, tuple[Selection, int]] = {}
+    hashed = _hashes(asked)
     for each in selections:
-        for row in np.flatnonzero(each.batch.at(Place.LATEST)).tolist() if each.main else ():
+        current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.main else np.zeros(0, np.int64)
+        at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
+        current = current[np.isin(each.batch.data.hashes(at, length), hashed)]  # alone they prove nothing
+        for row in current.tolist():
             if (key := each.batch.key(row)) in asked:
                 latest[key] = (each, row)
     contents: dict[bytes, bytes] = {}
     for each, (rows, keys) in zip(selections, left, strict=True):
         for row, key in zip(rows, keys, strict=True):
             each.same[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
+
+
+def _hashes(texts: Collection[bytes]) -> Words:
+    """Buffer.hashes() of some byte strings."""
+    length = np.array([len(text) for text in texts], np.int64)
+    return Buffer(b"".join(texts)).hashes(np.cumsum(length) - length, length)
 
 
 def _same(

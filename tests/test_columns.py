@@ -177,6 +177,18 @@ def test_groups_are_equal_strings(case: tuple[bytes, list[int], list[int]]) -> N
     check_groups(body, at, length, *Buffer(body).group(column(at), column(length)))
 
 
+@few
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(60, 400), st.integers(0, 3), st.integers(0, 1)), max_size=12))
+def test_long_strings_that_differ_only_between_their_ends(drawn: list[tuple[int, int, int, int]]) -> None:
+    texts = [
+        b"%d" % start + b"=" * size + b"%d" % middle + b"=" * size + b"%d" % end for start, size, middle, end in drawn
+    ]
+    at = [sum(map(len, texts[:row])) for row in range(len(texts))]
+    length = list(map(len, texts))
+    body = b"".join(texts)
+    check_groups(body, at, length, *Buffer(body).group(column(at), column(length)))
+
+
 def constant(buffer: Buffer, at: Ints, length: Ints) -> Words:
     return np.full(at.shape, 7, np.uint64)
 
