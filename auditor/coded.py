@@ -49,7 +49,7 @@ class Coded(Sequence[T], Generic[T]):
         return list(map(meanings.__getitem__, self.at.tolist()))
 
 
-def looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> "Coded[T]":
+def looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> Coded[T]:
     """The meaning of each code (not negative), worked out once for each that occurs."""
     if int(codes.max(initial=0)) >= SMALL:
         occurs, at = np.unique(codes, return_inverse=True)
@@ -61,34 +61,33 @@ def looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> "Coded[T]":
     return merged([meaning(code) for code in occurs.tolist()], at)
 
 
-def same(cell: T, count: int) -> "Coded[T]":
+def same(cell: T, count: int) -> Coded[T]:
     """A column of one and the same cell."""
     return Coded([cell], np.zeros(count, np.intp))
 
 
-def merged(of: Sequence[T], at: NDArray[np.intp]) -> "Coded[T]":
+def merged(of: Sequence[T], at: NDArray[np.intp]) -> Coded[T]:
     """Coded of a table in which the same may stand twice."""
-    places: dict[T, int] = {}
-    number = [places.setdefault(cell, len(places)) for cell in of]
-    return Coded(of, at) if len(places) == len(of) else Coded(list(places), np.array(number, np.intp)[at])
+    table = coded(of)
+    return Coded(table.of, table.at[at])
 
 
 def worth(of: Sequence[T], at: NDArray[np.intp]) -> Sequence[T]:
     """merged() where few cells differ, else a list."""
-    places: dict[T, int] = {}
-    number = [places.setdefault(cell, len(places)) for cell in of]
-    if len(places) * FEW > at.size + FEW:
-        return list(map(of.__getitem__, at.tolist()))
-    return Coded(list(places), np.array(number, np.intp)[at])
+    table = tried(of)
+    if isinstance(table, Coded):
+        return Coded(table.of, table.at[at])
+    if len(of) * FEW <= at.size + FEW:
+        return merged(of, at)
+    return list(map(of.__getitem__, at.tolist()))
 
 
 def coded(column: Sequence[T]) -> Coded[T]:
     """Any column, coded."""
     if isinstance(column, Coded):
         return column
-    places: dict[T, int] = {}
-    at = [places.setdefault(cell, len(places)) for cell in column]
-    return Coded(list(places), np.array(at, np.intp))
+    places = {cell: code for code, cell in enumerate(dict.fromkeys(column))}
+    return Coded(list(places), np.fromiter(map(places.__getitem__, column), np.intp, len(column)))
 
 
 def tried(column: Sequence[T]) -> Sequence[T]:

@@ -207,19 +207,19 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
     code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
     usual = looked_up(code, _usual_detail)
     details: dict[int, str] = {}
-    problem, named = list(said.problem), list(said.named)
-    for row in np.flatnonzero(each.values.name_len == values.AMBIGUOUS).tolist():
-        guesses = " or ".join(values.candidates(each.batch, each.values, row))
-        details[row] = f"key name ambiguous: {guesses}; {usual[row]}"
-    for row in np.flatnonzero(each.values.provider == Provider.IDENTITY).tolist():
-        if problem[row]:
-            details[row] = problem[row]
+    plain = each.values.provider == Provider.IDENTITY
+    named = zip(said.problem, said.named, names, strict=True)
+    odd = np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
+    odd |= (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resource], np.bool_)[each.of]
+    for row in np.flatnonzero(plain & odd).tolist():
+        if said.problem[row]:
+            details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
         elif each.resource[each.of[row]].by_content:
             details[row] = "its etcd key names another resource; this is what the object says it is"
-        elif named[row] != names[row][::2]:
-            namespace, name = named[row]
+        else:
+            namespace, name = said.named[row]
             details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details.get(row, usual[row])) if part)

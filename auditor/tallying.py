@@ -87,4 +87,4 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
 def _distinct(groups: tuple[Ints, Ints], rows_: Ints) -> Ints:
     """One row of each group that these rows belong to."""
     number, heads = groups
-    return heads[np.unique(number[rows_])]
+    return heads[np.bincount(number[rows_], minlength=heads.size) > 0]

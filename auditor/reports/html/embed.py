@@ -32,7 +32,7 @@ def column(name: str, cells: Sequence[Cell]) -> str:
     if isinstance(tabled, Coded) and (name not in NUMBERS or all(map(_exact, tabled.of))):
         if len(tabled.of) < 2 or not len(tabled):
             return text({"of": list(tabled.of)[: len(tabled)], "count": len(tabled)})
-        return f'{{"of":{text(list(tabled.of))},"at":[{_joined(tabled.at.tolist())}]}}'
+        return f'{{"of":{text(list(tabled.of))},"at":[{",".join(tabled.each(list(map(str, range(len(tabled.of))))))}]}}'
     if name not in NUMBERS:
         return text(list(cells))
     if set(map(type, cells)) == {int} and _exact(max(cells, key=int)):

@@ -43,7 +43,7 @@ def group(table: Table) -> Grouped:
     named = list(numbers)
     first: list[int] = []
     ranks = severity * len(_SAME) + same
-    for code in np.unique(ranks)[::-1].tolist():
+    for code in np.flatnonzero(np.bincount(ranks))[::-1].tolist():
         alike = np.flatnonzero(ranks == code).tolist()
         first += nsmallest(MOST - len(first), alike, key=named.__getitem__)
         if len(first) == MOST:

@@ -124,8 +124,8 @@ def page_map(audit: Audit, spot: Spot | None) -> dict[str, Any]:
     size = audit.pages.page_size
     freed = _covered(spot, spot.readable & spot.freed, size, kinds.size)
     used = _covered(spot, spot.readable & ~spot.freed, size, kinds.size)
-    major[np.unique(np.flatnonzero(used) // each)] = 1
-    major[np.unique(np.flatnonzero(freed) // each)] = 0
+    major[np.bincount(np.flatnonzero(used) // each, minlength=count) > 0] = 1
+    major[np.bincount(np.flatnonzero(freed) // each, minlength=count) > 0] = 0
     readable = np.bincount(np.flatnonzero(freed | used) // each, minlength=count)
     first = np.minimum(spot.begin // size, kinds.size - 1)
     findings = np.bincount(first // each, minlength=count)
