@@ -213,11 +213,13 @@ def compare(selections: Sequence[Selection]) -> None:
     if not asked:
         return
     latest: dict[bytes, tuple[Selection, int]] = {}
-    hashed = _hashes(asked)
+    hashed = np.sort(_hashes(asked))
     for each in selections:
         current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.main else np.zeros(0, np.int64)
         at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
-        current = current[np.isin(each.batch.data.hashes(at, length), hashed)]  # alone they prove nothing
+        mine = each.batch.data.hashes(at, length)
+        nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
+        current = current[nearest == mine]  # hashes alone prove nothing
         for row in current.tolist():
             if (key := each.batch.key(row)) in asked:
                 latest[key] = (each, row)
