@@ -124,7 +124,7 @@ def _unpacked(path: Path, shown: str) -> tuple[int, int, str]:
         return os.dup(out.fileno()), packed, hashing.hexdigest()
 
 
-def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
+def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> Reading:
     """Full snapshots and increments as one history. Raises UnreadableEvidence where none of them is readable."""
     gaps: list[Gap] = []
     kinds: list[str] = []
@@ -135,7 +135,7 @@ def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
     for file in files:
         told = named(file.name)
         if is_increment(bytes(file.map[:64])):
-            batch, faults = increment(file, told)
+            batch, faults = increment(file, told, work_dir)
             parts.append((file.name, (batch,)))
             gaps += faults
             kinds.append(INCREMENT)
@@ -176,7 +176,7 @@ def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
     )
 
 
-def increment(file: EvidenceFile, told: Named | None) -> tuple[Batch, list[Gap]]:
+def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[Batch, list[Gap]]:
     """The events of one increment, and gaps where it is not what its hash and its name say."""
     end = max(file.size - HASH, 0)
     digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
@@ -186,7 +186,7 @@ def increment(file: EvidenceFile, told: Named | None) -> tuple[Batch, list[Gap]]
         gaps.append(Gap(file.name, end, file.size - end, reason))
         end = file.size
     found = records.scan(file, file.map.find(b"[") + 1, end)
-    batch, faults = records.batch(file, found)
+    batch, faults = records.batch(file, found, work_dir)
     gaps += [*found.gaps, *faults]
     if not found.gaps and found.end < end:
         gaps.append(Gap(file.name, found.end, end - found.end, f"{file.name}: bytes behind the list of events"))

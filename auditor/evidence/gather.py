@@ -70,7 +70,8 @@ class Evidence:
     """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
 
     containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
-    evidence and may hold its keys; only those that are reported with this piece are among `files` too.
+    evidence and may hold its keys; only those that are reported with this piece are among `files` too. work_dir: for
+    private files with what is decoded of it, the system's folder where empty.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Evidence:
     live: Live | None = None
     ranged: "Ranged | None" = None
     unexamined: list[Unexamined] = field(default_factory=list)
+    work_dir: str = ""
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]
