@@ -141,6 +141,7 @@ _FIRST = {
     Kind.XZ: b"\xfd",
     Kind.BZIP2: b"B",
     Kind.LZ4: b"\x04",
+    Kind.LZW: b"",  # Go reads one stream
 }
 
 
@@ -159,6 +160,10 @@ def _maker(kind: Kind) -> Callable[[], Decompressor]:
         return ZstdDecompressor
     if kind is Kind.XZ:
         return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MEMORY)
+    if kind is Kind.LZW:
+        from auditor.evidence.packed.lzw import LzwDecompressor
+
+        return LzwDecompressor
     if kind is Kind.BZIP2:
         return bz2.BZ2Decompressor
     from lz4.frame import LZ4FrameDecompressor
