@@ -78,6 +78,7 @@ def single(
             raise UsageError(f"{found.containers[0].name} holds {len(found)} pieces of evidence, and one is wanted")
         ((_, opener),) = found
         with opener() as evidence:
+            evidence.work_dir = options.work_dir
             yield evidence
 
 
@@ -95,6 +96,7 @@ def _examine(
     evidence: Evidence, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None, log: Log
 ) -> Audit:
     with evidence as files:
+        files.work_dir = options.work_dir
         log(f"opened {len(files.files)} of the evidence's files for reading")
         if options.expect_sha256:
             expectations.sha256(files, options.expect_sha256, progress)

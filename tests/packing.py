@@ -23,6 +23,49 @@ STREAMS: dict[str, Callable[[bytes], bytes]] = {
 METHODS = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2}
 
 
+def lzw(raw: bytes, *, clear: bool = True, emptied: bool = True) -> bytes:
+    """As Go's compress/lzw packs (LSB, 8): clear: with the code of an empty table first, as newer versions write.
+
+    emptied: empty the table when it is full, as Go does; else it stays, as its reader allows.
+    """
+    codes: list[tuple[int, int]] = [(256, 9)] if clear else []
+    table: dict[bytes, int] = {}
+    count = 0  # codes since the table was empty: a code is as wide as the highest that the reader may know by then
+    word = b""
+    for octet in raw:
+        longer = word + bytes([octet])
+        if len(longer) == 1 or longer in table:
+            word = longer
+            continue
+        codes.append((_code(table, word), _width(count)))
+        count += 1
+        if 257 + count == 4095 and emptied:
+            codes.append((256, 12))
+            table.clear()
+            count = 0
+        elif 257 + count < 4096:
+            table[longer] = 257 + count
+        word = longer[-1:]
+    if word:
+        codes.append((_code(table, word), _width(count)))
+        count += 1
+        if 257 + count == 4095 and emptied:
+            codes.append((256, 12))
+            count = 0
+    codes.append((257, _width(count)))
+    bits = "".join(format(code, f"0{width}b")[::-1] for code, width in codes)
+    bits += "0" * (-len(bits) % 8)
+    return int(bits[::-1], 2).to_bytes(len(bits) // 8, "little")
+
+
+def _code(table: dict[bytes, int], word: bytes) -> int:
+    return word[0] if len(word) == 1 else table[word]
+
+
+def _width(count: int) -> int:
+    return min(max((257 + count).bit_length(), 9), 12)
+
+
 def tar(files: Mapping[str, bytes], *, mode: int = 0o600) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:

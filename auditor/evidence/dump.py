@@ -63,13 +63,13 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-def read(file: EvidenceFile) -> Reading:
+def read(file: EvidenceFile, work_dir: str = "") -> Reading:
     """All keys of the dump. Raises UnreadableEvidence where there is none."""
     kind = sniff(bytes(file.map[:LOOKED_AT]))
-    return _json(file) if kind == JSON else _protobuf(file)
+    return _json(file, work_dir) if kind == JSON else _protobuf(file)
 
 
-def _json(file: EvidenceFile) -> Reading:
+def _json(file: EvidenceFile, work_dir: str) -> Reading:
     head = _JSON.match(file.map, 0, LOOKED_AT)
     if head is None:
         raise UnreadableEvidence(f"{file.name} does not begin as etcdctl's JSON does")
@@ -77,7 +77,7 @@ def _json(file: EvidenceFile) -> Reading:
     found = records.Found()
     if b"[" in head[2]:
         found = records.scan(file, head.end(), file.size)
-    made, gaps = records.batch(file, found)
+    made, gaps = records.batch(file, found, work_dir)
     rest = bytes(file.map[found.end or head.start(2) :][:LOOKED_AT])
     count, more = _COUNT.search(rest), bool(_MORE.search(rest))
     if b"}" not in rest and not found.gaps:

@@ -1,18 +1,13 @@
 """The backups of Gardener's etcd-backup-restore: full snapshots, and increments that hold every change between them.
 
-Format: etcd-backup-restore pkg/snapstore/snapshot.go (names), pkg/snapshot/snapshotter/snapshotter.go (an increment is
-a JSON array of events, and 32 bytes of SHA-256 of it behind it), pkg/compressor (gzip, zlib, Go's LZW).
+Format: etcd-backup-restore pkg/snapshot/snapshotter/snapshotter.go: an increment is a JSON array of events, and 32
+bytes of SHA-256 of it behind it. objects.py knows how they are named and packed.
 """
 
 import hashlib
-import os
 import re
-import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +16,13 @@ from auditor.batch import Batch
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend, records, snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.objects import Named, named
 from auditor.model import Backend, Gap, PageMap, Place, State, Unexamined
-from auditor.text import printable
 
 KIND = "Gardener's etcd backup"
 INCREMENT = "increment of Gardener's etcd backup"
 HASH = 32
-STEP = 1 << 20
-MOST_RATIO = 1100
-"""Deflate packs no better than 1032 to 1."""
-_NAME = re.compile(r"(Full|Incr)-(\d{8,})-(\d{8,})-(\d+)(\.gz|\.zlib|\.Z)?(\.final)?")
 _EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
-
-
-class Named(NamedTuple):
-    """What the name of an object of the backup says: the revisions that it begins and ends with."""
-
-    full: bool
-    first: int
-    last: int
-    taken: int
-    packing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,67 +45,7 @@ def is_increment(head: bytes) -> bool:
     return bool(_EVENTS.match(head)) and b"etcdEvent" in head[:64]
 
 
-def named(name: str) -> Named | None:
-    """What a file's name says; None where it is no object of such a backup."""
-    found = _NAME.fullmatch(name.rpartition("/")[2].partition("!")[0])
-    if found is None:
-        return None
-    first, last, taken = (int(found[number]) for number in (2, 3, 4))
-    return Named(found[1] == "Full", first, last, taken, found[5] or "")
-
-
-def open_object(path: Path, shown: str, *, hashed: bool) -> tuple[EvidenceFile, str]:
-    """One object, unpacked into a private unlinked file where it is packed; and a note on what it was unpacked from.
-
-    Raises UnreadableEvidence where it cannot be read or unpacked.
-    """
-    packing = (named(path.name) or Named(full=False, first=0, last=0, taken=0, packing="")).packing
-    try:
-        with path.open("rb") as raw:
-            head = raw.read(2)
-    except OSError as error:
-        raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
-    if packing == ".Z" or head[:1] == b"\0":
-        raise UnreadableEvidence(f"{shown} is packed with LZW, which is not read: unpack it, or take it as gzip")
-    if not packing and head != b"\x1f\x8b":
-        return EvidenceFile(path, hashed=hashed, name=shown), ""
-    descriptor, packed, digest = _unpacked(path, shown)
-    inner = _NAME.sub(lambda found: found[0].replace(found[5] or "", ""), path.name)
-    file = EvidenceFile(path, hashed=hashed, name=f"{shown}!{inner}", descriptor=descriptor)
-    return file, f"unpacked from {shown}, {packed:,} bytes, SHA-256 {digest}"
-
-
-def _unpacked(path: Path, shown: str) -> tuple[int, int, str]:
-    """Descriptor of a private file with the unpacked bytes; how many there were packed, and their SHA-256."""
-    hashing, stream = hashlib.sha256(), zlib.decompressobj(wbits=47)  # gzip or zlib, by its header
-    packed = unpacked = 0
-    with path.open("rb") as raw, tempfile.TemporaryFile() as out:
-        room = os.statvfs(out.fileno())
-        free = room.f_bavail * room.f_frsize
-        try:
-            while block := raw.read(STEP):
-                hashing.update(block)
-                packed += len(block)
-                while block:
-                    plain = stream.decompress(block, STEP)
-                    unpacked += len(plain)
-                    if unpacked > free - (1 << 26) or unpacked > MOST_RATIO * packed + STEP:
-                        raise UnreadableEvidence(f"{shown} unpacks to more than there is room for: {unpacked:,} bytes")
-                    out.write(plain)
-                    block = stream.unconsumed_tail
-        except zlib.error:
-            raise UnreadableEvidence(
-                f"{shown} does not unpack: damaged behind byte {unpacked:,} of its content"
-            ) from None
-        if not stream.eof:
-            raise UnreadableEvidence(f"{shown} is cut: it ends behind byte {unpacked:,} of its content")
-        if stream.unused_data:
-            raise UnreadableEvidence(f"{shown} holds {len(stream.unused_data):,} bytes behind what is packed")
-        out.flush()
-        return os.dup(out.fileno()), packed, hashing.hexdigest()
-
-
-def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
+def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> Reading:
     """Full snapshots and increments as one history. Raises UnreadableEvidence where none of them is readable."""
     gaps: list[Gap] = []
     kinds: list[str] = []
@@ -135,7 +56,7 @@ def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
     for file in files:
         told = named(file.name)
         if is_increment(bytes(file.map[:64])):
-            batch, faults = increment(file, told)
+            batch, faults = increment(file, told, work_dir)
             parts.append((file.name, (batch,)))
             gaps += faults
             kinds.append(INCREMENT)
@@ -176,7 +97,7 @@ def read(files: Sequence[EvidenceFile], *, quick: bool) -> Reading:
     )
 
 
-def increment(file: EvidenceFile, told: Named | None) -> tuple[Batch, list[Gap]]:
+def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[Batch, list[Gap]]:
     """The events of one increment, and gaps where it is not what its hash and its name say."""
     end = max(file.size - HASH, 0)
     digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
@@ -186,7 +107,7 @@ def increment(file: EvidenceFile, told: Named | None) -> tuple[Batch, list[Gap]]
         gaps.append(Gap(file.name, end, file.size - end, reason))
         end = file.size
     found = records.scan(file, file.map.find(b"[") + 1, end)
-    batch, faults = records.batch(file, found)
+    batch, faults = records.batch(file, found, work_dir)
     gaps += [*found.gaps, *faults]
     if not found.gaps and found.end < end:
         gaps.append(Gap(file.name, found.end, end - found.end, f"{file.name}: bytes behind the list of events"))
@@ -241,17 +162,3 @@ def _placed(parts: Sequence[tuple[str, tuple[Batch, ...]]], main: str, revision:
         batch.place[:] = np.where(gone[number], Place.DELETED, np.where(last, Place.LATEST, Place.HISTORY))
         taken[number[last]] = True
     return tuple(batch for _, batch in every)
-
-
-def in_folder(folder: Path) -> list[Path]:
-    """The objects of such a backup in a folder, in the order of their revisions; empty where there is none."""
-    try:
-        entries = list(folder.iterdir())
-    except OSError:
-        return []  # told by whoever reads it as a data directory
-    found = [(told, path) for path in entries if (told := named(path.name)) is not None and path.is_file()]
-    return [path for _, path in sorted(found, key=lambda pair: (pair[0].last, not pair[0].full, pair[1].name))]
-
-
-def shown(path: Path) -> str:
-    return printable(os.fsencode(path.name))

@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence import objects
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.packed import sniff
+from auditor.evidence.packed.limits import Limits
 from auditor.model import Gap, Live, Unexamined
 from auditor.text import printable
 
@@ -49,8 +51,6 @@ _MARKED = {
     sniff.Kind.SQLITE: Role.SQLITE,
 }
 SQLITE = b"SQLite format 3\0"
-_BACKED_UP = ("Full-", "Incr-")
-"""How the names of Gardener's backups begin."""
 _SNAP = (
     (re.compile(r"db"), Role.DATABASE),
     (re.compile(r"[0-9a-f]{16}\.snap\.db|db\.tmp\..*|tmp.*|.*\.tmp|.*\.snap\.db\.broken"), Role.SPARE),
@@ -65,12 +65,21 @@ _WAL_TMP = "wal.tmp"
 _FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 
 
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """How far packed objects may go, and the folder for what they hold."""
+
+    limits: Limits = field(default_factory=Limits)
+    work_dir: str = ""
+
+
 @dataclass
 class Evidence:
     """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
 
     containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
-    evidence and may hold its keys; only those that are reported with this piece are among `files` too.
+    evidence and may hold its keys; only those that are reported with this piece are among `files` too. work_dir: for
+    private files with what is decoded of it, the system's folder where empty.
     """
 
     name: str
@@ -84,6 +93,7 @@ class Evidence:
     live: Live | None = None
     ranged: "Ranged | None" = None
     unexamined: list[Unexamined] = field(default_factory=list)
+    work_dir: str = ""
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]
@@ -110,40 +120,35 @@ class Evidence:
             file.close()
 
 
-def gather(path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
+def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(), *, hashed: bool) -> Evidence:
     """Open what `path` is. Raises UnreadableEvidence where it is neither a readable file nor a data directory."""
     name = printable(os.fsencode(path.name or path.resolve().name))
     if not path.is_dir():
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
-        return _single(name, path, hashed=hashed)
-    found = _other_folder(name, path, hashed=hashed) if wal_dir is None else None
+        return _single(name, path, unpacking, hashed=hashed)
+    found = _other_folder(name, path, unpacking, hashed=hashed) if wal_dir is None else None
     return found or _directory(name, path, wal_dir, hashed=hashed)
 
 
-def _single(name: str, path: Path, *, hashed: bool) -> Evidence:
+def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Evidence:
     """One file, told by its first bytes, and what belongs to it."""
-    if path.name.startswith(_BACKED_UP):
-        from auditor.evidence import gardener
-
-        if gardener.named(path.name):
-            return _backup(Evidence(name), [path], hashed=hashed)
+    if objects.named(path.name):
+        return _backup(Evidence(name), [path], unpacking, hashed=hashed)
     found = single(name, EvidenceFile(path, hashed=hashed))
     return _sqlite(found, path, hashed=hashed) if found.of(Role.SQLITE) else found
 
 
-def _other_folder(name: str, path: Path, *, hashed: bool) -> Evidence | None:
+def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Evidence | None:
     """A folder with kine's database or with Gardener's backups; None where it is neither."""
     if (database := _sqlite_in(path)) is not None:
         found = Evidence(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
         _others(found, path, {database.name, *(database.name + ending for ending in _BESIDE)})
         return _sqlite(found, database, hashed=hashed)
-    from auditor.evidence import gardener
-
-    if objects := gardener.in_folder(path):
+    if listed := objects.in_folder(path):
         found = Evidence(name, directory=True)
-        _others(found, path, {each.name for each in objects})
-        return _backup(found, objects, hashed=hashed)
+        _others(found, path, {each.name for each in listed})
+        return _backup(found, listed, unpacking, hashed=hashed)
     return None
 
 
@@ -158,22 +163,21 @@ _BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
 """What SQLite keeps beside a database in WAL mode (fileformat2.html, section 4; walformat.html)."""
 
 
-def _backup(found: Evidence, objects: list[Path], *, hashed: bool) -> Evidence:
+def _backup(found: Evidence, listed: list[Path], unpacking: Unpacking, *, hashed: bool) -> Evidence:
     """The objects of Gardener's backups, unpacked; a gap for each that is not readable, unless it is the only one."""
-    from auditor.evidence import gardener
-
-    for path in objects:
+    for path in listed:
         try:
-            file, note = gardener.open_object(path, gardener.shown(path), hashed=hashed)
+            opened = objects.open_object(path, unpacking.limits, unpacking.work_dir, hashed=hashed)
         except UnreadableEvidence as error:
-            if len(objects) == 1:
+            if len(listed) == 1:
                 raise
-            found.gaps.append(Gap(gardener.shown(path), 0, 0, str(error)))
+            found.gaps.append(Gap(objects.shown(path), 0, 0, str(error)))
             continue
-        found.files.append((Role.BACKUP, file))
-        found.notes += [note] if note else []
+        found.files.append((Role.BACKUP, opened.file))
+        found.gaps += opened.gaps
+        found.notes += [opened.note] if opened.note else []
     if not found.files:
-        raise UnreadableEvidence(f"{found.name}: none of its {len(objects):,} objects can be read")
+        raise UnreadableEvidence(f"{found.name}: none of its {len(listed):,} objects can be read")
     return found
 
 
@@ -262,10 +266,8 @@ def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Evidence:
 
 def is_whole(folder: Path) -> bool:
     """Whether a folder is one piece of evidence: kine's database with its log, or Gardener's backups."""
-    from auditor.evidence import gardener
-
     try:
-        return _sqlite_in(folder) is not None or bool(gardener.in_folder(folder))
+        return _sqlite_in(folder) is not None or bool(objects.in_folder(folder))
     except UnreadableEvidence:
         return False  # several databases: each is a piece
 

@@ -15,6 +15,7 @@ from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.packed import sniff
+from auditor.evidence.packed.limits import Limits
 from auditor.evidence.packed.settings import is_settings
 from auditor.options import Options
 from auditor.text import printable
@@ -68,7 +69,7 @@ def opened(given: str, options: Options) -> Pieces:
         return _streamed(given, options)
     path = Path(given)
     if path.is_dir() or not _is_container(path):
-        found = gather.gather(path, wal_dir, hashed=hashed)
+        found = gather.gather(path, wal_dir, gather.Unpacking(_limits(options), options.work_dir), hashed=hashed)
         pieces = Pieces([(found.name, lambda: found)])
         if not found.directory:
             _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
@@ -144,11 +145,13 @@ def _is_container(path: Path) -> bool:
 
 def _unpacked(container: EvidenceFile, options: Options) -> Haul:
     from auditor.evidence.packed import unpack  # the libraries of archives wait until there is one
-    from auditor.evidence.packed.limits import Limits
     from auditor.evidence.packed.private import Store
 
-    limits = Limits(largest=options.max_unpacked, ratio=options.max_ratio)
-    return unpack.unpack(container, limits, Store(options.work_dir), hashed=not options.quick)
+    return unpack.unpack(container, _limits(options), Store(options.work_dir), hashed=not options.quick)
+
+
+def _limits(options: Options) -> Limits:
+    return Limits(largest=options.max_unpacked, ratio=options.max_ratio)
 
 
 def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Pieces:

@@ -80,7 +80,7 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
 def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Reading:
     from auditor.evidence import gardener  # only Gardener makes them
 
-    found = gardener.read(files, quick=quick)
+    found = gardener.read(files, evidence.work_dir, quick=quick)
     return Reading(
         found.main,
         gardener.KIND,
@@ -100,7 +100,7 @@ def _dump(evidence: Evidence) -> Reading:
     from auditor.evidence import dump  # only etcdctl makes one
 
     (file,) = evidence.of(Role.DUMP)
-    found = dump.read(file)
+    found = dump.read(file, evidence.work_dir)
     return Reading(
         file,
         found.kind,
@@ -121,7 +121,7 @@ def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
 
     (file,), logs = evidence.of(Role.SQLITE), evidence.of(Role.SQLITE_LOG)
     index = b"".join(bytes(each.map[:64]) for each in evidence.of(Role.SQLITE_INDEX))
-    found = kine.read(file, logs[0] if logs else None, quick=quick, index=index)
+    found = kine.read(file, logs[0] if logs else None, quick=quick, index=index, work_dir=evidence.work_dir)
     kinds = {Role.SQLITE: kine.KIND, Role.SQLITE_LOG: "its write-ahead log"}
     unexamined = list(found.unexamined)
     if found.wal_mode and not evidence.has_wal:

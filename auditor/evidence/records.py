@@ -111,10 +111,13 @@ def _one(text: mmap, at: int, end: int, spans: "array[int]") -> int:
     return int(tail.end())
 
 
-def batch(file: EvidenceFile, found: Found) -> tuple[Batch, list[Gap]]:
-    """Keys and values decoded, in a buffer of their own; offset and size are those of the base64 of each value."""
+def batch(file: EvidenceFile, found: Found, work_dir: str = "") -> tuple[Batch, list[Gap]]:
+    """Keys and values decoded, in a buffer of their own; offset and size are those of the base64 of each value.
+
+    work_dir: where they go if they are many.
+    """
     table = np.array(found.spans, np.int64).reshape(-1, 8)
-    room = private(int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64")
+    room = private(int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64", work_dir)
     view = memoryview(room)
     spans = array("q")
     gaps: list[Gap] = []

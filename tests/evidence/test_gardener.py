@@ -14,6 +14,7 @@ import auditor
 from auditor import Audit, Options
 from tests.cases import command
 from tests.etcd import Etcd
+from tests.packing import lzw
 from tests.support import Thing, sealed
 
 CANARY = b"CANARY-increment-77e0"
@@ -164,12 +165,72 @@ def test_what_does_not_unpack_is_a_gap(tmp_path: Path, full: bytes) -> None:
     path = backup / "Incr-00000005-00000007-1700000100.gz"
     path.write_bytes(path.read_bytes()[:-20])
     audit = auditor.scan(backup)
-    assert any("is cut" in gap.reason for gap in audit.gaps)
+    assert any("ends early" in gap.reason for gap in audit.gaps)
     alone = auditor.scan(path)  # a container: what unpacks before the damage is read
     assert alone.gaps
     assert not alone.complete
     (backup / "Incr-00000010-00000011-1700000300.Z").write_bytes(b"\0\x01\x02\x03")
-    assert any("LZW" in gap.reason for gap in auditor.scan(backup).gaps)
+    assert any("the LZW data" in gap.reason for gap in auditor.scan(backup).gaps)
+    (backup / "Incr-00000012-00000013-1700000400.gz").write_bytes(b"nothing that gzip wrote")
+    assert any("the gzip data does not hold together" in gap.reason for gap in auditor.scan(backup).gaps)
+
+
+def test_bytes_behind_what_is_packed_are_a_gap(tmp_path: Path, full: bytes) -> None:
+    backup = written(tmp_path, full)
+    path = backup / "Incr-00000005-00000007-1700000100.gz"
+    path.write_bytes(path.read_bytes() + b"something else")
+    audit = auditor.scan(backup)
+    assert any("14 bytes behind the gzip data" in gap.reason for gap in audit.gaps)
+    assert told(audit) == WHOLE
+
+
+def test_lzw_is_read(tmp_path: Path, full: bytes) -> None:
+    backup = written(tmp_path, full)
+    for path in sorted(backup.iterdir()):
+        raw = zlib.decompress(path.read_bytes(), 47)
+        path.unlink()
+        path.with_suffix(".Z").write_bytes(lzw(raw, clear="Full" in path.name))
+    audit = auditor.scan(backup)
+    assert told(audit) == WHOLE
+    assert not audit.gaps
+    alone = auditor.scan(backup / "Full-00000000-00000004-1700000000.Z")
+    assert alone.evidence.sha256 == hashlib.sha256(full).hexdigest()
+
+
+@pytest.mark.parametrize("ending", [".gz", ""])
+def test_an_object_in_parts_is_put_together(tmp_path: Path, full: bytes, ending: str) -> None:
+    """Swift's: the object is a folder of its name."""
+    backup = written(tmp_path, full)
+    whole = backup / "Full-00000000-00000004-1700000000.gz"
+    raw = whole.read_bytes() if ending else full
+    whole.unlink()
+    parts = backup / f"Full-00000000-00000004-1700000000{ending}"
+    parts.mkdir()
+    for number in range(3):
+        (parts / f"{number + 1:010}").write_bytes(raw[number * len(raw) // 3 : (number + 1) * len(raw) // 3])
+    audit = auditor.scan(backup)
+    assert told(audit) == WHOLE
+    assert not audit.gaps
+    assert any("in 3 parts, SHA-256 " + hashlib.sha256(raw).hexdigest() in note for note in audit.notes)
+    (parts / "0000000002").unlink()
+    audit = auditor.scan(backup)
+    assert any("1 of its 3 parts, the first of them number 2, are not there" in gap.reason for gap in audit.gaps)
+    assert not audit.complete
+
+
+def test_the_older_layout_is_a_history_a_folder(tmp_path: Path, full: bytes) -> None:
+    """v1/Backup-TIME/OBJECT: each full snapshot with its increments."""
+    layout = tmp_path / "v1"
+    layout.mkdir()
+    written(layout, full).rename(layout / "Backup-1700000000")
+    (layout / "Backup-1700000900").mkdir()
+    (layout / "Backup-1700000900" / "Full-00000000-00000004-1700000900.gz").write_bytes(gzip.compress(full))
+    done = command("scan", layout, "--json", tmp_path / "a.json")
+    assert done.returncode == 1, done.stderr
+    parts = json.loads((tmp_path / "a.json").read_text())
+    assert "Backup-1700000000" in json.dumps(parts)
+    assert "Backup-1700000900" in json.dumps(parts)
+    assert told(auditor.scan(layout / "Backup-1700000000")) == WHOLE
 
 
 def test_no_canary_leaves(tmp_path: Path, full: bytes) -> None:

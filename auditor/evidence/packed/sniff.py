@@ -31,6 +31,7 @@ class Kind(Enum):
     XZ = "xz"
     BZIP2 = "bzip2"
     LZ4 = "lz4"
+    LZW = "LZW"
     ZIP = "zip"
     TAR = "tar"
     SQLITE = "SQLite database"
@@ -39,7 +40,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.BZIP2, Kind.LZ4})
+STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.BZIP2, Kind.LZ4, Kind.LZW})
 """Compressed streams of one file each."""
 STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
 """Files of values."""
@@ -56,6 +57,9 @@ _STARTS = (
     (b"PK\x05\x06", Kind.ZIP),
     (b"PK\x07\x08", Kind.ZIP),
 )
+_EVENTS = b'[{"etcdEvent"'
+_LZW = {256, 0, _EVENTS[0]}
+"""The first code of 9 bits: an empty table (newer writers), a database's first byte, or a list's."""
 _CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
@@ -82,7 +86,9 @@ def sniff(head: bytes) -> Kind:
         return Kind.ZLIB
     if _is_tar(head):
         return Kind.TAR
-    return Kind.CLOSED if closed(head) else Kind.OTHER
+    if closed(head):
+        return Kind.CLOSED
+    return Kind.LZW if _is_lzw(head) else Kind.OTHER
 
 
 def of(mapping: mmap.mmap) -> Kind:
@@ -99,6 +105,19 @@ def _is_database(head: bytes) -> bool:
     """Whether the magic of either meta page stands where some page size puts it, in either byte order."""
     places = (FIRST_META, *(size + FIRST_META for size in PAGE_SIZES))
     return any(head[at : at + 4] in {struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)} for at in places)
+
+
+def _is_lzw(head: bytes) -> bool:
+    """Whether what an etcd database or a list of events begins with stands there as LZW codes, which have no mark."""
+    if len(head) < 3 or head[0] | (head[1] & 1) << 8 not in _LZW:
+        return False
+    from auditor.evidence.packed import lzw
+
+    begin = lzw.begins(head)
+    return begin.startswith(_EVENTS) or begin[FIRST_META : FIRST_META + 4] in {
+        struct.pack("<I", MAGIC),
+        struct.pack(">I", MAGIC),
+    }
 
 
 def _is_tar(head: bytes) -> bool:

@@ -12,6 +12,8 @@ from auditor.evidence.packed.limits import Budget
 from auditor.evidence.packed.sniff import Kind
 
 STEP = 1 << 20
+FED = 1 << 16
+"""Packed bytes handed over at once: lz4 copies what it has not used yet at every call."""
 PIECE = 1 << 16
 """Bytes unpacked at once: what a call that fails had unpacked is lost."""
 MEMORY = 256 << 20
@@ -73,7 +75,7 @@ class Stream:
 def mapped(mapping: mmap.mmap, start: int = 0, end: int | None = None) -> Stream:
     """A part of a mapped file."""
     stop = len(mapping) if end is None else end
-    return Stream(mapping[at : min(at + STEP, stop)] for at in range(start, stop, STEP))
+    return Stream(mapping[at : min(at + FED, stop)] for at in range(start, stop, FED))
 
 
 def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str) -> Stream:
@@ -115,7 +117,7 @@ def _one(
     """The blocks of one compressed stream that begins with the bytes `fed`; what was read past its end."""
     count = 0
     while not one.eof:
-        if one.needs_input and not fed and not (fed := stream.read()):
+        if one.needs_input and not fed and not (fed := stream.read(FED)):
             raise Damaged(f"{name}: the {kind.value} data ends early, after {count:,} unpacked bytes: truncated")
         try:
             block = one.decompress(fed, PIECE)
@@ -139,6 +141,7 @@ _FIRST = {
     Kind.XZ: b"\xfd",
     Kind.BZIP2: b"B",
     Kind.LZ4: b"\x04",
+    Kind.LZW: b"",  # Go reads one stream
 }
 
 
@@ -157,6 +160,10 @@ def _maker(kind: Kind) -> Callable[[], Decompressor]:
         return ZstdDecompressor
     if kind is Kind.XZ:
         return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MEMORY)
+    if kind is Kind.LZW:
+        from auditor.evidence.packed.lzw import LzwDecompressor
+
+        return LzwDecompressor
     if kind is Kind.BZIP2:
         return bz2.BZ2Decompressor
     from lz4.frame import LZ4FrameDecompressor

@@ -58,7 +58,9 @@ class Database:
         self.gaps.append(Gap(name, at, length, f"{name}: {reason}"))
 
 
-def opened(names: tuple[str, ...], files: tuple[Buffer, ...], head: Header, log: Log, gaps: list[Gap]) -> Database:
+def opened(
+    names: tuple[str, ...], files: tuple[Buffer, ...], head: Header, log: Log, gaps: list[Gap], work_dir: str
+) -> Database:
     """The image, and gaps for what is missing of it. Nothing is read of it yet."""
     size = head.page_size
     main_pages = files[0].size // size
@@ -77,7 +79,7 @@ def opened(names: tuple[str, ...], files: tuple[Buffer, ...], head: Header, log:
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(names, files, size, head.usable, Columns(), Claims(files, (size, wal.FRAME + size)))
+    store = Store(names, files, size, head.usable, Columns(), Claims(files, (size, wal.FRAME + size)), work_dir)
     return Database(store, head, log, image, main_pages, gaps)
 
 

@@ -46,8 +46,11 @@ class Reading:
     wal_mode: bool
 
 
-def read(main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, index: bytes = b"") -> Reading:
+def read(
+    main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, index: bytes = b"", work_dir: str = ""
+) -> Reading:
     """Everything in both files; with `quick` only what the database shows. index: how the -shm file begins.
+    work_dir: for what is put together from overflow pages.
 
     Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
     """
@@ -66,7 +69,7 @@ def read(main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, inde
     head = databases.header(Buffer(files[1].slice(first[0], 100)), names[1], gaps) if first else own
     size = log.page_size or USUAL
     head = head or own or Header(size, size, wal_mode=True, pages=0, trunk=0, free=0, encoding=1)
-    database = databases.opened(names, files, head, log, gaps)
+    database = databases.opened(names, files, head, log, gaps, work_dir)
     databases.show(database)
     place = rows.places(database.every) if database.every else []
     found = [

@@ -31,6 +31,7 @@ class Store:
     usable: int
     columns: Columns
     claims: Claims
+    work_dir: str
 
 
 class Loose(NamedTuple):
@@ -108,7 +109,7 @@ def together(
     store: Store, cells: Cells, pieces: Pieces, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
 ) -> tuple[rows.Rows, Ints]:
     """Rows of cells that go on in overflow pages, and which of the cells are none. numbers: of each cell's page."""
-    made = Assembled(store.files, pieces, whole.size)
+    made = Assembled(store.files, pieces, whole.size, store.work_dir)
     found = records.decode(made.buffer, made.at, np.minimum(made.size, cells.local), cells.size, store.columns.count)
     good = found.good
     rest = rows.Rows(

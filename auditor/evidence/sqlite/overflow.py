@@ -89,13 +89,13 @@ def follow(
 class Assembled:
     """The payloads of cells, one directly behind the other in `buffer`; at, size: of each."""
 
-    def __init__(self, files: tuple[Buffer, ...], pieces: Pieces, count: int) -> None:
+    def __init__(self, files: tuple[Buffer, ...], pieces: Pieces, count: int, work_dir: str) -> None:
         self.pieces = pieces
         self.size = np.bincount(pieces.row, pieces.size, count).astype(np.int64)
         self.at = np.cumsum(self.size) - self.size
         self._piece_at = np.cumsum(pieces.size) - pieces.size
         total = int(self.size.sum())
-        room = private(total, "overflow pages")
+        room = private(total, "overflow pages", work_dir)
         view = memoryview(room)
         target = 0
         for file, at, size in zip(pieces.file.tolist(), pieces.at.tolist(), pieces.size.tolist(), strict=True):

@@ -9,6 +9,7 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError
+from auditor.evidence import private
 from auditor.evidence.live import client, spool
 from auditor.evidence.live.access import Access, endpoints
 from auditor.evidence.live.faults import Compacted, Incomplete, Unavailable
@@ -205,9 +206,9 @@ def test_progress_ends_at_the_whole(etcd: Etcd, options: auditor.Options) -> Non
 
 
 def test_a_folder_without_room(etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "RESERVE", 1 << 60)
+    monkeypatch.setattr(private, "RESERVE", 1 << 60)
     for options in WAYS:
-        with pytest.raises(spool.NoRoom, match=r"has room for 0 bytes .*: choose another folder with --work-dir"):
+        with pytest.raises(private.NoRoom, match=r"has room for 0 bytes .*: name another folder with --work-dir"):
             auditor.scan(etcd.url, replace(options, work_dir=str(tmp_path)))
     with pytest.raises(AuditorError, match=r"no private file can be made in .*absent"):
         auditor.scan(etcd.url, auditor.Options(work_dir=str(tmp_path / "absent")))

@@ -9,7 +9,7 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UsageError
-from auditor.evidence.live.spool import NoRoom
+from auditor.evidence.private import NoRoom
 from auditor.model import Place
 from tests import test_secrecy
 from tests.etcd import Etcd, restored
@@ -186,7 +186,7 @@ def test_a_full_disk(etcd: Etcd, tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, old[1]))
     try:
-        with pytest.raises(NoRoom, match=r"after [0-9,]+ bytes: choose another folder with --work-dir"):
+        with pytest.raises(NoRoom, match=r"after [0-9,]+ bytes: name another folder with --work-dir"):
             auditor.scan(etcd.url, auditor.Options(work_dir=str(tmp_path)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
