@@ -84,7 +84,8 @@ def open_object(path: Path, shown: str, *, hashed: bool) -> tuple[EvidenceFile, 
             head = raw.read(2)
     except OSError as error:
         raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
-    if packing == ".Z" or head[:1] == b"\0":
+    # Go's compress/lzw begins with a code of 9 bits that clears its table; a database begins with zeros
+    if packing == ".Z" or (head[:1] == b"\0" and head[1:] and head[1] & 1):
         raise UnreadableEvidence(f"{shown} is packed with LZW, which is not read: unpack it, or take it as gzip")
     if not packing and head != b"\x1f\x8b":
         return EvidenceFile(path, hashed=hashed, name=shown), ""
