@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor import audit, diff
+from auditor import audit, diff, diff_rows
 from auditor.diff import Content, Form
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import gather
@@ -53,8 +53,8 @@ class Comparison:
     """What was compared and found. objects: in both, by form and content; rewritten: those of a new revision.
 
     keys: (provider, key name, values in BEFORE, values in AFTER), of current values. unlike: values of BEFORE that
-    are not as --expect-before says. columns: diff.COLUMNS of every object, empty where no report needs them; worst:
-    of the first LISTED of those that are not as they should be; problems: how many those are.
+    are not as --expect-before says. columns: diff_rows.COLUMNS of every object, empty where no report needs them;
+    worst: of the first LISTED of those that are not as they should be; problems: how many those are.
     """
 
     before: Audit
@@ -127,9 +127,9 @@ def compare(
             (*key, by_key[0].get(key, 0), by_key[1].get(key, 0))
             for key in sorted({key for each in by_key for key in each})
         )
-        columns = diff.columns(found) if wanted.rows else {}
-        problems = diff.problems(found)
-        worst = diff.columns(found, problems, LISTED)
+        columns = diff_rows.columns(found) if wanted.rows else {}
+        problems = diff_rows.problems(found)
+        worst = diff_rows.columns(found, problems, LISTED)
         unlike = 0
         if wanted.expect_before:
             unlike = int(((now[0].bits & np.uint16(IN_LATEST | STALE)) != 0).sum())

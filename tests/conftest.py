@@ -9,9 +9,16 @@ import pytest
 
 from auditor.evidence import snapshot
 from auditor.evidence.file import EvidenceFile
+from tests import live
 
 Write: TypeAlias = Callable[[bytes], Path]
 Read: TypeAlias = Callable[[bytes], snapshot.Reading]
+
+
+@pytest.fixture(scope="session", params=live.programs())
+def program(request: pytest.FixtureRequest) -> str:
+    """The etcd of the wheel, and the system's: whatever takes it is run against both."""
+    return live.program(request.param)
 
 
 @pytest.fixture

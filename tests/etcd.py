@@ -146,9 +146,13 @@ class Etcd:
     def lease(self, ttl: int) -> int:
         return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl)).id)
 
+    def ctl(self, *arguments: str) -> bytes:
+        """What the etcdctl that came with this etcd prints. Raises CalledProcessError where it fails."""
+        command = [str(Path(self.program).with_name("etcdctl")), f"--endpoints={self.endpoint}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, env={"ETCDCTL_API": "3"}).stdout
+
     def save(self, target: Path) -> Path:
-        command = [binary("etcdctl"), f"--endpoints={self.endpoint}", "snapshot", "save", str(target)]
-        subprocess.run(command, check=True, capture_output=True, env={"ETCDCTL_API": "3"})
+        self.ctl("snapshot", "save", str(target))
         return target
 
     def stop(self) -> None:

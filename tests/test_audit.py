@@ -13,7 +13,7 @@ import pytest
 
 import auditor
 from auditor.audit import examine
-from auditor.evidence.gather import gather
+from auditor.evidence.paths import gather
 from auditor.model import Audit, Finding, Gap, Severity, Unexamined, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor import Options, Severity, comparison, diff, pairing
+from auditor import Options, Severity, comparison, diff_rows, pairing
 from auditor.columns import Buffer
 from auditor.comparison import Comparison, Wanted
 from auditor.diff import Content, Form
@@ -383,7 +383,7 @@ def test_the_command_and_its_reports(tmp_path: Path) -> None:
     assert code == 0
     assert said.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
     rows = list(csv.DictReader(io.StringIO(files["d.csv"])))
-    assert list(rows[0]) == list(diff.COLUMNS)
+    assert list(rows[0]) == list(diff_rows.COLUMNS)
     assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == expected(STAGES[5], STAGES[6])
     document = json.loads(files["d.json"])
     assert not list(VALIDATOR.iter_errors(document))
@@ -438,6 +438,6 @@ def test_hostile_names(tmp_path: Path) -> None:
     assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
     assert not any(hostile.MARK.decode() in text for text in texts)
     rows: Sequence[Sequence[str]] = list(csv.reader(io.StringIO(files["d.csv"])))
-    assert {len(row) for row in rows} == {len(diff.COLUMNS)}
+    assert {len(row) for row in rows} == {len(diff_rows.COLUMNS)}
     assert not any(cell.startswith(("=", "+", "@", "\t")) for row in rows for cell in row)
     assert not list(VALIDATOR.iter_errors(json.loads(files["d.json"])))

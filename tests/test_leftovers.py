@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 
 import auditor
-from tests import bolt, plain
+from tests import bolt, live, plain
 from tests.etcd import Etcd
 from tests.support import Thing
 from tests.test_plain import COMPARED, expected, found
@@ -97,9 +97,9 @@ def shared(folder: Path) -> Path:
         return etcd.save(folder / "saved.db")
 
 
-def rewritten(folder: Path) -> Path:
+def rewritten(folder: Path, which: str = "distro") -> Path:
     """Small values rewritten and deleted many times between compactions, as a cluster does to them."""
-    with Etcd(folder / "data", EACH_WRITE) as etcd:
+    with Etcd(folder / "data", EACH_WRITE, program=live.program(which)) as etcd:
         writer = Writer(etcd, 3)
         for _ in range(4):
             for _ in range(120):
@@ -170,9 +170,9 @@ def under_load(folder: Path) -> Path:
             thread.join()
 
 
-def raw(folder: Path, *, stopped: bool) -> Path:
+def raw(folder: Path, *, stopped: bool, which: str = "distro") -> Path:
     """The database file itself: its two metas lead to the last two commits."""
-    with Etcd(folder / "data", EACH_WRITE) as etcd:
+    with Etcd(folder / "data", EACH_WRITE, program=live.program(which)) as etcd:
         writer = Writer(etcd, 7)
         for size in (300_000, 25_000):
             for number in range(6):
@@ -256,6 +256,8 @@ MADE: dict[str, Callable[[Path], Path]] = {
     "under-load": under_load,
     "raw-running": partial(raw, stopped=False),
     "raw-stopped": partial(raw, stopped=True),
+    "rewritten-system": partial(rewritten, which="system"),
+    "raw-stopped-system": partial(raw, stopped=True, which="system"),
 }
 
 

@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Callable
 
+from auditor.cli import waiting
 from auditor.faults import fate, told
 
 FAILED = 2
 INTERRUPTED = 130
+INTERRUPTION = "interrupted; nothing was concluded"
 
 
 def run(task: Callable[[], int]) -> int:
@@ -24,13 +26,19 @@ def run(task: Callable[[], int]) -> int:
     child = os.fork()
     if not child:
         os._exit(_in_child(task))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child too, which ends by it
-    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        return os.waitstatus_to_exitcode(status)
-    _say(fate(os.WTERMSIG(status)))
-    return FAILED
+    return _code(waiting.wait(child, _say))
+
+
+def _code(ended: waiting.Ended) -> int:
+    """The exit code of a process that has ended, or does not; what is not its own is said."""
+    if ended.status is not None and not os.WIFSIGNALED(ended.status):
+        return os.waitstatus_to_exitcode(ended.status)
+    if ended.asked:
+        left = "" if ended.status is not None else "; the reading process ends when the drive of the evidence answers"
+        _say(f"{INTERRUPTION}{left}")
+    elif ended.status is not None:
+        _say(fate(os.WTERMSIG(ended.status)))
+    return INTERRUPTED if ended.asked == signal.SIGINT else FAILED
 
 
 def guarded(task: Callable[[], int]) -> int:
@@ -38,7 +46,7 @@ def guarded(task: Callable[[], int]) -> int:
     try:
         return task()
     except KeyboardInterrupt:
-        _say("interrupted; nothing was concluded")
+        _say(INTERRUPTION)
         return INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; what is left in the buffer must not raise again at exit

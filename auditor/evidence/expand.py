@@ -7,8 +7,9 @@ from pathlib import Path
 
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import beside, remote
-from auditor.evidence.gather import is_whole, told
+from auditor.evidence.gather import told
 from auditor.evidence.packed import sniff
+from auditor.evidence.paths import is_whole
 from auditor.text import printable
 
 URL = "://"

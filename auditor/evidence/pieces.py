@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence import beside, gather, remote
+from auditor.evidence import beside, gather, paths, remote
 from auditor.evidence.expand import IN
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gather import Evidence, Role
@@ -69,7 +69,7 @@ def opened(given: str, options: Options) -> Pieces:
         return _streamed(given, options)
     path = Path(given)
     if path.is_dir() or not _is_container(path):
-        found = gather.gather(path, wal_dir, gather.Unpacking(_limits(options), options.work_dir), hashed=hashed)
+        found = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
         pieces = Pieces([(found.name, lambda: found)])
         if not found.directory:
             _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))

@@ -3,7 +3,7 @@
 from typing import IO
 
 from auditor.comparison import Comparison
-from auditor.diff import NUMBERS
+from auditor.diff_rows import NUMBERS
 from auditor.reports import csv
 
 

@@ -3,7 +3,7 @@
 from typing import IO
 
 from auditor.comparison import Comparison
-from auditor.diff import COLUMNS
+from auditor.diff_rows import COLUMNS
 from auditor.model import Severity
 from auditor.reports import diff_words as words
 

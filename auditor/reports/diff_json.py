@@ -6,7 +6,8 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.comparison import Comparison, leftovers
-from auditor.diff import COLUMNS, Content, Form
+from auditor.diff import Content, Form
+from auditor.diff_rows import COLUMNS
 from auditor.model import Audit, Severity
 from auditor.reports import diff_words as words
 

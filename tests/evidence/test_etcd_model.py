@@ -98,8 +98,8 @@ class Model:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Iterator[Model]:
-    with Etcd(tmp_path / "data") as etcd:
+def model(program: str, tmp_path: Path) -> Iterator[Model]:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         yield Model(etcd)
 
 

@@ -64,7 +64,8 @@ SECOND = (event(secret("d").key, 8, LATER, 6, 2), event(secret("a").key, 9, LATE
 def written(folder: Path, full: bytes, *, pack: bool = True) -> Path:
     backup = folder / "backup"
     backup.mkdir()
-    (backup / "Full-00000000-00000004-1700000000.gz").write_bytes(gzip.compress(full))
+    name = "Full-00000000-00000004-1700000000"
+    (backup / (f"{name}.gz" if pack else name)).write_bytes(gzip.compress(full) if pack else full)
     first, second = increment(*FIRST), increment(*SECOND)
     names = ["Incr-00000005-00000007-1700000100", "Incr-00000008-00000009-1700000200"]
     if pack:

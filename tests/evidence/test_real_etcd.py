@@ -50,8 +50,8 @@ def work(etcd: Etcd) -> None:
         etcd.put(b"/registry/large", bytes([number]) * 200_000)
 
 
-def test_keys_values_and_counts_are_etcds_own(tmp_path: Path) -> None:
-    with Etcd(tmp_path / "data") as etcd:
+def test_keys_values_and_counts_are_etcds_own(program: str, tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         work(etcd)
         served = sorted((key, kv.value, kv.mod_revision) for key, kv in etcd.get_all().items())
         header = etcd.call("Status", rpc.StatusRequest()).header
@@ -70,8 +70,8 @@ def test_keys_values_and_counts_are_etcds_own(tmp_path: Path) -> None:
     assert facts.cluster_id == f"{header.cluster_id:016x}"
 
 
-def test_compaction_leaves_what_etcd_still_serves(tmp_path: Path) -> None:
-    with Etcd(tmp_path / "data") as etcd:
+def test_compaction_leaves_what_etcd_still_serves(program: str, tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         work(etcd)
         revision = etcd.put(b"/registry/last", b"last")
         etcd.compact(revision)
@@ -85,8 +85,8 @@ def test_compaction_leaves_what_etcd_still_serves(tmp_path: Path) -> None:
     assert (reading.facts.compacted, reading.facts.scheduled) == (revision, revision)
 
 
-def test_transactions_have_sub_revisions(tmp_path: Path) -> None:
-    with Etcd(tmp_path / "data") as etcd:
+def test_transactions_have_sub_revisions(program: str, tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         revision = etcd.put_many([(b"/k/%d" % number, b"v") for number in range(5)])
         saved = etcd.save(tmp_path / "saved.db")
     (batch,) = read(saved).batches
@@ -94,8 +94,8 @@ def test_transactions_have_sub_revisions(tmp_path: Path) -> None:
     assert batch.sub.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_an_empty_store_has_no_rows_and_no_gaps(tmp_path: Path) -> None:
-    with Etcd(tmp_path / "data") as etcd:
+def test_an_empty_store_has_no_rows_and_no_gaps(program: str, tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         saved = etcd.save(tmp_path / "saved.db")
     reading = read(saved)
     assert not reading.gaps
@@ -103,8 +103,8 @@ def test_an_empty_store_has_no_rows_and_no_gaps(tmp_path: Path) -> None:
     assert reading.facts.pairs == status(saved)["totalKey"]
 
 
-def test_a_raw_database_is_told_from_a_snapshot_and_reads_the_same(tmp_path: Path) -> None:
-    with Etcd(tmp_path / "data") as etcd:
+def test_a_raw_database_is_told_from_a_snapshot_and_reads_the_same(program: str, tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data", program=program) as etcd:
         work(etcd)
         saved = etcd.save(tmp_path / "saved.db")
     raw = read(tmp_path / "data" / "member" / "snap" / "db")

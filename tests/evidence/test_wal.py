@@ -435,7 +435,7 @@ def test_random_bytes_never_raise() -> None:
 
 
 @pytest.fixture(scope="module")
-def member(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, list[bytes]]]:
+def member(program: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, list[bytes]]]:
     """The data directory of a stopped etcd, and every value that was put under each key."""
     folder = tmp_path_factory.mktemp("member") / "data"
     written: dict[bytes, list[bytes]] = {}
@@ -445,7 +445,7 @@ def member(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bytes, 
             written.setdefault(name, []).append(value)
         return pairs
 
-    with Etcd(folder) as etcd:
+    with Etcd(folder, program=program) as etcd:
         rng = random.Random(5)
         for number in range(200):
             value = Thing(name=b"s%d" % number, data={b"x": rng.randbytes(rng.randrange(1, 6000))}).protobuf()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import UsageError
-from auditor.evidence.gather import gather
+from auditor.evidence.paths import gather
 from auditor.history import find
 from auditor.history.model import History
 from auditor.model import Opened, Place, Provider

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from auditor.evidence import gather
+from auditor.evidence import data_directory
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.packed.private import Filled
 
@@ -27,7 +27,7 @@ def match(path: str) -> Place | None:
 
 def role(place: Place) -> Role | None:
     """What a file is to etcd; None for what etcd does not write there."""
-    return gather.role(place.folder.rpartition("/")[2], place.name)
+    return data_directory.role(place.folder.rpartition("/")[2], place.name)
 
 
 def is_one(places: Sequence[Place]) -> bool:
@@ -41,7 +41,7 @@ def evidence(name: str, files: Sequence[tuple[Place, str, Filled]]) -> Evidence:
     found = Evidence(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
     try:
         for place, way, file in files:
-            gather.add(found, role(place), way, file)
+            data_directory.add(found, role(place), way, file)
     except BaseException:
         found.__exit__(None, None, None)
         raise
