@@ -6,6 +6,7 @@ engine looks at the end of a pattern first. What stands around a hit is then com
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,8 +19,10 @@ WINDOW = 8
 STEP = 4
 """Characters of base64 that stand for three bytes."""
 RAW, ESCAPED, BASE64 = "raw", "JSON-escaped", "base64"
-_URL = bytes.maketrans(b"+/", b"-_")
+URL = bytes.maketrans(b"+/", b"-_")
+_UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]*")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LOOKED_AT = 192
 """Bytes of a form that its window is chosen from: a multiple of three."""
 AT_ONCE = 1 << 14
@@ -62,7 +65,7 @@ def forms(needles: Sequence[Needle]) -> list[Form]:
     made = []
     for needle in needles:
         made.append(Form(needle, RAW))
-        made += [Form(needle, ESCAPED, escaped=escaped) for escaped in _escaped(needle.text)]
+        made += [Form(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
         made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * 3]
     return made
 
@@ -91,7 +94,7 @@ def _windows(made: Sequence[Form]) -> tuple[list[bytes], Ints, Ints]:
     urls = [
         (number, url)
         for number in np.flatnonzero(base64ed).tolist()
-        for url in [patterns[number].translate(_URL)]
+        for url in [patterns[number].translate(URL)]
         if url != patterns[number]
     ]
     more = np.array([number for number, _ in urls], np.int64)
@@ -116,17 +119,18 @@ def extent(form: Form, buffer: Buffer, begin: int) -> tuple[int, int] | None:
             return None
         start -= STEP
     if trail:
-        group = _group(buffer.slice(end, STEP))
+        after = buffer.slice(end, STEP)
+        group = _group(after)
         if group is None or group[: len(trail)] != trail:
             return None
-        end += STEP
+        end += len(after) - len(after.lstrip(_LETTERS + b"-_="))
     return start, end - start
 
 
 def _group(text: bytes) -> bytes | None:
     """The three bytes of a group of base64; at the end of a text there may be fewer, padded or not."""
     text = text.translate(_STANDARD)
-    kept = len(text) - len(text.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+    kept = len(text) - len(text.lstrip(_LETTERS))
     if kept < 2:
         return None
     try:
@@ -135,8 +139,10 @@ def _group(text: bytes) -> bytes | None:
         return None
 
 
-def _escaped(text: bytes) -> list[bytes]:
+def escaped(text: bytes) -> list[bytes]:
     """As it may stand inside a JSON text where that differs: by what must be escaped, and as Go writes it."""
+    if _UNESCAPED.fullmatch(text):
+        return []
     try:
         plain = text.decode()
     except UnicodeDecodeError:
