@@ -17,11 +17,13 @@ from auditor.hunt.needles import Needle
 
 WINDOW = 8
 STEP = 4
-"""Characters of base64 that stand for three bytes."""
+GROUP = 3
+"""Bytes that STEP characters of base64 stand for."""
 RAW, ESCAPED, BASE64 = "raw", "JSON-escaped", "base64"
 URL = bytes.maketrans(b"+/", b"-_")
 _UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]*")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+_ENDING = re.compile(rb"[A-Za-z0-9+/_-]*=*")
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LOOKED_AT = 192
 """Bytes of a form that its window is chosen from: a multiple of three."""
@@ -43,7 +45,7 @@ class Form(NamedTuple):
     @property
     def solid(self) -> int:
         """Bytes of the needle that fill whole groups of base64."""
-        return (len(self.needle.text) - self.lead) // 3 * 3
+        return (len(self.needle.text) - self.lead) // GROUP * GROUP
 
     @property
     def text(self) -> bytes:
@@ -66,7 +68,7 @@ def forms(needles: Sequence[Needle]) -> list[Form]:
     for needle in needles:
         made.append(Form(needle, RAW))
         made += [Form(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
-        made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * 3]
+        made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * GROUP]
     return made
 
 
@@ -114,8 +116,8 @@ def extent(form: Form, buffer: Buffer, begin: int) -> tuple[int, int] | None:
     start, end = begin, begin + len(text)
     lead, trail = form.needle.text[: form.lead], form.needle.text[form.lead + form.solid :]
     if lead:
-        group = _group(buffer.slice(max(begin - STEP, 0), STEP))
-        if group is None or group[-len(lead) :] != lead:
+        group = _group(buffer.slice(begin - STEP, STEP)) if begin >= STEP else None
+        if group is None or len(group) < GROUP or group[-len(lead) :] != lead:
             return None
         start -= STEP
     if trail:
@@ -123,7 +125,7 @@ def extent(form: Form, buffer: Buffer, begin: int) -> tuple[int, int] | None:
         group = _group(after)
         if group is None or group[: len(trail)] != trail:
             return None
-        end += len(after) - len(after.lstrip(_LETTERS + b"-_="))
+        end += len(_ENDING.findall(after)[0])
     return start, end - start
 
 

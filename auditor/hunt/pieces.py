@@ -7,10 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from auditor.columns import Buffer, Bytes, Ints
+from auditor.hunt.forms import GROUP, STEP
 from auditor.hunt.words import SPAN, WORD
 
-GROUP = 3
-"""Bytes that four characters of base64 stand for."""
 SPREAD = 8
 """Pieces of a value that are weighed, from its beginning to its end."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -67,4 +66,4 @@ def coded(pieces: Bytes, lead: int) -> Bytes:
     whole = (SPAN - lead) // GROUP * GROUP
     groups = np.ascontiguousarray(pieces[:, lead : lead + whole]).tobytes()
     characters = np.frombuffer(base64.b64encode(groups), np.uint8)
-    return characters.reshape(len(pieces), whole // GROUP * 4)[:, :SPAN]
+    return characters.reshape(len(pieces), whole // GROUP * STEP)[:, :SPAN]

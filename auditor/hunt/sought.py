@@ -21,7 +21,7 @@ from auditor.hunt.words import SPAN, WordSearcher
 MANY = 2_000
 """Long needles from which on compiling and searching their patterns takes longer than looking at every word."""
 
-_RAW = pieces.GROUP
+_RAW = forms.GROUP
 """The kind of a form, beside its number of leading bytes in base64: 0, 1, 2."""
 _KINDS = _RAW + 1
 
@@ -112,14 +112,14 @@ class _ByWords:
         at = pieces.choose(texts)
         plain = pieces.cut(texts, at)
         patterns, kinds, wheres = [plain], [np.arange(len(texts)) * _KINDS + _RAW], [at]
-        for lead in range(pieces.GROUP):
+        for lead in range(forms.GROUP):
             coded = pieces.coded(plain, lead)
             kind = np.arange(len(texts)) * _KINDS + lead
             url = np.frombuffer(coded.tobytes().translate(forms.URL), np.uint8).reshape(coded.shape)
             others = np.flatnonzero((url != coded).any(axis=1))
             patterns += [coded, url[others]]
             kinds += [kind, kind[others]]
-            wheres += [at // pieces.GROUP * forms.STEP, (at // pieces.GROUP * forms.STEP)[others]]
+            wheres += [at // forms.GROUP * forms.STEP, (at // forms.GROUP * forms.STEP)[others]]
         if self._escaped:
             texts = [text for _, text in self._escaped]
             at = pieces.choose(texts)

@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.hunt import pieces
+from auditor.hunt import forms, pieces
 from auditor.hunt.words import SPAN
 
 
 @given(st.lists(st.binary(min_size=SPAN, max_size=100), min_size=1, max_size=20))
 def test_a_piece_lies_inside_and_begins_a_group(texts: list[bytes]) -> None:
     at = pieces.choose(texts)
-    assert (at % pieces.GROUP == 0).all()
+    assert (at % forms.GROUP == 0).all()
     assert [bytes(each) for each in pieces.cut(texts, at)] == [
         text[begin : begin + SPAN] for text, begin in zip(texts, at.tolist(), strict=True)
     ]
@@ -27,7 +27,7 @@ def test_base64_of_a_piece_is_a_part_of_that_of_the_value(text: bytes, lead: int
     (coded,) = pieces.coded(pieces.cut([text], at), lead)
     solid = (len(text) - lead) // 3 * 3
     whole = base64.b64encode(text[lead : lead + solid])
-    begin = int(at[0]) // pieces.GROUP * 4
+    begin = int(at[0]) // forms.GROUP * 4
     assert whole[begin : begin + SPAN] == bytes(coded)
 
 
