@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import auditor
 from auditor import Audit, Options
 from auditor.columns import Buffer
-from auditor.hunt import engine, fields, k3s
+from auditor.hunt import copies as hunting
+from auditor.hunt import engine, fields, k3s, sought
 from auditor.hunt.engine import Searcher
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.cases import MIGRATION, command
@@ -119,6 +120,18 @@ def test_every_copy_has_its_holder_its_field_and_its_place(store: tuple[Path, st
             assert there.startswith(b"k8s:enc:aescbc:v1:key1:")
     assert not (found.severity != "high").any()
     assert "postgres" not in " ".join(found.detail)
+
+
+def test_no_way_of_searching_loses_a_copy(store: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By compiled patterns or by words, opened values at once or one by one."""
+    path, config = store
+    options = Options(hunt=True, encryption_configs=(config,))
+    compiled = copies(auditor.scan(path, options))
+    monkeypatch.setattr(sought, "MANY", 1)
+    by_words = copies(auditor.scan(path, options))
+    monkeypatch.setattr(hunting, "TOGETHER", 1)
+    one_by_one = copies(auditor.scan(path, options))
+    assert compiled.to_dict("records") == by_words.to_dict("records") == one_by_one.to_dict("records")
 
 
 def test_without_a_key_nothing_is_hunted_and_that_is_said(store: tuple[Path, str]) -> None:

@@ -1,7 +1,7 @@
 """The hunt: every value of every Secret, looked for through the whole evidence and inside what keys opened."""
 
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -19,6 +19,9 @@ from auditor.model import Finding, Gap, PageMap, Place, Provider
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
 from auditor.text import KEY, marked, printable
+
+TOGETHER = 1 << 25
+"""Bytes of plaintext that are copied to be searched at once."""
 
 
 def hunt(
@@ -102,40 +105,53 @@ def _in_source(
 
 def _in_opened(sought: Sought, each: Selection) -> Iterator[Hit]:
     """Inside the opened values of other objects: the row is that of the encrypted value."""
-    rows = list(each.plaintexts)
-    starts = [0, *accumulate(len(each.plaintexts[row]) + 1 for row in rows)]
-    buffer = Buffer(b"\0".join(each.plaintexts[row] for row in rows) + b"\0")
-    for form, begin in sought.candidates(buffer) if rows else ():
-        number = bisect(starts, begin) - 1
-        row = rows[number]
-        key = each.batch.key(row)
-        if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
-            continue
-        start, size = extent
-        path = fields.locate(each.plaintexts[row], start - starts[number], size)
-        resource = each.resource[each.of[row]]
-        yield Hit(
-            form.needle.finding,
-            each.batch.source,
-            int(each.batch.offset[row]),
-            int(each.batch.size[row]),
-            Place(int(each.batch.place[row])),
-            resource.name,
-            printable(key),
-            len(resource.path) + 1,
-            Provider(int(each.values.provider[row])),
-            int(each.batch.main[row]),
-            int(each.batch.page[row]),
-            f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
-        )
+    for rows in _portions(each.plaintexts):
+        starts = [0, *accumulate(len(each.plaintexts[row]) + 1 for row in rows)]
+        buffer = Buffer(b"\0".join([*(each.plaintexts[row] for row in rows), b""]))
+        for form, begin in sought.candidates(buffer):
+            number = bisect(starts, begin) - 1
+            row = rows[number]
+            key = each.batch.key(row)
+            if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
+                continue
+            start, size = extent
+            path = fields.locate(each.plaintexts[row], start - starts[number], size)
+            resource = each.resource[each.of[row]]
+            yield Hit(
+                form.needle.finding,
+                each.batch.source,
+                int(each.batch.offset[row]),
+                int(each.batch.size[row]),
+                Place(int(each.batch.place[row])),
+                resource.name,
+                printable(key),
+                len(resource.path) + 1,
+                Provider(int(each.values.provider[row])),
+                int(each.batch.main[row]),
+                int(each.batch.page[row]),
+                f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
+            )
+
+
+def _portions(plaintexts: Mapping[int, bytes]) -> Iterator[list[int]]:
+    """Rows whose plaintexts come to about TOGETHER bytes."""
+    rows, size = [], 0
+    for row, text in plaintexts.items():
+        rows.append(row)
+        size += len(text)
+        if size >= TOGETHER:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
 
 
 def _said(form: Form) -> str:
     needle = form.needle
     (key, name), *others = needle.owners
     more = f" and {len(others):,} more" if others else ""
-    key = marked(key, KEY) if needle.finding is Finding.COPIED_VALUE else key
-    return f"of={key} field={name}{more} value=#{needle.number} as={form.kind}"
+    said = marked(printable(key), KEY) if needle.finding is Finding.COPIED_VALUE else printable(key)
+    return f"of={said} field={printable(name)}{more} value=#{needle.number} as={form.kind}"
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from auditor.columns import Buffer, Bytes, Ints
+from auditor.columns import Bytes, Ints, Words
 from auditor.hunt.forms import GROUP, STEP
 from auditor.hunt.words import SPAN, WORD
 
@@ -15,26 +15,30 @@ SPREAD = 8
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def choose(texts: Sequence[bytes]) -> Ints:
-    """Where in each text, of no less than SPAN bytes, its piece begins: a multiple of three, int64 of shape (n,).
+def choose(texts: Sequence[bytes]) -> tuple[Ints, Bytes]:
+    """Where in each text, of no less than SPAN bytes, its piece begins, and the pieces: int64 (n,), uint8 (n, SPAN).
 
-    The piece that the fewest texts hold at the places that were looked at, and of these the one of the most different
-    bytes: texts may be alike for hundreds of bytes, and zeros or spaces stand everywhere.
+    It begins at a multiple of three, with a group of base64. It is the piece that the fewest texts hold at the places
+    that were looked at, and of these the one of the most different bytes: texts may be alike for hundreds of bytes,
+    and zeros or spaces stand everywhere.
     """
-    lengths = np.array([len(text) for text in texts], np.int64)
-    starts = np.cumsum(lengths) - lengths
-    room = lengths - SPAN
+    room = np.array([len(text) for text in texts], np.int64) - SPAN
     places = np.column_stack([*(room * step // (SPREAD - 1) for step in range(SPREAD)), _apart(texts, room)])
     places -= places % GROUP
-    at = starts[:, None] + places
-    data = Buffer(b"".join(texts))
-    words, lasts = data.words(at), data.words(at + SPAN - WORD)
-    _, same, count = np.unique(words * _MIX ^ lasts, return_inverse=True, return_counts=True)
-    octets = np.sort(np.stack((words, lasts), axis=-1).view(np.uint8), axis=-1)
+    each = [text[at : at + SPAN] for text, mine in zip(texts, places.tolist(), strict=True) for at in mine]
+    weighed = np.frombuffer(b"".join(each), np.uint8).reshape(*places.shape, SPAN)
+    first, last = _words(weighed[..., :WORD]), _words(weighed[..., -WORD:])
+    _, same, count = np.unique(first * _MIX ^ last, return_inverse=True, return_counts=True)
+    octets = np.sort(weighed, axis=-1)
     different = np.count_nonzero(octets[..., 1:] != octets[..., :-1], axis=-1)
-    best = np.argmin(count[same.reshape(at.shape)] * octets.shape[-1] - different, axis=1)
-    chosen: Ints = places[np.arange(len(texts)), best]
-    return chosen
+    best = np.argmin(count[same.reshape(places.shape)] * SPAN - different, axis=1)
+    rows = np.arange(len(texts))
+    return places[rows, best], weighed[rows, best]
+
+
+def _words(octets: Bytes) -> Words:
+    words: Words = np.ascontiguousarray(octets).view("<u8")[..., 0]
+    return words
 
 
 def _apart(texts: Sequence[bytes], room: Ints) -> Ints:
@@ -50,15 +54,10 @@ def _apart(texts: Sequence[bytes], room: Ints) -> Ints:
 
 def _common(one: bytes, other: bytes) -> int:
     """How many bytes two texts begin with alike."""
-    size = min(len(one), len(other))
-    differing = int.from_bytes(one[:size]) ^ int.from_bytes(other[:size])
-    return size - (differing.bit_length() + 7) // 8
-
-
-def cut(texts: Sequence[bytes], at: Ints) -> Bytes:
-    """The pieces that begin there: uint8 of shape (n, SPAN)."""
-    parts = b"".join(text[begin : begin + SPAN] for text, begin in zip(texts, at.tolist(), strict=True))
-    return np.frombuffer(parts, np.uint8).reshape(-1, SPAN)
+    for size in (SPAN, min(len(one), len(other))):  # most are told apart by a few bytes
+        if differing := int.from_bytes(one[:size]) ^ int.from_bytes(other[:size]):
+            return size - (differing.bit_length() + 7) // 8
+    return min(len(one), len(other))
 
 
 def coded(pieces: Bytes, lead: int) -> Bytes:

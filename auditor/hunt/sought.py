@@ -39,9 +39,9 @@ class _Way(Protocol):
 class Sought:
     """The forms of the needles, and the patterns that betray them: several forms may share one."""
 
-    def __init__(self, needles: Sequence[Needle], many: int = MANY) -> None:
+    def __init__(self, needles: Sequence[Needle]) -> None:
         long = [needle for needle in needles if len(needle.text) >= SPAN]
-        if len(long) < many:
+        if len(long) < MANY:
             long = []
         short = [needle for needle in needles if len(needle.text) < SPAN] if long else needles
         self._ways: list[_Way] = [_Compiled(short)] if short else []
@@ -109,8 +109,7 @@ class _ByWords:
         self._needles = needles
         self._escaped = [(number, text) for number, needle in enumerate(needles) for text in forms.escaped(needle.text)]
         texts = [needle.text for needle in needles]
-        at = pieces.choose(texts)
-        plain = pieces.cut(texts, at)
+        at, plain = pieces.choose(texts)
         patterns, kinds, wheres = [plain], [np.arange(len(texts)) * _KINDS + _RAW], [at]
         for lead in range(forms.GROUP):
             coded = pieces.coded(plain, lead)
@@ -122,8 +121,8 @@ class _ByWords:
             wheres += [at // forms.GROUP * forms.STEP, (at // forms.GROUP * forms.STEP)[others]]
         if self._escaped:
             texts = [text for _, text in self._escaped]
-            at = pieces.choose(texts)
-            patterns.append(pieces.cut(texts, at))
+            at, escaped = pieces.choose(texts)
+            patterns.append(escaped)
             kinds.append(len(needles) * _KINDS + np.arange(len(texts)))
             wheres.append(at)
         self._form, self._at = np.concatenate(kinds), np.concatenate(wheres)

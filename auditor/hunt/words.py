@@ -2,7 +2,7 @@
 
 A pattern of SPAN bytes, wherever it lies, covers exactly one word of eight bytes whose position is a multiple of eight.
 So only these words are looked at, an eighth of the positions, and each pattern is known by the eight words that it may
-cover. Two tables of one byte a slot say of almost every word that it is none of them.
+cover. Two tables of one bit a slot say of almost every word that it is none of them.
 """
 
 import os
@@ -35,10 +35,10 @@ class WordSearcher:
         covered = np.lib.stride_tricks.sliding_window_view(patterns, WORD, axis=1)
         words: Words = np.ascontiguousarray(covered).view("<u8")[:, :, 0]
         self._first, self._last = words[:, 0].copy(), words[:, -1].copy()
-        order = np.argsort(words, axis=None)
-        self._words = words.reshape(-1)[order]
-        self._pattern, self._shift = np.divmod(order, WORD)
-        bits = max(16, int(self._words.size * 10).bit_length())  # no more than a tenth of the slots is taken
+        self._order = np.argsort(words, axis=None)
+        self._words = words.reshape(-1)[self._order]
+        self._zeros = bool(self._words[0] == 0)  # zeros fill every page, and their slot may be another's
+        bits = max(16, (self._words.size * 16).bit_length())  # no more than a sixteenth of the slots is taken
         self._tables = [_Table(self._words, mix, bits) for mix in _MIXES]
         self.overflowing: set[int] = set()
 
@@ -66,7 +66,7 @@ class WordSearcher:
         heads, first, group, size = np.unique(low, return_index=True, return_inverse=True, return_counts=True)
         many = high[first] - heads
         heavy = size * many > MOST_WORK
-        left = self._pattern[expand(heads[heavy], many[heavy])]
+        left = self._order[expand(heads[heavy], many[heavy])] // WORD
         light = ~heavy[group]
         at, low, high = at[light], low[light], high[light]
         found = [
@@ -82,23 +82,24 @@ class WordSearcher:
 
     def _likely(self, words: Words) -> Ints:
         """Positions of the words that both tables know."""
-        slots, known = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.bool_)
         near, sure = self._tables
         kept: list[Ints] = [np.zeros(0, np.int64)]
         for part in chunks(words.size, BLOCK):
             block = words[part]
-            rows = np.flatnonzero(near.known(block, slots[: block.size], known[: block.size]))
+            rows = np.flatnonzero(near.known(block))
             some = block[rows]
-            rows = rows[sure.known(some, slots[: some.size], known[: some.size])]
+            wanted = sure.known(some)
+            if not self._zeros:
+                wanted &= some != 0
+            rows = rows[wanted]
             if rows.size:
                 kept.append(rows + part.start)
         return np.concatenate(kept)
 
     def _compared(self, buffer: Buffer, at: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
         """Numbers and starts of the patterns that stand there whole of those that cover the words at `at`."""
-        rows = expand(low, high - low)
-        numbers = self._pattern[rows]
-        starts = np.repeat(at, high - low) - self._shift[rows]
+        numbers, shifts = np.divmod(self._order[expand(low, high - low)], WORD)
+        starts = np.repeat(at, high - low) - shifts
         inside = np.flatnonzero((starts >= 0) & (starts + SPAN <= buffer.size))
         numbers, starts = numbers[inside], starts[inside]
         same = (buffer.words(starts) == self._first[numbers]) & (buffer.words(starts + WORD - 1) == self._last[numbers])
@@ -106,18 +107,25 @@ class WordSearcher:
 
 
 class _Table:
-    """Which slots the words take that are looked for."""
+    """Which slots the words take that are looked for: a bit for each, so that it stays in the processor's cache."""
 
     def __init__(self, words: Words, mix: int, bits: int) -> None:
         self._mix, self._shift = np.uint64(mix), np.uint64(64 - bits)
-        self._taken = np.zeros(1 << bits, np.bool_)
-        self._taken[(words * self._mix) >> self._shift] = True
+        taken = np.zeros(1 << bits, np.bool_)
+        taken[(words * self._mix) >> self._shift] = True
+        self._taken = np.packbits(taken, bitorder="little")
 
-    def known(self, words: Words, slots: Words, out: Bools) -> Bools:
-        """Whether the slot of each word is taken; slots and out are written over."""
-        np.multiply(words, self._mix, out=slots)
-        np.right_shift(slots, self._shift, out=slots)
-        return np.take(self._taken, slots.view(np.int64), out=out, mode="clip")  # `clip` looks up without a copy
+    def known(self, words: Words) -> Bools:
+        """Whether the slot of each word is taken."""
+        slots = words * self._mix
+        slots >>= self._shift
+        bit = slots.astype(np.uint8)
+        bit &= 7
+        slots >>= np.uint64(3)
+        found = np.take(self._taken, slots.view(np.int64), mode="clip")  # `clip` looks up without checking first
+        found >>= bit
+        found &= 1
+        return found.view(np.bool_)
 
 
 def _firsts(numbers: Ints, most: int) -> Bools:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.columns import Buffer
-from auditor.hunt import engine, forms, words
+from auditor.hunt import engine, forms, sought, words
 from auditor.hunt.needles import Needle
 from auditor.hunt.sought import Sought
 from auditor.model import Finding
@@ -25,18 +25,19 @@ Match = tuple[int, str, int, int]
 
 def needles(texts: Sequence[bytes]) -> list[Needle]:
     return [
-        Needle(text, number, Finding.COPIED_VALUE, (("k", "f"),), frozenset())
+        Needle(text, number, Finding.COPIED_VALUE, ((b"k", b"f"),), frozenset())
         for number, text in enumerate(dict.fromkeys(texts))
     ]
 
 
-def found(sought: Sequence[Needle], data: bytes, many: int) -> set[Match]:
+def found(those: Sequence[Needle], data: bytes, many: int) -> set[Match]:
     """Number of the needle, kind, start and length of every match; stripes are small, so that matches cross them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "STRIPE", 50)
         patch.setattr(words, "STRIPE", 5)
         patch.setattr(words, "BLOCK", 2)
-        matches = Sought(sought, many).matches(Buffer(data))
+        patch.setattr(sought, "MANY", many)
+        matches = Sought(those).matches(Buffer(data))
         return {(form.needle.number, form.kind, start, size) for form, start, size in matches}
 
 
@@ -57,10 +58,10 @@ def escapes(text: bytes) -> set[bytes]:
     return {said.encode(), "".join(go.get(letter, letter) for letter in said).encode()}
 
 
-def by_hand(sought: Sequence[Needle], data: bytes) -> set[Match]:
+def by_hand(those: Sequence[Needle], data: bytes) -> set[Match]:
     """The same by decoding each run of base64 at each of its alignments, and looking into what comes out."""
     made: set[Match] = set()
-    for needle in sought:
+    for needle in those:
         made |= {(needle.number, forms.RAW, at, len(needle.text)) for at in everywhere(needle.text, data)}
         for text in escapes(needle.text) - {needle.text}:
             made |= {(needle.number, forms.ESCAPED, at, len(text)) for at in everywhere(text, data)}
@@ -69,7 +70,7 @@ def by_hand(sought: Sequence[Needle], data: bytes) -> set[Match]:
             text = run[0][skip:].translate(bytes.maketrans(b"-_", b"+/"))
             text = text[:-1] if len(text) % 4 == 1 else text
             plain = base64.b64decode(text + b"=" * (-len(text) % 4))
-            for needle in sought:
+            for needle in those:
                 for at in everywhere(needle.text, plain):
                     start = run.start() + skip + at // 3 * 4
                     end = run.start() + skip + (at + len(needle.text) + 2) // 3 * 4
@@ -118,15 +119,15 @@ def filling(rng: random.Random) -> bytes:
 def test_both_ways_find_what_decoding_by_hand_finds(
     texts: list[bytes], placed: list[tuple[int, int]], rng: random.Random
 ) -> None:
-    sought = needles(texts)
+    those = needles(texts)
     parts = [filling(rng)]
     for which, way in placed:
-        parts += [written(sought[which % len(sought)].text, way, rng), filling(rng)]
+        parts += [written(those[which % len(those)].text, way, rng), filling(rng)]
     data = b"".join(parts)
-    by_words, compiled = found(sought, data, EVERY), found(sought, data, NONE)
+    by_words, compiled = found(those, data, EVERY), found(those, data, NONE)
     assert by_words == compiled
-    expected = by_hand(sought, data)
-    text = {needle.number: needle.text for needle in sought}
+    expected = by_hand(those, data)
+    text = {needle.number: needle.text for needle in those}
     lost = {each for each in expected - by_words if each[1] != forms.BASE64 or len(text[each[0]]) >= 8}
     assert not lost
     for number, kind, start, size in by_words - expected:
@@ -138,46 +139,48 @@ def test_both_ways_find_what_decoding_by_hand_finds(
 
 @pytest.mark.parametrize("length", [8, 14, 15, 16, 17, 18, 40, 1000])
 @pytest.mark.parametrize("many", [EVERY, NONE])
-def test_every_form_at_every_position_of_a_word(length: int, many: int) -> None:
+def test_every_form_at_every_position_of_a_word(length: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sought, "MANY", many)
     rng = random.Random(length)
     (needle,) = needles([rng.randbytes(length)])
-    sought = Sought([needle], many)
+    search = Sought([needle])
     for shift in range(8):
         for lead in range(3):
             for tail in range(3):
                 for encode in (base64.b64encode, base64.urlsafe_b64encode):
                     coded = encode(rng.randbytes(lead) + needle.text + rng.randbytes(tail)).rstrip(b"=")
                     for place in (b" " * shift + coded, b"." * (shift + 9) + coded + b"."):
-                        ((form, start, size),) = sought.matches(Buffer(place))
+                        ((form, start, size),) = search.matches(Buffer(place))
                         own = coded[: (lead + length + 2) // 3 * 4]
                         assert (form.kind, place[start : start + size]) == (forms.BASE64, own)
-        ((form, start, size),) = sought.matches(Buffer(bytes(shift) + needle.text))
+        ((form, start, size),) = search.matches(Buffer(bytes(shift) + needle.text))
         assert (form.kind, start, size) == (forms.RAW, shift, length)
 
 
 @pytest.mark.parametrize("many", [EVERY, NONE])
 def test_a_longer_value_that_begins_alike_is_no_copy(many: int) -> None:
-    sought = needles([b"abcdefgh-IJKLMNOP-1", b"abcdefgh-IJKLMNOP-2-and-more"])
+    those = needles([b"abcdefgh-IJKLMNOP-1", b"abcdefgh-IJKLMNOP-2-and-more"])
     data = b"abcdefgh-IJKLMNOP-3 abcdefgh-IJKLMNOP-2-and-mo"
-    assert not found(sought, data + b" " + base64.b64encode(data), many)
+    assert not found(those, data + b" " + base64.b64encode(data), many)
 
 
 @pytest.mark.parametrize("many", [EVERY, NONE])
-def test_a_value_without_end_is_told(many: int) -> None:
-    sought = Sought(needles([b"all of it the same", b"once and only here"]), many)
+def test_a_value_without_end_is_told(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sought, "MANY", many)
+    search = Sought(needles([b"all of it the same", b"once and only here"]))
     data = b"all of it the same " * 1500 + b"once and only here"
-    matches = list(sought.matches(Buffer(data)))
+    matches = list(search.matches(Buffer(data)))
     assert [form.needle.number for form, *_ in matches] == [0] * engine.MOST + [1]
-    assert sought.overflowing() == {0}
+    assert search.overflowing() == {0}
 
 
 def test_thousands_of_values_that_differ_in_one_byte() -> None:
     """They share almost every piece: what tells each from the others is what it is looked for by."""
     frame = b'{"clusters":[{"server":"https://example.com","user":"%06d","more":"' + b"x" * 400 + b'"}]}'
     texts = [frame % number for number in range(3000)]
-    sought = Sought(needles(texts))
+    search = Sought(needles(texts))
     data = b"\n".join(texts)
-    starts = [start for _, start, _ in sought.matches(Buffer(data))]
+    starts = [start for _, start, _ in search.matches(Buffer(data))]
     assert sorted(starts) == list(range(0, len(data), len(texts[0]) + 1))
-    assert len(list(sought.candidates(Buffer(data)))) == 3000
-    assert not sought.overflowing()
+    assert len(list(search.candidates(Buffer(data)))) == 3000
+    assert not search.overflowing()
