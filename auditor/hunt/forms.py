@@ -1,7 +1,7 @@
 """How a value may stand elsewhere: as it is, in JSON's escapes, or inside base64 at any alignment and alphabet.
 
-Of each form only eight bytes are searched for, chosen so that the patterns of all needles end alike: the search
-engine looks at the end of a pattern first. What stands around a hit is then compared with the whole form.
+What is compiled for hyperscan is only eight bytes of each form, chosen so that the patterns of all needles end alike:
+it looks at the end of a pattern first. What stands around a hit is then compared with the whole form.
 """
 
 import base64

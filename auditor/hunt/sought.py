@@ -11,12 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
-from auditor.columns import Buffer, Ints
+from auditor.columns import Buffer
 from auditor.hunt import forms, pieces
 from auditor.hunt.engine import PART, Searcher
 from auditor.hunt.forms import Form
 from auditor.hunt.needles import Needle
-from auditor.hunt.words import SPAN, WordSearcher
+from auditor.hunt.words import SPAN, WordSearcher, repeating
 
 MANY = 2_000
 """Long needles from which on compiling and searching their patterns takes longer than looking at every word."""
@@ -41,12 +41,13 @@ class Sought:
 
     def __init__(self, needles: Sequence[Needle]) -> None:
         long = [needle for needle in needles if len(needle.text) >= SPAN]
-        if len(long) < MANY:
-            long = []
-        short = [needle for needle in needles if len(needle.text) < SPAN] if long else needles
-        self._ways: list[_Way] = [_Compiled(short)] if short else []
-        if long:
-            self._ways.append(_ByWords(long))
+        self._ways: list[_Way] = []
+        if len(long) >= MANY:
+            by_words = _ByWords(long)
+            self._ways.append(by_words)
+            needles = [*(needle for needle in needles if len(needle.text) < SPAN), *by_words.unfit]
+        if needles:
+            self._ways.append(_Compiled(needles))
 
     def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
         for way in self._ways:
@@ -103,39 +104,51 @@ class _Compiled:
 
 
 class _ByWords:
-    """By the words that pieces of the needles cover: no form is made before something was found."""
+    """By the words that pieces of the needles cover: no form is made before something was found.
+
+    unfit: the needles that are not looked for, because nothing in them is rare enough.
+    """
 
     def __init__(self, needles: Sequence[Needle]) -> None:
         self._needles = needles
         self._escaped = [(number, text) for number, needle in enumerate(needles) for text in forms.escaped(needle.text)]
-        texts = [needle.text for needle in needles]
-        at, plain = pieces.choose(texts)
-        patterns, kinds, wheres = [plain], [np.arange(len(texts)) * _KINDS + _RAW], [at]
+        owners = np.arange(len(needles))
+        at, plain = pieces.choose([needle.text for needle in needles])
+        made = [(plain, owners * _KINDS + _RAW, at, owners)]
         for lead in range(forms.GROUP):
-            coded = pieces.coded(plain, lead)
-            kind = np.arange(len(texts)) * _KINDS + lead
+            coded, kind, where = pieces.coded(plain, lead), owners * _KINDS + lead, at // forms.GROUP * forms.STEP
             url = np.frombuffer(coded.tobytes().translate(forms.URL), np.uint8).reshape(coded.shape)
             others = np.flatnonzero((url != coded).any(axis=1))
-            patterns += [coded, url[others]]
-            kinds += [kind, kind[others]]
-            wheres += [at // forms.GROUP * forms.STEP, (at // forms.GROUP * forms.STEP)[others]]
+            made += [(coded, kind, where, owners), (url[others], kind[others], where[others], others)]
         if self._escaped:
-            texts = [text for _, text in self._escaped]
-            at, escaped = pieces.choose(texts)
-            patterns.append(escaped)
-            kinds.append(len(needles) * _KINDS + np.arange(len(texts)))
-            wheres.append(at)
-        self._form, self._at = np.concatenate(kinds), np.concatenate(wheres)
-        self._searcher = WordSearcher(np.concatenate(patterns))
+            at, escaped = pieces.choose([text for _, text in self._escaped])
+            kind = len(needles) * _KINDS + np.arange(at.size)
+            made.append((escaped, kind, at, np.array([number for number, _ in self._escaped])))
+        patterns, self._form, self._at, owner = (np.concatenate(column) for column in zip(*made, strict=True))
+        unfit = np.unique(owner[repeating(patterns)])
+        fit = ~np.isin(owner, unfit)
+        self.unfit = [needles[number] for number in unfit.tolist()]
+        self._form, self._at = self._form[fit], self._at[fit]
+        self._searcher = WordSearcher(patterns[fit]) if fit.any() else None
+        self._overflowing: set[int] = set()
 
     def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
+        if self._searcher is None:
+            return
         numbers, starts = self._searcher.search(buffer)
         for form, begin in zip(self._form[numbers].tolist(), (starts - self._at[numbers]).tolist(), strict=True):
             yield self._made(form), begin
+        # a piece that is everywhere says little: such needles are looked for once more, by another one
+        many = self._form[np.array(sorted(self._searcher.overflowing), np.int64)].tolist()
+        self._searcher.overflowing.clear()
+        if many:
+            needles = {needle.number: needle for needle in (self._made(each).needle for each in many)}
+            again = _Compiled(list(needles.values()))
+            yield from again.candidates(buffer)
+            self._overflowing |= again.overflowing()
 
     def overflowing(self) -> set[int]:
-        numbers: Ints = self._form[np.array(sorted(self._searcher.overflowing), np.int64)]
-        return {self._made(number).needle.number for number in numbers.tolist()}
+        return self._overflowing
 
     def _made(self, number: int) -> Form:
         needle, kind = divmod(number, _KINDS)

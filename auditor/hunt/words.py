@@ -6,10 +6,10 @@ cover. Two tables of one bit a slot say of almost every word that it is none of 
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.columns import Bools, Buffer, Bytes, Ints, Words, chunks, expand
 from auditor.hunt.engine import MOST
@@ -20,9 +20,10 @@ STRIPE = 1 << 23
 """Words that a thread takes at once."""
 BLOCK = 1 << 15
 """Words looked up at once: they and their slots stay in the processor's cache."""
-MOST_WORK = 1 << 22
-"""Places in one stripe at which a word would have to be compared with patterns; one with more is told and left."""
+PORTION = 1 << 18
+"""Places compared at once."""
 _MIXES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
+_HALF = np.uint64(32)
 
 
 class WordSearcher:
@@ -32,11 +33,17 @@ class WordSearcher:
     """
 
     def __init__(self, patterns: Bytes) -> None:
-        covered = np.lib.stride_tricks.sliding_window_view(patterns, WORD, axis=1)
-        words: Words = np.ascontiguousarray(covered).view("<u8")[:, :, 0]
-        self._first, self._last = words[:, 0].copy(), words[:, -1].copy()
-        self._order = np.argsort(words, axis=None)
-        self._words = words.reshape(-1)[self._order]
+        words = _covered(patterns)
+        keys = _keys(words[:, 0], words[:, -1])
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+        self._first, self._last = words[self._order, 0], words[self._order, -1]
+        order = np.argsort(words, axis=None)
+        every = words.reshape(-1)[order]
+        begins = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
+        self._words = every[begins]
+        shifts = np.left_shift(np.uint8(1), (order % WORD).astype(np.uint8))
+        self._shifts: NDArray[np.uint8] = np.bitwise_or.reduceat(shifts, begins)
         self._zeros = bool(self._words[0] == 0)  # zeros fill every page, and their slot may be another's
         bits = max(16, (self._words.size * 16).bit_length())  # no more than a sixteenth of the slots is taken
         self._tables = [_Table(self._words, mix, bits) for mix in _MIXES]
@@ -47,38 +54,32 @@ class WordSearcher:
         stripes = list(chunks(buffer.size // WORD, STRIPE))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             parts = list(pool.map(lambda stripe: self._in_stripe(buffer, stripe), stripes))
-        left = np.concatenate([part[2] for part in parts] or [np.zeros(0, np.int64)])
-        numbers = np.concatenate([part[0] for part in parts] or [left])
-        starts = np.concatenate([part[1] for part in parts] or [left])
+        none = np.zeros(0, np.int64)
+        numbers = np.concatenate([part[0] for part in parts] or [none])
+        starts = np.concatenate([part[1] for part in parts] or [none])
         kept = _firsts(numbers, MOST)
-        self.overflowing.update(left.tolist(), numbers[~kept].tolist())
+        self.overflowing.update(numbers[~kept].tolist())
         return numbers[kept], starts[kept]
 
-    def _in_stripe(self, buffer: Buffer, stripe: slice) -> tuple[Ints, Ints, Ints]:
-        """Pattern numbers and starts, by start, of no more than MOST + 1 hits of each; patterns that were left."""
+    def _in_stripe(self, buffer: Buffer, stripe: slice) -> tuple[Ints, Ints]:
+        """Pattern numbers and starts, by start, of no more than MOST + 1 hits of each."""
         words: Words = np.frombuffer(buffer.data, "<u8", stripe.stop - stripe.start, stripe.start * WORD)
         at = self._likely(words)
-        order = np.argsort(words[at])
-        at = at[order]
-        low = np.searchsorted(self._words, words[at])
-        high = np.searchsorted(self._words, words[at], "right")
-        at, low, high = at[low < high], low[low < high], high[low < high]
-        heads, first, group, size = np.unique(low, return_index=True, return_inverse=True, return_counts=True)
-        many = high[first] - heads
-        heavy = size * many > MOST_WORK
-        left = self._order[expand(heads[heavy], many[heavy])] // WORD
-        light = ~heavy[group]
-        at, low, high = at[light], low[light], high[light]
-        found = [
-            self._compared(buffer, (at[part] + stripe.start) * WORD, low[part], high[part])
-            for part in _portions(high - low)
-        ]
-        numbers = np.concatenate([each for each, _ in found] or [low])
-        starts = np.concatenate([each for _, each in found] or [low])
+        which = np.minimum(np.searchsorted(self._words, words[at]), self._words.size - 1)
+        known = self._words[which] == words[at]
+        at, which = (at[known] + stripe.start) * WORD, which[known]
+        found = [self._compared(buffer, at[part], self._shifts[which[part]]) for part in chunks(at.size, PORTION)]
+        none = np.zeros(0, np.int64)
+        places = np.concatenate([each for each, _ in found] or [none])
+        starts = np.concatenate([each for _, each in found] or [none])
+        kept = _firsts(places, MOST + 1)
+        low, starts = places[kept], starts[kept]
+        many = np.searchsorted(self._keys, self._keys[low], "right") - low
+        places, starts = expand(low, many), np.repeat(starts, many)
+        same = self._whole(buffer, places, starts)
+        numbers, starts = self._order[places[same]], starts[same]
         order = np.lexsort((numbers, starts))
-        numbers, starts = numbers[order], starts[order]
-        kept = _firsts(numbers, MOST + 1)
-        return numbers[kept], starts[kept], left
+        return numbers[order], starts[order]
 
     def _likely(self, words: Words) -> Ints:
         """Positions of the words that both tables know."""
@@ -96,14 +97,21 @@ class WordSearcher:
                 kept.append(rows + part.start)
         return np.concatenate(kept)
 
-    def _compared(self, buffer: Buffer, at: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-        """Numbers and starts of the patterns that stand there whole of those that cover the words at `at`."""
-        numbers, shifts = np.divmod(self._order[expand(low, high - low)], WORD)
-        starts = np.repeat(at, high - low) - shifts
-        inside = np.flatnonzero((starts >= 0) & (starts + SPAN <= buffer.size))
-        numbers, starts = numbers[inside], starts[inside]
-        same = (buffer.words(starts) == self._first[numbers]) & (buffer.words(starts + WORD - 1) == self._last[numbers])
-        return numbers[same], starts[same]
+    def _compared(self, buffer: Buffer, at: Ints, shifts: NDArray[np.uint8]) -> tuple[Ints, Ints]:
+        """Where a pattern stands that covers the word at `at`: the first place of its key, and its start."""
+        rows, shift = np.nonzero(shifts[:, None] & np.left_shift(np.uint8(1), np.arange(WORD, dtype=np.uint8)))
+        starts = at[rows] - shift
+        starts = starts[(starts >= 0) & (starts + SPAN <= buffer.size)]
+        keys = _keys(buffer.words(starts), buffer.words(starts + SPAN - WORD))
+        places = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        same = self._keys[places] == keys
+        return places[same], starts[same]
+
+    def _whole(self, buffer: Buffer, places: Ints, starts: Ints) -> Bools:
+        """Whether the bytes at each start are those of the pattern."""
+        first, last = buffer.words(starts), buffer.words(starts + SPAN - WORD)
+        same: Bools = (first == self._first[places]) & (last == self._last[places])
+        return same
 
 
 class _Table:
@@ -128,6 +136,27 @@ class _Table:
         return found.view(np.bool_)
 
 
+def repeating(patterns: Bytes) -> Bools:
+    """Which patterns have a word of one byte eight times: zeros, spaces and the like fill whole stretches."""
+    words = _covered(patterns)
+    same: Bools = (words == (words >> np.uint64(8) | words << np.uint64(56))).any(axis=1)
+    return same
+
+
+def _covered(patterns: Bytes) -> Words:
+    """The words that a pattern may cover, by its first byte's distance from the word: shape (n, WORD)."""
+    windows = np.lib.stride_tricks.sliding_window_view(patterns, WORD, axis=1)
+    words: Words = np.ascontiguousarray(windows).view("<u8")[:, :, 0]
+    return words
+
+
+def _keys(first: Words, last: Words) -> Words:
+    """A mix of the first and the last word of SPAN bytes. Not proof of equality."""
+    mixed = first * np.uint64(_MIXES[0])
+    keys: Words = (mixed ^ (mixed >> _HALF) ^ last) * np.uint64(_MIXES[1])
+    return keys
+
+
 def _firsts(numbers: Ints, most: int) -> Bools:
     """Which entries are among the first `most` of their number."""
     order = np.argsort(numbers, kind="stable")
@@ -136,14 +165,3 @@ def _firsts(numbers: Ints, most: int) -> Bools:
     kept = np.empty(ordered.size, np.bool_)
     kept[order] = rank < most
     return kept
-
-
-def _portions(sizes: Ints) -> Iterator[slice]:
-    """Stretches of rows whose sizes come to about MOST_WORK each."""
-    ends = np.cumsum(sizes)
-    start = 0
-    while start < ends.size:
-        before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, before + MOST_WORK, "right")))
-        yield slice(start, stop)
-        start = stop

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.columns import Buffer
-from auditor.hunt import engine, forms, sought, words
+from auditor.hunt import engine, forms, pieces, sought, words
 from auditor.hunt.needles import Needle
 from auditor.hunt.sought import Sought
 from auditor.model import Finding
@@ -169,9 +169,19 @@ def test_a_value_without_end_is_told(many: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sought, "MANY", many)
     search = Sought(needles([b"all of it the same", b"once and only here"]))
     data = b"all of it the same " * 1500 + b"once and only here"
-    matches = list(search.matches(Buffer(data)))
-    assert [form.needle.number for form, *_ in matches] == [0] * engine.MOST + [1]
+    matches = {(form.needle.number, start) for form, start, _ in search.matches(Buffer(data))}
+    assert sorted(matches) == [*((0, 19 * number) for number in range(engine.MOST)), (1, 19 * 1500)]
     assert search.overflowing() == {0}
+
+
+def test_a_piece_that_is_everywhere_hides_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sought, "MANY", EVERY)
+    text = b"what a value may be"
+    _, (piece,) = pieces.choose([text])
+    data = (bytes(piece) + b" ") * 1500 + text
+    search = Sought(needles([text]))
+    assert {(start, size) for _, start, size in search.matches(Buffer(data))} == {(len(data) - len(text), len(text))}
+    assert not search.overflowing()
 
 
 def test_thousands_of_values_that_differ_in_one_byte() -> None:

@@ -63,13 +63,18 @@ def test_what_is_everywhere_is_told_and_its_first_hits_are_kept(monkeypatch: pyt
     assert search.overflowing == {0}
 
 
-def test_a_word_that_costs_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pattern that begins with zeros, among pages of zeros."""
-    monkeypatch.setattr(words, "MOST_WORK", 1000)
-    search = searcher(bytes(9) + b"theend", b"here only twice")
-    data = bytes(9) + b"theend" + b"here only twice" + bytes(80_000)
-    assert (1, 15) in hits(search, data)
-    assert search.overflowing == {0}
+def test_a_word_that_fills_pages_costs_time_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns that begin with zeros, among pages of zeros."""
+    monkeypatch.setattr(words, "PORTION", 1000)
+    zeros = [bytes(9) + b"%06d" % number for number in range(500)]
+    data = bytes(30_001) + b"000123" + bytes(20_000) + b"000400" + bytes(30_000)
+    assert hits(searcher(*zeros, b"here only twice"), data) == [(123, 30_001 - 9), (400, 50_007 - 9)]
+
+
+def test_what_repeats() -> None:
+    texts = [bytes(15), b"abc" + b"=" * 12, b"a" * 7 + b"b" * 8, b"abcd" * 3 + b"abc", bytes(7) + b"12345678"]
+    patterns = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, SPAN)
+    assert words.repeating(patterns).tolist() == [True, True, True, False, False]
 
 
 def test_among_thousands_of_patterns_and_random_bytes() -> None:
