@@ -1,22 +1,27 @@
 """The hunt: every value of every Secret, looked for through the whole evidence and inside what keys opened."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
 from auditor.batch import Batch
 from auditor.columns import Buffer
 from auditor.hunt import fields, forms
-from auditor.hunt.engine import MOST, PART, Searcher
+from auditor.hunt.engine import MOST
 from auditor.hunt.forms import Form
 from auditor.hunt.hit import NOT_KNOWN, Hit
 from auditor.hunt.holders import Holders, place_of
 from auditor.hunt.needles import Needle
+from auditor.hunt.sought import Sought
 from auditor.model import Finding, Gap, PageMap, Place, Provider
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
 from auditor.text import KEY, marked, printable
+
+TOGETHER = 1 << 25
+"""Bytes of plaintext that are copied to be searched at once."""
 
 
 def hunt(
@@ -30,9 +35,9 @@ def hunt(
 
     opened: selections whose opened plaintexts are searched too.
     """
-    sought = Sought(needles)
     if not needles:
         return [], []
+    sought = Sought(needles)
     buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
     for batch in batches:
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
@@ -46,48 +51,6 @@ def hunt(
         for number in sorted(sought.overflowing())
     ]
     return _distinct(hits), gaps
-
-
-class Sought:
-    """The forms of the needles, and the patterns that betray them: several forms may share one."""
-
-    def __init__(self, needles: Sequence[Needle]) -> None:
-        self.forms = forms.forms(needles)
-        self._searcher = Searcher()
-        known: dict[bytes, int] = {}
-        fresh: list[bytes] = []
-        pattern, form, begins = [], [], []
-        for texts, numbers, at in forms.windows(self.forms):
-            before = len(known)
-            pattern.append([known.setdefault(text, len(known)) for text in texts])
-            form.append(numbers)
-            begins.append(at)
-            fresh += list(islice(known, before, None))
-            if len(fresh) >= PART:  # compiled while the next ones are chosen
-                self._searcher.add(fresh)
-                fresh = []
-        self._searcher.add(fresh)
-        numbers = np.concatenate([np.array(each, np.int64) for each in pattern] or [np.zeros(0, np.int64)])
-        order = np.argsort(numbers, kind="stable")
-        self._pattern = numbers[order]
-        self._form = np.concatenate(form)[order] if form else numbers
-        self._at = np.concatenate(begins)[order] if begins else numbers
-
-    def matches(self, buffer: Buffer) -> Iterator[tuple[Form, int, int]]:
-        """Form, start and length of everything that stands there whole."""
-        numbers, ends = self._searcher.search(buffer)
-        first, last = np.searchsorted(self._pattern, numbers), np.searchsorted(self._pattern, numbers, "right")
-        for low, high, end in zip(first.tolist(), last.tolist(), ends.tolist(), strict=True):
-            for meaning in range(low, high):
-                form = self.forms[self._form[meaning]]
-                size = min(len(form.beginning), forms.WINDOW)
-                if (extent := forms.extent(form, buffer, end - size - int(self._at[meaning]))) is not None:
-                    yield form, *extent
-
-    def overflowing(self) -> set[int]:
-        """Numbers of the needles that were found too often."""
-        rows = np.isin(self._pattern, np.array(sorted(self._searcher.overflowing), np.int64))
-        return {self.forms[number].needle.number for number in self._form[rows].tolist()}
 
 
 def _in_source(
@@ -142,39 +105,53 @@ def _in_source(
 
 def _in_opened(sought: Sought, each: Selection) -> Iterator[Hit]:
     """Inside the opened values of other objects: the row is that of the encrypted value."""
-    rows = list(each.plaintexts)
-    starts = np.cumsum([0, *(len(each.plaintexts[row]) + 1 for row in rows)])
-    buffer = Buffer(b"\0".join(each.plaintexts[row] for row in rows) + b"\0")
-    for form, start, size in sought.matches(buffer) if rows else ():
-        number = int(np.searchsorted(starts, start, "right")) - 1
-        row = rows[number]
-        key = each.batch.key(row)
-        if key in form.needle.keys:
-            continue
-        path = fields.locate(each.plaintexts[row], start - int(starts[number]), size)
-        resource = each.resource[each.of[row]]
-        yield Hit(
-            form.needle.finding,
-            each.batch.source,
-            int(each.batch.offset[row]),
-            int(each.batch.size[row]),
-            Place(int(each.batch.place[row])),
-            resource.name,
-            printable(key),
-            len(resource.path) + 1,
-            Provider(int(each.values.provider[row])),
-            int(each.batch.main[row]),
-            int(each.batch.page[row]),
-            f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
-        )
+    for rows in _portions(each.plaintexts):
+        starts = [0, *accumulate(len(each.plaintexts[row]) + 1 for row in rows)]
+        buffer = Buffer(b"\0".join([*(each.plaintexts[row] for row in rows), b""]))
+        for form, begin in sought.candidates(buffer):
+            number = bisect(starts, begin) - 1
+            row = rows[number]
+            key = each.batch.key(row)
+            if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
+                continue
+            start, size = extent
+            path = fields.locate(each.plaintexts[row], start - starts[number], size)
+            resource = each.resource[each.of[row]]
+            yield Hit(
+                form.needle.finding,
+                each.batch.source,
+                int(each.batch.offset[row]),
+                int(each.batch.size[row]),
+                Place(int(each.batch.place[row])),
+                resource.name,
+                printable(key),
+                len(resource.path) + 1,
+                Provider(int(each.values.provider[row])),
+                int(each.batch.main[row]),
+                int(each.batch.page[row]),
+                f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
+            )
+
+
+def _portions(plaintexts: Mapping[int, bytes]) -> Iterator[list[int]]:
+    """Rows whose plaintexts come to about TOGETHER bytes."""
+    rows, size = [], 0
+    for row, text in plaintexts.items():
+        rows.append(row)
+        size += len(text)
+        if size >= TOGETHER:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
 
 
 def _said(form: Form) -> str:
     needle = form.needle
     (key, name), *others = needle.owners
     more = f" and {len(others):,} more" if others else ""
-    key = marked(key, KEY) if needle.finding is Finding.COPIED_VALUE else key
-    return f"of={key} field={name}{more} value=#{needle.number} as={form.kind}"
+    said = marked(printable(key), KEY) if needle.finding is Finding.COPIED_VALUE else printable(key)
+    return f"of={said} field={printable(name)}{more} value=#{needle.number} as={form.kind}"
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:

@@ -1,11 +1,12 @@
 """How a value may stand elsewhere: as it is, in JSON's escapes, or inside base64 at any alignment and alphabet.
 
-Of each form only eight bytes are searched for, chosen so that the patterns of all needles end alike: the search
-engine looks at the end of a pattern first. What stands around a hit is then compared with the whole form.
+What is compiled for hyperscan is only eight bytes of each form, chosen so that the patterns of all needles end alike:
+it looks at the end of a pattern first. What stands around a hit is then compared with the whole form.
 """
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,10 +17,14 @@ from auditor.hunt.needles import Needle
 
 WINDOW = 8
 STEP = 4
-"""Characters of base64 that stand for three bytes."""
+GROUP = 3
+"""Bytes that STEP characters of base64 stand for."""
 RAW, ESCAPED, BASE64 = "raw", "JSON-escaped", "base64"
-_URL = bytes.maketrans(b"+/", b"-_")
+URL = bytes.maketrans(b"+/", b"-_")
+_UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]*")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+_ENDING = re.compile(rb"[A-Za-z0-9+/_-]*=*")
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LOOKED_AT = 192
 """Bytes of a form that its window is chosen from: a multiple of three."""
 AT_ONCE = 1 << 14
@@ -40,7 +45,7 @@ class Form(NamedTuple):
     @property
     def solid(self) -> int:
         """Bytes of the needle that fill whole groups of base64."""
-        return (len(self.needle.text) - self.lead) // 3 * 3
+        return (len(self.needle.text) - self.lead) // GROUP * GROUP
 
     @property
     def text(self) -> bytes:
@@ -62,8 +67,8 @@ def forms(needles: Sequence[Needle]) -> list[Form]:
     made = []
     for needle in needles:
         made.append(Form(needle, RAW))
-        made += [Form(needle, ESCAPED, escaped=escaped) for escaped in _escaped(needle.text)]
-        made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * 3]
+        made += [Form(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
+        made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * GROUP]
     return made
 
 
@@ -91,7 +96,7 @@ def _windows(made: Sequence[Form]) -> tuple[list[bytes], Ints, Ints]:
     urls = [
         (number, url)
         for number in np.flatnonzero(base64ed).tolist()
-        for url in [patterns[number].translate(_URL)]
+        for url in [patterns[number].translate(URL)]
         if url != patterns[number]
     ]
     more = np.array([number for number, _ in urls], np.int64)
@@ -111,22 +116,23 @@ def extent(form: Form, buffer: Buffer, begin: int) -> tuple[int, int] | None:
     start, end = begin, begin + len(text)
     lead, trail = form.needle.text[: form.lead], form.needle.text[form.lead + form.solid :]
     if lead:
-        group = _group(buffer.slice(max(begin - STEP, 0), STEP))
-        if group is None or group[-len(lead) :] != lead:
+        group = _group(buffer.slice(begin - STEP, STEP)) if begin >= STEP else None
+        if group is None or len(group) < GROUP or group[-len(lead) :] != lead:
             return None
         start -= STEP
     if trail:
-        group = _group(buffer.slice(end, STEP))
+        after = buffer.slice(end, STEP)
+        group = _group(after)
         if group is None or group[: len(trail)] != trail:
             return None
-        end += STEP
+        end += len(_ENDING.findall(after)[0])
     return start, end - start
 
 
 def _group(text: bytes) -> bytes | None:
     """The three bytes of a group of base64; at the end of a text there may be fewer, padded or not."""
     text = text.translate(_STANDARD)
-    kept = len(text) - len(text.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+    kept = len(text) - len(text.lstrip(_LETTERS))
     if kept < 2:
         return None
     try:
@@ -135,8 +141,10 @@ def _group(text: bytes) -> bytes | None:
         return None
 
 
-def _escaped(text: bytes) -> list[bytes]:
+def escaped(text: bytes) -> list[bytes]:
     """As it may stand inside a JSON text where that differs: by what must be escaped, and as Go writes it."""
+    if _UNESCAPED.fullmatch(text):
+        return []
     try:
         plain = text.decode()
     except UnicodeDecodeError:

@@ -26,7 +26,7 @@ DEEPEST = 32
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
 _CODED = re.compile(rb"[A-Za-z0-9+/_=-]+")
 _START = re.compile(rb'\{|apiVersion:|kind:|"apiVersion"')
-_OPENSHIFT_KEY = re.compile(r"encryption-key-.*-(\d+)")
+_OPENSHIFT_KEY = re.compile(rb"encryption-key-.*-(\d+)")
 _OPENSHIFT_FIELD = b"encryption.apiserver.operator.openshift.io-key"
 _OPENSHIFT_MODE = b"encryption.apiserver.operator.openshift.io/mode"
 _MODES = {
@@ -51,7 +51,7 @@ class FoundKey:
 
 def needles() -> list[Needle]:
     """What an encryption configuration is told by, whatever form it stands in."""
-    return [Needle(mark, -1, Finding.KEY_PRESENT, (("configuration", ""),), frozenset()) for mark in MARKS]
+    return [Needle(mark, -1, Finding.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
 
 
 def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[FoundKey]:
@@ -71,15 +71,15 @@ def openshift(selections: Sequence[Selection]) -> Iterator[FoundKey]:
     """The keys that OpenShift's operators keep, one in each Secret `encryption-key-<component>-<number>`."""
     for each in selections:
         for row, plaintext, encoding in secrets(each):
-            key = printable(each.key(row))
-            named = _OPENSHIFT_KEY.fullmatch(key.rpartition("/")[2])
+            key = each.key(row)
+            named = _OPENSHIFT_KEY.fullmatch(key.rpartition(b"/")[2])
             if not named:
                 continue
             values = dict(objects.data(plaintext, encoding))
             secret = next((value for name, value in values.items() if name == _OPENSHIFT_FIELD), b"")
             mode = objects.annotations(plaintext).get(_OPENSHIFT_MODE, b"")
             if secret and mode in _MODES:
-                yield FoundKey(ProviderEntry(_MODES[mode], (Key(named[1], secret),)), key)
+                yield FoundKey(ProviderEntry(_MODES[mode], (Key(named[1].decode(), secret),)), printable(key))
 
 
 def _run(around: bytes, at: int, kind: re.Pattern[bytes]) -> bytes:

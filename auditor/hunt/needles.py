@@ -29,12 +29,15 @@ _LETTER, _DIGIT = math.log2(26), math.log2(10)
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """One distinct value. owners: etcd key and field of each that holds it; keys: the etcd keys, as stored."""
+    """One distinct value. owners: etcd key and field of each that holds it, as stored; keys: the etcd keys.
+
+    The owner of a key is its provider and name.
+    """
 
     text: bytes = field(repr=False)
     number: int
     finding: Finding
-    owners: tuple[tuple[str, str], ...]
+    owners: tuple[tuple[bytes, bytes], ...]
     keys: frozenset[bytes]
 
 
@@ -51,20 +54,14 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
             key = each.key(row)
             for name, value in objects.data(plaintext, encoding):
                 text = value.strip() or value
-                if (name, text) not in refused:
-                    refused[name, text] = "" if printable(name) in wanted else _refusal(name, text, least)
-                    left[refused[name, text]] += 1
-                if not refused[name, text]:
+                if (why := refused.get((name, text))) is None:
+                    why = refused[name, text] = "" if printable(name) in wanted else _refusal(name, text, least)
+                    left[why] += 1
+                if not why:
                     owners.setdefault(text, {})[key, name] = None
     del left[""]
     needles = [
-        Needle(
-            text,
-            number,
-            Finding.COPIED_VALUE,
-            tuple((printable(key), printable(name)) for key, name in held),
-            frozenset(key for key, _ in held),
-        )
+        Needle(text, number, Finding.COPIED_VALUE, tuple(held), frozenset([key for key, _ in held]))
         for number, (text, held) in enumerate(owners.items(), 1)
     ]
     return needles, left

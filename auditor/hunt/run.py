@@ -210,11 +210,11 @@ def _supplied(given: Rules, found: Sequence[ProviderEntry], number: int) -> list
     made: dict[bytes, Needle] = {}
     for entry in [*entries, *given.more, *found]:
         for key in entry.keys:
-            name = f"{entry.provider.label}/{printable(key.name.encode('utf-8', 'surrogateescape'))}"
+            name = f"{entry.provider.label}/{key.name}".encode("utf-8", "surrogateescape")
             for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
                 if len(set(text)) > 2:  # the all-zero marker stands in every page
                     number += 1
-                    made.setdefault(text, Needle(text, number, Finding.KEY_PRESENT, ((name, ""),), frozenset()))
+                    made.setdefault(text, Needle(text, number, Finding.KEY_PRESENT, ((name, b""),), frozenset()))
     return list(made.values())
 
 
