@@ -4,7 +4,6 @@ Every function takes columns of n positions (int64, bytes from the start of the 
 n values. Positions past the end read as zero bytes; negative positions are not allowed.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -58,7 +57,6 @@ def counts(codes: Ints) -> list[tuple[int, int]]:
 
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
@@ -75,9 +73,6 @@ def expand(starts: Ints, counts: Ints, step: int = 1) -> Ints:
 
 LONG = 1 << 16
 """Bytes of a string from which on it is taken whole: in steps of 64 one of a whole log would take a minute."""
-
-ENDS = 128
-"""Bytes of a string, half of them at each end, by which strings are told apart first."""
 
 
 class Buffer:
@@ -181,29 +176,6 @@ class Buffer:
         found[far] = begin - 1
         return found
 
-    def hashes(self, at: Ints, length: Ints) -> Words:
-        """A 64-bit mix of each byte string. Not proof of equality: see group()."""
-        mixed = length.astype(np.uint64) * _MIX
-        long = np.flatnonzero(length > LONG)
-        for row in long.tolist():
-            raw = self.slice(int(at[row]), int(length[row]))
-            mixed[row] = int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
-        for rows, block, mask in self._strings(at, np.where(length > LONG, 0, length) if long.size else length):
-            block &= mask
-            mixed[rows] = _mixed(mixed[rows], block)
-        return mixed
-
-    def _ends(self, at: Ints, length: Ints) -> Words:
-        """hashes(), of strings longer than ENDS only of the two ends of each: most strings differ there."""
-        long = length > ENDS
-        mixed = self.hashes(at, np.where(long, 0, length))
-        rows = np.flatnonzero(long)
-        if rows.size:
-            first, size = at[rows], length[rows]
-            each = _mixed(size.astype(np.uint64) * _MIX, self.blocks(first, ENDS // 16))
-            mixed[rows] = _mixed(each, self.blocks(first + size - ENDS // 2, ENDS // 16))
-        return mixed
-
     def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
         """Which pairs of strings of the same length are the same bytes. there: the buffer that `other` points into."""
         same = np.ones(at.shape, np.bool_)
@@ -212,8 +184,8 @@ class Buffer:
             size = int(length[row])
             same[row] = self.slice(int(at[row]), size) == (there or self).slice(int(other[row]), size)
         length = np.where(length > LONG, 0, length) if long.size else length
-        theirs = (there or self)._strings(other, length)  # noqa: SLF001 - of this class
-        for (rows, block, mask), (_, others, _) in zip(self._strings(at, length), theirs, strict=True):
+        theirs = (there or self).strings(other, length)
+        for (rows, block, mask), (_, others, _) in zip(self.strings(at, length), theirs, strict=True):
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))
         return same
 
@@ -236,7 +208,7 @@ class Buffer:
         spread(start.size, look, size=1 << 11)
         return found
 
-    def _strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
+    def strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
         """Strings in blocks of up to eight words: rows still going on, their words, and which bits of them count."""
         rows: Any = slice(None)
         longest = int(length.max(initial=0))
@@ -245,75 +217,6 @@ class Buffer:
                 rows = np.flatnonzero(length > step)
             count = min((longest - step + 7) // 8, 8)
             yield rows, self.blocks(at[rows] + step, count), _MASKS[np.minimum(length[rows] - step, 64), :count]
-
-    def group(self, at: Ints, length: Ints) -> tuple[Ints, Ints]:
-        """Equal byte strings share a number: numbers (n,), and one row of each group by its number.
-
-        Strings are grouped by a hash and then compared byte for byte, so a collision, forced or not, never joins
-        two different strings.
-        """
-        if not at.size:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        hashed = np.empty(at.size, np.uint64)
-
-        def digest(part: slice) -> None:
-            hashed[part] = self._ends(at[part], length[part])
-
-        spread(at.size, digest)
-        numbers, heads = _numbered(hashed)
-        alike = np.flatnonzero((length > ENDS) & (np.bincount(numbers) > 1)[numbers])
-        if alike.size:
-
-            def digest_whole(part: slice) -> None:
-                rows = alike[part]
-                hashed[rows] = self.hashes(at[rows], length[rows])
-
-            spread(alike.size, digest_whole)
-            numbers, heads = _numbered(hashed)
-        collisions: list[int] = []
-
-        def verify(part: slice) -> None:
-            head = heads[numbers[part]]
-            rows = np.flatnonzero(head != np.arange(part.start, part.stop))
-            head, rows = head[rows], rows + part.start
-            if (length[rows] != length[head]).any() or not self.equal(at[rows], at[head], length[rows]).all():
-                collisions.append(part.start)
-
-        spread(at.size, verify)
-        return self._group_exactly(at, length) if collisions else (numbers, heads)
-
-    def _group_exactly(self, at: Ints, length: Ints) -> tuple[Ints, Ints]:
-        """group() for strings of which two collide in the hash: slower, and right."""
-        seen: dict[bytes, int] = {}
-        numbers = np.empty(at.size, np.int64)
-        heads: list[int] = []
-        for row, (start, size) in enumerate(zip(at.tolist(), length.tolist(), strict=True)):
-            text = self.slice(start, size)
-            number = seen.setdefault(text, len(heads))
-            if number == len(heads):
-                heads.append(row)
-            numbers[row] = number
-        return numbers, np.array(heads, np.int64)
-
-
-def _mixed(before: Words, block: Words) -> Words:
-    """A hash after one more block of words, shape (n, up to 8); the block is changed."""
-    block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
-    each = before ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
-    each = (each ^ (each >> np.uint64(29))) * _MIX
-    mixed: Words = each ^ (each >> np.uint64(32))
-    return mixed
-
-
-def _numbered(hashed: Words) -> tuple[Ints, Ints]:
-    """The same hashes share a number, in the order of the hashes; and one row of each."""
-    order = np.argsort(hashed)
-    first = np.ones(hashed.size, np.bool_)
-    ordered = hashed[order]
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    numbers = np.empty(hashed.size, np.int64)
-    numbers[order] = np.cumsum(first) - 1
-    return numbers, order[first]
 
 
 def varints(words: Words) -> tuple[Ints, Ints]:
@@ -337,5 +240,3 @@ _MASKS: Words = np.array(
     [[(1 << (8 * min(max(length - 8 * word, 0), 8))) - 1 for word in range(8)] for length in range(65)], np.uint64
 )
 """For each length 0..64 the eight words that keep so many bytes of a block of 64."""
-_FACTORS: Words = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in range(1, 9)], np.uint64)
-"""Odd multipliers of the eight words of a block in hashes()."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from auditor import columns
 from auditor.encryption.configuration import Configuration
+from auditor.grouping import group
 from auditor.model import KeyUse, Opened, Place, Provider
 from auditor.selection import Selection
 from auditor.storage import values
@@ -22,7 +23,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
         at, length = values.kek_ids(each.batch, each.values)
         named = np.flatnonzero(length >= 0)
         number = np.zeros(len(each), np.int64)
-        number[named], heads = each.batch.data.group(at[named], length[named])
+        number[named], heads = group(each.batch.data, at[named], length[named])
         number[named] += 1
         ids = ["", *map(printable, each.batch.data.slices(at[named[heads]], length[named[heads]]))]
         codes = each.label * len(ids) + number

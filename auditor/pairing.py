@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from auditor.columns import Bools, Buffer, Ints, chunks, expand, spread
+from auditor.grouping import group
 
 Strings: TypeAlias = tuple[Buffer, Ints, Ints]
 """A buffer, and positions and lengths (int64, shape (n,)) of byte strings in it."""
@@ -15,7 +16,7 @@ def groups(parts: Sequence[Strings]) -> tuple[list[Ints], int]:
     """Equal byte strings of any of the parts share a number: numbers of each part, and how many there are."""
     length = np.concatenate([sizes for _, _, sizes in parts])
     at = np.cumsum(length) - length
-    numbers, heads = Buffer(b"".join(map(packed, parts))).group(at, length)
+    numbers, heads = group(Buffer(b"".join(map(packed, parts))), at, length)
     ends = np.cumsum([sizes.size for _, _, sizes in parts])
     return np.split(numbers, ends[:-1]), int(heads.size)
 

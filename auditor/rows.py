@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from auditor import policy, selection
+from auditor import also_in, policy, selection
 from auditor.batch import UNKNOWN, Extent
 from auditor.coded import Coded, looked_up, replaced, same, tried, worth
 from auditor.columns import Ints
@@ -27,7 +27,7 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
     """All rows, sorted by source and offset; what is to be said of configurations last."""
-    copies = _copies(selections)
+    copies = also_in.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
     found: list[Sequence[tuple[Mark, ...]]] = []
     for number, each in enumerate(selections):
@@ -105,7 +105,7 @@ def _marks(each: Selection) -> Coded[tuple[Mark, ...]]:
     return looked_up(each.mark_codes(), marks)
 
 
-def _columns(each: Selection, also_in: Ints) -> dict[str, Sequence[Cell]]:
+def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
     batch, stored = each.batch, each.values
     keys = printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))
     names = [
@@ -147,7 +147,7 @@ def _columns(each: Selection, also_in: Ints) -> dict[str, Sequence[Cell]]:
         "size": _numbers(batch.size),
         "extents": [_extents(batch.extents.get(row, ())) for row in range(len(each))] if batch.extents else nothing,
         "page": _numbers(batch.page, ""),
-        "also_in": looked_up(also_in, lambda code: _ALSO[code]),
+        "also_in": looked_up(copies, lambda code: also_in.LABELS[code]),
         "detail": _details(each, names, said),
     }
 
@@ -258,53 +258,3 @@ def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:
     if int(column.min(initial=0)) == UNKNOWN:
         numbers = [unknown if number == UNKNOWN else number for number in numbers]
     return tried(numbers)
-
-
-_ALSO = [*(place.label for place in Place), ""]
-
-
-def _copies(selections: Sequence[Selection]) -> list[Ints]:
-    """For each row: the best other place that holds the same key with identical stored bytes; the last where none."""
-    if len(selections) == 1 and selections[0].by_key[1].size == len(selections[0]):
-        return [np.full(len(selections[0]), len(Place))]
-    pairs = [_pairs(each) for each in selections]
-    if len(selections) > 1:
-        _merge(selections, pairs)
-    also = []
-    for each, (number, best, second, _) in zip(selections, pairs, strict=True):
-        other = np.where(each.batch.place == best[number], second[number], best[number])
-        other[each.batch.key_at < 0] = len(Place)
-        also.append(other.astype(np.int64))
-    return also
-
-
-def _pairs(each: Selection) -> tuple[Ints, Ints, Ints, Ints]:
-    """Number of every row's pair of key and bytes; by pair its best place, the next best, and one of its rows."""
-    (key, _), (value, heads) = each.by_key, each.by_value
-    _, number = np.unique(key * max(heads.size, 1) + value, return_inverse=True)
-    order = np.lexsort((each.batch.place, number))
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    place = np.append(each.batch.place[order].astype(np.int64), len(Place))
-    sizes = np.diff(starts, append=order.size)
-    return (
-        number,
-        place[starts],
-        np.where(sizes > 1, place[np.minimum(starts + 1, order.size)], len(Place)),
-        order[starts],
-    )
-
-
-def _merge(selections: Sequence[Selection], pairs: list[tuple[Ints, Ints, Ints, Ints]]) -> None:
-    """The same pairs in several sources: their two best places become each other's."""
-    held: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
-    for source, (each, (_, _, _, rows)) in enumerate(zip(selections, pairs, strict=True)):
-        for pair, row in enumerate(rows.tolist()):
-            digest = hashlib.blake2b(each.batch.value(row), digest_size=16).digest()
-            held.setdefault((each.batch.key(row), digest), []).append((source, pair))
-    for those in held.values():
-        if len(those) > 1:
-            places = sorted(
-                place for source, pair in those for place in (pairs[source][1][pair], pairs[source][2][pair])
-            )
-            for source, pair in those:
-                pairs[source][1][pair], pairs[source][2][pair] = places[:2]

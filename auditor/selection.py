@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor import policy
 from auditor.batch import Batch
 from auditor.columns import Bools, Buffer, Ints, Words
+from auditor.grouping import group, hashes
 from auditor.model import Encoding, Finding, Opened, Place, Provider, State
 from auditor.storage import fragments, objects, values
 from auditor.storage.resources import Resource
@@ -96,12 +97,12 @@ class Selection:
     @cached_property
     def by_key(self) -> tuple[Ints, Ints]:
         """Equal etcd keys share a number: numbers (n,), and one row of each."""
-        return self.batch.data.group(self.batch.key_at, self.batch.key_len.astype(np.int64))
+        return group(self.batch.data, self.batch.key_at, self.batch.key_len.astype(np.int64))
 
     @cached_property
     def by_value(self) -> tuple[Ints, Ints]:
         """Equal stored bytes share a number: numbers (n,), and one row of each."""
-        return self.batch.data.group(self.batch.value_at, self.batch.value_len.astype(np.int64))
+        return group(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
 
     def decode(self, row: int) -> objects.Object | None:
         """What a readable or opened value is; None where neither."""
@@ -192,7 +193,7 @@ def label_values(batch: Batch, stored: values.Values) -> tuple[tuple[tuple[Provi
     label = stored.provider.astype(np.int64)
     named = np.flatnonzero((stored.name_len >= 0) & ~stored.malformed)
     at = batch.value_at[named]
-    numbers, heads = batch.data.group(at, stored.name_at[named] + stored.name_len[named] - at)
+    numbers, heads = group(batch.data, at, stored.name_at[named] + stored.name_len[named] - at)
     label[named] = numbers + len(labels)
     for head in named[heads].tolist():
         name = batch.data.slice(int(stored.name_at[head]), int(stored.name_len[head]))
@@ -217,7 +218,7 @@ def compare(selections: Sequence[Selection]) -> None:
     for each in selections:
         current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.main else np.zeros(0, np.int64)
         at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
-        mine = each.batch.data.hashes(at, length)
+        mine = hashes(each.batch.data, at, length)
         nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
         current = current[nearest == mine]  # hashes alone prove nothing
         for row in current.tolist():
@@ -230,9 +231,9 @@ def compare(selections: Sequence[Selection]) -> None:
 
 
 def _hashes(texts: Collection[bytes]) -> Words:
-    """Buffer.hashes() of some byte strings."""
+    """hashes() of some byte strings."""
     length = np.array([len(text) for text in texts], np.int64)
-    return Buffer(b"".join(texts)).hashes(np.cumsum(length) - length, length)
+    return hashes(Buffer(b"".join(texts)), np.cumsum(length) - length, length)
 
 
 def _same(

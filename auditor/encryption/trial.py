@@ -14,6 +14,7 @@ from auditor.batch import Batch
 from auditor.columns import Bools, Ints, chunks
 from auditor.encryption.configuration import Key, ProviderEntry
 from auditor.encryption.published import PUBLISHED
+from auditor.grouping import group
 from auditor.model import Encoding, Provider
 from auditor.storage import objects, values
 from auditor.text import restore
@@ -66,7 +67,7 @@ def _named(batch: Batch, stored: values.Values) -> tuple[Ints, Ints]:
 
 def _sample(batch: Batch, at: Ints, length: Ints) -> Ints:
     """Some of the values of each name, from the first to the last."""
-    number, heads = batch.data.group(at, length)
+    number, heads = group(batch.data, at, length)
     order = np.argsort(number, kind="stable")
     size = np.bincount(number, minlength=heads.size)
     rank = np.arange(order.size) - (np.cumsum(size) - size)[number[order]]

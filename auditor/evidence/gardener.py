@@ -17,6 +17,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend, records, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.objects import Named, named
+from auditor.grouping import group
 from auditor.model import Backend, Gap, PageMap, Place, State, Unexamined
 
 KIND = "Gardener's etcd backup"
@@ -142,22 +143,22 @@ def _placed(parts: Sequence[tuple[str, tuple[Batch, ...]]], main: str, revision:
     every = [(source == main, batch) for source, batches in parts for batch in batches]
     shown = [(own, batch) for own, batch in every if len(batch) and (batch.place <= Place.DELETED).all()]
     known: dict[bytes, int] = {}
-    group: list[NDArray[np.int64]] = []
+    keys_of: list[NDArray[np.int64]] = []
     for _, batch in shown:
-        number, heads = batch.data.group(batch.key_at, batch.key_len.astype(np.int64))
+        number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
         keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads].astype(np.int64))
         of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
-        group.append(of[number] if number.size else number)
+        keys_of.append(of[number] if number.size else number)
     newest = np.full(len(known), -1, np.int64)
     inside, gone, taken = (np.zeros(len(known), np.bool_) for _ in range(3))
-    for number, (own, batch) in zip(group, shown, strict=True):
+    for number, (own, batch) in zip(keys_of, shown, strict=True):
         np.maximum.at(newest, number, batch.main)
         inside[number] |= own
-    for number, (_, batch) in zip(group, shown, strict=True):
+    for number, (_, batch) in zip(keys_of, shown, strict=True):
         gone[number[(batch.main == newest[number]) & batch.has(State.TOMBSTONE)]] = True
     gone |= ~inside & (newest <= revision) & bool(main)
     # the same revision may stand in several files: that of the full snapshot comes first
-    for number, (_, batch) in sorted(zip(group, shown, strict=True), key=lambda each: not each[1][0]):
+    for number, (_, batch) in sorted(zip(keys_of, shown, strict=True), key=lambda each: not each[1][0]):
         last = (batch.main == newest[number]) & ~taken[number]
         batch.place[:] = np.where(gone[number], Place.DELETED, np.where(last, Place.LATEST, Place.HISTORY))
         taken[number[last]] = True

@@ -10,6 +10,7 @@ from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
 from auditor.evidence import wire
 from auditor.evidence.tree import Leaves
+from auditor.grouping import group
 from auditor.model import Gap, Place, State
 
 REVISION = 17
@@ -70,7 +71,7 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
 
 def places(batch: Batch) -> Ints:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
-    number, heads = batch.data.group(batch.key_at, batch.key_len.astype(np.int64))
+    number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
     newest = np.zeros(heads.size, np.int64)
     np.maximum.at(newest, number, np.arange(len(batch)))
     gone = batch.has(State.TOMBSTONE)[newest]

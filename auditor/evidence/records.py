@@ -17,6 +17,7 @@ from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Buffer, Ints
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.spill import private
+from auditor.grouping import group
 from auditor.model import Gap, Place, State
 
 LISTED = 100
@@ -177,5 +178,5 @@ def object_before(raw: bytes) -> dict[str, object]:
 
 def duplicates(made: Batch) -> Ints:
     """Rows whose key an earlier row has too."""
-    number, heads = made.data.group(made.key_at, made.key_len.astype(np.int64))
+    number, heads = group(made.data, made.key_at, made.key_len.astype(np.int64))
     return np.flatnonzero(heads[number] != np.arange(len(made)))

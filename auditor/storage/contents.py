@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from auditor.evidence.wire import BYTES, VARINT, WireError, fields
 from auditor.model import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
-from auditor.storage import objects
+from auditor.storage import objects, trees
 from auditor.text import moment, printable
 
 META = {
@@ -39,7 +39,7 @@ def named(value: bytes, encoding: Encoding) -> dict[str, bytes] | None:
         if encoding is Encoding.PROTOBUF:
             return _joined(_protobuf(value))
         if encoding in {Encoding.JSON, Encoding.CBOR}:
-            tree = objects.parsed(value, encoding)
+            tree = trees.parsed(value, encoding)
             return _joined(_tree(tree, "", 0, secret=tree.get("kind") in {"Secret", b"Secret"}))
     except (WireError, DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         pass
@@ -89,14 +89,14 @@ def _tree(part: Any, path: str, depth: int, *, secret: bool) -> Iterator[tuple[s
         raise ValueError("nested too deep")
     if isinstance(part, dict) and part:
         for name, each in part.items():
-            shown = printable(objects.as_bytes(name))
+            shown = printable(trees.as_bytes(name))
             yield from _tree(each, f"{path}.{shown}" if path else shown, depth + 1, secret=secret)
     elif isinstance(part, list) and part:
         for number, each in enumerate(part):
             yield from _tree(each, f"{path}[{number}]", depth + 1, secret=secret)
     elif secret and path.startswith("data."):
-        yield path, objects.coded(part)
+        yield path, trees.coded(part)
     elif isinstance(part, (str, bytes)):
-        yield path, objects.as_bytes(part)
+        yield path, trees.as_bytes(part)
     else:
         yield path, json.dumps(part, default=repr).encode()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from auditor.batch import Batch
 from auditor.columns import Bools, Ints, spread
+from auditor.grouping import group
 from auditor.storage.resources import BUILT_IN, EXEMPT_KEYS, Resource, resource_at
 from auditor.text import printable
 
@@ -49,7 +50,7 @@ def classify(batches: Sequence[Batch], objects: Sequence[Bools], given: Sequence
         grouped = []
         for batch, mine, likely in zip(batches, rows, objects, strict=True):
             end = _path_length(batch, mine, depth)
-            number, heads = batch.data.group(batch.key_at[mine], end)
+            number, heads = group(batch.data, batch.key_at[mine], end)
             texts = [batch.data.slice(int(batch.key_at[mine[head]]), int(end[head])) for head in heads.tolist()]
             stored = np.bincount(number, likely[mine], len(texts)) > 0
             finder.look(texts, stored, depth)

@@ -4,24 +4,19 @@ Envelope: `k8s\\0` and runtime.Unknown (k8s.io/apimachinery pkg/runtime/generate
 55799. Only names, types and times leave this module, and a digest that never leaves the process.
 """
 
-import base64
-import binascii
 import hashlib
-import io
 import json
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from auditor.model import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
+from auditor.storage.trees import as_bytes, coded, parsed, seconds
 
 ENVELOPE = 4
-SELF_DESCRIBED = b"\xd9\xd9\xf7"
-DEEPEST = 200
 DEEPEST_TEXT = 1 << 26
 """Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
 SECRET = b"k8s\0\n\x0c\n\x02v1\x12\x06Secret\x12"
@@ -128,7 +123,7 @@ def newest(value: bytes, encoding: Encoding) -> int:
             return max([0, meta.creation_timestamp.seconds, lease.spec.renew_time.seconds, *times])
         meta = parsed(value, encoding)["metadata"]
         texts = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
-        return max(_time(text) or 0 for text in texts)
+        return max(seconds(text) or 0 for text in texts)
     except (DecodeError, UnicodeDecodeError):
         return 0
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
@@ -143,11 +138,6 @@ def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
         return [(as_bytes(name), coded(each)) for name, each in parsed(value, encoding)["data"].items()]
     except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return []
-
-
-def parsed(value: bytes, encoding: Encoding) -> Any:
-    """The object in JSON or CBOR. Raises what decode() catches."""
-    return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
 def annotations(value: bytes) -> dict[bytes, bytes]:
@@ -245,75 +235,9 @@ def _tree(tree: Any) -> Object:
     else:
         rest = {key: part for key, part in tree.items() if key != "metadata"}
         content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
-    created = _time(meta.get("creationTimestamp"))
+    created = seconds(meta.get("creationTimestamp"))
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
     return Object(api_version, kind, namespace, name, uid, created, as_bytes(tree.get("type")), keys, content)
-
-
-def _cbor(value: bytes) -> Any:
-    import cbor2  # only the alpha gate CBORServingAndStorage writes it: not worth its import in every run
-
-    try:
-        decoder = cbor2.CBORDecoder(
-            io.BytesIO(value[len(SELF_DESCRIBED) :]), semantic_decoders={28: _refuse, 29: _refuse}
-        )
-        found = decoder.decode()
-    except Exception:  # noqa: BLE001 - its tags run code of other libraries, which raise what they like
-        found = None
-    if found is None:
-        raise ValueError("no CBOR")
-    return found
-
-
-def _refuse(*_: Any) -> Any:
-    """Tags of shared values: a few bytes of them can stand for gigabytes."""
-    raise ValueError("a shared value")
-
-
-def _texts(part: Any, depth: int) -> Any:
-    """CBOR without its tags; kube-apiserver writes names and keys as byte strings, which become text here."""
-    if depth > DEEPEST:
-        raise ValueError("nested too deep")
-    if hasattr(part, "tag") and hasattr(part, "value"):
-        return _texts(part.value, depth + 1)
-    if isinstance(part, Mapping):
-        return {_text(key): _texts(value, depth + 1) for key, value in part.items()}
-    if isinstance(part, (list, tuple)):
-        return [_texts(value, depth + 1) for value in part]
-    return part
-
-
-def _text(key: Any) -> Any:
-    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
-
-
-def as_bytes(text: Any) -> bytes:
-    """A text of a tree as it was stored; empty for anything else."""
-    if isinstance(text, bytes):
-        return text
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
-
-
-def coded(value: Any) -> bytes:
-    """A Secret's data value: base64 in JSON, bytes in CBOR."""
-    if isinstance(value, bytes):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        return as_bytes(value)
-
-
-def _time(text: Any) -> int | None:
-    if isinstance(text, bytes):
-        text = text.decode("ascii", "replace")
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
 def _digest(head: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.batch import Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
+from auditor.grouping import group
 from auditor.model import Encoding, Provider, State
 from auditor.text import printable
 
@@ -167,8 +168,8 @@ def _name_keys(batch: Batch, provider: NDArray[np.uint8], encoding: NDArray[np.u
         # from the value's first byte on: another provider's key of that name is another key
         start = batch.value_at[rows[mine]]
         before = at[mine] - start
-        name, _ = buffer.group(start, before + length[mine])
-        _, heads = buffer.group(start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
+        name, _ = group(buffer, start, before + length[mine])
+        _, heads = group(buffer, start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
         distinct = np.bincount(name[heads], minlength=int(name.max(initial=0)) + 1)
         often = distinct[name] > 1
         shared[mine[often]] = length[mine[often]]

@@ -14,6 +14,7 @@ from auditor.columns import Bools, Ints, chunks
 from auditor.evidence.sqlite.overflow import Assembled
 from auditor.evidence.sqlite.records import Records
 from auditor.evidence.sqlite.schema import Columns
+from auditor.grouping import group
 from auditor.model import Place, State
 
 BATCH = 1_000_000
@@ -53,16 +54,16 @@ class Rows:
 def places(every: Sequence[Rows]) -> list[NDArray[np.uint8]]:
     """Of each row of the visible table: latest, history or deleted, by the newest row of its name."""
     known: dict[bytes, int] = {}
-    group, ids, gone = [], [], []
+    keys_of, ids, gone = [], [], []
     for rows in every:
         at, length = rows.names()
-        number, heads = rows.records.buffer.group(np.maximum(at, 0), length)
+        number, heads = group(rows.records.buffer, np.maximum(at, 0), length)
         names = rows.records.buffer.slices(np.maximum(at, 0)[heads], length[heads])
         of = np.array([known.setdefault(name, len(known)) for name in names], np.int64)
-        group.append(of[number] if heads.size else number)
+        keys_of.append(of[number] if heads.size else number)
         ids.append(rows.rowid)
         gone.append(rows.deleted)
-    number, rowid, deleted = np.concatenate(group), np.concatenate(ids), np.concatenate(gone)
+    number, rowid, deleted = np.concatenate(keys_of), np.concatenate(ids), np.concatenate(gone)
     newest = np.full(len(known), UNKNOWN, np.int64)
     np.maximum.at(newest, number, rowid)
     last = rowid == newest[number]
