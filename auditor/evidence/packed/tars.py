@@ -80,6 +80,7 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
                 elif not member.isdir():
                     what = f"{names.shown(member.name)}, a device or pipe"
                     raise Refused(f"{name} holds {what}: nothing in it was read")
+            behind = _behind(archive) if kind.ended else 0
     except _TooLong:
         raise Refused(f"{name} has a header of more than {LONGEST:,} bytes, as no tar made in good faith has") from None
     except (tarfile.TarError, EOFError, ValueError, OSError):
@@ -87,6 +88,16 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
     if not kind.ended:
         raise Damaged(why)
     stream.drain()
+    if behind:
+        raise Damaged(f"{name}: {behind:,} bytes behind the tar's end, perhaps of another one: not read")
+
+
+def _behind(archive: tarfile.TarFile) -> int:
+    """Bytes behind the blocks that end an archive, but zeros."""
+    count = 0
+    while block := archive.fileobj.read(STEP):  # what it has read ahead, and the rest
+        count += len(block.strip(b"\0"))
+    return count
 
 
 def _blocks(content: IO[bytes], name: str) -> Iterator[bytes]:
