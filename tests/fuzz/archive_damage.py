@@ -144,7 +144,7 @@ def zip_field(data: bytearray, rng: random.Random) -> None:
 def zip_hidden(data: bytearray, rng: random.Random) -> None:
     """An entry taken out of the directory, and the directory's end made to fit: the member itself stays."""
     entries, ends = _every(data, b"PK\x01\x02"), _every(data, b"PK\x05\x06")
-    if len(entries) < 2 or not ends:
+    if len(entries) < 2 or not ends or ends[-1] + 22 > len(data):
         return
     edges = [*entries, ends[-1]]
     number = rng.randrange(len(entries))

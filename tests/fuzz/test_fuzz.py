@@ -1,6 +1,7 @@
 """A part of the longer run (python -m tests.fuzz), the same files each time; and what that run found, kept."""
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -218,3 +219,16 @@ def test_what_lies_behind_the_end_of_a_tar_is_missed(find: Find, tmp_path: Path)
     assert audit.exit_code(Severity.MEDIUM) == 3
     path.write_bytes(base.clean + bytes(20_480))  # padding of a tape
     assert auditor.scan(path, options).exit_code(Severity.MEDIUM) == 0
+
+
+@pytest.mark.parametrize("place", ["kine latest", "kine slack", "kine overflow"])
+def test_a_value_in_the_column_of_another_is_read(place: str, find: Find, tmp_path: Path) -> None:
+    """One bit of a record's header put a Secret into `lease`, which nobody looked into."""
+    base = find(place)
+    data = bytearray(base.data)
+    # created, deleted, create_revision, prev_revision and lease as the constants 1 and 0; value, old_value; the name
+    (found,) = re.finditer(rb"\x09\x08\x08\x08\x08..{1,2}\x00" + PLAIN.key, data, re.DOTALL)
+    data[found.start() + 3] = 0x80
+    outcome, said = oracle.judge(base, bytes(data), tmp_path)
+    assert outcome in {Outcome.FOUND, Outcome.OPEN}, said
+    assert base.left(bytes(data))
