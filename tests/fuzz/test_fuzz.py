@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -232,3 +233,19 @@ def test_a_value_in_the_column_of_another_is_read(place: str, find: Find, tmp_pa
     outcome, said = oracle.judge(base, bytes(data), tmp_path)
     assert outcome in {Outcome.FOUND, Outcome.OPEN}, said
     assert base.left(bytes(data))
+
+
+@pytest.mark.parametrize("pax", [False, True], ids=["header", "pax"])
+def test_a_member_of_a_size_beyond_all_bounds_does_not_keep_tarfile_for_ever(
+    find: Find, tmp_path: Path, *, pax: bool
+) -> None:
+    """tarfile skips what is not read block by block, also behind the end of the file: 2^80 bytes of them."""
+    info = tarfile.TarInfo("notes.txt")
+    info.size = 0 if pax else 1 << 80
+    info.pax_headers = {"size": str(1 << 80)} if pax else {}
+    header = info.tobuf(tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT)
+    base = find("tar")
+    at = base.clean.rindex(b"backup/notes.txt")
+    data = base.clean[:at] + header + bytes(1024)
+    outcome, said = oracle.judge(base, data, tmp_path)
+    assert outcome is Outcome.OPEN, said

@@ -67,7 +67,8 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
             encoding="utf-8",
             errors="surrogateescape",
         ) as archive:
-            while (member := archive.next()) is not None:
+            # tarfile skips block by block, and goes on behind the end: a size of 2^80 would keep it for ever
+            while archive.offset <= budget.most and (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
                 budget.member()
                 inner = names.checked(name, member.name)

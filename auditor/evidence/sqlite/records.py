@@ -41,7 +41,7 @@ class Records:
 
     def numeric(self, columns: Sequence[int]) -> Bools:
         """Which records hold neither text nor blob in any of these columns."""
-        found: Bools = (self.serial[list(columns)] < 12).all(axis=0)
+        found: Bools = np.logical_and.reduce(self.serial[list(columns)] < 12, axis=0)
         return found
 
 
