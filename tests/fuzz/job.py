@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import os
 import resource
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from tests.fuzz.base import Base
 
 MEMORY = 4 << 30
 """Of address space for each process: a file of 200 KB that asks for more ends in a MemoryError, which is a crash."""
+OFTEN = 1000
 AT_ONCE = 16
 """Files that a process takes from the queue."""
 
@@ -57,6 +59,8 @@ def main() -> int:
             jobs = _jobs(options.count, options.seed, len(made))
             for place, seed, outcome, said in pool.map(_one, jobs, chunksize=AT_ONCE):
                 counts[place, outcome] += 1
+                if (done := counts.total()) % OFTEN == 0:
+                    print(f"{done:,} files, {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
                 if outcome.bad:
                     print(f"{outcome.value}: {place} seed {seed}: {said}", flush=True)
                     _keep(options.keep, made, place, seed)
