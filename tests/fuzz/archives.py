@@ -162,16 +162,17 @@ def contents(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bool]]:
     yield data, True
     if depth > DEEPEST:
         return
+    tar = data[257:262] == b"ustar"  # its first bytes are a name: `x.db` begins as zlib's data does
     for start, opener in _OPENERS:
-        if data.startswith(start):
+        if data.startswith(start) and not tar:
             raw, sound = _unpacked(data, opener)
             yield b"", sound
             yield from contents(raw, depth + 1)
             return
-    if b"PK\x05\x06" in data[-70_000:] or data.startswith(b"PK"):
-        yield from _zipped(data, depth)
-    elif data[257:262] == b"ustar":
+    if tar:
         yield from _tarred(data, depth)
+    elif b"PK\x05\x06" in data[-70_000:] or data.startswith(b"PK"):
+        yield from _zipped(data, depth)
 
 
 _OPENERS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
