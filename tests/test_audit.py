@@ -17,6 +17,7 @@ from auditor.evidence.paths import gather
 from auditor.model import Audit, Finding, Gap, Severity, Unexamined, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
+from tests import sealing
 from tests.etcd import Etcd
 from tests.support import COLUMNS, CREATED, DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, Thing, envelope, made, sealed
 
@@ -338,6 +339,26 @@ def test_objects_under_no_prefix_keep_the_conclusion_open(tmp_path: Path) -> Non
     audit = auditor.scan(made(tmp_path, strays), QUICK)
     assert not audit.complete
     assert any("2 values under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
+
+
+@pytest.mark.parametrize("resources", [("secrets",), ("secrets", "configmaps")], ids="+".join)
+def test_a_damaged_object_under_an_unusual_key_keeps_the_conclusion_open(
+    tmp_path: Path, resources: tuple[str, ...]
+) -> None:
+    """Neither its key nor its bytes say that it is a Secret: one letter of each was changed."""
+    value = secret("odd", "pw-11").protobuf()
+    broken = value[:4] + b"\xff" + value[5:]
+    others = [(secret("sealed", "").key, cbc(0x80)), (b"/registry/configmaps/app/c", cbc(0x90))]
+    path = sealing.database(tmp_path / "odd.db", [*others, (b"/registry/secretz/app/odd", broken)])
+    assert path.read_bytes().count(b"pw-11") == 1
+    audit = auditor.scan(path, Options(resources=resources))
+    assert not len(audit.findings[audit.findings.severity != "low"])
+    assert not audit.complete
+    assert audit.exit_code(Severity.MEDIUM) == 3
+    (left,) = (each for each in audit.unexamined if "fragments in" in each.what)
+    assert left == Unexamined(f"1 fragments in latest, {len(broken):,} bytes", left.reason, decisive=True)
+    rows = audit.inventory[audit.inventory.resource == "unknown"]
+    assert rows.key.tolist() == ["/registry/secretz/app/odd"]
 
 
 def test_evidence_that_changes_is_a_gap(tmp_path: Path) -> None:

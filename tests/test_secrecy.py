@@ -1,17 +1,18 @@
 """No byte of a Secret's value leaves, in any coding, by any output, whatever happens to the evidence."""
 
 import base64
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.commands import run
 from tests.etcd import restored
-from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, run, stored_secrets, truth
-
-WINDOW = 16
+from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, stored_secrets, truth
+from tests.taint import WINDOW, Taint
 
 
 @cache
@@ -21,51 +22,40 @@ def canaries(snapshot: Path) -> tuple[str, ...]:
     return tuple(canary for secret in secrets for canary in (secret["canary"], *secret.get("earlier", ())))
 
 
-def codings(raw: bytes) -> Iterator[str]:
-    """The ways in which bytes can stand in a text: as they are, in hex, in base64 at each of its alignments."""
-    yield raw.decode("utf-8", "replace")
-    yield raw.hex()
-    yield raw.hex().upper()
-    for shift in range(3):
-        # the first and the last characters depend on the neighbours
-        middle = slice(4 if shift else 0, -4)
-        padded = b"\0" * shift + raw
-        yield base64.b64encode(padded).decode()[middle]
-        yield base64.urlsafe_b64encode(padded).decode()[middle]
-
-
 @cache
 def values(snapshot: Path) -> tuple[bytes, ...]:
     """The readable Secrets' data as stored: Docker's with base64 inside JSON, Helm's as base64 of gzip."""
     return tuple(entry.value for _, secret in stored_secrets(snapshot) for entry in secret.data)
 
 
-def windows(text: str) -> set[str]:
-    return {text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1)}
+@cache
+def keys(config: Path) -> tuple[bytes, ...]:
+    """The keys of a configuration of the fixtures; none where there is no such file."""
+    if not config.exists():
+        return ()
+    providers = [each for rule in json.loads(config.read_text())["resources"] for each in rule["providers"]]
+    settings = [part for each in providers for kind, part in each.items() if kind not in {"identity", "kms"}]
+    return tuple(base64.b64decode(key["secret"]) for part in settings for key in part["keys"])
 
 
 @cache
-def forbidden(snapshot: Path) -> frozenset[str]:
-    """Every WINDOW characters of every value, as stored and coded."""
-    raw = [*values(PLAINTEXT), *values(snapshot)]
-    return frozenset(window for value in set(raw) for coding in codings(value) for window in windows(coding))
+def forbidden(snapshot: Path) -> Taint:
+    """Canaries, every value as stored, and the keys that it was opened with."""
+    raw = [*values(PLAINTEXT), *values(snapshot), *(canary.encode() for canary in canaries(snapshot))]
+    return Taint([*raw, *keys(snapshot.with_suffix(".encryption.json"))])
 
 
-def leaks(snapshot: Path, texts: dict[str, str]) -> list[str]:
-    """Which texts hold a canary or a part of a value: names only, since a failing test is printed too."""
-    found = []
-    for name, text in texts.items():
-        if any(coding in text for canary in canaries(snapshot) for coding in codings(canary.encode())):
-            found.append(f"a canary in {name}")
-        if windows(text) & forbidden(snapshot):
-            found.append(f"a part of a value in {name}")
-    return found
+def leaks(taint: Taint, texts: dict[str, str]) -> list[str]:
+    """Which texts hold a part of something: names only, since a failing test is printed too."""
+    return [name for name, text in texts.items() if taint.within(text)]
 
 
 def texts_of(folder: Path) -> dict[str, str]:
     """Every file as text; of Parquet its cells too, which are compressed in the file."""
-    texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.iterdir()}
-    for path in folder.glob("*.parquet"):
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in files}
+    for path in (path for path in files if path.suffix == ".parquet"):
+        texts[path.name] = path.read_bytes().decode("latin-1")
         rows = pq.read_table(path).to_pylist()
         texts[f"cells of {path.name}"] = "\n".join(str(cell) for row in rows for cell in row.values())
     return texts
@@ -80,20 +70,24 @@ def test_the_fixtures_hold_what_is_looked_for() -> None:
     assert len(SNAPSHOTS) == 10
     for snapshot in SNAPSHOTS:
         assert len(canaries(snapshot)) >= 28
-    raw = PLAINTEXT.read_bytes().decode("latin-1")
-    found = leaks(PLAINTEXT, {"raw": raw})
-    assert found == ["a canary in raw", "a part of a value in raw"]
+    taint = forbidden(PLAINTEXT)
+    assert leaks(taint, {"raw": PLAINTEXT.read_bytes().decode("latin-1"), "none": "x" * 100}) == ["raw"]
     long = [value for value in values(PLAINTEXT) if len(value) > 2 * WINDOW]
-    for value in long:
+    for value in (*long, *(canary.encode() for canary in canaries(PLAINTEXT))):
         for text in (
             value[3 : 3 + WINDOW].decode(),
-            value.hex(),
-            *(base64.b64encode(before + value + b"behind").decode() for before in (b"", b"a", b"ab")),
+            value.hex()[5 : 5 + WINDOW],
+            *(base64.b64encode(before + value + b"behind").decode()[6 : 6 + WINDOW] for before in (b"", b"a", b"ab")),
         ):
-            found = leaks(PLAINTEXT, {"cut": f"before {text} behind"})
-            assert "a part of a value in cut" in found
-    for canary in canaries(PLAINTEXT):
-        assert all(len(coding) > WINDOW for coding in codings(canary.encode()))
+            assert taint.within(f"before {text} behind")
+            assert not taint.within(f"before {text[:-1]}\n")
+    for key in keys(REWRITTEN.with_suffix(".encryption.json")):
+        for text in (
+            key.hex()[20:36],
+            base64.urlsafe_b64encode(b"a" + key).decode()[9:25],
+            key.decode("latin-1")[9:25],
+        ):
+            assert forbidden(REWRITTEN).within(f"before {text} behind")
     assert sum(value.startswith(b'{"auths"') for value in long) >= 2
     assert sum(value.startswith(b"H4sI") for value in long) >= 2
 
@@ -108,7 +102,7 @@ def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> Non
     assert done.returncode in {0, 1, 3}
     texts = texts_of(tmp_path)
     assert set(reports.values()) < set(texts)
-    found = leaks(snapshot, {**texts, "stdout": done.stdout, "stderr": done.stderr})
+    found = leaks(forbidden(snapshot), {**texts, "stdout": done.stdout, "stderr": done.stderr})
     assert found == []
 
 
@@ -117,7 +111,7 @@ def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> Non
 def test_standard_output(snapshot: Path, option: str) -> None:
     done = run("scan", snapshot, option, "-", "-v")
     assert done.returncode == 1
-    found = leaks(snapshot, {"stdout": done.stdout, "stderr": done.stderr})
+    found = leaks(forbidden(snapshot), {"stdout": done.stdout, "stderr": done.stderr})
     assert found == []
 
 
@@ -165,7 +159,7 @@ def test_damaged_evidence(tmp_path: Path, damage: str) -> None:
     paths: list[str | Path] = ["--csv", reports / "a.csv", "--json", reports / "b.json", "--html", reports / "c.html"]
     paths += ["--sarif", reports / "e.sarif"]
     done = run("scan", evidence, *paths, "--inventory", reports / "d.parquet", "-v", "--resource", "*")
-    found = leaks(PLAINTEXT, {**texts_of(reports), "stdout": done.stdout, "stderr": done.stderr})
+    found = leaks(forbidden(PLAINTEXT), {**texts_of(reports), "stdout": done.stdout, "stderr": done.stderr})
     assert found == []
     assert done.returncode in {1, 2, 3}
     assert "Traceback" not in done.stderr
@@ -186,7 +180,7 @@ def test_damaged_evidence(tmp_path: Path, damage: str) -> None:
 def test_mistaken_options(snapshot: Path, arguments: list[str]) -> None:
     done = run("scan", snapshot, "-v", *arguments)
     assert done.returncode in {2, 3}
-    found = leaks(snapshot, {"stdout": done.stdout, "stderr": done.stderr})
+    found = leaks(forbidden(snapshot), {"stdout": done.stdout, "stderr": done.stderr})
     assert found == []
 
 
@@ -201,7 +195,7 @@ def test_one_object_shown(snapshot: Path, tmp_path: Path) -> None:
         done = run("show", snapshot, key, *given, "--json", tmp_path / f"{number}.json")
         assert done.returncode in {0, 3}
         texts |= {f"stdout {number}": done.stdout, f"stderr {number}": done.stderr}
-    found = leaks(snapshot, {**texts, **texts_of(tmp_path)})
+    found = leaks(forbidden(snapshot), {**texts, **texts_of(tmp_path)})
     assert found == []
 
 
@@ -216,7 +210,7 @@ def test_from_python() -> None:
         "inventory": audit.inventory.to_csv(),
         "tally": str(audit.tally) + str(audit.coverage) + str(audit.rows.columns),
     }
-    found = leaks(PLAINTEXT, shown)
+    found = leaks(forbidden(PLAINTEXT), shown)
     assert found == []
 
 
@@ -230,7 +224,7 @@ def test_comparisons(tmp_path: Path, keys: bool) -> None:
         given = ["--encryption-config", str(config)] if keys and config.exists() else []
         done = run("diff", PLAINTEXT, after, *paths, *given, "--force", "--resource", "*")
         assert done.returncode in {0, 1, 3}
-        found = leaks(after, {**texts_of(tmp_path), "stdout": done.stdout, "stderr": done.stderr})
+        found = leaks(forbidden(after), {**texts_of(tmp_path), "stdout": done.stdout, "stderr": done.stderr})
         assert found == []
         text = "".join(texts_of(tmp_path).values())
         assert not any(digest in text for digest in digests(after))
@@ -248,7 +242,7 @@ def test_watches(tmp_path: Path) -> None:
     texts = {name: (tmp_path / name).read_text() for name in ("w.json", "r.sh")}
     for name, done in (("once", once), ("followed", followed)):
         texts |= {f"{name} stdout": done.stdout, f"{name} stderr": done.stderr}
-    found = leaks(PLAINTEXT, texts)
+    found = leaks(forbidden(PLAINTEXT), texts)
     assert found == []
 
 

@@ -2,7 +2,7 @@
 
     python -m tests.fuzz.guided [-runs=N] [-max_total_time=SECONDS] [CORPUS]
 
-libFuzzer's own changes alternate with those of tests/fuzz/mutate.py; the oracle is that of python -m tests.fuzz.
+libFuzzer's own changes alternate with those that know the format; the oracle is that of python -m tests.fuzz.
 A file with a bad end raises, which libFuzzer reports and keeps as crash-*.
 """
 
@@ -28,7 +28,9 @@ def main() -> None:
         if not data:
             return
         base = made[data[0] % len(made)]
-        outcome, said = oracle.judge(base, data[1:], scratch)
+        at = scratch / str(data[0] % len(made))  # bases leave different files beside theirs
+        at.mkdir(exist_ok=True)
+        outcome, said = oracle.judge(base, data[1:], at, len(data))
         if outcome.bad:
             raise AssertionError(f"{outcome.value}: {base.place}: {said}")
 
@@ -39,11 +41,10 @@ def main() -> None:
             data = bytes([number]) + made[number].data
         if rng.random() < 0.3:
             return bytes(atheris.Mutate(data, most))
-        log = made[data[0] % len(made)].log
-        return (data[:1] + mutate.mutate(data[1:], seed, log=log))[:most]
+        return (data[:1] + made[data[0] % len(made)].change(data[1:], seed))[:most]
 
     longest = max(len(base.data) for base in made) + 3 * mutate.PAGE
-    options = [f"-max_len={longest}", f"-timeout={oracle.SECONDS}", "-rss_limit_mb=4096"]
+    options = [f"-max_len={longest}", f"-timeout={oracle.PATIENCE}", "-rss_limit_mb=4096"]
     atheris.Setup([*sys.argv, *options], one, custom_mutator=change)
     atheris.Fuzz()
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from tests.cases import repaired
-from tests.fuzz.bases import CANARY
+from tests.fuzz.base import CANARY
 
 PAGE = 4096
 TRAILER = 32
@@ -26,7 +26,7 @@ def odd(rng: random.Random, size: int) -> bytes:
     return (number & top).to_bytes(size, rng.choice(["little", "little", "big"]))
 
 
-def _page(data: bytearray, rng: random.Random) -> int:
+def page_of(data: bytearray, rng: random.Random) -> int:
     """Where a page begins: one time in two that of the canary, or most damage would be beside the point."""
     at = data.find(CANARY)
     return at // PAGE * PAGE if at >= 0 and rng.random() < 0.5 else rng.randrange(max(1, len(data) // PAGE)) * PAGE
@@ -40,37 +40,37 @@ def _start(data: bytearray, rng: random.Random, pattern: re.Pattern[bytes]) -> i
     return before[-1] if before and rng.random() < 0.5 else rng.choice(starts or [-1])
 
 
-def _overwrite(data: bytearray, at: int, new: bytes) -> None:
+def overwrite(data: bytearray, at: int, new: bytes) -> None:
     if at >= 0 and at + len(new) <= len(data):
         data[at : at + len(new)] = new
 
 
 def page_header(data: bytearray, rng: random.Random) -> None:
     offset, size = rng.choice([(0, 8), (8, 2), (10, 2), (12, 4)])
-    _overwrite(data, _page(data, rng) + offset, odd(rng, size))
+    overwrite(data, page_of(data, rng) + offset, odd(rng, size))
 
 
 def page_kind(data: bytearray, rng: random.Random) -> None:
-    _overwrite(data, _page(data, rng) + 8, struct.pack("<H", rng.choice([0, 1, 2, 4, 16, 3, 18, 0xFFFF])))
+    overwrite(data, page_of(data, rng) + 8, struct.pack("<H", rng.choice([0, 1, 2, 4, 16, 3, 18, 0xFFFF])))
 
 
 def page_count(data: bytearray, rng: random.Random) -> None:
     """One element more or less: what a real writer's bug or a careful hand would leave."""
-    at = _page(data, rng) + 10
+    at = page_of(data, rng) + 10
     count = struct.unpack_from("<H", data, at)[0] if at + 2 <= len(data) else 0
-    _overwrite(data, at, struct.pack("<H", (count + rng.choice([-1, 1, -2])) % (1 << 16)))
+    overwrite(data, at, struct.pack("<H", (count + rng.choice([-1, 1, -2])) % (1 << 16)))
 
 
 def element(data: bytearray, rng: random.Random) -> None:
-    at = _page(data, rng) + 16 + 16 * rng.randrange(60) + 4 * rng.randrange(4)
-    _overwrite(data, at, odd(rng, 4))
+    at = page_of(data, rng) + 16 + 16 * rng.randrange(60) + 4 * rng.randrange(4)
+    overwrite(data, at, odd(rng, 4))
 
 
 def element_nudged(data: bytearray, rng: random.Random) -> None:
-    at = _page(data, rng) + 16 + 16 * rng.randrange(60) + 4 * rng.randrange(4)
+    at = page_of(data, rng) + 16 + 16 * rng.randrange(60) + 4 * rng.randrange(4)
     if at + 4 <= len(data):
         number = struct.unpack_from("<I", data, at)[0] + rng.choice([-16, -2, -1, 1, 2, 16])
-        _overwrite(data, at, struct.pack("<I", number % (1 << 32)))
+        overwrite(data, at, struct.pack("<I", number % (1 << 32)))
 
 
 def meta(data: bytearray, rng: random.Random) -> None:
@@ -78,27 +78,27 @@ def meta(data: bytearray, rng: random.Random) -> None:
     offset, size = rng.choice([(0, 4), (4, 4), (8, 4), (12, 4), (16, 8), (24, 8), (32, 8), (40, 8), (48, 8)])
     new = rng.choice([odd(rng, size), rng.randrange(len(data) // PAGE + 2).to_bytes(size, "little")])
     for page in rng.choice([(0,), (PAGE,), (0, PAGE)]):
-        _overwrite(data, page + 16 + offset, new)
+        overwrite(data, page + 16 + offset, new)
 
 
 def pages_swapped(data: bytearray, rng: random.Random) -> None:
-    one, two = _page(data, rng), _page(data, rng)
+    one, two = page_of(data, rng), page_of(data, rng)
     data[one : one + PAGE], data[two : two + PAGE] = data[two : two + PAGE], data[one : one + PAGE]
 
 
 def page_copied(data: bytearray, rng: random.Random) -> None:
-    one, two = _page(data, rng), _page(data, rng)
+    one, two = page_of(data, rng), page_of(data, rng)
     data[two : two + PAGE] = data[one : one + PAGE]
 
 
 def stretch_zeroed(data: bytearray, rng: random.Random) -> None:
-    at = _page(data, rng) + rng.randrange(PAGE)
-    _overwrite(data, at, bytes(min(rng.choice([1, 8, 64, 512, PAGE]), max(len(data) - at, 0))))
+    at = page_of(data, rng) + rng.randrange(PAGE)
+    overwrite(data, at, bytes(min(rng.choice([1, 8, 64, 512, PAGE]), max(len(data) - at, 0))))
 
 
 def stretch_noise(data: bytearray, rng: random.Random) -> None:
-    at = _page(data, rng) + rng.randrange(PAGE)
-    _overwrite(data, at, rng.randbytes(min(rng.choice([1, 4, 16, 256]), max(len(data) - at, 0))))
+    at = page_of(data, rng) + rng.randrange(PAGE)
+    overwrite(data, at, rng.randbytes(min(rng.choice([1, 4, 16, 256]), max(len(data) - at, 0))))
 
 
 def bit(data: bytearray, rng: random.Random) -> None:
@@ -118,7 +118,7 @@ def envelope(data: bytearray, rng: random.Random) -> None:
 def record_tail(data: bytearray, rng: random.Random) -> None:
     """Just before a stored value: its own tag and length, the revision numbers."""
     start = _start(data, rng, _ENVELOPE)
-    _overwrite(data, start - 1 - rng.randrange(14), odd(rng, 1))
+    overwrite(data, start - 1 - rng.randrange(14), odd(rng, 1))
 
 
 def cut(data: bytearray, rng: random.Random) -> None:
@@ -133,13 +133,13 @@ def frame(data: bytearray, rng: random.Random) -> None:
     """A field of a log's frame: its length, its padding, or the record's own tags."""
     starts = [at for at in range(0, len(data) - 8, 8) if data[at + 7] & 0x80 and data[at] > 0 and data[at + 3] == 0]
     if starts:
-        _overwrite(data, rng.choice(starts) + rng.randrange(24), odd(rng, rng.choice([1, 1, 2, 8])))
+        overwrite(data, rng.choice(starts) + rng.randrange(24), odd(rng, rng.choice([1, 1, 2, 8])))
 
 
 def _near(data: bytearray, rng: random.Random, pattern: re.Pattern[bytes], size: int) -> None:
     start = _start(data, rng, pattern)
     if start >= 0:
-        _overwrite(data, start + rng.randrange(size), odd(rng, 1))
+        overwrite(data, start + rng.randrange(size), odd(rng, 1))
 
 
 COMMON: tuple[Mutator, ...] = (

@@ -1,21 +1,40 @@
 """What must hold of every mutated file: it ends in an answer, soon, that neither hides the canary nor shows it."""
 
+import base64
 import io
 import signal
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import auditor
-from auditor import Options, Severity
+from auditor import Severity
 from auditor.errors import AuditorError
-from auditor.reports import columns, csv, html, json, terminal
-from tests.fuzz.bases import CANARY, Base
+from auditor.reports import columns, csv, html, json, parquet, remediation, sarif, terminal
+from tests.fuzz.base import Base
 
-SECONDS = 20
-"""For files of some hundred kilobytes on a busy machine; a scan takes 0.02 s."""
+SECONDS = 10
+"""Of processor time, for a file of up to 1 MB; and as much again for each further one. A scan takes 0.1 s."""
+PATIENCE = 60
+"""Seconds on the clock, on a busy machine."""
+MEMORY = 160 << 20
+"""Bytes that a run may need at its peak, beside TIMES those of the file."""
+TIMES = 64
+PART = 12
+SELDOM = 8
+"""One file in so many is read with other options too, and written as HTML and Parquet, which cost the most."""
+
+
+OTHERS: dict[int, dict[str, Any]] = {
+    1: {"hunt": True, "use_found_keys": True},
+    2: {"resources": ("*",), "redact_names": True, "quick": True},
+}
 
 
 class Outcome(Enum):
@@ -23,14 +42,16 @@ class Outcome(Enum):
     OPEN = "inconclusive (exit 3)"
     REFUSED = "refused with a message (exit 2)"
     PASSED = "no finding, and no canary is left (exit 0)"
-    FALSE_PASS = "FALSE PASS: exit 0, and the canary is readable"
+    FALSE_PASS = "FALSE PASS: no finding, and the canary is readable"
+    DAMAGED = "FALSE PASS: exit 0 for a container that its own library cannot read to the end"
     CRASH = "CRASH: an exception that is no message"
     HANG = "HANG: no answer in time"
-    SHOWN = "SHOWN: the canary stands in an output"
+    LARGE = "LARGE: more memory than in proportion to the file"
+    SHOWN = "SHOWN: the canary or a part of a key stands in an output"
 
     @property
     def bad(self) -> bool:
-        return self in {Outcome.FALSE_PASS, Outcome.CRASH, Outcome.HANG, Outcome.SHOWN}
+        return self not in {Outcome.FOUND, Outcome.OPEN, Outcome.REFUSED, Outcome.PASSED}
 
 
 class _Slow(BaseException):
@@ -38,52 +59,134 @@ class _Slow(BaseException):
 
 
 @contextmanager
-def limited(seconds: int) -> Iterator[None]:
+def limited(size: int) -> Iterator[None]:
+    """Raises _Slow where the processor, or the clock, has been asked for too much for a file of this size."""
+
     def stop(_: int, __: FrameType | None) -> None:
         raise _Slow
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    signals = (signal.SIGALRM, signal.SIGPROF)
+    before = [signal.signal(each, stop) for each in signals]
+    signal.alarm(PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS * (1 + (size >> 20)))
     try:
         yield
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
-def judge(base: Base, data: bytes, folder: Path) -> tuple[Outcome, str]:
+def judge(base: Base, data: bytes, folder: Path, seed: int = 0) -> tuple[Outcome, str]:
     """How the audit of this file ends, and for a bad end what is known of it."""
-    path = base.lay(folder, data)
+    path, options = base.lay(folder, data)
+    options = replace(options, **OTHERS.get(seed // SELDOM % SELDOM, {}))
     try:
-        with limited(SECONDS):
+        with limited(len(data)):
+            _reset()
+            start = _memory("VmRSS")
             try:
-                audit = auditor.scan(path, Options(encryption_configs=(base.config,)))
-                text = _rendered(audit)
+                audit = auditor.scan(path, options)
+                text = _rendered(audit, costly=seed % SELDOM == 0)
             except AuditorError as error:
-                return (Outcome.SHOWN, "message") if CANARY.decode() in str(error) else (Outcome.REFUSED, "")
-    except _Slow:
-        return Outcome.HANG, f"over {SECONDS} s"
+                return _refused(base, str(error))
+            finally:
+                used = _memory("VmHWM") - start
+    except _Slow as error:
+        return Outcome.HANG, f"over {SECONDS} s in {_where(error)}"
     except Exception as error:  # noqa: BLE001 - that nothing but AuditorError comes out is what is tested
-        frames = []
-        trace = error.__traceback__
-        while trace is not None:
-            frames.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
-            trace = trace.tb_next
-        return Outcome.CRASH, f"{type(error).__name__} in {' '.join(frames[-3:])}"
-    if CANARY.decode() in text:
-        return Outcome.SHOWN, "report"
+        return Outcome.CRASH, f"{type(error).__name__} in {_where(error)}"
+    if used > MEMORY + TIMES * len(data):
+        return Outcome.LARGE, f"{used:,} bytes for {len(data):,}"
+    if shown := _shown(base, text):
+        return Outcome.SHOWN, f"report: {shown}"
+    return _concluded(base, data, audit, quick=options.quick)
+
+
+def _concluded(base: Base, data: bytes, audit: auditor.Audit, *, quick: bool) -> tuple[Outcome, str]:
+    """What the exit code says, held against what can still be read."""
     code = audit.exit_code(Severity.MEDIUM)
+    if base.setting and code != 1:
+        return Outcome.FALSE_PASS, f"exit {code}, and a configuration decides nothing about plaintext"
     if code:
         return (Outcome.FOUND if code == 1 else Outcome.OPEN), ""
-    return (Outcome.FALSE_PASS, base.place) if CANARY in data else (Outcome.PASSED, "")
+    if quick:
+        return Outcome.FALSE_PASS, "--quick concluded"
+    if base.left(data):
+        return Outcome.FALSE_PASS, base.place
+    return (Outcome.PASSED, "") if base.whole(data) else (Outcome.DAMAGED, base.place)
 
 
-def _rendered(audit: auditor.Audit) -> str:
-    """Every report of text, so that their writers meet what the mutation made."""
+def _refused(base: Base, said: str) -> tuple[Outcome, str]:
+    shown = _shown(base, said)
+    return (Outcome.SHOWN, f"message: {shown}") if shown else (Outcome.REFUSED, "")
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:])
+
+
+def _shown(base: Base, text: str) -> str:
+    """Which of what must not be shown stands in a text: its kind alone."""
+    return next(
+        (name for name, parts in _forbidden(base.canaries, base.secrets) if any(map(text.__contains__, parts))), ""
+    )
+
+
+@cache
+def _forbidden(canaries: tuple[bytes, ...], secrets: tuple[bytes, ...]) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Canaries as a whole in every coding, and of keys every PART characters."""
+    whole = frozenset(coding for raw in canaries for coding in codings(raw))
+    parts = frozenset(
+        coding[at : at + PART]
+        for raw in secrets
+        for coding in codings(raw)
+        for at in range(0, len(coding) - PART + 1, PART)
+    )
+    return ("a canary", whole), ("a part of a key", parts)
+
+
+def codings(raw: bytes) -> Iterator[str]:
+    """The ways in which bytes can stand in a text: as they are, in hex, in base64 at each of its alignments."""
+    yield raw.decode("utf-8", "replace")
+    yield raw.decode("latin-1")
+    yield raw.hex()
+    yield raw.hex().upper()
+    for shift in range(3):
+        # the first and the last characters depend on the neighbours
+        middle = slice(4 if shift else 0, -4)
+        padded = b"\0" * shift + raw
+        yield base64.b64encode(padded).decode()[middle]
+        yield base64.urlsafe_b64encode(padded).decode()[middle]
+
+
+def _reset() -> None:
+    """Forget the peak of this process's memory: see proc(5), clear_refs."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _memory(field: str) -> int:
+    """Bytes, of a line of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) << 10
+    return 0
+
+
+def _rendered(audit: auditor.Audit, *, costly: bool) -> str:
+    """Every report, so that their writers meet what the mutation made."""
     out = io.StringIO()
     csv.write(columns.findings(audit), out)
     csv.write(columns.inventory(audit), out)
     json.write(audit, Severity.MEDIUM, out)
-    html.write(audit, Severity.MEDIUM, out)
+    sarif.write(audit, Severity.MEDIUM, out)
+    remediation.write(audit, out)
     terminal.write(audit, Severity.MEDIUM, terminal.Printer(out), verbose=True)
+    if costly:
+        html.write(audit, Severity.MEDIUM, out)
+        table = parquet.table(columns.inventory(audit))
+        out.write("\n".join(str(cell) for row in table.to_pylist() for cell in row.values()))
     return out.getvalue()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import data_directory
 from auditor.evidence.gather import Evidence, Role
 from auditor.evidence.packed.private import Filled
@@ -42,6 +43,8 @@ def evidence(name: str, files: Sequence[tuple[Place, str, Filled]]) -> Evidence:
     try:
         for place, way, file in files:
             data_directory.add(found, role(place), way, file)
+        if not found.files:
+            raise UnreadableEvidence(f"{name} is a data directory without a file that holds anything")
     except BaseException:
         found.__exit__(None, None, None)
         raise

@@ -33,6 +33,11 @@ class Budget:
         self._bytes = 0
         self._members = 0
 
+    @property
+    def most(self) -> int:
+        """Bytes that may come out in all."""
+        return self._most
+
     def take(self, count: int) -> None:
         """Raises Refused where this many more bytes are too many."""
         self._bytes += count

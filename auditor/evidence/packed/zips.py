@@ -18,6 +18,9 @@ from auditor.evidence.packed.streams import PIECE, STEP, Damaged, Stream, inflat
 
 ENCRYPTED = 1
 """The bit of the flags that says so (APPNOTE.TXT 4.4.4)."""
+UNSIZED = 8
+"""The bit that says that sizes stand behind a file."""
+DESCRIPTOR = 24
 LOCAL = struct.Struct("<4s5H3L2H")
 """The header before each member (APPNOTE.TXT 4.3.7)."""
 UNIX = 16
@@ -78,6 +81,8 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
                     raise Refused(f"{name} holds {names.shown(inner)}, a device or pipe: nothing in it was read")
                 elif not info.is_dir():
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
+            if hidden := _hidden(mapping, listed, archive.start_dir):
+                raise Damaged(f"{name}: {hidden:,} bytes of it are of no file that its directory names: not read")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, struct.error, zlib.error):
         raise Damaged(f"{name}: the zip has no directory that holds together: truncated, or no zip") from None
 
@@ -93,6 +98,27 @@ def _small(mapping: mmap.mmap, name: str) -> None:
         size = int.from_bytes(tail[before + 40 : before + 48], "little") if before >= 0 else size
     if size > LARGEST_DIRECTORY:
         raise Refused(f"{name} has a directory of {size:,} bytes: unpack it, and scan its parts")
+
+
+def _hidden(mapping: mmap.mmap, listed: list[zipfile.ZipInfo], directory: int) -> int:
+    """Bytes before the directory that belong to no entry of it, but zeros: a file taken out of the directory alone."""
+    count = reached = 0
+    for info in [*sorted(listed, key=lambda each: each.header_offset), None]:
+        start = info.header_offset if info is not None else directory
+        count += sum(len(mapping[at : min(at + STEP, start)].strip(b"\0")) for at in range(reached, start, STEP))
+        if info is not None and len(header := mapping[start : start + LOCAL.size]) == LOCAL.size:
+            end = start + LOCAL.size + sum(LOCAL.unpack(header)[-2:]) + info.compress_size
+            reached = max(reached, end + _descriptor(mapping[end : end + DESCRIPTOR], info))
+    return count
+
+
+def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:
+    """Length of the sizes behind a file that was written before they were known (APPNOTE.TXT 4.3.9)."""
+    if not info.flag_bits & UNSIZED:
+        return 0
+    start = 4 if behind.startswith(b"PK\x07\x08") else 0
+    narrow = struct.pack("<LL", info.compress_size & 0xFFFFFFFF, info.file_size & 0xFFFFFFFF)
+    return start + (12 if behind[start + 4 : start + 12] == narrow else 20)
 
 
 def _content(

@@ -16,6 +16,8 @@ from auditor.evidence.sqlite.schema import Columns, Table
 from auditor.evidence.sqlite.wal import Log
 from auditor.model import Gap
 
+LONGEST_SEQUENCE = 32
+"""Bytes of a row of sqlite_sequence about a table of kine's; a value is longer."""
 NO_CELLS = Cells(*(np.zeros(0, np.int64),) * 6)
 
 
@@ -103,10 +105,11 @@ def show(database: Database) -> None:
         database.gap(1, "no table `kine` under its first page")
     for table in database.tables:
         if table is not mine and table.root:
-            tree = _walk(database, table.root)
+            tree = _walk(database, table.root, table=table.kind == "table")
             for file, page, cells in _cells(database, tree):
-                if table.name != "sqlite_sequence":
-                    _foreign(database, table, file, page, cells)
+                if table.name == "sqlite_sequence":  # a name and a number in each row
+                    cells = cells.take(cells.size > LONGEST_SEQUENCE)
+                _foreign(database, table, file, page, cells)
     found = pages.freelist(database.image, database.head.trunk, database.taken)
     database.trunks, leaves, faults = found
     database.free[database.trunks] = True
@@ -115,8 +118,8 @@ def show(database: Database) -> None:
         database.gap(number, reason)
 
 
-def _walk(database: Database, root: int) -> Tree:
-    tree = pages.walk(database.image, root, database.taken)
+def _walk(database: Database, root: int, *, table: bool = True) -> Tree:
+    tree = pages.walk(database.image, root, database.taken, table=table)
     database.leaves[tree.leaves] = True
     database.interior[tree.interior] = True
     for number, reason in tree.faults:

@@ -90,7 +90,7 @@ def read(store: Store, file: int, loose: Loose, lookup: ByPage) -> Iterator[Batc
 def visible(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
     """Rows of whole cells of one file, and which of the cells are none."""
     found = records.decode(store.files[file], cells.payload, cells.local, cells.size, store.columns.count)
-    good = found.good & (cells.local == cells.size)
+    good = found.good & (cells.local == cells.size) & found.numeric(store.columns.numbers)
     mine = cells.take(good)
     made = rows.Rows(
         found.take(good),
@@ -111,7 +111,7 @@ def together(
     """Rows of cells that go on in overflow pages, and which of the cells are none. numbers: of each cell's page."""
     made = Assembled(store.files, pieces, whole.size, store.work_dir)
     found = records.decode(made.buffer, made.at, np.minimum(made.size, cells.local), cells.size, store.columns.count)
-    good = found.good
+    good = found.good & found.numeric(store.columns.numbers)
     rest = rows.Rows(
         found.take(good),
         made.size[good],

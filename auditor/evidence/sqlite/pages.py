@@ -225,8 +225,12 @@ class Tree:
     faults: tuple[tuple[int, str], ...]
 
 
-def walk(image: Image, root: int, taken: Bools) -> Tree:
-    """Level by level from the root. taken: pages that something holds already, by number; this tree's are added."""
+def walk(image: Image, root: int, taken: Bools, *, table: bool = True) -> Tree:
+    """Level by level from the root. taken: pages that something holds already, by number; this tree's are added.
+
+    table: its pages are a table's, else an index's. A page of the other kind is a fault: its cells mean something else.
+    """
+    leaf_kind, inner_kind = (TABLE_LEAF, TABLE_INTERIOR) if table else (INDEX_LEAF, INDEX_INTERIOR)
     frontier = np.array([root], np.int64)
     leaves, interior = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     faults: list[tuple[int, str]] = []
@@ -244,8 +248,9 @@ def walk(image: Image, root: int, taken: Bools) -> Tree:
         top = np.where(frontier == 1, form.HEADER, 0)
         head = image.words(frontier, top)
         kind = (head & np.uint64(0xFF)).astype(np.int64)
-        leaf, inner = (kind == TABLE_LEAF) | (kind == INDEX_LEAF), (kind == TABLE_INTERIOR) | (kind == INDEX_INTERIOR)
+        leaf, inner = kind == leaf_kind, kind == inner_kind
         _list(faults, frontier[~leaf & ~inner], "is named by a b-tree and is none of its pages")
+        taken[frontier[~leaf & ~inner]] = False
         leaves.append(frontier[leaf])
         interior.append(frontier[inner])
         frontier, top, count = frontier[inner], top[inner], form.be16(head[inner], 3)

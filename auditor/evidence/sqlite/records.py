@@ -1,5 +1,6 @@
 """Records of a table as columns: which bytes of a payload are which column's (fileformat2.html, section 2.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,11 @@ class Records:
         """Position and length of a text or blob; length -1 where the column holds none."""
         serial = self.serial[column]
         return self.at + self.begin[column], np.where(serial >= 12, form.serial_size(serial), -1)
+
+    def numeric(self, columns: Sequence[int]) -> Bools:
+        """Which records hold neither text nor blob in any of these columns."""
+        found: Bools = np.logical_and.reduce(self.serial[list(columns)] < 12, axis=0)
+        return found
 
 
 def decode(buffer: Buffer, at: Ints, local: Ints, size: Ints, columns: int, *, headless: bool = False) -> Records:

@@ -140,7 +140,7 @@ def _held(
     nothing = np.zeros(at.size, np.int64)
     found = records.decode(buffer, at, stop - at, nothing, columns.count, headless=headless)
     serial = found.serial
-    good = found.good & (serial[0] == 0)
+    good = found.good & (serial[0] == 0) & found.numeric(columns.numbers)
     name_at, name_len = found.text(columns.name)
     good &= (serial[columns.name] % 2 == 1) & (name_len > 0) & (name_len < LONGEST_NAME) & (name_at + name_len <= stop)
     for column in (columns.created, columns.deleted, columns.create_revision, columns.prev_revision):

@@ -38,6 +38,11 @@ class Columns:
     value: int = 7
     old_value: int = 8
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns in which kine writes no text: one that stands there hides from who reads the others."""
+        return tuple(sorted(set(range(self.count)) - {self.name, self.value, self.old_value}))
+
 
 def tables(buffer: Buffer, cells: Cells) -> list[Table]:
     """The entries that decode; sqlite_schema is type, name, tbl_name, rootpage, sql (fileformat2.html, section 2.6)."""
