@@ -15,6 +15,8 @@ from auditor.text import printable
 URL = "://"
 IN = "!"
 """What stands between a container's name and that of what it holds."""
+LOG = "-wal"
+"""What SQLite adds to a database's name for its log (fileformat2.html, section 4)."""
 _EVIDENCE = sniff.CONTAINERS | {sniff.Kind.DATABASE, sniff.Kind.SQLITE}
 
 
@@ -98,7 +100,10 @@ def _is_evidence(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             head = file.read(sniff.HEAD)
-            return sniff.sniff(head) in _EVIDENCE or told(head) is not None
+            kind = sniff.sniff(head)
+            if kind is sniff.Kind.SQLITE_LOG:  # one beside its database is read with that
+                return not path.with_name(path.name.removesuffix(LOG)).is_file() or not path.name.endswith(LOG)
+            return kind in _EVIDENCE or told(head) is not None
     except (OSError, UnreadableEvidence):
         return True  # what cannot be read is told as such, not passed over
 

@@ -40,6 +40,7 @@ class Role(Enum):
 _MARKED = {
     sniff.Kind.DATABASE: Role.DATABASE,
     sniff.Kind.SQLITE: Role.SQLITE,
+    sniff.Kind.SQLITE_LOG: Role.SQLITE_LOG,
 }
 
 

@@ -55,6 +55,8 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
         return _dump(evidence)
     if evidence.of(Role.SQLITE):
         return _sqlite(evidence, quick=quick)
+    if evidence.of(Role.SQLITE_LOG):
+        return _log_alone(evidence, quick=quick)
     databases = evidence.of(Role.DATABASE)
     main = databases[0] if databases else None
     if not evidence.directory:
@@ -143,6 +145,26 @@ def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
         (*evidence.notes, *found.notes),
         frozenset(log.name for log in logs),
         kine.STANDING,
+    )
+
+
+def _log_alone(evidence: Evidence, *, quick: bool) -> Reading:
+    from auditor.evidence.sqlite import alone
+
+    (file,) = evidence.of(Role.SQLITE_LOG)
+    found = alone.read(file, quick=quick, work_dir=evidence.work_dir)
+    return Reading(
+        file,
+        alone.KIND,
+        tuple(alone.KIND if each is file else role.value for role, each in evidence.files),
+        found.batches,
+        found.facts,
+        found.pages,
+        0,
+        (*evidence.gaps, *found.gaps),
+        found.unexamined,
+        (*evidence.notes, *found.notes),
+        standing=alone.STANDING,
     )
 
 

@@ -94,6 +94,7 @@ KINE_CAUSES = {
 """The same for kine's SQLite, where there is nothing to defragment."""
 KINE = "kine's SQLite database"
 """How the kind of such evidence begins."""
+LOG_ALONE = f"{KINE}: its write-ahead log alone"
 
 
 DUMP = "etcdctl dump"

@@ -148,9 +148,10 @@ def kind(audit: Audit) -> str:
     if audit.parts:
         return audit.evidence.kind
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
-    parts = [f"{audit.evidence.kind}; revision {backend.revision:,}"]
+    alone = audit.evidence.kind == causes.LOG_ALONE
+    parts = [audit.evidence.kind if alone else f"{audit.evidence.kind}; revision {backend.revision:,}"]
     ranged = audit.evidence.live is not None and audit.evidence.live.way == RANGE
-    if not ranged and not audit.evidence.kind.startswith(causes.DUMP):
+    if not ranged and not alone and not audit.evidence.kind.startswith(causes.DUMP):
         parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
@@ -176,7 +177,8 @@ def scope(audit: Audit) -> str:
     if audit.parts:
         return "each is one member's"
     if causes.is_kine(audit):
-        return "one server's database"
+        alone = audit.evidence.kind == causes.LOG_ALONE
+        return "what was written last, without the database" if alone else "one server's database"
     if audit.evidence.kind.startswith(causes.DUMP):
         return "current keys, without their history"
     live = audit.evidence.live
