@@ -113,9 +113,9 @@ def _folder(
                 continue
             found.files.append((role, EvidenceFile(entry, hashed=hashed, name=shown)))
         except (OSError, UnreadableEvidence) as error:
-            if role is Role.DATABASE:
-                raise
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
+            if role is Role.DATABASE:
+                raise UnreadableEvidence(why) from None
             found.gaps.append(Gap(shown, 0, 0, why))
 
 

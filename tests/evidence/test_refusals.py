@@ -4,6 +4,7 @@ import base64
 import gzip
 import os
 import shutil
+import tarfile
 import zlib
 from pathlib import Path
 from random import Random
@@ -18,7 +19,7 @@ from auditor.evidence.records import LISTED
 from tests import bolt, packing
 from tests.evidence.sqlite.stages import STAGES, unpacked
 from tests.evidence.test_gardener import FIRST, SECOND, increment
-from tests.support import PLAINTEXT, REWRITTEN, Thing, field, sealed
+from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, Thing, field, sealed
 
 ENCRYPTED = sealed("secretbox", b"box", bytes(range(60)))
 EVERY = Options(resources=("*",))
@@ -224,7 +225,46 @@ def test_a_pipe_where_a_log_should_be_is_a_gap(tmp_path: Path) -> None:
     assert not audit.complete
 
 
-# packed data directories
+# data directories
+
+SEGMENT = "0000000000000000-0000000000000000.wal"
+
+
+def directory(folder: Path) -> Path:
+    member = folder / "etcd" / "member"
+    for name in ("snap", "wal"):
+        (member / name).mkdir(parents=True)
+    return member
+
+
+def test_a_directory_without_a_file_of_etcds_is_refused(tmp_path: Path) -> None:
+    (directory(tmp_path) / "snap" / "notes.txt").write_bytes(b"x")
+    with pytest.raises(UnreadableEvidence, match="holds no file of etcd's"):
+        auditor.scan(tmp_path / "etcd")
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    member = directory(tmp_path)
+    (member / "snap" / "db").symlink_to(member / "snap" / "db")
+    with pytest.raises(UnreadableEvidence, match=r"member/snap/db: Too many levels of symbolic links"):
+        auditor.scan(tmp_path / "etcd")
+
+
+def test_what_a_restart_left_of_a_log_is_read(tmp_path: Path) -> None:
+    """etcd makes a new log in wal.tmp and renames it; what a crash leaves lies there, or in wal."""
+    with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (member,) = tmp_path.glob("*/member")
+    (log,) = (member / "wal").glob("*.wal")
+    for name in ("wal.tmp", "wal/wal.tmp"):
+        (member / name).mkdir()
+        shutil.copy(log, member / name / SEGMENT)
+    (member / "wal.tmp" / "folder").mkdir()
+    (member / "unknown").mkdir()
+    audit = auditor.scan(member.parent)
+    kinds = {each.name: each.kind for each in audit.evidence.sources}
+    assert {f"member/wal.tmp/{SEGMENT}", f"member/wal/wal.tmp/{SEGMENT}"} < set(kinds)
+    assert sum("is nothing that etcd writes: not read" in reason for reason in told(audit)) == 2
 
 
 def test_what_etcd_does_not_write_in_a_packed_directory_is_a_gap(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
         return _told(error)
     except TimeoutError:
         return ""
+    except ConnectionResetError:  # a server that reads no TLS may reset what it has not read
+        return "it hangs up instead of speaking TLS: is it http://?"
     except OSError as error:
         return f"no TLS connection: {error.strerror or type(error).__name__}"
     return ""
