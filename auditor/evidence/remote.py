@@ -129,4 +129,4 @@ def _why(error: Exception) -> str:
         return "there is no such object"
     if isinstance(error, PermissionError):
         return "access is denied; look at the credentials in the environment"
-    return type(error).__name__
+    return f"{type(error).__name__}; check the URL, and the credentials in the environment"

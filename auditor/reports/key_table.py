@@ -31,8 +31,8 @@ def table(audit: Audit) -> list[list[str]]:
 def needed(audit: Audit, use: KeyUse) -> str:
     """`needed by N values`, `nothing read in this evidence needs it` or `unproven`; never that it may go."""
     if use.values:
-        current = dict(use.places).get(Place.LATEST, 0)
-        left = "" if current else ", leftovers only"
+        # of what no root leads to, it is not known that it is left over
+        left = "" if {Place.LATEST, Place.UNPLACED} & set(dict(use.places)) else ", leftovers only"
         return f"needed by {plural(use.values, 'value')}{left}"
     return "nothing read in this evidence needs it" if audit.complete else "unproven: not everything was read"
 

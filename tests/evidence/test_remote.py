@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,30 @@ def s3() -> Iterator[dict[str, str]]:
         for name, raw in OBJECTS.items():
             _put(f"{address}/backups/{name}", raw)
         yield {**os.environ, **KEYS, "AWS_ENDPOINT_URL": address}
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def gcs() -> Iterator[dict[str, str]]:
+    """The environment in which a bucket of Google's can be read."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.evidence.gcsserver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        for name in ("cluster/etcd-snapshot-n-1", "cluster/etcd.backup.gz"):
+            url = f"{address}/upload/storage/v1/b/backups/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
+            head = {"Content-Type": "application/octet-stream"}
+            with urllib.request.urlopen(urllib.request.Request(url, OBJECTS[name], head, method="POST"), timeout=20):
+                pass
+        # without the last, gcsfs asks the bucket's kind by gRPC first, which the server does not speak
+        told = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
+        yield {**os.environ, **told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
         process.kill()
 
 
@@ -95,6 +120,44 @@ def test_what_is_remote() -> None:
         assert not remote.is_remote(text)
     assert remote.shown("https://user:secret@host/a/b.db?sig=secret") == "https://host/a/b.db"
     assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db"
+
+
+def test_an_object_of_google_s_is_audited_as_the_file_is(gcs: dict[str, str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    url = "gs://backups/cluster/etcd-snapshot-n-1"
+    done = command("scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, env=gcs)
+    assert done.returncode == 1, done.stderr
+    assert command("scan", PLAINTEXT, "--csv", tmp_path / "plain.csv").returncode == 1
+    rows, plain = (pd.read_csv(tmp_path / name, keep_default_na=False) for name in ("a.csv", "plain.csv"))
+    pd.testing.assert_frame_equal(rows.drop(columns="source"), plain.drop(columns="source"))
+    assert set(rows.source) == {"etcd-snapshot-n-1"}
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert any(f"streamed from {url}, {len(PLAINTEXT.read_bytes()):,} bytes" in note for note in told["notes"])
+    assert list(work.iterdir()) == []
+    packed = command("scan", "gs://backups/cluster/etcd.backup.gz", env=gcs)
+    assert packed.returncode == 1, packed.stderr
+    assert "etcd.backup.gz!etcd.backup" in packed.stdout
+
+
+def test_an_object_of_google_s_that_is_not_there(gcs: dict[str, str]) -> None:
+    done = command("scan", "gs://backups/none.db", env=gcs)
+    assert done.returncode == 2
+    assert "gs://backups/none.db cannot be opened: there is no such object" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "library"),
+    [("s3://b/a.db", "s3fs"), ("gs://b/a.db", "gcsfs"), ("az://b/a.db", "adlfs"), ("https://h/a.db", "aiohttp")],
+)
+def test_a_library_that_is_missing_is_named_with_the_way_out(url: str, library: str) -> None:
+    """As in an environment without the extra: the library cannot be imported."""
+    text = f"import sys; sys.modules[{library!r}] = None; from auditor.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", text, "scan", url], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{url}: {library} is not installed; pip install 'etcd-auditor[remote]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_object_is_audited_as_the_file_is(s3: dict[str, str], tmp_path: Path) -> None:
