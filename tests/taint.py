@@ -4,10 +4,12 @@ import base64
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 WINDOW = 16
 """Bytes of UTF-8 in a row that are a leak."""
 PIECE = 8
+BITS = 20
 STRIDE = WINDOW - PIECE + 1
 """In any WINDOW bytes in a row a whole PIECE begins at a multiple of this."""
 
@@ -32,6 +34,12 @@ def windows(coded: bytes) -> set[bytes]:
     return {coded[at : at + WINDOW] for at in range(len(coded) - WINDOW + 1)}
 
 
+def _slots(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Of each word a place in a table: most texts hold nothing that is looked for, and that is soon seen."""
+    slots: NDArray[np.uint64] = words * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(64 - BITS)
+    return slots
+
+
 class Taint:
     """What must not stand in a text: WINDOW bytes in a row of any of these, in any coding."""
 
@@ -40,6 +48,8 @@ class Taint:
         self._windows = {window for coded in texts for window in windows(coded)}
         pieces = {coded[at : at + PIECE] for coded in texts for at in range(0, len(coded) - PIECE + 1, STRIDE)}
         self._pieces = np.unique(np.frombuffer(b"".join(sorted(pieces)), "<u8"))
+        self._likely = np.zeros(1 << BITS, np.bool_)
+        self._likely[_slots(self._pieces)] = True
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -49,7 +59,8 @@ class Taint:
         raw = text.encode("utf-8", "surrogatepass")
         for phase in range(PIECE):
             words = np.frombuffer(raw, "<u8", max(len(raw) - phase, 0) // PIECE, min(phase, len(raw)))
-            for number in np.flatnonzero(np.isin(words, self._pieces)).tolist():
+            maybe = np.flatnonzero(self._likely[_slots(words)])
+            for number in maybe[np.isin(words[maybe], self._pieces)].tolist():
                 at = number * PIECE + phase
                 near = raw[max(at - WINDOW + PIECE, 0) : at + WINDOW]
                 if any(near[place : place + WINDOW] in self._windows for place in range(len(near) - WINDOW + 1)):

@@ -210,6 +210,23 @@ def test_a_zip_that_was_written_as_a_stream_holds_nothing_hidden(
     assert audit.exit_code(Severity.MEDIUM) == 0
 
 
+def test_a_file_without_a_name_in_a_zip_is_read(find: Find, tmp_path: Path) -> None:
+    """zipfile looks for a slash at the end of a name that has none."""
+    base, out = find("zip"), io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("x", find("latest").data)
+    data = bytearray(out.getvalue())
+    entry, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    size, at = struct.unpack_from("<II", data, end + 12)
+    struct.pack_into("<II", data, end + 12, size - 1, at - 1)
+    for length, name in ((entry + 28, entry + 46), (26, 30)):
+        assert data[name : name + 1] == b"x"
+        struct.pack_into("<H", data, length, 0)
+        del data[name]
+    outcome, said = oracle.judge(base, bytes(data), tmp_path)
+    assert outcome is Outcome.FOUND, said
+
+
 def test_what_lies_behind_the_end_of_a_tar_is_missed(find: Find, tmp_path: Path) -> None:
     """`cat a.tar b.tar` is a tar of the first alone to tar, which ends at two blocks of zeros."""
     base = find("tar")

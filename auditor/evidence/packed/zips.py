@@ -79,7 +79,7 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
                     names.link(name, inner, target, symbolic=True)
                 elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode):
                     raise Refused(f"{name} holds {names.shown(inner)}, a device or pipe: nothing in it was read")
-                elif not info.is_dir():
+                elif not info.filename.endswith("/"):  # is_dir() wants a name of at least one letter
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
             if hidden := _hidden(mapping, listed, archive.start_dir):
                 raise Damaged(f"{name}: {hidden:,} bytes of it are of no file that its directory names: not read")
