@@ -8,6 +8,8 @@ from auditor.columns import LONG, Buffer, Ints, Words, spread
 
 ENDS = 128
 """Bytes of a string, half of them at each end, by which strings are told apart first."""
+SLOTS = 16
+"""Bits of a hash that tell a few strings apart."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS: Words = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in range(1, 9)], np.uint64)
 """Odd multipliers of the eight words of a block in hashes()."""
@@ -100,6 +102,16 @@ def _mixed(before: Words, block: Words) -> Words:
 
 def _numbered(hashed: Words) -> tuple[Ints, Ints]:
     """The same hashes share a number, in the order of the hashes; and one row of each."""
+    slot = (hashed >> np.uint64(64 - SLOTS)).astype(np.intp)
+    table = np.zeros(1 << SLOTS, np.uint64)
+    table[slot] = hashed
+    if (table[slot] == hashed).all():  # few are different, and no two of them share a slot: no need to sort
+        used = np.zeros(1 << SLOTS, np.bool_)
+        used[slot] = True
+        numbers: Ints = (np.cumsum(used) - 1)[slot]
+        heads = np.empty(int(used.sum()), np.int64)
+        heads[numbers] = np.arange(hashed.size)
+        return numbers, heads
     order = np.argsort(hashed)
     first = np.ones(hashed.size, np.bool_)
     ordered = hashed[order]

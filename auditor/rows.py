@@ -119,7 +119,8 @@ def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing: Coded[Cell] = same("", len(each))
     kek_at, kek_len = values.kek_ids(batch, stored)
-    keks = printables(batch.data.slices(kek_at, np.maximum(kek_len, 0)))
+    wrapped = np.flatnonzero(kek_len >= 0)
+    keks = printables(batch.data.slices(kek_at[wrapped], kek_len[wrapped]))
     return {
         "id": _ids(each),
         "place": looked_up(batch.place, lambda code: Place(code).label),
@@ -131,7 +132,7 @@ def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "key": keys,
         "provider": looked_up(stored.provider, lambda code: Provider(code).label),
         "key_name": looked_up(each.label, lambda code: each.labels[code][1]),
-        "kek_id": tried(keks),
+        "kek_id": replaced(same("", len(each)), dict(zip(wrapped.tolist(), keks, strict=True))),
         "encoding": looked_up(stored.encoding, lambda code: Encoding(code).label),
         "opened": looked_up(each.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": looked_up(each.same, lambda code: _SAME[code]),
@@ -208,9 +209,10 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
     usual = looked_up(code, _usual_detail)
     details: dict[int, str] = {}
     plain = each.values.provider == Provider.IDENTITY
-    named = zip(said.problem, said.named, names, strict=True)
-    odd = np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
-    odd |= (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resource], np.bool_)[each.of]
+    odd = (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resource], np.bool_)[each.of]
+    if plain.any():
+        named = zip(said.problem, said.named, names, strict=True)
+        odd |= np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
     for row in np.flatnonzero(plain & odd).tolist():
         if said.problem[row]:
             details[row] = said.problem[row]
