@@ -40,7 +40,9 @@ def used(batch: Batch, stored: values.Values) -> tuple[int, list[ProviderEntry]]
             mine = mine[_sample(batch, stored.name_at[rows[mine]], length[mine])]
         if not mine.size:
             continue
-        tried += int(np.unique(rows[mine]).size)
+        each = np.zeros(len(batch), np.bool_)
+        each[rows[mine]] = True  # an ambiguous value has several rows here
+        tried += int(each.sum())
         payload = stored.name_at[rows[mine]] + length[mine] + 1
         for secret, hits in _hits(kind, batch, payload):
             for row, size in zip(rows[mine[hits]].tolist(), length[mine[hits]].tolist(), strict=True):
