@@ -5,7 +5,7 @@ A freed page is read as the leaf that it was, as far as its bytes still are its 
 searched (carve.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.evidence import carve, mvcc, runs
 from auditor.evidence.runs import Runs
-from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Leaves, Walker, joined
+from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Leaves, Spans, Walker
 from auditor.model import Place, State
 
 
@@ -29,13 +29,12 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
         *_pages(walker, np.flatnonzero(walker.kinds == FREED), place, slack),
         *_pages(walker, np.flatnonzero(walker.kinds == PAST), slack, slack),
         _carved(walker, np.array([end]), np.array([walker.size]), place),
-        _between(walker, runs.reached(walker), joined(walker.walked), slack),
+        _between(walker, runs.reached(walker), walker.walked, slack),
     ]
     if previous is not None:
-        older, leaves = runs.reached(previous), joined(previous.walked)
-        only = walker.kinds == PREVIOUS
-        leaves = Leaves(*(column[only[leaves.page]] for column in leaves))
-        found.append(_between(walker, older.take(only[older.pages]), leaves, slack))
+        older, only = runs.reached(previous), walker.kinds == PREVIOUS
+        theirs = [Spans(*(column[only[each.page]] for column in each)) for each in previous.walked]
+        found.append(_between(walker, older.take(only[older.pages]), theirs, slack))
     return tuple(batch for batch in found if len(batch))
 
 
@@ -67,8 +66,8 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     yield _carved(walker, first * size, last * size, place)
     for sound, where in ((False, place), (True, slack)):
         wanted = (left.kinds == LEAF) & (found.sound == sound)
-        theirs = Leaves(*(column[wanted[found.owner]] for column in leaves))
-        yield _between(walker, left.take(wanted), theirs, where)
+        mine = wanted[found.owner]
+        yield _between(walker, left.take(wanted), [Spans(leaves.key_at[mine], ends[mine], leaves.page[mine])], where)
 
 
 def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -80,9 +79,9 @@ def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     return start[first], end[np.append(first[1:], True)[: end.size]]
 
 
-def _between(walker: Walker, those: Runs, leaves: Leaves, place: Place) -> Batch:
+def _between(walker: Walker, those: Runs, elements: Sequence[Spans], place: Place) -> Batch:
     """What is not zero outside the elements of these runs."""
-    start, end = runs.between(walker, those, leaves)
+    start, end = runs.between(walker, those, elements)
     filled = walker.buffer.filled(start, end)
     return _carved(walker, start[filled], end[filled], place)
 

@@ -4,6 +4,7 @@ Unlike tree.py this asks for no root: it reads freed pages as what they were, an
 Format: bbolt internal/common/page.go and inode.go; what lies where: tx.go (write), internal/freelist.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from auditor.evidence.tree import (
     LEAF,
     META,
     Leaves,
+    Spans,
     Walker,
     overlapping,
 )
@@ -109,10 +111,10 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     return Elements(leaves, owner[good], cut, sound)
 
 
-def between(walker: Walker, runs: Runs, leaves: Leaves) -> tuple[Ints, Ints]:
+def between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints, Ints]:
     """Start and end of the stretches of these runs that neither header, element table nor payload accounts for.
 
-    leaves: the elements of these runs' leaf pages.
+    elements: those of these runs' leaf pages.
     """
     size = walker.page_size
     begin, end = runs.pages * size, runs.ends * size
@@ -122,8 +124,8 @@ def between(walker: Walker, runs: Runs, leaves: Leaves) -> tuple[Ints, Ints]:
     table = np.where(begin + table > end, HEADER, table)  # a count that does not fit says nothing
     branch_at, branch_end = _branches(walker, runs.take(runs.kinds == BRANCH))
     # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
-    starts = np.sort(np.concatenate((begin + table, leaves.value_at + leaves.value_len, branch_end)))
-    ends = np.sort(np.concatenate((end, leaves.key_at, branch_at)))
+    starts = np.sort(np.concatenate((begin + table, *(each.end for each in elements), branch_end)))
+    ends = np.sort(np.concatenate((end, *(each.start for each in elements), branch_at)))
     some = ends > starts
     return starts[some], ends[some]
 

@@ -39,12 +39,20 @@ class Leaves(NamedTuple):
     page: Ints
 
 
+class Spans(NamedTuple):
+    """Where the elements of leaf pages begin and end, and the first page of each; int64 of shape (n,)."""
+
+    start: Ints
+    end: Ints
+    page: Ints
+
+
 @dataclass
 class Walker:
     """The pages of one database file under one meta: `kinds` (uint8, one a page) is what the walks reached.
 
     `size` is the database's, without a trailer; `total` its whole pages, `pages` those of them below the high-water
-    mark. `walked`: the elements of every leaf page that the walks reached, in parts.
+    mark. `walked`: where the elements of every leaf page lie that the walks reached, in parts.
     """
 
     buffer: Buffer
@@ -52,7 +60,7 @@ class Walker:
     source: str
     size: int
     gaps: list[Gap] = field(default_factory=list)
-    walked: list[Leaves] = field(default_factory=list)
+    walked: list[Spans] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page_size = self.meta.page_size
@@ -99,7 +107,7 @@ class Walker:
         else:
             for page in level[:16].tolist():
                 self.gap(page, f"lies deeper than {DEEPEST} levels")
-        self.walked += leaves
+        self.walked += [Spans(each.key_at, each.value_at + each.value_len, each.page) for each in leaves]
         return joined(leaves)
 
     def _enter(self, ids: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -236,6 +244,8 @@ def _explain(template: str, facts: dict[str, Ints], last: int) -> Callable[[int]
 
 
 def joined(parts: Sequence[Leaves]) -> Leaves:
+    if len(parts) == 1:  # nearly always: the leaves of a tree lie in one level
+        return parts[0]
     return Leaves(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else empty()
 
 
