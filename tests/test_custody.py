@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tarfile
+import threading
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import auditor
 from auditor import Options
 from auditor.errors import UsageError
+from auditor.evidence import file
 from auditor.evidence.file import EvidenceFile
 from auditor.expectations import UnexpectedEvidence
 from tests.cases import MIGRATION, command
@@ -182,3 +184,16 @@ def test_a_cluster_that_cannot_be_told_is_refused(wanted: str) -> None:
     with pytest.raises(UnexpectedEvidence, match="no kube-system namespace") as refused:
         auditor.scan(REWRITTEN, Options(storage_prefixes=("/elsewhere",), expect_cluster=wanted))
     assert str(refused.value).isprintable()
+
+
+def test_a_large_file_is_let_go_beside_the_reports_and_reads_the_same_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file, "LARGE", 1)
+    evidence = EvidenceFile(REWRITTEN, hashed=True)
+    sha256 = evidence.hashing.result()[0] if evidence.hashing is not None else ""
+    evidence.close()
+    for thread in threading.enumerate():
+        if thread.name == "unmapping":
+            thread.join()
+    assert hashlib.sha256(evidence.map).hexdigest() == sha256 == SHA256
