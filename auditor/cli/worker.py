@@ -15,7 +15,9 @@ from auditor.faults import fate, told
 
 FAILED = 2
 KEPT = 1 << 30
-"""Bytes that are kept when they are freed, and up to which a piece of memory is one of these."""
+"""Bytes that are kept when they are freed."""
+LARGEST = 1 << 25
+"""Up to so many bytes a piece of memory is one of these; glibc takes no larger number on 64 bits."""
 INTERRUPTED = 130
 INTERRUPTION = "interrupted; nothing was concluded"
 
@@ -82,7 +84,7 @@ def _keep_memory() -> None:
     with suppress(AttributeError, OSError, TypeError):
         tune = ctypes.CDLL(None).mallopt
         tune(-1, KEPT)
-        tune(-3, KEPT)
+        tune(-3, LARGEST)
 
 
 def _no_core_dumps() -> None:

@@ -168,7 +168,7 @@ def _opened(
         try:
             made.append(transformer.open(payload, key))
         except AuditorError as error:
-            made.append(error)
+            made.append(error.with_traceback(None))  # it would hold this call and all its payloads
     return made
 
 

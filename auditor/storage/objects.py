@@ -116,7 +116,7 @@ def newest(value: bytes, encoding: Encoding) -> int:
     try:
         if encoding is Encoding.PROTOBUF:
             unknown = pb.Unknown.FromString(value[ENVELOPE:])
-            # of the kinds that have a field 2, Lease alone has a time in its field 5
+            # only a Lease is renewed; of other kinds the same field is something else
             lease = pb.Lease.FromString(unknown.raw if unknown.type_meta.kind == b"Lease" else b"")
             meta = pb.Object.FromString(unknown.raw).metadata
             times = [entry.time.seconds for entry in meta.managed_fields]

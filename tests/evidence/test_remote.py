@@ -10,6 +10,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -31,11 +32,11 @@ OBJECTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[dict[str, str]]:
-    """The environment in which a bucket can be read."""
+@contextmanager
+def served(server: str) -> Iterator[str]:
+    """The address of one of the servers beside this file, in a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.evidence.s3server"],
+        [sys.executable, "-m", f"tests.evidence.{server}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -43,27 +44,24 @@ def s3() -> Iterator[dict[str, str]]:
         cwd=Path(__file__).parents[2],
     ) as process:
         assert process.stdout is not None
-        address = process.stdout.readline().strip()
+        yield process.stdout.readline().strip()
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment in which a bucket can be read."""
+    with served("s3server") as address:
         _put(f"{address}/backups", b"")
         for name, raw in OBJECTS.items():
             _put(f"{address}/backups/{name}", raw)
         yield {**os.environ, **KEYS, "AWS_ENDPOINT_URL": address}
-        process.kill()
 
 
 @pytest.fixture(scope="module")
 def gcs() -> Iterator[dict[str, str]]:
     """The environment in which a bucket of Google's can be read."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.evidence.gcsserver"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
+    with served("gcsserver") as address:
         for name in ("cluster/etcd-snapshot-n-1", "cluster/etcd.backup.gz"):
             url = f"{address}/upload/storage/v1/b/backups/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
             head = {"Content-Type": "application/octet-stream"}
@@ -72,7 +70,6 @@ def gcs() -> Iterator[dict[str, str]]:
         # without the last, gcsfs asks the bucket's kind by gRPC first, which the server does not speak
         told = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
         yield {**os.environ, **told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
-        process.kill()
 
 
 def _put(url: str, raw: bytes) -> None:

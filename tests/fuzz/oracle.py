@@ -1,6 +1,5 @@
 """What must hold of every mutated file: it ends in an answer, soon, that neither hides the canary nor shows it."""
 
-import base64
 import io
 import signal
 import traceback
@@ -18,6 +17,7 @@ from auditor import Severity
 from auditor.errors import AuditorError
 from auditor.reports import columns, csv, html, json, parquet, remediation, sarif, terminal
 from tests.fuzz.base import Base
+from tests.taint import codings
 
 SECONDS = 10
 """Of processor time, for a file of up to 1 MB; and as much again for each further one. A scan takes 0.1 s."""
@@ -146,20 +146,6 @@ def _forbidden(canaries: tuple[bytes, ...], secrets: tuple[bytes, ...]) -> tuple
         for at in range(0, len(coding) - PART + 1, PART)
     )
     return ("a canary", whole), ("a part of a key", parts)
-
-
-def codings(raw: bytes) -> Iterator[str]:
-    """The ways in which bytes can stand in a text: as they are, in hex, in base64 at each of its alignments."""
-    yield raw.decode("utf-8", "replace")
-    yield raw.decode("latin-1")
-    yield raw.hex()
-    yield raw.hex().upper()
-    for shift in range(3):
-        # the first and the last characters depend on the neighbours
-        middle = slice(4 if shift else 0, -4)
-        padded = b"\0" * shift + raw
-        yield base64.b64encode(padded).decode()[middle]
-        yield base64.urlsafe_b64encode(padded).decode()[middle]
 
 
 def _reset() -> None:
