@@ -9,8 +9,10 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.encryption import keyring
 from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
 from auditor.encryption.transformers import AesCbc, AesGcm, SecretBox, Transformer, encoding
+from auditor.errors import AuditorError
 from auditor.model import Encoding
 
 ETCD_KEY = b"/registry/secrets/default/db"
@@ -191,3 +193,13 @@ def test_many_payloads_of_cbc_are_opened_as_each_by_itself(payloads: list[bytes]
 )
 def test_encodings(start: bytes, kind: Encoding) -> None:
     assert encoding(start) is kind
+
+
+def test_a_refusal_that_is_kept_holds_none_of_what_was_to_be_opened() -> None:
+    class Absent:
+        def open(self, payload: bytes, key: bytes) -> bytes | None:
+            raise AuditorError("no plugin answers")
+
+    (refused,) = keyring._opened(Absent(), [b"payload"], [ETCD_KEY])
+    assert isinstance(refused, AuditorError)
+    assert refused.__traceback__ is None
