@@ -1,6 +1,7 @@
 """Equal byte strings of one buffer share a number, whatever they hold and however many there are."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,20 @@ _FACTORS: Words = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in
 
 def hashes(buffer: Buffer, at: Ints, length: Ints) -> Words:
     """A 64-bit mix of each byte string. Not proof of equality: see group()."""
+    return _in_parts(_whole, buffer, at, length)
+
+
+def _in_parts(digest: Callable[[Buffer, Ints, Ints], Words], buffer: Buffer, at: Ints, length: Ints) -> Words:
+    hashed = np.empty(at.size, np.uint64)
+
+    def work(part: slice) -> None:
+        hashed[part] = digest(buffer, at[part], length[part])
+
+    spread(at.size, work)
+    return hashed
+
+
+def _whole(buffer: Buffer, at: Ints, length: Ints) -> Words:
     mixed = length.astype(np.uint64) * _MIX
     long = np.flatnonzero(length > LONG)
     for row in long.tolist():
@@ -29,9 +44,9 @@ def hashes(buffer: Buffer, at: Ints, length: Ints) -> Words:
 
 
 def _ends(buffer: Buffer, at: Ints, length: Ints) -> Words:
-    """hashes(), of strings longer than ENDS only of the two ends of each: most strings differ there."""
+    """The same, of strings longer than ENDS only of the two ends of each: most strings differ there."""
     long = length > ENDS
-    mixed = hashes(buffer, at, np.where(long, 0, length))
+    mixed = _whole(buffer, at, np.where(long, 0, length))
     rows = np.flatnonzero(long)
     if rows.size:
         first, size = at[rows], length[rows]
@@ -48,21 +63,11 @@ def group(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
     """
     if not at.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    hashed = np.empty(at.size, np.uint64)
-
-    def digest(part: slice) -> None:
-        hashed[part] = _ends(buffer, at[part], length[part])
-
-    spread(at.size, digest)
+    hashed = _in_parts(_ends, buffer, at, length)
     numbers, heads = _numbered(hashed)
     alike = np.flatnonzero((length > ENDS) & (np.bincount(numbers) > 1)[numbers])
     if alike.size:
-
-        def digest_whole(part: slice) -> None:
-            rows = alike[part]
-            hashed[rows] = hashes(buffer, at[rows], length[rows])
-
-        spread(alike.size, digest_whole)
+        hashed[alike] = hashes(buffer, at[alike], length[alike])
         numbers, heads = _numbered(hashed)
     collisions: list[int] = []
 

@@ -38,16 +38,16 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
     marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
-    readable = in_use = undetermined = 0
+    readable = in_use = undetermined = counted = 0
     contents: set[int] = set()
     objects_: set[bytes] = set()
     where: set[Place] = set()
     pages: set[int] = set()
     for each in selections:
-        told = each.told
-        for code, size in columns.counts((each.label * len(Place) + each.batch.place)[told]):
+        judged = each.told
+        for code, size in columns.counts((each.label * len(Place) + each.batch.place)[judged]):
             places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
-        done = (each.opened == Opened.YES) & told
+        done = (each.opened == Opened.YES) & judged
         for code, size in columns.counts(each.label[done] * len(Place) + each.batch.place[done]):
             opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
         for code, size in columns.counts(each.mark_codes()):
@@ -64,8 +64,12 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         contents.update(some.tolist() if len(selections) == 1 else (hash(batch.value(row)) for row in some.tolist()))
         named = batch.key_at[plain] >= 0
         some = _distinct(each.by_key, plain[named])
-        objects_.update(batch.data.slices(batch.key_at[some], batch.key_len[some].astype(np.int64)))
-        objects_.update(filter(None, map(each.key, plain[~named].tolist())))
+        told = set(filter(None, map(each.key, plain[~named].tolist())))
+        if len(selections) == 1 and not told:
+            counted = some.size  # different by their groups: the keys need not be read
+        else:
+            objects_ |= told
+            objects_.update(batch.data.slices(batch.key_at[some], batch.key_len[some].astype(np.int64)))
         in_use += int((each.same[plain] == SAME).sum())
         undetermined += int((each.same[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
@@ -76,7 +80,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
         readable=readable,
         contents=len(contents),
-        objects=len(objects_),
+        objects=counted + len(objects_),
         in_use=in_use,
         undetermined=undetermined,
         readable_places=tuple(sorted(where)),
