@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,6 +13,14 @@ from collections.abc import Callable, Mapping
 import lz4.frame
 from backports import zstd
 
+
+def in_frames(raw: bytes, pack: Callable[[bytes], bytes]) -> bytes:
+    """As pzstd packs: frames, and before each a skippable one, which says how long the next is."""
+    half = len(raw) // 2
+    frames = [pack(part) for part in (raw[:half], raw[half:])]
+    return b"".join(struct.pack("<IIQ", 0x184D2A50, 8, len(frame)) + frame for frame in frames)
+
+
 STREAMS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "zlib": zlib.compress,
@@ -19,6 +28,9 @@ STREAMS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lambda raw: lzma.compress(raw, preset=0),
     "bzip2": bz2.compress,
     "lz4": lz4.frame.compress,
+    "lzma": lambda raw: lzma.compress(raw, lzma.FORMAT_ALONE, preset=0),
+    "zstd of pzstd": lambda raw: in_frames(raw, zstd.compress),
+    "lz4 in frames": lambda raw: in_frames(raw, lz4.frame.compress),
 }
 METHODS = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2}
 

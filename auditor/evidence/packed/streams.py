@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auditor.errors import AuditorError
 from auditor.evidence.packed.limits import Budget
-from auditor.evidence.packed.sniff import Kind
+from auditor.evidence.packed.sniff import FRAMED, SKIPPABLE, Kind, skippable
 
 STEP = 1 << 20
 FED = 1 << 16
@@ -95,9 +95,11 @@ def inflated(stream: Stream, budget: Budget, name: str) -> Stream:
 
 def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, name: str) -> Iterator[bytes]:
     """Blocks out of all the streams that stand behind one another, as `cat a.gz b.gz` makes them."""
-    rest = b""
+    rest = _past_skippable(stream, b"", name) if kind in FRAMED else b""
     while True:
         rest = yield from _one(stream, make(), rest, kind, budget, name)
+        if kind in FRAMED:
+            rest = _past_skippable(stream, rest, name)
         while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
             if not (rest := stream.read()):
                 return
@@ -109,6 +111,21 @@ def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget
             while block := stream.read():
                 left += len(block)
             raise Damaged(f"{name}: {left:,} bytes behind the {kind.value} data are something else: not read")
+
+
+def _past_skippable(stream: Stream, rest: bytes, name: str) -> bytes:
+    """The bytes `rest`, or what was read since, without the skippable frames that they begin with."""
+    while True:
+        while len(rest) < SKIPPABLE and (more := stream.read(FED)):
+            rest += more
+        left = skippable(rest)
+        if not left:
+            return rest
+        while left > len(rest):
+            left -= len(rest)
+            if not (rest := stream.read(FED)):
+                raise Damaged(f"{name}: a skippable frame ends early, {left:,} bytes before its end: truncated")
+        rest = rest[left:]
 
 
 def _one(
@@ -139,6 +156,7 @@ _FIRST = {
     Kind.ZLIB: b"\x78",
     Kind.ZSTD: b"\x28",
     Kind.XZ: b"\xfd",
+    Kind.LZMA: b"\x5d",
     Kind.BZIP2: b"B",
     Kind.LZ4: b"\x04",
     Kind.LZW: b"",  # Go reads one stream
@@ -160,6 +178,8 @@ def _maker(kind: Kind) -> Callable[[], Decompressor]:
         return ZstdDecompressor
     if kind is Kind.XZ:
         return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MEMORY)
+    if kind is Kind.LZMA:
+        return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=MEMORY)
     if kind is Kind.LZW:
         from auditor.evidence.packed.lzw import LzwDecompressor
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from backports import zstd
 
 import auditor
 from auditor import Audit, Options, Severity
@@ -206,7 +208,7 @@ def test_a_truncated_stream_is_audited_as_far_as_it_goes(tmp_path: Path, kind: s
     assert "Traceback" not in done.stderr
     assert "ends early" in done.stdout + done.stderr
     if done.returncode == 2:
-        assert kind in {"xz", "bzip2", "zstd", "lz4"}  # their blocks are larger than this file
+        assert kind in {"xz", "lzma", "bzip2", "zstd", "lz4"}  # their blocks are larger than this file
 
 
 def test_a_flipped_stream_is_a_gap(tmp_path: Path) -> None:
@@ -215,6 +217,13 @@ def test_a_flipped_stream_is_a_gap(tmp_path: Path) -> None:
     audit = auditor.scan(write(tmp_path, bytes(packed)))
     assert audit.tally.readable
     assert any("does not hold together" in gap.reason for gap in audit.gaps)
+
+
+def test_a_skippable_frame_that_ends_early_is_a_gap(tmp_path: Path) -> None:
+    packed = zstd.compress(PLAINTEXT.read_bytes()) + struct.pack("<II", 0x184D2A53, 100) + b"for another"
+    audit = auditor.scan(write(tmp_path, packed))
+    assert audit.tally.readable
+    assert any("skippable frame ends early" in gap.reason for gap in audit.gaps)
 
 
 def test_what_stands_behind_a_stream_is_a_gap(tmp_path: Path) -> None:
@@ -274,6 +283,8 @@ def test_a_password_is_told(tmp_path: Path) -> None:
         (packing.zipped({}), "it is empty"),
         (gzip.compress(b"hello " * 10_000), "meta page"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(1000), "7-Zip"),
+        (b"070701" + bytes(1000), "cpio"),
+        (struct.pack("<II", 0x184D2A5F, 0) * 20_000, "not a readable etcd database"),  # frames for nobody
         (b"age-encryption.org/v1\n" + bytes(1000), "age-encrypted"),
     ],
 )
