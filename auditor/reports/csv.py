@@ -5,7 +5,7 @@ To undo it, drop the first character of every cell that begins with an apostroph
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import islice
 from typing import IO
 
 from auditor.coded import Coded, tried
@@ -16,6 +16,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
 MOST_LINES = 1_048_576
 """Excel's limit, the header included; LibreOffice's is the same unless raised."""
+AT_ONCE = 1 << 12
+"""Lines written together."""
 _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
 """The columns behind the evidence's hash, which is known last."""
 
@@ -59,28 +61,36 @@ def too_long(table: Table, name: str) -> str:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as CSV. lines: each with its end, the header first."""
+    """A table as CSV, whose lines are put together when they are asked for: all at once they would fill the memory.
 
-    lines: list[str]
+    rest: what prepare() made.
+    """
+
+    ids: Sequence[Cell]
+    evidence: Sequence[Cell]
+    rest: list[str]
 
     def __len__(self) -> int:
-        return len(self.lines) - 1
+        return len(self.ids)
 
-    @cached_property
-    def text(self) -> str:
-        return "".join(self.lines)
+    def __iter__(self) -> Iterator[str]:
+        """Each line with its end, the header first."""
+        yield f"id,evidence,{self.rest[0]}\n"
+        behind = islice(self.rest, 1, None)
+        for id_, sha256, text in zip(self.ids, self.evidence, behind, strict=True):
+            yield f"{id_},{sha256},{text}\n"
 
 
 def sheet(table: Table, prepared: list[str] | None = None) -> Sheet:
     """prepared: what prepare() made of the table, where that was done already."""
-    first, *rest = prepare(table) if prepared is None else prepared
-    rows = zip(table.columns["id"], table.columns["evidence"], rest, strict=True)
-    return Sheet([f"id,evidence,{first}\n", *(f"{id_},{sha256},{text}\n" for id_, sha256, text in rows)])
+    return Sheet(table.columns["id"], table.columns["evidence"], prepared or prepare(table))
 
 
 def write(table: Table, out: IO[str], made: Sheet | None = None) -> None:
     """made: what sheet() made of the table, where that was done already."""
-    out.write((made or sheet(table)).text)
+    lines = iter(made or sheet(table))
+    while block := "".join(islice(lines, AT_ONCE)):
+        out.write(block)
 
 
 def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:

@@ -12,12 +12,17 @@ from auditor.reports.csv import Sheet
 
 def findings(sheet: Sheet) -> str:
     """SHA-256 of the findings as --csv writes them: the hash of that file, whether it was written or not."""
-    return hashlib.sha256(sheet.text.encode("utf-8", "surrogateescape")).hexdigest()
+    return lines(sheet)[0]
 
 
-def rows(sheet: Sheet) -> list[str]:
-    """The first eight digits of the SHA-256 of each line of that CSV but the header: to tell which finding differs."""
-    return [hashlib.sha256(line.encode("utf-8", "surrogateescape")).hexdigest()[:8] for line in sheet.lines[1:]]
+def lines(sheet: Sheet) -> tuple[str, list[str]]:
+    """findings(), and the first eight digits of the SHA-256 of each line but the header: to tell which one differs."""
+    whole, each = hashlib.sha256(), []
+    for line in sheet:
+        raw = line.encode("utf-8", "surrogateescape")
+        whole.update(raw)
+        each.append(hashlib.sha256(raw).hexdigest()[:8])
+    return whole.hexdigest(), each[1:]
 
 
 def section(value: Any) -> str:
@@ -32,7 +37,8 @@ def seal(document: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
     `run` differs from run to run; it holds a hash of itself.
     """
     sections = {name: section(part) for name, part in document.items() if name not in UNSEALED}
-    return {"findings": findings(sheet), "rows": rows(sheet), "sections": sections}
+    whole, each = lines(sheet)
+    return {"findings": whole, "rows": each, "sections": sections}
 
 
 def seal_run(run: dict[str, Any]) -> str:

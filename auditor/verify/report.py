@@ -101,13 +101,12 @@ def _findings(name: str, found: Any, hashes: dict[str, Any]) -> Iterator[Check]:
         yield differs(name, f"finding {odd} has not the columns of a finding" if odd else "it holds no findings")
         return
     table = Table({column: [row[column] for row in found] for column in COLUMNS})
-    sheet = csv.sheet(table)
-    if hashes.get("findings") == seals.findings(sheet):
+    whole, lines = seals.lines(csv.sheet(table))
+    if hashes.get("findings") == whole:
         yield same(name, f"{len(found):,} findings, by the hash of them as CSV")
         return
     yield differs(name, "its findings are not what they were")
     expected = hashes.get("rows")
-    lines = seals.rows(sheet)
     if not isinstance(expected, list) or len(expected) != len(lines):
         count = len(expected) if isinstance(expected, list) else 0
         yield differs(name, f"{len(lines):,} findings stand in it, {count:,} were reported")
