@@ -38,7 +38,8 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
     marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
-    readable = in_use = undetermined = counted = 0
+    alone = len(selections) == 1  # one source tells its own values and keys apart by their groups: none need be read
+    readable = in_use = undetermined = different = named_objects = 0
     contents: set[int] = set()
     objects_: set[bytes] = set()
     where: set[Place] = set()
@@ -60,13 +61,15 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         if not plain.size:
             continue
         some = _distinct(each.by_value, plain)
-        # one source tells its own values apart by row; several need the bytes
-        contents.update(some.tolist() if len(selections) == 1 else (hash(batch.value(row)) for row in some.tolist()))
+        if alone:
+            different = some.size
+        else:
+            contents.update(hash(batch.value(row)) for row in some.tolist())
         named = batch.key_at[plain] >= 0
         some = _distinct(each.by_key, plain[named])
         told = set(filter(None, map(each.key, plain[~named].tolist())))
-        if len(selections) == 1 and not told:
-            counted = some.size  # different by their groups: the keys need not be read
+        if alone and not told:
+            named_objects = some.size
         else:
             objects_ |= told
             objects_.update(batch.data.slices(batch.key_at[some], batch.key_len[some].astype(np.int64)))
@@ -79,8 +82,8 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
         marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
         readable=readable,
-        contents=len(contents),
-        objects=counted + len(objects_),
+        contents=different + len(contents),
+        objects=named_objects + len(objects_),
         in_use=in_use,
         undetermined=undetermined,
         readable_places=tuple(sorted(where)),
