@@ -158,6 +158,21 @@ def test_a_page_of_rows_that_says_it_is_an_index_is_read(find: Find, tmp_path: P
     assert any("none of its pages" in gap.reason for gap in auditor.scan(path, options).gaps)
 
 
+@pytest.mark.parametrize("place", ["kine log", "kine log stale", "kine log stale alone"])
+@pytest.mark.parametrize("kind", [2, 10])
+def test_rows_in_a_frame_that_says_it_is_of_an_index_are_read(
+    place: str, kind: int, find: Find, tmp_path: Path
+) -> None:
+    """All of its cells were taken for an index's, which hold names, and nothing was said."""
+    base, header, frame = find(place), 32, 24
+    data = bytearray(base.data)
+    page = (data.index(CANARY) - header) // (frame + 4096) * (frame + 4096) + header + frame
+    assert data[page] == 13
+    data[page] = kind
+    outcome, said = oracle.judge(base, bytes(data), tmp_path)
+    assert outcome is Outcome.FOUND, said
+
+
 def test_rows_in_the_table_of_sequences_are_read(find: Find, tmp_path: Path) -> None:
     """sqlite_sequence was taken to hold what SQLite puts there: a leaf of `kine` in its place was not looked at."""
     base = find("kine latest")
