@@ -108,7 +108,10 @@ def _named(base: str, audit: Audit) -> Audit:
         ),
         rows=rows,
         gaps=tuple(replace(gap, source=names.get(gap.source, renamed(gap.source))) for gap in audit.gaps),
-        parts=tuple(replace(part, name=renamed(part.name)) for part in audit.parts),
+        parts=tuple(
+            replace(part, name=renamed(part.name), sources=tuple(names[each] for each in part.sources))
+            for part in audit.parts
+        ),
     )
 
 
@@ -138,6 +141,7 @@ def as_part(audit: Audit) -> Part:
         readable=tally.readable,
         in_use=tally.in_use,
         gaps=len(audit.gaps),
+        sources=tuple(source.name for source in evidence.sources),
     )
 
 

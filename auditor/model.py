@@ -431,7 +431,7 @@ class Run:
 class Part:
     """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
 
-    problem: why nothing in it could be read; the rest is empty then.
+    sources: the names of all its files. problem: why nothing in it could be read; the rest is empty then.
     """
 
     name: str
@@ -448,6 +448,7 @@ class Part:
     readable: int = 0
     in_use: int = 0
     gaps: int = 0
+    sources: tuple[str, ...] = ()
     problem: str = ""
 
     def exit_code(self, fail_on: Severity) -> int:

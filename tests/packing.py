@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import lz4.frame
 from backports import zstd
@@ -65,9 +65,49 @@ def lzw(raw: bytes, *, clear: bool = True, emptied: bool = True) -> bytes:
             codes.append((256, 12))
             count = 0
     codes.append((257, _width(count)))
+    return lzw_of(codes)
+
+
+def lzw_of(codes: Sequence[tuple[int, int]]) -> bytes:
+    """Codes and their widths as they lie in the file."""
     bits = "".join(format(code, f"0{width}b")[::-1] for code, width in codes)
     bits += "0" * (-len(bits) % 8)
-    return int(bits[::-1], 2).to_bytes(len(bits) // 8, "little")
+    return int(bits[::-1] or "0", 2).to_bytes(len(bits) // 8, "little")
+
+
+def lzw_codes(packed: bytes) -> Iterator[tuple[int, int]]:
+    """The codes and their widths, up to the end's, or that of the file."""
+    word, left, count, fed, code = 0, 0, 0, iter(packed), 0
+    while code != 257:
+        width = _width(count)
+        while left < width:
+            octet = next(fed, None)
+            if octet is None:
+                return
+            word, left = word | octet << left, left + 8
+        code = word & (1 << width) - 1
+        word, left = word >> width, left - width
+        count = 0 if code == 256 else count + 1
+        yield code, width
+
+
+def unlzw(packed: bytes) -> tuple[bytes, bool]:
+    """What the codes stand for, as far as they go, and whether they go to their end: one by one, as Go reads them."""
+    start = [*(bytes([octet]) for octet in range(256)), b"", b""]
+    table, last, out = list(start), b"", bytearray()
+    for code, _ in lzw_codes(packed):
+        if code == 257:
+            return bytes(out), True
+        if code == 256:
+            table, last = list(start), b""
+            continue
+        if last and len(table) < 4096:
+            table.append(last + (table[code] if code < len(table) else last)[:1])
+        if code >= len(table):
+            break
+        last = table[code]
+        out += last
+    return bytes(out), False
 
 
 def _code(table: dict[bytes, int], word: bytes) -> int:

@@ -35,8 +35,10 @@ def is_remote(text: str) -> bool:
 def shown(url: str) -> str:
     """A URL without what may be secret in it: user, password, and the signature in a query."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return _printable(f"{parts.scheme}://{host}{parts.path}")
+    before, _, host = parts.netloc.rpartition("@")
+    # abfss://container@account.dfs.core.windows.net/path: no user, and without it the object is not named
+    container = f"{before}@" if BUCKETS.get(parts.scheme) == "adlfs" and before and ":" not in before else ""
+    return _printable(f"{parts.scheme}://{container}{host}{parts.path}")
 
 
 def name(url: str) -> str:
@@ -69,7 +71,12 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     return file, [", ".join([note, *said])]
 
 
-_FACTS = {"ETag": "ETag", "LastModified": "last modified", "VersionId": "version"}
+_FACTS = {
+    **dict.fromkeys(("ETag", "etag"), "ETag"),
+    **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
+    **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
+}
+"""What is told of an object, by the names that s3fs, adlfs and gcsfs have for it."""
 
 
 class _open:  # noqa: N801 - used as a function is
@@ -86,6 +93,8 @@ class _open:  # noqa: N801 - used as a function is
 
             system, path = url_to_fs(self._url)
             facts: dict[str, Any] = system.info(path)
+            if facts.get("type") == "directory":
+                raise IsADirectoryError
             # a web server need not know ranges: what it sends is read as it comes
             self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
         except ImportError:
@@ -122,11 +131,17 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
         yield block
 
 
+_DENIED = {401, 403}
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, AuditorError):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "there is no such object"
-    if isinstance(error, PermissionError):
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder or a bucket: name one object in it"
+    # the second is how Azure's own errors and aiohttp's say it
+    if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
         return "access is denied; look at the credentials in the environment"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

@@ -1,9 +1,11 @@
 """Findings, inventory and evidence as one Parquet data set that grows from run to run: hive-partitioned by evidence.
 
 FOLDER/findings/evidence=SHA256/data.parquet, FOLDER/inventory/... the same, FOLDER/sources/... one row a file, with
-the piece of evidence, the cluster and the conclusion that it belongs to. Joined by `evidence`.
+the piece of evidence, the cluster and the conclusion that it belongs to. Joined by `evidence` and `source`: a file may
+have been given twice, and what has no hash is in one partition.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import IO
@@ -16,17 +18,24 @@ from auditor.reports import columns, parquet
 from auditor.reports.columns import Table
 
 UNKNOWN = "unknown"
-"""The partition of what has no hash: --quick, or a finding of a configuration."""
+"""The partition of what has no hash: --quick, or a finding of a configuration. Many runs put files into it."""
 Written = tuple[PurePath, pa.Table]
 
 
 def files(audit: Audit) -> Iterator[Written]:
     """(path in the data set, content) of every file."""
+    made = _sources(audit)
+    # called after what was read where the partition is not its own, so that no run is in another's way
+    run = hashlib.sha256(repr(made).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def path(name: str, sha256: str) -> PurePath:
+        return PurePath(name, f"evidence={sha256 or UNKNOWN}", "data.parquet" if sha256 else f"data-{run}.parquet")
+
     for name, table in (("findings", columns.findings(audit)), ("inventory", columns.inventory(audit))):
-        for sha256, part in _split(table):
-            yield _path(name, sha256), parquet.table(part)
-    for sha256, rows in _sources(audit).items():
-        yield _path("sources", sha256), pa.Table.from_pylist(rows, schema=SOURCES)
+        for sha256, part in _split(table, next(iter(made), "")):
+            yield path(name, sha256), parquet.table(part)
+    for sha256, rows in made.items():
+        yield path("sources", sha256), pa.Table.from_pylist(rows, schema=SOURCES)
 
 
 def write(table: pa.Table, out: IO[bytes]) -> None:
@@ -39,13 +48,12 @@ SOURCES = pa.schema(
 )
 
 
-def _path(name: str, sha256: str) -> PurePath:
-    return PurePath(name, f"evidence={sha256 or UNKNOWN}", "data.parquet")
+def _split(table: Table, first: str) -> Iterator[tuple[str, Table]]:
+    """The rows of each evidence, without the column that the partition's name holds.
 
-
-def _split(table: Table) -> Iterator[tuple[str, Table]]:
-    """The rows of each evidence, without the column that the partition's name holds."""
-    rows: dict[str, list[int]] = {}
+    Of no rows an empty table under `first`: what is not there cannot be asked.
+    """
+    rows: dict[str, list[int]] = {} if len(table) else {first: []}
     for number, sha256 in enumerate(table.columns["evidence"]):
         rows.setdefault(str(sha256), []).append(number)
     for sha256, chosen in rows.items():
@@ -60,21 +68,16 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
     from auditor.merging import as_part
 
     parts = audit.parts or (as_part(audit),)
+    owner = {source: part for part in parts for source in part.sources}
     made: dict[str, list[dict[str, object]]] = {}
     for source in audit.evidence.sources:
-        part = _owner(source.name, parts)
+        part = owner[source.name]
         row = {"source": source.name, "kind": source.kind, "modified": source.modified, "size": source.size}
         made.setdefault(source.sha256, []).append(row | _said(part))
     for part in parts:
         if part.problem:
             made.setdefault("", []).append(_said(part))
     return made
-
-
-def _owner(source: str, parts: Sequence[Part]) -> Part:
-    """The piece whose name begins the file's; the first where it came beside one."""
-    fitting = [part for part in parts if source == part.name or source.startswith((f"{part.name}/", f"{part.name}!"))]
-    return max(fitting, key=lambda part: len(part.name), default=parts[0])
 
 
 def _said(part: Part) -> dict[str, object]:

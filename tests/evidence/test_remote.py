@@ -20,7 +20,8 @@ import auditor
 from auditor.evidence import remote
 from tests import packing
 from tests.cases import canaries, command
-from tests.support import PLAINTEXT, REWRITTEN
+from tests.evidence import azurite
+from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 OBJECTS = {
@@ -56,6 +57,12 @@ def s3() -> Iterator[dict[str, str]]:
         for name, raw in OBJECTS.items():
             _put(f"{address}/backups/{name}", raw)
         yield {**os.environ, **KEYS, "AWS_ENDPOINT_URL": address}
+
+
+@pytest.fixture(scope="module")
+def azure() -> Iterator[str]:
+    with azurite.started(OBJECTS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +123,12 @@ def test_what_is_remote() -> None:
     for text in ("https://host:2379", "https://host:2379/", "a.db", "/a/b:c.db", "unix:///x"):
         assert not remote.is_remote(text)
     assert remote.shown("https://user:secret@host/a/b.db?sig=secret") == "https://host/a/b.db"
+    assert remote.shown("abfss://container@account.dfs.core.windows.net/a.db") == (
+        "abfss://container@account.dfs.core.windows.net/a.db"
+    )
+    assert remote.shown("abfss://container:secret@account.dfs.core.windows.net/a.db") == (
+        "abfss://account.dfs.core.windows.net/a.db"
+    )
     assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db"
 
 
@@ -142,6 +155,98 @@ def test_an_object_of_google_s_that_is_not_there(gcs: dict[str, str]) -> None:
     assert done.returncode == 2
     assert "gs://backups/none.db cannot be opened: there is no such object" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "given", "source"),
+    [
+        ("az://backups", "cluster/etcd-snapshot-n-1", PLAINTEXT, "etcd-snapshot-n-1"),
+        ("az://backups", "cluster/etcd.backup.gz", REWRITTEN, "etcd.backup.gz!etcd.backup"),
+        ("abfss://backups@auditor.dfs.core.windows.net", "cluster/etcd-snapshot-n-1", PLAINTEXT, "etcd-snapshot-n-1"),
+    ],
+    ids=["snapshot", "packed", "account"],
+)
+def test_an_object_of_azure_s_is_audited_as_the_file_is(
+    azure: str, url: str, name: str, given: Path, source: str, tmp_path: Path
+) -> None:
+    work, environment, url = tmp_path / "work", azurite.connection(azure), f"{url}/{name}"
+    work.mkdir()
+    reports = ("--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+    done = command("scan", url, *reports, "--work-dir", work, env=environment)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    assert command("scan", given, "--csv", tmp_path / "plain.csv").returncode == 1
+    rows, plain = _rows(tmp_path / "a.csv"), _rows(tmp_path / "plain.csv")
+    pd.testing.assert_frame_equal(rows.drop(columns="source"), plain.drop(columns="source"))
+    assert len(rows) > 0
+    assert set(rows.source) == {source}
+    notes = " ".join(json.loads((tmp_path / "a.json").read_text())["notes"])
+    assert f"{url}, {len(OBJECTS[name]):,} bytes" in notes
+    assert ', ETag "0x' in notes
+    assert list(work.iterdir()) == []
+    assert azurite.KEY not in done.stdout + (tmp_path / "a.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("az://backups/none.db", "cannot be opened: there is no such object"),
+        ("az://none/etcd-snapshot-n-1", "cannot be opened: there is no such object"),
+        ("az://backups/cluster", "cannot be opened: it is a folder or a bucket: name one object in it"),
+        ("az://backups", "cannot be opened: it is a folder or a bucket: name one object in it"),
+    ],
+)
+def test_an_object_of_azure_s_that_is_not_there(azure: str, url: str, said: str) -> None:
+    done = command("scan", url, env=azurite.connection(azure))
+    assert done.returncode == 2
+    assert f"{url} {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_key_of_azure_s_is_told_and_not_shown(azure: str, tmp_path: Path) -> None:
+    """Alone there is nothing to audit; beside what can be read it keeps the conclusion open."""
+    url, environment = "az://backups/cluster/etcd-snapshot-n-1", azurite.connection(azure, azurite.WRONG)
+    why = f"{url} cannot be opened: access is denied; look at the credentials in the environment"
+    alone = command("scan", url, env=environment)
+    assert alone.returncode == 2
+    assert alone.stdout == ""
+    assert why in alone.stderr
+    for missing, key in ((url, azurite.WRONG), ("az://backups/none.db", azurite.KEY)):
+        report = tmp_path / f"{len(missing)}.json"
+        done = command("scan", missing, DEFRAGMENTED, "--json", report, env=azurite.connection(azure, key))
+        assert done.returncode == 3, done.stdout + done.stderr
+        problems = {part["name"]: part["problem"] for part in json.loads(report.read_text())["parts"]}
+        assert not problems.pop(DEFRAGMENTED.name)
+        assert [f"{missing} cannot be opened" in problem for problem in problems.values()] == [True]
+        said = alone.stderr + done.stdout + done.stderr + report.read_text()
+        assert not [each for each in (azurite.WRONG, azurite.KEY, "Traceback") if each in said]
+
+
+def test_a_connection_string_that_is_none_is_not_shown() -> None:
+    environment = {**os.environ, "AZURE_STORAGE_CONNECTION_STRING": f"nothing;AccountKey={azurite.KEY}"}
+    done = command("scan", "az://backups/a.db", env=environment)
+    assert done.returncode == 2
+    assert "az://backups/a.db cannot be opened" in done.stderr
+    assert azurite.KEY not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_signed_url_of_an_object_of_azure_s(azure: str) -> None:
+    name = "cluster/etcd.backup.gz"
+    url = azurite.signed(azure, name)
+    done = command("scan", url)
+    assert done.returncode == 1, done.stderr
+    assert f"streamed from {azure}/backups/{name}," in done.stdout.replace("\n", " ")
+    denied = command("scan", url.replace("&sig=", "&sig=A"))
+    assert denied.returncode == 2
+    assert f"{azure}/backups/{name} cannot be opened" in denied.stderr
+    signature = url.partition("sig=")[2]
+    assert signature
+    assert signature not in done.stdout + done.stderr + denied.stderr
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ class Base:
     left: whether a canary can still be read in the file, by other means than the auditor's; whole: whether the
     file's own library reads it without a complaint. secrets: keys of which no byte may stand in an output.
     setting: the mutated file is the configuration that the evidence is judged by, and the evidence holds the canary.
+    apart: it is never concluded on, since a part of it is elsewhere: a finding or a gap must tell of the canary.
     """
 
     place: str
@@ -50,6 +51,7 @@ class Base:
     secrets: tuple[bytes, ...] = (KEY,)
     token: str = ""
     setting: bool = False
+    apart: bool = False
     readable: Callable[[bytes], bool] | None = None
     whole: Callable[[bytes], bool] = sound
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fuzz import archives, configurations, databases, exports, kine
+from tests.fuzz import archives, configurations, databases, exports, kine, lzw
 from tests.fuzz.base import Base
 
 
@@ -10,10 +10,13 @@ def make(folder: Path) -> list[Base]:
     """All of them; the folder holds the configurations that they are judged by."""
     made = databases.make(folder)
     latest, config = next(base for base in made if base.place == "latest"), made[0].config
+    exported = exports.make(folder, latest, config)
+    increment = next(base for base in exported if base.place == "increment")
     return [
         *made,
         *kine.make(folder),
         *archives.make(latest),
         *configurations.make(latest),
-        *exports.make(folder, latest, config),
+        *exported,
+        *lzw.make(latest, increment),
     ]

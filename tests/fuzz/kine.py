@@ -96,7 +96,11 @@ def make(folder: Path) -> list[Base]:
                 secrets=tuple(key for _, key in _keys(config)),
             )
         )
-    return [*bases, _real(folder / "real")]
+    logs = [base for base in bases if base.place.startswith("kine log")]
+    alone = [
+        replace(base, place=f"{base.place} alone", given="", beside={}, clean=b"", apart=True) for base in logs
+    ]  # nothing without its database is concluded on: there is no clean one
+    return [*bases, *alone, _real(folder / "real")]
 
 
 def _works(sealed: bytes) -> dict[str, Work]:

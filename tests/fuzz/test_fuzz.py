@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import auditor
 from auditor import Options, Severity
 from tests import packing
-from tests.fuzz import archive_damage, archives, configurations, databases, exports, kine, oracle
+from tests.fuzz import archive_damage, archives, configurations, databases, exports, kine, lzw, oracle
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.fuzz.oracle import Outcome
 
@@ -32,13 +32,17 @@ KINE = {
     "kine log": "latest",
     "kine log superseded": "wal",
     "kine log stale": "wal",
+    "kine log alone": "unplaced",
+    "kine log superseded alone": "wal",
+    "kine log stale alone": "wal",
     "kine real": "old-value",
 }
 """Where the canary lies, as the auditor says."""
 ARCHIVES = tuple(archives.PACKS)
 CONFIGURATIONS = ("configuration, yaml", "configuration, json")
 EXPORTS = ("dump", "increment", "bootstrap record")
-PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS)
+LZW = ("full, LZW", "increment, LZW")
+PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW)
 Find = Callable[[str], Base]
 
 
@@ -59,11 +63,12 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
                 "archives": lambda: archives.make(latest),
                 "configurations": lambda: configurations.make(latest),
                 "exports": lambda: exports.make(folder, latest, latest.config),
+                "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
             }
             made = makers[name]()
         return {each.place: each for each in made}
 
-    names = {"databases": DATABASES, "kine": KINE, "archives": ARCHIVES, "configurations": CONFIGURATIONS}
+    names = {"databases": DATABASES, "kine": KINE, "archives": ARCHIVES, "configurations": CONFIGURATIONS, "lzw": LZW}
     return lambda place: family(next((name for name, each in names.items() if place in each), "exports"))[place]
 
 
@@ -151,6 +156,21 @@ def test_a_page_of_rows_that_says_it_is_an_index_is_read(find: Find, tmp_path: P
     assert outcome in {Outcome.FOUND, Outcome.OPEN}, said
     path, options = base.lay(tmp_path, bytes(data))
     assert any("none of its pages" in gap.reason for gap in auditor.scan(path, options).gaps)
+
+
+@pytest.mark.parametrize("place", ["kine log", "kine log stale", "kine log stale alone"])
+@pytest.mark.parametrize("kind", [2, 10])
+def test_rows_in_a_frame_that_says_it_is_of_an_index_are_read(
+    place: str, kind: int, find: Find, tmp_path: Path
+) -> None:
+    """All of its cells were taken for an index's, which hold names, and nothing was said."""
+    base, header, frame = find(place), 32, 24
+    data = bytearray(base.data)
+    page = (data.index(CANARY) - header) // (frame + 4096) * (frame + 4096) + header + frame
+    assert data[page] == 13
+    data[page] = kind
+    outcome, said = oracle.judge(base, bytes(data), tmp_path)
+    assert outcome is Outcome.FOUND, said
 
 
 def test_rows_in_the_table_of_sequences_are_read(find: Find, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ CLEAR, END = 256, 257
 LEAST, MOST = 9, 12
 FULL = 1 << MOST
 LOOKED_AT = 256
-BEHIND = 4
-"""Bytes that a code is read out of."""
+BEHIND = 2
+"""Bytes behind the one that a code begins in, which it may reach into."""
 _START = [bytes([octet]) for octet in range(256)] + [b"", b""]
 
 
@@ -26,6 +26,7 @@ class LzwDecompressor:
     def __init__(self) -> None:
         self.unused_data = b""
         self._packed = b""
+        self._words = np.zeros(0, np.int32)
         self._bit = 0
         self._table = list(_START)
         self._last = b""
@@ -33,6 +34,7 @@ class LzwDecompressor:
         self._ready = b""
         self._starved = True
         self._ended = False
+        self._broken = False
 
     @property
     def eof(self) -> bool:
@@ -43,23 +45,28 @@ class LzwDecompressor:
         return self._starved and not self._ended and not self._ready
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Raises LzwError."""
+        """Raises LzwError, once all that stands before the damage has been given."""
+        if self._broken and not self._ready:
+            raise LzwError
         if data:
             self._packed = self._packed[self._bit >> 3 :] + data
             self._bit &= 7
+            octets = np.frombuffer(self._packed + bytes(BEHIND), np.uint8).astype(np.int32)
+            self._words = octets[:-2] | octets[1:-1] << 8 | octets[2:] << 16
             self._starved = False
         parts = [self._ready]
         count = len(self._ready)
-        while not self._starved and not self._ended and not 0 <= max_length <= count:
-            for part in self._run():
-                parts.append(part)
-                count += len(part)
+        while not (self._starved or self._ended or self._broken or 0 <= max_length <= count):
+            parts.append(self._run())
+            count += len(parts[-1])
+        if self._broken and not count:
+            raise LzwError
         every = b"".join(parts)
         end = max_length if max_length >= 0 else count
         self._ready = every[end:]
         return every[:end]
 
-    def _run(self) -> list[bytes]:
+    def _run(self) -> bytes:
         """What the codes up to the next change of their width stand for, as far as they are there."""
         reached = END + self._count
         width = min(max(reached.bit_length(), LEAST), MOST)
@@ -70,6 +77,8 @@ class LzwDecompressor:
         plain = codes[: special[0]] if special.size else codes
         made = self._expanded(plain.tolist())
         self._bit += width * (plain.size + bool(special.size))
+        if self._broken:
+            return made
         if special.size and codes[special[0]] == END:
             self._ended = True
             self.unused_data = self._packed[self._bit + 7 >> 3 :]
@@ -80,52 +89,50 @@ class LzwDecompressor:
             self._starved = True
         return made
 
-    def _codes(self, width: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    def _codes(self, width: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
         """The next codes of one width."""
-        bits = self._bit + width * np.arange(count, dtype=np.int64)
-        first = self._bit >> 3
-        raw = np.frombuffer(self._packed[first : (self._bit + width * count >> 3) + BEHIND] + bytes(BEHIND), np.uint8)
-        octets = raw.astype(np.int64)
-        at = (bits >> 3) - first
-        words = octets[at] | octets[at + 1] << 8 | octets[at + 2] << 16
-        codes: np.ndarray[tuple[int], np.dtype[np.int64]] = words >> (bits & 7) & (1 << width) - 1
+        bits = np.arange(self._bit, self._bit + width * count, width)
+        codes: np.ndarray[tuple[int], np.dtype[np.int32]] = self._words[bits >> 3] >> (bits & 7) & (1 << width) - 1
         return codes
 
-    def _expanded(self, codes: list[int]) -> list[bytes]:
-        made: list[bytes] = []
-        if not codes:
-            return made
-        table, last = self._table, self._last
+    def _expanded(self, codes: list[int]) -> bytes:
+        """What these codes stand for, up to the first that no table holds."""
+        table, last, size = self._table, self._last, len(self._table)
         begin = 0
-        if not self._count:  # nothing stands before it
+        if codes and not self._count:  # nothing stands before it
             if codes[0] > END:
-                raise LzwError
+                self._broken = True
+                return b""
             last = table[codes[0]]
-            made.append(last)
             begin = 1
-        adding = min(max(FULL - len(table), 0), len(codes) - begin)
-        try:
-            for code in codes[begin : begin + adding]:
-                if code < len(table):
+        adding = iter(codes[begin : begin + FULL - size])
+        add = table.append
+        code = 0
+        while True:
+            try:
+                for code in adding:
                     entry = table[code]
-                    table.append(last + entry[:1])
-                else:
-                    last += last[:1]
-                    table.append(last)
-                    entry = table[code]
-                made.append(entry)
-                last = entry
-            made += [table[code] for code in codes[begin + adding :]]
-        except IndexError:
-            raise LzwError from None
+                    add(last + entry[:1])
+                    last = entry
+                break
+            except IndexError:  # seldom, and cheaper than to ask of each
+                if code != len(table):
+                    self._broken = True
+                    codes = codes[: begin + len(table) - size]
+                    break
+                last += last[:1]
+                add(last)
         self._last = last
         self._count += len(codes)
-        return made
+        return b"".join(map(table.__getitem__, codes))
 
 
 def begins(head: bytes) -> bytes:
     """The first bytes of what a file that begins so holds; empty where it cannot be packed so."""
     try:
-        return LzwDecompressor().decompress(head[:LOOKED_AT])
+        one = LzwDecompressor()
+        held = one.decompress(head[:LOOKED_AT])
+        one.decompress(b"")  # raises of damage behind it
     except LzwError:
         return b""
+    return held

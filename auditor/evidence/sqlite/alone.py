@@ -13,7 +13,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import backend
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sqlite import database, loose, wal
-from auditor.evidence.sqlite.kine import STANDING, Reading
+from auditor.evidence.sqlite.kine import STANDING, Reading, kubernetes
 from auditor.evidence.sqlite.loose import Loose, Rounds, Store
 from auditor.evidence.sqlite.overflow import Claims
 from auditor.evidence.sqlite.pages import Pages
@@ -51,7 +51,7 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
         mine = log.current
         every = Loose(pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine])
     found = tuple(each for each in loose.read(store, 1, every, Rounds(log, 0, log.page_size)) if len(each))
-    if not any(((batch.key_at >= 0) & (batch.value_len > 0)).any() for batch in found):
+    if not any(map(kubernetes, found)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
     reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
     unexamined = [Unexamined("the database itself", reason, decisive=True)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditor.batch import Batch
 from auditor.columns import Bools, Buffer, Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import backend
+from auditor.evidence import backend, carve
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sqlite import database as databases
 from auditor.evidence.sqlite import loose, rows, wal
@@ -83,12 +83,21 @@ def read(
         unexamined = (Unexamined("what SQLite does not show", reason, decisive=True),)
     else:
         found += _hidden(database, own)
-    if not database.rooted and not any(((batch.key_at >= 0) & (batch.value_len > 0)).any() for batch in found):
+    if not database.rooted and not any(map(kubernetes, found)):
         raise UnreadableEvidence(f"{names[0]}: a damaged SQLite file in which no row of kine's is found")
     kinds = PageMap(names[0], head.page_size, _kinds(database).tobytes(), first=1)
     notes = log.notes if log_file is not None else ()
     batches = tuple(each for each in found if len(each))
     return Reading(batches, _facts(database), kinds, tuple(gaps), unexamined, notes, head.wal_mode)
+
+
+def kubernetes(batch: Batch) -> bool:
+    """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
+    length = batch.value_len.astype(np.int64)
+    told = (batch.key_at >= 0) & (length > 0)
+    for signature in carve.SIGNATURES:
+        told |= batch.data.starts_with(batch.value_at, length, signature)
+    return bool(told.any())
 
 
 def _hidden(database: Database, own: Header | None) -> Iterator[Batch]:

@@ -10,7 +10,7 @@ import auditor
 from auditor.evidence.packed import sniff
 from auditor.evidence.packed.lzw import LzwDecompressor, LzwError
 from tests.cases import command
-from tests.packing import lzw
+from tests.packing import lzw, unlzw
 from tests.support import DEFRAGMENTED, PLAINTEXT
 
 TO_BE = b"TOBEORNOTTOBEORTOBEORNOT"
@@ -58,13 +58,33 @@ def test_a_table_that_is_full_stays_as_it_is() -> None:
 
 @given(st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
-def test_bytes_that_are_none_end_in_an_error_or_bounded(raw: bytes) -> None:
+def test_bytes_that_are_none_are_read_as_far_as_a_reader_of_code_by_code_does(raw: bytes) -> None:
     one = LzwDecompressor()
+    expected, sound = unlzw(raw)
     try:
-        made = one.decompress(raw)
+        assert one.decompress(raw) == expected
     except LzwError:
-        return
-    assert len(made) <= len(raw) * 8 * 400
+        assert not expected
+    assert one.eof == sound
+    assert len(expected) <= len(raw) * 8 * 400
+
+
+@pytest.mark.parametrize("most", [-1, 100])
+def test_what_stands_before_a_code_that_no_table_holds_is_given(most: int) -> None:
+    """Up to two thousand codes of the same width before it were lost with it."""
+    raw = PLAINTEXT.read_bytes()
+    packed = bytearray(lzw(raw))
+    packed[1000:] = b"\xff" * 500  # the highest codes of all, long before the table reaches them
+    one = LzwDecompressor()
+    made = part = one.decompress(bytes(packed), most)
+    while 0 < most == len(part):
+        made += (part := one.decompress(b"", most))
+    assert not one.eof
+    assert not one.needs_input
+    with pytest.raises(LzwError):
+        one.decompress(b"", most)
+    assert len(made) > 1000
+    assert raw.startswith(made)
 
 
 def test_only_what_begins_as_evidence_is_told_by_its_content() -> None:

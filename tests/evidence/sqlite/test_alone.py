@@ -18,6 +18,7 @@ from tests.cases import command
 from tests.evidence.sqlite import stages
 from tests.evidence.sqlite.stages import STAGES
 from tests.evidence.sqlite.test_stages import spans
+from tests.support import Thing
 
 STAGE = stages.KINE / "kine-bundled" / "2-enabled"
 HEADER, FRAME, PAGE = 32, 24, 4096
@@ -107,6 +108,20 @@ def test_the_log_of_something_else_is_refused(tmp_path: Path) -> None:
     done = command("scan", tmp_path / "copy-wal")
     assert done.returncode == 2
     assert "in which no row of kine's is found" in done.stderr
+
+
+def test_an_object_without_its_key_is_no_reason_to_refuse_the_log(tmp_path: Path) -> None:
+    """Where no row was whole the log was called something else's, with a readable Secret in it."""
+    base = sqlite3.connect(tmp_path / "other.db")
+    base.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (a BLOB)")
+    thing = Thing(name=b"lost", data={b"password": b"x" * 50})
+    base.execute("INSERT INTO t VALUES (?)", (thing.protobuf(),))
+    base.commit()
+    content = (tmp_path / "other.db-wal").read_bytes()
+    base.close()
+    (row,) = audited(tmp_path, content).findings.to_dict("records")
+    assert (row["finding"], row["place"], row["name"]) == ("plaintext", "unplaced", "lost")
+    assert content[row["offset"] :].startswith(thing.protobuf())
 
 
 @pytest.mark.parametrize("kept", [4, HEADER - 1, HEADER, HEADER + FRAME, HEADER + FRAME + PAGE - 1])
