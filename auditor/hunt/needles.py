@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -38,7 +38,7 @@ class Needle:
     number: int
     finding: Finding
     owners: tuple[tuple[bytes, bytes], ...]
-    keys: frozenset[bytes]
+    keys: Collection[bytes]
 
 
 def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str]) -> tuple[list[Needle], Counter[str]]:
@@ -47,6 +47,7 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
     least: bytes below which a value is left out; wanted: fields that are looked for whatever they hold.
     """
     owners: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
+    names: dict[bytes, bytes] = {}
     left: Counter[str] = Counter()
     refused: dict[tuple[bytes, bytes], str] = {}
     for each in selections:
@@ -58,13 +59,19 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
                     why = refused[name, text] = "" if printable(name) in wanted else _refusal(name, text, least)
                     left[why] += 1
                 if not why:
-                    owners.setdefault(text, {})[key, name] = None
+                    owners.setdefault(text, {})[key, names.setdefault(name, name)] = None
     del left[""]
     needles = [
-        Needle(text, number, Finding.COPIED_VALUE, tuple(held), frozenset([key for key, _ in held]))
+        Needle(text, number, Finding.COPIED_VALUE, tuple(held), _once(key for key, _ in held))
         for number, (text, held) in enumerate(owners.items(), 1)
     ]
     return needles, left
+
+
+def _once(keys: Iterable[bytes]) -> Collection[bytes]:
+    """One key, as most values have, takes a quarter of the memory in a tuple."""
+    distinct = frozenset(keys)
+    return distinct if len(distinct) > 1 else tuple(distinct)
 
 
 def secrets(each: Selection) -> Iterator[tuple[int, bytes, Encoding]]:
