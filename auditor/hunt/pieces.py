@@ -6,44 +6,42 @@ from itertools import pairwise
 
 import numpy as np
 
-from auditor.columns import Bytes, Ints, chunks
+from auditor.columns import Bytes, Ints
 from auditor.hunt.forms import GROUP, STEP
 from auditor.hunt.words import WORD, words_of
 
 SPREAD = 8
 """Pieces of a value that are weighed, from its beginning to its end."""
-AT_ONCE = 1 << 14
-"""Texts whose pieces are cut and weighed at once."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def choose(texts: Sequence[bytes], span: int) -> tuple[Ints, Bytes]:
     """Where in each text, of no less than `span` bytes, its piece begins, and the pieces: int64 (n,), uint8 (n, span).
 
-    It begins at a multiple of three, with a group of base64. It is the piece that the fewest texts hold at the places
-    that were looked at, and of these the one of the most different bytes: texts may be alike for hundreds of bytes,
-    and zeros or spaces stand everywhere.
+    It begins at a multiple of three, with a group of base64. It is the piece that the fewest texts hold at the same
+    place, and of these the one of the most different bytes: texts may be alike for hundreds of bytes, and zeros or
+    spaces stand everywhere.
     """
     room = np.array([len(text) for text in texts], np.int64) - span
     places = np.column_stack([*(room * step // (SPREAD - 1) for step in range(SPREAD)), _apart(texts, room, span)])
     places -= places % GROUP
-    keys = np.empty(places.shape, np.uint64)
-    different = np.empty(places.shape, np.uint8)
-    for part in chunks(len(texts), AT_ONCE):
-        weighed = _cut(texts[part], places[part], span)
-        keys[part] = words_of(weighed[..., :WORD]) * _MIX ^ words_of(weighed[..., -WORD:])
-        weighed.sort(axis=-1)
-        different[part] = np.count_nonzero(weighed[..., 1:] != weighed[..., :-1], axis=-1)
-    _, same, count = np.unique(keys, return_inverse=True, return_counts=True)
-    best = np.argmin(count[same.reshape(places.shape)] * span - different, axis=1)
-    at = places[np.arange(len(texts)), best]
-    return at, _cut(texts, at[:, None], span)[:, 0]
+    at = places[:, 0]
+    best = np.full(len(texts), np.iinfo(np.int64).max)
+    for each in places.T:
+        piece = _cut(texts, each, span)
+        _, same, count = np.unique(
+            words_of(piece[:, :WORD]) * _MIX ^ words_of(piece[:, -WORD:]), return_inverse=True, return_counts=True
+        )
+        octets = np.sort(piece, axis=1)
+        weight = count[same] * span - np.count_nonzero(octets[:, 1:] != octets[:, :-1], axis=1)
+        at, best = np.where(weight < best, each, at), np.minimum(weight, best)
+    return at, _cut(texts, at, span)
 
 
-def _cut(texts: Sequence[bytes], places: Ints, span: int) -> Bytes:
-    """The pieces of each text at its places: (n, places, span)."""
-    pieces = [text[at : at + span] for text, mine in zip(texts, places.tolist(), strict=True) for at in mine]
-    return np.frombuffer(bytearray().join(pieces), np.uint8).reshape(*places.shape, span)
+def _cut(texts: Sequence[bytes], at: Ints, span: int) -> Bytes:
+    """A piece of each text: (n, span)."""
+    pieces = b"".join([text[begin : begin + span] for text, begin in zip(texts, at.tolist(), strict=True)])
+    return np.frombuffer(pieces, np.uint8).reshape(-1, span)
 
 
 def _apart(texts: Sequence[bytes], room: Ints, span: int) -> Ints:
