@@ -117,6 +117,10 @@ class Buffer:
         words: Words = np.where(shift < 64, self._words[here] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
         return words
 
+    def apart(self, step: int) -> Words:
+        """The words at every multiple of `step` that lie whole in the buffer, not copied."""
+        return self._words[::step]
+
     def blocks(self, at: Ints, count: int) -> Words:
         """`count` words from each position on, shape (n, count): one gather instead of many."""
         if int(at.max(initial=0)) + 8 * count > self.data.size:

@@ -211,3 +211,9 @@ def test_spread_raises_what_a_chunk_raised() -> None:
 
     with pytest.raises(LookupError):
         columns.spread(4 * columns.CHUNK, work)
+
+
+@given(st.binary(min_size=8, max_size=100), st.sampled_from([1, 2, 4, 8]))
+def test_words_that_lie_apart(body: bytes, step: int) -> None:
+    expected = [int.from_bytes(body[at : at + 8], "little") for at in range(0, len(body) - 7, step)]
+    assert Buffer(body).apart(step).tolist() == expected

@@ -14,7 +14,7 @@ from auditor.hunt.forms import Form
 from auditor.hunt.hit import NOT_KNOWN, Hit
 from auditor.hunt.holders import Holders, place_of
 from auditor.hunt.needles import Needle
-from auditor.hunt.sought import Sought
+from auditor.hunt.sought import Match, Sought
 from auditor.model import Finding, Gap, PageMap, Place, Provider
 from auditor.selection import Selection
 from auditor.storage.keys import Keys
@@ -43,7 +43,8 @@ def hunt(
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
     hits: list[Hit] = []
     for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
-        hits += _in_source(sought, source, buffer, Holders(batches, found, source, buffer), pages, mapped=mapped)
+        if matches := list(sought.matches(buffer)):
+            hits += _in_source(matches, source, buffer, Holders(batches, found, source, buffer), pages, mapped=mapped)
     for each in opened:
         hits += _in_opened(sought, each)
     gaps = [
@@ -54,12 +55,11 @@ def hunt(
 
 
 def _in_source(
-    sought: Sought, source: str, buffer: Buffer, holders: Holders, pages: PageMap, *, mapped: bool
+    matches: Sequence[Match], source: str, buffer: Buffer, holders: Holders, pages: PageMap, *, mapped: bool
 ) -> Iterator[Hit]:
     """Hits in one buffer. What is a part of a value that was put together is left to the buffer of those."""
-    found = list(sought.matches(buffer))
-    which, inside = holders.around(np.array([start for _, start, _ in found], np.int64))
-    for (form, start, size), number, within in zip(found, which.tolist(), inside.tolist(), strict=True):
+    which, inside = holders.around(np.array([start for _, start, _ in matches], np.int64))
+    for (form, start, size), number, within in zip(matches, which.tolist(), inside.tolist(), strict=True):
         needle = form.needle
         page = start // pages.page_size + pages.first if source == pages.source and pages.page_size else -1
         if not within and not mapped:

@@ -38,8 +38,10 @@ class Holders:
         self._table = found.table
         start = np.concatenate([batch.value_at for batch, _ in self._parts] or [np.zeros(0, np.int64)])
         length = np.concatenate([batch.value_len for batch, _ in self._parts] or [np.zeros(0, np.uint32)])
-        part = np.concatenate([np.full(len(batch), at) for at, (batch, _) in enumerate(self._parts)] or [start])
-        row = np.concatenate([np.arange(len(batch)) for batch, _ in self._parts] or [start])
+        part = np.concatenate(
+            [np.full(len(batch), at, np.int32) for at, (batch, _) in enumerate(self._parts)] or [start]
+        )
+        row = np.concatenate([np.arange(len(batch), dtype=np.int32) for batch, _ in self._parts] or [start])
         if any(batch.mapped for batch, _ in self._parts):
             more = self._elsewhere(batches, found, source, buffer)
             start, length, part, row = (

@@ -3,9 +3,10 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import blake2b
 
 import numpy as np
 
@@ -29,16 +30,23 @@ _LETTER, _DIGIT = math.log2(26), math.log2(10)
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """One distinct value. owners: etcd key and field of each that holds it, as stored; keys: the etcd keys.
+    """One distinct value: `whole` from `begin` to `end`. owners: etcd key and field of each that holds it, as stored;
+    keys: the etcd keys.
 
     The owner of a key is its provider and name.
     """
 
-    text: bytes = field(repr=False)
+    whole: bytes = field(repr=False)
     number: int
     finding: Finding
     owners: tuple[tuple[bytes, bytes], ...]
-    keys: frozenset[bytes]
+    keys: Collection[bytes]
+    begin: int = 0
+    end: int | None = None
+
+    @property
+    def text(self) -> bytes:
+        return self.whole[self.begin : self.end]
 
 
 def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str]) -> tuple[list[Needle], Counter[str]]:
@@ -47,6 +55,8 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
     least: bytes below which a value is left out; wanted: fields that are looked for whatever they hold.
     """
     owners: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
+    texts: dict[bytes, tuple[bytes, int, int]] = {}
+    names: dict[bytes, bytes] = {}
     left: Counter[str] = Counter()
     refused: dict[tuple[bytes, bytes], str] = {}
     for each in selections:
@@ -54,17 +64,35 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
             key = each.key(row)
             for name, value in objects.data(plaintext, encoding):
                 text = value.strip() or value
-                if (why := refused.get((name, text))) is None:
-                    why = refused[name, text] = "" if printable(name) in wanted else _refusal(name, text, least)
+                digest = blake2b(text, digest_size=32).digest()  # with the texts as keys there would be two of each
+                if (why := refused.get((name, digest))) is None:
+                    why = refused[name, digest] = "" if printable(name) in wanted else _refusal(name, text, least)
                     left[why] += 1
                 if not why:
-                    owners.setdefault(text, {})[key, name] = None
+                    owners.setdefault(digest, {})[key, names.setdefault(name, name)] = None
+                    if digest not in texts:
+                        texts[digest] = _part(text, each.plaintexts.get(row, b""))
     del left[""]
-    needles = [
-        Needle(text, number, Finding.COPIED_VALUE, tuple(held), frozenset([key for key, _ in held]))
-        for number, (text, held) in enumerate(owners.items(), 1)
-    ]
+    needles = []
+    for number, (digest, held) in enumerate(owners.items(), 1):
+        whole, begin, end = texts[digest]
+        keys = _once(key for key, _ in held)
+        needles.append(Needle(whole, number, Finding.COPIED_VALUE, tuple(held), keys, begin, end))
     return needles, left
+
+
+def _part(text: bytes, plaintext: bytes) -> tuple[bytes, int, int]:
+    """The text as a part of what was opened, which is kept anyway, where it is one; else as it is."""
+    begin = plaintext.find(text[:16])
+    if begin >= 0 and plaintext.startswith(text, begin):
+        return plaintext, begin, begin + len(text)
+    return text, 0, len(text)
+
+
+def _once(keys: Iterable[bytes]) -> Collection[bytes]:
+    """One key, as most values have, takes a quarter of the memory in a tuple."""
+    distinct = frozenset(keys)
+    return distinct if len(distinct) > 1 else tuple(distinct)
 
 
 def secrets(each: Selection) -> Iterator[tuple[int, bytes, Encoding]]:

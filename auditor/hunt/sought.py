@@ -1,13 +1,13 @@
 """All forms of all needles, each looked for in the way that its number and length allow.
 
 A few patterns are hyperscan's: it compiles them at once and searches gigabytes a second. Compiling hundreds of
-thousands takes longer than all the rest of a scan; where there are so many, those of the long values are looked for by
-words (auditor/hunt/words.py), and only the short ones are compiled.
+thousands takes longer than all the rest of a scan; where there are so many of one length, they are looked for by words
+(auditor/hunt/words.py).
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,11 +16,14 @@ from auditor.hunt import forms, pieces
 from auditor.hunt.engine import PART, Searcher
 from auditor.hunt.forms import Form
 from auditor.hunt.needles import Needle
-from auditor.hunt.words import SPAN, WordSearcher, repeating
+from auditor.hunt.words import STEPS, WORD, WordSearcher, repeating
 
 MANY = 2_000
-"""Long needles from which on compiling and searching their patterns takes longer than looking at every word."""
+"""Long needles from which on compiling and searching their patterns takes longer than looking at every word; of
+shorter ones, for which more words are looked at, so many times more."""
 
+Match: TypeAlias = tuple[Form, int, int]
+"""Form, start and length of what stands somewhere whole."""
 _RAW = forms.GROUP
 """The kind of a form, beside its number of leading bytes in base64: 0, 1, 2."""
 _KINDS = _RAW + 1
@@ -40,21 +43,26 @@ class Sought:
     """The forms of the needles, and the patterns that betray them: several forms may share one."""
 
     def __init__(self, needles: Sequence[Needle]) -> None:
-        long = [needle for needle in needles if len(needle.text) >= SPAN]
         self._ways: list[_Way] = []
-        if len(long) >= MANY:
-            by_words = _ByWords(long)
-            self._ways.append(by_words)
-            needles = [*(needle for needle in needles if len(needle.text) < SPAN), *by_words.unfit]
-        if needles:
-            self._ways.append(_Compiled(needles))
+        compiled: list[Needle] = []
+        for span, step in STEPS.items():
+            mine = [needle for needle in needles if len(needle.text) >= span]
+            needles = [needle for needle in needles if len(needle.text) < span]
+            if len(mine) >= max(MANY * WORD // step, 1):
+                by_words = _ByWords(mine, span)
+                self._ways.append(by_words)
+                mine = by_words.unfit
+            compiled += mine
+        compiled += needles
+        if compiled:
+            self._ways.append(_Compiled(compiled))
 
     def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
         for way in self._ways:
             yield from way.candidates(buffer)
 
-    def matches(self, buffer: Buffer) -> Iterator[tuple[Form, int, int]]:
-        """Form, start and length of everything that stands there whole."""
+    def matches(self, buffer: Buffer) -> Iterator[Match]:
+        """Everything that stands there whole."""
         for form, begin in self.candidates(buffer):
             if (extent := forms.extent(form, buffer, begin)) is not None:
                 yield form, *extent
@@ -104,16 +112,16 @@ class _Compiled:
 
 
 class _ByWords:
-    """By the words that pieces of the needles cover: no form is made before something was found.
+    """By the words that pieces of the needles cover, each of `span` bytes: no form is made before something was found.
 
     unfit: the needles that are not looked for, because nothing in them is rare enough.
     """
 
-    def __init__(self, needles: Sequence[Needle]) -> None:
+    def __init__(self, needles: Sequence[Needle], span: int) -> None:
         self._needles = needles
         self._escaped = [(number, text) for number, needle in enumerate(needles) for text in forms.escaped(needle.text)]
         owners = np.arange(len(needles))
-        at, plain = pieces.choose([needle.text for needle in needles])
+        at, plain = pieces.choose([needle.text for needle in needles], span)
         made = [(plain, owners * _KINDS + _RAW, at, owners)]
         for lead in range(forms.GROUP):
             coded, kind, where = pieces.coded(plain, lead), owners * _KINDS + lead, at // forms.GROUP * forms.STEP
@@ -121,7 +129,7 @@ class _ByWords:
             others = np.flatnonzero((url != coded).any(axis=1))
             made += [(coded, kind, where, owners), (url[others], kind[others], where[others], others)]
         if self._escaped:
-            at, escaped = pieces.choose([text for _, text in self._escaped])
+            at, escaped = pieces.choose([text for _, text in self._escaped], span)
             kind = len(needles) * _KINDS + np.arange(at.size)
             made.append((escaped, kind, at, np.array([number for number, _ in self._escaped])))
         patterns, self._form, self._at, owner = (np.concatenate(column) for column in zip(*made, strict=True))

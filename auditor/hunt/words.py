@@ -1,21 +1,23 @@
 """Search for very many patterns at once, without compiling them: by the whole words of the bytes.
 
-A pattern of SPAN bytes, wherever it lies, covers exactly one word of eight bytes whose position is a multiple of eight.
-So only these words are looked at, an eighth of the positions, and each pattern is known by the eight words that it may
-cover. Two tables of one bit a slot say of almost every word that it is none of them.
+A pattern of fifteen bytes, wherever it lies, covers exactly one word of eight bytes whose position is a multiple of
+eight. So only these words are looked at, an eighth of the positions, and each pattern is known by the eight words that
+it may cover. Two tables of one bit a slot say of almost every word that it is none of them. Shorter patterns cover a
+word only where words lie closer together, and the shortest one of which the first byte does not count (STEPS).
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.columns import Bools, Buffer, Bytes, Ints, Words, chunks, expand
 from auditor.hunt.engine import MOST
 
 WORD = 8
-SPAN = 2 * WORD - 1
+STEPS = {15: 8, 11: 4, 8: 2}
+"""Bytes of a pattern, and from one of the words that are looked at to the next: the last `length - step + 1` bytes of
+one of them lie inside."""
 STRIPE = 1 << 23
 """Words that a thread takes at once."""
 BLOCK = 1 << 15
@@ -24,26 +26,32 @@ PORTION = 1 << 18
 """Places compared at once."""
 _MIXES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 _HALF = np.uint64(32)
+_ONES = np.uint64(0x0101010101010101)
 
 
 class WordSearcher:
-    """patterns: uint8 of shape (n, SPAN); a pattern's number is its row.
+    """patterns: uint8 of shape (n, length), a length of STEPS; a pattern's number is its row.
 
     `overflowing`: numbers of the patterns that were left for their many hits.
     """
 
     def __init__(self, patterns: Bytes) -> None:
-        words = _covered(patterns)
-        keys = _keys(words[:, 0], words[:, -1])
+        self._length = patterns.shape[1]
+        self._step = STEPS[self._length]
+        self._lost = _lost(patterns.shape[1])
+        self._unseen = np.uint64(8 * self._lost)
+        first, last = words_of(patterns[:, :WORD]), words_of(patterns[:, -WORD:])
+        keys = _keys(first, last)
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
-        self._first, self._last = words[self._order, 0], words[self._order, -1]
-        order = np.argsort(words, axis=None)
-        every = words.reshape(-1)[order]
-        begins = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
-        self._words = every[begins]
-        shifts = np.left_shift(np.uint8(1), (order % WORD).astype(np.uint8))
-        self._shifts: NDArray[np.uint8] = np.bitwise_or.reduceat(shifts, begins)
+        self._first, self._last = first[self._order], last[self._order]
+        self._words = np.concatenate([_covered(patterns, distance) for distance in range(self._step)])
+        self._words.sort()
+        self._words = self._words[np.append(True, self._words[1:] != self._words[:-1])]
+        self._distances = np.zeros(self._words.size, np.uint8)
+        for distance in range(self._step):
+            mine = np.sort(_covered(patterns, distance))  # ordered, they are found four times faster
+            self._distances[np.searchsorted(self._words, mine)] |= np.uint8(1 << distance)
         self._zeros = bool(self._words[0] == 0)  # zeros fill every page, and their slot may be another's
         bits = max(16, (self._words.size * 16).bit_length())  # no more than a sixteenth of the slots is taken
         self._tables = [_Table(self._words, mix, bits) for mix in _MIXES]
@@ -51,9 +59,10 @@ class WordSearcher:
 
     def search(self, buffer: Buffer) -> tuple[Ints, Ints]:
         """Pattern numbers and starts of all hits, by start: int64 of shape (hits,)."""
-        stripes = list(chunks(buffer.size // WORD, STRIPE))
+        words = buffer.apart(self._step)
+        stripes = chunks(words.size, STRIPE)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            parts = list(pool.map(lambda stripe: self._in_stripe(buffer, stripe), stripes))
+            parts = list(pool.map(lambda stripe: self._in_stripe(buffer, words[stripe], stripe.start), stripes))
         none = np.zeros(0, np.int64)
         numbers = np.concatenate([part[0] for part in parts] or [none])
         starts = np.concatenate([part[1] for part in parts] or [none])
@@ -61,14 +70,14 @@ class WordSearcher:
         self.overflowing.update(numbers[~kept].tolist())
         return numbers[kept], starts[kept]
 
-    def _in_stripe(self, buffer: Buffer, stripe: slice) -> tuple[Ints, Ints]:
-        """Pattern numbers and starts, by start, of no more than MOST + 1 hits of each."""
-        words: Words = np.frombuffer(buffer.data, "<u8", stripe.stop - stripe.start, stripe.start * WORD)
+    def _in_stripe(self, buffer: Buffer, words: Words, begin: int) -> tuple[Ints, Ints]:
+        """Pattern numbers and starts, by start, of no more than MOST + 1 hits of each. begin: number of the first."""
         at = self._likely(words)
-        which = np.minimum(np.searchsorted(self._words, words[at]), self._words.size - 1)
-        known = self._words[which] == words[at]
-        at, which = (at[known] + stripe.start) * WORD, which[known]
-        found = [self._compared(buffer, at[part], self._shifts[which[part]]) for part in chunks(at.size, PORTION)]
+        likely = words[at] >> self._unseen
+        which = np.minimum(np.searchsorted(self._words, likely), self._words.size - 1)
+        known = self._words[which] == likely
+        at, which = (at[known] + begin) * self._step + self._lost, which[known]
+        found = [self._compared(buffer, at[part], self._distances[which[part]]) for part in chunks(at.size, PORTION)]
         none = np.zeros(0, np.int64)
         places = np.concatenate([each for each, _ in found] or [none])
         starts = np.concatenate([each for _, each in found] or [none])
@@ -86,7 +95,8 @@ class WordSearcher:
         near, sure = self._tables
         kept: list[Ints] = [np.zeros(0, np.int64)]
         for part in chunks(words.size, BLOCK):
-            block = words[part]
+            block = np.ascontiguousarray(words[part])
+            block = block >> self._unseen if self._lost else block
             rows = np.flatnonzero(near.known(block))
             some = block[rows]
             wanted = sure.known(some)
@@ -97,19 +107,21 @@ class WordSearcher:
                 kept.append(rows + part.start)
         return np.concatenate(kept)
 
-    def _compared(self, buffer: Buffer, at: Ints, shifts: NDArray[np.uint8]) -> tuple[Ints, Ints]:
+    def _compared(self, buffer: Buffer, at: Ints, distances: Bytes) -> tuple[Ints, Ints]:
         """Where a pattern stands that covers the word at `at`: the first place of its key, and its start."""
-        rows, shift = np.nonzero(shifts[:, None] & np.left_shift(np.uint8(1), np.arange(WORD, dtype=np.uint8)))
-        starts = at[rows] - shift
-        starts = starts[(starts >= 0) & (starts + SPAN <= buffer.size)]
-        keys = _keys(buffer.words(starts), buffer.words(starts + SPAN - WORD))
+        rows, distance = np.nonzero(
+            distances[:, None] & np.left_shift(np.uint8(1), np.arange(self._step, dtype=np.uint8))
+        )
+        starts = at[rows] - distance
+        starts = starts[(starts >= 0) & (starts + self._length <= buffer.size)]
+        keys = _keys(buffer.words(starts), buffer.words(starts + self._length - WORD))
         places = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
         same = self._keys[places] == keys
         return places[same], starts[same]
 
     def _whole(self, buffer: Buffer, places: Ints, starts: Ints) -> Bools:
         """Whether the bytes at each start are those of the pattern."""
-        first, last = buffer.words(starts), buffer.words(starts + SPAN - WORD)
+        first, last = buffer.words(starts), buffer.words(starts + self._length - WORD)
         same: Bools = (first == self._first[places]) & (last == self._last[places])
         return same
 
@@ -119,9 +131,11 @@ class _Table:
 
     def __init__(self, words: Words, mix: int, bits: int) -> None:
         self._mix, self._shift = np.uint64(mix), np.uint64(64 - bits)
-        taken = np.zeros(1 << bits, np.bool_)
-        taken[(words * self._mix) >> self._shift] = True
-        self._taken = np.packbits(taken, bitorder="little")
+        self._taken = np.zeros(1 << bits - 3, np.uint8)
+        for part in chunks(words.size):
+            slots = (words[part] * self._mix) >> self._shift
+            bit = np.left_shift(np.uint8(1), (slots & 7).astype(np.uint8))
+            np.bitwise_or.at(self._taken, (slots >> np.uint64(3)).view(np.int64), bit)
 
     def known(self, words: Words) -> Bools:
         """Whether the slot of each word is taken."""
@@ -137,21 +151,35 @@ class _Table:
 
 
 def repeating(patterns: Bytes) -> Bools:
-    """Which patterns have a word of one byte eight times: zeros, spaces and the like fill whole stretches."""
-    words = _covered(patterns)
-    same: Bools = (words == (words >> np.uint64(8) | words << np.uint64(56))).any(axis=1)
-    return same
+    """Which patterns have a word of one byte again and again: zeros, spaces and the like fill whole stretches."""
+    found = np.zeros(len(patterns), np.bool_)
+    for distance in range(STEPS[patterns.shape[1]]):
+        words = _covered(patterns, distance)
+        found |= words == (words & np.uint64(0xFF)) * (_ONES >> np.uint64(8 * _lost(patterns.shape[1])))
+    return found
 
 
-def _covered(patterns: Bytes) -> Words:
-    """The words that a pattern may cover, by its first byte's distance from the word: shape (n, WORD)."""
-    windows = np.lib.stride_tricks.sliding_window_view(patterns, WORD, axis=1)
-    words: Words = np.ascontiguousarray(windows).view("<u8")[:, :, 0]
+def _lost(length: int) -> int:
+    """How many bytes of a word do not count for patterns of this length."""
+    return WORD - (length - STEPS[length] + 1)
+
+
+def _covered(patterns: Bytes, distance: int) -> Words:
+    """What counts of the word that each pattern covers whose first byte lies so far before it."""
+    counted = np.zeros((len(patterns), WORD), np.uint8)
+    width = WORD - _lost(patterns.shape[1])
+    counted[:, :width] = patterns[:, distance : distance + width]
+    return words_of(counted)
+
+
+def words_of(octets: Bytes) -> Words:
+    """Eight bytes a row, as one word each."""
+    words: Words = np.ascontiguousarray(octets).view("<u8")[..., 0]
     return words
 
 
 def _keys(first: Words, last: Words) -> Words:
-    """A mix of the first and the last word of SPAN bytes. Not proof of equality."""
+    """A mix of the first and the last word of a pattern. Not proof of equality."""
     mixed = first * np.uint64(_MIXES[0])
     keys: Words = (mixed ^ (mixed >> _HALF) ^ last) * np.uint64(_MIXES[1])
     return keys

@@ -1,10 +1,10 @@
 """Fill a real etcd as a Kubernetes cluster would and save its snapshot, for the benchmarks.
 
-    python -m tests.benchmarks.fill TARGET [--keys 400000] [--megabytes 1500] [--plaintext] [--churn]
+    python -m tests.benchmarks.fill TARGET [--keys 400000] [--megabytes 1500] [--short 12] [--plaintext] [--churn]
 
 One eighth of the keys are Secrets of about 1 KB: encrypted with aescbc (key `key1`, 32 zero-to-31 bytes), or
-plain with --plaintext. The rest are pods, events, ConfigMaps and leases. --churn rewrites values and compacts
-until about 30 % of the pages are free.
+plain with --plaintext. The rest are pods, events, ConfigMaps and leases. --short gives each Secret a value of so
+many random bytes instead. --churn rewrites values and compacts until about 30 % of the pages are free.
 """
 
 import argparse
@@ -25,12 +25,12 @@ KEY = bytes(range(32))
 PUTS_A_TRANSACTION = 100
 
 
-def stored(kind: bytes, namespace: str, name: str, size: int, rng: random.Random) -> bytes:
+def stored(kind: bytes, namespace: str, name: str, size: int, rng: random.Random, short: int = 0) -> bytes:
     """The bytes that kube-apiserver would store: k8s\\0 and the envelope around one object."""
     meta = k8s.ObjectMeta(name=name.encode(), namespace=namespace.encode(), uid=rng.randbytes(16).hex().encode())
     meta.creation_timestamp.seconds = 1_790_000_000 + rng.randrange(1_000_000)
     secret = k8s.Secret(metadata=meta, type=b"Opaque")
-    secret.data.add(key=b"password", value=rng.randbytes(size // 2).hex().encode())
+    secret.data.add(key=b"password", value=rng.randbytes(short) or rng.randbytes(size // 2).hex().encode())
     unknown = k8s.Unknown(raw=secret.SerializeToString())
     unknown.type_meta.api_version, unknown.type_meta.kind = b"v1", kind
     return b"k8s\0" + unknown.SerializeToString() + b"\x1a\0\x22\0"
@@ -44,14 +44,16 @@ def aescbc(value: bytes, rng: random.Random) -> bytes:
     return b"k8s:enc:aescbc:v1:key1:" + iv + body
 
 
-def pairs(keys: int, megabytes: int, plaintext: bool, rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
+def pairs(
+    keys: int, megabytes: int, plaintext: bool, rng: random.Random, short: int = 0
+) -> Iterator[tuple[bytes, bytes]]:
     secrets = keys // 8
     other = max(64, (megabytes * 1_000_000 - secrets * 1300) // (keys - secrets) - 500)
     pool = [(b"Pod", "pods"), (b"Event", "events"), (b"ConfigMap", "configmaps"), (b"Lease", "leases")]
     for number in range(keys):
         namespace = f"team-{number % 97:02}"
         if number % 8 == 0:
-            value = stored(b"Secret", namespace, f"secret-{number:07}", 1000, rng)
+            value = stored(b"Secret", namespace, f"secret-{number:07}", 1000, rng, short)
             yield (
                 f"/registry/secrets/{namespace}/secret-{number:07}".encode(),
                 value if plaintext else aescbc(value, rng),
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--keys", type=int, default=400_000)
     parser.add_argument("--megabytes", type=int, default=1500)
+    parser.add_argument("--short", type=int, default=0)
     parser.add_argument("--plaintext", action="store_true")
     parser.add_argument("--churn", action="store_true")
     options = parser.parse_args()
@@ -95,9 +98,9 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=options.target.parent) as folder,
         Etcd(Path(folder) / "data", "--quota-backend-bytes=17179869184") as etcd,
     ):
-        revision = write(etcd, pairs(options.keys, options.megabytes, options.plaintext, rng))
+        revision = write(etcd, pairs(options.keys, options.megabytes, options.plaintext, rng, options.short))
         if options.churn:
-            again = pairs(options.keys, options.megabytes, options.plaintext, random.Random(7))
+            again = pairs(options.keys, options.megabytes, options.plaintext, random.Random(7), options.short)
             revision = write(etcd, (pair for number, pair in enumerate(again) if number % 2 == 0))
             etcd.compact(revision)
             time.sleep(20)

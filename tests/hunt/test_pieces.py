@@ -4,38 +4,46 @@ import base64
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.hunt import forms, pieces
-from auditor.hunt.words import SPAN
+from auditor.hunt.words import STEPS
+
+SPAN = max(STEPS)
+SPANS = pytest.mark.parametrize("span", STEPS)
 
 
-@given(st.lists(st.binary(min_size=SPAN, max_size=100), min_size=1, max_size=20))
-def test_a_piece_lies_inside_and_begins_a_group(texts: list[bytes]) -> None:
-    at, chosen = pieces.choose(texts)
+@SPANS
+@given(data=st.data())
+def test_a_piece_lies_inside_and_begins_a_group(span: int, data: st.DataObject) -> None:
+    texts = data.draw(st.lists(st.binary(min_size=span, max_size=100), min_size=1, max_size=20))
+    at, chosen = pieces.choose(texts, span)
     assert (at % forms.GROUP == 0).all()
     assert [bytes(each) for each in chosen] == [
-        text[begin : begin + SPAN] for text, begin in zip(texts, at.tolist(), strict=True)
+        text[begin : begin + span] for text, begin in zip(texts, at.tolist(), strict=True)
     ]
-    assert all(begin + SPAN <= len(text) for text, begin in zip(texts, at.tolist(), strict=True))
+    assert all(begin + span <= len(text) for text, begin in zip(texts, at.tolist(), strict=True))
 
 
-@given(st.binary(min_size=SPAN, max_size=100), st.integers(0, 2))
-def test_base64_of_a_piece_is_a_part_of_that_of_the_value(text: bytes, lead: int) -> None:
-    at, chosen = pieces.choose([text])
+@SPANS
+@given(data=st.data(), lead=st.integers(0, 2))
+def test_base64_of_a_piece_is_a_part_of_that_of_the_value(span: int, data: st.DataObject, lead: int) -> None:
+    text = data.draw(st.binary(min_size=span, max_size=100))
+    at, chosen = pieces.choose([text], span)
     (coded,) = pieces.coded(chosen, lead)
     solid = (len(text) - lead) // 3 * 3
     whole = base64.b64encode(text[lead : lead + solid])
     begin = int(at[0]) // forms.GROUP * 4
-    assert whole[begin : begin + SPAN] == bytes(coded)
+    assert whole[begin : begin + span] == bytes(coded)
 
 
 def test_what_is_alike_is_not_chosen() -> None:
     rng = random.Random(1)
     head, tail = rng.randbytes(300), rng.randbytes(300)
     texts = [head + b"%09d" % number + tail for number in range(200)]
-    _, chosen = pieces.choose(texts)
+    _, chosen = pieces.choose(texts, SPAN)
     assert len(np.unique(chosen, axis=0)) == 200
 
 
@@ -43,4 +51,4 @@ def test_neither_zeros_nor_spaces_are_chosen() -> None:
     rng = random.Random(2)
     for filler in (b"\0", b" "):
         texts = [filler * 200 + rng.randbytes(60) + filler * 200 for _ in range(50)]
-        assert not any(filler * 8 in bytes(each) for each in pieces.choose(texts)[1])
+        assert not any(filler * 8 in bytes(each) for each in pieces.choose(texts, SPAN)[1])

@@ -19,7 +19,7 @@ from auditor.model import Finding
 RUN = re.compile(rb"[A-Za-z0-9+/_-]+")
 PADDING = re.compile(rb"=*")
 EVERY, NONE = 0, 1 << 60
-"""How many long needles there must be before they are looked for by words."""
+"""How many needles there must be before they are looked for by words."""
 Match = tuple[int, str, int, int]
 
 
@@ -137,7 +137,32 @@ def test_both_ways_find_what_decoding_by_hand_finds(
         assert text[number][2:-2] in b"".join(base64.b64decode(there[at : at + 4] + b"==") for at in range(0, size, 4))
 
 
-@pytest.mark.parametrize("length", [8, 14, 15, 16, 17, 18, 40, 1000])
+@pytest.mark.parametrize("length", range(4, 19))
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_short_values_that_lie_in_each_other(length: int, data: st.DataObject) -> None:
+    """Of few letters, so that they overlap, and cut off at both ends."""
+    value = st.one_of(
+        st.text("ab", min_size=length, max_size=length).map(str.encode), st.binary(min_size=length, max_size=length)
+    )
+    those = needles(data.draw(st.lists(value, min_size=1, max_size=5)))
+    parts = []
+    for needle in data.draw(st.lists(st.sampled_from(those), min_size=1, max_size=12)):
+        around = data.draw(st.binary(max_size=2)) + needle.text + data.draw(st.binary(max_size=2))
+        ways = [needle.text, base64.b64encode(around).rstrip(b"="), base64.urlsafe_b64encode(around)]
+        parts.append(data.draw(st.sampled_from(ways))[data.draw(st.integers(0, 2)) :])
+    text = b"".join(parts)
+    text = text[: len(text) - data.draw(st.integers(0, 2))]
+    by_words = found(those, text, EVERY)
+    assert by_words == found(those, text, NONE)
+    expected = by_hand(those, text)
+    assert {each for each in expected if each[1] != forms.BASE64} == {
+        each for each in by_words if each[1] != forms.BASE64
+    }
+    assert length < 8 or expected <= by_words
+
+
+@pytest.mark.parametrize("length", [*range(8, 19), 40, 1000])
 @pytest.mark.parametrize("many", [EVERY, NONE])
 def test_every_form_at_every_position_of_a_word(length: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sought, "MANY", many)
@@ -164,20 +189,23 @@ def test_a_longer_value_that_begins_alike_is_no_copy(many: int) -> None:
     assert not found(those, data + b" " + base64.b64encode(data), many)
 
 
+@pytest.mark.parametrize("length", [8, 11, 18])
 @pytest.mark.parametrize("many", [EVERY, NONE])
-def test_a_value_without_end_is_told(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_without_end_is_told(many: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sought, "MANY", many)
-    search = Sought(needles([b"all of it the same", b"once and only here"]))
-    data = b"all of it the same " * 1500 + b"once and only here"
+    many_times, once = b"all of it the same"[:length], b"once and only here"[:length]
+    search = Sought(needles([many_times, once]))
+    data = (many_times + b".") * 1500 + once
     matches = {(form.needle.number, start) for form, start, _ in search.matches(Buffer(data))}
-    assert sorted(matches) == [*((0, 19 * number) for number in range(engine.MOST)), (1, 19 * 1500)]
+    step = length + 1
+    assert sorted(matches) == [*((0, step * number) for number in range(engine.MOST)), (1, step * 1500)]
     assert search.overflowing() == {0}
 
 
 def test_a_piece_that_is_everywhere_hides_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sought, "MANY", EVERY)
     text = b"what a value may be"
-    _, (piece,) = pieces.choose([text])
+    _, (piece,) = pieces.choose([text], max(words.STEPS))
     data = (bytes(piece) + b" ") * 1500 + text
     search = Sought(needles([text]))
     assert {(start, size) for _, start, size in search.matches(Buffer(data))} == {(len(data) - len(text), len(text))}

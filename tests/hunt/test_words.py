@@ -10,11 +10,14 @@ import pytest
 from auditor.columns import Buffer
 from auditor.hunt import words
 from auditor.hunt.engine import MOST
-from auditor.hunt.words import SPAN, WordSearcher
+from auditor.hunt.words import STEPS, WordSearcher
+
+SPAN = max(STEPS)
+LENGTHS = pytest.mark.parametrize("length", STEPS)
 
 
 def searcher(*patterns: bytes) -> WordSearcher:
-    return WordSearcher(np.frombuffer(b"".join(patterns), np.uint8).reshape(-1, SPAN))
+    return WordSearcher(np.frombuffer(b"".join(patterns), np.uint8).reshape(len(patterns), -1))
 
 
 def hits(search: WordSearcher, data: bytes) -> list[tuple[int, int]]:
@@ -22,9 +25,10 @@ def hits(search: WordSearcher, data: bytes) -> list[tuple[int, int]]:
     return list(zip(numbers.tolist(), starts.tolist(), strict=True))
 
 
-def test_at_every_place_and_up_to_both_ends() -> None:
-    pattern = b"exactly 15 long"
-    search = searcher(pattern, b"not to be found")
+@LENGTHS
+def test_at_every_place_and_up_to_both_ends(length: int) -> None:
+    pattern = b"exactly 15 long"[:length]
+    search = searcher(pattern, b"not to be found"[:length])
     for before in range(20):
         for behind in range(20):
             assert hits(search, b"." * before + pattern + b"." * behind) == [(0, before)]
@@ -38,19 +42,20 @@ def test_equal_and_overlapping_patterns() -> None:
     assert hits(search, b"abcabcabcabcabcabc") == [(0, 0), (1, 0), (2, 1), (0, 3), (1, 3)]
 
 
-def test_past_four_gigabytes_and_at_every_stripe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [min(STEPS), max(STEPS)])
+def test_past_four_gigabytes_and_at_every_stripe(length: int, tmp_path: Path) -> None:
     size = (4 << 30) + (3 << 20) + 5
     path = tmp_path / "sparse"
-    stripe = words.STRIPE * words.WORD
-    spots = [0, stripe - 4, stripe * 2, stripe * 5 - 14, (1 << 32) - 7, (1 << 32) + 15, size - SPAN]
+    stripe = words.STRIPE * STEPS[length]
+    spots = [0, stripe - 4, stripe * 2, stripe * 5 + 1 - length, (1 << 32) - 7, (1 << 32) + 15, size - length]
     with path.open("wb") as out:
         for spot in spots:
             out.seek(spot)
-            out.write(b"needle-\0-needle")
+            out.write(b"needle-\0-needle"[:length])
         out.truncate(size)
     with path.open("rb") as file:
         buffer = Buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        numbers, starts = searcher(b"not to be found", b"needle-\0-needle").search(buffer)
+        numbers, starts = searcher(b"not to be found"[:length], b"needle-\0-needle"[:length]).search(buffer)
     assert starts.tolist() == spots
     assert set(numbers.tolist()) == {1}
 
@@ -71,21 +76,39 @@ def test_a_word_that_fills_pages_costs_time_and_loses_nothing(monkeypatch: pytes
     assert hits(searcher(*zeros, b"here only twice"), data) == [(123, 30_001 - 9), (400, 50_007 - 9)]
 
 
+@LENGTHS
+def test_what_overlaps_itself(length: int) -> None:
+    """Against a plain search: few letters, so that patterns stand in each other and in themselves."""
+    rng = random.Random(length)
+    patterns = sorted(
+        {bytes(rng.choices(b"ab\0", k=length)) for _ in range(50)} | {b"ab" * 4 + b"ababab\0"[: length - 8]}
+    )
+    data = b"".join(rng.choice(patterns)[rng.randrange(4) :] for _ in range(500)) + patterns[0]
+    for end in range(len(data) - 20, len(data) + 1):
+        expected = [
+            (number, at) for at in range(end) for number, each in enumerate(patterns) if data[at:end].startswith(each)
+        ]
+        assert hits(searcher(*patterns), data[:end]) == expected
+
+
 def test_what_repeats() -> None:
     texts = [bytes(15), b"abc" + b"=" * 12, b"a" * 7 + b"b" * 8, b"abcd" * 3 + b"abc", bytes(7) + b"12345678"]
     patterns = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, SPAN)
     assert words.repeating(patterns).tolist() == [True, True, True, False, False]
+    short = np.frombuffer(b"aaaaaaabbaaaaaaaaaaaaabb", np.uint8).reshape(-1, 8)
+    assert words.repeating(short).tolist() == [True, True, False]
 
 
-def test_among_thousands_of_patterns_and_random_bytes() -> None:
+@LENGTHS
+def test_among_thousands_of_patterns_and_random_bytes(length: int) -> None:
     rng = random.Random(5)
-    patterns = [rng.randbytes(8).hex().encode()[:SPAN] for _ in range(20_000)]
-    noise = rng.randbytes(200_000).hex().encode()
-    placed = sorted(rng.sample(range(0, len(noise) - SPAN, SPAN), 500))
+    patterns = [rng.randbytes(8).hex().encode()[:length] for _ in range(20_000)]
+    noise = rng.randbytes(200_000).hex().upper().encode()
+    placed = sorted(rng.sample(range(0, len(noise) - length, length), 500))
     data = bytearray(noise)
     expected = []
     for spot in placed:
         number = rng.randrange(len(patterns))
-        data[spot : spot + SPAN] = patterns[number]
+        data[spot : spot + length] = patterns[number]
         expected.append((number, spot))
     assert hits(searcher(*patterns), bytes(data)) == expected
