@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,21 +38,25 @@ NAMES = [
 
 def make(latest: Base) -> list[Base]:
     """One base a format; each holds the same files, and is clean where both snapshots are."""
-    parts = (("backup/canary.db", latest.data), ("backup/clean.db", latest.clean), NOTES)
-    without = (("backup/canary.db", latest.clean), *parts[1:])
+    canary, clean = ("backup/canary.db", latest.data), ("backup/clean.db", latest.clean)
     return [
-        Base(
-            kind,
-            pack(dict(parts)),
-            partial(change, kind=kind, pack=pack, parts=parts),
-            latest.config,
-            name="mutated.pack",
-            clean=pack(dict(without)),
-            readable=readable,
-            whole=whole,
-        )
-        for kind, pack in PACKS.items()
+        replace(_base(kind, latest, canary, clean, NOTES), alone=_base(kind, latest, canary, NOTES)) for kind in PACKS
     ]
+
+
+def _base(kind: str, latest: Base, *parts: tuple[str, bytes]) -> Base:
+    """parts: the files in it, that with the canary first."""
+    pack = PACKS[kind]
+    return Base(
+        kind,
+        pack(dict(parts)),
+        partial(change, kind=kind, pack=pack, parts=parts),
+        latest.config,
+        name="mutated.pack",
+        clean=pack({**dict(parts), parts[0][0]: latest.clean}),
+        readable=readable,
+        whole=whole,
+    )
 
 
 Pack = Callable[[Any], bytes]

@@ -36,6 +36,7 @@ class Base:
     left: whether a canary can still be read in the file, by other means than the auditor's; whole: whether the
     file's own library reads it without a complaint. secrets: keys of which no byte may stand in an output.
     setting: the mutated file is the configuration that the evidence is judged by, and the evidence holds the canary.
+    alone: the same kind of container with one snapshot in it, for commands that take no more.
     """
 
     place: str
@@ -52,6 +53,7 @@ class Base:
     setting: bool = False
     readable: Callable[[bytes], bool] | None = None
     whole: Callable[[bytes], bool] = sound
+    alone: "Base | None" = None
 
     def left(self, data: bytes) -> bool:
         return (self.readable or partial(holds, self.canaries))(data)
