@@ -19,6 +19,8 @@ EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</scr
 
 BEGINNING = 256
 """Bytes in which a SARIF file names its schema."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: JSON can name one, and no UTF-8 can hold it, nor a report of ours."""
 
 
 class _Repeated(ValueError):
@@ -120,11 +122,11 @@ def _findings(name: str, found: Any, hashes: dict[str, Any]) -> Iterator[Check]:
 
 
 def _is_row(row: Any) -> bool:
-    return (
-        isinstance(row, dict)
-        and row.keys() == COLUMNS.keys()
-        and all(type(cell) in {str, int} for cell in row.values())
-    )
+    return isinstance(row, dict) and row.keys() == COLUMNS.keys() and all(map(_is_cell, row.values()))
+
+
+def _is_cell(cell: Any) -> bool:
+    return type(cell) is int or (type(cell) is str and (cell.isascii() or not _SURROGATE.search(cell)))
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

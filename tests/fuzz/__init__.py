@@ -1,7 +1,7 @@
 """Structure-aware mutation of real evidence, and what must hold of whatever comes out.
 
-    python -m tests.fuzz [--count 20000] [--seed 1] [--keep FOLDER]
+    python -m tests.fuzz [--count 20000] [--seed 1] [--keep FOLDER] [--commands scan show diff keys verify ...]
 
-prints how the files ended. tests/fuzz/test_fuzz.py runs a part of it in the test suite, tests/fuzz/guided.py lets
+prints how the files ended. tests/fuzz/test_*.py run a part of it in the test suite, tests/fuzz/guided.py lets
 coverage guide it (atheris).
 """

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,21 +38,25 @@ NAMES = [
 
 def make(latest: Base) -> list[Base]:
     """One base a format; each holds the same files, and is clean where both snapshots are."""
-    parts = (("backup/canary.db", latest.data), ("backup/clean.db", latest.clean), NOTES)
-    without = (("backup/canary.db", latest.clean), *parts[1:])
+    canary, clean = ("backup/canary.db", latest.data), ("backup/clean.db", latest.clean)
     return [
-        Base(
-            kind,
-            pack(dict(parts)),
-            partial(change, kind=kind, pack=pack, parts=parts),
-            latest.config,
-            name="mutated.pack",
-            clean=pack(dict(without)),
-            readable=readable,
-            whole=whole,
-        )
-        for kind, pack in PACKS.items()
+        replace(_base(kind, latest, canary, clean, NOTES), alone=_base(kind, latest, canary, NOTES)) for kind in PACKS
     ]
+
+
+def _base(kind: str, latest: Base, *parts: tuple[str, bytes]) -> Base:
+    """parts: the files in it, that with the canary first."""
+    pack = PACKS[kind]
+    return Base(
+        kind,
+        pack(dict(parts)),
+        partial(change, kind=kind, pack=pack, parts=parts),
+        latest.config,
+        name="mutated.pack",
+        clean=pack({**dict(parts), parts[0][0]: latest.clean}),
+        readable=readable,
+        whole=whole,
+    )
 
 
 Pack = Callable[[Any], bytes]
@@ -163,8 +168,9 @@ def contents(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bool]]:
     if depth > DEEPEST:
         return
     tar = data[257:262] == b"ustar"  # its first bytes are a name: `x.db` begins as zlib's data does
+    begin = 0 if tar else _past_skippable(data)
     for start, opener in _OPENERS:
-        if data.startswith(start) and not tar:
+        if data.startswith(start, begin) and not tar:
             raw, sound = _unpacked(data, opener)
             yield b"", sound
             yield from contents(raw, depth + 1)
@@ -182,14 +188,23 @@ _OPENERS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
     (b"\xfd7zXZ", lzma.LZMADecompressor),
     (b"\x04\x22\x4d\x18", lz4.frame.LZ4FrameDecompressor),
     (b"BZh", bz2.BZ2Decompressor),
+    (b"\x5d\x00\x00", partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE)),
 )
+
+
+def _past_skippable(data: bytes) -> int:
+    """Where the first frame of zstd or lz4 begins that is no skippable one (RFC 8878, 3.1.2)."""
+    at = 0
+    while len(data) >= at + 8 and data[at] & 0xF0 == 0x50 and data[at + 1 : at + 4] == b"\x2a\x4d\x18":
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+    return at
 
 
 def _unpacked(data: bytes, opener: Callable[[], Any]) -> tuple[bytes, bool]:
     """Every stream that stands behind another, as far as each unpacks."""
     out = bytearray()
     rest = data
-    while rest.strip(b"\0"):
+    while rest := rest[_past_skippable(rest) :].lstrip(b"\0"):
         one = opener()
         fed = 0
         try:
@@ -201,7 +216,6 @@ def _unpacked(data: bytes, opener: Callable[[], Any]) -> tuple[bytes, bool]:
         if not one.eof:
             return bytes(out), False
         rest = (one.unused_data or b"") + rest[fed:]
-        rest = rest.lstrip(b"\0")
     return bytes(out), True
 
 

@@ -37,6 +37,7 @@ class Base:
     file's own library reads it without a complaint. secrets: keys of which no byte may stand in an output.
     setting: the mutated file is the configuration that the evidence is judged by, and the evidence holds the canary.
     apart: it is never concluded on, since a part of it is elsewhere: a finding or a gap must tell of the canary.
+    alone: the same kind of container with one snapshot in it, for commands that take no more.
     """
 
     place: str
@@ -54,6 +55,7 @@ class Base:
     apart: bool = False
     readable: Callable[[bytes], bool] | None = None
     whole: Callable[[bytes], bool] = sound
+    alone: "Base | None" = None
 
     def left(self, data: bytes) -> bool:
         return (self.readable or partial(holds, self.canaries))(data)

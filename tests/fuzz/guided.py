@@ -6,6 +6,8 @@ libFuzzer's own changes alternate with those that know the format; the oracle is
 A file with a bad end raises, which libFuzzer reports and keeps as crash-*.
 """
 
+import importlib
+import pkgutil
 import random
 import sys
 import tempfile
@@ -14,7 +16,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["auditor"], enable_loader_override=False):
+    import auditor
     from tests.fuzz import bases, mutate, oracle
+
+    # the readers wait until they are needed, and what is imported behind this block is not seen
+    for module in pkgutil.walk_packages(auditor.__path__, "auditor."):
+        importlib.import_module(module.name)
 
 
 def main() -> None:

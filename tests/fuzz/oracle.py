@@ -3,14 +3,14 @@
 import io
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import auditor
 from auditor import Severity
@@ -42,16 +42,31 @@ class Outcome(Enum):
     OPEN = "inconclusive (exit 3)"
     REFUSED = "refused with a message (exit 2)"
     PASSED = "no finding, and no canary is left (exit 0)"
+    ANSWERED = "an answer that holds (exit 0)"
     FALSE_PASS = "FALSE PASS: no finding, and the canary is readable"
     DAMAGED = "FALSE PASS: exit 0 for a container that its own library cannot read to the end"
     CRASH = "CRASH: an exception that is no message"
     HANG = "HANG: no answer in time"
     LARGE = "LARGE: more memory than in proportion to the file"
     SHOWN = "SHOWN: the canary or a part of a key stands in an output"
+    UNTRUE = "UNTRUE: exit 0 for what is not so"
+    UNSAFE = "UNSAFE: a script that holds more than commands and valid names"
 
     @property
     def bad(self) -> bool:
-        return self not in {Outcome.FOUND, Outcome.OPEN, Outcome.REFUSED, Outcome.PASSED}
+        good = {Outcome.FOUND, Outcome.OPEN, Outcome.REFUSED, Outcome.PASSED, Outcome.ANSWERED}
+        return self not in good
+
+
+class End(Exception):
+    """How a run ended that came to no result."""
+
+    def __init__(self, outcome: Outcome, said: str = "") -> None:
+        super().__init__()
+        self.outcome, self.said = outcome, said
+
+
+Result = TypeVar("Result")
 
 
 class _Slow(BaseException):
@@ -82,36 +97,51 @@ def judge(base: Base, data: bytes, folder: Path, seed: int = 0) -> tuple[Outcome
     """How the audit of this file ends, and for a bad end what is known of it."""
     path, options = base.lay(folder, data)
     options = replace(options, **OTHERS.get(seed // SELDOM % SELDOM, {}))
+
+    def scan() -> tuple[auditor.Audit, str]:
+        audit = auditor.scan(path, options)
+        return audit, _rendered(audit, costly=seed % SELDOM == 0)
+
     try:
-        with limited(len(data)):
+        audit = within(base, len(data), scan)
+    except End as end:
+        return end.outcome, end.said
+    code = audit.exit_code(Severity.MEDIUM)
+    told = audit.gaps or any("under no storage prefix" in each.what for each in audit.unexamined)
+    if base.apart and not options.quick and code == 3 and not told and base.left(data):
+        return Outcome.FALSE_PASS, f"{base.place}: no gap"
+    return concluded(base, data, code, quick=options.quick)
+
+
+def within(base: Base, size: int, run: Callable[[], tuple[Result, str]]) -> Result:
+    """What a run comes to, of which the text shows nothing. size: bytes of what it reads. Raises End."""
+    try:
+        with limited(size):
             _reset()
             start = _memory("VmRSS")
             try:
-                audit = auditor.scan(path, options)
-                text = _rendered(audit, costly=seed % SELDOM == 0)
+                result, text = run()
             except AuditorError as error:
-                return _refused(base, str(error))
+                raise _refused(base, str(error)) from None
             finally:
                 used = _memory("VmHWM") - start
+    except End:
+        raise
     except _Slow as error:
-        return Outcome.HANG, f"over {SECONDS} s in {_where(error)}"
+        raise End(Outcome.HANG, f"over {SECONDS} s in {_where(error)}") from None
     except Exception as error:  # noqa: BLE001 - that nothing but AuditorError comes out is what is tested
-        return Outcome.CRASH, f"{type(error).__name__} in {_where(error)}"
-    if used > MEMORY + TIMES * len(data):
-        return Outcome.LARGE, f"{used:,} bytes for {len(data):,}"
+        raise End(Outcome.CRASH, f"{type(error).__name__} in {_where(error)}") from None
+    if used > MEMORY + TIMES * size:
+        raise End(Outcome.LARGE, f"{used:,} bytes for {size:,}")
     if shown := _shown(base, text):
-        return Outcome.SHOWN, f"report: {shown}"
-    return _concluded(base, data, audit, quick=options.quick)
+        raise End(Outcome.SHOWN, f"report: {shown}")
+    return result
 
 
-def _concluded(base: Base, data: bytes, audit: auditor.Audit, *, quick: bool) -> tuple[Outcome, str]:
+def concluded(base: Base, data: bytes, code: int, *, quick: bool) -> tuple[Outcome, str]:
     """What the exit code says, held against what can still be read."""
-    code = audit.exit_code(Severity.MEDIUM)
     if base.setting and code != 1:
         return Outcome.FALSE_PASS, f"exit {code}, and a configuration decides nothing about plaintext"
-    told = audit.gaps or any("under no storage prefix" in each.what for each in audit.unexamined)
-    if base.apart and not quick and code == 3 and not told and base.left(data):
-        return Outcome.FALSE_PASS, f"{base.place}: no gap"
     if code:
         return (Outcome.FOUND if code == 1 else Outcome.OPEN), ""
     if quick:
@@ -121,9 +151,9 @@ def _concluded(base: Base, data: bytes, audit: auditor.Audit, *, quick: bool) ->
     return (Outcome.PASSED, "") if base.whole(data) else (Outcome.DAMAGED, base.place)
 
 
-def _refused(base: Base, said: str) -> tuple[Outcome, str]:
+def _refused(base: Base, said: str) -> End:
     shown = _shown(base, said)
-    return (Outcome.SHOWN, f"message: {shown}") if shown else (Outcome.REFUSED, "")
+    return End(Outcome.SHOWN, f"message: {shown}") if shown else End(Outcome.REFUSED)
 
 
 def _where(error: BaseException) -> str:

@@ -5,8 +5,6 @@ import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,60 +14,13 @@ from hypothesis import strategies as st
 import auditor
 from auditor import Options, Severity
 from tests import packing
-from tests.fuzz import archive_damage, archives, configurations, databases, exports, kine, lzw, oracle
-from tests.fuzz.base import CANARY, PLAIN, Base
+from tests.fuzz import archive_damage, oracle
+from tests.fuzz.base import CANARY, PLAIN
+from tests.fuzz.conftest import ARCHIVES, CONFIGURATIONS, DATABASES, EXPORTS, KINE, LZW, Find
 from tests.fuzz.oracle import Outcome
 
 EXAMPLES = 10
-DATABASES = ("latest", "deleted", "history", "freed", "wal")
-KINE = {
-    "kine latest": "latest",
-    "kine overflow": "latest",
-    "kine old-value": "old-value",
-    "kine deleted": "deleted",
-    "kine slack": "slack",
-    "kine freed": "freed",
-    "kine log": "latest",
-    "kine log superseded": "wal",
-    "kine log stale": "wal",
-    "kine log alone": "unplaced",
-    "kine log superseded alone": "wal",
-    "kine log stale alone": "wal",
-    "kine real": "old-value",
-}
-"""Where the canary lies, as the auditor says."""
-ARCHIVES = tuple(archives.PACKS)
-CONFIGURATIONS = ("configuration, yaml", "configuration, json")
-EXPORTS = ("dump", "increment", "bootstrap record")
-LZW = ("full, LZW", "increment, LZW")
 PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW)
-Find = Callable[[str], Base]
-
-
-@pytest.fixture(scope="module")
-def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
-    """The base of a name; a test makes no more of them than it needs."""
-
-    @cache
-    def family(name: str) -> dict[str, Base]:
-        folder = tmp_path_factory.mktemp(name)
-        if name == "databases":
-            made = databases.make(folder)
-        elif name == "kine":
-            made = kine.make(folder)
-        else:
-            latest = family("databases")["latest"]
-            makers: dict[str, Callable[[], list[Base]]] = {
-                "archives": lambda: archives.make(latest),
-                "configurations": lambda: configurations.make(latest),
-                "exports": lambda: exports.make(folder, latest, latest.config),
-                "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
-            }
-            made = makers[name]()
-        return {each.place: each for each in made}
-
-    names = {"databases": DATABASES, "kine": KINE, "archives": ARCHIVES, "configurations": CONFIGURATIONS, "lzw": LZW}
-    return lambda place: family(next((name for name, each in names.items() if place in each), "exports"))[place]
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -1,6 +1,8 @@
 """An HTML report against what it says of itself: any byte that changes is noticed, and it is said where."""
 
+import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import auditor
 from auditor import Severity
 from auditor.errors import UsageError
 from auditor.reports import html
-from auditor.reports.html import seal
+from auditor.reports import json as document
+from auditor.reports.html import embed, seal
 from auditor.verify import verify
 from auditor.verify.checks import Check
 from tests.support import PLAINTEXT, REWRITTEN
@@ -113,3 +116,39 @@ def test_a_custody_written_otherwise_is_noticed(page: bytes, tmp_path: Path) -> 
 def test_other_html_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         checked(b"<!doctype html><title>x</title>", tmp_path)
+
+
+ODD = {
+    "counted for ever": b'{"of":["x"],"count":2147483647}',
+    "counted without end": b'{"of":["x"],"count":1e999}',
+    "half a character": b'{"of":["\\ud800"],"count":65}',
+}
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["all columns", "one column"])
+@pytest.mark.parametrize("column", ODD.values(), ids=list(ODD))
+def test_a_column_that_nobody_vouches_for_is_told(column: bytes, page: bytes, tmp_path: Path, *, alone: bool) -> None:
+    """A number beside a cell took 16 GB, or was a fault of ours, before any hash was looked at."""
+    found = embed.FINDINGS.search(page)
+    assert found is not None
+    columns = json.loads(found[1])
+    cells = {name: json.dumps(each).encode() if alone and name != "place" else column for name, each in columns.items()}
+    text = b",".join(b'"%s":%s' % (name.encode(), each) for name, each in cells.items())
+    tracemalloc.start()
+    told = wrong(page[: found.start(1)] + b"{" + text + b"}" + page[found.end(1) :], tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "part findings of the page is not what it was" in told
+    assert most < 64 << 20
+
+
+def test_half_a_character_in_a_finding_is_told(tmp_path: Path) -> None:
+    """JSON can name one, and no hash of it as UTF-8 can be made."""
+    target = tmp_path / "a.json"
+    with target.open("w", encoding="utf-8") as out:
+        document.write(auditor.scan(REWRITTEN), Severity.MEDIUM, out)
+    report = json.loads(target.read_text())
+    report["findings"][2]["key_name"] = "\ud800"
+    target.write_text(json.dumps(report))
+    told = [check.said for check in verify(target, [str(REWRITTEN)]) if not check.holds]
+    assert told == ["finding 3 has not the columns of a finding"]

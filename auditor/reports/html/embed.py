@@ -7,6 +7,8 @@ cell is; left out where all are the same): 50,000 findings take a few bytes a ce
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from operator import length_hint
 from typing import Any
 
 from auditor.coded import Coded, tried
@@ -63,8 +65,10 @@ def rows(raw: bytes) -> list[dict[str, Cell]] | None:
         return None
     try:
         columns = json.loads(found[1].decode("ascii"))
-        cells = {name: _cells(columns[name]) for name in COLUMNS}
-        return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+        cells = [_cells(columns[name]) for name in COLUMNS]
+        if all(isinstance(each, repeat) and length_hint(each) > 1 for each in cells):
+            return None  # no two findings are the same: whatever the counts say, there is no end of them
+        return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*cells, strict=True)]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
 
@@ -74,7 +78,9 @@ def _cells(column: Any) -> Iterable[Cell]:
         return column
     of = column["of"]
     if "at" not in column:
-        return of * int(column["count"]) if len(of) == 1 and 0 <= int(column["count"]) < 1 << 31 else []
+        count = column["count"]
+        # counted, not multiplied: nobody vouches for the number
+        return repeat(of[0], count) if len(of) == 1 and type(count) is int and 0 <= count < 1 << 31 else []
     if not all(type(code) is int and code >= 0 for code in column["at"]):
         raise ValueError
     return [of[code] for code in column["at"]]
