@@ -80,16 +80,23 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
 def elsewhere(
     batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys, options: Options
 ) -> list[Unexamined]:
-    """Values that look like Kubernetes' and lie under no storage prefix."""
-    count = 0
+    """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
+    count = lost = 0
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
         outside = (resource == 0) & ~values.no_value(batch) & (batch.key_at >= 0)
         likely = (each.provider > Provider.IDENTITY) | (each.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
-    if not count:
-        return []
-    reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
-    return [Unexamined(f"{count:,} values under no storage prefix", reason, decisive=not options.storage_prefixes)]
+        unsaid = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
+        lost += int((batch.data.words(batch.key_at[unsaid]) & np.uint64(0xFF) == 0).sum())
+    left = []
+    if count:
+        reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
+        what = f"{count:,} values under no storage prefix"
+        left.append(Unexamined(what, reason, decisive=not options.storage_prefixes))
+    if lost:
+        reason = "their keys are overwritten, and their bytes do not say what they are"
+        left.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
+    return left
 
 
 def untold(selections: Sequence[Selection]) -> list[Unexamined]:

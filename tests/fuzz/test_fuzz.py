@@ -124,6 +124,20 @@ def test_rows_in_a_frame_that_says_it_is_of_an_index_are_read(
     assert outcome is Outcome.FOUND, said
 
 
+@pytest.mark.parametrize("place", ["kine latest", "kine deleted", "kine log stale alone"])
+def test_a_row_whose_name_and_envelope_are_zeros_is_missed(place: str, find: Find, tmp_path: Path) -> None:
+    """A stretch of zeros over both left a row of nothing that Kubernetes is known by: exit 0, the Secret in it."""
+    base = find(place)
+    data = bytearray(base.data)
+    start, end = data.rindex(PLAIN.key, 0, data.index(CANARY)), data.index(CANARY) - 20
+    assert end - start < 160
+    data[start:end] = bytes(end - start)
+    path, options = base.lay(tmp_path, bytes(data))
+    audit = auditor.scan(path, options)
+    assert any("1 values under keys that begin with a zero" in each.what for each in audit.unexamined)
+    assert audit.exit_code(Severity.MEDIUM) == 3
+
+
 def test_rows_in_the_table_of_sequences_are_read(find: Find, tmp_path: Path) -> None:
     """sqlite_sequence was taken to hold what SQLite puts there: a leaf of `kine` in its place was not looked at."""
     base = find("kine latest")

@@ -14,8 +14,6 @@ from auditor.evidence.sqlite.form import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTER
 
 MOST_POINTED = 8192
 """Bytes of a page in which a pointer cannot be mistaken for two letters of text."""
-INDEXED = 8
-"""Columns of an index and its rowid: kine's have up to four."""
 LISTED = 100
 """Faults of one kind that are told one by one."""
 
@@ -61,8 +59,7 @@ class Parsed:
 
 
 def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints | None = None) -> Parsed:
-    """Read b-tree pages, ascending by where they lie; a page of another kind is one stretch from byte `lead` of it.
-    lead: given for pages that no tree leads to: of what kind they are, only their first byte says."""
+    """Read b-tree pages, ascending by where they lie; a page of another kind is one stretch from byte `lead` of it."""
     top = pages.at + np.where(pages.number == 1, form.HEADER, 0)
     head = buffer.words(top)
     kind = (head & np.uint64(0xFF)).astype(np.int64)
@@ -79,10 +76,10 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
     begin = pages.at[row] + form.be16(buffer.words(expand(pointers, count, 2)))
     start, end, cells, good = _cells(buffer, kind[row], begin, row, limit[row], usable)
     good &= (begin >= body[row]) & (end <= limit[row])
-    if lead is not None:  # one changed byte makes an index of a page of rows
+    if lead is not None:  # no tree leads here: one changed byte makes an index of a page of rows
         index = np.flatnonzero(good & np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF)))
         keys = cells.take(index)
-        good[index] = records.decode(buffer, keys.payload, keys.local, keys.size, INDEXED).good
+        good[index] = records.decode(buffer, keys.payload, keys.local, keys.size, records.INDEXED).good
     good &= ~_overlapping(start, end, good)
     damaged[row[~good]] = True
     free_at, free_end, free_bad = _freeblocks(buffer, pages, head, btree & fits, body, limit)

@@ -8,6 +8,9 @@ import numpy as np
 from auditor.columns import Bools, Buffer, Ints
 from auditor.evidence.sqlite import form
 
+INDEXED = 8
+"""Columns of an index and its rowid: kine's have up to four."""
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
