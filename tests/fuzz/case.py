@@ -1,5 +1,6 @@
 """One mutated file as a command of cli/ meets it, and what is held of every command."""
 
+import gc
 import io
 import random
 from base64 import b64encode
@@ -70,7 +71,10 @@ def ended(case: Case, size: int, codes: set[int], run: Callable[[], int]) -> tup
         return (code, out.getvalue()), "\n".join([out.getvalue(), *map(_text, sorted(case.out.iterdir()))])
 
     case.out.mkdir(exist_ok=True)
-    code, said = oracle.within(case.base, size, whole)
+    try:
+        code, said = oracle.within(case.base, size, whole)
+    finally:
+        gc.enable()  # which scan leaves off, in a process that is to end with it
     if code == 2:
         raise End(Outcome.REFUSED)
     if code not in codes:
