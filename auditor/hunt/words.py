@@ -2,8 +2,8 @@
 
 A pattern of fifteen bytes, wherever it lies, covers exactly one word of eight bytes whose position is a multiple of
 eight. So only these words are looked at, an eighth of the positions, and each pattern is known by the eight words that
-it may cover. Two tables of one bit a slot say of almost every word that it is none of them. Shorter patterns cover a
-word only where words lie closer together, and the shortest one of which the first byte does not count (STEPS).
+it may cover. Two tables of one bit a slot say of almost every word that it is none of them. One of eleven bytes covers
+a word at a multiple of four, and one of eight, at a multiple of two, a word but for its first byte.
 """
 
 import os
@@ -16,8 +16,8 @@ from auditor.hunt.engine import MOST
 
 WORD = 8
 STEPS = {15: 8, 11: 4, 8: 2}
-"""Bytes of a pattern, and from one of the words that are looked at to the next: the last `length - step + 1` bytes of
-one of them lie inside."""
+"""Bytes of a pattern, and from one of the words that are looked at to the next. Of a word the last
+`length - step + 1` bytes count."""
 STRIPE = 1 << 23
 """Words that a thread takes at once."""
 BLOCK = 1 << 15
@@ -38,7 +38,7 @@ class WordSearcher:
     def __init__(self, patterns: Bytes) -> None:
         self._length = patterns.shape[1]
         self._step = STEPS[self._length]
-        self._lost = _lost(patterns.shape[1])
+        self._lost = _lost(self._length)
         self._unseen = np.uint64(8 * self._lost)
         first, last = words_of(patterns[:, :WORD]), words_of(patterns[:, -WORD:])
         keys = _keys(first, last)
@@ -95,7 +95,7 @@ class WordSearcher:
         near, sure = self._tables
         kept: list[Ints] = [np.zeros(0, np.int64)]
         for part in chunks(words.size, BLOCK):
-            block = np.ascontiguousarray(words[part])
+            block = np.ascontiguousarray(words[part])  # where they overlap, they are put side by side once
             block = block >> self._unseen if self._lost else block
             rows = np.flatnonzero(near.known(block))
             some = block[rows]
@@ -160,7 +160,7 @@ def repeating(patterns: Bytes) -> Bools:
 
 
 def _lost(length: int) -> int:
-    """How many bytes of a word do not count for patterns of this length."""
+    """How many first bytes of a word do not count for patterns of this length."""
     return WORD - (length - STEPS[length] + 1)
 
 
