@@ -1,10 +1,9 @@
 """What a scan of a packed snapshot costs beside unpacking it with the usual tool and scanning what comes out.
 
-    python -m tests.benchmarks.packed SNAPSHOT [--folder DIR] [--rounds 5] [--pause 3]
+    python -m tests.benchmarks.packed SNAPSHOT [--folder DIR] [--rounds 5] [--pause 0]
 
-The folder gets the packed files, where it lacks them, and is where both unpack to. There is a pause before every
-command: a virtual machine may give freed memory back to its host after some seconds, and then pays for each page that
-it takes again; without the pause only some of the commands would.
+The folder gets the packed files, where it lacks them, and is where both unpack to. A pause before every command is for
+machines that give freed memory back to their host, and pay for each page that they take again.
 """
 
 import argparse
@@ -40,12 +39,13 @@ def scanned(file: Path, folder: Path) -> float:
 
 
 def unpacked(tool: list[str], file: Path, target: Path) -> float:
-    """Seconds in which the tool fills a new file."""
-    target.unlink(missing_ok=True)
+    """Seconds in which the tool fills a new file, which is gone then: the kernel would write it out meanwhile."""
     begin = time.perf_counter()
-    with target.open("wb") as out:
+    with target.open("xb") as out:
         subprocess.run([*tool, str(file)], stdout=out, check=True)
-    return time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
+    target.unlink()
+    return seconds
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("snapshot", type=Path)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--pause", type=float, default=3)
+    parser.add_argument("--pause", type=float, default=0)
     options = parser.parse_args()
     snapshot, folder = options.snapshot, options.folder
     target = folder / "unpacked"
@@ -70,7 +70,6 @@ def main() -> None:
                 time.sleep(options.pause)
                 seconds = measure()
                 times.setdefault((ending, name), []).extend([seconds] if number >= 0 else [])
-    target.unlink(missing_ok=True)
     for ending in files:
         plain, tool, scan = (statistics.median(times[ending, name]) for name in ("plain", "tool", "packed"))
         allowed = 1.3 * (tool + plain)
