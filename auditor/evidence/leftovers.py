@@ -62,6 +62,8 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     yield _carved(walker, leaves.key_at[~revised], ends[~revised], place, fragments=False)
     odd = left.take(left.kinds != LEAF)
     yield _carved(walker, odd.pages * size, odd.ends * size, place, fragments=False)
+    # a table with an element that does not hold may be said to be longer than it is, and would hide what lies behind it
+    left = left._replace(counts=np.where(found.sound, left.counts, 0))
     first, last = _headless(walker, pages, left)
     yield _carved(walker, first * size, last * size, place)
     for sound, where in ((False, place), (True, slack)):

@@ -43,6 +43,18 @@ def test_a_cut_file_says_where_it_ends_and_reports_what_it_holds(tmp_path: Path)
     assert any("truncated" in gap.reason and gap.offset == 100_000 for gap in audit.gaps)
 
 
+@pytest.mark.parametrize("count", [100, 255])
+def test_a_freed_page_that_claims_more_elements_than_it_has_is_searched(tmp_path: Path, count: int) -> None:
+    """255 elements fit into a page exactly: their table would be all of it."""
+    data = bytearray((MIGRATION / "4-compacted.db").read_bytes())
+    for page in (15, 20, 21, 22):
+        struct.pack_into("<H", data, page * PAGE + 10, count)
+    audit = audited(tmp_path, repaired(bytes(data)))
+    assert not isinstance(audit, str)
+    assert not audit.gaps
+    assert audit.tally.readable == 29
+
+
 def test_a_snapshot_without_its_trailer_is_not_concluded_on(tmp_path: Path) -> None:
     audit = audited(tmp_path, CLEAN.read_bytes()[:-32])
     assert not isinstance(audit, str)
