@@ -115,17 +115,18 @@ def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget
 
 def _past_skippable(stream: Stream, rest: bytes, name: str) -> bytes:
     """The bytes `rest`, or what was read since, without the skippable frames that they begin with."""
+    at = 0
     while True:
-        while len(rest) < SKIPPABLE and (more := stream.read(FED)):
-            rest += more
-        left = skippable(rest)
-        if not left:
-            return rest
-        while left > len(rest):
-            left -= len(rest)
+        if len(rest) - at < SKIPPABLE and (more := stream.read(FED)):
+            rest, at = rest[at:] + more, 0
+        elif not (length := skippable(rest[at : at + SKIPPABLE])):
+            return rest[at:]
+        else:
+            at += length
+        while at > len(rest):
+            at -= len(rest)
             if not (rest := stream.read(FED)):
-                raise Damaged(f"{name}: a skippable frame ends early, {left:,} bytes before its end: truncated")
-        rest = rest[left:]
+                raise Damaged(f"{name}: a skippable frame ends early, {at:,} bytes before its end: truncated")
 
 
 def _one(
