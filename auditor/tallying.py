@@ -38,17 +38,14 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
     marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
-    alone = len(selections) == 1  # one source tells its own values and keys apart by their groups: none need be read
-    readable = in_use = undetermined = different = named_objects = 0
-    contents: set[int] = set()
-    objects_: set[bytes] = set()
+    readable = in_use = undetermined = 0
     where: set[Place] = set()
     pages: set[int] = set()
     for each in selections:
-        judged = each.told
-        for code, size in columns.counts((each.label * len(Place) + each.batch.place)[judged]):
+        told = each.told
+        for code, size in columns.counts((each.label * len(Place) + each.batch.place)[told]):
             places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
-        done = (each.opened == Opened.YES) & judged
+        done = (each.opened == Opened.YES) & told
         for code, size in columns.counts(each.label[done] * len(Place) + each.batch.place[done]):
             opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
         for code, size in columns.counts(each.mark_codes()):
@@ -60,19 +57,6 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable += plain.size
         if not plain.size:
             continue
-        some = _distinct(each.by_value, plain)
-        if alone:
-            different = some.size
-        else:
-            contents.update(hash(batch.value(row)) for row in some.tolist())
-        named = batch.key_at[plain] >= 0
-        some = _distinct(each.by_key, plain[named])
-        told = set(filter(None, map(each.key, plain[~named].tolist())))
-        if alone and not told:
-            named_objects = some.size
-        else:
-            objects_ |= told
-            objects_.update(batch.data.slices(batch.key_at[some], batch.key_len[some].astype(np.int64)))
         in_use += int((each.same[plain] == SAME).sum())
         undetermined += int((each.same[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
@@ -82,13 +66,42 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
         marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
         readable=readable,
-        contents=different + len(contents),
-        objects=named_objects + len(objects_),
+        contents=_contents(selections),
+        objects=_objects(selections),
         in_use=in_use,
         undetermined=undetermined,
         readable_places=tuple(sorted(where)),
         freed_pages=tuple(sorted(pages)),
     )
+
+
+def _contents(selections: Sequence[Selection]) -> int:
+    """How many different values are readable. One source tells its own apart by their groups: none need be read."""
+    distinct = [(each, _distinct(each.by_value, plain)) for each, plain in _readable(selections)]
+    if len(distinct) == 1:
+        return distinct[0][1].size
+    return len({hash(each.batch.value(row)) for each, rows in distinct for row in rows.tolist()})
+
+
+def _objects(selections: Sequence[Selection]) -> int:
+    """How many different etcd keys they lie under; as above, but for keys that only the value names."""
+    named: list[tuple[Batch, Ints]] = []
+    told: set[bytes] = set()
+    for each, plain in _readable(selections):
+        stored = each.batch.key_at[plain] >= 0
+        named.append((each.batch, _distinct(each.by_key, plain[stored])))
+        told.update(filter(None, map(each.key, plain[~stored].tolist())))
+    if len(named) == 1 and not told:
+        return named[0][1].size
+    for batch, rows in named:
+        told.update(batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64)))
+    return len(told)
+
+
+def _readable(selections: Sequence[Selection]) -> list[tuple[Selection, Ints]]:
+    """The selections that hold a readable value, and its rows."""
+    rows_ = [(each, np.flatnonzero(each.plaintext)) for each in selections]
+    return [(each, plain) for each, plain in rows_ if plain.size]
 
 
 def _distinct(groups: tuple[Ints, Ints], rows_: Ints) -> Ints:
