@@ -64,9 +64,9 @@ def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def expand(starts: Ints, counts: Ints, step: int = 1) -> Ints:
+def expand(starts: Ints, counts: NDArray[np.integer[Any]], step: int = 1) -> Ints:
     """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
-    ends = np.cumsum(counts)
+    ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0
     return np.repeat(starts - step * (ends - counts), counts) + np.arange(0, step * total, step, dtype=np.int64)
 

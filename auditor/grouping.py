@@ -107,20 +107,31 @@ def _mixed(before: Words, block: Words) -> Words:
 
 def _numbered(hashed: Words) -> tuple[Ints, Ints]:
     """The same hashes share a number, in the order of the hashes; and one row of each."""
-    slot = (hashed >> np.uint64(64 - SLOTS)).astype(np.intp)
+    return _few(hashed) or _sorted(hashed)
+
+
+def _few(hashed: Words) -> tuple[Ints, Ints] | None:
+    """_numbered() without sorting, where few hashes are different and no two of them share a slot; else None."""
+    slot = (hashed >> np.uint64(64 - SLOTS)).astype(np.uint16)
     table = np.zeros(1 << SLOTS, np.uint64)
     table[slot] = hashed
-    if (table[slot] == hashed).all():  # few are different, and no two of them share a slot: no need to sort
-        used = np.zeros(1 << SLOTS, np.bool_)
-        used[slot] = True
-        numbers: Ints = (np.cumsum(used) - 1)[slot]
-        heads = np.empty(int(used.sum()), np.int64)
-        heads[numbers] = np.arange(hashed.size)
-        return numbers, heads
+    if (table[slot] != hashed).any():
+        return None
+    used = np.zeros(1 << SLOTS, np.bool_)
+    used[slot] = True
+    numbers: Ints = (np.cumsum(used) - 1)[slot]
+    heads = np.empty(int(used.sum()), np.int64)
+    heads[numbers] = np.arange(hashed.size)
+    return numbers, heads
+
+
+def _sorted(hashed: Words) -> tuple[Ints, Ints]:
     order = np.argsort(hashed)
-    first = np.ones(hashed.size, np.bool_)
     ordered = hashed[order]
+    first = np.ones(hashed.size, np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    rank = np.cumsum(first, out=ordered.view(np.int64))  # what was sorted is not needed any more
+    rank -= 1
     numbers = np.empty(hashed.size, np.int64)
-    numbers[order] = np.cumsum(first) - 1
+    numbers[order] = rank
     return numbers, order[first]

@@ -55,9 +55,11 @@ def read(walker: Walker) -> Store:
         buckets[name] = _bucket(walker, at, size)
     if b"key" not in buckets:
         walker.gap(min(walker.meta.root, walker.pages), "no bucket named `key` under the root")
-    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.get(b"key", empty()))
+    sizes = tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
+    # handed over, not lent: of the one large bucket nothing but its records is kept
+    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", empty()))
     walker.gaps.extend(gaps)
-    return Store(records, _facts(walker, buckets, records.main))
+    return Store(records, _facts(walker, buckets, sizes, records.main))
 
 
 def _bucket(walker: Walker, at: int, size: int) -> Leaves:
@@ -71,7 +73,7 @@ def _bucket(walker: Walker, at: int, size: int) -> Leaves:
     if nested.any():
         where = int(leaves.value_at[nested][0])
         walker.gaps.append(Gap(walker.source, where, 0, f"offset {where}: a bucket inside a bucket, not read"))
-        leaves = Leaves(*(column[~nested] for column in leaves))
+        leaves = leaves.take(~nested)
     return leaves
 
 
@@ -94,11 +96,12 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     if not good.all():
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))
     page = np.full(count, at // walker.page_size, np.int64)
-    found = Leaves(flag, key_at + at, key_len, key_at + key_len + at, value_len, page)
-    return Leaves(*(column[good] for column in found))
+    return Leaves.of(
+        flag[good], (key_at + at)[good], key_len[good], (key_at + key_len + at)[good], value_len[good], page[good]
+    )
 
 
-def _facts(walker: Walker, buckets: dict[bytes, Leaves], main: Ints) -> Backend:
+def _facts(walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str, int], ...], main: Ints) -> Backend:
     def pairs(name: bytes) -> dict[bytes, bytes]:
         leaves, buffer = buckets.get(name, empty()), walker.buffer
         rows = range(min(leaves.flags.size, FEW))
@@ -124,7 +127,7 @@ def _facts(walker: Walker, buckets: dict[bytes, Leaves], main: Ints) -> Backend:
         term=_either(meta.get(b"term"), _number),
         members=tuple(_member(key, value) for key, value in pairs(b"members").items()),
         cluster_id=None if pairs(b"members_removed") else _cluster_id(list(pairs(b"members"))),
-        buckets=tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items())),
+        buckets=sizes,
         page_size=walker.page_size,
         pages=walker.meta.high_water,
         auth_enabled=pairs(b"auth").get(b"authEnabled") == b"\x01",

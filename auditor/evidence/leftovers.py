@@ -13,7 +13,7 @@ from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.evidence import carve, mvcc, runs
 from auditor.evidence.runs import Runs
-from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Leaves, Spans, Walker
+from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Spans, Walker
 from auditor.model import Place, State
 
 
@@ -48,7 +48,7 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     leaves = found.leaves
     # leaves of other buckets, and of the root, have other keys than revisions
     revised = (leaves.flags == 0) & np.isin(leaves.key_len, (mvcc.REVISION, mvcc.TOMBSTONE))
-    records, kept = mvcc.freed(walker.buffer, walker.source, Leaves(*(column[revised] for column in leaves)))
+    records, kept = mvcc.freed(walker.buffer, walker.source, leaves.take(revised))
     read = np.flatnonzero(revised)[kept]
     records.state[:] |= np.where(found.cut[read], np.uint8(State.TAIL_LOST), np.uint8(0))
     records.place[:] = place
@@ -90,12 +90,12 @@ def _between(walker: Walker, those: Runs, elements: Sequence[Spans], place: Plac
 
 def _headless(walker: Walker, pages: Ints, left: Runs) -> tuple[Ints, Ints]:
     """Stretches of `pages` that belong to no run: the first page of each, and the one behind its last."""
-    depth = np.zeros(walker.total + 1, np.int64)
+    depth = np.zeros(walker.total + 1, np.int8)
     depth[left.pages] += 1
     depth[left.ends] -= 1  # runs are apart: no two of them end, or begin, at one page
     alone = np.zeros(walker.total + 1, np.bool_)
     alone[pages] = True
-    alone &= np.cumsum(depth) == 0
+    alone &= np.cumsum(depth, dtype=np.int8) == 0
     edges = np.flatnonzero(np.diff(alone, prepend=False))
     return edges[::2], edges[1::2]
 

@@ -5,6 +5,7 @@ Format: etcd server/storage/mvcc/revision.go (17 or 18 bytes of key) and api/mvc
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
@@ -39,7 +40,7 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]
     good, main, sub = _revisions(buffer, leaves)
     _gap_rows(gaps, source, leaves, ~good, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
     if not good.all():
-        leaves = Leaves(*(column[good] for column in leaves))
+        leaves = leaves.take(good)
         main, sub = main[good], sub[good]
     batch = _batch(buffer, source, leaves, main, sub)
     damaged = _fields(buffer, batch)
@@ -47,6 +48,7 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]
     for code, reason in _DAMAGE.items():
         _gap_rows(gaps, source, leaves, damaged == code, reason)
     _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
+    del leaves  # what follows needs the memory
     if (damaged == NO_RECORD).any():
         batch = batch.take(damaged != NO_RECORD)
     order = _order(batch)
@@ -63,19 +65,19 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
     A value whose end is lost keeps the bytes up to the end of its record; places and states are the caller's.
     """
     good, main, sub = _revisions(buffer, leaves)
-    leaves = Leaves(*(column[good] for column in leaves))
+    leaves = leaves.take(good)
     batch = _batch(buffer, source, leaves, main[good], sub[good])
     damaged = _fields(buffer, batch, cut=True)
     return batch.take(damaged != NO_RECORD), np.flatnonzero(good)[damaged != NO_RECORD]
 
 
-def places(batch: Batch) -> Ints:
+def places(batch: Batch) -> NDArray[np.uint8]:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
     number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
     newest = np.zeros(heads.size, np.int64)
     np.maximum.at(newest, number, np.arange(len(batch)))
     gone = batch.has(State.TOMBSTONE)[newest]
-    place = np.where(gone[number], np.int64(Place.DELETED), np.int64(Place.HISTORY))
+    place = np.where(gone[number], np.uint8(Place.DELETED), np.uint8(Place.HISTORY))
     place[newest[~gone]] = Place.LATEST
     return place
 
@@ -122,9 +124,9 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
     )
 
 
-def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> Ints:
+def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> NDArray[np.uint8]:
     """Fill the columns from each record's protobuf; its damage, 0 where there is none, shape (n,)."""
-    damaged = np.zeros(len(batch), np.int64)
+    damaged = np.zeros(len(batch), np.uint8)
 
     def parse(part: slice) -> None:
         start, end = batch.key_at[part].copy(), batch.value_at[part].copy()  # the columns are written below
@@ -220,8 +222,8 @@ def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: 
     """One gap for each damaged record, up to a hundred; then one for all the others."""
     rows = np.flatnonzero(bad)
     for row in rows[:100].tolist():
-        offset, length = int(leaves.key_at[row]), int(leaves.key_len[row] + leaves.value_len[row])
+        offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])
         gaps.append(Gap(source, offset, length, f"offset {offset}: {reason}"))
     if rows.size > 100:
-        total = int((leaves.key_len + leaves.value_len)[rows[100:]].sum())
+        total = sum(int(sizes[rows[100:]].sum()) for sizes in (leaves.key_len, leaves.value_len))
         gaps.append(Gap(source, 0, total, f"{rows.size - 100} more records, not listed: {reason}"))

@@ -4,12 +4,13 @@ Unlike tree.py this asks for no root: it reads freed pages as what they were, an
 Format: bbolt internal/common/page.go and inode.go; what lies where: tx.go (write), internal/freelist.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.columns import Bools, Ints, expand
+from auditor.columns import Bools, Ints, chunks, expand
 from auditor.evidence.meta import BODY, HEADER
 from auditor.evidence.tree import (
     BRANCH,
@@ -26,17 +27,19 @@ from auditor.evidence.tree import (
 )
 
 MANY = 0xFFFF
+PORTION = 1 << 10
+"""Branch pages whose elements, some hundred of each, are looked at together."""
 
 
 class Runs(NamedTuple):
-    """n runs, ascending and apart: first page, kind, element count, and the page behind the last; int64 (n,).
+    """n runs, ascending and apart: first page, kind (uint16), element count (uint32), the page behind the last; (n,).
 
     whole: whether all the pages that the header claims are still the run's own.
     """
 
     pages: Ints
-    kinds: Ints
-    counts: Ints
+    kinds: NDArray[np.uint16]
+    counts: NDArray[np.uint32]
     ends: Ints
     whole: Bools
 
@@ -59,22 +62,22 @@ class Elements(NamedTuple):
 def reached(walker: Walker) -> Runs:
     """The runs that the walker's tree is made of, its freelist and its metas among them."""
     pages = np.flatnonzero(np.isin(walker.kinds, (BRANCH, LEAF, FREELIST, META)))
-    return _runs(walker, pages, walker.kinds[pages].astype(np.int64))
+    return _runs(walker, pages, walker.kinds[pages].astype(np.uint16))
 
 
 def left(walker: Walker, pages: Ints) -> Runs:
     """The runs that still begin in these pages, which no root reaches; META among them only by a stale header."""
     header = walker.cells[pages * (walker.page_size // ELEMENT)]
     own = header.view(walker.meta.order + "u8")[:, 0].astype(np.int64)
-    kinds = header.view(walker.meta.order + "u2")[:, 4].astype(np.int64)
+    kinds = header.view(walker.meta.order + "u2")[:, 4].astype(np.uint16)
     good = (own == pages) & np.isin(kinds, (BRANCH, LEAF, META, FREELIST))
     return _runs(walker, pages[good], kinds[good], within=pages)
 
 
-def _runs(walker: Walker, pages: Ints, kinds: Ints, within: Ints | None = None) -> Runs:
+def _runs(walker: Walker, pages: Ints, kinds: NDArray[np.uint16], within: Ints | None = None) -> Runs:
     """A run ends before the next one, and before a page that is not `within` the pages looked at."""
     header = walker.cells[pages * (walker.page_size // ELEMENT)]
-    counts = header.view(walker.meta.order + "u2")[:, 5].astype(np.int64)
+    counts = header.view(walker.meta.order + "u2")[:, 5].astype(np.uint32)
     claimed = pages + np.where(kinds == META, 1, header[:, 3].astype(np.int64) + 1)
     boundary = np.zeros(walker.total + 1, np.bool_)
     boundary[-1] = True
@@ -107,7 +110,7 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     cut = (value_at + value_len > end)[good]
     length = np.where(cut, (end - value_at)[good], value_len[good])
     page = np.repeat(starts, counts)[good]
-    leaves = Leaves(flags[good], key_at[good], key_len[good], value_at[good], length, page)
+    leaves = Leaves.of(flags[good], key_at[good], key_len[good], value_at[good], length, page)
     return Elements(leaves, owner[good], cut, sound)
 
 
@@ -118,14 +121,20 @@ def between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints
     """
     size = walker.page_size
     begin, end = runs.pages * size, runs.ends * size
-    table = HEADER + np.where(np.isin(runs.kinds, (LEAF, BRANCH)), ELEMENT * runs.counts, 0)
-    table = np.where(runs.kinds == FREELIST, HEADER + 8 * _ids(walker, runs), table)
-    table = np.where(runs.kinds == META, HEADER + BODY, table)
-    table = np.where(begin + table > end, HEADER, table)  # a count that does not fit says nothing
-    branch_at, branch_end = _branches(walker, runs.take(runs.kinds == BRANCH))
+    table = np.full(begin.shape, HEADER)
+    counted = np.isin(runs.kinds, (LEAF, BRANCH))
+    table[counted] += ELEMENT * runs.counts[counted]
+    lists = runs.kinds == FREELIST
+    table[lists] += 8 * _ids(walker, runs.take(lists))
+    table[runs.kinds == META] += BODY
+    table[begin + table > end] = HEADER  # a count that does not fit says nothing
+    begin += table
+    payloads = [*elements, *_branches(walker, runs.take(runs.kinds == BRANCH))]
     # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
-    starts = np.sort(np.concatenate((begin + table, *(each.end for each in elements), branch_end)))
-    ends = np.sort(np.concatenate((end, *(each.start for each in elements), branch_at)))
+    starts = np.concatenate((begin, *(each.end for each in payloads)))
+    starts.sort()
+    ends = np.concatenate((end, *(each.start for each in payloads)))
+    ends.sort()
     some = ends > starts
     return starts[some], ends[some]
 
@@ -136,16 +145,18 @@ def _ids(walker: Walker, runs: Runs) -> Ints:
     return np.where(runs.counts < MANY, runs.counts, np.minimum(real, np.uint64(1 << 40)).astype(np.int64) + 1)
 
 
-def _branches(walker: Walker, runs: Runs) -> tuple[Ints, Ints]:
-    """Start and end of the keys of branch runs."""
+def _branches(walker: Walker, runs: Runs) -> Iterator[Spans]:
+    """The keys of branch runs."""
     size = walker.page_size
     runs = runs.take(HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
-    cells = expand(runs.pages * (size // ELEMENT) + 1, runs.counts)
-    pos, key_len = walker.cells[cells][:, :2].astype(np.int64).T
-    at = cells * ELEMENT + pos
-    end = np.repeat(runs.ends * size, runs.counts)
-    table = np.repeat(runs.pages * size + HEADER + ELEMENT * runs.counts, runs.counts)
-    owner = np.repeat(np.arange(runs.pages.size), runs.counts)
-    good = (at >= table) & (at + key_len <= end)
-    good[good] = ~overlapping(owner[good], (at - table)[good], (at + key_len - table)[good])
-    return at[good], (at + key_len)[good]
+    for part in chunks(runs.pages.size, PORTION):
+        pages, counts = runs.pages[part], runs.counts[part]
+        cells = expand(pages * (size // ELEMENT) + 1, counts)
+        pos, key_len = walker.cells[cells][:, :2].astype(np.int64).T
+        at = cells * ELEMENT + pos
+        end = np.repeat(runs.ends[part] * size, counts)
+        table = np.repeat(pages * size + HEADER + ELEMENT * counts, counts)
+        owner = np.repeat(np.arange(pages.size), counts)
+        good = (at >= table) & (at + key_len <= end)
+        good[good] = ~overlapping(owner[good], (at - table)[good], (at + key_len - table)[good])
+        yield Spans(at[good], (at + key_len)[good], pages[owner[good]])

@@ -6,14 +6,18 @@ it is used; what does not hold becomes a gap, and each page is entered once, so 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.columns import Bools, Buffer, Ints, expand, spread
+from auditor.columns import CHUNK, Bools, Buffer, Ints, chunks, expand, spread
 from auditor.evidence.meta import HEADER, NOT_SYNCED, Meta
 from auditor.model import Gap
+
+Shorts: TypeAlias = NDArray[np.uint16]
+Sizes: TypeAlias = NDArray[np.uint32]
 
 BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
 OVERFLOW, FREED, PREVIOUS, PAST = 0x20, 0x00, 0x40, 0x80
@@ -25,18 +29,48 @@ LARGEST_KEY = 32768
 DEEPEST = 64
 NAMED_GAPS = 100
 """Gaps of one kind that are listed each by itself; the rest of them are counted in one."""
+OUTSIDE, SHARED = 1, 2
+"""Damage of an element: it points outside its page, or into the one before it."""
 _NOWHERE = 1 << 62
+_WRONG = (
+    "its header names page {own}",
+    "expected a branch (01) or leaf (02), found flags {kind:02x}",
+    "its {run} pages reach past the last page, {last}",
+    "its {count} elements do not fit into {span} bytes",
+    "a branch without children",
+)
+"""What can be wrong with a page, in the order in which it is told."""
 
 
 class Leaves(NamedTuple):
-    """Elements of leaf pages, in key order: positions and sizes in bytes, int64 of shape (n,)."""
+    """Elements of leaf pages, in key order: positions and sizes in bytes, of shape (n,).
 
-    flags: Ints
+    Flags are uint8 and sizes uint32, as narrow as what they hold: there are as many of them as records.
+    """
+
+    flags: NDArray[np.uint8]
     key_at: Ints
-    key_len: Ints
+    key_len: Sizes
     value_at: Ints
-    value_len: Ints
+    value_len: Sizes
     page: Ints
+
+    @classmethod
+    def of(cls, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
+        """Columns of any integers, of elements that hold."""
+        narrow = (flags.astype(np.uint8), key_at, key_len.astype(np.uint32), value_at, value_len.astype(np.uint32))
+        return cls(*narrow, page)
+
+    def take(self, rows: Bools) -> "Leaves":
+        """These of the elements."""
+        return Leaves(
+            self.flags[rows],
+            self.key_at[rows],
+            self.key_len[rows],
+            self.value_at[rows],
+            self.value_len[rows],
+            self.page[rows],
+        )
 
 
 class Spans(NamedTuple):
@@ -97,12 +131,12 @@ class Walker:
         level = np.array([min(root, _NOWHERE)], np.int64)
         leaves: list[Leaves] = []
         for _ in range(DEEPEST):
-            level, kinds, counts, spans = self._enter(level)
+            level, kinds, counts, runs = self._enter(level)
             if not level.size:
                 break
             at_leaf = kinds == LEAF
             if at_leaf.any():
-                leaves.append(self._elements(level[at_leaf], counts[at_leaf], spans[at_leaf]))
+                leaves.append(self._elements(level[at_leaf], counts[at_leaf], runs[at_leaf]))
             level = self._children(level[~at_leaf], counts[~at_leaf])
         else:
             for page in level[:16].tolist():
@@ -110,43 +144,55 @@ class Walker:
         self.walked += [Spans(each.key_at, each.value_at + each.value_len, each.page) for each in leaves]
         return joined(leaves)
 
-    def _enter(self, ids: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """The pages of a level that hold what they should: ids, kinds, element counts, spans in bytes."""
+    def _enter(self, ids: Ints) -> tuple[Ints, Shorts, Shorts, Ints]:
+        """The pages of a level that hold what they should: ids, kinds, element counts, and pages of each run."""
         inside = (ids >= 2) & (ids < self.pages)
         self._gaps(np.flatnonzero(~inside), ids, lambda _: "")
         ids = ids[inside]
-        cell = ids * (self.page_size // ELEMENT)
-        header = np.empty((ids.size, 4), self.cells.dtype)
+        kinds, counts = np.empty(ids.size, np.uint16), np.empty(ids.size, np.uint16)
+        runs = np.empty(ids.size, np.int64)
+        fault = np.zeros(ids.size, np.uint8)
 
-        def gather(part: slice) -> None:
-            header[part] = self.cells[cell[part]]
+        def look(part: slice) -> None:
+            own, kinds[part], counts[part], runs[part] = self._headers(ids[part])
+            kind, run = kinds[part], runs[part]
+            needed = HEADER + ELEMENT * counts[part].astype(np.int64)
+            wrong = (
+                own != ids[part],
+                (kind != BRANCH) & (kind != LEAF),
+                ids[part] + run > self.pages,
+                needed > run * self.page_size,
+                (kind == BRANCH) & (counts[part] == 0),
+            )
+            for code in range(len(wrong), 0, -1):  # the first that is wrong is the one that is told
+                fault[part][wrong[code - 1]] = code
 
-        spread(ids.size, gather)
-        own = header.view(self.meta.order + "u8")[:, 0].astype(np.int64)
-        kinds = header.view(self.meta.order + "u2")[:, 4].astype(np.int64)
-        counts = header.view(self.meta.order + "u2")[:, 5].astype(np.int64)
-        runs = header[:, 3].astype(np.int64) + 1
-        spans = runs * self.page_size
-        reasons = (
-            (own != ids, "its header names page {own}"),
-            ((kinds != BRANCH) & (kinds != LEAF), "expected a branch (01) or leaf (02), found flags {kind:02x}"),
-            (ids + runs > self.pages, "its {run} pages reach past the last page, {last}"),
-            (HEADER + ELEMENT * counts > spans, "its {count} elements do not fit into {span} bytes"),
-            ((kinds == BRANCH) & (counts == 0), "a branch without children"),
-        )
-        good = np.ones(ids.shape, np.bool_)
-        for bad, reason in reasons:
-            rows = np.flatnonzero(bad & good)
-            if rows.size:
-                facts = {"own": own, "kind": kinds, "run": runs, "count": counts, "span": spans}
-                self._gaps(rows, ids, _explain(reason, facts, self.pages - 1))
-            good &= ~bad
+        spread(ids.size, look)
+        for code in np.unique(fault[fault > 0]).tolist():
+            self._gaps(np.flatnonzero(fault == code), ids, partial(self._wrong, ids, _WRONG[code - 1]))
+        good = fault == 0
         good &= self._claim(ids, runs, kinds, good)
-        return ids[good], kinds[good], counts[good], spans[good]
+        if good.all():
+            return ids, kinds, counts, runs
+        return ids[good], kinds[good], counts[good], runs[good]
 
-    def _claim(self, ids: Ints, runs: Ints, kinds: Ints, good: Bools) -> Bools:
+    def _headers(self, ids: Ints) -> tuple[Ints, Shorts, Shorts, Ints]:
+        """What the headers of these pages say: the page's own number, its kind, its elements, the pages of its run."""
+        header = self.cells[ids * (self.page_size // ELEMENT)]
+        halves = header.view(self.meta.order + "u2")
+        own = header.view(self.meta.order + "u8")[:, 0].astype(np.int64)
+        return own, halves[:, 4], halves[:, 5], header[:, 3].astype(np.int64) + 1
+
+    def _wrong(self, ids: Ints, template: str, row: int) -> str:
+        own, kind, count, run = (int(column[0]) for column in self._headers(ids[row : row + 1]))
+        facts = {"own": own, "kind": kind, "count": count, "run": run, "span": run * self.page_size}
+        return template.format(last=self.pages - 1, **facts)
+
+    def _claim(self, ids: Ints, runs: Ints, kinds: Shorts, good: Bools) -> Bools:
         """Mark each run of pages as used; refuse pages that something else uses already."""
         rows = np.flatnonzero(good)
+        if self._apart(ids[rows], runs[rows], kinds[rows]):
+            return good
         order = rows[np.argsort(ids[rows], kind="stable")]
         ends = np.maximum.accumulate(ids[order] + runs[order])
         clash = np.zeros(order.size, np.bool_)
@@ -165,44 +211,79 @@ class Walker:
         allowed[kept] = True
         return allowed
 
-    def _children(self, ids: Ints, counts: Ints) -> Ints:
+    def _apart(self, ids: Ints, runs: Ints, kinds: Shorts) -> bool:
+        """Whether nothing uses any of these pages, and none of them is claimed twice: then they are marked."""
+        claimed = int(runs.sum())
+        if claimed > self.pages:
+            return False
+        mine = np.zeros(self.total, np.bool_)
+        for part in chunks(ids.size):
+            mine[expand(ids[part], runs[part])] = True
+        if np.count_nonzero(mine) < claimed or (mine & (self.kinds != FREED)).any():
+            return False
+        self.kinds[mine] = OVERFLOW
+        self.kinds[ids] = kinds
+        return True
+
+    def _children(self, ids: Ints, counts: Shorts) -> Ints:
         cell = expand(ids * (self.page_size // ELEMENT) + 1, counts)
         child: Ints = np.minimum(self.ids[cell, 1], np.uint64(_NOWHERE)).astype(np.int64)
         return child
 
-    def _elements(self, ids: Ints, counts: Ints, spans: Ints) -> Leaves:
-        start = ids * self.page_size
-        cells = expand(start // ELEMENT + 1, counts)
-        page = np.repeat(ids, counts)
-        end = np.repeat(start + spans, counts)
-        table = np.repeat(start + HEADER + ELEMENT * counts, counts)
-        raw = self.cells[cells].astype(np.int64)
-        flags, pos, key_len, value_len = raw.T
-        key_at = cells * ELEMENT + pos
-        value_at = key_at + key_len
-        bad = (flags > IS_BUCKET) | (key_len < 1) | (key_len > LARGEST_KEY)
-        bad |= (key_at < table) | (value_at + value_len > end)
-        shared = np.zeros(bad.shape, np.bool_)
-        rank = np.repeat(np.arange(ids.size), counts)
-        shared[~bad] = overlapping(rank[~bad], (key_at - table)[~bad], (value_at + value_len - table)[~bad])
-        bad |= shared
-        if bad.any():
-            self._refuse(page, bad, shared, cells)
-            good = ~bad
-            flags, key_at, key_len = flags[good], key_at[good], key_len[good]
-            value_at, value_len, page = value_at[good], value_len[good], page[good]
-        return Leaves(flags, key_at, key_len, value_at, value_len, page)
+    def _elements(self, ids: Ints, counts: Shorts, runs: Ints) -> Leaves:
+        """The elements of these leaf pages that hold; one gap a page for those that do not."""
+        behind = np.cumsum(counts, dtype=np.int64)
+        total = int(behind[-1])
+        found = Leaves(
+            np.empty(total, np.uint8),
+            np.empty(total, np.int64),
+            np.empty(total, np.uint32),
+            np.empty(total, np.int64),
+            np.empty(total, np.uint32),
+            np.empty(total, np.int64),
+        )
+        damage = np.zeros(total, np.uint8)
 
-    def _refuse(self, page: Ints, bad: Bools, shared: Bools, cells: Ints) -> None:
-        """One gap a page for its elements that point outside it or into each other."""
-        rows = np.flatnonzero(bad)
+        def parse(part: slice) -> None:
+            many = counts[part].astype(np.int64)
+            rows = slice(int(behind[part][0] - many[0]), int(behind[part][-1]))
+            start = ids[part] * self.page_size
+            owner = np.repeat(np.arange(many.size), many)
+            table = (start + HEADER + ELEMENT * many)[owner]
+            end = (start + runs[part] * self.page_size)[owner]
+            cells = expand(start // ELEMENT + 1, many)
+            flags, pos, key_len, value_len = self.cells[cells].T
+            key_at = cells * ELEMENT + pos
+            value_at = key_at + key_len
+            ends = value_at + value_len
+            bad = (flags > IS_BUCKET) | (key_len < 1) | (key_len > LARGEST_KEY) | (key_at < table) | (ends > end)
+            good = ~bad
+            shared = np.zeros(bad.shape, np.bool_)
+            shared[good] = overlapping(owner[good], (key_at - table)[good], (ends - table)[good])
+            damage[rows][bad], damage[rows][shared] = OUTSIDE, SHARED
+            found.flags[rows] = flags
+            found.key_at[rows], found.key_len[rows] = key_at, key_len
+            found.value_at[rows], found.value_len[rows] = value_at, value_len
+            found.page[rows] = ids[part][owner]
+
+        spread(ids.size, parse, size=max(1, CHUNK * ids.size // max(total, 1)))
+        if not damage.any():
+            return found
+        self._refuse(found.page, damage, behind - counts, ids)
+        return found.take(damage == 0)
+
+    def _refuse(self, page: Ints, damage: NDArray[np.uint8], begins: Ints, ids: Ints) -> None:
+        """One gap a page for its elements that point outside it or into each other; begins: the first row of each."""
+        rows = np.flatnonzero(damage)
         numbers, first, counts = np.unique(page[rows], return_index=True, return_counts=True)
         first = rows[first]
+        order = np.argsort(ids, kind="stable")
+        begin = begins[order[np.searchsorted(ids[order], numbers)]]
+        where = numbers * self.page_size + HEADER + ELEMENT * (first - begin)
 
         def reason(row: int) -> str:
-            why = "overlaps the one before" if shared[first[row]] else "points outside its page"
-            where = int(cells[first[row]]) * ELEMENT
-            return f"{counts[row]} of its elements are damaged; the first, at offset {where}, {why}"
+            why = "overlaps the one before" if damage[first[row]] == SHARED else "points outside its page"
+            return f"{counts[row]} of its elements are damaged; the first, at offset {where[row]}, {why}"
 
         self._gaps(np.arange(numbers.size), numbers, reason)
 
@@ -239,10 +320,6 @@ def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
     return shared
 
 
-def _explain(template: str, facts: dict[str, Ints], last: int) -> Callable[[int], str]:
-    return lambda row: template.format(last=last, **{name: column[row] for name, column in facts.items()})
-
-
 def joined(parts: Sequence[Leaves]) -> Leaves:
     if len(parts) == 1:  # nearly always: the leaves of a tree lie in one level
         return parts[0]
@@ -251,4 +328,4 @@ def joined(parts: Sequence[Leaves]) -> Leaves:
 
 def empty() -> Leaves:
     nothing = np.zeros(0, np.int64)
-    return Leaves(nothing, nothing, nothing, nothing, nothing, nothing)
+    return Leaves.of(nothing, nothing, nothing, nothing, nothing, nothing)
