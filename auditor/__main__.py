@@ -1,14 +1,18 @@
 """Entry point of `etcd-auditor` and of `python -m auditor`."""
 
+import gc
 import io
 import sys
 
 from auditor.cli import worker
 
+READING = frozenset({"scan", "keys", "diff", "show"})
+"""Commands that read evidence into columns."""
+
 
 def main() -> None:
     """Exit with the command's code; never with Python's own 1 for an exception."""
-
+    gc.disable()  # what a command makes lives until its reports are written: looking for garbage would find none
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
@@ -22,7 +26,12 @@ def main() -> None:
             return end.code if isinstance(end.code, int) else 0
         return 0
 
-    sys.exit(worker.guarded(task))
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command in READING and "--help" not in sys.argv:
+        worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit", "auditor.reports.terminal"))
+    code = worker.guarded(task)
+    worker.dismiss()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,7 @@ def conclude(
     shown = reported.of(judged.asked, made, files, main, found.prefixes, options)
     if ahead is not None:
         ahead(shown.rows)
+    used_tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, read, cluster, progress)
     log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
@@ -203,7 +204,7 @@ def conclude(
             *_observed(given, advice),
             *shown.notes,
         ),
-        run=custody.run(options, log, given.plugins),
+        run=custody.run(options, log, given.plugins, used_tools),
         acceptances=shown.acceptances,
         baseline=shown.baseline,
         control=planted,

@@ -95,7 +95,7 @@ class Buffer:
         """The bytes from start to end, not copied."""
         return memoryview(self._raw)[start:end]
 
-    def slices(self, at: Ints, length: Ints) -> list[bytes]:
+    def slices(self, at: Ints, length: NDArray[np.integer[Any]]) -> list[bytes]:
         """slice() of every row."""
         raw = self._raw
         return [bytes(raw[start:end]) for start, end in zip(at.tolist(), (at + length).tolist(), strict=True)]

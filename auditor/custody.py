@@ -81,8 +81,12 @@ def hashes(files: gather.Evidence) -> dict[str, str]:
     return {file.name: file.hashing.result()[0] if file.hashing is not None else "" for _, file in files.files}
 
 
-def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"]) -> Run:
-    """The run as it was, ending now. The tools' versions are looked up where a report will name them."""
+Tools = tuple[tuple[str, str], ...]
+"""Names and versions."""
+
+
+def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
+    """The run as it was, ending now."""
     log("concluded")
     return Run(
         version=__version__,
@@ -90,13 +94,13 @@ def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plug
         finished=moment(datetime.now(UTC).timestamp()),
         options=tuple((name, _shown(value)) for name, value in asdict(options).items() if name != "rows"),
         case=_text(options.case),
-        tools=tools() if options.rows else (),
+        tools=used,
         log=log.lines,
         plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in plugins.items()),
     )
 
 
-def tools() -> tuple[tuple[str, str], ...]:
+def tools() -> Tools:
     """Name and version of the interpreter, of this program and of every library that it asks for."""
     from importlib import metadata
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from auditor.errors import AuditorError
 
+NOTHING = "nothing was concluded"
+LOST = "the evidence shrank or became unreadable while it was read"
 KILLED = {
-    signal.SIGBUS: "the evidence shrank or became unreadable while it was read (SIGBUS); nothing was concluded",
-    signal.SIGKILL: "the reading process was killed (SIGKILL), perhaps for want of memory; nothing was concluded",
+    signal.SIGBUS: f"{LOST} (SIGBUS); {NOTHING}",
+    signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps for want of memory; {NOTHING}",
 }
 
 
@@ -17,15 +19,15 @@ def told(error: BaseException) -> str:
     if isinstance(error, AuditorError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "out of memory; nothing was concluded"
+        return f"out of memory; {NOTHING}"
     if isinstance(error, OSError):
-        return f"{type(error).__name__}: {error.strerror}"
+        return f"{type(error).__name__}: {error.strerror}; {NOTHING}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name} line {frame.lineno}"
-    return f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; nothing was concluded. Please report it"
+    return f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; {NOTHING}. Please report it"
 
 
 def fate(number: int) -> str:
     """What the death of a reading process by a signal means."""
     name = signal.Signals(number).name
-    return KILLED.get(signal.Signals(number), f"the reading process died ({name}); nothing was concluded")
+    return KILLED.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")

@@ -68,8 +68,7 @@ def test_a_drive_that_fails_is_a_message(drive: Drive, after: int) -> None:
     drive.fail(after)
     done = command("scan", drive.path)
     assert done.returncode == 2
-    assert done.stderr.startswith("etcd-auditor: ")
-    assert "SIGBUS" in done.stderr
+    assert done.stderr.startswith("etcd-auditor: the evidence shrank or became unreadable while it was read (")
     assert "Traceback" not in done.stderr
     assert not done.stdout
 
@@ -92,7 +91,10 @@ def test_a_drive_that_dies_is_a_message(drive: Drive) -> None:
         drive.die()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "SIGBUS" in said
+    # the thread that hashes, the one that scans, and a look for files beside it: whichever notices first tells
+    assert said.startswith("etcd-auditor: ")
+    assert said.endswith("; nothing was concluded\n")
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])

@@ -29,7 +29,7 @@ def read_pairs(pairs: Sequence[Pair]) -> tuple[Batch, list[Gap]]:
     key_at = np.cumsum(sizes.sum(axis=1)) - sizes.sum(axis=1)
     key_len, value_len = sizes.T.copy()
     nothing = np.zeros(len(pairs), np.int64)
-    leaves = Leaves(nothing, key_at, key_len, key_at + key_len, value_len, nothing)
+    leaves = Leaves.of(nothing, key_at, key_len, key_at + key_len, value_len, nothing)
     return mvcc.read(Buffer(b"".join(key + value for key, value in pairs)), "built.db", leaves)
 
 

@@ -3,12 +3,14 @@
 import json
 import struct
 import subprocess
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor import columns
 from auditor.columns import Buffer
 from auditor.evidence import backend, meta, tree
 from auditor.evidence.snapshot import Reading
@@ -486,3 +488,36 @@ def test_a_pair_beside_the_buckets_is_a_gap(read: Read) -> None:
     (gap,) = reading.gaps
     assert "outside every bucket" in gap.reason
     assert mains(reading) == list(range(2, 102))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 1000])
+@pytest.mark.parametrize("damage", ["none", "elements", "pages", "twice"])
+def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers and elements are read portion by portion, on several processors: the answer is that of one portion."""
+    database = deep()
+    pages = leaf_pages(database)
+    if damage == "elements":
+        for leaf in (3, 11, 24):
+            database.patch(database.element(pages[leaf], 1) + 8, "I", 1 << 20)
+        database.patch(
+            database.element(pages[7], 1) + 4, "I", database.look(database.element(pages[7], 0) + 4, "I") - 16
+        )
+    if damage == "pages":
+        for leaf in (3, 11, 24):
+            database.patch(database.at(pages[leaf]) + 8, "H", 0x10)
+    if damage == "twice":
+        database.patch(database.at(pages[5]) + 12, "I", 3)
+    whole = walker(database)
+    expected = whole.walk(database.roots[b"key"])
+    assert bool(whole.gaps) == (damage != "none")
+    monkeypatch.setattr(columns, "_PROCESSORS", 4)
+    for module in (tree, columns):
+        monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(tree, "spread", partial(columns.spread, size=chunk))
+    monkeypatch.setattr(tree, "chunks", partial(columns.chunks, size=chunk))
+    walk = walker(database)
+    found = walk.walk(database.roots[b"key"])
+    assert [column.tolist() for column in found] == [column.tolist() for column in expected]
+    assert [column.dtype for column in found] == [column.dtype for column in expected]
+    assert walk.gaps == whole.gaps
+    assert walk.kinds.tolist() == whole.kinds.tolist()

@@ -1,5 +1,6 @@
 """etcd-auditor diff."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -90,46 +91,43 @@ def diff(
 ) -> None:
     """Verify a migration: what became encrypted, was re-keyed, left, appeared, vanished or changed in between."""
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import diff as command
-        from auditor.errors import UsageError
-        from auditor.model import Severity
+    from auditor import Options
+    from auditor.cli import diff as command
+    from auditor.errors import UsageError
+    from auditor.model import Severity
 
-        if range_only and not (live.is_live(before) or live.is_live(after)):
-            raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
+    if range_only and not (live.is_live(before) or live.is_live(after)):
+        raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
 
-        def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
-            return Options(
-                resources=tuple(resource),
-                storage_prefixes=tuple(storage_prefix or ()),
-                encryption_configs=tuple(map(str, configurations or encryption_config or ())),
-                kms_plugins=tuple(kms_plugin or ()),
-                current_keks=tuple(current_kek or ()),
-                expect=expected,
-                wal_dir=str(wal_dir or ""),
-                work_dir=str(work_dir or ""),
-                range_only=range_only and live.is_live(evidence),
-                quick=quick,
-                accept_partial=accept_partial,
-            )
-
-        request = command.Request(
-            before=before,
-            after=after,
-            live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
-            before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
-            after_options=options(after, after_config, after_wal_dir, expect),
-            expect_before=expect_before,
-            same_content=same_content,
-            different_clusters=different_clusters,
-            any_order=any_order,
-            fail_on=Severity[fail_on.name],
-            csv=csv,
-            html=html,
-            json=json,
-            force=force,
+    def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
+        return Options(
+            resources=tuple(resource),
+            storage_prefixes=tuple(storage_prefix or ()),
+            encryption_configs=tuple(map(str, configurations or encryption_config or ())),
+            kms_plugins=tuple(kms_plugin or ()),
+            current_keks=tuple(current_kek or ()),
+            expect=expected,
+            wal_dir=str(wal_dir or ""),
+            work_dir=str(work_dir or ""),
+            range_only=range_only and live.is_live(evidence),
+            quick=quick,
+            accept_partial=accept_partial,
         )
-        return command.run(request)
 
-    raise typer.Exit(worker.run(task))
+    request = command.Request(
+        before=before,
+        after=after,
+        live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
+        after_options=options(after, after_config, after_wal_dir, expect),
+        expect_before=expect_before,
+        same_content=same_content,
+        different_clusters=different_clusters,
+        any_order=any_order,
+        fail_on=Severity[fail_on.name],
+        csv=csv,
+        html=html,
+        json=json,
+        force=force,
+    )
+    raise typer.Exit(worker.run(partial(command.run, request)))

@@ -1,5 +1,6 @@
 """etcd-auditor keys."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,23 +50,20 @@ def keys(
 ) -> None:
     """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import keys as command
+    from auditor import Options
+    from auditor.cli import keys as command
 
-        options = Options(
-            resources=("*",),
-            storage_prefixes=tuple(storage_prefix or ()),
-            encryption_configs=tuple(map(str, encryption_config or ())),
-            kms_plugins=tuple(kms_plugin or ()),
-            current_keks=tuple(current_kek or ()),
-            wal_dir=str(wal_dir or ""),
-            work_dir=str(work_dir or ""),
-            max_unpacked=max_unpacked,
-            max_ratio=max_ratio,
-            rows=False,
-        )
-        given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
-        return command.run(evidence, given, options, json, force=force)
-
-    raise typer.Exit(worker.run(task))
+    options = Options(
+        resources=("*",),
+        storage_prefixes=tuple(storage_prefix or ()),
+        encryption_configs=tuple(map(str, encryption_config or ())),
+        kms_plugins=tuple(kms_plugin or ()),
+        current_keks=tuple(current_kek or ()),
+        wal_dir=str(wal_dir or ""),
+        work_dir=str(work_dir or ""),
+        max_unpacked=max_unpacked,
+        max_ratio=max_ratio,
+        rows=False,
+    )
+    given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    raise typer.Exit(worker.run(partial(command.run, evidence, given, options, json, force=force)))

@@ -1,5 +1,6 @@
 """etcd-auditor scan."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -147,58 +148,55 @@ def scan(
 ) -> None:
     """Audit a snapshot: classify every value of the resources, and report each that is readable."""
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import scan as command
-        from auditor.model import Severity
+    from auditor import Options
+    from auditor.cli import scan as command
+    from auditor.model import Severity
 
-        options = Options(
-            resources=tuple(resource),
-            storage_prefixes=tuple(storage_prefix or ()),
-            encryption_configs=tuple(map(str, encryption_config or ())),
-            kms_plugins=tuple(kms_plugin or ()),
-            current_keks=tuple(current_kek or ()),
-            expect=expect,
-            compromised_keys=tuple(compromised_key or ()),
-            wal_dir=str(wal_dir or ""),
-            work_dir=str(work_dir or ""),
-            keep=str(keep or ""),
-            keep_force=force and keep is not None,
-            range_only=range_only,
-            hunt=hunt,
-            hunt_min_length=hunt_min_length,
-            hunt_fields=tuple(hunt_field or ()),
-            use_found_keys=use_found_keys,
-            use_found_config=use_found_config,
-            k3s_token=str(k3s_token or ""),
-            expect_sha256=expect_sha256,
-            expect_cluster=expect_cluster,
-            case=case,
-            max_unpacked=max_unpacked,
-            max_ratio=max_ratio,
-            baseline=str(baseline or ""),
-            ignore=str(ignore or ""),
-            redact_names=redact_names,
-            redact_key=str(redact_key or ""),
-            quick=quick,
-            accept_partial=accept_partial,
-        )
-        request = command.Request(
-            evidence=tuple(evidence),
-            live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
-            options=options,
-            fail_on=Severity[fail_on.name],
-            csv=csv,
-            inventory=inventory,
-            json=json,
-            html=html,
-            sarif=sarif,
-            remediation=remediation,
-            dataset=dataset,
-            jobs=jobs,
-            force=force,
-            verbose=verbose,
-        )
-        return command.run(request)
-
-    raise typer.Exit(worker.run(task))
+    options = Options(
+        resources=tuple(resource),
+        storage_prefixes=tuple(storage_prefix or ()),
+        encryption_configs=tuple(map(str, encryption_config or ())),
+        kms_plugins=tuple(kms_plugin or ()),
+        current_keks=tuple(current_kek or ()),
+        expect=expect,
+        compromised_keys=tuple(compromised_key or ()),
+        wal_dir=str(wal_dir or ""),
+        work_dir=str(work_dir or ""),
+        keep=str(keep or ""),
+        keep_force=force and keep is not None,
+        range_only=range_only,
+        hunt=hunt,
+        hunt_min_length=hunt_min_length,
+        hunt_fields=tuple(hunt_field or ()),
+        use_found_keys=use_found_keys,
+        use_found_config=use_found_config,
+        k3s_token=str(k3s_token or ""),
+        expect_sha256=expect_sha256,
+        expect_cluster=expect_cluster,
+        case=case,
+        max_unpacked=max_unpacked,
+        max_ratio=max_ratio,
+        baseline=str(baseline or ""),
+        ignore=str(ignore or ""),
+        redact_names=redact_names,
+        redact_key=str(redact_key or ""),
+        quick=quick,
+        accept_partial=accept_partial,
+    )
+    request = command.Request(
+        evidence=tuple(evidence),
+        live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        options=options,
+        fail_on=Severity[fail_on.name],
+        csv=csv,
+        inventory=inventory,
+        json=json,
+        html=html,
+        sarif=sarif,
+        remediation=remediation,
+        dataset=dataset,
+        jobs=jobs,
+        force=force,
+        verbose=verbose,
+    )
+    raise typer.Exit(worker.run(partial(command.run, request)))

@@ -1,5 +1,6 @@
 """etcd-auditor show."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -51,22 +52,21 @@ def show(
 ) -> None:
     """Show one object through every place and revision: what changed when, under what; values redacted."""
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import show as command
+    from auditor import Options
+    from auditor.cli import show as command
 
-        options = Options(
-            resources=(resource,),
-            storage_prefixes=tuple(storage_prefix or ()),
-            encryption_configs=tuple(map(str, encryption_config or ())),
-            kms_plugins=tuple(kms_plugin or ()),
-            wal_dir=str(wal_dir or ""),
-            work_dir=str(work_dir or ""),
-            rows=False,
-        )
-        if reveal and not yes:
-            command.confirm(wanted)
-        given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
-        return command.run(evidence, given, wanted, options, json, reveal=reveal, force=force)
-
-    raise typer.Exit(worker.run(task))
+    options = Options(
+        resources=(resource,),
+        storage_prefixes=tuple(storage_prefix or ()),
+        encryption_configs=tuple(map(str, encryption_config or ())),
+        kms_plugins=tuple(kms_plugin or ()),
+        wal_dir=str(wal_dir or ""),
+        work_dir=str(work_dir or ""),
+        rows=False,
+    )
+    if reveal and not yes:
+        command.confirm(wanted)
+    given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    raise typer.Exit(
+        worker.run(partial(command.run, evidence, given, wanted, options, json, reveal=reveal, force=force))
+    )

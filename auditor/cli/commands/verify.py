@@ -1,5 +1,6 @@
 """etcd-auditor verify."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,13 +33,10 @@ def verify(
     The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
     """
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import verify as command
+    from auditor import Options
+    from auditor.cli import verify as command
 
-        options = Options(
-            wal_dir=str(wal_dir or ""), work_dir=str(work_dir or ""), max_unpacked=max_unpacked, max_ratio=max_ratio
-        )
-        return command.run(report, evidence or [], options)
-
-    raise typer.Exit(worker.run(task))
+    options = Options(
+        wal_dir=str(wal_dir or ""), work_dir=str(work_dir or ""), max_unpacked=max_unpacked, max_ratio=max_ratio
+    )
+    raise typer.Exit(worker.run(partial(command.run, report, evidence or [], options)))

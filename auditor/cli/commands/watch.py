@@ -1,5 +1,6 @@
 """etcd-auditor watch."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -64,31 +65,28 @@ def watch(
     Nothing is written to etcd, and a role that may read the resources' keys is enough.
     """
 
-    def task() -> int:
-        from auditor import Options
-        from auditor.cli import watch as command
+    from auditor import Options
+    from auditor.cli import watch as command
 
-        options = Options(
-            resources=tuple(resource),
-            storage_prefixes=tuple(storage_prefix or ()),
-            encryption_configs=tuple(map(str, encryption_config or ())),
-            kms_plugins=tuple(kms_plugin or ()),
-            current_keks=tuple(current_kek or ()),
-            expect=expect,
-        )
-        request = command.Request(
-            endpoint=endpoint,
-            live=live.Given(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
-            options=options,
-            once=once,
-            seconds=for_,
-            every=every,
-            stuck_after=stuck_after,
-            patience=patience,
-            json=json,
-            remediation=remediation,
-            force=force,
-        )
-        return command.run(request)
-
-    raise typer.Exit(worker.run(task))
+    options = Options(
+        resources=tuple(resource),
+        storage_prefixes=tuple(storage_prefix or ()),
+        encryption_configs=tuple(map(str, encryption_config or ())),
+        kms_plugins=tuple(kms_plugin or ()),
+        current_keks=tuple(current_kek or ()),
+        expect=expect,
+    )
+    request = command.Request(
+        endpoint=endpoint,
+        live=live.Given(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        options=options,
+        once=once,
+        seconds=for_,
+        every=every,
+        stuck_after=stuck_after,
+        patience=patience,
+        json=json,
+        remediation=remediation,
+        force=force,
+    )
+    raise typer.Exit(worker.run(partial(command.run, request)))

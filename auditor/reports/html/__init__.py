@@ -27,6 +27,8 @@ class Prepared:
 
 def prepare(table: Table, rows: Rows) -> Prepared:
     """table: of columns.of_findings(rows)."""
+    page.template()  # both are kept
+    assets.scripts()
     return Prepared(
         table=table,
         lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},

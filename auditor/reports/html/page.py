@@ -1,6 +1,7 @@
 """The visible page: everything that is to be read with scripts off, and places for what scripts add."""
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from auditor.model import Audit, Finding, Severity, Source, Stat
 from auditor.reports import controls, key_table, words
@@ -10,20 +11,29 @@ from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
 from auditor.reports.meaning import MEANING
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
 CONFIDENTIAL = "Confidential: names of Secrets"
 
 
-def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, custody: Custody) -> str:
-    """The part of a page that is seen, as HTML from the first element to the last one that is no script."""
+@cache
+def template() -> "Template":
+    """Compiled, which takes longer than to fill it in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("auditor.reports.html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    return environment.get_template("report.html")
+
+
+def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, custody: Custody) -> str:
+    """The part of a page that is seen, as HTML from the first element to the last one that is no script."""
     evidence = audit.evidence
-    return environment.get_template("report.html").render(
+    return template().render(
         audit=audit,
         evidence=evidence,
         policy=policy,

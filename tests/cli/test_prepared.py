@@ -1,0 +1,156 @@
+"""The process that imports while the command line is still being read: what becomes of it, and of what it prints."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from auditor.cli import worker
+from tests.support import REWRITTEN
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+SLOW = "import time\ntime.sleep(30)\n"
+
+
+def loaded(module: str) -> int:
+    return int(module in sys.modules)
+
+
+def says(text: str, code: int) -> int:
+    print(text)
+    return code
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    yield
+    assert worker._early is None
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that nothing has imported yet, on the path of what is forked from here."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "imported_ahead.py"
+
+
+def test_the_task_runs_where_the_modules_are(module: Path) -> None:
+    module.write_text("")
+    worker.prepare([module.stem])
+    time.sleep(0.5)  # or the task is there before the import, which then waits for whoever needs it
+    assert worker.run(partial(loaded, module.stem)) == 1
+    assert not loaded(module.stem)
+    assert worker.run(partial(loaded, module.stem)) == 0
+
+
+def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
+    module.write_text("")
+    worker.prepare([module.stem] * 1_000_000)
+    assert worker.run(partial(says, "", 0)) == 0
+
+
+def test_a_module_that_cannot_be_imported_is_left_to_the_command(
+    module: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    module.write_text("raise ImportError('not this one')")
+    worker.prepare([module.stem, "no.such.module"])
+    time.sleep(0.5)
+    assert worker.run(partial(says, "done", 3)) == 3
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("done\n", "")
+
+
+def test_what_cannot_be_handed_over_is_a_fault() -> None:
+    worker.prepare(())
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        worker.run(lambda: 0)
+    assert worker._early is not None
+    worker.dismiss()
+
+
+def test_one_that_has_died_is_a_message(capfd: pytest.CaptureFixture[str]) -> None:
+    worker.prepare(())
+    assert worker._early is not None
+    os.kill(worker._early.child, signal.SIGKILL)
+    time.sleep(0.2)
+    assert worker.run(partial(says, "x" * (1 << 20), 0)) == 2
+    assert "SIGKILL" in capfd.readouterr().err
+
+
+def test_one_that_is_not_needed_is_ended(module: Path) -> None:
+    module.write_text(SLOW)
+    began = time.monotonic()
+    worker.prepare([module.stem])
+    worker.dismiss()
+    assert time.monotonic() - began < 20
+    worker.dismiss()
+
+
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from auditor.cli import worker
+from auditor import __main__
+prepare = worker.prepare
+worker.prepare = lambda modules: prepare(["imported_ahead"])
+__main__.main()
+"""
+
+
+def command(module: Path, *arguments: Path | str) -> list[str]:
+    """The command, whose prepared process imports something that takes half a minute."""
+    module.write_text(SLOW)
+    return [sys.executable, "-c", COMMAND, str(module.parent), *map(str, arguments)]
+
+
+def test_a_command_line_that_is_wrong_leaves_nothing_behind(module: Path) -> None:
+    """Else whoever reads what we print would wait for the process that imports."""
+    line = command(module, "scan", REWRITTEN, "--no-such-option")
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+
+
+def test_an_interrupt_before_there_is_a_task_is_told_once(module: Path) -> None:
+    line = [*command(module, "scan", REWRITTEN)]
+    line[2] = line[2].replace(
+        "__main__.main()", "import auditor.cli.app, time\nauditor.cli.app.app = wait\n__main__.main()"
+    )
+    line[2] = line[2].replace(
+        "import sys\n", "import sys, time\ndef wait(**_):\n    print('up', flush=True)\n    time.sleep(30)\n", 1
+    )
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == worker.INTERRUPTED
+    assert said == f"etcd-auditor: {worker.INTERRUPTION}\n"
+
+
+def test_the_other_process_may_be_killed(module: Path) -> None:
+    """Nobody is left to hand over a task: the process that waits for it ends without a word."""
+    module.write_text("")
+    near, far = os.pipe()
+    waits = os.fork()
+    if not waits:  # pragma: no cover
+        os.dup2(far, 1)
+        os.dup2(far, 2)
+        os.close(near)
+        worker.prepare(())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(far)
+    os.waitpid(waits, 0)
+    with os.fdopen(near) as pipe:
+        assert pipe.read() == ""  # and it has let go of our output
