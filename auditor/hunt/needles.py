@@ -48,13 +48,23 @@ class Needle:
     def text(self) -> bytes:
         return self.whole[self.begin : self.end]
 
+    @property
+    def part(self) -> tuple[bytes, int, int]:
+        """The text without a copy of it: whole, begin, end."""
+        return self.whole, self.begin, len(self.whole) if self.end is None else self.end
+
+    @property
+    def size(self) -> int:
+        _, begin, end = self.part
+        return end - begin
+
 
 def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str]) -> tuple[list[Needle], Counter[str]]:
     """The values to look for, numbered in the order of the rows, and how many are left out for each reason.
 
     least: bytes below which a value is left out; wanted: fields that are looked for whatever they hold.
     """
-    owners: dict[bytes, dict[tuple[bytes, bytes], None]] = {}
+    owners: dict[bytes, dict[tuple[bytes, bytes], None] | tuple[tuple[bytes, bytes]]] = {}  # most have one
     texts: dict[bytes, tuple[bytes, int, int]] = {}
     names: dict[bytes, bytes] = {}
     left: Counter[str] = Counter()
@@ -69,7 +79,12 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
                     why = refused[name, digest] = "" if printable(name) in wanted else _refusal(name, text, least)
                     left[why] += 1
                 if not why:
-                    owners.setdefault(digest, {})[key, names.setdefault(name, name)] = None
+                    owner = key, names.setdefault(name, name)
+                    before = owners.setdefault(digest, (owner,))
+                    if isinstance(before, tuple) and before != (owner,):
+                        before = owners[digest] = dict.fromkeys(before)
+                    if isinstance(before, dict):
+                        before[owner] = None
                     if digest not in texts:
                         texts[digest] = _part(text, each.plaintexts.get(row, b""))
     del left[""]

@@ -46,8 +46,8 @@ class Sought:
         self._ways: list[_Way] = []
         compiled: list[Needle] = []
         for span, step in STEPS.items():
-            mine = [needle for needle in needles if len(needle.text) >= span]
-            needles = [needle for needle in needles if len(needle.text) < span]
+            mine = [needle for needle in needles if needle.size >= span]
+            needles = [needle for needle in needles if needle.size < span]
             if len(mine) >= max(MANY * WORD // step, 1):
                 by_words = _ByWords(mine, span)
                 self._ways.append(by_words)
@@ -121,7 +121,7 @@ class _ByWords:
         self._needles = needles
         self._escaped = [(number, text) for number, needle in enumerate(needles) for text in forms.escaped(needle.text)]
         owners = np.arange(len(needles))
-        at, plain = pieces.choose([needle.text for needle in needles], span)
+        at, plain = pieces.choose([needle.part for needle in needles], span)
         made = [(plain, owners * _KINDS + _RAW, at, owners)]
         for lead in range(forms.GROUP):
             coded, kind, where = pieces.coded(plain, lead), owners * _KINDS + lead, at // forms.GROUP * forms.STEP
@@ -129,7 +129,7 @@ class _ByWords:
             others = np.flatnonzero((url != coded).any(axis=1))
             made += [(coded, kind, where, owners), (url[others], kind[others], where[others], others)]
         if self._escaped:
-            at, escaped = pieces.choose([text for _, text in self._escaped], span)
+            at, escaped = pieces.choose([(text, 0, len(text)) for _, text in self._escaped], span)
             kind = len(needles) * _KINDS + np.arange(at.size)
             made.append((escaped, kind, at, np.array([number for number, _ in self._escaped])))
         patterns, self._form, self._at, owner = (np.concatenate(column) for column in zip(*made, strict=True))

@@ -205,7 +205,7 @@ def test_a_value_without_end_is_told(many: int, length: int, monkeypatch: pytest
 def test_a_piece_that_is_everywhere_hides_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sought, "MANY", EVERY)
     text = b"what a value may be"
-    _, (piece,) = pieces.choose([text], max(words.STEPS))
+    _, (piece,) = pieces.choose([(text, 0, len(text))], max(words.STEPS))
     data = (bytes(piece) + b" ") * 1500 + text
     search = Sought(needles([text]))
     assert {(start, size) for _, start, size in search.matches(Buffer(data))} == {(len(data) - len(text), len(text))}
