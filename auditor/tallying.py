@@ -14,17 +14,22 @@ from auditor.model import Coverage, Finding, Opened, Place, Provider, Tally
 from auditor.selection import SAME, UNKNOWN, Selection
 from auditor.storage import keys, values
 
+PORTION = 1 << 18
+"""Values counted at once."""
+
 
 def coverage(batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> tuple[Coverage, ...]:
     counts: Counter[tuple[int, Provider, str, Place]] = Counter()
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
         labels, label = selection.label_values(batch, each)
-        present = ~values.no_value(batch)
+        present = np.flatnonzero(~values.no_value(batch))
         shape = (len(found.table), len(labels), len(Place))
-        codes = np.ravel_multi_index((resource[present], label[present], batch.place[present]), shape)
-        for code, size in columns.counts(codes):
-            of, which, place = np.unravel_index(code, shape)
-            counts[int(of), *labels[which], Place(int(place))] += size
+        for part in columns.chunks(present.size, PORTION):
+            rows = present[part]
+            codes = np.ravel_multi_index((resource[rows], label[rows], batch.place[rows]), shape)
+            for code, size in columns.counts(codes):
+                of, which, place = np.unravel_index(code, shape)
+                counts[int(of), *labels[which], Place(int(place))] += size
     rows_ = (
         Coverage(entry.name, entry.exempt, entry.prefix, provider, name, place, count)
         for (of, provider, name, place), count in counts.items()

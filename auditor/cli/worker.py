@@ -21,8 +21,9 @@ from auditor.faults import NOTHING, fate, told
 FAILED = 2
 KEPT = 1 << 30
 """Bytes that are kept when they are freed."""
-LARGEST = 1 << 25
-"""Up to so many bytes a piece of memory is one of these; glibc takes no larger number on 64 bits."""
+LARGEST = 1 << 23
+"""Up to so many bytes a piece of memory is one of these: a column of a million records. Larger ones, faulted in anew,
+leave no holes between others."""
 INTERRUPTED = 130
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4

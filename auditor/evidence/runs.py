@@ -119,8 +119,19 @@ def between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints
 
     elements: those of these runs' leaf pages.
     """
-    size = walker.page_size
-    begin, end = runs.pages * size, runs.ends * size
+    payloads = [*elements, *_branches(walker, runs.take(runs.kinds == BRANCH))]
+    # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
+    starts = np.concatenate((_bodies(walker, runs), *(each.end for each in payloads)))
+    starts.sort()
+    ends = np.concatenate((runs.ends * walker.page_size, *(each.start for each in payloads)))
+    ends.sort()
+    some = ends > starts
+    return starts[some], ends[some]
+
+
+def _bodies(walker: Walker, runs: Runs) -> Ints:
+    """Where the payloads of runs begin: behind header and element table."""
+    begin, end = runs.pages * walker.page_size, runs.ends * walker.page_size
     table = np.full(begin.shape, HEADER)
     counted = np.isin(runs.kinds, (LEAF, BRANCH))
     table[counted] += ELEMENT * runs.counts[counted]
@@ -129,14 +140,7 @@ def between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints
     table[runs.kinds == META] += BODY
     table[begin + table > end] = HEADER  # a count that does not fit says nothing
     begin += table
-    payloads = [*elements, *_branches(walker, runs.take(runs.kinds == BRANCH))]
-    # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
-    starts = np.concatenate((begin, *(each.end for each in payloads)))
-    starts.sort()
-    ends = np.concatenate((end, *(each.start for each in payloads)))
-    ends.sort()
-    some = ends > starts
-    return starts[some], ends[some]
+    return begin
 
 
 def _ids(walker: Walker, runs: Runs) -> Ints:
