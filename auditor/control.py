@@ -14,7 +14,8 @@ from auditor import selection
 from auditor.batch import Batch
 from auditor.columns import Buffer
 from auditor.evidence import backend, leftovers, meta
-from auditor.evidence.tree import FREELIST, IS_BUCKET, LEAF, Walker
+from auditor.evidence.elements import IS_BUCKET
+from auditor.evidence.tree import FREELIST, LEAF, Walker
 from auditor.model import Control, Gap, Place, Provider
 from auditor.options import Options
 from auditor.policy import Policy

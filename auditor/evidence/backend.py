@@ -15,7 +15,8 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.evidence import mvcc
-from auditor.evidence.tree import ELEMENT, IS_BUCKET, LEAF, Leaves, Walker, empty, overlapping
+from auditor.evidence.elements import ELEMENT, IS_BUCKET, Leaves, empty, fitting, overlapping
+from auditor.evidence.tree import LEAF, Walker
 from auditor.model import Backend, Gap
 
 EXPECTED = frozenset(
@@ -89,9 +90,8 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     element = PAGE_HEADER + ELEMENT * np.arange(count)
     flag, pos, key_len, value_len = table.T
     key_at = element + pos
-    good = (flag <= IS_BUCKET) & (key_len >= 1) & (pos + element >= PAGE_HEADER + ELEMENT * count)
-    good &= key_at + key_len + value_len <= size
     end = key_at + key_len + value_len
+    good = fitting(flag, key_len, key_at, end, PAGE_HEADER + ELEMENT * count, size)
     good[good] = ~overlapping(np.zeros(int(good.sum()), np.int64), key_at[good], end[good])
     if not good.all():
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))

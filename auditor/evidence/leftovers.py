@@ -12,8 +12,9 @@ import numpy as np
 from auditor.batch import Batch
 from auditor.columns import Ints
 from auditor.evidence import carve, mvcc, runs
+from auditor.evidence.elements import Spans
 from auditor.evidence.runs import Runs
-from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Spans, Walker
+from auditor.evidence.tree import FREED, LEAF, PAST, PREVIOUS, Walker
 from auditor.model import Place, State
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Bools, Buffer, Ints, spread, varints
 from auditor.evidence import wire
-from auditor.evidence.tree import Leaves
+from auditor.evidence.elements import Leaves
 from auditor.grouping import group
 from auditor.model import Gap, Place, State
 

@@ -11,20 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.columns import Bools, Ints, chunks, expand
+from auditor.evidence.elements import ELEMENT, Leaves, Spans, fitting, overlapping
 from auditor.evidence.meta import BODY, HEADER
-from auditor.evidence.tree import (
-    BRANCH,
-    ELEMENT,
-    FREELIST,
-    IS_BUCKET,
-    LARGEST_KEY,
-    LEAF,
-    META,
-    Leaves,
-    Spans,
-    Walker,
-    overlapping,
-)
+from auditor.evidence.tree import BRANCH, FREELIST, LEAF, META, Walker
 
 MANY = 0xFFFF
 PORTION = 1 << 10
@@ -103,8 +92,9 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     key_at = cells * ELEMENT + pos
     value_at = key_at + key_len
     table = np.repeat(starts * size + HEADER + ELEMENT * counts, counts)
-    good = (flags <= IS_BUCKET) & (key_len >= 1) & (key_len <= LARGEST_KEY) & (key_at >= table) & (value_at <= end)
-    good &= (value_at + value_len <= end) | ~np.repeat(runs.whole[fits], counts)
+    # of a run that has lost its end, a value may have lost its own
+    last = np.where(np.repeat(runs.whole[fits], counts), value_at + value_len, value_at)
+    good = fitting(flags, key_len, key_at, last, table, end)
     good[good] = ~overlapping(owner[good], (key_at - table)[good], (value_at + value_len - table)[good])
     sound[owner[~good]] = False
     cut = (value_at + value_len > end)[good]

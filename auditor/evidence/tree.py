@@ -4,28 +4,25 @@ Format: bbolt internal/common/page.go, inode.go and bucket.go. Every id, count, 
 it is used; what does not hold becomes a gap, and each page is entered once, so cycles and shared subtrees end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.columns import CHUNK, Bools, Buffer, Ints, chunks, expand, spread
+from auditor.evidence.elements import ELEMENT, Leaves, Spans, fitting, joined, overlapping
 from auditor.evidence.meta import HEADER, NOT_SYNCED, Meta
 from auditor.model import Gap
 
 Shorts: TypeAlias = NDArray[np.uint16]
-Sizes: TypeAlias = NDArray[np.uint32]
 
 BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
 OVERFLOW, FREED, PREVIOUS, PAST = 0x20, 0x00, 0x40, 0x80
 """Kinds of a page map beside bbolt's own flags: continuation of a run, reached by no root, reached by the older root
 only, past the high-water mark."""
-IS_BUCKET = 0x01
-ELEMENT = 16
-LARGEST_KEY = 32768
 DEEPEST = 64
 NAMED_GAPS = 100
 """Gaps of one kind that are listed each by itself; the rest of them are counted in one."""
@@ -40,45 +37,6 @@ _WRONG = (
     "a branch without children",
 )
 """What can be wrong with a page, in the order in which it is told."""
-
-
-class Leaves(NamedTuple):
-    """Elements of leaf pages, in key order: positions and sizes in bytes, of shape (n,).
-
-    Flags are uint8 and sizes uint32, as narrow as what they hold: there are as many of them as records.
-    """
-
-    flags: NDArray[np.uint8]
-    key_at: Ints
-    key_len: Sizes
-    value_at: Ints
-    value_len: Sizes
-    page: Ints
-
-    @classmethod
-    def of(cls, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
-        """Columns of any integers, of elements that hold."""
-        narrow = (flags.astype(np.uint8), key_at, key_len.astype(np.uint32), value_at, value_len.astype(np.uint32))
-        return cls(*narrow, page)
-
-    def take(self, rows: Bools) -> "Leaves":
-        """These of the elements."""
-        return Leaves(
-            self.flags[rows],
-            self.key_at[rows],
-            self.key_len[rows],
-            self.value_at[rows],
-            self.value_len[rows],
-            self.page[rows],
-        )
-
-
-class Spans(NamedTuple):
-    """Where the elements of leaf pages begin and end, and the first page of each; int64 of shape (n,)."""
-
-    start: Ints
-    end: Ints
-    page: Ints
 
 
 @dataclass
@@ -256,11 +214,10 @@ class Walker:
             key_at = cells * ELEMENT + pos
             value_at = key_at + key_len
             ends = value_at + value_len
-            bad = (flags > IS_BUCKET) | (key_len < 1) | (key_len > LARGEST_KEY) | (key_at < table) | (ends > end)
-            good = ~bad
-            shared = np.zeros(bad.shape, np.bool_)
+            good = fitting(flags, key_len, key_at, ends, table, end)
+            shared = np.zeros(good.shape, np.bool_)
             shared[good] = overlapping(owner[good], (key_at - table)[good], (ends - table)[good])
-            damage[rows][bad], damage[rows][shared] = OUTSIDE, SHARED
+            damage[rows][~good], damage[rows][shared] = OUTSIDE, SHARED
             found.flags[rows] = flags
             found.key_at[rows], found.key_len[rows] = key_at, key_len
             found.value_at[rows], found.value_len[rows] = value_at, value_len
@@ -310,22 +267,3 @@ class Walker:
             return Gap(self.source, min(at, self.buffer.size), self.page_size, reason)
         reason = f"a page id {page} is outside 2..{self.meta.high_water - 1}"
         return Gap(self.source, self.meta.page * self.page_size, self.page_size, reason)
-
-
-def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
-    """Which payloads share bytes with one before them of the same owner; owners ascend, positions begin at each."""
-    reach = np.maximum.accumulate((owner << 40) + end)
-    shared = np.zeros(owner.shape, np.bool_)
-    shared[1:] = (owner << 40)[1:] + start[1:] < reach[:-1]
-    return shared
-
-
-def joined(parts: Sequence[Leaves]) -> Leaves:
-    if len(parts) == 1:  # nearly always: the leaves of a tree lie in one level
-        return parts[0]
-    return Leaves(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else empty()
-
-
-def empty() -> Leaves:
-    nothing = np.zeros(0, np.int64)
-    return Leaves.of(nothing, nothing, nothing, nothing, nothing, nothing)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from auditor.batch import UNKNOWN, Batch
 from auditor.columns import Buffer
 from auditor.evidence import backend, meta, mvcc
-from auditor.evidence.tree import Leaves, Walker
+from auditor.evidence.elements import Leaves
+from auditor.evidence.tree import Walker
 from auditor.model import Gap, Place, State
 from auditor.protobuf.kv_pb2 import KeyValue
 from tests import bolt

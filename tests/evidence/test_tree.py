@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from auditor import columns
 from auditor.columns import Buffer
 from auditor.evidence import backend, meta, tree
+from auditor.evidence.elements import Leaves
 from auditor.evidence.snapshot import Reading
-from auditor.evidence.tree import Leaves, Walker
+from auditor.evidence.tree import Walker
 from auditor.model import Gap
 from tests import bolt
 from tests.bolt import Database, Pair
