@@ -274,29 +274,40 @@ class Made:
         for hit in CANARY.finditer(self.raw):
             yield hit.start(), hit[0]
 
+    def wanting(self) -> list[str]:
+        """What the database was made for and does not hold: without it the tests would prove little."""
+        held = Counter(each.place for each in self.stored)
+        held.update(word for each in self.stored for word in each.state)
+        wanted = ["latest", "slack" if self.name == "slack" else "freed"]
+        if self.name in {"large", "shared", "cut-heads"}:
+            wanted.append("head-lost")
+        if self.name == "cut-tails":
+            wanted.append("tail-lost")
+        if self.name == "raw-running":  # a member that stops commits once more, and nothing
+            wanted.append("previous-root")
+        return [each for each in wanted if not held[each]]
+
+
+TRIES = 5
+"""Which pages etcd uses again differs from run to run, most of all on a busy machine."""
+
 
 @pytest.fixture(scope="module", params=MADE)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    path = MADE[request.param](tmp_path_factory.mktemp(request.param))
-    data = path.read_bytes()
-    rows = auditor.scan(path).inventory.sort_values("offset", ignore_index=True)
-    return Made(request.param, data, rows, [each for each in plain.database(data) if not each.tombstone])
+    for _ in range(TRIES):
+        path = MADE[request.param](tmp_path_factory.mktemp(request.param))
+        data = path.read_bytes()
+        rows = auditor.scan(path).inventory.sort_values("offset", ignore_index=True)
+        found = Made(request.param, data, rows, [each for each in plain.database(data) if not each.tombstone])
+        if not found.wanting():
+            break
+    return found
 
 
 def test_the_database_holds_what_it_was_made_for(made: Made) -> None:
-    """Else the tests below would prove little. Which pages etcd uses again differs from run to run."""
-    places = Counter(each.place for each in made.stored)
-    states = Counter(word for each in made.stored for word in each.state)
-    assert places["latest"]
-    assert places["slack" if made.name == "slack" else "freed"]
-    if made.name in {"large", "shared", "cut-heads"}:
-        assert states["head-lost"]
+    assert not made.wanting()
     if made.name == "slack":
         assert len({each.key for each in made.stored if each.key}) == 24
-    if made.name == "cut-tails":
-        assert states["tail-lost"]
-    if made.name == "raw-running":  # a member that stops commits once more, and nothing
-        assert places["previous-root"]
 
 
 def test_every_canary_lies_in_a_row_of_its_place(made: Made) -> None:
