@@ -154,3 +154,12 @@ def test_the_other_process_may_be_killed(module: Path) -> None:
     os.waitpid(waits, 0)
     with os.fdopen(near) as pipe:
         assert pipe.read() == ""  # and it has let go of our output
+
+
+@pytest.mark.parametrize("name", ["scan", "keys", "diff", "show", "verify", "watch"])
+def test_the_process_that_waits_has_no_use_for_heavy_libraries(name: str) -> None:
+    """It forks, which with the threads of numpy's own library is no good idea, and it answers --help."""
+    heavy = ("numpy", "rich.console", "google.protobuf", "cryptography", "pandas", "grpc")
+    code = f"import sys, auditor.cli.app, auditor.cli.{name}; print([x for x in {heavy!r} if x in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
