@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditor.model import Audit, Severity, Verdict
-from auditor.reports import words
+from auditor.reports import tables, words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
@@ -90,17 +90,17 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
     if audit.tally.readable:
         console.print()
-        console.print(table(*words.causes_table(audit), numbers=False))
+        console.print(table(*tables.of_causes(audit), numbers=False))
 
 
 def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:
     if audit.parts:
-        console.print(table(*words.part_table(audit, fail_on), numbers=False))
+        console.print(table(*tables.of_parts(audit, fail_on), numbers=False))
         console.print()
-    console.print(table(*words.place_table(audit)))
+    console.print(table(*tables.of_places(audit)))
     if verbose:
         console.print()
-        console.print(table(*words.coverage_table(audit)))
+        console.print(table(*tables.of_coverage(audit)))
     console.print()
 
 

@@ -8,7 +8,7 @@ import pytest
 import auditor
 from auditor.model import Audit, Finding, Place, Provider, Severity, Verdict
 from auditor.options import Options
-from auditor.reports import words
+from auditor.reports import tables, words
 from tests.support import DEFRAGMENTED, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
@@ -99,7 +99,7 @@ def test_current_plaintext_is_rewritten_first() -> None:
 
 
 def test_the_table_of_places_adds_up(rewritten: Audit) -> None:
-    header, rows = words.place_table(rewritten)
+    header, rows = tables.of_places(rewritten)
     assert header[:3] == ["place", "values", "readable"]
     assert header[3:-2] == ["aescbc/key1"]
     found = {row[0]: row[1:4] for row in rows}
@@ -107,7 +107,7 @@ def test_the_table_of_places_adds_up(rewritten: Audit) -> None:
 
 
 def test_the_table_of_coverage_adds_up(rewritten: Audit) -> None:
-    header, rows = words.coverage_table(rewritten)
+    header, rows = tables.of_coverage(rewritten)
     assert len({len(row) for row in [header, *rows]}) == 1
     total = sum(int(cell.replace(",", "")) for row in rows for cell in row[1:] if cell)
     assert total == sum(row.values for row in rewritten.coverage)

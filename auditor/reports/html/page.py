@@ -4,7 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from auditor.model import Audit, Finding, Severity, Source, Stat
-from auditor.reports import controls, key_table, words
+from auditor.reports import controls, key_table, tables, words
 from auditor.reports.columns import COLUMNS
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
@@ -52,10 +52,10 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
         steps=words.next_steps(audit),
-        causes=words.causes_table(audit),
-        parts=words.part_table(audit, fail_on),
-        places=words.place_table(audit),
-        coverage=words.coverage_table(audit),
+        causes=tables.of_causes(audit),
+        parts=tables.of_parts(audit, fail_on),
+        places=tables.of_places(audit),
+        coverage=tables.of_coverage(audit),
         keys=(key_table.HEADER, key_table.table(audit)),
         grouped=grouped,
         header=objects.HEADER,

@@ -1,0 +1,83 @@
+"""The tables that the terminal and the HTML report share: header and rows, as text."""
+
+from auditor.model import Audit, Coverage, Place, Provider, Severity
+from auditor.reports import causes
+from auditor.reports.words import label, plural
+
+MOST_PAGES = 12
+
+
+def of_causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: for each place with readable values, why they lie there and what would stop it."""
+    causes_ = causes.of(audit)
+    rows = [[place.label, *causes_[place]] for place in audit.tally.readable_places]
+    return ["place", "why it is there", "what would stop the next backup from carrying it"], rows
+
+
+def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: one line a piece of evidence, where there are several."""
+    rows = [
+        [
+            part.name,
+            "not read, see below" if part.problem else part.verdict.value,
+            str(part.exit_code(fail_on)),
+            *(
+                ["", "", "", ""]
+                if part.problem
+                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+            ),
+            part.sha256[:12],
+        ]
+        for part in audit.parts
+    ]
+    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
+
+
+def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: values of the selected resources by place and by provider and key."""
+    columns: dict[tuple[Provider, str], None] = {}
+    for _, provider, name, _, _ in audit.tally.places:
+        if provider is not Provider.IDENTITY:
+            columns[provider, name] = None
+    names = [label(provider, name) for provider, name in columns]
+    rows = []
+    for place in dict.fromkeys(place for place, *_ in audit.tally.places):
+        mine = {
+            (provider, name): (count, opened)
+            for where, provider, name, count, opened in audit.tally.places
+            if where == place
+        }
+        encrypted = sum(count for key, (count, _) in mine.items() if key[0] is not Provider.IDENTITY)
+        opened = sum(count for _, count in mine.values())
+        readable = mine.get((Provider.IDENTITY, ""), (0, 0))[0]
+        total = sum(count for count, _ in mine.values())
+        counts = [f"{mine.get(column, (0, 0))[0]:,}" for column in columns]
+        where = _pages(audit) if place is Place.FREED else ""
+        rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
+    return ["place", "values", "readable", *names, "opened", ""], rows
+
+
+def _pages(audit: Audit) -> str:
+    """Which freed pages hold readable values."""
+    pages = audit.tally.freed_pages
+    if len(pages) > MOST_PAGES:
+        return plural(len(pages), "page")
+    return f"{'page' if len(pages) == 1 else 'pages'} {' '.join(map(str, pages))}" if pages else ""
+
+
+def of_coverage(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: resource x provider, every place together, over the whole database."""
+    labels = sorted({(row.provider, row.key_name) for row in audit.coverage})
+    totals: dict[tuple[str, bool], dict[tuple[Provider, str], int]] = {}
+    for row in audit.coverage:
+        counts = totals.setdefault((_resource(row), row.exempt), {})
+        counts[row.provider, row.key_name] = counts.get((row.provider, row.key_name), 0) + row.values
+    rows = []
+    for (resource, exempt), counts in sorted(totals.items()):
+        name = f"{resource} (never encrypted)" if exempt else resource
+        rows.append([name, *(f"{counts[column]:,}" if column in counts else "" for column in labels)])
+    return ["resource", *(label(provider, name) for provider, name in labels)], rows
+
+
+def _resource(row: Coverage) -> str:
+    return row.resource or "keys under no prefix"
