@@ -134,10 +134,10 @@ def page_map(audit: Audit, spot: Spot | None) -> dict[str, Any]:
 
 def _covered(spot: Spot, chosen: NDArray[np.bool_], size: int, pages: int) -> NDArray[np.bool_]:
     """Which pages hold a byte of the chosen findings; a value may go on through several."""
-    steps = np.zeros(pages + 1, np.int64)
+    steps = np.zeros(pages + 1, np.int32)
     np.add.at(steps, np.minimum(spot.begin[chosen] // size, pages - 1), 1)
     np.add.at(steps, np.minimum(spot.end[chosen] // size + 1, pages), -1)
-    return np.cumsum(steps[:-1]) > 0
+    return np.cumsum(steps[:-1], dtype=np.int32) > 0
 
 
 def _pairs(counts: Ints) -> list[list[int]]:
