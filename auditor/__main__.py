@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import sys
 
 from auditor.cli import worker
@@ -13,11 +14,15 @@ READING = frozenset({"scan", "keys", "diff", "show"})
 def main() -> None:
     """Exit with the command's code; never with Python's own 1 for an exception."""
     gc.disable()  # what a command makes lives until its reports are written: looking for garbage would find none
+    _stand_in()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
 
     def task() -> int:
+        command = sys.argv[1] if len(sys.argv) > 1 else ""
+        if command in READING and "--help" not in sys.argv:
+            worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit", "auditor.reports.terminal"))
         from auditor.cli.app import app
 
         try:
@@ -26,12 +31,15 @@ def main() -> None:
             return end.code if isinstance(end.code, int) else 0
         return 0
 
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command in READING and "--help" not in sys.argv:
-        worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit", "auditor.reports.terminal"))
     code = worker.guarded(task)
-    worker.dismiss()
+    worker.guarded(worker.dismiss)
     sys.exit(code)
+
+
+def _stand_in() -> None:
+    """Of a stream that whoever started us has closed Python makes None, which would fail at the first word."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 if __name__ == "__main__":

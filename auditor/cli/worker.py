@@ -56,24 +56,31 @@ def prepare(modules: Sequence[str]) -> None:
     global _early  # noqa: PLW0603
     if not hasattr(os, "fork"):
         return
-    near, far = os.pipe()
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT}
-    )  # until the child has said what it does about one
-    child = _start(partial(_await, near, far, modules, before))
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    os.close(near)
-    _early = _Early(child, far)
+    # until the child has said what it does about an interrupt, there is none
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        near, far = os.pipe()
+        try:
+            _early = _Early(_start(partial(_await, near, far, modules, before)), far)
+        except OSError:
+            os.close(far)
+            raise
+        finally:
+            os.close(near)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def dismiss() -> None:
-    """End the process that was prepared and is not needed: it would keep our output open."""
-    global _early  # noqa: PLW0603
-    if _early is not None:
-        os.kill(_early.child, signal.SIGKILL)
-        os.waitpid(_early.child, 0)
-        os.close(_early.pipe)
-        _early = None
+def dismiss() -> int:
+    """End the process that was prepared and is not needed: it would keep our output open. Answers 0."""
+    global _early
+    early, _early = _early, None
+    if early is not None:
+        os.kill(early.child, signal.SIGKILL)
+        os.waitpid(early.child, 0)
+        with suppress(OSError):  # an interrupt may have ended the handing over
+            os.close(early.pipe)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

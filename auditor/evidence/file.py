@@ -69,13 +69,13 @@ class EvidenceFile:
             if not self.size:
                 raise UnreadableEvidence(f"{shown} is empty: 0 bytes, an etcd snapshot has at least two pages")
             self.map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+            self.hashing = hashing or (Hashing(self._fd, self.size) if hashed else None)
         except (OSError, ValueError) as error:
             os.close(self._fd)
             raise UnreadableEvidence(f"{shown} cannot be mapped: {type(error).__name__}") from None
         except UnreadableEvidence:
             os.close(self._fd)
             raise
-        self.hashing = hashing or (Hashing(self._fd, self.size) if hashed else None)
 
     def now(self) -> os.stat_result:
         """What the file system says of the file now; `before` is what it said when it was opened."""

@@ -170,9 +170,12 @@ class Walker:
         return allowed
 
     def _apart(self, ids: Ints, runs: Ints, kinds: Shorts) -> bool:
-        """Whether nothing uses any of these pages, and none of them is claimed twice: then they are marked."""
+        """Whether nothing uses any of these pages, and none of them is claimed twice: then they are marked.
+
+        Only of many pages: it looks at the whole map, which a tree of single pages would have it do for each of them.
+        """
         claimed = int(runs.sum())
-        if claimed > self.pages:
+        if not self.pages >> 6 <= claimed <= self.pages:
             return False
         mine = np.zeros(self.total, np.bool_)
         for part in chunks(ids.size):

@@ -97,6 +97,8 @@ def test_one_that_is_not_needed_is_ended(module: Path) -> None:
 
 COMMAND = """
 import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 sys.path.insert(0, sys.argv.pop(1))
 from auditor.cli import worker
 from auditor import __main__
@@ -163,3 +165,30 @@ def test_the_process_that_waits_has_no_use_for_heavy_libraries(name: str) -> Non
     code = f"import sys, auditor.cli.app, auditor.cli.{name}; print([x for x in {heavy!r} if x in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_no_process_to_be_had_is_a_message(module: Path) -> None:
+    """Exit code 1 would mean a finding."""
+    line = command(module, "scan", REWRITTEN)
+    line[2] = line[2].replace(
+        "__main__.main()",
+        "import os\ndef fork(): raise BlockingIOError(11, 'no more')\nos.fork = fork\n__main__.main()",
+    )
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == worker.FAILED
+    assert done.stderr == "etcd-auditor: BlockingIOError: no more; nothing was concluded\n"
+
+
+def test_a_pipe_that_an_interrupt_has_closed_already() -> None:
+    worker.prepare(())
+    assert worker._early is not None
+    os.close(worker._early.pipe)
+    assert worker.dismiss() == 0
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("options", "code"), [("", 1), ("--resource configmaps --expect plaintext", 0)])
+def test_streams_that_are_closed_change_no_exit_code(stream: str, options: str, code: int) -> None:
+    line = f'exec "$0" -m auditor scan "$1" {options} {stream}'
+    done = subprocess.run(["sh", "-c", line, sys.executable, REWRITTEN], capture_output=True, check=False, timeout=60)
+    assert done.returncode == code
