@@ -107,7 +107,11 @@ def judge(base: Base, data: bytes, folder: Path, seed: int = 0) -> tuple[Outcome
     except End as end:
         return end.outcome, end.said
     code = audit.exit_code(Severity.MEDIUM)
-    told = audit.gaps or any(" values under " in each.what and each.decisive for each in audit.unexamined)
+    named = (
+        " values under ",
+        " fragments in ",
+    )  # where they lie and how many bytes: what every lone log says is no more
+    told = audit.gaps or any(each.decisive and any(word in each.what for word in named) for each in audit.unexamined)
     if base.apart and not options.quick and code == 3 and not told and base.left(data):
         return Outcome.FALSE_PASS, f"{base.place}: no gap"
     return concluded(base, data, code, quick=options.quick)
