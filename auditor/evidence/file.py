@@ -176,6 +176,8 @@ class Hashing:
                 raise UnreadableEvidence(f"{LOST} (it ends at offset {self.done:,}); {NOTHING}")
             digest.update(self._window[:count])
             self.done += count
+        if self.done < end:  # else the hash of a part would be taken for the file's
+            raise UnreadableEvidence(f"hashing was ended at offset {self.done:,}; {NOTHING}")
 
     def alive(self) -> bool:
         return self._thread.is_alive()

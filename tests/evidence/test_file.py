@@ -54,3 +54,5 @@ def test_one_that_is_not_wanted_ends(tmp_path: Path) -> None:
         hashing.stop()
         assert not hashing.alive()
         assert hashing.done < 1 << 40
+        with pytest.raises(UnreadableEvidence, match="ended at offset"):
+            hashing.result()
