@@ -10,14 +10,16 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from auditor.model import Audit, Rows, Severity
+from auditor.model.audit import Audit
+from auditor.model.findings import Rows
+from auditor.model.vocabulary import Severity
 from auditor.options import Options, Progress
+from auditor.version import __version__
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
 
 __all__ = ["Audit", "Options", "Severity", "__version__", "scan"]
-__version__ = "0.1.0"
 
 
 def scan(
@@ -37,8 +39,8 @@ def scan(
     while it sends. ahead: called with the rows while the evidence is still being hashed: reports can be prepared
     meanwhile.
     Raises auditor.errors.UnreadableEvidence where nothing in it can be read as etcd's, and
-    auditor.expectations.UnexpectedEvidence where it is not what the options expect.
+    auditor.audit.expectations.UnexpectedEvidence where it is not what the options expect.
     """
-    from auditor.scanning import one
+    from auditor.scanning.one import one
 
     return one(os.fspath(path), options or Options(), progress, ahead, access, arriving)

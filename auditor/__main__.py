@@ -22,7 +22,7 @@ def main() -> None:
     def task() -> int:
         command = sys.argv[1] if len(sys.argv) > 1 else ""
         if command in READING and "--help" not in sys.argv:
-            worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit", "auditor.reports.terminal"))
+            worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit.examine", "auditor.reports.terminal"))
         from auditor.cli.app import app
 
         try:

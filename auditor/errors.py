@@ -1,4 +1,18 @@
-"""The one exception root. Libraries of the auditor raise; only auditor/cli prints and exits."""
+"""The one exception root, and what went wrong in a line without a byte of evidence.
+
+The library raises; only auditor/cli prints and exits.
+"""
+
+import signal
+import traceback
+from pathlib import Path
+
+NOTHING = "nothing was concluded"
+LOST = "the evidence shrank or became unreadable while it was read"
+KILLED = {
+    signal.SIGBUS: f"{LOST} (SIGBUS); {NOTHING}",
+    signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps for want of memory; {NOTHING}",
+}
 
 
 class AuditorError(Exception):
@@ -14,3 +28,22 @@ class UnreadableEvidence(AuditorError):
 
 class UsageError(AuditorError):
     """The options contradict each other or name something that is not there."""
+
+
+def told(error: BaseException) -> str:
+    """The text of an error of ours; of any other what it is and where, never its own text, which may quote evidence."""
+    if isinstance(error, AuditorError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory; {NOTHING}"
+    if isinstance(error, OSError):
+        return f"{type(error).__name__}: {error.strerror}; {NOTHING}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name} line {frame.lineno}"
+    return f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; {NOTHING}. Please report it"
+
+
+def fate(number: int) -> str:
+    """What the death of a reading process by a signal means."""
+    name = signal.Signals(number).name
+    return KILLED.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from auditor.evidence.meta import fnv1a
+from auditor.evidence.bbolt.meta import fnv1a
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 SNAPSHOTS = sorted(FIXTURES.glob("migration-aescbc/*.db")) + sorted(FIXTURES.glob("providers/*.db"))

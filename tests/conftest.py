@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from auditor.evidence import snapshot
+from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from tests import live
 

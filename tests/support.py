@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from auditor.batch import Batch
-from auditor.columns import Buffer
-from auditor.model import Place
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.batch import Batch
+from auditor.model.vocabulary import Place
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.etcd import Etcd
 

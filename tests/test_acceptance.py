@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import auditor
-from auditor import Options, acceptance
-from auditor.encryption.document import ConfigurationError
-from auditor.model import Finding, Severity, Verdict
-from auditor.reports.columns import findings
+from auditor import Options
+from auditor.audit import ignore
+from auditor.encryption.strict_yaml import ConfigurationError
+from auditor.model.table import findings
+from auditor.model.vocabulary import Finding, Severity, Verdict
 from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, run
 
 ALL = "{finding: plaintext, reason: known, expires: 2999-12-31}"
 WEAK = "{finding: weak-provider, reason: CIS accepts it, expires: 2999-12-31}"
 
 
-def ignore(folder: Path, *entries: str) -> str:
+def ignoring(folder: Path, *entries: str) -> str:
     path = folder / "ignore.yaml"
     path.write_text("accepted:\n" + "".join(f"  - {entry}\n" for entry in entries))
     return str(path)
@@ -28,25 +29,25 @@ def ignore(folder: Path, *entries: str) -> str:
 
 def test_accepted_findings_stay_and_do_not_decide(tmp_path: Path) -> None:
     plain = auditor.scan(REWRITTEN)
-    audit = auditor.scan(REWRITTEN, Options(ignore=ignore(tmp_path, ALL)))
+    audit = auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, ALL)))
     assert audit.verdict is Verdict.FINDINGS
     assert audit.tally.marks == plain.tally.marks
     assert sum(count for *_, count in audit.tally.accepted) == 29
     assert plain.exit_code(Severity.MEDIUM) == 1
     assert audit.exit_code(Severity.MEDIUM) == 0
     assert audit.exit_code(Severity.LOW) == 1
-    details = [str(said) for said in findings(audit).columns["detail"]]
+    details = [str(said) for said in findings(audit.rows, audit.evidence).columns["detail"]]
     assert sum("accepted until 2999-12-31: known" in said for said in details) == 29
-    assert [str(said) for said in findings(plain).columns["finding"]] == [
-        str(said) for said in findings(audit).columns["finding"]
+    assert [str(said) for said in findings(plain.rows, plain.evidence).columns["finding"]] == [
+        str(said) for said in findings(audit.rows, audit.evidence).columns["finding"]
     ]
-    assert set(findings(audit).columns["judged"]) == {"finding"}
-    assert auditor.scan(REWRITTEN, Options(ignore=ignore(tmp_path, ALL, WEAK))).exit_code(Severity.LOW) == 0
+    assert set(findings(audit.rows, audit.evidence).columns["judged"]) == {"finding"}
+    assert auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, ALL, WEAK))).exit_code(Severity.LOW) == 0
 
 
 def test_what_is_left_decides(tmp_path: Path) -> None:
     entry = "{finding: plaintext, namespace: payments, place: history, reason: a, expires: 2999-12-31}"
-    audit = auditor.scan(REWRITTEN, Options(ignore=ignore(tmp_path, entry)))
+    audit = auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, entry)))
     rows = audit.findings
     mine = rows[(rows.finding == "plaintext") & (rows.namespace == "payments") & (rows.place == "history")]
     assert audit.acceptances[0].matches == len(mine) > 5
@@ -54,12 +55,12 @@ def test_what_is_left_decides(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_run_stays_incomplete(tmp_path: Path) -> None:
-    audit = auditor.scan(DEFRAGMENTED, Options(ignore=ignore(tmp_path, WEAK), quick=True))
+    audit = auditor.scan(DEFRAGMENTED, Options(ignore=ignoring(tmp_path, WEAK), quick=True))
     assert audit.exit_code(Severity.LOW) == 3
 
 
 def test_expired_and_useless_entries_are_named(tmp_path: Path) -> None:
-    audit = auditor.scan(REWRITTEN, Options(ignore=ignore(
+    audit = auditor.scan(REWRITTEN, Options(ignore=ignoring(
         tmp_path,
         "{finding: plaintext, reason: old, expires: 2020-01-31}",
         "{finding: plaintext, name: nosuch, reason: none, expires: 2999-01-31}",
@@ -73,9 +74,9 @@ def test_expired_and_useless_entries_are_named(tmp_path: Path) -> None:
 
 def test_the_last_day_counts(tmp_path: Path) -> None:
     rows = auditor.scan(REWRITTEN).rows
-    entries = acceptance.load(Path(ignore(tmp_path, "{finding: plaintext, reason: a, expires: 2026-03-01}")))
-    assert acceptance.apply(entries, rows, "x", date(2026, 3, 1)).accepted == ((Finding.PLAINTEXT, Severity.HIGH, 29),)
-    assert acceptance.apply(entries, rows, "x", date(2026, 3, 2)).accepted == ()
+    entries = ignore.load(Path(ignoring(tmp_path, "{finding: plaintext, reason: a, expires: 2026-03-01}")))
+    assert ignore.apply(entries, rows, "x", date(2026, 3, 1)).accepted == ((Finding.PLAINTEXT, Severity.HIGH, 29),)
+    assert ignore.apply(entries, rows, "x", date(2026, 3, 2)).accepted == ()
 
 
 BROKEN = {
@@ -97,7 +98,7 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_an_ignore_file_is_read_strictly(broken: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^ignore\.yaml: ") as raised:
-        auditor.scan(PLAINTEXT, Options(ignore=ignore(tmp_path, BROKEN[broken])))
+        auditor.scan(PLAINTEXT, Options(ignore=ignoring(tmp_path, BROKEN[broken])))
     assert "kube-apiserver" not in str(raised.value)
     assert "plaintxt" not in str(raised.value)
 
@@ -107,11 +108,11 @@ def test_arbitrary_files(tmp_path_factory: Any, raw: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "arbitrary.yaml"
     path.write_bytes(b"accepted:\n- " + raw)
     with suppress(ConfigurationError):
-        assert all(entry.reason.isprintable() for entry in acceptance.load(path))
+        assert all(entry.reason.isprintable() for entry in ignore.load(path))
 
 
 def test_the_command(tmp_path: Path) -> None:
-    done = run("scan", REWRITTEN, "--ignore", ignore(tmp_path, ALL))
+    done = run("scan", REWRITTEN, "--ignore", ignoring(tmp_path, ALL))
     assert done.returncode == 0
     assert done.stdout.startswith("FINDINGS: 29 readable values of 28 Secrets, in history and deleted (exit 0)\n")
     assert "29 of 65 findings are accepted: counted, and without a say in the exit code." in done.stdout

@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 import auditor
-from auditor.audit import examine
-from auditor.evidence.paths import gather
-from auditor.model import Audit, Finding, Gap, Severity, Unexamined, Verdict
+from auditor.audit.examine import examine
+from auditor.evidence.discovery.paths import gather
+from auditor.model.audit import Audit
+from auditor.model.evidence import Gap, Unexamined
+from auditor.model.vocabulary import Finding, Severity, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests import sealing

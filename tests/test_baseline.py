@@ -12,9 +12,10 @@ import pytest
 import auditor
 from auditor import Options
 from auditor.errors import UsageError
-from auditor.model import Audit, Severity
+from auditor.model.audit import Audit
+from auditor.model.table import COLUMNS, Table, findings
+from auditor.model.vocabulary import Severity
 from auditor.reports import csv, json, seals, words
-from auditor.reports.columns import COLUMNS, Table, findings
 from tests import sealing
 from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, Thing, run
 
@@ -76,7 +77,7 @@ def test_what_compaction_moved_is_said_to_have_moved(tmp_path: Path) -> None:
     assert words.baseline(audit).endswith(
         "29 new, 34 still there, 31 gone (29 of them to another place, where they are new)"
     )
-    details = Counter(findings(audit).columns["detail"])
+    details = Counter(findings(audit.rows, audit.evidence).columns["detail"])
     assert sum(count for said, count in details.items() if "baseline: new" in str(said)) == 29
 
 

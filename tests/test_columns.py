@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor import columns
-from auditor.columns import Buffer, Ints, expand, varints
-from auditor.grouping import hashes
+from auditor.arrays import parallel
+from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.dtypes import Ints
+from auditor.arrays.factorize import hashes
+from auditor.arrays.parallel import expand
 
 relaxed = settings(deadline=None, max_examples=150)
 few = settings(deadline=None, max_examples=40)
@@ -190,17 +192,17 @@ def test_expand_counts_up_from_each_start(runs: list[tuple[int, int]]) -> None:
 @relaxed
 @given(st.lists(st.integers(-3, 3), max_size=30))
 def test_counts(numbers: list[int]) -> None:
-    assert columns.counts(column(numbers)) == sorted(Counter(numbers).items())
+    assert parallel.counts(column(numbers)) == sorted(Counter(numbers).items())
 
 
-@pytest.mark.parametrize("count", [0, 1, columns.CHUNK, 3 * columns.CHUNK + 1])
+@pytest.mark.parametrize("count", [0, 1, parallel.CHUNK, 3 * parallel.CHUNK + 1])
 def test_spread_works_on_every_row_once(count: int) -> None:
     touched = np.zeros(count, np.int64)
 
     def work(part: slice) -> None:
         touched[part] += 1
 
-    columns.spread(count, work)
+    parallel.spread(count, work)
     assert (touched == 1).all()
 
 
@@ -210,7 +212,7 @@ def test_spread_raises_what_a_chunk_raised() -> None:
             raise LookupError(part.start)
 
     with pytest.raises(LookupError):
-        columns.spread(4 * columns.CHUNK, work)
+        parallel.spread(4 * parallel.CHUNK, work)
 
 
 @given(st.binary(min_size=8, max_size=100), st.sampled_from([1, 2, 4, 8]))

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import auditor
-from auditor import Options, control
-from auditor.evidence import leftovers
-from auditor.model import Audit, Place, Severity, Verdict
-from auditor.policy import Policy
+from auditor import Options
+from auditor.audit import positive_control
+from auditor.evidence.etcd import unallocated
+from auditor.judgement.policy import Policy
+from auditor.kubernetes import prefixes
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Place, Severity, Verdict
 from auditor.reports import words
-from auditor.storage import values
 from tests import sealing
 from tests.support import DEFRAGMENTED, SNAPSHOTS, Thing, run
 
@@ -26,9 +28,9 @@ def test_every_run_finds_it(path: Path) -> None:
     assert audit.control is not None
     assert audit.control.planted == BOTH
     assert words.control(audit) == "a planted plaintext Secret was found"
-    assert control.FOUND in [step for _, step in audit.run.log]
+    assert positive_control.FOUND in [step for _, step in audit.run.log]
     # it is no part of what the run says of the evidence
-    assert not (audit.inventory.name == control.NAME.decode()).any()
+    assert not (audit.inventory.name == positive_control.NAME.decode()).any()
     assert all(row.resource != "control" for row in audit.coverage)
 
 
@@ -64,13 +66,15 @@ def test_under_the_prefix_of_the_evidence(tmp_path: Path) -> None:
 def blind(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """Break one part of the pipeline so that it sees less, without an error."""
     if part == "classification":
-        monkeypatch.setattr(values, "PROTOBUF", b"k8t\0")
+        monkeypatch.setattr(prefixes, "PROTOBUF", b"k8t\0")
     elif part == "policy":
-        monkeypatch.setattr("auditor.policy.judge", lambda provider, *_, **__: np.zeros(provider.shape, np.uint16))
+        monkeypatch.setattr(
+            "auditor.judgement.policy.judge", lambda provider, *_, **__: np.zeros(provider.shape, np.uint16)
+        )
     elif part == "what is left":
-        monkeypatch.setattr(leftovers, "read", lambda *_, **__: ())
+        monkeypatch.setattr(unallocated, "read", lambda *_, **__: ())
     else:
-        monkeypatch.setattr("auditor.evidence.mvcc.SEPARATOR", ord("-"))
+        monkeypatch.setattr("auditor.evidence.etcd.mvcc.SEPARATOR", ord("-"))
 
 
 @pytest.mark.parametrize("part", ["classification", "policy", "what is left", "reading"])
@@ -79,7 +83,7 @@ def test_a_run_that_misses_it_is_inconclusive(part: str, monkeypatch: pytest.Mon
     audit: Audit = auditor.scan(DEFRAGMENTED, Options(expect="encrypted"))
     assert audit.control is not None
     assert not audit.control.found
-    assert any(gap.reason == control.MISSED for gap in audit.gaps)
+    assert any(gap.reason == positive_control.MISSED for gap in audit.gaps)
     assert "NOT FOUND" in words.control(audit)
     assert audit.exit_code(Severity.MEDIUM) != 0
     if not audit.tally.marks:
@@ -91,7 +95,7 @@ def test_its_cost() -> None:
     spent: list[float] = []
     for _ in range(30):
         begin = time.process_time()
-        assert control.run(Options(), Policy(), ("/registry",)).found
+        assert positive_control.run(Options(), Policy(), ("/registry",)).found
         spent.append(time.process_time() - begin)
     assert min(spent) < 0.010
 
@@ -102,6 +106,6 @@ def test_the_terminal_and_the_json_say_so(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     done = run("scan", DEFRAGMENTED, "--json", target)
     assert "Control: a planted plaintext Secret was found." in done.stdout
-    told: dict[str, Any] = json.loads(target.read_text())["control"]
+    told: dict[str, Any] = json.loads(target.read_text())["positive_control"]
     assert told["found"] is True
     assert told["planted"] == [{"place": "latest", "found": True}, {"place": "freed", "found": True}]

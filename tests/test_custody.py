@@ -14,10 +14,10 @@ import pytest
 
 import auditor
 from auditor import Options
+from auditor.audit.expectations import UnexpectedEvidence
 from auditor.errors import UsageError
 from auditor.evidence import file
 from auditor.evidence.file import EvidenceFile
-from auditor.expectations import UnexpectedEvidence
 from tests.cases import MIGRATION, command
 from tests.support import FIXTURES, PLAINTEXT, REWRITTEN
 
@@ -131,7 +131,7 @@ def test_another_hash_is_refused_before_anything_is_read(monkeypatch: pytest.Mon
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("auditor.evidence.snapshot.read", never)
+    monkeypatch.setattr("auditor.evidence.etcd.snapshot.read", never)
     with pytest.raises(UnexpectedEvidence) as refused:
         auditor.scan(PLAINTEXT, Options(expect_sha256=SHA256))
     assert SHA256 in str(refused.value)

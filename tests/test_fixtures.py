@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import auditor
-from auditor.batch import Batch
-from auditor.evidence import snapshot
+from auditor.evidence.batch import Batch
+from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Place, State
+from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.etcd import Etcd, restored
 

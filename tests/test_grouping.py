@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor import columns, grouping
-from auditor.columns import Buffer, Ints, Words
-from auditor.grouping import group, hashes
+from auditor.arrays import buffer, factorize, parallel
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints, Words
+from auditor.arrays.factorize import group, hashes
 from tests.test_columns import column, few, relaxed, strings
 
 
@@ -62,17 +63,17 @@ def test_a_collision_of_hashes_joins_nothing(
 ) -> None:
     body, at, length = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping, "hashes", collide)
+        patch.setattr(factorize, "hashes", collide)
         check_groups(body, at, length, *group(Buffer(body), column(at), column(length)))
 
 
 def test_a_collision_far_into_many_rows_is_seen() -> None:
     """More rows than one chunk, all hashes alike, and only the last string another one."""
-    count = 2 * columns.CHUNK + 3
+    count = 2 * parallel.CHUNK + 3
     body = b"same" * (count - 1) + b"else"
     at, length = np.arange(count, dtype=np.int64) * 4, np.full(count, 4, np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grouping, "hashes", constant)
+        patch.setattr(factorize, "hashes", constant)
         numbers, heads = group(Buffer(body), at, length)
     assert heads.size == 2
     assert (numbers[:-1] == numbers[0]).all()
@@ -81,7 +82,7 @@ def test_a_collision_far_into_many_rows_is_seen() -> None:
 
 def test_long_strings_are_grouped_by_their_bytes() -> None:
     """A damaged log leaves fragments of many megabytes: word by word they took a minute."""
-    one, other = b"a" * (columns.LONG + 9), b"a" * (columns.LONG + 8) + b"b"
+    one, other = b"a" * (buffer.LONG + 9), b"a" * (buffer.LONG + 8) + b"b"
     data = Buffer(one + other + one + b"short")
     at = np.array([0, len(one), 2 * len(one), 3 * len(one)])
     length = np.array([len(one)] * 3 + [5])

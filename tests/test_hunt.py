@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import auditor
 from auditor import Audit, Options
-from auditor.columns import Buffer
+from auditor.arrays.buffer import Buffer
 from auditor.hunt import copies as hunting
-from auditor.hunt import engine, fields, k3s, sought
-from auditor.hunt.engine import Searcher
+from auditor.hunt import field_path, k3s, literal_search, matcher
+from auditor.hunt.literal_search import Searcher
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.cases import MIGRATION, command
 from tests.etcd import Etcd
@@ -127,7 +127,7 @@ def test_no_way_of_searching_loses_a_copy(store: tuple[Path, str], monkeypatch: 
     path, config = store
     options = Options(hunt=True, encryption_configs=(config,))
     compiled = copies(auditor.scan(path, options))
-    monkeypatch.setattr(sought, "MANY", 1)
+    monkeypatch.setattr(matcher, "MANY", 1)
     by_words = copies(auditor.scan(path, options))
     monkeypatch.setattr(hunting, "TOGETHER", 1)
     one_by_one = copies(auditor.scan(path, options))
@@ -310,7 +310,7 @@ def test_hits_past_four_gigabytes_and_at_every_window(tmp_path: Path) -> None:
 
     size = (4 << 30) + (3 << 20)
     path = tmp_path / "sparse"
-    spots = [0, engine.STRIPE - 4, engine.STRIPE * 5 - 1, (1 << 32) - 7, (1 << 32) + 15, size - 16]
+    spots = [0, literal_search.STRIPE - 4, literal_search.STRIPE * 5 - 1, (1 << 32) - 7, (1 << 32) + 15, size - 16]
     with path.open("wb") as out:
         for spot in spots:
             out.seek(spot)
@@ -327,7 +327,7 @@ def test_hits_past_four_gigabytes_and_at_every_window(tmp_path: Path) -> None:
 def test_a_pattern_without_end_is_told() -> None:
     searcher = Searcher([b"aa"])
     numbers, _ = searcher.search(Buffer(b"a" * 5000))
-    assert numbers.size == engine.MOST
+    assert numbers.size == literal_search.MOST
     assert searcher.overflowing == {0}
 
 
@@ -348,7 +348,7 @@ def test_fields_of_hostile_objects_are_not_told() -> None:
         broken = bytearray(value)
         for _ in range(3):
             broken[rng.randrange(4, len(broken))] = rng.randrange(256)
-        told: Any = fields.locate(bytes(broken), rng.randrange(len(broken)), 4)
+        told: Any = field_path.locate(bytes(broken), rng.randrange(len(broken)), 4)
         assert isinstance(told, str)
     deep = b'{"a":' * 5000 + b'"x"' + b"}" * 5000
-    assert fields.locate(deep, 10, 3) == ""
+    assert field_path.locate(deep, 10, 3) == ""

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 import auditor
-from auditor import Audit, Options, Severity, many
+from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.expand import expand, names
+from auditor.evidence.discovery.arguments import expand, names
+from auditor.scanning import many
 from tests import packing
 from tests.cases import FIXTURES, SNAPSHOTS, command
 from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN

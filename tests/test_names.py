@@ -14,11 +14,11 @@ import pytest
 
 import auditor
 from auditor import Options
+from auditor.audit.redaction import Pseudonyms
 from auditor.errors import UsageError
-from auditor.model import Severity
-from auditor.names import Pseudonyms
+from auditor.model.table import COLUMNS, findings, inventory
+from auditor.model.vocabulary import Severity
 from auditor.reports import json
-from auditor.reports.columns import COLUMNS, findings, inventory
 from auditor.text import KEY, NAME, NAMESPACE, marked, unmarked
 from tests.reports import hostile
 from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS, made, run, truth
@@ -92,7 +92,7 @@ def test_no_name_of_any_fixture_is_in_any_output(snapshot: Path, options: list[s
 
 
 def rows_of(audit: auditor.Audit) -> list[dict[str, Any]]:
-    return [dict(zip(COLUMNS, cells, strict=True)) for cells in inventory(audit).rows()]
+    return [dict(zip(COLUMNS, cells, strict=True)) for cells in inventory(audit.rows, audit.evidence).rows()]
 
 
 def test_all_else_is_as_it_was() -> None:
@@ -179,7 +179,7 @@ def test_hostile_names_are_replaced_too(tmp_path: Path) -> None:
         assert re.fullmatch(r"(namespace-\d+)?", row["namespace"])
         assert re.fullmatch(r"name-\d+|unknown", row["name"])
         assert re.fullmatch(r"uid-\d+|unknown|", row["uid"])
-    details = [str(said) for said in findings(audit).columns["detail"]]
+    details = [str(said) for said in findings(audit.rows, audit.evidence).columns["detail"]]
     assert any(re.search(r"says it is namespace-\d+/name-\d+", said) for said in details)
     assert "x" * 100 not in "".join(str(row["key"]) for row in rows_of(audit))
     assert "\\u000e" not in texts

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import auditor
-from auditor.model import Severity
+from auditor.model.vocabulary import Severity
 from tests.cases import MIGRATION, PROVIDERS, canaries, command, name_of, truth
 from tests.etcd import Etcd
 from tests.kms_plugin import KmsPlugin, read_keks

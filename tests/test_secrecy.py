@@ -248,8 +248,8 @@ def test_watches(tmp_path: Path) -> None:
 
 def digests(snapshot: Path) -> set[str]:
     """The digests by which contents are compared, in hex and base64."""
-    from auditor.model import Encoding
-    from auditor.storage import objects
+    from auditor.kubernetes import objects
+    from auditor.model.vocabulary import Encoding
 
     raw = [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(PLAINTEXT)]
     raw += [objects.decode(value, Encoding.PROTOBUF).content for value, _ in stored_secrets(snapshot)]

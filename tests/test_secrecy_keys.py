@@ -323,7 +323,7 @@ def test_progress_and_colours_on_a_terminal(tmp_path: Path) -> None:
 
 def test_what_python_shows_of_objects_with_keys() -> None:
     from auditor.encryption.configuration import load
-    from auditor.rules import prepare
+    from auditor.judgement.criteria import prepare
 
     options = auditor.Options(encryption_configs=(str(config(REWRITTEN)),))
     audit = auditor.scan(REWRITTEN, options)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import auditor
-from auditor.columns import Buffer
-from auditor.evidence import meta, snapshot
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.bbolt import meta
+from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Encoding, Place, Provider
+from auditor.kubernetes import prefixes
+from auditor.model.vocabulary import Encoding, Place, Provider
 from auditor.protobuf import kubernetes_pb2 as k8s
-from auditor.storage import values
 from tests.cases import SNAPSHOTS, canaries, name_of, truth
 from tests.etcd import restored
 
@@ -42,7 +43,7 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
     with EvidenceFile(path, hashed=False) as file:
         reading = snapshot.read(file)
         for batch in reading.batches:
-            stored = values.classify(batch)
+            stored = prefixes.classify(batch)
             for row in np.flatnonzero(batch.place == Place.LATEST).tolist():
                 provider, encoding = Provider(int(stored.provider[row])), Encoding(int(stored.encoding[row]))
                 name = batch.data.slice(int(stored.name_at[row]), max(int(stored.name_len[row]), 0)).decode()

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from auditor import __version__
 from auditor.cli.commands import diff, keys, scan, show, verify, watch
+from auditor.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import live, output, sums
-from auditor.cli.live import Given
+from auditor.cli import checksums, live_options, output
+from auditor.cli.live_options import Given
 from auditor.cli.progress import hashing
 from auditor.errors import UsageError
-from auditor.model import Severity
+from auditor.model.vocabulary import Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def run(request: Request) -> int:
     access = _access(request)
     files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
     read = [*map(Path, files), *map(Path, sorted(given))]
-    output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
-    from auditor.comparison import Wanted, compare
+    output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
+    from auditor.diff.compare import Wanted, compare
 
     wanted = Wanted(
         request.before_options,
@@ -68,7 +68,11 @@ def run(request: Request) -> int:
     )
     with hashing() as progress:
         made = compare(request.before, request.after, wanted, progress)
-    from auditor.reports import diff_csv, diff_html, diff_json, diff_terminal, terminal
+    from auditor.reports import terminal
+    from auditor.reports.diff import csv as diff_csv
+    from auditor.reports.diff import html as diff_html
+    from auditor.reports.diff import json as diff_json
+    from auditor.reports.diff import terminal as diff_terminal
 
     if request.csv:
         output.save(request.csv, lambda out: diff_csv.write(made, out), force=request.force)
@@ -76,7 +80,7 @@ def run(request: Request) -> int:
         output.save(request.json, lambda out: diff_json.write(made, request.fail_on, out), force=request.force)
     if request.html:
         output.save(request.html, lambda out: diff_html.write(made, request.fail_on, out), force=request.force)
-    sums.write(request.targets, force=request.force)
+    checksums.write(request.targets, force=request.force)
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
     diff_terminal.write(made, request.fail_on, terminal.Printer(stream))
     return made.exit_code(request.fail_on)
@@ -84,9 +88,9 @@ def run(request: Request) -> int:
 
 def _access(request: Request) -> tuple[Access | None, Access | None]:
     """How to reach each side that is an endpoint; both with what the command line says. Raises UsageError."""
-    lives = [live.is_live(each) for each in (request.before, request.after)]
+    lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
     given = [request.live if each or not any(lives) else Given(timeout=request.live.timeout) for each in lives]
-    before, after = (live.access(*each) for each in zip((request.before, request.after), given, strict=True))
+    before, after = (live_options.access(*each) for each in zip((request.before, request.after), given, strict=True))
     return before, after

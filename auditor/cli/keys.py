@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from auditor.cli import live, output
-from auditor.cli.live import Given
+from auditor.cli import live_options, output
+from auditor.cli.live_options import Given
 from auditor.options import Options
 
 CAUTION = (
@@ -14,7 +14,7 @@ CAUTION = (
 
 def run(evidence: str, given: Given, options: Options, json: Path | None, *, force: bool) -> int:
     """0 where everything was read, 3 where not."""
-    access = live.access(evidence, given)
+    access = live_options.access(evidence, given)
     files = [] if access is not None else [Path(evidence)]
     output.check([json], [*files, *map(Path, options.encryption_configs)], force=force)
     from auditor import scan

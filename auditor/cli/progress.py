@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from auditor.options import Progress
 
 if TYPE_CHECKING:
-    from auditor.many import Told
-    from auditor.merging import Outcome
+    from auditor.scanning.many import Told
+    from auditor.scanning.merge import Outcome
 
 
 @contextmanager

@@ -8,18 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import live, output, sums
-from auditor.cli.live import Given
+from auditor.cli import checksums, live_options, output
+from auditor.cli.live_options import Given
 from auditor.cli.progress import bars, counting
 from auditor.errors import UsageError
-from auditor.evidence.expand import expand
-from auditor.model import Audit, Rows, Severity
+from auditor.evidence.discovery.arguments import expand
+from auditor.model.audit import Audit
+from auditor.model.findings import Rows
+from auditor.model.vocabulary import Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
-    from auditor.reports.columns import Table
-    from auditor.reports.html import Prepared
+    from auditor.model.table import Table
+    from auditor.reports.html.report import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,12 @@ def run(request: Request) -> int:
         raise UsageError("--keep - : name a file for the snapshot")
     given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
     evidence = expand(request.evidence)
-    access = live.access(evidence[0], request.live) if len(evidence) == 1 else None
+    access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
-        live.none(evidence, request.live)
+        live_options.none(evidence, request.live)
     files = [] if access is not None else map(Path, evidence)
     read = [*files, *map(Path, filter(None, given))]
-    output.check([*request.targets, *sums.targets(request.targets)], read, force=request.force)
+    output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, read)
     ahead = _Ahead(request)
@@ -78,7 +80,7 @@ def _audit(evidence: list[str], access: Access | None, request: Request, ahead: 
     rows = any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
-        from auditor import many
+        from auditor.scanning import many
 
         with counting() as told:
             audit = many.scan(evidence, options, request.jobs, told)
@@ -103,37 +105,44 @@ class _Ahead:
     def __call__(self, rows: Rows) -> None:
         if not (self._request.csv or self._request.html):
             return
-        from auditor.reports import columns, csv, html
+        from auditor.model import table
+        from auditor.reports import csv
+        from auditor.reports.html import report
 
-        self.table = columns.of_findings(rows)
+        self.table = table.of_findings(rows)
         self.csv = csv.prepare(self.table)
-        self.html = html.prepare(self.table, rows) if self._request.html else None
+        self.html = report.prepare(self.table, rows) if self._request.html else None
 
 
 def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
     force = request.force
     sheet = None
     if ahead.table is not None:
+        from auditor.model.table import sealed
         from auditor.reports import csv
-        from auditor.reports.columns import sealed
 
-        found = sealed(ahead.table, audit)
+        found = sealed(ahead.table, audit.evidence)
         sheet = csv.sheet(found, ahead.csv)
         if request.csv:
             output.save(request.csv, lambda out: csv.write(found, out, sheet), force=force)
             _warn(csv.too_long(found, _called(request.csv)))
     if request.inventory and request.inventory.suffix == ".csv":
+        from auditor.model.table import inventory
         from auditor.reports import csv
-        from auditor.reports.columns import inventory
 
-        stored = inventory(audit)
+        stored = inventory(audit.rows, audit.evidence)
         output.save(request.inventory, lambda out: csv.write(stored, out), force=force)
         _warn(csv.too_long(stored, _called(request.inventory)))
     elif request.inventory:
+        from auditor.model.table import inventory
         from auditor.reports import parquet
-        from auditor.reports.columns import inventory
 
-        output.save(request.inventory, lambda out: parquet.write(inventory(audit), out), force=force, binary=True)
+        output.save(
+            request.inventory,
+            lambda out: parquet.write(inventory(audit.rows, audit.evidence), out),
+            force=force,
+            binary=True,
+        )
     if request.json:
         from auditor.reports import json
 
@@ -147,15 +156,15 @@ def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
 
         output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
     if request.html:
-        from auditor.reports import html
+        from auditor.reports.html import report
 
-        output.save(request.html, lambda out: html.write(audit, request.fail_on, out, ahead.html, sheet), force=force)
+        output.save(request.html, lambda out: report.write(audit, request.fail_on, out, ahead.html, sheet), force=force)
     if request.dataset:
         from auditor.reports import dataset
 
         made = list(dataset.files(audit))
         output.fill(request.dataset, [(path, partial(dataset.write, table)) for path, table in made], force=force)
-    sums.write(request.targets, force=force)
+    checksums.write(request.targets, force=force)
 
 
 def _called(target: Path) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from auditor.cli import live, output
-from auditor.cli.live import Given
+from auditor.cli import live_options, output
+from auditor.cli.live_options import Given
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -29,13 +29,13 @@ def run(
     evidence: str, given: Given, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
-    access = live.access(evidence, given)
+    access = live_options.access(evidence, given)
     read = [] if access is not None else [evidence]
     output.check(
         [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
     )
-    from auditor.runlog import Log
-    from auditor.scanning import single
+    from auditor.run_log import Log
+    from auditor.scanning.one import single
 
     with bars() as progress:
         hashing, arriving = progress("hashing"), progress("reading")

@@ -14,8 +14,8 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
 
     from auditor.reports.terminal import Printer
     from auditor.reports.words import plural
-    from auditor.verify import verify
     from auditor.verify.checks import Check, Outcome
+    from auditor.verify.verify import verify
 
     colour = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
     console = Printer(sys.stdout)

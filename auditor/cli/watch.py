@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.cli import live, output, sums
-from auditor.cli.live import Given
+from auditor.cli import checksums, live_options, output
+from auditor.cli.live_options import Given
 from auditor.errors import UsageError
 from auditor.options import Options
 
 if TYPE_CHECKING:
-    from auditor.reports.watch_terminal import Board
+    from auditor.reports.watch.terminal import Board
     from auditor.watch.account import Account
     from auditor.watch.session import Session
 
@@ -43,21 +43,22 @@ class Request:
 def run(request: Request) -> int:
     """The exit code: 1 some remain, 3 inconclusive, 0 neither. Raises AuditorError."""
     gc.enable()  # this command alone runs for hours
-    access = live.access(request.endpoint, request.live)
+    access = live_options.access(request.endpoint, request.live)
     if access is None:
         raise UsageError(f"{request.endpoint} is no endpoint: watch needs https://HOST:2379")
     targets = [request.json, request.remediation]
     read = [Path(path) for path in request.options.encryption_configs]
-    output.check([*targets, *sums.targets(targets)], read, force=request.force)
-    from auditor.reports import remediation, watch_json, watch_terminal, watch_words
+    output.check([*targets, *checksums.targets(targets)], read, force=request.force)
+    from auditor.reports import remediation
     from auditor.reports.terminal import Printer
+    from auditor.reports.watch import json, terminal, words
     from auditor.watch.session import Session
 
     notes: list[str] = []
     # where a document goes to standard output, everything for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
-    board = watch_terminal.Board(console, request.every)
+    board = terminal.Board(console, request.every)
 
     def said(text: str) -> None:
         notes.append(text)
@@ -78,11 +79,11 @@ def run(request: Request) -> int:
             found = session.account(name_all=True)
     configured = session.configured
     if request.json:
-        document = watch_json.document(found, resources, session.policy, notes, configured=configured)
-        output.save(request.json, lambda out: watch_json.write(document, out), force=request.force)
-    sums.write(targets, force=request.force)
-    watch_terminal.end(found, console, resources, configured=configured)
-    return watch_words.exit_code(found, configured=configured)
+        document = json.document(found, resources, session.policy, notes, configured=configured)
+        output.save(request.json, lambda out: json.write(document, out), force=request.force)
+    checksums.write(targets, force=request.force)
+    terminal.end(found, console, resources, configured=configured)
+    return words.exit_code(found, configured=configured)
 
 
 def _follow(session: Session, board: Board, seconds: float) -> Account:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 
-from auditor.cli import waiting
-from auditor.faults import NOTHING, fate, told
+from auditor.cli import wait
+from auditor.errors import NOTHING, fate, told
 
 FAILED = 2
 KEPT = 1 << 30
@@ -45,7 +45,7 @@ def run(task: Callable[[], int]) -> int:
         child = _start(task)
     else:
         child, _early = _early.take(task), None
-    return _code(waiting.wait(child, _say))
+    return _code(wait.wait(child, _say))
 
 
 def prepare(modules: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ def _await(near: int, far: int, modules: Sequence[str], blocked: Iterable[int]) 
     return task()
 
 
-def _code(ended: waiting.Ended) -> int:
+def _code(ended: wait.Ended) -> int:
     """The exit code of a process that has ended, or does not; what is not its own is said."""
     if ended.status is not None and not os.WIFSIGNALED(ended.status):
         return os.waitstatus_to_exitcode(ended.status)

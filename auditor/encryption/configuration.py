@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.encryption.document import LARGEST, ConfigurationError, Reader
-from auditor.model import Provider
+from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
+from auditor.model.vocabulary import Provider
 from auditor.text import printable
 
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}

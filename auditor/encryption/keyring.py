@@ -14,7 +14,7 @@ from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2, Unwrapper
 from auditor.encryption.kms import KmsRefused
 from auditor.encryption.transformers import TRANSFORMERS, AesCbc, Transformer, encoding
 from auditor.errors import AuditorError
-from auditor.model import Encoding, Opened, Provider
+from auditor.model.vocabulary import Encoding, Opened, Provider
 
 _SPELLED = {
     Provider.AESCBC: "aescbc:v1",

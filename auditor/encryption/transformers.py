@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl import exceptions, secret
 
-from auditor.model import Encoding, Provider
-from auditor.storage.values import CBOR, PROTOBUF
+from auditor.kubernetes.prefixes import CBOR, PROTOBUF
+from auditor.model.vocabulary import Encoding, Provider
 
 BLOCK = 16
 NONCE = 12

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from auditor.batch import UNKNOWN, Batch
-from auditor.columns import Buffer
-from auditor.model import Place, State
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.model.vocabulary import Place, State
 
 SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
 """How stored values begin that can be told from other bytes: an envelope's type, an encrypting prefix, JSON."""

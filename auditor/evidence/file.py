@@ -3,7 +3,6 @@
 Nothing here writes, locks, or touches the file's folder. Hash and scan read the same open file.
 """
 
-import hashlib
 import mmap
 import os
 import stat
@@ -14,23 +13,11 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.faults import LOST, NOTHING
+from auditor.evidence.hashing import Hashing, let_go
 from auditor.text import printable
 
-TRAILER = 32
-SECTOR = 512
 LARGE = 1 << 28
 """Bytes from which on it pays to unmap a file beside other work."""
-WINDOW = 1 << 22
-"""Bytes read and hashed at once, without the interpreter's lock.
-
-Few enough to stay in the processor's cache between the two, and enough not to wait for the lock all the time.
-"""
-
-
-def trailer_length(size: int) -> int:
-    """32 where a file of this size ends in etcd's SHA-256, else 0: etcdutl's own rule (etcdutl/snapshot)."""
-    return TRAILER if size % SECTOR == TRAILER else 0
 
 
 class EvidenceFile:
@@ -102,16 +89,10 @@ class EvidenceFile:
         if self.hashing is not None:
             self.hashing.stop()
         if self._fd >= 0:
-            _let_go(self._fd)  # the mapping lives as long as the columns that point into it
+            let_go(self._fd)  # the mapping lives as long as the columns that point into it
             self._fd = -1
             if self.size >= LARGE:
                 threading.Thread(target=_forget, args=(self.map,), name="unmapping", daemon=True).start()
-
-
-def _let_go(descriptor: int) -> None:
-    """Close what was only read: a drive that has died fails at that too, and has been told of."""
-    with suppress(OSError):
-        os.close(descriptor)
 
 
 def _forget(mapping: mmap.mmap) -> None:
@@ -128,70 +109,3 @@ def _forget(mapping: mmap.mmap) -> None:
         advise = ctypes.CDLL(None).madvise
         advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         advise(held.ctypes.data, held.size, mmap.MADV_DONTNEED)
-
-
-class Hashing:
-    """SHA-256 of a whole file and of all but etcd's trailer, computed in a thread of its own.
-
-    `done` is the number of bytes hashed so far, for a progress bar. The file is read by its descriptor, through a
-    window: through a mapping the same takes a fifth longer, and a file that shrinks would end the process.
-    """
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self.done = 0
-        self._size = size
-        self._descriptor = os.dup(descriptor)  # the file may be closed before the thread has seen that it is not wanted
-        self._window = memoryview(bytearray(min(WINDOW, max(size, 1))))
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._head = self._whole = hashlib.sha256()
-        self._thread = threading.Thread(target=self._run, name="hashing", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            digest = hashlib.sha256()
-            size = self._follow(digest)
-            self._read(digest, size - trailer_length(size))
-            self._head = digest.copy()
-            self._read(digest, size)
-            self._whole = digest
-        except BaseException as error:  # noqa: BLE001 - handed on by result()
-            self._failure = error
-        finally:
-            _let_go(self._descriptor)
-            self._window = memoryview(b"")
-
-    def _follow(self, digest: "hashlib._Hash") -> int:  # noqa: ARG002 - for a file that still grows
-        """The file's size, once it is known."""
-        return self._size
-
-    def _read(self, digest: "hashlib._Hash", end: int) -> None:
-        while self.done < end and not self._stop.is_set():
-            try:
-                count = os.preadv(self._descriptor, [self._window[: end - self.done]], self.done)
-            except OSError as error:
-                raise UnreadableEvidence(f"{LOST} ({error.strerror} at offset {self.done:,}); {NOTHING}") from None
-            if not count:
-                raise UnreadableEvidence(f"{LOST} (it ends at offset {self.done:,}); {NOTHING}")
-            digest.update(self._window[:count])
-            self.done += count
-        if self.done < end:  # else the hash of a part would be taken for the file's
-            raise UnreadableEvidence(f"hashing was ended at offset {self.done:,}; {NOTHING}")
-
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def wait(self, seconds: float | None = None) -> None:
-        self._thread.join(seconds)
-
-    def result(self) -> tuple[str, str]:
-        """Hex digests: the whole file, and all but its trailer. Raises UnreadableEvidence."""
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-        return self._whole.hexdigest(), self._head.hexdigest()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.batch import Batch
-from auditor.columns import Buffer, Ints
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import backend, carve, snapshot
+from auditor.evidence import carve
+from auditor.evidence.batch import Batch
+from auditor.evidence.etcd import backend, snapshot
+from auditor.evidence.exhibit import Evidence, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.gather import Evidence, Role
-from auditor.model import Backend, Gap, Live, PageMap, Place, Unexamined
+from auditor.model.evidence import Backend, Gap, Live, PageMap, Unexamined
+from auditor.model.vocabulary import Place
 
 if TYPE_CHECKING:
-    from auditor.evidence.live.gather import Ranged
+    from auditor.evidence.live.exhibit import Ranged
 
 DIRECTORY = "etcd data directory"
 
@@ -80,12 +83,12 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
 
 
 def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Reading:
-    from auditor.evidence import gardener  # only Gardener makes them
+    from auditor.evidence.gardener import backup  # only Gardener makes them
 
-    found = gardener.read(files, evidence.work_dir, quick=quick)
+    found = backup.read(files, evidence.work_dir, quick=quick)
     return Reading(
         found.main,
-        gardener.KIND,
+        backup.KIND,
         found.kinds,
         found.batches,
         found.facts,
@@ -99,10 +102,10 @@ def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Re
 
 
 def _dump(evidence: Evidence) -> Reading:
-    from auditor.evidence import dump  # only etcdctl makes one
+    from auditor.evidence.etcd import etcdctl_dump  # only etcdctl makes one
 
     (file,) = evidence.of(Role.DUMP)
-    found = dump.read(file, evidence.work_dir)
+    found = etcdctl_dump.read(file, evidence.work_dir)
     return Reading(
         file,
         found.kind,
@@ -114,12 +117,12 @@ def _dump(evidence: Evidence) -> Reading:
         (*evidence.gaps, *found.gaps),
         found.unexamined,
         (*evidence.notes, *found.notes),
-        standing=dump.STANDING,
+        standing=etcdctl_dump.STANDING,
     )
 
 
 def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
-    from auditor.evidence.sqlite import kine  # only kine has one
+    from auditor.evidence.kine import kine  # only kine has one
 
     (file,), logs = evidence.of(Role.SQLITE), evidence.of(Role.SQLITE_LOG)
     index = b"".join(bytes(each.map[:64]) for each in evidence.of(Role.SQLITE_INDEX))
@@ -149,14 +152,14 @@ def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
 
 
 def _log_alone(evidence: Evidence, *, quick: bool) -> Reading:
-    from auditor.evidence.sqlite import alone
+    from auditor.evidence.kine import wal_only
 
     (file,) = evidence.of(Role.SQLITE_LOG)
-    found = alone.read(file, quick=quick, work_dir=evidence.work_dir)
+    found = wal_only.read(file, quick=quick, work_dir=evidence.work_dir)
     return Reading(
         file,
-        alone.KIND,
-        tuple(alone.KIND if each is file else role.value for role, each in evidence.files),
+        wal_only.KIND,
+        tuple(wal_only.KIND if each is file else role.value for role, each in evidence.files),
         found.batches,
         found.facts,
         found.pages,
@@ -164,7 +167,7 @@ def _log_alone(evidence: Evidence, *, quick: bool) -> Reading:
         (*evidence.gaps, *found.gaps),
         found.unexamined,
         (*evidence.notes, *found.notes),
-        standing=alone.STANDING,
+        standing=wal_only.STANDING,
     )
 
 
@@ -248,7 +251,7 @@ def _copies(evidence: Evidence) -> Iterator[_Part]:
 def _chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_Part]:
     if not files:
         return
-    from auditor.evidence import wal  # only a data directory has one
+    from auditor.evidence.etcd import wal  # only a data directory has one
 
     buffers = [Buffer(file.map) for file in files]
     log = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
@@ -274,7 +277,7 @@ def _spares(evidence: Evidence) -> Iterator[_Part]:
 
 def _snapshots(evidence: Evidence) -> Iterator[_Part]:
     """Raft snapshots: etcd keeps no Kubernetes object in them, so any value in one is worth a row."""
-    from auditor.evidence import raft
+    from auditor.evidence.etcd import raft
 
     for file in evidence.of(Role.RAFT_SNAPSHOT):
         gap = raft.check(Buffer(file.map), file.name)

@@ -7,35 +7,39 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor import custody, opening, rules, selection, unread
-from auditor.batch import Batch
-from auditor.columns import Ints
+from auditor.arrays.dtypes import Ints
+from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
-from auditor.evidence import gather, reading
+from auditor.evidence import exhibit, reading
+from auditor.evidence.batch import Batch
 from auditor.history import versions
 from auditor.history.model import History
-from auditor.model import Cluster, Opened, Provider, State, Unexamined
+from auditor.judgement import criteria, opening, selection
+from auditor.judgement.policy import Policy
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import fragments, prefixes, registry
+from auditor.kubernetes.resources import Resource
+from auditor.model.evidence import Cluster, Unexamined
+from auditor.model.vocabulary import Opened, Provider, State
 from auditor.options import Options, Progress
-from auditor.policy import Policy
-from auditor.selection import Selection
-from auditor.storage import fragments, keys, values
-from auditor.storage.resources import Resource
 from auditor.text import printable, restore
 
-Part = tuple[Batch, values.Values, NDArray[np.int32]]
+Part = tuple[Batch, prefixes.Values, NDArray[np.int32]]
 
 
-def history(files: gather.Evidence, options: Options, key: str, progress: Progress | None = None) -> History:
+def history(files: exhibit.Evidence, options: Options, key: str, progress: Progress | None = None) -> History:
     """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
 
     Raises UsageError where no such key was read, and UnreadableEvidence.
     """
-    given = rules.prepare(options)
+    given = criteria.prepare(options)
     read = reading.read(files, quick=False)
     batches = read.batches
-    classified = [values.classify(batch) for batch in batches]
+    classified = [prefixes.classify(batch) for batch in batches]
     likely = [each.provider != Provider.UNKNOWN for each in classified]
-    stored, found = fragments.attribute(batches, classified, keys.classify(batches, likely, options.storage_prefixes))
+    stored, found = fragments.attribute(
+        batches, classified, registry.classify(batches, likely, options.storage_prefixes)
+    )
     wanted = _keys(key, options.resources[0].rstrip("."), found)
     every = {each: _parts(each, batches, stored, found) for each in wanted}
     there = [each for each, parts in every.items() if parts]
@@ -46,7 +50,7 @@ def history(files: gather.Evidence, options: Options, key: str, progress: Progre
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
     parts = every[there[0]]
     selections = _selections(parts, found.table, read)
-    given = rules.with_published(given, [(each.batch, each.values) for each in selections])
+    given = criteria.with_published(given, [(each.batch, each.values) for each in selections])
     configured = given.policy.configured
     if given.keyring is not None:
         # what one object's values are held to takes the others of its resource: nothing is judged here
@@ -57,7 +61,7 @@ def history(files: gather.Evidence, options: Options, key: str, progress: Progre
     made = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), progress)
     closed = sum(each.opened is Opened.NO_KEY for each in made)
-    standing = read.standing or unread.standing(files)
+    standing = read.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
         resource=_resource(parts, found.table),
@@ -85,7 +89,7 @@ def _shown(key: bytes) -> str:
     return printable(key)
 
 
-def _keys(text: str, resource: str, found: keys.Keys) -> list[bytes]:
+def _keys(text: str, resource: str, found: registry.Keys) -> list[bytes]:
     r"""The etcd keys that a text may mean; it may have the escapes of a report, \xNN."""
     try:
         raw = restore(text)
@@ -97,18 +101,20 @@ def _keys(text: str, resource: str, found: keys.Keys) -> list[bytes]:
     return [restore(path) + b"/" + raw for path in dict.fromkeys(paths)]
 
 
-def _parts(key: bytes, batches: Sequence[Batch], stored: Sequence[values.Values], found: keys.Keys) -> list[Part]:
+def _parts(key: bytes, batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys) -> list[Part]:
     """The rows of every batch that hold this key, or are a fragment of the object that it names."""
     parts = []
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        rows = np.sort(np.concatenate([keys.find_key(batch, key), _headless(key, batch, each, resource, found.table)]))
+        rows = np.sort(
+            np.concatenate([registry.find_key(batch, key), _headless(key, batch, each, resource, found.table)])
+        )
         if rows.size:
             parts.append((batch.take(rows), each.take(rows), resource[rows]))
     return parts
 
 
 def _headless(
-    key: bytes, batch: Batch, each: values.Values, resource: NDArray[np.int32], table: tuple[Resource, ...]
+    key: bytes, batch: Batch, each: prefixes.Values, resource: NDArray[np.int32], table: tuple[Resource, ...]
 ) -> Ints:
     """Fragments that lost their key and say that they are of this one."""
     rows = np.flatnonzero((batch.key_at < 0) & (each.provider == Provider.IDENTITY))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from auditor.model import Evidence, Gap, Opened, Place, Provider, Unexamined
+from auditor.model.evidence import Evidence, Gap, Unexamined
+from auditor.model.vocabulary import Opened, Place, Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from auditor import selection
-from auditor.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, Batch
 from auditor.history.model import Change, Field, Version
-from auditor.model import Encoding, Opened, Place, Provider, State
-from auditor.selection import Selection
-from auditor.storage import contents, values
+from auditor.judgement import selection
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import fields, prefixes
+from auditor.model.vocabulary import Encoding, Opened, Place, Provider, State
 from auditor.text import moment, printable
 
 _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: "unknown"}
@@ -35,7 +35,7 @@ def build(selections: Sequence[Selection], tombstones: Sequence[Batch]) -> tuple
         number = stored(raw)
         said = each.decode(row)
         known = content(said.content) if said is not None and said.content else 0
-        named = contents.named(each.plaintexts.get(row, raw), Encoding(int(each.values.encoding[row])))
+        named = fields.named(each.plaintexts.get(row, raw), Encoding(int(each.values.encoding[row])))
         parts = None
         if named is not None:
             parts = tuple(Field(name, len(value), field(value), value) for name, value in sorted(named.items()))
@@ -58,7 +58,7 @@ def _order(version: Version) -> tuple[bool, int, int, Place, int, str, int]:
 def _value(each: Selection, row: int) -> Version:
     batch, stored = each.batch, each.values
     said = each.decode(row)
-    at, length = values.kek_ids(batch, stored)
+    at, length = prefixes.kek_ids(batch, stored)
     provider, name = each.labels[each.label[row]]
     details = [each.reasons.get(row, ""), said.problem if said is not None else ""]
     if batch.key_at[row] < 0:

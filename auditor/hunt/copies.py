@@ -6,18 +6,19 @@ from itertools import accumulate
 
 import numpy as np
 
-from auditor.batch import Batch
-from auditor.columns import Buffer
-from auditor.hunt import fields, forms
-from auditor.hunt.engine import MOST
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.batch import Batch
+from auditor.hunt import field_path, forms
 from auditor.hunt.forms import Form
 from auditor.hunt.hit import NOT_KNOWN, Hit
-from auditor.hunt.holders import Holders, place_of
+from auditor.hunt.literal_search import MOST
+from auditor.hunt.locate import Holders, place_of
+from auditor.hunt.matcher import Match, Sought
 from auditor.hunt.needles import Needle
-from auditor.hunt.sought import Match, Sought
-from auditor.model import Finding, Gap, PageMap, Place, Provider
-from auditor.selection import Selection
-from auditor.storage.keys import Keys
+from auditor.judgement.selection import Selection
+from auditor.kubernetes.registry import Keys
+from auditor.model.evidence import Gap, PageMap
+from auditor.model.vocabulary import Finding, Place, Provider
 from auditor.text import KEY, marked, printable
 
 TOGETHER = 1 << 25
@@ -81,7 +82,7 @@ def _in_source(
             continue
         value = batch.value(row)
         begin = start - int(batch.value_at[row])
-        path = fields.locate(value, begin, size)
+        path = field_path.locate(value, begin, size)
         offset, length = batch.part(row, begin, size)
         if not mapped:
             page = int(batch.page[row])
@@ -115,7 +116,7 @@ def _in_opened(sought: Sought, each: Selection) -> Iterator[Hit]:
             if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
                 continue
             start, size = extent
-            path = fields.locate(each.plaintexts[row], start - starts[number], size)
+            path = field_path.locate(each.plaintexts[row], start - starts[number], size)
             resource = each.resource[each.of[row]]
             yield Hit(
                 form.needle.finding,

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from auditor.columns import Buffer, Ints, chunks
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
+from auditor.arrays.parallel import chunks
 from auditor.hunt.needles import Needle
 
 WINDOW = 8

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from auditor.columns import Buffer
-from auditor.model import Finding, Gap, Place, Provider, Unexamined
+from auditor.arrays.buffer import Buffer
+from auditor.model.evidence import Gap, Unexamined
+from auditor.model.vocabulary import Finding, Place, Provider
 
 NOT_KNOWN = "unknown"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.batch import Batch
 from auditor.encryption.configuration import ProviderEntry, parse
-from auditor.encryption.document import ConfigurationError
+from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
-from auditor.hunt.material import FoundKey
+from auditor.evidence.batch import Batch
+from auditor.hunt.key_material import FoundKey
 from auditor.text import printable
 
 PREFIX = b"/bootstrap/"

@@ -10,9 +10,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from auditor.model import Encoding, Finding, Provider, State
-from auditor.selection import Selection
-from auditor.storage import objects
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import objects
+from auditor.model.vocabulary import Encoding, Finding, Provider, State
 from auditor.text import printable
 
 PUBLIC_FIELDS = frozenset({b"namespace", b"ca.crt", b"service-ca.crt"})

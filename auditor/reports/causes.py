@@ -1,6 +1,7 @@
 """Why plaintext is where it is, and what would stop the next backup from carrying it: of etcd, and of kine."""
 
-from auditor.model import Audit, Place
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Place
 
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",

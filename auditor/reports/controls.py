@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.model import Audit, Finding, Place, Provider
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Finding, Place, Provider
 
 WORDING = "may be relevant to; the assessor decides"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from auditor.coded import Coded, tried
-from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS, Table
+from auditor.arrays.dictionary import Coded, tried
+from auditor.model.findings import Cell
+from auditor.model.table import COLUMNS, NUMBERS, Table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))

@@ -13,9 +13,11 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditor.model import Audit, Cell, Part
-from auditor.reports import columns, parquet
-from auditor.reports.columns import Table
+from auditor.model import table
+from auditor.model.audit import Audit, Part
+from auditor.model.findings import Cell
+from auditor.model.table import Table
+from auditor.reports import parquet
 
 UNKNOWN = "unknown"
 """The partition of what has no hash: --quick, or a finding of a configuration. Many runs put files into it."""
@@ -31,8 +33,11 @@ def files(audit: Audit) -> Iterator[Written]:
     def path(name: str, sha256: str) -> PurePath:
         return PurePath(name, f"evidence={sha256 or UNKNOWN}", "data.parquet" if sha256 else f"data-{run}.parquet")
 
-    for name, table in (("findings", columns.findings(audit)), ("inventory", columns.inventory(audit))):
-        for sha256, part in _split(table, next(iter(made), "")):
+    for name, cells in (
+        ("findings", table.findings(audit.rows, audit.evidence)),
+        ("inventory", table.inventory(audit.rows, audit.evidence)),
+    ):
+        for sha256, part in _split(cells, next(iter(made), "")):
             yield path(name, sha256), parquet.table(part)
     for sha256, rows in made.items():
         yield path("sources", sha256), pa.Table.from_pylist(rows, schema=SOURCES)
@@ -65,7 +70,7 @@ def _split(table: Table, first: str) -> Iterator[tuple[str, Table]]:
 
 def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
     """Every file with the piece that it belongs to; a piece that could not be read is a row without a file."""
-    from auditor.merging import as_part
+    from auditor.scanning.merge import as_part
 
     parts = audit.parts or (as_part(audit),)
     owner = {source: part for part in parts for source in part.sources}

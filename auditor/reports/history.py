@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from auditor.history.model import Change, History, Version
-from auditor.model import Opened
+from auditor.model.vocabulary import Opened
 from auditor.reports.terminal import table
 from auditor.reports.words import plural
 from auditor.text import printable

@@ -6,9 +6,11 @@ from enum import Enum
 from importlib.resources import files
 from typing import IO, Any
 
-from auditor.model import Audit, Encoding, Evidence, Finding, Opened, Part, Place, Provider, Run, Severity
+from auditor.model.audit import Audit, Part, Run
+from auditor.model.evidence import Evidence
+from auditor.model.table import COLUMNS, NUMBERS, findings, stored
+from auditor.model.vocabulary import Encoding, Finding, Opened, Place, Provider, Severity
 from auditor.reports import controls, csv, key_table, seals, words
-from auditor.reports.columns import COLUMNS, NUMBERS, findings, stored
 from auditor.reports.csv import Sheet
 
 VERSION = 1
@@ -79,7 +81,7 @@ def _text(part: Any) -> str:
 
 def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """What stands before the findings, the findings, and what stands behind them."""
-    table = findings(audit)
+    table = findings(audit.rows, audit.evidence)
     head, tail = _around(audit, fail_on, csv.sheet(table))
     return head, [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()], tail
 

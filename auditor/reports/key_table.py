@@ -4,7 +4,9 @@ import json
 from dataclasses import asdict
 from typing import IO, Any
 
-from auditor.model import Audit, KeyUse, Place, Provider
+from auditor.model.audit import Audit
+from auditor.model.findings import KeyUse
+from auditor.model.vocabulary import Place, Provider
 from auditor.reports.words import plural
 
 HEADER = ["provider", "key", "KEK id", "values", "in", "opened", "revisions", "needed"]

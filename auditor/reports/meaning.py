@@ -1,6 +1,6 @@
 """What each finding means to its reader, and what would stop it: for every format that explains itself."""
 
-from auditor.model import Finding
+from auditor.model.vocabulary import Finding
 
 MEANING: dict[Finding, tuple[str, str]] = {
     Finding.PLAINTEXT: (

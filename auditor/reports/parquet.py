@@ -2,7 +2,7 @@
 
 from typing import IO, TYPE_CHECKING
 
-from auditor.reports.columns import NUMBERS, Table
+from auditor.model.table import NUMBERS, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import IO
 
-from auditor.model import Audit, Finding, Place
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Finding, Place
 from auditor.reports import causes
 from auditor.reports.words import plural
 

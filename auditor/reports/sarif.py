@@ -11,10 +11,12 @@ from functools import cache
 from typing import IO, Any
 from urllib.parse import quote
 
-from auditor.model import Audit, Cell, Finding, Gone, Place, Severity
-from auditor.policy import FIXED
-from auditor.reports import controls, words
-from auditor.reports.columns import COLUMNS, findings, pairs_of
+from auditor.judgement.policy import FIXED
+from auditor.model.audit import Audit
+from auditor.model.findings import Cell, Gone
+from auditor.model.table import COLUMNS, findings, pairs_of
+from auditor.model.vocabulary import Finding, Place, Severity
+from auditor.reports import controls, seals, words
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
 
@@ -51,7 +53,7 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
 
 def results(audit: Audit) -> Iterator[dict[str, Any]]:
     """One result a finding, in the order of the CSV; behind them the absent ones, that only a baseline had."""
-    table = findings(audit)
+    table = findings(audit.rows, audit.evidence)
     marks = [mark for _, mark in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
@@ -152,7 +154,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
             "policy": audit.policy,
             "case": audit.run.case,
             "notes": list(audit.notes),
-            "findingsSha256": audit.findings_sha256,
+            "findingsSha256": seals.findings(audit),
         },
     }
 

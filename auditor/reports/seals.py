@@ -8,16 +8,19 @@ import json
 from itertools import islice
 from typing import Any
 
+from auditor.model import table
+from auditor.model.audit import Audit
+from auditor.reports import csv
 from auditor.reports.csv import AT_ONCE, Sheet
 
 
-def findings(sheet: Sheet) -> str:
+def findings(audit: Audit) -> str:
     """SHA-256 of the findings as --csv writes them: the hash of that file, whether it was written or not."""
-    return lines(sheet)[0]
+    return lines(csv.sheet(table.findings(audit.rows, audit.evidence)))[0]
 
 
 def lines(sheet: Sheet) -> tuple[str, list[str]]:
-    """findings(), and the first eight digits of the SHA-256 of each line but the header: to tell which one differs."""
+    """SHA-256 of a sheet as CSV, and the first eight digits of that of each line but the header: to find a change."""
     whole, each = hashlib.sha256(), []
     every = iter(sheet)
     while block := [line.encode("utf-8", "surrogateescape") for line in islice(every, AT_ONCE)]:

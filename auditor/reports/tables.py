@@ -1,6 +1,8 @@
 """The tables that the terminal and the HTML report share: header and rows, as text."""
 
-from auditor.model import Audit, Coverage, Place, Provider, Severity
+from auditor.model.audit import Audit
+from auditor.model.findings import Coverage
+from auditor.model.vocabulary import Place, Provider, Severity
 from auditor.reports import causes
 from auditor.reports.words import label, plural
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.model import Audit, Severity, Verdict
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity, Verdict
 from auditor.reports import tables, words
 
 MOST_GAPS = 10

@@ -1,6 +1,7 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
 
-from auditor.model import Audit, Finding, Place, Provider, Severity, Verdict
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Finding, Place, Provider, Severity, Verdict
 from auditor.reports import causes
 
 RANGE = "range"

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.expand import names, renamer
+from auditor.evidence.discovery.arguments import names, renamer
+from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.pieces import opened
-from auditor.model import Encoding, Finding, Provider, State
+from auditor.kubernetes import prefixes
+from auditor.model.vocabulary import Encoding, Finding, Provider, State
 from auditor.options import Options, Progress
-from auditor.storage import values
 from auditor.text import printable, restore
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
 
-MAGIC = {Encoding.PROTOBUF.label: values.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: values.CBOR}
-CLAIMS = {provider.label: values.ENCRYPTED + prefix for provider, prefix in values.PREFIXES.items()}
+MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
+CLAIMS = {provider.label: prefixes.ENCRYPTED + prefix for provider, prefix in prefixes.PREFIXES.items()}
 _EXTENT = re.compile(r"\d+\+(\d+)")
 ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
 """Findings whose offset need not be that of a stored value."""

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditor import sums
 from auditor.errors import UsageError
 from auditor.text import printable
+from auditor.verify import checksums
 from auditor.verify.checks import Check, differs, same
 
-ENDING = sums.SUFFIX.lstrip(".")
+ENDING = checksums.SUFFIX.lstrip(".")
 """What the name of a list ends in; one called just that counts too."""
 
 
@@ -35,19 +35,19 @@ def lists_of(path: Path) -> list[Path]:
     """The lists beside a file that name it."""
     mine = os.fsencode(path.name)
     lists = [each for each in sorted(path.parent.iterdir()) if is_list(each) and each.is_file()]
-    return [each for each in lists if any(name == mine for _, name in sums.parse(read(each))[0])]
+    return [each for each in lists if any(name == mine for _, name in checksums.parse(read(each))[0])]
 
 
 def listed(path: Path) -> list[Path]:
     """The files beside a list that it names."""
-    names, _ = sums.parse(read(path))
+    names, _ = checksums.parse(read(path))
     return [each for _, name in names if (each := _beside(path, name)) is not None and each.is_file()]
 
 
 def check(path: Path) -> Iterator[Check]:
     """Every file of a list against its hash. A name that leads out of the folder is not followed."""
     where = shown(path)
-    names, wrong = sums.parse(read(path))
+    names, wrong = checksums.parse(read(path))
     for number in wrong:
         yield differs(where, f"line {number} is no line of SHA-256 sums")
     if not names and not wrong:
@@ -59,7 +59,7 @@ def check(path: Path) -> Iterator[Check]:
             yield differs(where, f"it names {text}, which is no file of this folder: not read")
         elif not each.is_file():
             yield differs(text, f"there is no such file beside {where}")
-        elif (found := sums.digest(each)) != expected:
+        elif (found := checksums.digest(each)) != expected:
             yield differs(text, f"its SHA-256 is {found}, {where} says {expected}")
         else:
             yield same(text, f"its SHA-256 is the one in {where}")

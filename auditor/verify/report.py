@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditor.errors import UsageError
+from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, sarif, seals
-from auditor.reports.columns import COLUMNS, Table
 from auditor.reports.json import VERSION
 from auditor.verify import page
 from auditor.verify.checks import NAMED, Check, differs, safe, same

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from auditor.model import Opened, Provider
+from auditor.model.vocabulary import Opened, Provider
 from auditor.text import printable
 from auditor.watch.ledger import Entry, Form, Ledger
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from auditor.evidence.live import faults, pages
+from auditor.evidence.live import errors, range_read
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
-from auditor.evidence.live.streams import Watching
+from auditor.evidence.live.watch_stream import Watching
 from auditor.protobuf import kv_pb2 as kv
 from auditor.protobuf import rpc_pb2 as rpc
 
@@ -82,15 +82,15 @@ class Follower:
         clear: called before another beginning, where the revision was compacted meanwhile. Raises LiveError.
         """
         with Client(self._access) as client:
-            for attempt in range(pages.RESTARTS + 1):
-                pager = pages.Pager(client)
+            for attempt in range(range_read.RESTARTS + 1):
+                pager = range_read.Pager(client)
                 clear()
                 try:
                     for number, bounds in enumerate(self._ranges):
                         for page in pager.pages(*bounds):
                             take(number, page.kvs)
-                except faults.Compacted:
-                    if attempt == pages.RESTARTS:
+                except errors.Compacted:
+                    if attempt == range_read.RESTARTS:
                         raise
                     said(f"revision {pager.revision:,} was compacted while it was read: begun again")
                 else:
@@ -161,7 +161,7 @@ class _Listener:
         try:
             with Client(self._access) as client:
                 self._listen(client)
-        except faults.Compacted as error:
+        except errors.Compacted as error:
             self._send(Lost(str(error)))
         except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
             self._send(error)
@@ -174,7 +174,7 @@ class _Listener:
             try:
                 client.ask(partial(self._watch, client))
                 failure = ""
-            except faults.Unavailable as error:
+            except errors.Unavailable as error:
                 failure = str(error)
             client.close()
             if self._ended.is_set():
@@ -182,7 +182,7 @@ class _Listener:
             if self._next > begun or not failure:
                 since, wait = time.monotonic(), WAIT
             elif time.monotonic() - since > self._patience:
-                raise faults.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
+                raise errors.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
             self._send(Said(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
             self._ended.wait(wait)
             wait = min(wait * 2, LONGEST_WAIT)
@@ -206,7 +206,7 @@ class _Listener:
                         self._send(Events(self._number, tuple(answer.events)))
                         # headers say more than was sent while a watch catches up: only events count
                         self._next = answer.events[-1].kv.mod_revision + 1
-            except (faults.Unavailable, faults.Expired):
+            except (errors.Unavailable, errors.Expired):
                 if not begun:
                     raise
             finally:

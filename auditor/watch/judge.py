@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from auditor import opening, selection
-from auditor.batch import UNKNOWN, Batch
-from auditor.columns import Bools, Buffer
-from auditor.model import Finding, Opened, Place, Provider
-from auditor.rules import Rules
-from auditor.selection import Selection
-from auditor.storage import values
-from auditor.storage.resources import Resource
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Bools
+from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.judgement import opening, selection
+from auditor.judgement.criteria import Rules
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import prefixes
+from auditor.kubernetes.resources import Resource
+from auditor.model.vocabulary import Finding, Opened, Place, Provider
 from auditor.text import printable
 from auditor.watch.ledger import Form
 
@@ -27,7 +28,7 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Rules) -> list[Form]
     if not pairs:
         return []
     batch = _batch(pairs)
-    stored = values.classify(batch)
+    stored = prefixes.classify(batch)
     of = np.zeros(len(pairs), np.int32)
     made = selection.select(
         [(batch, stored, of)], (resource,), np.ones(1, np.bool_), main=True, plaintext=given.policy.plaintext
@@ -36,7 +37,7 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Rules) -> list[Form]
         made = opening.open_all(made, given, given.keyring)
     bits = made.bits & ~np.uint16(NOT_OF_FORM)
     bits[_under_another_name(made, resource.name, given)] |= np.uint16(Finding.STALE_KEY)
-    at, length = values.kek_ids(made.batch, made.values)
+    at, length = prefixes.kek_ids(made.batch, made.values)
     keks = made.batch.data.slices(at, np.maximum(length, 0))
     found: dict[tuple[int, int, int, bytes], Form] = {}
     forms = []
@@ -57,10 +58,10 @@ def _under_another_name(made: Selection, resource: str, given: Rules) -> Bools:
     """
     write = given.policy.write(resource)
     under = np.zeros(len(made), np.bool_)
-    if write is None or not write[1] or write[0] not in values.PREFIXES:
+    if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under
     provider, name, _ = write
-    prefix = values.ENCRYPTED + values.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
+    prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
     rows = np.flatnonzero((made.values.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
     length = made.batch.value_len[rows].astype(np.int64)
     under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)

@@ -7,7 +7,7 @@ reading again and watching again from an earlier revision lose nothing and count
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from auditor.model import Opened, Provider
+from auditor.model.vocabulary import Opened, Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from auditor import rules
 from auditor.errors import UsageError
-from auditor.evidence.live import pages
+from auditor.evidence.live import range_read
 from auditor.evidence.live.access import Access
-from auditor.evidence.live.gather import PREFIX
+from auditor.evidence.live.exhibit import PREFIX
+from auditor.judgement import criteria
+from auditor.kubernetes.resources import Resource, path_of
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
-from auditor.storage.resources import Resource, path_of
 from auditor.text import restore
 from auditor.watch.account import Account, account
 from auditor.watch.follow import PATIENCE, Events, Follower, Lost, Said
@@ -38,7 +38,7 @@ class Session:
     ) -> None:
         if "*" in options.resources:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
-        self.given = rules.prepare(options)
+        self.given = criteria.prepare(options)
         self.policy = self.given.policy.words(options.resources)
         self.ledger = self._empty()
         self.answers = True
@@ -50,7 +50,7 @@ class Session:
             for prefix in (f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes or (PREFIX,))
             for name in options.resources
         ]
-        ranges = [pages.bounds(each.path) for each in self._resources]
+        ranges = [range_read.bounds(each.path) for each in self._resources]
         self._follower = Follower(access, ranges, patience)
         self._began = clock()
         self.reads = 0

@@ -12,7 +12,7 @@ import pytest
 
 from auditor.cli import worker
 from auditor.errors import AuditorError
-from auditor.reports.columns import COLUMNS
+from auditor.model.table import COLUMNS
 from tests.cases import MIGRATION, SNAPSHOTS, canaries, command, name_of
 
 REWRITTEN = MIGRATION / "3-rewritten.db"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.cli.live import Given, access
+from auditor.cli.live_options import Given, access
 from auditor.errors import UsageError
 from auditor.evidence.live.access import Access
 from tests.support import REWRITTEN, run

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor import sums as format_
-from auditor.cli import sums
+from auditor.cli import checksums
+from auditor.verify import checksums as format_
 from tests.support import REWRITTEN, run
 
 COREUTILS = shutil.which("sha256sum")
@@ -55,7 +55,7 @@ def test_one_file_for_each_folder(tmp_path: Path) -> None:
 
 def test_standard_output_has_none(tmp_path: Path) -> None:
     assert run("scan", REWRITTEN, "--csv", "-", "--expect", "encrypted").returncode == 1
-    assert sums.targets([Path("-"), None]) == {}
+    assert checksums.targets([Path("-"), None]) == {}
     assert not list(tmp_path.iterdir())
 
 

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from auditor.protobuf.envelope_pb2 import EncryptedObject
-from auditor.reports import watch_json
+from auditor.reports.watch.json import SCHEMA, schema
 from tests.etcd import Etcd
 from tests.live import PASSWORD, with_users
 from tests.reports import hostile
@@ -23,7 +23,7 @@ from tests.sealing import KEY, configuration, provider
 from tests.support import Thing, run, sealed
 from tests.watch.test_session import NEW, fill, name, revision
 
-VALIDATOR = jsonschema.Draft202012Validator(watch_json.schema())
+VALIDATOR = jsonschema.Draft202012Validator(schema())
 CLEAN = {"ETCDCTL_ENDPOINTS": "", "ETCDCTL_USER": ""}
 
 
@@ -63,8 +63,8 @@ def test_once(etcd: Etcd) -> None:
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(watch_json.schema())
-    assert watch_json.schema()["$id"] == watch_json.SCHEMA
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert schema()["$id"] == SCHEMA
 
 
 def test_nothing_to_read_is_inconclusive(etcd: Etcd) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from auditor.encryption.advice import Advice, advise, differences
 from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule, load
+from auditor.encryption.lint import Advice, advise, differences
 from auditor.encryption.published import PUBLISHED
-from auditor.model import Provider, Severity
+from auditor.model.vocabulary import Provider, Severity
 from tests.support import FIXTURES
 
 FILES = sorted(FIXTURES.glob("**/*.encryption.json"))

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.encryption.configuration import Configuration, Key, load
-from auditor.encryption.document import MOST_EVENTS, ConfigurationError
-from auditor.model import Provider
+from auditor.encryption.strict_yaml import MOST_EVENTS, ConfigurationError
+from auditor.model.vocabulary import Provider
 from tests.support import FIXTURES
 
 FILES = sorted(FIXTURES.glob("**/*.encryption.json"))

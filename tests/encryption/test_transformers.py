@@ -13,7 +13,7 @@ from auditor.encryption import keyring
 from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
 from auditor.encryption.transformers import AesCbc, AesGcm, SecretBox, Transformer, encoding
 from auditor.errors import AuditorError
-from auditor.model import Encoding
+from auditor.model.vocabulary import Encoding
 
 ETCD_KEY = b"/registry/secrets/default/db"
 PLAINTEXT = bytes.fromhex(

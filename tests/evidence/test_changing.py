@@ -12,7 +12,8 @@ import pytest
 
 import auditor
 from auditor import Audit, Options
-from auditor.model import Rows, Verdict
+from auditor.model.findings import Rows
+from auditor.model.vocabulary import Verdict
 from tests.cases import command
 from tests.etcd import Etcd
 from tests.support import REWRITTEN, Thing, sealed

@@ -8,7 +8,7 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence import snapshot
+from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from tests.cases import MIGRATION, canaries, repaired
 

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from auditor.cli import waiting, worker
+from auditor.cli import wait, worker
 from tests.cases import command
 from tests.drive import Drive, needed
 from tests.support import REWRITTEN
@@ -131,7 +131,7 @@ def test_a_drive_that_does_not_answer_is_said_once(drive: Drive) -> None:
         said.append(text)
         drive.answer()
 
-    ended = waiting.wait(child, say, step=0.05)
+    ended = wait.wait(child, say, step=0.05)
     assert (ended.status, ended.asked) == (0, 0)
     (line,) = said
     assert "has not answered" in line
@@ -157,10 +157,10 @@ def test_a_process_that_works_is_left_alone() -> None:
             os.close(far)
         return asked(process)
 
-    asked = waiting._asleep
+    asked = wait._asleep
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "_asleep", look)
-        ended = waiting.wait(child, said.append, step=0.02)
+        patch.setattr(wait, "_asleep", look)
+        ended = wait.wait(child, said.append, step=0.02)
     assert ended.status is not None
     assert os.waitstatus_to_exitcode(ended.status) == 7
     assert not said

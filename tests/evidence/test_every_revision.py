@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from auditor.model import Place
+from auditor.model.vocabulary import Place
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.etcd import Etcd
 from tests.evidence.test_etcd_model import Written, found, read, status

@@ -8,7 +8,8 @@ import pytest
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import file
-from auditor.evidence.file import TRAILER, EvidenceFile, Hashing
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import TRAILER, Hashing
 
 STEP = 512
 SIZES = [1, STEP - 1, STEP, STEP + 1, STEP + TRAILER, 2 * STEP, 2 * STEP + TRAILER, 5 * STEP + 7, 8 * STEP + TRAILER]

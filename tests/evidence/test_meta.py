@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.columns import Buffer
+from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import meta
+from auditor.evidence.bbolt import meta
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Place
+from auditor.model.vocabulary import Place
 from tests import bolt
 from tests.conftest import Read, Write
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.batch import UNKNOWN, Batch
-from auditor.columns import Buffer
-from auditor.evidence import backend, meta, mvcc
-from auditor.evidence.elements import Leaves
-from auditor.evidence.tree import Walker
-from auditor.model import Gap, Place, State
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.bbolt import meta
+from auditor.evidence.bbolt.elements import Leaves
+from auditor.evidence.bbolt.tree import Walker
+from auditor.evidence.etcd import backend, mvcc
+from auditor.model.evidence import Gap
+from auditor.model.vocabulary import Place, State
 from auditor.protobuf.kv_pb2 import KeyValue
 from tests import bolt
 from tests.bolt import Pair, record

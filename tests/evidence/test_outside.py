@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import auditor
-from auditor.model import Audit, Place
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Place
 from tests import bolt
 from tests.cases import MIGRATION, SNAPSHOTS, name_of, repaired
 from tests.support import Thing, envelope

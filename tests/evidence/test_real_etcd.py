@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.evidence import snapshot
+from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model import Place, State
+from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.etcd import Etcd, binary
 

@@ -14,8 +14,8 @@ import pytest
 import auditor
 from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.etcd.json_records import LISTED
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.records import LISTED
 from tests import bolt, packing
 from tests.evidence.sqlite.stages import STAGES, unpacked
 from tests.evidence.test_gardener import FIRST, SECOND, increment
@@ -287,7 +287,7 @@ def test_a_hash_that_fails_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
         def update(self, _: bytes) -> None:
             raise OSError("no memory for it")
 
-    monkeypatch.setattr("auditor.evidence.file.hashlib.sha256", Failing)
+    monkeypatch.setattr("auditor.evidence.hashing.hashlib.sha256", Failing)
     with EvidenceFile(REWRITTEN, hashed=True) as file:
         assert file.hashing is not None
         with pytest.raises(OSError, match="no memory"):

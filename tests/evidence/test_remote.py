@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import auditor
-from auditor.evidence import remote
+from auditor.evidence.discovery import remote
 from tests import packing
 from tests.cases import canaries, command
 from tests.evidence import azurite

@@ -9,9 +9,10 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence import snapshot
-from auditor.evidence.file import EvidenceFile, trailer_length
-from auditor.model import Audit
+from auditor.evidence.etcd import snapshot
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import trailer_length
+from auditor.model.audit import Audit
 from tests import bolt
 from tests.bolt import record
 from tests.conftest import Read, Write

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor import columns
-from auditor.columns import Buffer
-from auditor.evidence import backend, meta, tree
-from auditor.evidence.elements import Leaves
-from auditor.evidence.snapshot import Reading
-from auditor.evidence.tree import Walker
-from auditor.model import Gap
+from auditor.arrays import buffer, parallel
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.bbolt import meta, tree
+from auditor.evidence.bbolt.elements import Leaves
+from auditor.evidence.bbolt.tree import Walker
+from auditor.evidence.etcd import backend
+from auditor.evidence.etcd.snapshot import Reading
+from auditor.model.evidence import Gap
 from tests import bolt
 from tests.bolt import Database, Pair
 from tests.conftest import Read, Write
@@ -511,11 +512,11 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     whole = walker(database)
     expected = whole.walk(database.roots[b"key"])
     assert bool(whole.gaps) == (damage != "none")
-    monkeypatch.setattr(columns, "_PROCESSORS", 4)
-    for module in (tree, columns):
+    monkeypatch.setattr(buffer, "_PROCESSORS", 4)
+    for module in (tree, buffer):
         monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(tree, "spread", partial(columns.spread, size=chunk))
-    monkeypatch.setattr(tree, "chunks", partial(columns.chunks, size=chunk))
+    monkeypatch.setattr(tree, "spread", partial(parallel.spread, size=chunk))
+    monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])
     assert [column.tolist() for column in found] == [column.tolist() for column in expected]

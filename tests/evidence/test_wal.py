@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.columns import Buffer
-from auditor.evidence import raft, wal, wire
-from auditor.evidence.wal import Log
-from auditor.model import Place, State
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.etcd import raft, wal, wire
+from auditor.evidence.etcd.wal import Log
+from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests import plain
 from tests.etcd import Etcd

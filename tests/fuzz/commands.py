@@ -12,7 +12,7 @@ from typing import Any
 
 from auditor import Severity
 from auditor.cli import diff, keys, scan, show
-from auditor.cli.live import Given
+from auditor.cli.live_options import Given
 from auditor.reports.remediation import FUNCTIONS
 from tests.fuzz import oracle, verifying
 from tests.fuzz.base import PLAIN, Base

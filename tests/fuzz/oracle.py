@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import auditor
 from auditor import Severity
 from auditor.errors import AuditorError
-from auditor.reports import columns, csv, html, json, parquet, remediation, sarif, terminal
+from auditor.model import table
+from auditor.reports import csv, json, parquet, remediation, sarif, terminal
+from auditor.reports.html import report
 from tests.fuzz.base import Base
 from tests.taint import codings
 
@@ -202,14 +204,14 @@ def _memory(field: str) -> int:
 def _rendered(audit: auditor.Audit, *, costly: bool) -> str:
     """Every report, so that their writers meet what the mutation made."""
     out = io.StringIO()
-    csv.write(columns.findings(audit), out)
-    csv.write(columns.inventory(audit), out)
+    csv.write(table.findings(audit.rows, audit.evidence), out)
+    csv.write(table.inventory(audit.rows, audit.evidence), out)
     json.write(audit, Severity.MEDIUM, out)
     sarif.write(audit, Severity.MEDIUM, out)
     remediation.write(audit, out)
     terminal.write(audit, Severity.MEDIUM, terminal.Printer(out), verbose=True)
     if costly:
-        html.write(audit, Severity.MEDIUM, out)
-        table = parquet.table(columns.inventory(audit))
-        out.write("\n".join(str(cell) for row in table.to_pylist() for cell in row.values()))
+        report.write(audit, Severity.MEDIUM, out)
+        arrow = parquet.table(table.inventory(audit.rows, audit.evidence))
+        out.write("\n".join(str(cell) for row in arrow.to_pylist() for cell in row.values()))
     return out.getvalue()

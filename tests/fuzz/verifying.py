@@ -12,9 +12,9 @@ from typing import Any
 
 from auditor import Severity
 from auditor.cli import scan, verify
-from auditor.cli.live import Given
+from auditor.cli.live_options import Given
+from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, seals
-from auditor.reports.columns import COLUMNS, Table
 from auditor.reports.html import seal
 from tests.fuzz import archive_damage, exports
 from tests.fuzz.case import Case, ended

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import UsageError
-from auditor.evidence.paths import gather
+from auditor.evidence.discovery.paths import gather
 from auditor.history import find
 from auditor.history.model import History
-from auditor.model import Opened, Place, Provider
+from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.options import Options
 from tests import sealing
 from tests.etcd import Etcd

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.columns import Bytes, Ints
-from auditor.hunt import forms, pieces
-from auditor.hunt.words import STEPS
+from auditor.arrays.dtypes import Bytes, Ints
+from auditor.hunt import anchors, forms
+from auditor.hunt.word_search import STEPS
 
 SPAN = max(STEPS)
 SPANS = pytest.mark.parametrize("span", STEPS)
@@ -18,17 +18,17 @@ SPANS = pytest.mark.parametrize("span", STEPS)
 
 def choose(texts: list[bytes], span: int) -> tuple[Ints, Bytes]:
     """Of each text as a part of something longer."""
-    return pieces.choose([(b"some" + text + b"thing", 4, 4 + len(text)) for text in texts], span)
+    return anchors.choose([(b"some" + text + b"thing", 4, 4 + len(text)) for text in texts], span)
 
 
 def test_texts_are_told_apart_by_what_follows_a_long_beginning() -> None:
     """They are ordered by it first."""
     rng = random.Random(3)
-    heads = [rng.randbytes(pieces.BEGINNING + 100) for _ in range(3)]
+    heads = [rng.randbytes(anchors.BEGINNING + 100) for _ in range(3)]
     texts = [head + b"%015d" % number + rng.randbytes(20) for number in range(50) for head in heads]
     at, chosen = choose(texts, SPAN)
     assert len(np.unique(chosen, axis=0)) == len(texts)
-    assert (at > pieces.BEGINNING).all()
+    assert (at > anchors.BEGINNING).all()
 
 
 @SPANS
@@ -48,7 +48,7 @@ def test_a_piece_lies_inside_and_begins_a_group(span: int, data: st.DataObject) 
 def test_base64_of_a_piece_is_a_part_of_that_of_the_value(span: int, data: st.DataObject, lead: int) -> None:
     text = data.draw(st.binary(min_size=span, max_size=100))
     at, chosen = choose([text], span)
-    (coded,) = pieces.coded(chosen, lead)
+    (coded,) = anchors.coded(chosen, lead)
     solid = (len(text) - lead) // 3 * 3
     whole = base64.b64encode(text[lead : lead + solid])
     begin = int(at[0]) // forms.GROUP * 4

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.columns import Buffer
-from auditor.hunt import engine, forms, pieces, sought, words
+from auditor.arrays.buffer import Buffer
+from auditor.hunt import anchors, forms, literal_search, matcher, word_search
+from auditor.hunt.matcher import Sought
 from auditor.hunt.needles import Needle
-from auditor.hunt.sought import Sought
-from auditor.model import Finding
+from auditor.model.vocabulary import Finding
 
 RUN = re.compile(rb"[A-Za-z0-9+/_-]+")
 PADDING = re.compile(rb"=*")
@@ -33,10 +33,10 @@ def needles(texts: Sequence[bytes]) -> list[Needle]:
 def found(those: Sequence[Needle], data: bytes, many: int) -> set[Match]:
     """Number of the needle, kind, start and length of every match; stripes are small, so that matches cross them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "STRIPE", 50)
-        patch.setattr(words, "STRIPE", 5)
-        patch.setattr(words, "BLOCK", 2)
-        patch.setattr(sought, "MANY", many)
+        patch.setattr(literal_search, "STRIPE", 50)
+        patch.setattr(word_search, "STRIPE", 5)
+        patch.setattr(word_search, "BLOCK", 2)
+        patch.setattr(matcher, "MANY", many)
         matches = Sought(those).matches(Buffer(data))
         return {(form.needle.number, form.kind, start, size) for form, start, size in matches}
 
@@ -165,7 +165,7 @@ def test_short_values_that_lie_in_each_other(length: int, data: st.DataObject) -
 @pytest.mark.parametrize("length", [*range(8, 19), 40, 1000])
 @pytest.mark.parametrize("many", [EVERY, NONE])
 def test_every_form_at_every_position_of_a_word(length: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sought, "MANY", many)
+    monkeypatch.setattr(matcher, "MANY", many)
     rng = random.Random(length)
     (needle,) = needles([rng.randbytes(length)])
     search = Sought([needle])
@@ -192,20 +192,20 @@ def test_a_longer_value_that_begins_alike_is_no_copy(many: int) -> None:
 @pytest.mark.parametrize("length", [8, 11, 18])
 @pytest.mark.parametrize("many", [EVERY, NONE])
 def test_a_value_without_end_is_told(many: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sought, "MANY", many)
+    monkeypatch.setattr(matcher, "MANY", many)
     many_times, once = b"all of it the same"[:length], b"once and only here"[:length]
     search = Sought(needles([many_times, once]))
     data = (many_times + b".") * 1500 + once
     matches = {(form.needle.number, start) for form, start, _ in search.matches(Buffer(data))}
     step = length + 1
-    assert sorted(matches) == [*((0, step * number) for number in range(engine.MOST)), (1, step * 1500)]
+    assert sorted(matches) == [*((0, step * number) for number in range(literal_search.MOST)), (1, step * 1500)]
     assert search.overflowing() == {0}
 
 
 def test_a_piece_that_is_everywhere_hides_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sought, "MANY", EVERY)
+    monkeypatch.setattr(matcher, "MANY", EVERY)
     text = b"what a value may be"
-    _, (piece,) = pieces.choose([(text, 0, len(text))], max(words.STEPS))
+    _, (piece,) = anchors.choose([(text, 0, len(text))], max(word_search.STEPS))
     data = (bytes(piece) + b" ") * 1500 + text
     search = Sought(needles([text]))
     assert {(start, size) for _, start, size in search.matches(Buffer(data))} == {(len(data) - len(text), len(text))}

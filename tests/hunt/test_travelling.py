@@ -11,7 +11,7 @@ import pytest
 
 import auditor
 from auditor import Audit, Options, Severity
-from auditor.model import Finding
+from auditor.model.vocabulary import Finding
 from tests import packing
 from tests.cases import MIGRATION, command
 

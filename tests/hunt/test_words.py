@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.columns import Buffer
-from auditor.hunt import words
-from auditor.hunt.engine import MOST
-from auditor.hunt.words import STEPS, WordSearcher
+from auditor.arrays.buffer import Buffer
+from auditor.hunt import word_search
+from auditor.hunt.literal_search import MOST
+from auditor.hunt.word_search import STEPS, WordSearcher
 
 SPAN = max(STEPS)
 LENGTHS = pytest.mark.parametrize("length", STEPS)
@@ -46,7 +46,7 @@ def test_equal_and_overlapping_patterns() -> None:
 def test_past_four_gigabytes_and_at_every_stripe(length: int, tmp_path: Path) -> None:
     size = (4 << 30) + (3 << 20) + 5
     path = tmp_path / "sparse"
-    stripe = words.STRIPE * STEPS[length]
+    stripe = word_search.STRIPE * STEPS[length]
     spots = [0, stripe - 4, stripe * 2, stripe * 5 + 1 - length, (1 << 32) - 7, (1 << 32) + 15, size - length]
     with path.open("wb") as out:
         for spot in spots:
@@ -61,7 +61,7 @@ def test_past_four_gigabytes_and_at_every_stripe(length: int, tmp_path: Path) ->
 
 
 def test_what_is_everywhere_is_told_and_its_first_hits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "STRIPE", 1 << 10)
+    monkeypatch.setattr(word_search, "STRIPE", 1 << 10)
     search = searcher(b"every fifteenth", b"here only twice")
     data = b"here only twice" + b"every fifteenth" * 3 * MOST + b"here only twice"
     assert hits(search, data) == [(1, 0), *((0, 15 * number) for number in range(1, MOST + 1)), (1, len(data) - 15)]
@@ -70,7 +70,7 @@ def test_what_is_everywhere_is_told_and_its_first_hits_are_kept(monkeypatch: pyt
 
 def test_a_word_that_fills_pages_costs_time_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patterns that begin with zeros, among pages of zeros."""
-    monkeypatch.setattr(words, "PORTION", 1000)
+    monkeypatch.setattr(word_search, "PORTION", 1000)
     zeros = [bytes(9) + b"%06d" % number for number in range(500)]
     data = bytes(30_001) + b"000123" + bytes(20_000) + b"000400" + bytes(30_000)
     assert hits(searcher(*zeros, b"here only twice"), data) == [(123, 30_001 - 9), (400, 50_007 - 9)]
@@ -94,9 +94,9 @@ def test_what_overlaps_itself(length: int) -> None:
 def test_what_repeats() -> None:
     texts = [bytes(15), b"abc" + b"=" * 12, b"a" * 7 + b"b" * 8, b"abcd" * 3 + b"abc", bytes(7) + b"12345678"]
     patterns = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, SPAN)
-    assert words.repeating(patterns).tolist() == [True, True, True, False, False]
+    assert word_search.repeating(patterns).tolist() == [True, True, True, False, False]
     short = np.frombuffer(b"aaaaaaabbaaaaaaaaaaaaabb", np.uint8).reshape(-1, 8)
-    assert words.repeating(short).tolist() == [True, True, False]
+    assert word_search.repeating(short).tolist() == [True, True, False]
 
 
 @LENGTHS

@@ -19,9 +19,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import auditor
 from auditor import Options
-from auditor.model import Audit, Severity
-from auditor.reports import columns, csv, html
-from auditor.reports.html import objects
+from auditor.model import table
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity
+from auditor.reports import csv, seals
+from auditor.reports.html import objects, report
 from auditor.text import printable
 from tests.benchmarks.fill import write as put
 from tests.etcd import Etcd
@@ -54,9 +56,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pages")
 
 
-def report(audit: Audit, target: Path) -> Path:
+def written(audit: Audit, target: Path) -> Path:
     with target.open("w", encoding="utf-8") as out:
-        html.write(audit, Severity.MEDIUM, out)
+        report.write(audit, Severity.MEDIUM, out)
     return target
 
 
@@ -72,7 +74,7 @@ def compacted() -> Audit:
 
 @pytest.fixture(scope="module")
 def page(compacted: Audit, folder: Path) -> Path:
-    return report(compacted, folder / "compacted.html")
+    return written(compacted, folder / "compacted.html")
 
 
 def many(etcd: Etcd) -> None:
@@ -83,18 +85,18 @@ def many(etcd: Etcd) -> None:
 @pytest.fixture(scope="module")
 def large(folder: Path) -> tuple[Audit, Path]:
     audit = auditor.scan(made(folder / "many", many))
-    return audit, report(audit, folder / "many.html")
+    return audit, written(audit, folder / "many.html")
 
 
 @pytest.fixture(scope="module")
 def nasty(folder: Path) -> tuple[Audit, Path]:
     audit = auditor.scan(made(folder / "nasty", hostile.work))
-    return audit, report(audit, folder / "nasty.html")
+    return audit, written(audit, folder / "nasty.html")
 
 
 def as_csv(audit: Audit) -> str:
     out = io.StringIO()
-    csv.write(columns.findings(audit), out)
+    csv.write(table.findings(audit.rows, audit.evidence), out)
     return out.getvalue()
 
 
@@ -154,13 +156,13 @@ def search(browser: Browser, text: str) -> str:
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_fixtures_report_opens_in_silence(path: Path, browser: Browser, folder: Path) -> None:
     audit = audited(path)
-    target = report(audit, folder / f"{path.stem}.html")
+    target = written(audit, folder / f"{path.stem}.html")
     for width, dark in ((1280, False), (480, True)):
         browser.page(target, width=width, dark=dark)
         assert browser.said() == []
         assert browser.asked() == [target.as_uri()]
         shown = browser.run("return document.querySelectorAll('#table tbody button').length")
-        assert shown == min(25, len(columns.findings(audit)))
+        assert shown == min(25, len(table.findings(audit.rows, audit.evidence)))
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -193,13 +195,13 @@ def test_without_scripts_the_report_is_read_all_the_same(browser: Browser, page:
     assert "Not examined" in text
     assert "old disk blocks" in text
     assert "payments/old1" in text
-    assert compacted.findings_sha256 in text
+    assert seals.findings(compacted) in text
     assert "Export CSV" not in text
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_nothing_found_is_said(browser: Browser, folder: Path) -> None:
-    target = report(auditor.scan(DEFRAGMENTED), folder / "clean.html")
+    target = written(auditor.scan(DEFRAGMENTED), folder / "clean.html")
     browser.page(target)
     text = browser.driver.find_element(By.TAG_NAME, "body").text
     assert "readable" in text
@@ -211,7 +213,7 @@ def test_nothing_found_is_said(browser: Browser, folder: Path) -> None:
 
 def test_50000_findings_open_at_once_and_filter_without_a_stall(browser: Browser, large: tuple[Audit, Path]) -> None:
     audit, path = large
-    assert len(columns.findings(audit)) >= MANY
+    assert len(table.findings(audit.rows, audit.evidence)) >= MANY
     times = []
     for _ in range(3):
         begin = time.monotonic()
@@ -225,7 +227,9 @@ def test_50000_findings_open_at_once_and_filter_without_a_stall(browser: Browser
         said = search(browser, text)
         took.append(time.monotonic() - begin)
         expected = sum(text in line for line in as_csv(audit).splitlines()[1:])
-        assert said.startswith(f"filtered: {expected:,} of {len(columns.findings(audit)):,} findings")
+        assert said.startswith(
+            f"filtered: {expected:,} of {len(table.findings(audit.rows, audit.evidence)):,} findings"
+        )
     assert min(took) < STALL
 
 
@@ -237,8 +241,8 @@ def test_50000_findings_are_printed_up_to_a_bound(browser: Browser, large: tuple
     assert all("Confidential: names of Secrets" in sheet for sheet in sheets)
     text = " ".join(" ".join(sheets).split())
     assert f"The first {objects.MOST} of 50,00" in text
-    assert audit.findings_sha256 in text.replace(" ", "")
-    grouped = objects.group(columns.of_findings(audit.rows))
+    assert seals.findings(audit) in text.replace(" ", "")
+    grouped = objects.group(table.of_findings(audit.rows))
     assert {line[2] for line in grouped.lines} <= set(text.split())
 
 
@@ -247,7 +251,7 @@ def test_50000_findings_are_printed_up_to_a_bound(browser: Browser, large: tuple
 
 def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Audit) -> None:
     browser.page(page)
-    table = columns.findings(compacted).columns
+    cells = table.findings(compacted.rows, compacted.evidence).columns
     assert note(browser) == ""
     chosen = {
         "place": "freed",
@@ -258,14 +262,14 @@ def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Aud
     }
     for facet, value in chosen.items():
         choose(browser, facet, value)
-        count = sum(cell == value for cell in table[facet])
+        count = sum(cell == value for cell in cells[facet])
         assert note(browser) == f"filtered: {count} of 63 findings ({facet} {value})"
         assert set(seen(browser, facet)) == {value}
         browser.driver.find_element(By.ID, "clear").click()
         assert note(browser) == ""
     choose(browser, "place", "freed")
     choose(browser, "namespace", "platform")
-    both = sum(pair == ("freed", "platform") for pair in zip(table["place"], table["namespace"], strict=True))
+    both = sum(pair == ("freed", "platform") for pair in zip(cells["place"], cells["namespace"], strict=True))
     assert note(browser).startswith(f"filtered: {both} of 63 ")
     assert search(browser, "nothing of the kind").startswith("filtered: 0 of 63 ")
     assert "No finding passes" in browser.driver.find_element(By.ID, "table").text
@@ -277,13 +281,13 @@ def test_columns_sort_as_what_they_hold(browser: Browser, page: Path, compacted:
     assert ranks == sorted(ranks, reverse=True)
     Select(browser.driver.find_element(By.CSS_SELECTOR, ".dt-length select")).select_by_value("100")
     offset = browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]")
-    expected = sorted(int(cell) for cell in columns.findings(compacted).columns["offset"])
+    expected = sorted(int(cell) for cell in table.findings(compacted.rows, compacted.evidence).columns["offset"])
     offset.click()
     becomes(browser, lambda: numbers(browser, "offset"), expected)
     offset.click()
     becomes(browser, lambda: numbers(browser, "offset"), expected[::-1])
     browser.driver.find_element(By.XPATH, "//table[@id='table']//th[normalize-space(.)='name']").click()
-    names = sorted(map(str, columns.findings(compacted).columns["name"]))
+    names = sorted(map(str, table.findings(compacted.rows, compacted.evidence).columns["name"]))
     becomes(browser, lambda: seen(browser, "name"), names)
 
 
@@ -292,7 +296,7 @@ def test_the_export_is_the_csv(browser: Browser, page: Path, compacted: Audit) -
     browser.page(page)
     browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]").click()
     browser.driver.find_element(By.ID, "export").click()
-    assert hashlib.sha256(browser.downloaded().read_bytes()).hexdigest() == compacted.findings_sha256
+    assert hashlib.sha256(browser.downloaded().read_bytes()).hexdigest() == seals.findings(compacted)
 
 
 def test_a_filtered_export_says_so(browser: Browser, page: Path, compacted: Audit) -> None:
@@ -328,7 +332,7 @@ def test_scripts_and_python_group_alike(browser: Browser, page: Path, compacted:
     browser.run("dispatchEvent(new Event('beforeprint'))")
     cells = "[...line.children].map((cell) => cell.textContent)"
     lines = f"return [...document.querySelectorAll('#objects tbody tr')].map((line) => {cells})"
-    grouped = objects.group(columns.of_findings(compacted.rows))
+    grouped = objects.group(table.of_findings(compacted.rows))
     assert browser.run(lines) == [list(line) for line in grouped.lines]
 
 
@@ -349,7 +353,7 @@ def test_a_finding_is_explained_and_can_be_checked_by_hand(browser: Browser, pag
 
 
 def test_the_page_map_leads_to_its_rows(browser: Browser, page: Path, compacted: Audit) -> None:
-    pages = Counter(columns.findings(compacted).columns["page"])
+    pages = Counter(table.findings(compacted.rows, compacted.evidence).columns["page"])
     browser.page(page)
     links = browser.driver.find_elements(By.CSS_SELECTOR, "#pages-links button")
     assert [link.text for link in links] == [f"page {number}" for number in compacted.tally.freed_pages]

@@ -17,10 +17,12 @@ import pytest
 from rich.console import Console
 
 import auditor
-from auditor.model import Audit, Cell, Severity
-from auditor.reports import csv, html, json, parquet, terminal
-from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory
-from auditor.reports.html import embed, objects
+from auditor.model.audit import Audit
+from auditor.model.findings import Cell
+from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory
+from auditor.model.vocabulary import Severity
+from auditor.reports import csv, json, parquet, seals, terminal
+from auditor.reports.html import embed, objects, report
 from auditor.text import printable
 from tests.reports import hostile
 from tests.support import COLUMNS as DESIGN
@@ -65,7 +67,7 @@ def text_of(table: Table) -> str:
 
 def page_of(audit: Audit) -> str:
     out = io.StringIO()
-    html.write(audit, FAIL_ON, out)
+    report.write(audit, FAIL_ON, out)
     return out.getvalue()
 
 
@@ -142,25 +144,25 @@ class Page(HTMLParser):
 
 def test_the_columns_are_those_of_the_design(audit: Audit) -> None:
     assert list(COLUMNS) == DESIGN
-    for table in (findings(audit), inventory(audit)):
+    for table in (findings(audit.rows, audit.evidence), inventory(audit.rows, audit.evidence)):
         assert list(table.columns) == DESIGN
         assert {len(column) for column in table.columns.values()} == {len(table)}
         assert text_of(table).split("\n")[0].split(",") == DESIGN
         assert arrow_of(table).column_names == DESIGN
-    assert len(findings(audit)) > 20
+    assert len(findings(audit.rows, audit.evidence)) > 20
 
 
 def test_names_are_printable_and_reversible(nasty: Audit) -> None:
-    found = {str(name) for name in inventory(nasty).columns["name"]}
+    found = {str(name) for name in inventory(nasty.rows, nasty.evidence).columns["name"]}
     assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= found
-    for table in (findings(nasty), inventory(nasty)):
+    for table in (findings(nasty.rows, nasty.evidence), inventory(nasty.rows, nasty.evidence)):
         for name, column in table.columns.items():
             assert all(str(cell).isprintable() for cell in column), name
 
 
 def test_names_stand_in_every_column_of_names(nasty: Audit) -> None:
     """So that the other tests here are of every way by which a name gets into a report."""
-    columns = inventory(nasty).columns
+    columns = inventory(nasty.rows, nasty.evidence).columns
     for column in ("name", "namespace", "uid", "type", "data_keys", "key_name", "kek_id", "key", "source", "detail"):
         texts = "\n".join(str(cell) for cell in columns[column])
         assert "<" in texts, column
@@ -176,7 +178,7 @@ def undone(row: list[str]) -> list[str]:
 
 
 def test_csv_cells_are_no_formulas_and_come_back(audit: Audit) -> None:
-    for table in (findings(audit), inventory(audit)):
+    for table in (findings(audit.rows, audit.evidence), inventory(audit.rows, audit.evidence)):
         rows = list(csv_module.reader(io.StringIO(text_of(table), newline=""), strict=True))
         assert rows[0] == DESIGN
         for row in rows:
@@ -185,7 +187,7 @@ def test_csv_cells_are_no_formulas_and_come_back(audit: Audit) -> None:
 
 
 def test_every_csv_row_is_one_line(audit: Audit) -> None:
-    table = inventory(audit)
+    table = inventory(audit.rows, audit.evidence)
     assert text_of(table).count("\n") == len(table) + 1
     assert text_of(table).isprintable() or set(filter(lambda c: not c.isprintable(), text_of(table))) == {"\n"}
 
@@ -204,14 +206,14 @@ def test_csv_escapes_in_every_column() -> None:
 def test_csv_is_the_same_on_every_run() -> None:
     first, again = auditor.scan(REWRITTEN), auditor.scan(REWRITTEN)
     for table in (findings, inventory):
-        assert text_of(table(first)) == text_of(table(again))
+        assert text_of(table(first.rows, first.evidence)) == text_of(table(again.rows, again.evidence))
 
 
 # Parquet
 
 
 def test_parquet(audit: Audit) -> None:
-    table = inventory(audit)
+    table = inventory(audit.rows, audit.evidence)
     arrow = arrow_of(table)
     for name, column in table.columns.items():
         field = arrow.schema.field(name)
@@ -234,11 +236,11 @@ def test_parquet_has_nulls_for_what_is_unknown() -> None:
 
 
 def test_data_frames_keep_every_digit() -> None:
-    from auditor.reports import frames
+    from auditor.model import table
 
     numbers: list[Cell] = [7, "unknown", "", (1 << 63) - 1, (1 << 53) + 1]
     columns: dict[str, Any] = {name: numbers if name in NUMBERS else ["x"] * 5 for name in COLUMNS}
-    frame = frames.frame(Table(columns))
+    frame = table.frame(Table(columns))
     for name in NUMBERS:
         assert frame[name].isna().tolist() == [False, True, True, False, False]
         assert frame[name].dropna().tolist() == [7, (1 << 63) - 1, (1 << 53) + 1]
@@ -251,7 +253,9 @@ def test_json(audit: Audit) -> None:
     text = document_of(audit)
     assert text.isascii()
     document = json_module.loads(text)
-    assert document["findings"] == [dict(zip(DESIGN, row, strict=True)) for row in findings(audit).rows()]
+    assert document["findings"] == [
+        dict(zip(DESIGN, row, strict=True)) for row in findings(audit.rows, audit.evidence).rows()
+    ]
     assert list(document["columns"]) == DESIGN
     assert document["verdict"] == audit.verdict.value
     assert document["exit_code"] == audit.exit_code(FAIL_ON)
@@ -311,14 +315,14 @@ def test_html_nonces_are_never_the_same(audit: Audit) -> None:
 
 def test_html_embeds_every_finding(audit: Audit) -> None:
     rows = embed.rows(page_of(audit).encode())
-    assert rows == [dict(zip(DESIGN, row, strict=True)) for row in findings(audit).rows()]
+    assert rows == [dict(zip(DESIGN, row, strict=True)) for row in findings(audit.rows, audit.evidence).rows()]
 
 
 def test_html_lists_findings_by_object(audit: Audit) -> None:
     """What is read with scripts off and on paper: every object, how many findings, the gravest first."""
     header, *rows = Page(page_of(audit)).tables["objects"]
     assert tuple(header) == objects.HEADER
-    table = findings(audit).columns
+    table = findings(audit.rows, audit.evidence).columns
     expected = Counter(zip(table["resource"], table["namespace"], table["name"], strict=True))
     assert len(rows) == min(len(expected), objects.MOST)
     assert Counter(row[5] for row in rows) == Counter(f"{count:,}" for count in expected.values())
@@ -342,7 +346,7 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
     evidence, run = audit.evidence, audit.run
     (source,) = evidence.sources
     said = [
-        evidence.sha256, audit.findings_sha256, f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
+        evidence.sha256, seals.findings(audit), f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
         evidence.trailer, run.started, run.finished, audit.policy, str(evidence.backend.cluster_id),
         *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
         *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
@@ -391,7 +395,7 @@ def test_the_terminal_names_the_evidence_and_its_hash(audit: Audit) -> None:
 
 
 def test_all_formats_hold_the_same_findings(audit: Audit) -> None:
-    rows = [undone(row) for row in csv_module.reader(io.StringIO(text_of(findings(audit))))][1:]
+    rows = [undone(row) for row in csv_module.reader(io.StringIO(text_of(findings(audit.rows, audit.evidence))))][1:]
     ids = [row[DESIGN.index("id")] for row in rows]
     offsets = [row[DESIGN.index("offset")] for row in rows]
     assert ids == [row["id"] for row in json_module.loads(document_of(audit))["findings"]]
@@ -399,7 +403,7 @@ def test_all_formats_hold_the_same_findings(audit: Audit) -> None:
     embedded = embed.rows(page_of(audit).encode()) or []
     assert ids == [row["id"] for row in embedded]
     assert offsets == [str(row["offset"]) for row in embedded]
-    arrow = arrow_of(inventory(audit)).to_pylist()
+    arrow = arrow_of(inventory(audit.rows, audit.evidence)).to_pylist()
     assert sorted(ids) == sorted(
         each["id"] for each in arrow for _ in filter(None, each["finding"].split(";")) if each["judged"] == "finding"
     )
@@ -407,16 +411,16 @@ def test_all_formats_hold_the_same_findings(audit: Audit) -> None:
 
 def test_no_value_is_in_any_of_them(nasty: Audit) -> None:
     mark = hostile.MARK.decode()
-    tables = text_of(findings(nasty)) + text_of(inventory(nasty))
+    tables = text_of(findings(nasty.rows, nasty.evidence)) + text_of(inventory(nasty.rows, nasty.evidence))
     for text in (document_of(nasty), page_of(nasty), said_of(nasty, 4000), tables):
         assert mark not in text
-    assert not any(mark in str(row) for row in arrow_of(inventory(nasty)).to_pylist())
+    assert not any(mark in str(row) for row in arrow_of(inventory(nasty.rows, nasty.evidence)).to_pylist())
 
 
 def test_an_audit_without_rows_makes_every_report() -> None:
     audit = auditor.scan(REWRITTEN, auditor.Options(resources=("nosuch",)))
-    assert text_of(findings(audit)) == ",".join(DESIGN) + "\n"
-    assert arrow_of(inventory(audit)).num_rows == 0
+    assert text_of(findings(audit.rows, audit.evidence)) == ",".join(DESIGN) + "\n"
+    assert arrow_of(inventory(audit.rows, audit.evidence)).num_rows == 0
     assert json_module.loads(document_of(audit))["findings"] == []
     assert len(Page(page_of(audit)).tables["objects"]) == 1
     assert embed.rows(page_of(audit).encode()) == []
@@ -426,5 +430,5 @@ def test_an_audit_without_rows_makes_every_report() -> None:
 def test_reports_are_written_as_utf_8(tmp_path: Path, nasty: Audit) -> None:
     target = tmp_path / "a.html"
     with target.open("w", encoding="utf-8") as out:
-        html.write(nasty, FAIL_ON, out)
+        report.write(nasty, FAIL_ON, out)
     assert Page(target.read_text(encoding="utf-8")).elements[2][1] == {"charset": "utf-8"}

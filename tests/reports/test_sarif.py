@@ -14,10 +14,11 @@ import jsonschema
 import pytest
 
 import auditor
-from auditor.model import Audit, Finding, Place, Severity
+from auditor.model.audit import Audit
+from auditor.model.table import COLUMNS, findings
+from auditor.model.vocabulary import Finding, Place, Severity
 from auditor.options import Options
 from auditor.reports import controls, sarif
-from auditor.reports.columns import COLUMNS, findings
 from auditor.reports.meaning import MEANING
 from tests.reports import hostile
 from tests.support import PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS, made
@@ -66,7 +67,7 @@ def with_config(snapshot: Path) -> Options:
 def test_every_fixture_is_valid_and_says_what_the_csv_says(snapshot: Path) -> None:
     audit = auditor.scan(snapshot, with_config(snapshot))
     run = run_of(audit)
-    table = findings(audit)
+    table = findings(audit.rows, audit.evidence)
     rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in table.rows()]
     assert [
         {"id": each["partialFingerprints"][sarif.FINGERPRINT], **each["properties"]} for each in run["results"]

@@ -14,9 +14,10 @@ import pytest
 
 import auditor
 from auditor import Options, Severity
-from auditor.model import Audit, Place, Provider
+from auditor.model.audit import Audit
+from auditor.model.table import COLUMNS, NUMBERS, findings
+from auditor.model.vocabulary import Place, Provider
 from auditor.reports import csv, json, seals
-from auditor.reports.columns import COLUMNS, NUMBERS, findings
 from tests.reports import hostile
 from tests.support import FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS, made
 
@@ -165,11 +166,11 @@ def test_counts_keys_pages_and_sources_are_those_of_the_audit() -> None:
 def test_the_findings_hash_is_that_of_the_csv() -> None:
     audit = auditor.scan(REWRITTEN)
     text = io.StringIO()
-    csv.write(findings(audit), text)
+    csv.write(findings(audit.rows, audit.evidence), text)
     expected = hashlib.sha256(text.getvalue().encode()).hexdigest()
-    assert audit.findings_sha256 == document_of(audit)["hashes"]["findings"] == expected
+    assert seals.findings(audit) == document_of(audit)["hashes"]["findings"] == expected
     again = auditor.scan(REWRITTEN, Options(case="another"))
-    assert again.findings_sha256 == expected
+    assert seals.findings(again) == expected
 
 
 def test_every_section_is_sealed(document: dict[str, Any]) -> None:

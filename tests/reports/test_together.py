@@ -16,9 +16,11 @@ from rich.console import Console
 
 import auditor
 from auditor import Options
-from auditor.model import Audit, Cell, Finding, Severity
+from auditor.model.audit import Audit
+from auditor.model.findings import Cell
+from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory, is_value
+from auditor.model.vocabulary import Finding, Severity
 from auditor.reports import csv, json, parquet, sarif, terminal, words
-from auditor.reports.columns import COLUMNS, NUMBERS, Table, findings, inventory, is_value
 from tests.reports import hostile
 from tests.support import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, made
 
@@ -99,9 +101,9 @@ def rows_of(table: Table) -> list[dict[str, Cell]]:
 
 
 def test_every_format_holds_the_same_findings(audit: Audit) -> None:
-    rows = rows_of(findings(audit))
+    rows = rows_of(findings(audit.rows, audit.evidence))
     texts = list(map(as_text, rows))
-    assert from_csv(findings(audit)) == texts
+    assert from_csv(findings(audit.rows, audit.evidence)) == texts
     out = io.StringIO()
     json.write(audit, FAIL_ON, out)
     document = json_module.loads(out.getvalue())
@@ -120,10 +122,10 @@ def test_every_format_holds_the_same_findings(audit: Audit) -> None:
 
 
 def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
-    rows = rows_of(inventory(audit))
-    assert from_csv(inventory(audit)) == list(map(as_text, rows))
+    rows = rows_of(inventory(audit.rows, audit.evidence))
+    assert from_csv(inventory(audit.rows, audit.evidence)) == list(map(as_text, rows))
     out = io.BytesIO()
-    parquet.write(inventory(audit), out)
+    parquet.write(inventory(audit.rows, audit.evidence), out)
     for shown, row in zip(pq.read_table(io.BytesIO(out.getvalue())).to_pylist(), rows, strict=True):
         for name, cell in row.items():
             assert shown[name] == (None if name in NUMBERS and not isinstance(cell, int) else cell)
@@ -131,13 +133,13 @@ def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
     values = [mark for marks in audit.rows.marks if is_value(marks) for mark in marks]
     assert told == Counter(
         (row["id"], row["finding"])
-        for row in rows_of(findings(audit))
+        for row in rows_of(findings(audit.rows, audit.evidence))
         if Finding[str(row["finding"]).upper().replace("-", "_")] in {mark.finding for mark in values}
     )
 
 
 def test_the_counts_are_those_of_the_rows(audit: Audit) -> None:
-    rows = rows_of(findings(audit))
+    rows = rows_of(findings(audit.rows, audit.evidence))
     counted = Counter((row["finding"], row["severity"]) for row in rows)
     assert counted == Counter(
         {(finding.label, severity.label): count for finding, severity, count in audit.tally.marks}
@@ -153,7 +155,7 @@ def test_the_terminal_counts_the_same(audit: Audit) -> None:
     out = io.StringIO()
     terminal.write(audit, FAIL_ON, Console(file=out, width=4000, highlight=False))
     said = out.getvalue()
-    rows = rows_of(findings(audit))
+    rows = rows_of(findings(audit.rows, audit.evidence))
     counted = Counter((str(row["finding"]), str(row["severity"])) for row in rows)
     for (finding, severity), count in counted.items():
         if finding != "plaintext":
@@ -190,14 +192,14 @@ def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
 def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auditor.cli import live, scan
+    from auditor.cli import live_options, scan
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
     request = scan.Request(
         evidence=(str(PLAINTEXT),),
         jobs=0,
-        live=live.Given(),
+        live=live_options.Given(),
         options=Options(),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",

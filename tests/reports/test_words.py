@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import auditor
-from auditor.model import Audit, Finding, Place, Provider, Severity, Verdict
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Finding, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, words
 from tests.support import DEFRAGMENTED, REWRITTEN

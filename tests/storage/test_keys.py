@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.storage import keys
-from auditor.storage.resources import Resource
+from auditor.kubernetes import registry
+from auditor.kubernetes.resources import Resource
 from auditor.text import printable
 from tests.support import batch
 
@@ -14,7 +14,7 @@ from tests.support import batch
 def classified(*paths: bytes, prefixes: tuple[str, ...] = (), likely: bool = True) -> tuple[list[Resource], list[str]]:
     """The resource of each key of one batch, and the storage prefixes."""
     stored = batch([(path, b"") for path in paths])
-    found = keys.classify([stored], [np.full(len(paths), likely)], prefixes)
+    found = registry.classify([stored], [np.full(len(paths), likely)], prefixes)
     return [found.table[of] for of in found.resource[0].tolist()], list(found.prefixes)
 
 
@@ -122,7 +122,7 @@ def test_the_same_resource_under_two_prefixes_stays_apart() -> None:
 def test_a_given_prefix_is_the_only_one() -> None:
     found, prefixes = classified(b"/registry/secrets/n/a", b"/old/secrets/n/a", prefixes=("/old",))
     assert prefixes == ["/old"]
-    assert found == [keys.NO_RESOURCE, Resource("secrets", "/old", "/old/secrets")]
+    assert found == [registry.NO_RESOURCE, Resource("secrets", "/old", "/old/secrets")]
 
 
 def test_a_namespace_named_like_a_resource_makes_no_prefix() -> None:
@@ -133,12 +133,12 @@ def test_a_namespace_named_like_a_resource_makes_no_prefix() -> None:
 
 def test_keys_whose_values_are_no_objects_make_no_prefix() -> None:
     found, prefixes = classified(b"/app/secrets/n/a", likely=False)
-    assert (found, prefixes) == ([keys.NO_RESOURCE], [])
+    assert (found, prefixes) == ([registry.NO_RESOURCE], [])
 
 
 def test_a_prefix_seen_in_a_later_batch_holds_for_an_earlier() -> None:
     first, second = batch([(b"/deep/er/secrets/n/a", b"")]), batch([(b"/deep/er/pods/n/a", b"")])
-    found = keys.classify([first, second], [np.array([False]), np.array([True])], ())
+    found = registry.classify([first, second], [np.array([False]), np.array([True])], ())
     assert [found.table[int(of[0])].name for of in found.resource] == ["secrets", "pods"]
 
 
@@ -163,7 +163,7 @@ def test_what_kubernetes_never_encrypts(path: bytes, name: str) -> None:
 
 def test_exempt_ones_are_never_selected() -> None:
     stored = batch([(path, b"") for path in [*EXEMPT, b"/registry/pods/n/a", b"elsewhere"]])
-    found = keys.classify([stored], [np.ones(len(stored), np.bool_)], ())
+    found = registry.classify([stored], [np.ones(len(stored), np.bool_)], ())
     wanted = frozenset({"*", "ranges", "masterleases"})
     assert [found.table[of].name for of in found.resource[0].tolist() if found.of(wanted)[of]] == ["pods"]
 
@@ -173,7 +173,7 @@ def test_exempt_ones_are_never_selected() -> None:
 )
 def test_keys_under_no_prefix(path: bytes) -> None:
     (found, other), prefixes = classified(path, b"/registry/pods/n/a")
-    assert found == keys.NO_RESOURCE
+    assert found == registry.NO_RESOURCE
     assert other.name == "pods"
     assert prefixes == ["/registry"]
 
@@ -246,4 +246,4 @@ def test_keys_say_the_same_in_any_company(paths: list[bytes]) -> None:
 def test_find_key(paths: list[bytes], key: bytes) -> None:
     paths.append(key)
     expected = [row for row, path in enumerate(paths) if path == key]
-    assert keys.find_key(batch([(path, b"") for path in paths]), key).tolist() == expected
+    assert registry.find_key(batch([(path, b"") for path in paths]), key).tolist() == expected

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.model import Encoding
+from auditor.kubernetes import objects
+from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
-from auditor.storage import objects
 from tests.support import CBOR, CREATED, PLAINTEXT, Thing, envelope, stored_secrets
 
 MARK = b"MARK-d8f3b7"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from auditor.batch import Batch
-from auditor.model import Encoding, Provider
-from auditor.storage import values
+from auditor.evidence.batch import Batch
+from auditor.kubernetes import prefixes
+from auditor.model.vocabulary import Encoding, Provider
 from tests.support import HEADERS, Thing, kms_v1, kms_v2, sealed, values_batch
 
 BY_LABEL = {provider.label: provider for provider in Provider}
@@ -102,13 +102,13 @@ EXAMPLES = [
 
 def named(stored: Batch, row: int = 0) -> bytes | None:
     """The key name of one value; None where it is ambiguous or there is none."""
-    found = values.classify(stored)
+    found = prefixes.classify(stored)
     length = int(found.name_len[row])
     return stored.data.slice(int(found.name_at[row]), length) if length >= 0 else None
 
 
 def kek(stored: Batch, row: int = 0) -> bytes | None:
-    at, length = values.kek_ids(stored, values.classify(stored))
+    at, length = prefixes.kek_ids(stored, prefixes.classify(stored))
     return stored.data.slice(int(at[row]), int(length[row])) if length[row] >= 0 else None
 
 
@@ -117,7 +117,7 @@ def kek(stored: Batch, row: int = 0) -> bytes | None:
 )
 def test_worked_examples(provider: str, name: bytes, stored: str) -> None:
     found = values_batch([bytes.fromhex(stored)], tail=b":::::")
-    classified = values.classify(found)
+    classified = prefixes.classify(found)
     assert classified.provider.tolist() == [BY_LABEL[provider]]
     assert classified.encoding.tolist() == [Encoding.NONE]
     assert not classified.malformed.any()
@@ -128,7 +128,7 @@ def test_worked_examples(provider: str, name: bytes, stored: str) -> None:
 @pytest.mark.parametrize("provider", PAYLOADS)
 def test_providers(provider: str) -> None:
     found = values_batch([sealed(provider, b"key1", PAYLOADS[provider])])
-    assert values.classify(found).provider.tolist() == [BY_LABEL[provider]]
+    assert prefixes.classify(found).provider.tolist() == [BY_LABEL[provider]]
     assert named(found) == b"key1"
 
 
@@ -137,9 +137,9 @@ def test_providers_keep_their_rows() -> None:
     mixed = [sealed(provider, b"name-%d" % len(provider), payload) for provider, payload in PAYLOADS.items()]
     mixed += [Thing().protobuf(), b"", b"text", Thing().json(), sealed("aescbc", b"short", b"x")]
     mixed = mixed[::-1] + mixed
-    together = values.classify(values_batch(mixed))
+    together = prefixes.classify(values_batch(mixed))
     for row, value in enumerate(mixed):
-        alone = values.classify(values_batch([value]))
+        alone = prefixes.classify(values_batch([value]))
         for column in ("provider", "encoding", "malformed", "name_len"):
             assert getattr(together, column)[row] == getattr(alone, column)[0], (row, column)
 
@@ -156,7 +156,7 @@ def test_providers_keep_their_rows() -> None:
     ],
 )
 def test_encodings(value: bytes, encoding: Encoding) -> None:
-    found = values.classify(values_batch([value]))
+    found = prefixes.classify(values_batch([value]))
     assert found.provider.tolist() == [Provider.IDENTITY]
     assert found.encoding.tolist() == [encoding]
     assert found.name_len.tolist() == [-1]
@@ -186,7 +186,7 @@ def test_encodings(value: bytes, encoding: Encoding) -> None:
 def test_what_is_none_of_ours(value: bytes) -> None:
     """Also where the bytes that would complete a magic stand behind the value's end."""
     for tail in (b"", b"\0:v1:", b":v1:k:" + b"x" * 48, b":" + b"x" * 48, b"\xf7\xa0", b"8s\0", b"{}"):
-        found = values.classify(values_batch([value], tail=tail))
+        found = prefixes.classify(values_batch([value], tail=tail))
         assert found.provider.tolist() == [Provider.UNKNOWN]
         assert found.encoding.tolist() == [Encoding.NONE]
         assert found.name_len.tolist() == [-1]
@@ -215,7 +215,7 @@ MALFORMED = {
 def test_malformed(value: bytes, tail: bytes) -> None:
     """The prefix's provider stays; what stands behind the value's end changes nothing."""
     found = values_batch([value], tail=tail)
-    classified = values.classify(found)
+    classified = prefixes.classify(found)
     assert classified.provider[0] > Provider.IDENTITY
     assert classified.malformed.tolist() == [True]
     assert kek(found) is None
@@ -227,16 +227,16 @@ def test_any_bytes_behind_any_prefix(payloads: list[bytes], data: st.DataObject)
     """Nothing raises, and every name and KEK id lies inside its own value."""
     raw = [data.draw(st.sampled_from(list(HEADERS.values()))) + payload for payload in payloads]
     stored = values_batch(raw, tail=b":" * 20)
-    found = values.classify(stored)
-    at, length = values.kek_ids(stored, found)
+    found = prefixes.classify(stored)
+    at, length = prefixes.kek_ids(stored, found)
     for row, value in enumerate(raw):
         start, end = int(stored.value_at[row]), int(stored.value_at[row]) + len(value)
         for where, size in ((found.name_at[row], found.name_len[row]), (at[row], length[row])):
             if size >= 0:
                 assert start <= where
                 assert where + size <= end
-        if found.name_len[row] == values.AMBIGUOUS:
-            assert len(values.candidates(stored, found, row)) > 1
+        if found.name_len[row] == prefixes.AMBIGUOUS:
+            assert len(prefixes.candidates(stored, found, row)) > 1
 
 
 # names that hold colons
@@ -250,10 +250,10 @@ def test_k3s_names() -> None:
 @pytest.mark.parametrize("provider", LOCAL)
 def test_a_lone_name_with_colons_is_ambiguous(provider: str) -> None:
     stored = values_batch([sealed(provider, K3S, PAYLOADS[provider])])
-    found = values.classify(stored)
-    assert found.name_len.tolist() == [values.AMBIGUOUS]
+    found = prefixes.classify(stored)
+    assert found.name_len.tolist() == [prefixes.AMBIGUOUS]
     assert not found.malformed.any()
-    assert values.candidates(stored, found, 0) == [
+    assert prefixes.candidates(stored, found, 0) == [
         "aescbckey-2026-01-02T03",
         "aescbckey-2026-01-02T03:04",
         "aescbckey-2026-01-02T03:04:05Z",
@@ -264,9 +264,9 @@ def test_a_lone_name_with_colons_is_ambiguous(provider: str) -> None:
 def test_candidates_are_safe_to_print(provider: str) -> None:
     """They end up in `detail`: in terminals, spreadsheets and HTML."""
     stored = values_batch([sealed(provider, b"\x1b[31m\xe2\x80\xaea:b", PAYLOADS[provider])])
-    found = values.classify(stored)
-    guesses = values.candidates(stored, found, 0)
-    assert found.name_len.tolist() == [values.AMBIGUOUS]
+    found = prefixes.classify(stored)
+    guesses = prefixes.candidates(stored, found, 0)
+    assert found.name_len.tolist() == [prefixes.AMBIGUOUS]
     assert guesses
     assert all(guess.isprintable() for guess in guesses)
 
@@ -281,8 +281,8 @@ def test_a_shared_name_with_colons(provider: str) -> None:
 @pytest.mark.parametrize("provider", LOCAL)
 def test_copies_of_one_value_are_not_two(provider: str) -> None:
     value = sealed(provider, K3S, PAYLOADS[provider])
-    found = values.classify(values_batch([value] * 3))
-    assert found.name_len.tolist() == [values.AMBIGUOUS] * 3
+    found = prefixes.classify(values_batch([value] * 3))
+    assert found.name_len.tolist() == [prefixes.AMBIGUOUS] * 3
 
 
 @pytest.mark.parametrize("provider", [*LOCAL, "kms v1"])
@@ -304,7 +304,7 @@ BODY = {
 def test_another_providers_key_shares_no_name() -> None:
     """aescbc's key `a` says nothing of where the name of an aesgcm value ends."""
     stored = values_batch([sealed("aescbc", b"a", PAYLOADS["aescbc"]), sealed("aesgcm", b"a:b", PAYLOADS["aesgcm"])])
-    assert values.classify(stored).name_len.tolist() == [1, values.AMBIGUOUS]
+    assert prefixes.classify(stored).name_len.tolist() == [1, prefixes.AMBIGUOUS]
 
 
 def test_aescbc_names_that_begin_another_are_told_by_length() -> None:
@@ -316,9 +316,9 @@ def test_a_colon_at_a_block_boundary_of_a_lone_value() -> None:
     """An IV of 15 letters and a colon may be part of the name: both readings leave whole blocks."""
     payload = b"abcdefghijklmno:" + b"\xa0" * 32
     stored = values_batch([sealed("aescbc", b"key1", payload)])
-    found = values.classify(stored)
-    assert found.name_len.tolist() == [values.AMBIGUOUS]
-    assert values.candidates(stored, found, 0) == ["key1", "key1:abcdefghijklmno"]
+    found = prefixes.classify(stored)
+    assert found.name_len.tolist() == [prefixes.AMBIGUOUS]
+    assert prefixes.candidates(stored, found, 0) == ["key1", "key1:abcdefghijklmno"]
 
 
 @pytest.mark.parametrize("provider", BODIES)
@@ -331,7 +331,7 @@ def test_payloads_never_lengthen_a_shared_name(provider: str, data: st.DataObjec
     assume(len(set(starts)) == len(starts))
     stored = values_batch([sealed(provider, b"key1", payload) for payload in payloads])
     assert {named(stored, row) for row in range(len(payloads))} == {b"key1"}
-    assert not values.classify(stored).malformed.any()
+    assert not prefixes.classify(stored).malformed.any()
 
 
 @given(st.lists(BODIES["kms v2"], min_size=1, max_size=5), st.text("abk-.1", min_size=1, max_size=30).map(str.encode))
@@ -344,7 +344,7 @@ def test_kms_v2_names_never_hold_a_colon(payloads: list[bytes], name: bytes) -> 
 
 def test_a_kms_v2_name_with_a_colon_is_malformed() -> None:
     stored = values_batch([sealed("kms v2", b"a:b", PAYLOADS["kms v2"])] * 2)
-    assert values.classify(stored).malformed.tolist() == [True, True]
+    assert prefixes.classify(stored).malformed.tolist() == [True, True]
 
 
 @given(
@@ -386,6 +386,6 @@ def test_records_that_store_nothing() -> None:
     """A tombstone and --bump-revision's record are no values; an empty value under a key is one."""
     stored = values_batch([b"", Thing().protobuf()])
     stored.state[1] = 1
-    assert values.no_value(stored).tolist() == [False, True]
+    assert prefixes.no_value(stored).tolist() == [False, True]
     stored.key_len[0] = 0
-    assert values.no_value(stored).tolist() == [True, True]
+    assert prefixes.no_value(stored).tolist() == [True, True]

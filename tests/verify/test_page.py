@@ -10,11 +10,10 @@ import pytest
 import auditor
 from auditor import Severity
 from auditor.errors import UsageError
-from auditor.reports import html
 from auditor.reports import json as document
-from auditor.reports.html import embed, seal
-from auditor.verify import verify
+from auditor.reports.html import embed, report, seal
 from auditor.verify.checks import Check
+from auditor.verify.verify import verify
 from tests.support import PLAINTEXT, REWRITTEN
 
 FLIPS = 120
@@ -24,7 +23,7 @@ FLIPS = 120
 def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     target = tmp_path_factory.mktemp("page") / "a.html"
     with target.open("w", encoding="utf-8") as out:
-        html.write(auditor.scan(REWRITTEN), Severity.MEDIUM, out)
+        report.write(auditor.scan(REWRITTEN), Severity.MEDIUM, out)
     return target.read_bytes()
 
 

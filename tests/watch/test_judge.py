@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import auditor
-from auditor import Options, rules
-from auditor.model import Opened, Provider
-from auditor.storage.resources import Resource, path_of
+from auditor import Options
+from auditor.judgement import criteria
+from auditor.kubernetes.resources import Resource, path_of
+from auditor.model.vocabulary import Opened, Provider
 from auditor.watch.judge import judge
 from auditor.watch.ledger import Form, Ledger
 from tests import sealing
@@ -21,7 +22,7 @@ RNG = random.Random(5)
 
 
 def forms(options: Options, *pairs: tuple[bytes, bytes]) -> list[Form]:
-    return judge([(key, value, 7) for key, value in pairs], SECRETS, rules.prepare(options))
+    return judge([(key, value, 7) for key, value in pairs], SECRETS, criteria.prepare(options))
 
 
 def one(options: Options, value: bytes, key: bytes = Thing().key) -> Form:
@@ -43,7 +44,7 @@ def test_every_current_secret_is_what_a_scan_says_it_is(path: Path, configured: 
         (key.encode(), raw[offset : offset + size], revision)
         for key, offset, size, revision in zip(rows.key, rows.offset, rows["size"], rows.mod_revision, strict=True)
     ]
-    found = judge(pairs, SECRETS, rules.prepare(options))
+    found = judge(pairs, SECRETS, criteria.prepare(options))
     ledger = Ledger({}, presume=configured)
     ledger.replace({key: (form, main) for (key, _, main), form in zip(pairs, found, strict=True)}, 10**6, None)
     bad = {"plaintext", "stale-provider", "stale-key", "stale-kek", "unrecognised", "orphaned", "undecryptable"}
@@ -108,7 +109,7 @@ def test_nothing_of_a_value_is_in_a_form() -> None:
     ],
 )
 def test_where_a_resource_lies(name: str, path: str) -> None:
-    from auditor.storage.resources import resource_at
+    from auditor.kubernetes.resources import resource_at
 
     assert path_of(name) == path
     found = resource_at("/registry", [*path.split("/"), "n", "x"])

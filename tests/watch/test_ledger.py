@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.model import Opened, Provider
+from auditor.model.vocabulary import Opened, Provider
 from auditor.watch.account import Account, account
 from auditor.watch.ledger import Form, Ledger
 

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from auditor.errors import UsageError
-from auditor.evidence.live import faults
+from auditor.evidence.live import errors
 from auditor.evidence.live.access import Access, endpoints
 from auditor.options import Options
 from auditor.protobuf import rpc_pb2 as rpc
@@ -265,7 +265,7 @@ def test_a_role_that_may_only_read_the_secrets(tmp_path: Path) -> None:
             said: list[str] = []
             session._said = said.append
             until(lambda: any("watching" in text for text in said), session)
-        with pytest.raises(faults.Denied), Session(viewer, Options(resources=("configmaps",)), lambda _: None):
+        with pytest.raises(errors.Denied), Session(viewer, Options(resources=("configmaps",)), lambda _: None):
             pass
 
 
@@ -318,7 +318,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
                 proxy.cut()
                 return False
 
-            with pytest.raises(faults.Unavailable, match=r"nothing answered for 0\.5 s"):
+            with pytest.raises(errors.Unavailable, match=r"nothing answered for 0\.5 s"):
                 until(cut, session)
 
 

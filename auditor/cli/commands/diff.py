@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live, worker
+from auditor.cli import live_options, worker
 from auditor.cli.options import Configurations, Keks, Level, Plugins, Prefixes, WorkDir
 from auditor.evidence.live.access import TIMEOUT
 
@@ -59,21 +59,21 @@ def diff(
     after_wal_dir: Annotated[
         Path | None, typer.Option(help="The WAL of AFTER, where it lies elsewhere.", show_default=False)
     ] = None,
-    endpoint: live.More = None,
-    cacert: live.CaCert = None,
-    cert: live.Cert = None,
-    key: live.Key = None,
-    server_name: live.ServerName = "",
-    user: live.User = "",
-    password_file: live.PasswordFile = None,
-    timeout: live.Timeout = TIMEOUT,
+    endpoint: live_options.More = None,
+    cacert: live_options.CaCert = None,
+    cert: live_options.Cert = None,
+    key: live_options.Key = None,
+    server_name: live_options.ServerName = "",
+    user: live_options.User = "",
+    password_file: live_options.PasswordFile = None,
+    timeout: live_options.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
     range_only: Annotated[
         bool,
         typer.Option(
             "--range",
             help="Of an endpoint read only the current keys under --storage-prefix (/registry).",
-            rich_help_panel=live.PANEL,
+            rich_help_panel=live_options.PANEL,
         ),
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")] = False,
@@ -94,9 +94,9 @@ def diff(
     from auditor import Options
     from auditor.cli import diff as command
     from auditor.errors import UsageError
-    from auditor.model import Severity
+    from auditor.model.vocabulary import Severity
 
-    if range_only and not (live.is_live(before) or live.is_live(after)):
+    if range_only and not (live_options.is_live(before) or live_options.is_live(after)):
         raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
 
     def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
@@ -109,7 +109,7 @@ def diff(
             expect=expected,
             wal_dir=str(wal_dir or ""),
             work_dir=str(work_dir or ""),
-            range_only=range_only and live.is_live(evidence),
+            range_only=range_only and live_options.is_live(evidence),
             quick=quick,
             accept_partial=accept_partial,
         )
@@ -117,7 +117,7 @@ def diff(
     request = command.Request(
         before=before,
         after=after,
-        live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
         before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
         after_options=options(after, after_config, after_wal_dir, expect),
         expect_before=expect_before,

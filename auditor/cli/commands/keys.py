@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live, worker
+from auditor.cli import live_options, worker
 from auditor.cli.options import (
     Configurations,
     Evidence,
@@ -33,14 +33,14 @@ def keys(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
-    endpoint: live.More = None,
-    cacert: live.CaCert = None,
-    cert: live.Cert = None,
-    key: live.Key = None,
-    server_name: live.ServerName = "",
-    user: live.User = "",
-    password_file: live.PasswordFile = None,
-    timeout: live.Timeout = TIMEOUT,
+    endpoint: live_options.More = None,
+    cacert: live_options.CaCert = None,
+    cert: live_options.Cert = None,
+    key: live_options.Key = None,
+    server_name: live_options.ServerName = "",
+    user: live_options.User = "",
+    password_file: live_options.PasswordFile = None,
+    timeout: live_options.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     max_unpacked: MaxUnpacked = 64 << 30,
@@ -65,5 +65,5 @@ def keys(
         max_ratio=max_ratio,
         rows=False,
     )
-    given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    given = live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
     raise typer.Exit(worker.run(partial(command.run, evidence, given, options, json, force=force)))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live, worker
+from auditor.cli import live_options, worker
 from auditor.cli.options import (
     Configurations,
     Evidences,
@@ -47,26 +47,28 @@ def scan(
         list[str] | None,
         typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
     ] = None,
-    endpoint: live.More = None,
-    cacert: live.CaCert = None,
-    cert: live.Cert = None,
-    key: live.Key = None,
-    server_name: live.ServerName = "",
-    user: live.User = "",
-    password_file: live.PasswordFile = None,
-    timeout: live.Timeout = TIMEOUT,
+    endpoint: live_options.More = None,
+    cacert: live_options.CaCert = None,
+    cert: live_options.Cert = None,
+    key: live_options.Key = None,
+    server_name: live_options.ServerName = "",
+    user: live_options.User = "",
+    password_file: live_options.PasswordFile = None,
+    timeout: live_options.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
     range_only: Annotated[
         bool,
         typer.Option(
             "--range",
             help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
-            rich_help_panel=live.PANEL,
+            rich_help_panel=live_options.PANEL,
         ),
     ] = False,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Keep the snapshot taken, as evidence.", show_default=False, rich_help_panel=live.PANEL),
+        typer.Option(
+            help="Keep the snapshot taken, as evidence.", show_default=False, rich_help_panel=live_options.PANEL
+        ),
     ] = None,
     fail_on: Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")] = Level.MEDIUM,
     wal_dir: WalDir = None,
@@ -150,7 +152,7 @@ def scan(
 
     from auditor import Options
     from auditor.cli import scan as command
-    from auditor.model import Severity
+    from auditor.model.vocabulary import Severity
 
     options = Options(
         resources=tuple(resource),
@@ -185,7 +187,7 @@ def scan(
     )
     request = command.Request(
         evidence=tuple(evidence),
-        live=live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
         options=options,
         fail_on=Severity[fail_on.name],
         csv=csv,

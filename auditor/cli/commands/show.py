@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live, worker
+from auditor.cli import live_options, worker
 from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir
 from auditor.evidence.live.access import TIMEOUT
 
@@ -31,14 +31,14 @@ def show(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
-    endpoint: live.More = None,
-    cacert: live.CaCert = None,
-    cert: live.Cert = None,
-    key: live.Key = None,
-    server_name: live.ServerName = "",
-    user: live.User = "",
-    password_file: live.PasswordFile = None,
-    timeout: live.Timeout = TIMEOUT,
+    endpoint: live_options.More = None,
+    cacert: live_options.CaCert = None,
+    cert: live_options.Cert = None,
+    key: live_options.Key = None,
+    server_name: live_options.ServerName = "",
+    user: live_options.User = "",
+    password_file: live_options.PasswordFile = None,
+    timeout: live_options.Timeout = TIMEOUT,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     json: Annotated[
@@ -66,7 +66,7 @@ def show(
     )
     if reveal and not yes:
         command.confirm(wanted)
-    given = live.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    given = live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
     raise typer.Exit(
         worker.run(partial(command.run, evidence, given, wanted, options, json, reveal=reveal, force=force))
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live, worker
+from auditor.cli import live_options, worker
 from auditor.cli.options import Configurations, Keks, Plugins, Prefixes
 from auditor.evidence.live.access import TIMEOUT
 
@@ -43,14 +43,14 @@ def watch(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds without any endpoint that answers, before it is given up.")
     ] = 300.0,
-    more: live.More = None,
-    cacert: live.CaCert = None,
-    cert: live.Cert = None,
-    key: live.Key = None,
-    server_name: live.ServerName = "",
-    user: live.User = "",
-    password_file: live.PasswordFile = None,
-    timeout: live.Timeout = TIMEOUT,
+    more: live_options.More = None,
+    cacert: live_options.CaCert = None,
+    cert: live_options.Cert = None,
+    key: live_options.Key = None,
+    server_name: live_options.ServerName = "",
+    user: live_options.User = "",
+    password_file: live_options.PasswordFile = None,
+    timeout: live_options.Timeout = TIMEOUT,
     json: Annotated[
         Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
     ] = None,
@@ -78,7 +78,7 @@ def watch(
     )
     request = command.Request(
         endpoint=endpoint,
-        live=live.Given(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.Given(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
         options=options,
         once=once,
         seconds=for_,

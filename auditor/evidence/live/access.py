@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from auditor.errors import UsageError
-from auditor.evidence.remote import is_remote
+from auditor.evidence.discovery.remote import is_remote
 
 SCHEMES = ("http://", "https://")
 PORT = 2379

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
-from auditor.evidence.live import faults
+from auditor.evidence.live import errors
 from auditor.evidence.live.access import Access, Endpoint
 from auditor.evidence.live.member import Member, Standing
 
@@ -58,17 +58,17 @@ class Client:
             endpoint = self.access.endpoints[self._next]
             try:
                 return work(self._connected(endpoint))
-            except faults.Expired as error:
+            except errors.Expired as error:
                 self.close()
                 if renewed or not self.access.user:
-                    raise faults.Denied(f"{error}: authenticating again does not help") from None
+                    raise errors.Denied(f"{error}: authenticating again does not help") from None
                 renewed = True
-            except faults.Unavailable as error:
+            except errors.Unavailable as error:
                 self.close()
                 said[endpoint.url] = str(error)
                 done += 1
                 if done == attempts:
-                    raise faults.Unavailable(_all(said)) from None
+                    raise errors.Unavailable(_all(said)) from None
                 self._next = (self._next + 1) % len(self.access.endpoints)
                 following = self.access.endpoints[self._next]
                 self._note(f"{error}; " + ("tried again" if following == endpoint else f"went on with {following.url}"))
@@ -96,7 +96,7 @@ class Client:
             if not isinstance(each, Standing)
         }
         if not found:
-            raise next((each for each in asked if isinstance(each, faults.Denied)), faults.Unavailable(_all(silent)))
+            raise next((each for each in asked if isinstance(each, errors.Denied)), errors.Unavailable(_all(silent)))
         return [later.get(each.endpoint, each) for each in found], silent
 
     @property
@@ -109,11 +109,11 @@ class Client:
         self.close()
         self._next = [each.url for each in self.access.endpoints].index(endpoint)
 
-    def _standing(self, endpoint: Endpoint) -> Standing | faults.LiveError:
+    def _standing(self, endpoint: Endpoint) -> Standing | errors.LiveError:
         try:
             with Member(self.access, endpoint) as member:
                 return member.status()
-        except faults.LiveError as error:
+        except errors.LiveError as error:
             return error
 
     def _connected(self, endpoint: Endpoint) -> Member:

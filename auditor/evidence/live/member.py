@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from auditor.errors import UsageError
-from auditor.evidence.live import faults, probe, stubs
+from auditor.evidence.live import diagnose, errors, stubs
 from auditor.evidence.live.access import Access, Endpoint, shown
-from auditor.evidence.live.streams import Patience, Watching
+from auditor.evidence.live.watch_stream import Patience, Watching
 from auditor.protobuf import rpc_pb2 as rpc
 
 OPTIONS = (
@@ -48,7 +48,7 @@ class Member:
         self._access = access
         self._at = endpoint
         if endpoint.secure:
-            probe.context(access)
+            diagnose.context(access)
         import grpc
 
         etcd3 = stubs.load()
@@ -61,7 +61,7 @@ class Member:
             self._client: Any = etcd3.client(
                 host=host,
                 port=port,
-                ca_cert=probe.authorities(access) if endpoint.secure else None,
+                ca_cert=diagnose.authorities(access) if endpoint.secure else None,
                 cert_cert=access.cert or None,
                 cert_key=access.key or None,
                 timeout=access.timeout,
@@ -70,7 +70,7 @@ class Member:
                 grpc_options=options,
             )
         except grpc.RpcError as error:
-            raise self._unreached(faults.translated(error, self.endpoint, "authentication")) from None
+            raise self._unreached(errors.translated(error, self.endpoint, "authentication")) from None
         except OSError as error:
             raise UsageError(f"{shown(str(error.filename or 'a certificate'))}: {error.strerror}") from None
 
@@ -122,7 +122,7 @@ class Member:
         try:
             return method(request, timeout=self._access.timeout, metadata=self._client.metadata)
         except grpc.RpcError as error:
-            raise self._unreached(faults.translated(error, self.endpoint, what)) from None
+            raise self._unreached(errors.translated(error, self.endpoint, what)) from None
 
     def _paced(self, method: Any, request: Any, what: str) -> Iterator[Any]:
         import grpc
@@ -139,14 +139,14 @@ class Member:
         except grpc.RpcError as error:
             if patience.lost:
                 late = f"{self.endpoint}: {what}: nothing came for {self._access.timeout:g} s"
-                raise faults.Unavailable(late) from None
-            raise self._unreached(faults.translated(error, self.endpoint, what)) from None
+                raise errors.Unavailable(late) from None
+            raise self._unreached(errors.translated(error, self.endpoint, what)) from None
         finally:
             call.cancel()
             patience.stop()
 
-    def _unreached(self, error: faults.LiveError) -> faults.LiveError:
+    def _unreached(self, error: errors.LiveError) -> errors.LiveError:
         """The error, with the reason why there is no connection, where that is it."""
-        if isinstance(error, faults.Unavailable) and (why := probe.diagnose(self._at, self._access)):
-            return faults.Unavailable(f"{self.endpoint}: {why}")
+        if isinstance(error, errors.Unavailable) and (why := diagnose.diagnose(self._at, self._access)):
+            return errors.Unavailable(f"{self.endpoint}: {why}")
         return error

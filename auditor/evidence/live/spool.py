@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from auditor.errors import AuditorError
-from auditor.evidence.private import WORK_DIR, PrivateFile
+from auditor.evidence.scratch import WORK_DIR, PrivateFile
 from auditor.text import printable
 
 

@@ -11,9 +11,9 @@ from itertools import repeat
 from operator import length_hint
 from typing import Any
 
-from auditor.coded import Coded, tried
-from auditor.model import Cell
-from auditor.reports.columns import COLUMNS, NUMBERS
+from auditor.arrays.dictionary import Coded, tried
+from auditor.model.findings import Cell
+from auditor.model.table import COLUMNS, NUMBERS
 
 EXACT = (1 << 53) - 1
 """Up to here JavaScript keeps every digit of a number; larger ones are written as text."""

@@ -1,6 +1,6 @@
 """What the scripts of a page explain findings with, and what no report can say."""
 
-from auditor.model import Audit
+from auditor.model.audit import Audit
 from auditor.reports import causes
 from auditor.reports.meaning import MEANING
 

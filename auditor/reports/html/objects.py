@@ -6,9 +6,10 @@ from heapq import nsmallest
 
 import numpy as np
 
-from auditor.coded import coded
-from auditor.model import Cell, Severity
-from auditor.reports.columns import Table
+from auditor.arrays.dictionary import coded
+from auditor.model.findings import Cell
+from auditor.model.table import Table
+from auditor.model.vocabulary import Severity
 
 MOST = 300
 """Objects that are printed: about ten sheets."""

@@ -3,9 +3,11 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from auditor.model import Audit, Finding, Severity, Source, Stat
+from auditor.model.audit import Audit
+from auditor.model.evidence import Source, Stat
+from auditor.model.table import COLUMNS
+from auditor.model.vocabulary import Finding, Severity
 from auditor.reports import controls, key_table, tables, words
-from auditor.reports.columns import COLUMNS
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -25,7 +27,10 @@ def template() -> "Template":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("auditor.reports.html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("auditor.reports.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     return environment.get_template("report.html")
 

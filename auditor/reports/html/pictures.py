@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.coded import coded
-from auditor.columns import Ints
-from auditor.model import Audit, Cell, Finding, Place, Provider, Rows
-from auditor.reports.columns import Table, stored
+from auditor.arrays.dictionary import coded
+from auditor.arrays.dtypes import Ints
+from auditor.model.audit import Audit
+from auditor.model.findings import Cell, Rows
+from auditor.model.table import Table, stored
+from auditor.model.vocabulary import Finding, Place, Provider
 from auditor.reports.words import label
 
 MOST_CELLS = 4000

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.model import Audit, Severity
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity
 from auditor.reports import json as document
 from auditor.reports import seals
 from auditor.reports.csv import Sheet

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from auditor.errors import UsageError
 from auditor.evidence.live.access import Access, Endpoint, endpoints, is_endpoint
-from auditor.evidence.live.pages import bounds
+from auditor.evidence.live.range_read import bounds
 
 
 def test_several_in_one_text_and_in_several() -> None:

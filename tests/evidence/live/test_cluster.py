@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import auditor
-from auditor.evidence.live.gather import _lagging, _stale
+from auditor.evidence.live.exhibit import _lagging, _stale
 from auditor.evidence.live.member import Standing
 from tests.etcd import Etcd
 from tests.live import cluster

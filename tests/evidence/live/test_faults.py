@@ -9,12 +9,12 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError
-from auditor.evidence import private
+from auditor.evidence import scratch
 from auditor.evidence.live import client, spool
 from auditor.evidence.live.access import Access, endpoints
-from auditor.evidence.live.faults import Compacted, Incomplete, Unavailable
-from auditor.evidence.live.gather import DifferentClusters
-from auditor.evidence.live.pages import RESTARTS
+from auditor.evidence.live.errors import Compacted, Incomplete, Unavailable
+from auditor.evidence.live.exhibit import DifferentClusters
+from auditor.evidence.live.range_read import RESTARTS
 from tests.etcd import Etcd
 from tests.live import Proxy, program, programs
 from tests.support import Thing, run
@@ -80,7 +80,7 @@ def test_an_endpoint_that_never_answers_ends_the_command(etcd: Etcd, way: list[s
 @pytest.mark.parametrize("cut", [1, 32, 33, 32 + 4096])
 def test_a_stream_that_ends_too_early_is_not_whole(etcd: Etcd, tmp_path: Path, cut: int) -> None:
     """One that ends in good order, but short: by one byte, by its hash, by hash and more."""
-    from auditor.evidence.live import stream
+    from auditor.evidence.live import snapshot
     from auditor.evidence.live.member import Member
     from auditor.protobuf import rpc_pb2 as rpc
 
@@ -95,7 +95,7 @@ def test_a_stream_that_ends_too_early_is_not_whole(etcd: Etcd, tmp_path: Path, c
         spool.Spool(str(tmp_path)) as made,
         pytest.raises(Incomplete, match="are not the SHA-256 of those before"),
     ):
-        stream._copy(member, made, None)
+        snapshot._copy(member, made, None)
 
 
 @each_way
@@ -206,9 +206,9 @@ def test_progress_ends_at_the_whole(etcd: Etcd, options: auditor.Options) -> Non
 
 
 def test_a_folder_without_room(etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "RESERVE", 1 << 60)
+    monkeypatch.setattr(scratch, "RESERVE", 1 << 60)
     for options in WAYS:
-        with pytest.raises(private.NoRoom, match=r"has room for 0 bytes .*: name another folder with --work-dir"):
+        with pytest.raises(scratch.NoRoom, match=r"has room for 0 bytes .*: name another folder with --work-dir"):
             auditor.scan(etcd.url, replace(options, work_dir=str(tmp_path)))
     with pytest.raises(AuditorError, match=r"no private file can be made in .*absent"):
         auditor.scan(etcd.url, auditor.Options(work_dir=str(tmp_path / "absent")))

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from auditor.errors import UsageError
-from auditor.evidence.live import faults, probe
+from auditor.evidence.live import diagnose, errors
 from auditor.evidence.live.access import Access, Endpoint
 from tests.live import Authority
 
@@ -60,7 +60,7 @@ def nonsense(near: socket.socket) -> None:
 
 def asked(endpoint: Endpoint, *, secure: bool = False, cacert: str = "") -> str:
     made = Endpoint(secure, endpoint.host, endpoint.port)
-    return probe.diagnose(made, Access((made,), cacert=cacert, timeout=WAIT))
+    return diagnose.diagnose(made, Access((made,), cacert=cacert, timeout=WAIT))
 
 
 @pytest.fixture(scope="module")
@@ -128,20 +128,20 @@ def test_a_key_that_is_locked_by_a_password_is_refused(authority: Authority, tmp
     )
     access = Access((), cacert=str(tls.cacert), cert=str(tls.cert), key=str(locked))
     with pytest.raises(UsageError, match="the key is locked by a password"):
-        probe.context(access)
+        diagnose.context(access)
 
 
 def test_a_system_without_authorities_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None))
     with pytest.raises(UsageError, match="--cacert"):
-        probe.authorities(Access(()))
+        diagnose.authorities(Access(()))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile="own.pem"))
-    assert probe.authorities(Access(())) == "own.pem"
+    assert diagnose.authorities(Access(())) == "own.pem"
 
 
 def test_a_request_that_timed_out_may_say_why() -> None:
-    plain = faults.told("etcdserver: request timed out", "UNAVAILABLE", "http://a:1", "range")
-    more = faults.told(
+    plain = errors.told("etcdserver: request timed out", "UNAVAILABLE", "http://a:1", "range")
+    more = errors.told(
         "etcdserver: request timed out, possibly due to previous leader failure", "UNAVAILABLE", "http://a:1", "range"
     )
     assert (type(plain), str(plain)) == (type(more), str(more))

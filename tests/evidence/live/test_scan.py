@@ -9,8 +9,8 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UsageError
-from auditor.evidence.private import NoRoom
-from auditor.model import Place
+from auditor.evidence.scratch import NoRoom
+from auditor.model.vocabulary import Place
 from tests import test_secrecy
 from tests.etcd import Etcd, restored
 from tests.live import program, programs

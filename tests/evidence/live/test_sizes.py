@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import auditor
-from auditor.evidence.live import pages
+from auditor.evidence.live import range_read
 from tests.etcd import Etcd
 from tests.support import Thing
 
@@ -31,7 +31,7 @@ def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
     assert snapshot.tally.objects == ranged.tally.objects == COUNT
     assert ranged.evidence.live is not None
     assert ranged.evidence.live.revision == revision
-    assert 5 < len(calls) < COUNT // pages.FIRST  # the pages grew
+    assert 5 < len(calls) < COUNT // range_read.FIRST  # the pages grew
     assert ranged.evidence.size == COUNT * (len(b"/registry/secrets/shop/s000000") + len(value))
 
 
@@ -49,4 +49,4 @@ def test_values_of_a_megabyte(tmp_path: Path) -> None:
     assert len(latest) == 40
     assert ranged.inventory["size"].min() > 1_000_000
     steps = [after - before for before, after in pairwise(calls)]
-    assert max(steps) < 2 * pages.TARGET  # all but the first page, of which nothing was known
+    assert max(steps) < 2 * range_read.TARGET  # all but the first page, of which nothing was known

@@ -9,7 +9,7 @@ import pytest
 import auditor
 from auditor.errors import UsageError
 from auditor.evidence.live.access import Access, endpoints
-from auditor.evidence.live.faults import Unavailable
+from auditor.evidence.live.errors import Unavailable
 from tests.etcd import Etcd, Tls
 from tests.live import Authority, program, programs
 from tests.support import Thing, run

@@ -8,8 +8,8 @@ import pytest
 import auditor
 from auditor.evidence.live.access import Access, endpoints
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.faults import Denied
-from auditor.evidence.live.pages import Pager, bounds
+from auditor.evidence.live.errors import Denied
+from auditor.evidence.live.range_read import Pager, bounds
 from tests.etcd import Etcd
 from tests.live import PASSWORD, program, programs, with_users
 from tests.support import Thing, run

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import auditor
-from auditor.evidence.packed import sniff
-from auditor.evidence.packed.lzw import LzwDecompressor, LzwError
+from auditor.evidence.containers import magic
+from auditor.evidence.containers.lzw import LzwDecompressor, LzwError
 from tests.cases import command
 from tests.packing import lzw, unlzw
 from tests.support import DEFRAGMENTED, PLAINTEXT
@@ -90,11 +90,11 @@ def test_what_stands_before_a_code_that_no_table_holds_is_given(most: int) -> No
 def test_only_what_begins_as_evidence_is_told_by_its_content() -> None:
     for clear in (True, False):
         packed = lzw(PLAINTEXT.read_bytes()[:4096], clear=clear)
-        assert sniff.sniff(packed) is sniff.Kind.LZW
-        assert sniff.sniff(lzw(b'[{"etcdEvent":{"kv":{}}}]', clear=clear)) is sniff.Kind.LZW
-        assert sniff.sniff(lzw(b"something else", clear=clear)) is sniff.Kind.OTHER
+        assert magic.sniff(packed) is magic.Kind.LZW
+        assert magic.sniff(lzw(b'[{"etcdEvent":{"kv":{}}}]', clear=clear)) is magic.Kind.LZW
+        assert magic.sniff(lzw(b"something else", clear=clear)) is magic.Kind.OTHER
     for head in (b"", b"\0", bytes(100), b"\0\1\0\0", b"[1, 2]"):
-        assert sniff.sniff(head) is sniff.Kind.OTHER
+        assert magic.sniff(head) is magic.Kind.OTHER
 
 
 def test_a_packed_snapshot_gives_the_findings_of_the_plain_one(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from backports import zstd
 import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence.containers.extracted import Store
+from auditor.evidence.containers.limits import Limits, Refused
+from auditor.evidence.discovery.unpack import unpack
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.packed.limits import Limits, Refused
-from auditor.evidence.packed.private import Store
-from auditor.evidence.packed.unpack import unpack
 from tests import packing
 from tests.cases import MIGRATION, SNAPSHOTS, canaries, command, name_of
 from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN

@@ -1,0 +1,1 @@
+"""Columns of positions in one buffer: numpy, nothing of etcd."""

@@ -1,0 +1,192 @@
+"""Array arithmetic over the bytes of one buffer: the tools with which batches of records are read without a loop.
+
+Every function takes columns of n positions (int64, bytes from the start of the buffer) and answers with columns of
+n values. Positions past the end read as zero bytes; negative positions are not allowed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Bools, Bytes, Ints, Words
+from auditor.arrays.parallel import expand, spread
+
+_ONES = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+
+
+LONG = 1 << 16
+"""Bytes of a string from which on it is taken whole: in steps of 64 one of a whole log would take a minute."""
+
+
+class Buffer:
+    """Bytes that columns point into: a mapped file, or bytes in memory."""
+
+    def __init__(self, raw: Any) -> None:
+        data = np.frombuffer(raw, np.uint8)
+        if data.size < 8:  # one word must fit: every gather reads whole words
+            data = np.concatenate((data, np.zeros(8, np.uint8)))
+        self.size = len(raw)
+        self._raw = raw
+        self.data: Bytes = data
+        self._last = data.size - 8
+        self._words: Words = np.ndarray((data.size - 7,), "<u8", buffer=data.data, strides=(1,))
+
+    def slice(self, at: int, length: int) -> bytes:
+        return bytes(self._raw[at : at + length])
+
+    def view(self, start: int, end: int) -> memoryview:
+        """The bytes from start to end, not copied."""
+        return memoryview(self._raw)[start:end]
+
+    def slices(self, at: Ints, length: NDArray[np.integer[Any]]) -> list[bytes]:
+        """slice() of every row."""
+        raw = self._raw
+        return [bytes(raw[start:end]) for start, end in zip(at.tolist(), (at + length).tolist(), strict=True)]
+
+    def occurrences(self, pattern: bytes, start: int, end: int) -> Iterator[int]:
+        """Every position of `pattern` in the bytes from start to end."""
+        at = self._raw.find(pattern, start, end)
+        while at >= 0:
+            yield at
+            at = self._raw.find(pattern, at + 1, end)
+
+    def words(self, at: Ints) -> Words:
+        """The eight bytes at each position as a little-endian number, so that the first byte is the lowest."""
+        if int(at.max(initial=0)) <= self._last:
+            inside: Words = self._words[at]
+            return inside
+        here = np.minimum(at, self._last)
+        shift = (np.minimum(at - here, 8) * 8).astype(np.uint64)
+        words: Words = np.where(shift < 64, self._words[here] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
+        return words
+
+    def apart(self, step: int) -> Words:
+        """The words at every multiple of `step` that lie whole in the buffer, not copied."""
+        return self._words[::step]
+
+    def blocks(self, at: Ints, count: int) -> Words:
+        """`count` words from each position on, shape (n, count): one gather instead of many."""
+        if int(at.max(initial=0)) + 8 * count > self.data.size:
+            return np.stack([self.words(at + 8 * i) for i in range(count)], axis=1)
+        # void items have no alignment, so that one fancy index copies a whole block from any position
+        whole = np.ndarray((self.data.size - 8 * count + 1,), f"V{8 * count}", buffer=self.data.data, strides=(1,))
+        return whole[at].view("<u8").reshape(-1, count)
+
+    def starts_with(self, at: Ints, length: Ints, prefix: bytes) -> Bools:
+        """Which of the byte strings begin with `prefix`."""
+        same = length >= len(prefix)
+        for i in range(0, len(prefix), 8):
+            part = prefix[i : i + 8]
+            word = np.uint64(int.from_bytes(part, "little"))
+            same &= (self.words(at + i) & _mask(np.int64(len(part)))) == word
+        return same
+
+    def find(self, at: Ints, length: Ints, byte: int, limit: int = 1 << 20, *, text: bool = False) -> Ints:
+        """Distance to the first `byte` in each string, looking at no more than `limit` bytes; -1 where there is none.
+
+        With `text`, a byte outside printable ASCII ends the search: what lies behind it does not count.
+        """
+        found = np.full(at.shape, -1, np.int64)
+        rows = np.flatnonzero(length > 0)
+        pattern = np.uint64(byte) * _ONES
+        for step in range(0, limit, 8):
+            if not rows.size:
+                break
+            words = self.words(at[rows] + step)
+            differing = words ^ pattern
+            # the lowest flagged byte is a true hit: borrows flag wrongly only above one
+            wanted = (differing - _ONES) & ~differing & _HIGH
+            hits = wanted
+            if text:
+                hits = wanted | (words & _HIGH) | ((words - np.uint64(0x20) * _ONES) & ~words & _HIGH)
+            lowest = hits & (~hits + np.uint64(1))
+            where = step + (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3)
+            hit = ((wanted & lowest) != 0) & (where < np.minimum(length[rows], limit))
+            found[rows[hit]] = where[hit]
+            rows = rows[(hits == 0) & (length[rows] > step + 8)]
+        return found
+
+    def nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
+        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are not so many."""
+        near = np.minimum(length, 32)
+        hits = np.packbits(self.blocks(at, 4).view(np.uint8) == byte, axis=-1, bitorder="little").view("<u4")[:, 0]
+        hits &= (np.uint64((1 << 32) - 1) >> (32 - near).astype(np.uint64)).astype(np.uint32)
+        for _ in range(number):
+            hits &= hits - np.uint32(1)
+        found: Ints = np.bitwise_count((hits & (~hits + np.uint32(1))) - np.uint32(1)).astype(np.int64)
+        found[hits == 0] = -1
+        far = np.flatnonzero((hits == 0) & (length > 32))
+        begin = np.zeros(far.size, np.int64)
+        for _ in range(number + 1):
+            step = self.find(at[far] + begin, length[far] - begin, byte)
+            begin, far = (begin + step + 1)[step >= 0], far[step >= 0]
+        found[far] = begin - 1
+        return found
+
+    def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
+        """Which pairs of strings of the same length are the same bytes. there: the buffer that `other` points into."""
+        same = np.ones(at.shape, np.bool_)
+        long = np.flatnonzero(length > LONG)
+        for row in long.tolist():
+            size = int(length[row])
+            same[row] = self.slice(int(at[row]), size) == (there or self).slice(int(other[row]), size)
+        length = np.where(length > LONG, 0, length) if long.size else length
+        theirs = (there or self).strings(other, length)
+        for (rows, block, mask), (_, others, _) in zip(self.strings(at, length), theirs, strict=True):
+            same[rows] &= ~(((block ^ others) & mask).any(axis=1))
+        return same
+
+    def filled(self, start: Ints, end: Ints) -> Bools:
+        """Which of these stretches of bytes hold anything but zeros."""
+        found = np.zeros(start.shape, np.bool_)
+
+        def look(part: slice) -> None:
+            first, length = start[part], end[part] - start[part]
+            whole = length // 64
+            rest = first + whole * 64
+            ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(end[part] - rest, 64)], axis=1)
+            blocks = self.blocks(expand(first, whole, 64), 8)
+            if blocks.any():
+                rows = np.flatnonzero(whole)
+                begins = np.cumsum(whole[rows]) - whole[rows]
+                ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
+            found[part] = ragged
+
+        spread(start.size, look, size=1 << 11)
+        return found
+
+    def strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
+        """Strings in blocks of up to eight words: rows still going on, their words, and which bits of them count."""
+        rows: Any = slice(None)
+        longest = int(length.max(initial=0))
+        for step in range(0, longest, 64):
+            if step:
+                rows = np.flatnonzero(length > step)
+            count = min((longest - step + 7) // 8, 8)
+            yield rows, self.blocks(at[rows] + step, count), _MASKS[np.minimum(length[rows] - step, 64), :count]
+
+
+def varints(words: Words) -> tuple[Ints, Ints]:
+    """Protobuf varints at the low end of words: value and size in bytes; size 0 where it does not end in the word."""
+    stops = ~words & _HIGH
+    lowest = stops & (~stops + np.uint64(1))
+    size = np.where(stops == 0, 0, (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3) + 1)
+    kept = words & (lowest | (lowest - np.uint64(1)))
+    value = kept & np.uint64(0x7F)
+    for i in range(1, int(size.max(initial=1))):
+        value |= ((kept >> np.uint64(8 * i)) & np.uint64(0x7F)) << np.uint64(7 * i)
+    return value.astype(np.int64), size
+
+
+def _mask(length: Any) -> Any:
+    """A word whose lowest `length` (0..8) bytes are ones."""
+    return _MASKS[length, 0]
+
+
+_MASKS: Words = np.array(
+    [[(1 << (8 * min(max(length - 8 * word, 0), 8))) - 1 for word in range(8)] for length in range(65)], np.uint64
+)
+"""For each length 0..64 the eight words that keep so many bytes of a block of 64."""

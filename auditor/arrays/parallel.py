@@ -1,0 +1,62 @@
+"""Work over columns in chunks, on all processors."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Ints
+
+_PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+CHUNK = 1 << 15
+"""Rows worked on at once: their cache lines stay in the processor's cache between one gather and the next."""
+
+
+def spread(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None:
+    """work() for every chunk of `count` rows, on all processors: numpy lets go of the interpreter while it gathers."""
+    parts = iter(list(chunks(count, size)))
+    failures: list[BaseException] = []
+
+    def pull() -> None:
+        try:
+            for part in parts:
+                work(part)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    helpers = min(_PROCESSORS, count // size) - 1
+    threads = [threading.Thread(target=pull) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    pull()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def counts(codes: Ints) -> list[tuple[int, int]]:
+    """Distinct numbers, ascending, and how often each occurs."""
+    ordered = np.sort(codes)
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    sizes = np.diff(starts, append=ordered.size)
+    return list(zip(ordered[starts].tolist(), sizes.tolist(), strict=True))
+
+
+def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def expand(starts: Ints, counts: NDArray[np.integer[Any]], step: int = 1) -> Ints:
+    """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    total = int(ends[-1]) if ends.size else 0
+    return np.repeat(starts - step * (ends - counts), counts) + np.arange(0, step * total, step, dtype=np.int64)

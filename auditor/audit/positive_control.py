@@ -1,0 +1,113 @@
+"""A control in the run: readable values of our own making, which this run must find as it finds the evidence's.
+
+A few pages in memory hold one plain Secret under a root and, unless --quick, another in a page that no root reaches.
+They take the way of all evidence: the walk of the trees and of what is left, classification, keys, selection and
+policy. Where one of them is not found, nothing that this run did not find means anything.
+Formats: bbolt internal/common/page.go, inode.go and bucket.go; etcd server/storage/mvcc/revision.go, api/mvccpb.
+"""
+
+import struct
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.evidence.batch import Batch
+from auditor.evidence.bbolt import meta
+from auditor.evidence.bbolt.elements import IS_BUCKET
+from auditor.evidence.bbolt.tree import FREELIST, LEAF, Walker
+from auditor.evidence.etcd import backend, unallocated
+from auditor.judgement import selection
+from auditor.judgement.policy import Policy
+from auditor.kubernetes import fragments, prefixes, registry
+from auditor.kubernetes.prefixes import PROTOBUF
+from auditor.kubernetes.resources import BUILT_IN
+from auditor.model.evidence import Gap
+from auditor.model.findings import Control
+from auditor.model.vocabulary import Place, Provider
+from auditor.options import Options
+from auditor.protobuf.kubernetes_pb2 import ObjectMeta, Secret, Unknown
+from auditor.protobuf.kv_pb2 import KeyValue
+
+SOURCE = "the control"
+PAGE = 4096
+PAGES = 5
+ROOT, TREE, FREED = 2, 3, 4
+KINDS = {name: kind for kind, name in fragments.KINDS.items()}
+"""Kinds that are told by their content: under the key of another resource a Secret is a Secret all the same."""
+NAMESPACE, NAME = b"etcd-auditor", b"planted"
+FOUND = "the planted readable values were found"
+MISSED = "a readable value that was planted as a control was not found: what this run did not find is unproven"
+
+
+def run(options: Options, policy: Policy, prefixes: tuple[str, ...]) -> Control:
+    """Plant under the first storage prefix, as the first resource that is judged, and look."""
+    prefix = prefixes[0] if prefixes else "/registry"
+    resource = options.resources[0].rstrip(".") if options.resources else "secrets"
+    resource = "secrets" if resource == "*" else resource
+    places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
+    path = f"{prefix}/{_path(resource)}/".encode("utf-8", "surrogateescape")
+    buffer = Buffer(_pages(path, KINDS.get(resource, b"Planted")))
+    found = _found(_read(buffer, quick=options.quick), (prefix,), options, policy)
+    return Control(tuple((place, (place, at) in found) for place, at in zip(places, (TREE, FREED), strict=False)))
+
+
+def gaps(control: Control) -> tuple[Gap, ...]:
+    return () if control.found else (Gap(SOURCE, 0, 0, MISSED),)
+
+
+def _read(buffer: Buffer, *, quick: bool) -> list[Batch]:
+    """As snapshot.read() does, from a root that is known."""
+    root = meta.Meta("<", 0, PAGE, ROOT, 0, meta.NOT_SYNCED, PAGES, 1)
+    walker = Walker(buffer, root, SOURCE, PAGES * PAGE)
+    batches = [backend.read(walker).records]
+    return batches if quick else [*batches, *unallocated.read(walker)]
+
+
+def _found(
+    batches: list[Batch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
+) -> set[tuple[Place, int]]:
+    """Place and page of everything that is selected, readable and, unless plain values are expected, a finding."""
+    classified = [prefixes.classify(batch) for batch in batches]
+    likely = [each.provider != Provider.UNKNOWN for each in classified]
+    stored, known = fragments.attribute(batches, classified, registry.classify(batches, likely, storage_prefixes))
+    wanted = known.of(frozenset(name.rstrip(".") for name in options.resources))
+    parts = list(zip(batches, stored, known.resource, strict=True))
+    each = selection.select(parts, known.table, wanted, main=True, plaintext=policy.plaintext)
+    readable = each.values.provider == Provider.IDENTITY if policy.plaintext else each.plaintext
+    rows = np.flatnonzero(readable).tolist()
+    return {(Place(int(each.batch.place[row])), int(each.batch.page[row])) for row in rows}
+
+
+def _path(resource: str) -> str:
+    """Where the objects of a resource lie under the prefix: of custom ones GROUP/RESOURCE."""
+    built = next((path for path, name in BUILT_IN.items() if name == resource), "")
+    name, _, group = resource.partition(".")
+    return built or (f"{group}/{name}" if group else name)
+
+
+def _pages(path: bytes, kind: bytes) -> bytes:
+    """Two empty metas, the root's leaf, the tree of the bucket `key`, and a leaf that was freed."""
+    bucket = struct.pack("<QQ", TREE, 0)
+    pages = [struct.pack("<QHHI", number, FREELIST, 0, 0) for number in range(ROOT)]
+    pages.append(_leaf(ROOT, IS_BUCKET, b"key", bucket))
+    pages.append(_leaf(TREE, 0, *_record(path, kind, 3)))
+    pages.append(_leaf(FREED, 0, *_record(path, kind, 2)))
+    return b"".join(page.ljust(PAGE, b"\0") for page in pages)
+
+
+def _leaf(number: int, flags: int, key: bytes, value: bytes) -> bytes:
+    """A leaf page of one element, whose key begins right behind the 16 bytes of the element."""
+    head = struct.pack("<QHHI", number, LEAF, 1, 0)
+    return head + struct.pack("<IIII", flags, 16, len(key), len(value)) + key + value
+
+
+def _record(path: bytes, kind: bytes, main: int) -> tuple[bytes, bytes]:
+    """Revision and record of an object with the fields of a Secret, the same in every run."""
+    secret = Secret(metadata=ObjectMeta(name=NAME, namespace=NAMESPACE), type=b"Opaque")
+    secret.data.add(key=b"control", value=b"a value that etcd-auditor planted")
+    unknown = Unknown(raw=secret.SerializeToString())
+    unknown.type_meta.api_version, unknown.type_meta.kind = b"v1", kind
+    value = PROTOBUF + unknown.SerializeToString() + b"\x1a\0\x22\0"
+    record = KeyValue(key=path + NAMESPACE + b"/" + NAME, create_revision=2, mod_revision=main, version=main - 1)
+    record.value = value
+    return struct.pack(">QsQ", main, b"_", 0), record.SerializeToString()

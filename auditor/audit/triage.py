@@ -1,0 +1,64 @@
+"""Between what a run found and what its reports show: what is accepted, what is new, and what names become."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from auditor.audit import baseline, custody, ignore, redaction
+from auditor.evidence import exhibit
+from auditor.model.findings import Acceptance, Baseline, Rows
+from auditor.model.vocabulary import Finding, Severity
+from auditor.options import Options
+from auditor.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the options name, loaded before anything is read."""
+
+    accepted: tuple[ignore.Entry, ...]
+    earlier: baseline.Earlier | None
+    names: redaction.Names
+
+    @property
+    def needs_rows(self) -> bool:
+        return bool(self.accepted) or self.earlier is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    rows: Rows
+    accepted: tuple[tuple[Finding, Severity, int], ...]
+    acceptances: tuple[Acceptance, ...]
+    baseline: Baseline | None
+    notes: tuple[str, ...]
+
+
+def prepare(options: Options) -> Asked:
+    """Raises UsageError and ConfigurationError."""
+    return Asked(
+        ignore.load(Path(options.ignore)) if options.ignore else (),
+        baseline.load(Path(options.baseline)) if options.baseline else None,
+        redaction.prepare(options),
+    )
+
+
+def of(
+    asked: Asked, rows: Rows, files: exhibit.Evidence, main: str, prefixes: tuple[str, ...], options: Options
+) -> Shown:
+    """The rows as reports show them. An ignore file is held to real names, a baseline to those that are shown.
+
+    main: name of the evidence's own file. A baseline waits for the hashes of the evidence. Raises UsageError.
+    """
+    accepted: tuple[tuple[Finding, Severity, int], ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
+    notes: tuple[str, ...] = ()
+    if asked.accepted:
+        applied = ignore.apply(asked.accepted, rows, printable(os.fsencode(Path(options.ignore).name)))
+        rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
+    rows = asked.names.rows(rows, prefixes)
+    if asked.earlier is None:
+        return Shown(rows, accepted, acceptances, None, notes)
+    hashes = custody.hashes(files)
+    compared = baseline.compare(asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.way, asdict(options))
+    return Shown(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

@@ -1,0 +1,129 @@
+"""What an audit did not read or could not conclude on, beside the gaps that its readers name."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from auditor.arrays import parallel
+from auditor.evidence import exhibit, reading
+from auditor.evidence.batch import Batch
+from auditor.judgement.criteria import Rules
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import prefixes, registry
+from auditor.model.evidence import Unexamined
+from auditor.model.findings import Coverage
+from auditor.model.vocabulary import Encoding, Opened, Place, Provider
+from auditor.options import Options
+
+STANDING = Unexamined(
+    "the WAL, other members, other backups, old disk blocks", "this file cannot show them", decisive=False
+)
+STANDING_DIRECTORY = Unexamined(
+    "other members, other backups, old disk blocks", "one member's directory cannot show them", decisive=False
+)
+STANDING_LIVE = Unexamined(
+    "the WAL, other members, backups, old disk blocks", "a member does not hand them out", decisive=False
+)
+
+
+def standing(files: exhibit.Evidence) -> Unexamined:
+    """What evidence of this kind can never show."""
+    if files.live:
+        return STANDING_LIVE
+    return STANDING_DIRECTORY if files.directory else STANDING
+
+
+def unopened(selections: Sequence[Selection], given: Rules) -> list[Unexamined]:
+    """Encrypted values that no supplied key opens: decisive where a configuration was given."""
+    counts: Counter[tuple[Provider, str]] = Counter()
+    for each in selections:
+        rows_ = each.opened == Opened.NO_KEY
+        for number, size in parallel.counts(each.label[rows_]):
+            counts[each.labels[number]] += size
+    return [
+        Unexamined(
+            f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
+            "claimed encrypted by prefix, not opened: no key",
+            decisive=given.policy.configured,
+        )
+        for (provider, name), size in sorted(counts.items())
+    ]
+
+
+def left_out(read: reading.Reading, options: Options) -> list[Unexamined]:
+    accepted = options.quick and options.accept_partial
+    left = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in read.unexamined]
+    if options.quick:
+        left.append(
+            Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", not accepted)
+        )
+    return left
+
+
+def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
+    """Resources asked for of which no object was seen: a wrong name, a wrong prefix, or an empty cluster."""
+    seen = {row.resource for row in coverage if not row.exempt and row.resource}
+    prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
+    asked = (
+        f"under {', '.join(options.storage_prefixes)}" if options.storage_prefixes else f"(prefixes seen: {prefixes})"
+    )
+    return [
+        Unexamined(
+            f"{name}: no object",
+            f"nothing of this resource is stored {asked}; check the name and --storage-prefix",
+            True,
+        )
+        for name in options.resources
+        if (not seen if name == "*" else name.rstrip(".") not in seen)
+    ]
+
+
+def elsewhere(
+    batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys, options: Options
+) -> list[Unexamined]:
+    """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
+    count = lost = 0
+    for batch, each, resource in zip(batches, stored, found.resource, strict=True):
+        outside = (resource == 0) & ~prefixes.no_value(batch) & (batch.key_at >= 0)
+        likely = (each.provider > Provider.IDENTITY) | (each.encoding == Encoding.PROTOBUF)
+        count += int((outside & likely).sum())
+        unsaid = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
+        lost += int((batch.data.words(batch.key_at[unsaid]) & np.uint64(0xFF) == 0).sum())
+    left = []
+    if count:
+        reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
+        what = f"{count:,} values under no storage prefix"
+        left.append(Unexamined(what, reason, decisive=not options.storage_prefixes))
+    if lost:
+        reason = "their keys are overwritten, and their bytes do not say what they are"
+        left.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
+    return left
+
+
+def untold(selections: Sequence[Selection]) -> list[Unexamined]:
+    """Fragments of which the bytes do not say what they are: with an encrypting prefix they are not readable."""
+    encrypted: Counter[Place] = Counter()
+    others: Counter[Place] = Counter()
+    size: Counter[Place] = Counter()
+    for each in selections:
+        for row in np.flatnonzero(~each.told).tolist():
+            place = Place(int(each.batch.place[row]))
+            if each.values.provider[row] > Provider.IDENTITY:
+                encrypted[place] += 1
+            else:
+                others[place] += 1
+                size[place] += int(each.batch.value_len[row])
+    left = [
+        Unexamined(
+            f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
+            "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
+            decisive=True,
+        )
+        for place, count in sorted(others.items())
+    ]
+    left += [
+        Unexamined(f"{count:,} encrypted values in {place.label} without their etcd key", "not opened", decisive=False)
+        for place, count in sorted(encrypted.items())
+    ]
+    return left

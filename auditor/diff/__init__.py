@@ -1,0 +1,1 @@
+"""Two exhibits of one cluster compared."""

@@ -1,0 +1,245 @@
+"""Migration verification: two pieces of evidence in, a `Comparison` of what each holds now, and what is left behind."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.audit import examine
+from auditor.diff import objects, rows
+from auditor.diff.objects import Content, Form
+from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence import exhibit
+from auditor.judgement.selection import Selection
+from auditor.model.audit import Audit
+from auditor.model.evidence import Evidence, Unexamined
+from auditor.model.findings import Cell
+from auditor.model.vocabulary import Finding, Place, Provider, Severity
+from auditor.options import Options, Progress
+from auditor.run_log import Log
+from auditor.scanning.one import single
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
+
+IN_LATEST = Finding.PLAINTEXT | Finding.UNRECOGNISED | Finding.ORPHANED | Finding.UNDECRYPTABLE | Finding.MISPLACED
+LISTED = 20
+"""Objects that the summary names."""
+STALE = Finding.STALE_PROVIDER | Finding.STALE_KEY | Finding.STALE_KEK
+"""What makes a value of BEFORE another than --expect-before says; leftovers of BEFORE do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a comparison is asked for. expect_before: as Options.expect, empty where BEFORE is held to nothing.
+
+    different_clusters, any_order: do not refuse those. same_content: nothing may have appeared, vanished or changed.
+    rows: make columns of every object; reports other than the summary need them. access: how to reach each side that
+    is a live etcd.
+    """
+
+    before: Options
+    after: Options
+    access: "tuple[Access | None, Access | None]" = (None, None)
+    expect_before: str = ""
+    different_clusters: bool = False
+    any_order: bool = False
+    same_content: bool = False
+    rows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared and found. objects: in both, by form and content; rewritten: those of a new revision.
+
+    keys: (provider, key name, values in BEFORE, values in AFTER), of current values. unlike: values of BEFORE that
+    are not as --expect-before says. columns: diff_rows.COLUMNS of every object, empty where no report needs them;
+    worst: of the first LISTED of those that are not as they should be; problems: how many those are.
+    """
+
+    before: Audit
+    after: Audit
+    objects: Mapping[tuple[Form, Content], int]
+    rewritten: int
+    keys: tuple[tuple[Provider, str, int, int], ...]
+    unlike: int
+    unexamined: tuple[Unexamined, ...]
+    notes: tuple[str, ...]
+    columns: Mapping[str, Sequence[Cell]]
+    worst: Mapping[str, Sequence[Cell]]
+    problems: int
+    same_content: bool
+
+    def of(self, *forms: Form) -> int:
+        return sum(count for (form, _), count in self.objects.items() if form in forms)
+
+    def held(self, content: Content) -> int:
+        return sum(count for (_, each), count in self.objects.items() if each is content)
+
+    @property
+    def moved(self) -> int:
+        """Objects that appeared, vanished or hold other content."""
+        return self.of(Form.APPEARED, Form.VANISHED) + self.held(Content.CHANGED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sides were read and concluded on, and what was asked of them could be told."""
+        open_ = any(part.decisive for part in self.unexamined)
+        return self.before.complete and self.after.complete and not open_
+
+    def failed(self, fail_on: Severity) -> bool:
+        """Whether AFTER, or BEFORE where something is expected of it, is not as it must be."""
+        found = any(severity >= fail_on for _, severity, _ in self.after.tally.marks)
+        return found or self.unlike > 0 or (self.same_content and self.moved > 0)
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """1: something is not as it must be. 3: no such thing, and not everything was read or told. 0: neither."""
+        if self.failed(fail_on):
+            return 1
+        return 0 if self.complete else 3
+
+
+def compare(
+    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: Wanted, progress: Progress | None = None
+) -> Comparison:
+    """before, after: files, data directories, or URLs of live endpoints.
+
+    Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together."""
+    options = replace(wanted.before, rows=False), replace(wanted.after, rows=False)
+    if wanted.expect_before:
+        options = replace(options[0], expect=wanted.expect_before), options[1]
+    with ExitStack() as stack:
+        log = Log(), Log()
+        files = [
+            stack.enter_context(single(os.fspath(path), each, access, None, steps))
+            for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
+        ]
+        judged = _judged(files, options, log)
+        facts = [(each.cluster.uid, each.read.facts.cluster_id or "", each.read.facts.revision) for each in judged]
+        names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), files, strict=True)]
+        now = [_current(name, each) for name, each in zip(names, judged, strict=True)]
+        same = _same_cluster(names, facts, wanted)
+        if same is not False:
+            _in_order(names, facts, wanted)
+        found = objects.compare(now[0], now[1], same_cluster=same is True)
+        by_key = [objects.by_key(each) for each in now]
+        keys = tuple(
+            (*key, by_key[0].get(key, 0), by_key[1].get(key, 0))
+            for key in sorted({key for each in by_key for key in each})
+        )
+        columns = rows.columns(found) if wanted.rows else {}
+        problems = rows.problems(found)
+        worst = rows.columns(found, problems, LISTED)
+        unlike = 0
+        if wanted.expect_before:
+            unlike = int(((now[0].bits & np.uint16(IN_LATEST | STALE)) != 0).sum())
+        concluded = [examine.conclude(*each, progress) for each in zip(files, judged, options, log, strict=True)]
+    made = Comparison(
+        before=concluded[0],
+        after=concluded[1],
+        objects=found.tally(),
+        rewritten=int(found.rewritten.sum()),
+        keys=keys,
+        unlike=unlike,
+        unexamined=(),
+        notes=(),
+        columns=columns,
+        worst=worst,
+        problems=int(problems.size),
+        same_content=wanted.same_content,
+    )
+    known = same is not None or wanted.different_clusters
+    return replace(
+        made, unexamined=tuple(_untold(made, known=known)), notes=tuple(_notes(made, int(found.again.sum())))
+    )
+
+
+def _judged(files: Sequence[exhibit.Evidence], options: Sequence[Options], log: Sequence[Log]) -> list[examine.Judged]:
+    """Both, each with the resources that the other's configurations add: what one side encrypts is compared."""
+    after = examine.judge(files[1], options[1], log[1])
+    before = examine.judge(files[0], options[0], log[0], after.resources)
+    if more := before.resources - after.resources:
+        after = examine.judge(files[1], options[1], log[1], more)
+    return [before, after]
+
+
+def _current(name: str, judged: examine.Judged) -> Selection:
+    found = objects.current(judged.selections)
+    if found is None:
+        raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
+    return found
+
+
+def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: Wanted) -> bool | None:
+    """None where it cannot be told. Raises UsageError where they differ and that was not said."""
+    (uid, etcd, _), (other, other_etcd, _) = facts
+    if uid and other:
+        what, (one, two) = "kube-system namespace's uid", (uid, other)
+    elif etcd and other_etcd:
+        # derived from the members a cluster began with: another one where members came or went
+        what, (one, two) = "etcd cluster id by its members", (etcd, other_etcd)
+    else:
+        return None
+    if one == two:
+        return True
+    if not wanted.different_clusters:
+        raise UsageError(
+            f"{names[0]} and {names[1]} are of different clusters: the {what} is {one} and {two}; nothing was "
+            "compared. Give --different-clusters if that is meant"
+        )
+    return False
+
+
+def _in_order(names: list[str], facts: list[tuple[str, str, int]], wanted: Wanted) -> None:
+    older, newer = facts[0][2], facts[1][2]
+    if newer < older and not wanted.any_order:
+        raise UsageError(
+            f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
+            "compared. Exchange them, or give --any-order if a store was set back"
+        )
+
+
+def _untold(made: Comparison, *, known: bool) -> list[Unexamined]:
+    left = []
+    if not known:
+        reason = "neither a kube-system namespace nor an etcd cluster id can be read on both sides"
+        left.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
+    if unknown := made.of(Form.UNKNOWN):
+        left.append(
+            Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
+        )
+    if unknown := made.held(Content.UNKNOWN):
+        reason = "the bytes differ, and no key opens them on both sides"
+        left.append(Unexamined(f"the content of {unknown:,} objects", reason, made.same_content))
+    return left
+
+
+def _notes(made: Comparison, again: int) -> list[str]:
+    notes = []
+    if again:
+        what = "object was" if again == 1 else "objects were"
+        notes.append(f"{again:,} {what} deleted and created again in between")
+    sides = (("BEFORE", made.before), ("AFTER", made.after))
+    for side, each in sides:
+        if each.gaps and made.of(Form.APPEARED, Form.VANISHED):
+            notes.append(f"{side} has gaps: what appeared or vanished may lie in them")
+    return notes
+
+
+def leftovers(each: Audit) -> dict[Place, tuple[int, int]]:
+    """Values in every place but latest, and how many of them are readable."""
+    found: dict[Place, tuple[int, int]] = {}
+    for place, provider, _, count, _ in each.tally.places:
+        if place is not Place.LATEST:
+            values, readable = found.get(place, (0, 0))
+            found[place] = values + count, readable + count * (provider is Provider.IDENTITY)
+    return found
+
+
+def revision(evidence: Evidence) -> str:
+    compacted = evidence.backend.compacted
+    return f"{evidence.backend.revision:,}" + (f", compacted at {compacted:,}" if compacted is not None else "")

@@ -1,0 +1,209 @@
+"""What became of each object between two pieces of evidence: two audits' selections -> columns of a Diff.
+
+Of every object the current value is compared, which is what the API serves. Two facts are kept apart: the form, in
+which it is stored, and the content, which a rewrite must not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays import join
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.parallel import counts
+from auditor.errors import UsageError
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import prefixes
+from auditor.model.vocabulary import Opened, Place, Provider
+from auditor.text import restore
+
+
+class Form(IntEnum):
+    """How the form of an object's current value differs. UNKNOWN: of no known form, or under a key not told."""
+
+    UNCHANGED = 0
+    BECAME_ENCRYPTED = 1
+    RE_KEYED = 2
+    STILL_PLAINTEXT = 3
+    TURNED_TO_PLAINTEXT = 4
+    APPEARED = 5
+    VANISHED = 6
+    UNKNOWN = 7
+
+    @property
+    def label(self) -> str:
+        return "re-keyed" if self is Form.RE_KEYED else self.name.lower().replace("_", " ")
+
+
+class Content(IntEnum):
+    """Whether the content is the same on both sides; NONE where the object is on one side only."""
+
+    NONE = 0
+    SAME = 1
+    CHANGED = 2
+    UNKNOWN = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower() if self else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """n objects. before, after: the current values; rows: of each, shape (2, n), row on either side or -1.
+
+    form, content: uint8, codes of Form and Content. rewritten: whether its mod revision differs. again: whether it
+    was deleted and created in between.
+    """
+
+    before: Selection
+    after: Selection
+    rows: Ints
+    form: NDArray[np.uint8]
+    content: NDArray[np.uint8]
+    rewritten: Bools
+    again: Bools
+
+    def __len__(self) -> int:
+        return int(self.form.size)
+
+    def tally(self) -> dict[tuple[Form, Content], int]:
+        codes = self.form.astype(np.int64) * len(Content) + self.content
+        return {(Form(code // len(Content)), Content(code % len(Content))): count for code, count in counts(codes)}
+
+    def marks(self) -> Ints:
+        """Bits of Finding of each object's value in AFTER; 0 where it has none there."""
+        bits = np.zeros(len(self), np.int64)
+        there = self.rows[1] >= 0
+        bits[there] = self.after.bits[self.rows[1][there]]
+        return bits
+
+
+def current(selections: Sequence[Selection]) -> Selection | None:
+    """The current values of the selected resources; None where there is no database whose values are in force.
+
+    Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
+    """
+    mains = [each for each in selections if each.main]
+    held = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
+    if len(held) > 1:
+        names = ", ".join(dict.fromkeys(each.batch.source for each in held))
+        raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
+    for each in held or mains:
+        if each.main:
+            return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.told & (each.batch.key_at >= 0)))
+    return None
+
+
+def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
+    """Both of current() values. same_cluster: whether revisions can be compared."""
+    cut = _prefixes(before), _prefixes(after)
+    strip = cut[0] != cut[1] and len(cut[0]) == len(cut[1]) == 1
+    rows = np.stack(join.paired(_keys(before, strip=strip), _keys(after, strip=strip)))
+    both = np.flatnonzero((rows >= 0).all(axis=0))
+    one, other = rows[0][both], rows[1][both]
+    identical = join.identical(_values(before, one), _values(after, other))
+    form = np.zeros(rows.shape[1], np.uint8)
+    form[rows[0] < 0], form[rows[1] < 0] = Form.APPEARED, Form.VANISHED
+    form[both] = _forms(before, after, one, other, identical)
+    content = np.zeros(rows.shape[1], np.uint8)
+    content[both] = _contents(before, after, one, other, identical)
+    rewritten, again = np.zeros((2, rows.shape[1]), np.bool_)
+    if same_cluster:
+        rewritten[both] = before.batch.main[one] != after.batch.main[other]
+        again[both] = before.batch.create[one] != after.batch.create[other]
+    return Diff(before, after, rows, form, content, rewritten, again)
+
+
+def _prefixes(each: Selection) -> set[str]:
+    return {each.resource[of].prefix for of, _ in counts(each.of.astype(np.int64))}
+
+
+def _keys(each: Selection, *, strip: bool) -> join.Strings:
+    """The etcd keys; strip: without their storage prefix, which differs between the two."""
+    batch = each.batch
+    cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in each.resource], np.int64)[each.of]
+    return batch.data, batch.key_at + cut, batch.key_len.astype(np.int64) - cut
+
+
+def _values(each: Selection, rows: Ints) -> join.Strings:
+    return each.batch.data, each.batch.value_at[rows], each.batch.value_len[rows].astype(np.int64)
+
+
+def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
+    """Form of each pair of rows."""
+    plain, now = before.values.provider[one], after.values.provider[other]
+    was_plain, is_plain = plain == Provider.IDENTITY, now == Provider.IDENTITY
+    names: dict[object, int] = {}
+    secrets: dict[bytes, int] = {b"": 0}
+    label, secret = (
+        np.stack(pair)
+        for pair in zip(
+            *(_numbered(each, rows, names, secrets) for each, rows in ((before, one), (after, other))), strict=True
+        )
+    )
+    keks = [_keks(each, rows) for each, rows in ((before, one), (after, other))]
+    (kek, kek_now), _ = join.groups(keks)
+    re_keyed = (label[0] != label[1]) | (kek != kek_now) | ((secret[0] != secret[1]) & (secret > 0).all(axis=0))
+    told = _told(before, one) & _told(after, other)
+    form = np.full(one.size, Form.UNCHANGED, np.uint8)
+    form[re_keyed] = Form.RE_KEYED
+    form[~told & ~identical] = Form.UNKNOWN
+    form[was_plain & ~is_plain] = Form.BECAME_ENCRYPTED
+    form[was_plain & is_plain] = Form.STILL_PLAINTEXT
+    form[~was_plain & is_plain] = Form.TURNED_TO_PLAINTEXT
+    lost = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
+    lost |= before.values.malformed[one] | after.values.malformed[other]
+    form[lost & ~identical] = Form.UNKNOWN
+    return form
+
+
+def _numbered(each: Selection, rows: Ints, names: dict[object, int], secrets: dict[bytes, int]) -> tuple[Ints, Ints]:
+    """Numbers that both sides share: of provider and key name, and of the local key that opened the value, or 0."""
+    label = np.array([names.setdefault(pair, len(names)) for pair in each.labels], np.int64)
+    own = len(each.labels) - len(each.secrets)
+    behind = [0] * own + [secrets.setdefault(text, len(secrets)) for text in each.secrets]
+    opened = each.opened[rows] == Opened.YES
+    return label[each.label[rows]], np.where(opened, np.array(behind, np.int64)[each.label[rows]], 0)
+
+
+def _keks(each: Selection, rows: Ints) -> join.Strings:
+    at, length = prefixes.kek_ids(each.batch, each.values)
+    return each.batch.data, at[rows], np.maximum(length[rows], 0)
+
+
+def _told(each: Selection, rows: Ints) -> Bools:
+    """Of which values the key is known: a name that is ambiguous without the key is not."""
+    known: Bools = (each.values.name_len[rows] != prefixes.AMBIGUOUS) | (each.opened[rows] == Opened.YES)
+    return known
+
+
+def _contents(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
+    """Content of each pair of rows; only those of which the bytes differ are decoded."""
+    content = np.full(one.size, Content.SAME, np.uint8)
+    rows = np.flatnonzero(~identical)
+    content[rows] = Content.UNKNOWN
+    known = rows[_readable(before, one[rows]) & _readable(after, other[rows])]
+    was, now = before.decoded(one[known], content=True), after.decoded(other[known], content=True)
+    for row, old, new in zip(known.tolist(), was, now, strict=True):
+        if old is not None and new is not None and old.content and new.content:
+            content[row] = Content.SAME if old.content == new.content else Content.CHANGED
+    return content
+
+
+def _readable(each: Selection, rows: Ints) -> Bools:
+    readable: Bools = (each.values.provider[rows] == Provider.IDENTITY) | (each.opened[rows] == Opened.YES)
+    return readable
+
+
+def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
+    """How many values are under each provider and key."""
+    found: dict[tuple[Provider, str], int] = {}
+    for number, count in counts(each.label):
+        found[each.labels[number]] = found.get(each.labels[number], 0) + count
+    return found

@@ -1,0 +1,133 @@
+"""The rows of a comparison: from the columns of a Diff to one row an object, ready to be written."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Ints
+from auditor.arrays.parallel import counts
+from auditor.diff.objects import Content, Diff, Form
+from auditor.judgement import policy
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import prefixes
+from auditor.model.findings import Cell
+from auditor.model.vocabulary import Finding, Opened, Provider, Severity
+from auditor.text import printables
+
+EACH = {
+    "provider": "identity, aescbc, aesgcm, secretbox, kms v1, kms v2 or unknown: what the prefix claims",
+    "key_name": "the key's or the KMS plugin's name",
+    "kek_id": "KMS v2's keyID, which stands in clear",
+    "opened": "yes, no key, failed or not tried; empty for what needs no key",
+    "mod_revision": "etcd's mod revision",
+    "size": "bytes of the stored value",
+}
+"""What stands in the columns of each side."""
+COLUMNS: dict[str, str] = {
+    "form": "became encrypted, re-keyed, still plaintext, turned to plaintext, appeared, vanished, unchanged, unknown",
+    "content": "whether type and data of a Secret (of others all but the metadata) are the same on both sides: same, "
+    "changed, unknown; empty where one side has no such object",
+    "resource": "as an EncryptionConfiguration names it",
+    "namespace": "from the etcd key; empty for cluster-scoped objects",
+    "name": "from the etcd key",
+    "key": "the etcd key, of AFTER where it is there",
+    **{f"{side}_{name}": f"{told}; in {side.upper()}" for side in ("before", "after") for name, told in EACH.items()},
+    "finding": "what a scan of AFTER finds of this value, joined with ;",
+    "severity": "the highest of those findings",
+    "detail": "what else there is to say",
+}
+NUMBERS = frozenset(f"{side}_{name}" for side in ("before", "after") for name in ("mod_revision", "size"))
+
+
+def problems(diff: Diff) -> Ints:
+    """The objects that are not as they should be, changed, or of no form that is told: numbers into the Diff."""
+    bits = diff.marks()
+    serious = [code for code, _ in counts(bits) if _finding(code)[1] not in {"", Severity.LOW.label}]
+    wrong = np.isin(bits, serious) | (diff.content == Content.CHANGED) | (diff.form == Form.UNKNOWN)
+    return np.flatnonzero(wrong)
+
+
+def columns(diff: Diff, chosen: Ints | None = None, most: int | None = None) -> Mapping[str, Sequence[Cell]]:
+    """One row an object, in the order of their etcd keys: COLUMNS, ready to be written.
+
+    chosen: numbers of the objects, all where it is None; most: how many of them, the first.
+    """
+    keys = _etcd_keys(diff, np.arange(len(diff)) if chosen is None else chosen)
+    numbers = np.array([number for _, number in (sorted(keys)[:most])], np.int64)
+    rows = diff.rows[:, numbers]
+    before, after = (_side(each, mine) for each, mine in zip((diff.before, diff.after), rows, strict=True))
+    sides = [after if there else before for there in (rows[1] >= 0).tolist()]
+    key, path, resource = ([side[name][row] for row, side in enumerate(sides)] for name in ("key", "path", "resource"))
+    names = [str(text)[int(length) + 1 :].rpartition("/") for text, length in zip(key, path, strict=True)]
+    bits = diff.marks()[numbers]
+    found = {code: _finding(code) for code, _ in counts(bits)}
+    labels = [found[code] for code in bits.tolist()]
+    made: dict[str, Sequence[Cell]] = {
+        "form": _labels(diff.form[numbers], [form.label for form in Form]),
+        "content": _labels(diff.content[numbers], [content.label for content in Content]),
+        "resource": resource,
+        "namespace": [namespace for namespace, _, _ in names],
+        "name": [name for _, _, name in names],
+        "key": key,
+        **{f"before_{name}": before[name] for name in EACH},
+        **{f"after_{name}": after[name] for name in EACH},
+        "finding": [finding for finding, _ in labels],
+        "severity": [level for _, level in labels],
+        "detail": np.where(diff.again[numbers], "deleted and created again", "").tolist(),
+    }
+    return {name: made[name] for name in COLUMNS}
+
+
+def _etcd_keys(diff: Diff, numbers: Ints) -> list[tuple[bytes, int]]:
+    """The etcd key of each object, of AFTER where it is there, and its number."""
+    found: list[tuple[bytes, int]] = []
+    gone = diff.rows[1][numbers] < 0
+    for each, side, mine in ((diff.after, 1, numbers[~gone]), (diff.before, 0, numbers[gone])):
+        rows, batch = diff.rows[side][mine], each.batch
+        keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
+        found += zip(keys, mine.tolist(), strict=True)
+    return found
+
+
+def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
+    """What one side says of every object, empty where it has none; `path`: length of the key's part before names."""
+    there = np.flatnonzero(rows >= 0)
+    every = there.size == rows.size
+    mine = rows[there]
+    batch = each.batch.take(mine)
+    stored = each.values.take(mine)
+    at, length = prefixes.kek_ids(batch, stored)
+    paths = [len(resource.path) for resource in each.resource]
+
+    def spread(cells: Sequence[Cell]) -> list[Cell]:
+        if every:
+            return list(cells)
+        column: list[Cell] = [""] * rows.size
+        for place, cell in zip(there.tolist(), cells, strict=True):
+            column[place] = cell
+        return column
+
+    opened = ["", *(state.label for state in Opened if state)]
+    return {
+        "key": spread(printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))),
+        "path": spread(_labels(each.of[mine], paths)),
+        "resource": spread(_labels(each.of[mine], [resource.name for resource in each.resource])),
+        "provider": spread(_labels(stored.provider, [provider.label for provider in Provider])),
+        "key_name": spread(_labels(each.label[mine], [name for _, name in each.labels])),
+        "kek_id": spread(printables(batch.data.slices(at, np.maximum(length, 0)))),
+        "opened": spread(_labels(each.opened[mine], opened)),
+        "mod_revision": spread(batch.main.tolist()),
+        "size": spread(batch.value_len.tolist()),
+    }
+
+
+def _labels(codes: NDArray[np.generic], meaning: Sequence[Cell]) -> list[Cell]:
+    return [meaning[code] for code in codes.tolist()]
+
+
+def _finding(bits: int) -> tuple[str, str]:
+    """Findings of a current value, joined, and the highest severity."""
+    found = list(Finding(bits))
+    levels = [policy.severity(each, current=True, same_as_latest=False) for each in found]
+    return ";".join(each.label for each in found), max(levels, default=Severity.LOW).label if found else ""

@@ -1,0 +1,118 @@
+"""What kube-apiserver accepts in a configuration and an auditor must not pass over."""
+
+import string
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule
+from auditor.encryption.published import MARKER, PUBLISHED
+from auditor.kubernetes.resources import BUILT_IN
+from auditor.model.vocabulary import Provider, Severity
+from auditor.text import printable
+
+UNLISTED = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
+"""Resources of kube-apiserver itself that lie under their group, as custom ones do."""
+_PRINTABLE = frozenset(string.printable.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """judged: whether it is a finding; else it is only noted."""
+
+    severity: Severity
+    path: str
+    text: str
+    judged: bool = True
+
+
+def advise(configuration: Configuration, resources: Collection[str], must: Collection[str]) -> list[Advice]:
+    """Of one file, given the resources seen in the evidence and those that must be encrypted."""
+    known = {*BUILT_IN.values(), *UNLISTED, *resources}
+    said = []
+    for name in sorted(set(must) - {"*"}):
+        entries = configuration.providers_for(name)
+        if entries is None:
+            said.append(Advice(Severity.HIGH, "resources", f"no rule covers {name}: it is written in plain"))
+        elif entries[0].provider is Provider.IDENTITY:
+            said.append(Advice(Severity.HIGH, entries[0].path, f"identity is first: {name} is written in plain"))
+    covered = {entry.path for name in must for entry in (configuration.providers_for(name) or ())[:1]}
+    for rule in configuration.rules:
+        first = rule.providers[0]
+        if first.provider is Provider.IDENTITY and first.path not in covered:
+            said.append(
+                Advice(Severity.MEDIUM, first.path, "identity is first: what this rule covers is written in plain")
+            )
+        for number, name in enumerate(rule.resources):
+            if not name.startswith("*") and name.rstrip(".") not in known:
+                path = f"{rule.path}.resources[{number}]"
+                shown = printable(name.encode("utf-8", "surrogateescape"))
+                text = f"{shown} is no resource known or seen: it protects nothing"
+                said.append(Advice(Severity.MEDIUM, path, text))
+        listed = [entry for entry in rule.providers[1:] if entry.provider is Provider.IDENTITY]
+        said += [
+            Advice(
+                Severity.LOW,
+                entry.path,
+                "identity is still listed: plain values stay readable to the API server",
+                judged=False,
+            )
+            for entry in listed
+            if first.provider is not Provider.IDENTITY
+        ]
+    said += dict.fromkeys(each for rules in configuration.lists() for each in _alike(rules))
+    return said + [each for rule in configuration.rules for each in _weak(rule)]
+
+
+def _alike(rules: Sequence[Rule]) -> Iterator[Advice]:
+    """Keys of one resource's list that share a name or their bytes, in one provider element or in several."""
+    named: dict[tuple[Provider, str], tuple[Key, Rule]] = {}
+    secrets: dict[bytes, tuple[Provider, str]] = {}
+    for rule in rules:
+        for entry in rule.providers:
+            for number, key in enumerate(entry.keys):
+                path, label = f"{entry.path}.keys[{number}]", (entry.provider, key.name)
+                before, where = named.setdefault(label, (key, rule))
+                # the same key again in another rule is what an entry for each resource looks like
+                if before is not key and (before.secret != key.secret or where is rule):
+                    text = "two keys of one name: which of them wrote a value cannot be told"
+                    yield Advice(Severity.MEDIUM, f"{path}.name", text)
+                if secrets.setdefault(key.secret, label) != label and not _marks(entry, key):
+                    text = "the same key under two names: rotating to it changes nothing"
+                    yield Advice(Severity.MEDIUM, f"{path}.secret", text)
+
+
+def _weak(rule: Rule) -> Iterator[Advice]:
+    """Keys that are no secrets."""
+    for place, entry in enumerate(rule.providers):
+        for number, key in enumerate(entry.keys):
+            path = f"{entry.path}.keys[{number}].secret"
+            if _marks(entry, key) and (place or number):
+                text = "OpenShift's marker of identity mode, 16 zero bytes: nothing must be encrypted with it"
+                yield Advice(Severity.LOW, path, text, judged=False)
+            elif key.secret in PUBLISHED:
+                text = f"a published key ({PUBLISHED[key.secret]}): anyone can open what it encrypts"
+                yield Advice(Severity.HIGH, path, text)
+            elif set(key.secret) <= _PRINTABLE:
+                yield Advice(Severity.MEDIUM, path, "all bytes are printable: a passphrase, weaker than its length")
+
+
+def _marks(entry: ProviderEntry, key: Key) -> bool:
+    return entry.provider is Provider.AESGCM and key.secret == MARKER
+
+
+def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:
+    """Of several API servers: a resource that they do not write with the same provider and key."""
+    said = []
+    for name in sorted(set(must) - {"*"}):
+        writers = {_writer(each.providers_for(name)) for each in configurations}
+        if len(writers) > 1:
+            text = f"the configurations write {name} with different providers or keys"
+            said.append(Advice(Severity.HIGH, "resources", text))
+    return said
+
+
+def _writer(entries: tuple[ProviderEntry, ...] | None) -> tuple[Provider, str, bytes]:
+    if not entries:
+        return Provider.IDENTITY, "", b""
+    first = entries[0]
+    return first.provider, first.keys[0].name if first.keys else first.name, first.keys[0].secret if first.keys else b""

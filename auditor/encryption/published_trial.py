@@ -1,0 +1,123 @@
+"""Which published keys encrypt stored values, told without opening them all.
+
+AES is asked of every value: one call of the cipher for all first blocks says which would begin as an object does.
+Secretbox has no such short cut; of it a sample of each key name is opened. A hit counts where the value opens as a
+whole: of two bytes alone one foreign block in 65,536 has the look of JSON.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.factorize import group
+from auditor.arrays.parallel import chunks
+from auditor.encryption.configuration import Key, ProviderEntry
+from auditor.encryption.published import PUBLISHED
+from auditor.evidence.batch import Batch
+from auditor.kubernetes import objects, prefixes
+from auditor.model.vocabulary import Encoding, Provider
+from auditor.text import restore
+
+BLOCK = 16
+NONCE = 12
+LOCAL = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
+SAMPLE = 16
+MOST_SAMPLES = 4096
+"""Values of secretbox that are opened: of each key name, and of all together."""
+MOST_AMBIGUOUS = 64
+"""Values that are tried under each of the names that may be theirs."""
+
+
+def used(batch: Batch, stored: prefixes.Values) -> tuple[int, list[ProviderEntry]]:
+    """How many values were tried, and the published keys that open one, each under the name it goes by there."""
+    rows, length = _named(batch, stored)
+    tried = 0
+    found: dict[tuple[Provider, bytes, bytes], None] = {}
+    for kind in LOCAL:
+        mine = np.flatnonzero(stored.provider[rows] == kind)
+        if kind is Provider.SECRETBOX:
+            mine = mine[_sample(batch, stored.name_at[rows[mine]], length[mine])]
+        if not mine.size:
+            continue
+        each = np.zeros(len(batch), np.bool_)
+        each[rows[mine]] = True  # an ambiguous value has several rows here
+        tried += int(each.sum())
+        payload = stored.name_at[rows[mine]] + length[mine] + 1
+        for secret, hits in _hits(kind, batch, payload):
+            for row, size in zip(rows[mine[hits]].tolist(), length[mine[hits]].tolist(), strict=True):
+                name = batch.data.slice(int(stored.name_at[row]), size)
+                if (kind, name, secret) not in found and _opens(kind, secret, batch, row, stored, size):
+                    found[kind, name, secret] = None
+    return tried, [
+        ProviderEntry(kind, (Key(name.decode("utf-8", "surrogateescape"), secret),)) for kind, name, secret in found
+    ]
+
+
+def _named(batch: Batch, stored: prefixes.Values) -> tuple[Ints, Ints]:
+    """Rows of the local providers and the lengths of their key names; an ambiguous one has a row for each."""
+    local = np.isin(stored.provider, LOCAL) & ~stored.malformed
+    rows = np.flatnonzero(local & (stored.name_len >= 0))
+    guesses = [
+        (row, len(restore(name)))
+        for row in np.flatnonzero(local & (stored.name_len == prefixes.AMBIGUOUS))[:MOST_AMBIGUOUS].tolist()
+        for name in prefixes.candidates(batch, stored, row)
+    ]
+    more = np.array(guesses, np.int64).reshape(-1, 2)
+    return np.concatenate((rows, more[:, 0])), np.concatenate((stored.name_len[rows], more[:, 1]))
+
+
+def _sample(batch: Batch, at: Ints, length: Ints) -> Ints:
+    """Some of the values of each name, from the first to the last."""
+    number, heads = group(batch.data, at, length)
+    order = np.argsort(number, kind="stable")
+    size = np.bincount(number, minlength=heads.size)
+    rank = np.arange(order.size) - (np.cumsum(size) - size)[number[order]]
+    step = -(-size // SAMPLE)
+    chosen: Ints = order[rank % step[number[order]] == 0][:MOST_SAMPLES]
+    return chosen
+
+
+def _hits(kind: Provider, batch: Batch, payload: Ints) -> Iterator[tuple[bytes, Ints]]:
+    """A published key, and which of the payloads are worth opening with it."""
+    if kind is Provider.SECRETBOX:
+        for secret in PUBLISHED:
+            if len(secret) == 32:
+                yield secret, np.arange(payload.size)
+        return
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    for part in chunks(payload.size):
+        head = batch.data.blocks(payload[part], 4).view(np.uint8)
+        if kind is Provider.AESCBC:
+            block, mask = head[:, BLOCK:], head[:, :4]
+        else:
+            block, mask = np.zeros((head.shape[0], BLOCK), np.uint8), head[:, NONCE : NONCE + 4]
+            block[:, :NONCE], block[:, -1] = head[:, :NONCE], 2  # GCM counts from 1, which its tag takes
+        asked, masked = block.tobytes(), np.ascontiguousarray(mask).view("<u4")[:, 0]
+        for secret in PUBLISHED:
+            cipher = Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305 - one block of each value is one of ECB
+            context = cipher.decryptor() if kind is Provider.AESCBC else cipher.encryptor()
+            first = np.frombuffer(context.update(asked), "<u4")[:: BLOCK // 4] ^ masked
+            yield secret, part.start + np.flatnonzero(_begins(first))
+
+
+def _begins(first: NDArray[np.uint32]) -> Bools:
+    """Which of these first four bytes begin a stored object."""
+    looks: Bools = first == int.from_bytes(prefixes.PROTOBUF, "little")
+    looks |= (first & 0xFFFF) == int.from_bytes(b'{"', "little")
+    looks |= (first & 0xFFFFFF) == int.from_bytes(prefixes.CBOR, "little")
+    return looks
+
+
+def _opens(kind: Provider, secret: bytes, batch: Batch, row: int, stored: prefixes.Values, size: int) -> bool:
+    from auditor.encryption.transformers import TRANSFORMERS, encoding
+
+    value = batch.value(row)
+    payload = value[int(stored.name_at[row] - batch.value_at[row]) + size + 1 :]
+    key = batch.key(row) if batch.key_at[row] >= 0 else b""
+    plaintext = TRANSFORMERS[kind](secret).open(payload, key)
+    if plaintext is None or (kind_of := encoding(plaintext)) is Encoding.NONE:
+        return False
+    return not objects.decode(plaintext, kind_of).problem

@@ -1,0 +1,1 @@
+"""bbolt: pages, elements, trees."""

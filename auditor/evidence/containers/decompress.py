@@ -1,0 +1,193 @@
+"""Compressed streams, unpacked block by block; the libraries share one interface (bz2.BZ2Decompressor's)."""
+
+import bz2
+import lzma
+import mmap
+import sys
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+from auditor.errors import AuditorError
+from auditor.evidence.containers.limits import Budget
+from auditor.evidence.containers.magic import FRAMED, SKIPPABLE, Kind, skippable
+
+STEP = 1 << 20
+FED = 1 << 16
+"""Packed bytes handed over at once: lz4 copies what it has not used yet at every call."""
+PIECE = 1 << 16
+"""Bytes unpacked at once: what a call that fails had unpacked is lost."""
+MEMORY = 256 << 20
+"""Bytes that an xz stream may ask its reader to hold: `xz -9` asks for 65 MB, a hostile one for 4 GB."""
+
+
+class Damaged(AuditorError):
+    """A container that ends early or does not hold together; what came before is good."""
+
+
+class Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class Stream:
+    """Bytes in their order out of an iterator of blocks, with a look ahead."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._ahead = b""
+        self._at = 0
+        self._failure: Damaged | None = None
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end or before damage, without taking them."""
+        if len(self._ahead) - self._at < size and self._failure is None:
+            parts = [self._ahead[self._at :]]
+            count = len(parts[0])
+            try:
+                while count < size and (block := next(self._blocks, b"")):
+                    parts.append(block)
+                    count += len(block)
+            except Damaged as error:
+                self._failure = error
+            self._ahead, self._at = b"".join(parts), 0
+        return self._ahead[self._at : self._at + size]
+
+    def read(self, size: int = STEP) -> bytes:
+        """At least one byte and at most `size`; nothing at the end. Raises Damaged."""
+        if self._at == len(self._ahead):
+            if self._failure is not None:
+                raise self._failure
+            self._ahead, self._at = next(self._blocks, b""), 0
+        start, self._at = self._at, min(self._at + size, len(self._ahead))
+        return self._ahead if self._at - start == len(self._ahead) else self._ahead[start : self._at]
+
+    def drain(self) -> None:
+        """Read to the end, where checksums are. Raises Damaged."""
+        while self.read():
+            pass
+
+
+def mapped(mapping: mmap.mmap, start: int = 0, end: int | None = None) -> Stream:
+    """A part of a mapped file."""
+    stop = len(mapping) if end is None else end
+    return Stream(mapping[at : min(at + FED, stop)] for at in range(start, stop, FED))
+
+
+def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str) -> Stream:
+    """What a compressed stream holds. Its read() raises Damaged, and Refused where the budget is spent."""
+    return Stream(_blocks(stream, _maker(kind), kind, budget, name))
+
+
+def inflated(stream: Stream, budget: Budget, name: str) -> Stream:
+    """What a member of a zip that was deflated holds: no header, and the checksum is elsewhere."""
+    from isal import igzip_lib
+
+    def make() -> Decompressor:
+        return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
+
+    return Stream(_blocks(stream, make, Kind.ZIP, budget, name))
+
+
+def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, name: str) -> Iterator[bytes]:
+    """Blocks out of all the streams that stand behind one another, as `cat a.gz b.gz` makes them."""
+    rest = _past_skippable(stream, b"", name) if kind in FRAMED else b""
+    while True:
+        rest = yield from _one(stream, make(), rest, kind, budget, name)
+        if kind in FRAMED:
+            rest = _past_skippable(stream, rest, name)
+        while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
+            if not (rest := stream.read()):
+                return
+        if kind is Kind.ZIP:
+            return
+        rest = rest.lstrip(b"\0")
+        if rest[:1] != _FIRST[kind]:
+            left = len(rest)
+            while block := stream.read():
+                left += len(block)
+            raise Damaged(f"{name}: {left:,} bytes behind the {kind.value} data are something else: not read")
+
+
+def _past_skippable(stream: Stream, rest: bytes, name: str) -> bytes:
+    """The bytes `rest`, or what was read since, without the skippable frames that they begin with."""
+    at = 0
+    while True:
+        if len(rest) - at < SKIPPABLE and (more := stream.read(FED)):
+            rest, at = rest[at:] + more, 0
+        elif not (length := skippable(rest[at : at + SKIPPABLE])):
+            return rest[at:]
+        else:
+            at += length
+        while at > len(rest):
+            at -= len(rest)
+            if not (rest := stream.read(FED)):
+                raise Damaged(f"{name}: a skippable frame ends early, {at:,} bytes before its end: truncated")
+
+
+def _one(
+    stream: Stream, one: Decompressor, fed: bytes, kind: Kind, budget: Budget, name: str
+) -> Generator[bytes, None, bytes]:
+    """The blocks of one compressed stream that begins with the bytes `fed`; what was read past its end."""
+    count = 0
+    while not one.eof:
+        if one.needs_input and not fed and not (fed := stream.read(FED)):
+            raise Damaged(f"{name}: the {kind.value} data ends early, after {count:,} unpacked bytes: truncated")
+        try:
+            block = one.decompress(fed, PIECE)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - each library has exceptions of its own; all of them mean the data
+            why = "does not hold together, or asks for too much memory"
+            raise Damaged(f"{name}: the {kind.value} data {why}, after {count:,} unpacked bytes") from None
+        fed = b""
+        count += len(block)
+        budget.take(len(block))
+        if block:
+            yield block
+    return one.unused_data or b""  # lz4 says None where nothing is left
+
+
+_FIRST = {
+    Kind.GZIP: b"\x1f",
+    Kind.ZLIB: b"\x78",
+    Kind.ZSTD: b"\x28",
+    Kind.XZ: b"\xfd",
+    Kind.LZMA: b"\x5d",
+    Kind.BZIP2: b"B",
+    Kind.LZ4: b"\x04",
+    Kind.LZW: b"",  # Go reads one stream
+}
+
+
+def _maker(kind: Kind) -> Callable[[], Decompressor]:
+    """What makes a decompressor of this kind; the libraries are loaded only now."""
+    if kind in {Kind.GZIP, Kind.ZLIB}:
+        from isal import igzip_lib
+
+        flag = igzip_lib.DECOMP_GZIP if kind is Kind.GZIP else igzip_lib.DECOMP_ZLIB
+        return lambda: igzip_lib.IgzipDecompressor(flag=flag)
+    if kind is Kind.ZSTD:
+        if sys.version_info >= (3, 14):
+            from compression.zstd import ZstdDecompressor
+        else:
+            from backports.zstd import ZstdDecompressor
+        return ZstdDecompressor
+    if kind is Kind.XZ:
+        return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MEMORY)
+    if kind is Kind.LZMA:
+        return lambda: lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=MEMORY)
+    if kind is Kind.LZW:
+        from auditor.evidence.containers.lzw import LzwDecompressor
+
+        return LzwDecompressor
+    if kind is Kind.BZIP2:
+        return bz2.BZ2Decompressor
+    from lz4.frame import LZ4FrameDecompressor
+
+    made: Callable[[], Decompressor] = LZ4FrameDecompressor
+    return made

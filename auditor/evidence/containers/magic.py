@@ -1,0 +1,175 @@
+"""What bytes are, by what they begin with; a file's name is never asked.
+
+Magic numbers: RFC 1952 (gzip), RFC 1950 (zlib), RFC 8878 (zstd, and skippable frames), xz-file-format 1.1,
+lzma-file-format (in xz), APPNOTE.TXT 4.3 (zip), the LZ4 frame format, sqlite.org/fileformat2.html, POSIX pax (tar: the
+checksum of its header); bbolt page.go and bucket.go (a meta page's magic).
+"""
+
+import mmap
+import re
+import struct
+from enum import Enum
+
+MAGIC = 0xED0CDAED
+FIRST_META = 16
+"""The magic's offset in a page; the second meta page is at one page size."""
+PAGE_SIZES = tuple(1 << bits for bits in range(10, 17))
+HEAD = PAGE_SIZES[-1] + FIRST_META + 4
+"""Bytes that are enough to tell."""
+RECORD = 512
+CHECKSUM = slice(148, 156)
+_OCTAL = re.compile(rb"[ \0]*([0-7]+)[ \0]*")
+
+
+class Kind(Enum):
+    """The kinds of content; the value is their name in words."""
+
+    DATABASE = "etcd database"
+    GZIP = "gzip"
+    ZLIB = "zlib"
+    ZSTD = "zstd"
+    XZ = "xz"
+    LZMA = "lzma"
+    BZIP2 = "bzip2"
+    LZ4 = "lz4"
+    LZW = "LZW"
+    ZIP = "zip"
+    TAR = "tar"
+    SQLITE = "SQLite database"
+    SQLITE_LOG = "SQLite WAL"
+    CLOSED = "closed"
+    OTHER = "other"
+
+
+STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.LZMA, Kind.BZIP2, Kind.LZ4, Kind.LZW})
+"""Compressed streams of one file each."""
+FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
+"""Streams of frames, between which others may stand that hold something for another reader."""
+STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
+"""Files of values."""
+CONTAINERS = STREAMS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
+_STARTS = (
+    (b"\x1f\x8b", Kind.GZIP),
+    (b"\x28\xb5\x2f\xfd", Kind.ZSTD),
+    (b"\xfd7zXZ\x00", Kind.XZ),
+    (b"\x04\x22\x4d\x18", Kind.LZ4),
+    (b"SQLite format 3\x00", Kind.SQLITE),
+    (b"\x37\x7f\x06\x82", Kind.SQLITE_LOG),
+    (b"\x37\x7f\x06\x83", Kind.SQLITE_LOG),
+    (b"PK\x03\x04", Kind.ZIP),
+    (b"PK\x05\x06", Kind.ZIP),
+    (b"PK\x07\x08", Kind.ZIP),
+)
+_EVENTS = b'[{"etcdEvent"'
+_LZW = {256, 0, _EVENTS[0]}
+"""The first code of 9 bits: an empty table (newer writers), a database's first byte, or a list's."""
+_SKIPPED = 0x184D2A50
+"""The lowest of sixteen magic numbers of a skippable frame."""
+_FRAME = struct.Struct("<II")
+SKIPPABLE = _FRAME.size
+"""The length of a skippable frame's header."""
+_LZMA = struct.Struct("<BIQ")
+_USUAL, _NOT_STATED, _LARGEST = 0x5D, (1 << 64) - 1, 1 << 38
+_CLOSED = {
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"\x1f\x9d": "Unix compress",
+    b"\x02\x21\x4c\x18": "legacy LZ4",
+    b"LZIP": "lzip",
+    b"\x89LZO": "lzop",
+    b"\xff\x06\x00\x00sNaPpY": "Snappy",
+    b"070701": "cpio",
+    b"070707": "cpio",
+    b"!<arch>\n": "ar",
+    b"QFI\xfb": "a QCOW2 disk image",
+    b"Salted__": "OpenSSL-encrypted",
+    b"age-encryption.org/": "age-encrypted",
+    b"-----BEGIN PGP MESSAGE": "PGP-encrypted",
+    b"-----BEGIN AGE ENCRYPTED": "age-encrypted",
+}
+"""What holds something that this program does not take out."""
+
+
+def sniff(head: bytes) -> Kind:
+    """What the first HEAD bytes (fewer where there are no more) say."""
+    if _is_database(head):
+        return Kind.DATABASE
+    if kind := _start(head):
+        return kind
+    if head[:3] == b"BZh" and head[4:10] in {b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"}:
+        return Kind.BZIP2
+    if len(head) > 2 and head[0] == 0x78 and head[1] in {0x01, 0x5E, 0x9C, 0xDA}:
+        return Kind.ZLIB
+    if _is_tar(head):
+        return Kind.TAR
+    if _is_lzma(head):
+        return Kind.LZMA
+    if closed(head):
+        return Kind.CLOSED
+    return Kind.LZW if _is_lzw(head) else Kind.OTHER
+
+
+def of(mapping: mmap.mmap) -> Kind:
+    """What a mapped file is."""
+    return sniff(mapping[:HEAD])
+
+
+def closed(head: bytes) -> str:
+    """The name of a container that is recognised and cannot be opened here; empty for everything else."""
+    return next((name for start, name in _CLOSED.items() if head.startswith(start)), "")
+
+
+def _start(head: bytes) -> Kind | None:
+    """By a magic number at the beginning, or past skippable frames: pzstd begins with one."""
+    skipped = 0
+    while more := skippable(head[skipped : skipped + SKIPPABLE]):
+        skipped += more
+    return next(
+        (kind for start, kind in _STARTS if head.startswith(start, skipped) and (not skipped or kind in FRAMED)), None
+    )
+
+
+def skippable(head: bytes) -> int:
+    """The length of the skippable frame that these bytes begin with, its header included; 0 where it is none."""
+    if len(head) < SKIPPABLE:
+        return 0
+    magic, size = _FRAME.unpack_from(head)
+    return SKIPPABLE + size if magic & 0xFFFFFFF0 == _SKIPPED else 0
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether this is a header as `xz --format=lzma` writes it: the usual properties, a window of 2^n or 2^n + 2^(n-1)
+    bytes, and no size or one under 256 GB, as `xz` itself tells such a file."""
+    if len(head) <= _LZMA.size:
+        return False
+    properties, window, size = _LZMA.unpack_from(head)
+    highest = 1 << max(window.bit_length() - 1, 0)
+    usual = properties == _USUAL and window in {highest, highest | highest >> 1}
+    return usual and (size == _NOT_STATED or size < _LARGEST)
+
+
+def _is_database(head: bytes) -> bool:
+    """Whether the magic of either meta page stands where some page size puts it, in either byte order."""
+    places = (FIRST_META, *(size + FIRST_META for size in PAGE_SIZES))
+    return any(head[at : at + 4] in {struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)} for at in places)
+
+
+def _is_lzw(head: bytes) -> bool:
+    """Whether what an etcd database or a list of events begins with stands there as LZW codes, which have no mark."""
+    if len(head) < 3 or head[0] | (head[1] & 1) << 8 not in _LZW:
+        return False
+    from auditor.evidence.containers import lzw
+
+    begin = lzw.begins(head)
+    return begin.startswith(_EVENTS) or begin[FIRST_META : FIRST_META + 4] in {
+        struct.pack("<I", MAGIC),
+        struct.pack(">I", MAGIC),
+    }
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether the first record's checksum is right: the sum of its bytes, its own field taken for spaces."""
+    stated = _OCTAL.fullmatch(head[CHECKSUM])
+    if len(head) < RECORD or stated is None or not any(head[:RECORD]):
+        return False
+    return int(stated[1], 8) == sum(head[: CHECKSUM.start]) + 8 * ord(" ") + sum(head[CHECKSUM.stop : RECORD])

@@ -1,0 +1,41 @@
+"""Names inside archives: nothing is ever written under one, and one that leads out of its archive is refused."""
+
+import os
+import re
+
+from auditor.evidence.containers.limits import Refused
+from auditor.text import printable
+
+_RKE = re.compile(r"/backup/[^/]+|/etc/kubernetes/[^/]+\.rkestate")
+"""rke-tools writes full paths into its zips (rke-tools main.go)."""
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def checked(container: str, name: str) -> str:
+    """The name without what carries no meaning (`./`, double slashes). Raises Refused where it leads outside."""
+    unified = name.replace("\\", "/")
+    parts = [part for part in unified.split("/") if part not in {"", "."}]
+    absolute = unified.startswith("/") and not _RKE.fullmatch(unified)
+    if absolute or ".." in parts or _DRIVE.match(unified):
+        why = "an absolute path" if absolute or _DRIVE.match(unified) else "a path with `..`"
+        raise Refused(f"{container} holds {shown(name)}, {why}, which leads out of it: nothing in it was read")
+    return "/".join(parts)
+
+
+def link(container: str, name: str, target: str, *, symbolic: bool) -> None:
+    """Look at a link, which is never followed. Raises Refused where it leads out of its archive."""
+    parts = [part for part in name.split("/") if part not in {"", "."}][:-1] if symbolic else []
+    outside = target.startswith("/") or _DRIVE.match(target) is not None
+    for part in target.split("/"):
+        if part == ".." and not parts:
+            outside = True
+        elif part == "..":
+            parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    if outside:
+        raise Refused(f"{container} holds {shown(name)}, a link that leads out of it: nothing in it was read")
+
+
+def shown(name: str) -> str:
+    return printable(os.fsencode(name))

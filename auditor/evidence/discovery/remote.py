@@ -1,0 +1,147 @@
+"""Evidence in a bucket or behind a web server: streamed into a private file without a name, and nowhere else.
+
+fsspec and the libraries under it make the connections, with the credentials that they find in the environment.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from auditor.errors import AuditorError, UnreadableEvidence, UsageError
+from auditor.evidence.containers.limits import Refused
+from auditor.options import Options
+
+if TYPE_CHECKING:
+    from auditor.evidence.file import EvidenceFile
+
+BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
+"""Schemes and the libraries that speak for them."""
+WEB = {"https", "http"}
+BLOCK = 8 << 20
+"""Bytes asked for at once."""
+
+
+def is_remote(text: str) -> bool:
+    """Whether a text is the URL of one object: an http URL without a path is an endpoint's."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # no URL at all: told by whoever takes it for an endpoint's or a path
+        return False
+    several = "," in parts.netloc  # endpoints, as etcdctl takes them
+    return parts.scheme in BUCKETS or (parts.scheme in WEB and parts.path not in {"", "/"} and not several)
+
+
+def shown(url: str) -> str:
+    """A URL without what may be secret in it: user, password, and the signature in a query."""
+    parts = urlsplit(url)
+    before, _, host = parts.netloc.rpartition("@")
+    # abfss://container@account.dfs.core.windows.net/path: no user, and without it the object is not named
+    container = f"{before}@" if BUCKETS.get(parts.scheme) == "adlfs" and before and ":" not in before else ""
+    return _printable(f"{parts.scheme}://{container}{host}{parts.path}")
+
+
+def name(url: str) -> str:
+    """What reports call it: the last part of its path."""
+    return _printable(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or shown(url)
+
+
+def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
+    """The object as an opened file, and notes on where it came from.
+
+    Raises UnreadableEvidence where it cannot be had whole, UsageError where a library is missing.
+    """
+    from auditor.evidence.containers.decompress import Stream
+    from auditor.evidence.containers.extracted import Store
+
+    store = Store(options.work_dir)
+    with _open(url) as (source, facts):
+        size = facts.get("size")
+        if isinstance(size, int) and size > options.max_unpacked:
+            raise Refused(f"{shown(url)} has {size:,} bytes, more than {options.max_unpacked:,}: raise --max-unpacked")
+        stream = Stream(_blocks(source, url, options.max_unpacked))
+        filled = store.fill(stream, shown(url), size if isinstance(size, int) else 0, hashed=not options.quick)
+    held = filled.size
+    if isinstance(size, int) and held != size:
+        filled.close()
+        raise UnreadableEvidence(f"{shown(url)}: {held:,} bytes came of {size:,}: the connection was cut; try again")
+    file = filled.open(name(url))
+    said = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
+    note = f"streamed from {shown(url)}, {held:,} bytes, into a private file without a name"
+    return file, [", ".join([note, *said])]
+
+
+_FACTS = {
+    **dict.fromkeys(("ETag", "etag"), "ETag"),
+    **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
+    **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
+}
+"""What is told of an object, by the names that s3fs, adlfs and gcsfs have for it."""
+
+
+class _open:  # noqa: N801 - used as a function is
+    """The object, opened for reading, and what its server says of it. Nothing of a library's own errors is told: they
+    quote URLs, which may be signed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> tuple[IO[bytes], dict[str, Any]]:
+        scheme = urlsplit(self._url).scheme
+        try:
+            from fsspec.core import url_to_fs
+
+            system, path = url_to_fs(self._url)
+            facts: dict[str, Any] = system.info(path)
+            if facts.get("type") == "directory":
+                raise IsADirectoryError
+            # a web server need not know ranges: what it sends is read as it comes
+            self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
+        except ImportError:
+            wanted = BUCKETS.get(scheme, "aiohttp")
+            raise UsageError(
+                f"{shown(self._url)}: {wanted} is not installed; pip install 'etcd-auditor[remote]'"
+            ) from None
+        except Exception as error:  # noqa: BLE001
+            raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
+        return self._file, facts
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _printable(text: str) -> str:
+    from auditor.text import printable  # it needs numpy, which --help does not
+
+    return printable(os.fsencode(text))
+
+
+def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
+    count = 0
+    while True:
+        try:
+            block = source.read(BLOCK)
+        except Exception as error:  # noqa: BLE001
+            raise UnreadableEvidence(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
+        if not block:
+            return
+        count += len(block)
+        if count > most:
+            raise Refused(f"{shown(url)} has more than {most:,} bytes: raise --max-unpacked if that is right")
+        yield block
+
+
+_DENIED = {401, 403}
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, AuditorError):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "there is no such object"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder or a bucket: name one object in it"
+    # the second is how Azure's own errors and aiohttp's say it
+    if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
+        return "access is denied; look at the credentials in the environment"
+    return f"{type(error).__name__}; check the URL, and the credentials in the environment"

@@ -1,0 +1,1 @@
+"""etcd: backend, MVCC, snapshot, write-ahead log, dumps."""

@@ -1,0 +1,232 @@
+"""etcd's MVCC records: what the elements of the `key` bucket hold, and which of them is current.
+
+Format: etcd server/storage/mvcc/revision.go (17 or 18 bytes of key) and api/mvccpb/kv.proto (the value).
+"""
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.factorize import group
+from auditor.arrays.parallel import spread
+from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.bbolt.elements import Leaves
+from auditor.evidence.etcd import wire
+from auditor.model.evidence import Gap
+from auditor.model.vocabulary import Place, State
+
+REVISION = 17
+TOMBSTONE = 18
+SEPARATOR = ord("_")
+MARK = ord("t")
+
+_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x30
+_TAGS = frozenset({_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE})
+
+NO_RECORD, ELSEWHERE, MORE = 1, 2, 3
+"""Damage of a record: unreadable; of another revision; holding fields that were not read."""
+_DAMAGE = {
+    NO_RECORD: "record is no mvccpb.KeyValue",
+    ELSEWHERE: "record's mod_revision is not the revision it is stored under",
+    MORE: "record holds a field twice, or one that mvccpb.KeyValue does not have: not all of it was read",
+}
+
+
+def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]:
+    """The records of the `key` bucket in revision order, each with its place, and what could not be read.
+
+    A record of no key (etcdutl's --bump-revision writes one with an empty value) keeps key_len 0 and place latest.
+    """
+    gaps: list[Gap] = []
+    good, main, sub = _revisions(buffer, leaves)
+    _gap_rows(gaps, source, leaves, ~good, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
+    if not good.all():
+        leaves = leaves.take(good)
+        main, sub = main[good], sub[good]
+    batch = _batch(buffer, source, leaves, main, sub)
+    damaged = _fields(buffer, batch)
+    differing = (damaged == 0) & (batch.create > batch.main)
+    for code, reason in _DAMAGE.items():
+        _gap_rows(gaps, source, leaves, damaged == code, reason)
+    _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
+    del leaves  # what follows needs the memory
+    if (damaged == NO_RECORD).any():
+        batch = batch.take(damaged != NO_RECORD)
+    order = _order(batch)
+    if order is not None:
+        gaps.append(Gap(source, 0, 0, "the revisions of the key bucket are not in ascending order"))
+        batch = batch.take(order)
+    batch.place[:] = places(batch)
+    return batch, gaps
+
+
+def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
+    """The records of leaves that no root reaches, and the rows of `leaves` that they are.
+
+    A value whose end is lost keeps the bytes up to the end of its record; places and states are the caller's.
+    """
+    good, main, sub = _revisions(buffer, leaves)
+    leaves = leaves.take(good)
+    batch = _batch(buffer, source, leaves, main[good], sub[good])
+    damaged = _fields(buffer, batch, cut=True)
+    return batch.take(damaged != NO_RECORD), np.flatnonzero(good)[damaged != NO_RECORD]
+
+
+def places(batch: Batch) -> NDArray[np.uint8]:
+    """latest, history or deleted for each record; records must be in ascending order of revision."""
+    number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+    newest = np.zeros(heads.size, np.int64)
+    np.maximum.at(newest, number, np.arange(len(batch)))
+    gone = batch.has(State.TOMBSTONE)[newest]
+    place = np.where(gone[number], np.uint8(Place.DELETED), np.uint8(Place.HISTORY))
+    place[newest[~gone]] = Place.LATEST
+    return place
+
+
+def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
+    """Which record keys are revisions, and their main and sub numbers (big endian, int64)."""
+    at, length = leaves.key_at, leaves.key_len
+    good = (leaves.flags == 0) & ((length == REVISION) | (length == TOMBSTONE))
+    main = np.empty(at.shape, np.int64)
+    sub = np.empty(at.shape, np.int64)
+
+    def parse(part: slice) -> None:
+        first, second, third = buffer.blocks(at[part], 3).T
+        main[part] = first.byteswap().view(np.int64)
+        sub[part] = ((second >> np.uint64(8)) | (third << np.uint64(56))).byteswap().view(np.int64)
+        good[part] &= (second & np.uint64(0xFF)) == SEPARATOR
+        good[part] &= (length[part] == REVISION) | ((third >> np.uint64(8)) & np.uint64(0xFF) == MARK)
+
+    spread(at.size, parse)
+    good &= (main >= 0) & (sub >= 0)
+    return good, main, sub
+
+
+def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> Batch:
+    rows = main.size
+    state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
+    return Batch(
+        source=source,
+        data=buffer,
+        mapped=True,
+        key_at=leaves.value_at.copy(),
+        key_len=np.zeros(rows, np.uint32),
+        value_at=leaves.value_at + leaves.value_len,
+        value_len=np.zeros(rows, np.uint32),
+        main=main,
+        sub=sub,
+        create=np.full(rows, UNKNOWN, np.int64),
+        version=np.full(rows, UNKNOWN, np.int64),
+        order=np.broadcast_to(np.int64(UNKNOWN), rows),
+        page=leaves.page,
+        place=np.zeros(rows, np.uint8),
+        state=state,
+        extents={},
+    )
+
+
+def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> NDArray[np.uint8]:
+    """Fill the columns from each record's protobuf; its damage, 0 where there is none, shape (n,)."""
+    damaged = np.zeros(len(batch), np.uint8)
+
+    def parse(part: slice) -> None:
+        start, end = batch.key_at[part].copy(), batch.value_at[part].copy()  # the columns are written below
+        at, regular = start, np.ones(start.shape, np.bool_)
+        mod = np.full(start.shape, UNKNOWN, np.int64)
+        for tag, column in ((_KEY, None), (_CREATE, batch.create[part]), (_MOD, mod), (_VERSION, batch.version[part])):
+            value, after, present = _field(buffer, at, end, tag)
+            if column is None:
+                key_len = np.where(present, value, 0)
+                batch.key_at[part] = np.where(present, after, start)
+                at = np.where(present, after + value, at)
+                regular &= present | (start == end)
+            else:
+                column[present] = value[present]
+                at = np.where(present, after, at)
+        value, after, present = _field(buffer, at, end, _VALUE, cut=cut)
+        value_len = np.where(present, np.minimum(value, end - after), 0)
+        value_at = np.where(present, after, end)
+        at = np.where(present, after + value_len, at)
+        # looked at only where something follows the value: its end lies pages away, and a look there costs most
+        more = np.flatnonzero(at != end)
+        regular[more] &= _lease(buffer, at[more], end[more])
+        batch.key_len[part] = np.where(regular, key_len, 0)
+        batch.value_len[part] = np.where(regular, value_len, 0)
+        batch.value_at[part] = value_at
+        for row in np.flatnonzero(~regular).tolist():
+            whole = part.start + row
+            mod[row], damaged[whole] = _slowly(buffer, batch, whole, int(start[row]), int(end[row]))
+        bare = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these have no mod_revision
+        foreign = (mod != batch.main[part]) & ((mod != UNKNOWN) | ~bare)
+        damaged[part] = np.where(foreign & (damaged[part] == 0), ELSEWHERE, damaged[part])
+
+    spread(len(batch), parse)
+    return damaged
+
+
+def _field(buffer: Buffer, at: Ints, end: Ints, tag: int, *, cut: bool = False) -> tuple[Ints, Ints, Bools]:
+    """Value (or length), the position after it, and which rows have this field at `at`; `cut`: it may end early."""
+    words = buffer.words(at)
+    value, size = varints(words >> np.uint64(8))
+    present = (at < end) & ((words & np.uint64(0xFF)) == tag) & (size > 0) & (size < 8)
+    after = at + 1 + size
+    if tag in (_KEY, _VALUE):
+        present &= (after + value <= end) | (cut & (after <= end))
+    else:
+        present &= after <= end
+    return value, after, present
+
+
+def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
+    """Which records end in a lease id and nothing else: random 63-bit numbers, longer than one word holds."""
+    length = end - at - 1
+    first = (buffer.words(at) & np.uint64(0xFF)) == _LEASE
+    _, low = varints(buffer.words(at + 1))
+    _, high = varints(buffer.words(at + 9))
+    leased: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
+    return leased
+
+
+def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> tuple[int, int]:
+    """A record whose fields are not in etcd's own order: its mod_revision, UNKNOWN where it has none, and its damage.
+
+    A known field of another wire type is refused, as etcd does; of one that comes twice the last counts, and what was
+    passed over is damage of its own.
+    """
+    from auditor.protobuf.kv_pb2 import KeyValue
+
+    raw = buffer.slice(start, end - start)
+    try:
+        tags = [(number << 3 | kind, first) for number, kind, first, _ in wire.fields(raw, 0, len(raw))]
+        record = KeyValue.FromString(raw)
+    except (wire.WireError, DecodeError):
+        return UNKNOWN, NO_RECORD
+    foreign = {tag for tag, _ in tags} - _TAGS
+    if any(tag >> 3 <= max(_TAGS) >> 3 for tag in foreign):
+        return UNKNOWN, NO_RECORD
+    place = dict(tags)  # the last of each: the one that counts
+    batch.key_at[row], batch.key_len[row] = start + place.get(_KEY, 0), len(record.key)
+    batch.value_at[row], batch.value_len[row] = start + place.get(_VALUE, 0), len(record.value)
+    batch.create[row] = record.create_revision or UNKNOWN
+    batch.version[row] = record.version or UNKNOWN
+    return record.mod_revision or UNKNOWN, MORE if foreign or len(place) < len(tags) else 0
+
+
+def _order(batch: Batch) -> Ints | None:
+    """The permutation that sorts the records by revision, or None where they are sorted."""
+    later = batch.main[1:] > batch.main[:-1]
+    later |= (batch.main[1:] == batch.main[:-1]) & (batch.sub[1:] > batch.sub[:-1])
+    return None if later.all() else np.lexsort((batch.sub, batch.main))
+
+
+def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
+    """One gap for each damaged record, up to a hundred; then one for all the others."""
+    rows = np.flatnonzero(bad)
+    for row in rows[:100].tolist():
+        offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])
+        gaps.append(Gap(source, offset, length, f"offset {offset}: {reason}"))
+    if rows.size > 100:
+        total = sum(int(sizes[rows[100:]].sum()) for sizes in (leaves.key_len, leaves.value_len))
+        gaps.append(Gap(source, 0, total, f"{rows.size - 100} more records, not listed: {reason}"))

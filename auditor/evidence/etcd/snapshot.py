@@ -1,0 +1,174 @@
+"""An etcd database file as evidence: what kind it is, whether it is whole, and everything that it stores.
+
+Format: etcd etcdutl/snapshot (trailer: 32 bytes of SHA-256 after a database of high-water x page size bytes,
+present where size % 512 == 32), bbolt tx.go WriteTo (a snapshot writes one root into both metas).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.errors import UnreadableEvidence
+from auditor.evidence.batch import Batch
+from auditor.evidence.bbolt import meta
+from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS, Walker
+from auditor.evidence.etcd import backend, unallocated
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
+from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
+from auditor.model.vocabulary import Place
+
+BATCH = 1_000_000
+
+API_SNAPSHOT = "API snapshot"
+NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
+RAW = "raw database file"
+ROOTLESS = "database file without a valid root"
+GUESSED = 4096
+"""Pages looked at to guess a page size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one database file holds."""
+
+    kind: str
+    batches: tuple[Batch, ...]
+    facts: Backend
+    gaps: tuple[Gap, ...]
+    unexamined: tuple[Unexamined, ...]
+    pages: PageMap
+    trailer: int
+    """Bytes of trailer at the file's end: 32 or 0."""
+
+
+def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
+    """Everything a root reaches and, unless `quick`, what lies outside the trees.
+
+    Raises UnreadableEvidence where no meta page holds and nothing looks like a stored value.
+    """
+    buffer = Buffer(file.map)
+    trailer = trailer_length(file.size)
+    try:
+        metas = meta.read(buffer, file.name)
+    except UnreadableEvidence as error:
+        return _rootless(file, buffer, trailer, error)
+    walker = Walker(buffer, metas.chosen, file.name, file.size - trailer)
+    walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
+    kind = _kind(metas, file.size, trailer)
+    walker.gaps.extend(_size_gaps(file, metas.chosen, kind, trailer))
+    store = backend.read(walker)
+    batches = _split(store.records)
+    gaps = list(walker.gaps)
+    if not quick:
+        previous = None
+        if metas.differ and metas.other is not None:
+            previous = Walker(buffer, metas.other, file.name, file.size - trailer)
+            batches += _split(_only_older(walker, previous))
+            gaps += [replace(gap, reason=f"under the older root: {gap.reason}") for gap in previous.gaps]
+        place = Place.FREED if any(name == "key" for name, _ in store.facts.buckets) else Place.UNPLACED
+        batches += unallocated.read(walker, place, previous)
+    unexamined = tuple(_unexamined(walker, metas)) if quick else ()
+    return Reading(kind, batches, store.facts, tuple(gaps), unexamined, _map(walker), trailer)
+
+
+def _only_older(walker: Walker, previous: Walker) -> Batch:
+    """The records that only the older root reaches; their pages are marked in the walker's map."""
+    store = backend.read(previous)
+    older = (walker.kinds == FREED) & (previous.kinds != FREED) & (previous.kinds != PAST)
+    walker.kinds[older] = PREVIOUS
+    records = store.records.take(older[store.records.page])
+    records.place[:] = Place.PREVIOUS_ROOT
+    return records
+
+
+def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: UnreadableEvidence) -> Reading:
+    """A file without a valid meta page: its pages one by one, under the page size that most of them bear out."""
+    walker = Walker(buffer, _guess(buffer, file.size - trailer), file.name, file.size - trailer)
+    walker.kinds[:] = FREED
+    batches = unallocated.read(walker, Place.UNPLACED)
+    if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
+        raise error
+    gap = Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error))
+    return Reading(ROOTLESS, batches, backend.UNKNOWN, (gap,), (), _map(walker), trailer)
+
+
+def _guess(buffer: Buffer, size: int) -> meta.Meta:
+    """A meta that leads nowhere, with the page size and byte order under which most pages name themselves."""
+    best = (0, 4096, "<")
+    page_size = meta.SMALLEST_PAGE
+    while page_size <= meta.LARGEST_PAGE:
+        first = np.arange(min(size // page_size, GUESSED), dtype=np.int64)
+        for order in ("<", ">"):
+            words = buffer.words(first * page_size)
+            named = (words if order == "<" else words.byteswap()) == first.astype(np.uint64)
+            best = max(best, (int(named.sum()) * page_size, page_size, order))
+        page_size *= 2
+    _, page_size, order = best
+    pages = size // page_size
+    return meta.Meta("<" if order == "<" else ">", 0, page_size, 0, 0, meta.NOT_SYNCED, pages, 0)
+
+
+def _map(walker: Walker) -> PageMap:
+    return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
+
+
+def _split(records: Batch) -> tuple[Batch, ...]:
+    return tuple(records.take(slice(at, at + BATCH)) for at in range(0, len(records), BATCH))
+
+
+def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:
+    """Whether the trailer is the hash of what precedes it, and a gap where it is not."""
+    at = file.size - TRAILER
+    stored = file.map[at:].hex()
+    if stored == digest:
+        return "matches", None
+    reason = f"the SHA-256 trailer at offset {at} is {stored[:16]}..., the {at:,} bytes before it give {digest[:16]}..."
+    return "does not match", Gap(file.name, at, TRAILER, reason)
+
+
+def _kind(metas: meta.Metas, size: int, trailer: int) -> str:
+    if trailer:
+        return API_SNAPSHOT
+    first, second = metas.chosen, metas.other
+    # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
+    # after an empty commit with an even transaction id: what cannot be told apart is not taken for whole
+    same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1
+    return NO_TRAILER if same_root and size < first.high_water * first.page_size + TRAILER else RAW
+
+
+def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -> list[Gap]:
+    gaps = []
+    expected = chosen.high_water * chosen.page_size
+    found = file.size - trailer
+    if found < expected:
+        reason = (
+            f"the file ends at offset {found:,}; its {chosen.high_water:,} pages need {expected:,} bytes: truncated"
+        )
+        gaps.append(Gap(file.name, found, expected - found, reason))
+    elif trailer and found > expected:
+        reason = f"{found - expected:,} bytes between the last page, at {expected:,}, and the trailer"
+        gaps.append(Gap(file.name, expected, found - expected, reason))
+    if kind == RAW and file.size % SECTOR:
+        reason = f"{file.size:,} bytes are no whole number of {SECTOR}-byte sectors: the file is cut or was added to"
+        gaps.append(Gap(file.name, file.size, 0, reason))
+    if kind == NO_TRAILER:
+        reason = "an API snapshot must end in a 32-byte SHA-256 and this one does not: whether it is whole is unproven"
+        gaps.append(Gap(file.name, file.size, TRAILER, reason))
+    return gaps
+
+
+def _unexamined(walker: Walker, metas: meta.Metas) -> list[Unexamined]:
+    """What --quick leaves out of a database."""
+    parts = [Unexamined("slack", "--quick: bytes outside every element, zero in what bbolt writes, not read", True)]
+    if pages := int((walker.kinds == FREED).sum()):
+        reason = f"--quick: {pages * walker.page_size:,} bytes that no root reaches, not read"
+        parts.append(Unexamined(f"{pages:,} freed pages", reason, True))
+    if (past := walker.size - walker.meta.high_water * walker.page_size) > 0:
+        reason = f"--quick: {past:,} bytes past the high-water mark not read"
+        parts.append(Unexamined("the end of the file", reason, True))
+    if metas.differ:
+        reason = "--quick: the older meta page leads to another tree, not read"
+        parts.append(Unexamined("the previous root", reason, True))
+    return parts

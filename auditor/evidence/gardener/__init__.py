@@ -1,0 +1,1 @@
+"""Backups of etcd-backup-restore, which Gardener uses."""

@@ -1,0 +1,166 @@
+"""The backups of Gardener's etcd-backup-restore: full snapshots, and increments that hold every change between them.
+
+Format: etcd-backup-restore pkg/snapshot/snapshotter/snapshotter.go: an increment is a JSON array of events, and 32
+bytes of SHA-256 of it behind it. objects.py knows how they are named and packed.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.factorize import group
+from auditor.errors import UnreadableEvidence
+from auditor.evidence.batch import Batch
+from auditor.evidence.etcd import backend, json_records, snapshot
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gardener.objects import Named, named
+from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
+from auditor.model.vocabulary import Place, State
+
+KIND = "Gardener's etcd backup"
+INCREMENT = "increment of Gardener's etcd backup"
+HASH = 32
+_EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a backup holds. main: the full snapshot that the newest chain begins with, or the first increment."""
+
+    main: EvidenceFile
+    kinds: tuple[str, ...]
+    batches: tuple[Batch, ...]
+    facts: Backend
+    pages: PageMap
+    trailer: int
+    gaps: tuple[Gap, ...]
+    unexamined: tuple[Unexamined, ...]
+    notes: tuple[str, ...]
+
+
+def is_increment(head: bytes) -> bool:
+    """Whether a file that begins so is an increment, unpacked."""
+    return bool(_EVENTS.match(head)) and b"etcdEvent" in head[:64]
+
+
+def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> Reading:
+    """Full snapshots and increments as one history. Raises UnreadableEvidence where none of them is readable."""
+    gaps: list[Gap] = []
+    kinds: list[str] = []
+    parts: list[tuple[str, tuple[Batch, ...]]] = []
+    notes = ["increments keep every value that was ever written, until the backups are deleted"]
+    main: tuple[tuple[int, int], EvidenceFile, snapshot.Reading] | None = None
+    unexamined: list[Unexamined] = []
+    for file in files:
+        told = named(file.name)
+        if is_increment(bytes(file.map[:64])):
+            batch, faults = increment(file, told, work_dir)
+            parts.append((file.name, (batch,)))
+            gaps += faults
+            kinds.append(INCREMENT)
+            continue
+        try:
+            found = snapshot.read(file, quick=quick)
+        except UnreadableEvidence as error:
+            gaps.append(Gap(file.name, 0, file.size, str(error)))
+            kinds.append("unreadable")
+            continue
+        parts.append((file.name, found.batches))
+        gaps += found.gaps
+        unexamined += found.unexamined
+        kinds.append(f"full snapshot, {found.kind}")
+        order = (told.last if told else found.facts.revision, told.taken if told else 0)
+        if main is None or order > main[0]:
+            main = order, file, found
+    if not parts:
+        raise UnreadableEvidence(f"nothing of this backup can be read: {gaps[0].reason}")
+    gaps += _missing(files)
+    if main is None:
+        reason = "objects that did not change within the increments are in the full snapshot before them alone"
+        unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
+    held = _placed(parts, main[1].name, main[0][0]) if main is not None else _placed(parts, "", 0)
+    newest = max((int(each.main.max(initial=0)) for each in held), default=0)
+    facts = replace(main[2].facts if main else backend.UNKNOWN, newest_record=newest)
+    facts = replace(facts, revision=max(facts.revision, newest))
+    return Reading(
+        main[1] if main else files[0],
+        tuple(kinds),
+        held,
+        facts,
+        main[2].pages if main else PageMap("", 0, b""),
+        main[2].trailer if main else 0,
+        tuple(gaps),
+        tuple(unexamined),
+        tuple(notes),
+    )
+
+
+def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[Batch, list[Gap]]:
+    """The events of one increment, and gaps where it is not what its hash and its name say."""
+    end = max(file.size - HASH, 0)
+    digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
+    gaps = []
+    if digest != bytes(file.map[end:]):
+        reason = f"{file.name}: its last {HASH} bytes are not the SHA-256 of the {end:,} before them: damaged, or cut"
+        gaps.append(Gap(file.name, end, file.size - end, reason))
+        end = file.size
+    found = json_records.scan(file, file.map.find(b"[") + 1, end)
+    batch, faults = json_records.batch(file, found, work_dir)
+    gaps += [*found.gaps, *faults]
+    if not found.gaps and found.end < end:
+        gaps.append(Gap(file.name, found.end, end - found.end, f"{file.name}: bytes behind the list of events"))
+    outside = np.zeros(0, np.int64)
+    if told:
+        outside = np.flatnonzero((batch.main < told.first) | (batch.main > told.last))
+    if told and outside.size:
+        reason = f"{file.name}: {outside.size:,} events are not of the revisions {told.first:,} to {told.last:,}"
+        gaps.append(Gap(file.name, int(batch.offset[outside[0]]), 0, reason))
+    return batch, gaps
+
+
+def _missing(files: Sequence[EvidenceFile]) -> Iterator[Gap]:
+    """Revisions between two increments that no object holds: each begins behind the one before it."""
+    told = [(each, file.name) for file in files if (each := named(file.name)) is not None]
+    reached = -1
+    for each, name in sorted(told, key=lambda pair: (pair[0].last, not pair[0].full)):
+        if each.full:
+            reached = max(reached, each.last)
+            continue
+        if reached >= 0 and each.first > reached + 1:
+            reason = f"the revisions {reached + 1:,} to {each.first - 1:,} before {name} are in none of the files"
+            yield Gap(name, 0, 0, reason)
+        reached = max(reached, each.last)
+
+
+def _placed(parts: Sequence[tuple[str, tuple[Batch, ...]]], main: str, revision: int) -> tuple[Batch, ...]:
+    """Latest, history and deleted over all files: the newest revision of each key decides.
+
+    A key that the newest full snapshot does not hold, and that no later event names, was deleted before it.
+    """
+    every = [(source == main, batch) for source, batches in parts for batch in batches]
+    shown = [(own, batch) for own, batch in every if len(batch) and (batch.place <= Place.DELETED).all()]
+    known: dict[bytes, int] = {}
+    keys_of: list[NDArray[np.int64]] = []
+    for _, batch in shown:
+        number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+        keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads].astype(np.int64))
+        of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
+        keys_of.append(of[number] if number.size else number)
+    newest = np.full(len(known), -1, np.int64)
+    inside, gone, taken = (np.zeros(len(known), np.bool_) for _ in range(3))
+    for number, (own, batch) in zip(keys_of, shown, strict=True):
+        np.maximum.at(newest, number, batch.main)
+        inside[number] |= own
+    for number, (_, batch) in zip(keys_of, shown, strict=True):
+        gone[number[(batch.main == newest[number]) & batch.has(State.TOMBSTONE)]] = True
+    gone |= ~inside & (newest <= revision) & bool(main)
+    # the same revision may stand in several files: that of the full snapshot comes first
+    for number, (_, batch) in sorted(zip(keys_of, shown, strict=True), key=lambda each: not each[1][0]):
+        last = (batch.main == newest[number]) & ~taken[number]
+        batch.place[:] = np.where(gone[number], Place.DELETED, np.where(last, Place.LATEST, Place.HISTORY))
+        taken[number[last]] = True
+    return tuple(batch for _, batch in every)

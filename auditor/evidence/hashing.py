@@ -1,0 +1,138 @@
+"""SHA-256 of evidence: of a file beside its scan, or of a private file while it is being written."""
+
+import hashlib
+import os
+import threading
+from contextlib import suppress
+
+from auditor.errors import LOST, NOTHING, UnreadableEvidence
+
+TRAILER = 32
+SECTOR = 512
+LAG = 8 << 20
+"""Bytes between two words of the writer's: the hashing thread is woken no more often."""
+WINDOW = 1 << 22
+"""Bytes read and hashed at once, without the interpreter's lock.
+
+Few enough to stay in the processor's cache between the two, and enough not to wait for the lock all the time.
+"""
+
+
+def trailer_length(size: int) -> int:
+    """32 where a file of this size ends in etcd's SHA-256, else 0: etcdutl's own rule (etcdutl/snapshot)."""
+    return TRAILER if size % SECTOR == TRAILER else 0
+
+
+def let_go(descriptor: int) -> None:
+    """Close what was only read: a drive that has died fails at that too, and has been told of."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+class Hashing:
+    """SHA-256 of a whole file and of all but etcd's trailer, computed in a thread of its own.
+
+    `done` is the number of bytes hashed so far, for a progress bar. The file is read by its descriptor, through a
+    window: through a mapping the same takes a fifth longer, and a file that shrinks would end the process.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.done = 0
+        self._size = size
+        self._descriptor = os.dup(descriptor)  # the file may be closed before the thread has seen that it is not wanted
+        self._window = memoryview(bytearray(min(WINDOW, max(size, 1))))
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._head = self._whole = hashlib.sha256()
+        self._thread = threading.Thread(target=self._run, name="hashing", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            digest = hashlib.sha256()
+            size = self._follow(digest)
+            self._read(digest, size - trailer_length(size))
+            self._head = digest.copy()
+            self._read(digest, size)
+            self._whole = digest
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error
+        finally:
+            let_go(self._descriptor)
+            self._window = memoryview(b"")
+
+    def _follow(self, digest: "hashlib._Hash") -> int:  # noqa: ARG002 - for a file that still grows
+        """The file's size, once it is known."""
+        return self._size
+
+    def _read(self, digest: "hashlib._Hash", end: int) -> None:
+        while self.done < end and not self._stop.is_set():
+            try:
+                count = os.preadv(self._descriptor, [self._window[: end - self.done]], self.done)
+            except OSError as error:
+                raise UnreadableEvidence(f"{LOST} ({error.strerror} at offset {self.done:,}); {NOTHING}") from None
+            if not count:
+                raise UnreadableEvidence(f"{LOST} (it ends at offset {self.done:,}); {NOTHING}")
+            digest.update(self._window[:count])
+            self.done += count
+        if self.done < end:  # else the hash of a part would be taken for the file's
+            raise UnreadableEvidence(f"hashing was ended at offset {self.done:,}; {NOTHING}")
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float | None = None) -> None:
+        self._thread.join(seconds)
+
+    def result(self) -> tuple[str, str]:
+        """Hex digests: the whole file, and all but its trailer. Raises UnreadableEvidence."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._whole.hexdigest(), self._head.hexdigest()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+class Following(Hashing):
+    """The hashes of a file that grows: whoever writes it says how far it is, and when it is whole.
+
+    What is hashed is read back from the file: the bytes that the scan will see.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._written = 0
+        self._final = False
+        self._more = threading.Condition()
+        super().__init__(descriptor, WINDOW)
+
+    def written(self, size: int) -> None:
+        """The file has at least this many bytes."""
+        if size - self._written >= LAG:
+            with self._more:
+                self._written = size
+                self._more.notify()
+
+    def finish(self, size: int) -> None:
+        """The file is whole."""
+        with self._more:
+            self._written, self._final = size, True
+            self._more.notify()
+
+    def stop(self) -> None:
+        self._stop.set()
+        with self._more:
+            self._more.notify()
+        super().stop()
+
+    def _follow(self, digest: "hashlib._Hash") -> int:
+        while not self._final and not self._stop.is_set():
+            with self._more:
+                self._more.wait_for(self._ready)
+            self._read(digest, self._written - TRAILER)  # whether there is a trailer shows at the end
+        return self._written
+
+    def _ready(self) -> bool:
+        return self._final or self._stop.is_set() or self._written - TRAILER > self.done

@@ -1,0 +1,1 @@
+"""kine's SQLite database."""

@@ -1,0 +1,236 @@
+"""kine's SQLite database and its write-ahead log as stored values.
+
+What counts as visible is the database with the committed frames of the log applied. kine pkg/drivers/sqlite and
+pkg/drivers/generic; SQLite fileformat2.html.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.errors import UnreadableEvidence
+from auditor.evidence import carve
+from auditor.evidence.batch import Batch
+from auditor.evidence.etcd import backend
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.kine import database as databases
+from auditor.evidence.kine import rows, unreferenced, wal
+from auditor.evidence.kine.database import Database
+from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
+from auditor.evidence.kine.pages import Image, Pages, freelist
+from auditor.evidence.kine.unreferenced import Loose, Rounds
+from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
+from auditor.model.vocabulary import Place, State
+
+KIND = "kine's SQLite database"
+STANDING = Unexamined(
+    "other copies and backups of the database, old disk blocks", "these files cannot show them", decisive=False
+)
+USUAL = 4096
+"""SQLite's page size where nothing says otherwise: kine sets none."""
+BRANCH, LEAF, TRUNK, CONTINUES, FREED, OLDER, PAST = 1, 2, 16, 32, 0, 64, 128
+"""Kinds of pages in a PageMap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a database and its log hold. wal_mode: whether there has to be a log."""
+
+    batches: tuple[Batch, ...]
+    facts: Backend
+    pages: PageMap
+    gaps: tuple[Gap, ...]
+    unexamined: tuple[Unexamined, ...]
+    notes: tuple[str, ...]
+    wal_mode: bool
+
+
+def read(
+    main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, index: bytes = b"", work_dir: str = ""
+) -> Reading:
+    """Everything in both files; with `quick` only what the database shows. index: how the -shm file begins.
+    work_dir: for what is put together from overflow pages.
+
+    Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
+    """
+    files = Buffer(main.map), Buffer(log_file.map if log_file is not None else b"")
+    names = main.name, log_file.name if log_file is not None else f"{main.name}-wal"
+    gaps: list[Gap] = []
+    own = databases.header(files[0], names[0], gaps)
+    log = wal.read(files[1], names[1], own.page_size if own is not None else 0)
+    gaps += log.gaps if log_file is not None else ()
+    if (counted := wal.indexed(index, files[1].slice(0, wal.HEADER))) > log.committed:
+        reason = (
+            f"{names[1]}: {log.committed:,} frames count, {names[0]}-shm says {counted:,}: the log is cut, or changed"
+        )
+        gaps.append(Gap(names[1], files[1].size, 0, reason))
+    first = log.at[log.current & (log.number == 1)].tolist()
+    head = databases.header(Buffer(files[1].slice(first[0], 100)), names[1], gaps) if first else own
+    size = log.page_size or USUAL
+    head = head or own or Header(size, size, wal_mode=True, pages=0, trunk=0, free=0, encoding=1)
+    database = databases.opened(names, files, head, log, gaps, work_dir)
+    databases.show(database)
+    place = rows.places(database.every) if database.every else []
+    found = [
+        batch
+        for each, where in zip(database.every, place, strict=True)
+        for batch in rows.batches(each, where, visible=True)
+    ]
+    unexamined: tuple[Unexamined, ...] = ()
+    if quick:
+        reason = "--quick: freed pages, unallocated bytes and frames of the log that no longer count, not read"
+        unexamined = (Unexamined("what SQLite does not show", reason, decisive=True),)
+    else:
+        found += _hidden(database, own)
+    if not database.rooted and not any(map(kubernetes, found)):
+        raise UnreadableEvidence(f"{names[0]}: a damaged SQLite file in which no row of kine's is found")
+    kinds = PageMap(names[0], head.page_size, _kinds(database).tobytes(), first=1)
+    notes = log.notes if log_file is not None else ()
+    batches = tuple(each for each in found if len(each))
+    return Reading(batches, _facts(database), kinds, tuple(gaps), unexamined, notes, head.wal_mode)
+
+
+def kubernetes(batch: Batch) -> bool:
+    """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
+    length = batch.value_len.astype(np.int64)
+    told = (batch.key_at >= 0) & (length > 0)
+    for signature in carve.SIGNATURES:
+        told |= batch.data.starts_with(batch.value_at, length, signature)
+    return bool(told.any())
+
+
+def _hidden(database: Database, own: Header | None) -> Iterator[Batch]:
+    """What SQLite does not show: unallocated bytes, freed pages, older images of pages, frames that do not count."""
+    lost = Place.FREED if database.whole and database.rooted else Place.UNPLACED
+    for place, parts in ((Place.SLACK, database.stretches), (Place.UNPLACED, database.odd)):
+        for file in range(2):
+            mine = [(start, end) for which, start, end in parts if which == file]
+            if mine:
+                start, end = (np.concatenate(column) for column in zip(*mine, strict=True))
+                where = np.full(start.size, place, np.uint8)
+                yield from unreferenced.searched(
+                    database.store, file, start, end, where, _number(database, file, start)
+                )
+    yield from unreferenced.read(database.store, 0, _older(database, own, lost), _in_file(database))
+    if database.log.number.size:
+        rounds = Rounds(database.log, database.main_pages, database.head.page_size)
+        yield from unreferenced.read(database.store, 1, _frames(database, lost), rounds)
+
+
+def _number(database: Database, file: int, at: Ints) -> Ints:
+    """The number of the page that holds each offset of a file."""
+    if not file:
+        return at // database.head.page_size + 1
+    numbers: Ints = database.log.number[unreferenced.frame_of(at, database.head.page_size)]
+    return numbers
+
+
+def _in_file(database: Database) -> unreferenced.ByPage:
+    size = database.head.page_size
+
+    def lookup(numbers: Ints, _: Ints) -> tuple[Ints, Ints]:
+        there = (numbers > 0) & (numbers <= database.main_pages)
+        return np.where(there, 0, -1), np.where(there, numbers - 1, 0) * size
+
+    return lookup
+
+
+def _older(database: Database, own: Header | None, lost: Place) -> Loose:
+    """The pages of the file that the database does not show: free, held by nothing, older than the log, or past it."""
+    image, size = database.image, database.head.page_size
+    number = np.arange(1, database.main_pages + 1, dtype=np.int64)
+    past = number > image.size
+    known = np.where(past, 0, number)
+    shown = ~past & (image.where[known] == 0)
+    free = shown & database.free[known]
+    pages = Pages(number, (number - 1) * size)
+    before = ~past & ~shown
+    freed = past | free | (before & _was_free(database, own)[number])
+    btree = _btree(database.store.files[0], pages)
+    row = np.where(freed, Place.FREED, np.where(before, Place.PREVIOUS_ROOT, lost))
+    rest = np.where(freed, Place.FREED, np.where(before, np.where(btree, Place.SLACK, Place.FREED), lost))
+    state = np.where(before, np.uint8(State.SUPERSEDED), np.uint8(0))
+    return _loose(database, 0, pages, row, rest, state, past | before | free | (shown & ~database.taken[known]))
+
+
+def _frames(database: Database, lost: Place) -> Loose:
+    """The frames of the log that the database does not show, and those that hold its free pages."""
+    log, image = database.log, database.image
+    inside = log.current & (log.number <= image.size)
+    known = np.where(inside, log.number, 0)
+    free = inside & database.free[known]
+    unheld = inside & ~database.taken[known]
+    place = np.where(free, Place.FREED, np.where(unheld, lost, Place.WAL))
+    state = np.where(log.current & ~inside, np.uint8(State.SUPERSEDED), log.state)
+    pages = Pages(log.number, log.at)
+    return _loose(database, 1, pages, place, place, state, ~inside | free | unheld)
+
+
+def _loose(
+    database: Database,
+    file: int,
+    pages: Pages,
+    row: NDArray[np.integer],
+    rest: NDArray[np.integer],
+    state: NDArray[np.uint8],
+    wanted: Bools,
+) -> Loose:
+    lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
+    lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
+    return Loose(
+        pages.take(wanted), row[wanted].astype(np.uint8), rest[wanted].astype(np.uint8), state[wanted], lead[wanted]
+    )
+
+
+def _btree(buffer: Buffer, pages: Pages) -> Bools:
+    kind = (buffer.words(pages.at) & np.uint64(0xFF)).astype(np.int64)
+    found: Bools = np.isin(kind, (INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF)) | (pages.number == 1)
+    return found
+
+
+def _was_free(database: Database, own: Header | None) -> Bools:
+    """Which pages are on the freelist of the file by itself, by number."""
+    size = database.head.page_size
+    free = np.zeros(database.main_pages + 1, np.bool_)
+    if own is None or own.page_size != size:
+        return free
+    alone = Image(database.store.files[:1], database.main_pages, size, database.head.usable)
+    number = np.arange(1, database.main_pages + 1, dtype=np.int64)
+    alone.put(0, Pages(number, (number - 1) * size))
+    trunks, leaves, _ = freelist(alone, own.trunk, np.zeros(database.main_pages + 1, np.bool_))
+    free[trunks] = True
+    free[leaves] = True
+    return free
+
+
+def _kinds(database: Database) -> NDArray[np.uint8]:
+    """What each page of the file is."""
+    image = database.image
+    number = np.arange(1, database.main_pages + 1)
+    known = np.where(number > image.size, 0, number)
+    kinds = np.full(number.size, FREED, np.uint8)
+    kinds[database.taken[known]] = CONTINUES
+    kinds[database.free[known]] = FREED
+    kinds[np.isin(number, database.trunks)] = TRUNK
+    kinds[database.leaves[known]] = LEAF
+    kinds[database.interior[known]] = BRANCH
+    kinds[image.where[known] == 1] = OLDER
+    kinds[known == 0] = PAST
+    return kinds
+
+
+def _facts(database: Database) -> Backend:
+    newest = max((int(each.rowid.max(initial=0)) for each in database.every), default=0)
+    return replace(
+        backend.UNKNOWN,
+        revision=newest,
+        newest_record=newest,
+        compacted=rows.compacted(database.every),
+        buckets=(("kine", sum(each.rowid.size for each in database.every)),),
+        page_size=database.head.page_size,
+        pages=database.image.size,
+    )

@@ -1,0 +1,64 @@
+"""SQLite's write-ahead log without its database: every frame is read, and none of them is known to be current.
+
+What its header counts is `unplaced`: no root leads to it, since the pages around it are in the database. What it does
+not count any more (superseded frames, earlier rounds) is `wal`, as beside the database.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.errors import UnreadableEvidence
+from auditor.evidence.etcd import backend
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.kine import database, unreferenced, wal
+from auditor.evidence.kine.kine import STANDING, Reading, kubernetes
+from auditor.evidence.kine.overflow import Claims
+from auditor.evidence.kine.pages import Pages
+from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.unreferenced import Loose, Rounds, Store
+from auditor.model.evidence import PageMap, Unexamined
+from auditor.model.vocabulary import Place
+
+__all__ = ["KIND", "STANDING", "read"]
+KIND = "kine's SQLite database: its write-ahead log alone"
+ENDING = "-wal"
+
+
+def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
+    """The rows and values in all frames; with `quick` only in those that count.
+
+    Raises UnreadableEvidence where no frame is whole, or where nothing of kine's is found in them.
+    """
+    buffer, name = Buffer(file.map), file.name
+    log = wal.read(buffer, name, 0)
+    if not log.number.size:
+        why = log.gaps[0].reason if log.gaps else f"{name}: {file.size:,} bytes, no whole frame of a SQLite WAL"
+        raise UnreadableEvidence(why)
+    gaps = list(log.gaps)
+    usable = log.page_size
+    if (tops := log.at[log.number == 1]).size:  # page 1 says how much of each page is reserved
+        head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), name, gaps)
+        usable = head.usable if head is not None else usable
+    base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
+    files = Buffer(b""), buffer
+    units = log.page_size, wal.FRAME + log.page_size
+    store = Store((base, name), files, log.page_size, usable, Columns(), Claims(files, units), work_dir)
+    pages = Pages(log.number, log.at)
+    place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
+    every = Loose(pages, place, place, log.state, unreferenced.lead(buffer, pages, int(log.number.max())))
+    if quick:
+        mine = log.current
+        every = Loose(pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine])
+    found = tuple(each for each in unreferenced.read(store, 1, every, Rounds(log, 0, log.page_size)) if len(each))
+    if not any(map(kubernetes, found)):
+        raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
+    reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
+    unexamined = [Unexamined("the database itself", reason, decisive=True)]
+    if quick:
+        reason = "--quick: frames of the log that no longer count, not read"
+        unexamined.append(Unexamined("what SQLite does not show", reason, decisive=True))
+    newest = max(int(batch.main.max(initial=0)) for batch in found)
+    facts = replace(backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages)
+    return Reading(found, facts, PageMap("", 0, b""), tuple(gaps), tuple(unexamined), log.notes, wal_mode=True)

@@ -1,0 +1,153 @@
+"""A live etcd as one piece of evidence: the snapshot that it streams, or its current keys; and what is said of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.errors import UsageError
+from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.live import errors, range_read, snapshot
+from auditor.evidence.live.access import Access, shown
+from auditor.evidence.live.client import Client
+from auditor.evidence.live.member import Member, Standing
+from auditor.evidence.live.spool import Spool
+from auditor.model.evidence import Gap, Live, Unexamined
+from auditor.options import Options, Progress
+from auditor.run_log import Log
+
+PREFIX = "/registry"
+"""What --range reads where no storage prefix is given: kube-apiserver's own default."""
+
+
+class DifferentClusters(errors.LiveError):
+    """The endpoints belong to more than one cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """Keys instead of a database: what was read, under which prefixes."""
+
+    columns: range_read.Columns
+    prefixes: tuple[str, ...]
+
+
+def gather(access: Access, options: Options, progress: Progress | None, log: Log) -> Evidence:
+    """Read from the endpoints; nothing is ever written there. Raises LiveError, NoRoom and UsageError."""
+    keep = Path(options.keep) if options.keep else None
+    if keep is not None and keep.exists() and not options.keep_force:
+        raise UsageError(f"{shown(options.keep)} exists: choose another file, or overwrite it with --force")
+    with Client(access) as client:
+        standings, silent = client.standings()
+        for each in standings:
+            log(f"{each.endpoint} answers: member {each.member_id}, revision {each.revision}")
+        _same_cluster(standings)
+        client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
+        with Spool(options.work_dir, keep) as spool:
+            if options.range_only:
+                return _range(client, standings, silent, options, spool, progress, log)
+            told = _snapshot(client, spool, progress)
+            if keep is not None:
+                spool.keep(force=options.keep_force)
+            log(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
+            name = shown(keep.name) if keep is not None else told.endpoint
+            file = EvidenceFile(spool.folder, hashed=not options.quick, name=name, descriptor=spool.release())
+        live = _live("snapshot stream", told, told.revision)
+        notes = [*_lagging(standings, silent, told.endpoint), *client.notes]
+        return Evidence(
+            told.endpoint, [(Role.DATABASE, file)], gaps=_stale(standings, told, name), notes=notes, live=live
+        )
+
+
+def _snapshot(client: Client, spool: Spool, progress: Progress | None) -> Standing:
+    try:
+        return snapshot.take(client, spool, progress)
+    except errors.Denied as error:
+        raise errors.Denied(
+            f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
+        ) from None
+
+
+def _range(
+    client: Client,
+    standings: Sequence[Standing],
+    silent: dict[str, str],
+    options: Options,
+    spool: Spool,
+    progress: Progress | None,
+    log: Log,
+) -> Evidence:
+    prefixes = tuple(f"/{each.strip('/')}" for each in options.storage_prefixes or (PREFIX,))
+    try:
+        columns = range_read.read(client, prefixes, spool, progress)
+    except errors.Denied as error:
+        raise errors.Denied(
+            f"{error}: this credential may not read every key under {_shown(prefixes)}; name what it may with "
+            "--storage-prefix"
+        ) from None
+    if not spool.size:
+        raise errors.LiveError(f"{standings[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
+    told = client.ask(Member.status)
+    count = sum(len(page) for page in columns.pages)
+    log(f"read {count} keys in {len(columns.pages)} pages at revision {columns.revision} through {told.endpoint}")
+    file = EvidenceFile(spool.folder, hashed=False, name=told.endpoint, descriptor=spool.release())
+    partial = not options.accept_partial
+    left = [
+        Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
+        Unexamined(f"keys outside {_shown(prefixes)}", "--range: not read; see --storage-prefix", partial),
+    ]
+    return Evidence(
+        told.endpoint,
+        [(Role.DATABASE, file)],
+        notes=[*_lagging(standings, silent, ""), *client.notes],
+        live=_live("range", told, columns.revision),
+        ranged=Ranged(columns, prefixes),
+        unexamined=left,
+    )
+
+
+def _live(way: str, told: Standing, revision: int) -> Live:
+    return Live(
+        way=way,
+        endpoint=told.endpoint,
+        member_id=told.member_id,
+        cluster_id=told.cluster_id,
+        etcd_version=told.version,
+        revision=revision,
+    )
+
+
+def _same_cluster(standings: Sequence[Standing]) -> None:
+    if len({each.cluster_id for each in standings}) > 1:
+        told = ", ".join(f"{each.endpoint} cluster {each.cluster_id}" for each in standings)
+        raise DifferentClusters(f"the endpoints are not of one cluster ({told}): audit each cluster by itself")
+
+
+def _lagging(standings: Sequence[Standing], silent: dict[str, str], read: str) -> list[str]:
+    """What is to be said of members that do not answer, know no leader, or are behind. read: the one that was."""
+    newest = max(standings, key=lambda each: (each.revision, each.raft_index))
+    notes = [f"{why}; its member was not asked" for why in silent.values()]
+    for each in standings:
+        if not each.leader:
+            notes.append(f"{each.endpoint}: member {each.member_id} knows of no leader")
+        if each.revision < newest.revision:
+            behind = f"at revision {each.revision:,} (raft index {each.raft_index:,})"
+            ahead = f"{newest.endpoint} is at {newest.revision:,} (raft index {newest.raft_index:,})"
+            what = "the member that was read" if each.endpoint == read else "member"
+            notes.append(f"{each.endpoint}: {what} {each.member_id} is behind: {behind}, while {ahead}")
+    return notes
+
+
+def _stale(standings: Sequence[Standing], told: Standing, source: str) -> list[Gap]:
+    """What the member's own database may lack: what is current cannot be concluded from it."""
+    newest = max(each.revision for each in standings)
+    reason = ""
+    if not told.leader:
+        reason = f"member {told.member_id} knows of no leader: what the others wrote since is not in its database"
+    elif told.revision < newest:
+        reason = f"member {told.member_id} is behind the others: take another endpoint"
+    return [Gap(source, 0, 0, f"what was written after revision {told.revision:,}: {reason}")] if reason else []
+
+
+def _shown(prefixes: Sequence[str]) -> str:
+    return ", ".join(shown(each) for each in prefixes)

@@ -1,0 +1,155 @@
+"""The keys under some prefixes, all as they were at one revision: read in pages of about the same number of bytes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
+from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.live import errors
+from auditor.evidence.live.client import Client
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.spool import Spool
+from auditor.model.vocabulary import Place
+from auditor.options import Progress
+from auditor.protobuf import rpc_pb2 as rpc
+
+FIRST = 16
+"""Keys of the first page; nothing is known of their values yet."""
+MOST = 10_000
+TARGET = 4 << 20
+"""Bytes that a page should have: an answer of a fraction of a second, which a busy member sends among others."""
+GROWTH = 4
+RESTARTS = 5
+BATCH = 1_000_000
+
+
+class Pager:
+    """Pages of the keys from `start` to before `end`, in order; each has the whole range's revision in its header.
+
+    revision: 0 takes the current one, and is what the first page said ever after. Each page is a linearizable read,
+    through whatever endpoint answers. remaining: keys not read yet.
+    """
+
+    def __init__(self, client: Client, revision: int = 0) -> None:
+        self.revision = revision
+        self.remaining = 0
+        self._client = client
+        self._limit = FIRST
+
+    def pages(self, start: bytes, end: bytes) -> Iterator[rpc.RangeResponse]:
+        """Raises Compacted where the revision was compacted meanwhile, and the other LiveErrors."""
+        more = True
+        while more:
+            answer = self._client.ask(partial(self._page, start, end))
+            self.revision = self.revision or answer.header.revision
+            self._check(answer, start, end)
+            self.remaining = answer.count - len(answer.kvs)
+            more = bool(answer.more and answer.kvs)
+            if more:
+                start = answer.kvs[-1].key + b"\0"
+            self._adapt(answer)
+            yield answer
+
+    def _check(self, answer: rpc.RangeResponse, start: bytes, end: bytes) -> None:
+        """Keys in order and inside the range: else pages would overlap, or never end."""
+        keys = [kv.key for kv in answer.kvs]
+        inside = not keys or start <= keys[0] <= keys[-1] < end
+        if not inside or any(first >= second for first, second in pairwise(keys)):
+            raise errors.LiveError(f"{self._client.endpoint}: range: its answer is not the range that was asked for")
+        if any(kv.mod_revision > self.revision for kv in answer.kvs):
+            raise errors.LiveError(f"{self._client.endpoint}: range: its answer is newer than revision {self.revision}")
+
+    def _page(self, start: bytes, end: bytes, member: Member) -> rpc.RangeResponse:
+        request = rpc.RangeRequest(key=start, range_end=end, limit=self._limit, revision=self.revision)
+        try:
+            return member.range(request)
+        except errors.Slow:
+            self._limit = max(self._limit // GROWTH, 1)
+            raise
+
+    def _adapt(self, answer: rpc.RangeResponse) -> None:
+        if answer.kvs:
+            fitting = TARGET * len(answer.kvs) // max(answer.ByteSize(), 1)
+            self._limit = min(max(fitting, 1), GROWTH * self._limit, MOST)
+
+
+@dataclass(slots=True)
+class Columns:
+    """What was read, in the order of prefixes and keys; the bytes are in the spool, each key before its value.
+
+    One array of (key length, value length, mod revision, create revision, version) a page.
+    """
+
+    revision: int = 0
+    pages: list[Ints] = field(default_factory=list)
+
+    def batches(self, source: str, data: Buffer) -> tuple[Batch, ...]:
+        """As the seam has them. `data`: the spool."""
+        empty = np.zeros((0, 5), np.int64)
+        key_len, value_len, main, create, version = np.concatenate([empty, *self.pages]).T
+        end = np.cumsum(key_len + value_len)
+        rows = key_len.size
+        unknown = np.full(rows, UNKNOWN, np.int64)
+        whole = Batch(
+            source=source,
+            data=data,
+            mapped=False,
+            key_at=end - value_len - key_len,
+            key_len=key_len.astype(np.uint32),
+            value_at=end - value_len,
+            value_len=value_len.astype(np.uint32),
+            main=main.copy(),
+            sub=unknown,
+            create=create.copy(),
+            version=version.copy(),
+            order=unknown,
+            page=unknown,
+            place=np.full(rows, Place.LATEST, np.uint8),
+            state=np.zeros(rows, np.uint8),
+            extents={},
+        )
+        return tuple(whole.take(slice(at, at + BATCH)) for at in range(0, rows, BATCH))
+
+
+def bounds(prefix: str) -> tuple[bytes, bytes]:
+    """The range of all keys below a storage prefix: from `/registry/` to before `/registry0`."""
+    name = prefix.strip("/").encode("utf-8", "surrogateescape")
+    start = b"/" + name + b"/" if name else b"/"
+    return start, start[:-1] + bytes([start[-1] + 1])
+
+
+def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+    """Every key below the prefixes at one revision. Begins again, and notes it, where that is compacted meanwhile.
+
+    Raises LiveError, Compacted where that happens again and again, and NoRoom.
+    """
+    for attempt in range(RESTARTS + 1):
+        pager = Pager(client)
+        try:
+            return _whole(pager, prefixes, spool, progress)
+        except errors.Compacted as error:
+            if attempt == RESTARTS:
+                raise
+            client.notes.append(f"revision {pager.revision:,} was compacted while it was read: begun again ({error})")
+    raise AssertionError
+
+
+def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+    spool.clear()
+    found = Columns()
+    done = 0
+    for prefix in dict.fromkeys(map(bounds, prefixes)):
+        for page in pager.pages(*prefix):
+            spool.write(b"".join([part for kv in page.kvs for part in (kv.key, kv.value)]))
+            told = [(len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version) for kv in page.kvs]
+            found.pages.append(np.array(told, np.int64).reshape(-1, 5))
+            done += len(told)
+            if progress is not None and done:
+                progress(spool.size, spool.size * (done + pager.remaining) // done)
+    found.revision = pager.revision
+    return found

@@ -1,0 +1,52 @@
+"""The maintenance Snapshot of a member: streamed into a private file, and proved to be whole.
+
+Format: etcd server/etcdserver/api/v3rpc/maintenance.go (Snapshot): the database in parts, each with the number of
+bytes that are still to come, and at the end the SHA-256 of all of them. Only the root role may ask for it.
+"""
+
+import hashlib
+
+from auditor.evidence.hashing import TRAILER
+from auditor.evidence.live import errors
+from auditor.evidence.live.client import Client
+from auditor.evidence.live.member import Member, Standing
+from auditor.evidence.live.spool import Spool
+from auditor.options import Progress
+
+
+def take(client: Client, spool: Spool, progress: Progress | None) -> Standing:
+    """Fill the spool; what the member that sent it said of itself. Raises LiveError, Incomplete among them, NoRoom.
+
+    A stream that breaks is begun again: it cannot be continued.
+    """
+
+    def work(member: Member) -> Standing:
+        told = member.status()
+        spool.clear()
+        spool.expect(told.db_size + TRAILER)
+        _copy(member, spool, progress)
+        return told
+
+    return client.ask(work)
+
+
+def _copy(member: Member, spool: Spool, progress: Progress | None) -> None:
+    digest = hashlib.sha256()
+    tail = b""
+    total = 0
+    try:
+        for message in member.snapshot():
+            spool.write(message.blob)
+            tail += message.blob
+            digest.update(tail[:-TRAILER])
+            tail = tail[-TRAILER:]
+            total = total or len(message.blob) + message.remaining_bytes + TRAILER
+            if progress is not None:
+                progress(spool.size, max(total, spool.size))
+    except errors.Unavailable as error:
+        raise errors.Incomplete(f"{error}, {spool.size:,} bytes into the snapshot") from None
+    if len(tail) < TRAILER or digest.digest() != tail:
+        raise errors.Incomplete(
+            f"{member.endpoint}: snapshot: the stream ended after {spool.size:,} bytes, and its last {TRAILER} are not "
+            "the SHA-256 of those before"
+        )

@@ -1,1 +1,0 @@
-"""SQLite files read page by page, as far as kine writes them: never by SQLite, which would change them."""

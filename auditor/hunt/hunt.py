@@ -1,0 +1,258 @@
+"""The hunt as one page: keys that the evidence holds, what they open, and every copy of every value."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
+from auditor.encryption.configuration import ProviderEntry
+from auditor.encryption.keyring import Keyring
+from auditor.evidence.batch import Batch
+from auditor.hunt import companion_configs as from_files
+from auditor.hunt import copies, forms, k3s, key_material
+from auditor.hunt.companion_configs import Travelling
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, Hunted
+from auditor.hunt.key_material import FoundKey
+from auditor.hunt.needles import Needle, collect
+from auditor.judgement import opening, selection
+from auditor.judgement.criteria import Rules
+from auditor.judgement.selection import Part, Selection
+from auditor.kubernetes.registry import Keys
+from auditor.model.evidence import PageMap, Unexamined
+from auditor.model.vocabulary import Finding, Opened
+from auditor.options import Options
+from auditor.text import KEY, marked, printable
+
+MOST_ROUNDS = 8
+"""Keys may lie under keys: OpenShift stores each under the one before it."""
+BLIND = (
+    "what --hunt cannot see",
+    "values that were not opened, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
+)
+
+
+def others(
+    sources: Sequence[tuple[tuple[str, int], list[Part]]],
+    found: Keys,
+    judged: NDArray[np.bool_],
+    main: Callable[[str], bool],
+) -> list[Selection]:
+    """The values of the resources that are not judged: keys may lie in them, and copies."""
+    wanted = found.of(frozenset({"*"})) & ~judged
+    return [
+        selection.select(parts, found.table, wanted, main=main(name), plaintext=True) for (name, _), parts in sources
+    ]
+
+
+def keys_of(
+    options: Options,
+    given: Rules,
+    selections: Sequence[Selection],
+    batches: Sequence[Batch],
+    found: Keys,
+    pages: PageMap,
+) -> Rules:
+    """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
+    if options.k3s_token:
+        given = _bootstrap(options, given, batches)
+    return _use_found(given, selections, batches, found, pages) if options.use_found_keys else given
+
+
+def _bootstrap(options: Options, given: Rules, batches: Sequence[Batch]) -> Rules:
+    found, seen, opened = k3s.keys(batches, k3s.token(Path(options.k3s_token)))
+    names = ", ".join(each.label for each in found) or "none"
+    note = f"--k3s-token opens {opened:,} of {seen:,} values of the /bootstrap record; keys in them, used: {names}"
+    return with_keys(replace(given, notes=(*given.notes, note)), [each.entry for each in found])
+
+
+def _use_found(
+    given: Rules, selections: Sequence[Selection], batches: Sequence[Batch], found: Keys, pages: PageMap
+) -> Rules:
+    """The same rules with every key that the evidence holds, and those that these open in turn."""
+    known: dict[tuple[object, ...], FoundKey] = {}
+    for _ in range(MOST_ROUNDS):
+        opened = _opened(given, selections)
+        fresh = [each for each in _material(opened, batches, pages, found)[0] if _tag(each) not in known]
+        if not fresh:
+            break
+        known.update((_tag(each), each) for each in fresh)
+        given = with_keys(given, [each.entry for each in fresh])
+    notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
+    return replace(given, notes=(*given.notes, *notes))
+
+
+def _where(each: FoundKey) -> str:
+    return marked(each.where, KEY) if each.where.startswith("/") else each.where
+
+
+def with_keys(given: Rules, entries: Sequence[ProviderEntry]) -> Rules:
+    more = (*given.more, *entries)
+    return replace(given, keyring=Keyring(given.configurations, given.plugins, more), more=more)
+
+
+def hunt(
+    options: Options,
+    given: Rules,
+    selections: Sequence[Selection],
+    rest: Sequence[Selection],
+    batches: Sequence[Batch],
+    found: Keys,
+    pages: PageMap,
+) -> Hunted:
+    """selections: the judged values, opened with their plaintexts kept; rest: others()."""
+    opened = [*selections, *_opened(given, rest)]
+    needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
+    keys, configurations = _material(opened, batches, pages, found)
+    supplied = _supplied(given, [each.entry for each in keys], len(needles))
+    hits, gaps = copies.hunt([*needles, *supplied], batches, found, opened, pages)
+    present = _present([*hits, *configurations], given, keys, opened)
+    unexamined = [
+        Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
+        for why, count in sorted(left.items())
+    ]
+    return Hunted(
+        tuple(present),
+        tuple(gaps),
+        (*unexamined, Unexamined(*BLIND, decisive=False)),
+        (f"--hunt looked for {len(needles):,} distinct values and {len(supplied):,} forms of keys",),
+    )
+
+
+def everything(
+    options: Options,
+    came: Travelling | None,
+    given: Rules,
+    selections: Sequence[Selection],
+    rest: Sequence[Selection],
+    batches: Sequence[Batch],
+    found: Keys,
+    pages: PageMap,
+) -> Hunted:
+    """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
+    hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
+    return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
+
+
+def travelling(files: Travelling, hunted: Hunted, options: Options, given: Rules, every: Sequence[Selection]) -> Hunted:
+    """The same with the keys in files that came with the evidence, each with what it opens."""
+    present = _present(from_files.hits(files), given, [], every, [key for *_, key in files.keys])
+    notes = from_files.notes(files, used=options.use_found_config)
+    return replace(hunted, hits=(*hunted.hits, *present), notes=(*hunted.notes, *notes))
+
+
+def _opened(given: Rules, selections: Sequence[Selection]) -> list[Selection]:
+    if given.keyring is None:
+        return list(selections)
+    return opening.open_every(selections, given, given.keyring, keep=True)
+
+
+def _material(
+    opened: Sequence[Selection], batches: Sequence[Batch], pages: PageMap, found: Keys
+) -> tuple[list[FoundKey], list[Hit]]:
+    """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
+    keys = list(key_material.openshift(opened))
+    hits, _ = copies.hunt(key_material.needles(), batches, found, opened, pages)
+    texts = {
+        (each.batch.source, int(each.batch.offset[row])): text
+        for each in opened
+        for row, text in each.plaintexts.items()
+    }
+    kept = []
+    for hit in hits:
+        where = (
+            hit.key
+            if hit.key != NOT_KNOWN
+            else f"{hit.place.label if hit.place is not None else hit.source}, offset {hit.offset}"
+        )
+        inside = texts.get((hit.source, hit.offset)) if " inside the opened value" in hit.detail else None
+        coded = f"as={forms.BASE64}" in hit.detail
+        buffer, start, size = hit.buffer, hit.at, hit.size
+        if inside is not None:
+            buffer = Buffer(inside)
+            start = max((inside.find(mark) for mark in key_material.MARKS), default=-1)
+            size = 1
+        mine = (
+            list(key_material.configured(buffer, start, size, coded=coded, where=where))
+            if start >= 0 and buffer is not None
+            else []
+        )
+        if mine:
+            keys += mine
+            kept.append(hit._replace(detail=f"an EncryptionConfiguration with {len(mine)} keys{_path(hit)}"))
+    distinct = {_tag(each): each for each in keys}
+    return list(distinct.values()), _once(kept)
+
+
+def _tag(each: FoundKey) -> tuple[object, ...]:
+    key = each.entry.keys[0]
+    return each.entry.provider, key.name, key.secret
+
+
+def _path(hit: Hit) -> str:
+    _, mark, path = hit.detail.partition(" in=")
+    return f" in={path}" if mark else ""
+
+
+def _once(hits: list[Hit]) -> list[Hit]:
+    """One hit for each object: a configuration names its kind once, and may be met in several forms."""
+    kept: dict[tuple[str, str, int], Hit] = {}
+    for hit in hits:
+        kept.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.main), hit)
+    return list(kept.values())
+
+
+def _supplied(given: Rules, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
+    """Every key as bytes and as hex; its base64 is a form of the bytes."""
+    entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
+    made: dict[bytes, Needle] = {}
+    for entry in [*entries, *given.more, *found]:
+        for key in entry.keys:
+            name = f"{entry.provider.label}/{key.name}".encode("utf-8", "surrogateescape")
+            for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
+                if len(set(text)) > 2:  # the all-zero marker stands in every page
+                    number += 1
+                    made.setdefault(text, Needle(text, number, Finding.KEY_PRESENT, ((name, b""),), frozenset()))
+    return list(made.values())
+
+
+def _present(
+    hits: Sequence[Hit],
+    given: Rules,
+    keys: Sequence[FoundKey],
+    opened: Sequence[Selection],
+    more: Sequence[ProviderEntry] = (),
+) -> list[Hit]:
+    """Every hit of a key with what it opens: this key, readable here, opens N values of this evidence."""
+    entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
+    every = [*entries, *given.more, *(each.entry for each in keys), *more]
+    opens = _opens(every, opened) if any(hit.finding is Finding.KEY_PRESENT for hit in hits) else Counter()
+    total = sum(opens.values())
+    made = []
+    for hit in hits:
+        if hit.finding is Finding.KEY_PRESENT and hit.detail.startswith("of="):
+            name = hit.detail[3:].partition(" field=")[0]
+            rest = hit.detail.partition(" as=")[2]
+            hit = hit._replace(detail=f"key={name} as={rest}; it opens {opens[name]:,} values of this evidence")
+        elif hit.finding is Finding.KEY_PRESENT:
+            hit = hit._replace(detail=f"{hit.detail}; the keys found open {total:,} values of this evidence")
+        made.append(hit)
+    return made
+
+
+def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Counter[str]:
+    """By key, how many of the encrypted values it opens."""
+    keyring = Keyring((), {}, tuple(dict.fromkeys(entries)))
+    counts: Counter[str] = Counter()
+    for each in opened:
+        rows: Ints = np.flatnonzero((each.opened != Opened.NOT_TRIED) & (each.batch.key_at >= 0))
+        for resource, _, keys, texts in opening.portions(each, rows):
+            for attempt in keyring.open(resource.name, keys, texts):
+                if attempt.opened is Opened.YES and attempt.by is not None:
+                    name = printable(attempt.by.name.encode("utf-8", "surrogateescape"))
+                    counts[f"{attempt.by.provider.label}/{name}"] += 1
+    return counts

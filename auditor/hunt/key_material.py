@@ -1,0 +1,141 @@
+"""Key material in the evidence itself: encryption configurations in any object or place, and OpenShift's key Secrets.
+
+Sources: k8s.io/apiserver pkg/apis/apiserver (EncryptionConfiguration); library-go pkg/operator/encryption/secrets
+(names, the data key and the mode annotation of OpenShift's key Secrets); rke cluster/state.go (full-cluster-state).
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditor.arrays.buffer import Buffer
+from auditor.encryption.configuration import Key, ProviderEntry, parse
+from auditor.encryption.strict_yaml import ConfigurationError
+from auditor.hunt.needles import Needle, secrets
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import objects
+from auditor.model.vocabulary import Finding, Provider
+from auditor.text import printable
+
+MARKS = (b"EncryptionConfiguration", b'"EncryptionConfig"', b"kind: EncryptionConfig\n")
+LARGEST = 1 << 20
+DEEPEST = 32
+_TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
+_CODED = re.compile(rb"[A-Za-z0-9+/_=-]+")
+_START = re.compile(rb'\{|apiVersion:|kind:|"apiVersion"')
+_OPENSHIFT_KEY = re.compile(rb"encryption-key-.*-(\d+)")
+_OPENSHIFT_FIELD = b"encryption.apiserver.operator.openshift.io-key"
+_OPENSHIFT_MODE = b"encryption.apiserver.operator.openshift.io/mode"
+_MODES = {
+    b"aescbc": Provider.AESCBC,
+    b"aesgcm": Provider.AESGCM,
+    b"secretbox": Provider.SECRETBOX,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key that the evidence holds. where: the etcd key of its holder, or its place; both printable."""
+
+    entry: ProviderEntry = field(repr=False)
+    where: str
+
+    @property
+    def label(self) -> str:
+        name = self.entry.keys[0].name.encode("utf-8", "surrogateescape")
+        return f"{self.entry.provider.label}/{printable(name)}"
+
+
+def needles() -> list[Needle]:
+    """What an encryption configuration is told by, whatever form it stands in."""
+    return [Needle(mark, -1, Finding.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
+
+
+def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[FoundKey]:
+    """The keys of the configuration that is told by what stands at `start`."""
+    low = max(0, start - LARGEST)
+    around = buffer.slice(low, size + 2 * LARGEST)
+    text = _run(around, start - low, _CODED if coded else _TEXT)
+    if coded:
+        text = _decoded(text)
+    for document in documents(text):
+        for entry in _entries(document):
+            for key in entry.keys:
+                yield FoundKey(ProviderEntry(entry.provider, (key,)), where)
+
+
+def openshift(selections: Sequence[Selection]) -> Iterator[FoundKey]:
+    """The keys that OpenShift's operators keep, one in each Secret `encryption-key-<component>-<number>`."""
+    for each in selections:
+        for row, plaintext, encoding in secrets(each):
+            key = each.key(row)
+            named = _OPENSHIFT_KEY.fullmatch(key.rpartition(b"/")[2])
+            if not named:
+                continue
+            values = dict(objects.data(plaintext, encoding))
+            secret = next((value for name, value in values.items() if name == _OPENSHIFT_FIELD), b"")
+            mode = objects.annotations(plaintext).get(_OPENSHIFT_MODE, b"")
+            if secret and mode in _MODES:
+                yield FoundKey(ProviderEntry(_MODES[mode], (Key(named[1].decode(), secret),)), printable(key))
+
+
+def _run(around: bytes, at: int, kind: re.Pattern[bytes]) -> bytes:
+    """The stretch of bytes of one kind around a position."""
+    return next((found[0] for found in kind.finditer(around) if found.start() <= at < found.end()), b"")
+
+
+def _decoded(text: bytes) -> bytes:
+    """Base64 of either alphabet, from the alignment under which one of the marks appears."""
+    text = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    for skip in range(4):
+        part = text[skip : skip + (len(text) - skip) // 4 * 4]
+        rest = text[skip + len(part) :]
+        try:
+            plain = base64.b64decode(part + (rest + b"=" * (4 - len(rest)) if len(rest) > 1 else b""))
+        except ValueError:
+            continue
+        if any(mark in plain for mark in MARKS):
+            return plain
+    return b""
+
+
+def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
+    """Texts that may be a configuration: this one from each of its starts on, and the texts inside a JSON document."""
+    for begin in [found.start() for found in _START.finditer(text)][:64]:
+        part = text[begin:]
+        yield part
+        if part.startswith(b"{"):
+            try:
+                tree, end = json.JSONDecoder().raw_decode(part.decode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                continue
+            yield part.decode("utf-8", "replace")[:end].encode()
+            if depth < 3:
+                for leaf in _leaves(tree, 0):
+                    if "EncryptionConfig" in leaf:
+                        yield from documents(leaf.encode("utf-8", "surrogatepass"), depth + 1)
+
+
+def _leaves(part: Any, depth: int) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict) and depth < DEEPEST:
+        for each in part.values():
+            yield from _leaves(each, depth + 1)
+    elif isinstance(part, list) and depth < DEEPEST:
+        for each in part:
+            yield from _leaves(each, depth + 1)
+
+
+def _entries(document: bytes) -> list[ProviderEntry]:
+    """The local providers of a configuration; none where it is none."""
+    if len(document) > LARGEST:
+        return []
+    try:
+        found = parse(document, "evidence")
+    except ConfigurationError:
+        return []
+    return [entry for rule in found.rules for entry in rule.providers if entry.keys]

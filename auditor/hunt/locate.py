@@ -1,0 +1,91 @@
+"""What holds a position of a source: the stored value around it, or the kind of page it lies in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.evidence.batch import Batch, Extent
+from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS
+from auditor.kubernetes.registry import Keys
+from auditor.kubernetes.resources import Resource
+from auditor.model.evidence import PageMap
+from auditor.model.vocabulary import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One stored value: the batch and row that it is, and its resource."""
+
+    batch: Batch
+    row: int
+    resource: Resource
+
+
+class Holders:
+    """All stored values in one buffer, by where they begin.
+
+    Where the buffer is the source itself, the parts of those values that lie in it and were put together elsewhere
+    are there too: their holder's `data` is another buffer.
+    """
+
+    def __init__(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> None:
+        self._parts = [
+            (batch, of)
+            for batch, of in zip(batches, found.resource, strict=True)
+            if batch.source == source and batch.data is buffer
+        ]
+        self._table = found.table
+        start = np.concatenate([batch.value_at for batch, _ in self._parts] or [np.zeros(0, np.int64)])
+        length = np.concatenate([batch.value_len for batch, _ in self._parts] or [np.zeros(0, np.uint32)])
+        part = np.concatenate(
+            [np.full(len(batch), at, np.int32) for at, (batch, _) in enumerate(self._parts)] or [start]
+        )
+        row = np.concatenate([np.arange(len(batch), dtype=np.int32) for batch, _ in self._parts] or [start])
+        if any(batch.mapped for batch, _ in self._parts):
+            more = self._elsewhere(batches, found, source, buffer)
+            start, length, part, row = (
+                np.concatenate((column, other)) for column, other in zip((start, length, part, row), more, strict=True)
+            )
+        some = length > 0
+        order = np.argsort(start[some], kind="stable")
+        self._start = start[some][order]
+        self._end = self._start + length[some][order]
+        self._part, self._row = part[some][order], row[some][order]
+
+    def _elsewhere(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> Ints:
+        """Start, length, batch and row of every part in this source of a value that another buffer holds."""
+        rows = []
+        for batch, of in zip(batches, found.resource, strict=True):
+            if batch.data is buffer or not batch.located:
+                continue
+            self._parts.append((batch, of))
+            for row, (at, size) in enumerate(zip(batch.offset.tolist(), batch.size.tolist(), strict=True)):
+                parts = batch.extents.get(row, (Extent(at, size),))
+                mine = [each for each in parts if (each.source or batch.source) == source]
+                rows += [(each.offset, each.length, len(self._parts) - 1, row) for each in mine]
+        return np.array(rows, np.int64).reshape(-1, 4).T
+
+    def around(self, at: Ints) -> tuple[Ints, Bools]:
+        """The value that begins last before each position, and whether the position lies in it."""
+        which = np.maximum(np.searchsorted(self._start, at, "right") - 1, 0)
+        if not self._start.size:
+            return which, np.zeros(at.shape, np.bool_)
+        inside: Bools = (self._start[which] <= at) & (at < self._end[which])
+        return which, inside
+
+    def holder(self, number: int) -> Holder:
+        batch, of = self._parts[int(self._part[number])]
+        row = int(self._row[number])
+        return Holder(batch, row, self._table[int(of[row])])
+
+
+def place_of(pages: PageMap, source: str, at: int) -> Place:
+    """Where a position outside every stored value lies."""
+    if source != pages.source or not pages.page_size:
+        return Place.WAL if "wal" in source else Place.UNPLACED
+    page = at // pages.page_size
+    kind = pages.kinds[page] if page < len(pages.kinds) else PAST
+    return {FREED: Place.FREED, PREVIOUS: Place.PREVIOUS_ROOT, PAST: Place.SLACK}.get(kind, Place.SLACK)

@@ -1,0 +1,1 @@
+"""Which values are judged, by which criteria, and what is found."""

@@ -1,0 +1,139 @@
+"""What should be: every value of the selected resources must be encrypted. Values against the policy -> findings.
+
+Knows neither files nor formats: it sees columns of providers and places, and says what each value earns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Bools
+from auditor.encryption.configuration import Configuration
+from auditor.encryption.published import PUBLISHED
+from auditor.model.vocabulary import Finding, Provider, Severity
+from auditor.text import printable
+
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Candidate
+
+KMS = frozenset({Provider.KMS_V1, Provider.KMS_V2})
+
+FIXED = {
+    Finding.KNOWN_KEY: Severity.CRITICAL,
+    Finding.KEY_PRESENT: Severity.CRITICAL,
+    Finding.COPIED_VALUE: Severity.HIGH,
+    Finding.MISPLACED: Severity.HIGH,
+    Finding.UNDECRYPTABLE: Severity.HIGH,
+    Finding.ORPHANED: Severity.HIGH,
+    Finding.UNRECOGNISED: Severity.MEDIUM,
+    Finding.STALE_PROVIDER: Severity.MEDIUM,
+    Finding.STALE_KEY: Severity.MEDIUM,
+    Finding.STALE_KEK: Severity.MEDIUM,
+    Finding.WEAK_PROVIDER: Severity.LOW,
+}
+WEAK = {
+    Provider.AESCBC: "aescbc is unauthenticated (CIS accepts it)",
+    Provider.KMS_V1: "kms v1 is deprecated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What values are held to beside "encrypted": the configurations, `--expect`, `--compromised-key`.
+
+    expected: the write provider named by --expect, for the resources asked for. plaintext: --expect plaintext.
+    """
+
+    configurations: tuple[Configuration, ...] = ()
+    expected: tuple[Provider, str] | None = None
+    plaintext: bool = False
+    compromised: frozenset[tuple[Provider, str]] = frozenset()
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.configurations)
+
+    def covers(self, resource: str) -> bool:
+        """Whether a configuration says that this resource is written encrypted."""
+        return bool(resource) and any(
+            entries is not None and entries[0].provider is not Provider.IDENTITY
+            for each in self.configurations
+            for entries in (each.providers_for(resource),)
+        )
+
+    def write(self, resource: str) -> tuple[Provider, str, bytes] | None:
+        """Provider, key name and key that writes this resource today; None where nothing says so."""
+        for each in self.configurations:
+            entries = each.providers_for(resource)
+            if entries:
+                first = entries[0]
+                key = first.keys[0] if first.keys else None
+                return first.provider, key.name if key else first.name, key.secret if key else b""
+        return (*self.expected, b"") if self.expected else None
+
+    def reads_plaintext(self, resource: str) -> bool:
+        """Whether an API server under these configurations can read a plain value: only with identity listed."""
+        for each in self.configurations:
+            entries = each.providers_for(resource)
+            if entries is not None and not any(entry.provider is Provider.IDENTITY for entry in entries):
+                return False
+        return True
+
+    def stale(self, resource: str, label: tuple[Provider, str], secret: bytes) -> int:
+        """How a current encrypted value differs from what the write provider would write. secret: what opened it."""
+        if self.plaintext:
+            return Finding.STALE_PROVIDER
+        write = self.write(resource)
+        if write is None or write[0] is Provider.IDENTITY:
+            return 0
+        provider, name, key = write
+        if label[0] is not provider:
+            return Finding.STALE_PROVIDER
+        if name and label[1] and label[1] != name:
+            # a KMS plugin of another name is another provider; of local providers names tell keys apart
+            return Finding.STALE_PROVIDER if provider in KMS else Finding.STALE_KEY
+        return Finding.STALE_KEY if secret and key and secret != key else 0
+
+    def known(self, candidate: "Candidate") -> str:
+        """Why others have the key that opened a value; empty where nothing says so."""
+        if candidate.secret in PUBLISHED:
+            return f"opens with a published key ({PUBLISHED[candidate.secret]})"
+        return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
+
+    def words(self, resources: Sequence[str]) -> str:
+        """The policy as one line of the report."""
+        what = ", ".join(resources)
+        if self.plaintext:
+            return f"{what} not encrypted (--expect plaintext)"
+        if not self.configurations and self.expected is None:
+            return f"{what} encrypted by something other than identity; no configuration given"
+        targets = {write[:2]: None for name in resources for write in (self.write(name),) if write is not None}
+        keys = ", ".join(
+            "/".join(part for part in (provider.label, printable(name.encode())) if part) for provider, name in targets
+        )
+        files = ", ".join(each.source for each in self.configurations) or "--expect"
+        return f"{what} encrypted; write key {keys or 'none'} ({files})"
+
+
+def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = False) -> NDArray[np.uint16]:
+    """Finding bits for each value of a resource that must be encrypted; columns of shape (n,).
+
+    plaintext: that these values are readable is what is expected (a decryption migration).
+    """
+    bits = np.zeros(provider.shape, np.uint16)
+    if not plaintext:
+        bits[provider == Provider.IDENTITY] |= np.uint16(Finding.PLAINTEXT)
+    bits[(provider == Provider.UNKNOWN) | malformed] |= np.uint16(Finding.UNRECOGNISED)
+    for weak in WEAK:
+        bits[(provider == weak) & ~malformed] |= np.uint16(Finding.WEAK_PROVIDER)
+    return bits
+
+
+def severity(finding: Finding, *, current: bool, same_as_latest: bool) -> Severity:
+    """A readable value is critical where it is current, or holds what the current value holds."""
+    if finding is Finding.PLAINTEXT:
+        return Severity.CRITICAL if current or same_as_latest else Severity.HIGH
+    return FIXED[finding]

@@ -1,0 +1,254 @@
+"""The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Bools, Ints, Words
+from auditor.arrays.factorize import group, hashes
+from auditor.evidence.batch import Batch
+from auditor.judgement import policy
+from auditor.kubernetes import fragments, objects, prefixes
+from auditor.kubernetes.resources import Resource
+from auditor.model.vocabulary import Encoding, Finding, Opened, Place, Provider, State
+from auditor.text import printable, restore
+
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Candidate
+
+SAME, DIFFERENT, UNKNOWN = 1, 2, 3
+"""Whether a leftover holds the content of the current value; 0 where the question does not apply."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """n values of one source. of: index of each into resource; label: into labels; bits: Finding bits, uint16.
+
+    main: whether the source's latest values are in force: it is the evidence's own database, or (`beside`) a file
+    that belongs to it.
+    same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
+    found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
+    keys opened, kept only where a hunt asks for it. candidates: the keys that the last labels stand for. secrets: the
+    local ones' bytes, one each, empty for a KMS: names alone do not tell keys apart.
+    """
+
+    main: bool
+    batch: Batch
+    values: prefixes.Values
+    resource: tuple[Resource, ...]
+    of: NDArray[np.int32]
+    bits: NDArray[np.uint16]
+    labels: tuple[tuple[Provider, str], ...]
+    label: Ints
+    same: NDArray[np.uint8]
+    opened: NDArray[np.uint8]
+    found: Mapping[int, objects.Object] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    beside: bool = False
+    candidates: "tuple[Candidate, ...]" = field(default=(), repr=False)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def take(self, rows: Ints) -> "Selection":
+        new = {old: number for number, old in enumerate(rows.tolist())} if self.found or self.reasons else {}
+        return replace(
+            self,
+            batch=self.batch.take(rows),
+            values=self.values.take(rows),
+            of=self.of[rows],
+            bits=self.bits[rows],
+            label=self.label[rows],
+            same=self.same[rows],
+            opened=self.opened[rows],
+            found={new[row]: found for row, found in self.found.items() if row in new},
+            reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
+            plaintexts={},
+        )
+
+    @property
+    def in_force(self) -> Bools:
+        """Which values the API server reads: the latest, and what becomes so at etcd's next start."""
+        pending = self.batch.has(State.NOT_YET_APPLIED)
+        return self.batch.at(Place.LATEST) | pending if self.main else pending
+
+    @property
+    def told(self) -> Bools:
+        """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
+        untold = np.array([each is fragments.UNTOLD for each in self.resource], np.bool_)
+        stump = self.batch.has(State.TAIL_LOST) & (self.values.provider == Provider.UNKNOWN)
+        told: Bools = ~(untold[self.of] | stump)
+        return told
+
+    def mark_codes(self) -> Ints:
+        """What severities depend on, in one number: bits << 8 | place << 4 | in force << 2 | same."""
+        current = (self.in_force | self.batch.at(Place.LATEST)).astype(np.int64)
+        codes: Ints = (
+            self.bits.astype(np.int64) << 8 | self.batch.place.astype(np.int64) << 4 | current << 2 | self.same
+        )
+        return codes
+
+    @cached_property
+    def by_key(self) -> tuple[Ints, Ints]:
+        """Equal etcd keys share a number: numbers (n,), and one row of each."""
+        return group(self.batch.data, self.batch.key_at, self.batch.key_len.astype(np.int64))
+
+    @cached_property
+    def by_value(self) -> tuple[Ints, Ints]:
+        """Equal stored bytes share a number: numbers (n,), and one row of each."""
+        return group(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
+
+    def decode(self, row: int) -> objects.Object | None:
+        """What a readable or opened value is; None where neither."""
+        return self.decoded(np.array([row]), content=True)[0]
+
+    def decoded(self, rows: Ints, *, content: bool) -> list[objects.Object | None]:
+        """decode() of every row. Without `content` the digests of what the objects hold stay empty."""
+        batch = self.batch
+        raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
+        readable = (self.values.provider[rows] == Provider.IDENTITY).tolist()
+        kinds = [Encoding(code) for code in range(len(Encoding))]
+        encodings = [kinds[code] for code in self.values.encoding[rows].tolist()]
+        cut = batch.has(State.TAIL_LOST)[rows].tolist()
+        headless = (batch.key_at[rows] < 0).tolist()
+        found: list[objects.Object | None] = []
+        for row, value, plain, encoding, short, lost in zip(
+            rows.tolist(), raw, readable, encodings, cut, headless, strict=True
+        ):
+            if not plain:
+                found.append(self.found.get(row))
+            elif lost and not value.startswith(prefixes.READABLE):
+                found.append(objects.tail(value))
+            else:
+                found.append(objects.decode(value, encoding, cut=short, content=content))
+        return found
+
+    def key(self, row: int) -> bytes:
+        """The etcd key; of a fragment that lost it, the one that its object would have."""
+        if self.batch.key_at[row] >= 0:
+            return self.batch.key(row)
+        said = self.decode(row)
+        name = self.resource[self.of[row]].name
+        path = next((each.path for each in self.resource if each.name == name and each.path), "")
+        if said is None or not said.name or not path:
+            return b""
+        return b"/".join(part for part in (restore(path), said.namespace, said.name) if part)
+
+    @property
+    def plaintext(self) -> Bools:
+        readable: Bools = (self.bits & np.uint16(Finding.PLAINTEXT)) != 0
+        return readable
+
+
+Part: TypeAlias = tuple[Batch, prefixes.Values, NDArray[np.int32]]
+"""A batch with its values, and the resource of each (an index into a table)."""
+
+
+def grouped(parts: Iterable[Part]) -> list[tuple[tuple[str, int], list[Part]]]:
+    """The batches of each source and buffer: values that are not contiguous in a file are put together elsewhere."""
+    found: dict[tuple[str, int], list[Part]] = {}
+    buffers: dict[int, int] = {}
+    for part in parts:
+        buffer = buffers.setdefault(id(part[0].data), len(buffers))
+        found.setdefault((part[0].source, buffer), []).append(part)
+    return sorted(found.items(), key=lambda each: each[0])
+
+
+def select(
+    parts: Sequence[Part],
+    table: tuple[Resource, ...],
+    wanted: Bools,
+    *,
+    main: bool,
+    plaintext: bool,
+    beside: bool = False,
+) -> Selection:
+    """The rows of one source whose resource is wanted and which store a value, judged by what they claim to be.
+
+    parts: its batches, with the values and the resources (indices into the table) of each.
+    """
+    chosen = [np.flatnonzero(wanted[resource] & ~prefixes.no_value(batch)) for batch, _, resource in parts]
+    kept = Batch.joined([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
+    mine = prefixes.joined([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
+    of = np.concatenate([resource[rows] for (_, _, resource), rows in zip(parts, chosen, strict=True)])
+    labels, label = label_values(kept, mine)
+    bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
+    opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
+    made = Selection(
+        main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened, beside=beside
+    )
+    bits[~made.told] = 0  # not judged: listed, and named as not examined
+    return made
+
+
+def label_values(batch: Batch, stored: prefixes.Values) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
+    """Provider and key name of every value: the distinct pairs, and for each value the index of its own."""
+    labels = [(provider, "") for provider in Provider]
+    label = stored.provider.astype(np.int64)
+    named = np.flatnonzero((stored.name_len >= 0) & ~stored.malformed)
+    at = batch.value_at[named]
+    numbers, heads = group(batch.data, at, stored.name_at[named] + stored.name_len[named] - at)
+    label[named] = numbers + len(labels)
+    for head in named[heads].tolist():
+        name = batch.data.slice(int(stored.name_at[head]), int(stored.name_len[head]))
+        labels.append((Provider(int(stored.provider[head])), printable(name)))
+    return tuple(labels), label
+
+
+def leftovers(selections: Sequence[Selection]) -> list[tuple[list[int], list[bytes]]]:
+    """Of each, the rows that can be judged and are not in force, and their etcd keys; b"" where it is not told."""
+    rows = [np.flatnonzero(~(each.batch.at(Place.LATEST) & each.main) & each.told).tolist() for each in selections]
+    return [(mine, [each.key(row) for row in mine]) for each, mine in zip(selections, rows, strict=True)]
+
+
+def compare(selections: Sequence[Selection]) -> None:
+    """Fill `same` for every leftover: does it hold the content of what the same key holds now?"""
+    left = leftovers(selections)
+    asked = {key for _, keys in left for key in keys}
+    if not asked:
+        return
+    latest: dict[bytes, tuple[Selection, int]] = {}
+    hashed = np.sort(_hashes(asked))
+    for each in selections:
+        current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.main else np.zeros(0, np.int64)
+        at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
+        mine = hashes(each.batch.data, at, length)
+        nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
+        current = current[nearest == mine]  # hashes alone prove nothing
+        for row in current.tolist():
+            if (key := each.batch.key(row)) in asked:
+                latest[key] = (each, row)
+    contents: dict[bytes, bytes] = {}
+    for each, (rows, keys) in zip(selections, left, strict=True):
+        for row, key in zip(rows, keys, strict=True):
+            each.same[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
+
+
+def _hashes(texts: Collection[bytes]) -> Words:
+    """hashes() of some byte strings."""
+    length = np.array([len(text) for text in texts], np.int64)
+    return hashes(Buffer(b"".join(texts)), np.cumsum(length) - length, length)
+
+
+def _same(
+    each: Selection, row: int, current: tuple[Selection, int] | None, contents: dict[bytes, bytes], key: bytes
+) -> int:
+    if current is None:
+        return DIFFERENT
+    there, at = current
+    if each.batch.value_len[row] == there.batch.value_len[at] and each.batch.value(row) == there.batch.value(at):
+        return SAME
+    if key not in contents:
+        now = there.decode(at)
+        contents[key] = now.content if now is not None else b""
+    mine = each.decode(row)
+    if mine is None or not mine.content or not contents[key]:
+        return UNKNOWN
+    return SAME if mine.content == contents[key] else DIFFERENT

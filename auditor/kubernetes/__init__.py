@@ -1,0 +1,1 @@
+"""What Kubernetes stores: resource, provider, key name and encoding of every record."""

@@ -1,0 +1,102 @@
+"""The fields of one object by name, to tell what changed between two of its revisions. Their bytes are never to leave.
+
+Field numbers: k8s.io/apimachinery pkg/apis/meta/v1, k8s.io/api core/v1 (generated.proto). Objects of kinds that are
+not listed here are told apart by the numbers of their fields.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from auditor.evidence.etcd.wire import BYTES, VARINT, WireError, fields
+from auditor.kubernetes import objects, trees
+from auditor.model.vocabulary import Encoding
+from auditor.protobuf import kubernetes_pb2 as pb
+from auditor.text import moment, printable
+
+META = {
+    1: "name", 2: "generateName", 3: "namespace", 4: "selfLink", 5: "uid", 6: "resourceVersion", 7: "generation",
+    8: "creationTimestamp", 9: "deletionTimestamp", 10: "deletionGracePeriodSeconds", 11: "labels", 12: "annotations",
+    13: "ownerReferences", 14: "finalizers", 17: "managedFields",
+}  # fmt: skip
+KINDS = {
+    b"Secret": {2: "data", 3: "type", 4: "stringData", 5: "immutable"},
+    b"ConfigMap": {2: "data", 3: "binaryData", 4: "immutable"},
+}
+MAPS = frozenset({"labels", "annotations", "data", "binaryData", "stringData"})
+TIMES = frozenset({"creationTimestamp", "deletionTimestamp"})
+DEEPEST = 64
+
+
+def named(value: bytes, encoding: Encoding) -> dict[str, bytes] | None:
+    """Each field's bytes by its path, such as `data.password`; None where the value does not decode.
+
+    Paths are printable. Of a list in protobuf the parts are joined.
+    """
+    try:
+        if encoding is Encoding.PROTOBUF:
+            return _joined(_protobuf(value))
+        if encoding in {Encoding.JSON, Encoding.CBOR}:
+            tree = trees.parsed(value, encoding)
+            return _joined(_tree(tree, "", 0, secret=tree.get("kind") in {"Secret", b"Secret"}))
+    except (WireError, DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
+        pass
+    return None
+
+
+def _joined(parts: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
+    for name, raw in parts:
+        made[name] = made[name] + raw if name in made else raw
+    return made
+
+
+def _protobuf(value: bytes) -> Iterator[tuple[str, bytes]]:
+    unknown = pb.Unknown.FromString(value[objects.ENVELOPE :])
+    raw = unknown.raw
+    yield "apiVersion", unknown.type_meta.api_version
+    yield "kind", unknown.type_meta.kind
+    known = KINDS.get(unknown.type_meta.kind, {}) if unknown.type_meta.api_version == b"v1" else {}
+    for number, form, start, end in fields(raw, 0, len(raw)):
+        if number == 1 and form == BYTES:
+            for inner, kind, first, last in fields(raw, start, end):
+                name = META.get(inner, f"field {inner}")
+                yield from _field(f"metadata.{name}", name, _content(raw, kind, first, last), text=kind == BYTES)
+        else:
+            name = known.get(number, f"field {number}")
+            yield from _field(name, name, _content(raw, form, start, end), text=form == BYTES)
+
+
+def _content(raw: bytes, kind: int, start: int, end: int) -> bytes:
+    """A field's bytes; a number's as text."""
+    return str(start).encode() if kind == VARINT else raw[start:end]
+
+
+def _field(path: str, name: str, raw: bytes, *, text: bool) -> Iterator[tuple[str, bytes]]:
+    if name in MAPS and text:
+        entry = pb.Entry.FromString(raw)
+        yield f"{path}.{printable(entry.key)}", entry.value
+    elif name in TIMES and text:
+        yield path, moment(pb.Time.FromString(raw).seconds).encode()
+    elif raw:  # Go writes empty texts too
+        yield path, raw
+
+
+def _tree(part: Any, path: str, depth: int, *, secret: bool) -> Iterator[tuple[str, bytes]]:
+    if depth > DEEPEST:
+        raise ValueError("nested too deep")
+    if isinstance(part, dict) and part:
+        for name, each in part.items():
+            shown = printable(trees.as_bytes(name))
+            yield from _tree(each, f"{path}.{shown}" if path else shown, depth + 1, secret=secret)
+    elif isinstance(part, list) and part:
+        for number, each in enumerate(part):
+            yield from _tree(each, f"{path}[{number}]", depth + 1, secret=secret)
+    elif secret and path.startswith("data."):
+        yield path, trees.coded(part)
+    elif isinstance(part, (str, bytes)):
+        yield path, trees.as_bytes(part)
+    else:
+        yield path, json.dumps(part, default=repr).encode()

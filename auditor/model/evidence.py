@@ -1,0 +1,145 @@
+"""What evidence is: its files, what the store says of itself, and what was not read."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part inside the audit's scope that was not read or not concluded on."""
+
+    source: str
+    offset: int
+    length: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unexamined:
+    """A part that this run leaves out; `decisive` ones keep the conclusion from being complete."""
+
+    what: str
+    reason: str
+    decisive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the etcd backend says of itself; None where it does not say.
+
+    `revision` is the store's current revision, `newest_record` the main revision of its last record (what
+    etcdutl snapshot status prints as revision), `buckets` (name, number of pairs) of each bucket.
+    """
+
+    revision: int
+    newest_record: int
+    compacted: int | None
+    scheduled: int | None
+    storage_version: str | None
+    cluster_version: str | None
+    consistent_index: int | None
+    term: int | None
+    members: tuple[tuple[str, str], ...]
+    cluster_id: str | None
+    buckets: tuple[tuple[str, int], ...]
+    page_size: int
+    pages: int
+    auth_enabled: bool
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs in all buckets: `totalKey` of etcdutl snapshot status up to etcd 3.5."""
+        return sum(count for _, count in self.buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Which Kubernetes cluster this is: the kube-system namespace's uid and creation, and the newest time seen.
+
+    Empty where not readable. `newest` is the latest time in the metadata of the most recently written objects.
+    """
+
+    uid: str = ""
+    created: str = ""
+    newest: str = ""
+    prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What the file system says of a file: bytes, and its times in UTC to the nanosecond."""
+
+    size: int = 0
+    mtime: str = ""
+    ctime: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the evidence. sha256: lower-case hex, empty where it was not computed.
+
+    changed: what differed at the end of the run, empty where nothing did. before, after: the run.
+    """
+
+    name: str
+    kind: str
+    size: int
+    modified: str
+    sha256: str
+    changed: str
+    before: Stat = Stat()
+    after: Stat = Stat()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Through whom a live etcd was read. way: `snapshot stream` or `range`. Ids in hex, as etcdctl prints them.
+
+    revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
+    """
+
+    way: str
+    endpoint: str
+    member_id: str
+    cluster_id: str
+    etcd_version: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
+
+    containers: what they were unpacked from, the outermost first.
+
+    name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
+    trailer: `matches`, `does not match`, `not checked` or `none`.
+    """
+
+    name: str
+    kind: str
+    size: int
+    modified: str
+    sha256: str
+    trailer: str
+    trailer_bytes: int
+    changed: str
+    backend: Backend
+    cluster: Cluster
+    sources: tuple[Source, ...]
+    directory: bool
+    containers: tuple[Source, ...] = ()
+    live: Live | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageMap:
+    """What each page of the database is: one byte a page.
+
+    1 branch, 2 leaf, 4 meta, 16 freelist, 32 continues the page before, 0 reached by no root, 64 by the older root
+    only, 128 past the high-water mark. first: number of the first page.
+    """
+
+    source: str
+    page_size: int
+    kinds: bytes
+    first: int = 0

@@ -1,0 +1,121 @@
+"""The words of the audit: its closed lists."""
+
+from enum import Enum, IntEnum, IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+class Place(IntEnum):
+    """Where the bytes of a stored value lie, the most visible first."""
+
+    LATEST = 0
+    HISTORY = 1
+    DELETED = 2
+    OLD_VALUE = 3
+    PREVIOUS_ROOT = 4
+    FREED = 5
+    SLACK = 6
+    WAL = 7
+    UNPLACED = 8
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+
+class Provider(IntEnum):
+    """What the prefix of a stored value claims: the transformer of k8s.io/apiserver that wrote it."""
+
+    UNKNOWN = 0
+    IDENTITY = 1
+    AESCBC = 2
+    AESGCM = 3
+    SECRETBOX = 4
+    KMS_V1 = 5
+    KMS_V2 = 6
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+
+class Encoding(IntEnum):
+    """How a readable value is encoded; NONE where it is not readable."""
+
+    NONE = 0
+    PROTOBUF = 1
+    JSON = 2
+    CBOR = 3
+
+    @property
+    def label(self) -> str:
+        return "" if self is Encoding.NONE else self.name.lower()
+
+
+class State(IntFlag):
+    """What is out of the ordinary about a stored value's bytes."""
+
+    TOMBSTONE = 1
+    HEAD_LOST = 2
+    TAIL_LOST = 4
+    UNCOMMITTED = 8
+    NOT_YET_APPLIED = 16
+    SUPERSEDED = 32
+    BAD_CHECKSUM = 64
+    ENCODED = 128
+
+    @property
+    def labels(self) -> str:
+        return ";".join((flag.name or "").lower().replace("_", "-") for flag in State if flag in self)
+
+
+class Severity(IntEnum):
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Finding(IntFlag):
+    """What an auditor must know of a value. Bits, since one value may earn several."""
+
+    PLAINTEXT = 1
+    KNOWN_KEY = 2
+    KEY_PRESENT = 4
+    COPIED_VALUE = 8
+    MISPLACED = 16
+    UNDECRYPTABLE = 32
+    ORPHANED = 64
+    CONFIGURATION = 128
+    UNRECOGNISED = 256
+    STALE_PROVIDER = 512
+    STALE_KEY = 1024
+    STALE_KEK = 2048
+    WEAK_PROVIDER = 4096
+
+    @property
+    def label(self) -> str:
+        return (self.name or "").lower().replace("_", "-")
+
+
+class Opened(IntEnum):
+    NOT_TRIED = 0
+    NO_KEY = 1
+    YES = 2
+    FAILED = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", " ")
+
+
+class Verdict(Enum):
+    FINDINGS = "findings"
+    INCONCLUSIVE = "inconclusive"
+    NONE = "no findings in what was examined"

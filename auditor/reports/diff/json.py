@@ -1,0 +1,104 @@
+"""The comparison as one JSON document; diff.schema.json beside this file says what it holds."""
+
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from typing import IO, Any
+
+from auditor.diff.compare import Comparison, leftovers
+from auditor.diff.objects import Content, Form
+from auditor.diff.rows import COLUMNS
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity
+from auditor.reports.diff import words
+
+VERSION = 1
+"""Of the format. It grows where a reader of the older one would go wrong."""
+SCHEMA = f"urn:etcd-auditor:diff:{VERSION}"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a document."""
+    text = files("auditor.reports.diff").joinpath("diff.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def document(made: Comparison, fail_on: Severity) -> dict[str, Any]:
+    """Plain values only."""
+    conclusion = words.verdict(made, fail_on)
+    return {
+        "format": "etcd-auditor diff",
+        "version": VERSION,
+        "schema": SCHEMA,
+        "conclusion": conclusion,
+        "exit_code": made.exit_code(fail_on),
+        "fail_on": fail_on.label,
+        "complete": made.complete,
+        "before": _side(made.before),
+        "after": _side(made.after),
+        "tally": {
+            "objects": sum(made.objects.values()),
+            "rewritten": made.rewritten,
+            "not_as_expected_before": made.unlike,
+            "forms": {form.label: made.of(form) for form in Form},
+            "contents": {content.label: made.held(content) for content in list(Content)[1:]},
+            "forms_and_contents": [
+                {"form": form.label, "content": content.label, "objects": count}
+                for (form, content), count in made.objects.items()
+            ],
+            "keys": [
+                {"provider": provider.label, "key_name": name, "before": before, "after": after}
+                for provider, name, before, after in made.keys
+            ],
+        },
+        "not_examined": [asdict(part) for part in made.unexamined],
+        "notes": list(made.notes),
+        "columns": COLUMNS,
+        "objects": [dict(zip(made.columns, row, strict=True)) for row in zip(*made.columns.values(), strict=True)],
+    }
+
+
+def write(made: Comparison, fail_on: Severity, out: IO[str]) -> None:
+    """The document, one object a line."""
+    whole = document(made, fail_on)
+    rows = whole.pop("objects")
+    for number, (name, part) in enumerate(whole.items()):
+        out.write(",\n " if number else "{\n ")
+        text = json.dumps(part, indent=1, ensure_ascii=True).replace("\n", "\n ")
+        out.write(f"{json.dumps(name)}: {text}")
+    out.write(',\n "objects": [')
+    for number, row in enumerate(rows):
+        out.write(",\n  " if number else "\n  ")
+        out.write(json.dumps(row, ensure_ascii=True))
+    out.write("\n ]\n}\n" if rows else "]\n}\n")
+
+
+def _side(each: Audit) -> dict[str, Any]:
+    evidence = each.evidence
+    return {
+        "name": evidence.name,
+        "kind": evidence.kind,
+        "size": evidence.size,
+        "sha256": evidence.sha256,
+        "trailer": evidence.trailer,
+        "changed": evidence.changed,
+        "revision": evidence.backend.revision,
+        "compacted": evidence.backend.compacted,
+        "cluster": evidence.cluster.uid,
+        "etcd_cluster": evidence.backend.cluster_id or "",
+        "policy": each.policy,
+        "complete": each.complete,
+        "findings": [
+            {"finding": finding.label, "severity": severity.label, "values": count}
+            for finding, severity, count in each.tally.marks
+        ],
+        "left_behind": [
+            {"place": place.label, "values": count, "readable": readable}
+            for place, (count, readable) in leftovers(each).items()
+        ],
+        "readable_and_in_use": each.tally.in_use,
+        "gaps": [asdict(gap) for gap in each.gaps],
+        "not_examined": [asdict(part) for part in each.unexamined],
+        "notes": list(each.notes),
+    }

@@ -1,0 +1,51 @@
+"""The comparison for people, as wide as their terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from auditor.diff.compare import LISTED, Comparison
+from auditor.model.vocabulary import Severity
+from auditor.reports.diff import words
+from auditor.reports.terminal import table
+
+MOST = 20
+"""Parts not examined that are listed; the other reports have all of them."""
+_COLOUR = {0: "bold green", 1: "bold red", 3: "bold yellow"}
+
+
+def write(made: Comparison, fail_on: Severity, console: Console) -> None:
+    head, *rest = words.verdict(made, fail_on)
+    console.print(Text(head, _COLOUR[made.exit_code(fail_on)]))
+    for line in rest:
+        console.print(Text(line))
+    console.print()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in (
+        ("BEFORE", words.side(made.before)),
+        ("AFTER", words.side(made.after)),
+        ("Cluster", words.cluster(made)),
+        ("Policy", f"{made.after.policy} (AFTER)"),
+    ):
+        grid.add_row(Text(name), Text(text))
+    console.print(grid)
+    for header, rows in (words.forms(made), words.keys(made), words.left(made)):
+        if rows:
+            console.print()
+            console.print(table(header, rows))
+    if made.problems:
+        console.print()
+        console.print(table(*words.worst(made), numbers=False))
+        if (more := made.problems - LISTED) > 0:
+            console.print(Text(f"and {more:,} more: see --csv, --html or --json"))
+    console.print()
+    lines = words.unread(made)
+    console.print(Text("Not examined:"))
+    for line in lines[:MOST]:
+        console.print(Text(f"  {line}"))
+    if (more := len(lines) - MOST) > 0:
+        console.print(Text(f"  and {more:,} more, listed by --json and --html"))
+    for note in words.notes(made):
+        console.print(Text(f"Note: {note}."))

@@ -1,0 +1,64 @@
+"""The report as one self-contained HTML file, that opens from disk and asks nothing of any network.
+
+The file is a sequence of named parts, each with a hash, and ends in what `etcd-auditor verify` needs (seal.py).
+"""
+
+from dataclasses import dataclass
+from typing import IO
+
+from auditor.model import table
+from auditor.model.audit import Audit
+from auditor.model.findings import Rows
+from auditor.model.table import Table
+from auditor.model.vocabulary import Severity
+from auditor.reports import csv
+from auditor.reports.html import assets, embed, objects, page, pictures, seal
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What can be made while the evidence is still being hashed.
+
+    lines: the findings' columns as JSON, but for the hash of the evidence.
+    """
+
+    table: Table
+    lines: dict[str, str]
+    grouped: objects.Grouped
+    drawn: pictures.Drawn
+
+
+def prepare(table: Table, rows: Rows) -> Prepared:
+    """table: of columns.of_findings(rows)."""
+    page.template()  # both are kept
+    assets.scripts()
+    return Prepared(
+        table=table,
+        lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},
+        grouped=objects.group(table),
+        drawn=pictures.draw(table, rows),
+    )
+
+
+def write(
+    audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None, sheet: csv.Sheet | None = None
+) -> None:
+    """prepared, sheet: of the findings, where they were made already."""
+    made = prepare(table.of_findings(audit.rows), audit.rows) if prepared is None else prepared
+    sealed_rows = table.sealed(made.table, audit.evidence)
+    custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
+    scripts = assets.scripts()
+    parts = {
+        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),
+        "pictures": embed.script("pictures", pictures.document(audit, made.drawn)),
+        "findings": embed.findings(
+            made.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
+        ),
+        **{script.name: script.element for script in scripts},
+    }
+    out.write(seal.START)
+    for name, text in parts.items():
+        out.write(seal.mark(name))
+        out.write(text)
+    out.write(custody.element(parts))
+    out.write(seal.END)

@@ -1,0 +1,66 @@
+"""The state of a rewrite as one JSON document; watch.schema.json beside this file says what it holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from typing import IO, Any
+
+from auditor.reports.watch import words
+from auditor.watch.account import Account
+
+VERSION = 1
+"""Of the format. It grows where a reader of the older one would go wrong."""
+SCHEMA = f"urn:etcd-auditor:watch:{VERSION}"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a document."""
+    text = files("auditor.reports.watch").joinpath("watch.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def document(
+    found: Account, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
+) -> dict[str, Any]:
+    """Plain values only; of what remains every object is named."""
+    return {
+        "format": "etcd-auditor watch",
+        "version": VERSION,
+        "schema": SCHEMA,
+        "conclusion": words.conclusion(found, resources, configured=configured),
+        "exit_code": words.exit_code(found, configured=configured),
+        "policy": policy,
+        "resources": list(resources),
+        "revision": found.revision,
+        **asdict(found.all),
+        "unopened": found.unopened,
+        "rate": round(found.rate, 3),
+        "seconds_left": None if found.seconds_left is None else round(found.seconds_left, 1),
+        "namespaces": [{"namespace": name, **asdict(share)} for name, share in found.namespaces.items()],
+        "under": [
+            {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": wanted, "values": count}
+            for provider, name, kek, wanted, count in found.under
+        ],
+        "objects": [
+            {
+                **asdict(each.of),
+                "provider": each.form.provider.label,
+                "key_name": each.form.key_name,
+                "kek_id": each.form.kek_id,
+                "opened": each.form.opened.label,
+                "finding": each.why,
+                "mod_revision": each.revision,
+                "stuck": each.stuck,
+            }
+            for each in found.left
+        ],
+        "not_examined": words.NOT_COVERED,
+        "notes": list(notes),
+    }
+
+
+def write(document: dict[str, Any], out: IO[str]) -> None:
+    json.dump(document, out, indent=1, ensure_ascii=True)
+    out.write("\n")

@@ -1,0 +1,93 @@
+"""The progress of a rewrite: a table that moves on a terminal, plain lines in a pipe."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from auditor.reports.terminal import table
+from auditor.reports.watch import words
+from auditor.text import moment
+from auditor.watch.account import Account
+
+KEPT = 4
+"""Messages that stay under the table."""
+
+
+class Board:
+    """`with board:` shows what show() is given, under `head`. every: seconds between two lines in a pipe."""
+
+    def __init__(self, console: Console, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.head = ""
+        self._console = console
+        self._every = every
+        self._clock = clock
+        self._shown: tuple[str, float] | None = None
+        self._said: deque[str] = deque(maxlen=KEPT)
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+            self._live.update(Text(f"{self.head}: reading the keys", "bold"), refresh=True)
+        else:
+            self._print(self.head)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """What happened on the way: to the servers, not to the values."""
+        if self._live is not None:
+            self._said.append(f"{moment(time.time())} {text}")
+        else:
+            self._print(text)
+
+    def show(self, found: Account, *, last: bool = False) -> None:
+        if self._live is not None:
+            self._live.update(self._picture(found), refresh=True)
+            return
+        text, now = words.line(found), self._clock()
+        state = words.sums(found)
+        if last or self._shown is None or (state != self._shown[0] and now - self._shown[1] >= self._every):
+            self._print(text)
+            self._shown = state, now
+
+    def _picture(self, found: Account) -> RenderableType:
+        parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(found)), Text()]
+        tables: Sequence[tuple[tuple[list[str], list[list[str]]], bool]] = (
+            (words.under(found), True),
+            (words.namespaces(found), True),
+            (words.stuck(found), False),
+        )
+        for (header, rows), numbers in tables:
+            if rows:
+                parts += [table(header, rows, numbers=numbers), Text()]
+        return Group(*parts, *map(Text, self._said))
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(f"{moment(time.time())} {text}"), soft_wrap=True)
+
+
+def end(found: Account, console: Console, resources: Sequence[str], *, configured: bool) -> None:
+    """The conclusion, and what remains."""
+    code = words.exit_code(found, configured=configured)
+    head, *rest = words.conclusion(found, resources, configured=configured)
+    console.print(Text(head, {0: "bold green", 1: "bold red"}.get(code, "bold yellow")))
+    for line in rest:
+        console.print(Text(line))
+    for (header, rows), numbers in (
+        (words.under(found), True),
+        (words.namespaces(found), True),
+        (words.stuck(found), False),
+    ):
+        if rows:
+            console.print()
+            console.print(table(header, rows, numbers=numbers))

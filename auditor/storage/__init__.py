@@ -1,1 +1,0 @@
-"""What Kubernetes put into etcd: registry keys, provider prefixes, envelopes and objects. Knows nothing of files."""
