@@ -30,7 +30,7 @@ class UsageError(AuditorError):
     """The options contradict each other or name something that is not there."""
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The text of an error of ours; of any other what it is and where, never its own text, which may quote evidence."""
     if isinstance(error, AuditorError):
         return str(error)
@@ -43,7 +43,7 @@ def told(error: BaseException) -> str:
     return f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; {NOTHING}. Please report it"
 
 
-def fate(number: int) -> str:
+def describe_signal(number: int) -> str:
     """What the death of a reading process by a signal means."""
     name = signal.Signals(number).name
     return KILLED.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")

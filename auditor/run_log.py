@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 
-class Log:
+class RunLog:
     """Steps of one run, with the seconds since it began."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.model.vocabulary import Place
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.etcd import Etcd
@@ -53,7 +53,7 @@ def truth(snapshot: Path) -> dict[str, Any]:
     return told
 
 
-def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, tail: bytes = b"") -> Batch:
+def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, tail: bytes = b"") -> RecordBatch:
     """Records in memory, each key and value directly behind the other, `tail` behind the last."""
     count = len(records)
     key_len = np.array([len(key) for key, _ in records], np.uint32)
@@ -61,7 +61,7 @@ def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, t
     size = key_len.astype(np.int64) + value_len
     key_at = np.cumsum(size) - size
     numbers = np.arange(1, count + 1, dtype=np.int64)
-    return Batch(
+    return RecordBatch(
         source="memory",
         data=Buffer(b"".join(key + value for key, value in records) + tail),
         mapped=True,
@@ -81,7 +81,7 @@ def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, t
     )
 
 
-def values_batch(values: Sequence[bytes], tail: bytes = b"") -> Batch:
+def values_batch(values: Sequence[bytes], tail: bytes = b"") -> RecordBatch:
     """Values under the keys of Secrets that all differ."""
     return batch([(b"/registry/secrets/n/s%d" % number, value) for number, value in enumerate(values)], tail=tail)
 

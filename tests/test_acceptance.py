@@ -14,7 +14,7 @@ from auditor import Options
 from auditor.audit import ignore
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.model.table import findings
-from auditor.model.vocabulary import Finding, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Severity, Verdict
 from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN, run
 
 ALL = "{finding: plaintext, reason: known, expires: 2999-12-31}"
@@ -75,7 +75,7 @@ def test_expired_and_useless_entries_are_named(tmp_path: Path) -> None:
 def test_the_last_day_counts(tmp_path: Path) -> None:
     rows = auditor.scan(REWRITTEN).rows
     entries = ignore.load(Path(ignoring(tmp_path, "{finding: plaintext, reason: a, expires: 2026-03-01}")))
-    assert ignore.apply(entries, rows, "x", date(2026, 3, 1)).accepted == ((Finding.PLAINTEXT, Severity.HIGH, 29),)
+    assert ignore.apply(entries, rows, "x", date(2026, 3, 1)).accepted == ((FindingKind.PLAINTEXT, Severity.HIGH, 29),)
     assert ignore.apply(entries, rows, "x", date(2026, 3, 2)).accepted == ()
 
 

@@ -16,7 +16,7 @@ from auditor.audit.examine import examine
 from auditor.evidence.discovery.paths import gather
 from auditor.model.audit import Audit
 from auditor.model.evidence import Gap, Unexamined
-from auditor.model.vocabulary import Finding, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Severity, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests import sealing
@@ -246,7 +246,7 @@ def test_resources_of_the_core_group_may_end_in_a_dot(database: Path) -> None:
 def judged(*severities: Severity, complete: bool) -> Audit:
     """A real audit with other findings and another completeness."""
     audit = auditor.scan(DEFRAGMENTED, QUICK)
-    marks = tuple((Finding.UNRECOGNISED, severity, 1) for severity in severities)
+    marks = tuple((FindingKind.UNRECOGNISED, severity, 1) for severity in severities)
     tally = replace(audit.tally, marks=marks)
     return replace(audit, tally=tally, gaps=() if complete else (Gap("x", 0, 1, "unread"),), unexamined=())
 

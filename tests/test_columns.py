@@ -12,7 +12,7 @@ from auditor.arrays import parallel
 from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.dtypes import Ints
 from auditor.arrays.factorize import hashes
-from auditor.arrays.parallel import expand
+from auditor.arrays.parallel import ranges
 
 relaxed = settings(deadline=None, max_examples=150)
 few = settings(deadline=None, max_examples=40)
@@ -185,14 +185,14 @@ def test_a_varint_longer_than_a_word_has_no_size(value: int) -> None:
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 6)), max_size=20))
 def test_expand_counts_up_from_each_start(runs: list[tuple[int, int]]) -> None:
     expected = [start + i for start, count in runs for i in range(count)]
-    found = expand(column([start for start, _ in runs]), column([count for _, count in runs]))
+    found = ranges(column([start for start, _ in runs]), column([count for _, count in runs]))
     assert found.tolist() == expected
 
 
 @relaxed
 @given(st.lists(st.integers(-3, 3), max_size=30))
 def test_counts(numbers: list[int]) -> None:
-    assert parallel.counts(column(numbers)) == sorted(Counter(numbers).items())
+    assert parallel.value_counts(column(numbers)) == sorted(Counter(numbers).items())
 
 
 @pytest.mark.parametrize("count", [0, 1, parallel.CHUNK, 3 * parallel.CHUNK + 1])
@@ -202,7 +202,7 @@ def test_spread_works_on_every_row_once(count: int) -> None:
     def work(part: slice) -> None:
         touched[part] += 1
 
-    parallel.spread(count, work)
+    parallel.parallel_for(count, work)
     assert (touched == 1).all()
 
 
@@ -212,7 +212,7 @@ def test_spread_raises_what_a_chunk_raised() -> None:
             raise LookupError(part.start)
 
     with pytest.raises(LookupError):
-        parallel.spread(4 * parallel.CHUNK, work)
+        parallel.parallel_for(4 * parallel.CHUNK, work)
 
 
 @given(st.binary(min_size=8, max_size=100), st.sampled_from([1, 2, 4, 8]))

@@ -22,8 +22,8 @@ from auditor.arrays import join
 from auditor.arrays.buffer import Buffer
 from auditor.diff import compare
 from auditor.diff import rows as diff_rows
-from auditor.diff.compare import Comparison, Wanted
-from auditor.diff.objects import Content, Form
+from auditor.diff.compare import Comparison, DiffOptions
+from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.model.vocabulary import Place
 from auditor.reports.diff.json import schema
@@ -49,7 +49,9 @@ def config(path: Path) -> tuple[str, ...]:
 
 def compared(before: Path, after: Path, **options: Any) -> Comparison:
     """Both with the configuration of their own moment."""
-    wanted = Wanted(Options(encryption_configs=config(before)), Options(encryption_configs=config(after)), **options)
+    wanted = DiffOptions(
+        Options(encryption_configs=config(before)), Options(encryption_configs=config(after)), **options
+    )
     return compare.compare(before, after, wanted)
 
 
@@ -121,7 +123,7 @@ def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
 def test_from_the_first_stage_to_the_last() -> None:
     found = compared(STAGES[0], STAGES[-1])
     assert Counter(expected(STAGES[0], STAGES[-1]).values()) == {("became encrypted", "same"): 27, ("appeared", ""): 7}
-    assert found.objects == {(Form.BECAME_ENCRYPTED, Content.SAME): 27, (Form.APPEARED, Content.NONE): 7}
+    assert found.objects == {(FormChange.BECAME_ENCRYPTED, Content.SAME): 27, (FormChange.APPEARED, Content.NONE): 7}
     assert found.rewritten == 27
     assert compare.leftovers(found.before)[Place.FREED] == (7, 7)
     assert found.exit_code(Severity.MEDIUM) == 0
@@ -130,36 +132,39 @@ def test_from_the_first_stage_to_the_last() -> None:
 
 
 def test_without_keys_only_identical_bytes_prove_the_content() -> None:
-    plain = compare.compare(STAGES[1], STAGES[2], Wanted(ENCRYPTED, ENCRYPTED))
-    assert plain.objects == {(Form.BECAME_ENCRYPTED, Content.UNKNOWN): 27, (Form.UNCHANGED, Content.SAME): 7}
+    plain = compare.compare(STAGES[1], STAGES[2], DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert plain.objects == {
+        (FormChange.BECAME_ENCRYPTED, Content.UNKNOWN): 27,
+        (FormChange.UNCHANGED, Content.SAME): 7,
+    }
     one_side = Options(encryption_configs=config(STAGES[6]))
-    found = compare.compare(STAGES[5], STAGES[6], Wanted(ENCRYPTED, one_side))
-    assert found.objects == {(Form.RE_KEYED, Content.UNKNOWN): 20, (Form.UNCHANGED, Content.SAME): 14}
+    found = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side))
+    assert found.objects == {(FormChange.RE_KEYED, Content.UNKNOWN): 20, (FormChange.UNCHANGED, Content.SAME): 14}
     assert found.exit_code(Severity.MEDIUM) == 0
-    strict = compare.compare(STAGES[5], STAGES[6], Wanted(ENCRYPTED, one_side, same_content=True))
+    strict = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side, same_content=True))
     assert strict.exit_code(Severity.MEDIUM) == 3
 
 
 def test_what_is_expected_of_both_ends() -> None:
     """--expect plaintext turns the story round; --expect-before holds the current values of BEFORE to something."""
     plaintext = replace(ENCRYPTED, expect="plaintext")
-    found = compare.compare(STAGES[0], STAGES[1], Wanted(ENCRYPTED, plaintext))
+    found = compare.compare(STAGES[0], STAGES[1], DiffOptions(ENCRYPTED, plaintext))
     assert found.exit_code(Severity.MEDIUM) == 1  # seven appeared encrypted
     assert {finding.label: count for finding, _, count in found.after.tally.marks}["stale-provider"] == 7
     for expect, unlike in (("plaintext", 0), ("encrypted", 27), ("aescbc:key1", 27)):
-        held = compare.compare(STAGES[0], STAGES[6], Wanted(ENCRYPTED, ENCRYPTED, expect_before=expect))
+        held = compare.compare(STAGES[0], STAGES[6], DiffOptions(ENCRYPTED, ENCRYPTED, expect_before=expect))
         assert held.unlike == unlike
         assert held.exit_code(Severity.MEDIUM) == bool(unlike)
     key2 = replace(ENCRYPTED, expect="aescbc:key2")
-    assert compare.compare(STAGES[5], STAGES[6], Wanted(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 0
-    assert compare.compare(STAGES[4], STAGES[5], Wanted(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 1
+    assert compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 0
+    assert compare.compare(STAGES[4], STAGES[5], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 1
 
 
 def test_the_wrong_order_is_refused() -> None:
     with pytest.raises(UsageError, match=r"AFTER \(1-plaintext.db\) is at revision 103 .* 206.* the older one"):
         compared(STAGES[6], STAGES[0])
     found = compared(STAGES[6], STAGES[0], any_order=True)
-    assert found.objects == {(Form.TURNED_TO_PLAINTEXT, Content.SAME): 27, (Form.VANISHED, Content.NONE): 7}
+    assert found.objects == {(FormChange.TURNED_TO_PLAINTEXT, Content.SAME): 27, (FormChange.VANISHED, Content.NONE): 7}
     assert found.exit_code(Severity.MEDIUM) == 1
 
 
@@ -185,10 +190,10 @@ def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) ->
     rule = provider("aesgcm", ("key1", KEY))
     covers = Options(encryption_configs=(configuration(tmp_path / "c.json", rule, resources=["configmaps"]),))
     for before, after, options, form in (
-        (plain, encrypted, (ENCRYPTED, covers), Form.BECAME_ENCRYPTED),
-        (encrypted, plain, (covers, ENCRYPTED), Form.TURNED_TO_PLAINTEXT),
+        (plain, encrypted, (ENCRYPTED, covers), FormChange.BECAME_ENCRYPTED),
+        (encrypted, plain, (covers, ENCRYPTED), FormChange.TURNED_TO_PLAINTEXT),
     ):
-        found = compare.compare(before, after, Wanted(*options))
+        found = compare.compare(before, after, DiffOptions(*options))
         assert found.objects == {(form, Content.UNKNOWN): 1}
 
 
@@ -197,10 +202,10 @@ def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -
     buckets = {**bolt.store([bolt.record(2, Thing().key, value)]), b"members": []}
     path = tmp_path / "a.db"
     path.write_bytes(bolt.Builder(buckets, inline=bolt.SMALL).build().seal())
-    found = compare.compare(path, path, Wanted(ENCRYPTED, ENCRYPTED))
+    found = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED))
     assert found.exit_code(Severity.MEDIUM) == 3
     assert [part.what for part in found.unexamined if part.decisive] == ["whether both are of one cluster"]
-    told = compare.compare(path, path, Wanted(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    told = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
     assert told.exit_code(Severity.MEDIUM) == 0
 
 
@@ -214,7 +219,7 @@ def test_kek_rotation_is_re_keying(tmp_path: Path) -> None:
     ):
         plugins = f"vault={vault.endpoint}", f"legacy={legacy.endpoint}"
         sides = [Options(encryption_configs=config(path), kms_plugins=plugins) for path in (before, after)]
-        found = compare.compare(before, after, Wanted(sides[0], sides[1]))
+        found = compare.compare(before, after, DiffOptions(sides[0], sides[1]))
     assert found.complete
     rows = [dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
     one, two = secrets(before), secrets(after)
@@ -268,7 +273,7 @@ def test_every_form_and_content(tmp_path: Path) -> None:
     )
     gcm, box = provider("aesgcm", ("key1", OTHER), ("key1", KEY)), provider("secretbox", ("key1", KEY))
     both = Options(encryption_configs=(configuration(tmp_path / "c.json", gcm, box, {"identity": {}}),))
-    found = compare.compare(before, after, Wanted(both, both))
+    found = compare.compare(before, after, DiffOptions(both, both))
     assert found.complete
     rows = dict(
         zip(found.columns["name"], zip(found.columns["form"], found.columns["content"], strict=True), strict=True)
@@ -277,7 +282,7 @@ def test_every_form_and_content(tmp_path: Path) -> None:
     assert rows == {**wanted, "gone": ("vanished", ""), "come": ("appeared", "")}
     assert list(found.columns["key"]) == sorted(found.columns["key"])
     # without keys the same name looks like the same key, and no content of what is encrypted is known
-    blind = compare.compare(before, after, Wanted(ENCRYPTED, ENCRYPTED))
+    blind = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
     rows = dict(
         zip(blind.columns["name"], zip(blind.columns["form"], blind.columns["content"], strict=True), strict=True)
     )
@@ -292,8 +297,8 @@ def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tm
     for byte in (b"\xa0", b"\xa1"):
         value = sealed("aesgcm", b"a:b", byte * 64)
         pairs.append(sealing.database(tmp_path / f"{byte.hex()}.db", [NAMESPACE, (Thing().key, value)]))
-    found = compare.compare(pairs[0], pairs[1], Wanted(ENCRYPTED, ENCRYPTED))
-    assert found.objects == {(Form.UNKNOWN, Content.UNKNOWN): 1}
+    found = compare.compare(pairs[0], pairs[1], DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
     assert found.exit_code(Severity.MEDIUM) == 3
     assert found.problems == 1
 
@@ -301,19 +306,19 @@ def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tm
 def test_values_of_no_known_form(tmp_path: Path) -> None:
     before = sealing.database(tmp_path / "a.db", [NAMESPACE, (Thing().key, b"neither")])
     after = sealing.database(tmp_path / "b.db", [NAMESPACE, (Thing().key, b"nor")])
-    found = compare.compare(before, after, Wanted(ENCRYPTED, ENCRYPTED))
-    assert found.objects == {(Form.UNKNOWN, Content.UNKNOWN): 1}
+    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
     assert found.exit_code(Severity.MEDIUM) == 1
-    same = compare.compare(before, before, Wanted(ENCRYPTED, ENCRYPTED))
-    assert same.objects == {(Form.UNCHANGED, Content.SAME): 1}
+    same = compare.compare(before, before, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert same.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
 
 
 def test_a_prefix_that_differs_between_clusters(tmp_path: Path) -> None:
     value = sealed("kms v2", b"vault", kms_v2(b"\xa0" * 64))
     keys = [b"/%s/secrets/n/a" % prefix for prefix in (b"registry", b"kubernetes.io")]
     paths = [sealing.database(tmp_path / f"{number}.db", [(key, value)]) for number, key in enumerate(keys)]
-    found = compare.compare(paths[0], paths[1], Wanted(ENCRYPTED, ENCRYPTED, different_clusters=True))
-    assert found.objects == {(Form.UNCHANGED, Content.SAME): 1}
+    found = compare.compare(paths[0], paths[1], DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    assert found.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
     assert found.columns["name"] == ["a"]
     assert found.columns["key"] == ["/kubernetes.io/secrets/n/a"]
 
@@ -330,7 +335,7 @@ def test_deleted_and_created_again(tmp_path: Path) -> None:
         for name in (b"a", b"b"):
             etcd.put(b"/registry/secrets/n/" + name, value)
         after = etcd.save(tmp_path / "after.db")
-    found = compare.compare(before, after, Wanted(ENCRYPTED, ENCRYPTED))
+    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
     assert found.columns["detail"] == ["deleted and created again", ""]
     assert found.rewritten == 2
     assert found.notes == ("1 object was deleted and created again in between",)
@@ -339,17 +344,17 @@ def test_deleted_and_created_again(tmp_path: Path) -> None:
 def test_gaps_keep_the_comparison_open(tmp_path: Path) -> None:
     cut = tmp_path / "cut.db"
     cut.write_bytes(STAGES[6].read_bytes()[: 4096 * 20])
-    found = compare.compare(STAGES[5], cut, Wanted(ENCRYPTED, ENCRYPTED, any_order=True, different_clusters=True))
+    found = compare.compare(STAGES[5], cut, DiffOptions(ENCRYPTED, ENCRYPTED, any_order=True, different_clusters=True))
     assert not found.complete
     assert found.exit_code(Severity.MEDIUM) in {1, 3}
-    assert any("AFTER has gaps" in note for note in found.notes) or not found.of(Form.VANISHED)
+    assert any("AFTER has gaps" in note for note in found.notes) or not found.of(FormChange.VANISHED)
 
 
 def test_a_directory_without_a_database_has_no_current_values(tmp_path: Path) -> None:
     (tmp_path / "d" / "member" / "snap").mkdir(parents=True)
     (tmp_path / "d" / "member" / "snap" / "0000000000000001-0000000000000001.snap").write_bytes(b"x" * 100)
     with pytest.raises(UnreadableEvidence, match="AFTER"):
-        compare.compare(STAGES[0], tmp_path / "d", Wanted(ENCRYPTED, ENCRYPTED))
+        compare.compare(STAGES[0], tmp_path / "d", DiffOptions(ENCRYPTED, ENCRYPTED))
 
 
 words = st.lists(st.binary(max_size=70), max_size=30)
@@ -362,7 +367,7 @@ def test_pairing_is_that_of_dictionaries(one: list[bytes], two: list[bytes]) -> 
     for texts in (one, two):
         length = np.array([len(text) for text in texts], np.int64)
         sides.append((Buffer(b"".join(texts)), np.cumsum(length) - length, length))
-    found = sorted(zip(*(rows.tolist() for rows in join.paired(sides[0], sides[1])), strict=True))
+    found = sorted(zip(*(rows.tolist() for rows in join.outer_join(sides[0], sides[1])), strict=True))
     last = [{text: row for row, text in enumerate(texts)} for texts in (one, two)]
     assert found == sorted((last[0].get(text, -1), last[1].get(text, -1)) for text in last[0].keys() | last[1].keys())
     count = min(len(one), len(two))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import auditor
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.model.vocabulary import Place, State
@@ -30,7 +30,7 @@ def read(path: Path) -> snapshot.Reading:
         return snapshot.read(file)
 
 
-def rows(reading: snapshot.Reading, *places: Place) -> Iterator[tuple[Batch, int]]:
+def rows(reading: snapshot.Reading, *places: Place) -> Iterator[tuple[RecordBatch, int]]:
     for batch in reading.batches:
         for row in np.flatnonzero(np.isin(batch.place, places)).tolist():
             yield batch, row

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.arrays import buffer, factorize, parallel
+from auditor.arrays import buffer, parallel
+from auditor.arrays import factorize as factorizing
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints, Words
-from auditor.arrays.factorize import group, hashes
+from auditor.arrays.factorize import factorize, hashes
 from tests.test_columns import column, few, relaxed, strings
 
 
@@ -33,7 +34,7 @@ def test_hashes_depend_on_the_bytes_alone(case: tuple[bytes, list[int], list[int
 @given(strings())
 def test_groups_are_equal_strings(case: tuple[bytes, list[int], list[int]]) -> None:
     body, at, length = case
-    check_groups(body, at, length, *group(Buffer(body), column(at), column(length)))
+    check_groups(body, at, length, *factorize(Buffer(body), column(at), column(length)))
 
 
 @few
@@ -45,7 +46,7 @@ def test_long_strings_that_differ_only_between_their_ends(drawn: list[tuple[int,
     at = [sum(map(len, texts[:row])) for row in range(len(texts))]
     length = list(map(len, texts))
     body = b"".join(texts)
-    check_groups(body, at, length, *group(Buffer(body), column(at), column(length)))
+    check_groups(body, at, length, *factorize(Buffer(body), column(at), column(length)))
 
 
 def constant(buffer: Buffer, at: Ints, length: Ints) -> Words:
@@ -63,8 +64,8 @@ def test_a_collision_of_hashes_joins_nothing(
 ) -> None:
     body, at, length = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(factorize, "hashes", collide)
-        check_groups(body, at, length, *group(Buffer(body), column(at), column(length)))
+        patch.setattr(factorizing, "hashes", collide)
+        check_groups(body, at, length, *factorize(Buffer(body), column(at), column(length)))
 
 
 def test_a_collision_far_into_many_rows_is_seen() -> None:
@@ -73,8 +74,8 @@ def test_a_collision_far_into_many_rows_is_seen() -> None:
     body = b"same" * (count - 1) + b"else"
     at, length = np.arange(count, dtype=np.int64) * 4, np.full(count, 4, np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(factorize, "hashes", constant)
-        numbers, heads = group(Buffer(body), at, length)
+        patch.setattr(factorizing, "hashes", constant)
+        numbers, heads = factorize(Buffer(body), at, length)
     assert heads.size == 2
     assert (numbers[:-1] == numbers[0]).all()
     assert numbers[-1] != numbers[0]
@@ -86,6 +87,6 @@ def test_long_strings_are_grouped_by_their_bytes() -> None:
     data = Buffer(one + other + one + b"short")
     at = np.array([0, len(one), 2 * len(one), 3 * len(one)])
     length = np.array([len(one)] * 3 + [5])
-    numbers, _ = group(data, at, length)
+    numbers, _ = factorize(data, at, length)
     assert numbers[0] == numbers[2]
     assert len(set(numbers.tolist())) == 3

@@ -16,7 +16,7 @@ import pytest
 import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.discovery.arguments import expand, names
+from auditor.evidence.discovery.arguments import names, resolve_arguments
 from auditor.scanning import many
 from tests import packing
 from tests.cases import FIXTURES, SNAPSHOTS, command
@@ -47,40 +47,40 @@ def problems(audit: Audit) -> dict[str, str]:
 
 
 def test_one_piece_is_what_it_always_was() -> None:
-    assert expand([str(PLAINTEXT)]) == [str(PLAINTEXT)]
-    assert expand(["s3://bucket/a/b.db", "https://host:2379"]) == ["s3://bucket/a/b.db", "https://host:2379"]
-    assert expand(["no-such-file"]) == ["no-such-file"]
+    assert resolve_arguments([str(PLAINTEXT)]) == [str(PLAINTEXT)]
+    assert resolve_arguments(["s3://bucket/a/b.db", "https://host:2379"]) == ["s3://bucket/a/b.db", "https://host:2379"]
+    assert resolve_arguments(["no-such-file"]) == ["no-such-file"]
 
 
 def test_a_folder_stands_for_the_evidence_in_it(folder: Path) -> None:
-    found = expand([str(folder)])
+    found = resolve_arguments([str(folder)])
     assert found == [str(folder / name) for name in ("both.tar", "monday/snapshot.db", "tuesday/snapshot.db")]
     assert names(found) == ["both.tar", "monday/snapshot.db", "tuesday/snapshot.db"]
-    assert expand([str(folder), found[0]]) == found
+    assert resolve_arguments([str(folder), found[0]]) == found
 
 
 def test_a_data_directory_is_one_piece(tmp_path: Path) -> None:
     snap = tmp_path / "node" / "member" / "snap"
     snap.mkdir(parents=True)
     shutil.copy(PLAINTEXT, snap / "db")
-    assert expand([str(tmp_path / "node")]) == [str(tmp_path / "node")]
-    assert expand([str(tmp_path)]) == [str(tmp_path / "node")]
-    assert expand([str(tmp_path / "node" / "member")]) == [str(tmp_path / "node" / "member")]
+    assert resolve_arguments([str(tmp_path / "node")]) == [str(tmp_path / "node")]
+    assert resolve_arguments([str(tmp_path)]) == [str(tmp_path / "node")]
+    assert resolve_arguments([str(tmp_path / "node" / "member")]) == [str(tmp_path / "node" / "member")]
 
 
 def test_a_folder_of_nothing_stands_for_itself(tmp_path: Path) -> None:
-    assert expand([str(tmp_path)]) == [str(tmp_path)]
+    assert resolve_arguments([str(tmp_path)]) == [str(tmp_path)]
     assert "neither member/snap nor member/wal" in command("scan", tmp_path).stderr
 
 
 def test_a_pattern_is_expanded(folder: Path) -> None:
-    assert expand([f"{folder}/*/snapshot.db"]) == [
+    assert resolve_arguments([f"{folder}/*/snapshot.db"]) == [
         str(folder / "monday/snapshot.db"),
         str(folder / "tuesday/snapshot.db"),
     ]
-    assert len(expand([f"{folder}/**/*.db"])) == 2
+    assert len(resolve_arguments([f"{folder}/**/*.db"])) == 2
     with pytest.raises(UsageError, match="nothing matches"):
-        expand([f"{folder}/*.nothing"])
+        resolve_arguments([f"{folder}/*.nothing"])
 
 
 # one report of all

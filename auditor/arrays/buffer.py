@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Bytes, Ints, Words
-from auditor.arrays.parallel import expand, spread
+from auditor.arrays.parallel import parallel_for, ranges
 
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
@@ -148,14 +148,14 @@ class Buffer:
             whole = length // 64
             rest = first + whole * 64
             ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(end[part] - rest, 64)], axis=1)
-            blocks = self.blocks(expand(first, whole, 64), 8)
+            blocks = self.blocks(ranges(first, whole, 64), 8)
             if blocks.any():
                 rows = np.flatnonzero(whole)
                 begins = np.cumsum(whole[rows]) - whole[rows]
                 ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
             found[part] = ragged
 
-        spread(start.size, look, size=1 << 11)
+        parallel_for(start.size, look, size=1 << 11)
         return found
 
     def strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:

@@ -14,7 +14,7 @@ FEW = 4
 """Cells that must share one entry, on an average, for its table to be worth its making."""
 
 
-class Coded(Sequence[T], Generic[T]):
+class Dictionary(Sequence[T], Generic[T]):
     """n cells: `of[at[row]]` each. To be read as a list is, and by who knows it column by column.
 
     of: what may occur; no two are the same. at: intp, shape (n,).
@@ -32,9 +32,9 @@ class Coded(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, row: int) -> T: ...
     @overload
-    def __getitem__(self, row: slice) -> "Coded[T]": ...
-    def __getitem__(self, row: int | slice) -> "T | Coded[T]":
-        return Coded(self.of, self.at[row]) if isinstance(row, slice) else self.of[self.at[row]]
+    def __getitem__(self, row: slice) -> "Dictionary[T]": ...
+    def __getitem__(self, row: int | slice) -> "T | Dictionary[T]":
+        return Dictionary(self.of, self.at[row]) if isinstance(row, slice) else self.of[self.at[row]]
 
     def __iter__(self) -> Iterator[T]:
         return map(self.of.__getitem__, self.at.tolist())
@@ -49,7 +49,7 @@ class Coded(Sequence[T], Generic[T]):
         return list(map(meanings.__getitem__, self.at.tolist()))
 
 
-def looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> Coded[T]:
+def from_codes(codes: NDArray[Any], meaning: Callable[[int], T]) -> Dictionary[T]:
     """The meaning of each code (not negative), worked out once for each that occurs."""
     if int(codes.max(initial=0)) >= SMALL:
         occurs, at = np.unique(codes, return_inverse=True)
@@ -58,51 +58,51 @@ def looked_up(codes: NDArray[Any], meaning: Callable[[int], T]) -> Coded[T]:
         number = np.zeros(SMALL, np.intp)
         number[occurs] = np.arange(occurs.size)
         at = number[codes]
-    return merged([meaning(code) for code in occurs.tolist()], at)
+    return from_table([meaning(code) for code in occurs.tolist()], at)
 
 
-def same(cell: T, count: int) -> Coded[T]:
+def constant(cell: T, count: int) -> Dictionary[T]:
     """A column of one and the same cell."""
-    return Coded([cell], np.zeros(count, np.intp))
+    return Dictionary([cell], np.zeros(count, np.intp))
 
 
-def merged(of: Sequence[T], at: NDArray[np.intp]) -> Coded[T]:
+def from_table(of: Sequence[T], at: NDArray[np.intp]) -> Dictionary[T]:
     """Coded of a table in which the same may stand twice."""
-    table = coded(of)
-    return Coded(table.of, table.at[at])
+    table = encode(of)
+    return Dictionary(table.of, table.at[at])
 
 
-def worth(of: Sequence[T], at: NDArray[np.intp]) -> Sequence[T]:
+def from_table_if_smaller(of: Sequence[T], at: NDArray[np.intp]) -> Sequence[T]:
     """merged() where few cells differ, else a list."""
-    table = tried(of)
-    if isinstance(table, Coded):
-        return Coded(table.of, table.at[at])
+    table = encode_if_smaller(of)
+    if isinstance(table, Dictionary):
+        return Dictionary(table.of, table.at[at])
     if len(of) * FEW <= at.size + FEW:
-        return merged(of, at)
+        return from_table(of, at)
     return list(map(of.__getitem__, at.tolist()))
 
 
-def coded(column: Sequence[T]) -> Coded[T]:
+def encode(column: Sequence[T]) -> Dictionary[T]:
     """Any column, coded."""
-    if isinstance(column, Coded):
+    if isinstance(column, Dictionary):
         return column
     places = {cell: code for code, cell in enumerate(dict.fromkeys(column))}
-    return Coded(list(places), np.fromiter(map(places.__getitem__, column), np.intp, len(column)))
+    return Dictionary(list(places), np.fromiter(map(places.__getitem__, column), np.intp, len(column)))
 
 
-def tried(column: Sequence[T]) -> Sequence[T]:
+def encode_if_smaller(column: Sequence[T]) -> Sequence[T]:
     """The column coded where few cells differ, to judge by its first ones."""
-    if isinstance(column, Coded) or len(set(column[:SAMPLE])) * 2 > SAMPLE:
+    if isinstance(column, Dictionary) or len(set(column[:SAMPLE])) * 2 > SAMPLE:
         return column
-    made = coded(column)
+    made = encode(column)
     return made if len(made.of) * FEW <= len(column) + FEW else column
 
 
-def replaced(column: Coded[T], cells: Mapping[int, T]) -> Coded[T]:
+def with_cells(column: Dictionary[T], cells: Mapping[int, T]) -> Dictionary[T]:
     """The column with other cells in some rows."""
     if not cells:
         return column
     places = {cell: code for code, cell in enumerate(column.of)}
     at = column.at.copy()
     at[list(cells)] = [places.setdefault(cell, len(places)) for cell in cells.values()]
-    return Coded(list(places), at)
+    return Dictionary(list(places), at)

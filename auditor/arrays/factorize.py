@@ -7,7 +7,7 @@ import numpy as np
 
 from auditor.arrays.buffer import LONG, Buffer
 from auditor.arrays.dtypes import Ints, Words
-from auditor.arrays.parallel import spread
+from auditor.arrays.parallel import parallel_for
 
 ENDS = 128
 """Bytes of a string, half of them at each end, by which strings are told apart first."""
@@ -29,7 +29,7 @@ def _in_parts(digest: Callable[[Buffer, Ints, Ints], Words], buffer: Buffer, at:
     def work(part: slice) -> None:
         hashed[part] = digest(buffer, at[part], length[part])
 
-    spread(at.size, work)
+    parallel_for(at.size, work)
     return hashed
 
 
@@ -57,7 +57,7 @@ def _ends(buffer: Buffer, at: Ints, length: Ints) -> Words:
     return mixed
 
 
-def group(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
+def factorize(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
     """Equal byte strings share a number: numbers (n,), and one row of each group by its number.
 
     Strings are grouped by a hash and then compared byte for byte, so a collision, forced or not, never joins
@@ -80,7 +80,7 @@ def group(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
         if (length[rows] != length[head]).any() or not buffer.equal(at[rows], at[head], length[rows]).all():
             collisions.append(part.start)
 
-    spread(at.size, verify)
+    parallel_for(at.size, verify)
     return _group_exactly(buffer, at, length) if collisions else (numbers, heads)
 
 

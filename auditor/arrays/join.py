@@ -7,8 +7,8 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
-from auditor.arrays.parallel import chunks, expand, spread
+from auditor.arrays.factorize import factorize
+from auditor.arrays.parallel import chunks, parallel_for, ranges
 
 Strings: TypeAlias = tuple[Buffer, Ints, Ints]
 """A buffer, and positions and lengths (int64, shape (n,)) of byte strings in it."""
@@ -18,7 +18,7 @@ def groups(parts: Sequence[Strings]) -> tuple[list[Ints], int]:
     """Equal byte strings of any of the parts share a number: numbers of each part, and how many there are."""
     length = np.concatenate([sizes for _, _, sizes in parts])
     at = np.cumsum(length) - length
-    numbers, heads = group(Buffer(b"".join(map(packed, parts))), at, length)
+    numbers, heads = factorize(Buffer(b"".join(map(packed, parts))), at, length)
     ends = np.cumsum([sizes.size for _, _, sizes in parts])
     return np.split(numbers, ends[:-1]), int(heads.size)
 
@@ -30,11 +30,11 @@ def packed(strings: Strings) -> bytes:
     target = np.empty(int(ends[-1]) if ends.size else 0, np.uint8)
     for part in chunks(at.size):
         first = int(ends[part][0] - length[part][0])
-        target[first : int(ends[part][-1])] = buffer.data[expand(at[part], length[part])]
+        target[first : int(ends[part][-1])] = buffer.data[ranges(at[part], length[part])]
     return target.tobytes()
 
 
-def paired(one: Strings, other: Strings) -> tuple[Ints, Ints]:
+def outer_join(one: Strings, other: Strings) -> tuple[Ints, Ints]:
     """For each distinct string of either side its row there, -1 where a side has none; of equal ones the last."""
     (mine, theirs), count = groups((one, other))
     rows = np.full((2, count), -1, np.int64)
@@ -53,5 +53,5 @@ def identical(one: Strings, other: Strings) -> Bools:
         mine = rows[part]
         same[mine] = buffer.equal(at[mine], where[mine], length[mine], there)
 
-    spread(rows.size, look, size=1 << 12)
+    parallel_for(rows.size, look, size=1 << 12)
     return same

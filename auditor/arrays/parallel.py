@@ -17,7 +17,7 @@ CHUNK = 1 << 15
 """Rows worked on at once: their cache lines stay in the processor's cache between one gather and the next."""
 
 
-def spread(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None:
+def parallel_for(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None:
     """work() for every chunk of `count` rows, on all processors: numpy lets go of the interpreter while it gathers."""
     parts = iter(list(chunks(count, size)))
     failures: list[BaseException] = []
@@ -40,7 +40,7 @@ def spread(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None
         raise failures[0]
 
 
-def counts(codes: Ints) -> list[tuple[int, int]]:
+def value_counts(codes: Ints) -> list[tuple[int, int]]:
     """Distinct numbers, ascending, and how often each occurs."""
     ordered = np.sort(codes)
     first = np.ones(ordered.size, np.bool_)
@@ -55,7 +55,7 @@ def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def expand(starts: Ints, counts: NDArray[np.integer[Any]], step: int = 1) -> Ints:
+def ranges(starts: Ints, counts: NDArray[np.integer[Any]], step: int = 1) -> Ints:
     """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0

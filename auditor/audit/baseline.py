@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
-from auditor.model.findings import Baseline, Gone, Mark, Rows
-from auditor.model.vocabulary import Finding, Place, Severity
+from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
+from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.text import printable
 
-NEW, STILL = "new", "still there"
+NEW, UNCHANGED = "new", "still there"
 NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
 """What this module and acceptance.py add to a detail."""
 NUMBERED = re.compile(r" value=#\d+")
 """Numbers of equal values are those of one run."""
-ELSEWHERE = frozenset(each.label for each in (Finding.CONFIGURATION, Finding.COPIED_VALUE, Finding.KEY_PRESENT))
+ELSEWHERE = frozenset(
+    each.label for each in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
+)
 WORDS = {
-    "finding": frozenset(each.label for each in Finding),
+    "finding": frozenset(each.label for each in FindingKind),
     "severity": frozenset(each.label for each in Severity),
     "place": frozenset(["", *(each.label for each in Place)]),
 }
@@ -41,7 +43,7 @@ ORDINALS = "ordinals"
 NOT_KNOWN = "unknown"
 
 
-class Earlier(NamedTuple):
+class BaselineReport(NamedTuple):
     """A report that is what it was when it was written. options: of its run."""
 
     name: str
@@ -59,7 +61,7 @@ class Compared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load(path: Path) -> Earlier:
+def load(path: Path) -> BaselineReport:
     """Raises UsageError for what is no JSON report of ours, or is not what it was."""
     from auditor.verify import files, report
     from auditor.verify.checks import Check
@@ -79,7 +81,7 @@ def load(path: Path) -> Earlier:
     known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
     if not (known and isinstance(evidence, dict) and isinstance(options, dict)):
         raise UsageError(f"--baseline {name}: it holds what no report of ours does")
-    return Earlier(
+    return BaselineReport(
         name,
         hashlib.sha256(raw).hexdigest(),
         str(evidence.get("sha256", "")),
@@ -91,7 +93,12 @@ def load(path: Path) -> Earlier:
 
 
 def compare(
-    earlier: Earlier, rows: Rows, hashes: Mapping[str, str], main: str, redaction: str, options: Mapping[str, Any]
+    earlier: BaselineReport,
+    rows: Rows,
+    hashes: Mapping[str, str],
+    main: str,
+    redaction: str,
+    options: Mapping[str, Any],
 ) -> Compared:
     """hashes: SHA-256 of each source, empty where it was not computed; main: that of the evidence's own file.
 
@@ -109,19 +116,19 @@ def compare(
     left = Counter(before)
     counts: Counter[str] = Counter()
     elsewhere: Counter[tuple[str, ...]] = Counter()
-    marks: list[tuple[Mark, ...]] = []
+    marks: list[tuple[Finding, ...]] = []
     for number, each in enumerate(rows.marks):
         row = {name: column[number] for name, column in rows.columns.items()} if each else {}
         made = []
         for mark in each:
             key = _key(row, mark.finding.label, hashes.get(str(row["source"]), main), shared)
-            said = STILL if left[key] > 0 else NEW
-            left[key] -= said == STILL
+            said = UNCHANGED if left[key] > 0 else NEW
+            left[key] -= said == UNCHANGED
             counts[said] += 1
             elsewhere[_written(row, mark.finding.label)] += said == NEW
             made.append(replace(mark, baseline=said))
         marks.append(tuple(made))
-    gone: list[Gone] = []
+    gone: list[AbsentFinding] = []
     moved = 0
     for row, key in zip(earlier.rows, before, strict=True):
         if left[key] > 0:
@@ -131,7 +138,7 @@ def compare(
             moved += elsewhere[written] > 0
             elsewhere[written] -= 1
     told = Baseline(
-        earlier.name, earlier.sha256, earlier.evidence, same, counts[NEW], counts[STILL], moved, tuple(gone)
+        earlier.name, earlier.sha256, earlier.evidence, same, counts[NEW], counts[UNCHANGED], moved, tuple(gone)
     )
     return Compared(replace(rows, marks=marks), told, tuple(_notes(earlier, options)))
 
@@ -155,8 +162,8 @@ def _written(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:
     return finding, *(str(row[name]) for name in ("resource", "key", "mod_revision"))
 
 
-def _gone(row: Mapping[str, Any]) -> Gone:
-    return Gone(
+def _gone(row: Mapping[str, Any]) -> AbsentFinding:
+    return AbsentFinding(
         id=str(row["id"]),
         finding=str(row["finding"]),
         severity=str(row["severity"]),
@@ -170,7 +177,7 @@ def _gone(row: Mapping[str, Any]) -> Gone:
     )
 
 
-def _notes(earlier: Earlier, options: Mapping[str, Any]) -> Iterator[str]:
+def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
     asked = [name for name in ASKED if _plain(options.get(name)) != earlier.options.get(name)]
     if asked:
         names = ", ".join(name.replace("_", "-") for name in asked)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import counts
+from auditor.arrays.parallel import value_counts
 from auditor.encryption.configuration import Configuration, ProviderEntry
-from auditor.evidence.batch import Batch
-from auditor.judgement.criteria import Rules
+from auditor.evidence.batch import RecordBatch
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
 from auditor.kubernetes.registry import Keys
-from auditor.model.findings import KeyUse
+from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import NAME, marked, printable
 
@@ -41,18 +41,18 @@ class Proof:
 
 
 def observe(
-    given: Rules,
+    given: Criteria,
     selections: Sequence[Selection],
-    batches: Sequence[Batch],
+    batches: Sequence[RecordBatch],
     found: Keys,
-    used: Sequence[KeyUse],
+    used: Sequence[KeyUsage],
     scope: Sequence[str],
 ) -> list[str]:
     """Notes on every configuration; scope: the resources judged."""
     mains = [each for each in selections if each.main]
     if not given.configurations or not mains:
         return []
-    seen = sorted({each.resource[of].name for each in mains for of, _ in counts(each.of.astype(np.int64))})
+    seen = sorted({each.resource[of].name for each in mains for of, _ in value_counts(each.of.astype(np.int64))})
     seen = seen if "*" in scope else []
     names = list(dict.fromkeys([*(name for name in scope if name != "*"), *seen]))
     proofs = [
@@ -68,7 +68,7 @@ def observe(
     ]
 
 
-def _writing(each: Configuration, given: Rules, mains: Sequence[Selection], names: Sequence[str]) -> Iterator[str]:
+def _writing(each: Configuration, given: Criteria, mains: Sequence[Selection], names: Sequence[str]) -> Iterator[str]:
     """Whether the write key of each resource opens the newest values of it; resources of one answer share a note."""
     told: dict[str, list[str]] = {}
     for name in names:
@@ -80,7 +80,7 @@ def _writing(each: Configuration, given: Rules, mains: Sequence[Selection], name
         yield f"{answer} {', '.join(of[:MOST])}{more}"
 
 
-def _written(mains: Sequence[Selection], name: str, entry: ProviderEntry, given: Rules) -> tuple[str, str]:
+def _written(mains: Sequence[Selection], name: str, entry: ProviderEntry, given: Criteria) -> tuple[str, str]:
     """What is to be said of a resource's write provider, and of which values."""
     plain = entry.provider is Provider.IDENTITY
     writer, opens = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "open")
@@ -117,7 +117,9 @@ def _newest_first(mains: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
     return np.concatenate(which)[order], np.concatenate(rows)[order]
 
 
-def _leading(mains: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, given: Rules) -> int:
+def _leading(
+    mains: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, given: Criteria
+) -> int:
     """How many of these values, from the first on, are as an entry's first key writes them."""
     good = np.zeros(rows.size, np.bool_)
     for number, main in enumerate(mains):
@@ -140,7 +142,7 @@ def _leading(mains: Sequence[Selection], which: Ints, rows: Ints, name: str, ent
     return count
 
 
-def _proofs(batch: Batch, wanted: Bools) -> Iterator[Proof]:
+def _proofs(batch: RecordBatch, wanted: Bools) -> Iterator[Proof]:
     """What the current Nodes among these rows are annotated with."""
     for row in np.flatnonzero(wanted & batch.at(Place.LATEST)).tolist():
         value = batch.value(row)
@@ -165,7 +167,7 @@ def _proven(each: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
         yield f"{what} of {'node' if len(where) == 1 else 'nodes'} {', '.join(where)}"
 
 
-def _unused(each: Configuration, used: Sequence[KeyUse], names: Sequence[str]) -> Iterator[str]:
+def _unused(each: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
     """Keys that could be there for other evidence only."""
     needed = {_label(use.provider, use.key_name) for use in used if use.values}
     listed = [

@@ -16,7 +16,7 @@ from auditor.model.audit import Run, Setting
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
 from auditor.model.vocabulary import Provider
 from auditor.options import Options, Progress
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 from auditor.text import instant, moment, printable
 from auditor.version import __version__
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def finish(
-    files: exhibit.Evidence, read: reading.Reading, cluster: Cluster, progress: Progress | None
+    files: exhibit.Exhibit, read: reading.Reading, cluster: Cluster, progress: Progress | None
 ) -> tuple[Evidence, list[Gap]]:
     """Wait for the hashes: the evidence as it was read, and gaps where it does not hold together."""
     every = [file for _, file in files.files]
@@ -79,7 +79,7 @@ def _source(file: EvidenceFile, kind: str) -> Source:
     return Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after)
 
 
-def hashes(files: exhibit.Evidence) -> dict[str, str]:
+def hashes(files: exhibit.Exhibit) -> dict[str, str]:
     """Wait for the SHA-256 of every file, by name; empty where none is computed."""
     return {file.name: file.hashing.result()[0] if file.hashing is not None else "" for _, file in files.files}
 
@@ -88,7 +88,7 @@ Tools = tuple[tuple[str, str], ...]
 """Names and versions."""
 
 
-def run(options: Options, log: Log, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
+def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
     """The run as it was, ending now."""
     log("concluded")
     return Run(

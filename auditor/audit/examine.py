@@ -20,7 +20,7 @@ from auditor.audit import (
 )
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, reading
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import snapshot
 from auditor.hunt.hit import NOTHING
 from auditor.judgement import criteria, opening, selection
@@ -31,18 +31,18 @@ from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import Rows
 from auditor.model.vocabulary import Encoding, Place, Provider
 from auditor.options import Options, Progress
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 from auditor.text import moment, printable, restore
 
 if TYPE_CHECKING:
-    from auditor.hunt.companion_configs import Travelling
+    from auditor.hunt.companion_configs import CompanionConfigs
 
 NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judgement:
     """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
 
     asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
@@ -50,16 +50,16 @@ class Judged:
     came: configurations in files that came with the evidence.
     """
 
-    given: criteria.Rules
-    asked: triage.Asked
+    given: criteria.Criteria
+    asked: triage.TriageSettings
     read: reading.Reading
-    stored: Sequence[prefixes.Values]
+    stored: Sequence[prefixes.Prefixes]
     found: registry.Keys
     wanted: Bools
     cluster: Cluster
     selections: list[Selection]
     rest: list[Selection]
-    came: "Travelling | None" = None
+    came: "CompanionConfigs | None" = None
 
     @property
     def resources(self) -> frozenset[str]:
@@ -68,25 +68,25 @@ class Judged:
 
 
 def examine(
-    files: exhibit.Evidence,
+    files: exhibit.Exhibit,
     options: Options,
     progress: Progress | None = None,
     ahead: Callable[[Rows], None] | None = None,
-    log: Log | None = None,
+    log: RunLog | None = None,
 ) -> Audit:
     """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
-    log = log or Log()
+    log = log or RunLog()
     return conclude(files, judge(files, options, log, contents=False), options, log, progress, ahead)
 
 
 def judge(
-    files: exhibit.Evidence,
+    files: exhibit.Exhibit,
     options: Options,
-    log: Log,
+    log: RunLog,
     also: frozenset[str] = frozenset(),
     *,
     contents: bool = True,
-) -> Judged:
+) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
     also: resources that are judged beside those that the options and their configurations name. contents: whether
@@ -104,7 +104,7 @@ def judge(
     )
     covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
     wanted = found.of(
-        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNTOLD.name})
+        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNIDENTIFIED.name})
     )
     by_source = selection.grouped(zip(batches, stored, found.resource, strict=True))
     cluster = _cluster(batches, stored, found, read)
@@ -134,14 +134,14 @@ def judge(
         held = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
         selections = opening.open_every(selections, given, given.keyring, keep=options.hunt, contents=held)
     selection.compare(selections)
-    return Judged(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
+    return Judgement(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
 
 
 def conclude(
-    files: exhibit.Evidence,
-    judged: Judged,
+    files: exhibit.Exhibit,
+    judged: Judgement,
     options: Options,
-    log: Log,
+    log: RunLog,
     progress: Progress | None = None,
     ahead: Callable[[Rows], None] | None = None,
 ) -> Audit:
@@ -167,7 +167,7 @@ def conclude(
     elsewhere = unexamined.elsewhere(batches, stored, found, options)
     planted = positive_control.run(options, given.policy, found.prefixes)
     log(positive_control.FOUND if planted.found else positive_control.MISSED)
-    shown = triage.of(judged.asked, made, files, main, found.prefixes, options)
+    shown = triage.apply(judged.asked, made, files, main, found.prefixes, options)
     if ahead is not None:
         ahead(shown.rows)
     used_tools = custody.tools() if options.rows else ()  # looked up where a report will name them
@@ -187,7 +187,7 @@ def conclude(
             *unexamined.left_out(read, options),
             *unexamined.absent(coverage, options),
             *unexamined.unopened(selections, given),
-            *unexamined.untold(selections),
+            *unexamined.unidentified(selections),
             *hunted.unexamined,
             *elsewhere,
             read.standing or unexamined.standing(files),
@@ -208,7 +208,7 @@ def conclude(
     return judged.asked.names.audit(audit)
 
 
-def _rules(files: exhibit.Evidence, options: Options) -> "tuple[criteria.Rules, Travelling | None]":
+def _rules(files: exhibit.Exhibit, options: Options) -> "tuple[criteria.Criteria, CompanionConfigs | None]":
     """What is judged with, and the configurations that came with the evidence; None where no file did."""
     if not files.settings:
         return criteria.prepare(options), None
@@ -223,12 +223,12 @@ def _rules(files: exhibit.Evidence, options: Options) -> "tuple[criteria.Rules, 
 def _scope(options: Options, found: registry.Keys, wanted: Bools) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds."""
     judged = zip(found.table, wanted.tolist(), strict=True)
-    added = {entry.name for entry, chosen in judged if chosen and entry is not fragments.UNTOLD}
+    added = {entry.name for entry, chosen in judged if chosen and entry is not fragments.UNIDENTIFIED}
     asked = [name.rstrip(".") for name in options.resources]
     return tuple(dict.fromkeys([*asked, *sorted(added if "*" not in asked else ())]))
 
 
-def _observed(given: criteria.Rules, advice: Sequence[tuple[str, Advice]]) -> list[str]:
+def _observed(given: criteria.Criteria, advice: Sequence[tuple[str, Advice]]) -> list[str]:
     notes = [f"{source}: {each.path}: {each.text}" for source, each in advice if not each.judged]
     notes += [
         f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
@@ -238,7 +238,7 @@ def _observed(given: criteria.Rules, advice: Sequence[tuple[str, Advice]]) -> li
 
 
 def _cluster(
-    batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys, read: reading.Reading
+    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys, read: reading.Reading
 ) -> Cluster:
     """The kube-system namespace's identity, and the newest time in the last records."""
     uid = created = ""

@@ -3,7 +3,7 @@
 import re
 
 from auditor.errors import AuditorError, UsageError
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.model.evidence import Cluster
 from auditor.options import Options, Progress
 from auditor.text import printable
@@ -37,7 +37,7 @@ def live(options: Options, *, live: bool) -> None:
         raise UsageError("--range reads keys and no file: --keep and --expect-sha256 need the snapshot")
 
 
-def sha256(files: Evidence, wanted: str, progress: Progress | None) -> None:
+def sha256(files: Exhibit, wanted: str, progress: Progress | None) -> None:
     """Wait for the hash of the database and compare it. Raises UnexpectedEvidence.
 
     A data directory is known by its database: the log beside it has files of its own, which no one hash covers. What

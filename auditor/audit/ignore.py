@@ -20,8 +20,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
-from auditor.model.findings import Acceptance, Mark, Rows
-from auditor.model.vocabulary import Finding, Place, Severity
+from auditor.model.findings import Acceptance, Finding, Rows
+from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.text import printable
 
 GLOBS = ("finding", "resource", "namespace", "name", "place")
@@ -30,7 +30,7 @@ LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IgnoreRule:
     """globs: in the order of GLOBS, against texts as reports show them."""
 
     path: str
@@ -48,11 +48,11 @@ class Applied:
 
     rows: Rows
     entries: tuple[Acceptance, ...]
-    accepted: tuple[tuple[Finding, Severity, int], ...]
+    accepted: tuple[tuple[FindingKind, Severity, int], ...]
     notes: tuple[str, ...]
 
 
-def load(path: Path) -> tuple[Entry, ...]:
+def load(path: Path) -> tuple[IgnoreRule, ...]:
     """Raises ConfigurationError, which never quotes the file."""
     name = printable(os.fsencode(path.name))
     try:
@@ -70,12 +70,12 @@ def load(path: Path) -> tuple[Entry, ...]:
     )
 
 
-def _entry(reader: Reader, value: object, path: str) -> Entry:
+def _entry(reader: Reader, value: object, path: str) -> IgnoreRule:
     fields = reader.mapping(value, path, FIELDS)
     globs = {name: reader.text(fields, name, path, "" if name == "finding" else "*") for name in GLOBS}
     if not globs["finding"]:
         reader.fail(f"{path}.finding", "missing: name a finding, or write '*' for every one")
-    for name, known in (("finding", Finding), ("place", Place)):
+    for name, known in (("finding", FindingKind), ("place", Place)):
         if not any(fnmatchcase(each.label, globs[name]) for each in known):
             reader.fail(f"{path}.{name}", f"fits none of {', '.join(each.label for each in known)}")
     reason = reader.text(fields, "reason", path).strip()
@@ -86,17 +86,17 @@ def _entry(reader: Reader, value: object, path: str) -> Entry:
     except ValueError:
         reader.fail(f"{path}.expires", "expected the date on which it ends, such as 2027-01-31")
     shown = printable(reason.encode("utf-8", "surrogatepass"))
-    return Entry(path, tuple(globs[name] for name in GLOBS), shown, expires)
+    return IgnoreRule(path, tuple(globs[name] for name in GLOBS), shown, expires)
 
 
-def apply(entries: Sequence[Entry], rows: Rows, name: str, today: date | None = None) -> Applied:
+def apply(entries: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None = None) -> Applied:
     """name: of the file, printable. The first entry that fits a finding and has not expired accepts it."""
     today = today or datetime.now(UTC).date()
     matched: Counter[str] = Counter()
-    accepted: Counter[tuple[Finding, Severity]] = Counter()
-    known: dict[tuple[str, ...], list[Entry]] = {}
+    accepted: Counter[tuple[FindingKind, Severity]] = Counter()
+    known: dict[tuple[str, ...], list[IgnoreRule]] = {}
     columns = [rows.columns.get(column, ()) for column in GLOBS[1:]]
-    marks: list[tuple[Mark, ...]] = []
+    marks: list[tuple[Finding, ...]] = []
     for number, mine in enumerate(rows.marks):
         made = []
         for mark in mine:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.arrays import parallel
-from auditor.arrays.factorize import group
+from auditor.arrays.factorize import factorize
 from auditor.encryption.configuration import Configuration
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
-from auditor.model.findings import KeyUse
+from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import printable, printables
 
@@ -17,14 +17,14 @@ MOST_OBJECTS = 1000
 """Objects that are named for each key."""
 
 
-def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUse, ...]:
+def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
     """One entry for each key seen in the selected values, and one for each configured key that none needs."""
     rows: dict[tuple[Provider, str, str], list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]]] = {}
     for each in selections:
         at, length = prefixes.kek_ids(each.batch, each.values)
         named = np.flatnonzero(length >= 0)
         number = np.zeros(len(each), np.int64)
-        number[named], heads = group(each.batch.data, at[named], length[named])
+        number[named], heads = factorize(each.batch.data, at[named], length[named])
         number[named] += 1
         ids = ["", *map(printable, each.batch.data.slices(at[named[heads]], length[named[heads]]))]
         codes = each.label * len(ids) + number
@@ -44,7 +44,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     }
     used = [_use(label, parts, configured) for label, parts in rows.items()]
     unused = configured - {(use.provider, use.key_name) for use in used}
-    used += [KeyUse(provider, name, "", (), (), None, None, 0, 0, True, ()) for provider, name in unused]
+    used += [KeyUsage(provider, name, "", (), (), None, None, 0, 0, True, ()) for provider, name in unused]
     return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id)))
 
 
@@ -52,16 +52,16 @@ def _use(
     label: tuple[Provider, str, str],
     parts: list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]],
     configured: set[tuple[Provider, str]],
-) -> KeyUse:
+) -> KeyUsage:
     places: dict[Place, int] = {}
     resources: set[str] = set()
     objects: dict[str, None] = {}
     revisions: list[int] = []
     opened = 0
     for each, rows in parts:
-        for place, size in parallel.counts(each.batch.place[rows].astype(np.int64)):
+        for place, size in parallel.value_counts(each.batch.place[rows].astype(np.int64)):
             places[Place(place)] = places.get(Place(place), 0) + size
-        resources |= {each.resource[of].name for of, _ in parallel.counts(each.of[rows].astype(np.int64))}
+        resources |= {each.resource[of].name for of, _ in parallel.value_counts(each.of[rows].astype(np.int64))}
         opened += int((each.opened[rows] == Opened.YES).sum())
         known = each.batch.main[rows]
         revisions += [int(known.min()), int(known.max())]
@@ -69,7 +69,7 @@ def _use(
         keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some].astype(np.int64))
         objects.update(dict.fromkeys(printables(keys)))
     provider, name, kek = label
-    return KeyUse(
+    return KeyUsage(
         provider=provider,
         key_name=name,
         kek_id=kek,

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.elements import IS_BUCKET
 from auditor.evidence.bbolt.tree import FREELIST, LEAF, Walker
@@ -55,7 +55,7 @@ def gaps(control: Control) -> tuple[Gap, ...]:
     return () if control.found else (Gap(SOURCE, 0, 0, MISSED),)
 
 
-def _read(buffer: Buffer, *, quick: bool) -> list[Batch]:
+def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
     """As snapshot.read() does, from a root that is known."""
     root = meta.Meta("<", 0, PAGE, ROOT, 0, meta.NOT_SYNCED, PAGES, 1)
     walker = Walker(buffer, root, SOURCE, PAGES * PAGE)
@@ -64,7 +64,7 @@ def _read(buffer: Buffer, *, quick: bool) -> list[Batch]:
 
 
 def _found(
-    batches: list[Batch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
+    batches: list[RecordBatch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
 ) -> set[tuple[Place, int]]:
     """Place and page of everything that is selected, readable and, unless plain values are expected, a finding."""
     classified = [prefixes.classify(batch) for batch in batches]

@@ -15,8 +15,8 @@ from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Run
 from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import Acceptance, Cell, KeyUse, Rows
-from auditor.model.vocabulary import Finding
+from auditor.model.findings import Acceptance, Cell, KeyUsage, Rows
+from auditor.model.vocabulary import FindingKind
 from auditor.options import Options
 from auditor.text import KEY, NAME, NAMESPACE, unmarked
 
@@ -26,19 +26,19 @@ DIGITS = 12
 CALLED = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
 UID, MEMBER = "u", "m"
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_TAGGED = Finding.COPIED_VALUE | Finding.KEY_PRESENT
+_TAGGED = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
 _OFFSET = 10
 """Digits of the offset at the end of the id of a hit (rows.py)."""
 
 
-def prepare(options: Options) -> "Names":
+def prepare(options: Options) -> "Redactor":
     """Raises UsageError where the key cannot be used."""
     if options.redact_key and not options.redact_names:
         raise UsageError("--redact-key says how names are replaced: give --redact-names too")
     if not options.redact_names:
-        return Names(None)
+        return Redactor(None)
     if not options.redact_key:
-        return Names(Pseudonyms(b""))
+        return Redactor(Pseudonyms(b""))
     path = Path(options.redact_key)
     try:
         secret = path.read_bytes().strip()
@@ -46,7 +46,7 @@ def prepare(options: Options) -> "Names":
         raise UsageError(f"--redact-key {path} cannot be read: {error.strerror}") from None
     if len(secret) < LEAST_KEY:
         raise UsageError(f"--redact-key {path}: {len(secret)} bytes can be guessed; expected at least {LEAST_KEY}")
-    return Names(Pseudonyms(secret))
+    return Redactor(Pseudonyms(secret))
 
 
 class Pseudonyms:
@@ -82,7 +82,7 @@ class Pseudonyms:
         return hmac.digest(self._secret, f"{kind}\0{name}".encode("utf-8", "surrogateescape"), "sha256").hex()
 
 
-class Names:
+class Redactor:
     """Settles every text of a run: rows first, since they are shown while the evidence is still being hashed."""
 
     def __init__(self, pseudonyms: Pseudonyms | None) -> None:
@@ -181,7 +181,7 @@ class Names:
         cluster: Cluster = replace(evidence.cluster, uid=give(UID, evidence.cluster.uid))
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
-    def _key_use(self, use: KeyUse) -> KeyUse:
+    def _key_use(self, use: KeyUsage) -> KeyUsage:
         return replace(use, objects=tuple(map(self.key, use.objects)))
 
     def _acceptance(self, each: Acceptance, give: Pseudonyms) -> Acceptance:

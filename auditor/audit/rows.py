@@ -7,7 +7,14 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from auditor.arrays.dictionary import Coded, looked_up, replaced, same, tried, worth
+from auditor.arrays.dictionary import (
+    Dictionary,
+    constant,
+    encode_if_smaller,
+    from_codes,
+    from_table_if_smaller,
+    with_cells,
+)
 from auditor.arrays.dtypes import Ints
 from auditor.audit import duplicates
 from auditor.encryption.lint import Advice
@@ -16,8 +23,8 @@ from auditor.hunt.hit import Hit
 from auditor.judgement import policy, selection
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
-from auditor.model.findings import Cell, Mark, Rows
-from auditor.model.vocabulary import Encoding, Finding, Opened, Place, Provider, State
+from auditor.model.findings import Cell, Finding, Rows
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
 from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
@@ -31,7 +38,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
     """All rows, sorted by source and offset; what is to be said of configurations last."""
     copies = duplicates.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
-    found: list[Sequence[tuple[Mark, ...]]] = []
+    found: list[Sequence[tuple[Finding, ...]]] = []
     for number, each in enumerate(selections):
         order = np.argsort(each.batch.offset, kind="stable")
         ordered = each.take(order)
@@ -53,12 +60,12 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         said["detail"] = f"{advised.path}: {advised.text}"
         for name, column in columns.items():
             column.append(said.get(name, ""))
-        marks.append((Mark(Finding.CONFIGURATION, advised.severity),))
+        marks.append((Finding(FindingKind.CONFIGURATION, advised.severity),))
     return Rows(columns, marks)
 
 
 def _add(
-    columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
+    columns: dict[str, list[Cell]], marks: list[tuple[Finding, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
 ) -> None:
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
@@ -84,11 +91,11 @@ def _add(
         for column, cells in columns.items():
             cells.append(said.get(column, ""))
         level = policy.severity(hit.finding, current=False, same_as_latest=False)
-        marks.append((Mark(hit.finding, level),))
+        marks.append((Finding(hit.finding, level),))
     _sort(columns, marks)
 
 
-def _sort(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]) -> None:
+def _sort(columns: dict[str, list[Cell]], marks: list[tuple[Finding, ...]]) -> None:
     places = list(zip(columns["source"], columns["offset"], strict=True))
     order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1] or 0)))
     for column, cells in columns.items():
@@ -96,15 +103,15 @@ def _sort(columns: dict[str, list[Cell]], marks: list[tuple[Mark, ...]]) -> None
     marks[:] = [marks[row] for row in order]
 
 
-def _marks(each: Selection) -> Coded[tuple[Mark, ...]]:
-    def marks(code: int) -> tuple[Mark, ...]:
+def _marks(each: Selection) -> Dictionary[tuple[Finding, ...]]:
+    def marks(code: int) -> tuple[Finding, ...]:
         current, same = bool(code & 4), code & 3 == selection.SAME
         return tuple(
-            Mark(finding, policy.severity(finding, current=current, same_as_latest=same))
-            for finding in Finding(code >> 8)
+            Finding(finding, policy.severity(finding, current=current, same_as_latest=same))
+            for finding in FindingKind(code >> 8)
         )
 
-    return looked_up(each.mark_codes(), marks)
+    return from_codes(each.mark_codes(), marks)
 
 
 def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
@@ -119,38 +126,38 @@ def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
     for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
-    nothing: Coded[Cell] = same("", len(each))
+    nothing: Dictionary[Cell] = constant("", len(each))
     kek_at, kek_len = prefixes.kek_ids(batch, stored)
     wrapped = np.flatnonzero(kek_len >= 0)
     keks = printables(batch.data.slices(kek_at[wrapped], kek_len[wrapped]))
     return {
         "id": _ids(each),
-        "place": looked_up(batch.place, lambda code: Place(code).label),
-        "judged": looked_up(each.bits.astype(np.int64) * 2 + each.told, _judged),
-        "resource": looked_up(each.of, lambda of: each.resource[of].name),
-        "namespace": tried([namespace for namespace, _, _ in names]),
+        "place": from_codes(batch.place, lambda code: Place(code).label),
+        "judged": from_codes(each.bits.astype(np.int64) * 2 + each.told, _judged),
+        "resource": from_codes(each.of, lambda of: each.resource[of].name),
+        "namespace": encode_if_smaller([namespace for namespace, _, _ in names]),
         "name": [name for _, _, name in names],
         "uid": said.uid,
         "key": keys,
-        "provider": looked_up(stored.provider, lambda code: Provider(code).label),
-        "key_name": looked_up(each.label, lambda code: each.labels[code][1]),
-        "kek_id": replaced(same("", len(each)), dict(zip(wrapped.tolist(), keks, strict=True))),
-        "encoding": looked_up(stored.encoding, lambda code: Encoding(code).label),
-        "opened": looked_up(each.opened, lambda code: Opened(code).label if code else ""),
-        "same_as_latest": looked_up(each.same, lambda code: _SAME[code]),
+        "provider": from_codes(stored.provider, lambda code: Provider(code).label),
+        "key_name": from_codes(each.label, lambda code: each.labels[code][1]),
+        "kek_id": with_cells(constant("", len(each)), dict(zip(wrapped.tolist(), keks, strict=True))),
+        "encoding": from_codes(stored.encoding, lambda code: Encoding(code).label),
+        "opened": from_codes(each.opened, lambda code: Opened(code).label if code else ""),
+        "same_as_latest": from_codes(each.same, lambda code: _SAME[code]),
         "type": said.type,
         "data_keys": said.data_keys,
         "created": said.created,
         "create_revision": _numbers(batch.create),
         "mod_revision": _numbers(batch.main),
         "version": _numbers(batch.version),
-        "state": looked_up(batch.state, lambda code: State(code).labels),
-        "source": same(batch.source, len(each)),
+        "state": from_codes(batch.state, lambda code: State(code).labels),
+        "source": constant(batch.source, len(each)),
         "offset": batch.offset.tolist() if batch.located else nothing,
         "size": _numbers(batch.size),
         "extents": [_extents(batch.extents.get(row, ())) for row in range(len(each))] if batch.extents else nothing,
         "page": _numbers(batch.page, ""),
-        "also_in": looked_up(copies, lambda code: duplicates.LABELS[code]),
+        "also_in": from_codes(copies, lambda code: duplicates.LABELS[code]),
         "detail": _details(each, names, said),
     }
 
@@ -194,7 +201,7 @@ def _facts(each: Selection) -> _Facts:
     named = zip(printables([one.namespace for one in found]), printables([one.name for one in found]), strict=True)
 
     def spread(values: Iterable[T], otherwise: T) -> Sequence[T]:
-        return worth([*values, otherwise], slot)
+        return from_table_if_smaller([*values, otherwise], slot)
 
     return _Facts(
         uid=spread(printables([one.uid for one in found]), NOT_KNOWN),
@@ -206,9 +213,9 @@ def _facts(each: Selection) -> _Facts:
     )
 
 
-def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> Coded[str]:
+def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> Dictionary[str]:
     code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
-    usual = looked_up(code, _usual_detail)
+    usual = from_codes(code, _usual_detail)
     details: dict[int, str] = {}
     plain = each.values.provider == Provider.IDENTITY
     odd = (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resource], np.bool_)[each.of]
@@ -227,7 +234,7 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
     for row, reason in each.reasons.items():
         details[row] = "; ".join(part for part in (reason, details.get(row, usual[row])) if part)
-    return replaced(usual, details)
+    return with_cells(usual, details)
 
 
 def _usual_detail(code: int) -> str:
@@ -261,4 +268,4 @@ def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:
     numbers: list[Cell] = column.tolist()
     if int(column.min(initial=0)) == UNKNOWN:
         numbers = [unknown if number == UNKNOWN else number for number in numbers]
-    return tried(numbers)
+    return encode_if_smaller(numbers)

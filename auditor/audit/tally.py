@@ -8,19 +8,21 @@ import numpy as np
 from auditor.arrays import parallel
 from auditor.arrays.dtypes import Ints
 from auditor.encryption.lint import Advice
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.hunt.hit import Hit
 from auditor.judgement import policy, selection
 from auditor.judgement.selection import SAME, UNKNOWN, Selection
 from auditor.kubernetes import prefixes, registry
 from auditor.model.findings import Coverage, Tally
-from auditor.model.vocabulary import Finding, Opened, Place, Provider
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 
 PORTION = 1 << 18
 """Values counted at once."""
 
 
-def coverage(batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys) -> tuple[Coverage, ...]:
+def coverage(
+    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys
+) -> tuple[Coverage, ...]:
     counts: Counter[tuple[int, Provider, str, Place]] = Counter()
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
         labels, label = selection.label_values(batch, each)
@@ -29,7 +31,7 @@ def coverage(batches: Sequence[Batch], stored: Sequence[prefixes.Values], found:
         for part in parallel.chunks(present.size, PORTION):
             rows = present[part]
             codes = np.ravel_multi_index((resource[rows], label[rows], batch.place[rows]), shape)
-            for code, size in parallel.counts(codes):
+            for code, size in parallel.value_counts(codes):
                 of, which, place = np.unravel_index(code, shape)
                 counts[int(of), *labels[which], Place(int(place))] += size
     rows_ = (
@@ -43,21 +45,21 @@ def coverage(batches: Sequence[Batch], stored: Sequence[prefixes.Values], found:
 def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]) -> Tally:
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
-    marks = Counter((Finding.CONFIGURATION, each.severity) for each in advice if each.judged)
+    marks = Counter((FindingKind.CONFIGURATION, each.severity) for each in advice if each.judged)
     marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
     readable = in_use = undetermined = 0
     where: set[Place] = set()
     pages: set[int] = set()
     for each in selections:
         told = each.told
-        for code, size in parallel.counts((each.label * len(Place) + each.batch.place)[told]):
+        for code, size in parallel.value_counts((each.label * len(Place) + each.batch.place)[told]):
             places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
         done = (each.opened == Opened.YES) & told
-        for code, size in parallel.counts(each.label[done] * len(Place) + each.batch.place[done]):
+        for code, size in parallel.value_counts(each.label[done] * len(Place) + each.batch.place[done]):
             opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
-        for code, size in parallel.counts(each.mark_codes()):
+        for code, size in parallel.value_counts(each.mark_codes()):
             current, same = bool(code & 4), code & 3 == SAME
-            for finding in Finding(code >> 8):
+            for finding in FindingKind(code >> 8):
                 marks[finding, policy.severity(finding, current=current, same_as_latest=same)] += size
         plain = np.flatnonzero(each.plaintext)
         batch = each.batch
@@ -92,7 +94,7 @@ def _contents(selections: Sequence[Selection]) -> int:
 
 def _objects(selections: Sequence[Selection]) -> int:
     """How many different etcd keys they lie under; as above, but for keys that only the value names."""
-    named: list[tuple[Batch, Ints]] = []
+    named: list[tuple[RecordBatch, Ints]] = []
     told: set[bytes] = set()
     for each, plain in _readable(selections):
         stored = each.batch.key_at[plain] >= 0

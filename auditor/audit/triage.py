@@ -7,18 +7,18 @@ from pathlib import Path
 from auditor.audit import baseline, custody, ignore, redaction
 from auditor.evidence import exhibit
 from auditor.model.findings import Acceptance, Baseline, Rows
-from auditor.model.vocabulary import Finding, Severity
+from auditor.model.vocabulary import FindingKind, Severity
 from auditor.options import Options
 from auditor.text import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TriageSettings:
     """What the options name, loaded before anything is read."""
 
-    accepted: tuple[ignore.Entry, ...]
-    earlier: baseline.Earlier | None
-    names: redaction.Names
+    accepted: tuple[ignore.IgnoreRule, ...]
+    earlier: baseline.BaselineReport | None
+    names: redaction.Redactor
 
     @property
     def needs_rows(self) -> bool:
@@ -26,31 +26,31 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Triaged:
     rows: Rows
-    accepted: tuple[tuple[Finding, Severity, int], ...]
+    accepted: tuple[tuple[FindingKind, Severity, int], ...]
     acceptances: tuple[Acceptance, ...]
     baseline: Baseline | None
     notes: tuple[str, ...]
 
 
-def prepare(options: Options) -> Asked:
+def prepare(options: Options) -> TriageSettings:
     """Raises UsageError and ConfigurationError."""
-    return Asked(
+    return TriageSettings(
         ignore.load(Path(options.ignore)) if options.ignore else (),
         baseline.load(Path(options.baseline)) if options.baseline else None,
         redaction.prepare(options),
     )
 
 
-def of(
-    asked: Asked, rows: Rows, files: exhibit.Evidence, main: str, prefixes: tuple[str, ...], options: Options
-) -> Shown:
+def apply(
+    asked: TriageSettings, rows: Rows, files: exhibit.Exhibit, main: str, prefixes: tuple[str, ...], options: Options
+) -> Triaged:
     """The rows as reports show them. An ignore file is held to real names, a baseline to those that are shown.
 
     main: name of the evidence's own file. A baseline waits for the hashes of the evidence. Raises UsageError.
     """
-    accepted: tuple[tuple[Finding, Severity, int], ...] = ()
+    accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     if asked.accepted:
@@ -58,7 +58,7 @@ def of(
         rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
     rows = asked.names.rows(rows, prefixes)
     if asked.earlier is None:
-        return Shown(rows, accepted, acceptances, None, notes)
+        return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
     compared = baseline.compare(asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.way, asdict(options))
-    return Shown(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))
+    return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

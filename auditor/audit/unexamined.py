@@ -7,8 +7,8 @@ import numpy as np
 
 from auditor.arrays import parallel
 from auditor.evidence import exhibit, reading
-from auditor.evidence.batch import Batch
-from auditor.judgement.criteria import Rules
+from auditor.evidence.batch import RecordBatch
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes, registry
 from auditor.model.evidence import Unexamined
@@ -27,19 +27,19 @@ STANDING_LIVE = Unexamined(
 )
 
 
-def standing(files: exhibit.Evidence) -> Unexamined:
+def standing(files: exhibit.Exhibit) -> Unexamined:
     """What evidence of this kind can never show."""
     if files.live:
         return STANDING_LIVE
     return STANDING_DIRECTORY if files.directory else STANDING
 
 
-def unopened(selections: Sequence[Selection], given: Rules) -> list[Unexamined]:
+def unopened(selections: Sequence[Selection], given: Criteria) -> list[Unexamined]:
     """Encrypted values that no supplied key opens: decisive where a configuration was given."""
     counts: Counter[tuple[Provider, str]] = Counter()
     for each in selections:
         rows_ = each.opened == Opened.NO_KEY
-        for number, size in parallel.counts(each.label[rows_]):
+        for number, size in parallel.value_counts(each.label[rows_]):
             counts[each.labels[number]] += size
     return [
         Unexamined(
@@ -80,7 +80,7 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
 
 
 def elsewhere(
-    batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys, options: Options
+    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys, options: Options
 ) -> list[Unexamined]:
     """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
     count = lost = 0
@@ -101,7 +101,7 @@ def elsewhere(
     return left
 
 
-def untold(selections: Sequence[Selection]) -> list[Unexamined]:
+def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
     """Fragments of which the bytes do not say what they are: with an encrypting prefix they are not readable."""
     encrypted: Counter[Place] = Counter()
     others: Counter[Place] = Counter()

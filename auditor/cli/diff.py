@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.cli.progress import hashing
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Severity
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DiffRequest:
     """One comparison as the command line asked for it."""
 
     before: str
     after: str
-    live: Given
+    live: LiveOptions
     before_options: Options
     after_options: Options
     expect_before: str
@@ -42,7 +42,7 @@ class Request:
         return [self.csv, self.html, self.json]
 
 
-def run(request: Request) -> int:
+def run(request: DiffRequest) -> int:
     """The exit code: 1 AFTER is not as expected, 3 inconclusive, 0 neither. Raises AuditorError."""
     given = {
         path
@@ -54,9 +54,9 @@ def run(request: Request) -> int:
     files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
     read = [*map(Path, files), *map(Path, sorted(given))]
     output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
-    from auditor.diff.compare import Wanted, compare
+    from auditor.diff.compare import DiffOptions, compare
 
-    wanted = Wanted(
+    wanted = DiffOptions(
         request.before_options,
         request.after_options,
         access,
@@ -86,11 +86,11 @@ def run(request: Request) -> int:
     return made.exit_code(request.fail_on)
 
 
-def _access(request: Request) -> tuple[Access | None, Access | None]:
+def _access(request: DiffRequest) -> tuple[Access | None, Access | None]:
     """How to reach each side that is an endpoint; both with what the command line says. Raises UsageError."""
     lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
-    given = [request.live if each or not any(lives) else Given(timeout=request.live.timeout) for each in lives]
+    given = [request.live if each or not any(lives) else LiveOptions(timeout=request.live.timeout) for each in lives]
     before, after = (live_options.access(*each) for each in zip((request.before, request.after), given, strict=True))
     return before, after

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from auditor.cli import live_options, output
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.options import Options
 
 CAUTION = (
@@ -12,7 +12,7 @@ CAUTION = (
 )
 
 
-def run(evidence: str, given: Given, options: Options, json: Path | None, *, force: bool) -> int:
+def run(evidence: str, given: LiveOptions, options: Options, json: Path | None, *, force: bool) -> int:
     """0 where everything was read, 3 where not."""
     access = live_options.access(evidence, given)
     files = [] if access is not None else [Path(evidence)]

@@ -72,7 +72,7 @@ Timeout = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LiveOptions:
     """What the command line says. more: endpoints besides the evidence itself."""
 
     more: Sequence[str] = ()
@@ -86,10 +86,10 @@ class Given:
 
     @property
     def anything(self) -> bool:
-        return self != Given(timeout=self.timeout)
+        return self != LiveOptions(timeout=self.timeout)
 
 
-def access(evidence: str, given: Given, environment: Mapping[str, str] = os.environ) -> Access | None:
+def access(evidence: str, given: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:
     """How to reach the evidence, or None where it is a file. Raises UsageError. May ask for the password."""
     if not is_live(evidence, environment):
         if given.anything:
@@ -110,7 +110,7 @@ def access(evidence: str, given: Given, environment: Mapping[str, str] = os.envi
     return made
 
 
-def none(evidence: Sequence[str], given: Given) -> None:
+def none(evidence: Sequence[str], given: LiveOptions) -> None:
     """Refuse a live etcd among several pieces of evidence. Raises UsageError."""
     if given.anything or any(map(is_live, evidence)):
         raise UsageError("a live etcd is scanned by itself: give its endpoint alone")
@@ -121,7 +121,7 @@ def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
     return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
 
 
-def _credentials(given: Given, environment: Mapping[str, str]) -> tuple[str, str]:
+def _credentials(given: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:
     if ":" in given.user:
         raise UsageError(
             "--user takes a name only: a password on the command line can be read by others; give --password-file"

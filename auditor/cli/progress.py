@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from auditor.options import Progress
 
 if TYPE_CHECKING:
-    from auditor.scanning.many import Told
+    from auditor.scanning.many import ExhibitDone
     from auditor.scanning.merge import Outcome
 
 
 @contextmanager
-def counting() -> Iterator["Told | None"]:
+def counting() -> Iterator["ExhibitDone | None"]:
     """What to call with every piece of evidence that is done: a line each, on a terminal only."""
     if not sys.stderr.isatty():
         yield None

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.cli.progress import bars, counting
 from auditor.errors import UsageError
-from auditor.evidence.discovery.arguments import expand
+from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.model.audit import Audit
 from auditor.model.findings import Rows
 from auditor.model.vocabulary import Severity
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ScanRequest:
     """One scan as the command line asked for it."""
 
     evidence: tuple[str, ...]
-    live: Given
+    live: LiveOptions
     options: Options
     fail_on: Severity
     csv: Path | None
@@ -50,7 +50,7 @@ class Request:
         return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
 
 
-def run(request: Request) -> int:
+def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
@@ -60,7 +60,7 @@ def run(request: Request) -> int:
     if asked.keep == str(output.STDOUT):
         raise UsageError("--keep - : name a file for the snapshot")
     given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
-    evidence = expand(request.evidence)
+    evidence = resolve_arguments(request.evidence)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
@@ -76,7 +76,7 @@ def run(request: Request) -> int:
     return audit.exit_code(request.fail_on)
 
 
-def _audit(evidence: list[str], access: Access | None, request: Request, ahead: _Ahead) -> Audit:
+def _audit(evidence: list[str], access: Access | None, request: ScanRequest, ahead: _Ahead) -> Audit:
     rows = any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
@@ -96,7 +96,7 @@ def _audit(evidence: list[str], access: Access | None, request: Request, ahead: 
 class _Ahead:
     """What of the reports can be written while the evidence is still being hashed."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ScanRequest) -> None:
         self._request = request
         self.table: Table | None = None
         self.csv: list[str] | None = None
@@ -114,7 +114,7 @@ class _Ahead:
         self.html = report.prepare(self.table, rows) if self._request.html else None
 
 
-def _write(audit: Audit, request: Request, ahead: _Ahead) -> None:
+def _write(audit: Audit, request: ScanRequest, ahead: _Ahead) -> None:
     force = request.force
     sheet = None
     if ahead.table is not None:
@@ -176,7 +176,7 @@ def _warn(text: str) -> None:
         sys.stderr.write(f"etcd-auditor: {text}\n")
 
 
-def _summarise(audit: Audit, request: Request) -> None:
+def _summarise(audit: Audit, request: ScanRequest) -> None:
     from auditor.reports import terminal
 
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout

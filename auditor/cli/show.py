@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from auditor.cli import live_options, output
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -26,7 +26,7 @@ def confirm(key: str) -> None:
 
 
 def run(
-    evidence: str, given: Given, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
+    evidence: str, given: LiveOptions, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
     access = live_options.access(evidence, given)
@@ -34,12 +34,12 @@ def run(
     output.check(
         [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
     )
-    from auditor.run_log import Log
+    from auditor.run_log import RunLog
     from auditor.scanning.one import single
 
     with bars() as progress:
         hashing, arriving = progress("hashing"), progress("reading")
-        with single(evidence, options, access, arriving, Log()) as files:
+        with single(evidence, options, access, arriving, RunLog()) as files:
             from auditor.history import find  # the file is being hashed while numpy and the rest are imported
 
             found = find.history(files, options, key, hashing)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.errors import UsageError
 from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.reports.watch.terminal import Board
-    from auditor.watch.account import Account
+    from auditor.watch.progress import Progress
     from auditor.watch.session import Session
 
 TICK = 1.0
@@ -24,11 +24,11 @@ TICK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WatchRequest:
     """One watch as the command line asked for it. seconds: after which it ends, 0 for never."""
 
     endpoint: str
-    live: Given
+    live: LiveOptions
     options: Options
     once: bool
     seconds: float
@@ -40,7 +40,7 @@ class Request:
     force: bool
 
 
-def run(request: Request) -> int:
+def run(request: WatchRequest) -> int:
     """The exit code: 1 some remain, 3 inconclusive, 0 neither. Raises AuditorError."""
     gc.enable()  # this command alone runs for hours
     access = live_options.access(request.endpoint, request.live)
@@ -86,7 +86,7 @@ def run(request: Request) -> int:
     return words.exit_code(found, configured=configured)
 
 
-def _follow(session: Session, board: Board, seconds: float) -> Account:
+def _follow(session: Session, board: Board, seconds: float) -> Progress:
     """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
     begun = time.monotonic()
     found = session.account()

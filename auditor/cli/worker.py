@@ -16,7 +16,7 @@ from functools import partial
 from importlib import import_module
 
 from auditor.cli import wait
-from auditor.errors import NOTHING, fate, told
+from auditor.errors import NOTHING, describe, describe_signal
 
 FAILED = 2
 KEPT = 1 << 30
@@ -136,7 +136,7 @@ def _code(ended: wait.Ended) -> int:
         left = "" if ended.status is not None else "; the reading process ends when the drive of the evidence answers"
         _say(f"{INTERRUPTION}{left}")
     elif ended.status is not None:
-        _say(fate(os.WTERMSIG(ended.status)))
+        _say(describe_signal(os.WTERMSIG(ended.status)))
     return INTERRUPTED if ended.asked == signal.SIGINT else FAILED
 
 
@@ -151,7 +151,7 @@ def guarded(task: Callable[[], int]) -> int:
         # whoever read our output has gone; what is left in the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as error:  # noqa: BLE001
-        _say(told(error))
+        _say(describe(error))
     return FAILED
 
 

@@ -11,30 +11,36 @@ import numpy as np
 
 from auditor.audit import examine
 from auditor.diff import objects, rows
-from auditor.diff.objects import Content, Form
+from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import exhibit
 from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
 from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import Finding, Place, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.options import Options, Progress
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 from auditor.scanning.one import single
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
 
-IN_LATEST = Finding.PLAINTEXT | Finding.UNRECOGNISED | Finding.ORPHANED | Finding.UNDECRYPTABLE | Finding.MISPLACED
+IN_LATEST = (
+    FindingKind.PLAINTEXT
+    | FindingKind.UNRECOGNISED
+    | FindingKind.ORPHANED
+    | FindingKind.UNDECRYPTABLE
+    | FindingKind.MISPLACED
+)
 LISTED = 20
 """Objects that the summary names."""
-STALE = Finding.STALE_PROVIDER | Finding.STALE_KEY | Finding.STALE_KEK
+STALE = FindingKind.STALE_PROVIDER | FindingKind.STALE_KEY | FindingKind.STALE_KEK
 """What makes a value of BEFORE another than --expect-before says; leftovers of BEFORE do not count."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DiffOptions:
     """What a comparison is asked for. expect_before: as Options.expect, empty where BEFORE is held to nothing.
 
     different_clusters, any_order: do not refuse those. same_content: nothing may have appeared, vanished or changed.
@@ -63,7 +69,7 @@ class Comparison:
 
     before: Audit
     after: Audit
-    objects: Mapping[tuple[Form, Content], int]
+    objects: Mapping[tuple[FormChange, Content], int]
     rewritten: int
     keys: tuple[tuple[Provider, str, int, int], ...]
     unlike: int
@@ -74,7 +80,7 @@ class Comparison:
     problems: int
     same_content: bool
 
-    def of(self, *forms: Form) -> int:
+    def of(self, *forms: FormChange) -> int:
         return sum(count for (form, _), count in self.objects.items() if form in forms)
 
     def held(self, content: Content) -> int:
@@ -83,7 +89,7 @@ class Comparison:
     @property
     def moved(self) -> int:
         """Objects that appeared, vanished or hold other content."""
-        return self.of(Form.APPEARED, Form.VANISHED) + self.held(Content.CHANGED)
+        return self.of(FormChange.APPEARED, FormChange.VANISHED) + self.held(Content.CHANGED)
 
     @property
     def complete(self) -> bool:
@@ -104,7 +110,7 @@ class Comparison:
 
 
 def compare(
-    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: Wanted, progress: Progress | None = None
+    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, progress: Progress | None = None
 ) -> Comparison:
     """before, after: files, data directories, or URLs of live endpoints.
 
@@ -113,7 +119,7 @@ def compare(
     if wanted.expect_before:
         options = replace(options[0], expect=wanted.expect_before), options[1]
     with ExitStack() as stack:
-        log = Log(), Log()
+        log = RunLog(), RunLog()
         files = [
             stack.enter_context(single(os.fspath(path), each, access, None, steps))
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
@@ -158,7 +164,9 @@ def compare(
     )
 
 
-def _judged(files: Sequence[exhibit.Evidence], options: Sequence[Options], log: Sequence[Log]) -> list[examine.Judged]:
+def _judged(
+    files: Sequence[exhibit.Exhibit], options: Sequence[Options], log: Sequence[RunLog]
+) -> list[examine.Judgement]:
     """Both, each with the resources that the other's configurations add: what one side encrypts is compared."""
     after = examine.judge(files[1], options[1], log[1])
     before = examine.judge(files[0], options[0], log[0], after.resources)
@@ -167,14 +175,14 @@ def _judged(files: Sequence[exhibit.Evidence], options: Sequence[Options], log: 
     return [before, after]
 
 
-def _current(name: str, judged: examine.Judged) -> Selection:
+def _current(name: str, judged: examine.Judgement) -> Selection:
     found = objects.current(judged.selections)
     if found is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
     return found
 
 
-def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: Wanted) -> bool | None:
+def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: DiffOptions) -> bool | None:
     """None where it cannot be told. Raises UsageError where they differ and that was not said."""
     (uid, etcd, _), (other, other_etcd, _) = facts
     if uid and other:
@@ -194,7 +202,7 @@ def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: W
     return False
 
 
-def _in_order(names: list[str], facts: list[tuple[str, str, int]], wanted: Wanted) -> None:
+def _in_order(names: list[str], facts: list[tuple[str, str, int]], wanted: DiffOptions) -> None:
     older, newer = facts[0][2], facts[1][2]
     if newer < older and not wanted.any_order:
         raise UsageError(
@@ -208,7 +216,7 @@ def _untold(made: Comparison, *, known: bool) -> list[Unexamined]:
     if not known:
         reason = "neither a kube-system namespace nor an etcd cluster id can be read on both sides"
         left.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
-    if unknown := made.of(Form.UNKNOWN):
+    if unknown := made.of(FormChange.UNKNOWN):
         left.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
@@ -225,7 +233,7 @@ def _notes(made: Comparison, again: int) -> list[str]:
         notes.append(f"{again:,} {what} deleted and created again in between")
     sides = (("BEFORE", made.before), ("AFTER", made.after))
     for side, each in sides:
-        if each.gaps and made.of(Form.APPEARED, Form.VANISHED):
+        if each.gaps and made.of(FormChange.APPEARED, FormChange.VANISHED):
             notes.append(f"{side} has gaps: what appeared or vanished may lie in them")
     return notes
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from auditor.arrays import join
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import counts
+from auditor.arrays.parallel import value_counts
 from auditor.errors import UsageError
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
@@ -23,7 +23,7 @@ from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import restore
 
 
-class Form(IntEnum):
+class FormChange(IntEnum):
     """How the form of an object's current value differs. UNKNOWN: of no known form, or under a key not told."""
 
     UNCHANGED = 0
@@ -37,7 +37,7 @@ class Form(IntEnum):
 
     @property
     def label(self) -> str:
-        return "re-keyed" if self is Form.RE_KEYED else self.name.lower().replace("_", " ")
+        return "re-keyed" if self is FormChange.RE_KEYED else self.name.lower().replace("_", " ")
 
 
 class Content(IntEnum):
@@ -72,9 +72,12 @@ class Diff:
     def __len__(self) -> int:
         return int(self.form.size)
 
-    def tally(self) -> dict[tuple[Form, Content], int]:
+    def tally(self) -> dict[tuple[FormChange, Content], int]:
         codes = self.form.astype(np.int64) * len(Content) + self.content
-        return {(Form(code // len(Content)), Content(code % len(Content))): count for code, count in counts(codes)}
+        return {
+            (FormChange(code // len(Content)), Content(code % len(Content))): count
+            for code, count in value_counts(codes)
+        }
 
     def marks(self) -> Ints:
         """Bits of Finding of each object's value in AFTER; 0 where it has none there."""
@@ -104,12 +107,12 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     """Both of current() values. same_cluster: whether revisions can be compared."""
     cut = _prefixes(before), _prefixes(after)
     strip = cut[0] != cut[1] and len(cut[0]) == len(cut[1]) == 1
-    rows = np.stack(join.paired(_keys(before, strip=strip), _keys(after, strip=strip)))
+    rows = np.stack(join.outer_join(_keys(before, strip=strip), _keys(after, strip=strip)))
     both = np.flatnonzero((rows >= 0).all(axis=0))
     one, other = rows[0][both], rows[1][both]
     identical = join.identical(_values(before, one), _values(after, other))
     form = np.zeros(rows.shape[1], np.uint8)
-    form[rows[0] < 0], form[rows[1] < 0] = Form.APPEARED, Form.VANISHED
+    form[rows[0] < 0], form[rows[1] < 0] = FormChange.APPEARED, FormChange.VANISHED
     form[both] = _forms(before, after, one, other, identical)
     content = np.zeros(rows.shape[1], np.uint8)
     content[both] = _contents(before, after, one, other, identical)
@@ -121,7 +124,7 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
 
 
 def _prefixes(each: Selection) -> set[str]:
-    return {each.resource[of].prefix for of, _ in counts(each.of.astype(np.int64))}
+    return {each.resource[of].prefix for of, _ in value_counts(each.of.astype(np.int64))}
 
 
 def _keys(each: Selection, *, strip: bool) -> join.Strings:
@@ -151,15 +154,15 @@ def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identica
     (kek, kek_now), _ = join.groups(keks)
     re_keyed = (label[0] != label[1]) | (kek != kek_now) | ((secret[0] != secret[1]) & (secret > 0).all(axis=0))
     told = _told(before, one) & _told(after, other)
-    form = np.full(one.size, Form.UNCHANGED, np.uint8)
-    form[re_keyed] = Form.RE_KEYED
-    form[~told & ~identical] = Form.UNKNOWN
-    form[was_plain & ~is_plain] = Form.BECAME_ENCRYPTED
-    form[was_plain & is_plain] = Form.STILL_PLAINTEXT
-    form[~was_plain & is_plain] = Form.TURNED_TO_PLAINTEXT
+    form = np.full(one.size, FormChange.UNCHANGED, np.uint8)
+    form[re_keyed] = FormChange.RE_KEYED
+    form[~told & ~identical] = FormChange.UNKNOWN
+    form[was_plain & ~is_plain] = FormChange.BECAME_ENCRYPTED
+    form[was_plain & is_plain] = FormChange.STILL_PLAINTEXT
+    form[~was_plain & is_plain] = FormChange.TURNED_TO_PLAINTEXT
     lost = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
     lost |= before.values.malformed[one] | after.values.malformed[other]
-    form[lost & ~identical] = Form.UNKNOWN
+    form[lost & ~identical] = FormChange.UNKNOWN
     return form
 
 
@@ -204,6 +207,6 @@ def _readable(each: Selection, rows: Ints) -> Bools:
 def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
     """How many values are under each provider and key."""
     found: dict[tuple[Provider, str], int] = {}
-    for number, count in counts(each.label):
+    for number, count in value_counts(each.label):
         found[each.labels[number]] = found.get(each.labels[number], 0) + count
     return found

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Ints
-from auditor.arrays.parallel import counts
-from auditor.diff.objects import Content, Diff, Form
+from auditor.arrays.parallel import value_counts
+from auditor.diff.objects import Content, Diff, FormChange
 from auditor.judgement import policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import Finding, Opened, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Opened, Provider, Severity
 from auditor.text import printables
 
 EACH = {
@@ -43,8 +43,8 @@ NUMBERS = frozenset(f"{side}_{name}" for side in ("before", "after") for name in
 def problems(diff: Diff) -> Ints:
     """The objects that are not as they should be, changed, or of no form that is told: numbers into the Diff."""
     bits = diff.marks()
-    serious = [code for code, _ in counts(bits) if _finding(code)[1] not in {"", Severity.LOW.label}]
-    wrong = np.isin(bits, serious) | (diff.content == Content.CHANGED) | (diff.form == Form.UNKNOWN)
+    serious = [code for code, _ in value_counts(bits) if _finding(code)[1] not in {"", Severity.LOW.label}]
+    wrong = np.isin(bits, serious) | (diff.content == Content.CHANGED) | (diff.form == FormChange.UNKNOWN)
     return np.flatnonzero(wrong)
 
 
@@ -61,10 +61,10 @@ def columns(diff: Diff, chosen: Ints | None = None, most: int | None = None) -> 
     key, path, resource = ([side[name][row] for row, side in enumerate(sides)] for name in ("key", "path", "resource"))
     names = [str(text)[int(length) + 1 :].rpartition("/") for text, length in zip(key, path, strict=True)]
     bits = diff.marks()[numbers]
-    found = {code: _finding(code) for code, _ in counts(bits)}
+    found = {code: _finding(code) for code, _ in value_counts(bits)}
     labels = [found[code] for code in bits.tolist()]
     made: dict[str, Sequence[Cell]] = {
-        "form": _labels(diff.form[numbers], [form.label for form in Form]),
+        "form": _labels(diff.form[numbers], [form.label for form in FormChange]),
         "content": _labels(diff.content[numbers], [content.label for content in Content]),
         "resource": resource,
         "namespace": [namespace for namespace, _, _ in names],
@@ -128,6 +128,6 @@ def _labels(codes: NDArray[np.generic], meaning: Sequence[Cell]) -> list[Cell]:
 
 def _finding(bits: int) -> tuple[str, str]:
     """Findings of a current value, joined, and the highest severity."""
-    found = list(Finding(bits))
+    found = list(FindingKind(bits))
     levels = [policy.severity(each, current=True, same_as_latest=False) for each in found]
     return ";".join(each.label for each in found), max(levels, default=Severity.LOW).label if found else ""

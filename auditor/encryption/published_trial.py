@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
+from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import chunks
 from auditor.encryption.configuration import Key, ProviderEntry
 from auditor.encryption.published import PUBLISHED
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects, prefixes
 from auditor.model.vocabulary import Encoding, Provider
 from auditor.text import restore
@@ -30,7 +30,7 @@ MOST_AMBIGUOUS = 64
 """Values that are tried under each of the names that may be theirs."""
 
 
-def used(batch: Batch, stored: prefixes.Values) -> tuple[int, list[ProviderEntry]]:
+def used(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[int, list[ProviderEntry]]:
     """How many values were tried, and the published keys that open one, each under the name it goes by there."""
     rows, length = _named(batch, stored)
     tried = 0
@@ -55,7 +55,7 @@ def used(batch: Batch, stored: prefixes.Values) -> tuple[int, list[ProviderEntry
     ]
 
 
-def _named(batch: Batch, stored: prefixes.Values) -> tuple[Ints, Ints]:
+def _named(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[Ints, Ints]:
     """Rows of the local providers and the lengths of their key names; an ambiguous one has a row for each."""
     local = np.isin(stored.provider, LOCAL) & ~stored.malformed
     rows = np.flatnonzero(local & (stored.name_len >= 0))
@@ -68,9 +68,9 @@ def _named(batch: Batch, stored: prefixes.Values) -> tuple[Ints, Ints]:
     return np.concatenate((rows, more[:, 0])), np.concatenate((stored.name_len[rows], more[:, 1]))
 
 
-def _sample(batch: Batch, at: Ints, length: Ints) -> Ints:
+def _sample(batch: RecordBatch, at: Ints, length: Ints) -> Ints:
     """Some of the values of each name, from the first to the last."""
-    number, heads = group(batch.data, at, length)
+    number, heads = factorize(batch.data, at, length)
     order = np.argsort(number, kind="stable")
     size = np.bincount(number, minlength=heads.size)
     rank = np.arange(order.size) - (np.cumsum(size) - size)[number[order]]
@@ -79,7 +79,7 @@ def _sample(batch: Batch, at: Ints, length: Ints) -> Ints:
     return chosen
 
 
-def _hits(kind: Provider, batch: Batch, payload: Ints) -> Iterator[tuple[bytes, Ints]]:
+def _hits(kind: Provider, batch: RecordBatch, payload: Ints) -> Iterator[tuple[bytes, Ints]]:
     """A published key, and which of the payloads are worth opening with it."""
     if kind is Provider.SECRETBOX:
         for secret in PUBLISHED:
@@ -111,7 +111,7 @@ def _begins(first: NDArray[np.uint32]) -> Bools:
     return looks
 
 
-def _opens(kind: Provider, secret: bytes, batch: Batch, row: int, stored: prefixes.Values, size: int) -> bool:
+def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, stored: prefixes.Prefixes, size: int) -> bool:
     from auditor.encryption.transformers import TRANSFORMERS, encoding
 
     value = batch.value(row)

@@ -23,7 +23,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """n stored values of one source; n is at most one million.
 
     source: the name of the file the positions point into. data: its bytes. mapped: whether a position in `data` is
@@ -56,7 +56,7 @@ class Batch:
     def __len__(self) -> int:
         return int(self.key_at.size)
 
-    def take(self, rows: Ints | Bools | slice) -> "Batch":
+    def take(self, rows: Ints | Bools | slice) -> "RecordBatch":
         """The same batch with only these rows."""
         columns = {name: getattr(self, name)[rows] for name in self.columns()}
         extents = self.extents
@@ -66,7 +66,7 @@ class Batch:
         return replace(self, **columns, extents=extents)
 
     @classmethod
-    def joined(cls, batches: "Sequence[Batch]") -> "Batch":
+    def joined(cls, batches: "Sequence[RecordBatch]") -> "RecordBatch":
         """Batches of one source and one buffer as one."""
         if len(batches) == 1:
             return batches[0]

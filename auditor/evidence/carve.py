@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.model.vocabulary import Place, State
 
 SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
@@ -25,7 +25,7 @@ _NEAR = 2048
 """How far before a value its record is looked for: a key, and 40 bytes of fields."""
 
 
-class Found(NamedTuple):
+class CarvedRecord(NamedTuple):
     """One stored value, or a fragment with key_at -1. start, end: the bytes that it accounts for."""
 
     start: int
@@ -41,9 +41,9 @@ class Found(NamedTuple):
     state: int
 
 
-def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragments: bool) -> list[Found]:
+def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragments: bool) -> list[CarvedRecord]:
     """Every value in these stretches of bytes, ascending; with `fragments` also what is not zero and no value."""
-    rows: list[Found] = []
+    rows: list[CarvedRecord] = []
     for start, end in zip(starts, ends, strict=True):
         values = list(_values(buffer, start, end))
         rows += values
@@ -58,12 +58,12 @@ def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragme
     return rows[:MOST_ROWS]
 
 
-def batch(buffer: Buffer, source: str, rows: list[Found], place: Place, page_size: int = 0) -> Batch:
+def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, page_size: int = 0) -> RecordBatch:
     """The rows as columns. page: of the value's first byte, -1 where page_size is 0."""
-    table = np.array(rows, np.int64).reshape(-1, len(Found._fields)).T
-    of = dict(zip(Found._fields, table, strict=True))
+    table = np.array(rows, np.int64).reshape(-1, len(CarvedRecord._fields)).T
+    of = dict(zip(CarvedRecord._fields, table, strict=True))
     unknown = np.full(len(rows), UNKNOWN, np.int64)
-    return Batch(
+    return RecordBatch(
         source=source,
         data=buffer,
         mapped=True,
@@ -83,7 +83,7 @@ def batch(buffer: Buffer, source: str, rows: list[Found], place: Place, page_siz
     )
 
 
-def _values(buffer: Buffer, start: int, end: int) -> Iterator[Found]:
+def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
     """Records and bare values of one stretch, ascending and apart."""
     marks = [(at, True) for at in buffer.occurrences(SUBREVISION, start, end)]
     marks += [(at, False) for signature in SIGNATURES for at in buffer.occurrences(signature, start, end)]
@@ -105,7 +105,7 @@ def _values(buffer: Buffer, start: int, end: int) -> Iterator[Found]:
             done = found.end
 
 
-def _revised(buffer: Buffer, at: int, floor: int, end: int) -> Found | None:
+def _revised(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
     """The record behind a revision key whose separator lies at `at`; None where there is none."""
     tail = buffer.slice(at + 8, 3)
     tombstone = tail[1:2] == b"t"
@@ -120,7 +120,7 @@ def _revised(buffer: Buffer, at: int, floor: int, end: int) -> Found | None:
     return record._replace(start=max(floor, at - 8), main=main, sub=tail[0], state=state)
 
 
-def _followed_back(buffer: Buffer, at: int, floor: int, end: int) -> Found | None:
+def _followed_back(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
     """The record or put request whose value begins at `at`, by trying every possible beginning before it."""
     low = max(floor, at - _NEAR)
     before = buffer.slice(low, at - low)
@@ -133,7 +133,7 @@ def _followed_back(buffer: Buffer, at: int, floor: int, end: int) -> Found | Non
     return None
 
 
-def _record(buffer: Buffer, at: int, end: int) -> Found | None:
+def _record(buffer: Buffer, at: int, end: int) -> CarvedRecord | None:
     """A KeyValue, or a PutRequest, that begins at `at`; its value may be cut by `end`."""
     if buffer.slice(at, 1) != b"\n":
         return None
@@ -162,21 +162,21 @@ def _record(buffer: Buffer, at: int, end: int) -> Found | None:
     if stop < end and buffer.slice(stop, 1) == b"\x30" and main >= 0:
         lease, behind = number(buffer, stop + 1, end)
         stop = behind if lease >= 0 else stop
-    return Found(at, stop, key_at, key_len, value_at, value_len, main, UNKNOWN, create, version, state)
+    return CarvedRecord(at, stop, key_at, key_len, value_at, value_len, main, UNKNOWN, create, version, state)
 
 
 def _is_path(key: bytes) -> bool:
     return key.startswith(b"/") and key.isascii()
 
 
-def _bare(buffer: Buffer, at: int, floor: int, end: int) -> Found:
+def _bare(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord:
     """A value without its record: as long as the field before it says, or as its envelope does, else to the end."""
     length = _length_before(buffer, at, floor) or envelope_length(buffer.slice(at, 64))
     state = State.HEAD_LOST
     if not length or at + length > end:
         state |= State.TAIL_LOST
         length = len(buffer.slice(at, end - at).rstrip(b"\0"))
-    return Found(at, at + length, UNKNOWN, 0, at, length, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, state)
+    return CarvedRecord(at, at + length, UNKNOWN, 0, at, length, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, state)
 
 
 def _length_before(buffer: Buffer, at: int, floor: int) -> int:
@@ -189,7 +189,7 @@ def _length_before(buffer: Buffer, at: int, floor: int) -> int:
     return 0
 
 
-def _remains(buffer: Buffer, start: int, end: int) -> list[Found]:
+def _remains(buffer: Buffer, start: int, end: int) -> list[CarvedRecord]:
     """What is not zero between two values: the tail of a value whose head was overwritten, or the like."""
     raw = buffer.slice(start, end - start)
     at = start + len(raw) - len(raw.lstrip(b"\0"))
@@ -197,7 +197,7 @@ def _remains(buffer: Buffer, start: int, end: int) -> list[Found]:
     if not length:
         return []
     nothing = UNKNOWN
-    return [Found(at, at + length, nothing, 0, at, length, nothing, nothing, nothing, nothing, State.HEAD_LOST)]
+    return [CarvedRecord(at, at + length, nothing, 0, at, length, nothing, nothing, nothing, nothing, State.HEAD_LOST)]
 
 
 def envelope_length(head: bytes) -> int:

@@ -45,7 +45,7 @@ _MARKED = {
 
 
 @dataclass
-class Evidence:
+class Exhibit:
     """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
 
     containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
@@ -91,20 +91,20 @@ class Evidence:
             file.close()
 
 
-def single(name: str, file: EvidenceFile) -> Evidence:
+def single(name: str, file: EvidenceFile) -> Exhibit:
     """One opened file as evidence of its own; it takes the file. Raises UnreadableEvidence for what etcdctl prints in
     a form that loses bytes.
     """
     try:
-        role = told(bytes(file.map[: magic.HEAD]))
+        role = role_of(bytes(file.map[: magic.HEAD]))
     except UnreadableEvidence as error:
         file.close()
         raise UnreadableEvidence(f"{name}: {error}") from None
     # what nothing tells is read as a database: its first pages may be damaged
-    return Evidence(name, [(role or Role.DATABASE, file)])
+    return Exhibit(name, [(role or Role.DATABASE, file)])
 
 
-def told(head: bytes) -> Role | None:
+def role_of(head: bytes) -> Role | None:
     """What a file that begins so is; None for what has no mark of its own.
 
     head: sniff.HEAD bytes, or all there are. Raises UnreadableEvidence as single() does.
@@ -122,7 +122,7 @@ def told(head: bytes) -> Role | None:
     return Role.BACKUP if backup.is_increment(head) else None
 
 
-def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Evidence:
+def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Exhibit:
     """A database out of a container, and what lay beside it under the name of SQLite's log."""
     found = single(name, database)
     if found.of(Role.SQLITE):

@@ -29,7 +29,7 @@ def let_go(descriptor: int) -> None:
         os.close(descriptor)
 
 
-class Hashing:
+class FileHash:
     """SHA-256 of a whole file and of all but etcd's trailer, computed in a thread of its own.
 
     `done` is the number of bytes hashed so far, for a progress bar. The file is read by its descriptor, through a
@@ -96,7 +96,7 @@ class Hashing:
         self._thread.join()
 
 
-class Following(Hashing):
+class HashWhileWriting(FileHash):
     """The hashes of a file that grows: whoever writes it says how far it is, and when it is whole.
 
     What is hashed is read back from the file: the bytes that the scan will see.

@@ -10,9 +10,9 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import backend, snapshot
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Backend, Gap, Live, PageMap, Unexamined
 from auditor.model.vocabulary import Place
@@ -35,7 +35,7 @@ class Reading:
     main: EvidenceFile | None
     kind: str
     kinds: tuple[str, ...]
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     facts: Backend
     pages: PageMap
     trailer: int
@@ -50,7 +50,7 @@ class Reading:
         return source in self.beside or (self.main is not None and source == self.main.name)
 
 
-def read(evidence: Evidence, *, quick: bool) -> Reading:
+def read(evidence: Exhibit, *, quick: bool) -> Reading:
     """Raises UnreadableEvidence where a file that was given by itself holds nothing readable."""
     if backups := evidence.of(Role.BACKUP):
         return _backup(evidence, backups, quick=quick)
@@ -82,7 +82,7 @@ def read(evidence: Evidence, *, quick: bool) -> Reading:
     return _directory(evidence, main, quick=quick)
 
 
-def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Reading:
+def _backup(evidence: Exhibit, files: list[EvidenceFile], *, quick: bool) -> Reading:
     from auditor.evidence.gardener import backup  # only Gardener makes them
 
     found = backup.read(files, evidence.work_dir, quick=quick)
@@ -101,7 +101,7 @@ def _backup(evidence: Evidence, files: list[EvidenceFile], *, quick: bool) -> Re
     )
 
 
-def _dump(evidence: Evidence) -> Reading:
+def _dump(evidence: Exhibit) -> Reading:
     from auditor.evidence.etcd import etcdctl_dump  # only etcdctl makes one
 
     (file,) = evidence.of(Role.DUMP)
@@ -121,7 +121,7 @@ def _dump(evidence: Evidence) -> Reading:
     )
 
 
-def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
+def _sqlite(evidence: Exhibit, *, quick: bool) -> Reading:
     from auditor.evidence.kine import kine  # only kine has one
 
     (file,), logs = evidence.of(Role.SQLITE), evidence.of(Role.SQLITE_LOG)
@@ -151,7 +151,7 @@ def _sqlite(evidence: Evidence, *, quick: bool) -> Reading:
     )
 
 
-def _log_alone(evidence: Evidence, *, quick: bool) -> Reading:
+def _log_alone(evidence: Exhibit, *, quick: bool) -> Reading:
     from auditor.evidence.kine import wal_only
 
     (file,) = evidence.of(Role.SQLITE_LOG)
@@ -171,7 +171,7 @@ def _log_alone(evidence: Evidence, *, quick: bool) -> Reading:
     )
 
 
-def _ranged(evidence: Evidence, file: EvidenceFile, live: Live, ranged: "Ranged") -> Reading:
+def _ranged(evidence: Exhibit, file: EvidenceFile, live: Live, ranged: "Ranged") -> Reading:
     """The keys of a live etcd: there is no database, and no file that they have an offset in."""
     kind = f"live {live.way} of {live.endpoint}"
     facts = replace(backend.UNKNOWN, revision=live.revision, newest_record=live.revision, cluster_id=live.cluster_id)
@@ -180,11 +180,11 @@ def _ranged(evidence: Evidence, file: EvidenceFile, live: Live, ranged: "Ranged"
     return Reading(file, kind, (kind,), batches, facts, PageMap("", 0, b""), 0, (), left, notes)
 
 
-def _directory(evidence: Evidence, main: EvidenceFile | None, *, quick: bool) -> Reading:
+def _directory(evidence: Exhibit, main: EvidenceFile | None, *, quick: bool) -> Reading:
     """What the files of a data directory hold; any of them may be damaged."""
     gaps, notes = list(evidence.gaps), list(evidence.notes)
     unexamined: list[Unexamined] = []
-    batches: list[Batch] = []
+    batches: list[RecordBatch] = []
     kinds: dict[str, str] = {}
     found = None
     if main is not None:
@@ -230,16 +230,16 @@ def _directory(evidence: Evidence, main: EvidenceFile | None, *, quick: bool) ->
     )
 
 
-_Part = tuple[str, str, tuple[Batch, ...], tuple[Gap, ...], tuple[str, ...]]
+_Part = tuple[str, str, tuple[RecordBatch, ...], tuple[Gap, ...], tuple[str, ...]]
 """Name and kind of a file, its batches, gaps and notes."""
 
 
-def _log(evidence: Evidence, applied: int | None) -> Iterator[_Part]:
+def _log(evidence: Exhibit, applied: int | None) -> Iterator[_Part]:
     """The segments of the write-ahead log, as one chain."""
     yield from _chain(evidence.of(Role.LOG), applied, Role.LOG)
 
 
-def _copies(evidence: Evidence) -> Iterator[_Part]:
+def _copies(evidence: Exhibit) -> Iterator[_Part]:
     """WAL files set aside, each a chain of its own; a preallocated one holds nothing."""
     for file in evidence.of(Role.LOG_COPY):
         if not Buffer(file.map).filled(*_whole(file))[0]:
@@ -264,7 +264,7 @@ def _chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterat
         yield file.name, role.value, held, gaps, log.notes if not number else ()
 
 
-def _spares(evidence: Evidence) -> Iterator[_Part]:
+def _spares(evidence: Exhibit) -> Iterator[_Part]:
     """Whole or partial databases beside the one in force: a leader's, a defragmentation's, a download's."""
     for file in evidence.of(Role.SPARE):
         try:
@@ -275,7 +275,7 @@ def _spares(evidence: Evidence) -> Iterator[_Part]:
             yield file.name, f"{Role.SPARE.value}: {found.kind}", found.batches, found.gaps, ()
 
 
-def _snapshots(evidence: Evidence) -> Iterator[_Part]:
+def _snapshots(evidence: Exhibit) -> Iterator[_Part]:
     """Raft snapshots: etcd keeps no Kubernetes object in them, so any value in one is worth a row."""
     from auditor.evidence.etcd import raft
 
@@ -288,7 +288,7 @@ def _whole(file: EvidenceFile) -> tuple[Ints, Ints]:
     return np.array([0]), np.array([file.size])
 
 
-def _searched(file: EvidenceFile) -> tuple[Batch, ...]:
+def _searched(file: EvidenceFile) -> tuple[RecordBatch, ...]:
     buffer = Buffer(file.map)
     rows = carve.search(buffer, [0], [file.size], fragments=False)
     return (carve.batch(buffer, file.name, rows, Place.UNPLACED),) if rows else ()

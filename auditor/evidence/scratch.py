@@ -30,7 +30,7 @@ class NoRoom(UnreadableEvidence):
     """The file system is full, or would be. Names the folder, and the option that names another."""
 
 
-class PrivateFile:
+class ScratchFile:
     """Grows by write(); `size` is what it holds.
 
     folder: where its bytes go, the system's folder for temporary files where empty. what: for whom it is, as messages
@@ -128,9 +128,9 @@ class PrivateFile:
         path.unlink()
 
 
-def private(size: int, what: str, work_dir: str) -> bytearray | mmap.mmap:
+def scratch_buffer(size: int, what: str, work_dir: str) -> bytearray | mmap.mmap:
     """`size` zero bytes. Raises NoRoom where there is no room for them, UsageError where no file can be made."""
     if size <= IN_MEMORY:
         return bytearray(size)
-    with PrivateFile(work_dir, what) as file:
+    with ScratchFile(work_dir, what) as file:
         return file.mapped(size)

@@ -11,7 +11,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, reading
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.history import versions
 from auditor.history.model import History
 from auditor.judgement import criteria, opening, selection
@@ -24,10 +24,10 @@ from auditor.model.vocabulary import Opened, Provider, State
 from auditor.options import Options, Progress
 from auditor.text import printable, restore
 
-Part = tuple[Batch, prefixes.Values, NDArray[np.int32]]
+Part = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
 
 
-def history(files: exhibit.Evidence, options: Options, key: str, progress: Progress | None = None) -> History:
+def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progress | None = None) -> History:
     """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
 
     Raises UsageError where no such key was read, and UnreadableEvidence.
@@ -101,7 +101,9 @@ def _keys(text: str, resource: str, found: registry.Keys) -> list[bytes]:
     return [restore(path) + b"/" + raw for path in dict.fromkeys(paths)]
 
 
-def _parts(key: bytes, batches: Sequence[Batch], stored: Sequence[prefixes.Values], found: registry.Keys) -> list[Part]:
+def _parts(
+    key: bytes, batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys
+) -> list[Part]:
     """The rows of every batch that hold this key, or are a fragment of the object that it names."""
     parts = []
     for batch, each, resource in zip(batches, stored, found.resource, strict=True):
@@ -114,7 +116,7 @@ def _parts(key: bytes, batches: Sequence[Batch], stored: Sequence[prefixes.Value
 
 
 def _headless(
-    key: bytes, batch: Batch, each: prefixes.Values, resource: NDArray[np.int32], table: tuple[Resource, ...]
+    key: bytes, batch: RecordBatch, each: prefixes.Prefixes, resource: NDArray[np.int32], table: tuple[Resource, ...]
 ) -> Ints:
     """Fragments that lost their key and say that they are of this one."""
     rows = np.flatnonzero((batch.key_at < 0) & (each.provider == Provider.IDENTITY))

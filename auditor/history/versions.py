@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.history.model import Change, Field, Version
 from auditor.judgement import selection
 from auditor.judgement.selection import Selection
@@ -24,7 +24,7 @@ class _Numbers:
         return self._known.setdefault(raw, len(self._known) + 1)
 
 
-def build(selections: Sequence[Selection], tombstones: Sequence[Batch]) -> tuple[Version, ...]:
+def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) -> tuple[Version, ...]:
     """Every version, by revision and place; those of unknown revision last, by raft index."""
     found = [(_value(each, row), each.batch.value(row), each, row) for each in selections for row in range(len(each))]
     found.sort(key=lambda one: _order(one[0]))
@@ -93,7 +93,7 @@ def _value(each: Selection, row: int) -> Version:
     )
 
 
-def _tombstone(batch: Batch, row: int) -> Version:
+def _tombstone(batch: RecordBatch, row: int) -> Version:
     return Version(
         place=Place(int(batch.place[row])),
         state=State(int(batch.state[row])).labels,

@@ -10,7 +10,7 @@ from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.evidence.file import EvidenceFile
 from auditor.hunt import key_material
 from auditor.hunt.hit import Hit
-from auditor.model.vocabulary import Finding, Provider
+from auditor.model.vocabulary import FindingKind, Provider
 from auditor.text import printable
 
 LARGEST = 4 << 20
@@ -19,7 +19,7 @@ _REVISION = re.compile(r"kube-apiserver-pod-(\d+)/")
 
 
 @dataclass(frozen=True, slots=True)
-class Travelling:
+class CompanionConfigs:
     """What the files hold. configurations: those that --use-found-config uses, each named after its file.
 
     older: keys of configurations that a later revision replaces. keys: (file, offset or -1, size, key), all of them.
@@ -30,7 +30,7 @@ class Travelling:
     keys: tuple[tuple[str, int, int, ProviderEntry], ...] = field(default=(), repr=False)
 
 
-def read(files: Sequence[EvidenceFile]) -> Travelling:
+def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
     """Every configuration in the files, once where several are the same."""
     newest = max((_revision(file) for file in files), default=-1)
     current: dict[str, Configuration] = {}
@@ -47,21 +47,21 @@ def read(files: Sequence[EvidenceFile]) -> Travelling:
                     one = ProviderEntry(entry.provider, (key,))
                     keys.setdefault((file.name, entry.provider, key), (file.name, at, size, one))
     replaced = (entry for digest, found in older.items() if digest not in current for entry in _entries(found))
-    return Travelling(tuple(current.values()), tuple(replaced), tuple(keys.values()))
+    return CompanionConfigs(tuple(current.values()), tuple(replaced), tuple(keys.values()))
 
 
-def hits(found: Travelling) -> list[Hit]:
+def hits(found: CompanionConfigs) -> list[Hit]:
     """A finding for every key; what it opens is added where the values are known."""
     made = []
     for source, at, size, entry in found.keys:
         detail = f"of={_label(entry)} field= as={'base64' if at >= 0 else 'configuration'}"
         made.append(
-            Hit(Finding.KEY_PRESENT, source, at, size, None, "", "", 0, Provider.IDENTITY, -1, -1, detail)
+            Hit(FindingKind.KEY_PRESENT, source, at, size, None, "", "", 0, Provider.IDENTITY, -1, -1, detail)
         )  # fmt: skip
     return made
 
 
-def notes(found: Travelling, *, used: bool) -> list[str]:
+def notes(found: CompanionConfigs, *, used: bool) -> list[str]:
     """Where each configuration was found, and whether it was used."""
     how = "used (--use-found-config)" if used else "not used: --use-found-config would"
     said = [

@@ -7,18 +7,18 @@ from itertools import accumulate
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.hunt import field_path, forms
-from auditor.hunt.forms import Form
+from auditor.hunt.forms import NeedleForm
 from auditor.hunt.hit import NOT_KNOWN, Hit
 from auditor.hunt.literal_search import MOST
-from auditor.hunt.locate import Holders, place_of
-from auditor.hunt.matcher import Match, Sought
+from auditor.hunt.locate import ValueIndex, place_of
+from auditor.hunt.matcher import Match, NeedleMatcher
 from auditor.hunt.needles import Needle
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.registry import Keys
 from auditor.model.evidence import Gap, PageMap
-from auditor.model.vocabulary import Finding, Place, Provider
+from auditor.model.vocabulary import FindingKind, Place, Provider
 from auditor.text import KEY, marked, printable
 
 TOGETHER = 1 << 25
@@ -27,7 +27,7 @@ TOGETHER = 1 << 25
 
 def hunt(
     needles: Sequence[Needle],
-    batches: Sequence[Batch],
+    batches: Sequence[RecordBatch],
     found: Keys,
     opened: Sequence[Selection],
     pages: PageMap,
@@ -38,14 +38,16 @@ def hunt(
     """
     if not needles:
         return [], []
-    sought = Sought(needles)
+    sought = NeedleMatcher(needles)
     buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
     for batch in batches:
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
     hits: list[Hit] = []
     for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
         if matches := list(sought.matches(buffer)):
-            hits += _in_source(matches, source, buffer, Holders(batches, found, source, buffer), pages, mapped=mapped)
+            hits += _in_source(
+                matches, source, buffer, ValueIndex(batches, found, source, buffer), pages, mapped=mapped
+            )
     for each in opened:
         hits += _in_opened(sought, each)
     gaps = [
@@ -56,7 +58,7 @@ def hunt(
 
 
 def _in_source(
-    matches: Sequence[Match], source: str, buffer: Buffer, holders: Holders, pages: PageMap, *, mapped: bool
+    matches: Sequence[Match], source: str, buffer: Buffer, holders: ValueIndex, pages: PageMap, *, mapped: bool
 ) -> Iterator[Hit]:
     """Hits in one buffer. What is a part of a value that was put together is left to the buffer of those."""
     which, inside = holders.around(np.array([start for _, start, _ in matches], np.int64))
@@ -104,7 +106,7 @@ def _in_source(
         )
 
 
-def _in_opened(sought: Sought, each: Selection) -> Iterator[Hit]:
+def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:
     """Inside the opened values of other objects: the row is that of the encrypted value."""
     for rows in _portions(each.plaintexts):
         starts = [0, *accumulate(len(each.plaintexts[row]) + 1 for row in rows)]
@@ -147,17 +149,17 @@ def _portions(plaintexts: Mapping[int, bytes]) -> Iterator[list[int]]:
         yield rows
 
 
-def _said(form: Form) -> str:
+def _said(form: NeedleForm) -> str:
     needle = form.needle
     (key, name), *others = needle.owners
     more = f" and {len(others):,} more" if others else ""
-    said = marked(printable(key), KEY) if needle.finding is Finding.COPIED_VALUE else printable(key)
+    said = marked(printable(key), KEY) if needle.finding is FindingKind.COPIED_VALUE else printable(key)
     return f"of={said} field={printable(name)}{more} value=#{needle.number} as={form.kind}"
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:
     """One hit for each value at each place: two forms of one value may meet in the same bytes."""
-    kept: dict[tuple[str, int, Finding, str], Hit] = {}
+    kept: dict[tuple[str, int, FindingKind, str], Hit] = {}
     for hit in sorted(hits, key=lambda each: (each.source, each.offset, -each.size)):
         kept.setdefault((hit.source, hit.offset, hit.finding, hit.detail), hit)
     return list(kept.values())

@@ -35,7 +35,7 @@ _ORDER = np.random.default_rng(0x7A11).permutation(1 << 16).astype(np.int64)
 """A fixed order of all pairs of bytes: of a form the window is searched for that ends in its lowest pair."""
 
 
-class Form(NamedTuple):
+class NeedleForm(NamedTuple):
     """One way in which a needle may stand somewhere. lead: of base64, how many of the needle's bytes share a group
     with what stands before; escaped: of JSON, the text."""
 
@@ -64,24 +64,26 @@ class Form(NamedTuple):
         return (self.escaped or self.needle.text)[:LOOKED_AT]
 
 
-def forms(needles: Sequence[Needle]) -> list[Form]:
+def forms(needles: Sequence[Needle]) -> list[NeedleForm]:
     """Every form of every needle; of base64 three, one for each place in a group that the value may begin at."""
     made = []
     for needle in needles:
-        made.append(Form(needle, RAW))
-        made += [Form(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
-        made += [Form(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * GROUP]
+        made.append(NeedleForm(needle, RAW))
+        made += [NeedleForm(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
+        made += [
+            NeedleForm(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * GROUP
+        ]
     return made
 
 
-def windows(made: Sequence[Form]) -> Iterator[tuple[list[bytes], Ints, Ints]]:
+def windows(made: Sequence[NeedleForm]) -> Iterator[tuple[list[bytes], Ints, Ints]]:
     """Patterns, the number of the form of each, and where in its text the pattern begins; base64 in both alphabets."""
     for part in chunks(len(made), AT_ONCE):
         patterns, numbers, at = _windows(made[part])
         yield patterns, numbers + part.start, at
 
 
-def _windows(made: Sequence[Form]) -> tuple[list[bytes], Ints, Ints]:
+def _windows(made: Sequence[NeedleForm]) -> tuple[list[bytes], Ints, Ints]:
     texts = [form.beginning for form in made]
     lengths = np.array([len(text) for text in texts], np.int64)
     data = np.frombuffer(b"".join(texts), np.uint8)
@@ -105,7 +107,7 @@ def _windows(made: Sequence[Form]) -> tuple[list[bytes], Ints, Ints]:
     return [*patterns, *(url for _, url in urls)], np.append(numbers, more), np.append(at, at[more])
 
 
-def extent(form: Form, buffer: Buffer, begin: int) -> tuple[int, int] | None:
+def extent(form: NeedleForm, buffer: Buffer, begin: int) -> tuple[int, int] | None:
     """Where the whole form lies whose text would begin at `begin`: start and length; None where it does not."""
     if begin < 0:
         return None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from auditor.arrays.buffer import Buffer
 from auditor.model.evidence import Gap, Unexamined
-from auditor.model.vocabulary import Finding, Place, Provider
+from auditor.model.vocabulary import FindingKind, Place, Provider
 
 NOT_KNOWN = "unknown"
 
@@ -18,7 +18,7 @@ class Hit(NamedTuple):
     place: None in a file that is no store; key is empty then, and offset is -1 where it cannot be told.
     """
 
-    finding: Finding
+    finding: FindingKind
     source: str
     offset: int
     size: int
@@ -35,7 +35,7 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hunted:
+class HuntResult:
     """What the hunt found, and what it left out."""
 
     hits: tuple[Hit, ...] = ()
@@ -44,4 +44,4 @@ class Hunted:
     notes: tuple[str, ...] = ()
 
 
-NOTHING = Hunted()
+NOTHING = HuntResult()

@@ -12,19 +12,19 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.encryption.configuration import ProviderEntry
 from auditor.encryption.keyring import Keyring
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.hunt import companion_configs as from_files
 from auditor.hunt import copies, forms, k3s, key_material
-from auditor.hunt.companion_configs import Travelling
-from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, Hunted
+from auditor.hunt.companion_configs import CompanionConfigs
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult
 from auditor.hunt.key_material import FoundKey
 from auditor.hunt.needles import Needle, collect
 from auditor.judgement import opening, selection
-from auditor.judgement.criteria import Rules
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Part, Selection
 from auditor.kubernetes.registry import Keys
 from auditor.model.evidence import PageMap, Unexamined
-from auditor.model.vocabulary import Finding, Opened
+from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
 from auditor.text import KEY, marked, printable
 
@@ -51,19 +51,19 @@ def others(
 
 def keys_of(
     options: Options,
-    given: Rules,
+    given: Criteria,
     selections: Sequence[Selection],
-    batches: Sequence[Batch],
+    batches: Sequence[RecordBatch],
     found: Keys,
     pages: PageMap,
-) -> Rules:
+) -> Criteria:
     """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
     if options.k3s_token:
         given = _bootstrap(options, given, batches)
     return _use_found(given, selections, batches, found, pages) if options.use_found_keys else given
 
 
-def _bootstrap(options: Options, given: Rules, batches: Sequence[Batch]) -> Rules:
+def _bootstrap(options: Options, given: Criteria, batches: Sequence[RecordBatch]) -> Criteria:
     found, seen, opened = k3s.keys(batches, k3s.token(Path(options.k3s_token)))
     names = ", ".join(each.label for each in found) or "none"
     note = f"--k3s-token opens {opened:,} of {seen:,} values of the /bootstrap record; keys in them, used: {names}"
@@ -71,8 +71,8 @@ def _bootstrap(options: Options, given: Rules, batches: Sequence[Batch]) -> Rule
 
 
 def _use_found(
-    given: Rules, selections: Sequence[Selection], batches: Sequence[Batch], found: Keys, pages: PageMap
-) -> Rules:
+    given: Criteria, selections: Sequence[Selection], batches: Sequence[RecordBatch], found: Keys, pages: PageMap
+) -> Criteria:
     """The same rules with every key that the evidence holds, and those that these open in turn."""
     known: dict[tuple[object, ...], FoundKey] = {}
     for _ in range(MOST_ROUNDS):
@@ -90,20 +90,20 @@ def _where(each: FoundKey) -> str:
     return marked(each.where, KEY) if each.where.startswith("/") else each.where
 
 
-def with_keys(given: Rules, entries: Sequence[ProviderEntry]) -> Rules:
+def with_keys(given: Criteria, entries: Sequence[ProviderEntry]) -> Criteria:
     more = (*given.more, *entries)
     return replace(given, keyring=Keyring(given.configurations, given.plugins, more), more=more)
 
 
 def hunt(
     options: Options,
-    given: Rules,
+    given: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
-    batches: Sequence[Batch],
+    batches: Sequence[RecordBatch],
     found: Keys,
     pages: PageMap,
-) -> Hunted:
+) -> HuntResult:
     """selections: the judged values, opened with their plaintexts kept; rest: others()."""
     opened = [*selections, *_opened(given, rest)]
     needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
@@ -115,7 +115,7 @@ def hunt(
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
         for why, count in sorted(left.items())
     ]
-    return Hunted(
+    return HuntResult(
         tuple(present),
         tuple(gaps),
         (*unexamined, Unexamined(*BLIND, decisive=False)),
@@ -125,34 +125,36 @@ def hunt(
 
 def everything(
     options: Options,
-    came: Travelling | None,
-    given: Rules,
+    came: CompanionConfigs | None,
+    given: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
-    batches: Sequence[Batch],
+    batches: Sequence[RecordBatch],
     found: Keys,
     pages: PageMap,
-) -> Hunted:
+) -> HuntResult:
     """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
     hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
     return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
 
 
-def travelling(files: Travelling, hunted: Hunted, options: Options, given: Rules, every: Sequence[Selection]) -> Hunted:
+def travelling(
+    files: CompanionConfigs, hunted: HuntResult, options: Options, given: Criteria, every: Sequence[Selection]
+) -> HuntResult:
     """The same with the keys in files that came with the evidence, each with what it opens."""
     present = _present(from_files.hits(files), given, [], every, [key for *_, key in files.keys])
     notes = from_files.notes(files, used=options.use_found_config)
     return replace(hunted, hits=(*hunted.hits, *present), notes=(*hunted.notes, *notes))
 
 
-def _opened(given: Rules, selections: Sequence[Selection]) -> list[Selection]:
+def _opened(given: Criteria, selections: Sequence[Selection]) -> list[Selection]:
     if given.keyring is None:
         return list(selections)
     return opening.open_every(selections, given, given.keyring, keep=True)
 
 
 def _material(
-    opened: Sequence[Selection], batches: Sequence[Batch], pages: PageMap, found: Keys
+    opened: Sequence[Selection], batches: Sequence[RecordBatch], pages: PageMap, found: Keys
 ) -> tuple[list[FoundKey], list[Hit]]:
     """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
     keys = list(key_material.openshift(opened))
@@ -206,7 +208,7 @@ def _once(hits: list[Hit]) -> list[Hit]:
     return list(kept.values())
 
 
-def _supplied(given: Rules, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
+def _supplied(given: Criteria, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
     """Every key as bytes and as hex; its base64 is a form of the bytes."""
     entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
     made: dict[bytes, Needle] = {}
@@ -216,13 +218,13 @@ def _supplied(given: Rules, found: Sequence[ProviderEntry], number: int) -> list
             for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
                 if len(set(text)) > 2:  # the all-zero marker stands in every page
                     number += 1
-                    made.setdefault(text, Needle(text, number, Finding.KEY_PRESENT, ((name, b""),), frozenset()))
+                    made.setdefault(text, Needle(text, number, FindingKind.KEY_PRESENT, ((name, b""),), frozenset()))
     return list(made.values())
 
 
 def _present(
     hits: Sequence[Hit],
-    given: Rules,
+    given: Criteria,
     keys: Sequence[FoundKey],
     opened: Sequence[Selection],
     more: Sequence[ProviderEntry] = (),
@@ -230,15 +232,15 @@ def _present(
     """Every hit of a key with what it opens: this key, readable here, opens N values of this evidence."""
     entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
     every = [*entries, *given.more, *(each.entry for each in keys), *more]
-    opens = _opens(every, opened) if any(hit.finding is Finding.KEY_PRESENT for hit in hits) else Counter()
+    opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
     made = []
     for hit in hits:
-        if hit.finding is Finding.KEY_PRESENT and hit.detail.startswith("of="):
+        if hit.finding is FindingKind.KEY_PRESENT and hit.detail.startswith("of="):
             name = hit.detail[3:].partition(" field=")[0]
             rest = hit.detail.partition(" as=")[2]
             hit = hit._replace(detail=f"key={name} as={rest}; it opens {opens[name]:,} values of this evidence")
-        elif hit.finding is Finding.KEY_PRESENT:
+        elif hit.finding is FindingKind.KEY_PRESENT:
             hit = hit._replace(detail=f"{hit.detail}; the keys found open {total:,} values of this evidence")
         made.append(hit)
     return made

@@ -15,7 +15,7 @@ import numpy as np
 from auditor.encryption.configuration import ProviderEntry, parse
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.hunt.key_material import FoundKey
 from auditor.text import printable
 
@@ -37,7 +37,7 @@ def token(path: Path) -> bytes:
     return raw.rpartition(b"::")[2].rpartition(b":")[2]
 
 
-def keys(batches: Sequence[Batch], password: bytes) -> tuple[list[FoundKey], int, int]:
+def keys(batches: Sequence[RecordBatch], password: bytes) -> tuple[list[FoundKey], int, int]:
     """The keys of every revision of the record, how many values of it there are and how many the token opens."""
     found: dict[tuple[object, ...], FoundKey] = {}
     seen = opened = 0

@@ -17,7 +17,7 @@ from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.hunt.needles import Needle, secrets
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
-from auditor.model.vocabulary import Finding, Provider
+from auditor.model.vocabulary import FindingKind, Provider
 from auditor.text import printable
 
 MARKS = (b"EncryptionConfiguration", b'"EncryptionConfig"', b"kind: EncryptionConfig\n")
@@ -51,7 +51,7 @@ class FoundKey:
 
 def needles() -> list[Needle]:
     """What an encryption configuration is told by, whatever form it stands in."""
-    return [Needle(mark, -1, Finding.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
+    return [Needle(mark, -1, FindingKind.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
 
 
 def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[FoundKey]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.evidence.batch import Batch, Extent
+from auditor.evidence.batch import Extent, RecordBatch
 from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS
 from auditor.kubernetes.registry import Keys
 from auditor.kubernetes.resources import Resource
@@ -19,19 +19,19 @@ from auditor.model.vocabulary import Place
 class Holder:
     """One stored value: the batch and row that it is, and its resource."""
 
-    batch: Batch
+    batch: RecordBatch
     row: int
     resource: Resource
 
 
-class Holders:
+class ValueIndex:
     """All stored values in one buffer, by where they begin.
 
     Where the buffer is the source itself, the parts of those values that lie in it and were put together elsewhere
     are there too: their holder's `data` is another buffer.
     """
 
-    def __init__(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> None:
+    def __init__(self, batches: Sequence[RecordBatch], found: Keys, source: str, buffer: Buffer) -> None:
         self._parts = [
             (batch, of)
             for batch, of in zip(batches, found.resource, strict=True)
@@ -55,7 +55,7 @@ class Holders:
         self._end = self._start + length[some][order]
         self._part, self._row = part[some][order], row[some][order]
 
-    def _elsewhere(self, batches: Sequence[Batch], found: Keys, source: str, buffer: Buffer) -> Ints:
+    def _elsewhere(self, batches: Sequence[RecordBatch], found: Keys, source: str, buffer: Buffer) -> Ints:
         """Start, length, batch and row of every part in this source of a value that another buffer holds."""
         rows = []
         for batch, of in zip(batches, found.resource, strict=True):

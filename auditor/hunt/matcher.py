@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.hunt import anchors, forms
-from auditor.hunt.forms import Form
+from auditor.hunt.forms import NeedleForm
 from auditor.hunt.literal_search import PART, Searcher
 from auditor.hunt.needles import Needle
 from auditor.hunt.word_search import STEPS, WORD, WordSearcher, repeating
@@ -22,28 +22,28 @@ MANY = 2_000
 """Long needles from which on compiling and searching their patterns takes longer than looking at every word; of
 shorter ones, for which more words are looked at, so many times more."""
 
-Match: TypeAlias = tuple[Form, int, int]
+Match: TypeAlias = tuple[NeedleForm, int, int]
 """Form, start and length of what stands somewhere whole."""
 _RAW = forms.GROUP
 """The kind of a form, beside its number of leading bytes in base64: 0, 1, 2."""
 _KINDS = _RAW + 1
 
 
-class _Way(Protocol):
+class SearchStrategy(Protocol):
     """One way of searching."""
 
-    def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
+    def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
         """Forms that may stand in the buffer, and where the text of each would begin."""
 
     def overflowing(self) -> set[int]:
         """Numbers of the needles that were found too often."""
 
 
-class Sought:
+class NeedleMatcher:
     """The forms of the needles, and the patterns that betray them: several forms may share one."""
 
     def __init__(self, needles: Sequence[Needle]) -> None:
-        self._ways: list[_Way] = []
+        self._ways: list[SearchStrategy] = []
         compiled: list[Needle] = []
         for span, step in STEPS.items():
             mine = [needle for needle in needles if needle.size >= span]
@@ -57,7 +57,7 @@ class Sought:
         if compiled:
             self._ways.append(_Compiled(compiled))
 
-    def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
+    def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
         for way in self._ways:
             yield from way.candidates(buffer)
 
@@ -97,7 +97,7 @@ class _Compiled:
         self._form = np.concatenate(form)[order]
         self._at = np.concatenate(begins)[order]
 
-    def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
+    def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
         numbers, ends = self._searcher.search(buffer)
         first, last = np.searchsorted(self._pattern, numbers), np.searchsorted(self._pattern, numbers, "right")
         for low, high, end in zip(first.tolist(), last.tolist(), ends.tolist(), strict=True):
@@ -140,7 +140,7 @@ class _ByWords:
         self._searcher = WordSearcher(patterns[fit]) if fit.any() else None
         self._overflowing: set[int] = set()
 
-    def candidates(self, buffer: Buffer) -> Iterator[tuple[Form, int]]:
+    def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
         if self._searcher is None:
             return
         numbers, starts = self._searcher.search(buffer)
@@ -158,11 +158,13 @@ class _ByWords:
     def overflowing(self) -> set[int]:
         return self._overflowing
 
-    def _made(self, number: int) -> Form:
+    def _made(self, number: int) -> NeedleForm:
         needle, kind = divmod(number, _KINDS)
         if needle >= len(self._needles):
             needle, text = self._escaped[number - len(self._needles) * _KINDS]
-            return Form(self._needles[needle], forms.ESCAPED, escaped=text)
+            return NeedleForm(self._needles[needle], forms.ESCAPED, escaped=text)
         return (
-            Form(self._needles[needle], forms.RAW) if kind == _RAW else Form(self._needles[needle], forms.BASE64, kind)
+            NeedleForm(self._needles[needle], forms.RAW)
+            if kind == _RAW
+            else NeedleForm(self._needles[needle], forms.BASE64, kind)
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
-from auditor.model.vocabulary import Encoding, Finding, Provider, State
+from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
 from auditor.text import printable
 
 PUBLIC_FIELDS = frozenset({b"namespace", b"ca.crt", b"service-ca.crt"})
@@ -38,7 +38,7 @@ class Needle:
 
     whole: bytes = field(repr=False)
     number: int
-    finding: Finding
+    finding: FindingKind
     owners: tuple[tuple[bytes, bytes], ...]
     keys: Collection[bytes]
     begin: int = 0
@@ -92,7 +92,7 @@ def collect(selections: Sequence[Selection], least: int, wanted: frozenset[str])
     for number, (digest, held) in enumerate(owners.items(), 1):
         whole, begin, end = texts[digest]
         keys = _once(key for key, _ in held)
-        needles.append(Needle(whole, number, Finding.COPIED_VALUE, tuple(held), keys, begin, end))
+        needles.append(Needle(whole, number, FindingKind.COPIED_VALUE, tuple(held), keys, begin, end))
     return needles, left
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Bytes, Ints, Words
-from auditor.arrays.parallel import chunks, expand
+from auditor.arrays.parallel import chunks, ranges
 from auditor.hunt.literal_search import MOST
 
 WORD = 8
@@ -86,7 +86,7 @@ class WordSearcher:
         kept = _firsts(places, MOST + 1)
         low, starts = places[kept], starts[kept]
         many = np.searchsorted(self._keys, self._keys[low], "right") - low
-        places, starts = expand(low, many), np.repeat(starts, many)
+        places, starts = ranges(low, many), np.repeat(starts, many)
         same = self._whole(buffer, places, starts)
         numbers, starts = self._order[places[same]], starts[same]
         order = np.lexsort((numbers, starts))

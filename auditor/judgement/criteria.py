@@ -12,9 +12,9 @@ from auditor.encryption.configuration import Configuration, ProviderEntry, load
 from auditor.encryption.lint import Advice, advise, differences
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.judgement.policy import Policy
-from auditor.kubernetes.prefixes import Values
+from auditor.kubernetes.prefixes import Prefixes
 from auditor.model.vocabulary import Provider
 from auditor.options import Options
 from auditor.text import printable
@@ -28,7 +28,7 @@ VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Criteria:
     """What values are opened and judged with. keyring: None where nothing was supplied to open or judge with.
 
     current_keks: KMS name -> the key id in force. more: keys from elsewhere than a configuration.
@@ -49,7 +49,7 @@ class Rules:
         return said + [(names, advice) for advice in differences(self.configurations, must)]
 
 
-def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple[ProviderEntry, ...] = ()) -> Rules:
+def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple[ProviderEntry, ...] = ()) -> Criteria:
     """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one.
 
     found: configurations that came with the evidence, to be used as if they were given; more: other keys.
@@ -61,7 +61,7 @@ def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple
     )
     asked = options.encryption_configs or options.kms_plugins or options.current_keks
     if policy == Policy() and not (asked or found or more):
-        return Rules(None, policy, {}, {}, (), ())
+        return Criteria(None, policy, {}, {}, (), ())
     from auditor.encryption.keyring import Keyring  # libraries of ciphers, that a run without keys need not load
     from auditor.encryption.kms import KmsError
 
@@ -80,10 +80,10 @@ def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple
             if current:
                 keks[name] = current
     policy = replace(policy, configurations=configurations)
-    return Rules(Keyring(configurations, plugins, more), policy, keks, plugins, configurations, tuple(notes), more)
+    return Criteria(Keyring(configurations, plugins, more), policy, keks, plugins, configurations, tuple(notes), more)
 
 
-def with_published(given: Rules, parts: Sequence[tuple[Batch, Values]]) -> Rules:
+def with_published(given: Criteria, parts: Sequence[tuple[RecordBatch, Prefixes]]) -> Criteria:
     """The same with the published keys that open some of the encrypted values, and a note that they were tried.
 
     Where nothing is under a provider with keys of its own, nothing is tried, and no library of ciphers is loaded.

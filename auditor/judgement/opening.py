@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks, counts
-from auditor.judgement.criteria import Rules
+from auditor.arrays.parallel import chunks, value_counts
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
-from auditor.model.vocabulary import Finding, Opened, Place, Provider, State
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
 from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "name
 
 def open_every(
     selections: Sequence[Selection],
-    rules: Rules,
+    rules: Criteria,
     keyring: Keyring,
     *,
     keep: bool = False,
@@ -47,7 +47,7 @@ def open_every(
 
 
 def open_all(
-    each: Selection, rules: Rules, keyring: Keyring, *, keep: bool = False, contents: Container[bytes] | None = None
+    each: Selection, rules: Criteria, keyring: Keyring, *, keep: bool = False, contents: Container[bytes] | None = None
 ) -> Selection:
     """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
     batch, stored = each.batch, each.values
@@ -78,7 +78,7 @@ def open_all(
                 found[row] = said = objects.decode(plaintext, encoding, content=wanted)
                 finding, why = _hold(said, resource.name, key[head:])
             elif state is Opened.FAILED and by is not None:
-                finding = Finding.UNDECRYPTABLE
+                finding = FindingKind.UNDECRYPTABLE
                 longer[row] = int(prefix[row]) - len(by.prefix)
             if finding or why:
                 bits[row] |= np.uint16(finding)
@@ -86,7 +86,7 @@ def open_all(
     for row in _under_other_names(each, longer, every.size):
         # what was tried is a key whose name is the beginning of this one's
         opened[row], label[row] = Opened.NO_KEY, each.label[row]
-        bits[row] &= ~np.uint16(Finding.UNDECRYPTABLE)
+        bits[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
         del reasons[row]
     labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in numbers]
     made = replace(
@@ -123,7 +123,7 @@ def portions(each: Selection, every: Ints) -> Iterator[tuple[Resource, Ints, lis
 def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     """Whether an opened value is the object that the rest of its etcd key names."""
     if said.problem:
-        return Finding.UNDECRYPTABLE, f"opens to nonsense: {said.problem}"
+        return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {said.problem}"
     namespace, slash, name = rest.partition(b"/")
     expected = (namespace, name) if slash else (b"", namespace)
     wanted = KINDS.get(resource)
@@ -131,7 +131,7 @@ def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
         return 0, ""
     type_ = b" ".join(part for part in (said.api_version, said.kind) if part)
     where = object_name(said.namespace, said.name)
-    return Finding.MISPLACED, f"opens as a different object: {printable(type_)} {where}"
+    return FindingKind.MISPLACED, f"opens as a different object: {printable(type_)} {where}"
 
 
 def _under_other_names(each: Selection, longer: dict[int, int], count: int) -> Iterator[int]:
@@ -147,15 +147,17 @@ def _under_other_names(each: Selection, longer: dict[int, int], count: int) -> I
             yield from mine
 
 
-def _judge_known(each: Selection, rules: Rules, candidates: Sequence[Candidate]) -> None:
+def _judge_known(each: Selection, rules: Criteria, candidates: Sequence[Candidate]) -> None:
     own = len(each.labels) - len(candidates)
     for number, candidate in enumerate(candidates, own):
         if reason := rules.policy.known(candidate):
             opened = (each.label == number) & (each.opened == Opened.YES)
-            _mark(each, np.flatnonzero(opened), Finding.KNOWN_KEY, reason)
+            _mark(each, np.flatnonzero(opened), FindingKind.KNOWN_KEY, reason)
 
 
-def _judge_keys(each: Selection, rules: Rules, keyring: Keyring, candidates: Sequence[Candidate], rows: Ints) -> None:
+def _judge_keys(
+    each: Selection, rules: Criteria, keyring: Keyring, candidates: Sequence[Candidate], rows: Ints
+) -> None:
     """Mark current values that the API server cannot read, or that it would write otherwise today."""
     own = len(each.labels) - len(candidates)
     shape = (len(each.resource), len(each.labels), len(Opened))
@@ -165,24 +167,24 @@ def _judge_keys(each: Selection, rules: Rules, keyring: Keyring, candidates: Seq
         resource = each.resource[which].name
         by = candidates[label - own] if label >= own else None
         if rules.policy.configured and state != Opened.FAILED and by not in keyring.rule(resource):
-            _mark(each, rows[mine], Finding.ORPHANED)
+            _mark(each, rows[mine], FindingKind.ORPHANED)
             continue
         secret = by.secret if by is not None and state == Opened.YES else b""
         _mark(each, rows[mine], rules.policy.stale(resource, each.labels[label], secret))
         if by is not None and state == Opened.YES and by.aged:
-            _mark(each, rows[mine], Finding.STALE_PROVIDER, "its body is AES-CBC: written as AES-GCM since 1.25")
+            _mark(each, rows[mine], FindingKind.STALE_PROVIDER, "its body is AES-CBC: written as AES-GCM since 1.25")
 
 
-def _judge_unreadable(each: Selection, rules: Rules, current: Bools) -> None:
+def _judge_unreadable(each: Selection, rules: Criteria, current: Bools) -> None:
     """Mark values without a known provider that no provider of a resource's rule reads: plain ones need identity."""
-    for which, _ in counts(each.of[current].astype(np.int64)):
+    for which, _ in value_counts(each.of[current].astype(np.int64)):
         mine = current & (each.of == which)
         if rules.policy.reads_plaintext(each.resource[which].name):
             claims = each.batch.data.starts_with(
                 each.batch.value_at, each.batch.value_len.astype(np.int64), prefixes.ENCRYPTED
             )
             mine &= claims if rules.policy.configured else False
-        _mark(each, np.flatnonzero(mine), Finding.ORPHANED)
+        _mark(each, np.flatnonzero(mine), FindingKind.ORPHANED)
 
 
 def _current(each: Selection) -> Bools:
@@ -190,7 +192,7 @@ def _current(each: Selection) -> Bools:
     return current
 
 
-def _judge_keks(selections: Sequence[Selection], rules: Rules) -> None:
+def _judge_keks(selections: Sequence[Selection], rules: Criteria) -> None:
     """Mark current KMS v2 values whose KEK is not the one in force; where none is known, the newest is presumed."""
     found = []
     newest: dict[str, tuple[int, bytes]] = {}
@@ -208,7 +210,7 @@ def _judge_keks(selections: Sequence[Selection], rules: Rules) -> None:
             wanted = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
             if kek != wanted:
                 presumed = "" if known is not None else ", presumed from the newest revision"
-                _mark(each, [row], Finding.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")
+                _mark(each, [row], FindingKind.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")
 
 
 def _judge_forms(selections: Sequence[Selection]) -> None:
@@ -230,7 +232,7 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
         wanted = newest[candidate.name][1]
         if candidate.form != wanted:
             reason = f"its KMS wraps a {candidate.form}, and a {wanted} in the newest revision: presumed stale"
-            _mark(each, rows, Finding.STALE_PROVIDER, reason)
+            _mark(each, rows, FindingKind.STALE_PROVIDER, reason)
 
 
 def _groups(codes: Ints) -> Iterator[tuple[int, Ints]]:

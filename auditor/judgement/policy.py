@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditor.arrays.dtypes import Bools
 from auditor.encryption.configuration import Configuration
 from auditor.encryption.published import PUBLISHED
-from auditor.model.vocabulary import Finding, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Provider, Severity
 from auditor.text import printable
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 KMS = frozenset({Provider.KMS_V1, Provider.KMS_V2})
 
 FIXED = {
-    Finding.KNOWN_KEY: Severity.CRITICAL,
-    Finding.KEY_PRESENT: Severity.CRITICAL,
-    Finding.COPIED_VALUE: Severity.HIGH,
-    Finding.MISPLACED: Severity.HIGH,
-    Finding.UNDECRYPTABLE: Severity.HIGH,
-    Finding.ORPHANED: Severity.HIGH,
-    Finding.UNRECOGNISED: Severity.MEDIUM,
-    Finding.STALE_PROVIDER: Severity.MEDIUM,
-    Finding.STALE_KEY: Severity.MEDIUM,
-    Finding.STALE_KEK: Severity.MEDIUM,
-    Finding.WEAK_PROVIDER: Severity.LOW,
+    FindingKind.KNOWN_KEY: Severity.CRITICAL,
+    FindingKind.KEY_PRESENT: Severity.CRITICAL,
+    FindingKind.COPIED_VALUE: Severity.HIGH,
+    FindingKind.MISPLACED: Severity.HIGH,
+    FindingKind.UNDECRYPTABLE: Severity.HIGH,
+    FindingKind.ORPHANED: Severity.HIGH,
+    FindingKind.UNRECOGNISED: Severity.MEDIUM,
+    FindingKind.STALE_PROVIDER: Severity.MEDIUM,
+    FindingKind.STALE_KEY: Severity.MEDIUM,
+    FindingKind.STALE_KEK: Severity.MEDIUM,
+    FindingKind.WEAK_PROVIDER: Severity.LOW,
 }
 WEAK = {
     Provider.AESCBC: "aescbc is unauthenticated (CIS accepts it)",
@@ -85,17 +85,17 @@ class Policy:
     def stale(self, resource: str, label: tuple[Provider, str], secret: bytes) -> int:
         """How a current encrypted value differs from what the write provider would write. secret: what opened it."""
         if self.plaintext:
-            return Finding.STALE_PROVIDER
+            return FindingKind.STALE_PROVIDER
         write = self.write(resource)
         if write is None or write[0] is Provider.IDENTITY:
             return 0
         provider, name, key = write
         if label[0] is not provider:
-            return Finding.STALE_PROVIDER
+            return FindingKind.STALE_PROVIDER
         if name and label[1] and label[1] != name:
             # a KMS plugin of another name is another provider; of local providers names tell keys apart
-            return Finding.STALE_PROVIDER if provider in KMS else Finding.STALE_KEY
-        return Finding.STALE_KEY if secret and key and secret != key else 0
+            return FindingKind.STALE_PROVIDER if provider in KMS else FindingKind.STALE_KEY
+        return FindingKind.STALE_KEY if secret and key and secret != key else 0
 
     def known(self, candidate: "Candidate") -> str:
         """Why others have the key that opened a value; empty where nothing says so."""
@@ -125,15 +125,15 @@ def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = Fa
     """
     bits = np.zeros(provider.shape, np.uint16)
     if not plaintext:
-        bits[provider == Provider.IDENTITY] |= np.uint16(Finding.PLAINTEXT)
-    bits[(provider == Provider.UNKNOWN) | malformed] |= np.uint16(Finding.UNRECOGNISED)
+        bits[provider == Provider.IDENTITY] |= np.uint16(FindingKind.PLAINTEXT)
+    bits[(provider == Provider.UNKNOWN) | malformed] |= np.uint16(FindingKind.UNRECOGNISED)
     for weak in WEAK:
-        bits[(provider == weak) & ~malformed] |= np.uint16(Finding.WEAK_PROVIDER)
+        bits[(provider == weak) & ~malformed] |= np.uint16(FindingKind.WEAK_PROVIDER)
     return bits
 
 
-def severity(finding: Finding, *, current: bool, same_as_latest: bool) -> Severity:
+def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Severity:
     """A readable value is critical where it is current, or holds what the current value holds."""
-    if finding is Finding.PLAINTEXT:
+    if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH
     return FIXED[finding]

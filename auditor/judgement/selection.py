@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints, Words
-from auditor.arrays.factorize import group, hashes
-from auditor.evidence.batch import Batch
+from auditor.arrays.factorize import factorize, hashes
+from auditor.evidence.batch import RecordBatch
 from auditor.judgement import policy
 from auditor.kubernetes import fragments, objects, prefixes
 from auditor.kubernetes.resources import Resource
-from auditor.model.vocabulary import Encoding, Finding, Opened, Place, Provider, State
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
 from auditor.text import printable, restore
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Selection:
     """
 
     main: bool
-    batch: Batch
-    values: prefixes.Values
+    batch: RecordBatch
+    values: prefixes.Prefixes
     resource: tuple[Resource, ...]
     of: NDArray[np.int32]
     bits: NDArray[np.uint16]
@@ -82,7 +82,7 @@ class Selection:
     @property
     def told(self) -> Bools:
         """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
-        untold = np.array([each is fragments.UNTOLD for each in self.resource], np.bool_)
+        untold = np.array([each is fragments.UNIDENTIFIED for each in self.resource], np.bool_)
         stump = self.batch.has(State.TAIL_LOST) & (self.values.provider == Provider.UNKNOWN)
         told: Bools = ~(untold[self.of] | stump)
         return told
@@ -98,12 +98,12 @@ class Selection:
     @cached_property
     def by_key(self) -> tuple[Ints, Ints]:
         """Equal etcd keys share a number: numbers (n,), and one row of each."""
-        return group(self.batch.data, self.batch.key_at, self.batch.key_len.astype(np.int64))
+        return factorize(self.batch.data, self.batch.key_at, self.batch.key_len.astype(np.int64))
 
     @cached_property
     def by_value(self) -> tuple[Ints, Ints]:
         """Equal stored bytes share a number: numbers (n,), and one row of each."""
-        return group(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
+        return factorize(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
 
     def decode(self, row: int) -> objects.Object | None:
         """What a readable or opened value is; None where neither."""
@@ -143,11 +143,11 @@ class Selection:
 
     @property
     def plaintext(self) -> Bools:
-        readable: Bools = (self.bits & np.uint16(Finding.PLAINTEXT)) != 0
+        readable: Bools = (self.bits & np.uint16(FindingKind.PLAINTEXT)) != 0
         return readable
 
 
-Part: TypeAlias = tuple[Batch, prefixes.Values, NDArray[np.int32]]
+Part: TypeAlias = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
 """A batch with its values, and the resource of each (an index into a table)."""
 
 
@@ -175,7 +175,7 @@ def select(
     parts: its batches, with the values and the resources (indices into the table) of each.
     """
     chosen = [np.flatnonzero(wanted[resource] & ~prefixes.no_value(batch)) for batch, _, resource in parts]
-    kept = Batch.joined([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
+    kept = RecordBatch.joined([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
     mine = prefixes.joined([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
     of = np.concatenate([resource[rows] for (_, _, resource), rows in zip(parts, chosen, strict=True)])
     labels, label = label_values(kept, mine)
@@ -188,13 +188,13 @@ def select(
     return made
 
 
-def label_values(batch: Batch, stored: prefixes.Values) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
+def label_values(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
     """Provider and key name of every value: the distinct pairs, and for each value the index of its own."""
     labels = [(provider, "") for provider in Provider]
     label = stored.provider.astype(np.int64)
     named = np.flatnonzero((stored.name_len >= 0) & ~stored.malformed)
     at = batch.value_at[named]
-    numbers, heads = group(batch.data, at, stored.name_at[named] + stored.name_len[named] - at)
+    numbers, heads = factorize(batch.data, at, stored.name_at[named] + stored.name_len[named] - at)
     label[named] = numbers + len(labels)
     for head in named[heads].tolist():
         name = batch.data.slice(int(stored.name_at[head]), int(stored.name_len[head]))

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects
-from auditor.kubernetes.prefixes import Values
+from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.registry import Keys
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import Encoding, Provider, State
@@ -27,11 +27,11 @@ TELLING = slice(4, 12)
 """Bytes of a head that differ from those of nearly everything else."""
 TYPE_META = ord("\n")
 """How every object goes on behind its magic: the TypeMeta of its runtime.Unknown, field 1."""
-UNTOLD = Resource("unknown", "", "")
+UNIDENTIFIED = Resource("unknown", "", "")
 """The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
 
-def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -> tuple[list[Values], Keys]:
+def attribute(batches: Sequence[RecordBatch], stored: Sequence[Prefixes], found: Keys) -> tuple[list[Prefixes], Keys]:
     """The same with the values without a key under a resource of their own: by kind, or UNTOLD.
 
     A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
@@ -51,14 +51,16 @@ def attribute(batches: Sequence[Batch], stored: Sequence[Values], found: Keys) -
             resource[row] = table.setdefault(stray, len(table))
         for row in rows.tolist():
             name = _resource(batch, each, row)
-            told = UNTOLD if name == UNTOLD.name else Resource(name, "", "")
+            told = UNIDENTIFIED if name == UNIDENTIFIED.name else Resource(name, "", "")
             resource[row] = table.setdefault(told, len(table)) if name else 0
         judged.append(each)
         resources.append(resource)
     return judged, Keys(tuple(table), tuple(resources), found.prefixes)
 
 
-def _strays(batch: Batch, each: Values, found: Keys, resource: NDArray[np.int32]) -> Iterator[tuple[int, Resource]]:
+def _strays(
+    batch: RecordBatch, each: Prefixes, found: Keys, resource: NDArray[np.int32]
+) -> Iterator[tuple[int, Resource]]:
     """Plain values under a storage prefix, and under the key of something else than they are: objects of KINDS, and
     what begins as an object and does not go on as one.
     """
@@ -76,16 +78,16 @@ def _strays(batch: Batch, each: Values, found: Keys, resource: NDArray[np.int32]
                 yield row, replace(named, name=name, exempt=False, by_content=True)
     headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (each.encoding[rows] == Encoding.PROTOBUF)
     for row in rows[headless & ~found.of(frozenset(KINDS.values()))[resource[rows]]].tolist():
-        yield row, UNTOLD
+        yield row, UNIDENTIFIED
 
 
-def _resource(batch: Batch, each: Values, row: int) -> str:
+def _resource(batch: RecordBatch, each: Prefixes, row: int) -> str:
     """The resource's name, empty for an object of another kind; a Secret's tail becomes readable protobuf."""
     if each.provider[row] == Provider.IDENTITY:
         cut = bool(batch.state[row] & State.TAIL_LOST)
         said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])), cut=cut)
-        return KINDS.get(said.kind, "" if said.kind else UNTOLD.name)
+        return KINDS.get(said.kind, "" if said.kind else UNIDENTIFIED.name)
     if each.provider[row] == Provider.UNKNOWN and objects.tail(batch.value(row)).kind:
         each.provider[row], each.encoding[row] = Provider.IDENTITY, Encoding.PROTOBUF
         return "secrets"
-    return UNTOLD.name
+    return UNIDENTIFIED.name

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
-from auditor.arrays.parallel import spread
-from auditor.evidence.batch import Batch
+from auditor.arrays.factorize import factorize
+from auditor.arrays.parallel import parallel_for
+from auditor.evidence.batch import RecordBatch
 from auditor.model.vocabulary import Encoding, Provider, State
 from auditor.text import printable
 
@@ -40,7 +40,7 @@ _SMALLEST = {Provider.AESCBC: 32, Provider.AESGCM: 28, Provider.SECRETBOX: 40, P
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class Prefixes:
     """Columns of shape (n,) beside a batch.
 
     provider, encoding: uint8. name_at, name_len: the key name (or KMS name) in the batch's data, length -1 where the
@@ -53,18 +53,18 @@ class Values:
     name_len: Ints
     malformed: Bools
 
-    def take(self, rows: Ints | Bools) -> "Values":
-        return Values(*(getattr(self, name)[rows] for name in self.__slots__))
+    def take(self, rows: Ints | Bools) -> "Prefixes":
+        return Prefixes(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def joined(parts: Sequence[Values]) -> Values:
+def joined(parts: Sequence[Prefixes]) -> Prefixes:
     """The values of several batches as those of one."""
     if len(parts) == 1:
         return parts[0]
-    return Values(*(np.concatenate([getattr(part, name) for part in parts]) for name in Values.__slots__))
+    return Prefixes(*(np.concatenate([getattr(part, name) for part in parts]) for name in Prefixes.__slots__))
 
 
-def classify(batch: Batch) -> Values:
+def classify(batch: RecordBatch) -> Prefixes:
     """Provider and encoding by the prefix of every value; names are found by name_keys()."""
     count = len(batch)
     provider = np.zeros(count, np.uint8)
@@ -93,17 +93,17 @@ def classify(batch: Batch) -> Values:
             prefix[part][encrypted[named]] = after + len(text)
             encrypted = encrypted[~named]
 
-    spread(count, look)
+    parallel_for(count, look)
     return _name_keys(batch, provider, encoding, prefix)
 
 
-def no_value(batch: Batch) -> Bools:
+def no_value(batch: RecordBatch) -> Bools:
     """Records that store nothing: tombstones, and the empty record that --bump-revision writes."""
     nothing: Bools = (batch.key_len == 0) & (batch.value_len == 0)
     return nothing | batch.has(State.TOMBSTONE)
 
 
-def kek_ids(batch: Batch, values: Values) -> tuple[Ints, Ints]:
+def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:
     """Position and length of KMS v2's keyID, which stands in clear; length -1 where there is none.
 
     EncryptedObject, field 2, behind field 1 (k8s.io/apiserver .../encrypt/envelope/kmstypes/v2/api.proto).
@@ -124,7 +124,7 @@ def kek_ids(batch: Batch, values: Values) -> tuple[Ints, Ints]:
     return at, length
 
 
-def candidates(batch: Batch, values: Values, row: int) -> list[str]:
+def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
     """The key names that an ambiguous value may have."""
     buffer = batch.data
     at = values.name_at[row : row + 1]
@@ -139,7 +139,7 @@ def candidates(batch: Batch, values: Values, row: int) -> list[str]:
     return names
 
 
-def _name_keys(batch: Batch, provider: NDArray[np.uint8], encoding: NDArray[np.uint8], prefix: Ints) -> Values:
+def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArray[np.uint8], prefix: Ints) -> Prefixes:
     """Find where key names end. They may hold colons, and so may payloads.
 
     A candidate ends at a colon and leaves a payload of the provider's shape. Where several do, the longest that at
@@ -170,8 +170,8 @@ def _name_keys(batch: Batch, provider: NDArray[np.uint8], encoding: NDArray[np.u
         # from the value's first byte on: another provider's key of that name is another key
         start = batch.value_at[rows[mine]]
         before = at[mine] - start
-        name, _ = group(buffer, start, before + length[mine])
-        _, heads = group(buffer, start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
+        name, _ = factorize(buffer, start, before + length[mine])
+        _, heads = factorize(buffer, start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
         distinct = np.bincount(name[heads], minlength=int(name.max(initial=0)) + 1)
         often = distinct[name] > 1
         shared[mine[often]] = length[mine[often]]
@@ -180,7 +180,7 @@ def _name_keys(batch: Batch, provider: NDArray[np.uint8], encoding: NDArray[np.u
     chosen[bad] = first[bad]
     name_len[rows] = chosen
     malformed[rows] = bad
-    return Values(provider, encoding, name_at, name_len, malformed)
+    return Prefixes(provider, encoding, name_at, name_len, malformed)
 
 
 def _rounds(buffer: Buffer, at: Ints, length: Ints) -> list[Ints]:

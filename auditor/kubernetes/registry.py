@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
-from auditor.arrays.parallel import spread
-from auditor.evidence.batch import Batch
+from auditor.arrays.factorize import factorize
+from auditor.arrays.parallel import parallel_for
+from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes.resources import BUILT_IN, EXEMPT_KEYS, Resource, resource_at
 from auditor.text import printable
 
@@ -39,7 +39,7 @@ class Keys:
         return np.array(named, np.bool_)
 
 
-def classify(batches: Sequence[Batch], objects: Sequence[Bools], given: Sequence[str]) -> Keys:
+def classify(batches: Sequence[RecordBatch], objects: Sequence[Bools], given: Sequence[str]) -> Keys:
     """Find every record's resource. `objects` says which values look like stored Kubernetes objects.
 
     Prefixes are those `given`, or else all those under which a built-in resource with such a value lies.
@@ -51,7 +51,7 @@ def classify(batches: Sequence[Batch], objects: Sequence[Bools], given: Sequence
         grouped = []
         for batch, mine, likely in zip(batches, rows, objects, strict=True):
             end = _path_length(batch, mine, depth)
-            number, heads = group(batch.data, batch.key_at[mine], end)
+            number, heads = factorize(batch.data, batch.key_at[mine], end)
             texts = [batch.data.slice(int(batch.key_at[mine[head]]), int(end[head])) for head in heads.tolist()]
             stored = np.bincount(number, likely[mine], len(texts)) > 0
             finder.look(texts, stored, depth)
@@ -109,7 +109,7 @@ class _Finder:
         return next((prefix for prefix in self.prefixes if path.startswith(f"{prefix}/")), None)
 
 
-def _path_length(batch: Batch, rows: Ints, depth: int) -> Ints:
+def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
     """Length of each key up to the end of its segment number `depth`, or of the whole key if it has fewer."""
     found = np.empty(rows.size, np.int64)
 
@@ -118,11 +118,11 @@ def _path_length(batch: Batch, rows: Ints, depth: int) -> Ints:
         slash = batch.data.nth(at, length, ord("/"), depth)
         found[part] = np.where(slash < 0, length, slash)
 
-    spread(rows.size, measure)
+    parallel_for(rows.size, measure)
     return found
 
 
-def find_key(batch: Batch, key: bytes) -> Ints:
+def find_key(batch: RecordBatch, key: bytes) -> Ints:
     """The rows of a batch that hold exactly this key."""
     rows = np.flatnonzero(batch.key_len == len(key))
     return rows[batch.data.starts_with(batch.key_at[rows], batch.key_len[rows].astype(np.int64), key)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from auditor.model import table
 from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUse, Rows, Tally
+from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ExhibitSummary:
     """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
 
     sources: the names of all its files. problem: why nothing in it could be read; the rest is empty then.
@@ -82,7 +82,7 @@ class Audit:
     resources: tuple[str, ...]
     coverage: tuple[Coverage, ...]
     tally: Tally
-    keys: tuple[KeyUse, ...]
+    keys: tuple[KeyUsage, ...]
     rows: Rows
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
@@ -92,7 +92,7 @@ class Audit:
     baseline: Baseline | None = None
     control: Control | None = None
     redaction: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ExhibitSummary, ...] = ()
 
     @property
     def findings(self) -> "pd.DataFrame":

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditor.model.vocabulary import Finding, Place, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Finding:
     """One finding of one value. accepted: until when and why; baseline: `new` or `still there`; each empty if not."""
 
-    finding: Finding
+    finding: FindingKind
     severity: Severity
     accepted: str = ""
     baseline: str = ""
@@ -42,7 +42,7 @@ class Rows:
     """
 
     columns: Mapping[str, Sequence[Cell]]
-    marks: Sequence[tuple[Mark, ...]]
+    marks: Sequence[tuple[Finding, ...]]
 
     def __len__(self) -> int:
         return len(self.marks)
@@ -59,7 +59,7 @@ class Tally:
     """
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
-    marks: tuple[tuple[Finding, Severity, int], ...]
+    marks: tuple[tuple[FindingKind, Severity, int], ...]
     readable: int
     contents: int
     objects: int
@@ -67,7 +67,7 @@ class Tally:
     undetermined: int
     readable_places: tuple[Place, ...]
     freed_pages: tuple[int, ...]
-    accepted: tuple[tuple[Finding, Severity, int], ...] = ()
+    accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class AbsentFinding:
     """A finding of the baseline that was not found again."""
 
     id: str
@@ -112,7 +112,7 @@ class Baseline:
     new: int
     still: int
     moved: int
-    gone: tuple[Gone, ...]
+    gone: tuple[AbsentFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUsage:
     """How much of the selected values one key holds. oldest, newest: mod revisions. opened: by a supplied key.
 
     configured: a configuration names the key. values is 0 for a configured key that nothing read needs.

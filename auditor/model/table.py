@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-from auditor.arrays.dictionary import Coded, coded, merged, same
+from auditor.arrays.dictionary import Dictionary, constant, encode, from_table
 from auditor.model.evidence import Evidence
-from auditor.model.findings import Cell, Mark, Rows
-from auditor.model.vocabulary import Finding
+from auditor.model.findings import Cell, Finding, Rows
+from auditor.model.vocabulary import FindingKind
 
 COLUMNS: dict[str, str] = {
     "id": "the same for the same value in the same evidence, on every run",
@@ -48,7 +48,7 @@ COLUMNS: dict[str, str] = {
     "detail": "what else there is to say",
 }
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
-ELSEWHERE = Finding.CONFIGURATION | Finding.COPIED_VALUE | Finding.KEY_PRESENT
+ELSEWHERE = FindingKind.CONFIGURATION | FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
 """Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
 
 
@@ -78,10 +78,10 @@ def inventory(rows: Rows, evidence: Evidence) -> Table:
 def of_findings(rows: Rows) -> Table:
     """findings() while the evidence's hash is not known yet: its column is empty."""
     marks = rows.marks
-    if isinstance(marks, Coded) and all(len(each) == 1 and not noted(each[0]) for each in marks.of):
+    if isinstance(marks, Dictionary) and all(len(each) == 1 and not noted(each[0]) for each in marks.of):
         # one finding a row, as nearly always
-        finding = merged([mark.finding.label for (mark,) in marks.of], marks.at)
-        return _table(rows.columns, finding, merged([mark.severity.label for (mark,) in marks.of], marks.at))
+        finding = from_table([mark.finding.label for (mark,) in marks.of], marks.at)
+        return _table(rows.columns, finding, from_table([mark.severity.label for (mark,) in marks.of], marks.at))
     pairs = pairs_of(rows)
     chosen = [row for row, _ in pairs]
     every = chosen == list(range(len(rows)))
@@ -92,7 +92,7 @@ def of_findings(rows: Rows) -> Table:
     return _table(columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
 
 
-def pairs_of(rows: Rows) -> list[tuple[int, Mark]]:
+def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
     """Row and mark of every finding, in the order of the table of findings."""
     return [
         (row, mark)
@@ -101,12 +101,12 @@ def pairs_of(rows: Rows) -> list[tuple[int, Mark]]:
     ]
 
 
-def noted(mark: Mark) -> str:
+def noted(mark: Finding) -> str:
     """What is to be said of a finding beside what it is: whether it is new, and whether it is accepted."""
     return "; ".join(filter(None, (f"baseline: {mark.baseline}" if mark.baseline else "", mark.accepted)))
 
 
-def _joined(detail: Cell, *marks: Mark) -> str:
+def _joined(detail: Cell, *marks: Finding) -> str:
     return "; ".join(filter(None, dict.fromkeys((str(detail), *map(noted, marks)))))
 
 
@@ -131,7 +131,7 @@ def of_values(rows: Rows) -> Table:
     return _table(columns, [finding for finding, _ in found], [level for _, level in found])
 
 
-def is_value(marks: tuple[Mark, ...]) -> bool:
+def is_value(marks: tuple[Finding, ...]) -> bool:
     """Whether a row with these findings is a stored value's."""
     return not (marks and marks[0].finding & ELSEWHERE)
 
@@ -139,7 +139,7 @@ def is_value(marks: tuple[Mark, ...]) -> bool:
 def stored(rows: Rows) -> list[int]:
     """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
     marks = rows.marks
-    if isinstance(marks, Coded):
+    if isinstance(marks, Dictionary):
         if all(map(is_value, marks.of)):
             return list(range(len(rows)))
         kept: list[int] = np.flatnonzero(np.array([is_value(each) for each in marks.of])[marks.at]).tolist()
@@ -152,13 +152,13 @@ def stored(rows: Rows) -> list[int]:
 def sealed(table: Table, evidence: Evidence) -> Table:
     """The table with the SHA-256 of each row's file."""
     hashes = {each.name: each.sha256 for each in evidence.sources}
-    source = coded(table.columns["source"])
-    sha256 = merged([hashes.get(str(name), evidence.sha256) for name in source.of], source.at)
+    source = encode(table.columns["source"])
+    sha256 = from_table([hashes.get(str(name), evidence.sha256) for name in source.of], source.at)
     return Table({**table.columns, "evidence": sha256})
 
 
 def _table(columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level: Sequence[Cell]) -> Table:
-    added: dict[str, Sequence[Cell]] = {"evidence": same("", len(finding)), "finding": finding, "severity": level}
+    added: dict[str, Sequence[Cell]] = {"evidence": constant("", len(finding)), "finding": finding, "severity": level}
     return Table({name: added[name] if name in added else columns.get(name, ()) for name in COLUMNS})
 
 

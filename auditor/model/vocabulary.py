@@ -82,7 +82,7 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-class Finding(IntFlag):
+class FindingKind(IntFlag):
     """What an auditor must know of a value. Bits, since one value may earn several."""
 
     PLAINTEXT = 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Finding, Place, Provider
+from auditor.model.vocabulary import FindingKind, Place, Provider
 
 WORDING = "may be relevant to; the assessor decides"
 
@@ -26,7 +26,7 @@ class Control:
     framework: str
     id: str
     title: str
-    findings: Finding
+    findings: FindingKind
     current: bool = False
     left: bool = False
     backups: bool = False
@@ -34,28 +34,28 @@ class Control:
 
 CIS, NIST, STIG = "CIS Kubernetes Benchmark", "NIST SP 800-53", "DISA STIG Kubernetes"
 VERSIONS = {CIS: "v1.9-v1.12", NIST: "Rev. 5", STIG: ""}
-_EXPOSED = Finding.PLAINTEXT | Finding.KNOWN_KEY | Finding.KEY_PRESENT | Finding.COPIED_VALUE
+_EXPOSED = FindingKind.PLAINTEXT | FindingKind.KNOWN_KEY | FindingKind.KEY_PRESENT | FindingKind.COPIED_VALUE
 CONTROLS = (
     Control(CIS, "1.2.27", "the API server is given an encryption configuration",
-            Finding.PLAINTEXT | Finding.CONFIGURATION, current=True),
+            FindingKind.PLAINTEXT | FindingKind.CONFIGURATION, current=True),
     Control(CIS, "1.2.28", "the providers of the encryption configuration are suitable",
-            Finding.PLAINTEXT | Finding.CONFIGURATION | Finding.KNOWN_KEY | Finding.STALE_PROVIDER
-            | Finding.WEAK_PROVIDER, current=True),
+            FindingKind.PLAINTEXT | FindingKind.CONFIGURATION | FindingKind.KNOWN_KEY | FindingKind.STALE_PROVIDER
+            | FindingKind.WEAK_PROVIDER, current=True),
     Control(NIST, "SC-28(1)", "cryptographic protection of information at rest",
-            _EXPOSED | Finding.CONFIGURATION | Finding.UNRECOGNISED | Finding.WEAK_PROVIDER),
+            _EXPOSED | FindingKind.CONFIGURATION | FindingKind.UNRECOGNISED | FindingKind.WEAK_PROVIDER),
     Control(NIST, "SC-12", "establishment and management of cryptographic keys",
-            Finding.KNOWN_KEY | Finding.KEY_PRESENT | Finding.UNDECRYPTABLE | Finding.ORPHANED
-            | Finding.STALE_KEY | Finding.STALE_KEK),
+            FindingKind.KNOWN_KEY | FindingKind.KEY_PRESENT | FindingKind.UNDECRYPTABLE | FindingKind.ORPHANED
+            | FindingKind.STALE_KEY | FindingKind.STALE_KEK),
     Control(NIST, "CP-9(8)", "cryptographic protection of backups", _EXPOSED, backups=True),
     Control(NIST, "MP-6", "sanitization of media", _EXPOSED, left=True),
     Control(STIG, "V-274882", "Secrets are encrypted at rest by the API server's configuration",
-            Finding.PLAINTEXT | Finding.CONFIGURATION, current=True),
+            FindingKind.PLAINTEXT | FindingKind.CONFIGURATION, current=True),
 )  # fmt: skip
 PLACES = {place.label: place for place in Place}
 BACKUP = "API snapshot"
 
 
-def of(finding: Finding, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
+def of(finding: FindingKind, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
     """The controls that one finding may be relevant to. place: None for findings of a configuration."""
     return tuple(
         each
@@ -74,7 +74,7 @@ def is_backup(audit: Audit) -> bool:
 def table(audit: Audit) -> list[dict[str, Any]]:
     """Each control with the findings and the coverage of the selected resources that it may concern."""
     backup = is_backup(audit)
-    counts: Counter[tuple[Finding, str]] = Counter()
+    counts: Counter[tuple[FindingKind, str]] = Counter()
     known = {id(marks): marks for marks in audit.rows.marks}  # rows share their marks, so that few are looked at
     shared = Counter(zip(map(id, audit.rows.marks), audit.rows.columns.get("place", ()), strict=True))
     for (marks, place), count in shared.items():
@@ -94,7 +94,7 @@ def table(audit: Audit) -> list[dict[str, Any]]:
     ]
 
 
-def _findings(each: Control, counts: Counter[tuple[Finding, str]], *, backup: bool) -> Iterator[dict[str, Any]]:
+def _findings(each: Control, counts: Counter[tuple[FindingKind, str]], *, backup: bool) -> Iterator[dict[str, Any]]:
     for (finding, place), count in sorted(counts.items(), key=lambda one: (one[0][0], one[0][1])):
         if each in of(finding, PLACES.get(place), backup=backup):
             yield {"finding": finding.label, "place": place, "values": count}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from auditor.arrays.dictionary import Coded, tried
+from auditor.arrays.dictionary import Dictionary, encode_if_smaller
 from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS, Table
 
@@ -27,8 +27,8 @@ def prepare(table: Table) -> list[str]:
     columns: list[list[str]] = []
     constant = False
     for name in _AHEAD:
-        column = tried(table.columns[name])
-        if not isinstance(column, Coded):
+        column = encode_if_smaller(table.columns[name])
+        if not isinstance(column, Dictionary):
             columns.append(_cells(column, number=name in NUMBERS))
             constant = False
             continue

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditor.model import table
-from auditor.model.audit import Audit, Part
+from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.findings import Cell
 from auditor.model.table import Table
 from auditor.reports import parquet
@@ -85,6 +85,6 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
     return made
 
 
-def _said(part: Part) -> dict[str, object]:
+def _said(part: ExhibitSummary) -> dict[str, object]:
     said = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
     return {**said, "part": part.name, "verdict": part.verdict.value, "trailer": part.trailer, "problem": part.problem}

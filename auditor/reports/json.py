@@ -6,10 +6,10 @@ from enum import Enum
 from importlib.resources import files
 from typing import IO, Any
 
-from auditor.model.audit import Audit, Part, Run
+from auditor.model.audit import Audit, ExhibitSummary, Run
 from auditor.model.evidence import Evidence
 from auditor.model.table import COLUMNS, NUMBERS, findings, stored
-from auditor.model.vocabulary import Encoding, Finding, Opened, Place, Provider, Severity
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity
 from auditor.reports import controls, csv, key_table, seals, words
 from auditor.reports.csv import Sheet
 
@@ -18,7 +18,7 @@ VERSION = 1
 SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
 VALUES: dict[str, tuple[str, ...]] = {
     "place": tuple(place.label for place in Place),
-    "finding": tuple(finding.label for finding in Finding),
+    "finding": tuple(finding.label for finding in FindingKind),
     "severity": tuple(severity.label for severity in Severity),
     "judged": ("pass", "finding", "out of scope"),
     "provider": tuple(provider.label for provider in Provider),
@@ -142,7 +142,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     return said
 
 
-def _part(part: Part, fail_on: Severity) -> dict[str, Any]:
+def _part(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
     said: dict[str, Any] = _plain(asdict(part))
     return {**said, "severity": said["severity"] or "", "exit_code": part.exit_code(fail_on)}
 

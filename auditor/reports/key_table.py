@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from auditor.model.audit import Audit
-from auditor.model.findings import KeyUse
+from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Place, Provider
 from auditor.reports.words import plural
 
@@ -30,7 +30,7 @@ def table(audit: Audit) -> list[list[str]]:
     ]
 
 
-def needed(audit: Audit, use: KeyUse) -> str:
+def needed(audit: Audit, use: KeyUsage) -> str:
     """`needed by N values`, `nothing read in this evidence needs it` or `unproven`; never that it may go."""
     if use.values:
         # of what no root leads to, it is not known that it is left over

@@ -12,14 +12,20 @@ from itertools import groupby
 from typing import IO
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Finding, Place
+from auditor.model.vocabulary import FindingKind, Place
 from auditor.reports import causes
 from auditor.reports.words import plural
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}")
-REWRITTEN = Finding.PLAINTEXT | Finding.STALE_PROVIDER | Finding.STALE_KEY | Finding.STALE_KEK | Finding.KNOWN_KEY
+REWRITTEN = (
+    FindingKind.PLAINTEXT
+    | FindingKind.STALE_PROVIDER
+    | FindingKind.STALE_KEY
+    | FindingKind.STALE_KEK
+    | FindingKind.KNOWN_KEY
+)
 BATCH = 50
 """Objects that one pair of kubectl commands reads and writes."""
 CLUSTER = "-"

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from auditor.judgement.policy import FIXED
 from auditor.model.audit import Audit
-from auditor.model.findings import Cell, Gone
+from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
-from auditor.model.vocabulary import Finding, Place, Severity
+from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.reports import controls, seals, words
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
@@ -26,13 +26,13 @@ FINGERPRINT = "etcdAuditorId/v1"
 LEVELS = {Severity.LOW: "note", Severity.MEDIUM: "warning", Severity.HIGH: "error", Severity.CRITICAL: "error"}
 SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Severity.CRITICAL: "9.5"}
 """What GitHub calls security-severity, in the middle of its bands."""
-HIGHEST = {**FIXED, Finding.PLAINTEXT: Severity.CRITICAL, Finding.CONFIGURATION: Severity.HIGH}
+HIGHEST = {**FIXED, FindingKind.PLAINTEXT: Severity.CRITICAL, FindingKind.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result's own is that of its row."""
 STATES = {"new": "new", "still there": "unchanged"}
 _ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
-RULES = {finding.label: number for number, finding in enumerate(Finding)}
+RULES = {finding.label: number for number, finding in enumerate(FindingKind)}
 FRAMEWORKS = tuple(controls.VERSIONS)
-BY_LABEL = {finding.label: finding for finding in Finding}
+BY_LABEL = {finding.label: finding for finding in FindingKind}
 SEVERITIES = {severity.label: severity for severity in Severity}
 
 
@@ -86,7 +86,7 @@ def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dic
 
 
 @cache
-def _taxa(finding: Finding, place: Place | None, *, backup: bool) -> list[dict[str, Any]]:
+def _taxa(finding: FindingKind, place: Place | None, *, backup: bool) -> list[dict[str, Any]]:
     concerned = controls.of(finding, place, backup=backup)
     return [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned]
 
@@ -95,7 +95,7 @@ def _suppression(accepted: str) -> dict[str, str]:
     return {"kind": "external", "status": "accepted", "justification": accepted}
 
 
-def _absent(gone: Gone) -> dict[str, Any]:
+def _absent(gone: AbsentFinding) -> dict[str, Any]:
     what = "/".join(filter(None, (gone.namespace, gone.name))) or gone.source
     return {
         "ruleId": gone.finding,
@@ -139,7 +139,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
         "version": audit.run.version,
         "semanticVersion": audit.run.version,
         "shortDescription": {"text": "Which Secrets can be read out of an etcd snapshot, and where they lie."},
-        "rules": [_rule(finding) for finding in Finding],
+        "rules": [_rule(finding) for finding in FindingKind],
         "supportedTaxonomies": [_component(name) for name in FRAMEWORKS],
     }
     return {
@@ -159,7 +159,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
     }
 
 
-def _rule(finding: Finding) -> dict[str, Any]:
+def _rule(finding: FindingKind) -> dict[str, Any]:
     means, stops = MEANING[finding]
     mine = [each for each in controls.CONTROLS if finding & each.findings]
     check = "dd if=FILE bs=1 skip=OFFSET count=SIZE shows the bytes that a result names."

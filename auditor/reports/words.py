@@ -1,7 +1,7 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Finding, Place, Provider, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.reports import causes
 
 RANGE = "range"
@@ -114,7 +114,7 @@ def others(audit: Audit) -> str:
     return ", ".join(
         f"{plural(count, 'value')} {finding.label} ({severity.label})"
         for finding, severity, count in audit.tally.marks
-        if finding is not Finding.PLAINTEXT
+        if finding is not FindingKind.PLAINTEXT
     )
 
 

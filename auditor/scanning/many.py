@@ -18,12 +18,12 @@ from auditor.evidence.discovery import arguments
 from auditor.model.audit import Audit
 from auditor.model.evidence import PageMap
 from auditor.options import Options
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 from auditor.scanning.merge import Outcome, merge
 
 MOST_JOBS = 4
 """Processes at once where the user does not say: each maps a file and hashes it, which more of them only delay."""
-Told = Callable[[int, int, Outcome], None]
+ExhibitDone = Callable[[int, int, Outcome], None]
 """Called with the number of pieces done, of pieces in all, and what came of the last."""
 
 
@@ -35,7 +35,7 @@ class _Running:
     lifeline: int
 
 
-def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: Told | None = None) -> Audit:
+def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: ExhibitDone | None = None) -> Audit:
     """One audit of all. jobs: processes at once, by default as many as there are processors, and no more than four.
 
     Raises UnreadableEvidence where none can be read.
@@ -46,7 +46,7 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: Told | Non
         raise UsageError("--baseline is of one piece of evidence: scan it by itself")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
-    log = Log()
+    log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []
     waiting = deque(enumerate(paths))
@@ -92,7 +92,7 @@ def _child(path: str, options: Options, sender: Connection, receiver: Connection
         # the page map is of one database and does not go into a report of several
         sender.send(replace(scan_one(path, options), pages=PageMap("", 0, b"")))
     except BaseException as error:  # noqa: BLE001
-        sender.send(errors.told(error))
+        sender.send(errors.describe(error))
     sender.close()
     os._exit(0)
 
@@ -108,7 +108,11 @@ def _result(each: _Running) -> Audit | str:
     except (EOFError, OSError):
         each.process.join()
         code = each.process.exitcode or 0
-        received = errors.fate(-code) if code < 0 else "the reading process ended without a word; nothing was concluded"
+        received = (
+            errors.describe_signal(-code)
+            if code < 0
+            else "the reading process ended without a word; nothing was concluded"
+        )
     _end(each)
     return received
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.discovery.arguments import IN, renamer
+from auditor.evidence.discovery.arguments import IN, rename_members
 from auditor.evidence.etcd import backend
-from auditor.model.audit import Audit, Part
+from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.evidence import Cluster, Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUse, Rows, Tally
+from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Place, Provider
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 from auditor.text import moment
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Outcome:
     result: Audit | str
 
 
-def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
+def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
     """One audit of all. name: of the container that they came out of; empty where they were given.
 
     Raises UnreadableEvidence where there is none.
@@ -78,7 +78,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: Log) -> Audit:
 def _named(base: str, audit: Audit) -> Audit:
     """The audit with files that are called after `base`, so that no two of different pieces are called the same."""
     evidence = audit.evidence
-    renamed = renamer(base, evidence.name, bare=evidence.directory and not evidence.containers)
+    renamed = rename_members(base, evidence.name, bare=evidence.directory and not evidence.containers)
     names = {each.name: renamed(each.name) for each in (*evidence.sources, *evidence.containers)}
     rows = audit.rows
     if rows.columns:
@@ -101,18 +101,18 @@ def _named(base: str, audit: Audit) -> Audit:
     )
 
 
-def _parts(audits: Sequence[Audit], problems: Sequence[tuple[str, str]]) -> Iterator[Part]:
+def _parts(audits: Sequence[Audit], problems: Sequence[tuple[str, str]]) -> Iterator[ExhibitSummary]:
     """One for each piece; an audit of several is all of its own."""
     for audit in audits:
         yield from audit.parts or [as_part(audit)]
     for name, why in problems:
-        yield Part(name, problem=why)
+        yield ExhibitSummary(name, problem=why)
 
 
-def as_part(audit: Audit) -> Part:
+def as_part(audit: Audit) -> ExhibitSummary:
     """What is said of one piece among several."""
     evidence, tally = audit.evidence, audit.tally
-    return Part(
+    return ExhibitSummary(
         name=evidence.name,
         kind=evidence.kind,
         size=evidence.size,
@@ -207,9 +207,9 @@ def _control(audits: Sequence[Audit]) -> Control | None:
     return Control(tuple(found.items())) if found else None
 
 
-def _keys(audits: Sequence[Audit]) -> tuple[KeyUse, ...]:
+def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The use of each key in all; revisions of different stores cannot be compared, and are left out."""
-    groups: dict[tuple[Provider, str, str], list[KeyUse]] = {}
+    groups: dict[tuple[Provider, str, str], list[KeyUsage]] = {}
     for audit in audits:
         for use in audit.keys:
             groups.setdefault((use.provider, use.key_name, use.kek_id), []).append(use)
@@ -219,7 +219,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUse, ...]:
         for use in uses:
             places.update(dict(use.places))
         made.append(
-            KeyUse(
+            KeyUsage(
                 provider=provider,
                 key_name=key_name,
                 kek_id=kek_id,

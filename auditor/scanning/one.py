@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from auditor.audit import expectations
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
-from auditor.evidence.exhibit import Evidence
+from auditor.evidence.exhibit import Exhibit
 from auditor.model.audit import Audit
 from auditor.model.findings import Rows
 from auditor.options import Options, Progress
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -29,7 +29,7 @@ def one(
 
     Raises UnreadableEvidence where none of them can be read.
     """
-    log = Log()
+    log = RunLog()
     expectations.check(options)
     access = _access(path, options, access)
     if access is not None:
@@ -48,7 +48,7 @@ def one(
         made: list[merge.Outcome] = []
         for name, opener in found:
             try:
-                result: Audit | str = _examine(opener(), options, progress, None, Log())
+                result: Audit | str = _examine(opener(), options, progress, None, RunLog())
             except AuditorError as error:
                 result = str(error)
             made.append(merge.Outcome(name, found.containers[0].name, result))
@@ -61,8 +61,8 @@ def one(
 
 @contextmanager
 def single(
-    path: str, options: Options, access: "Access | None", arriving: Progress | None, log: Log
-) -> Iterator[Evidence]:
+    path: str, options: Options, access: "Access | None", arriving: Progress | None, log: RunLog
+) -> Iterator[Exhibit]:
     """The one piece of evidence that lies at a path, or behind a live endpoint, opened.
 
     Raises UsageError where a container holds several.
@@ -94,7 +94,7 @@ def _access(path: str, options: Options, access: "Access | None") -> "Access | N
 
 
 def _examine(
-    evidence: Evidence, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None, log: Log
+    evidence: Exhibit, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None, log: RunLog
 ) -> Audit:
     with evidence as files:
         files.work_dir = options.work_dir

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.discovery.arguments import names, renamer
+from auditor.evidence.discovery.arguments import names, rename_members
 from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
-from auditor.model.vocabulary import Encoding, Finding, Provider, State
+from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
 from auditor.options import Options, Progress
 from auditor.text import printable, restore
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
@@ -23,7 +23,7 @@ from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unche
 MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
 CLAIMS = {provider.label: prefixes.ENCRYPTED + prefix for provider, prefix in prefixes.PREFIXES.items()}
 _EXTENT = re.compile(r"\d+\+(\d+)")
-ELSEWHERE = frozenset({Finding.COPIED_VALUE.label, Finding.KEY_PRESENT.label})
+ELSEWHERE = frozenset({FindingKind.COPIED_VALUE.label, FindingKind.KEY_PRESENT.label})
 """Findings whose offset need not be that of a stored value."""
 
 
@@ -96,10 +96,10 @@ def _several(
             yield note(base, f"cannot be read: {error}")
             continue
         for each in every:
-            renamed = renamer(base, each.name, bare=each.directory and not each.containers)
+            renamed = rename_members(base, each.name, bare=each.directory and not each.containers)
             found |= {renamed(file.name): file for _, file in each.files}
         for container in pieces.containers:
-            name = renamer(base, every[0].name, bare=False)(container.name)
+            name = rename_members(base, every[0].name, bare=False)(container.name)
             if name in told:
                 yield from _file(container, told[name], progress)
             else:

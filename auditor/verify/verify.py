@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.evidence.discovery.arguments import expand
+from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.options import Options, Progress
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
@@ -50,7 +50,9 @@ def verify(
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
         name, document = documents[0]
-        yield from evidence.check(name, document, report.rows(document), expand(of), progress, options or Options())
+        yield from evidence.check(
+            name, document, report.rows(document), resolve_arguments(of), progress, options or Options()
+        )
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:

@@ -17,7 +17,7 @@ from auditor.evidence.live import errors, range_read
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
-from auditor.evidence.live.watch_stream import Watching
+from auditor.evidence.live.watch_stream import WatchStream
 from auditor.protobuf import kv_pb2 as kv
 from auditor.protobuf import rpc_pb2 as rpc
 
@@ -43,21 +43,21 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class HistoryCompacted:
     """The history that a watch was to begin with was compacted away: everything must be read again."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Notice:
     """What happened to a connection. answers: whether an endpoint answers."""
 
     text: str
     answers: bool
 
 
-Message = Events | Lost | Said | BaseException
+Message = Events | HistoryCompacted | Notice | BaseException
 
 
 class Follower:
@@ -145,7 +145,7 @@ class _Listener:
         self._messages = messages
         self._patience = patience
         self._ended = threading.Event()
-        self._watching: Watching | None = None
+        self._watching: WatchStream | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"watch {number}", daemon=True)
         self._thread.start()
@@ -162,7 +162,7 @@ class _Listener:
             with Client(self._access) as client:
                 self._listen(client)
         except errors.Compacted as error:
-            self._send(Lost(str(error)))
+            self._send(HistoryCompacted(str(error)))
         except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
             self._send(error)
 
@@ -183,7 +183,7 @@ class _Listener:
                 since, wait = time.monotonic(), WAIT
             elif time.monotonic() - since > self._patience:
                 raise errors.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
-            self._send(Said(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
+            self._send(Notice(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
             self._ended.wait(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
@@ -201,7 +201,7 @@ class _Listener:
                 for answer in watching:
                     if answer.created:
                         begun = True
-                        self._send(Said(f"watching {client.endpoint} from revision {self._next:,}", answers=True))
+                        self._send(Notice(f"watching {client.endpoint} from revision {self._next:,}", answers=True))
                     if answer.events:
                         self._send(Events(self._number, tuple(answer.events)))
                         # headers say more than was sent while a watch catches up: only events count

@@ -6,24 +6,24 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.judgement import opening, selection
-from auditor.judgement.criteria import Rules
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.kubernetes.resources import Resource
-from auditor.model.vocabulary import Finding, Opened, Place, Provider
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 from auditor.text import printable
-from auditor.watch.ledger import Form
+from auditor.watch.tracker import StoredForm
 
-NOT_OF_FORM = Finding.WEAK_PROVIDER | Finding.STALE_KEK
+NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
 """What keeps no value from being as wanted: a KEK is judged by the ledger, over all values and not over one answer."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
 
 
-def judge(pairs: Sequence[Pair], resource: Resource, given: Rules) -> list[Form]:
+def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[StoredForm]:
     """The form of each value of a resource."""
     if not pairs:
         return []
@@ -36,22 +36,22 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Rules) -> list[Form]
     if given.keyring is not None:
         made = opening.open_all(made, given, given.keyring)
     bits = made.bits & ~np.uint16(NOT_OF_FORM)
-    bits[_under_another_name(made, resource.name, given)] |= np.uint16(Finding.STALE_KEY)
+    bits[_under_another_name(made, resource.name, given)] |= np.uint16(FindingKind.STALE_KEY)
     at, length = prefixes.kek_ids(made.batch, made.values)
     keks = made.batch.data.slices(at, np.maximum(length, 0))
-    found: dict[tuple[int, int, int, bytes], Form] = {}
+    found: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
     for key in zip(made.label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
         if key not in found:
             label, code, opened, kek = key
             provider, name = made.labels[label]
-            findings = ";".join(finding.label for finding in Finding(code))
-            found[key] = Form(provider, name, printable(kek), findings, Opened(opened))
+            findings = ";".join(finding.label for finding in FindingKind(code))
+            found[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
         forms.append(found[key])
     return forms
 
 
-def _under_another_name(made: Selection, resource: str, given: Rules) -> Bools:
+def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
     Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
@@ -68,13 +68,13 @@ def _under_another_name(made: Selection, resource: str, given: Rules) -> Bools:
     return under
 
 
-def _batch(pairs: Sequence[Pair]) -> Batch:
+def _batch(pairs: Sequence[Pair]) -> RecordBatch:
     count = len(pairs)
     key_len = np.array([len(key) for key, _, _ in pairs], np.int64)
     value_len = np.array([len(value) for _, value, _ in pairs], np.int64)
     ends = np.cumsum(key_len + value_len)
     unknown = np.full(count, UNKNOWN, np.int64)
-    return Batch(
+    return RecordBatch(
         source="live",
         data=Buffer(b"".join([part for key, value, _ in pairs for part in (key, value)])),
         mapped=False,

@@ -14,10 +14,10 @@ from auditor.kubernetes.resources import Resource, path_of
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
-from auditor.watch.account import Account, account
-from auditor.watch.follow import PATIENCE, Events, Follower, Lost, Said
+from auditor.watch.follow import PATIENCE, Events, Follower, HistoryCompacted, Notice
 from auditor.watch.judge import judge
-from auditor.watch.ledger import Form, Ledger
+from auditor.watch.progress import Progress, account
+from auditor.watch.tracker import StoredForm, Tracker
 
 STUCK = 60.0
 """Seconds after which an object that the rewrite passed over counts as stuck."""
@@ -68,7 +68,7 @@ class Session:
 
     def read(self) -> None:
         """Read everything at one revision; what is in the ledger already is not counted again. Raises LiveError."""
-        found: dict[bytes, tuple[Form, int]] = {}
+        found: dict[bytes, tuple[StoredForm, int]] = {}
 
         def take(number: int, page: Sequence[kv.KeyValue]) -> None:
             for each, form in zip(page, self._forms(number, page), strict=True):
@@ -95,9 +95,9 @@ class Session:
         for message in self._follower.take(seconds):
             if isinstance(message, Events):
                 events.setdefault(message.range, []).extend(message.events)
-            elif isinstance(message, Lost):
+            elif isinstance(message, HistoryCompacted):
                 lost = message.reason
-            elif isinstance(message, Said):
+            elif isinstance(message, Notice):
                 self.answers = message.answers
                 self._said(message.text)
             else:
@@ -118,14 +118,14 @@ class Session:
         self.follow()
         return False
 
-    def account(self, *, name_all: bool = False) -> Account:
+    def account(self, *, name_all: bool = False) -> Progress:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
         return account(self.ledger, roots, self._began, self._clock(), self._stuck, name_all=name_all)
 
-    def _empty(self) -> Ledger:
+    def _empty(self) -> Tracker:
         """A ledger that holds KEKs to each other where a write provider was named."""
         named = self.configured or self.given.policy.expected is not None
-        return Ledger(self.given.current_keks, presume=named)
+        return Tracker(self.given.current_keks, presume=named)
 
     def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
         """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
@@ -138,6 +138,6 @@ class Session:
             self._clock(),
         )
 
-    def _forms(self, number: int, found: Sequence[kv.KeyValue]) -> list[Form]:
+    def _forms(self, number: int, found: Sequence[kv.KeyValue]) -> list[StoredForm]:
         pairs = [(each.key, each.value, each.mod_revision) for each in found]
         return judge(pairs, self._resources[number], self.given)

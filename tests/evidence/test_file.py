@@ -9,7 +9,7 @@ import pytest
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import file
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.hashing import TRAILER, Hashing
+from auditor.evidence.hashing import TRAILER, FileHash
 
 STEP = 512
 SIZES = [1, STEP - 1, STEP, STEP + 1, STEP + TRAILER, 2 * STEP, 2 * STEP + TRAILER, 5 * STEP + 7, 8 * STEP + TRAILER]
@@ -33,7 +33,7 @@ def test_a_file_that_has_become_shorter(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     path.write_bytes(bytes(5000))
     with path.open("rb") as opened:
-        hashing = Hashing(opened.fileno(), 8192)
+        hashing = FileHash(opened.fileno(), 8192)
         with pytest.raises(UnreadableEvidence, match=r"shrank .*it ends at offset 5,000"):
             hashing.result()
 
@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     path.write_bytes(bytes(5000))
     with path.open("ab") as opened:  # for writing alone
-        hashing = Hashing(opened.fileno(), 5000)
+        hashing = FileHash(opened.fileno(), 5000)
         with pytest.raises(UnreadableEvidence, match=r"unreadable .*\(Bad file descriptor at offset 0\); nothing was"):
             hashing.result()
 
@@ -51,7 +51,7 @@ def test_one_that_is_not_wanted_ends(tmp_path: Path) -> None:
     path = tmp_path / "some.db"
     with path.open("wb+") as opened:
         opened.truncate(1 << 40)
-        hashing = Hashing(opened.fileno(), 1 << 40)
+        hashing = FileHash(opened.fileno(), 1 << 40)
         hashing.stop()
         assert not hashing.alive()
         assert hashing.done < 1 << 40

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.bbolt.tree import Walker
@@ -26,7 +26,7 @@ LATEST, HISTORY, DELETED = Place.LATEST, Place.HISTORY, Place.DELETED
 MOST = (1 << 63) - 1
 
 
-def read_pairs(pairs: Sequence[Pair]) -> tuple[Batch, list[Gap]]:
+def read_pairs(pairs: Sequence[Pair]) -> tuple[RecordBatch, list[Gap]]:
     """The records of these pairs, one behind the other in memory, the last at the very end."""
     sizes = np.array([(len(key), len(value)) for key, value in pairs], np.int64).reshape(-1, 2)
     key_at = np.cumsum(sizes.sum(axis=1)) - sizes.sum(axis=1)
@@ -36,7 +36,7 @@ def read_pairs(pairs: Sequence[Pair]) -> tuple[Batch, list[Gap]]:
     return mvcc.read(Buffer(b"".join(key + value for key, value in pairs)), "built.db", leaves)
 
 
-def whole(pairs: Sequence[Pair]) -> Batch:
+def whole(pairs: Sequence[Pair]) -> RecordBatch:
     batch, gaps = read_pairs(pairs)
     assert not gaps
     return batch
@@ -46,7 +46,7 @@ def places(pairs: Sequence[Pair]) -> list[Place]:
     return [Place(place) for place in whole(pairs).place.tolist()]
 
 
-def one_gap(pairs: Sequence[Pair]) -> tuple[Batch, Gap]:
+def one_gap(pairs: Sequence[Pair]) -> tuple[RecordBatch, Gap]:
     batch, gaps = read_pairs(pairs)
     (gap,) = gaps
     return batch, gap
@@ -133,7 +133,7 @@ message = st.builds(
 )
 
 
-def check(batch: Batch, row: int, stored: KeyValue) -> None:
+def check(batch: RecordBatch, row: int, stored: KeyValue) -> None:
     """The columns say what the message says, and key and value lie apart, inside the record."""
     assert batch.key(row) == stored.key
     assert batch.value(row) == stored.value

@@ -515,7 +515,7 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     monkeypatch.setattr(buffer, "_PROCESSORS", 4)
     for module in (tree, buffer):
         monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(tree, "spread", partial(parallel.spread, size=chunk))
+    monkeypatch.setattr(tree, "spread", partial(parallel.parallel_for, size=chunk))
     monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])

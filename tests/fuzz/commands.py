@@ -12,7 +12,7 @@ from typing import Any
 
 from auditor import Severity
 from auditor.cli import diff, keys, scan, show
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.reports.remediation import FUNCTIONS
 from tests.fuzz import oracle, verifying
 from tests.fuzz.base import PLAIN, Base
@@ -52,9 +52,9 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
     path, options = case.lay()
     script, table = case.out / "a.sh", case.out / "b.parquet"
     costly = case.rng.randrange(oracle.SELDOM) == 0
-    request = scan.Request(
+    request = scan.ScanRequest(
         evidence=(path,),
-        live=Given(),
+        live=LiveOptions(),
         options=replace(options, **more),
         fail_on=Severity.MEDIUM,
         csv=case.out / "a.csv",
@@ -93,7 +93,7 @@ def _show(case: Case) -> tuple[Outcome, str]:
     key = case.rng.choice([PLAIN.key.decode(), "prod/canary"] if own else others)
     report = case.out / "a.json"
     options = replace(options, rows=False)
-    run = partial(show.run, path, Given(), key, options, report, reveal=False, force=True)
+    run = partial(show.run, path, LiveOptions(), key, options, report, reveal=False, force=True)
     code, said = ended(case, len(case.data), {0, 3}, run)
     if code == 3:
         return Outcome.OPEN, ""
@@ -108,7 +108,7 @@ def _keys(case: Case) -> tuple[Outcome, str]:
     path, options = case.lay()
     report = case.out / "a.json"
     options = replace(options, resources=("*",), rows=False)
-    run = partial(keys.run, path, Given(), options, report, force=True)
+    run = partial(keys.run, path, LiveOptions(), options, report, force=True)
     code, _ = ended(case, len(case.data), {0, 3}, run)
     if code == 3:
         return Outcome.OPEN, ""
@@ -145,10 +145,10 @@ def _compared(case: Case, other: bytes, *, forward: bool, loose: bool) -> tuple[
     beside, whole = case.base.lay(case.folder / "other", case.base.data if case.base.setting else other)
     sides = [(str(beside), whole), (path, options)]
     (before, before_options), (after, after_options) = sides if forward else sides[::-1]
-    request = diff.Request(
+    request = diff.DiffRequest(
         before=before,
         after=after,
-        live=Given(),
+        live=LiveOptions(),
         before_options=before_options,
         after_options=after_options,
         expect_before="encrypted" if strict else "",

@@ -12,7 +12,7 @@ from typing import Any
 
 from auditor import Severity
 from auditor.cli import scan, verify
-from auditor.cli.live_options import Given
+from auditor.cli.live_options import LiveOptions
 from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, seals
 from auditor.reports.html import seal
@@ -68,9 +68,9 @@ def judge(case: Case) -> tuple[Outcome, str]:
 
 def _reports(path: Path, case: Case) -> dict[str, bytes]:
     """JSON, HTML and CSV with the list of their sums, as scan writes them."""
-    request = scan.Request(
+    request = scan.ScanRequest(
         evidence=(str(path),),
-        live=Given(),
+        live=LiveOptions(),
         options=case.base.lay(case.folder / "evidence", case.base.data)[1],
         fail_on=Severity.MEDIUM,
         csv=case.out / "c.csv",

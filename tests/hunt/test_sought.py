@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from auditor.arrays.buffer import Buffer
 from auditor.hunt import anchors, forms, literal_search, matcher, word_search
-from auditor.hunt.matcher import Sought
+from auditor.hunt.matcher import NeedleMatcher
 from auditor.hunt.needles import Needle
-from auditor.model.vocabulary import Finding
+from auditor.model.vocabulary import FindingKind
 
 RUN = re.compile(rb"[A-Za-z0-9+/_-]+")
 PADDING = re.compile(rb"=*")
@@ -25,7 +25,7 @@ Match = tuple[int, str, int, int]
 
 def needles(texts: Sequence[bytes]) -> list[Needle]:
     return [
-        Needle(text, number, Finding.COPIED_VALUE, ((b"k", b"f"),), frozenset())
+        Needle(text, number, FindingKind.COPIED_VALUE, ((b"k", b"f"),), frozenset())
         for number, text in enumerate(dict.fromkeys(texts))
     ]
 
@@ -37,7 +37,7 @@ def found(those: Sequence[Needle], data: bytes, many: int) -> set[Match]:
         patch.setattr(word_search, "STRIPE", 5)
         patch.setattr(word_search, "BLOCK", 2)
         patch.setattr(matcher, "MANY", many)
-        matches = Sought(those).matches(Buffer(data))
+        matches = NeedleMatcher(those).matches(Buffer(data))
         return {(form.needle.number, form.kind, start, size) for form, start, size in matches}
 
 
@@ -168,7 +168,7 @@ def test_every_form_at_every_position_of_a_word(length: int, many: int, monkeypa
     monkeypatch.setattr(matcher, "MANY", many)
     rng = random.Random(length)
     (needle,) = needles([rng.randbytes(length)])
-    search = Sought([needle])
+    search = NeedleMatcher([needle])
     for shift in range(8):
         for lead in range(3):
             for tail in range(3):
@@ -194,7 +194,7 @@ def test_a_longer_value_that_begins_alike_is_no_copy(many: int) -> None:
 def test_a_value_without_end_is_told(many: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matcher, "MANY", many)
     many_times, once = b"all of it the same"[:length], b"once and only here"[:length]
-    search = Sought(needles([many_times, once]))
+    search = NeedleMatcher(needles([many_times, once]))
     data = (many_times + b".") * 1500 + once
     matches = {(form.needle.number, start) for form, start, _ in search.matches(Buffer(data))}
     step = length + 1
@@ -207,7 +207,7 @@ def test_a_piece_that_is_everywhere_hides_no_copy(monkeypatch: pytest.MonkeyPatc
     text = b"what a value may be"
     _, (piece,) = anchors.choose([(text, 0, len(text))], max(word_search.STEPS))
     data = (bytes(piece) + b" ") * 1500 + text
-    search = Sought(needles([text]))
+    search = NeedleMatcher(needles([text]))
     assert {(start, size) for _, start, size in search.matches(Buffer(data))} == {(len(data) - len(text), len(text))}
     assert not search.overflowing()
 
@@ -216,7 +216,7 @@ def test_thousands_of_values_that_differ_in_one_byte() -> None:
     """They share almost every piece: what tells each from the others is what it is looked for by."""
     frame = b'{"clusters":[{"server":"https://example.com","user":"%06d","more":"' + b"x" * 400 + b'"}]}'
     texts = [frame % number for number in range(3000)]
-    search = Sought(needles(texts))
+    search = NeedleMatcher(needles(texts))
     data = b"\n".join(texts)
     starts = [start for _, start, _ in search.matches(Buffer(data))]
     assert sorted(starts) == list(range(0, len(data), len(texts[0]) + 1))

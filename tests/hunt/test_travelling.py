@@ -11,7 +11,7 @@ import pytest
 
 import auditor
 from auditor import Audit, Options, Severity
-from auditor.model.vocabulary import Finding
+from auditor.model.vocabulary import FindingKind
 from tests import packing
 from tests.cases import MIGRATION, command
 
@@ -127,9 +127,9 @@ def test_what_was_found_can_be_used(tmp_path: Path, make: Any) -> None:
     alone = auditor.scan(SNAPSHOT, Options(encryption_configs=(str(SNAPSHOT.with_suffix(".encryption.json")),)))
     audit = auditor.scan(path, USED)
     assert audit.tally.places == alone.tally.places
-    assert [mark for mark in audit.tally.marks if mark[0] not in {Finding.KEY_PRESENT, Finding.CONFIGURATION}] == [
-        mark for mark in alone.tally.marks if mark[0] is not Finding.CONFIGURATION
-    ]
+    assert [
+        mark for mark in audit.tally.marks if mark[0] not in {FindingKind.KEY_PRESENT, FindingKind.CONFIGURATION}
+    ] == [mark for mark in alone.tally.marks if mark[0] is not FindingKind.CONFIGURATION]
     (used,) = (each for each in audit.keys if each.key_name == "key1")
     assert used.opened == 34
     assert any("came with the evidence" in note and "; used" in note for note in audit.notes)

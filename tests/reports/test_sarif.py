@@ -16,7 +16,7 @@ import pytest
 import auditor
 from auditor.model.audit import Audit
 from auditor.model.table import COLUMNS, findings
-from auditor.model.vocabulary import Finding, Place, Severity
+from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.options import Options
 from auditor.reports import controls, sarif
 from auditor.reports.meaning import MEANING
@@ -98,8 +98,8 @@ def test_levels_follow_severities() -> None:
 
 def test_every_finding_is_a_rule_that_explains_itself() -> None:
     rules = run_of(auditor.scan(PLAINTEXT))["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == [finding.label for finding in Finding]
-    assert set(MEANING) == set(Finding)
+    assert [rule["id"] for rule in rules] == [finding.label for finding in FindingKind]
+    assert set(MEANING) == set(FindingKind)
     for rule in rules:
         assert re.fullmatch(r"([A-Z][a-z]+)+", rule["name"])
         assert "What would stop it" in rule["help"]["text"]
@@ -149,22 +149,22 @@ def test_the_validator_can_fail() -> None:
 
 
 def test_leftovers_are_not_put_under_controls_of_configurations() -> None:
-    for finding in Finding:
+    for finding in FindingKind:
         for place in set(Place) - {Place.LATEST}:
             found = {each.id for each in controls.of(finding, place, backup=True)}
             assert not found & {"1.2.27", "1.2.28", "V-274882"}
-    assert {each.id for each in controls.of(Finding.PLAINTEXT, Place.FREED, backup=True)} == {
+    assert {each.id for each in controls.of(FindingKind.PLAINTEXT, Place.FREED, backup=True)} == {
         "SC-28(1)",
         "CP-9(8)",
         "MP-6",
     }
-    assert {each.id for each in controls.of(Finding.PLAINTEXT, Place.LATEST, backup=False)} == {
+    assert {each.id for each in controls.of(FindingKind.PLAINTEXT, Place.LATEST, backup=False)} == {
         "1.2.27", "1.2.28", "SC-28(1)", "V-274882",
     }  # fmt: skip
-    assert {each.id for each in controls.of(Finding.CONFIGURATION, None, backup=True)} == {
+    assert {each.id for each in controls.of(FindingKind.CONFIGURATION, None, backup=True)} == {
         "1.2.27", "1.2.28", "SC-28(1)", "V-274882",
     }  # fmt: skip
-    assert {each.id for each in controls.of(Finding.STALE_KEK, Place.LATEST, backup=True)} == {"SC-12"}
+    assert {each.id for each in controls.of(FindingKind.STALE_KEK, Place.LATEST, backup=True)} == {"SC-12"}
 
 
 def test_results_and_the_table_of_controls_agree() -> None:

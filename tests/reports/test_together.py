@@ -19,7 +19,7 @@ from auditor import Options
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory, is_value
-from auditor.model.vocabulary import Finding, Severity
+from auditor.model.vocabulary import FindingKind, Severity
 from auditor.reports import csv, json, parquet, sarif, terminal, words
 from tests.reports import hostile
 from tests.support import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, made
@@ -134,7 +134,7 @@ def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
     assert told == Counter(
         (row["id"], row["finding"])
         for row in rows_of(findings(audit.rows, audit.evidence))
-        if Finding[str(row["finding"]).upper().replace("-", "_")] in {mark.finding for mark in values}
+        if FindingKind[str(row["finding"]).upper().replace("-", "_")] in {mark.finding for mark in values}
     )
 
 
@@ -196,10 +196,10 @@ def test_the_command_warns_on_standard_error(
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
-    request = scan.Request(
+    request = scan.ScanRequest(
         evidence=(str(PLAINTEXT),),
         jobs=0,
-        live=live_options.Given(),
+        live=live_options.LiveOptions(),
         options=Options(),
         fail_on=FAIL_ON,
         csv=tmp_path / "a.csv",

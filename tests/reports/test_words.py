@@ -7,7 +7,7 @@ import pytest
 
 import auditor
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Finding, Place, Provider, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, words
 from tests.support import DEFRAGMENTED, REWRITTEN
@@ -27,7 +27,7 @@ def tallied(**changes: Any) -> Audit:
 
 
 PLAIN = {
-    "marks": ((Finding.PLAINTEXT, Severity.CRITICAL, 1),),
+    "marks": ((FindingKind.PLAINTEXT, Severity.CRITICAL, 1),),
     "readable": 1,
     "objects": 1,
     "contents": 1,
@@ -54,7 +54,9 @@ def test_credentials_in_use_are_named() -> None:
 
 
 def test_findings_other_than_plaintext() -> None:
-    audit = tallied(marks=((Finding.WEAK_PROVIDER, Severity.LOW, 2), (Finding.UNRECOGNISED, Severity.MEDIUM, 1)))
+    audit = tallied(
+        marks=((FindingKind.WEAK_PROVIDER, Severity.LOW, 2), (FindingKind.UNRECOGNISED, Severity.MEDIUM, 1))
+    )
     (line,) = words.verdict(audit, FAIL_ON)
     assert line == "FINDINGS: no readable value; 2 values weak-provider (low), 1 value unrecognised (medium) (exit 1)"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Encoding, Provider
 from tests.support import HEADERS, Thing, kms_v1, kms_v2, sealed, values_batch
@@ -100,14 +100,14 @@ EXAMPLES = [
 ]
 
 
-def named(stored: Batch, row: int = 0) -> bytes | None:
+def named(stored: RecordBatch, row: int = 0) -> bytes | None:
     """The key name of one value; None where it is ambiguous or there is none."""
     found = prefixes.classify(stored)
     length = int(found.name_len[row])
     return stored.data.slice(int(found.name_at[row]), length) if length >= 0 else None
 
 
-def kek(stored: Batch, row: int = 0) -> bytes | None:
+def kek(stored: RecordBatch, row: int = 0) -> bytes | None:
     at, length = prefixes.kek_ids(stored, prefixes.classify(stored))
     return stored.data.slice(int(at[row]), int(length[row])) if length[row] >= 0 else None
 

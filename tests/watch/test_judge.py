@@ -11,7 +11,7 @@ from auditor.judgement import criteria
 from auditor.kubernetes.resources import Resource, path_of
 from auditor.model.vocabulary import Opened, Provider
 from auditor.watch.judge import judge
-from auditor.watch.ledger import Form, Ledger
+from auditor.watch.tracker import StoredForm, Tracker
 from tests import sealing
 from tests.cases import MIGRATION, PROVIDERS
 from tests.sealing import KEY, OTHER, configuration, provider, seal
@@ -21,11 +21,11 @@ SECRETS = Resource("secrets", "/registry", "/registry/secrets")
 RNG = random.Random(5)
 
 
-def forms(options: Options, *pairs: tuple[bytes, bytes]) -> list[Form]:
+def forms(options: Options, *pairs: tuple[bytes, bytes]) -> list[StoredForm]:
     return judge([(key, value, 7) for key, value in pairs], SECRETS, criteria.prepare(options))
 
 
-def one(options: Options, value: bytes, key: bytes = Thing().key) -> Form:
+def one(options: Options, value: bytes, key: bytes = Thing().key) -> StoredForm:
     (form,) = forms(options, (key, value))
     return form
 
@@ -45,7 +45,7 @@ def test_every_current_secret_is_what_a_scan_says_it_is(path: Path, configured: 
         for key, offset, size, revision in zip(rows.key, rows.offset, rows["size"], rows.mod_revision, strict=True)
     ]
     found = judge(pairs, SECRETS, criteria.prepare(options))
-    ledger = Ledger({}, presume=configured)
+    ledger = Tracker({}, presume=configured)
     ledger.replace({key: (form, main) for (key, _, main), form in zip(pairs, found, strict=True)}, 10**6, None)
     bad = {"plaintext", "stale-provider", "stale-key", "stale-kek", "unrecognised", "orphaned", "undecryptable"}
     wanted = [not set(finding.split(";")) & bad for finding in rows.finding]

@@ -6,27 +6,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.model.vocabulary import Opened, Provider
-from auditor.watch.account import Account, account
-from auditor.watch.ledger import Form, Ledger
+from auditor.watch.progress import Progress, account
+from auditor.watch.tracker import StoredForm, Tracker
 
-OLD = Form(Provider.IDENTITY, "", "", "plaintext", Opened.NOT_TRIED)
-NEW = Form(Provider.AESCBC, "key1", "", "", Opened.YES)
+OLD = StoredForm(Provider.IDENTITY, "", "", "plaintext", Opened.NOT_TRIED)
+NEW = StoredForm(Provider.AESCBC, "key1", "", "", Opened.YES)
 KEYS = [b"/registry/secrets/%s/%d" % (namespace, number) for namespace in (b"a", b"b") for number in range(4)]
 ROOTS = [("secrets", b"/registry/secrets/")]
 
 
-def kms(kek: str) -> Form:
-    return Form(Provider.KMS_V2, "vault", kek, "", Opened.YES)
+def kms(kek: str) -> StoredForm:
+    return StoredForm(Provider.KMS_V2, "vault", kek, "", Opened.YES)
 
 
 @dataclass
 class Model:
     """What a person would write down: of every key its form now, and whether it ever was another than wanted."""
 
-    forms: dict[bytes, Form] = field(default_factory=dict)
+    forms: dict[bytes, StoredForm] = field(default_factory=dict)
     counted: set[bytes] = field(default_factory=set)
 
-    def change(self, key: bytes, form: Form | None) -> None:
+    def change(self, key: bytes, form: StoredForm | None) -> None:
         if form is None:
             self.forms.pop(key, None)
             return
@@ -41,11 +41,11 @@ class Model:
         return len(self.counted), remaining, rewritten, deleted, len(self.forms)
 
 
-def told(ledger: Ledger, now: float = 0.0) -> Account:
+def told(ledger: Tracker, now: float = 0.0) -> Progress:
     return account(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
 
 
-def numbers(found: Account) -> tuple[int, int, int, int, int]:
+def numbers(found: Progress) -> tuple[int, int, int, int, int]:
     whole = found.all
     assert whole.remaining + whole.rewritten + whole.deleted == whole.total
     for name in ("total", "remaining", "rewritten", "deleted", "present"):
@@ -62,10 +62,10 @@ first = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([OLD, NEW]))
 @settings(deadline=None, max_examples=200)
 @given(first, changes, st.data())
 def test_the_numbers_add_up_at_every_step(
-    start: dict[bytes, Form], script: list[tuple[bytes, Form | None]], data: st.DataObject
+    start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]], data: st.DataObject
 ) -> None:
     """Events come in pieces; after each some that were applied already come again, or everything is read again."""
-    ledger, model = Ledger({}), Model()
+    ledger, model = Tracker({}), Model()
     revision = 10
     ledger.replace({key: (form, number) for number, (key, form) in enumerate(start.items(), 1)}, revision, None)
     now = {key: number for number, key in enumerate(start, 1)}
@@ -91,10 +91,10 @@ def test_the_numbers_add_up_at_every_step(
 @settings(deadline=None, max_examples=100)
 @given(first, changes)
 def test_what_was_missed_is_made_up_for_by_reading_again(
-    start: dict[bytes, Form], script: list[tuple[bytes, Form | None]]
+    start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]]
 ) -> None:
     """After a compaction only the end is known: the forms are right, and every deletion of what was counted."""
-    ledger, model = Ledger({}), Model()
+    ledger, model = Tracker({}), Model()
     ledger.replace({key: (form, 1) for key, form in start.items()}, 1, None)
     now = dict.fromkeys(start, 1)
     for key, held in start.items():
@@ -113,7 +113,7 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
 
 def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
     """Of a KMS whose current KEK is not known that of the newest value is presumed."""
-    ledger = Ledger({})
+    ledger = Tracker({})
     ledger.replace({KEYS[0]: (kms("kek-a"), 5), KEYS[1]: (kms("kek-a"), 6)}, 6, None)
     assert numbers(told(ledger)) == (0, 0, 0, 0, 2)
     ledger.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
@@ -125,19 +125,19 @@ def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
 
 def test_a_kek_that_was_read_in_any_order() -> None:
     """The first read comes in the order of keys: what counts is known at its end."""
-    ledger = Ledger({})
+    ledger = Tracker({})
     ledger.replace({KEYS[0]: (kms("kek-b"), 5), KEYS[1]: (kms("kek-a"), 3), KEYS[2]: (kms("kek-b"), 9)}, 9, None)
     assert numbers(told(ledger)) == (1, 1, 0, 0, 3)
 
 
 def test_a_kek_that_is_known() -> None:
-    ledger = Ledger({"vault": "kek-a"})
+    ledger = Tracker({"vault": "kek-a"})
     ledger.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
     assert [each.of.key for each in told(ledger).left] == [KEYS[0].decode()]
 
 
 def test_rate_time_left_and_what_is_stuck() -> None:
-    ledger = Ledger({})
+    ledger = Tracker({})
     ledger.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
     found = told(ledger, now=30.0)
     assert (found.rate, found.seconds_left, found.still, found.stuck) == (0.0, None, None, ())
@@ -161,7 +161,7 @@ def test_rate_time_left_and_what_is_stuck() -> None:
 
 
 def test_keys_become_names_that_are_safe_to_print() -> None:
-    ledger = Ledger({})
+    ledger = Tracker({})
     key = b"/registry/secrets/n\x1b[31m/x\xff"
     ledger.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
     named = [(each.of.resource, each.of.namespace, each.of.name) for each in told(ledger).left]

@@ -114,10 +114,12 @@ def diff(
             accept_partial=accept_partial,
         )
 
-    request = command.Request(
+    request = command.DiffRequest(
         before=before,
         after=after,
-        live=live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.LiveOptions(
+            tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout
+        ),
         before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
         after_options=options(after, after_config, after_wal_dir, expect),
         expect_before=expect_before,

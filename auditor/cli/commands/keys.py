@@ -65,5 +65,7 @@ def keys(
         max_ratio=max_ratio,
         rows=False,
     )
-    given = live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    given = live_options.LiveOptions(
+        tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout
+    )
     raise typer.Exit(worker.run(partial(command.run, evidence, given, options, json, force=force)))

@@ -185,9 +185,11 @@ def scan(
         quick=quick,
         accept_partial=accept_partial,
     )
-    request = command.Request(
+    request = command.ScanRequest(
         evidence=tuple(evidence),
-        live=live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.LiveOptions(
+            tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout
+        ),
         options=options,
         fail_on=Severity[fail_on.name],
         csv=csv,

@@ -66,7 +66,9 @@ def show(
     )
     if reveal and not yes:
         command.confirm(wanted)
-    given = live_options.Given(tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout)
+    given = live_options.LiveOptions(
+        tuple(endpoint or ()), cacert, cert, key, server_name, user, password_file, timeout
+    )
     raise typer.Exit(
         worker.run(partial(command.run, evidence, given, wanted, options, json, reveal=reveal, force=force))
     )

@@ -76,9 +76,9 @@ def watch(
         current_keks=tuple(current_kek or ()),
         expect=expect,
     )
-    request = command.Request(
+    request = command.WatchRequest(
         endpoint=endpoint,
-        live=live_options.Given(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
+        live=live_options.LiveOptions(tuple(more or ()), cacert, cert, key, server_name, user, password_file, timeout),
         options=options,
         once=once,
         seconds=for_,

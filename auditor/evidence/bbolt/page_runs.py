@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks, expand
+from auditor.arrays.parallel import chunks, ranges
 from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, overlapping
 from auditor.evidence.bbolt.meta import BODY, HEADER
 from auditor.evidence.bbolt.tree import BRANCH, FREELIST, LEAF, META, Walker
@@ -49,13 +49,13 @@ class Elements(NamedTuple):
     sound: Bools
 
 
-def reached(walker: Walker) -> Runs:
+def live_runs(walker: Walker) -> Runs:
     """The runs that the walker's tree is made of, its freelist and its metas among them."""
     pages = np.flatnonzero(np.isin(walker.kinds, (BRANCH, LEAF, FREELIST, META)))
     return _runs(walker, pages, walker.kinds[pages].astype(np.uint16))
 
 
-def left(walker: Walker, pages: Ints) -> Runs:
+def stale_runs(walker: Walker, pages: Ints) -> Runs:
     """The runs that still begin in these pages, which no root reaches; META among them only by a stale header."""
     header = walker.cells[pages * (walker.page_size // ELEMENT)]
     own = header.view(walker.meta.order + "u8")[:, 0].astype(np.int64)
@@ -87,7 +87,7 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     sound = fits | (runs.kinds != LEAF)
     number = np.flatnonzero(fits)
     starts, counts, ends = runs.pages[fits], runs.counts[fits], runs.ends[fits]
-    cells = expand(starts * (size // ELEMENT) + 1, counts)
+    cells = ranges(starts * (size // ELEMENT) + 1, counts)
     owner, end = np.repeat(number, counts), np.repeat(ends * size, counts)
     flags, pos, key_len, value_len = walker.cells[cells].astype(np.int64).T
     key_at = cells * ELEMENT + pos
@@ -105,7 +105,7 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     return Elements(leaves, owner[good], cut, sound)
 
 
-def between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints, Ints]:
+def gaps_between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints, Ints]:
     """Start and end of the stretches of these runs that neither header, element table nor payload accounts for.
 
     elements: those of these runs' leaf pages.
@@ -146,7 +146,7 @@ def _branches(walker: Walker, runs: Runs) -> Iterator[Spans]:
     runs = runs.take(HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
     for part in chunks(runs.pages.size, PORTION):
         pages, counts = runs.pages[part], runs.counts[part]
-        cells = expand(pages * (size // ELEMENT) + 1, counts)
+        cells = ranges(pages * (size // ELEMENT) + 1, counts)
         pos, key_len = walker.cells[cells][:, :2].astype(np.int64).T
         at = cells * ELEMENT + pos
         end = np.repeat(runs.ends[part] * size, counts)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import CHUNK, chunks, expand, spread
+from auditor.arrays.parallel import CHUNK, chunks, parallel_for, ranges
 from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, joined, overlapping
 from auditor.evidence.bbolt.meta import HEADER, NOT_SYNCED, Meta
 from auditor.model.evidence import Gap
@@ -127,7 +127,7 @@ class Walker:
             for code in range(len(wrong), 0, -1):  # the first that is wrong is the one that is told
                 fault[part][wrong[code - 1]] = code
 
-        spread(ids.size, look)
+        parallel_for(ids.size, look)
         for code in np.unique(fault[fault > 0]).tolist():
             self._gaps(np.flatnonzero(fault == code), ids, partial(self._wrong, ids, _WRONG[code - 1]))
         good = fault == 0
@@ -158,14 +158,14 @@ class Walker:
         clash = np.zeros(order.size, np.bool_)
         clash[1:] = ids[order[1:]] < ends[:-1]
         kept = order[~clash]
-        claimed = expand(ids[kept], runs[kept])
+        claimed = ranges(ids[kept], runs[kept])
         used = self.kinds[claimed] != FREED
         if used.any():
             owner = np.repeat(np.arange(kept.size), runs[kept])[used]
             clash[np.flatnonzero(~clash)[np.unique(owner)]] = True
             kept = order[~clash]
         self._gaps(order[clash], ids, lambda _: "reached twice: a cycle, or runs of pages that overlap")
-        self.kinds[expand(ids[kept], runs[kept])] = OVERFLOW
+        self.kinds[ranges(ids[kept], runs[kept])] = OVERFLOW
         self.kinds[ids[kept]] = kinds[kept]
         allowed = np.zeros(ids.shape, np.bool_)
         allowed[kept] = True
@@ -181,7 +181,7 @@ class Walker:
             return False
         mine = np.zeros(self.total, np.bool_)
         for part in chunks(ids.size):
-            mine[expand(ids[part], runs[part])] = True
+            mine[ranges(ids[part], runs[part])] = True
         if np.count_nonzero(mine) < claimed or (mine & (self.kinds != FREED)).any():
             return False
         self.kinds[mine] = OVERFLOW
@@ -189,7 +189,7 @@ class Walker:
         return True
 
     def _children(self, ids: Ints, counts: Shorts) -> Ints:
-        cell = expand(ids * (self.page_size // ELEMENT) + 1, counts)
+        cell = ranges(ids * (self.page_size // ELEMENT) + 1, counts)
         child: Ints = np.minimum(self.ids[cell, 1], np.uint64(_NOWHERE)).astype(np.int64)
         return child
 
@@ -214,7 +214,7 @@ class Walker:
             owner = np.repeat(np.arange(many.size), many)
             table = (start + HEADER + ELEMENT * many)[owner]
             end = (start + runs[part] * self.page_size)[owner]
-            cells = expand(start // ELEMENT + 1, many)
+            cells = ranges(start // ELEMENT + 1, many)
             flags, pos, key_len, value_len = self.cells[cells].T
             key_at = cells * ELEMENT + pos
             value_at = key_at + key_len
@@ -228,7 +228,7 @@ class Walker:
             found.value_at[rows], found.value_len[rows] = value_at, value_len
             found.page[rows] = ids[part][owner]
 
-        spread(ids.size, parse, size=max(1, CHUNK * ids.size // max(total, 1)))
+        parallel_for(ids.size, parse, size=max(1, CHUNK * ids.size // max(total, 1)))
         if not damage.any():
             return found
         self._refuse(found.page, damage, behind - counts, ids)

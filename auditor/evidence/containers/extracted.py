@@ -6,16 +6,16 @@ from pathlib import Path
 
 from auditor.evidence.containers.decompress import Damaged, Stream
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.hashing import Following
-from auditor.evidence.scratch import PrivateFile
+from auditor.evidence.hashing import HashWhileWriting
+from auditor.evidence.scratch import ScratchFile
 
 
 @dataclass
-class Filled:
+class ExtractedFile:
     """A private file. hashing: its hashes, being made. broken: why it is not whole; empty where it is."""
 
     descriptor: int
-    hashing: Following | None
+    hashing: HashWhileWriting | None
     size: int = 0
     broken: str = ""
 
@@ -29,21 +29,21 @@ class Filled:
         return EvidenceFile(Path(name), hashed=False, name=name, descriptor=self.descriptor, hashing=self.hashing)
 
 
-class Store:
+class Extractor:
     """Private files in one folder, the system's own for temporary files where none is given."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
-    def fill(self, stream: Stream, name: str, expected: int = 0, *, hashed: bool = False) -> Filled:
+    def fill(self, stream: Stream, name: str, expected: int = 0, *, hashed: bool = False) -> ExtractedFile:
         """A new file with all that the stream gives.
 
         expected: bytes, where they are known. Raises NoRoom, UsageError where no file can be made, and what the
         stream raises but Damaged.
         """
-        with PrivateFile(self._folder, name) as file:
+        with ScratchFile(self._folder, name) as file:
             file.expect(expected)
-            hashing = Following(file.descriptor) if hashed else None
+            hashing = HashWhileWriting(file.descriptor) if hashed else None
             try:
                 broken = _copy(stream, file, hashing)
             except BaseException:
@@ -52,10 +52,10 @@ class Store:
                 raise
             if hashing is not None:
                 hashing.finish(file.size)
-            return Filled(file.release(), hashing, file.size, broken)
+            return ExtractedFile(file.release(), hashing, file.size, broken)
 
 
-def _copy(stream: Stream, file: PrivateFile, hashing: Following | None) -> str:
+def _copy(stream: Stream, file: ScratchFile, hashing: HashWhileWriting | None) -> str:
     """Why not all of the stream could be had; empty where it was."""
     try:
         while block := stream.read():

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.containers.extracted import Filled
+from auditor.evidence.containers.extracted import ExtractedFile
 from auditor.evidence.discovery import data_directory
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 
 _MEMBER = re.compile(r"(?P<top>(?:.*?/)??)(?:member/)?(?P<folder>snap|wal|wal\.tmp|wal/wal\.tmp)/(?P<name>[^/]+)")
 
@@ -37,9 +37,9 @@ def is_one(places: Sequence[Place]) -> bool:
     return Role.DATABASE in roles or Role.LOG in roles
 
 
-def evidence(name: str, files: Sequence[tuple[Place, str, Filled]]) -> Evidence:
+def evidence(name: str, files: Sequence[tuple[Place, str, ExtractedFile]]) -> Exhibit:
     """A data directory out of (place, way, file); it takes the files."""
-    found = Evidence(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
+    found = Exhibit(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
     try:
         for place, way, file in files:
             data_directory.add(found, role(place), way, file)

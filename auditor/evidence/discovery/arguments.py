@@ -9,7 +9,7 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.paths import is_whole
-from auditor.evidence.exhibit import told
+from auditor.evidence.exhibit import role_of
 from auditor.text import printable
 
 URL = "://"
@@ -20,7 +20,7 @@ LOG = "-wal"
 _EVIDENCE = magic.CONTAINERS | {magic.Kind.DATABASE, magic.Kind.SQLITE}
 
 
-def expand(given: Sequence[str]) -> list[str]:
+def resolve_arguments(given: Sequence[str]) -> list[str]:
     """Paths and URLs, each once, in the order given. Raises UsageError for a pattern that nothing matches.
 
     A folder that is no data directory stands for the evidence in it and below it; where there is none, for itself.
@@ -52,7 +52,7 @@ def names(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def renamer(base: str, evidence: str, *, bare: bool) -> Callable[[str], str]:
+def rename_members(base: str, evidence: str, *, bare: bool) -> Callable[[str], str]:
     """From what the files of one piece are called to what they are called among several.
 
     base: what is to stand for the file, folder or container given, of which `evidence` is the piece's name.
@@ -103,7 +103,7 @@ def _is_evidence(path: Path) -> bool:
             kind = magic.sniff(head)
             if kind is magic.Kind.SQLITE_LOG:  # one beside its database is read with that
                 return not path.with_name(path.name.removesuffix(LOG)).is_file() or not path.name.endswith(LOG)
-            return kind in _EVIDENCE or told(head) is not None
+            return kind in _EVIDENCE or role_of(head) is not None
     except (OSError, UnreadableEvidence):
         return True  # what cannot be read is told as such, not passed over
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import printable
 
 if TYPE_CHECKING:
-    from auditor.evidence.containers.extracted import Filled
+    from auditor.evidence.containers.extracted import ExtractedFile
 
 _SNAP = (
     (re.compile(r"db"), Role.DATABASE),
@@ -39,7 +39,7 @@ def role(folder: str, name: str) -> Role | None:
     return next((role for pattern, role in _FOLDERS[folder] if pattern.fullmatch(name)), None)
 
 
-def add(found: Evidence, role: Role | None, name: str, file: "Filled") -> None:
+def add(found: Exhibit, role: Role | None, name: str, file: "ExtractedFile") -> None:
     """One more file of a data directory that was unpacked, or a gap or note in its place; it takes the file.
 
     Raises UnreadableEvidence where the database cannot be mapped.
@@ -59,14 +59,14 @@ def add(found: Evidence, role: Role | None, name: str, file: "Filled") -> None:
         found.gaps.append(Gap(name, 0, 0, str(error)))
 
 
-def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Evidence:
+def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibit:
     """The files of the data directory `path`. Raises UnreadableEvidence: it is none, or its database is unreadable."""
     base = path / "member" if (path / "member").is_dir() else path
     snap, wal = base / "snap", wal_dir or base / "wal"
     top = path if wal_dir is None else wal.parent
     if not snap.is_dir() and not wal.is_dir():
         raise UnreadableEvidence(f"{name} is no etcd data directory: it holds neither member/snap nor member/wal")
-    found = Evidence(name, directory=True, has_wal=wal.is_dir())
+    found = Exhibit(name, directory=True, has_wal=wal.is_dir())
     try:
         _known(found, path, base, {"snap", "wal"} | ({"member"} if base == path else set()))
         if base != path:
@@ -88,7 +88,7 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Eviden
     return found
 
 
-def _known(found: Evidence, top: Path, folder: Path, names: set[str]) -> None:
+def _known(found: Exhibit, top: Path, folder: Path, names: set[str]) -> None:
     """A gap for everything in a folder of folders that etcd does not put there."""
     for entry in entries(found, top, folder):
         if entry.name not in names | {_WAL_TMP}:
@@ -96,7 +96,7 @@ def _known(found: Evidence, top: Path, folder: Path, names: set[str]) -> None:
 
 
 def _folder(
-    found: Evidence, top: Path, folder: Path, kinds: tuple[tuple[re.Pattern[str], Role], ...], *, hashed: bool
+    found: Exhibit, top: Path, folder: Path, kinds: tuple[tuple[re.Pattern[str], Role], ...], *, hashed: bool
 ) -> None:
     for entry in entries(found, top, folder):
         if entry.name == _WAL_TMP and entry.is_dir():
@@ -119,7 +119,7 @@ def _folder(
             found.gaps.append(Gap(shown, 0, 0, why))
 
 
-def entries(found: Evidence, top: Path, folder: Path) -> Iterator[Path]:
+def entries(found: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
     """What lies in a folder, by name; a gap where it cannot be listed."""
     try:
         yield from sorted(folder.iterdir())
@@ -127,7 +127,7 @@ def entries(found: Evidence, top: Path, folder: Path) -> Iterator[Path]:
         found.gaps.append(Gap(_name(top, folder), 0, 0, f"the folder cannot be listed: {error.strerror}"))
 
 
-def foreign(found: Evidence, top: Path, entry: Path) -> None:
+def foreign(found: Exhibit, top: Path, entry: Path) -> None:
     """A gap for what none of etcd's files is called."""
     shown = _name(top, entry)
     try:

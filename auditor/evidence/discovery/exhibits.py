@@ -16,36 +16,36 @@ from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import companions, paths, remote
 from auditor.evidence.discovery.arguments import IN
 from auditor.evidence.discovery.config_files import is_settings
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.options import Options
 from auditor.text import printable
 
 if TYPE_CHECKING:
-    from auditor.evidence.discovery.unpack import Found, Haul
+    from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
 
-Opener = Callable[[], Evidence]
+OpenExhibit = Callable[[], Exhibit]
 LOG = "-wal"
 """What SQLite's log is called beside its database."""
 
 
 @dataclass
-class Pieces:
+class Exhibits:
     """The pieces by name, opened one after another: each is closed before the next.
 
     A private copy is dropped with its piece; close() drops those that were not asked for.
     """
 
-    named: list[tuple[str, Opener]]
+    named: list[tuple[str, OpenExhibit]]
     containers: tuple[EvidenceFile, ...] = ()
-    haul: Haul | None = None
+    haul: Extraction | None = None
     settings: list[EvidenceFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.named)
 
-    def __iter__(self) -> Iterator[tuple[str, Opener]]:
+    def __iter__(self) -> Iterator[tuple[str, OpenExhibit]]:
         return iter(self.named)
 
     def __enter__(self) -> Self:
@@ -58,7 +58,7 @@ class Pieces:
             file.close()
 
 
-def opened(given: str, options: Options) -> Pieces:
+def opened(given: str, options: Options) -> Exhibits:
     """given: a path, or the URL of an object. Raises UnreadableEvidence where nothing of etcd is there, UsageError for
     options that do not fit.
     """
@@ -71,7 +71,7 @@ def opened(given: str, options: Options) -> Pieces:
     path = Path(given)
     if path.is_dir() or not _is_container(path):
         found = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
-        pieces = Pieces([(found.name, lambda: found)])
+        pieces = Exhibits([(found.name, lambda: found)])
         if not found.directory:
             _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
         return pieces
@@ -80,16 +80,16 @@ def opened(given: str, options: Options) -> Pieces:
     return _packed(EvidenceFile(path, hashed=hashed), path, options)
 
 
-def _streamed(url: str, options: Options) -> Pieces:
+def _streamed(url: str, options: Options) -> Exhibits:
     file, notes = remote.fetch(url, options)
     if magic.of(file.map) in magic.CONTAINERS:
         return _packed(file, None, options, notes)
     found = exhibit.single(file.name, file)
     found.notes += notes
-    return Pieces([(found.name, lambda: found)])
+    return Exhibits([(found.name, lambda: found)])
 
 
-def _guarded(pieces: Pieces, found: Evidence, work: Callable[[], None]) -> None:
+def _guarded(pieces: Exhibits, found: Exhibit, work: Callable[[], None]) -> None:
     try:
         work()
     except BaseException:
@@ -98,14 +98,14 @@ def _guarded(pieces: Pieces, found: Evidence, work: Callable[[], None]) -> None:
         raise
 
 
-def _add_beside(pieces: Pieces, found: Evidence, path: Path, options: Options) -> None:
+def _add_beside(pieces: Exhibits, found: Exhibit, path: Path, options: Options) -> None:
     pieces.settings += _beside(pieces, path, options)
     found.containers = pieces.containers
     found.settings = tuple(pieces.settings)
     found.files += [(Role.SETTINGS, file) for file in found.settings]
 
 
-def _beside(pieces: Pieces, path: Path, options: Options) -> list[EvidenceFile]:
+def _beside(pieces: Exhibits, path: Path, options: Options) -> list[EvidenceFile]:
     """The files beside a snapshot that hold a configuration, but those that the user named as one himself."""
     made: list[EvidenceFile] = []
     for each in companions.candidates(path):
@@ -144,20 +144,20 @@ def _is_container(path: Path) -> bool:
         return False
 
 
-def _unpacked(container: EvidenceFile, options: Options) -> Haul:
-    from auditor.evidence.containers.extracted import Store
+def _unpacked(container: EvidenceFile, options: Options) -> Extraction:
+    from auditor.evidence.containers.extracted import Extractor
     from auditor.evidence.discovery import unpack  # the libraries of archives wait until there is one
 
-    return unpack.unpack(container, _limits(options), Store(options.work_dir), hashed=not options.quick)
+    return unpack.unpack(container, _limits(options), Extractor(options.work_dir), hashed=not options.quick)
 
 
 def _limits(options: Options) -> Limits:
     return Limits(largest=options.max_unpacked, ratio=options.max_ratio)
 
 
-def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Pieces:
+def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Exhibits:
     """What a container holds, each piece with the container it came from. path: where files may lie beside it."""
-    pieces = Pieces([], (container,), notes=list(notes))
+    pieces = Exhibits([], (container,), notes=list(notes))
     try:
         pieces.haul = haul = _unpacked(container, options)
         for name, group in _grouped(container.name, haul):
@@ -175,12 +175,12 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
     return pieces
 
 
-def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
+def _grouped(container: str, haul: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
     """Data directories with their files, and single files, by name; what looked like a part of one and is none is a
     file of its own."""
     from auditor.evidence.discovery import archived_directory
 
-    groups: dict[str, list[Found]] = {}
+    groups: dict[str, list[ExtractedMember]] = {}
     for found in haul.parts:
         place = archived_directory.match(found.path) if found.path else None
         if place is not None:
@@ -203,12 +203,12 @@ def _grouped(container: str, haul: Haul) -> list[tuple[str, list[Found]]]:
     return sorted(made, key=lambda named: named[0])
 
 
-def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first: bool) -> Opener:
+def _opener(name: str, group: list[ExtractedMember], pieces: Exhibits, haul: Extraction, *, first: bool) -> OpenExhibit:
     from auditor.evidence.discovery import archived_directory
 
     ways = {each.way for each in group}
 
-    def opener() -> Evidence:
+    def opener() -> Exhibit:
         for each in group:
             haul.parts.remove(each)
         if archived_directory.match(group[0].path) and (len(group) > 1 or name != group[0].way):
@@ -235,7 +235,7 @@ def _opener(name: str, group: list[Found], pieces: Pieces, haul: Haul, *, first:
     return opener
 
 
-def _settings(haul: Haul) -> list[EvidenceFile]:
+def _settings(haul: Extraction) -> list[EvidenceFile]:
     """The files of a container that hold a configuration; taken out of the haul."""
     made = []
     while haul.settings:

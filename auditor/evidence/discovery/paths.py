@@ -8,7 +8,7 @@ from pathlib import Path
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import data_directory
-from auditor.evidence.exhibit import Evidence, Role, single
+from auditor.evidence.exhibit import Exhibit, Role, single
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
@@ -27,7 +27,7 @@ class Unpacking:
     work_dir: str = ""
 
 
-def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(), *, hashed: bool) -> Evidence:
+def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(), *, hashed: bool) -> Exhibit:
     """Open what `path` is. Raises UnreadableEvidence where it is neither a readable file nor a data directory."""
     name = printable(os.fsencode(path.name or path.resolve().name))
     if not path.is_dir():
@@ -46,35 +46,35 @@ def is_whole(folder: Path) -> bool:
         return False  # several databases: each is a piece
 
 
-def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Evidence:
+def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit:
     """One file, told by its first bytes, and what belongs to it."""
     if objects.named(path.name):
-        return _backup(Evidence(name), [path], unpacking, hashed=hashed)
+        return _backup(Exhibit(name), [path], unpacking, hashed=hashed)
     found = single(name, EvidenceFile(path, hashed=hashed))
     return _sqlite(found, path, hashed=hashed) if found.of(Role.SQLITE) else found
 
 
-def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Evidence | None:
+def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit | None:
     """A folder with kine's database or with Gardener's backups; None where it is neither."""
     if (database := _sqlite_in(path)) is not None:
-        found = Evidence(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
+        found = Exhibit(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
         _others(found, path, {database.name, *(database.name + ending for ending in _BESIDE)})
         return _sqlite(found, database, hashed=hashed)
     if listed := objects.in_folder(path):
-        found = Evidence(name, directory=True)
+        found = Exhibit(name, directory=True)
         _others(found, path, {each.name for each in listed})
         return _backup(found, listed, unpacking, hashed=hashed)
     return None
 
 
-def _others(found: Evidence, folder: Path, names: set[str]) -> None:
+def _others(found: Exhibit, folder: Path, names: set[str]) -> None:
     """A gap for everything else in a folder."""
     for entry in data_directory.entries(found, folder, folder):
         if entry.name not in names:
             data_directory.foreign(found, folder, entry)
 
 
-def _backup(found: Evidence, listed: list[Path], unpacking: Unpacking, *, hashed: bool) -> Evidence:
+def _backup(found: Exhibit, listed: list[Path], unpacking: Unpacking, *, hashed: bool) -> Exhibit:
     """The objects of Gardener's backups, unpacked; a gap for each that is not readable, unless it is the only one."""
     for path in listed:
         try:
@@ -110,7 +110,7 @@ def _sqlite_in(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _sqlite(found: Evidence, path: Path, *, hashed: bool) -> Evidence:
+def _sqlite(found: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
     """Open what lies beside a SQLite database; what is not there is said by the reader, which knows what it means."""
     for ending, role in _BESIDE.items():
         beside = path.with_name(path.name + ending)

@@ -52,9 +52,9 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     Raises UnreadableEvidence where it cannot be had whole, UsageError where a library is missing.
     """
     from auditor.evidence.containers.decompress import Stream
-    from auditor.evidence.containers.extracted import Store
+    from auditor.evidence.containers.extracted import Extractor
 
-    store = Store(options.work_dir)
+    store = Extractor(options.work_dir)
     with _open(url) as (source, facts):
         size = facts.get("size")
         if isinstance(size, int) and size > options.max_unpacked:

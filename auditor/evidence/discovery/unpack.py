@@ -8,7 +8,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
 from auditor.evidence.containers import magic, member_names, tars, zips
 from auditor.evidence.containers.decompress import Damaged, Stream, mapped, unpacked
-from auditor.evidence.containers.extracted import Filled, Store
+from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.discovery import archived_directory
@@ -24,23 +24,23 @@ _NO_DATABASE = re.compile(r"\.(md|txt|json|ya?ml|conf|service|sh|crt|key|pem|pub
 
 
 @dataclass
-class Found:
+class ExtractedMember:
     """One file out of a container. way: its name through every container; path: in the innermost archive."""
 
     way: str
     path: str
-    file: Filled
+    file: ExtractedFile
 
 
 @dataclass
-class Haul:
+class Extraction:
     """What came out. parts: databases and members of data directories; others: (files, bytes) that are neither.
 
     Whoever takes a part takes its file; close() closes the rest.
     """
 
-    parts: list[Found] = field(default_factory=list)
-    settings: list[Found] = field(default_factory=list)
+    parts: list[ExtractedMember] = field(default_factory=list)
+    settings: list[ExtractedMember] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
@@ -51,11 +51,11 @@ class Haul:
         self.settings.clear()
 
 
-def unpack(container: EvidenceFile, limits: Limits, store: Store, *, hashed: bool = False) -> Haul:
+def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False) -> Extraction:
     """hashed: hash what is unpacked on the way.
 
     Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room."""
-    haul = Haul()
+    haul = Extraction()
     try:
         walk = _Walk(haul, store, Budget(limits, container.name, container.size), hashed=hashed)
         walk.open(container.name, "", mapped(container.map), 0, container)
@@ -66,7 +66,7 @@ def unpack(container: EvidenceFile, limits: Limits, store: Store, *, hashed: boo
 
 
 class _Walk:
-    def __init__(self, haul: Haul, store: Store, budget: Budget, *, hashed: bool) -> None:
+    def __init__(self, haul: Extraction, store: Extractor, budget: Budget, *, hashed: bool) -> None:
         self._hashed = hashed
         self._haul = haul
         self._store = store
@@ -132,25 +132,25 @@ class _Walk:
         else:
             self._haul.others.append(way)
 
-    def _keep(self, kept: list[Found], way: str, path: str, stream: Stream, size: int) -> None:
+    def _keep(self, kept: list[ExtractedMember], way: str, path: str, stream: Stream, size: int) -> None:
         filled = self._store.fill(stream, way, size, hashed=self._hashed)
         if filled.broken:
             self._haul.gaps.append(Gap(way, filled.size, 0, filled.broken))
             if not filled.size:
                 filled.close()
                 return
-        kept.append(Found(way, path, filled))
+        kept.append(ExtractedMember(way, path, filled))
 
 
 def _is_export(head: bytes) -> bool:
     """Whether a file is a dump or an increment; what etcdctl prints in a form that loses bytes is refused later."""
     try:
-        return exhibit.told(head) is not None
+        return exhibit.role_of(head) is not None
     except UnreadableEvidence:
         return True
 
 
-def nothing(container: str, haul: Haul) -> UnreadableEvidence:
+def nothing(container: str, haul: Extraction) -> UnreadableEvidence:
     """The error that a container without evidence is."""
     reasons = "; ".join(gap.reason for gap in haul.gaps[:3])
     if reasons:

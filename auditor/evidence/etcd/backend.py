@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, empty, fitting, overlapping
 from auditor.evidence.bbolt.tree import LEAF, Walker
 from auditor.evidence.etcd import mvcc
@@ -37,7 +37,7 @@ UNKNOWN = Backend(0, 0, None, None, None, None, None, None, (), None, (), 0, 0, 
 class Store:
     """The records of the `key` bucket and the backend's facts."""
 
-    records: Batch
+    records: RecordBatch
     facts: Backend
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.etcd import backend, json_records, wire
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Backend, Gap, Unexamined
@@ -38,7 +38,7 @@ class Reading:
     """What a dump holds."""
 
     kind: str
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     facts: Backend
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
@@ -75,7 +75,7 @@ def _json(file: EvidenceFile, work_dir: str) -> Reading:
     if head is None:
         raise UnreadableEvidence(f"{file.name} does not begin as etcdctl's JSON does")
     said = json_records.object_before(head[1])
-    found = json_records.Found()
+    found = json_records.JsonRecords()
     if b"[" in head[2]:
         found = json_records.scan(file, head.end(), file.size)
     made, gaps = json_records.batch(file, found, work_dir)
@@ -129,7 +129,7 @@ def _protobuf(file: EvidenceFile) -> Reading:
         gaps.append(Gap(file.name, 0, 0, f"{file.name}: {bad - LISTED:,} more records, not listed, are no KeyValue"))
     rows = np.flatnonzero(good)
     unknown = np.full(rows.size, UNKNOWN, np.int64)
-    made = Batch(
+    made = RecordBatch(
         source=file.name,
         data=buffer,
         mapped=True,
@@ -155,7 +155,7 @@ def _protobuf(file: EvidenceFile) -> Reading:
 LISTED = json_records.LISTED
 
 
-def _facts(cluster: int | None, revision: int, term: int | None, made: Batch) -> Backend:
+def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:
     """What the header says. cluster_id as etcdctl prints it: hexadecimal."""
     return replace(
         backend.UNKNOWN,
@@ -176,5 +176,5 @@ def _cut(read: int, listed: int, *, more: bool) -> tuple[Unexamined, ...]:
     return (Unexamined(lost, reason, decisive=True),)
 
 
-def _split(made: Batch) -> tuple[Batch, ...]:
+def _split(made: RecordBatch) -> tuple[RecordBatch, ...]:
     return tuple(made.take(slice(at, at + BATCH)) for at in range(0, len(made), BATCH))

@@ -15,10 +15,10 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
-from auditor.arrays.factorize import group
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.arrays.factorize import factorize
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.scratch import private
+from auditor.evidence.scratch import scratch_buffer
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
@@ -38,7 +38,7 @@ _BETWEEN = re.compile(rb"\s*([,\]])")
 
 
 @dataclass
-class Found:
+class JsonRecords:
     """Objects in their order. spans: key's and value's offset and length, create, mod, version, tombstone: 8 a row.
 
     end: where the closing bracket was found, or the reading stopped.
@@ -52,9 +52,9 @@ class Found:
         return len(self.spans) // 8
 
 
-def scan(file: EvidenceFile, at: int, end: int) -> Found:
+def scan(file: EvidenceFile, at: int, end: int) -> JsonRecords:
     """The objects of the array whose bracket stands before `at`, up to its closing one; gaps for what is none."""
-    found = Found()
+    found = JsonRecords()
     text = file.map
     if (closed := _BETWEEN.match(text, at, end)) and closed[1] == b"]":
         found.end = closed.end()
@@ -114,13 +114,15 @@ def _one(text: mmap, at: int, end: int, spans: "array[int]") -> int:
     return int(tail.end())
 
 
-def batch(file: EvidenceFile, found: Found, work_dir: str = "") -> tuple[Batch, list[Gap]]:
+def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
     """Keys and values decoded, in a buffer of their own; offset and size are those of the base64 of each value.
 
     work_dir: where they go if they are many.
     """
     table = np.array(found.spans, np.int64).reshape(-1, 8)
-    room = private(int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64", work_dir)
+    room = scratch_buffer(
+        int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64", work_dir
+    )
     view = memoryview(room)
     spans = array("q")
     gaps: list[Gap] = []
@@ -139,7 +141,7 @@ def batch(file: EvidenceFile, found: Found, work_dir: str = "") -> tuple[Batch, 
         at = end
     key_at, key_len, value_at, value_len = np.array(spans, np.int64).reshape(-1, 4).T
     unknown = np.full(len(table), UNKNOWN, np.int64)
-    made = Batch(
+    made = RecordBatch(
         source=file.name,
         data=Buffer(room),
         mapped=False,
@@ -178,7 +180,7 @@ def object_before(raw: bytes) -> dict[str, object]:
     return made if isinstance(made, dict) else {}
 
 
-def duplicates(made: Batch) -> Ints:
+def duplicates(made: RecordBatch) -> Ints:
     """Rows whose key an earlier row has too."""
-    number, heads = group(made.data, made.key_at, made.key_len.astype(np.int64))
+    number, heads = factorize(made.data, made.key_at, made.key_len.astype(np.int64))
     return np.flatnonzero(heads[number] != np.arange(len(made)))

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
-from auditor.arrays.parallel import spread
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.arrays.factorize import factorize
+from auditor.arrays.parallel import parallel_for
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.etcd import wire
 from auditor.model.evidence import Gap
@@ -34,7 +34,7 @@ _DAMAGE = {
 }
 
 
-def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]:
+def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list[Gap]]:
     """The records of the `key` bucket in revision order, each with its place, and what could not be read.
 
     A record of no key (etcdutl's --bump-revision writes one with an empty value) keeps key_len 0 and place latest.
@@ -62,7 +62,7 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, list[Gap]]
     return batch, gaps
 
 
-def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
+def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Ints]:
     """The records of leaves that no root reaches, and the rows of `leaves` that they are.
 
     A value whose end is lost keeps the bytes up to the end of its record; places and states are the caller's.
@@ -74,9 +74,9 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[Batch, Ints]:
     return batch.take(damaged != NO_RECORD), np.flatnonzero(good)[damaged != NO_RECORD]
 
 
-def places(batch: Batch) -> NDArray[np.uint8]:
+def places(batch: RecordBatch) -> NDArray[np.uint8]:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
-    number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+    number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
     newest = np.zeros(heads.size, np.int64)
     np.maximum.at(newest, number, np.arange(len(batch)))
     gone = batch.has(State.TOMBSTONE)[newest]
@@ -99,15 +99,15 @@ def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
         good[part] &= (second & np.uint64(0xFF)) == SEPARATOR
         good[part] &= (length[part] == REVISION) | ((third >> np.uint64(8)) & np.uint64(0xFF) == MARK)
 
-    spread(at.size, parse)
+    parallel_for(at.size, parse)
     good &= (main >= 0) & (sub >= 0)
     return good, main, sub
 
 
-def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> Batch:
+def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> RecordBatch:
     rows = main.size
     state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
-    return Batch(
+    return RecordBatch(
         source=source,
         data=buffer,
         mapped=True,
@@ -127,7 +127,7 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
     )
 
 
-def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> NDArray[np.uint8]:
+def _fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray[np.uint8]:
     """Fill the columns from each record's protobuf; its damage, 0 where there is none, shape (n,)."""
     damaged = np.zeros(len(batch), np.uint8)
 
@@ -162,7 +162,7 @@ def _fields(buffer: Buffer, batch: Batch, *, cut: bool = False) -> NDArray[np.ui
         foreign = (mod != batch.main[part]) & ((mod != UNKNOWN) | ~bare)
         damaged[part] = np.where(foreign & (damaged[part] == 0), ELSEWHERE, damaged[part])
 
-    spread(len(batch), parse)
+    parallel_for(len(batch), parse)
     return damaged
 
 
@@ -189,7 +189,7 @@ def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
     return leased
 
 
-def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> tuple[int, int]:
+def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -> tuple[int, int]:
     """A record whose fields are not in etcd's own order: its mod_revision, UNKNOWN where it has none, and its damage.
 
     A known field of another wire type is refused, as etcd does; of one that comes twice the last counts, and what was
@@ -214,7 +214,7 @@ def _slowly(buffer: Buffer, batch: Batch, row: int, start: int, end: int) -> tup
     return record.mod_revision or UNKNOWN, MORE if foreign or len(place) < len(tags) else 0
 
 
-def _order(batch: Batch) -> Ints | None:
+def _order(batch: RecordBatch) -> Ints | None:
     """The permutation that sorts the records by revision, or None where they are sorted."""
     later = batch.main[1:] > batch.main[:-1]
     later |= (batch.main[1:] == batch.main[:-1]) & (batch.sub[1:] > batch.sub[:-1])

@@ -10,7 +10,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS, Walker
 from auditor.evidence.etcd import backend, unallocated
@@ -34,7 +34,7 @@ class Reading:
     """What one database file holds."""
 
     kind: str
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     facts: Backend
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
@@ -73,7 +73,7 @@ def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
     return Reading(kind, batches, store.facts, tuple(gaps), unexamined, _map(walker), trailer)
 
 
-def _only_older(walker: Walker, previous: Walker) -> Batch:
+def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
     """The records that only the older root reaches; their pages are marked in the walker's map."""
     store = backend.read(previous)
     older = (walker.kinds == FREED) & (previous.kinds != FREED) & (previous.kinds != PAST)
@@ -114,7 +114,7 @@ def _map(walker: Walker) -> PageMap:
     return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
 
 
-def _split(records: Batch) -> tuple[Batch, ...]:
+def _split(records: RecordBatch) -> tuple[RecordBatch, ...]:
     return tuple(records.take(slice(at, at + BATCH)) for at in range(0, len(records), BATCH))
 
 

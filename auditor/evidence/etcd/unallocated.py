@@ -11,7 +11,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence import carve
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import page_runs
 from auditor.evidence.bbolt.elements import Spans
 from auditor.evidence.bbolt.page_runs import Runs
@@ -20,7 +20,7 @@ from auditor.evidence.etcd import mvcc
 from auditor.model.vocabulary import Place, State
 
 
-def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = None) -> tuple[Batch, ...]:
+def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = None) -> tuple[RecordBatch, ...]:
     """Every value, and every fragment of one, outside the trees of the walker's map.
 
     place: of what lies in pages that no root reaches; UNPLACED where no root leads anywhere. previous: the walker of
@@ -32,21 +32,21 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
         *_pages(walker, np.flatnonzero(walker.kinds == FREED), place, slack),
         *_pages(walker, np.flatnonzero(walker.kinds == PAST), slack, slack),
         _carved(walker, np.array([end]), np.array([walker.size]), place),
-        _between(walker, page_runs.reached(walker), walker.walked, slack),
+        _between(walker, page_runs.live_runs(walker), walker.walked, slack),
     ]
     if previous is not None:
-        older, only = page_runs.reached(previous), walker.kinds == PREVIOUS
+        older, only = page_runs.live_runs(previous), walker.kinds == PREVIOUS
         theirs = [Spans(*(column[only[each.page]] for column in each)) for each in previous.walked]
         found.append(_between(walker, older.take(only[older.pages]), theirs, slack))
     return tuple(batch for batch in found if len(batch))
 
 
-def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[Batch]:
+def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[RecordBatch]:
     """What lies in these pages: parsed where a leaf still stands, else searched for."""
     if not pages.size:
         return
     size = walker.page_size
-    left = page_runs.left(walker, pages)
+    left = page_runs.stale_runs(walker, pages)
     found = page_runs.elements(walker, left)
     leaves = found.leaves
     # leaves of other buckets, and of the root, have other keys than revisions
@@ -84,9 +84,9 @@ def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     return start[first], end[np.append(first[1:], True)[: end.size]]
 
 
-def _between(walker: Walker, those: Runs, elements: Sequence[Spans], place: Place) -> Batch:
+def _between(walker: Walker, those: Runs, elements: Sequence[Spans], place: Place) -> RecordBatch:
     """What is not zero outside the elements of these runs."""
-    start, end = page_runs.between(walker, those, elements)
+    start, end = page_runs.gaps_between(walker, those, elements)
     filled = walker.buffer.filled(start, end)
     return _carved(walker, start[filled], end[filled], place)
 
@@ -103,6 +103,6 @@ def _headless(walker: Walker, pages: Ints, left: Runs) -> tuple[Ints, Ints]:
     return edges[::2], edges[1::2]
 
 
-def _carved(walker: Walker, start: Ints, end: Ints, place: Place, *, fragments: bool = True) -> Batch:
+def _carved(walker: Walker, start: Ints, end: Ints, place: Place, *, fragments: bool = True) -> RecordBatch:
     rows = carve.search(walker.buffer, start.tolist(), end.tolist(), fragments=fragments)
     return carve.batch(walker.buffer, walker.source, rows, place, walker.page_size)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.etcd import raft, wire
 from auditor.evidence.etcd.wire import Records, WireError
 from auditor.model.evidence import Gap
@@ -40,7 +40,7 @@ class Log:
     end of bytes that no frame accounts for and that are not all zero. commit: the last HardState's.
     """
 
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     gaps: tuple[Gap, ...]
     tails: tuple[tuple[int, int, int], ...]
     first: int | None
@@ -277,11 +277,11 @@ def _notes(chain: _Chain, states: NDArray[np.uint8]) -> Iterator[str]:
         yield f"{chain.passwords:,} requests in the WAL hold a password of an etcd user in clear"
 
 
-def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[Batch]:
+def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[RecordBatch]:
     for begin in range(0, len(puts), BATCH):
         entry, key_at, key_len, value_at, value_len = puts[begin : begin + BATCH].T
         unknown = np.full(entry.size, UNKNOWN, np.int64)
-        yield Batch(
+        yield RecordBatch(
             source=name,
             data=buffer,
             mapped=True,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.arrays.factorize import group
+from auditor.arrays.factorize import factorize
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import backend, json_records, snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener.objects import Named, named
@@ -33,7 +33,7 @@ class Reading:
 
     main: EvidenceFile
     kinds: tuple[str, ...]
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     facts: Backend
     pages: PageMap
     trailer: int
@@ -51,7 +51,7 @@ def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> R
     """Full snapshots and increments as one history. Raises UnreadableEvidence where none of them is readable."""
     gaps: list[Gap] = []
     kinds: list[str] = []
-    parts: list[tuple[str, tuple[Batch, ...]]] = []
+    parts: list[tuple[str, tuple[RecordBatch, ...]]] = []
     notes = ["increments keep every value that was ever written, until the backups are deleted"]
     main: tuple[tuple[int, int], EvidenceFile, snapshot.Reading] | None = None
     unexamined: list[Unexamined] = []
@@ -99,7 +99,7 @@ def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> R
     )
 
 
-def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[Batch, list[Gap]]:
+def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
     """The events of one increment, and gaps where it is not what its hash and its name say."""
     end = max(file.size - HASH, 0)
     digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
@@ -136,7 +136,7 @@ def _missing(files: Sequence[EvidenceFile]) -> Iterator[Gap]:
         reached = max(reached, each.last)
 
 
-def _placed(parts: Sequence[tuple[str, tuple[Batch, ...]]], main: str, revision: int) -> tuple[Batch, ...]:
+def _placed(parts: Sequence[tuple[str, tuple[RecordBatch, ...]]], main: str, revision: int) -> tuple[RecordBatch, ...]:
     """Latest, history and deleted over all files: the newest revision of each key decides.
 
     A key that the newest full snapshot does not hold, and that no later event names, was deleted before it.
@@ -146,7 +146,7 @@ def _placed(parts: Sequence[tuple[str, tuple[Batch, ...]]], main: str, revision:
     known: dict[bytes, int] = {}
     keys_of: list[NDArray[np.int64]] = []
     for _, batch in shown:
-        number, heads = group(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+        number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
         keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads].astype(np.int64))
         of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
         keys_of.append(of[number] if number.size else number)

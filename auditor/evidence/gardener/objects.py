@@ -121,12 +121,12 @@ def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> O
 
 def _unpacked(parts: _Parts, kind: Kind, path: Path, budget: Budget, work_dir: str, *, hashed: bool) -> Opened:
     from auditor.evidence.containers.decompress import Stream, unpacked
-    from auditor.evidence.containers.extracted import Store  # the libraries of archives wait until there is one
+    from auditor.evidence.containers.extracted import Extractor  # the libraries of archives wait until there is one
 
     stream = Stream(parts.blocks())
     if kind in magic.STREAMS:
         stream = unpacked(stream, kind, budget, parts.shown)
-    filled = Store(work_dir).fill(stream, parts.shown, hashed=hashed)
+    filled = Extractor(work_dir).fill(stream, parts.shown, hashed=hashed)
     if not filled.size:
         filled.close()
         raise UnreadableEvidence(filled.broken or f"{parts.shown} is empty")

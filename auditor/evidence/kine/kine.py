@@ -14,7 +14,7 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
-from auditor.evidence.batch import Batch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import backend
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.kine import database as databases
@@ -22,7 +22,7 @@ from auditor.evidence.kine import rows, unreferenced, wal
 from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
 from auditor.evidence.kine.pages import Image, Pages, freelist
-from auditor.evidence.kine.unreferenced import Loose, Rounds
+from auditor.evidence.kine.unreferenced import Rounds, UnreferencedPages
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import Place, State
 
@@ -40,7 +40,7 @@ BRANCH, LEAF, TRUNK, CONTINUES, FREED, OLDER, PAST = 1, 2, 16, 32, 0, 64, 128
 class Reading:
     """What a database and its log hold. wal_mode: whether there has to be a log."""
 
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     facts: Backend
     pages: PageMap
     gaps: tuple[Gap, ...]
@@ -94,7 +94,7 @@ def read(
     return Reading(batches, _facts(database), kinds, tuple(gaps), unexamined, notes, head.wal_mode)
 
 
-def kubernetes(batch: Batch) -> bool:
+def kubernetes(batch: RecordBatch) -> bool:
     """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
     length = batch.value_len.astype(np.int64)
     told = (batch.key_at >= 0) & (length > 0)
@@ -103,7 +103,7 @@ def kubernetes(batch: Batch) -> bool:
     return bool(told.any())
 
 
-def _hidden(database: Database, own: Header | None) -> Iterator[Batch]:
+def _hidden(database: Database, own: Header | None) -> Iterator[RecordBatch]:
     """What SQLite does not show: unallocated bytes, freed pages, older images of pages, frames that do not count."""
     lost = Place.FREED if database.whole and database.rooted else Place.UNPLACED
     for place, parts in ((Place.SLACK, database.stretches), (Place.UNPLACED, database.odd)):
@@ -139,7 +139,7 @@ def _in_file(database: Database) -> unreferenced.ByPage:
     return lookup
 
 
-def _older(database: Database, own: Header | None, lost: Place) -> Loose:
+def _older(database: Database, own: Header | None, lost: Place) -> UnreferencedPages:
     """The pages of the file that the database does not show: free, held by nothing, older than the log, or past it."""
     image, size = database.image, database.head.page_size
     number = np.arange(1, database.main_pages + 1, dtype=np.int64)
@@ -157,7 +157,7 @@ def _older(database: Database, own: Header | None, lost: Place) -> Loose:
     return _loose(database, 0, pages, row, rest, state, past | before | free | (shown & ~database.taken[known]))
 
 
-def _frames(database: Database, lost: Place) -> Loose:
+def _frames(database: Database, lost: Place) -> UnreferencedPages:
     """The frames of the log that the database does not show, and those that hold its free pages."""
     log, image = database.log, database.image
     inside = log.current & (log.number <= image.size)
@@ -178,10 +178,10 @@ def _loose(
     rest: NDArray[np.integer],
     state: NDArray[np.uint8],
     wanted: Bools,
-) -> Loose:
+) -> UnreferencedPages:
     lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
     lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
-    return Loose(
+    return UnreferencedPages(
         pages.take(wanted), row[wanted].astype(np.uint8), rest[wanted].astype(np.uint8), state[wanted], lead[wanted]
     )
 

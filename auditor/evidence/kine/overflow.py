@@ -13,7 +13,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import Extent
 from auditor.evidence.kine import file_format
 from auditor.evidence.kine.pages import Cells
-from auditor.evidence.scratch import private
+from auditor.evidence.scratch import scratch_buffer
 
 Lookup = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers, and for each the row that asks -> file (-1 where there is no such page) and offset of its image."""
@@ -96,7 +96,7 @@ class Assembled:
         self.at = np.cumsum(self.size) - self.size
         self._piece_at = np.cumsum(pieces.size) - pieces.size
         total = int(self.size.sum())
-        room = private(total, "overflow pages", work_dir)
+        room = scratch_buffer(total, "overflow pages", work_dir)
         view = memoryview(room)
         target = 0
         for file, at, size in zip(pieces.file.tolist(), pieces.at.tolist(), pieces.size.tolist(), strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints, Words
-from auditor.arrays.parallel import expand
+from auditor.arrays.parallel import ranges
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
 
@@ -75,7 +75,7 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
     fits = body <= limit
     count, damaged = np.where(fits, count, 0), btree & ~fits
     row = np.repeat(np.arange(pages.at.size), count)
-    begin = pages.at[row] + file_format.be16(buffer.words(expand(pointers, count, 2)))
+    begin = pages.at[row] + file_format.be16(buffer.words(ranges(pointers, count, 2)))
     start, end, cells, good = _cells(buffer, kind[row], begin, row, limit[row], usable)
     good &= (begin >= body[row]) & (end <= limit[row])
     if lead is not None:  # no tree leads here: one changed byte makes an index of a page of rows
@@ -259,7 +259,7 @@ def walk(image: Image, root: int, taken: Bools, *, table: bool = True) -> Tree:
         _list(faults, frontier[~fits], "counts more cells than a page holds")
         count = np.where(fits, count, 0)
         owner = np.repeat(frontier, count)
-        cell = file_format.be16(image.words(owner, expand(top + 12, count, 2)))
+        cell = file_format.be16(image.words(owner, ranges(top + 12, count, 2)))
         inside = cell + 4 <= image.usable
         _list(faults, np.unique(owner[~inside]), "points past its own end")
         children = file_format.be32(image.words(owner[inside], cell[inside]))

@@ -13,10 +13,10 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
-from auditor.arrays.parallel import expand
+from auditor.arrays.parallel import ranges
 from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN
-from auditor.evidence.carve import Found
+from auditor.evidence.carve import CarvedRecord
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.schema import Columns
 from auditor.model.vocabulary import State
@@ -38,7 +38,7 @@ _NAME = re.compile(rb"/registry/[!-~]*")
 _NAMES = (b"/", b"compact_rev_key", b"gap-")
 
 
-def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> list[Found]:
+def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> list[CarvedRecord]:
     """Every row, value and fragment in these stretches, ascending; a row is two where it holds a previous value."""
     filled = buffer.filled(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
     start, end = start[filled], end[filled]
@@ -49,7 +49,7 @@ def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int
     return [*found, *_rest(buffer, start, end, [(first, last) for first, last, _ in cells])]
 
 
-def _rest(buffer: Buffer, start: Ints, end: Ints, cells: list[tuple[int, int]]) -> list[Found]:
+def _rest(buffer: Buffer, start: Ints, end: Ints, cells: list[tuple[int, int]]) -> list[CarvedRecord]:
     """What the rows leave of the stretches, searched for bare values and fragments."""
     firsts, lasts = [], []
     number = 0
@@ -76,9 +76,9 @@ def _nothing(raw: bytes) -> bool:
     return PREFIX in raw and all(len(part.strip(b"\0")) <= BETWEEN for part in _NAME.split(raw))
 
 
-def _apart(cells: Iterator["_Cell"]) -> list[tuple[int, int, list[Found]]]:
+def _apart(cells: Iterator["_Cell"]) -> list[tuple[int, int, list[CarvedRecord]]]:
     """Start, end and rows of the cells. Where one begins inside another's values, it was written over them."""
-    kept: list[tuple[int, int, list[Found]]] = []
+    kept: list[tuple[int, int, list[CarvedRecord]]] = []
     for cell in cells:
         floor = cell.low
         if kept:
@@ -92,7 +92,7 @@ def _apart(cells: Iterator["_Cell"]) -> list[tuple[int, int, list[Found]]]:
     return kept
 
 
-def _cut(row: Found, end: int) -> Found:
+def _cut(row: CarvedRecord, end: int) -> CarvedRecord:
     """The row as far as another has not overwritten it."""
     if row.end <= end:
         return row
@@ -105,7 +105,7 @@ class _Cell(NamedTuple):
     low: int
     at: int
     end: int
-    rows: list[Found]
+    rows: list[CarvedRecord]
 
 
 def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
@@ -118,7 +118,7 @@ def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
 
 def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
     length = np.minimum(end, buffer.size) - start
-    at = expand(start, np.maximum(length - SHORTEST, 0))
+    at = ranges(start, np.maximum(length - SHORTEST, 0))
     # the first column is the row id, which is NULL in the record
     likely = (buffer.data[at] >= SHORTEST) & (buffer.data[at] <= LONGEST) & (buffer.data[at + 1] == 0)
     whole = _held(buffer, at[likely], start, end, columns, headless=False)
@@ -187,7 +187,7 @@ def _cells(held: records.Records, low: Ints, local: Ints, columns: Columns) -> I
         values.append(np.stack(found, axis=1).tolist() if at.size else [])
     ends = np.minimum(at + local, at + held.size)
     for start, place, end, *pair in zip(low.tolist(), at.tolist(), ends.tolist(), *values, strict=True):
-        rows = [Found(*fields) for fields in pair]
+        rows = [CarvedRecord(*fields) for fields in pair]
         yield _Cell(start, place, end, [row for row in rows if row.value_len > 0])
 
 

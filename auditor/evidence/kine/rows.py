@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.factorize import group
+from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import chunks
-from auditor.evidence.batch import UNKNOWN, Batch, Extent
+from auditor.evidence.batch import UNKNOWN, Extent, RecordBatch
 from auditor.evidence.kine.overflow import Assembled
 from auditor.evidence.kine.records import Records
 from auditor.evidence.kine.schema import Columns
@@ -58,7 +58,7 @@ def places(every: Sequence[Rows]) -> list[NDArray[np.uint8]]:
     keys_of, ids, gone = [], [], []
     for rows in every:
         at, length = rows.names()
-        number, heads = group(rows.records.buffer, np.maximum(at, 0), length)
+        number, heads = factorize(rows.records.buffer, np.maximum(at, 0), length)
         names = rows.records.buffer.slices(np.maximum(at, 0)[heads], length[heads])
         of = np.array([known.setdefault(name, len(known)) for name in names], np.int64)
         keys_of.append(of[number] if heads.size else number)
@@ -86,7 +86,7 @@ def compacted(every: Sequence[Rows]) -> int | None:
     return max(found)[1] if found else None
 
 
-def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[Batch]:
+def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[RecordBatch]:
     """The values and the previous values of these rows; place: of each row. visible: the database shows them."""
     old = np.where(place == Place.LATEST, np.uint8(Place.OLD_VALUE), place) if visible else place
     columns = rows.columns
@@ -110,10 +110,10 @@ def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[
             yield from _made(rows, mine, (at[mine], kept[mine], main[mine], born[mine], where[mine], cut[mine]))
 
 
-def _made(rows: Rows, mine: Ints, told: tuple[NDArray[np.integer], ...]) -> Iterator[Batch]:
+def _made(rows: Rows, mine: Ints, told: tuple[NDArray[np.integer], ...]) -> Iterator[RecordBatch]:
     at, length, main, born, where, cut = told
     key_at, key_len = rows.names()
-    batch = Batch(
+    batch = RecordBatch(
         source=rows.sources[rows.file],
         data=rows.records.buffer,
         mapped=rows.assembled is None,
@@ -134,7 +134,7 @@ def _made(rows: Rows, mine: Ints, told: tuple[NDArray[np.integer], ...]) -> Iter
     yield from [batch] if rows.assembled is None else _located(batch, rows.assembled, rows.sources)
 
 
-def _located(batch: Batch, assembled: Assembled, sources: tuple[str, ...]) -> Iterator[Batch]:
+def _located(batch: RecordBatch, assembled: Assembled, sources: tuple[str, ...]) -> Iterator[RecordBatch]:
     """Values that were put together, by the file that holds their first byte."""
     parts = [
         assembled.extents(at, size) for at, size in zip(batch.value_at.tolist(), batch.value_len.tolist(), strict=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence import carve
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.kine import file_format, overflow, records, residue, rows
 from auditor.evidence.kine.overflow import Assembled, Claims, Pieces
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
@@ -35,7 +35,7 @@ class Store:
     work_dir: str
 
 
-class Loose(NamedTuple):
+class UnreferencedPages(NamedTuple):
     """Page images of one file: columns beside Pages. row, rest: places of rows, and of what else lies there."""
 
     pages: Pages
@@ -44,16 +44,18 @@ class Loose(NamedTuple):
     state: NDArray[np.uint8]
     lead: Ints
 
-    def sorted(self) -> "Loose":
+    def sorted(self) -> "UnreferencedPages":
         order = np.argsort(self.pages.at, kind="stable")
-        return Loose(self.pages.take(order), self.row[order], self.rest[order], self.state[order], self.lead[order])
+        return UnreferencedPages(
+            self.pages.take(order), self.row[order], self.rest[order], self.state[order], self.lead[order]
+        )
 
 
 ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers, and where the leaf lies that asks for each -> file (-1: none) and offset of the page's image."""
 
 
-def read(store: Store, file: int, loose: Loose, lookup: ByPage) -> Iterator[Batch]:
+def read(store: Store, file: int, loose: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """Everything in these pages."""
     buffer = store.files[file]
     loose = loose.sorted()
@@ -127,7 +129,7 @@ def together(
     return rest, np.flatnonzero(~good)
 
 
-def _unclaimed(store: Store, file: int, loose: Loose, parsed: Parsed) -> tuple[Ints, Ints]:
+def _unclaimed(store: Store, file: int, loose: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
     """The stretches, without those of pages that a row's value goes on in."""
     page = np.searchsorted(loose.pages.at, parsed.start, "right") - 1
     free = store.claims.free(np.full(page.size, file, np.int64), loose.pages.at[page])
@@ -143,7 +145,7 @@ def searched(
     place: NDArray[np.uint8],
     number: Ints,
     state: NDArray[np.uint8] | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[RecordBatch]:
     """What is found in stretches of one file; place, number, state: of the page of each."""
     buffer = store.files[file]
     for which in np.unique(place).tolist():

@@ -17,7 +17,7 @@ from auditor.evidence.kine.kine import STANDING, Reading, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import Columns
-from auditor.evidence.kine.unreferenced import Loose, Rounds, Store
+from auditor.evidence.kine.unreferenced import Rounds, Store, UnreferencedPages
 from auditor.model.evidence import PageMap, Unexamined
 from auditor.model.vocabulary import Place
 
@@ -47,10 +47,12 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
     store = Store((base, name), files, log.page_size, usable, Columns(), Claims(files, units), work_dir)
     pages = Pages(log.number, log.at)
     place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
-    every = Loose(pages, place, place, log.state, unreferenced.lead(buffer, pages, int(log.number.max())))
+    every = UnreferencedPages(pages, place, place, log.state, unreferenced.lead(buffer, pages, int(log.number.max())))
     if quick:
         mine = log.current
-        every = Loose(pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine])
+        every = UnreferencedPages(
+            pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine]
+        )
     found = tuple(each for each in unreferenced.read(store, 1, every, Rounds(log, 0, log.page_size)) if len(each))
     if not any(map(kubernetes, found)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from auditor.evidence.live import errors
 from auditor.evidence.live.access import Access, Endpoint
-from auditor.evidence.live.member import Member, Standing
+from auditor.evidence.live.member import Member, MemberStatus
 
 T = TypeVar("T")
 
@@ -75,25 +75,25 @@ class Client:
                 if not done % len(self.access.endpoints):
                     time.sleep(PAUSE * done / len(self.access.endpoints))
 
-    def standings(self) -> tuple[list[Standing], dict[str, str]]:
+    def standings(self) -> tuple[list[MemberStatus], dict[str, str]]:
         """What every endpoint's member says of itself, and why the others do not. Raises Unavailable where none does.
 
         A member that seems behind is asked again before it is called so: it was asked earlier than another.
         """
         with ThreadPoolExecutor(min(len(self.access.endpoints), _MOST)) as pool:
             asked = list(pool.map(self._standing, self.access.endpoints))
-            found = [each for each in asked if isinstance(each, Standing)]
+            found = [each for each in asked if isinstance(each, MemberStatus)]
             newest = max((each.revision for each in found), default=0)
             again = [
                 endpoint
                 for endpoint, each in zip(self.access.endpoints, asked, strict=True)
-                if isinstance(each, Standing) and each.revision < newest
+                if isinstance(each, MemberStatus) and each.revision < newest
             ]
-            later = {each.endpoint: each for each in pool.map(self._standing, again) if isinstance(each, Standing)}
+            later = {each.endpoint: each for each in pool.map(self._standing, again) if isinstance(each, MemberStatus)}
         silent = {
             endpoint.url: str(each)
             for endpoint, each in zip(self.access.endpoints, asked, strict=True)
-            if not isinstance(each, Standing)
+            if not isinstance(each, MemberStatus)
         }
         if not found:
             raise next((each for each in asked if isinstance(each, errors.Denied)), errors.Unavailable(_all(silent)))
@@ -109,7 +109,7 @@ class Client:
         self.close()
         self._next = [each.url for each in self.access.endpoints].index(endpoint)
 
-    def _standing(self, endpoint: Endpoint) -> Standing | errors.LiveError:
+    def _standing(self, endpoint: Endpoint) -> MemberStatus | errors.LiveError:
         try:
             with Member(self.access, endpoint) as member:
                 return member.status()

@@ -20,7 +20,7 @@ class Unavailable(LiveError):
     """It does not answer, not now or not in time: another endpoint, or another attempt, may do."""
 
 
-class Slow(Unavailable):
+class TimedOut(Unavailable):
     """It did not answer in time."""
 
 
@@ -59,7 +59,7 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: no leader": (Unavailable, "it has no leader"),
     "etcdserver: leader changed": (Unavailable, "the leader changed"),
     "etcdserver: not leader": (Unavailable, "the leader changed"),
-    "etcdserver: request timed out": (Slow, "it timed out"),
+    "etcdserver: request timed out": (TimedOut, "it timed out"),
     "etcdserver: server stopped": (Unavailable, "it is being stopped"),
     "etcdserver: too many requests": (Unavailable, "it has too many requests"),
     "etcdserver: corrupt cluster": (LiveError, "it says that its cluster is corrupt"),
@@ -67,7 +67,7 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
 }
 _CODES: dict[str, tuple[type[LiveError], str]] = {
     "UNAVAILABLE": (Unavailable, "it does not answer"),
-    "DEADLINE_EXCEEDED": (Slow, "it did not answer in time"),
+    "DEADLINE_EXCEEDED": (TimedOut, "it did not answer in time"),
     "CANCELLED": (Unavailable, "it broke off"),
     "ABORTED": (Unavailable, "it broke off"),
     "INTERNAL": (Unavailable, "the connection broke"),
@@ -83,11 +83,11 @@ def translated(error: "grpc.RpcError", endpoint: str, what: str) -> LiveError:
     import grpc
 
     if not isinstance(error, grpc.Call):
-        return told("", "UNKNOWN", endpoint, what)
-    return told(error.details() or "", error.code().name, endpoint, what)
+        return from_status("", "UNKNOWN", endpoint, what)
+    return from_status(error.details() or "", error.code().name, endpoint, what)
 
 
-def told(details: str, code: str, endpoint: str, what: str) -> LiveError:
+def from_status(details: str, code: str, endpoint: str, what: str) -> LiveError:
     """The error that these words of a member's mean, which are not repeated."""
     if details.startswith("etcdserver: request timed out"):  # it may go on: ", possibly due to ..."
         details = "etcdserver: request timed out"

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.evidence.exhibit import Evidence, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.live import errors, range_read, snapshot
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Member, Standing
+from auditor.evidence.live.member import Member, MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.model.evidence import Gap, Live, Unexamined
 from auditor.options import Options, Progress
-from auditor.run_log import Log
+from auditor.run_log import RunLog
 
 PREFIX = "/registry"
 """What --range reads where no storage prefix is given: kube-apiserver's own default."""
@@ -32,7 +32,7 @@ class Ranged:
     prefixes: tuple[str, ...]
 
 
-def gather(access: Access, options: Options, progress: Progress | None, log: Log) -> Evidence:
+def gather(access: Access, options: Options, progress: Progress | None, log: RunLog) -> Exhibit:
     """Read from the endpoints; nothing is ever written there. Raises LiveError, NoRoom and UsageError."""
     keep = Path(options.keep) if options.keep else None
     if keep is not None and keep.exists() and not options.keep_force:
@@ -54,12 +54,12 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Log
             file = EvidenceFile(spool.folder, hashed=not options.quick, name=name, descriptor=spool.release())
         live = _live("snapshot stream", told, told.revision)
         notes = [*_lagging(standings, silent, told.endpoint), *client.notes]
-        return Evidence(
+        return Exhibit(
             told.endpoint, [(Role.DATABASE, file)], gaps=_stale(standings, told, name), notes=notes, live=live
         )
 
 
-def _snapshot(client: Client, spool: Spool, progress: Progress | None) -> Standing:
+def _snapshot(client: Client, spool: Spool, progress: Progress | None) -> MemberStatus:
     try:
         return snapshot.take(client, spool, progress)
     except errors.Denied as error:
@@ -70,13 +70,13 @@ def _snapshot(client: Client, spool: Spool, progress: Progress | None) -> Standi
 
 def _range(
     client: Client,
-    standings: Sequence[Standing],
+    standings: Sequence[MemberStatus],
     silent: dict[str, str],
     options: Options,
     spool: Spool,
     progress: Progress | None,
-    log: Log,
-) -> Evidence:
+    log: RunLog,
+) -> Exhibit:
     prefixes = tuple(f"/{each.strip('/')}" for each in options.storage_prefixes or (PREFIX,))
     try:
         columns = range_read.read(client, prefixes, spool, progress)
@@ -96,7 +96,7 @@ def _range(
         Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
         Unexamined(f"keys outside {_shown(prefixes)}", "--range: not read; see --storage-prefix", partial),
     ]
-    return Evidence(
+    return Exhibit(
         told.endpoint,
         [(Role.DATABASE, file)],
         notes=[*_lagging(standings, silent, ""), *client.notes],
@@ -106,7 +106,7 @@ def _range(
     )
 
 
-def _live(way: str, told: Standing, revision: int) -> Live:
+def _live(way: str, told: MemberStatus, revision: int) -> Live:
     return Live(
         way=way,
         endpoint=told.endpoint,
@@ -117,13 +117,13 @@ def _live(way: str, told: Standing, revision: int) -> Live:
     )
 
 
-def _same_cluster(standings: Sequence[Standing]) -> None:
+def _same_cluster(standings: Sequence[MemberStatus]) -> None:
     if len({each.cluster_id for each in standings}) > 1:
         told = ", ".join(f"{each.endpoint} cluster {each.cluster_id}" for each in standings)
         raise DifferentClusters(f"the endpoints are not of one cluster ({told}): audit each cluster by itself")
 
 
-def _lagging(standings: Sequence[Standing], silent: dict[str, str], read: str) -> list[str]:
+def _lagging(standings: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
     """What is to be said of members that do not answer, know no leader, or are behind. read: the one that was."""
     newest = max(standings, key=lambda each: (each.revision, each.raft_index))
     notes = [f"{why}; its member was not asked" for why in silent.values()]
@@ -138,7 +138,7 @@ def _lagging(standings: Sequence[Standing], silent: dict[str, str], read: str) -
     return notes
 
 
-def _stale(standings: Sequence[Standing], told: Standing, source: str) -> list[Gap]:
+def _stale(standings: Sequence[MemberStatus], told: MemberStatus, source: str) -> list[Gap]:
     """What the member's own database may lack: what is current cannot be concluded from it."""
     newest = max(each.revision for each in standings)
     reason = ""

@@ -8,7 +8,7 @@ from typing import Any, Self
 from auditor.errors import UsageError
 from auditor.evidence.live import diagnose, errors, stubs
 from auditor.evidence.live.access import Access, Endpoint, shown
-from auditor.evidence.live.watch_stream import Patience, Watching
+from auditor.evidence.live.watch_stream import InactivityTimer, WatchStream
 from auditor.protobuf import rpc_pb2 as rpc
 
 OPTIONS = (
@@ -26,7 +26,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MemberStatus:
     """What a member says of itself. Ids as etcdctl prints them, in hex; leader: of which it knows, empty for none."""
 
     endpoint: str
@@ -83,9 +83,9 @@ class Member:
     def close(self) -> None:
         self._client.close()
 
-    def status(self) -> Standing:
+    def status(self) -> MemberStatus:
         answer = self._ask(self._client.maintenancestub.Status, rpc.StatusRequest(), "status")
-        return Standing(
+        return MemberStatus(
             endpoint=self.endpoint,
             member_id=f"{answer.header.member_id:x}",
             cluster_id=f"{answer.header.cluster_id:x}",
@@ -106,7 +106,7 @@ class Member:
         """The messages of the Snapshot stream; each must come within the timeout, the stream may last."""
         yield from self._paced(self._client.maintenancestub.Snapshot, rpc.SnapshotRequest(), "snapshot")
 
-    def watch(self, request: rpc.WatchCreateRequest) -> Watching:
+    def watch(self, request: rpc.WatchCreateRequest) -> WatchStream:
         """A watch on a stream of its own, for `with` and for a loop.
 
         hasleader (etcd api/v3rpc/rpctypes/metadatafields.go): a member that lost its leader ends the stream, and does
@@ -114,7 +114,7 @@ class Member:
         """
         method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
         metadata = (*(self._client.metadata or ()), ("hasleader", "true"))
-        return Watching(method, metadata, request, self.endpoint)
+        return WatchStream(method, metadata, request, self.endpoint)
 
     def _ask(self, method: Any, request: Any, what: str) -> Any:
         import grpc
@@ -128,7 +128,7 @@ class Member:
         import grpc
 
         call = method(request, metadata=self._client.metadata)
-        patience = Patience(self._access.timeout, call.cancel)
+        patience = InactivityTimer(self._access.timeout, call.cancel)
         try:
             while True:
                 with patience:

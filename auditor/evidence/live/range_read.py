@@ -9,7 +9,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
-from auditor.evidence.batch import UNKNOWN, Batch
+from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
@@ -68,7 +68,7 @@ class Pager:
         request = rpc.RangeRequest(key=start, range_end=end, limit=self._limit, revision=self.revision)
         try:
             return member.range(request)
-        except errors.Slow:
+        except errors.TimedOut:
             self._limit = max(self._limit // GROWTH, 1)
             raise
 
@@ -88,14 +88,14 @@ class Columns:
     revision: int = 0
     pages: list[Ints] = field(default_factory=list)
 
-    def batches(self, source: str, data: Buffer) -> tuple[Batch, ...]:
+    def batches(self, source: str, data: Buffer) -> tuple[RecordBatch, ...]:
         """As the seam has them. `data`: the spool."""
         empty = np.zeros((0, 5), np.int64)
         key_len, value_len, main, create, version = np.concatenate([empty, *self.pages]).T
         end = np.cumsum(key_len + value_len)
         rows = key_len.size
         unknown = np.full(rows, UNKNOWN, np.int64)
-        whole = Batch(
+        whole = RecordBatch(
             source=source,
             data=data,
             mapped=False,

@@ -9,18 +9,18 @@ import hashlib
 from auditor.evidence.hashing import TRAILER
 from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Member, Standing
+from auditor.evidence.live.member import Member, MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.options import Progress
 
 
-def take(client: Client, spool: Spool, progress: Progress | None) -> Standing:
+def take(client: Client, spool: Spool, progress: Progress | None) -> MemberStatus:
     """Fill the spool; what the member that sent it said of itself. Raises LiveError, Incomplete among them, NoRoom.
 
     A stream that breaks is begun again: it cannot be continued.
     """
 
-    def work(member: Member) -> Standing:
+    def work(member: Member) -> MemberStatus:
         told = member.status()
         spool.clear()
         spool.expect(told.db_size + TRAILER)

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 
 from auditor.errors import AuditorError
-from auditor.evidence.scratch import WORK_DIR, PrivateFile
+from auditor.evidence.scratch import WORK_DIR, ScratchFile
 from auditor.text import printable
 
 
-class Spool(PrivateFile):
+class Spool(ScratchFile):
     """`keep` gives it the name of its target, in whose folder it is. Raises UsageError and NoRoom."""
 
     def __init__(self, work_dir: str, keep: Path | None = None) -> None:

@@ -11,7 +11,7 @@ from auditor.evidence.live import errors
 from auditor.protobuf import rpc_pb2 as rpc
 
 
-class Patience:
+class InactivityTimer:
     """Calls `give_up` once a wait has lasted longer than `seconds`; `with patience:` around each wait.
 
     Time between the waits, spent on what came, does not count. lost: whether it gave up.
@@ -46,7 +46,7 @@ class Patience:
                 return
 
 
-class Watching:
+class WatchStream:
     """The answers to one watch, in a loop that ends when the watch is cancelled by close() or by the member.
 
     Raises Compacted where the revision to begin at was compacted away, Denied where the credential may not watch the
@@ -77,7 +77,7 @@ class Watching:
         if answer.compact_revision:
             first = f"its history begins at revision {answer.compact_revision}"
             return errors.Compacted(f"{self._endpoint}: watch: the revision was compacted; {first}")
-        return errors.told(answer.cancel_reason, "CANCELLED", self._endpoint, "watch")
+        return errors.from_status(answer.cancel_reason, "CANCELLED", self._endpoint, "watch")
 
     def progress(self) -> None:
         """Ask for an answer without events, whose header says up to which revision everything was sent."""

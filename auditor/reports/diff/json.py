@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.diff.compare import Comparison, leftovers
-from auditor.diff.objects import Content, Form
+from auditor.diff.objects import Content, FormChange
 from auditor.diff.rows import COLUMNS
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
@@ -41,7 +41,7 @@ def document(made: Comparison, fail_on: Severity) -> dict[str, Any]:
             "objects": sum(made.objects.values()),
             "rewritten": made.rewritten,
             "not_as_expected_before": made.unlike,
-            "forms": {form.label: made.of(form) for form in Form},
+            "forms": {form.label: made.of(form) for form in FormChange},
             "contents": {content.label: made.held(content) for content in list(Content)[1:]},
             "forms_and_contents": [
                 {"form": form.label, "content": content.label, "objects": count}

@@ -1,7 +1,7 @@
 """The sentences and tables of a comparison that the terminal and the HTML report share."""
 
 from auditor.diff.compare import Comparison, leftovers, revision
-from auditor.diff.objects import Content, Form
+from auditor.diff.objects import Content, FormChange
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Place, Severity
 from auditor.reports.words import label, plural
@@ -27,7 +27,7 @@ def _wrong(made: Comparison, fail_on: Severity) -> list[str]:
     if made.unlike:
         said.append(f"{plural(made.unlike, 'value')} of BEFORE not as --expect-before says")
     now = sum(count for place, _, _, count, _ in tally.places if place is Place.LATEST)
-    plain = made.of(Form.STILL_PLAINTEXT), made.of(Form.TURNED_TO_PLAINTEXT)
+    plain = made.of(FormChange.STILL_PLAINTEXT), made.of(FormChange.TURNED_TO_PLAINTEXT)
     readable = {place: count for place, (_, count) in leftovers(made.after).items() if count}
     marks = {finding.label: count for finding, severity, count in tally.marks if severity >= fail_on}
     if "plaintext" in marks:
@@ -43,11 +43,11 @@ def _wrong(made: Comparison, fail_on: Severity) -> list[str]:
     return said
 
 
-_PLAIN = (Form.STILL_PLAINTEXT.label, Form.TURNED_TO_PLAINTEXT.label)
+_PLAIN = (FormChange.STILL_PLAINTEXT.label, FormChange.TURNED_TO_PLAINTEXT.label)
 
 
 def _story(made: Comparison) -> str:
-    forms = [f"{count:,} {form.label}" for form in Form if (count := made.of(form))]
+    forms = [f"{count:,} {form.label}" for form in FormChange if (count := made.of(form))]
     held = [
         text.format(count)
         for content, text in (
@@ -84,10 +84,14 @@ def cluster(made: Comparison) -> str:
 def forms(made: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows: objects by form, and what became of their content."""
     rows = []
-    for form in Form:
+    for form in FormChange:
         if total := made.of(form):
             held = [made.objects.get((form, content), 0) for content in list(Content)[1:]]
-            cells = ["-"] * len(held) if form in {Form.APPEARED, Form.VANISHED} else [f"{count:,}" for count in held]
+            cells = (
+                ["-"] * len(held)
+                if form in {FormChange.APPEARED, FormChange.VANISHED}
+                else [f"{count:,}" for count in held]
+            )
             rows.append([form.label, f"{total:,}", *cells])
     return ["form", "objects", "same content", "changed", "unknown"], rows
 
@@ -112,7 +116,7 @@ def changed(made: Comparison) -> list[int]:
     """Rows of the columns of which form or content differ, or that are not as they should be."""
     serious = {severity.label for severity in Severity if severity > Severity.LOW}
     cells = zip(*(made.columns[name] for name in ("form", "content", "severity")), strict=True)
-    same = (Form.UNCHANGED.label, Content.SAME.label)
+    same = (FormChange.UNCHANGED.label, Content.SAME.label)
     return [row for row, cell in enumerate(cells) if cell[:2] != same or cell[2] in serious]
 
 

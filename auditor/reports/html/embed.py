@@ -11,7 +11,7 @@ from itertools import repeat
 from operator import length_hint
 from typing import Any
 
-from auditor.arrays.dictionary import Coded, tried
+from auditor.arrays.dictionary import Dictionary, encode_if_smaller
 from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS
 
@@ -30,8 +30,8 @@ def script(name: str, value: Any) -> str:
 
 
 def column(name: str, cells: Sequence[Cell]) -> str:
-    tabled = tried(cells)
-    if isinstance(tabled, Coded) and (name not in NUMBERS or all(map(_exact, tabled.of))):
+    tabled = encode_if_smaller(cells)
+    if isinstance(tabled, Dictionary) and (name not in NUMBERS or all(map(_exact, tabled.of))):
         if len(tabled.of) < 2 or not len(tabled):
             return text({"of": list(tabled.of)[: len(tabled)], "count": len(tabled)})
         return f'{{"of":{text(list(tabled.of))},"at":[{",".join(tabled.each(list(map(str, range(len(tabled.of))))))}]}}'

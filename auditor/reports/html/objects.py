@@ -6,7 +6,7 @@ from heapq import nsmallest
 
 import numpy as np
 
-from auditor.arrays.dictionary import coded
+from auditor.arrays.dictionary import encode
 from auditor.model.findings import Cell
 from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
@@ -35,7 +35,7 @@ def group(table: Table) -> Grouped:
     numbers: dict[tuple[Cell, Cell, Cell], int] = {}
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
     of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-    level, current = coded(columns["severity"]), coded(columns["same_as_latest"])
+    level, current = encode(columns["severity"]), encode(columns["same_as_latest"])
     rank = np.array([_RANK[cell] for cell in level.of], np.int64)[level.at] * len(_SAME)
     rank += np.array([_SAME[cell] for cell in current.of], np.int64)[current.at]
     severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))

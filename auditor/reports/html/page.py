@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
-from auditor.model.vocabulary import Finding, Severity
+from auditor.model.vocabulary import FindingKind, Severity
 from auditor.reports import controls, key_table, tables, words
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
@@ -198,7 +198,7 @@ def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 
 def _meanings(audit: Audit) -> list[tuple[str, str, str, int]]:
     """Of each finding that occurs: its name, meaning, what would stop it, and how many values have it."""
-    counts: dict[Finding, int] = {}
+    counts: dict[FindingKind, int] = {}
     for finding, _, count in audit.tally.marks:
         counts[finding] = counts.get(finding, 0) + count
     return [(finding.label, *MEANING[finding], count) for finding, count in counts.items()]

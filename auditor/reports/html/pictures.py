@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.arrays.dictionary import coded
+from auditor.arrays.dictionary import encode
 from auditor.arrays.dtypes import Ints
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
 from auditor.model.table import Table, stored
-from auditor.model.vocabulary import Finding, Place, Provider
+from auditor.model.vocabulary import FindingKind, Place, Provider
 from auditor.reports.words import label
 
 MOST_CELLS = 4000
@@ -21,7 +21,7 @@ MOST_BINS = 60
 MOST_SERIES = 12
 MOST_KEYS = 20
 OTHERS = "others"
-READABLE = {finding.label for finding in (Finding.PLAINTEXT, Finding.COPIED_VALUE, Finding.KEY_PRESENT)}
+READABLE = {finding.label for finding in (FindingKind.PLAINTEXT, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)}
 """Findings that put something readable on a page."""
 CLASSES = (
     "readable in freed pages",
@@ -81,7 +81,7 @@ def _spots(table: Table) -> dict[str, Spot]:
 
     begin = np.array(chosen("offset"), np.int64)
     end = begin + np.maximum(np.array(chosen("size"), np.int64), 1) - 1
-    finding, place, source = (coded(chosen(name)) for name in ("finding", "place", "source"))
+    finding, place, source = (encode(chosen(name)) for name in ("finding", "place", "source"))
     readable = np.array([cell in READABLE for cell in finding.of], np.bool_)[finding.at]
     freed = np.array([cell == Place.FREED.label for cell in place.of], np.bool_)[place.at]
     return {
@@ -166,8 +166,8 @@ def timeline(rows: Rows) -> dict[str, Any]:
     start, last = int(revisions.min()), int(revisions.max())
     each = (last - start) // MOST_BINS + 1
     bins = (last - start) // each + 1
-    provider, key = coded(chosen("provider")), coded(chosen("key_name"))
-    pairs = coded((provider.at * len(key.of) + key.at).tolist())
+    provider, key = encode(chosen("provider")), encode(chosen("key_name"))
+    pairs = encode((provider.at * len(key.of) + key.at).tolist())
     codes = {(provider.of[pair // len(key.of)], key.of[pair % len(key.of)]): code for code, pair in enumerate(pairs.of)}
     of = pairs.at
     counts = np.bincount(of * bins + (revisions - start) // each, minlength=len(codes) * bins).reshape(-1, bins)

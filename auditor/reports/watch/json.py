@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.reports.watch import words
-from auditor.watch.account import Account
+from auditor.watch.progress import Progress
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -22,7 +22,7 @@ def schema() -> dict[str, Any]:
 
 
 def document(
-    found: Account, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
+    found: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
 ) -> dict[str, Any]:
     """Plain values only; of what remains every object is named."""
     return {

@@ -13,7 +13,7 @@ from rich.text import Text
 from auditor.reports.terminal import table
 from auditor.reports.watch import words
 from auditor.text import moment
-from auditor.watch.account import Account
+from auditor.watch.progress import Progress
 
 KEPT = 4
 """Messages that stay under the table."""
@@ -50,7 +50,7 @@ class Board:
         else:
             self._print(text)
 
-    def show(self, found: Account, *, last: bool = False) -> None:
+    def show(self, found: Progress, *, last: bool = False) -> None:
         if self._live is not None:
             self._live.update(self._picture(found), refresh=True)
             return
@@ -60,7 +60,7 @@ class Board:
             self._print(text)
             self._shown = state, now
 
-    def _picture(self, found: Account) -> RenderableType:
+    def _picture(self, found: Progress) -> RenderableType:
         parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(found)), Text()]
         tables: Sequence[tuple[tuple[list[str], list[list[str]]], bool]] = (
             (words.under(found), True),
@@ -76,7 +76,7 @@ class Board:
         self._console.print(Text(f"{moment(time.time())} {text}"), soft_wrap=True)
 
 
-def end(found: Account, console: Console, resources: Sequence[str], *, configured: bool) -> None:
+def end(found: Progress, console: Console, resources: Sequence[str], *, configured: bool) -> None:
     """The conclusion, and what remains."""
     code = words.exit_code(found, configured=configured)
     head, *rest = words.conclusion(found, resources, configured=configured)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from auditor.reports.words import label, plural
-from auditor.watch.account import Account
+from auditor.watch.progress import Progress
 
 NOT_COVERED = (
     "current values only: history, freed pages, the WAL, other members' files and old backups may still hold the old "
@@ -15,14 +15,14 @@ STALLED = 60.0
 """Seconds without a rewrite after which the whole is said to stand still."""
 
 
-def exit_code(found: Account, *, configured: bool) -> int:
+def exit_code(found: Progress, *, configured: bool) -> int:
     """1: some remain. 3: none does, and there is no object at all, or a value that no key opened. 0: none remains."""
     if found.all.remaining:
         return 1
     return 3 if not found.all.present or (configured and found.unopened) else 0
 
 
-def conclusion(found: Account, resources: Sequence[str], *, configured: bool) -> list[str]:
+def conclusion(found: Progress, resources: Sequence[str], *, configured: bool) -> list[str]:
     """What an end says, exit code included, and what it does not cover."""
     code = exit_code(found, configured=configured)
     what = ", ".join(resources)
@@ -40,18 +40,18 @@ def conclusion(found: Account, resources: Sequence[str], *, configured: bool) ->
     return [head, sums(found), f"Not examined: {NOT_COVERED}."]
 
 
-def sums(found: Account) -> str:
+def sums(found: Progress) -> str:
     whole = found.all
     parts = f"{whole.remaining:,} remaining + {whole.rewritten:,} rewritten + {whole.deleted:,} deleted"
     return f"{parts} = {whole.total:,}; {whole.present:,} present"
 
 
-def line(found: Account) -> str:
+def line(found: Progress) -> str:
     """The state on one line."""
     return f"revision {found.revision:,}: {sums(found)}{pace(found)}"
 
 
-def pace(found: Account) -> str:
+def pace(found: Progress) -> str:
     if not found.all.remaining:
         return ""
     stuck = f"; {plural(len(found.stuck), 'object')} stuck" if found.stuck else ""
@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def under(found: Account) -> tuple[list[str], list[list[str]]]:
+def under(found: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: values by provider, key and KEK."""
     rows = [
         [label(provider, name) + (f" {kek}" if kek else ""), f"{count:,}", "as wanted" if wanted else "remaining"]
@@ -80,7 +80,7 @@ def under(found: Account) -> tuple[list[str], list[list[str]]]:
     return ["under", "values", ""], rows
 
 
-def namespaces(found: Account, most: int | None = MOST) -> tuple[list[str], list[list[str]]]:
+def namespaces(found: Progress, most: int | None = MOST) -> tuple[list[str], list[list[str]]]:
     """Header and rows: those with the most that remains first; namespaces of which nothing is counted are left out."""
     shares = sorted(found.namespaces.items(), key=lambda each: (-each[1].remaining, each[0]))
     counted = [(name, share) for name, share in shares if share.total]
@@ -93,7 +93,7 @@ def namespaces(found: Account, most: int | None = MOST) -> tuple[list[str], list
     return ["namespace", "remaining", "rewritten", "deleted", "total"], rows
 
 
-def stuck(found: Account) -> tuple[list[str], list[list[str]]]:
+def stuck(found: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what does not seem to be coming."""
     rows = [
         ["/".join(filter(None, (each.of.namespace, each.of.name))), each.why, each.stuck] for each in found.stuck[:MOST]

@@ -7,7 +7,7 @@ import pytest
 
 import auditor
 from auditor.evidence.live.exhibit import _lagging, _stale
-from auditor.evidence.live.member import Standing
+from auditor.evidence.live.member import MemberStatus
 from tests.etcd import Etcd
 from tests.live import cluster
 from tests.support import Thing
@@ -71,8 +71,8 @@ def test_a_member_without_a_leader_is_not_concluded_on(tmp_path: Path) -> None:
     assert any("knows of no leader" in note for note in audit.notes)
 
 
-def standing(endpoint: str, revision: int, leader: str = "1") -> Standing:
-    return Standing(f"http://{endpoint}", endpoint, "c", "3.5.1", revision, 10 * revision, 2, leader, 1 << 20)
+def standing(endpoint: str, revision: int, leader: str = "1") -> MemberStatus:
+    return MemberStatus(f"http://{endpoint}", endpoint, "c", "3.5.1", revision, 10 * revision, 2, leader, 1 << 20)
 
 
 def test_a_member_behind_the_others_is_told() -> None:

@@ -140,8 +140,8 @@ def test_a_system_without_authorities_is_told_to_name_one(monkeypatch: pytest.Mo
 
 
 def test_a_request_that_timed_out_may_say_why() -> None:
-    plain = errors.told("etcdserver: request timed out", "UNAVAILABLE", "http://a:1", "range")
-    more = errors.told(
+    plain = errors.from_status("etcdserver: request timed out", "UNAVAILABLE", "http://a:1", "range")
+    more = errors.from_status(
         "etcdserver: request timed out, possibly due to previous leader failure", "UNAVAILABLE", "http://a:1", "range"
     )
     assert (type(plain), str(plain)) == (type(more), str(more))

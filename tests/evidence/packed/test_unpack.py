@@ -21,7 +21,7 @@ from backports import zstd
 import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.containers.extracted import Store
+from auditor.evidence.containers.extracted import Extractor
 from auditor.evidence.containers.limits import Limits, Refused
 from auditor.evidence.discovery.unpack import unpack
 from auditor.evidence.file import EvidenceFile
@@ -328,7 +328,7 @@ def test_the_limits_can_be_set(tmp_path: Path) -> None:
 def test_an_archive_of_too_many_entries_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, packing.tar({f"{number}.txt": b"" for number in range(200)}), "many.tar")
     with EvidenceFile(path, hashed=False) as file, pytest.raises(Refused, match="more than 100 entries"):
-        unpack(file, Limits(members=100), Store(""))
+        unpack(file, Limits(members=100), Extractor(""))
 
 
 def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:

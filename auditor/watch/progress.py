@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from auditor.model.vocabulary import Opened, Provider
 from auditor.text import printable
-from auditor.watch.ledger import Entry, Form, Ledger
+from auditor.watch.tracker import Entry, StoredForm, Tracker
 
 WINDOW = 60.0
 """Seconds over which the rate is taken."""
@@ -23,18 +23,18 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Remaining:
     """An object that is not as wanted. why: the finding. stuck: why it seems not to be coming, or empty."""
 
     of: Name
-    form: Form
+    form: StoredForm
     why: str
     revision: int
     stuck: str
 
 
 @dataclass(slots=True)
-class Share:
+class NamespaceProgress:
     """The objects of one namespace. total is remaining + rewritten + deleted; present is what there is now."""
 
     total: int = 0
@@ -43,7 +43,7 @@ class Share:
     deleted: int = 0
     present: int = 0
 
-    def add(self, other: "Share") -> None:
+    def add(self, other: "NamespaceProgress") -> None:
         self.total += other.total
         self.remaining += other.remaining
         self.rewritten += other.rewritten
@@ -52,7 +52,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Progress:
     """The rewrite as of a revision. all: the sums of namespaces, by name.
 
     total counts every object that was ever seen in another form than the wanted one. under: (provider, key name, KEK
@@ -62,15 +62,15 @@ class Account:
     """
 
     revision: int
-    all: Share
-    namespaces: Mapping[str, Share]
+    all: NamespaceProgress
+    namespaces: Mapping[str, NamespaceProgress]
     under: tuple[tuple[Provider, str, str, bool, int], ...]
     unopened: int
     rate: float
     seconds_left: float | None
     still: float | None
-    stuck: tuple[Left, ...] = field(repr=False)
-    left: tuple[Left, ...] = field(repr=False)
+    stuck: tuple[Remaining, ...] = field(repr=False)
+    left: tuple[Remaining, ...] = field(repr=False)
 
 
 Root = tuple[str, bytes]
@@ -78,23 +78,23 @@ Root = tuple[str, bytes]
 
 
 def account(
-    ledger: Ledger, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
-) -> Account:
+    ledger: Tracker, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
+) -> Progress:
     """began: when the watch did. patience: seconds after which an object that was passed over counts as stuck.
 
     name_all: name everything that remains, which takes a second for 100,000 objects.
     """
-    shares: dict[bytes, Share] = {}
-    whole = Share()
+    shares: dict[bytes, NamespaceProgress] = {}
+    whole = NamespaceProgress()
     under: dict[tuple[Provider, str, str, bool], int] = {}
-    left: list[tuple[bytes, Form, Entry]] = []
+    left: list[tuple[bytes, StoredForm, Entry]] = []
     passed: dict[bytes, bytes] = {}
     done: list[float] = []
     unopened = 0
-    judged: dict[Form, bool] = {}
+    judged: dict[StoredForm, bool] = {}
     for key, entry in ledger.entries.items():
         place = key.rpartition(b"/")[0]
-        share = shares.get(place) or shares.setdefault(place, Share())
+        share = shares.get(place) or shares.setdefault(place, NamespaceProgress())
         form = entry.form
         if form is None:
             share.total += entry.counted
@@ -118,20 +118,20 @@ def account(
                 done.append(entry.changed)
                 if entry.changed <= now - patience:
                     passed[place] = max(passed.get(place, b""), key)
-    namespaces: dict[str, Share] = {}
+    namespaces: dict[str, NamespaceProgress] = {}
     for place, share in sorted(shares.items()):
         name = _name(place + b"/", roots).namespace
-        for each in (whole, namespaces.setdefault(name, Share())):
+        for each in (whole, namespaces.setdefault(name, NamespaceProgress())):
             each.add(share)
     why = ((key, form, entry, _stuck(key, entry, passed)) for key, form, entry in left)
     named = tuple(
-        Left(_name(key, roots), form, ledger.why(form), entry.revision, stuck)
+        Remaining(_name(key, roots), form, ledger.why(form), entry.revision, stuck)
         for key, form, entry, stuck in sorted((each for each in why if name_all or each[3]), key=itemgetter(0))
     )
     window = min(WINDOW, max(now - began, 1e-9))
     rate = sum(moment >= now - window for moment in done) / window
     seconds = whole.remaining / rate if rate else None
-    return Account(
+    return Progress(
         revision=ledger.revision,
         all=whole,
         namespaces=namespaces,

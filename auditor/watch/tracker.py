@@ -11,7 +11,7 @@ from auditor.model.vocabulary import Opened, Provider
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class StoredForm:
     """How a value is stored. findings: why it is not as it must be, joined with `;`, empty where it is.
 
     kek_id: of KMS v2, printable. opened: what became of the keys that were supplied.
@@ -32,14 +32,14 @@ class Entry:
     last was seen to change, None at the first read. again: how often it was written in another form than the wanted.
     """
 
-    form: Form | None
+    form: StoredForm | None
     revision: int
     counted: bool = False
     changed: float | None = None
     again: int = 0
 
 
-class Ledger:
+class Tracker:
     """The keys by the bytes of each. revision: up to which everything is in it.
 
     keks: KMS name -> key id in force. presume: whether of a KMS that is not named there the newest value's is; else
@@ -53,18 +53,18 @@ class Ledger:
         self._presume = presume
         self._newest: dict[tuple[Provider, str], tuple[int, str]] = {}
 
-    def wanted(self, form: Form) -> bool:
+    def wanted(self, form: StoredForm) -> bool:
         """Whether this is what the rewrite is to bring about."""
         if form.findings:
             return False
         current = self._current(form)
         return current is None or current == form.kek_id
 
-    def why(self, form: Form) -> str:
+    def why(self, form: StoredForm) -> str:
         """Why it is not: a finding's name."""
         return form.findings or "stale-kek"
 
-    def replace(self, read: Mapping[bytes, tuple[Form, int]], revision: int, now: float | None) -> None:
+    def replace(self, read: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
         """Everything that there is at a revision: what is not among it was deleted."""
         for key, (form, main) in read.items():
             self._put(key, form, main, now)
@@ -74,7 +74,7 @@ class Ledger:
         self.revision = max(self.revision, revision)
         self._count(self.entries.values())
 
-    def apply(self, changes: Iterable[tuple[bytes, Form | None, int]], now: float) -> None:
+    def apply(self, changes: Iterable[tuple[bytes, StoredForm | None, int]], now: float) -> None:
         """(key, form, revision) of each change; form: None where it was deleted."""
         before = dict(self._newest)
         touched = []
@@ -87,7 +87,7 @@ class Ledger:
         # where the presumed KEK is another one now, what was as wanted is not any more
         self._count(touched if before == self._newest else self.entries.values())
 
-    def _put(self, key: bytes, form: Form | None, revision: int, now: float | None) -> None:
+    def _put(self, key: bytes, form: StoredForm | None, revision: int, now: float | None) -> None:
         entry = self.entries.get(key)
         if entry is None:
             self.entries[key] = Entry(form, revision, changed=now)
@@ -106,7 +106,7 @@ class Ledger:
             if entry.form is not None and not self.wanted(entry.form):
                 entry.counted = True
 
-    def _current(self, form: Form) -> str | None:
+    def _current(self, form: StoredForm) -> str | None:
         """The id of the KEK that a KMS v2 value must be under; None of others."""
         if not form.kek_id:
             return None
