@@ -207,7 +207,7 @@ def test_readable_objects_tell_their_metadata_and_others_do_not(tree: Audit) -> 
 def test_coverage_counts_every_resource(tree: Audit) -> None:
     counted: Counter[str] = Counter()
     for row in tree.coverage:
-        counted[row.resource] += row.values  # noqa: PD011 - no DataFrame
+        counted[row.resource] += row.values
     assert counted == RECORDS
 
 
@@ -247,7 +247,7 @@ def judged(*severities: Severity, complete: bool) -> Audit:
     """A real audit with other findings and another completeness."""
     audit = auditor.scan(DEFRAGMENTED, QUICK)
     marks = tuple((FindingKind.UNRECOGNISED, severity, 1) for severity in severities)
-    tally = replace(audit.tally, marks=marks)
+    tally = replace(audit.tally, findings=marks)
     return replace(audit, tally=tally, gaps=() if complete else (Gap("x", 0, 1, "unread"),), unexamined=())
 
 
@@ -432,7 +432,7 @@ def test_findings_are_the_marked_rows_of_the_inventory(tree: Audit) -> None:
     assert set(inventory[inventory["judged"] == "pass"]["finding"]) <= {""}
     tally = tree.tally
     assert Counter(zip(findings["finding"], findings["severity"], strict=True)) == {
-        (finding.label, severity.label): count for finding, severity, count in tally.marks
+        (finding.label, severity.label): count for finding, severity, count in tally.findings
     }
 
 

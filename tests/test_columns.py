@@ -124,7 +124,7 @@ def test_nth(case: tuple[bytes, list[int], list[int]], byte: int, number: int) -
     for start, size in zip(at, length, strict=True):
         hits = [distance for distance, octet in enumerate(body[start : start + size]) if octet == byte]
         expected.append(hits[number] if number < len(hits) else -1)
-    assert Buffer(body).nth(column(at), column(length), byte, number).tolist() == expected
+    assert Buffer(body).find_nth(column(at), column(length), byte, number).tolist() == expected
 
 
 @relaxed
@@ -218,4 +218,4 @@ def test_spread_raises_what_a_chunk_raised() -> None:
 @given(st.binary(min_size=8, max_size=100), st.sampled_from([1, 2, 4, 8]))
 def test_words_that_lie_apart(body: bytes, step: int) -> None:
     expected = [int.from_bytes(body[at : at + 8], "little") for at in range(0, len(body) - 7, step)]
-    assert Buffer(body).apart(step).tolist() == expected
+    assert Buffer(body).strided_words(step).tolist() == expected

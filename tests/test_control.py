@@ -86,7 +86,7 @@ def test_a_run_that_misses_it_is_inconclusive(part: str, monkeypatch: pytest.Mon
     assert any(gap.reason == positive_control.MISSED for gap in audit.gaps)
     assert "NOT FOUND" in words.control(audit)
     assert audit.exit_code(Severity.MEDIUM) != 0
-    if not audit.tally.marks:
+    if not audit.tally.findings:
         assert audit.verdict is Verdict.INCONCLUSIVE
 
 

@@ -150,7 +150,7 @@ def test_what_is_expected_of_both_ends() -> None:
     plaintext = replace(ENCRYPTED, expect="plaintext")
     found = compare.compare(STAGES[0], STAGES[1], DiffOptions(ENCRYPTED, plaintext))
     assert found.exit_code(Severity.MEDIUM) == 1  # seven appeared encrypted
-    assert {finding.label: count for finding, _, count in found.after.tally.marks}["stale-provider"] == 7
+    assert {finding.label: count for finding, _, count in found.after.tally.findings}["stale-provider"] == 7
     for expect, unlike in (("plaintext", 0), ("encrypted", 27), ("aescbc:key1", 27)):
         held = compare.compare(STAGES[0], STAGES[6], DiffOptions(ENCRYPTED, ENCRYPTED, expect_before=expect))
         assert held.unlike == unlike

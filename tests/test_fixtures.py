@@ -52,7 +52,7 @@ def test_every_current_key_has_the_revisions_and_size_that_etcdctl_saw(path: Pat
     }
     found = {
         batch.key(row).decode(): tuple(
-            int(column[row]) for column in (batch.create, batch.main, batch.version, batch.value_len)
+            int(column[row]) for column in (batch.create_revision, batch.mod_revision, batch.version, batch.value_len)
         )
         for batch, row in rows(reading, Place.LATEST)
     }
@@ -74,7 +74,7 @@ def test_every_record_is_what_a_restored_etcd_serves_at_its_revision(path: Path,
     with restored(path, tmp_path / "data") as etcd:
         current = etcd.get_all()
         for batch, row in rows(reading, *TREE):
-            key, main = batch.key(row), int(batch.main[row])
+            key, main = batch.key(row), int(batch.mod_revision[row])
             answer = served_at(etcd, key, max(main, reading.facts.compacted or 0))
             if batch.state[row] & State.TOMBSTONE:
                 assert not answer.kvs
@@ -82,7 +82,11 @@ def test_every_record_is_what_a_restored_etcd_serves_at_its_revision(path: Path,
             (kv,) = answer.kvs
             offset, size = int(batch.value_at[row]), int(batch.value_len[row])
             assert raw[offset : offset + size] == kv.value
-            assert (kv.mod_revision, kv.create_revision, kv.version) == (main, batch.create[row], batch.version[row])
+            assert (kv.mod_revision, kv.create_revision, kv.version) == (
+                main,
+                batch.create_revision[row],
+                batch.version[row],
+            )
             newest = current.get(key)
             expected = (
                 Place.DELETED if newest is None else Place.LATEST if newest.mod_revision == main else Place.HISTORY
@@ -122,7 +126,7 @@ def test_the_members_own_file_reads_as_the_last_snapshot(tmp_path: Path) -> None
     assert raw.facts.newest_record >= last.facts.newest_record
     contents = [
         {
-            (batch.key(row), batch.value(row), int(batch.main[row]))
+            (batch.key(row), batch.value(row), int(batch.mod_revision[row]))
             for batch, row in rows(reading, *TREE)
             if b"/secrets/" in batch.key(row)
         }

@@ -49,7 +49,7 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
                 name = batch.data.slice(int(stored.name_at[row]), max(int(stored.name_len[row]), 0)).decode()
                 versioned = provider.label if provider.label.startswith("kms") else f"{provider.label} v1"
                 label = f"identity {encoding.label}" if provider is Provider.IDENTITY else versioned
-                main, version = int(batch.main[row]), int(batch.version[row])
+                main, version = int(batch.mod_revision[row]), int(batch.version[row])
                 found[batch.key(row).decode()] = (label, name, main, version, int(batch.value_len[row]))
     # etcdctl was asked a moment after the snapshot: what was written in between is not in the file
     later = {key for key, entry in expected.items() if entry[2] > reading.facts.newest_record}

@@ -63,7 +63,7 @@ class Buffer:
         words: Words = np.where(shift < 64, self._words[here] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
         return words
 
-    def apart(self, step: int) -> Words:
+    def strided_words(self, step: int) -> Words:
         """The words at every multiple of `step` that lie whole in the buffer, not copied."""
         return self._words[::step]
 
@@ -109,7 +109,7 @@ class Buffer:
             rows = rows[(hits == 0) & (length[rows] > step + 8)]
         return found
 
-    def nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
+    def find_nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
         """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are not so many."""
         near = np.minimum(length, 32)
         hits = np.packbits(self.blocks(at, 4).view(np.uint8) == byte, axis=-1, bitorder="little").view("<u4")[:, 0]
@@ -139,7 +139,7 @@ class Buffer:
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))
         return same
 
-    def filled(self, start: Ints, end: Ints) -> Bools:
+    def nonzero(self, start: Ints, end: Ints) -> Bools:
         """Which of these stretches of bytes hold anything but zeros."""
         found = np.zeros(start.shape, np.bool_)
 

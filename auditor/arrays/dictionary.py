@@ -20,33 +20,33 @@ class Dictionary(Sequence[T], Generic[T]):
     of: what may occur; no two are the same. at: intp, shape (n,).
     """
 
-    __slots__ = ("at", "of")
+    __slots__ = ("codes", "values")
 
     def __init__(self, of: Sequence[T], at: NDArray[np.intp]) -> None:
-        self.of = of
-        self.at = at
+        self.values = of
+        self.codes = at
 
     def __len__(self) -> int:
-        return self.at.size
+        return self.codes.size
 
     @overload
     def __getitem__(self, row: int) -> T: ...
     @overload
     def __getitem__(self, row: slice) -> "Dictionary[T]": ...
     def __getitem__(self, row: int | slice) -> "T | Dictionary[T]":
-        return Dictionary(self.of, self.at[row]) if isinstance(row, slice) else self.of[self.at[row]]
+        return Dictionary(self.values, self.codes[row]) if isinstance(row, slice) else self.values[self.codes[row]]
 
     def __iter__(self) -> Iterator[T]:
-        return map(self.of.__getitem__, self.at.tolist())
+        return map(self.values.__getitem__, self.codes.tolist())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def each(self, meanings: Sequence[Any]) -> list[Any]:
+    def map(self, meanings: Sequence[Any]) -> list[Any]:
         """For every row the one of `meanings`, of which there is one for each of `of`."""
-        return list(map(meanings.__getitem__, self.at.tolist()))
+        return list(map(meanings.__getitem__, self.codes.tolist()))
 
 
 def from_codes(codes: NDArray[Any], meaning: Callable[[int], T]) -> Dictionary[T]:
@@ -69,14 +69,14 @@ def constant(cell: T, count: int) -> Dictionary[T]:
 def from_table(of: Sequence[T], at: NDArray[np.intp]) -> Dictionary[T]:
     """Coded of a table in which the same may stand twice."""
     table = encode(of)
-    return Dictionary(table.of, table.at[at])
+    return Dictionary(table.values, table.codes[at])
 
 
 def from_table_if_smaller(of: Sequence[T], at: NDArray[np.intp]) -> Sequence[T]:
     """merged() where few cells differ, else a list."""
     table = encode_if_smaller(of)
     if isinstance(table, Dictionary):
-        return Dictionary(table.of, table.at[at])
+        return Dictionary(table.values, table.codes[at])
     if len(of) * FEW <= at.size + FEW:
         return from_table(of, at)
     return list(map(of.__getitem__, at.tolist()))
@@ -95,14 +95,14 @@ def encode_if_smaller(column: Sequence[T]) -> Sequence[T]:
     if isinstance(column, Dictionary) or len(set(column[:SAMPLE])) * 2 > SAMPLE:
         return column
     made = encode(column)
-    return made if len(made.of) * FEW <= len(column) + FEW else column
+    return made if len(made.values) * FEW <= len(column) + FEW else column
 
 
 def with_cells(column: Dictionary[T], cells: Mapping[int, T]) -> Dictionary[T]:
     """The column with other cells in some rows."""
     if not cells:
         return column
-    places = {cell: code for code, cell in enumerate(column.of)}
-    at = column.at.copy()
+    places = {cell: code for code, cell in enumerate(column.values)}
+    at = column.codes.copy()
     at[list(cells)] = [places.setdefault(cell, len(places)) for cell in cells.values()]
     return Dictionary(list(places), at)

@@ -117,15 +117,15 @@ def compare(
     counts: Counter[str] = Counter()
     elsewhere: Counter[tuple[str, ...]] = Counter()
     marks: list[tuple[Finding, ...]] = []
-    for number, each in enumerate(rows.marks):
+    for number, each in enumerate(rows.findings):
         row = {name: column[number] for name, column in rows.columns.items()} if each else {}
         made = []
         for mark in each:
-            key = _key(row, mark.finding.label, hashes.get(str(row["source"]), main), shared)
+            key = _key(row, mark.kind.label, hashes.get(str(row["source"]), main), shared)
             said = UNCHANGED if left[key] > 0 else NEW
             left[key] -= said == UNCHANGED
             counts[said] += 1
-            elsewhere[_written(row, mark.finding.label)] += said == NEW
+            elsewhere[_written(row, mark.kind.label)] += said == NEW
             made.append(replace(mark, baseline=said))
         marks.append(tuple(made))
     gone: list[AbsentFinding] = []
@@ -140,7 +140,7 @@ def compare(
     told = Baseline(
         earlier.name, earlier.sha256, earlier.evidence, same, counts[NEW], counts[UNCHANGED], moved, tuple(gone)
     )
-    return Compared(replace(rows, marks=marks), told, tuple(_notes(earlier, options)))
+    return Compared(replace(rows, findings=marks), told, tuple(_notes(earlier, options)))
 
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:

@@ -49,10 +49,10 @@ def observe(
     scope: Sequence[str],
 ) -> list[str]:
     """Notes on every configuration; scope: the resources judged."""
-    mains = [each for each in selections if each.main]
+    mains = [each for each in selections if each.authoritative]
     if not given.configurations or not mains:
         return []
-    seen = sorted({each.resource[of].name for each in mains for of, _ in value_counts(each.of.astype(np.int64))})
+    seen = sorted({each.resources[of].name for each in mains for of, _ in value_counts(each.resource.astype(np.int64))})
     seen = seen if "*" in scope else []
     names = list(dict.fromkeys([*(name for name in scope if name != "*"), *seen]))
     proofs = [
@@ -90,12 +90,12 @@ def _written(mains: Sequence[Selection], name: str, entry: ProviderEntry, given:
         return unknown, f"{name} (no value was read)"
     count = _leading(mains, which, rows, name, entry, given)
     main, first = mains[which[0]], int(rows[0])
-    newest = int(main.batch.main[first])
-    under = _label(*main.labels[main.label[first]])
+    newest = int(main.batch.mod_revision[first])
+    under = _label(*main.key_labels[main.key_label[first]])
     if count == 1:
         return f"{writer} {opens}s the newest", f"value of {name} (revision {newest:,})"
     if count:
-        oldest = int(mains[which[count - 1]].batch.main[rows[count - 1]])
+        oldest = int(mains[which[count - 1]].batch.mod_revision[rows[count - 1]])
         return f"{writer} {opens}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
     if under == _key(entry) and main.opened[first] == Opened.NO_KEY:
         return unknown, f"{name} (revision {newest:,}, the newest, was not opened)"
@@ -107,12 +107,14 @@ def _newest_first(mains: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
     """The values of a resource that a root leads to, the newest revision first: which selection, and row of it."""
     which, rows, main, sub = [], [], [], []
     for number, each in enumerate(mains):
-        wanted = np.array([resource.name == name for resource in each.resource], np.bool_)
-        mine = np.flatnonzero(wanted[each.of] & (each.batch.place <= Place.DELETED) & (each.batch.main >= 0))
+        wanted = np.array([resource.name == name for resource in each.resources], np.bool_)
+        mine = np.flatnonzero(
+            wanted[each.resource] & (each.batch.place <= Place.DELETED) & (each.batch.mod_revision >= 0)
+        )
         which.append(np.full(mine.size, number, np.int64))
         rows.append(mine)
-        main.append(each.batch.main[mine])
-        sub.append(each.batch.sub[mine])
+        main.append(each.batch.mod_revision[mine])
+        sub.append(each.batch.sub_revision[mine])
     order = np.lexsort((np.concatenate(sub), np.concatenate(main)))[::-1]
     return np.concatenate(which)[order], np.concatenate(rows)[order]
 
@@ -125,10 +127,10 @@ def _leading(
     for number, main in enumerate(mains):
         mine = which == number
         if entry.provider is Provider.IDENTITY:
-            good[mine] = main.values.provider[rows[mine]] == Provider.IDENTITY
+            good[mine] = main.prefixes.provider[rows[mine]] == Provider.IDENTITY
         else:
-            labels = np.array([_label(*label) == _key(entry) for label in main.labels], np.bool_)
-            good[mine] = labels[main.label[rows[mine]]] & (main.opened[rows[mine]] == Opened.YES)
+            labels = np.array([_label(*label) == _key(entry) for label in main.key_labels], np.bool_)
+            good[mine] = labels[main.key_label[rows[mine]]] & (main.opened[rows[mine]] == Opened.YES)
     count = int(np.argmin(np.append(good, np.False_)))
     if given.keyring is None or not entry.keys:
         return count

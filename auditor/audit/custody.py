@@ -40,7 +40,7 @@ def finish(
         for each in (*containers, *sources)
         if each.changed
     ]
-    main = read.main or every[0]
+    main = read.database or every[0]
     own = sources[every.index(main)]
     trailer = "none"
     if read.trailer and main.hashing is not None:
@@ -61,7 +61,7 @@ def finish(
             for each in (*containers, *sources)
             if each.changed
         ),
-        backend=read.facts,
+        backend=read.backend,
         cluster=cluster,
         sources=tuple(sources),
         directory=files.directory,

@@ -109,26 +109,26 @@ def judge(
     by_source = selection.grouped(zip(batches, stored, found.resource, strict=True))
     cluster = _cluster(batches, stored, found, read)
     if options.expect_cluster:
-        expectations.cluster(files.name, cluster, read.facts.cluster_id, options.expect_cluster)
+        expectations.cluster(files.name, cluster, read.backend.cluster_id, options.expect_cluster)
         log("the cluster is the expected one")
     selections = [
         selection.select(
             parts,
             found.table,
             wanted,
-            main=read.in_force(name),
+            main=read.serves(name),
             plaintext=given.policy.plaintext,
-            beside=name in read.beside,
+            beside=name in read.companions,
         )
         for (name, _), parts in by_source
     ]
     if not options.quick:
-        given = criteria.with_published(given, [(each.batch, each.values) for each in selections])
+        given = criteria.with_published(given, [(each.batch, each.prefixes) for each in selections])
     rest = []
     if options.hunt or options.k3s_token or options.use_found_keys or came is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
-        rest = hunting.others(by_source, found, wanted, read.in_force)
+        rest = hunting.others(by_source, found, wanted, read.serves)
         given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
     if given.keyring is not None:
         held = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
@@ -148,7 +148,7 @@ def conclude(
     """Count what was judged, hunt for copies, wait for the hashes: the audit."""
     given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
     batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
-    main = read.main.name if read.main is not None else ""
+    main = read.database.name if read.database is not None else ""
     # several pieces of evidence may have come with one file, which is reported with the first
     came = judged.came if files.of(exhibit.Role.SETTINGS) else None
     hunted = NOTHING
@@ -247,13 +247,17 @@ def _cluster(
         key = restore(f"{prefix}/namespaces/kube-system")
         for batch, each in zip(batches, stored, strict=True):
             for row in registry.find_key(batch, key).tolist():
-                if batch.place[row] == Place.LATEST and read.in_force(batch.source):
+                if batch.place[row] == Place.LATEST and read.serves(batch.source):
                     said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
                     uid, created = printable(said.uid), moment(said.created)
     for number, (batch, each) in enumerate(zip(batches, stored, strict=True)):
-        if not read.in_force(batch.source) or (batch.place > Place.DELETED).any():
+        if not read.serves(batch.source) or (batch.place > Place.DELETED).any():
             continue
-        last = slice(-NEWEST, None) if (np.diff(batch.main) >= 0).all() else np.argsort(batch.main)[-NEWEST:]
+        last = (
+            slice(-NEWEST, None)
+            if (np.diff(batch.mod_revision) >= 0).all()
+            else np.argsort(batch.mod_revision)[-NEWEST:]
+        )
         for row in np.arange(len(batch))[last].tolist():
             if each.encoding[row] and found.table[found.resource[number][row]].prefix:
                 newest = max(newest, objects.newest(batch.value(row), Encoding(int(each.encoding[row]))))

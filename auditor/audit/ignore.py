@@ -97,16 +97,16 @@ def apply(entries: Sequence[IgnoreRule], rows: Rows, name: str, today: date | No
     known: dict[tuple[str, ...], list[IgnoreRule]] = {}
     columns = [rows.columns.get(column, ()) for column in GLOBS[1:]]
     marks: list[tuple[Finding, ...]] = []
-    for number, mine in enumerate(rows.marks):
+    for number, mine in enumerate(rows.findings):
         made = []
         for mark in mine:
-            cells = (mark.finding.label, *(str(column[number]) for column in columns))
+            cells = (mark.kind.label, *(str(column[number]) for column in columns))
             if cells not in known:
                 known[cells] = [entry for entry in entries if entry.fits(cells)]
             matched.update(entry.path for entry in known[cells])
             by = next((entry for entry in known[cells] if entry.expires >= today), None)
             if by is not None:
-                accepted[mark.finding, mark.severity] += 1
+                accepted[mark.kind, mark.severity] += 1
                 mark = replace(mark, accepted=f"accepted until {by.expires.isoformat()}: {by.reason}")
             made.append(mark)
         marks.append(tuple(made))
@@ -115,7 +115,7 @@ def apply(entries: Sequence[IgnoreRule], rows: Rows, name: str, today: date | No
         for entry in entries
     )
     counts = tuple(sorted((finding, severity, count) for (finding, severity), count in accepted.items()))
-    return Applied(replace(rows, marks=marks), told, counts, tuple(_notes(told, name)))
+    return Applied(replace(rows, findings=marks), told, counts, tuple(_notes(told, name)))
 
 
 def _notes(told: Sequence[Acceptance], name: str) -> Iterator[str]:

@@ -21,18 +21,18 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     """One entry for each key seen in the selected values, and one for each configured key that none needs."""
     rows: dict[tuple[Provider, str, str], list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]]] = {}
     for each in selections:
-        at, length = prefixes.kek_ids(each.batch, each.values)
+        at, length = prefixes.kek_ids(each.batch, each.prefixes)
         named = np.flatnonzero(length >= 0)
         number = np.zeros(len(each), np.int64)
         number[named], heads = factorize(each.batch.data, at[named], length[named])
         number[named] += 1
         ids = ["", *map(printable, each.batch.data.slices(at[named[heads]], length[named[heads]]))]
-        codes = each.label * len(ids) + number
+        codes = each.key_label * len(ids) + number
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         for mine in np.split(order, starts[1:]) if order.size else []:
             code = int(codes[mine[0]])
-            label, kek = each.labels[code // len(ids)], ids[code % len(ids)]
+            label, kek = each.key_labels[code // len(ids)], ids[code % len(ids)]
             rows.setdefault((*label, kek), []).append((each, mine))
     configured: set[tuple[Provider, str]] = {
         (entry.provider, printable(name.encode("utf-8", "surrogateescape")))
@@ -61,9 +61,9 @@ def _use(
     for each, rows in parts:
         for place, size in parallel.value_counts(each.batch.place[rows].astype(np.int64)):
             places[Place(place)] = places.get(Place(place), 0) + size
-        resources |= {each.resource[of].name for of, _ in parallel.value_counts(each.of[rows].astype(np.int64))}
+        resources |= {each.resources[of].name for of, _ in parallel.value_counts(each.resource[rows].astype(np.int64))}
         opened += int((each.opened[rows] == Opened.YES).sum())
-        known = each.batch.main[rows]
+        known = each.batch.mod_revision[rows]
         revisions += [int(known.min()), int(known.max())]
         some = rows[:MOST_OBJECTS]
         keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some].astype(np.int64))

@@ -73,7 +73,7 @@ def _found(
     wanted = known.of(frozenset(name.rstrip(".") for name in options.resources))
     parts = list(zip(batches, stored, known.resource, strict=True))
     each = selection.select(parts, known.table, wanted, main=True, plaintext=policy.plaintext)
-    readable = each.values.provider == Provider.IDENTITY if policy.plaintext else each.plaintext
+    readable = each.prefixes.provider == Provider.IDENTITY if policy.plaintext else each.plaintext
     rows = np.flatnonzero(readable).tolist()
     return {(Place(int(each.batch.place[row])), int(each.batch.page[row])) for row in rows}
 

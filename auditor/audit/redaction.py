@@ -112,12 +112,12 @@ class Redactor:
         columns["uid"] = [give(UID, str(each)) for each in columns["uid"]]
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
         columns["id"] = [
-            self._id(str(id_), row, columns) if marks and marks[0].finding & _TAGGED else id_
-            for row, (id_, marks) in enumerate(zip(columns["id"], rows.marks, strict=True))
+            self._id(str(id_), row, columns) if marks and marks[0].kind & _TAGGED else id_
+            for row, (id_, marks) in enumerate(zip(columns["id"], rows.findings, strict=True))
         ]
         marks_ = [
             tuple(replace(mark, accepted=give.in_words(mark.accepted)) if mark.accepted else mark for mark in marks)
-            for marks in rows.marks
+            for marks in rows.findings
         ]
         return Rows(columns, marks_)
 

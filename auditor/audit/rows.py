@@ -81,7 +81,7 @@ def _add(
             "key": hit.key,
             "provider": hit.provider.label if hit.place is not None else "",
             "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
-            "mod_revision": "" if hit.place is None else hit.main if hit.main >= 0 else NOT_KNOWN,
+            "mod_revision": "" if hit.place is None else hit.mod_revision if hit.mod_revision >= 0 else NOT_KNOWN,
             "source": hit.source,
             "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
             "size": hit.size if hit.offset >= 0 else "",
@@ -115,16 +115,17 @@ def _marks(each: Selection) -> Dictionary[tuple[Finding, ...]]:
 
 
 def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
-    batch, stored = each.batch, each.values
+    batch, stored = each.batch, each.prefixes
     keys = printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))
     names = [
-        key[len(each.resource[of].path) + 1 :].rpartition("/") for key, of in zip(keys, each.of.tolist(), strict=True)
+        key[len(each.resources[of].path) + 1 :].rpartition("/")
+        for key, of in zip(keys, each.resource.tolist(), strict=True)
     ]
     said = _facts(each)
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = said.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
-    for row in np.flatnonzero(~each.told & (batch.key_at >= 0)).tolist():
+    for row in np.flatnonzero(~each.identified & (batch.key_at >= 0)).tolist():
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing: Dictionary[Cell] = constant("", len(each))
     kek_at, kek_len = prefixes.kek_ids(batch, stored)
@@ -133,23 +134,23 @@ def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
     return {
         "id": _ids(each),
         "place": from_codes(batch.place, lambda code: Place(code).label),
-        "judged": from_codes(each.bits.astype(np.int64) * 2 + each.told, _judged),
-        "resource": from_codes(each.of, lambda of: each.resource[of].name),
+        "judged": from_codes(each.findings.astype(np.int64) * 2 + each.identified, _judged),
+        "resource": from_codes(each.resource, lambda of: each.resources[of].name),
         "namespace": encode_if_smaller([namespace for namespace, _, _ in names]),
         "name": [name for _, _, name in names],
         "uid": said.uid,
         "key": keys,
         "provider": from_codes(stored.provider, lambda code: Provider(code).label),
-        "key_name": from_codes(each.label, lambda code: each.labels[code][1]),
+        "key_name": from_codes(each.key_label, lambda code: each.key_labels[code][1]),
         "kek_id": with_cells(constant("", len(each)), dict(zip(wrapped.tolist(), keks, strict=True))),
         "encoding": from_codes(stored.encoding, lambda code: Encoding(code).label),
         "opened": from_codes(each.opened, lambda code: Opened(code).label if code else ""),
-        "same_as_latest": from_codes(each.same, lambda code: _SAME[code]),
+        "same_as_latest": from_codes(each.same_as_latest, lambda code: _SAME[code]),
         "type": said.type,
         "data_keys": said.data_keys,
         "created": said.created,
-        "create_revision": _numbers(batch.create),
-        "mod_revision": _numbers(batch.main),
+        "create_revision": _numbers(batch.create_revision),
+        "mod_revision": _numbers(batch.mod_revision),
         "version": _numbers(batch.version),
         "state": from_codes(batch.state, lambda code: State(code).labels),
         "source": constant(batch.source, len(each)),
@@ -184,8 +185,8 @@ class _Facts(NamedTuple):
 
 def _facts(each: Selection) -> _Facts:
     """Decoded once for each distinct value: a freed copy says what its original says."""
-    readable = each.values.provider == Provider.IDENTITY
-    readable[list(each.found)] = True
+    readable = each.prefixes.provider == Provider.IDENTITY
+    readable[list(each.objects)] = True
     rows = np.flatnonzero(readable)
     which = each.by_value[0][rows] if rows.size else rows
     distinct, first, back = np.unique(which, return_index=True, return_inverse=True)
@@ -214,11 +215,11 @@ def _facts(each: Selection) -> _Facts:
 
 
 def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -> Dictionary[str]:
-    code = each.values.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.values.malformed
+    code = each.prefixes.provider.astype(np.int64) * 8 + each.opened * np.int64(2) + each.prefixes.malformed
     usual = from_codes(code, _usual_detail)
     details: dict[int, str] = {}
-    plain = each.values.provider == Provider.IDENTITY
-    odd = (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resource], np.bool_)[each.of]
+    plain = each.prefixes.provider == Provider.IDENTITY
+    odd = (each.batch.key_at < 0) | np.array([entry.by_content for entry in each.resources], np.bool_)[each.resource]
     if plain.any():
         named = zip(said.problem, said.named, names, strict=True)
         odd |= np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
@@ -227,7 +228,7 @@ def _details(each: Selection, names: list[tuple[str, str, str]], said: _Facts) -
             details[row] = said.problem[row]
         elif each.batch.key_at[row] < 0:
             details[row] = "its etcd key is lost; names are what the object says"
-        elif each.resource[each.of[row]].by_content:
+        elif each.resources[each.resource[row]].by_content:
             details[row] = "its etcd key names another resource; this is what the object says it is"
         else:
             namespace, name = said.named[row]
@@ -256,7 +257,7 @@ def _extents(parts: Sequence[Extent]) -> str:
 
 def _ids(each: Selection) -> list[str]:
     """The same for the same value in the same evidence: made from where it lies, not from what it is."""
-    source = tag("" if each.main and not each.beside else each.batch.source)
+    source = tag("" if each.authoritative and not each.companion else each.batch.source)
     return [f"{source}{at:010x}" for at in each.batch.offset.tolist()]
 
 

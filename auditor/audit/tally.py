@@ -51,12 +51,12 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     where: set[Place] = set()
     pages: set[int] = set()
     for each in selections:
-        told = each.told
-        for code, size in parallel.value_counts((each.label * len(Place) + each.batch.place)[told]):
-            places[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
+        told = each.identified
+        for code, size in parallel.value_counts((each.key_label * len(Place) + each.batch.place)[told]):
+            places[Place(code % len(Place)), *each.key_labels[code // len(Place)]] += size
         done = (each.opened == Opened.YES) & told
-        for code, size in parallel.value_counts(each.label[done] * len(Place) + each.batch.place[done]):
-            opened[Place(code % len(Place)), *each.labels[code // len(Place)]] += size
+        for code, size in parallel.value_counts(each.key_label[done] * len(Place) + each.batch.place[done]):
+            opened[Place(code % len(Place)), *each.key_labels[code // len(Place)]] += size
         for code, size in parallel.value_counts(each.mark_codes()):
             current, same = bool(code & 4), code & 3 == SAME
             for finding in FindingKind(code >> 8):
@@ -66,14 +66,14 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable += plain.size
         if not plain.size:
             continue
-        in_use += int((each.same[plain] == SAME).sum())
-        undetermined += int((each.same[plain] == UNKNOWN).sum())
+        in_use += int((each.same_as_latest[plain] == SAME).sum())
+        undetermined += int((each.same_as_latest[plain] == UNKNOWN).sum())
         where |= {Place(code) for code in set(batch.place[plain].tolist())}
-        if each.main:
+        if each.authoritative:
             pages |= set(batch.page[plain[batch.place[plain] == Place.FREED]].tolist())
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
-        marks=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
+        findings=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
         readable=readable,
         contents=_contents(selections),
         objects=_objects(selections),

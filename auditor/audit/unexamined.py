@@ -39,8 +39,8 @@ def unopened(selections: Sequence[Selection], given: Criteria) -> list[Unexamine
     counts: Counter[tuple[Provider, str]] = Counter()
     for each in selections:
         rows_ = each.opened == Opened.NO_KEY
-        for number, size in parallel.value_counts(each.label[rows_]):
-            counts[each.labels[number]] += size
+        for number, size in parallel.value_counts(each.key_label[rows_]):
+            counts[each.key_labels[number]] += size
     return [
         Unexamined(
             f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
@@ -107,9 +107,9 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
     others: Counter[Place] = Counter()
     size: Counter[Place] = Counter()
     for each in selections:
-        for row in np.flatnonzero(~each.told).tolist():
+        for row in np.flatnonzero(~each.identified).tolist():
             place = Place(int(each.batch.place[row]))
-            if each.values.provider[row] > Provider.IDENTITY:
+            if each.prefixes.provider[row] > Provider.IDENTITY:
                 encrypted[place] += 1
             else:
                 others[place] += 1

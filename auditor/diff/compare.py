@@ -99,7 +99,7 @@ class Comparison:
 
     def failed(self, fail_on: Severity) -> bool:
         """Whether AFTER, or BEFORE where something is expected of it, is not as it must be."""
-        found = any(severity >= fail_on for _, severity, _ in self.after.tally.marks)
+        found = any(severity >= fail_on for _, severity, _ in self.after.tally.findings)
         return found or self.unlike > 0 or (self.same_content and self.moved > 0)
 
     def exit_code(self, fail_on: Severity) -> int:
@@ -125,7 +125,7 @@ def compare(
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)
-        facts = [(each.cluster.uid, each.read.facts.cluster_id or "", each.read.facts.revision) for each in judged]
+        facts = [(each.cluster.uid, each.read.backend.cluster_id or "", each.read.backend.revision) for each in judged]
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), files, strict=True)]
         now = [_current(name, each) for name, each in zip(names, judged, strict=True)]
         same = _same_cluster(names, facts, wanted)
@@ -142,7 +142,7 @@ def compare(
         worst = rows.columns(found, problems, LISTED)
         unlike = 0
         if wanted.expect_before:
-            unlike = int(((now[0].bits & np.uint16(IN_LATEST | STALE)) != 0).sum())
+            unlike = int(((now[0].findings & np.uint16(IN_LATEST | STALE)) != 0).sum())
         concluded = [examine.conclude(*each, progress) for each in zip(files, judged, options, log, strict=True)]
     made = Comparison(
         before=concluded[0],

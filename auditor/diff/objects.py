@@ -83,7 +83,7 @@ class Diff:
         """Bits of Finding of each object's value in AFTER; 0 where it has none there."""
         bits = np.zeros(len(self), np.int64)
         there = self.rows[1] >= 0
-        bits[there] = self.after.bits[self.rows[1][there]]
+        bits[there] = self.after.findings[self.rows[1][there]]
         return bits
 
 
@@ -92,14 +92,14 @@ def current(selections: Sequence[Selection]) -> Selection | None:
 
     Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
     """
-    mains = [each for each in selections if each.main]
+    mains = [each for each in selections if each.authoritative]
     held = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
     if len(held) > 1:
         names = ", ".join(dict.fromkeys(each.batch.source for each in held))
         raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
     for each in held or mains:
-        if each.main:
-            return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.told & (each.batch.key_at >= 0)))
+        if each.authoritative:
+            return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.identified & (each.batch.key_at >= 0)))
     return None
 
 
@@ -118,19 +118,21 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     content[both] = _contents(before, after, one, other, identical)
     rewritten, again = np.zeros((2, rows.shape[1]), np.bool_)
     if same_cluster:
-        rewritten[both] = before.batch.main[one] != after.batch.main[other]
-        again[both] = before.batch.create[one] != after.batch.create[other]
+        rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
+        again[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
     return Diff(before, after, rows, form, content, rewritten, again)
 
 
 def _prefixes(each: Selection) -> set[str]:
-    return {each.resource[of].prefix for of, _ in value_counts(each.of.astype(np.int64))}
+    return {each.resources[of].prefix for of, _ in value_counts(each.resource.astype(np.int64))}
 
 
 def _keys(each: Selection, *, strip: bool) -> join.Strings:
     """The etcd keys; strip: without their storage prefix, which differs between the two."""
     batch = each.batch
-    cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in each.resource], np.int64)[each.of]
+    cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in each.resources], np.int64)[
+        each.resource
+    ]
     return batch.data, batch.key_at + cut, batch.key_len.astype(np.int64) - cut
 
 
@@ -140,7 +142,7 @@ def _values(each: Selection, rows: Ints) -> join.Strings:
 
 def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
     """Form of each pair of rows."""
-    plain, now = before.values.provider[one], after.values.provider[other]
+    plain, now = before.prefixes.provider[one], after.prefixes.provider[other]
     was_plain, is_plain = plain == Provider.IDENTITY, now == Provider.IDENTITY
     names: dict[object, int] = {}
     secrets: dict[bytes, int] = {b"": 0}
@@ -161,28 +163,28 @@ def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identica
     form[was_plain & is_plain] = FormChange.STILL_PLAINTEXT
     form[~was_plain & is_plain] = FormChange.TURNED_TO_PLAINTEXT
     lost = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
-    lost |= before.values.malformed[one] | after.values.malformed[other]
+    lost |= before.prefixes.malformed[one] | after.prefixes.malformed[other]
     form[lost & ~identical] = FormChange.UNKNOWN
     return form
 
 
 def _numbered(each: Selection, rows: Ints, names: dict[object, int], secrets: dict[bytes, int]) -> tuple[Ints, Ints]:
     """Numbers that both sides share: of provider and key name, and of the local key that opened the value, or 0."""
-    label = np.array([names.setdefault(pair, len(names)) for pair in each.labels], np.int64)
-    own = len(each.labels) - len(each.secrets)
+    label = np.array([names.setdefault(pair, len(names)) for pair in each.key_labels], np.int64)
+    own = len(each.key_labels) - len(each.secrets)
     behind = [0] * own + [secrets.setdefault(text, len(secrets)) for text in each.secrets]
     opened = each.opened[rows] == Opened.YES
-    return label[each.label[rows]], np.where(opened, np.array(behind, np.int64)[each.label[rows]], 0)
+    return label[each.key_label[rows]], np.where(opened, np.array(behind, np.int64)[each.key_label[rows]], 0)
 
 
 def _keks(each: Selection, rows: Ints) -> join.Strings:
-    at, length = prefixes.kek_ids(each.batch, each.values)
+    at, length = prefixes.kek_ids(each.batch, each.prefixes)
     return each.batch.data, at[rows], np.maximum(length[rows], 0)
 
 
 def _told(each: Selection, rows: Ints) -> Bools:
     """Of which values the key is known: a name that is ambiguous without the key is not."""
-    known: Bools = (each.values.name_len[rows] != prefixes.AMBIGUOUS) | (each.opened[rows] == Opened.YES)
+    known: Bools = (each.prefixes.name_len[rows] != prefixes.AMBIGUOUS) | (each.opened[rows] == Opened.YES)
     return known
 
 
@@ -200,13 +202,13 @@ def _contents(before: Selection, after: Selection, one: Ints, other: Ints, ident
 
 
 def _readable(each: Selection, rows: Ints) -> Bools:
-    readable: Bools = (each.values.provider[rows] == Provider.IDENTITY) | (each.opened[rows] == Opened.YES)
+    readable: Bools = (each.prefixes.provider[rows] == Provider.IDENTITY) | (each.opened[rows] == Opened.YES)
     return readable
 
 
 def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
     """How many values are under each provider and key."""
     found: dict[tuple[Provider, str], int] = {}
-    for number, count in value_counts(each.label):
-        found[each.labels[number]] = found.get(each.labels[number], 0) + count
+    for number, count in value_counts(each.key_label):
+        found[each.key_labels[number]] = found.get(each.key_labels[number], 0) + count
     return found

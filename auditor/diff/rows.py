@@ -96,9 +96,9 @@ def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
     every = there.size == rows.size
     mine = rows[there]
     batch = each.batch.take(mine)
-    stored = each.values.take(mine)
+    stored = each.prefixes.take(mine)
     at, length = prefixes.kek_ids(batch, stored)
-    paths = [len(resource.path) for resource in each.resource]
+    paths = [len(resource.path) for resource in each.resources]
 
     def spread(cells: Sequence[Cell]) -> list[Cell]:
         if every:
@@ -111,13 +111,13 @@ def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
     opened = ["", *(state.label for state in Opened if state)]
     return {
         "key": spread(printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))),
-        "path": spread(_labels(each.of[mine], paths)),
-        "resource": spread(_labels(each.of[mine], [resource.name for resource in each.resource])),
+        "path": spread(_labels(each.resource[mine], paths)),
+        "resource": spread(_labels(each.resource[mine], [resource.name for resource in each.resources])),
         "provider": spread(_labels(stored.provider, [provider.label for provider in Provider])),
-        "key_name": spread(_labels(each.label[mine], [name for _, name in each.labels])),
+        "key_name": spread(_labels(each.key_label[mine], [name for _, name in each.key_labels])),
         "kek_id": spread(printables(batch.data.slices(at, np.maximum(length, 0)))),
         "opened": spread(_labels(each.opened[mine], opened)),
-        "mod_revision": spread(batch.main.tolist()),
+        "mod_revision": spread(batch.mod_revision.tolist()),
         "size": spread(batch.value_len.tolist()),
     }
 

@@ -41,11 +41,11 @@ class RecordBatch:
     key_len: NDArray[np.uint32]
     value_at: Ints
     value_len: NDArray[np.uint32]
-    main: Ints
-    sub: Ints
-    create: Ints
+    mod_revision: Ints
+    sub_revision: Ints
+    create_revision: Ints
     version: Ints
-    order: Ints
+    ordinal: Ints
     page: Ints
     place: NDArray[np.uint8]
     state: NDArray[np.uint8]

@@ -34,9 +34,9 @@ class CarvedRecord(NamedTuple):
     key_len: int
     value_at: int
     value_len: int
-    main: int
-    sub: int
-    create: int
+    mod_revision: int
+    sub_revision: int
+    create_revision: int
     version: int
     state: int
 
@@ -71,11 +71,11 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
         key_len=of["key_len"].astype(np.uint32),
         value_at=of["value_at"],
         value_len=of["value_len"].astype(np.uint32),
-        main=of["main"],
-        sub=of["sub"],
-        create=of["create"],
+        mod_revision=of["mod_revision"],
+        sub_revision=of["sub_revision"],
+        create_revision=of["create_revision"],
         version=of["version"],
-        order=unknown,
+        ordinal=unknown,
         page=of["value_at"] // page_size if page_size else unknown.copy(),
         place=np.full(len(rows), place, np.uint8),
         state=of["state"].astype(np.uint8),
@@ -113,11 +113,11 @@ def _revised(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | No
     record = _record(buffer, kv, end)
     if record is None:
         return None
-    main = int.from_bytes(buffer.slice(at - 8, 8), "big") if at - 8 >= floor else record.main
-    if not tombstone and record.main != main:
+    main = int.from_bytes(buffer.slice(at - 8, 8), "big") if at - 8 >= floor else record.mod_revision
+    if not tombstone and record.mod_revision != main:
         return None
     state = record.state | (State.TOMBSTONE if tombstone else 0)
-    return record._replace(start=max(floor, at - 8), main=main, sub=tail[0], state=state)
+    return record._replace(start=max(floor, at - 8), mod_revision=main, sub_revision=tail[0], state=state)
 
 
 def _followed_back(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:

@@ -32,22 +32,22 @@ class Reading:
     show, where it is not what a database or a directory of etcd's cannot.
     """
 
-    main: EvidenceFile | None
+    database: EvidenceFile | None
     kind: str
     kinds: tuple[str, ...]
     batches: tuple[RecordBatch, ...]
-    facts: Backend
+    backend: Backend
     pages: PageMap
     trailer: int
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
-    beside: frozenset[str] = frozenset()
+    companions: frozenset[str] = frozenset()
     standing: Unexamined | None = None
 
-    def in_force(self, source: str) -> bool:
+    def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""
-        return source in self.beside or (self.main is not None and source == self.main.name)
+        return source in self.companions or (self.database is not None and source == self.database.name)
 
 
 def read(evidence: Exhibit, *, quick: bool) -> Reading:
@@ -242,7 +242,7 @@ def _log(evidence: Exhibit, applied: int | None) -> Iterator[_Part]:
 def _copies(evidence: Exhibit) -> Iterator[_Part]:
     """WAL files set aside, each a chain of its own; a preallocated one holds nothing."""
     for file in evidence.of(Role.LOG_COPY):
-        if not Buffer(file.map).filled(*_whole(file))[0]:
+        if not Buffer(file.map).nonzero(*_whole(file))[0]:
             yield file.name, "preallocated WAL segment, all zero", (), (), ()
         else:
             yield from _chain([file], None, Role.LOG_COPY)
@@ -256,7 +256,7 @@ def _chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterat
     buffers = [Buffer(file.map) for file in files]
     log = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
     for number, (file, buffer) in enumerate(zip(files, buffers, strict=True)):
-        ranges = [(start, end) for which, start, end in log.tails if which == number]
+        ranges = [(start, end) for which, start, end in log.unframed if which == number]
         rows = carve.search(buffer, [start for start, _ in ranges], [end for _, end in ranges], fragments=True)
         tails = carve.batch(buffer, file.name, rows, Place.WAL)
         held = tuple(batch for batch in (*log.batches, tails) if batch.source == file.name and len(batch))

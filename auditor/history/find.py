@@ -50,7 +50,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
     parts = every[there[0]]
     selections = _selections(parts, found.table, read)
-    given = criteria.with_published(given, [(each.batch, each.values) for each in selections])
+    given = criteria.with_published(given, [(each.batch, each.prefixes) for each in selections])
     configured = given.policy.configured
     if given.keyring is not None:
         # what one object's values are held to takes the others of its resource: nothing is judged here
@@ -132,7 +132,7 @@ def _headless(
 def _selections(parts: Sequence[Part], table: tuple[Resource, ...], read: reading.Reading) -> list[Selection]:
     every = np.ones(len(table), np.bool_)
     made = [
-        selection.select(mine, table, every, main=read.in_force(name), plaintext=True, beside=name in read.beside)
+        selection.select(mine, table, every, main=read.serves(name), plaintext=True, beside=name in read.companions)
         for (name, _), mine in selection.grouped(parts)
     ]
     return [each for each in made if len(each)]

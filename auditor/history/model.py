@@ -44,11 +44,11 @@ class Version:
     place: Place
     state: str
     tombstone: bool
-    main: int
-    sub: int
-    create: int
+    mod_revision: int
+    sub_revision: int
+    create_revision: int
     version: int
-    order: int
+    ordinal: int
     provider: Provider
     key_name: str
     kek_id: str

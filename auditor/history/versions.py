@@ -35,15 +35,15 @@ def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) ->
         number = stored(raw)
         said = each.decode(row)
         known = content(said.content) if said is not None and said.content else 0
-        named = fields.named(each.plaintexts.get(row, raw), Encoding(int(each.values.encoding[row])))
+        named = fields.named(each.plaintexts.get(row, raw), Encoding(int(each.prefixes.encoding[row])))
         parts = None
         if named is not None:
             parts = tuple(Field(name, len(value), field(value), value) for name, value in sorted(named.items()))
-        if version.main >= 0:
-            revisions.setdefault(number, version.main)
+        if version.mod_revision >= 0:
+            revisions.setdefault(number, version.mod_revision)
         numbered.append(replace(version, stored=number, content=known, fields=parts))
     every = [
-        replace(version, copy_of=revisions.get(version.stored, UNKNOWN) if version.main < 0 else UNKNOWN)
+        replace(version, copy_of=revisions.get(version.stored, UNKNOWN) if version.mod_revision < 0 else UNKNOWN)
         for version in numbered
     ]
     every += [_tombstone(batch, row) for batch in tombstones for row in range(len(batch))]
@@ -51,15 +51,23 @@ def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) ->
 
 
 def _order(version: Version) -> tuple[bool, int, int, Place, int, str, int]:
-    unknown = version.main < 0
-    return (unknown, version.main, version.sub, version.place, version.order, version.source, version.offset)
+    unknown = version.mod_revision < 0
+    return (
+        unknown,
+        version.mod_revision,
+        version.sub_revision,
+        version.place,
+        version.ordinal,
+        version.source,
+        version.offset,
+    )
 
 
 def _value(each: Selection, row: int) -> Version:
-    batch, stored = each.batch, each.values
+    batch, stored = each.batch, each.prefixes
     said = each.decode(row)
     at, length = prefixes.kek_ids(batch, stored)
-    provider, name = each.labels[each.label[row]]
+    provider, name = each.key_labels[each.key_label[row]]
     details = [each.reasons.get(row, ""), said.problem if said is not None else ""]
     if batch.key_at[row] < 0:
         details.append("its etcd key is lost; names are what the object says")
@@ -67,11 +75,11 @@ def _value(each: Selection, row: int) -> Version:
         place=Place(int(batch.place[row])),
         state=State(int(batch.state[row])).labels,
         tombstone=False,
-        main=int(batch.main[row]),
-        sub=int(batch.sub[row]),
-        create=int(batch.create[row]),
+        mod_revision=int(batch.mod_revision[row]),
+        sub_revision=int(batch.sub_revision[row]),
+        create_revision=int(batch.create_revision[row]),
         version=int(batch.version[row]),
-        order=int(batch.order[row]),
+        ordinal=int(batch.ordinal[row]),
         provider=provider,
         key_name=name,
         kek_id=printable(batch.data.slice(int(at[row]), int(length[row]))) if length[row] > 0 else "",
@@ -79,7 +87,7 @@ def _value(each: Selection, row: int) -> Version:
         opened=Opened(int(each.opened[row])),
         content=0,
         stored=0,
-        same_as_latest=_SAME[int(each.same[row])],
+        same_as_latest=_SAME[int(each.same_as_latest[row])],
         type=printable(said.type) if said is not None else "",
         created=moment(said.created) if said is not None else "",
         source=batch.source,
@@ -98,11 +106,11 @@ def _tombstone(batch: RecordBatch, row: int) -> Version:
         place=Place(int(batch.place[row])),
         state=State(int(batch.state[row])).labels,
         tombstone=True,
-        main=int(batch.main[row]),
-        sub=int(batch.sub[row]),
-        create=int(batch.create[row]),
+        mod_revision=int(batch.mod_revision[row]),
+        sub_revision=int(batch.sub_revision[row]),
+        create_revision=int(batch.create_revision[row]),
         version=int(batch.version[row]),
-        order=int(batch.order[row]),
+        ordinal=int(batch.ordinal[row]),
         provider=Provider.UNKNOWN,
         key_name="",
         kek_id="",
@@ -129,12 +137,12 @@ def _changes(every: list[Version]) -> tuple[Version, ...]:
     before: Version | None = None
     made = []
     for version in every:
-        if version.tombstone and version.main >= 0:
+        if version.tombstone and version.mod_revision >= 0:
             before = None  # what is written after a deletion is a new object
-        elif version.fields is not None and version.main >= 0:
-            if before is not None and version.main > before.main:
+        elif version.fields is not None and version.mod_revision >= 0:
+            if before is not None and version.mod_revision > before.mod_revision:
                 version = replace(version, change=_change(before, version))
-            if before is None or version.main > before.main:
+            if before is None or version.mod_revision > before.mod_revision:
                 before = version
         made.append(version)
     return tuple(made)
@@ -144,7 +152,7 @@ def _change(before: Version, after: Version) -> Change:
     old = {each.name: each.number for each in before.fields or ()}
     new = {each.name: each.number for each in after.fields or ()}
     return Change(
-        since=before.main,
+        since=before.mod_revision,
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
         changed=tuple(name for name in new if name in old and old[name] != new[name]),

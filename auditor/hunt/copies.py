@@ -98,7 +98,7 @@ def _in_source(
             printable(key) if key else NOT_KNOWN,
             len(held.resource.path) + 1 if held.resource.path else 0,
             Provider.IDENTITY,
-            int(batch.main[row]),
+            int(batch.mod_revision[row]),
             page,
             f"{_said(form)}{f' in={path}' if path else ''}",
             buffer,
@@ -119,7 +119,7 @@ def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:
                 continue
             start, size = extent
             path = field_path.locate(each.plaintexts[row], start - starts[number], size)
-            resource = each.resource[each.of[row]]
+            resource = each.resources[each.resource[row]]
             yield Hit(
                 form.needle.finding,
                 each.batch.source,
@@ -129,8 +129,8 @@ def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:
                 resource.name,
                 printable(key),
                 len(resource.path) + 1,
-                Provider(int(each.values.provider[row])),
-                int(each.batch.main[row]),
+                Provider(int(each.prefixes.provider[row])),
+                int(each.batch.mod_revision[row]),
                 int(each.batch.page[row]),
                 f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
             )

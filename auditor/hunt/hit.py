@@ -27,7 +27,7 @@ class Hit(NamedTuple):
     key: str
     path: int
     provider: Provider
-    main: int
+    mod_revision: int
     page: int
     detail: str
     buffer: Buffer | None = None

@@ -204,7 +204,7 @@ def _once(hits: list[Hit]) -> list[Hit]:
     """One hit for each object: a configuration names its kind once, and may be met in several forms."""
     kept: dict[tuple[str, str, int], Hit] = {}
     for hit in hits:
-        kept.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.main), hit)
+        kept.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.mod_revision), hit)
     return list(kept.values())
 
 

@@ -112,13 +112,13 @@ def _once(keys: Iterable[bytes]) -> Collection[bytes]:
 
 def secrets(each: Selection) -> Iterator[tuple[int, bytes, Encoding]]:
     """Row, bytes and encoding of every Secret of which the bytes are readable, or were opened."""
-    ours = np.array([resource.name == "secrets" for resource in each.resource], np.bool_)[each.of]
-    plain = (each.values.provider == Provider.IDENTITY) & ~each.batch.has(State.TAIL_LOST)
+    ours = np.array([resource.name == "secrets" for resource in each.resources], np.bool_)[each.resource]
+    plain = (each.prefixes.provider == Provider.IDENTITY) & ~each.batch.has(State.TAIL_LOST)
     for row in np.flatnonzero(ours & plain).tolist():
-        yield row, each.batch.value(row), Encoding(int(each.values.encoding[row]))
+        yield row, each.batch.value(row), Encoding(int(each.prefixes.encoding[row]))
     for row, plaintext in each.plaintexts.items():
         if ours[row]:
-            yield row, plaintext, Encoding(int(each.values.encoding[row]))
+            yield row, plaintext, Encoding(int(each.prefixes.encoding[row]))
 
 
 def _refusal(name: bytes, text: bytes, least: int) -> str:

@@ -61,7 +61,7 @@ class WordSearcher:
 
     def search(self, buffer: Buffer) -> tuple[Ints, Ints]:
         """Pattern numbers and starts of all hits, by start: int64 of shape (hits,)."""
-        words = buffer.apart(self._step)
+        words = buffer.strided_words(self._step)
         stripes = chunks(words.size, STRIPE)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             parts = list(pool.map(lambda stripe: self._in_stripe(buffer, words[stripe], stripe.start), stripes))

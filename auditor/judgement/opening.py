@@ -50,9 +50,9 @@ def open_all(
     each: Selection, rules: Criteria, keyring: Keyring, *, keep: bool = False, contents: Container[bytes] | None = None
 ) -> Selection:
     """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
-    batch, stored = each.batch, each.values
-    bits, opened, label, kinds = each.bits.copy(), each.opened.copy(), each.label.copy(), stored.encoding.copy()
-    whole = each.told & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
+    batch, stored = each.batch, each.prefixes
+    bits, opened, label, kinds = each.findings.copy(), each.opened.copy(), each.key_label.copy(), stored.encoding.copy()
+    whole = each.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
     encrypted = stored.provider > Provider.IDENTITY
     opened[encrypted & ~whole] = Opened.NOT_TRIED
     prefix = np.where(stored.malformed, 0, stored.name_at + stored.name_len + 1 - batch.value_at)
@@ -69,7 +69,7 @@ def open_all(
         for row, key, (state, by, why, plaintext, encoding) in zip(rows.tolist(), keys, attempts, strict=True):
             finding = 0
             if by is not None:
-                label[row] = numbers.setdefault(by, len(each.labels) + len(numbers))
+                label[row] = numbers.setdefault(by, len(each.key_labels) + len(numbers))
             if state is Opened.YES:
                 kinds[row] = encoding
                 if keep:
@@ -85,18 +85,18 @@ def open_all(
                 reasons[row] = why
     for row in _under_other_names(each, longer, every.size):
         # what was tried is a key whose name is the beginning of this one's
-        opened[row], label[row] = Opened.NO_KEY, each.label[row]
+        opened[row], label[row] = Opened.NO_KEY, each.key_label[row]
         bits[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
         del reasons[row]
     labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in numbers]
     made = replace(
         each,
-        values=replace(stored, encoding=kinds),
-        bits=bits,
+        prefixes=replace(stored, encoding=kinds),
+        findings=bits,
         opened=opened,
-        label=label,
-        labels=(*each.labels, *labels),
-        found=found,
+        key_label=label,
+        key_labels=(*each.key_labels, *labels),
+        objects=found,
         reasons=reasons,
         plaintexts=plaintexts,
         candidates=tuple(numbers),
@@ -104,20 +104,20 @@ def open_all(
     )
     candidates = list(numbers)
     _judge_known(made, rules, candidates)
-    _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.in_force & encrypted & whole))
-    _judge_unreadable(made, rules, each.in_force & each.told & ~encrypted)
+    _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.served & encrypted & whole))
+    _judge_unreadable(made, rules, each.served & each.identified & ~encrypted)
     return made
 
 
 def portions(each: Selection, every: Ints) -> Iterator[tuple[Resource, Ints, list[bytes], list[bytes]]]:
     """These rows by resource, so many as are held together: their numbers, etcd keys and stored values."""
     batch = each.batch
-    for which, places in _groups(each.of[every].astype(np.int64)):
+    for which, places in _groups(each.resource[every].astype(np.int64)):
         for part in chunks(places.size, AT_ONCE):
             rows = every[places[part]]
             keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
             texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
-            yield each.resource[which], rows, keys, texts
+            yield each.resources[which], rows, keys, texts
 
 
 def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
@@ -141,17 +141,17 @@ def _under_other_names(each: Selection, longer: dict[int, int], count: int) -> I
     does not explain it, of the `count` values there are.
     """
     rows = np.array([row for row, more in longer.items() if more > 0], np.int64)
-    for _, places in _groups(each.label[rows]):
+    for _, places in _groups(each.key_label[rows]):
         mine = rows[places].tolist()
         if len(mine) > 1 + 8 * count / 256 ** longer[mine[0]]:
             yield from mine
 
 
 def _judge_known(each: Selection, rules: Criteria, candidates: Sequence[Candidate]) -> None:
-    own = len(each.labels) - len(candidates)
+    own = len(each.key_labels) - len(candidates)
     for number, candidate in enumerate(candidates, own):
         if reason := rules.policy.known(candidate):
-            opened = (each.label == number) & (each.opened == Opened.YES)
+            opened = (each.key_label == number) & (each.opened == Opened.YES)
             _mark(each, np.flatnonzero(opened), FindingKind.KNOWN_KEY, reason)
 
 
@@ -159,27 +159,27 @@ def _judge_keys(
     each: Selection, rules: Criteria, keyring: Keyring, candidates: Sequence[Candidate], rows: Ints
 ) -> None:
     """Mark current values that the API server cannot read, or that it would write otherwise today."""
-    own = len(each.labels) - len(candidates)
-    shape = (len(each.resource), len(each.labels), len(Opened))
-    codes = np.ravel_multi_index((each.of[rows], each.label[rows], each.opened[rows]), shape)
+    own = len(each.key_labels) - len(candidates)
+    shape = (len(each.resources), len(each.key_labels), len(Opened))
+    codes = np.ravel_multi_index((each.resource[rows], each.key_label[rows], each.opened[rows]), shape)
     for code, mine in _groups(codes):
         which, label, state = (int(part) for part in np.unravel_index(code, shape))
-        resource = each.resource[which].name
+        resource = each.resources[which].name
         by = candidates[label - own] if label >= own else None
         if rules.policy.configured and state != Opened.FAILED and by not in keyring.rule(resource):
             _mark(each, rows[mine], FindingKind.ORPHANED)
             continue
         secret = by.secret if by is not None and state == Opened.YES else b""
-        _mark(each, rows[mine], rules.policy.stale(resource, each.labels[label], secret))
+        _mark(each, rows[mine], rules.policy.stale(resource, each.key_labels[label], secret))
         if by is not None and state == Opened.YES and by.aged:
             _mark(each, rows[mine], FindingKind.STALE_PROVIDER, "its body is AES-CBC: written as AES-GCM since 1.25")
 
 
 def _judge_unreadable(each: Selection, rules: Criteria, current: Bools) -> None:
     """Mark values without a known provider that no provider of a resource's rule reads: plain ones need identity."""
-    for which, _ in value_counts(each.of[current].astype(np.int64)):
-        mine = current & (each.of == which)
-        if rules.policy.reads_plaintext(each.resource[which].name):
+    for which, _ in value_counts(each.resource[current].astype(np.int64)):
+        mine = current & (each.resource == which)
+        if rules.policy.reads_plaintext(each.resources[which].name):
             claims = each.batch.data.starts_with(
                 each.batch.value_at, each.batch.value_len.astype(np.int64), prefixes.ENCRYPTED
             )
@@ -188,7 +188,7 @@ def _judge_unreadable(each: Selection, rules: Criteria, current: Bools) -> None:
 
 
 def _current(each: Selection) -> Bools:
-    current: Bools = each.in_force & each.batch.at(Place.LATEST)
+    current: Bools = each.served & each.batch.at(Place.LATEST)
     return current
 
 
@@ -197,12 +197,12 @@ def _judge_keks(selections: Sequence[Selection], rules: Criteria) -> None:
     found = []
     newest: dict[str, tuple[int, bytes]] = {}
     for each in selections:
-        at, length = prefixes.kek_ids(each.batch, each.values)
+        at, length = prefixes.kek_ids(each.batch, each.prefixes)
         rows = np.flatnonzero((length >= 0) & _current(each))
         ids = each.batch.data.slices(at[rows], length[rows])
-        names = [each.labels[number][1] for number in each.label[rows].tolist()]
+        names = [each.key_labels[number][1] for number in each.key_label[rows].tolist()]
         found.append((each, rows.tolist(), names, ids))
-        for revision, name, kek in zip(each.batch.main[rows].tolist(), names, ids, strict=True):
+        for revision, name, kek in zip(each.batch.mod_revision[rows].tolist(), names, ids, strict=True):
             newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
     for each, current, names, ids in found:
         for row, name, kek in zip(current, names, ids, strict=True):
@@ -221,12 +221,12 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
     found = []
     newest: dict[str, tuple[int, str]] = {}
     for each in selections:
-        own = len(each.labels) - len(each.candidates)
+        own = len(each.key_labels) - len(each.candidates)
         for number, candidate in enumerate(each.candidates, own):
-            rows = np.flatnonzero(_current(each) & (each.label == number) & (each.opened == Opened.YES))
+            rows = np.flatnonzero(_current(each) & (each.key_label == number) & (each.opened == Opened.YES))
             if candidate.provider is Provider.KMS_V2 and rows.size:
                 found.append((each, candidate, rows))
-                latest = (int(each.batch.main[rows].max()), candidate.form)
+                latest = (int(each.batch.mod_revision[rows].max()), candidate.form)
                 newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
     for each, candidate, rows in found:
         wanted = newest[candidate.name][1]
@@ -244,6 +244,6 @@ def _groups(codes: Ints) -> Iterator[tuple[int, Ints]]:
 
 
 def _mark(each: Selection, rows: Ints | list[int], finding: int, reason: str = "") -> None:
-    each.bits[rows] |= np.uint16(finding)
+    each.findings[rows] |= np.uint16(finding)
     for row in np.asarray(rows).tolist() if reason else ():
         each.reasons[row] = "; ".join(part for part in (each.reasons.get(row, ""), reason) if part)

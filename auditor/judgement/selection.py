@@ -14,6 +14,7 @@ from auditor.arrays.factorize import factorize, hashes
 from auditor.evidence.batch import RecordBatch
 from auditor.judgement import policy
 from auditor.kubernetes import fragments, objects, prefixes
+from auditor.kubernetes.objects import Object
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
 from auditor.text import printable, restore
@@ -37,20 +38,20 @@ class Selection:
     local ones' bytes, one each, empty for a KMS: names alone do not tell keys apart.
     """
 
-    main: bool
+    authoritative: bool
     batch: RecordBatch
-    values: prefixes.Prefixes
-    resource: tuple[Resource, ...]
-    of: NDArray[np.int32]
-    bits: NDArray[np.uint16]
-    labels: tuple[tuple[Provider, str], ...]
-    label: Ints
-    same: NDArray[np.uint8]
+    prefixes: prefixes.Prefixes
+    resources: tuple[Resource, ...]
+    resource: NDArray[np.int32]
+    findings: NDArray[np.uint16]
+    key_labels: tuple[tuple[Provider, str], ...]
+    key_label: Ints
+    same_as_latest: NDArray[np.uint8]
     opened: NDArray[np.uint8]
-    found: Mapping[int, objects.Object] = field(default_factory=dict)
+    objects: Mapping[int, Object] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
-    beside: bool = False
+    companion: bool = False
     candidates: "tuple[Candidate, ...]" = field(default=(), repr=False)
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
 
@@ -58,40 +59,43 @@ class Selection:
         return len(self.batch)
 
     def take(self, rows: Ints) -> "Selection":
-        new = {old: number for number, old in enumerate(rows.tolist())} if self.found or self.reasons else {}
+        new = {old: number for number, old in enumerate(rows.tolist())} if self.objects or self.reasons else {}
         return replace(
             self,
             batch=self.batch.take(rows),
-            values=self.values.take(rows),
-            of=self.of[rows],
-            bits=self.bits[rows],
-            label=self.label[rows],
-            same=self.same[rows],
+            prefixes=self.prefixes.take(rows),
+            resource=self.resource[rows],
+            findings=self.findings[rows],
+            key_label=self.key_label[rows],
+            same_as_latest=self.same_as_latest[rows],
             opened=self.opened[rows],
-            found={new[row]: found for row, found in self.found.items() if row in new},
+            objects={new[row]: found for row, found in self.objects.items() if row in new},
             reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
             plaintexts={},
         )
 
     @property
-    def in_force(self) -> Bools:
+    def served(self) -> Bools:
         """Which values the API server reads: the latest, and what becomes so at etcd's next start."""
         pending = self.batch.has(State.NOT_YET_APPLIED)
-        return self.batch.at(Place.LATEST) | pending if self.main else pending
+        return self.batch.at(Place.LATEST) | pending if self.authoritative else pending
 
     @property
-    def told(self) -> Bools:
+    def identified(self) -> Bools:
         """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
-        untold = np.array([each is fragments.UNIDENTIFIED for each in self.resource], np.bool_)
-        stump = self.batch.has(State.TAIL_LOST) & (self.values.provider == Provider.UNKNOWN)
-        told: Bools = ~(untold[self.of] | stump)
+        untold = np.array([each is fragments.UNIDENTIFIED for each in self.resources], np.bool_)
+        stump = self.batch.has(State.TAIL_LOST) & (self.prefixes.provider == Provider.UNKNOWN)
+        told: Bools = ~(untold[self.resource] | stump)
         return told
 
     def mark_codes(self) -> Ints:
         """What severities depend on, in one number: bits << 8 | place << 4 | in force << 2 | same."""
-        current = (self.in_force | self.batch.at(Place.LATEST)).astype(np.int64)
+        current = (self.served | self.batch.at(Place.LATEST)).astype(np.int64)
         codes: Ints = (
-            self.bits.astype(np.int64) << 8 | self.batch.place.astype(np.int64) << 4 | current << 2 | self.same
+            self.findings.astype(np.int64) << 8
+            | self.batch.place.astype(np.int64) << 4
+            | current << 2
+            | self.same_as_latest
         )
         return codes
 
@@ -105,25 +109,25 @@ class Selection:
         """Equal stored bytes share a number: numbers (n,), and one row of each."""
         return factorize(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
 
-    def decode(self, row: int) -> objects.Object | None:
+    def decode(self, row: int) -> Object | None:
         """What a readable or opened value is; None where neither."""
         return self.decoded(np.array([row]), content=True)[0]
 
-    def decoded(self, rows: Ints, *, content: bool) -> list[objects.Object | None]:
+    def decoded(self, rows: Ints, *, content: bool) -> list[Object | None]:
         """decode() of every row. Without `content` the digests of what the objects hold stay empty."""
         batch = self.batch
         raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
-        readable = (self.values.provider[rows] == Provider.IDENTITY).tolist()
+        readable = (self.prefixes.provider[rows] == Provider.IDENTITY).tolist()
         kinds = [Encoding(code) for code in range(len(Encoding))]
-        encodings = [kinds[code] for code in self.values.encoding[rows].tolist()]
+        encodings = [kinds[code] for code in self.prefixes.encoding[rows].tolist()]
         cut = batch.has(State.TAIL_LOST)[rows].tolist()
         headless = (batch.key_at[rows] < 0).tolist()
-        found: list[objects.Object | None] = []
+        found: list[Object | None] = []
         for row, value, plain, encoding, short, lost in zip(
             rows.tolist(), raw, readable, encodings, cut, headless, strict=True
         ):
             if not plain:
-                found.append(self.found.get(row))
+                found.append(self.objects.get(row))
             elif lost and not value.startswith(prefixes.READABLE):
                 found.append(objects.tail(value))
             else:
@@ -135,15 +139,15 @@ class Selection:
         if self.batch.key_at[row] >= 0:
             return self.batch.key(row)
         said = self.decode(row)
-        name = self.resource[self.of[row]].name
-        path = next((each.path for each in self.resource if each.name == name and each.path), "")
+        name = self.resources[self.resource[row]].name
+        path = next((each.path for each in self.resources if each.name == name and each.path), "")
         if said is None or not said.name or not path:
             return b""
         return b"/".join(part for part in (restore(path), said.namespace, said.name) if part)
 
     @property
     def plaintext(self) -> Bools:
-        readable: Bools = (self.bits & np.uint16(FindingKind.PLAINTEXT)) != 0
+        readable: Bools = (self.findings & np.uint16(FindingKind.PLAINTEXT)) != 0
         return readable
 
 
@@ -182,9 +186,9 @@ def select(
     bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
     opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
     made = Selection(
-        main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened, beside=beside
+        main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened, companion=beside
     )
-    bits[~made.told] = 0  # not judged: listed, and named as not examined
+    bits[~made.identified] = 0  # not judged: listed, and named as not examined
     return made
 
 
@@ -204,7 +208,10 @@ def label_values(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[tuple[t
 
 def leftovers(selections: Sequence[Selection]) -> list[tuple[list[int], list[bytes]]]:
     """Of each, the rows that can be judged and are not in force, and their etcd keys; b"" where it is not told."""
-    rows = [np.flatnonzero(~(each.batch.at(Place.LATEST) & each.main) & each.told).tolist() for each in selections]
+    rows = [
+        np.flatnonzero(~(each.batch.at(Place.LATEST) & each.authoritative) & each.identified).tolist()
+        for each in selections
+    ]
     return [(mine, [each.key(row) for row in mine]) for each, mine in zip(selections, rows, strict=True)]
 
 
@@ -217,7 +224,7 @@ def compare(selections: Sequence[Selection]) -> None:
     latest: dict[bytes, tuple[Selection, int]] = {}
     hashed = np.sort(_hashes(asked))
     for each in selections:
-        current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.main else np.zeros(0, np.int64)
+        current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.authoritative else np.zeros(0, np.int64)
         at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
         mine = hashes(each.batch.data, at, length)
         nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
@@ -228,7 +235,7 @@ def compare(selections: Sequence[Selection]) -> None:
     contents: dict[bytes, bytes] = {}
     for each, (rows, keys) in zip(selections, left, strict=True):
         for row, key in zip(rows, keys, strict=True):
-            each.same[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
+            each.same_as_latest[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
 
 
 def _hashes(texts: Collection[bytes]) -> Words:

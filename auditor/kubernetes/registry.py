@@ -115,7 +115,7 @@ def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
 
     def measure(part: slice) -> None:
         at, length = batch.key_at[rows[part]], batch.key_len[rows[part]].astype(np.int64)
-        slash = batch.data.nth(at, length, ord("/"), depth)
+        slash = batch.data.find_nth(at, length, ord("/"), depth)
         found[part] = np.where(slash < 0, length, slash)
 
     parallel_for(rows.size, measure)

@@ -111,7 +111,7 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        if self.tally.marks:
+        if self.tally.findings:
             return Verdict.FINDINGS
         return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
 
@@ -120,7 +120,7 @@ class Audit:
         """Those of findings that are not accepted."""
         accepted = {(finding, severity): count for finding, severity, count in self.tally.accepted}
         return tuple(
-            severity for finding, severity, count in self.tally.marks if count > accepted.get((finding, severity), 0)
+            severity for finding, severity, count in self.tally.findings if count > accepted.get((finding, severity), 0)
         )
 
     def exit_code(self, fail_on: Severity) -> int:

@@ -24,7 +24,7 @@ class Coverage:
 class Finding:
     """One finding of one value. accepted: until when and why; baseline: `new` or `still there`; each empty if not."""
 
-    finding: FindingKind
+    kind: FindingKind
     severity: Severity
     accepted: str = ""
     baseline: str = ""
@@ -42,10 +42,10 @@ class Rows:
     """
 
     columns: Mapping[str, Sequence[Cell]]
-    marks: Sequence[tuple[Finding, ...]]
+    findings: Sequence[tuple[Finding, ...]]
 
     def __len__(self) -> int:
-        return len(self.marks)
+        return len(self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Tally:
     """
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
-    marks: tuple[tuple[FindingKind, Severity, int], ...]
+    findings: tuple[tuple[FindingKind, Severity, int], ...]
     readable: int
     contents: int
     objects: int

@@ -77,16 +77,16 @@ def inventory(rows: Rows, evidence: Evidence) -> Table:
 
 def of_findings(rows: Rows) -> Table:
     """findings() while the evidence's hash is not known yet: its column is empty."""
-    marks = rows.marks
-    if isinstance(marks, Dictionary) and all(len(each) == 1 and not noted(each[0]) for each in marks.of):
+    marks = rows.findings
+    if isinstance(marks, Dictionary) and all(len(each) == 1 and not noted(each[0]) for each in marks.values):
         # one finding a row, as nearly always
-        finding = from_table([mark.finding.label for (mark,) in marks.of], marks.at)
-        return _table(rows.columns, finding, from_table([mark.severity.label for (mark,) in marks.of], marks.at))
+        finding = from_table([mark.kind.label for (mark,) in marks.values], marks.codes)
+        return _table(rows.columns, finding, from_table([mark.severity.label for (mark,) in marks.values], marks.codes))
     pairs = pairs_of(rows)
     chosen = [row for row, _ in pairs]
     every = chosen == list(range(len(rows)))
     columns = {name: column if every else [column[row] for row in chosen] for name, column in rows.columns.items()}
-    labels = {mark: (mark.finding.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
+    labels = {mark: (mark.kind.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
     if any(map(noted, labels)):
         columns["detail"] = [_joined(cell, mark) for cell, (_, mark) in zip(columns["detail"], pairs, strict=True)]
     return _table(columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
@@ -96,8 +96,8 @@ def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
     """Row and mark of every finding, in the order of the table of findings."""
     return [
         (row, mark)
-        for row, marks in enumerate(rows.marks)
-        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.finding.label))
+        for row, marks in enumerate(rows.findings)
+        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.kind.label))
     ]
 
 
@@ -117,32 +117,32 @@ def of_values(rows: Rows) -> Table:
     if len(kept) < len(rows):
         columns = {name: [column[row] for row in kept] for name, column in columns.items()}
     labels = {
-        marks: (";".join(mark.finding.label for mark in marks), max(mark.severity for mark in marks).label)
-        for marks in set(rows.marks)
+        marks: (";".join(mark.kind.label for mark in marks), max(mark.severity for mark in marks).label)
+        for marks in set(rows.findings)
         if marks
     }
     if any(map(noted, {mark for marks in labels for mark in marks})):
         columns = {
             **columns,
-            "detail": [_joined(columns["detail"][at], *rows.marks[row]) for at, row in enumerate(kept)],
+            "detail": [_joined(columns["detail"][at], *rows.findings[row]) for at, row in enumerate(kept)],
         }
     nothing = ("", "")
-    found = [labels.get(rows.marks[row], nothing) for row in kept]
+    found = [labels.get(rows.findings[row], nothing) for row in kept]
     return _table(columns, [finding for finding, _ in found], [level for _, level in found])
 
 
 def is_value(marks: tuple[Finding, ...]) -> bool:
     """Whether a row with these findings is a stored value's."""
-    return not (marks and marks[0].finding & ELSEWHERE)
+    return not (marks and marks[0].kind & ELSEWHERE)
 
 
 def stored(rows: Rows) -> list[int]:
     """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
-    marks = rows.marks
+    marks = rows.findings
     if isinstance(marks, Dictionary):
-        if all(map(is_value, marks.of)):
+        if all(map(is_value, marks.values)):
             return list(range(len(rows)))
-        kept: list[int] = np.flatnonzero(np.array([is_value(each) for each in marks.of])[marks.at]).tolist()
+        kept: list[int] = np.flatnonzero(np.array([is_value(each) for each in marks.values])[marks.codes]).tolist()
         return kept
     known = {id(each): each for each in marks}
     wanted = {key for key, each in known.items() if is_value(each)}
@@ -153,7 +153,7 @@ def sealed(table: Table, evidence: Evidence) -> Table:
     """The table with the SHA-256 of each row's file."""
     hashes = {each.name: each.sha256 for each in evidence.sources}
     source = encode(table.columns["source"])
-    sha256 = from_table([hashes.get(str(name), evidence.sha256) for name in source.of], source.at)
+    sha256 = from_table([hashes.get(str(name), evidence.sha256) for name in source.values], source.codes)
     return Table({**table.columns, "evidence": sha256})
 
 

@@ -75,11 +75,11 @@ def table(audit: Audit) -> list[dict[str, Any]]:
     """Each control with the findings and the coverage of the selected resources that it may concern."""
     backup = is_backup(audit)
     counts: Counter[tuple[FindingKind, str]] = Counter()
-    known = {id(marks): marks for marks in audit.rows.marks}  # rows share their marks, so that few are looked at
-    shared = Counter(zip(map(id, audit.rows.marks), audit.rows.columns.get("place", ()), strict=True))
+    known = {id(marks): marks for marks in audit.rows.findings}  # rows share their marks, so that few are looked at
+    shared = Counter(zip(map(id, audit.rows.findings), audit.rows.columns.get("place", ()), strict=True))
     for (marks, place), count in shared.items():
         for mark in known[marks]:
-            counts[mark.finding, str(place)] += count
+            counts[mark.kind, str(place)] += count
     return [
         {
             "framework": each.framework,

@@ -32,12 +32,12 @@ def prepare(table: Table) -> list[str]:
             columns.append(_cells(column, number=name in NUMBERS))
             constant = False
             continue
-        texts = _cells(column.of, number=name in NUMBERS)
+        texts = _cells(column.values, number=name in NUMBERS)
         if len(texts) == 1 and constant:  # neighbours that are the same in every row are joined once
             before = columns[-1][0]
             columns[-1] = [f"{before},{texts[0]}"] * len(table)
         else:
-            columns.append(column.each(texts))
+            columns.append(column.map(texts))
             constant = len(texts) == 1 and len(table) > 0
     return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
 

@@ -40,7 +40,9 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
         console.print(Text(line), soft_wrap=True)
     for number, version in _distinct(history):
         console.print()
-        where = f"revision {version.main:,}" if version.main >= 0 else f"{version.place.label}, no revision"
+        where = (
+            f"revision {version.mod_revision:,}" if version.mod_revision >= 0 else f"{version.place.label}, no revision"
+        )
         console.print(Text(f"Content #{number} ({where}, {version.encoding})", "bold"))
         _fields(version, console, reveal=reveal)
     console.print()
@@ -95,8 +97,12 @@ def _row(version: Version) -> list[str]:
 
 
 def _revision(version: Version) -> str:
-    if version.main >= 0:
-        return f"{version.main:,}" if version.sub <= 0 else f"{version.main:,}.{version.sub}"
+    if version.mod_revision >= 0:
+        return (
+            f"{version.mod_revision:,}"
+            if version.sub_revision <= 0
+            else f"{version.mod_revision:,}.{version.sub_revision}"
+        )
     return f"as {version.copy_of:,}" if version.copy_of >= 0 else "unknown"
 
 
@@ -105,10 +111,14 @@ def _story(history: History) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     begun = False
     for version in history.versions:
-        if version.main < 0 or (version.main, version.sub) in seen:
+        if version.mod_revision < 0 or (version.mod_revision, version.sub_revision) in seen:
             continue
-        seen.add((version.main, version.sub))
-        copies = [each for each in history.versions if (each.main, each.sub) == (version.main, version.sub)]
+        seen.add((version.mod_revision, version.sub_revision))
+        copies = [
+            each
+            for each in history.versions
+            if (each.mod_revision, each.sub_revision) == (version.mod_revision, version.sub_revision)
+        ]
         places = ", ".join(dict.fromkeys(each.place.label for each in copies))
         best = next((each for each in copies if each.change is not None or each.fields is not None), version)
         if version.tombstone:
@@ -118,7 +128,7 @@ def _story(history: History) -> Iterator[str]:
         elif best.fields is None:
             said, begun = f"stored under {version.label}; {best.detail or 'not opened'}", True
         else:
-            first = "created" if best.main == best.create else "the earliest that is left"
+            first = "created" if best.mod_revision == best.create_revision else "the earliest that is left"
             said, begun = (
                 f"{'stored' if begun else first} under {best.label}, {plural(len(best.fields), 'field')}",
                 True,
@@ -163,11 +173,11 @@ def _plain(version: Version) -> dict[str, Any]:
         "place": version.place.label,
         "state": version.state,
         "tombstone": version.tombstone,
-        "mod_revision": _known(version.main),
-        "sub": _known(version.sub),
-        "create_revision": _known(version.create),
+        "mod_revision": _known(version.mod_revision),
+        "sub": _known(version.sub_revision),
+        "create_revision": _known(version.create_revision),
         "version": _known(version.version),
-        "order": _known(version.order),
+        "order": _known(version.ordinal),
         "copy_of": _known(version.copy_of),
         "provider": "" if version.tombstone else version.provider.label,
         "key_name": version.key_name,

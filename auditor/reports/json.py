@@ -172,7 +172,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
                 "values": count,
                 "accepted": accepted.get((finding, severity), 0),
             }
-            for finding, severity, count in tally.marks
+            for finding, severity, count in tally.findings
         ],
         "readable": {
             "values": tally.readable,

@@ -181,8 +181,8 @@ def _objects(audit: Audit) -> tuple[list[Named], int]:
     cells = zip(*(columns.get(name, ()) for name in ("place", "resource", "namespace", "name")), strict=True)
     return _valid(
         (str(resource), str(namespace), str(name))
-        for (place, resource, namespace, name), marks in zip(cells, audit.rows.marks, strict=False)
-        if place == Place.LATEST.label and any(mark.finding & REWRITTEN for mark in marks)
+        for (place, resource, namespace, name), marks in zip(cells, audit.rows.findings, strict=False)
+        if place == Place.LATEST.label and any(mark.kind & REWRITTEN for mark in marks)
     )
 
 

@@ -55,7 +55,7 @@ def _in_use(audit: Audit) -> str:
 def accepted(audit: Audit) -> list[str]:
     """How many findings are accepted, in a sentence; nothing where none is."""
     count = sum(count for *_, count in audit.tally.accepted)
-    total = sum(count for *_, count in audit.tally.marks)
+    total = sum(count for *_, count in audit.tally.findings)
     if not count:
         return []
     verb = "is" if count == 1 else "are"
@@ -113,7 +113,7 @@ def others(audit: Audit) -> str:
     """Findings other than plaintext, counted."""
     return ", ".join(
         f"{plural(count, 'value')} {finding.label} ({severity.label})"
-        for finding, severity, count in audit.tally.marks
+        for finding, severity, count in audit.tally.findings
         if finding is not FindingKind.PLAINTEXT
     )
 

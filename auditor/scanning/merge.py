@@ -83,7 +83,7 @@ def _named(base: str, audit: Audit) -> Audit:
     rows = audit.rows
     if rows.columns:
         sources = [names.get(str(source), source) for source in rows.columns["source"]]
-        rows = Rows({**rows.columns, "source": sources}, rows.marks)
+        rows = Rows({**rows.columns, "source": sources}, rows.findings)
     return replace(
         audit,
         evidence=replace(
@@ -171,13 +171,13 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         for *key, count, mine in tally.places:
             places[tuple(key)] += count
             opened[tuple(key)] += mine
-        for *mark, count in tally.marks:
+        for *mark, count in tally.findings:
             marks[tuple(mark)] += count
         for *mark, count in tally.accepted:
             accepted[tuple(mark)] += count
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
-        marks=tuple(sorted((*mark, count) for mark, count in marks.items())),  # type: ignore[misc]
+        findings=tuple(sorted((*mark, count) for mark, count in marks.items())),  # type: ignore[misc]
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
@@ -241,7 +241,7 @@ def _rows(every: Sequence[Rows]) -> Rows:
     for rows in every:
         for name, column in rows.columns.items():
             columns.setdefault(name, []).extend(column)
-    return Rows(columns, [marks for rows in every for marks in rows.marks])
+    return Rows(columns, [marks for rows in every for marks in rows.findings])
 
 
 def _said(audits: Sequence[Audit], what: Callable[[Audit], Iterable[T]], named: Callable[[str, T], T]) -> tuple[T, ...]:

@@ -35,16 +35,16 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[St
     )
     if given.keyring is not None:
         made = opening.open_all(made, given, given.keyring)
-    bits = made.bits & ~np.uint16(NOT_OF_FORM)
+    bits = made.findings & ~np.uint16(NOT_OF_FORM)
     bits[_under_another_name(made, resource.name, given)] |= np.uint16(FindingKind.STALE_KEY)
-    at, length = prefixes.kek_ids(made.batch, made.values)
+    at, length = prefixes.kek_ids(made.batch, made.prefixes)
     keks = made.batch.data.slices(at, np.maximum(length, 0))
     found: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
-    for key in zip(made.label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
+    for key in zip(made.key_label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
         if key not in found:
             label, code, opened, kek = key
-            provider, name = made.labels[label]
+            provider, name = made.key_labels[label]
             findings = ";".join(finding.label for finding in FindingKind(code))
             found[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
         forms.append(found[key])
@@ -62,7 +62,7 @@ def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bool
         return under
     provider, name, _ = write
     prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
-    rows = np.flatnonzero((made.values.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
+    rows = np.flatnonzero((made.prefixes.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
     length = made.batch.value_len[rows].astype(np.int64)
     under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)
     return under
@@ -82,11 +82,11 @@ def _batch(pairs: Sequence[Pair]) -> RecordBatch:
         key_len=key_len.astype(np.uint32),
         value_at=ends - value_len,
         value_len=value_len.astype(np.uint32),
-        main=np.array([main for _, _, main in pairs], np.int64),
-        sub=unknown,
-        create=unknown,
+        mod_revision=np.array([main for _, _, main in pairs], np.int64),
+        sub_revision=unknown,
+        create_revision=unknown,
         version=unknown,
-        order=unknown,
+        ordinal=unknown,
         page=unknown,
         place=np.full(count, Place.LATEST, np.uint8),
         state=np.zeros(count, np.uint8),

@@ -113,7 +113,8 @@ def found(reading: snapshot.Reading) -> dict[Written, Place]:
     for batch in reading.batches:
         for row in range(len(batch)):
             main, sub, create, version = (
-                int(each[row]) for each in (batch.main, batch.sub, batch.create, batch.version)
+                int(each[row])
+                for each in (batch.mod_revision, batch.sub_revision, batch.create_revision, batch.version)
             )
             gone = bool(batch.state[row] & State.TOMBSTONE)
             each = Written(batch.key(row), batch.value(row), main, sub, create, version, tombstone=gone)

@@ -77,7 +77,7 @@ def test_everything_under_a_tombstone_is_deleted() -> None:
     assert batch.place.tolist() == [DELETED, DELETED, DELETED, LATEST]
     assert batch.has(State.TOMBSTONE).tolist() == [False, False, True, False]
     assert batch.key(2) == b"/a"
-    assert (batch.create[2], batch.version[2], batch.value_len[2]) == (UNKNOWN, UNKNOWN, 0)
+    assert (batch.create_revision[2], batch.version[2], batch.value_len[2]) == (UNKNOWN, UNKNOWN, 0)
 
 
 def test_what_came_before_a_recreation_is_history() -> None:
@@ -90,8 +90,8 @@ def test_the_last_of_several_in_one_transaction_counts() -> None:
     pairs = [record(2, b"/a", b"1", sub=0), record(2, b"/b", sub=1), record(2, b"/a", sub=2, tombstone=True)]
     batch = whole([*pairs, record(2, b"/a", b"2", sub=3)])
     assert batch.place.tolist() == [HISTORY, LATEST, HISTORY, LATEST]
-    assert batch.main.tolist() == [2] * 4
-    assert batch.sub.tolist() == [0, 1, 2, 3]
+    assert batch.mod_revision.tolist() == [2] * 4
+    assert batch.sub_revision.tolist() == [0, 1, 2, 3]
 
 
 def test_a_tombstone_without_what_it_deleted_is_deleted() -> None:
@@ -137,8 +137,8 @@ def check(batch: RecordBatch, row: int, stored: KeyValue) -> None:
     """The columns say what the message says, and key and value lie apart, inside the record."""
     assert batch.key(row) == stored.key
     assert batch.value(row) == stored.value
-    assert batch.main[row] == stored.mod_revision
-    assert batch.create[row] == stored.create_revision
+    assert batch.mod_revision[row] == stored.mod_revision
+    assert batch.create_revision[row] == stored.create_revision
     assert batch.version[row] == stored.version
     key, value = (
         (int(batch.key_at[row]), int(batch.key_len[row])),
@@ -261,7 +261,7 @@ def test_a_foreign_mod_revision_is_a_gap_and_the_record_is_still_read() -> None:
     assert "mod_revision" in gap.reason
     assert gap.offset == len(b"".join(record(2, b"/a")))
     assert gap.length == len(b"".join(foreign))
-    assert (batch.key(1), batch.value(1), batch.main[1]) == (b"/b", b"moved", 3)
+    assert (batch.key(1), batch.value(1), batch.mod_revision[1]) == (b"/b", b"moved", 3)
     assert batch.place.tolist() == [LATEST, LATEST]
 
 
@@ -295,7 +295,7 @@ def test_a_key_that_is_no_revision_is_a_gap_and_the_others_are_read(key: bytes) 
     batch, gap = one_gap([record(2, b"/a"), (key, record(3, b"/a")[1]), record(4, b"/a", create=2)])
     assert "no revision" in gap.reason
     assert gap.offset == len(b"".join(record(2, b"/a")))
-    assert batch.main.tolist() == [2, 4]
+    assert batch.mod_revision.tolist() == [2, 4]
     assert batch.place.tolist() == [HISTORY, LATEST]
 
 
@@ -316,7 +316,7 @@ def test_what_is_no_keyvalue_is_a_gap_and_the_others_are_read(stored: bytes) -> 
     batch, gap = one_gap([record(2, b"/a"), (bolt.revision(3), stored), record(4, b"/a", create=2)])
     assert "no mvccpb.KeyValue" in gap.reason
     assert (gap.offset, gap.length) == (len(b"".join(record(2, b"/a"))), 17 + len(stored))
-    assert batch.main.tolist() == [2, 4]
+    assert batch.mod_revision.tolist() == [2, 4]
     assert batch.place.tolist() == [HISTORY, LATEST]
 
 
@@ -334,7 +334,13 @@ def test_revisions_out_of_order_are_a_gap_and_resolved_by_number() -> None:
     pairs = [record(2, b"/a", b"1"), record(5, b"/b", tombstone=True), record(4, b"/a", b"3"), record(3, b"/a", b"2")]
     batch, gap = one_gap([*pairs, record(2, b"/b", sub=1)])
     assert "ascending" in gap.reason
-    assert list(zip(batch.main.tolist(), batch.sub.tolist(), strict=True)) == [(2, 0), (2, 1), (3, 0), (4, 0), (5, 0)]
+    assert list(zip(batch.mod_revision.tolist(), batch.sub_revision.tolist(), strict=True)) == [
+        (2, 0),
+        (2, 1),
+        (3, 0),
+        (4, 0),
+        (5, 0),
+    ]
     assert [batch.value(row) for row in (0, 2, 3)] == [b"1", b"2", b"3"]
     assert batch.place.tolist() == [HISTORY, DELETED, HISTORY, LATEST, DELETED]
 

@@ -26,7 +26,7 @@ def status(path: Path) -> dict[str, int]:
 
 def by_place(reading: snapshot.Reading, place: Place) -> list[tuple[bytes, bytes, int]]:
     return sorted(
-        (batch.key(row), batch.value(row), int(batch.main[row]))
+        (batch.key(row), batch.value(row), int(batch.mod_revision[row]))
         for batch in reading.batches
         for row in np.flatnonzero(batch.place == place).tolist()
     )
@@ -90,8 +90,8 @@ def test_transactions_have_sub_revisions(program: str, tmp_path: Path) -> None:
         revision = etcd.put_many([(b"/k/%d" % number, b"v") for number in range(5)])
         saved = etcd.save(tmp_path / "saved.db")
     (batch,) = read(saved).batches
-    assert batch.main.tolist() == [revision] * 5
-    assert batch.sub.tolist() == [0, 1, 2, 3, 4]
+    assert batch.mod_revision.tolist() == [revision] * 5
+    assert batch.sub_revision.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_an_empty_store_has_no_rows_and_no_gaps(program: str, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def inline_image(database: Database, name: bytes) -> int:
 
 
 def mains(reading: Reading) -> list[int]:
-    return [main for batch in reading.batches for main in batch.main.tolist()]
+    return [main for batch in reading.batches for main in batch.mod_revision.tolist()]
 
 
 def lost(found: list[Pair], *leaves: int) -> None:

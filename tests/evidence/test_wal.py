@@ -98,7 +98,7 @@ def read(*segments: bytes, applied: int | None = None, firsts: Sequence[int] = (
 
 def rows(log: Log) -> list[tuple[bytes, bytes, int, State]]:
     return [
-        (batch.key(row), batch.value(row), int(batch.order[row]), State(int(batch.state[row])))
+        (batch.key(row), batch.value(row), int(batch.ordinal[row]), State(int(batch.state[row])))
         for batch in log.batches
         for row in range(len(batch))
     ]
@@ -107,7 +107,7 @@ def rows(log: Log) -> list[tuple[bytes, bytes, int, State]]:
 def test_the_worked_bytes() -> None:
     log = read(WORKED)
     assert not log.gaps
-    assert not log.tails
+    assert not log.unframed
     assert log.commit == 5
     assert log.members == (("8e9e05c52164694d", "cdf818194e3a8c32"),)
 
@@ -119,7 +119,7 @@ def test_entries_replaced_uncommitted_and_not_yet_applied() -> None:
     segment.entry(4, put(key(40), SECRET), term=3).entry(5, put(key(50), SECRET), term=3).commit(4)
     log = read(segment.data + bytes(4096), applied=3)
     assert not log.gaps
-    assert not log.tails
+    assert not log.unframed
     assert [(name, order, state) for name, _, order, state in rows(log)] == [
         (key(1), 1, State(0)),
         (key(2), 2, State(0)),
@@ -148,7 +148,7 @@ def test_puts_of_nested_transactions_in_both_branches() -> None:
     log = read(Segment().entry(1, count(1, 7) + part(6, deep)).commit(1).data)
     assert not rows(log)
     assert log.gaps
-    assert log.tails
+    assert log.unframed
 
 
 def test_segments_are_one_chain_and_a_missing_one_is_a_gap() -> None:
@@ -208,7 +208,7 @@ def test_an_unknown_record_type_is_a_gap_and_the_chain_goes_on() -> None:
     log = read(segment.data)
     (gap,) = log.gaps
     assert gap.offset == at
-    assert log.tails == ((0, at + 8, at + gap.length),)
+    assert log.unframed == ((0, at + 8, at + gap.length),)
     assert [(order, state) for _, _, order, state in rows(log)] == [(1, State(0)), (2, State(0))]
 
 
@@ -255,7 +255,7 @@ def test_a_length_beyond_the_file_is_a_gap_and_a_tail(field: int) -> None:
     whole = Segment().entry(1, put(key(1), SECRET)).commit(1).data
     log = read(whole + struct.pack("<Q", field | 1))
     assert [(gap.offset, gap.length) for gap in log.gaps] == [(len(whole), 8)]
-    assert log.tails == ((0, len(whole), len(whole) + 8),)
+    assert log.unframed == ((0, len(whole), len(whole) + 8),)
     assert len(rows(log)) == 1
 
 
@@ -265,7 +265,7 @@ def test_padding_that_is_not_zero_is_a_tail() -> None:
     data[14] = 7
     log = read(bytes(data))
     assert not log.gaps
-    assert log.tails == ((0, 12, 16),)
+    assert log.unframed == ((0, 12, 16),)
 
 
 def test_many_damaged_frames_are_few_gaps_and_no_byte_of_them_is_lost() -> None:
@@ -276,7 +276,7 @@ def test_many_damaged_frames_are_few_gaps_and_no_byte_of_them_is_lost() -> None:
     assert len(listed) == wal.LISTED
     assert sum(gap.length for gap in log.gaps) == len(frame) * 5000
     assert "4,900 more" in rest.reason
-    assert log.tails == ((0, len(start) + 8, len(start) + len(frame) * 5000),)
+    assert log.unframed == ((0, len(start) + 8, len(start) + len(frame) * 5000),)
 
 
 def test_batches_are_of_limited_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +300,7 @@ def test_numbers_beyond_64_bits_are_gaps() -> None:
     for kind, data in ((2, entry), (1, b"\x08" + huge + b"\xff"), (5, b"\x08" + b"\xff" * 11)):
         log = read(Segment().frame(kind, data).data)
         assert not rows(log)
-        assert len(log.gaps) == len(log.tails) == 1
+        assert len(log.gaps) == len(log.unframed) == 1
     assert not read(Segment().frame(3, count(1, 1) + count(2, (1 << 64) - 1) + count(3, 4)).data).gaps
 
 
@@ -346,7 +346,7 @@ def test_columns_say_of_an_entry_what_reading_it_by_itself_does(those: list[byte
     known, indices, found = wire.entries(Buffer(data), starts, stops)
     for row in np.flatnonzero(known).tolist():
         alone = raft.entry(data, int(starts[row]), int(stops[row]))
-        assert indices[row] == alone.number
+        assert indices[row] == alone.raft_index
         assert [tuple(each[1:]) for each in found.tolist() if each[0] == row] == list(alone.puts)
         assert not alone.passwords
 
@@ -397,7 +397,7 @@ def test_no_flipped_bit_changes_a_row_unnoticed() -> None:
             data = bytearray(whole)
             data[at] ^= 1 << bit
             log = read(bytes(data))
-            told = bool(log.gaps or log.tails) or any(state & State.BAD_CHECKSUM for _, _, _, state in rows(log))
+            told = bool(log.gaps or log.unframed) or any(state & State.BAD_CHECKSUM for _, _, _, state in rows(log))
             assert told or [row[:3] for row in rows(log)] == before, at
 
 
@@ -410,14 +410,14 @@ def test_no_truncation_raises_or_loses_a_whole_entry() -> None:
         log = read(whole[:size])
         complete = sum(end <= size for end in ends[2:5])
         assert len(rows(log)) == complete
-        assert bool(log.gaps) == bool(log.tails) == (size not in ends and size < ends[-1])
+        assert bool(log.gaps) == bool(log.unframed) == (size not in ends and size < ends[-1])
 
 
 def test_what_stands_behind_the_end_mark_is_a_tail() -> None:
     behind = Segment().entry(9, put(key(9), SECRET)).data
     whole = small()
     log = read(whole + behind)
-    ((number, start, end),) = log.tails
+    ((number, start, end),) = log.unframed
     assert number == 0
     assert start <= len(whole)
     assert end == len(whole + behind)
@@ -469,7 +469,7 @@ def test_every_put_of_a_real_etcd_is_a_row(member: tuple[Path, dict[bytes, list[
     data = path.read_bytes()
     log = wal.read([(path.name, Buffer(data))], None)
     assert not log.gaps
-    assert not log.tails
+    assert not log.unframed
     found: dict[bytes, list[bytes]] = {}
     for name, value, _, state in rows(log):
         assert state == State(0)

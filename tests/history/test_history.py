@@ -61,7 +61,7 @@ def test_every_secret_is_shown_as_it_is(snapshot: Path) -> None:
 def test_what_changed_when_and_under_what() -> None:
     history = told(REWRITTEN, "payments/old0", **configured(REWRITTEN))
     first, second, third = history.versions
-    assert [version.main for version in history.versions] == [66, 97, 125]
+    assert [version.mod_revision for version in history.versions] == [66, 97, 125]
     assert [version.label for version in history.versions] == ["identity", "identity", "aescbc/key1"]
     assert [version.same_as_latest for version in history.versions] == ["no", "yes", ""]
     assert first.change is None
@@ -97,7 +97,7 @@ def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
     path = made(tmp_path, work)
     # whether etcd commits between two of the writes, and frees a page with a copy, differs from run to run
     versions = [each for each in told(path, "default/db").versions if each.place is not Place.FREED]
-    assert [(each.main, each.tombstone, each.place) for each in versions] == [
+    assert [(each.mod_revision, each.tombstone, each.place) for each in versions] == [
         (2, False, Place.HISTORY),
         (3, True, Place.HISTORY),
         (4, False, Place.HISTORY),
@@ -152,6 +152,6 @@ def test_a_fragment_that_lost_its_key_is_found_by_its_name(tmp_path: Path) -> No
     path.write_bytes(raw)
     found = [each for each in told(path, "payments/old0").versions if each.offset == freed.offset]
     assert len(found) == 1
-    assert found[0].main == -1
+    assert found[0].mod_revision == -1
     assert "its etcd key is lost" in found[0].detail
     assert [each.name for each in found[0].fields or ()] == [each.name for each in freed.fields or ()]

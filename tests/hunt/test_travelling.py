@@ -128,8 +128,8 @@ def test_what_was_found_can_be_used(tmp_path: Path, make: Any) -> None:
     audit = auditor.scan(path, USED)
     assert audit.tally.places == alone.tally.places
     assert [
-        mark for mark in audit.tally.marks if mark[0] not in {FindingKind.KEY_PRESENT, FindingKind.CONFIGURATION}
-    ] == [mark for mark in alone.tally.marks if mark[0] is not FindingKind.CONFIGURATION]
+        mark for mark in audit.tally.findings if mark[0] not in {FindingKind.KEY_PRESENT, FindingKind.CONFIGURATION}
+    ] == [mark for mark in alone.tally.findings if mark[0] is not FindingKind.CONFIGURATION]
     (used,) = (each for each in audit.keys if each.key_name == "key1")
     assert used.opened == 34
     assert any("came with the evidence" in note and "; used" in note for note in audit.notes)

@@ -130,11 +130,11 @@ def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
         for name, cell in row.items():
             assert shown[name] == (None if name in NUMBERS and not isinstance(cell, int) else cell)
     told = Counter((row["id"], finding) for row in rows for finding in str(row["finding"]).split(";") if finding)
-    values = [mark for marks in audit.rows.marks if is_value(marks) for mark in marks]
+    values = [mark for marks in audit.rows.findings if is_value(marks) for mark in marks]
     assert told == Counter(
         (row["id"], row["finding"])
         for row in rows_of(findings(audit.rows, audit.evidence))
-        if FindingKind[str(row["finding"]).upper().replace("-", "_")] in {mark.finding for mark in values}
+        if FindingKind[str(row["finding"]).upper().replace("-", "_")] in {mark.kind for mark in values}
     )
 
 
@@ -142,7 +142,7 @@ def test_the_counts_are_those_of_the_rows(audit: Audit) -> None:
     rows = rows_of(findings(audit.rows, audit.evidence))
     counted = Counter((row["finding"], row["severity"]) for row in rows)
     assert counted == Counter(
-        {(finding.label, severity.label): count for finding, severity, count in audit.tally.marks}
+        {(finding.label, severity.label): count for finding, severity, count in audit.tally.findings}
     )
     accepted = sum("accepted until 2999-01-01: " in str(row["detail"]) for row in rows)
     assert accepted == sum(count for *_, count in audit.tally.accepted)

@@ -60,7 +60,7 @@ def read(walker: Walker) -> Store:
     # handed over, not lent: of the one large bucket nothing but its records is kept
     records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", empty()))
     walker.gaps.extend(gaps)
-    return Store(records, _facts(walker, buckets, sizes, records.main))
+    return Store(records, _facts(walker, buckets, sizes, records.mod_revision))
 
 
 def _bucket(walker: Walker, at: int, size: int) -> Leaves:

@@ -47,7 +47,7 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list
         main, sub = main[good], sub[good]
     batch = _batch(buffer, source, leaves, main, sub)
     damaged = _fields(buffer, batch)
-    differing = (damaged == 0) & (batch.create > batch.main)
+    differing = (damaged == 0) & (batch.create_revision > batch.mod_revision)
     for code, reason in _DAMAGE.items():
         _gap_rows(gaps, source, leaves, damaged == code, reason)
     _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
@@ -115,11 +115,11 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
         key_len=np.zeros(rows, np.uint32),
         value_at=leaves.value_at + leaves.value_len,
         value_len=np.zeros(rows, np.uint32),
-        main=main,
-        sub=sub,
-        create=np.full(rows, UNKNOWN, np.int64),
+        mod_revision=main,
+        sub_revision=sub,
+        create_revision=np.full(rows, UNKNOWN, np.int64),
         version=np.full(rows, UNKNOWN, np.int64),
-        order=np.broadcast_to(np.int64(UNKNOWN), rows),
+        ordinal=np.broadcast_to(np.int64(UNKNOWN), rows),
         page=leaves.page,
         place=np.zeros(rows, np.uint8),
         state=state,
@@ -135,7 +135,12 @@ def _fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray
         start, end = batch.key_at[part].copy(), batch.value_at[part].copy()  # the columns are written below
         at, regular = start, np.ones(start.shape, np.bool_)
         mod = np.full(start.shape, UNKNOWN, np.int64)
-        for tag, column in ((_KEY, None), (_CREATE, batch.create[part]), (_MOD, mod), (_VERSION, batch.version[part])):
+        for tag, column in (
+            (_KEY, None),
+            (_CREATE, batch.create_revision[part]),
+            (_MOD, mod),
+            (_VERSION, batch.version[part]),
+        ):
             value, after, present = _field(buffer, at, end, tag)
             if column is None:
                 key_len = np.where(present, value, 0)
@@ -159,7 +164,7 @@ def _fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray
             whole = part.start + row
             mod[row], damaged[whole] = _slowly(buffer, batch, whole, int(start[row]), int(end[row]))
         bare = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these have no mod_revision
-        foreign = (mod != batch.main[part]) & ((mod != UNKNOWN) | ~bare)
+        foreign = (mod != batch.mod_revision[part]) & ((mod != UNKNOWN) | ~bare)
         damaged[part] = np.where(foreign & (damaged[part] == 0), ELSEWHERE, damaged[part])
 
     parallel_for(len(batch), parse)
@@ -209,16 +214,16 @@ def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) 
     place = dict(tags)  # the last of each: the one that counts
     batch.key_at[row], batch.key_len[row] = start + place.get(_KEY, 0), len(record.key)
     batch.value_at[row], batch.value_len[row] = start + place.get(_VALUE, 0), len(record.value)
-    batch.create[row] = record.create_revision or UNKNOWN
+    batch.create_revision[row] = record.create_revision or UNKNOWN
     batch.version[row] = record.version or UNKNOWN
     return record.mod_revision or UNKNOWN, MORE if foreign or len(place) < len(tags) else 0
 
 
 def _order(batch: RecordBatch) -> Ints | None:
     """The permutation that sorts the records by revision, or None where they are sorted."""
-    later = batch.main[1:] > batch.main[:-1]
-    later |= (batch.main[1:] == batch.main[:-1]) & (batch.sub[1:] > batch.sub[:-1])
-    return None if later.all() else np.lexsort((batch.sub, batch.main))
+    later = batch.mod_revision[1:] > batch.mod_revision[:-1]
+    later |= (batch.mod_revision[1:] == batch.mod_revision[:-1]) & (batch.sub_revision[1:] > batch.sub_revision[:-1])
+    return None if later.all() else np.lexsort((batch.sub_revision, batch.mod_revision))
 
 
 def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:

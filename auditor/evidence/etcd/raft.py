@@ -29,9 +29,9 @@ class Put(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One log entry, `number` its raft index. puts: those of its request; passwords: requests with one in clear."""
+    """One log entry. puts: those of its request; passwords: requests with one in clear."""
 
-    number: int
+    raft_index: int
     term: int
     puts: tuple[Put, ...]
     passwords: int

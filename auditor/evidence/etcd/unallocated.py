@@ -87,7 +87,7 @@ def _joined(start: Ints, end: Ints) -> tuple[Ints, Ints]:
 def _between(walker: Walker, those: Runs, elements: Sequence[Spans], place: Place) -> RecordBatch:
     """What is not zero outside the elements of these runs."""
     start, end = page_runs.gaps_between(walker, those, elements)
-    filled = walker.buffer.filled(start, end)
+    filled = walker.buffer.nonzero(start, end)
     return _carved(walker, start[filled], end[filled], place)
 
 

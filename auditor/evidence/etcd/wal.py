@@ -42,7 +42,7 @@ class Log:
 
     batches: tuple[RecordBatch, ...]
     gaps: tuple[Gap, ...]
-    tails: tuple[tuple[int, int, int], ...]
+    unframed: tuple[tuple[int, int, int], ...]
     first: int | None
     last: int | None
     commit: int
@@ -97,7 +97,7 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> Log:
             for batch in _batches(name, buffer, np.concatenate(puts), indices, states)
         ),
         gaps=tuple(chain.gaps),
-        tails=tuple(chain.tails),
+        unframed=tuple(chain.tails),
         first=int(indices.min()) if indices.size else None,
         last=int(indices.max()) if indices.size else None,
         commit=chain.commit,
@@ -128,7 +128,7 @@ def _segment(chain: _Chain, name: str, buffer: Buffer, *, last: bool) -> None:
     if claimed:
         reason = f"{name}: the frame at offset {rest} is of {claimed:,} bytes, the file ends at {buffer.size:,}: torn"
         chain.gaps.append(Gap(name, rest, buffer.size - rest, reason))
-    if rest < buffer.size and buffer.filled(np.array([rest]), np.array([buffer.size]))[0]:
+    if rest < buffer.size and buffer.nonzero(np.array([rest]), np.array([buffer.size]))[0]:
         chain.tails.append((len(chain.puts) - 1, rest, buffer.size))
 
 
@@ -191,8 +191,8 @@ def _entries(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Bool
         except WireError:
             broken[row] = True
             continue
-        broken[row] = entry.number > LARGEST
-        indices[row] = min(entry.number, LARGEST)
+        broken[row] = entry.raft_index > LARGEST
+        indices[row] = min(entry.raft_index, LARGEST)
         chain.passwords += entry.passwords
         for put in () if broken[row] else entry.puts:
             more.extend((row, start + put.key_at, put.key_len, start + put.value_at, put.value_len))
@@ -289,11 +289,11 @@ def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArr
             key_len=key_len.astype(np.uint32),
             value_at=value_at.copy(),
             value_len=value_len.astype(np.uint32),
-            main=unknown,
-            sub=unknown,
-            create=unknown,
+            mod_revision=unknown,
+            sub_revision=unknown,
+            create_revision=unknown,
             version=unknown,
-            order=indices[entry],
+            ordinal=indices[entry],
             page=unknown,
             place=np.full(entry.size, Place.WAL, np.uint8),
             state=states[entry],

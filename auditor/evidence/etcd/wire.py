@@ -88,7 +88,7 @@ def frames(buffer: Buffer) -> tuple[Ints, Ints, Ints, Ints, int, int]:
 def zero_sector(buffer: Buffer, at: int, end: int) -> bool:
     """etcd's own rule: a write is torn where one of its sectors is all zero (decoder.go, isTornEntry)."""
     edges = np.array([at, *range((at // SECTOR + 1) * SECTOR, end, SECTOR), end], np.int64)
-    return not buffer.filled(edges[:-1], edges[1:]).all()
+    return not buffer.nonzero(edges[:-1], edges[1:]).all()
 
 
 def messages(buffer: Buffer, start: Ints, end: Ints, tags: Sequence[bytes]) -> tuple[Bools, list[Part]]:

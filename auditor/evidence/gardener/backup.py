@@ -83,7 +83,7 @@ def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> R
         reason = "objects that did not change within the increments are in the full snapshot before them alone"
         unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
     held = _placed(parts, main[1].name, main[0][0]) if main is not None else _placed(parts, "", 0)
-    newest = max((int(each.main.max(initial=0)) for each in held), default=0)
+    newest = max((int(each.mod_revision.max(initial=0)) for each in held), default=0)
     facts = replace(main[2].facts if main else backend.UNKNOWN, newest_record=newest)
     facts = replace(facts, revision=max(facts.revision, newest))
     return Reading(
@@ -115,7 +115,7 @@ def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tup
         gaps.append(Gap(file.name, found.end, end - found.end, f"{file.name}: bytes behind the list of events"))
     outside = np.zeros(0, np.int64)
     if told:
-        outside = np.flatnonzero((batch.main < told.first) | (batch.main > told.last))
+        outside = np.flatnonzero((batch.mod_revision < told.first) | (batch.mod_revision > told.last))
     if told and outside.size:
         reason = f"{file.name}: {outside.size:,} events are not of the revisions {told.first:,} to {told.last:,}"
         gaps.append(Gap(file.name, int(batch.offset[outside[0]]), 0, reason))
@@ -153,14 +153,14 @@ def _placed(parts: Sequence[tuple[str, tuple[RecordBatch, ...]]], main: str, rev
     newest = np.full(len(known), -1, np.int64)
     inside, gone, taken = (np.zeros(len(known), np.bool_) for _ in range(3))
     for number, (own, batch) in zip(keys_of, shown, strict=True):
-        np.maximum.at(newest, number, batch.main)
+        np.maximum.at(newest, number, batch.mod_revision)
         inside[number] |= own
     for number, (_, batch) in zip(keys_of, shown, strict=True):
-        gone[number[(batch.main == newest[number]) & batch.has(State.TOMBSTONE)]] = True
+        gone[number[(batch.mod_revision == newest[number]) & batch.has(State.TOMBSTONE)]] = True
     gone |= ~inside & (newest <= revision) & bool(main)
     # the same revision may stand in several files: that of the full snapshot comes first
     for number, (_, batch) in sorted(zip(keys_of, shown, strict=True), key=lambda each: not each[1][0]):
-        last = (batch.main == newest[number]) & ~taken[number]
+        last = (batch.mod_revision == newest[number]) & ~taken[number]
         batch.place[:] = np.where(gone[number], Place.DELETED, np.where(last, Place.LATEST, Place.HISTORY))
         taken[number[last]] = True
     return tuple(batch for _, batch in every)

@@ -40,7 +40,7 @@ _NAMES = (b"/", b"compact_rev_key", b"gap-")
 
 def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> list[CarvedRecord]:
     """Every row, value and fragment in these stretches, ascending; a row is two where it holds a previous value."""
-    filled = buffer.filled(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
+    filled = buffer.nonzero(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
     start, end = start[filled], end[filled]
     order = np.argsort(start, kind="stable")
     start, end = start[order], end[order]

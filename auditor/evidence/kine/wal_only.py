@@ -61,6 +61,6 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
     if quick:
         reason = "--quick: frames of the log that no longer count, not read"
         unexamined.append(Unexamined("what SQLite does not show", reason, decisive=True))
-    newest = max(int(batch.main.max(initial=0)) for batch in found)
+    newest = max(int(batch.mod_revision.max(initial=0)) for batch in found)
     facts = replace(backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages)
     return Reading(found, facts, PageMap("", 0, b""), tuple(gaps), tuple(unexamined), log.notes, wal_mode=True)

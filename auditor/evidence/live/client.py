@@ -75,7 +75,7 @@ class Client:
                 if not done % len(self.access.endpoints):
                     time.sleep(PAUSE * done / len(self.access.endpoints))
 
-    def standings(self) -> tuple[list[MemberStatus], dict[str, str]]:
+    def statuses(self) -> tuple[list[MemberStatus], dict[str, str]]:
         """What every endpoint's member says of itself, and why the others do not. Raises Unavailable where none does.
 
         A member that seems behind is asked again before it is called so: it was asked earlier than another.

@@ -38,7 +38,7 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
     if keep is not None and keep.exists() and not options.keep_force:
         raise UsageError(f"{shown(options.keep)} exists: choose another file, or overwrite it with --force")
     with Client(access) as client:
-        standings, silent = client.standings()
+        standings, silent = client.statuses()
         for each in standings:
             log(f"{each.endpoint} answers: member {each.member_id}, revision {each.revision}")
         _same_cluster(standings)

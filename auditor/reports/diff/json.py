@@ -91,7 +91,7 @@ def _side(each: Audit) -> dict[str, Any]:
         "complete": each.complete,
         "findings": [
             {"finding": finding.label, "severity": severity.label, "values": count}
-            for finding, severity, count in each.tally.marks
+            for finding, severity, count in each.tally.findings
         ],
         "left_behind": [
             {"place": place.label, "values": count, "readable": readable}

@@ -29,7 +29,7 @@ def _wrong(made: Comparison, fail_on: Severity) -> list[str]:
     now = sum(count for place, _, _, count, _ in tally.places if place is Place.LATEST)
     plain = made.of(FormChange.STILL_PLAINTEXT), made.of(FormChange.TURNED_TO_PLAINTEXT)
     readable = {place: count for place, (_, count) in leftovers(made.after).items() if count}
-    marks = {finding.label: count for finding, severity, count in tally.marks if severity >= fail_on}
+    marks = {finding.label: count for finding, severity, count in tally.findings if severity >= fail_on}
     if "plaintext" in marks:
         said += [f"{count:,} of {now:,} {what}" for count, what in zip(plain, _PLAIN, strict=True) if count]
         if (other := tally.readable - sum(plain) - sum(readable.values())) > 0:

@@ -31,10 +31,11 @@ def script(name: str, value: Any) -> str:
 
 def column(name: str, cells: Sequence[Cell]) -> str:
     tabled = encode_if_smaller(cells)
-    if isinstance(tabled, Dictionary) and (name not in NUMBERS or all(map(_exact, tabled.of))):
-        if len(tabled.of) < 2 or not len(tabled):
-            return text({"of": list(tabled.of)[: len(tabled)], "count": len(tabled)})
-        return f'{{"of":{text(list(tabled.of))},"at":[{",".join(tabled.each(list(map(str, range(len(tabled.of))))))}]}}'
+    if isinstance(tabled, Dictionary) and (name not in NUMBERS or all(map(_exact, tabled.values))):
+        if len(tabled.values) < 2 or not len(tabled):
+            return text({"of": list(tabled.values)[: len(tabled)], "count": len(tabled)})
+        codes = ",".join(tabled.map(list(map(str, range(len(tabled.values))))))
+        return f'{{"of":{text(list(tabled.values))},"at":[{codes}]}}'
     if name not in NUMBERS:
         return text(list(cells))
     if set(map(type, cells)) == {int} and _exact(max(cells, key=int)):

@@ -36,8 +36,8 @@ def group(table: Table) -> Grouped:
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
     of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
     level, current = encode(columns["severity"]), encode(columns["same_as_latest"])
-    rank = np.array([_RANK[cell] for cell in level.of], np.int64)[level.at] * len(_SAME)
-    rank += np.array([_SAME[cell] for cell in current.of], np.int64)[current.at]
+    rank = np.array([_RANK[cell] for cell in level.values], np.int64)[level.codes] * len(_SAME)
+    rank += np.array([_SAME[cell] for cell in current.values], np.int64)[current.codes]
     severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))
     np.maximum.at(severity, of, rank // len(_SAME))
     np.maximum.at(same, of, rank % len(_SAME))

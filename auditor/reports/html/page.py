@@ -199,6 +199,6 @@ def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 def _meanings(audit: Audit) -> list[tuple[str, str, str, int]]:
     """Of each finding that occurs: its name, meaning, what would stop it, and how many values have it."""
     counts: dict[FindingKind, int] = {}
-    for finding, _, count in audit.tally.marks:
+    for finding, _, count in audit.tally.findings:
         counts[finding] = counts.get(finding, 0) + count
     return [(finding.label, *MEANING[finding], count) for finding, count in counts.items()]

@@ -82,12 +82,12 @@ def _spots(table: Table) -> dict[str, Spot]:
     begin = np.array(chosen("offset"), np.int64)
     end = begin + np.maximum(np.array(chosen("size"), np.int64), 1) - 1
     finding, place, source = (encode(chosen(name)) for name in ("finding", "place", "source"))
-    readable = np.array([cell in READABLE for cell in finding.of], np.bool_)[finding.at]
-    freed = np.array([cell == Place.FREED.label for cell in place.of], np.bool_)[place.at]
+    readable = np.array([cell in READABLE for cell in finding.values], np.bool_)[finding.codes]
+    freed = np.array([cell == Place.FREED.label for cell in place.values], np.bool_)[place.codes]
     return {
         str(name): Spot(begin[mine], end[mine], readable[mine], freed[mine])
-        for code, name in enumerate(source.of)
-        for mine in (source.at == code,)
+        for code, name in enumerate(source.values)
+        for mine in (source.codes == code,)
     }
 
 
@@ -167,9 +167,12 @@ def timeline(rows: Rows) -> dict[str, Any]:
     each = (last - start) // MOST_BINS + 1
     bins = (last - start) // each + 1
     provider, key = encode(chosen("provider")), encode(chosen("key_name"))
-    pairs = encode((provider.at * len(key.of) + key.at).tolist())
-    codes = {(provider.of[pair // len(key.of)], key.of[pair % len(key.of)]): code for code, pair in enumerate(pairs.of)}
-    of = pairs.at
+    pairs = encode((provider.codes * len(key.values) + key.codes).tolist())
+    codes = {
+        (provider.values[pair // len(key.values)], key.values[pair % len(key.values)]): code
+        for code, pair in enumerate(pairs.values)
+    }
+    of = pairs.codes
     counts = np.bincount(of * bins + (revisions - start) // each, minlength=len(codes) * bins).reshape(-1, bins)
     ranked = sorted(codes.items(), key=lambda item: -int(counts[item[1]].sum()))
     series = [_series(str(provider), str(name), counts[code]) for (provider, name), code in ranked[:MOST_SERIES]]

@@ -70,7 +70,7 @@ def test_a_packed_snapshot_gives_the_findings_of_the_plain_one(
     audit = auditor.scan(write(tmp_path, packed), options(snapshot))
     expected = plain[snapshot]
     assert {**audit.rows.columns, "source": None} == {**expected.rows.columns, "source": None}
-    assert audit.rows.marks == expected.rows.marks
+    assert audit.rows.findings == expected.rows.findings
     named = {snapshot.name: f"backup.bin{path}"}
     assert audit.rows.columns["source"] == [named.get(str(each), each) for each in expected.rows.columns["source"]]
     assert audit.evidence.name == f"backup.bin{path}"
@@ -128,7 +128,7 @@ def test_several_snapshots_in_one_archive_are_one_report(tmp_path: Path, plain: 
         pd.testing.assert_frame_equal(unnamed(mine), unnamed(one.findings))
         assert set(mine.evidence) <= {one.evidence.sha256}
     assert audit.tally.readable == sum(one.tally.readable for one in bare)
-    counted = [sum(row.values for row in each.coverage) for each in (audit, *bare)]  # noqa: PD011
+    counted = [sum(row.values for row in each.coverage) for each in (audit, *bare)]
     assert counted[0] == sum(counted[1:])
     assert audit.exit_code(Severity.MEDIUM) == 1
     assert len(audit.evidence.containers) == 1
