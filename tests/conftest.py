@@ -9,16 +9,16 @@ import pytest
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from tests import live
+from tests.helpers import members
 
 Write: TypeAlias = Callable[[bytes], Path]
 Read: TypeAlias = Callable[[bytes], snapshot.Reading]
 
 
-@pytest.fixture(scope="session", params=live.programs())
+@pytest.fixture(scope="session", params=members.programs())
 def program(request: pytest.FixtureRequest) -> str:
     """The etcd of the wheel, and the system's: whatever takes it is run against both."""
-    return live.program(request.param)
+    return members.program(request.param)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from auditor.protobuf import kubernetes_pb2 as k8s
 from auditor.protobuf import rpc_pb2 as rpc
-from tests.etcd import Etcd
+from tests.helpers.etcd import Etcd
 
 KEY = bytes(range(32))
 PUTS_A_TRANSACTION = 100

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import fill
-from tests.etcd import binary
+from tests.helpers.etcd import binary
 
 HASH = "import hashlib,sys;print(hashlib.file_digest(open(sys.argv[1],'rb'),'sha256').hexdigest())"
 AUDITOR = str(Path(sys.executable).with_name("etcd-auditor"))

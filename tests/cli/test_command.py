@@ -13,7 +13,8 @@ import pytest
 from auditor.cli import worker
 from auditor.errors import AuditorError
 from auditor.model.table import COLUMNS
-from tests.cases import MIGRATION, SNAPSHOTS, canaries, command, name_of
+from tests.helpers.command import command
+from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, canaries, name_of
 
 REWRITTEN = MIGRATION / "3-rewritten.db"
 DESIGN_COLUMNS = (

@@ -7,7 +7,8 @@ import pytest
 from auditor.cli.live_options import LiveOptions, access
 from auditor.errors import UsageError
 from auditor.evidence.live.access import Access
-from tests.support import REWRITTEN, run
+from tests.helpers.command import run
+from tests.helpers.fixtures import REWRITTEN
 
 URL = "https://127.0.0.1:2379"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from auditor.cli import worker
-from tests.support import REWRITTEN
+from tests.helpers.fixtures import REWRITTEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 SLOW = "import time\ntime.sleep(30)\n"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN, run
+from tests.helpers.command import run
+from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN
 
 OUTPUTS = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
 SUMS = ".SHA256SUMS"

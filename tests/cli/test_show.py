@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import sealing
-from tests.etcd import Etcd
-from tests.reports import hostile
-from tests.support import PLAINTEXT, REWRITTEN, Thing, run, truth
+from tests.helpers import hostile, sealing
+from tests.helpers.command import run
+from tests.helpers.etcd import Etcd
+from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, truth
+from tests.helpers.objects import Thing
 
 CONFIG = REWRITTEN.with_suffix(".encryption.json")
 CANARY = truth(REWRITTEN)["secrets"]["payments/old0"]["canary"]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from auditor.cli import checksums
 from auditor.verify import checksums as format_
-from tests.support import REWRITTEN, run
+from tests.helpers.command import run
+from tests.helpers.fixtures import REWRITTEN
 
 COREUTILS = shutil.which("sha256sum")
 

@@ -16,11 +16,12 @@ import pytest
 
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from auditor.reports.watch.json import SCHEMA, schema
-from tests.etcd import Etcd
-from tests.live import PASSWORD, with_users
-from tests.reports import hostile
-from tests.sealing import KEY, configuration, provider
-from tests.support import Thing, run, sealed
+from tests.helpers import hostile
+from tests.helpers.command import run
+from tests.helpers.etcd import Etcd
+from tests.helpers.members import PASSWORD, with_users
+from tests.helpers.objects import Thing, sealed
+from tests.helpers.sealing import KEY, configuration, provider
 from tests.watch.test_session import NEW, fill, name, revision
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from auditor.encryption.configuration import Configuration, Key, load
 from auditor.encryption.strict_yaml import MOST_EVENTS, ConfigurationError
 from auditor.model.vocabulary import Provider
-from tests.support import FIXTURES
+from tests.helpers.fixtures import FIXTURES
 
 FILES = sorted(FIXTURES.glob("**/*.encryption.json"))
 MARKER = "MARKERmarker"

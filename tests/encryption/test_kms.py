@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from auditor.encryption.kms import KmsError, Plugin
-from tests.kms_plugin import ANNOTATIONS, SECRET_DETAIL, KmsPlugin, read_keks
+from tests.helpers.kms_plugin import ANNOTATIONS, SECRET_DETAIL, KmsPlugin, read_keks
 
 PROVIDERS = Path(__file__).parents[2] / "fixtures" / "providers"
 DEK = b"0123456789-data-encryption-key!!"

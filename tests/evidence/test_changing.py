@@ -14,9 +14,10 @@ import auditor
 from auditor import Audit, Options
 from auditor.model.findings import Rows
 from auditor.model.vocabulary import Verdict
-from tests.cases import command
-from tests.etcd import Etcd
-from tests.support import REWRITTEN, Thing, sealed
+from tests.helpers.command import command
+from tests.helpers.etcd import Etcd
+from tests.helpers.fixtures import REWRITTEN
+from tests.helpers.objects import Thing, sealed
 
 ENCRYPTED = sealed("secretbox", b"box", bytes(64))
 ENOUGH = Options(expect="secretbox:box", accept_partial=True)

@@ -10,7 +10,7 @@ import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from tests.cases import MIGRATION, canaries, repaired
+from tests.helpers.fixtures import MIGRATION, canaries, repaired
 
 PLAIN = MIGRATION / "2-enabled.db"
 CLEAN = MIGRATION / "5-defragmented.db"

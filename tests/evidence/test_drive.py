@@ -15,9 +15,9 @@ from random import Random
 import pytest
 
 from auditor.cli import wait, worker
-from tests.cases import command
-from tests.drive import Drive, needed
-from tests.support import REWRITTEN
+from tests.helpers.command import command
+from tests.helpers.drive import Drive, needed
+from tests.helpers.fixtures import REWRITTEN
 
 # the command forks before it starts a thread; a test's process may have threads of other tests' libraries
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

@@ -16,10 +16,11 @@ from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.etcd.json_records import LISTED
 from auditor.evidence.file import EvidenceFile
-from tests import bolt, packing
-from tests.evidence.sqlite.stages import STAGES, unpacked
-from tests.evidence.test_gardener import FIRST, SECOND, increment
-from tests.support import MIGRATION, PLAINTEXT, REWRITTEN, Thing, field, sealed
+from tests.evidence.gardener.test_backup import FIRST, SECOND, increment
+from tests.helpers import bolt_builder, packing
+from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN
+from tests.helpers.kine_stages import STAGES, unpacked
+from tests.helpers.objects import Thing, field, sealed
 
 ENCRYPTED = sealed("secretbox", b"box", bytes(range(60)))
 EVERY = Options(resources=("*",))
@@ -303,8 +304,8 @@ def test_a_hash_that_fails_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["cut", "nested without end", "no member"],
 )
 def test_members_that_are_none_have_no_name_and_do_no_harm(tmp_path: Path, member: bytes, value: bytes) -> None:
-    buckets = bolt.store([bolt.record(5, Thing().key, ENCRYPTED)]) | {b"members": [(member, value)]}
-    audit = scanned(tmp_path, bolt.Builder(buckets).build().seal())
+    buckets = bolt_builder.store([bolt_builder.record(5, Thing().key, ENCRYPTED)]) | {b"members": [(member, value)]}
+    audit = scanned(tmp_path, bolt_builder.Builder(buckets).build().seal())
     assert len(audit.inventory) == 1
     assert audit.evidence.backend.members == ((member.decode(), ""),)
     assert (audit.evidence.backend.cluster_id is None) == (member == b"no number")
@@ -312,14 +313,16 @@ def test_members_that_are_none_have_no_name_and_do_no_harm(tmp_path: Path, membe
 
 
 def test_numbers_that_are_too_short_are_unknown(tmp_path: Path) -> None:
-    buckets = bolt.store([bolt.record(5, Thing().key, ENCRYPTED)]) | {b"meta": [(b"consistent_index", b"123")]}
-    audit = scanned(tmp_path, bolt.Builder(buckets).build().seal())
+    buckets = bolt_builder.store([bolt_builder.record(5, Thing().key, ENCRYPTED)]) | {
+        b"meta": [(b"consistent_index", b"123")]
+    }
+    audit = scanned(tmp_path, bolt_builder.Builder(buckets).build().seal())
     assert audit.evidence.backend.consistent_index is None
     assert len(audit.inventory) == 1
 
 
 def test_a_bucket_without_room_for_its_header_is_a_gap(tmp_path: Path) -> None:
-    database = bolt.backend([bolt.record(5, Thing().key, ENCRYPTED)], inline=())
+    database = bolt_builder.backend([bolt_builder.record(5, Thing().key, ENCRYPTED)], inline=())
     count = database.look(database.at(database.root) + 10, "H")
     at = database.element(database.root, count - 1)
     database.patch(at + 12, "I", 7)

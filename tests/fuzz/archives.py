@@ -18,10 +18,10 @@ from typing import Any
 import lz4.frame
 from backports import zstd
 
-from tests import packing
 from tests.fuzz import archive_damage as damage
 from tests.fuzz import mutate
 from tests.fuzz.base import CANARY, Base, holds
+from tests.helpers import packing
 
 STEP = 512
 DEEPEST = 8

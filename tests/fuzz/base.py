@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from auditor import Options
-from tests.sealing import KEY
-from tests.support import Thing
+from tests.helpers.objects import Thing
+from tests.helpers.sealing import KEY
 
 CANARY = b"CANARY-fuzz-5f1d7c0a9be24386"
 PLAIN = Thing(namespace=b"prod", name=b"canary", data={b"password": CANARY})

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.fuzz.base import CANARY, Base
 from tests.fuzz.mutate import odd
-from tests.sealing import KEY, OTHER
+from tests.helpers.sealing import KEY, OTHER
 
 REMARK = b"CANARY-remark-0c2f"
 YAML = f"""# {REMARK.decode()}

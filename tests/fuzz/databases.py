@@ -4,11 +4,11 @@ import random
 from functools import partial
 from pathlib import Path
 
-from tests.etcd import Etcd
 from tests.fuzz import mutate
 from tests.fuzz.base import CANARY, PLAIN, Base
-from tests.sealing import KEY, configuration, provider, seal
-from tests.support import Thing
+from tests.helpers.etcd import Etcd
+from tests.helpers.objects import Thing
+from tests.helpers.sealing import KEY, configuration, provider, seal
 
 SEALED = 40
 

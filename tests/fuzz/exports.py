@@ -14,12 +14,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests import bolt
-from tests.etcd import binary, restored
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.fuzz.mutate import odd
-from tests.sealing import KEY, OTHER, seal
-from tests.support import Thing
+from tests.helpers import bolt_builder
+from tests.helpers.etcd import binary, restored
+from tests.helpers.objects import Thing
+from tests.helpers.sealing import KEY, OTHER, seal
 
 TOKEN = b"token-fuzz-77aa01d2"
 HASH = 32
@@ -113,8 +113,8 @@ def _sealed(plain: bytes) -> bytes:
         (PLAIN.key, PLAIN.protobuf()),
         (b"/bootstrap/1f00aa", value),
     ]
-    records = [bolt.record(main, key, value) for main, (key, value) in enumerate(pairs, 2)]
-    return bytes(bolt.backend(records).seal())
+    records = [bolt_builder.record(main, key, value) for main, (key, value) in enumerate(pairs, 2)]
+    return bytes(bolt_builder.backend(records).seal())
 
 
 def _changed_record(_: bytes, seed: int) -> bytes:

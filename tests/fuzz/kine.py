@@ -15,14 +15,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tests.evidence.sqlite import stages
 from tests.fuzz import sqlite
 from tests.fuzz.base import CANARY, PLAIN, Base
-from tests.sealing import seal
-from tests.support import Thing
+from tests.helpers import kine_stages
+from tests.helpers.objects import Thing
+from tests.helpers.sealing import seal
 
-STAGE = stages.KINE / "k3s-like" / "8-rotated"
-REAL = stages.KINE / "kine-bundled" / "2-enabled"
+STAGE = kine_stages.KINE / "k3s-like" / "8-rotated"
+REAL = kine_stages.KINE / "kine-bundled" / "2-enabled"
 KEPT = 60
 """Rows that are taken over: with their indexes some 30 pages."""
 FRAMES = 120
@@ -68,7 +68,7 @@ class Kine:
 
 def make(folder: Path) -> list[Base]:
     """One base for each place that SQLite keeps a value in; of a real kube-apiserver's whole files one more."""
-    config = stages.configuration(STAGE)
+    config = kine_stages.configuration(STAGE)
     rows, schema = _rows(folder / "rows")
     (name, key), *_ = _keys(config)
     sealed = seal("aescbc", name, key, replace(PLAIN, data={b"password": b"another"}), random.Random(7))
@@ -181,7 +181,7 @@ def _filled(folder: Path, rows: list[tuple[object, ...]], schema: list[str], *, 
 
 def _rows(folder: Path) -> tuple[list[tuple[object, ...]], list[str]]:
     """The newest row of each of KEPT names, and the schema, as SQLite shows them."""
-    with sqlite3.connect(stages.unpacked(STAGE, folder) / "state.db") as connection:
+    with sqlite3.connect(kine_stages.unpacked(STAGE, folder) / "state.db") as connection:
         names = "SELECT MAX(id) FROM kine GROUP BY name"
         kept = f"SELECT {COLUMNS} FROM kine WHERE id IN ({names}) AND deleted = 0"
         secrets = connection.execute(f"{kept} AND name LIKE '/registry/secrets/%' AND length(value) < 2000").fetchall()
@@ -200,7 +200,7 @@ def _real(folder: Path) -> Base:
         archive.extractall(folder, filter="data")
     raw = folder / f"{REAL.name}.raw"
     log = (raw / "state.db-wal").read_bytes()[: 32 + FRAMES * (24 + 4096)]
-    config = stages.configuration(REAL)
+    config = kine_stages.configuration(REAL)
     return Base(
         "kine real",
         (raw / "state.db").read_bytes(),
@@ -208,7 +208,7 @@ def _real(folder: Path) -> Base:
         config,
         name="state.db",
         beside={"state.db-wal": log},
-        canaries=tuple(stages.canaries(REAL)),
+        canaries=tuple(kine_stages.canaries(REAL)),
         secrets=tuple(key for _, key in _keys(config)),
     )
 

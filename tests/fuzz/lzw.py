@@ -7,11 +7,11 @@ import random
 from dataclasses import replace
 from functools import partial
 
-from tests import packing
 from tests.fuzz import archive_damage as damage
 from tests.fuzz import exports
 from tests.fuzz.base import Base, Change
 from tests.fuzz.mutate import Mutator
+from tests.helpers import packing
 
 Codes = list[tuple[int, int]]
 CLEAR, END = 256, 257

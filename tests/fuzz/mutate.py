@@ -9,8 +9,8 @@ import re
 import struct
 from collections.abc import Callable
 
-from tests.cases import repaired
 from tests.fuzz.base import CANARY
+from tests.helpers.fixtures import repaired
 
 PAGE = 4096
 TRAILER = 32

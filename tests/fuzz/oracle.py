@@ -19,7 +19,7 @@ from auditor.model import table
 from auditor.reports import csv, json, parquet, remediation, sarif, terminal
 from auditor.reports.html import report
 from tests.fuzz.base import Base
-from tests.taint import codings
+from tests.helpers.taint import codings
 
 SECONDS = 10
 """Of processor time, for a file of up to 1 MB; and as much again for each further one. A scan takes 0.1 s."""

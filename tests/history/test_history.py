@@ -10,9 +10,10 @@ from auditor.history import find
 from auditor.history.model import History
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.options import Options
-from tests import sealing
-from tests.etcd import Etcd
-from tests.support import PLAINTEXT, REWRITTEN, SNAPSHOTS, Thing, made, truth
+from tests.helpers import sealing
+from tests.helpers.etcd import Etcd, made
+from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, SNAPSHOTS, truth
+from tests.helpers.objects import Thing
 
 KEY = "/registry/secrets/default/db"
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import auditor
 from auditor import Options
 from auditor.hunt import needles
-from tests.etcd import Etcd
-from tests.sealing import KEY, configuration, provider, seal
-from tests.support import Thing
+from tests.helpers.etcd import Etcd
+from tests.helpers.objects import Thing
+from tests.helpers.sealing import KEY, configuration, provider, seal
 
 FEW = st.text("ab", max_size=60).map(str.encode)
 

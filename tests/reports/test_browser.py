@@ -26,10 +26,11 @@ from auditor.reports import csv, seals
 from auditor.reports.html import objects, report
 from auditor.text import printable
 from tests.benchmarks.fill import write as put
-from tests.etcd import Etcd
-from tests.reports import hostile
-from tests.reports.browser import PATIENCE, Browser, started
-from tests.support import DEFRAGMENTED, FIXTURES, SNAPSHOTS, Thing, made
+from tests.helpers import hostile
+from tests.helpers.browser import PATIENCE, Browser, started
+from tests.helpers.etcd import Etcd, made
+from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, SNAPSHOTS
+from tests.helpers.objects import Thing
 
 COMPACTED = FIXTURES / "migration-aescbc" / "4-compacted.db"
 MANY = 50_000

@@ -12,8 +12,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.cases import FIXTURES, command
-from tests.support import DEFRAGMENTED, PLAINTEXT, REWRITTEN
+from tests.helpers.command import command
+from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN
 
 README = FIXTURES.parent / "README.md"
 KINE = FIXTURES / "kine" / "k3s-like" / "3-rewritten.raw.tar.gz"

@@ -24,9 +24,10 @@ from auditor.model.vocabulary import Severity
 from auditor.reports import csv, json, parquet, seals, terminal
 from auditor.reports.html import embed, objects, report
 from auditor.text import printable
-from tests.reports import hostile
-from tests.support import COLUMNS as DESIGN
-from tests.support import REWRITTEN, made
+from tests.helpers import hostile
+from tests.helpers.etcd import made
+from tests.helpers.fixtures import COLUMNS as DESIGN
+from tests.helpers.fixtures import REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
 EVIDENCE = "<b>=x' \x1b[31m{{7*7}}\u202e.db"

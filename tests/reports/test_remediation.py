@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import auditor
 from auditor.reports import remediation
-from tests.support import DEFRAGMENTED, PLAINTEXT, SNAPSHOTS, run
+from tests.helpers.command import run
+from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, SNAPSHOTS
 
 KUBECTL = f"""#!{sys.executable}
 import json, os, sys

@@ -20,8 +20,9 @@ from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.options import Options
 from auditor.reports import controls, sarif
 from auditor.reports.meaning import MEANING
-from tests.reports import hostile
-from tests.support import PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS, made
+from tests.helpers import hostile
+from tests.helpers.etcd import made
+from tests.helpers.fixtures import PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS
 
 FAIL_ON = Severity.MEDIUM
 

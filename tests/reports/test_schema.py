@@ -18,8 +18,9 @@ from auditor.model.audit import Audit
 from auditor.model.table import COLUMNS, NUMBERS, findings
 from auditor.model.vocabulary import Place, Provider
 from auditor.reports import csv, json, seals
-from tests.reports import hostile
-from tests.support import FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS, made
+from tests.helpers import hostile
+from tests.helpers.etcd import made
+from tests.helpers.fixtures import FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
 
 FAIL_ON = Severity.MEDIUM
 VALIDATOR = jsonschema.Draft202012Validator(json.schema())

@@ -21,8 +21,9 @@ from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory, is_value
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.reports import csv, json, parquet, sarif, terminal, words
-from tests.reports import hostile
-from tests.support import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, made
+from tests.helpers import hostile
+from tests.helpers.etcd import made
+from tests.helpers.fixtures import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
 COMPACTED = MIGRATION / "4-compacted.db"

@@ -10,7 +10,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, words
-from tests.support import DEFRAGMENTED, REWRITTEN
+from tests.helpers.fixtures import DEFRAGMENTED, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
 

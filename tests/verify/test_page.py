@@ -14,7 +14,7 @@ from auditor.reports import json as document
 from auditor.reports.html import embed, report, seal
 from auditor.verify.checks import Check
 from auditor.verify.verify import verify
-from tests.support import PLAINTEXT, REWRITTEN
+from tests.helpers.fixtures import PLAINTEXT, REWRITTEN
 
 FLIPS = 120
 

@@ -12,10 +12,10 @@ from auditor.kubernetes.resources import Resource, path_of
 from auditor.model.vocabulary import Opened, Provider
 from auditor.watch.judge import judge
 from auditor.watch.tracker import StoredForm, Tracker
-from tests import sealing
-from tests.cases import MIGRATION, PROVIDERS
-from tests.sealing import KEY, OTHER, configuration, provider, seal
-from tests.support import Thing, kms_v2, sealed
+from tests.helpers import sealing
+from tests.helpers.fixtures import MIGRATION, PROVIDERS
+from tests.helpers.objects import Thing, kms_v2, sealed
+from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
 
 SECRETS = Resource("secrets", "/registry", "/registry/secrets")
 RNG = random.Random(5)

@@ -17,10 +17,10 @@ from auditor.evidence.live.access import Access, endpoints
 from auditor.options import Options
 from auditor.protobuf import rpc_pb2 as rpc
 from auditor.watch.session import Session
-from tests.etcd import Etcd
-from tests.live import PASSWORD, cluster, program, programs, with_users
-from tests.support import Thing, sealed
-from tests.watch.proxy import Proxy
+from tests.helpers.etcd import Etcd
+from tests.helpers.members import PASSWORD, cluster, program, programs, with_users
+from tests.helpers.objects import Thing, sealed
+from tests.helpers.proxy import Proxy
 
 KEY1 = Options(expect="aescbc:key1")
 NEW = sealed("aescbc", b"key1", b"\xa0" * 64)

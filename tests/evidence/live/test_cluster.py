@@ -8,9 +8,9 @@ import pytest
 import auditor
 from auditor.evidence.live.exhibit import _lagging, _stale
 from auditor.evidence.live.member import MemberStatus
-from tests.etcd import Etcd
-from tests.live import cluster
-from tests.support import Thing
+from tests.helpers.etcd import Etcd
+from tests.helpers.members import cluster
+from tests.helpers.objects import Thing
 
 each_way = pytest.mark.parametrize(
     "options",

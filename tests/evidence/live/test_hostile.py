@@ -14,7 +14,8 @@ from auditor.errors import AuditorError
 from auditor.evidence.live import client
 from auditor.protobuf import kv_pb2
 from auditor.protobuf import rpc_pb2 as rpc
-from tests.support import Thing, run
+from tests.helpers.command import run
+from tests.helpers.objects import Thing
 
 CANARY = "CANARY-of-a-server-9b1d"
 HEADER = rpc.ResponseHeader(cluster_id=7, member_id=8, revision=100)

@@ -11,11 +11,13 @@ import auditor
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.scratch import NoRoom
 from auditor.model.vocabulary import Place
-from tests import test_secrecy
-from tests.etcd import Etcd, restored
-from tests.live import program, programs
+from tests.helpers.command import run
+from tests.helpers.etcd import Etcd, restored
+from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, truth
+from tests.helpers.members import program, programs
+from tests.helpers.objects import Thing
 from tests.reports import test_schema
-from tests.support import PLAINTEXT, REWRITTEN, Thing, run, truth
+from tests.system import test_secrecy
 
 CONFIGURATION = REWRITTEN.with_suffix(".encryption.json")
 EVERYTHING = auditor.Options(resources=("*",), encryption_configs=(str(CONFIGURATION),))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import auditor
 from auditor.evidence.live import range_read
-from tests.etcd import Etcd
-from tests.support import Thing
+from tests.helpers.etcd import Etcd
+from tests.helpers.objects import Thing
 
 COUNT = 100_000
 LIMITS = ("--max-txn-ops=20000", "--max-request-bytes=100000000", "--quota-backend-bytes=4000000000")

@@ -10,9 +10,10 @@ import auditor
 from auditor.errors import UsageError
 from auditor.evidence.live.access import Access, endpoints
 from auditor.evidence.live.errors import Unavailable
-from tests.etcd import Etcd, Tls
-from tests.live import Authority, program, programs
-from tests.support import Thing, run
+from tests.helpers.command import run
+from tests.helpers.etcd import Etcd, Tls
+from tests.helpers.members import Authority, program, programs
+from tests.helpers.objects import Thing
 
 
 @dataclass

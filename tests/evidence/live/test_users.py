@@ -10,9 +10,10 @@ from auditor.evidence.live.access import Access, endpoints
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.errors import Denied
 from auditor.evidence.live.range_read import Pager, bounds
-from tests.etcd import Etcd
-from tests.live import PASSWORD, program, programs, with_users
-from tests.support import Thing, run
+from tests.helpers.command import run
+from tests.helpers.etcd import Etcd
+from tests.helpers.members import PASSWORD, program, programs, with_users
+from tests.helpers.objects import Thing
 
 
 @pytest.fixture(scope="module", params=programs())

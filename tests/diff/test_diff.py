@@ -1,0 +1,451 @@
+"""Two pieces of evidence compared: the real migration stage by stage, and every form and content there is."""
+
+import csv
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor import Options, Severity
+from auditor.arrays import join
+from auditor.arrays.buffer import Buffer
+from auditor.diff import compare
+from auditor.diff import rows as diff_rows
+from auditor.diff.compare import Comparison, DiffOptions
+from auditor.diff.objects import Content, FormChange
+from auditor.errors import UnreadableEvidence, UsageError
+from auditor.model.vocabulary import Place
+from auditor.reports.diff.json import schema
+from tests.helpers import bolt_builder, hostile, sealing
+from tests.helpers.command import run
+from tests.helpers.etcd import made, restored
+from tests.helpers.fixtures import MIGRATION, PROVIDERS, name_of, truth
+from tests.helpers.kms_plugin import KmsPlugin, read_keks
+from tests.helpers.objects import Thing, kms_v2, sealed
+from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
+from tests.system.test_truth import PLACES
+
+STAGES = sorted(MIGRATION.glob("*.db"))
+PAIRS = list(pairwise(STAGES))
+ENCRYPTED = Options()
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def config(path: Path) -> tuple[str, ...]:
+    file = path.with_suffix(".encryption.json")
+    return (str(file),) if file.exists() else ()
+
+
+def compared(before: Path, after: Path, **options: Any) -> Comparison:
+    """Both with the configuration of their own moment."""
+    wanted = DiffOptions(
+        Options(encryption_configs=config(before)), Options(encryption_configs=config(after)), **options
+    )
+    return compare.compare(before, after, wanted)
+
+
+def secrets(path: Path) -> dict[str, tuple[str, str, str]]:
+    """Provider, key name and canary of every current Secret, from the truth alone."""
+    told = truth(path)
+    found = {}
+    for entry in told["stored"]:
+        if "/secrets/" in entry["key"]:
+            name = entry["key"].removeprefix("/registry/secrets/")
+            found[entry["key"]] = (entry["provider"], entry["key_name"], told["secrets"][name]["canary"])
+    return found
+
+
+def expected(before: Path, after: Path) -> dict[str, tuple[str, str]]:
+    """Form and content of every Secret between two stages, from the truth alone."""
+    one, two = secrets(before), secrets(after)
+    found = {}
+    for key in one.keys() | two.keys():
+        if key not in one or key not in two:
+            found[key] = ("appeared" if key in two else "vanished", "")
+            continue
+        (was, old, canary), (now, new, other) = one[key], two[key]
+        plain, still = was.startswith("identity"), now.startswith("identity")
+        form = {
+            (True, True): "still plaintext",
+            (True, False): "became encrypted",
+            (False, True): "turned to plaintext",
+        }
+        same = "unchanged" if (was, old) == (now, new) else "re-keyed"
+        found[key] = (form.get((plain, still), same), "same" if canary == other else "changed")
+    return found
+
+
+def test_the_truth_tells_the_readmes_story() -> None:
+    """What expected() derives is worth comparing with: every step has its own counts."""
+    steps = [Counter(form for form, _ in expected(*pair).values()) for pair in PAIRS]
+    assert steps == [
+        {"still plaintext": 27, "appeared": 7},
+        {"became encrypted": 27, "unchanged": 7},
+        {"unchanged": 34},
+        {"unchanged": 34},
+        {"re-keyed": 14, "unchanged": 20},
+        {"re-keyed": 20, "unchanged": 14},
+    ]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].stem} {pair[1].stem}")
+def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
+    found = compared(*pair)
+    rows = {key: (form, content) for key, form, content in zip(
+        *(found.columns[name] for name in ("key", "form", "content")), strict=True)}  # fmt: skip
+    assert rows == expected(*pair)
+    counted = {(form.label, content.label): count for (form, content), count in found.objects.items()}
+    assert counted == Counter(expected(*pair).values())
+    for path, each in zip(pair, (found.before, found.after), strict=True):
+        places = {place for place in PLACES.get(name_of(path), {}) if place != "latest"}
+        readable = {place.label: count for place, (_, count) in compare.leftovers(each).items() if count}
+        assert readable == {place: PLACES[name_of(path)][place] for place in places}
+    under = {(one.label, name): (was, now) for one, name, was, now in found.keys}
+    for side, path in enumerate(pair):
+        told = Counter((provider.split(" ")[0], name) for provider, name, _ in secrets(path).values())
+        assert {key: counts[side] for key, counts in under.items() if counts[side]} == told
+    assert found.complete
+    # leftovers and stale keys keep stages 2 to 4 and 6 from being as they should
+    assert found.exit_code(Severity.MEDIUM) == (0 if pair[1].stem[0] in "57" else 1)
+
+
+def test_from_the_first_stage_to_the_last() -> None:
+    found = compared(STAGES[0], STAGES[-1])
+    assert Counter(expected(STAGES[0], STAGES[-1]).values()) == {("became encrypted", "same"): 27, ("appeared", ""): 7}
+    assert found.objects == {(FormChange.BECAME_ENCRYPTED, Content.SAME): 27, (FormChange.APPEARED, Content.NONE): 7}
+    assert found.rewritten == 27
+    assert compare.leftovers(found.before)[Place.FREED] == (7, 7)
+    assert found.exit_code(Severity.MEDIUM) == 0
+    strict = compared(STAGES[0], STAGES[-1], same_content=True)
+    assert strict.exit_code(Severity.MEDIUM) == 1  # seven appeared
+
+
+def test_without_keys_only_identical_bytes_prove_the_content() -> None:
+    plain = compare.compare(STAGES[1], STAGES[2], DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert plain.objects == {
+        (FormChange.BECAME_ENCRYPTED, Content.UNKNOWN): 27,
+        (FormChange.UNCHANGED, Content.SAME): 7,
+    }
+    one_side = Options(encryption_configs=config(STAGES[6]))
+    found = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side))
+    assert found.objects == {(FormChange.RE_KEYED, Content.UNKNOWN): 20, (FormChange.UNCHANGED, Content.SAME): 14}
+    assert found.exit_code(Severity.MEDIUM) == 0
+    strict = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side, same_content=True))
+    assert strict.exit_code(Severity.MEDIUM) == 3
+
+
+def test_what_is_expected_of_both_ends() -> None:
+    """--expect plaintext turns the story round; --expect-before holds the current values of BEFORE to something."""
+    plaintext = replace(ENCRYPTED, expect="plaintext")
+    found = compare.compare(STAGES[0], STAGES[1], DiffOptions(ENCRYPTED, plaintext))
+    assert found.exit_code(Severity.MEDIUM) == 1  # seven appeared encrypted
+    assert {finding.label: count for finding, _, count in found.after.tally.findings}["stale-provider"] == 7
+    for expect, unlike in (("plaintext", 0), ("encrypted", 27), ("aescbc:key1", 27)):
+        held = compare.compare(STAGES[0], STAGES[6], DiffOptions(ENCRYPTED, ENCRYPTED, expect_before=expect))
+        assert held.unlike == unlike
+        assert held.exit_code(Severity.MEDIUM) == bool(unlike)
+    key2 = replace(ENCRYPTED, expect="aescbc:key2")
+    assert compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 0
+    assert compare.compare(STAGES[4], STAGES[5], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 1
+
+
+def test_the_wrong_order_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"AFTER \(1-plaintext.db\) is at revision 103 .* 206.* the older one"):
+        compared(STAGES[6], STAGES[0])
+    found = compared(STAGES[6], STAGES[0], any_order=True)
+    assert found.objects == {(FormChange.TURNED_TO_PLAINTEXT, Content.SAME): 27, (FormChange.VANISHED, Content.NONE): 7}
+    assert found.exit_code(Severity.MEDIUM) == 1
+
+
+def test_different_clusters_are_refused() -> None:
+    other = PROVIDERS / "1-every-provider.db"
+    with pytest.raises(UsageError, match=r"different clusters.*uid is 71314e90.*nothing was compared"):
+        compared(STAGES[0], other)
+    found = compared(STAGES[0], other, different_clusters=True)
+    rows = zip(found.columns["form"], found.columns["key"], strict=True)
+    forms = {str(key): form for form, key in rows if "/secrets/" in str(key)}
+    mine, theirs = secrets(STAGES[0]).keys(), secrets(other).keys()
+    assert forms == {**dict.fromkeys(mine, "vanished"), **dict.fromkeys(theirs, "appeared")}
+    assert found.rewritten == 0  # revisions of two clusters cannot be compared
+
+
+def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) -> None:
+    """ConfigMaps that one side encrypts are looked for on the other, whichever it is."""
+    thing = Thing(b"n", b"c", kind=b"ConfigMap")
+    key = b"/registry/configmaps/n/c"
+    plain = sealing.database(tmp_path / "plain.db", [NAMESPACE, (key, thing.protobuf())])
+    value = sealed("aesgcm", b"key1", b"\xa0" * 64)
+    encrypted = sealing.database(tmp_path / "encrypted.db", [NAMESPACE, (key, value)])
+    rule = provider("aesgcm", ("key1", KEY))
+    covers = Options(encryption_configs=(configuration(tmp_path / "c.json", rule, resources=["configmaps"]),))
+    for before, after, options, form in (
+        (plain, encrypted, (ENCRYPTED, covers), FormChange.BECAME_ENCRYPTED),
+        (encrypted, plain, (covers, ENCRYPTED), FormChange.TURNED_TO_PLAINTEXT),
+    ):
+        found = compare.compare(before, after, DiffOptions(*options))
+        assert found.objects == {(form, Content.UNKNOWN): 1}
+
+
+def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -> None:
+    value = sealed("aesgcm", b"key1", b"\xa0" * 64)
+    buckets = {**bolt_builder.store([bolt_builder.record(2, Thing().key, value)]), b"members": []}
+    path = tmp_path / "a.db"
+    path.write_bytes(bolt_builder.Builder(buckets, inline=bolt_builder.SMALL).build().seal())
+    found = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.exit_code(Severity.MEDIUM) == 3
+    assert [part.what for part in found.unexamined if part.decisive] == ["whether both are of one cluster"]
+    told = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    assert told.exit_code(Severity.MEDIUM) == 0
+
+
+def test_kek_rotation_is_re_keying(tmp_path: Path) -> None:
+    """Stage 2 of providers: the KMS v2 plugin's KEK moved on, and every prefix stayed the same."""
+    before, after = PROVIDERS / "1-every-provider.db", PROVIDERS / "2-kek-rotated.db"
+    keks = read_keks(PROVIDERS / "kek-vault.json"), read_keks(PROVIDERS / "kek-legacy.json")
+    with (
+        KmsPlugin(tmp_path, keks[0], current="kek-b", socket="vault.sock") as vault,
+        KmsPlugin(tmp_path, keks[1], socket="legacy.sock") as legacy,
+    ):
+        plugins = f"vault={vault.endpoint}", f"legacy={legacy.endpoint}"
+        sides = [Options(encryption_configs=config(path), kms_plugins=plugins) for path in (before, after)]
+        found = compare.compare(before, after, DiffOptions(sides[0], sides[1]))
+    assert found.complete
+    rows = [dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
+    one, two = secrets(before), secrets(after)
+    for row in rows:
+        kms = row["before_kek_id"] and row["after_kek_id"]
+        if row["key"] in one and row["key"] in two:
+            moved = row["before_kek_id"] != row["after_kek_id"]
+            assert (row["form"] == "re-keyed") == (moved or one[row["key"]][:2] != two[row["key"]][:2])
+            assert row["content"] == ("same" if one[row["key"]][2] == two[row["key"]][2] else "changed")
+            assert not kms or row["before_provider"] == row["after_provider"] == "kms v2"
+
+
+NAMESPACE = (b"/registry/namespaces/kube-system", Thing(b"", b"kube-system", kind=b"Namespace").protobuf())
+RNG = random.Random(7)
+
+
+def story() -> Iterator[tuple[str, bytes, bytes, str, str]]:
+    """Name, stored before and after, form and content, of every pair of ways to be stored."""
+    old, new = ("key1", KEY), ("key1", OTHER)  # another key under the same name
+    for content, data in (("same", {b"a": b"1"}), ("changed", {b"a": b"2"})):
+        ways: dict[str, Callable[[Thing], bytes]] = {
+            "plain": lambda thing: thing.protobuf(),
+            "json": lambda thing: thing.json(),
+            "old": lambda thing: seal("aesgcm", *old, thing, RNG),
+            "new": lambda thing: seal("aesgcm", *new, thing, RNG),
+            "box": lambda thing: seal("secretbox", "key1", KEY, thing, RNG),
+        }
+        for was, write in ways.items():
+            for now, rewrite in ways.items():
+                name = f"{was}-{now}-{content}"
+                first = Thing(b"n", name.encode(), {b"a": b"1"})
+                second = replace(first, data=data, labels={b"k": b"v"})
+                plain = was in {"plain", "json"}, now in {"plain", "json"}
+                form = {(True, True): "still plaintext", (True, False): "became encrypted",
+                        (False, True): "turned to plaintext"}.get(plain)  # fmt: skip
+                form = form or ("unchanged" if was == now else "re-keyed")
+                yield name, write(first), rewrite(second), form, content
+
+
+def test_every_form_and_content(tmp_path: Path) -> None:
+    """A key of the same name that is another key is told by what opens the values."""
+    told = list(story())
+    assert len(told) == 50
+    keys = [f"/registry/secrets/n/{name}".encode() for name, *_ in told]
+    gone, come = (b"/registry/secrets/n/gone", told[0][1]), (b"/registry/secrets/n/come", told[0][2])
+    before = sealing.database(
+        tmp_path / "before.db", [NAMESPACE, gone, *((key, was) for key, (_, was, *_) in zip(keys, told, strict=True))]
+    )
+    after = sealing.database(
+        tmp_path / "after.db", [NAMESPACE, come, *((key, now) for key, (_, _, now, *_) in zip(keys, told, strict=True))]
+    )
+    gcm, box = provider("aesgcm", ("key1", OTHER), ("key1", KEY)), provider("secretbox", ("key1", KEY))
+    both = Options(encryption_configs=(configuration(tmp_path / "c.json", gcm, box, {"identity": {}}),))
+    found = compare.compare(before, after, DiffOptions(both, both))
+    assert found.complete
+    rows = dict(
+        zip(found.columns["name"], zip(found.columns["form"], found.columns["content"], strict=True), strict=True)
+    )
+    wanted = {name: (form, content) for name, _, _, form, content in told}
+    assert rows == {**wanted, "gone": ("vanished", ""), "come": ("appeared", "")}
+    assert list(found.columns["key"]) == sorted(found.columns["key"])
+    # without keys the same name looks like the same key, and no content of what is encrypted is known
+    blind = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    rows = dict(
+        zip(blind.columns["name"], zip(blind.columns["form"], blind.columns["content"], strict=True), strict=True)
+    )
+    assert rows["old-new-same"] == ("unchanged", "unknown")
+    assert rows["old-box-same"] == ("re-keyed", "unknown")
+    assert rows["plain-json-same"] == ("still plaintext", "same")
+    assert rows["json-plain-changed"] == ("still plaintext", "changed")
+
+
+def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tmp_path: Path) -> None:
+    pairs = []
+    for byte in (b"\xa0", b"\xa1"):
+        value = sealed("aesgcm", b"a:b", byte * 64)
+        pairs.append(sealing.database(tmp_path / f"{byte.hex()}.db", [NAMESPACE, (Thing().key, value)]))
+    found = compare.compare(pairs[0], pairs[1], DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
+    assert found.exit_code(Severity.MEDIUM) == 3
+    assert found.problems == 1
+
+
+def test_values_of_no_known_form(tmp_path: Path) -> None:
+    before = sealing.database(tmp_path / "a.db", [NAMESPACE, (Thing().key, b"neither")])
+    after = sealing.database(tmp_path / "b.db", [NAMESPACE, (Thing().key, b"nor")])
+    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
+    assert found.exit_code(Severity.MEDIUM) == 1
+    same = compare.compare(before, before, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert same.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
+
+
+def test_a_prefix_that_differs_between_clusters(tmp_path: Path) -> None:
+    value = sealed("kms v2", b"vault", kms_v2(b"\xa0" * 64))
+    keys = [b"/%s/secrets/n/a" % prefix for prefix in (b"registry", b"kubernetes.io")]
+    paths = [sealing.database(tmp_path / f"{number}.db", [(key, value)]) for number, key in enumerate(keys)]
+    found = compare.compare(paths[0], paths[1], DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    assert found.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
+    assert found.columns["name"] == ["a"]
+    assert found.columns["key"] == ["/kubernetes.io/secrets/n/a"]
+
+
+def test_deleted_and_created_again(tmp_path: Path) -> None:
+    from tests.helpers.etcd import Etcd
+
+    with Etcd(tmp_path / "data") as etcd:
+        value = sealed("aesgcm", b"key1", b"\xa0" * 64)
+        for name in (b"a", b"b"):
+            etcd.put(b"/registry/secrets/n/" + name, value)
+        before = etcd.save(tmp_path / "before.db")
+        etcd.delete(b"/registry/secrets/n/a")
+        for name in (b"a", b"b"):
+            etcd.put(b"/registry/secrets/n/" + name, value)
+        after = etcd.save(tmp_path / "after.db")
+    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert found.columns["detail"] == ["deleted and created again", ""]
+    assert found.rewritten == 2
+    assert found.notes == ("1 object was deleted and created again in between",)
+
+
+def test_gaps_keep_the_comparison_open(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.db"
+    cut.write_bytes(STAGES[6].read_bytes()[: 4096 * 20])
+    found = compare.compare(STAGES[5], cut, DiffOptions(ENCRYPTED, ENCRYPTED, any_order=True, different_clusters=True))
+    assert not found.complete
+    assert found.exit_code(Severity.MEDIUM) in {1, 3}
+    assert any("AFTER has gaps" in note for note in found.notes) or not found.of(FormChange.VANISHED)
+
+
+def test_a_directory_without_a_database_has_no_current_values(tmp_path: Path) -> None:
+    (tmp_path / "d" / "member" / "snap").mkdir(parents=True)
+    (tmp_path / "d" / "member" / "snap" / "0000000000000001-0000000000000001.snap").write_bytes(b"x" * 100)
+    with pytest.raises(UnreadableEvidence, match="AFTER"):
+        compare.compare(STAGES[0], tmp_path / "d", DiffOptions(ENCRYPTED, ENCRYPTED))
+
+
+words = st.lists(st.binary(max_size=70), max_size=30)
+
+
+@settings(deadline=None, max_examples=100)
+@given(words, words)
+def test_pairing_is_that_of_dictionaries(one: list[bytes], two: list[bytes]) -> None:
+    sides = []
+    for texts in (one, two):
+        length = np.array([len(text) for text in texts], np.int64)
+        sides.append((Buffer(b"".join(texts)), np.cumsum(length) - length, length))
+    found = sorted(zip(*(rows.tolist() for rows in join.outer_join(sides[0], sides[1])), strict=True))
+    last = [{text: row for row, text in enumerate(texts)} for texts in (one, two)]
+    assert found == sorted((last[0].get(text, -1), last[1].get(text, -1)) for text in last[0].keys() | last[1].keys())
+    count = min(len(one), len(two))
+    cut = [(buffer, at[:count], length[:count]) for buffer, at, length in sides]
+    same = join.identical(cut[0], cut[1]).tolist()
+    assert same == [a == b for a, b in zip(one, two, strict=False)]
+
+
+def outputs(folder: Path, *arguments: str | Path) -> tuple[int, dict[str, str], str]:
+    """Exit code, files and standard output of the command with every report."""
+    reports = {"--csv": "d.csv", "--json": "d.json", "--html": "d.html"}
+    paths = [part for option, name in reports.items() for part in (option, str(folder / name))]
+    done = run("diff", *arguments, *paths)
+    assert "Traceback" not in done.stderr
+    return done.returncode, {name: (folder / name).read_text() for name in reports.values()}, done.stdout
+
+
+def test_the_command_and_its_reports(tmp_path: Path) -> None:
+    given_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
+    code, files, said = outputs(tmp_path, STAGES[5], STAGES[6], *given_)
+    assert code == 0
+    assert said.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
+    rows = list(csv.DictReader(io.StringIO(files["d.csv"])))
+    assert list(rows[0]) == list(diff_rows.COLUMNS)
+    assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == expected(STAGES[5], STAGES[6])
+    document = json.loads(files["d.json"])
+    assert not list(VALIDATOR.iter_errors(document))
+    assert [{name: str(cell) for name, cell in row.items()} for row in document["objects"]] == rows
+    assert document["tally"]["forms"]["re-keyed"] == 20
+    assert document["after"]["left_behind"] == [{"place": "freed", "values": 31, "readable": 0}]
+    assert files["d.html"].count("<td>re-keyed</td>") == 21  # a row each, and one of the table of forms
+    assert (tmp_path / "d.csv.SHA256SUMS").exists()
+    assert all(len(line) <= 140 for line in said.splitlines())
+
+
+def test_usage(tmp_path: Path) -> None:
+    for arguments, message in (
+        ([STAGES[6], STAGES[0]], "AFTER is the older one"),
+        ([STAGES[0], PROVIDERS / "1-every-provider.db"], "different clusters"),
+        ([STAGES[0], tmp_path / "nowhere.db"], "nowhere.db"),
+        ([STAGES[0], STAGES[1], "--expect", "rot13"], "--expect rot13"),
+        ([STAGES[0], STAGES[1], "--csv", STAGES[0]], "is the evidence"),
+    ):
+        done = run("diff", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert not done.stdout
+
+
+def test_a_live_endpoint_is_evidence(tmp_path: Path) -> None:
+    """The last stage served by a real etcd: by its snapshot, and by its keys alone."""
+    config_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
+    story = "Of 34 objects: 14 unchanged, 20 re-keyed. Content the same in 34."
+    with restored(STAGES[6], tmp_path / "data") as etcd:
+        done = run("diff", STAGES[5], etcd.url, *config_)
+        assert (done.returncode, story in done.stdout) == (0, True)
+        keys = run("diff", STAGES[5], etcd.url, *config_, "--range")
+        assert (keys.returncode, story in keys.stdout) == (3, True)
+        accepted = run("diff", STAGES[5], etcd.url, *config_, "--range", "--accept-partial")
+        assert (accepted.returncode, story in accepted.stdout) == (0, True)
+        assert "--range: only current values were read" in accepted.stdout
+    done = run("diff", STAGES[5], STAGES[6], "--user", "viewer")
+    assert (done.returncode, "is no endpoint" in done.stderr) == (2, True)
+
+
+def test_hostile_names(tmp_path: Path) -> None:
+    """They change nothing about a CSV's rows, a page's elements or what a terminal does."""
+    evidence = made(tmp_path, hostile.work)
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    code, files, said = outputs(reports, evidence, evidence, "--resource", "*")
+    assert code == 1
+    assert "<script" not in files["d.html"]
+    assert "<img" not in files["d.html"]
+    texts = (said, *files.values())
+    assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
+    assert not any(hostile.MARK.decode() in text for text in texts)
+    rows: Sequence[Sequence[str]] = list(csv.reader(io.StringIO(files["d.csv"])))
+    assert {len(row) for row in rows} == {len(diff_rows.COLUMNS)}
+    assert not any(cell.startswith(("=", "+", "@", "\t")) for row in rows for cell in row)
+    assert not list(VALIDATOR.iter_errors(json.loads(files["d.json"])))

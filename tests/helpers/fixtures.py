@@ -1,0 +1,88 @@
+"""The fixtures and their truth: snapshots, canaries, repaired damage."""
+
+import base64
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from auditor.evidence.bbolt.meta import fnv1a
+from auditor.protobuf import kubernetes_pb2 as pb
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+
+
+SNAPSHOTS = sorted(FIXTURES.glob("*/*.db"))
+
+
+PLAINTEXT = FIXTURES / "migration-aescbc" / "1-plaintext.db"
+
+
+REWRITTEN = FIXTURES / "migration-aescbc" / "3-rewritten.db"
+
+
+MIGRATION = FIXTURES / "migration-aescbc"
+
+
+PROVIDERS = FIXTURES / "providers"
+
+
+DEFRAGMENTED = FIXTURES / "migration-aescbc" / "5-defragmented.db"
+
+
+# fmt: off
+COLUMNS = [
+    "id", "evidence", "place", "finding", "severity", "judged", "resource", "namespace", "name", "uid", "key",
+    "provider", "key_name", "kek_id", "encoding", "opened", "same_as_latest", "type", "data_keys", "created",
+    "create_revision", "mod_revision", "version", "state", "source", "offset", "size", "extents", "page", "also_in",
+    "detail",
+]
+# fmt: on
+"""The columns of every table of rows, as the design lists them."""
+
+
+def truth(snapshot: Path) -> dict[str, Any]:
+    """What is known to be in one of SNAPSHOTS."""
+    told: dict[str, Any] = json.loads(snapshot.with_suffix(".truth.json").read_text())
+    return told
+
+
+def stored_secrets(snapshot: Path) -> list[tuple[bytes, pb.Secret]]:
+    """Every readable protobuf Secret that the audit places in a snapshot: its stored bytes and what they decode to."""
+    import auditor
+
+    raw, rows = snapshot.read_bytes(), auditor.scan(snapshot).inventory
+    rows = rows[(rows["provider"] == "identity") & (rows["encoding"] == "protobuf")]
+    found = []
+    for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
+        value = raw[offset : offset + size]
+        found.append((value, pb.Secret.FromString(pb.Unknown.FromString(value[4:]).raw)))
+    return found
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def canaries(snapshot: Path) -> list[bytes]:
+    """Every canary of a fixture, raw and in the codings in which one could leave."""
+    found: set[bytes] = set()
+    for secret in truth(snapshot)["secrets"].values():
+        for text in (secret["canary"], *secret.get("earlier", [])):
+            raw = text.encode()
+            found |= {raw, raw.hex().encode()}
+            # the middle of each base64 alignment, so that neighbours do not matter
+            for shift in range(3):
+                coded = base64.b64encode(b"\0" * shift + raw)
+                found.add(coded[4 : len(coded) - 4])
+    return sorted(found)
+
+
+def repaired(data: bytes) -> bytes:
+    """A mutated snapshot with both metas' checksums and the trailer made right again."""
+    body = bytearray(data[:-32])
+    for page in (0, 4096):
+        if len(body) >= page + 80:
+            body[page + 72 : page + 80] = struct.pack("<Q", fnv1a(bytes(body[page + 16 : page + 72])))
+    return bytes(body) + hashlib.sha256(body).digest()

@@ -1,0 +1,40 @@
+"""The stages of the kine fixtures: a real kube-apiserver on a real kine, unpacked for each test."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.fixtures import FIXTURES
+
+KINE = FIXTURES / "kine"
+STAGES = sorted(path.with_name(path.name.removesuffix(".raw.tar.gz")) for path in KINE.glob("*/*.raw.tar.gz"))
+
+
+def name_of(stage: Path) -> str:
+    return f"{stage.parent.name}/{stage.name}"
+
+
+def truth(stage: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(Path(f"{stage}.truth.json").read_text())
+    return told
+
+
+def configuration(stage: Path) -> str:
+    return f"{stage}.encryption.json"
+
+
+def unpacked(stage: Path, folder: Path) -> Path:
+    """The folder that holds state.db, state.db-wal and state.db-shm."""
+    with tarfile.open(f"{stage}.raw.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / f"{stage.name}.raw"
+
+
+def canaries(stage: Path) -> dict[bytes, str]:
+    """Every canary as it is stored, and the Secret that it is of."""
+    found = {}
+    for name, secret in truth(stage)["secrets"].items():
+        for each in (secret, *secret["earlier"]):
+            found.update({text.encode(): name for text in each["stored_as"].values()})
+    return found

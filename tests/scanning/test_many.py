@@ -1,0 +1,266 @@
+"""Several pieces of evidence at once: one report, one exit code, and none that stops the others."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import auditor
+from auditor import Audit, Options, Severity
+from auditor.errors import UnreadableEvidence, UsageError
+from auditor.evidence.discovery.arguments import names, resolve_arguments
+from auditor.scanning import many
+from tests.helpers import packing
+from tests.helpers.command import command
+from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
+
+PARTIAL = ["--quick", "--accept-partial"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Backups as they lie about: two of one name, a container of two, a broken one, and what is none."""
+    made = tmp_path / "backups"
+    (made / "monday").mkdir(parents=True)
+    (made / "tuesday").mkdir()
+    shutil.copy(PLAINTEXT, made / "monday" / "snapshot.db")
+    shutil.copy(REWRITTEN, made / "tuesday" / "snapshot.db")
+    files = {"a.db": DEFRAGMENTED.read_bytes(), "b.db": PLAINTEXT.read_bytes()}
+    (made / "both.tar").write_bytes(packing.tar(files))
+    (made / "notes.txt").write_text("nothing of etcd's")
+    return made
+
+
+def problems(audit: Audit) -> dict[str, str]:
+    return {part.name: part.problem for part in audit.parts if part.problem}
+
+
+# which
+
+
+def test_one_piece_is_what_it_always_was() -> None:
+    assert resolve_arguments([str(PLAINTEXT)]) == [str(PLAINTEXT)]
+    assert resolve_arguments(["s3://bucket/a/b.db", "https://host:2379"]) == ["s3://bucket/a/b.db", "https://host:2379"]
+    assert resolve_arguments(["no-such-file"]) == ["no-such-file"]
+
+
+def test_a_folder_stands_for_the_evidence_in_it(folder: Path) -> None:
+    found = resolve_arguments([str(folder)])
+    assert found == [str(folder / name) for name in ("both.tar", "monday/snapshot.db", "tuesday/snapshot.db")]
+    assert names(found) == ["both.tar", "monday/snapshot.db", "tuesday/snapshot.db"]
+    assert resolve_arguments([str(folder), found[0]]) == found
+
+
+def test_a_data_directory_is_one_piece(tmp_path: Path) -> None:
+    snap = tmp_path / "node" / "member" / "snap"
+    snap.mkdir(parents=True)
+    shutil.copy(PLAINTEXT, snap / "db")
+    assert resolve_arguments([str(tmp_path / "node")]) == [str(tmp_path / "node")]
+    assert resolve_arguments([str(tmp_path)]) == [str(tmp_path / "node")]
+    assert resolve_arguments([str(tmp_path / "node" / "member")]) == [str(tmp_path / "node" / "member")]
+
+
+def test_a_folder_of_nothing_stands_for_itself(tmp_path: Path) -> None:
+    assert resolve_arguments([str(tmp_path)]) == [str(tmp_path)]
+    assert "neither member/snap nor member/wal" in command("scan", tmp_path).stderr
+
+
+def test_a_pattern_is_expanded(folder: Path) -> None:
+    assert resolve_arguments([f"{folder}/*/snapshot.db"]) == [
+        str(folder / "monday/snapshot.db"),
+        str(folder / "tuesday/snapshot.db"),
+    ]
+    assert len(resolve_arguments([f"{folder}/**/*.db"])) == 2
+    with pytest.raises(UsageError, match="nothing matches"):
+        resolve_arguments([f"{folder}/*.nothing"])
+
+
+# one report of all
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_all_rows_are_those_of_each(jobs: int) -> None:
+    paths = sorted(map(str, SNAPSHOTS))
+    audit = many.scan(paths, Options(), jobs)
+    for path, part in zip(paths, sorted(audit.parts, key=lambda part: paths.index(_of(part.name, paths))), strict=True):
+        alone = auditor.scan(path)
+        mine = audit.inventory[audit.inventory.source == part.name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine.drop(columns="source"), alone.inventory.drop(columns="source"))
+        assert part.exit_code(Severity.MEDIUM) == alone.exit_code(Severity.MEDIUM)
+        assert (part.sha256, part.readable) == (alone.evidence.sha256, alone.tally.readable)
+    assert audit.exit_code(Severity.MEDIUM) == 1
+
+
+def _of(name: str, paths: list[str]) -> str:
+    return next(path for path in paths if path.endswith(f"/{name}"))
+
+
+def test_the_order_of_the_processes_does_not_show() -> None:
+    paths = list(map(str, SNAPSHOTS[:4]))
+    one, other = many.scan(paths, Options(), 4), many.scan(paths[::-1], Options(), 1)
+    pd.testing.assert_frame_equal(one.findings, other.findings)
+    assert (one.gaps, one.notes, one.tally, one.coverage, one.parts) == (
+        other.gaps, other.notes, other.tally, other.coverage, other.parts,
+    )  # fmt: skip
+
+
+def test_every_report_is_made_of_all(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    done = command(
+        "scan", folder, "--csv", out / "a.csv", "--json", out / "a.json", "--html", out / "a.html",
+        "--inventory", out / "a.parquet", "--dataset", out / "set",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == ""
+    lines = [line.split() for line in done.stdout.splitlines()]
+    parts = {"both.tar!a.db": "0", "both.tar!b.db": "1", "monday/snapshot.db": "1", "tuesday/snapshot.db": "1"}
+    for name, code in parts.items():
+        (line,) = (each for each in lines if each[:1] == [name])
+        assert line[2] == code
+    document = json.loads((out / "a.json").read_text())
+    assert [part["name"] for part in document["parts"]] == list(parts)
+    rows = pd.read_csv(out / "a.csv", keep_default_na=False)
+    assert len(rows) == len(document["findings"])
+    assert set(rows.source) == set(parts)
+    assert len(pd.read_parquet(out / "a.parquet")) >= len(rows)
+    html = (out / "a.html").read_text()
+    assert all(name in html for name in parts)
+    checked = command("verify", out / "a.json", folder)
+    assert checked.returncode == 0, checked.stdout
+    assert "4 pieces" in done.stdout
+
+
+def test_a_data_set_can_be_asked_and_grows(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    assert command("scan", folder / "monday", "--dataset", target).returncode == 1
+    assert command("scan", folder / "tuesday" / "snapshot.db", "--dataset", target).returncode == 1
+    refused = command("scan", folder / "monday" / "snapshot.db", "--dataset", target)
+    assert refused.returncode == 2
+    assert "exists" in refused.stderr
+    found = pd.read_parquet(target / "findings")
+    alone = [auditor.scan(folder / day / "snapshot.db").findings for day in ("monday", "tuesday")]
+    assert len(found) == sum(map(len, alone))
+    assert set(found.evidence) == {sha256 for each in alone for sha256 in each.evidence}
+    sources = pd.read_parquet(target / "sources").set_index("evidence")
+    joined = found.merge(sources[["cluster"]], left_on="evidence", right_index=True)
+    assert set(joined.cluster) == {"71314e90-44b9-4311-833c-506d91031055"}
+    readable = joined[joined.finding == "plaintext"].groupby("evidence", observed=True).size()
+    assert sorted(readable) == sorted(len(each[each.finding == "plaintext"]) for each in alone)
+    for path in target.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+# what goes wrong
+
+
+def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
+    (folder / "broken.db").write_bytes(DEFRAGMENTED.read_bytes()[:40])
+    (folder / "empty.db").write_bytes(b"")
+    given = [str(DEFRAGMENTED), str(folder / "broken.db"), str(folder / "none.db"), str(folder / "empty.db")]
+    done = command("scan", *given, *PARTIAL)
+    assert done.returncode == 3
+    assert sum("not read, see below" in line for line in done.stdout.splitlines()) == 3
+    assert "(exit 3)" in done.stdout.splitlines()[0]
+    audit = many.scan(given, Options(quick=True, accept_partial=True))
+    assert set(problems(audit)) == {"broken.db", "none.db", "empty.db"}
+    assert {gap.source for gap in audit.gaps} == {"broken.db", "none.db", "empty.db"}
+    report = folder / "a.json"
+    assert command("scan", *given, "--json", report).returncode == 3
+    checked = command("verify", report, *given)
+    assert checked.returncode == 0, checked.stdout
+    assert "could not be read when the report was made" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ([DEFRAGMENTED, SNAPSHOTS[6], *PARTIAL], 0),
+        ([DEFRAGMENTED, PLAINTEXT, *PARTIAL], 1),
+        ([DEFRAGMENTED, "nowhere.db", *PARTIAL], 3),
+        ([PLAINTEXT, "nowhere.db", *PARTIAL], 1),
+        (["nowhere.db", "elsewhere.db"], 2),
+        ([DEFRAGMENTED, PLAINTEXT, "--expect-sha256", "0" * 64], 2),
+        ([DEFRAGMENTED, PLAINTEXT, "--wal-dir", FIXTURES], 2),
+    ],
+)
+def test_the_exit_code_of_several(given: list[str | Path], code: int) -> None:
+    done = command("scan", *given)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_none_is_unreadable() -> None:
+    with pytest.raises(UnreadableEvidence, match="none of 2 pieces"):
+        many.scan(["nowhere.db", "elsewhere.db"], Options())
+
+
+def test_a_process_that_dies_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned = auditor.scan
+
+    def dying(path: str, options: Options) -> Audit:
+        if path == str(PLAINTEXT):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return scanned(path, options)
+
+    monkeypatch.setattr(auditor, "scan", dying)
+    audit = many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
+    assert "SIGKILL" in problems(audit)["1-plaintext.db"]
+    assert [part.problem for part in audit.parts].count("") == 1
+
+
+def test_a_fault_of_our_own_is_told_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(path: str, options: Options) -> Audit:
+        raise ValueError("CANARY")
+
+    monkeypatch.setattr(auditor, "scan", faulty)
+    with pytest.raises(UnreadableEvidence) as caught:
+        many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
+    assert "a fault of etcd-auditor's own: ValueError" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_no_process_outlives_the_command(tmp_path: Path) -> None:
+    big = []
+    for number in range(2):
+        path = tmp_path / f"{number}.db.bz2"
+        path.write_bytes(packing.STREAMS["bzip2"](random.Random(number).randbytes(5 << 20)))
+        big.append(str(path))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditor", "scan", *big], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    found: list[int] = []
+    until = time.monotonic() + 60
+    while len(found) < 3 and time.monotonic() < until:  # the command's own child, and its two
+        found = _descendants(process.pid)
+    assert len(found) >= 3
+    process.kill()
+    os.kill(found[0], signal.SIGKILL)
+    process.wait()
+    while any(map(_alive, found)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(_alive, found))
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        tasks = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    children = [int(child) for text in tasks for child in text.split()]
+    return [*children, *(more for child in children for more in _descendants(child))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
