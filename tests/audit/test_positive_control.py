@@ -19,7 +19,7 @@ from auditor.reports import words
 from tests.helpers import sealing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, SNAPSHOTS
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 BOTH = ((Place.LATEST, True), (Place.FREED, True))
 
@@ -58,7 +58,7 @@ def test_under_all_options(options: Options) -> None:
 
 
 def test_under_the_prefix_of_the_evidence(tmp_path: Path) -> None:
-    path = sealing.database(tmp_path / "a.db", [(b"/kubernetes.io/a/secrets/n/s", Thing().protobuf())])
+    path = sealing.database(tmp_path / "a.db", [(b"/kubernetes.io/a/secrets/n/s", StoredObject().protobuf())])
     audit = auditor.scan(path)
     assert audit.evidence.cluster.prefixes == ("/kubernetes.io/a",)
     assert audit.control is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.encryption.configuration import Configuration, Key, load
@@ -497,7 +497,6 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
 @given(st.sampled_from(BASE), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), PIECES), min_size=1, max_size=4))
 def test_mutated_text_is_loaded_or_refused(base: str, edits: list[tuple[float, int, str]]) -> None:
     text = base
@@ -514,7 +513,6 @@ TREES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
 @given(st.data(), TREES)
 def test_mutated_trees_are_loaded_or_refused(data: st.DataObject, value: Any) -> None:
     root = copy.deepcopy(document(entry("secrets"), entry("pods", providers=[kms(), local("secretbox")])))

@@ -172,7 +172,7 @@ class Etcd:
 
 
 @contextmanager
-def restored(snapshot: Path, folder: Path) -> Iterator[Etcd]:
+def restore(snapshot: Path, folder: Path) -> Iterator[Etcd]:
     """A real etcd serving what `etcdutl snapshot restore` made of a snapshot."""
     peer = "http://127.0.0.1:1"
     command = [binary("etcdutl"), "snapshot", "restore", str(snapshot), f"--data-dir={folder}", "--name=t"]
@@ -182,7 +182,7 @@ def restored(snapshot: Path, folder: Path) -> Iterator[Etcd]:
         yield etcd
 
 
-def made(folder: Path, work: Callable[[Etcd], object], name: str = "made.db") -> Path:
+def snapshot_after(folder: Path, work: Callable[[Etcd], object], name: str = "made.db") -> Path:
     """The snapshot of a real etcd in which `work` was done."""
     with Etcd(folder / "data") as etcd:
         work(etcd)

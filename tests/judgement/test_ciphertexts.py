@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import auditor
+from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.kms_plugin import KmsPlugin
-from tests.helpers.objects import HEADERS, Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import FORMS, KEK_ID, KEY, LOCAL, OTHER, configuration, database, provider, seal
 
 NAME = "key1"
@@ -39,8 +40,8 @@ def scan(tmp_path: Path) -> Iterator[Scan]:
         yield run
 
 
-def things(count: int) -> list[Thing]:
-    return [Thing(name=b"s%04d" % number, data={b"password": b"hunter2" * 9}) for number in range(count)]
+def things(count: int) -> list[StoredObject]:
+    return [StoredObject(name=b"s%04d" % number, data={b"password": b"hunter2" * 9}) for number in range(count)]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -72,7 +73,7 @@ def test_ciphertexts_swapped_between_two_secrets(form: str, scan: Scan) -> None:
 
 def fields(form: str, value: bytes) -> dict[str, range]:
     """Where the parts of a value lie."""
-    header = len(HEADERS[form.partition(", ")[0]])
+    header = len(PREFIXES[form.partition(", ")[0]])
     colon = header + len(NAME)
     found = {
         "mark": range(8),

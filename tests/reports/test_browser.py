@@ -27,10 +27,10 @@ from auditor.reports.html import objects, report
 from auditor.text import printable
 from tests.benchmarks.fill import write as put
 from tests.helpers import hostile
-from tests.helpers.browser import PATIENCE, Browser, started
-from tests.helpers.etcd import Etcd, made
+from tests.helpers.browser import PATIENCE, Browser, window
+from tests.helpers.etcd import Etcd, snapshot_after
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, SNAPSHOTS
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 COMPACTED = FIXTURES / "migration-aescbc" / "4-compacted.db"
 MANY = 50_000
@@ -41,7 +41,7 @@ STALL = 20.0
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with started() as browser:
+    with window() as browser:
         yield browser
 
 
@@ -79,19 +79,19 @@ def page(compacted: Audit, folder: Path) -> Path:
 
 
 def many(etcd: Etcd) -> None:
-    things = (Thing(b"team-%d" % (number % 50), b"s-%05d" % number, {b"k": b"v" * 30}) for number in range(MANY))
+    things = (StoredObject(b"team-%d" % (number % 50), b"s-%05d" % number, {b"k": b"v" * 30}) for number in range(MANY))
     put(etcd, ((thing.key, thing.protobuf()) for thing in things))
 
 
 @pytest.fixture(scope="module")
 def large(folder: Path) -> tuple[Audit, Path]:
-    audit = auditor.scan(made(folder / "many", many))
+    audit = auditor.scan(snapshot_after(folder / "many", many))
     return audit, written(audit, folder / "many.html")
 
 
 @pytest.fixture(scope="module")
 def nasty(folder: Path) -> tuple[Audit, Path]:
-    audit = auditor.scan(made(folder / "nasty", hostile.work))
+    audit = auditor.scan(snapshot_after(folder / "nasty", hostile.work))
     return audit, written(audit, folder / "nasty.html")
 
 

@@ -17,13 +17,14 @@ from auditor.evidence.live.access import Access, endpoints
 from auditor.options import Options
 from auditor.protobuf import rpc_pb2 as rpc
 from auditor.watch.session import Session
+from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import PASSWORD, cluster, program, programs, with_users
-from tests.helpers.objects import Thing, sealed
+from tests.helpers.objects import StoredObject
 from tests.helpers.proxy import Proxy
 
 KEY1 = Options(expect="aescbc:key1")
-NEW = sealed("aescbc", b"key1", b"\xa0" * 64)
+NEW = ciphertext("aescbc", b"key1", b"\xa0" * 64)
 LONGEST = 300.0
 """Seconds after which a test gives up; none of them waits so long."""
 
@@ -37,7 +38,7 @@ def name(number: int) -> bytes:
 
 
 def plain(number: int) -> bytes:
-    return Thing(b"n%d" % (number % 7), b"s%05d" % number, {b"a": b"1"}).protobuf()
+    return StoredObject(b"n%d" % (number % 7), b"s%05d" % number, {b"a": b"1"}).protobuf()
 
 
 def fill(etcd: Etcd, count: int) -> list[int]:
@@ -46,7 +47,7 @@ def fill(etcd: Etcd, count: int) -> list[int]:
     for start in range(0, count, 100):
         etcd.put_many([(name(number), plain(number)) for number in numbers[start : start + 100]])
     etcd.put(b"/registry/secretsafe/n/x", b"of another resource")
-    etcd.put(b"/registry/configmaps/n/x", Thing(kind=b"ConfigMap").protobuf())
+    etcd.put(b"/registry/configmaps/n/x", StoredObject(kind=b"ConfigMap").protobuf())
     return numbers
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.arrays.buffer import Buffer
@@ -17,10 +17,10 @@ from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers import oracle
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 NAME = "0000000000000000-0000000000000000.wal"
-SECRET = Thing(data={b"password": b"CANARY-in-the-log"}).protobuf()
+SECRET = StoredObject(data={b"password": b"CANARY-in-the-log"}).protobuf()
 WORKED = bytes.fromhex(
     "0400000000000084 0804 1000 00000000"
     "2000000000000000 0801 10bb81c7fc05 1a16 08cdd2918bd2b881cf8e01 10b298eaf1948386fccd01"
@@ -337,7 +337,6 @@ made = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(made | texts(40), min_size=1, max_size=8))
 def test_columns_say_of_an_entry_what_reading_it_by_itself_does(those: list[bytes]) -> None:
     stops = np.cumsum([len(each) for each in those])
@@ -448,7 +447,7 @@ def member(program: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     with Etcd(folder, program=program) as etcd:
         rng = random.Random(5)
         for number in range(200):
-            value = Thing(name=b"s%d" % number, data={b"x": rng.randbytes(rng.randrange(1, 6000))}).protobuf()
+            value = StoredObject(name=b"s%d" % number, data={b"x": rng.randbytes(rng.randrange(1, 6000))}).protobuf()
             ((name, stored),) = remember([(key(number), value)])
             etcd.put(name, stored, etcd.lease(600) if number % 7 == 0 else 0)
         etcd.put_many(remember([(key(1000 + number), SECRET) for number in range(50)]))

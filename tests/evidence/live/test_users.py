@@ -13,7 +13,7 @@ from auditor.evidence.live.range_read import Pager, bounds
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import PASSWORD, program, programs, with_users
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 
 @pytest.fixture(scope="module", params=programs())
@@ -21,9 +21,9 @@ def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = program(request.param)
     with Etcd(tmp_path_factory.mktemp("users") / "data", "--bcrypt-cost=4", program=name) as etcd:
         for number in range(200):
-            thing = Thing(b"shop", b"s%d" % number, {b"password": b"hunter2"})
+            thing = StoredObject(b"shop", b"s%d" % number, {b"password": b"hunter2"})
             etcd.put(thing.key, thing.protobuf())
-        etcd.put(b"/elsewhere/secrets/n/s", Thing().protobuf())
+        etcd.put(b"/elsewhere/secrets/n/s", StoredObject().protobuf())
         with_users(etcd)
         yield etcd
 
