@@ -143,8 +143,9 @@ class Etcd:
     def defragment(self) -> None:
         self.call("Defragment", rpc.DefragmentRequest())
 
-    def lease(self, ttl: int) -> int:
-        return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl)).id)
+    def lease(self, ttl: int, number: int = 0) -> int:
+        """The id of a new lease: `number`, or where that is 0 one of etcd's choice."""
+        return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl, id=number)).id)
 
     def ctl(self, *arguments: str) -> bytes:
         """What the etcdctl that came with this etcd prints. Raises CalledProcessError where it fails."""

@@ -1,4 +1,4 @@
-"""Which tests need a real etcd or a browser: found by the helpers that their code and their fixtures' code name.
+"""Which tests need a real etcd or a browser, or are slow: by the helpers that their code and their fixtures' code name.
 
 An import of a module says too much (a file of sixty tests may start one etcd), a list by hand is forgotten.
 """
@@ -14,11 +14,30 @@ RESOURCES = {
     ("tests.helpers.etcd", "Etcd"): "etcd",
     ("tests.helpers.etcd", "binary"): "etcd",
     ("tests.helpers.browser", "window"): "browser",
+    ("tests.helpers.command", "run"): "slow",
+    ("tests.helpers.commands", "Server"): "slow",
+    ("tests.helpers.drive", "Drive"): "slow",
 }
+SLOW = (
+    "tests.evidence.discovery.test_remote",
+    "tests.evidence.discovery.test_unpack",
+    "tests.evidence.kine",
+    "tests.evidence.test_damage",
+    "tests.fuzz",
+    "tests.judgement",
+    "tests.system.test_golden",
+    "tests.system.test_oracle",
+    "tests.system.test_secrecy",
+    "tests.system.test_secrecy_keys",
+    "tests.system.test_truth",
+)
+"""Modules and packages that sweep, unpack, or audit every fixture."""
 
 
 def mark(item: pytest.Function) -> None:
     """Add the markers of what a test needs."""
+    if f"{item.module.__name__}.".startswith(tuple(f"{name}." for name in SLOW)):
+        item.add_marker("slow")
     definitions = item._fixtureinfo.name2fixturedefs
     functions: list[Any] = [item.function]
     functions += [each.func for name in item.fixturenames for each in definitions.get(name, ())[-1:]]

@@ -12,6 +12,7 @@ from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.kms_plugin import KmsPlugin
 from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import FORMS, KEK_ID, KEY, LOCAL, OTHER, configuration, database, provider, seal
+from tests.helpers.sweeps import sample
 
 NAME = "key1"
 BOUND = ("aesgcm", "kms v1, GCM", "kms v2, seed", "kms v2, key")
@@ -97,7 +98,7 @@ def fields(form: str, value: bytes) -> dict[str, range]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("bit", [0, 3, 7])
+@pytest.mark.parametrize("bit", sample([0, 3, 7], 1))
 def test_one_flipped_bit_in_every_byte(form: str, bit: int, scan: Scan) -> None:
     rng = random.Random(4)
     size = len(seal(form, NAME, KEY, things(1)[0], rng))

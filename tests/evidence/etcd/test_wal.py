@@ -18,6 +18,7 @@ from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers import oracle
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
+from tests.helpers.sweeps import sample
 
 NAME = "0000000000000000-0000000000000000.wal"
 SECRET = StoredObject(data={b"password": b"CANARY-in-the-log"}).protobuf()
@@ -391,13 +392,12 @@ def test_no_flipped_bit_changes_a_row_unnoticed() -> None:
     """A checksum covers a record's data and nothing else: a state may turn into a leader's empty entry."""
     whole = small()
     before = [row[:3] for row in rows(read(whole))]
-    for at in range(len(whole)):
-        for bit in (0, 5, 7):
-            data = bytearray(whole)
-            data[at] ^= 1 << bit
-            log = read(bytes(data))
-            told = bool(log.gaps or log.unframed) or any(state & State.BAD_CHECKSUM for _, _, _, state in rows(log))
-            assert told or [row[:3] for row in rows(log)] == before, at
+    for at, bit in sample([(at, bit) for at in range(len(whole)) for bit in (0, 5, 7)], 200):
+        data = bytearray(whole)
+        data[at] ^= 1 << bit
+        log = read(bytes(data))
+        told = bool(log.gaps or log.unframed) or any(state & State.BAD_CHECKSUM for _, _, _, state in rows(log))
+        assert told or [row[:3] for row in rows(log)] == before, at
 
 
 def test_no_truncation_raises_or_loses_a_whole_entry() -> None:
@@ -405,7 +405,7 @@ def test_no_truncation_raises_or_loses_a_whole_entry() -> None:
     ends = [0]
     while ends[-1] + 8 <= len(whole) and (field := struct.unpack_from("<Q", whole, ends[-1])[0]):
         ends.append(ends[-1] + 8 + (field & (1 << 56) - 1) + (field >> 56 & 7 if field >> 63 else 0))
-    for size in range(1, len(whole)):
+    for size in sample(range(1, len(whole)), 100):
         log = read(whole[:size])
         complete = sum(end <= size for end in ends[2:5])
         assert len(rows(log)) == complete
@@ -425,7 +425,7 @@ def test_what_stands_behind_the_end_mark_is_a_tail() -> None:
 
 def test_random_bytes_never_raise() -> None:
     rng = random.Random(3)
-    for _ in range(300):
+    for _ in sample(range(300), 60):
         data = bytearray(small())
         for _ in range(rng.randrange(1, 8)):
             start = rng.randrange(len(data))

@@ -1,6 +1,5 @@
 """What goes wrong on the way, and that no part is ever taken for the whole."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,21 +101,18 @@ def test_a_stream_that_ends_too_early_is_not_whole(etcd: Etcd, tmp_path: Path, c
 
 @each_way
 def test_a_member_that_falls_silent(etcd: Etcd, options: auditor.Options) -> None:
-    begin = time.monotonic()
     with FaultyProxy(etcd.endpoint, 1_500_000, stall=True, times=1) as proxy:
         audit = auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=1))
         assert proxy.faults == 1
     assert audit.tally.objects == 300
     assert any("nothing came for 1 s" in note or "did not answer in time" in note for note in audit.notes)
-    assert time.monotonic() - begin < 20
 
 
 @each_way
 def test_a_member_that_never_says_anything(etcd: Etcd, options: auditor.Options) -> None:
-    begin = time.monotonic()
     with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match=r"\(DEADLINE_EXCEEDED\)"):
         auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=0.5))
-    assert time.monotonic() - begin < 10
+    assert 0 < proxy.faults < 10  # it does not ask for ever
 
 
 @each_way

@@ -1,6 +1,5 @@
 """Many Secrets, and large ones: by both ways the same."""
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,13 +20,11 @@ def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
             revision = etcd.put_many(pairs)
         snapshot = auditor.scan(etcd.url, auditor.Options(rows=False))
         calls = []
-        begin = time.monotonic()
         ranged = auditor.scan(
             etcd.url,
             auditor.Options(range_only=True, rows=False),
             arriving=lambda done, total: calls.append((done, total)),
         )
-        assert time.monotonic() - begin < 30
     assert snapshot.tally.objects == ranged.tally.objects == COUNT
     assert ranged.evidence.live is not None
     assert ranged.evidence.live.revision == revision
