@@ -434,7 +434,7 @@ def test_a_hostile_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", hostile())
 def test_the_work_grows_as_a_hostile_file_does(tmp_path: Path, name: str) -> None:
     content = hostile(1 << 14)[name]
-    assert calls(lambda: refusal(tmp_path, content)) < 1_000 + 30 * len(content)
+    assert calls(lambda: refusal(tmp_path, content)) < 1_000 + 60 * len(content)
 
 
 def many(count: int) -> dict[str, Document]:
