@@ -1,18 +1,35 @@
-"""What every test of an evidence reader needs: a file of given bytes, read or audited."""
+"""Markers, Hypothesis' profiles, and what every test of an evidence reader needs: a file of given bytes, read."""
 
+import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from tests.helpers import members
+from tests.helpers import markers, members
 
 Write: TypeAlias = Callable[[bytes], Path]
 Read: TypeAlias = Callable[[bytes], snapshot.Reading]
+
+PROFILE = "ETCD_AUDITOR_TEST_PROFILE"
+"""Hypothesis' profile: `ci` (the same examples every time) where CI is set, else `dev`; `nightly` looks for longer."""
+# a deadline would be an assertion on time, and so is the health check of a slow machine
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("dev", relaxed)
+settings.register_profile("ci", relaxed, derandomize=True, max_examples=200)
+settings.register_profile("nightly", relaxed, max_examples=2000)
+settings.load_profile(os.environ.get(PROFILE) or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function):
+            markers.mark(item)
 
 
 @pytest.fixture(scope="session", params=members.programs())

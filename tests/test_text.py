@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auditor.text import moment, printable, printables, restore
@@ -18,7 +18,6 @@ RAW = st.one_of(st.binary(max_size=60), st.text(max_size=40).map(lambda text: te
 @example(b"\\\\x41")
 @example(b"\xed\xa0\x80")
 @example(b"a\xffb\\\n")
-@settings(deadline=None, max_examples=400)
 def test_round_trip(raw: bytes) -> None:
     text = printable(raw)
     assert text.isprintable()
@@ -26,7 +25,6 @@ def test_round_trip(raw: bytes) -> None:
 
 
 @given(RAW, RAW)
-@settings(deadline=None, max_examples=200)
 def test_different_bytes_are_different_texts(one: bytes, other: bytes) -> None:
     assert (printable(one) == printable(other)) == (one == other)
 
@@ -37,7 +35,6 @@ def test_different_bytes_are_different_texts(one: bytes, other: bytes) -> None:
 @example([b"", b""])
 @example([b"a\nb"])
 @example([b"a", b"\n", b"b"])
-@settings(deadline=None, max_examples=300)
 def test_printables_is_printable_of_each(raw: list[bytes]) -> None:
     assert printables(raw) == [printable(each) for each in raw]
 

@@ -14,8 +14,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.arrays.factorize import hashes
 from auditor.arrays.parallel import ranges
 
-relaxed = settings(deadline=None, max_examples=150)
-few = settings(deadline=None, max_examples=40)
+few = settings(max_examples=40)
 
 # few different bytes, so that searches hit and strings repeat; sizes on both sides of words and blocks
 letters = st.sampled_from(b"ab:/\x00\x1f\x7f\x80\xff")
@@ -39,7 +38,6 @@ def padded(body: bytes, start: int, size: int) -> bytes:
     return body[start : start + size].ljust(size, b"\0")
 
 
-@relaxed
 @given(bodies, st.data())
 def test_words_are_the_next_eight_bytes_and_zeros_past_the_end(body: bytes, data: st.DataObject) -> None:
     at = data.draw(st.lists(st.integers(0, len(body) + 20), max_size=12))
@@ -47,7 +45,6 @@ def test_words_are_the_next_eight_bytes_and_zeros_past_the_end(body: bytes, data
     assert Buffer(body).words(column(at)).tolist() == expected
 
 
-@relaxed
 @given(bodies, st.integers(1, 9), st.data())
 def test_blocks_are_words_in_a_row(body: bytes, count: int, data: st.DataObject) -> None:
     at = data.draw(st.lists(st.integers(0, len(body) + 20), min_size=1, max_size=12))
@@ -73,7 +70,6 @@ def test_a_slice_ends_with_the_buffer() -> None:
     assert buffer.slices(column([0, 8, 10]), column([2, 2, 0])) == [b"01", b"89", b""]
 
 
-@relaxed
 @given(strings(), st.binary(max_size=3), st.data())
 def test_starts_with_does_not_look_past_the_strings_end(
     case: tuple[bytes, list[int], list[int]], other: bytes, data: st.DataObject
@@ -94,7 +90,6 @@ def found_in(text: bytes, byte: int, limit: int, *, plain: bool) -> int:
     return -1
 
 
-@relaxed
 @given(strings(), letters, st.one_of(st.just(1 << 20), st.integers(1, 40)), st.booleans())
 def test_find(case: tuple[bytes, list[int], list[int]], byte: int, limit: int, plain: bool) -> None:
     body, at, length = case
@@ -116,7 +111,6 @@ def test_find_each_byte_at_each_distance(plain: bool) -> None:
             assert buffer.find(column([0]), column([distance]), byte, text=plain)[0] == -1
 
 
-@relaxed
 @given(strings(), letters, st.integers(0, 6))
 def test_nth(case: tuple[bytes, list[int], list[int]], byte: int, number: int) -> None:
     body, at, length = case
@@ -127,7 +121,6 @@ def test_nth(case: tuple[bytes, list[int], list[int]], byte: int, number: int) -
     assert Buffer(body).find_nth(column(at), column(length), byte, number).tolist() == expected
 
 
-@relaxed
 @given(strings(), st.data())
 def test_equal_is_bytewise_equality(case: tuple[bytes, list[int], list[int]], data: st.DataObject) -> None:
     body, at, length = case
@@ -165,7 +158,6 @@ def encoded(value: int) -> bytes:
     return bytes([*out, value])
 
 
-@relaxed
 @given(st.lists(st.one_of(st.integers(0, (1 << 56) - 1), st.integers(0, 300)), max_size=12), st.binary(max_size=8))
 def test_varints_are_read_back(values: list[int], rest: bytes) -> None:
     words = [int.from_bytes(padded(encoded(value) + rest, 0, 8), "little") for value in values]
@@ -174,14 +166,12 @@ def test_varints_are_read_back(values: list[int], rest: bytes) -> None:
     assert size.tolist() == [len(encoded(value)) for value in values]
 
 
-@relaxed
 @given(st.integers(1 << 56, (1 << 64) - 1))
 def test_a_varint_longer_than_a_word_has_no_size(value: int) -> None:
     word = int.from_bytes(encoded(value)[:8], "little")
     assert varints(np.array([word], np.uint64))[1].tolist() == [0]
 
 
-@relaxed
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 6)), max_size=20))
 def test_expand_counts_up_from_each_start(runs: list[tuple[int, int]]) -> None:
     expected = [start + i for start, count in runs for i in range(count)]
@@ -189,7 +179,6 @@ def test_expand_counts_up_from_each_start(runs: list[tuple[int, int]]) -> None:
     assert found.tolist() == expected
 
 
-@relaxed
 @given(st.lists(st.integers(-3, 3), max_size=30))
 def test_counts(numbers: list[int]) -> None:
     assert parallel.value_counts(column(numbers)) == sorted(Counter(numbers).items())

@@ -12,7 +12,7 @@ from auditor.arrays import factorize as factorizing
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints, Words
 from auditor.arrays.factorize import factorize, hashes
-from tests.arrays.test_buffer import column, few, relaxed, strings
+from tests.arrays.test_buffer import column, few, strings
 
 
 def check_groups(body: bytes, at: list[int], length: list[int], numbers: Ints, heads: Ints) -> None:
@@ -22,7 +22,6 @@ def check_groups(body: bytes, at: list[int], length: list[int], numbers: Ints, h
     assert [texts[heads[number]] for number in numbers.tolist()] == texts
 
 
-@relaxed
 @given(strings())
 def test_hashes_depend_on_the_bytes_alone(case: tuple[bytes, list[int], list[int]]) -> None:
     body, at, length = case
@@ -30,7 +29,6 @@ def test_hashes_depend_on_the_bytes_alone(case: tuple[bytes, list[int], list[int
     assert moved.tolist() == hashes(Buffer(body), column(at), column(length)).tolist()
 
 
-@relaxed
 @given(strings())
 def test_groups_are_equal_strings(case: tuple[bytes, list[int], list[int]]) -> None:
     body, at, length = case

@@ -19,7 +19,7 @@ from auditor.reports import csv, json, seals, words
 from tests.helpers import sealing
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 COMPACTED = MIGRATION / "4-compacted.db"
 STAGES = sorted(MIGRATION.glob("*.db"))
@@ -84,9 +84,9 @@ def test_what_compaction_moved_is_said_to_have_moved(tmp_path: Path) -> None:
 
 
 def test_an_update_in_latest_is_the_same_finding(tmp_path: Path) -> None:
-    old, other = Thing(data={b"a": b"1"}), Thing(name=b"b", data={b"a": b"1"})
+    old, other = StoredObject(data={b"a": b"1"}), StoredObject(name=b"b", data={b"a": b"1"})
     first = sealing.database(tmp_path / "1.db", [(old.key, old.protobuf())])
-    pod = (b"/registry/pods/a/b", Thing(kind=b"Pod").protobuf())
+    pod = (b"/registry/pods/a/b", StoredObject(kind=b"Pod").protobuf())
     later = [pod, (old.key, old.protobuf()), (other.key, other.protobuf())]
     second = sealing.database(tmp_path / "2.db", later)
     audit = auditor.scan(second, Options(baseline=report(tmp_path, auditor.scan(first))))

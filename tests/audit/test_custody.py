@@ -18,7 +18,7 @@ from auditor.audit.expectations import UnexpectedEvidence
 from auditor.errors import UsageError
 from auditor.evidence import file
 from auditor.evidence.file import EvidenceFile
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN
 
 CLUSTER = "71314e90-44b9-4311-833c-506d91031055"
@@ -113,10 +113,10 @@ def test_the_log_tells_the_steps_and_names_no_machine(tmp_path: Path) -> None:
 
 
 def test_a_case_is_shown_and_cannot_steer_the_terminal() -> None:
-    done = command("scan", REWRITTEN, "--case", "C-17 \x1b[31m", "--json", "-")
+    done = run("scan", REWRITTEN, "--case", "C-17 \x1b[31m", "--json", "-")
     assert "C-17 \\x1b[31m" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    assert "Case" not in command("scan", REWRITTEN).stdout
+    assert "Case" not in run("scan", REWRITTEN).stdout
 
 
 # what is expected
@@ -137,7 +137,7 @@ def test_another_hash_is_refused_before_anything_is_read(monkeypatch: pytest.Mon
     assert SHA256 in str(refused.value)
     assert hashlib.sha256(PLAINTEXT.read_bytes()).hexdigest() in str(refused.value)
     configured = ("--encryption-config", tmp_path / "absent.json")  # nor is a configuration looked at
-    done = command("scan", PLAINTEXT, "--expect-sha256", SHA256, *configured, "--csv", tmp_path / "a.csv")
+    done = run("scan", PLAINTEXT, "--expect-sha256", SHA256, *configured, "--csv", tmp_path / "a.csv")
     assert done.returncode == 2
     assert done.stdout == ""
     assert SHA256 in done.stderr
@@ -154,7 +154,7 @@ def test_what_is_no_hash_is_bad_usage(written: str) -> None:
 
 
 def test_a_hash_cannot_be_expected_of_a_run_without_hashes() -> None:
-    done = command("scan", REWRITTEN, "--quick", "--expect-sha256", SHA256)
+    done = run("scan", REWRITTEN, "--quick", "--expect-sha256", SHA256)
     assert done.returncode == 2
     assert "--quick" in done.stderr
 
@@ -171,7 +171,7 @@ def test_the_hash_of_a_directory_is_that_of_its_database(member: Path) -> None:
 
 def test_the_expected_cluster_is_accepted_and_another_refused(tmp_path: Path) -> None:
     assert auditor.scan(REWRITTEN, Options(expect_cluster=CLUSTER)).evidence.cluster.uid == CLUSTER
-    done = command("scan", OTHER, "--expect-cluster", CLUSTER, "--csv", tmp_path / "a.csv")
+    done = run("scan", OTHER, "--expect-cluster", CLUSTER, "--csv", tmp_path / "a.csv")
     assert done.returncode == 2
     assert CLUSTER in done.stderr
     assert "2b670416-1334-4c78-a070-392fa8ef9e82" in done.stderr

@@ -20,28 +20,30 @@ from auditor.model.vocabulary import FindingKind, Severity, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.helpers import sealing
-from tests.helpers.etcd import Etcd, made
-from tests.helpers.fixtures import COLUMNS, DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS
-from tests.helpers.objects import CREATED, Thing, envelope, sealed
+from tests.helpers.ciphertexts import ciphertext
+from tests.helpers.columns import COLUMNS
+from tests.helpers.etcd import Etcd, snapshot_after
+from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS
+from tests.helpers.objects import CREATED, StoredObject, envelope
 
 NUMBERS = ["create_revision", "mod_revision", "version", "offset", "size", "page"]
 UID = b"71314e90-44b9-4311-833c-506d91031055"
 QUICK = Options(quick=True, accept_partial=True)
 
 
-def secret(name: str, password: str, note: str = "") -> Thing:
+def secret(name: str, password: str, note: str = "") -> StoredObject:
     labels = {b"note": note.encode()} if note else None
-    return Thing(b"app", name.encode(), {b"password": password.encode()}, labels=labels)
+    return StoredObject(b"app", name.encode(), {b"password": password.encode()}, labels=labels)
 
 
-def put(etcd: Etcd, *versions: Thing | tuple[Thing, bytes]) -> None:
+def put(etcd: Etcd, *versions: StoredObject | tuple[StoredObject, bytes]) -> None:
     for version in versions:
         thing, value = version if isinstance(version, tuple) else (version, version.protobuf())
         etcd.put(thing.key, value)
 
 
 def cbc(fill: int) -> bytes:
-    return sealed("aescbc", b"key1", bytes([fill]) * 48)
+    return ciphertext("aescbc", b"key1", bytes([fill]) * 48)
 
 
 def work(etcd: Etcd) -> None:
@@ -57,7 +59,7 @@ def work(etcd: Etcd) -> None:
     put(etcd, (secret("reborn", "pw-10"), secret("reborn", "pw-10").protobuf()))
     etcd.delete(secret("reborn", "").key)
     put(etcd, secret("reborn", "pw-10", "again"))
-    put(etcd, (secret("short", ""), sealed("aescbc", b"key1", b"short")), (secret("text", ""), b"some text"))
+    put(etcd, (secret("short", ""), ciphertext("aescbc", b"key1", b"short")), (secret("text", ""), b"some text"))
     for name in (b"kube-system", b"default"):
         uid = UID if name == b"kube-system" else b"another"
         meta = pb.ObjectMeta(name=name, uid=uid)
@@ -65,7 +67,7 @@ def work(etcd: Etcd) -> None:
         raw = pb.Object(metadata=meta).SerializeToString()
         etcd.put(b"/registry/namespaces/" + name, envelope(b"v1", b"Namespace", raw))
     etcd.put(b"/registry/lab.example.com/widgets/app/w", b'{"kind":"Widget","metadata":{"name":"w","namespace":"app"}}')
-    etcd.put(b"/registry/configmaps/app/c", sealed("aesgcm", b"g1", b"\xa0" * 64))
+    etcd.put(b"/registry/configmaps/app/c", ciphertext("aesgcm", b"g1", b"\xa0" * 64))
     etcd.put(b"/registry/masterleases/10.0.0.1", envelope(b"v1", b"Endpoints", b""))
     etcd.put(b"compact_rev_key", b"7")
     etcd.put(b"foreign/application", b"no object of Kubernetes")
@@ -99,7 +101,7 @@ LEFTOVERS = {
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("etcd"), work)
+    return snapshot_after(tmp_path_factory.mktemp("etcd"), work)
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +331,9 @@ def test_a_database_without_kubernetes_is_not_concluded_on(
     tmp_path: Path, key: bytes, resources: tuple[str, ...]
 ) -> None:
     """A pass would say that nothing was found where nothing was looked at."""
-    audit = auditor.scan(made(tmp_path, lambda etcd: etcd.put_many([(key, b"v")])), replace(QUICK, resources=resources))
+    audit = auditor.scan(
+        snapshot_after(tmp_path, lambda etcd: etcd.put_many([(key, b"v")])), replace(QUICK, resources=resources)
+    )
     assert (audit.verdict, audit.exit_code(Severity.LOW)) == (Verdict.INCONCLUSIVE, 3)
 
 
@@ -337,9 +341,9 @@ def test_objects_under_no_prefix_keep_the_conclusion_open(tmp_path: Path) -> Non
     def strays(etcd: Etcd) -> None:
         etcd.put(b"/registry/secrets/a/b", cbc(0x80))
         etcd.put(b"stray-1", cbc(0x81))
-        etcd.put(b"stray-2", Thing().protobuf())
+        etcd.put(b"stray-2", StoredObject().protobuf())
 
-    audit = auditor.scan(made(tmp_path, strays), QUICK)
+    audit = auditor.scan(snapshot_after(tmp_path, strays), QUICK)
     assert not audit.complete
     assert any("2 values under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
 

@@ -22,7 +22,7 @@ from auditor.reports import json
 from auditor.text import KEY, NAME, NAMESPACE, marked, unmarked
 from tests.helpers import hostile
 from tests.helpers.command import run
-from tests.helpers.etcd import made
+from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS, truth
 
 PLAIN_WORD = re.compile(r"[a-z]+")
@@ -174,7 +174,7 @@ def test_a_baseline_needs_names_that_can_be_compared(tmp_path: Path) -> None:
 
 
 def test_hostile_names_are_replaced_too(tmp_path: Path) -> None:
-    path = made(tmp_path, hostile.work)
+    path = snapshot_after(tmp_path, hostile.work)
     audit = auditor.scan(path, replaced(Options()))
     texts = json_module.dumps(json.document(audit, Severity.MEDIUM))
     for row in rows_of(audit):
@@ -192,12 +192,12 @@ def test_what_names_an_object_in_a_sentence(tmp_path: Path) -> None:
     import random
 
     from tests.helpers import sealing
-    from tests.helpers.objects import Thing
+    from tests.helpers.objects import StoredObject
 
     rng = random.Random(1)
-    moved = Thing(b"origin-space", b"origin-object", {b"password": b"Zk3#qW9vRt71LmXe"})
+    moved = StoredObject(b"origin-space", b"origin-object", {b"password": b"Zk3#qW9vRt71LmXe"})
     stored = sealing.seal("aescbc", "key1", sealing.KEY, moved, rng)
-    copy = Thing(b"copy-space", b"copy-object", {b"env": b"p=Zk3#qW9vRt71LmXe"}, kind=b"ConfigMap")
+    copy = StoredObject(b"copy-space", b"copy-object", {b"env": b"p=Zk3#qW9vRt71LmXe"}, kind=b"ConfigMap")
     pairs = [
         (b"/registry/secrets/other-space/other-object", stored),
         (moved.key, moved.protobuf()),

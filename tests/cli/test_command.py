@@ -13,7 +13,7 @@ import pytest
 from auditor.cli import worker
 from auditor.errors import AuditorError
 from auditor.model.table import COLUMNS
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, canaries, name_of
 
 REWRITTEN = MIGRATION / "3-rewritten.db"
@@ -25,7 +25,7 @@ DESIGN_COLUMNS = (
 
 
 def test_help_names_the_exit_codes() -> None:
-    ran = command("scan", "--help")
+    ran = run("scan", "--help")
     assert ran.returncode == 0
     assert "Exit codes" in ran.stdout
 
@@ -47,7 +47,7 @@ def test_help_names_the_exit_codes() -> None:
     ],
 )
 def test_exit_codes(arguments: list[str | Path], code: int) -> None:
-    ran = command("scan", *arguments)
+    ran = run("scan", *arguments)
     assert ran.returncode == code
     assert "Traceback" not in ran.stdout + ran.stderr
     if code == 2:
@@ -57,16 +57,16 @@ def test_exit_codes(arguments: list[str | Path], code: int) -> None:
 def test_reports_are_private_and_never_overwrite(tmp_path: Path) -> None:
     names = ["a.csv", "i.csv", "i.parquet", "r.json", "r.html"]
     options = ["--csv", "a.csv", "--inventory", "i.parquet", "--json", "r.json", "--html", "r.html"]
-    assert command("scan", REWRITTEN, *options, cwd=tmp_path).returncode == 1
-    assert command("scan", REWRITTEN, "--inventory", "i.csv", cwd=tmp_path).returncode == 1
+    assert run("scan", REWRITTEN, *options, cwd=tmp_path).returncode == 1
+    assert run("scan", REWRITTEN, "--inventory", "i.csv", cwd=tmp_path).returncode == 1
     sums = ["a.csv.SHA256SUMS", "i.csv.SHA256SUMS"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, *sums])
     assert all(stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600 for name in (*names, *sums))
     before = {name: (tmp_path / name).read_bytes() for name in names}
-    refused = command("scan", REWRITTEN, *options, cwd=tmp_path)
+    refused = run("scan", REWRITTEN, *options, cwd=tmp_path)
     assert refused.returncode == 2
     assert "--force" in refused.stderr
-    assert command("scan", REWRITTEN, "--csv", "a.csv", "--force", cwd=tmp_path).returncode == 1
+    assert run("scan", REWRITTEN, "--csv", "a.csv", "--force", cwd=tmp_path).returncode == 1
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 
@@ -74,7 +74,7 @@ def test_reports_are_private_and_never_overwrite(tmp_path: Path) -> None:
     "options", [["--csv", "x", "--json", "x"], ["--csv", "no/x"], ["--inventory", "x.txt"], ["--html", "."]]
 )
 def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path: Path, options: list[str]) -> None:
-    assert command("scan", REWRITTEN, *options, cwd=tmp_path).returncode == 2
+    assert run("scan", REWRITTEN, *options, cwd=tmp_path).returncode == 2
     assert not list(tmp_path.iterdir())
 
 
@@ -82,8 +82,8 @@ def test_evidence_is_never_an_output_and_never_changes(tmp_path: Path) -> None:
     evidence = tmp_path / "evidence.db"
     evidence.write_bytes(REWRITTEN.read_bytes())
     before = evidence.stat()
-    assert command("scan", evidence, "--csv", evidence, "--force").returncode == 2
-    assert command("scan", evidence).returncode == 1
+    assert run("scan", evidence, "--csv", evidence, "--force").returncode == 2
+    assert run("scan", evidence).returncode == 1
     after = evidence.stat()
     assert (after.st_mtime_ns, after.st_ctime_ns, after.st_size) == (
         before.st_mtime_ns,
@@ -94,18 +94,18 @@ def test_evidence_is_never_an_output_and_never_changes(tmp_path: Path) -> None:
 
 
 def test_a_dash_is_standard_output_and_the_summary_moves_aside() -> None:
-    ran = command("scan", REWRITTEN, "--csv", "-")
+    ran = run("scan", REWRITTEN, "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(ran.stdout)))
     assert ",".join(rows[0]) == DESIGN_COLUMNS == ",".join(COLUMNS)
     assert ran.stderr.startswith("FINDINGS: 29 readable values of 28 Secrets")
     assert sum(row["finding"] == "plaintext" for row in rows) == 29
-    assert ran.stdout == command("scan", REWRITTEN, "--csv", "-").stdout
+    assert ran.stdout == run("scan", REWRITTEN, "--csv", "-").stdout
 
 
 def test_all_formats_hold_the_same_findings(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    command("scan", REWRITTEN, "--csv", "a.csv", "--json", "a.json", "--inventory", "a.parquet", cwd=tmp_path)
+    run("scan", REWRITTEN, "--csv", "a.csv", "--json", "a.json", "--inventory", "a.parquet", cwd=tmp_path)
     with (tmp_path / "a.csv").open() as file:
         rows = list(csv.DictReader(file))
     document = json.loads((tmp_path / "a.json").read_text())
@@ -117,11 +117,11 @@ def test_all_formats_hold_the_same_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=name_of)
 def test_no_secret_leaves_in_any_output(path: Path, tmp_path: Path) -> None:
     options = ["--csv", "a.csv", "--inventory", "i.parquet", "--json", "a.json", "--html", "a.html", "--resource", "*"]
-    said = command("scan", path, "-v", *options, cwd=tmp_path)
-    inventory = command("scan", path, "--inventory", "i.csv", cwd=tmp_path)
+    said = run("scan", path, "-v", *options, cwd=tmp_path)
+    inventory = run("scan", path, "--inventory", "i.csv", cwd=tmp_path)
     cut = tmp_path / "cut.db"
     cut.write_bytes(path.read_bytes()[:60_000])
-    damaged = command("scan", cut, "--csv", "cut.csv", cwd=tmp_path)
+    damaged = run("scan", cut, "--csv", "cut.csv", cwd=tmp_path)
     cut.unlink()
     outputs = [text.encode() for ran in (said, inventory, damaged) for text in (ran.stdout, ran.stderr)]
     outputs += [file.read_bytes() for file in tmp_path.iterdir()]

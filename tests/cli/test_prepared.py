@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,26 @@ from auditor.cli import worker
 from tests.helpers.fixtures import REWRITTEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-SLOW = "import time\ntime.sleep(30)\n"
+SLOW = "import time\ntime.sleep(30)\nopen(__file__ + '.end', 'w').close()\n"
+"""An import that leaves a file when it comes to its end."""
 
 
 def loaded(module: str) -> int:
     return int(module in sys.modules)
+
+
+def imported(module: Path, content: str, *others: str) -> None:
+    """Prepare a process, which imports these, and wait until it has come to the last, which says so over a pipe."""
+    near, far = os.pipe()
+    try:
+        module.write_text(content)
+        last = module.with_name("imported_last.py")
+        last.write_text(f"import os\nos.write({far}, b'.')\n")
+        worker.prepare([module.stem, *others, last.stem])
+        assert os.read(near, 1) == b"."
+    finally:
+        os.close(near)
+        os.close(far)
 
 
 def says(text: str, code: int) -> int:
@@ -44,9 +58,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_task_runs_where_the_modules_are(module: Path) -> None:
-    module.write_text("")
-    worker.prepare([module.stem])
-    time.sleep(0.5)  # or the task is there before the import, which then waits for whoever needs it
+    imported(module, "")
     assert worker.run(partial(loaded, module.stem)) == 1
     assert not loaded(module.stem)
     assert worker.run(partial(loaded, module.stem)) == 0
@@ -61,9 +73,7 @@ def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
 def test_a_module_that_cannot_be_imported_is_left_to_the_command(
     module: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    module.write_text("raise ImportError('not this one')")
-    worker.prepare([module.stem, "no.such.module"])
-    time.sleep(0.5)
+    imported(module, "raise ImportError('not this one')", "no.such.module")
     assert worker.run(partial(says, "done", 3)) == 3
     said = capfd.readouterr()
     assert (said.out, said.err) == ("done\n", "")
@@ -81,17 +91,16 @@ def test_one_that_has_died_is_a_message(capfd: pytest.CaptureFixture[str]) -> No
     worker.prepare(())
     assert worker._early is not None
     os.kill(worker._early.child, signal.SIGKILL)
-    time.sleep(0.2)
+    os.waitid(os.P_PID, worker._early.child, os.WEXITED | os.WNOWAIT)  # dead, and not yet asked for its status
     assert worker.run(partial(says, "x" * (1 << 20), 0)) == 2
     assert "SIGKILL" in capfd.readouterr().err
 
 
 def test_one_that_is_not_needed_is_ended(module: Path) -> None:
     module.write_text(SLOW)
-    began = time.monotonic()
     worker.prepare([module.stem])
     worker.dismiss()
-    assert time.monotonic() - began < 20
+    assert not Path(f"{module}.end").exists()
     worker.dismiss()
 
 

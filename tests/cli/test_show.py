@@ -12,7 +12,7 @@ from tests.helpers import hostile, sealing
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, truth
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 CONFIG = REWRITTEN.with_suffix(".encryption.json")
 CANARY = truth(REWRITTEN)["secrets"]["payments/old0"]["canary"]
@@ -93,7 +93,7 @@ def test_help_tells_the_exit_codes() -> None:
 
 
 def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:
-    things = [Thing(b"n%d" % number, name, {name: name}) for number, name in enumerate(hostile.RAW)]
+    things = [StoredObject(b"n%d" % number, name, {name: name}) for number, name in enumerate(hostile.RAW)]
     path = sealing.database(tmp_path / "made.db", [(thing.key, thing.protobuf()) for thing in things])
     for number in (0, 13, 14, 15, 20):
         raw = hostile.RAW[number]
@@ -110,9 +110,9 @@ def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:
 
 
 def test_a_live_etcd(tmp_path: Path) -> None:
-    thing = Thing(data={b"password": b"CANARY-live-0123456789"})
+    thing = StoredObject(data={b"password": b"CANARY-live-0123456789"})
     with Etcd(tmp_path / "data") as etcd:
-        etcd.put(thing.key, Thing(data={b"password": b"CANARY-before-01234567"}).protobuf())
+        etcd.put(thing.key, StoredObject(data={b"password": b"CANARY-before-01234567"}).protobuf())
         etcd.put(thing.key, thing.protobuf())
         done = run("show", f"http://{etcd.endpoint}", "default/db")
     assert done.returncode == 0, done.stderr

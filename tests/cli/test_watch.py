@@ -17,10 +17,11 @@ import pytest
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from auditor.reports.watch.json import SCHEMA, schema
 from tests.helpers import hostile
+from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import PASSWORD, with_users
-from tests.helpers.objects import Thing, sealed
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, configuration, provider
 from tests.watch.test_session import NEW, fill, name, revision
 
@@ -76,11 +77,11 @@ def test_nothing_to_read_is_inconclusive(etcd: Etcd) -> None:
 
 def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
     """Of a KMS whose plugin was not named nothing opens; a prefix proves nothing where a configuration was given."""
-    value = sealed("kms v2", b"vault", EncryptedObject(
+    value = ciphertext("kms v2", b"vault", EncryptedObject(
         encrypted_data=b"\xa0" * 64, key_id=b"kek-a", encrypted_dek_source=b"w" * 33).SerializeToString())  # fmt: skip
     config = configuration(tmp_path / "c.json", provider("kms v2", ("vault", b"")), {"identity": {}})
     with Etcd(tmp_path / "data") as etcd:
-        etcd.put(Thing().key, value)
+        etcd.put(StoredObject().key, value)
         code, found = document(etcd, "--encryption-config", config)
         assert (code, found["remaining"], found["unopened"]) == (3, 0, 1)
         code, found = document(etcd, "--expect", "kms:vault")
@@ -218,7 +219,7 @@ def test_hostile_names_and_values(tmp_path: Path) -> None:
 def test_no_value_in_any_output(tmp_path: Path) -> None:
     canary = "CANARY-watch-9c41d2"
     with Etcd(tmp_path / "data") as etcd:
-        etcd.put(Thing().key, Thing(data={b"password": canary.encode()}).protobuf())
+        etcd.put(StoredObject().key, StoredObject(data={b"password": canary.encode()}).protobuf())
         config = configuration(tmp_path / "c.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
         reports = [str(tmp_path / each) for each in ("w.json", "r.sh")]
         arguments = ["--encryption-config", config, "--json", reports[0], "--remediation", reports[1]]

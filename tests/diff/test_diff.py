@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor import Options, Severity
@@ -28,11 +28,12 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.model.vocabulary import Place
 from auditor.reports.diff.json import schema
 from tests.helpers import bolt_builder, hostile, sealing
+from tests.helpers.ciphertexts import ciphertext, kms_v2
 from tests.helpers.command import run
-from tests.helpers.etcd import made, restored
+from tests.helpers.etcd import restore, snapshot_after
 from tests.helpers.fixtures import MIGRATION, PROVIDERS, name_of, truth
 from tests.helpers.kms_plugin import KmsPlugin, read_keks
-from tests.helpers.objects import Thing, kms_v2, sealed
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
 from tests.system.test_truth import PLACES
 
@@ -182,10 +183,10 @@ def test_different_clusters_are_refused() -> None:
 
 def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) -> None:
     """ConfigMaps that one side encrypts are looked for on the other, whichever it is."""
-    thing = Thing(b"n", b"c", kind=b"ConfigMap")
+    thing = StoredObject(b"n", b"c", kind=b"ConfigMap")
     key = b"/registry/configmaps/n/c"
     plain = sealing.database(tmp_path / "plain.db", [NAMESPACE, (key, thing.protobuf())])
-    value = sealed("aesgcm", b"key1", b"\xa0" * 64)
+    value = ciphertext("aesgcm", b"key1", b"\xa0" * 64)
     encrypted = sealing.database(tmp_path / "encrypted.db", [NAMESPACE, (key, value)])
     rule = provider("aesgcm", ("key1", KEY))
     covers = Options(encryption_configs=(configuration(tmp_path / "c.json", rule, resources=["configmaps"]),))
@@ -198,8 +199,8 @@ def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) ->
 
 
 def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -> None:
-    value = sealed("aesgcm", b"key1", b"\xa0" * 64)
-    buckets = {**bolt_builder.store([bolt_builder.record(2, Thing().key, value)]), b"members": []}
+    value = ciphertext("aesgcm", b"key1", b"\xa0" * 64)
+    buckets = {**bolt_builder.store([bolt_builder.record(2, StoredObject().key, value)]), b"members": []}
     path = tmp_path / "a.db"
     path.write_bytes(bolt_builder.Builder(buckets, inline=bolt_builder.SMALL).build().seal())
     found = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED))
@@ -232,7 +233,7 @@ def test_kek_rotation_is_re_keying(tmp_path: Path) -> None:
             assert not kms or row["before_provider"] == row["after_provider"] == "kms v2"
 
 
-NAMESPACE = (b"/registry/namespaces/kube-system", Thing(b"", b"kube-system", kind=b"Namespace").protobuf())
+NAMESPACE = (b"/registry/namespaces/kube-system", StoredObject(b"", b"kube-system", kind=b"Namespace").protobuf())
 RNG = random.Random(7)
 
 
@@ -240,7 +241,7 @@ def story() -> Iterator[tuple[str, bytes, bytes, str, str]]:
     """Name, stored before and after, form and content, of every pair of ways to be stored."""
     old, new = ("key1", KEY), ("key1", OTHER)  # another key under the same name
     for content, data in (("same", {b"a": b"1"}), ("changed", {b"a": b"2"})):
-        ways: dict[str, Callable[[Thing], bytes]] = {
+        ways: dict[str, Callable[[StoredObject], bytes]] = {
             "plain": lambda thing: thing.protobuf(),
             "json": lambda thing: thing.json(),
             "old": lambda thing: seal("aesgcm", *old, thing, RNG),
@@ -250,7 +251,7 @@ def story() -> Iterator[tuple[str, bytes, bytes, str, str]]:
         for was, write in ways.items():
             for now, rewrite in ways.items():
                 name = f"{was}-{now}-{content}"
-                first = Thing(b"n", name.encode(), {b"a": b"1"})
+                first = StoredObject(b"n", name.encode(), {b"a": b"1"})
                 second = replace(first, data=data, labels={b"k": b"v"})
                 plain = was in {"plain", "json"}, now in {"plain", "json"}
                 form = {(True, True): "still plaintext", (True, False): "became encrypted",
@@ -295,8 +296,8 @@ def test_every_form_and_content(tmp_path: Path) -> None:
 def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tmp_path: Path) -> None:
     pairs = []
     for byte in (b"\xa0", b"\xa1"):
-        value = sealed("aesgcm", b"a:b", byte * 64)
-        pairs.append(sealing.database(tmp_path / f"{byte.hex()}.db", [NAMESPACE, (Thing().key, value)]))
+        value = ciphertext("aesgcm", b"a:b", byte * 64)
+        pairs.append(sealing.database(tmp_path / f"{byte.hex()}.db", [NAMESPACE, (StoredObject().key, value)]))
     found = compare.compare(pairs[0], pairs[1], DiffOptions(ENCRYPTED, ENCRYPTED))
     assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
     assert found.exit_code(Severity.MEDIUM) == 3
@@ -304,8 +305,8 @@ def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tm
 
 
 def test_values_of_no_known_form(tmp_path: Path) -> None:
-    before = sealing.database(tmp_path / "a.db", [NAMESPACE, (Thing().key, b"neither")])
-    after = sealing.database(tmp_path / "b.db", [NAMESPACE, (Thing().key, b"nor")])
+    before = sealing.database(tmp_path / "a.db", [NAMESPACE, (StoredObject().key, b"neither")])
+    after = sealing.database(tmp_path / "b.db", [NAMESPACE, (StoredObject().key, b"nor")])
     found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
     assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
     assert found.exit_code(Severity.MEDIUM) == 1
@@ -314,7 +315,7 @@ def test_values_of_no_known_form(tmp_path: Path) -> None:
 
 
 def test_a_prefix_that_differs_between_clusters(tmp_path: Path) -> None:
-    value = sealed("kms v2", b"vault", kms_v2(b"\xa0" * 64))
+    value = ciphertext("kms v2", b"vault", kms_v2(b"\xa0" * 64))
     keys = [b"/%s/secrets/n/a" % prefix for prefix in (b"registry", b"kubernetes.io")]
     paths = [sealing.database(tmp_path / f"{number}.db", [(key, value)]) for number, key in enumerate(keys)]
     found = compare.compare(paths[0], paths[1], DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
@@ -327,7 +328,7 @@ def test_deleted_and_created_again(tmp_path: Path) -> None:
     from tests.helpers.etcd import Etcd
 
     with Etcd(tmp_path / "data") as etcd:
-        value = sealed("aesgcm", b"key1", b"\xa0" * 64)
+        value = ciphertext("aesgcm", b"key1", b"\xa0" * 64)
         for name in (b"a", b"b"):
             etcd.put(b"/registry/secrets/n/" + name, value)
         before = etcd.save(tmp_path / "before.db")
@@ -360,7 +361,6 @@ def test_a_directory_without_a_database_has_no_current_values(tmp_path: Path) ->
 words = st.lists(st.binary(max_size=70), max_size=30)
 
 
-@settings(deadline=None, max_examples=100)
 @given(words, words)
 def test_pairing_is_that_of_dictionaries(one: list[bytes], two: list[bytes]) -> None:
     sides = []
@@ -421,7 +421,7 @@ def test_a_live_endpoint_is_evidence(tmp_path: Path) -> None:
     """The last stage served by a real etcd: by its snapshot, and by its keys alone."""
     config_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
     story = "Of 34 objects: 14 unchanged, 20 re-keyed. Content the same in 34."
-    with restored(STAGES[6], tmp_path / "data") as etcd:
+    with restore(STAGES[6], tmp_path / "data") as etcd:
         done = run("diff", STAGES[5], etcd.url, *config_)
         assert (done.returncode, story in done.stdout) == (0, True)
         keys = run("diff", STAGES[5], etcd.url, *config_, "--range")
@@ -435,7 +435,7 @@ def test_a_live_endpoint_is_evidence(tmp_path: Path) -> None:
 
 def test_hostile_names(tmp_path: Path) -> None:
     """They change nothing about a CSV's rows, a page's elements or what a terminal does."""
-    evidence = made(tmp_path, hostile.work)
+    evidence = snapshot_after(tmp_path, hostile.work)
     reports = tmp_path / "reports"
     reports.mkdir()
     code, files, said = outputs(reports, evidence, evidence, "--resource", "*")

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -144,10 +143,7 @@ def test_an_absent_plugin_is_waited_for_once(tmp_path: Path) -> None:
         for number in range(2000):
             with pytest.raises(KmsError, match="absent") as error:
                 plugin.unwrap(number.to_bytes(4, "big") + DEK, "kek-a")
-            if number == 0:
-                started = time.monotonic()
         assert_discreet(error, plugin)
-        assert time.monotonic() - started < 1
         with pytest.raises(KmsError, match="absent"):
             plugin.current_key_id()
         assert plugin.calls == 3

@@ -6,7 +6,7 @@ The values are those of the format reference: key /registry/secrets/default/db, 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.encryption import keyring
@@ -152,7 +152,6 @@ def test_each_form_of_a_kms_reads_its_own_values_only(name: str) -> None:
     assert opened == {name}
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=400), st.sampled_from((16, 24, 32)), st.integers(0, 255))
 def test_cbc_is_what_the_library_makes_of_it(plaintext: bytes, size: int, padding: int) -> None:
     """Block by block as one cipher of ECB, and as the library's own CBC; of a wrong padding nothing is made."""
@@ -168,7 +167,6 @@ def test_cbc_is_what_the_library_makes_of_it(plaintext: bytes, size: int, paddin
     assert transformer.open(iv + other.update(body)) == (body[:-padding] if fits else None)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=80) | st.builds(bytes, st.integers(0, 6).map(lambda blocks: 16 * blocks))))
 def test_many_payloads_of_cbc_are_opened_as_each_by_itself(payloads: list[bytes]) -> None:
     """Sealed ones, damaged ones and none at all, deciphered in one go."""

@@ -14,12 +14,13 @@ import auditor
 from auditor import Audit, Options
 from auditor.model.findings import Rows
 from auditor.model.vocabulary import Verdict
-from tests.helpers.command import command
+from tests.helpers.ciphertexts import ciphertext
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import REWRITTEN
-from tests.helpers.objects import Thing, sealed
+from tests.helpers.objects import StoredObject
 
-ENCRYPTED = sealed("secretbox", b"box", bytes(64))
+ENCRYPTED = ciphertext("secretbox", b"box", bytes(64))
 ENOUGH = Options(expect="secretbox:box", accept_partial=True)
 """Under these, evidence that holds only such values passes."""
 EACH_WRITE = "--backend-batch-limit=1"
@@ -33,7 +34,7 @@ def changes(audit: Audit) -> list[str]:
 def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", EACH_WRITE, program=program) as etcd:
         for number in range(300):
-            etcd.put(Thing(name=b"s%d" % number).key, ENCRYPTED)
+            etcd.put(StoredObject(name=b"s%d" % number).key, ENCRYPTED)
         done = threading.Event()
         commits = threading.Semaphore(0)
 
@@ -41,7 +42,7 @@ def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -
             for number in count():
                 if done.is_set():
                     return
-                revision = etcd.put(Thing(name=b"s%d" % (number % 400)).key, ENCRYPTED + bytes(number % 5000))
+                revision = etcd.put(StoredObject(name=b"s%d" % (number % 400)).key, ENCRYPTED + bytes(number % 5000))
                 if not number % 50:
                     etcd.compact(revision)
                 commits.release()
@@ -73,7 +74,7 @@ def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -
 
 def test_a_member_that_defragments_puts_another_file_there(program: str, tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", program=program) as etcd:
-        etcd.put(Thing().key, ENCRYPTED)
+        etcd.put(StoredObject().key, ENCRYPTED)
         audit = auditor.scan(tmp_path / "data" / "member" / "snap" / "db", ENOUGH, ahead=lambda _: etcd.defragment())
     assert changes(audit)
     assert audit.verdict is Verdict.INCONCLUSIVE
@@ -82,7 +83,7 @@ def test_a_member_that_defragments_puts_another_file_there(program: str, tmp_pat
 @pytest.mark.parametrize("how", ["removed", "written", "touched", "replaced"])
 def test_a_file_that_changes_is_no_ground_of_a_pass(tmp_path: Path, how: str) -> None:
     with Etcd(tmp_path / "data") as etcd:
-        etcd.put(Thing().key, ENCRYPTED)
+        etcd.put(StoredObject().key, ENCRYPTED)
         path = etcd.save(tmp_path / "saved.db")
     assert auditor.scan(path, ENOUGH).verdict is Verdict.NONE
     other = Path(shutil.copy(path, tmp_path / "other.db"))
@@ -142,7 +143,7 @@ def test_a_file_cut_under_the_command_is_a_message(tmp_path: Path) -> None:
 def test_of_several_files_only_the_one_that_is_cut_is_lost(tmp_path: Path) -> None:
     path = Path(shutil.copy(REWRITTEN, tmp_path / "cut.db"))
     done = scanned(path, REWRITTEN, "--csv", tmp_path / "findings.csv")
-    alone = command("scan", REWRITTEN, "--csv", tmp_path / "alone.csv")
+    alone = run("scan", REWRITTEN, "--csv", tmp_path / "alone.csv")
     assert done.returncode == alone.returncode == 1
     assert "SIGBUS" in done.stdout
     rows = (tmp_path / "findings.csv").read_text().splitlines()

@@ -15,8 +15,8 @@ from random import Random
 import pytest
 
 from auditor.cli import wait, worker
-from tests.helpers.command import command
-from tests.helpers.drive import Drive, needed
+from tests.helpers.command import run
+from tests.helpers.drive import Drive, require
 from tests.helpers.fixtures import REWRITTEN
 
 # the command forks before it starts a thread; a test's process may have threads of other tests' libraries
@@ -35,7 +35,7 @@ LISTENING = (
 
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[Drive]:
-    needed()
+    require()
     with Drive(tmp_path / "drive", DATABASE) as made:
         yield made
 
@@ -66,7 +66,7 @@ def test_a_drive_that_answers_late_is_read_to_its_end(drive: Drive, tmp_path: Pa
 @pytest.mark.parametrize("after", [0, FAR])
 def test_a_drive_that_fails_is_a_message(drive: Drive, after: int) -> None:
     drive.fail(after)
-    done = command("scan", drive.path)
+    done = run("scan", drive.path)
     assert done.returncode == 2
     assert done.stderr.startswith("etcd-auditor: the evidence shrank or became unreadable while it was read (")
     assert "Traceback" not in done.stderr
@@ -74,11 +74,11 @@ def test_a_drive_that_fails_is_a_message(drive: Drive, after: int) -> None:
 
 
 def test_a_drive_that_fails_under_a_container_is_a_message(tmp_path: Path) -> None:
-    needed()
+    require()
     packed = gzip.compress(DATABASE + Random(1).randbytes(AHEAD))
     with Drive(tmp_path / "drive", packed) as drive:
         drive.fail(FAR)
-        done = command("scan", drive.path)
+        done = run("scan", drive.path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not done.stdout

@@ -18,11 +18,12 @@ from auditor.evidence.etcd.json_records import LISTED
 from auditor.evidence.file import EvidenceFile
 from tests.evidence.gardener.test_backup import FIRST, SECOND, increment
 from tests.helpers import bolt_builder, packing
+from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN
-from tests.helpers.kine_stages import STAGES, unpacked
-from tests.helpers.objects import Thing, field, sealed
+from tests.helpers.kine_stages import STAGES, unpack
+from tests.helpers.objects import StoredObject, field
 
-ENCRYPTED = sealed("secretbox", b"box", bytes(range(60)))
+ENCRYPTED = ciphertext("secretbox", b"box", bytes(range(60)))
 EVERY = Options(resources=("*",))
 HEADER = '{"header":{"cluster_id":1,"member_id":2,"revision":900,"raft_term":3}'
 
@@ -199,14 +200,14 @@ def test_an_object_that_cannot_be_opened_is_a_message(tmp_path: Path) -> None:
 
 
 def test_two_databases_in_one_folder_are_two_pieces(tmp_path: Path) -> None:
-    folder = unpacked(STAGES[0], tmp_path / "kine")
+    folder = unpack(STAGES[0], tmp_path / "kine")
     shutil.copy(folder / "state.db", folder / "other.db")
     with pytest.raises(UnreadableEvidence, match=r"several SQLite databases \(other\.db, state\.db\): give one"):
         auditor.scan(folder)
 
 
 def test_what_cannot_be_opened_beside_a_database_is_a_gap(tmp_path: Path) -> None:
-    folder = unpacked(STAGES[0], tmp_path / "kine")
+    folder = unpack(STAGES[0], tmp_path / "kine")
     for name in ("state.db-wal", "a.db"):
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(folder / name)
@@ -218,7 +219,7 @@ def test_what_cannot_be_opened_beside_a_database_is_a_gap(tmp_path: Path) -> Non
 
 
 def test_a_pipe_where_a_log_should_be_is_a_gap(tmp_path: Path) -> None:
-    folder = unpacked(STAGES[0], tmp_path / "kine")
+    folder = unpack(STAGES[0], tmp_path / "kine")
     (folder / "state.db-wal").unlink(missing_ok=True)
     os.mkfifo(folder / "state.db-wal")
     audit = auditor.scan(folder)
@@ -304,7 +305,9 @@ def test_a_hash_that_fails_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["cut", "nested without end", "no member"],
 )
 def test_members_that_are_none_have_no_name_and_do_no_harm(tmp_path: Path, member: bytes, value: bytes) -> None:
-    buckets = bolt_builder.store([bolt_builder.record(5, Thing().key, ENCRYPTED)]) | {b"members": [(member, value)]}
+    buckets = bolt_builder.store([bolt_builder.record(5, StoredObject().key, ENCRYPTED)]) | {
+        b"members": [(member, value)]
+    }
     audit = scanned(tmp_path, bolt_builder.Builder(buckets).build().seal())
     assert len(audit.inventory) == 1
     assert audit.evidence.backend.members == ((member.decode(), ""),)
@@ -313,7 +316,7 @@ def test_members_that_are_none_have_no_name_and_do_no_harm(tmp_path: Path, membe
 
 
 def test_numbers_that_are_too_short_are_unknown(tmp_path: Path) -> None:
-    buckets = bolt_builder.store([bolt_builder.record(5, Thing().key, ENCRYPTED)]) | {
+    buckets = bolt_builder.store([bolt_builder.record(5, StoredObject().key, ENCRYPTED)]) | {
         b"meta": [(b"consistent_index", b"123")]
     }
     audit = scanned(tmp_path, bolt_builder.Builder(buckets).build().seal())
@@ -322,7 +325,7 @@ def test_numbers_that_are_too_short_are_unknown(tmp_path: Path) -> None:
 
 
 def test_a_bucket_without_room_for_its_header_is_a_gap(tmp_path: Path) -> None:
-    database = bolt_builder.backend([bolt_builder.record(5, Thing().key, ENCRYPTED)], inline=())
+    database = bolt_builder.backend([bolt_builder.record(5, StoredObject().key, ENCRYPTED)], inline=())
     count = database.look(database.at(database.root) + 10, "H")
     at = database.element(database.root, count - 1)
     database.patch(at + 12, "I", 7)

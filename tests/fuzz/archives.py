@@ -67,7 +67,7 @@ def _stream(files: Any, *, kind: str) -> bytes:
 
 
 def _zip(files: Any) -> bytes:
-    return packing.zipped(files, "deflate")
+    return packing.zip_archive(files, "deflate")
 
 
 def _nested(files: Any) -> bytes:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from auditor import Options
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY
 
 CANARY = b"CANARY-fuzz-5f1d7c0a9be24386"
-PLAIN = Thing(namespace=b"prod", name=b"canary", data={b"password": CANARY})
+PLAIN = StoredObject(namespace=b"prod", name=b"canary", data={b"password": CANARY})
 
 Change: TypeAlias = Callable[[bytes, int], bytes]
 """(what is to be damaged, seed) -> the damaged; always the same of the same seed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.fuzz import mutate
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, configuration, provider, seal
 
 SEALED = 40
@@ -20,7 +20,7 @@ def make(folder: Path) -> list[Base]:
     saved = {}
     with Etcd(folder / "data") as etcd:
 
-        def put(thing: Thing) -> int:
+        def put(thing: StoredObject) -> int:
             return etcd.put(thing.key, seal("aescbc", "key1", KEY, thing, rng))
 
         def save(place: str) -> None:
@@ -30,8 +30,8 @@ def make(folder: Path) -> list[Base]:
             assert data.count(CANARY) == (place != "clean") or (place == "freed" and CANARY in data), place
 
         for number in range(SEALED):
-            put(Thing(namespace=b"prod", name=b"s%d" % number, data={b"p": rng.randbytes(200).hex().encode()}))
-            other = Thing(namespace=b"prod", name=b"c%d" % number, kind=b"ConfigMap", data={b"a": b"b" * 300})
+            put(StoredObject(namespace=b"prod", name=b"s%d" % number, data={b"p": rng.randbytes(200).hex().encode()}))
+            other = StoredObject(namespace=b"prod", name=b"c%d" % number, kind=b"ConfigMap", data={b"a": b"b" * 300})
             etcd.put(b"/registry/configmaps/prod/c%d" % number, other.protobuf())
         save("clean")
         etcd.put(PLAIN.key, PLAIN.protobuf())
@@ -40,7 +40,7 @@ def make(folder: Path) -> list[Base]:
         save("deleted")
         put(PLAIN)
         save("history")
-        etcd.compact(put(Thing(namespace=b"prod", name=b"last", data={b"p": b"x" * 300})))
+        etcd.compact(put(StoredObject(namespace=b"prod", name=b"last", data={b"p": b"x" * 300})))
         save("freed")
         etcd.defragment()
     clean = saved.pop("clean")

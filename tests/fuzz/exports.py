@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.fuzz.mutate import odd
 from tests.helpers import bolt_builder
-from tests.helpers.etcd import binary, restored
-from tests.helpers.objects import Thing
+from tests.helpers.etcd import binary, restore
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER, seal
 
 TOKEN = b"token-fuzz-77aa01d2"
@@ -39,7 +39,7 @@ def _dump(folder: Path, latest: Base, config: str) -> Base:
     """What the installed etcdctl prints of the snapshot."""
     snapshot = folder / "dumped.db"
     snapshot.write_bytes(latest.data)
-    with restored(snapshot, folder / "restored") as etcd:
+    with restore(snapshot, folder / "restored") as etcd:
         line = [binary("etcdctl"), "--endpoints", etcd.endpoint, "get", "--prefix", "/registry/secrets", "-w", "json"]
         done = subprocess.run(line, capture_output=True, check=True, env={**os.environ, "ETCDCTL_API": "3"})
     clean = json.loads(done.stdout)
@@ -60,7 +60,7 @@ def _increment(latest: Base, config: str) -> Base:
     """A full snapshot and the increment behind it, which holds the canary."""
     first = 1000
 
-    def written(*things: Thing) -> bytes:
+    def written(*things: StoredObject) -> bytes:
         rng = random.Random(3)
         events = []
         for number, thing in enumerate(things):
@@ -71,7 +71,7 @@ def _increment(latest: Base, config: str) -> Base:
         text = json.dumps(events, separators=(",", ":")).encode()
         return text + hashlib.sha256(text).digest()
 
-    others = [Thing(namespace=b"prod", name=b"i%d" % number, data={b"p": b"x" * 60}) for number in range(10)]
+    others = [StoredObject(namespace=b"prod", name=b"i%d" % number, data={b"p": b"x" * 60}) for number in range(10)]
     return Base(
         "increment",
         written(*others[:5], PLAIN, *others[5:]),
@@ -80,7 +80,7 @@ def _increment(latest: Base, config: str) -> Base:
         name="backup/Incr-00000083-00001010-1700000100",
         given="backup",
         beside={"backup/Full-00000000-00000082-1700000000.gz": gzip.compress(latest.clean)},
-        clean=written(*others[:5], Thing(name=b"another", data={b"p": b"z"}), *others[5:]),
+        clean=written(*others[:5], StoredObject(name=b"another", data={b"p": b"z"}), *others[5:]),
         readable=readable,
     )
 
@@ -107,7 +107,7 @@ def _sealed(plain: bytes) -> bytes:
     salt, nonce = b"0123456789abcdef", bytes(12)
     key = hashlib.pbkdf2_hmac("sha1", TOKEN, salt, 4096, 32)
     value = salt + b":" + base64.b64encode(nonce + AESGCM(key).encrypt(nonce, plain, None))
-    other = Thing(name=b"sealed", data={b"p": b"q" * 40})
+    other = StoredObject(name=b"sealed", data={b"p": b"q" * 40})
     pairs = [
         (other.key, seal("aescbc", "key1", KEY, other, random.Random(1))),
         (PLAIN.key, PLAIN.protobuf()),

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.fuzz import sqlite
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.helpers import kine_stages
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import seal
 
 STAGE = kine_stages.KINE / "k3s-like" / "8-rotated"
@@ -28,7 +28,7 @@ KEPT = 60
 FRAMES = 120
 """Of the real log: all of it has 4 MB."""
 COLUMNS = "name, created, deleted, create_revision, prev_revision, lease, value, old_value"
-LARGE = Thing(namespace=b"prod", name=b"canary", data={b"password": b"x" * 7000 + CANARY + b"y" * 3000})
+LARGE = StoredObject(namespace=b"prod", name=b"canary", data={b"password": b"x" * 7000 + CANARY + b"y" * 3000})
 Work = Callable[["Kine"], None]
 
 
@@ -46,7 +46,7 @@ class Kine:
     def run(self, line: str, *values: object) -> list[tuple[object, ...]]:
         return self.connection.execute(line, values).fetchall()
 
-    def put(self, thing: Thing, value: bytes | None, old: bytes | None = None, previous: int = 0) -> int:
+    def put(self, thing: StoredObject, value: bytes | None, old: bytes | None = None, previous: int = 0) -> int:
         """A row as kine inserts it; no value: the tombstone."""
         row = (thing.key.decode(), int(not previous), int(value is None), previous, previous, 0, value, old)
         self.run(f"INSERT INTO kine ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
@@ -106,7 +106,7 @@ def make(folder: Path) -> list[Base]:
 def _works(sealed: bytes) -> dict[str, Work]:
     """What leaves the canary in each place. log: in the log alone, in a frame that counts, or in an older one."""
 
-    def replaced(kine: Kine, thing: Thing) -> None:
+    def replaced(kine: Kine, thing: StoredObject) -> None:
         number = kine.put(thing, thing.protobuf())
         kine.put(thing, sealed, None, number)
         kine.compact(number)
@@ -149,7 +149,7 @@ def _works(sealed: bytes) -> dict[str, Work]:
         kine.fold()
         replaced_in_log(kine)
         kine.run("PRAGMA wal_checkpoint(RESTART)")
-        kine.put(Thing(name=b"later"), None, None, 1)
+        kine.put(StoredObject(name=b"later"), None, None, 1)
 
     return {
         "latest": latest,
@@ -181,7 +181,7 @@ def _filled(folder: Path, rows: list[tuple[object, ...]], schema: list[str], *, 
 
 def _rows(folder: Path) -> tuple[list[tuple[object, ...]], list[str]]:
     """The newest row of each of KEPT names, and the schema, as SQLite shows them."""
-    with sqlite3.connect(kine_stages.unpacked(STAGE, folder) / "state.db") as connection:
+    with sqlite3.connect(kine_stages.unpack(STAGE, folder) / "state.db") as connection:
         names = "SELECT MAX(id) FROM kine GROUP BY name"
         kept = f"SELECT {COLUMNS} FROM kine WHERE id IN ({names}) AND deleted = 0"
         secrets = connection.execute(f"{kept} AND name LIKE '/registry/secrets/%' AND length(value) < 2000").fetchall()

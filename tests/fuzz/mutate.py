@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from tests.fuzz.base import CANARY
-from tests.helpers.fixtures import repaired
+from tests.helpers.fixtures import repair
 
 PAGE = 4096
 TRAILER = 32
@@ -159,4 +159,4 @@ def mutate(source: bytes, seed: int, *, log: bool) -> bytes:
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
         if data:
             rng.choice(LOG if log else DATABASE)(data, rng)
-    return repaired(bytes(data) + bytes(TRAILER)) if sealed else bytes(data)
+    return repair(bytes(data) + bytes(TRAILER)) if sealed else bytes(data)

@@ -35,7 +35,7 @@ def judged(command: str, base: Base, data: bytes, seed: int) -> tuple[Outcome, s
 def test_no_command_says_what_is_not_so_of_mutated_evidence(command: str, place: str, find: Find) -> None:
     base = commands.of(command, find(place))
 
-    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 1 << 32))
     def run(seed: int) -> None:
         outcome, said = judged(command, base, base.change(base.data, seed), seed)

@@ -24,10 +24,10 @@ def connection(address: str, key: str = KEY) -> dict[str, str]:
     """The environment in which the account can be read."""
     parts = {"DefaultEndpointsProtocol": "http", "AccountName": ACCOUNT, "AccountKey": key, "BlobEndpoint": address}
     text = ";".join(f"{name}={value}" for name, value in parts.items())
-    return {**os.environ, "AZURE_STORAGE_CONNECTION_STRING": text}
+    return {"AZURE_STORAGE_CONNECTION_STRING": text}
 
 
-def signed(address: str, name: str) -> str:
+def signed_url(address: str, name: str) -> str:
     """The URL of an object with the signature that lets it be read without a key."""
     until, may = datetime.now(UTC) + timedelta(hours=1), BlobSasPermissions(read=True)
     signature = generate_blob_sas(ACCOUNT, CONTAINER, name, account_key=KEY, permission=may, expiry=until)
@@ -35,7 +35,7 @@ def signed(address: str, name: str) -> str:
 
 
 @contextmanager
-def started(objects: Mapping[str, bytes]) -> Iterator[str]:
+def server(objects: Mapping[str, bytes]) -> Iterator[str]:
     """The address of the account, with one container of these objects."""
     program = shutil.which("azurite-blob")
     if program is None:

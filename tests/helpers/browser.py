@@ -87,7 +87,8 @@ class Browser:
 
 
 @contextmanager
-def started() -> Iterator[Browser]:
+def window() -> Iterator[Browser]:
+    """A window of the Chromium that is installed; skips without one."""
     chromium, driver = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
     if chromium is None or driver is None:
         missing = "the reports are not opened: there is no chromium and chromedriver (Debian: chromium chromium-driver)"

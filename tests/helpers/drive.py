@@ -31,7 +31,7 @@ def mountable() -> bool:
             return False
 
 
-def needed() -> None:
+def require() -> None:
     """Skip without what mounting takes."""
     if not mountable():
         pytest.skip("no FUSE file system can be mounted here: apt-get install fuse3")
@@ -96,7 +96,7 @@ class Drive:
             pipe.close()
 
 
-class Held:
+class Gate:
     """Whether a read is answered: as the last line of standard input says."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ def serve(folder: str, backing: str) -> None:
 
     data = Path(backing).read_bytes()
     made = time.time_ns()
-    held = Held()
+    held = Gate()
 
     class Served(mfusepy.Operations):  # type: ignore[misc]
         use_ns = True

@@ -143,8 +143,9 @@ class Etcd:
     def defragment(self) -> None:
         self.call("Defragment", rpc.DefragmentRequest())
 
-    def lease(self, ttl: int) -> int:
-        return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl)).id)
+    def lease(self, ttl: int, number: int = 0) -> int:
+        """The id of a new lease: `number`, or where that is 0 one of etcd's choice."""
+        return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl, id=number)).id)
 
     def ctl(self, *arguments: str) -> bytes:
         """What the etcdctl that came with this etcd prints. Raises CalledProcessError where it fails."""
@@ -172,7 +173,7 @@ class Etcd:
 
 
 @contextmanager
-def restored(snapshot: Path, folder: Path) -> Iterator[Etcd]:
+def restore(snapshot: Path, folder: Path) -> Iterator[Etcd]:
     """A real etcd serving what `etcdutl snapshot restore` made of a snapshot."""
     peer = "http://127.0.0.1:1"
     command = [binary("etcdutl"), "snapshot", "restore", str(snapshot), f"--data-dir={folder}", "--name=t"]
@@ -182,7 +183,7 @@ def restored(snapshot: Path, folder: Path) -> Iterator[Etcd]:
         yield etcd
 
 
-def made(folder: Path, work: Callable[[Etcd], object], name: str = "made.db") -> Path:
+def snapshot_after(folder: Path, work: Callable[[Etcd], object], name: str = "made.db") -> Path:
     """The snapshot of a real etcd in which `work` was done."""
     with Etcd(folder / "data") as etcd:
         work(etcd)

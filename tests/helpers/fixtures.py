@@ -1,4 +1,4 @@
-"""The fixtures and their truth: snapshots, canaries, repaired damage."""
+"""The snapshots in fixtures/: their paths, what is known to be in them, damage behind right checksums."""
 
 import base64
 import hashlib
@@ -11,35 +11,12 @@ from auditor.evidence.bbolt.meta import fnv1a
 from auditor.protobuf import kubernetes_pb2 as pb
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-
-
 SNAPSHOTS = sorted(FIXTURES.glob("*/*.db"))
-
-
-PLAINTEXT = FIXTURES / "migration-aescbc" / "1-plaintext.db"
-
-
-REWRITTEN = FIXTURES / "migration-aescbc" / "3-rewritten.db"
-
-
 MIGRATION = FIXTURES / "migration-aescbc"
-
-
 PROVIDERS = FIXTURES / "providers"
-
-
-DEFRAGMENTED = FIXTURES / "migration-aescbc" / "5-defragmented.db"
-
-
-# fmt: off
-COLUMNS = [
-    "id", "evidence", "place", "finding", "severity", "judged", "resource", "namespace", "name", "uid", "key",
-    "provider", "key_name", "kek_id", "encoding", "opened", "same_as_latest", "type", "data_keys", "created",
-    "create_revision", "mod_revision", "version", "state", "source", "offset", "size", "extents", "page", "also_in",
-    "detail",
-]
-# fmt: on
-"""The columns of every table of rows, as the design lists them."""
+PLAINTEXT = MIGRATION / "1-plaintext.db"
+REWRITTEN = MIGRATION / "3-rewritten.db"
+DEFRAGMENTED = MIGRATION / "5-defragmented.db"
 
 
 def truth(snapshot: Path) -> dict[str, Any]:
@@ -62,6 +39,7 @@ def stored_secrets(snapshot: Path) -> list[tuple[bytes, pb.Secret]]:
 
 
 def name_of(path: Path) -> str:
+    """The name of a snapshot in the ids of tests."""
     return f"{path.parent.name}/{path.stem}"
 
 
@@ -79,7 +57,7 @@ def canaries(snapshot: Path) -> list[bytes]:
     return sorted(found)
 
 
-def repaired(data: bytes) -> bytes:
+def repair(data: bytes) -> bytes:
     """A mutated snapshot with both metas' checksums and the trailer made right again."""
     body = bytearray(data[:-32])
     for page in (0, 4096):

@@ -2,8 +2,9 @@
 
 import json
 
+from tests.helpers.ciphertexts import ciphertext, kms_v1, kms_v2
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing, kms_v1, kms_v2, sealed
+from tests.helpers.objects import StoredObject
 
 NAMES = [
     "<img src=x onerror=alert(1)>",
@@ -33,15 +34,15 @@ MARK = b"MARK-5d1f0a"
 def work(etcd: Etcd) -> None:
     """Each name as a Secret's name, namespace, type, data key, uid, and as the name of a key and of a KEK."""
     for number, name in enumerate(RAW):
-        thing = Thing(b"n%d" % number, name, {name: MARK}, type=name, uid=name)
+        thing = StoredObject(b"n%d" % number, name, {name: MARK}, type=name, uid=name)
         etcd.put(thing.key, thing.protobuf())
         etcd.put(b"/registry/secrets/" + name + b"/in-namespace", b"neither object nor ciphertext")
         text = thing.tree() if number > 1 else {"kind": "Secret", "metadata": {"name": "="}}
         etcd.put(b"/registry/secrets/json/%d" % number, json.dumps(text).encode())
         short = name[:60]
-        etcd.put(b"/registry/secrets/cbc/%d" % number, sealed("aescbc", short, bytes(range(0x80, 0xB0))))
-        etcd.put(b"/registry/secrets/gcm/%d" % number, sealed("aesgcm", short + b"!:plain", b"\xa0" * 64))
-        old = sealed("kms v1", short + b"?:plain", kms_v1(b"\xa0" * 64))
+        etcd.put(b"/registry/secrets/cbc/%d" % number, ciphertext("aescbc", short, bytes(range(0x80, 0xB0))))
+        etcd.put(b"/registry/secrets/gcm/%d" % number, ciphertext("aesgcm", short + b"!:plain", b"\xa0" * 64))
+        old = ciphertext("kms v1", short + b"?:plain", kms_v1(b"\xa0" * 64))
         etcd.put(b"/registry/secrets/old/%d" % number, old)
-        etcd.put(b"/registry/secrets/kms/%d" % number, sealed("kms v2", b"vault", kms_v2(b"\xa0" * 64, name[:500])))
+        etcd.put(b"/registry/secrets/kms/%d" % number, ciphertext("kms v2", b"vault", kms_v2(b"\xa0" * 64, name[:500])))
         etcd.put(b"/registry/" + short.replace(b"/", b"") + b".example/" + short.replace(b"/", b"") + b"/a", b"{}")

@@ -24,7 +24,7 @@ def configuration(stage: Path) -> str:
     return f"{stage}.encryption.json"
 
 
-def unpacked(stage: Path, folder: Path) -> Path:
+def unpack(stage: Path, folder: Path) -> Path:
     """The folder that holds state.db, state.db-wal and state.db-shm."""
     with tarfile.open(f"{stage}.raw.tar.gz") as archive:
         archive.extractall(folder, filter="data")

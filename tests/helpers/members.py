@@ -1,18 +1,14 @@
-"""What tests of a live etcd need: certificates, users, a cluster, a proxy that fails as told, the program of Debian."""
+"""Members of a live etcd: their programs, certificates, users, and a cluster of them."""
 
 import os
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 from cryptography import x509
@@ -126,76 +122,3 @@ def cluster(folder: Path, *options: str, size: int = 3) -> Iterator[list[Etcd]]:
             each.process.kill()
             each.process.wait()
             each.channel.close()
-
-
-class Proxy:
-    """A TCP proxy to an endpoint, on a port of its own. Of the bytes that come from there it passes on `after`.
-
-    Then it cuts the connection or, with `stall`, falls silent: in the first `times` connections that get so far.
-    """
-
-    def __init__(self, target: str, after: int, *, stall: bool = False, times: int = 1_000) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
-        self._after = after
-        self._stall = stall
-        self._left = times
-        self.faults = 0
-        self._lock = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"127.0.0.1:{self._server.getsockname()[1]}"
-        self.url = f"http://{self.endpoint}"
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for each in [self._server, *self._sockets]:
-            _close(each)
-        for thread in self._threads:
-            thread.join(10)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-                far = socket.create_connection(self._target)
-            except OSError:
-                return
-            self._sockets += [near, far]
-            for source, into, after in ((near, far, None), (far, near, self._after)):
-                thread = threading.Thread(target=self._copy, args=(source, into, after), daemon=True)
-                self._threads.append(thread)
-                thread.start()
-
-    def _copy(self, source: socket.socket, target: socket.socket, after: int | None) -> None:
-        passed = 0
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                if after is not None and passed + len(data) > after and self._fails():
-                    target.sendall(data[: after - passed])
-                    if self._stall:
-                        return
-                    break
-                passed += len(data)
-                target.sendall(data)
-        if not (self._stall and self.faults):
-            _close(source)
-            _close(target)
-
-    def _fails(self) -> bool:
-        with self._lock:
-            if not self._left:
-                return False
-            self._left -= 1
-            self.faults += 1
-            return True
-
-
-def _close(each: socket.socket) -> None:
-    with suppress(OSError):
-        each.shutdown(socket.SHUT_RDWR)
-    each.close()

@@ -1,4 +1,4 @@
-"""Kubernetes objects as kube-apiserver stores them, in each of its encodings and under each provider."""
+"""Kubernetes objects in each of the encodings in which kube-apiserver stores them."""
 
 import base64
 import json
@@ -10,18 +10,11 @@ from auditor.protobuf import kubernetes_pb2 as pb
 
 CREATED = 1_790_000_000
 CBOR = b"\xd9\xd9\xf7"
-HEADERS = {
-    "aescbc": b"k8s:enc:aescbc:v1:",
-    "aesgcm": b"k8s:enc:aesgcm:v1:",
-    "secretbox": b"k8s:enc:secretbox:v1:",
-    "kms v1": b"k8s:enc:kms:v1:",
-    "kms v2": b"k8s:enc:kms:v2:",
-}
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A Kubernetes object to store, as any of kube-apiserver's encodings."""
+class StoredObject:
+    """A Kubernetes object, whose methods are its stored forms."""
 
     namespace: bytes = b"default"
     name: bytes = b"db"
@@ -101,10 +94,6 @@ def envelope(api_version: bytes, kind: bytes, raw: bytes) -> bytes:
     return b"k8s\0" + unknown.SerializeToString() + b"\x1a\0\x22\0"
 
 
-def sealed(provider: str, name: bytes, payload: bytes) -> bytes:
-    return HEADERS[provider] + name + b":" + payload
-
-
 def field(number: int, content: bytes) -> bytes:
     """A length-delimited protobuf field."""
     size, left = bytearray(), len(content)
@@ -112,11 +101,3 @@ def field(number: int, content: bytes) -> bytes:
         size.append(left & 0x7F | 0x80)
         left >>= 7
     return bytes([number << 3 | 2, *size, left]) + content
-
-
-def kms_v1(body: bytes, wrapped: bytes = b"w" * 33) -> bytes:
-    return len(wrapped).to_bytes(2, "big") + wrapped + body
-
-
-def kms_v2(body: bytes, kek_id: bytes = b"kek-7", wrapped: bytes = b"w" * 33) -> bytes:
-    return field(1, body) + field(2, kek_id) + field(3, wrapped)

@@ -271,7 +271,7 @@ class _Database:
         # what the newest root reaches
         runs, records = self.reach(self.meta)
         reached = {page for run in runs for page in range(run.first, run.end)}
-        yield from placed(records)
+        yield from with_places(records)
         for run in runs:
             yield from self.slack(run, "slack")
         # what only the older of two differing roots reaches
@@ -584,7 +584,7 @@ def is_revision(key: bytes) -> bool:
     return key[8:9] == b"_" and (len(key) == REVISION or (len(key) == TOMBSTONE and key[17:] == b"t"))
 
 
-def placed(records: Iterable[Stored]) -> list[Stored]:
+def with_places(records: Iterable[Stored]) -> list[Stored]:
     """Records with their places: of each key the newest is the latest one, unless it is a tombstone."""
     ordered = sorted(records, key=lambda each: (each.main or 0, each.sub or 0))
     newest = {each.key: each for each in ordered}

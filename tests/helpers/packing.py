@@ -139,7 +139,7 @@ def tar_of(*members: tarfile.TarInfo, content: bytes = b"") -> bytes:
     return out.getvalue()
 
 
-def zipped(files: Mapping[str, bytes], method: str = "deflate") -> bytes:
+def zip_archive(files: Mapping[str, bytes], method: str = "deflate") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", METHODS[method]) as archive:
         for name, raw in files.items():
@@ -159,15 +159,15 @@ def ways() -> dict[str, Callable[[str, bytes], tuple[bytes, str]]]:
         )
     for method in METHODS:
         made[f"zip, {method}"] = lambda name, raw, method=method: (  # type: ignore[misc]
-            zipped({name: raw}, method),
+            zip_archive({name: raw}, method),
             f"!{name}",
         )
     made["tar"] = lambda name, raw: (tar({f"./backup/{name}": raw}), f"!backup/{name}")
-    made["zip in tar"] = lambda name, raw: (tar({"a.zip": zipped({name: raw})}), f"!a.zip!{name}")
+    made["zip in tar"] = lambda name, raw: (tar({"a.zip": zip_archive({name: raw})}), f"!a.zip!{name}")
     made["gzip in zip in tar in xz"] = lambda name, raw: (
-        STREAMS["xz"](tar({"a.zip": zipped({f"{name}.gz": gzip.compress(raw)})})),
+        STREAMS["xz"](tar({"a.zip": zip_archive({f"{name}.gz": gzip.compress(raw)})})),
         f"!a.zip!{name}.gz!{name}",
     )
     made["gzip twice"] = lambda name, raw: (gzip.compress(gzip.compress(raw)), "!unpacked!unpacked")
-    made["RKE1's zip"] = lambda name, raw: (zipped({f"/backup/{name}": raw}), f"!backup/{name}")
+    made["RKE1's zip"] = lambda name, raw: (zip_archive({f"/backup/{name}": raw}), f"!backup/{name}")
     return made

@@ -1,4 +1,4 @@
-"""A TCP proxy on a port that stays while what it leads to is stopped, moved, or cut off."""
+"""TCP proxies on ports of their own: one that stays while its target moves, one that breaks off at an offset."""
 
 import contextlib
 import socket
@@ -8,7 +8,10 @@ from typing import Self
 
 
 class Proxy:
-    """Listens on 127.0.0.1. target: `host:port`, may be changed; connections made later go there."""
+    """One port of 127.0.0.1, which stays while what it leads to is stopped, moved, or cut off.
+
+    target: `host:port`, may be changed; connections made later go there.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -76,3 +79,76 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
     for each in (one, other):
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
+
+
+class FaultyProxy:
+    """A TCP proxy to an endpoint, on a port of its own. Of the bytes that come from there it passes on `after`.
+
+    Then it cuts the connection or, with `stall`, falls silent: in the first `times` connections that get so far.
+    """
+
+    def __init__(self, target: str, after: int, *, stall: bool = False, times: int = 1_000) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._after = after
+        self._stall = stall
+        self._left = times
+        self.faults = 0
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"127.0.0.1:{self._server.getsockname()[1]}"
+        self.url = f"http://{self.endpoint}"
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for each in [self._server, *self._sockets]:
+            _close(each)
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+                far = socket.create_connection(self._target)
+            except OSError:
+                return
+            self._sockets += [near, far]
+            for source, into, after in ((near, far, None), (far, near, self._after)):
+                thread = threading.Thread(target=self._copy, args=(source, into, after), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _copy(self, source: socket.socket, target: socket.socket, after: int | None) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if after is not None and passed + len(data) > after and self._fails():
+                    target.sendall(data[: after - passed])
+                    if self._stall:
+                        return
+                    break
+                passed += len(data)
+                target.sendall(data)
+        if not (self._stall and self.faults):
+            _close(source)
+            _close(target)
+
+    def _fails(self) -> bool:
+        with self._lock:
+            if not self._left:
+                return False
+            self._left -= 1
+            self.faults += 1
+            return True
+
+
+def _close(each: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()

@@ -20,8 +20,9 @@ from nacl.secret import SecretBox
 
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from tests.helpers import bolt_builder
+from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.kms_plugin import ANNOTATIONS
-from tests.helpers.objects import HEADERS, Thing
+from tests.helpers.objects import StoredObject
 
 KEK_ID = "kek-a"
 KEY, OTHER = bytes(range(140, 172)), bytes(range(180, 212))
@@ -30,7 +31,7 @@ FORMS = (*LOCAL, "kms v1, GCM", "kms v1, CBC", "kms v2, seed", "kms v2, key")
 """Providers, and of a KMS what its values hold."""
 
 
-def seal(form: str, name: str, key: bytes, thing: Thing, rng: random.Random) -> bytes:
+def seal(form: str, name: str, key: bytes, thing: StoredObject, rng: random.Random) -> bytes:
     """The stored value of an object; key: the local key, or the KEK of the tests' plugin."""
     provider, _, kind = form.partition(", ")
     plaintext = thing.protobuf()
@@ -53,7 +54,7 @@ def seal(form: str, name: str, key: bytes, thing: Thing, rng: random.Random) -> 
             for note, text in ANNOTATIONS.items():
                 stored.annotations[note] = text
             payload = stored.SerializeToString(deterministic=True)
-    return HEADERS[provider] + name.encode() + b":" + payload
+    return PREFIXES[provider] + name.encode() + b":" + payload
 
 
 def cbc(key: bytes, plaintext: bytes, rng: random.Random) -> bytes:

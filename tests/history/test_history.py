@@ -11,9 +11,9 @@ from auditor.history.model import History
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.options import Options
 from tests.helpers import sealing
-from tests.helpers.etcd import Etcd, made
+from tests.helpers.etcd import Etcd, snapshot_after
 from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, SNAPSHOTS, truth
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 KEY = "/registry/secrets/default/db"
 
@@ -89,13 +89,13 @@ def test_the_etcd_key_and_the_name_are_the_same_object() -> None:
 
 def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
     def work(etcd: Etcd) -> None:
-        thing = Thing(data={b"a": b"first"})
+        thing = StoredObject(data={b"a": b"first"})
         etcd.put(thing.key, thing.protobuf())
         etcd.delete(thing.key)
-        etcd.put(thing.key, Thing(data={b"a": b"second"}, uid=b"another").protobuf())
-        etcd.put(thing.key, Thing(data={b"a": b"second", b"b": b""}, uid=b"another").json())
+        etcd.put(thing.key, StoredObject(data={b"a": b"second"}, uid=b"another").protobuf())
+        etcd.put(thing.key, StoredObject(data={b"a": b"second", b"b": b""}, uid=b"another").json())
 
-    path = made(tmp_path, work)
+    path = snapshot_after(tmp_path, work)
     # whether etcd commits between two of the writes, and frees a page with a copy, differs from run to run
     versions = [each for each in told(path, "default/db").versions if each.place is not Place.FREED]
     assert [(each.mod_revision, each.tombstone, each.place) for each in versions] == [
@@ -113,7 +113,7 @@ def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json", "cbor", "text_cbor"])
 def test_encodings_name_the_same_fields(encoding: str, tmp_path: Path) -> None:
-    thing = Thing(data={b"user": b"x", b"password": b"\xff\x00binary"}, labels={b"note": b"kept"})
+    thing = StoredObject(data={b"user": b"x", b"password": b"\xff\x00binary"}, labels={b"note": b"kept"})
     path = sealing.database(tmp_path / "made.db", [(thing.key, getattr(thing, encoding)())])
     history = told(path, "default/db")
     (version,) = history.versions

@@ -13,7 +13,7 @@ import auditor
 from auditor import Audit, Options, Severity
 from auditor.model.vocabulary import FindingKind
 from tests.helpers import packing
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION
 
 SNAPSHOT = MIGRATION / "5-defragmented.db"
@@ -72,7 +72,7 @@ def k3s(folder: Path) -> Path:
 def rke1(folder: Path) -> Path:
     path = folder / "nightly.zip"
     files = {"/backup/nightly": SNAPSHOT.read_bytes(), "/etc/kubernetes/nightly.rkestate": rkestate()}
-    path.write_bytes(packing.zipped(files))
+    path.write_bytes(packing.zip_archive(files))
     return path
 
 
@@ -92,7 +92,7 @@ def beside(folder: Path) -> Path:
 
 def packed_beside(folder: Path) -> Path:
     path = folder / "nightly.zip"
-    path.write_bytes(packing.zipped({"nightly": SNAPSHOT.read_bytes()}))
+    path.write_bytes(packing.zip_archive({"nightly": SNAPSHOT.read_bytes()}))
     (folder / "nightly.rkestate").write_bytes(rkestate())
     return path
 
@@ -181,7 +181,7 @@ def test_no_key_leaves_and_the_report_verifies(tmp_path: Path, make: Any) -> Non
     folder.mkdir()
     out.mkdir()
     path = make(folder)
-    done = command(
+    done = run(
         "scan", path, "--use-found-config", "--json", out / "a.json", "--csv", out / "a.csv", "--html", out / "a.html",
         "--inventory", out / "i.csv", "-v",
     )  # fmt: skip
@@ -191,5 +191,5 @@ def test_no_key_leaves_and_the_report_verifies(tmp_path: Path, make: Any) -> Non
         raw = base64.b64decode(key)
         assert key.decode() not in said
         assert raw.hex() not in said
-    checked = command("verify", out / "a.json", path)
+    checked = run("verify", out / "a.json", path)
     assert checked.returncode == 0, checked.stdout

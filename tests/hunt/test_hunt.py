@@ -20,14 +20,14 @@ from auditor.hunt import copies as hunting
 from auditor.hunt import field_path, k3s, literal_search, matcher
 from auditor.hunt.literal_search import Searcher
 from auditor.protobuf import kubernetes_pb2 as pb
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import MIGRATION
-from tests.helpers.objects import Thing, envelope, field
+from tests.helpers.objects import StoredObject, envelope, field
 from tests.helpers.sealing import KEY, configuration, provider, seal
 
 PASSWORD = b'Tr0ub4dor&3-"q/x+y'
-OWNER = Thing(namespace=b"prod", name=b"db", data={b"password": PASSWORD, b"username": b"postgres"})
+OWNER = StoredObject(namespace=b"prod", name=b"db", data={b"password": PASSWORD, b"username": b"postgres"})
 HUNT = Options(hunt=True)
 SOME = "opens? [1-9][0-9]* values"
 """What a key is said to open: a page that etcd left behind may hold a value once more, as its commits fall."""
@@ -45,7 +45,7 @@ def pod(name: bytes, *values: bytes) -> bytes:
 
 
 def config_map(name: bytes, **data: bytes) -> bytes:
-    return Thing(
+    return StoredObject(
         namespace=b"prod", name=name, kind=b"ConfigMap", data={k.encode(): v for k, v in data.items()}
     ).protobuf()
 
@@ -56,11 +56,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("hunt")
     rng = random.Random(11)
     config = configuration(folder / "config.json", provider("aescbc", ("key1", KEY)))
-    other = Thing(
+    other = StoredObject(
         namespace=b"prod", name=b"other", data={b"dsn": b"x" + base64.b64encode(b"p=" + PASSWORD + b";") + b"y"}
     )
     applied = json.dumps({"spec": {"password": PASSWORD.decode()}}).encode()
-    annotated = Thing(
+    annotated = StoredObject(
         namespace=b"prod",
         name=b"annotated",
         kind=b"ConfigMap",
@@ -144,7 +144,7 @@ def test_without_a_key_nothing_is_hunted_and_that_is_said(store: tuple[Path, str
 def test_no_value_is_shown(store: tuple[Path, str], tmp_path: Path) -> None:
     path, config = store
     outputs = [f"--{kind}={tmp_path / kind}.{kind}" for kind in ("csv", "json", "html")]
-    done = command("scan", path, "--hunt", "--encryption-config", config, "-v", *outputs)
+    done = run("scan", path, "--hunt", "--encryption-config", config, "-v", *outputs)
     assert done.returncode == 1
     shown = (done.stdout + done.stderr).encode() + b"".join(each.read_bytes() for each in tmp_path.iterdir())
     for secret in (PASSWORD, base64.b64encode(PASSWORD)[:12], PASSWORD.hex().encode(), KEY, base64.b64encode(KEY)):
@@ -158,14 +158,16 @@ def clean(etcd: Etcd) -> None:
     certificate = f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n".encode()
     for number in range(12):
         space = b"team-%d" % number
-        token = Thing(
+        token = StoredObject(
             namespace=space,
             name=b"default-token",
             type=b"kubernetes.io/service-account-token",
             data={b"ca.crt": certificate, b"namespace": space, b"token": base64.b64encode(rng.randbytes(300))},
         )
-        tls = Thing(namespace=space, name=b"tls", data={b"tls.crt": certificate, b"host": b"db.prod.svc.cluster.local"})
-        root = Thing(namespace=space, name=b"kube-root-ca.crt", kind=b"ConfigMap", data={b"ca.crt": certificate})
+        tls = StoredObject(
+            namespace=space, name=b"tls", data={b"tls.crt": certificate, b"host": b"db.prod.svc.cluster.local"}
+        )
+        root = StoredObject(namespace=space, name=b"kube-root-ca.crt", kind=b"ConfigMap", data={b"ca.crt": certificate})
         etcd.put(token.key, token.protobuf())
         etcd.put(tls.key, tls.protobuf())
         etcd.put(b"/registry/configmaps/" + space + b"/kube-root-ca.crt", root.protobuf())
@@ -253,8 +255,8 @@ def test_openshifts_chain_of_key_secrets(tmp_path: Path) -> None:
     keys = [rng.randbytes(32) for _ in range(3)]
     mode = {b"encryption.apiserver.operator.openshift.io/mode": b"aescbc"}
 
-    def secret(number: int) -> Thing:
-        return Thing(
+    def secret(number: int) -> StoredObject:
+        return StoredObject(
             namespace=b"openshift-config-managed",
             name=b"encryption-key-openshift-kube-apiserver-%d" % (number + 1),
             data={b"encryption.apiserver.operator.openshift.io-key": keys[number]},

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.arrays.buffer import Buffer
@@ -112,7 +112,6 @@ def filling(rng: random.Random) -> bytes:
     return rng.choice(noise)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     VALUES, st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3)), max_size=8), st.randoms(use_true_random=False)
 )
@@ -138,7 +137,7 @@ def test_both_ways_find_what_decoding_by_hand_finds(
 
 
 @pytest.mark.parametrize("length", range(4, 19))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_short_values_that_lie_in_each_other(length: int, data: st.DataObject) -> None:
     """Of few letters, so that they overlap, and cut off at both ends."""

@@ -11,7 +11,7 @@ import auditor
 from auditor import Options
 from auditor.hunt import needles
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, configuration, provider, seal
 
 FEW = st.text("ab", max_size=60).map(str.encode)
@@ -26,7 +26,7 @@ def test_a_value_is_itself_whatever_it_is_cut_from(text: bytes, plaintext: bytes
     assert whole in {text, plaintext}
 
 
-@pytest.mark.parametrize("written", [Thing.protobuf, Thing.json, Thing.cbor])
+@pytest.mark.parametrize("written", [StoredObject.protobuf, StoredObject.json, StoredObject.cbor])
 def test_every_opened_value_is_found_elsewhere(
     written: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,8 +34,8 @@ def test_every_opened_value_is_found_elsewhere(
     rng = random.Random(5)
     name = b"begins-like-this-name"
     values = {b"plain": b"S3cure-and-Rare", b"lines": b" \nq7Vxr!2Zkfo\n", name + b".old": name + b"-Z81kq"}
-    one, other = (Thing(name=each, data=values) for each in (b"one", name))
-    monkeypatch.setattr(Thing, "protobuf", written)
+    one, other = (StoredObject(name=each, data=values) for each in (b"one", name))
+    monkeypatch.setattr(StoredObject, "protobuf", written)
     with Etcd(tmp_path / "data") as etcd:
         for thing in (one, other):
             etcd.put(thing.key, seal("aescbc", "key1", KEY, thing, rng))

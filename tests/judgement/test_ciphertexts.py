@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 import auditor
+from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.kms_plugin import KmsPlugin
-from tests.helpers.objects import HEADERS, Thing
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import FORMS, KEK_ID, KEY, LOCAL, OTHER, configuration, database, provider, seal
+from tests.helpers.sweeps import sample
 
 NAME = "key1"
 BOUND = ("aesgcm", "kms v1, GCM", "kms v2, seed", "kms v2, key")
@@ -39,8 +41,8 @@ def scan(tmp_path: Path) -> Iterator[Scan]:
         yield run
 
 
-def things(count: int) -> list[Thing]:
-    return [Thing(name=b"s%04d" % number, data={b"password": b"hunter2" * 9}) for number in range(count)]
+def things(count: int) -> list[StoredObject]:
+    return [StoredObject(name=b"s%04d" % number, data={b"password": b"hunter2" * 9}) for number in range(count)]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -72,7 +74,7 @@ def test_ciphertexts_swapped_between_two_secrets(form: str, scan: Scan) -> None:
 
 def fields(form: str, value: bytes) -> dict[str, range]:
     """Where the parts of a value lie."""
-    header = len(HEADERS[form.partition(", ")[0]])
+    header = len(PREFIXES[form.partition(", ")[0]])
     colon = header + len(NAME)
     found = {
         "mark": range(8),
@@ -96,7 +98,7 @@ def fields(form: str, value: bytes) -> dict[str, range]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("bit", [0, 3, 7])
+@pytest.mark.parametrize("bit", sample([0, 3, 7], 1))
 def test_one_flipped_bit_in_every_byte(form: str, bit: int, scan: Scan) -> None:
     rng = random.Random(4)
     size = len(seal(form, NAME, KEY, things(1)[0], rng))

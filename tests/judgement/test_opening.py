@@ -12,7 +12,7 @@ import pytest
 
 import auditor
 from auditor.model.vocabulary import Severity
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import MIGRATION, PROVIDERS, canaries, name_of, truth
 from tests.helpers.kms_plugin import KmsPlugin, read_keks
@@ -194,7 +194,7 @@ def test_expect_names_the_write_provider_without_a_file() -> None:
 
 def test_keys_says_what_is_needed_by_what(tmp_path: Path) -> None:
     path = MIGRATION / "7-rotated.db"
-    ran = command("keys", path, "--encryption-config", config(path), "--json", tmp_path / "keys.json")
+    ran = run("keys", path, "--encryption-config", config(path), "--json", tmp_path / "keys.json")
     assert ran.returncode == 0
     said = {entry["key_name"]: entry for entry in json.loads((tmp_path / "keys.json").read_text())["keys"]}
     assert said["key2"]["places"]["latest"] == 34
@@ -220,7 +220,7 @@ def test_no_key_and_no_secret_leaves(path: Path, tmp_path: Path, plugins: tuple[
     ]
     if path.parent == MIGRATION:
         options = options[:2]
-    ran = command("scan", path, *options, *outputs, "-v")
+    ran = run("scan", path, *options, *outputs, "-v")
     assert ran.returncode == 1, ran.stderr
     told = [ran.stdout.encode(), ran.stderr.encode()]
     told += [file.read_bytes() for file in tmp_path.iterdir() if file.suffix in {".csv", ".json", ".html"}]

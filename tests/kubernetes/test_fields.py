@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from auditor.kubernetes import fields
 from auditor.model.vocabulary import Encoding
-from tests.helpers.objects import Thing, envelope, field
+from tests.helpers.objects import StoredObject, envelope, field
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Encoding)))
@@ -19,7 +19,7 @@ def test_arbitrary_bytes(raw: bytes, encoding: Encoding) -> None:
 
 @given(st.dictionaries(st.binary(min_size=1, max_size=8), st.binary(min_size=1, max_size=20), min_size=1))
 def test_all_data_are_there(data: dict[bytes, bytes]) -> None:
-    found = fields.named(Thing(data=data).protobuf(), Encoding.PROTOBUF)
+    found = fields.named(StoredObject(data=data).protobuf(), Encoding.PROTOBUF)
     assert found is not None
     assert sorted(value for name, value in found.items() if name.startswith("data.")) == sorted(data.values())
 

@@ -222,7 +222,6 @@ SEGMENTS = st.lists(
 
 
 @given(st.lists(SEGMENTS.map(b"/".join), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=150)
 def test_any_keys(paths: list[bytes]) -> None:
     """Nothing raises; no key is lost; what is called a resource lies under its path, and under a known prefix."""
     found, prefixes = classified(*paths)
@@ -234,7 +233,7 @@ def test_any_keys(paths: list[bytes]) -> None:
 
 
 @given(st.lists(SEGMENTS.map(b"/".join), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_keys_say_the_same_in_any_company(paths: list[bytes]) -> None:
     """With the prefix given, a key's resource depends on nothing but the key."""
     together = classified(*paths, prefixes=("/registry",))[0]
@@ -242,7 +241,6 @@ def test_keys_say_the_same_in_any_company(paths: list[bytes]) -> None:
 
 
 @given(st.lists(st.binary(max_size=12), min_size=1, max_size=20), st.binary(max_size=12))
-@settings(deadline=None, max_examples=80)
 def test_find_key(paths: list[bytes], key: bytes) -> None:
     paths.append(key)
     expected = [row for row, path in enumerate(paths) if path == key]

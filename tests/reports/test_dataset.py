@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN
 
 README = FIXTURES.parent / "README.md"
@@ -38,7 +38,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(PLAINTEXT, folder / "copy.db")
     (folder / "notes.txt").write_text("nothing of etcd's")
     made = ("--dataset", folder / "set", "--csv", folder / "a.csv", "--inventory", folder / "i.csv")
-    done = command("scan", *given, *made, "--json", folder / "a.json")
+    done = run("scan", *given, *made, "--json", folder / "a.json")
     assert done.returncode == 1, done.stderr
     return folder
 
@@ -88,10 +88,10 @@ def test_each_finding_is_joined_to_its_own_cluster_once(asked: Path) -> None:
 def test_no_findings_can_be_asked_too(tmp_path: Path) -> None:
     """There was no file of findings then, which is an error to whoever asks for them."""
     for number, given in enumerate(((PLAINTEXT,), (DEFRAGMENTED, "--resource", "none.example.com"))):
-        done = command("scan", *given, "--dataset", tmp_path / "set")
+        done = run("scan", *given, "--dataset", tmp_path / "set")
         assert done.returncode == (3 if number else 1), done.stderr
         shutil.copytree(tmp_path / "set", tmp_path / f"after-{number}")
-    alone = command("scan", *given, "--dataset", tmp_path / "empty")
+    alone = run("scan", *given, "--dataset", tmp_path / "empty")
     assert alone.returncode == 3, alone.stderr
     for table in ("findings", "inventory"):
         assert ask(tmp_path / "empty", f"SELECT count(*) FROM {{{table}}}") == [(0,)]
@@ -106,12 +106,12 @@ def test_what_has_no_hash_can_be_added_by_run_after_run(tmp_path: Path) -> None:
     """A second run with --quick was refused, and with --force took the place of the first."""
     for each in (PLAINTEXT, REWRITTEN):
         made = ("--dataset", tmp_path / "set", "--csv", tmp_path / f"{each.stem}.csv")
-        assert command("scan", each, "--quick", *made).returncode == 1
-    again = command("scan", PLAINTEXT, "--quick", "--dataset", tmp_path / "set")
+        assert run("scan", each, "--quick", *made).returncode == 1
+    again = run("scan", PLAINTEXT, "--quick", "--dataset", tmp_path / "set")
     assert again.returncode == 2
     assert "exists" in again.stderr
     for each in (PLAINTEXT, REWRITTEN):  # nor are two in which there is nothing in each other's way
-        done = command("scan", each, "--quick", "--resource", "none.example.com", "--dataset", tmp_path / "set")
+        done = run("scan", each, "--quick", "--resource", "none.example.com", "--dataset", tmp_path / "set")
         assert done.returncode == 3, done.stderr
     rows = ask(tmp_path / "set", "SELECT source, count(*) FROM {findings} GROUP BY ALL ORDER BY ALL")
     assert rows == [(f"{each.stem}.db", len(csv(tmp_path / f"{each.stem}.csv"))) for each in (PLAINTEXT, REWRITTEN)]

@@ -25,8 +25,8 @@ from auditor.reports import csv, json, parquet, seals, terminal
 from auditor.reports.html import embed, objects, report
 from auditor.text import printable
 from tests.helpers import hostile
-from tests.helpers.etcd import made
-from tests.helpers.fixtures import COLUMNS as DESIGN
+from tests.helpers.columns import COLUMNS as DESIGN
+from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
@@ -48,7 +48,7 @@ ATTRIBUTES = {
 
 @pytest.fixture(scope="module")
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    path = made(tmp_path_factory.mktemp("hostile"), hostile.work)
+    path = snapshot_after(tmp_path_factory.mktemp("hostile"), hostile.work)
     return auditor.scan(path.rename(path.with_name(EVIDENCE)))
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import auditor
@@ -160,7 +160,6 @@ def test_what_was_deleted_since_is_no_failure(tmp_path: Path) -> None:
     assert (tmp_path / "done").read_text() == "secrets n gone\nwidgets.lab.example.com - a.b\n"
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)), max_size=5))
 def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[remediation.Named]) -> None:
     lines = [line for line in written(objects).splitlines() if line.startswith("batch ")]

@@ -21,7 +21,7 @@ from auditor.options import Options
 from auditor.reports import controls, sarif
 from auditor.reports.meaning import MEANING
 from tests.helpers import hostile
-from tests.helpers.etcd import made
+from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS
 
 FAIL_ON = Severity.MEDIUM
@@ -55,7 +55,7 @@ def run_of(audit: Audit) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def nasty(tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    path = made(tmp_path_factory.mktemp("hostile"), hostile.work)
+    path = snapshot_after(tmp_path_factory.mktemp("hostile"), hostile.work)
     return auditor.scan(path.rename(path.with_name("http:%41 [x](y) {0} \x1b[31m.db")))
 
 

@@ -19,7 +19,7 @@ from auditor.model.table import COLUMNS, NUMBERS, findings
 from auditor.model.vocabulary import Place, Provider
 from auditor.reports import csv, json, seals
 from tests.helpers import hostile
-from tests.helpers.etcd import made
+from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
 
 FAIL_ON = Severity.MEDIUM
@@ -105,7 +105,7 @@ def test_other_reports_validate(tmp_path: Path) -> None:
 
 
 def test_hostile_names_validate(tmp_path: Path) -> None:
-    document = document_of(auditor.scan(made(tmp_path, hostile.work)))
+    document = document_of(auditor.scan(snapshot_after(tmp_path, hostile.work)))
     assert faults(document) == []
     assert any("<img" in row["name"] for row in document["findings"])
 

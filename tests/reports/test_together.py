@@ -22,7 +22,7 @@ from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory, is
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.reports import csv, json, parquet, sarif, terminal, words
 from tests.helpers import hostile
-from tests.helpers.etcd import made
+from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
@@ -75,7 +75,7 @@ AUDITS: dict[str, Callable[[Path], Audit]] = {
     "redacted": lambda folder: auditor.scan(
         REWRITTEN, keyed(REWRITTEN, baseline=earlier(folder), ignore=ignored(folder), redact_names=True)
     ),
-    "hostile names": lambda folder: auditor.scan(made(folder, hostile.work)),
+    "hostile names": lambda folder: auditor.scan(snapshot_after(folder, hostile.work)),
     "nothing found": lambda _: auditor.scan(REWRITTEN, Options(resources=("nosuch",))),
 }
 

@@ -19,7 +19,7 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.discovery.arguments import names, resolve_arguments
 from auditor.scanning import many
 from tests.helpers import packing
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
 
 PARTIAL = ["--quick", "--accept-partial"]
@@ -70,7 +70,7 @@ def test_a_data_directory_is_one_piece(tmp_path: Path) -> None:
 
 def test_a_folder_of_nothing_stands_for_itself(tmp_path: Path) -> None:
     assert resolve_arguments([str(tmp_path)]) == [str(tmp_path)]
-    assert "neither member/snap nor member/wal" in command("scan", tmp_path).stderr
+    assert "neither member/snap nor member/wal" in run("scan", tmp_path).stderr
 
 
 def test_a_pattern_is_expanded(folder: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_order_of_the_processes_does_not_show() -> None:
 def test_every_report_is_made_of_all(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    done = command(
+    done = run(
         "scan", folder, "--csv", out / "a.csv", "--json", out / "a.json", "--html", out / "a.html",
         "--inventory", out / "a.parquet", "--dataset", out / "set",
     )  # fmt: skip
@@ -134,16 +134,16 @@ def test_every_report_is_made_of_all(folder: Path, tmp_path: Path) -> None:
     assert len(pd.read_parquet(out / "a.parquet")) >= len(rows)
     html = (out / "a.html").read_text()
     assert all(name in html for name in parts)
-    checked = command("verify", out / "a.json", folder)
+    checked = run("verify", out / "a.json", folder)
     assert checked.returncode == 0, checked.stdout
     assert "4 pieces" in done.stdout
 
 
 def test_a_data_set_can_be_asked_and_grows(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "set"
-    assert command("scan", folder / "monday", "--dataset", target).returncode == 1
-    assert command("scan", folder / "tuesday" / "snapshot.db", "--dataset", target).returncode == 1
-    refused = command("scan", folder / "monday" / "snapshot.db", "--dataset", target)
+    assert run("scan", folder / "monday", "--dataset", target).returncode == 1
+    assert run("scan", folder / "tuesday" / "snapshot.db", "--dataset", target).returncode == 1
+    refused = run("scan", folder / "monday" / "snapshot.db", "--dataset", target)
     assert refused.returncode == 2
     assert "exists" in refused.stderr
     found = pd.read_parquet(target / "findings")
@@ -166,7 +166,7 @@ def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
     (folder / "broken.db").write_bytes(DEFRAGMENTED.read_bytes()[:40])
     (folder / "empty.db").write_bytes(b"")
     given = [str(DEFRAGMENTED), str(folder / "broken.db"), str(folder / "none.db"), str(folder / "empty.db")]
-    done = command("scan", *given, *PARTIAL)
+    done = run("scan", *given, *PARTIAL)
     assert done.returncode == 3
     assert sum("not read, see below" in line for line in done.stdout.splitlines()) == 3
     assert "(exit 3)" in done.stdout.splitlines()[0]
@@ -174,8 +174,8 @@ def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
     assert set(problems(audit)) == {"broken.db", "none.db", "empty.db"}
     assert {gap.source for gap in audit.gaps} == {"broken.db", "none.db", "empty.db"}
     report = folder / "a.json"
-    assert command("scan", *given, "--json", report).returncode == 3
-    checked = command("verify", report, *given)
+    assert run("scan", *given, "--json", report).returncode == 3
+    checked = run("verify", report, *given)
     assert checked.returncode == 0, checked.stdout
     assert "could not be read when the report was made" in checked.stdout
 
@@ -193,7 +193,7 @@ def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
     ],
 )
 def test_the_exit_code_of_several(given: list[str | Path], code: int) -> None:
-    done = command("scan", *given)
+    done = run("scan", *given)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 

@@ -17,7 +17,7 @@ from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
-from tests.helpers.etcd import Etcd, restored
+from tests.helpers.etcd import Etcd, restore
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SNAPSHOTS = sorted(FIXTURES.glob("*/*.db"))
@@ -71,7 +71,7 @@ def test_every_record_is_what_a_restored_etcd_serves_at_its_revision(path: Path,
     """Current values, history and deleted ones; a tombstone is served as nothing."""
     reading, raw = read(path), path.read_bytes()
     seen = 0
-    with restored(path, tmp_path / "data") as etcd:
+    with restore(path, tmp_path / "data") as etcd:
         current = etcd.get_all()
         for batch, row in rows(reading, *TREE):
             key, main = batch.key(row), int(batch.mod_revision[row])

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.commands import run
-from tests.helpers.etcd import restored
+from tests.helpers.etcd import restore
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, stored_secrets, truth
 from tests.helpers.taint import WINDOW, Taint
 
@@ -234,7 +234,7 @@ def test_watches(tmp_path: Path) -> None:
     """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
     files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh")]
     config = str(REWRITTEN.with_suffix(".encryption.json"))
-    with restored(PLAINTEXT, tmp_path / "data") as etcd:
+    with restore(PLAINTEXT, tmp_path / "data") as etcd:
         once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)
         followed = run("watch", etcd.url, "--for", "0.5", "--encryption-config", config)
     assert (once.returncode, followed.returncode) == (1, 1)

@@ -125,7 +125,7 @@ def test_what_a_plugin_unwraps_stays_inside(tmp_path: Path) -> None:
 def test_kine(stage: Path, tmp_path: Path, *, given: bool) -> None:
     path = Path(kine_stages.configuration(stage))
     taint = Taint([*kine_stages.canaries(stage), *keys(path)])
-    evidence, out = kine_stages.unpacked(stage, tmp_path), tmp_path / "out"
+    evidence, out = kine_stages.unpack(stage, tmp_path), tmp_path / "out"
     assert leaks(taint, {"raw": (evidence / "state.db").read_bytes().decode("latin-1")})
     out.mkdir()
     options: Line = ["--encryption-config", path] if given else []
@@ -145,7 +145,7 @@ def _zip(folder: Path) -> Path:
         "a/etcd-snapshot": REWRITTEN.read_bytes(),
         "server/cred/encryption-config.json": config(REWRITTEN).read_bytes(),
     }
-    path.write_bytes(packing.zipped(rows))
+    path.write_bytes(packing.zip_archive(rows))
     return path
 
 

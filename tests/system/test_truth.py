@@ -14,7 +14,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Encoding, Place, Provider
 from auditor.protobuf import kubernetes_pb2 as k8s
-from tests.helpers.etcd import restored
+from tests.helpers.etcd import restore
 from tests.helpers.fixtures import SNAPSHOTS, canaries, name_of, truth
 
 PLACES = {
@@ -94,7 +94,7 @@ def test_rows_never_overlap(path: Path) -> None:
 def test_latest_values_are_the_bytes_that_a_restored_etcd_returns(path: Path, tmp_path: Path) -> None:
     rows = auditor.scan(path, auditor.Options(resources=("*",))).inventory
     raw = path.read_bytes()
-    with restored(path, tmp_path / "data") as etcd:
+    with restore(path, tmp_path / "data") as etcd:
         served = {key.decode(): kv for key, kv in etcd.get_all().items()}
     latest = rows[rows.place == "latest"]
     assert len(latest) > 50

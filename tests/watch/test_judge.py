@@ -13,8 +13,9 @@ from auditor.model.vocabulary import Opened, Provider
 from auditor.watch.judge import judge
 from auditor.watch.tracker import StoredForm, Tracker
 from tests.helpers import sealing
+from tests.helpers.ciphertexts import ciphertext, kms_v2
 from tests.helpers.fixtures import MIGRATION, PROVIDERS
-from tests.helpers.objects import Thing, kms_v2, sealed
+from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
 
 SECRETS = Resource("secrets", "/registry", "/registry/secrets")
@@ -25,7 +26,7 @@ def forms(options: Options, *pairs: tuple[bytes, bytes]) -> list[StoredForm]:
     return judge([(key, value, 7) for key, value in pairs], SECRETS, criteria.prepare(options))
 
 
-def one(options: Options, value: bytes, key: bytes = Thing().key) -> StoredForm:
+def one(options: Options, value: bytes, key: bytes = StoredObject().key) -> StoredForm:
     (form,) = forms(options, (key, value))
     return form
 
@@ -59,39 +60,39 @@ def test_names_that_hold_colons_are_compared_whole() -> None:
     """Of one value alone it cannot be told where such a name ends; the expected name is known."""
     expected = Options(expect="aescbc:aescbckey-2026-01-02T03:04:05Z")
     for name, good in ((b"aescbckey-2026-01-02T03:04:05Z", True), (b"aescbckey-2026-01-02T03:04:06Z", False)):
-        form = one(expected, sealed("aescbc", name, b"\xa0" * 64))
+        form = one(expected, ciphertext("aescbc", name, b"\xa0" * 64))
         assert (form.findings == "") == good
         assert form.provider is Provider.AESCBC
-    assert one(Options(expect="aescbc:key1"), sealed("aescbc", b"key10", b"\xa0" * 64)).findings == "stale-key"
-    assert one(Options(expect="aescbc"), sealed("aescbc", b"a:b", b"\xa0" * 64)).findings == ""
-    assert one(Options(expect="secretbox"), sealed("aescbc", b"a:b", b"\xa0" * 64)).findings == "stale-provider"
+    assert one(Options(expect="aescbc:key1"), ciphertext("aescbc", b"key10", b"\xa0" * 64)).findings == "stale-key"
+    assert one(Options(expect="aescbc"), ciphertext("aescbc", b"a:b", b"\xa0" * 64)).findings == ""
+    assert one(Options(expect="secretbox"), ciphertext("aescbc", b"a:b", b"\xa0" * 64)).findings == "stale-provider"
 
 
 def test_another_key_of_the_same_name_is_told_by_what_opens(tmp_path: Path) -> None:
     both = provider("aesgcm", ("key1", OTHER), ("key1", KEY))
     options = Options(encryption_configs=(configuration(tmp_path / "c.json", both, {"identity": {}}),))
-    thing = Thing(data={b"a": b"1"})
+    thing = StoredObject(data={b"a": b"1"})
     new, old = (one(options, seal("aesgcm", "key1", key, thing, RNG)) for key in (OTHER, KEY))
     assert (new.findings, new.opened) == ("", Opened.YES)
     assert (old.findings, old.opened) == ("stale-key", Opened.YES)
-    damaged = one(options, sealed("aesgcm", b"key1", b"\xa0" * 64))
+    damaged = one(options, ciphertext("aesgcm", b"key1", b"\xa0" * 64))
     assert (damaged.findings, damaged.opened) == ("undecryptable", Opened.FAILED)
 
 
 def test_what_a_decryption_migration_wants() -> None:
     options = Options(expect="plaintext")
-    assert one(options, Thing().protobuf()).findings == ""
-    assert one(options, sealed("aesgcm", b"key1", b"\xa0" * 64)).findings == "stale-provider"
+    assert one(options, StoredObject().protobuf()).findings == ""
+    assert one(options, ciphertext("aesgcm", b"key1", b"\xa0" * 64)).findings == "stale-provider"
 
 
 def test_neither_object_nor_ciphertext_is_never_as_wanted() -> None:
     for value in (b"", b"neither", b"k8s:enc:", b"k8s:enc:rot13:v1:key1:xx"):
         assert one(Options(), value).findings == "unrecognised"
-    assert one(Options(expect="kms:vault"), sealed("kms v2", b"vault", kms_v2(b"\xa0" * 64))).kek_id == "kek-7"
+    assert one(Options(expect="kms:vault"), ciphertext("kms v2", b"vault", kms_v2(b"\xa0" * 64))).kek_id == "kek-7"
 
 
 def test_nothing_of_a_value_is_in_a_form() -> None:
-    thing = Thing(data={b"password": b"CANARY-in-a-form"})
+    thing = StoredObject(data={b"password": b"CANARY-in-a-form"})
     shown = repr(one(Options(), thing.protobuf())) + repr(one(Options(), seal("aesgcm", "key1", KEY, thing, RNG)))
     assert "CANARY" not in shown
     assert sealing.KEY.hex() not in shown

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.vocabulary import Opened, Provider
@@ -59,7 +59,6 @@ changes = st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([OLD, NEW, N
 first = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([OLD, NEW]))
 
 
-@settings(deadline=None, max_examples=200)
 @given(first, changes, st.data())
 def test_the_numbers_add_up_at_every_step(
     start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]], data: st.DataObject
@@ -88,7 +87,6 @@ def test_the_numbers_add_up_at_every_step(
         assert ledger.revision == revision + done
 
 
-@settings(deadline=None, max_examples=100)
 @given(first, changes)
 def test_what_was_missed_is_made_up_for_by_reading_again(
     start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]]

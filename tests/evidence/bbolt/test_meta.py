@@ -68,7 +68,7 @@ def test_the_larger_transaction_is_chosen(txids: tuple[int, int], page: int) -> 
     assert not found.differ
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 64) - 1))
 def test_any_two_transactions(first: int, second: int) -> None:
     assert metas(built(txids=(first, second))).chosen.txid == max(first, second)

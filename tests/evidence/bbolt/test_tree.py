@@ -89,7 +89,7 @@ def test_trees_of_any_shape(fanout: int, page_size: int, order: bolt_builder.Ord
 sizes = st.one_of(st.integers(0, 40), st.integers(900, 1100), st.integers(0, 9000))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 300), sizes), max_size=30),
     st.sampled_from([1024, 4096]),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import auditor
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.lzw import LzwDecompressor, LzwError
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT
 from tests.helpers.packing import lzw, unlzw
 
@@ -44,7 +44,7 @@ def test_it_gives_back_what_was_packed(raw: bytes, clear: bool) -> None:
 
 
 @given(st.binary(max_size=3000), st.integers(1, 400), st.integers(1, 400), st.booleans(), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_in_any_steps(raw: bytes, fed: int, most: int, clear: bool, emptied: bool) -> None:
     assert unpacked(lzw(raw * 5, clear=clear, emptied=emptied), fed, most) == raw * 5
 
@@ -57,7 +57,6 @@ def test_a_table_that_is_full_stays_as_it_is() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=300, deadline=None)
 def test_bytes_that_are_none_are_read_as_far_as_a_reader_of_code_by_code_does(raw: bytes) -> None:
     one = LzwDecompressor()
     expected, sound = unlzw(raw)
@@ -125,6 +124,6 @@ def test_what_stands_behind_it_is_a_gap(tmp_path: Path) -> None:
 def test_a_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.bin"
     path.write_bytes(lzw(PLAINTEXT.read_bytes()[:4096] + bytes(1 << 20)))
-    done = command("scan", path, "--max-unpacked", "100000")
+    done = run("scan", path, "--max-unpacked", "100000")
     assert done.returncode == 2
     assert "raise --max-unpacked" in done.stderr

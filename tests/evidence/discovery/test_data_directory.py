@@ -12,13 +12,13 @@ import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence
 from tests.helpers import oracle
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import FIXTURES, MIGRATION, canaries
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 SEVENTH = MIGRATION / "7-rotated.db"
-SECRET = Thing(data={b"password": b"CANARY-directory"}).protobuf()
+SECRET = StoredObject(data={b"password": b"CANARY-directory"}).protobuf()
 KEY = b"/registry/secrets/default/db"
 
 
@@ -64,7 +64,7 @@ def test_after_defragmentation_the_database_is_without_findings_and_the_director
     assert any("WAL" in part.what for part in alone.unexamined)
     whole = auditor.scan(member, config)
     assert whole.exit_code(Severity.MEDIUM) == 1
-    done = command("scan", member, "--encryption-config", config.encryption_configs[0])
+    done = run("scan", member, "--encryption-config", config.encryption_configs[0])
     assert done.returncode == 1
     assert "all in wal" in done.stdout
     in_use = plaintext(whole)
@@ -197,10 +197,10 @@ def test_a_directory_is_only_read(member: Path, tmp_path_factory: pytest.TempPat
 
     before = state()
     out = tmp_path_factory.mktemp("reports")
-    done = command("scan", member, "--csv", out / "a.csv", "--html", out / "a.html", "--json", out / "a.json")
+    done = run("scan", member, "--csv", out / "a.csv", "--html", out / "a.html", "--json", out / "a.json")
     assert done.returncode == 1
     assert state() == before
-    refused = command("scan", member, "--csv", member / "member" / "a.csv")
+    refused = run("scan", member, "--csv", member / "member" / "a.csv")
     assert refused.returncode == 2
     assert "inside the evidence" in refused.stderr
     assert state() == before

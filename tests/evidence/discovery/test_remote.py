@@ -3,7 +3,6 @@
 import gzip
 import http.server
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import pytest
 import auditor
 from auditor.evidence.discovery import remote
 from tests.helpers import azurite, packing
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, canaries
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -34,9 +33,9 @@ OBJECTS = {
 
 @contextmanager
 def served(server: str) -> Iterator[str]:
-    """The address of one of the servers beside this file, in a process of its own."""
+    """The address of one of the servers in tests/helpers, in a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"tests.evidence.{server}"],
+        [sys.executable, "-m", f"tests.helpers.{server}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -51,23 +50,23 @@ def served(server: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
     """The environment in which a bucket can be read."""
-    with served("s3server") as address:
+    with served("s3_server") as address:
         _put(f"{address}/backups", b"")
         for name, raw in OBJECTS.items():
             _put(f"{address}/backups/{name}", raw)
-        yield {**os.environ, **KEYS, "AWS_ENDPOINT_URL": address}
+        yield {**KEYS, "AWS_ENDPOINT_URL": address}
 
 
 @pytest.fixture(scope="module")
 def azure() -> Iterator[str]:
-    with azurite.started(OBJECTS) as address:
+    with azurite.server(OBJECTS) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def gcs() -> Iterator[dict[str, str]]:
     """The environment in which a bucket of Google's can be read."""
-    with served("gcsserver") as address:
+    with served("gcs_server") as address:
         for name in ("cluster/etcd-snapshot-n-1", "cluster/etcd.backup.gz"):
             url = f"{address}/upload/storage/v1/b/backups/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
             head = {"Content-Type": "application/octet-stream"}
@@ -75,7 +74,7 @@ def gcs() -> Iterator[dict[str, str]]:
                 pass
         # without the last, gcsfs asks the bucket's kind by gRPC first, which the server does not speak
         told = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
-        yield {**os.environ, **told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+        yield {**told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
 
 
 def _put(url: str, raw: bytes) -> None:
@@ -135,22 +134,22 @@ def test_an_object_of_google_s_is_audited_as_the_file_is(gcs: dict[str, str], tm
     work = tmp_path / "work"
     work.mkdir()
     url = "gs://backups/cluster/etcd-snapshot-n-1"
-    done = command("scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, env=gcs)
+    done = run("scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, **gcs)
     assert done.returncode == 1, done.stderr
-    assert command("scan", PLAINTEXT, "--csv", tmp_path / "plain.csv").returncode == 1
+    assert run("scan", PLAINTEXT, "--csv", tmp_path / "plain.csv").returncode == 1
     rows, plain = (pd.read_csv(tmp_path / name, keep_default_na=False) for name in ("a.csv", "plain.csv"))
     pd.testing.assert_frame_equal(rows.drop(columns="source"), plain.drop(columns="source"))
     assert set(rows.source) == {"etcd-snapshot-n-1"}
     told = json.loads((tmp_path / "a.json").read_text())
     assert any(f"streamed from {url}, {len(PLAINTEXT.read_bytes()):,} bytes" in note for note in told["notes"])
     assert list(work.iterdir()) == []
-    packed = command("scan", "gs://backups/cluster/etcd.backup.gz", env=gcs)
+    packed = run("scan", "gs://backups/cluster/etcd.backup.gz", **gcs)
     assert packed.returncode == 1, packed.stderr
     assert "etcd.backup.gz!etcd.backup" in packed.stdout
 
 
 def test_an_object_of_google_s_that_is_not_there(gcs: dict[str, str]) -> None:
-    done = command("scan", "gs://backups/none.db", env=gcs)
+    done = run("scan", "gs://backups/none.db", **gcs)
     assert done.returncode == 2
     assert "gs://backups/none.db cannot be opened: there is no such object" in done.stderr
     assert "Traceback" not in done.stderr
@@ -175,10 +174,10 @@ def test_an_object_of_azure_s_is_audited_as_the_file_is(
     work, environment, url = tmp_path / "work", azurite.connection(azure), f"{url}/{name}"
     work.mkdir()
     reports = ("--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
-    done = command("scan", url, *reports, "--work-dir", work, env=environment)
+    done = run("scan", url, *reports, "--work-dir", work, **environment)
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
-    assert command("scan", given, "--csv", tmp_path / "plain.csv").returncode == 1
+    assert run("scan", given, "--csv", tmp_path / "plain.csv").returncode == 1
     rows, plain = _rows(tmp_path / "a.csv"), _rows(tmp_path / "plain.csv")
     pd.testing.assert_frame_equal(rows.drop(columns="source"), plain.drop(columns="source"))
     assert len(rows) > 0
@@ -200,7 +199,7 @@ def test_an_object_of_azure_s_is_audited_as_the_file_is(
     ],
 )
 def test_an_object_of_azure_s_that_is_not_there(azure: str, url: str, said: str) -> None:
-    done = command("scan", url, env=azurite.connection(azure))
+    done = run("scan", url, **azurite.connection(azure))
     assert done.returncode == 2
     assert f"{url} {said}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -210,13 +209,13 @@ def test_a_wrong_key_of_azure_s_is_told_and_not_shown(azure: str, tmp_path: Path
     """Alone there is nothing to audit; beside what can be read it keeps the conclusion open."""
     url, environment = "az://backups/cluster/etcd-snapshot-n-1", azurite.connection(azure, azurite.WRONG)
     why = f"{url} cannot be opened: access is denied; look at the credentials in the environment"
-    alone = command("scan", url, env=environment)
+    alone = run("scan", url, **environment)
     assert alone.returncode == 2
     assert alone.stdout == ""
     assert why in alone.stderr
     for missing, key in ((url, azurite.WRONG), ("az://backups/none.db", azurite.KEY)):
         report = tmp_path / f"{len(missing)}.json"
-        done = command("scan", missing, DEFRAGMENTED, "--json", report, env=azurite.connection(azure, key))
+        done = run("scan", missing, DEFRAGMENTED, "--json", report, **azurite.connection(azure, key))
         assert done.returncode == 3, done.stdout + done.stderr
         problems = {part["name"]: part["problem"] for part in json.loads(report.read_text())["parts"]}
         assert not problems.pop(DEFRAGMENTED.name)
@@ -226,8 +225,8 @@ def test_a_wrong_key_of_azure_s_is_told_and_not_shown(azure: str, tmp_path: Path
 
 
 def test_a_connection_string_that_is_none_is_not_shown() -> None:
-    environment = {**os.environ, "AZURE_STORAGE_CONNECTION_STRING": f"nothing;AccountKey={azurite.KEY}"}
-    done = command("scan", "az://backups/a.db", env=environment)
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": f"nothing;AccountKey={azurite.KEY}"}
+    done = run("scan", "az://backups/a.db", **environment)
     assert done.returncode == 2
     assert "az://backups/a.db cannot be opened" in done.stderr
     assert azurite.KEY not in done.stderr
@@ -236,11 +235,11 @@ def test_a_connection_string_that_is_none_is_not_shown() -> None:
 
 def test_the_signed_url_of_an_object_of_azure_s(azure: str) -> None:
     name = "cluster/etcd.backup.gz"
-    url = azurite.signed(azure, name)
-    done = command("scan", url)
+    url = azurite.signed_url(azure, name)
+    done = run("scan", url)
     assert done.returncode == 1, done.stderr
     assert f"streamed from {azure}/backups/{name}," in done.stdout.replace("\n", " ")
-    denied = command("scan", url.replace("&sig=", "&sig=A"))
+    denied = run("scan", url.replace("&sig=", "&sig=A"))
     assert denied.returncode == 2
     assert f"{azure}/backups/{name} cannot be opened" in denied.stderr
     signature = url.partition("sig=")[2]
@@ -265,8 +264,8 @@ def test_an_object_is_audited_as_the_file_is(s3: dict[str, str], tmp_path: Path)
     work = tmp_path / "work"
     work.mkdir()
     url = "s3://backups/cluster/etcd-snapshot-n-1"
-    done = command(
-        "scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, env=s3,
+    done = run(
+        "scan", url, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--work-dir", work, **s3,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
@@ -281,14 +280,14 @@ def test_an_object_is_audited_as_the_file_is(s3: dict[str, str], tmp_path: Path)
     said = (done.stdout + (tmp_path / "a.json").read_text()).encode()
     assert not [canary for canary in canaries(PLAINTEXT) if canary in said]
     assert "ETag" in json.loads((tmp_path / "a.json").read_text())["notes"][0]
-    checked = command("verify", tmp_path / "a.json", url, env=s3)
+    checked = run("verify", tmp_path / "a.json", url, **s3)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert command("verify", tmp_path / "a.json", PLAINTEXT).returncode == 0
+    assert run("verify", tmp_path / "a.json", PLAINTEXT).returncode == 0
 
 
 def test_containers_and_several_in_a_bucket(s3: dict[str, str], tmp_path: Path) -> None:
     given = [f"s3://backups/{name}" for name in ("cluster/etcd.backup.gz", "two.tar", "none.db", "empty", "notes.txt")]
-    done = command("scan", *given, "--json", tmp_path / "a.json", env=s3)
+    done = run("scan", *given, "--json", tmp_path / "a.json", **s3)
     assert done.returncode == 1, done.stderr
     parts = {part["name"]: part["problem"] for part in json.loads((tmp_path / "a.json").read_text())["parts"]}
     assert [name for name, problem in parts.items() if not problem] == [
@@ -302,7 +301,7 @@ def test_containers_and_several_in_a_bucket(s3: dict[str, str], tmp_path: Path) 
 
 
 def test_the_web(web: str) -> None:
-    done = command("scan", f"{web}/etcd/snapshot.db?signature=SECRET")
+    done = run("scan", f"{web}/etcd/snapshot.db?signature=SECRET")
     assert done.returncode == 1, done.stderr
     assert f"streamed from {web}/etcd/snapshot.db," in done.stdout.replace("\n", " ")
     assert "SECRET" not in done.stdout
@@ -311,7 +310,7 @@ def test_the_web(web: str) -> None:
 
 @pytest.mark.parametrize(("path", "said"), [("cut/a.db", "cut"), ("secret/a.db", "cannot be opened")])
 def test_what_cannot_be_had_is_told(web: str, tmp_path: Path, path: str, said: str) -> None:
-    done = command("scan", f"{web}/{path}?signature=SECRET", "--work-dir", tmp_path)
+    done = run("scan", f"{web}/{path}?signature=SECRET", "--work-dir", tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert said in done.stderr
@@ -321,19 +320,19 @@ def test_what_cannot_be_had_is_told(web: str, tmp_path: Path, path: str, said: s
 
 
 def test_an_object_over_the_limit_is_not_fetched(s3: dict[str, str]) -> None:
-    done = command("scan", "s3://backups/cluster/etcd-snapshot-n-1", "--max-unpacked", "1000", env=s3)
+    done = run("scan", "s3://backups/cluster/etcd-snapshot-n-1", "--max-unpacked", "1000", **s3)
     assert done.returncode == 2
     assert "raise --max-unpacked" in done.stderr
 
 
 def test_a_missing_library_is_named(tmp_path: Path) -> None:
     (tmp_path / "s3fs.py").write_text("raise ImportError")
-    done = command("scan", "s3://backups/a.db", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    done = run("scan", "s3://backups/a.db", PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "pip install 'etcd-auditor[remote]'" in done.stderr
 
 
 def test_nobody_answers(s3: dict[str, str]) -> None:
-    done = command("scan", "http://127.0.0.1:9/a.db")
+    done = run("scan", "http://127.0.0.1:9/a.db")
     assert done.returncode == 2
     assert "cannot be opened" in done.stderr

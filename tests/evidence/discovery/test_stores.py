@@ -11,13 +11,13 @@ import pytest
 import auditor
 from auditor import Audit, Options
 from tests.evidence.gardener.test_backup import FIRST, increment
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, binary
-from tests.helpers.kine_stages import STAGES, configuration, name_of, unpacked
-from tests.helpers.objects import Thing
+from tests.helpers.kine_stages import STAGES, configuration, name_of, unpack
+from tests.helpers.objects import StoredObject
 
 SAME = ["place", "finding", "resource", "key", "provider", "key_name", "offset", "size", "same_as_latest", "opened"]
-SECRET = Thing(namespace=b"prod", name=b"db", data={b"password": b"CANARY-stores-91"})
+SECRET = StoredObject(namespace=b"prod", name=b"db", data={b"password": b"CANARY-stores-91"})
 
 
 def rows(audit: Audit) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def packed(folder: Path, *files: Path) -> Path:
 
 @pytest.mark.parametrize("stage", STAGES[:2], ids=name_of)
 def test_a_database_of_kine_with_its_log(stage: Path, tmp_path: Path) -> None:
-    folder = unpacked(stage, tmp_path / "plain")
+    folder = unpack(stage, tmp_path / "plain")
     options = Options(encryption_configs=(configuration(stage),))
     plain = auditor.scan(folder, options)
     audit = auditor.scan(packed(tmp_path, *sorted(folder.glob("state.db*"))), options)
@@ -44,7 +44,7 @@ def test_a_database_of_kine_with_its_log(stage: Path, tmp_path: Path) -> None:
 
 
 def test_without_its_log_the_conclusion_stays_open(tmp_path: Path) -> None:
-    folder = unpacked(STAGES[0], tmp_path / "plain")
+    folder = unpack(STAGES[0], tmp_path / "plain")
     audit = auditor.scan(packed(tmp_path, folder / "state.db"))
     assert any("state.db-wal" in part.reason for part in audit.unexamined)
     assert not audit.complete
@@ -67,7 +67,7 @@ def test_a_dump_in_a_zip(tmp_path: Path) -> None:
     assert (row["key"], row["place"], row["state"]) == (SECRET.key.decode(), "latest", "encoded")
     with zipfile.ZipFile(tmp_path / "simple.zip", "w") as archive:
         archive.writestr("keys.txt", simple)
-    done = command("scan", tmp_path / "simple.zip")
+    done = run("scan", tmp_path / "simple.zip")
     assert done.returncode == 2
     assert "-w json" in done.stderr
     assert "CANARY" not in done.stdout + done.stderr
@@ -82,7 +82,7 @@ def test_an_increment_in_a_tar(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_kine_s_is_one_piece(tmp_path: Path) -> None:
-    folder = unpacked(STAGES[0], tmp_path / "plain")
-    done = command("scan", folder, "--encryption-config", configuration(STAGES[0]))
+    folder = unpack(STAGES[0], tmp_path / "plain")
+    done = run("scan", folder, "--encryption-config", configuration(STAGES[0]))
     assert "kine's SQLite database" in done.stdout
     assert done.returncode == 1

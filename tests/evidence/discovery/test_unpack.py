@@ -26,7 +26,7 @@ from auditor.evidence.containers.limits import Limits, Refused
 from auditor.evidence.discovery.unpack import unpack
 from auditor.evidence.file import EvidenceFile
 from tests.helpers import packing
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS, canaries, name_of
 
 WAYS = packing.ways()
@@ -203,7 +203,7 @@ def test_a_directory_and_snapshots_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", packing.STREAMS)
 def test_a_truncated_stream_is_audited_as_far_as_it_goes(tmp_path: Path, kind: str) -> None:
     packed = packing.STREAMS[kind](PLAINTEXT.read_bytes())
-    done = command("scan", write(tmp_path, packed[: len(packed) * 2 // 3]))
+    done = run("scan", write(tmp_path, packed[: len(packed) * 2 // 3]))
     assert done.returncode in {1, 2, 3}
     assert "Traceback" not in done.stderr
     assert "ends early" in done.stdout + done.stderr
@@ -235,7 +235,7 @@ def test_what_stands_behind_a_stream_is_a_gap(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [600, 3_000, 60_000, 90_000])
 def test_a_truncated_tar_is_told(tmp_path: Path, cut: int) -> None:
     packed = packing.tar({"notes": b"n" * 100, "a.db": DEFRAGMENTED.read_bytes()})
-    done = command("scan", write(tmp_path, packed[:cut]), "--fail-on", "critical")
+    done = run("scan", write(tmp_path, packed[:cut]), "--fail-on", "critical")
     assert done.returncode in {2, 3}
     assert "ends early" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -250,8 +250,8 @@ def test_a_broken_header_inside_a_tar_is_not_its_end(tmp_path: Path) -> None:
 
 
 def test_a_truncated_zip_is_told(tmp_path: Path) -> None:
-    packed = packing.zipped({"a.db": PLAINTEXT.read_bytes()})
-    done = command("scan", write(tmp_path, packed[:-30], "a.zip"))
+    packed = packing.zip_archive({"a.db": PLAINTEXT.read_bytes()})
+    done = run("scan", write(tmp_path, packed[:-30], "a.zip"))
     assert done.returncode == 2
     assert "a.zip" in done.stderr
     assert "truncated" in done.stderr
@@ -259,7 +259,7 @@ def test_a_truncated_zip_is_told(tmp_path: Path) -> None:
 
 def test_a_wrong_checksum_in_a_zip_is_a_gap(tmp_path: Path) -> None:
     for method in ("deflate", "stored"):
-        packed = bytearray(packing.zipped({"a.db": PLAINTEXT.read_bytes()}, method))
+        packed = bytearray(packing.zip_archive({"a.db": PLAINTEXT.read_bytes()}, method))
         at = packed.rindex(b"PK\x01\x02") + 16
         packed[at] ^= 1
         audit = auditor.scan(write(tmp_path, bytes(packed)))
@@ -268,10 +268,10 @@ def test_a_wrong_checksum_in_a_zip_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_a_password_is_told(tmp_path: Path) -> None:
-    packed = bytearray(packing.zipped({"a.db": PLAINTEXT.read_bytes()}))
+    packed = bytearray(packing.zip_archive({"a.db": PLAINTEXT.read_bytes()}))
     packed[6] |= 1
     packed[packed.rindex(b"PK\x01\x02") + 8] |= 1
-    done = command("scan", write(tmp_path, bytes(packed), "a.zip"))
+    done = run("scan", write(tmp_path, bytes(packed), "a.zip"))
     assert done.returncode == 2
     assert "a.zip!a.db is protected by a password" in done.stderr
 
@@ -280,7 +280,7 @@ def test_a_password_is_told(tmp_path: Path) -> None:
     ("raw", "said"),
     [
         (packing.tar({"readme.md": b"hello", "x/y.txt": b"world"}), "none of its 2 files"),
-        (packing.zipped({}), "it is empty"),
+        (packing.zip_archive({}), "it is empty"),
         (gzip.compress(b"hello " * 10_000), "meta page"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(1000), "7-Zip"),
         (b"070701" + bytes(1000), "cpio"),
@@ -290,7 +290,7 @@ def test_a_password_is_told(tmp_path: Path) -> None:
     ids=["tar", "zip", "gzip", "7-Zip", "cpio", "frames", "age"],  # in an environment variable their bytes do not fit
 )
 def test_nothing_of_etcd_is_told(tmp_path: Path, raw: bytes, said: str) -> None:
-    done = command("scan", write(tmp_path, raw))
+    done = run("scan", write(tmp_path, raw))
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -304,12 +304,13 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     path = write(tmp_path, raw, "bomb.gz")
-    done = command("scan", path, "--work-dir", work)
+    done = run("scan", path, "--work-dir", work)
     assert done.returncode == 2
     assert "times its own size" in done.stderr
     assert not list(work.iterdir())
     assert (
-        command("scan", write(tmp_path, packing.zipped({"a.db": bytes(300 << 20)})), "--work-dir", work).returncode == 2
+        run("scan", write(tmp_path, packing.zip_archive({"a.db": bytes(300 << 20)})), "--work-dir", work).returncode
+        == 2
     )
     raw = b"nothing"
     for _ in range(8):
@@ -364,7 +365,7 @@ def test_what_leads_outside_is_refused(tmp_path: Path, info: tarfile.TarInfo) ->
     work = tmp_path / "work"
     work.mkdir()
     raw = packing.tar_of(member("good.db"), info, content=PLAINTEXT.read_bytes())
-    done = command("scan", write(tmp_path, raw), "--work-dir", work)
+    done = run("scan", write(tmp_path, raw), "--work-dir", work)
     assert done.returncode == 2
     assert "nothing in it was read" in done.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["backup.bin", "work"]
@@ -374,7 +375,7 @@ def test_what_leads_outside_is_refused(tmp_path: Path, info: tarfile.TarInfo) ->
 def test_a_zip_that_leads_outside_is_refused(tmp_path: Path) -> None:
     for name in ("../x.db", "/x.db", "C:\\x.db", "a\\..\\..\\x.db"):
         with pytest.raises(Refused, match="leads out of it"):
-            auditor.scan(write(tmp_path, packing.zipped({name: PLAINTEXT.read_bytes()})))
+            auditor.scan(write(tmp_path, packing.zip_archive({name: PLAINTEXT.read_bytes()})))
     path = tmp_path / "link.zip"
     with zipfile.ZipFile(path, "w") as archive:
         info = zipfile.ZipInfo("link")
@@ -467,7 +468,7 @@ def test_a_full_disk_is_told_before_it_is_full(tmp_path: Path, monkeypatch: pyte
 
 def test_no_canary_leaves_by_a_container(tmp_path: Path) -> None:
     packed = gzip.compress(packing.tar({"a.db": PLAINTEXT.read_bytes(), "b.db": REWRITTEN.read_bytes()[:90_000]}))
-    done = command(
+    done = run(
         "scan", write(tmp_path, packed[:-9]), "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv",
         "--html", tmp_path / "a.html", "-v",
     )  # fmt: skip
@@ -495,18 +496,18 @@ def test_the_expected_hash_may_be_the_containers_or_the_files(tmp_path: Path) ->
 @pytest.mark.parametrize("several", [False, True])
 def test_a_report_is_verified_against_its_container(tmp_path: Path, several: bool) -> None:
     files = {"a.db": PLAINTEXT.read_bytes()} | ({"b.db": REWRITTEN.read_bytes()} if several else {})
-    path = write(tmp_path, packing.zipped(files), "a.zip")
+    path = write(tmp_path, packing.zip_archive(files), "a.zip")
     report = tmp_path / "a.json"
-    assert command("scan", path, "--json", report).returncode == 1
-    done = command("verify", report, path)
+    assert run("scan", path, "--json", report).returncode == 1
+    done = run("verify", report, path)
     assert done.returncode == 0, done.stdout
     assert "findings lie where the report says" in done.stdout
     path.rename(tmp_path / "b.zip")
-    done = command("verify", report, tmp_path / "b.zip")
+    done = run("verify", report, tmp_path / "b.zip")
     assert done.returncode == 0, done.stdout
     assert "was called a.zip in the report" in done.stdout
-    other = write(tmp_path, packing.zipped(dict.fromkeys(files, DEFRAGMENTED.read_bytes())), "a.zip")
-    done = command("verify", report, other)
+    other = write(tmp_path, packing.zip_archive(dict.fromkeys(files, DEFRAGMENTED.read_bytes())), "a.zip")
+    done = run("verify", report, other)
     assert done.returncode == 1
     assert "DIFFERS" in done.stdout
-    assert command("verify", report, PLAINTEXT).returncode == 1
+    assert run("verify", report, PLAINTEXT).returncode == 1

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import auditor
 from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
-from tests.helpers.command import command
+from tests.helpers.ciphertexts import ciphertext
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, binary
-from tests.helpers.objects import Thing, sealed
+from tests.helpers.objects import StoredObject
 
 CANARY = b"CANARY-dump-5a1c"
 COLUMNS = ["key", "provider", "key_name", "encoding", "type", "data_keys", "create_revision", "mod_revision", "version"]
@@ -25,8 +26,8 @@ if (installed := shutil.which("etcdctl")) is not None:
     PROGRAMS["installed"] = installed  # another version, where the machine has one
 
 
-def secret(name: str) -> Thing:
-    return Thing(name=name.encode(), data={b"password": CANARY + name.encode()})
+def secret(name: str) -> StoredObject:
+    return StoredObject(name=name.encode(), data={b"password": CANARY + name.encode()})
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Etcd(folder / "data") as etcd:
         for number in range(30):
             thing = secret(f"s{number}")
-            stored = thing.protobuf() if number % 3 else sealed("aescbc", b"key1", bytes(range(48)))
+            stored = thing.protobuf() if number % 3 else ciphertext("aescbc", b"key1", bytes(range(48)))
             etcd.put(thing.key, thing.json() if number == 7 else stored)
         for number in range(0, 30, 5):
-            etcd.put(secret(f"s{number}").key, sealed("secretbox", b"box", bytes(range(100, 180))))
+            etcd.put(secret(f"s{number}").key, ciphertext("secretbox", b"box", bytes(range(100, 180))))
         etcd.delete(secret("s9").key)
         etcd.put(b"/registry/configmaps/default/big", b"k8s\0" + b"\xff\xfe" * 200_000)
         etcd.save(folder / "snapshot.db")
@@ -93,7 +94,7 @@ def test_a_limited_dump_is_not_complete(made: Path, version: str) -> None:
 
 @pytest.mark.parametrize("form", ["fields", "simple"])
 def test_other_forms_are_refused_with_the_way_out(made: Path, form: str) -> None:
-    done = command("scan", made / f"3.5.{form}")
+    done = run("scan", made / f"3.5.{form}")
     assert done.returncode == 2
     assert "make the dump again with -w json" in done.stderr
 
@@ -110,7 +111,7 @@ def test_an_indented_dump_in_another_order_is_read_or_is_a_gap(made: Path, tmp_p
 
 
 @pytest.mark.parametrize("form", ["json", "protobuf"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_cut_or_changed_dump_is_never_whole(made: Path, tmp_path: Path, form: str, data: st.DataObject) -> None:
     raw = (made / f"3.5.{form}").read_bytes()
@@ -135,11 +136,11 @@ def test_a_cut_or_changed_dump_is_never_whole(made: Path, tmp_path: Path, form: 
 def test_a_hunt_in_a_dump_names_the_copy_and_prints_no_value(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         etcd.put(secret("a").key, secret("a").protobuf())
-        copy = Thing(kind=b"ConfigMap", name=b"copy", labels={b"note": CANARY + b"a"})
+        copy = StoredObject(kind=b"ConfigMap", name=b"copy", labels={b"note": CANARY + b"a"})
         etcd.put(b"/registry/configmaps/default/copy", copy.protobuf())
         line = [PROGRAMS["3.5"], "--endpoints", etcd.endpoint, "get", "--prefix", "/", "-w", "json"]
         (tmp_path / "d.json").write_bytes(subprocess.run(line, capture_output=True, check=True).stdout)
-    done = command("scan", tmp_path / "d.json", "--hunt", "--csv", tmp_path / "a.csv")
+    done = run("scan", tmp_path / "d.json", "--hunt", "--csv", tmp_path / "a.csv")
     assert done.returncode == 1, done.stderr
     table = pd.read_csv(tmp_path / "a.csv")
     (hit,) = table[table.finding == "copied-value"].to_dict("records")
@@ -152,8 +153,8 @@ def test_a_hunt_in_a_dump_names_the_copy_and_prints_no_value(tmp_path: Path) -> 
 
 def test_verify_finds_the_base64_where_the_report_says(made: Path, tmp_path: Path) -> None:
     (tmp_path / "d.json").write_bytes(raw := (made / "3.5.json").read_bytes())
-    command("scan", tmp_path / "d.json", "--json", tmp_path / "report.json")
-    done = command("verify", tmp_path / "report.json", tmp_path / "d.json")
+    run("scan", tmp_path / "d.json", "--json", tmp_path / "report.json")
+    done = run("verify", tmp_path / "report.json", tmp_path / "d.json")
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "d.json").write_bytes(raw.replace(b"azhzA", b"BzhzA"))
-    assert "expected" in command("verify", tmp_path / "report.json", tmp_path / "d.json").stdout
+    assert "expected" in run("verify", tmp_path / "report.json", tmp_path / "d.json").stdout

@@ -160,7 +160,6 @@ def messages(draw: st.DrawFn) -> list[KeyValue]:
     return drawn
 
 
-@settings(deadline=None, max_examples=150)
 @given(messages())
 def test_every_field_is_read_as_the_protobuf_library_reads_it(stored: list[KeyValue]) -> None:
     batch = whole([(bolt_builder.revision(each.mod_revision), each.SerializeToString()) for each in stored])
@@ -188,7 +187,6 @@ unknown_fields = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
 @given(messages(), st.lists(unknown_fields, max_size=2), st.randoms(use_true_random=False))
 def test_fields_in_any_order_and_unknown_ones(stored: list[KeyValue], unknown: list[bytes], order: Random) -> None:
     pairs = []
@@ -382,7 +380,6 @@ def model(history: list[tuple[int, int, bytes, bool]]) -> list[Place]:
     return found
 
 
-@settings(deadline=None, max_examples=200)
 @given(histories())
 def test_places_are_the_models(history: list[tuple[int, int, bytes, bool]]) -> None:
     pairs = [
@@ -391,7 +388,7 @@ def test_places_are_the_models(history: list[tuple[int, int, bytes, bool]]) -> N
     assert places(pairs) == model(history)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(histories().filter(lambda history: len(history) > 1), st.randoms(use_true_random=False))
 def test_places_do_not_depend_on_the_order_in_the_file(
     history: list[tuple[int, int, bytes, bool]], order: Random
@@ -406,7 +403,7 @@ def test_places_do_not_depend_on_the_order_in_the_file(
     assert [Place(place) for place in batch.place.tolist()] == model(history)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(histories())
 def test_places_are_the_models_through_a_whole_file(history: list[tuple[int, int, bytes, bool]]) -> None:
     """The same records from a tree of many small pages."""

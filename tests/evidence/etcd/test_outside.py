@@ -9,11 +9,11 @@ import auditor
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Place
 from tests.helpers import bolt_builder
-from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, name_of, repaired
-from tests.helpers.objects import Thing, envelope
+from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, name_of, repair
+from tests.helpers.objects import StoredObject, envelope
 
 PAGE = 4096
-SECRET = Thing(data={b"password": b"correct horse"}).protobuf()
+SECRET = StoredObject(data={b"password": b"correct horse"}).protobuf()
 KEY = b"/registry/secrets/default/db"
 RECORD = bolt_builder.record(7, KEY, SECRET)
 
@@ -47,7 +47,7 @@ def test_a_lowered_count_hides_no_value(tmp_path: Path) -> None:
         for page, count in leaves_ending_in_a_secret(data):
             changed = bytearray(data)
             struct.pack_into("<H", changed, page * PAGE + 10, count - 1)
-            audit = scanned(tmp_path, repaired(bytes(changed)))
+            audit = scanned(tmp_path, repair(bytes(changed)))
             readable = audit.findings[audit.findings.finding == "plaintext"]
             assert set(readable.offset) == expected, (name_of(path), page)
             hidden = readable[readable.place == "slack"]
@@ -70,7 +70,7 @@ def test_a_byte_in_slack_is_noticed(tmp_path: Path) -> None:
     last = max(page for page in range(2, len(data) // PAGE) if data[page * PAGE + 8] == bolt_builder.LEAF)
     assert not data[(last + 1) * PAGE - 3]
     data[(last + 1) * PAGE - 3] = 7
-    audit = scanned(tmp_path, repaired(bytes(data)))
+    audit = scanned(tmp_path, repair(bytes(data)))
     (row,) = audit.inventory[audit.inventory.place == "slack"].to_dict("records")
     assert (row["offset"], row["size"], row["judged"], row["resource"]) == (
         (last + 1) * PAGE - 3,

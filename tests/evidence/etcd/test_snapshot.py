@@ -16,6 +16,7 @@ from auditor.model.audit import Audit
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
 from tests.helpers.bolt_builder import record
+from tests.helpers.sweeps import sample
 
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "migration-aescbc" / "2-enabled.db"
 WHOLE = FIXTURE.read_bytes()
@@ -143,7 +144,7 @@ def lengths() -> list[int]:
 def test_a_truncated_snapshot_is_never_a_complete_audit(write: Write) -> None:
     """Refused, or read with gaps: whatever its length, and whatever is said of it is there."""
     assert auditor.scan(FIXTURE, EVERYTHING).evidence.trailer == "matches"
-    for length in lengths():
+    for length in sample(lengths(), 60):
         audit = audited(write(WHOLE[:length]))
         if audit is None:
             assert length < PAGE + 80, length
@@ -157,7 +158,7 @@ def test_a_truncated_raw_database_is_never_a_complete_audit(write: Write) -> Non
     """No trailer gives it away: the high-water mark must. A member's own file ends where bbolt last grew it."""
     data = bolt_builder.backend(RECORDS, txids=(2, 3), trailer=False, page_size=1024, fanout=4).seal()
     assert not auditor.scan(write(data), EVERYTHING).gaps
-    for length in range(0, len(data), 128):
+    for length in sample(range(0, len(data), 128), 40):
         audit = audited(write(data[:length]))
         assert audit is None or audit.gaps, length
 
@@ -205,7 +206,7 @@ def test_no_mutation_raises_anything_but_our_own(write: Write) -> None:
     ]
     numbers += range(2, len(WHOLE) // PAGE)
     read = refused = 0
-    for number in range(300):
+    for number in sample(range(300), 60):
         path = write(mutated(rng, numbers))
         try:
             audit = auditor.scan(path, EVERYTHING)
@@ -216,8 +217,7 @@ def test_no_mutation_raises_anything_but_our_own(write: Write) -> None:
             check_rows(audit, len(WHOLE))
             assert audit.evidence.trailer in {"matches", "none"}, number
         path.unlink()
-    assert read > 150
-    assert refused < 100
+    assert read > 2 * refused
 
 
 def test_a_file_is_only_read(write: Write) -> None:

@@ -24,7 +24,7 @@ import pytest
 import auditor
 from tests.helpers import bolt_builder, members, oracle
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.system.test_oracle import COMPARED, expected, found
 
 LETTERS = 24
@@ -40,7 +40,7 @@ def secret(letters: random.Random, name: str, size: int) -> tuple[bytes, bytes]:
     """Key and stored value of a Secret of about this size, with a new canary."""
     canary = "".join(letters.choices(string.ascii_uppercase, k=LETTERS))
     block = f"<{canary}>".ljust(EVERY, ".").encode()
-    thing = Thing(name=name.encode(), data={b"canary": (block * (size // EVERY + 1))[: max(size, LETTERS + 2)]})
+    thing = StoredObject(name=name.encode(), data={b"canary": (block * (size // EVERY + 1))[: max(size, LETTERS + 2)]})
     return thing.key, thing.protobuf()
 
 
@@ -62,7 +62,7 @@ class Writer:
         self.revision = self.etcd.put_many([self.pair(name, size) for name in names])
 
     def delete(self, name: str) -> None:
-        self.revision = self.etcd.delete(Thing(name=name.encode()).key)
+        self.revision = self.etcd.delete(StoredObject(name=name.encode()).key)
 
     def compact(self) -> None:
         self.etcd.compact(self.revision)

@@ -12,17 +12,18 @@ import pytest
 
 import auditor
 from auditor import Audit, Options
-from tests.helpers.command import command
+from tests.helpers.ciphertexts import ciphertext
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing, sealed
+from tests.helpers.objects import StoredObject
 from tests.helpers.packing import lzw
 
 CANARY = b"CANARY-increment-77e0"
 TIME = "2026-11-24T10:00:00.123456789Z"
 
 
-def secret(name: str) -> Thing:
-    return Thing(name=name.encode(), data={b"password": CANARY})
+def secret(name: str) -> StoredObject:
+    return StoredObject(name=name.encode(), data={b"password": CANARY})
 
 
 def event(key: bytes, revision: int, value: bytes | None, create: int, version: int) -> dict[str, Any]:
@@ -55,8 +56,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         return etcd.save(folder / "s.db").read_bytes()
 
 
-ENCRYPTED = sealed("aescbc", b"key1", bytes(range(48)))
-LATER = sealed("aescbc", b"key1", bytes(range(100, 148)))
+ENCRYPTED = ciphertext("aescbc", b"key1", bytes(range(48)))
+LATER = ciphertext("aescbc", b"key1", bytes(range(100, 148)))
 FIRST = (
     event(secret("a").key, 5, ENCRYPTED, 2, 2),
     event(secret("d").key, 6, secret("d").protobuf(), 6, 1),
@@ -230,7 +231,7 @@ def test_the_older_layout_is_a_history_a_folder(tmp_path: Path, full: bytes) -> 
     written(layout, full).rename(layout / "Backup-1700000000")
     (layout / "Backup-1700000900").mkdir()
     (layout / "Backup-1700000900" / "Full-00000000-00000004-1700000900.gz").write_bytes(gzip.compress(full))
-    done = command("scan", layout, "--json", tmp_path / "a.json")
+    done = run("scan", layout, "--json", tmp_path / "a.json")
     assert done.returncode == 1, done.stderr
     parts = json.loads((tmp_path / "a.json").read_text())
     assert "Backup-1700000000" in json.dumps(parts)
@@ -239,9 +240,7 @@ def test_the_older_layout_is_a_history_a_folder(tmp_path: Path, full: bytes) -> 
 
 
 def test_no_canary_leaves(tmp_path: Path, full: bytes) -> None:
-    done = command(
-        "scan", written(tmp_path, full), "--hunt", "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json"
-    )
+    done = run("scan", written(tmp_path, full), "--hunt", "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
     assert done.returncode == 1, done.stderr
     text = done.stdout + done.stderr + (tmp_path / "a.csv").read_text() + (tmp_path / "a.json").read_text()
     assert CANARY.decode() not in text

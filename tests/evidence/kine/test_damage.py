@@ -14,7 +14,7 @@ import auditor
 from auditor import Audit
 from auditor.errors import UnreadableEvidence
 from tests.helpers import kine_stages
-from tests.helpers.command import command
+from tests.helpers.command import run
 
 STAGE = kine_stages.KINE / "kine-bundled" / "4-compacted"
 SCHEMA = """CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name INTEGER, created INTEGER, deleted INTEGER,
@@ -24,7 +24,7 @@ INSERT = "INSERT INTO kine(name, created, deleted, create_revision, prev_revisio
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    folder = kine_stages.unpacked(STAGE, tmp_path_factory.mktemp("kine"))
+    folder = kine_stages.unpack(STAGE, tmp_path_factory.mktemp("kine"))
     return (folder / "state.db").read_bytes(), (folder / "state.db-wal").read_bytes()
 
 
@@ -89,7 +89,7 @@ def test_a_truncated_log_says_so(raw: tuple[bytes, bytes], tmp_path: Path, kept:
 
 @pytest.mark.parametrize("frames", [0, 1, 300, 724])
 def test_a_log_cut_at_the_end_of_a_frame_is_told_by_its_index(tmp_path: Path, frames: int) -> None:
-    folder = kine_stages.unpacked(STAGE, tmp_path)
+    folder = kine_stages.unpack(STAGE, tmp_path)
     assert not auditor.scan(folder).gaps
     log = folder / "state.db-wal"
     log.write_bytes(log.read_bytes()[: 32 + frames * (24 + 4096)] if frames else b"")
@@ -142,7 +142,7 @@ def test_a_sqlite_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE people (name TEXT)")
     connection.close()
-    done = command("scan", tmp_path / "other.db")
+    done = run("scan", tmp_path / "other.db")
     assert done.returncode == 2
     assert "other.db is a SQLite database without kine's table `kine` (tables: people)" in done.stderr
     assert not done.stdout
@@ -157,10 +157,10 @@ def test_the_evidence_is_left_as_it_was(raw: tuple[bytes, bytes], tmp_path: Path
 
 
 def test_no_canary_leaves_in_a_report(tmp_path: Path) -> None:
-    folder = kine_stages.unpacked(STAGE, tmp_path)
+    folder = kine_stages.unpack(STAGE, tmp_path)
     out = tmp_path / "out"
     out.mkdir()
-    done = command(
+    done = run(
         *("scan", folder, "--hunt", "--verbose", "--encryption-config", kine_stages.configuration(STAGE)),
         *("--csv", out / "a.csv", "--json", out / "a.json", "--html", out / "a.html", "--inventory", out / "i.csv"),
     )
@@ -169,7 +169,7 @@ def test_no_canary_leaves_in_a_report(tmp_path: Path) -> None:
     assert not [canary for canary in kine_stages.canaries(STAGE) if canary in shown]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flipped_bytes_are_read_without_a_fault(
     raw: tuple[bytes, bytes], tmp_path: Path, data: st.DataObject

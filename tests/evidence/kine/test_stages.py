@@ -37,7 +37,7 @@ def stage(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def raw(stage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return kine_stages.unpacked(stage, tmp_path_factory.mktemp("kine"))
+    return kine_stages.unpack(stage, tmp_path_factory.mktemp("kine"))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_previous_values_are_counted_as_the_truth_counts_them(stage: Path, audit
 def test_old_values_are_29_findings_after_rewrite_and_compaction(tmp_path: Path) -> None:
     stage = kine_stages.KINE / "kine-bundled" / "4-compacted"
     audit = auditor.scan(
-        kine_stages.unpacked(stage, tmp_path), Options(encryption_configs=(kine_stages.configuration(stage),))
+        kine_stages.unpack(stage, tmp_path), Options(encryption_configs=(kine_stages.configuration(stage),))
     )
     found = audit.findings[(audit.findings.place == "old-value") & (audit.findings.finding == "plaintext")]
     assert len(found) == len(set(found.key)) == 29

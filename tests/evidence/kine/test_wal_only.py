@@ -16,9 +16,9 @@ from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
 from tests.evidence.kine.test_stages import spans
 from tests.helpers import kine_stages
-from tests.helpers.command import command
+from tests.helpers.command import run
 from tests.helpers.kine_stages import STAGES
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 STAGE = kine_stages.KINE / "kine-bundled" / "2-enabled"
 HEADER, FRAME, PAGE = 32, 24, 4096
@@ -26,7 +26,7 @@ HEADER, FRAME, PAGE = 32, 24, 4096
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return (kine_stages.unpacked(STAGE, tmp_path_factory.mktemp("kine")) / "state.db-wal").read_bytes()
+    return (kine_stages.unpack(STAGE, tmp_path_factory.mktemp("kine")) / "state.db-wal").read_bytes()
 
 
 def audited(folder: Path, content: bytes, **options: object) -> Audit:
@@ -36,7 +36,7 @@ def audited(folder: Path, content: bytes, **options: object) -> Audit:
 
 @pytest.mark.parametrize("stage", STAGES, ids=kine_stages.name_of)
 def test_every_canary_lies_in_a_row(stage: Path, tmp_path: Path) -> None:
-    content = (kine_stages.unpacked(stage, tmp_path) / "state.db-wal").read_bytes()
+    content = (kine_stages.unpack(stage, tmp_path) / "state.db-wal").read_bytes()
     audit = audited(tmp_path, content, encryption_configs=(kine_stages.configuration(stage),))
     told = kine_stages.truth(stage)
     rows = spans(audit.inventory, "state.db-wal")
@@ -73,7 +73,7 @@ def test_a_folder_and_a_container_of_it(tmp_path: Path, log: bytes) -> None:
     folder = tmp_path / "lone"
     folder.mkdir()
     (folder / "state.db-wal").write_bytes(log)
-    done = command("scan", folder)
+    done = run("scan", folder)
     assert done.returncode == 1, done.stderr
     assert "its write-ahead log alone" in done.stdout
     (tmp_path / "packed.gz").write_bytes(gzip.compress(log))
@@ -83,9 +83,9 @@ def test_a_folder_and_a_container_of_it(tmp_path: Path, log: bytes) -> None:
 
 def test_beside_its_database_it_is_read_with_that_one(tmp_path: Path) -> None:
     """A folder of two databases is two pieces, and no third of a log."""
-    raw = kine_stages.unpacked(STAGE, tmp_path)
+    raw = kine_stages.unpack(STAGE, tmp_path)
     shutil.copy(raw / "state.db", raw / "other.db")
-    done = command("scan", raw)
+    done = run("scan", raw)
     assert "its write-ahead log alone" not in done.stdout
     assert "other.db" in done.stdout
     assert "state.db" in done.stdout
@@ -94,8 +94,8 @@ def test_beside_its_database_it_is_read_with_that_one(tmp_path: Path) -> None:
 def test_without_a_finding_the_conclusion_stays_open(tmp_path: Path) -> None:
     """The log of a stopped server after two rotations holds nothing readable."""
     stage = kine_stages.KINE / "kine-bundled" / "9-restarted"
-    log = kine_stages.unpacked(stage, tmp_path) / "state.db-wal"
-    done = command("scan", log, "--encryption-config", kine_stages.configuration(stage), "--fail-on", "critical")
+    log = kine_stages.unpack(stage, tmp_path) / "state.db-wal"
+    done = run("scan", log, "--encryption-config", kine_stages.configuration(stage), "--fail-on", "critical")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "state.db is not read with its log: give both" in done.stdout
 
@@ -105,7 +105,7 @@ def test_the_log_of_something_else_is_refused(tmp_path: Path) -> None:
     base.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('x');")
     shutil.copy(tmp_path / "other.db-wal", tmp_path / "copy-wal")
     base.close()
-    done = command("scan", tmp_path / "copy-wal")
+    done = run("scan", tmp_path / "copy-wal")
     assert done.returncode == 2
     assert "in which no row of kine's is found" in done.stderr
 
@@ -114,7 +114,7 @@ def test_an_object_without_its_key_is_no_reason_to_refuse_the_log(tmp_path: Path
     """Where no row was whole the log was called something else's, with a readable Secret in it."""
     base = sqlite3.connect(tmp_path / "other.db")
     base.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (a BLOB)")
-    thing = Thing(name=b"lost", data={b"password": b"x" * 50})
+    thing = StoredObject(name=b"lost", data={b"password": b"x" * 50})
     base.execute("INSERT INTO t VALUES (?)", (thing.protobuf(),))
     base.commit()
     content = (tmp_path / "other.db-wal").read_bytes()
@@ -127,7 +127,7 @@ def test_an_object_without_its_key_is_no_reason_to_refuse_the_log(tmp_path: Path
 @pytest.mark.parametrize("kept", [4, HEADER - 1, HEADER, HEADER + FRAME, HEADER + FRAME + PAGE - 1])
 def test_one_without_a_whole_frame_is_refused(tmp_path: Path, log: bytes, kept: int) -> None:
     (tmp_path / "state.db-wal").write_bytes(log[:kept])
-    done = command("scan", tmp_path / "state.db-wal")
+    done = run("scan", tmp_path / "state.db-wal")
     assert done.returncode == 2
     assert "state.db-wal: " in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,13 +142,13 @@ def test_no_canary_leaves(tmp_path: Path, log: bytes) -> None:
     (tmp_path / "state.db-wal").write_bytes(log)
     out = tmp_path / "out"
     out.mkdir()
-    done = command("scan", tmp_path / "state.db-wal", "--hunt", "--csv", out / "a.csv", "--html", out / "a.html")
+    done = run("scan", tmp_path / "state.db-wal", "--hunt", "--csv", out / "a.csv", "--html", out / "a.html")
     shown = (done.stdout + done.stderr).encode() + b"".join(path.read_bytes() for path in out.iterdir())
     assert done.returncode == 1, done.stderr
     assert not [canary for canary in kine_stages.canaries(STAGE) if canary in shown]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flipped_bytes_are_read_without_a_fault(tmp_path: Path, log: bytes, data: st.DataObject) -> None:
     part = bytearray(log[: HEADER + 60 * (FRAME + PAGE)])

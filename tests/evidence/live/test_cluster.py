@@ -10,7 +10,7 @@ from auditor.evidence.live.exhibit import _lagging, _stale
 from auditor.evidence.live.member import MemberStatus
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import cluster
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 each_way = pytest.mark.parametrize(
     "options",
@@ -22,7 +22,7 @@ each_way = pytest.mark.parametrize(
 def fill(etcd: Etcd) -> None:
     """8 MB of Secrets: more than the buffers between two sockets hold."""
     for number in range(400):
-        thing = Thing(b"shop", b"s%03d" % number, {b"password": b"hunter2", b"more": bytes(20_000)})
+        thing = StoredObject(b"shop", b"s%03d" % number, {b"password": b"hunter2", b"more": bytes(20_000)})
         etcd.put(thing.key, thing.protobuf())
 
 

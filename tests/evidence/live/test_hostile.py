@@ -15,7 +15,7 @@ from auditor.evidence.live import client
 from auditor.protobuf import kv_pb2
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.command import run
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 CANARY = "CANARY-of-a-server-9b1d"
 HEADER = rpc.ResponseHeader(cluster_id=7, member_id=8, revision=100)
@@ -101,7 +101,7 @@ def test_answers_that_are_no_messages(raw: bytes, capfd: pytest.CaptureFixture[s
 
 
 def pairs(*keys: bytes, revision: int = 50) -> list[kv_pb2.KeyValue]:
-    value = Thing(data={b"p": b"x"}).protobuf()
+    value = StoredObject(data={b"p": b"x"}).protobuf()
     return [kv_pb2.KeyValue(key=key, value=value, mod_revision=revision, create_revision=1, version=1) for key in keys]
 
 

@@ -12,10 +12,10 @@ from auditor.errors import AuditorError, UsageError
 from auditor.evidence.scratch import NoRoom
 from auditor.model.vocabulary import Place
 from tests.helpers.command import run
-from tests.helpers.etcd import Etcd, restored
+from tests.helpers.etcd import Etcd, restore
 from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, truth
 from tests.helpers.members import program, programs
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 from tests.reports import test_schema
 from tests.system import test_secrecy
 
@@ -30,17 +30,17 @@ def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """What 3-rewritten restores to, written on, deleted from, compacted: with freed pages."""
     name = program(request.param)
     folder = tmp_path_factory.mktemp("live")
-    with restored(REWRITTEN, folder / "data") as first:
+    with restore(REWRITTEN, folder / "data") as first:
         stored = first.get_all()
     with Etcd(folder / "other", program=name) as etcd:
         for key, kv in sorted(stored.items(), key=lambda each: each[1].mod_revision):
             etcd.put(key, kv.value)
         for number in range(40):
-            etcd.put(b"/registry/secrets/live/s%d" % number, Thing(b"live", b"s", {b"p": b"x" * 999}).protobuf())
+            etcd.put(b"/registry/secrets/live/s%d" % number, StoredObject(b"live", b"s", {b"p": b"x" * 999}).protobuf())
         revision = etcd.delete(b"/registry/secrets/live/s1", b"/registry/secrets/live/s2")
-        etcd.put(b"/registry/secrets/live/s20", Thing(b"live", b"s20", {b"p": b"new"}).protobuf())
+        etcd.put(b"/registry/secrets/live/s20", StoredObject(b"live", b"s20", {b"p": b"new"}).protobuf())
         etcd.compact(revision)
-        etcd.put(b"/registry/secrets/live/s21", Thing(b"live", b"s21", {b"p": b"newer"}).protobuf())
+        etcd.put(b"/registry/secrets/live/s21", StoredObject(b"live", b"s21", {b"p": b"newer"}).protobuf())
         yield etcd
 
 
@@ -102,8 +102,8 @@ def test_the_json_report_is_of_its_schema(etcd: Etcd) -> None:
 
 
 def test_only_the_prefix_asked_for_is_read(etcd: Etcd) -> None:
-    etcd.put(b"/registryx/secrets/n/s", Thing().protobuf())
-    etcd.put(b"/other/registry/secrets/n/s", Thing().protobuf())
+    etcd.put(b"/registryx/secrets/n/s", StoredObject().protobuf())
+    etcd.put(b"/other/registry/secrets/n/s", StoredObject().protobuf())
     found = auditor.scan(etcd.url, auditor.Options(range_only=True, storage_prefixes=("other/registry/",)))
     assert found.inventory["key"].tolist() == ["/other/registry/secrets/n/s"]
     both = auditor.scan(etcd.url, auditor.Options(range_only=True, storage_prefixes=("/registryx", "/other/registry")))
@@ -120,7 +120,7 @@ def test_only_the_prefix_asked_for_is_read(etcd: Etcd) -> None:
 def test_no_value_leaves(tmp_path: Path, way: list[str]) -> None:
     reports = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
     paths = [part for option, name in reports.items() for part in (option, str(tmp_path / name))]
-    with restored(PLAINTEXT, tmp_path.parent / f"{tmp_path.name}-etcd") as etcd:
+    with restore(PLAINTEXT, tmp_path.parent / f"{tmp_path.name}-etcd") as etcd:
         done = run("scan", etcd.url, *paths, *way, "-v")
     assert done.returncode in {1, 3}
     assert done.stdout.startswith("FINDINGS")
@@ -132,8 +132,8 @@ def test_no_value_leaves(tmp_path: Path, way: list[str]) -> None:
 
 def test_a_copy_found_in_a_range_has_no_offset(tmp_path: Path) -> None:
     canary = truth(REWRITTEN)["secrets"]["payments/old0"]["canary"].encode()
-    with restored(REWRITTEN, tmp_path / "data") as etcd:
-        thing = Thing(b"payments", b"copy", {b"password": canary}, kind=b"ConfigMap")
+    with restore(REWRITTEN, tmp_path / "data") as etcd:
+        thing = StoredObject(b"payments", b"copy", {b"password": canary}, kind=b"ConfigMap")
         etcd.put(b"/registry/configmaps/payments/copy", thing.protobuf())
         audit = auditor.scan(etcd.url, replace(EVERYTHING, resources=("secrets",), range_only=True, hunt=True))
     copies = audit.findings[audit.findings["finding"] == "copied-value"]

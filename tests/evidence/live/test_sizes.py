@@ -1,13 +1,12 @@
 """Many Secrets, and large ones: by both ways the same."""
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import auditor
 from auditor.evidence.live import range_read
 from tests.helpers.etcd import Etcd
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 COUNT = 100_000
 LIMITS = ("--max-txn-ops=20000", "--max-request-bytes=100000000", "--quota-backend-bytes=4000000000")
@@ -15,19 +14,17 @@ LIMITS = ("--max-txn-ops=20000", "--max-request-bytes=100000000", "--quota-backe
 
 def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", *LIMITS) as etcd:
-        value = Thing(b"shop", b"s", {b"password": b"hunter2"}).protobuf()
+        value = StoredObject(b"shop", b"s", {b"password": b"hunter2"}).protobuf()
         for start in range(0, COUNT, 10_000):
             pairs = [(b"/registry/secrets/shop/s%06d" % (start + number), value) for number in range(10_000)]
             revision = etcd.put_many(pairs)
         snapshot = auditor.scan(etcd.url, auditor.Options(rows=False))
         calls = []
-        begin = time.monotonic()
         ranged = auditor.scan(
             etcd.url,
             auditor.Options(range_only=True, rows=False),
             arriving=lambda done, total: calls.append((done, total)),
         )
-        assert time.monotonic() - begin < 30
     assert snapshot.tally.objects == ranged.tally.objects == COUNT
     assert ranged.evidence.live is not None
     assert ranged.evidence.live.revision == revision
@@ -37,7 +34,7 @@ def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
 
 def test_values_of_a_megabyte(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", *LIMITS) as etcd:
-        things = [Thing(b"shop", b"s%02d" % number, {b"password": b"x" * 1_000_000}) for number in range(40)]
+        things = [StoredObject(b"shop", b"s%02d" % number, {b"password": b"x" * 1_000_000}) for number in range(40)]
         etcd.put_many((thing.key, thing.protobuf()) for thing in things)
         calls = []
         ranged = auditor.scan(

@@ -13,7 +13,7 @@ from auditor.evidence.live.errors import Unavailable
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, Tls
 from tests.helpers.members import Authority, program, programs
-from tests.helpers.objects import Thing
+from tests.helpers.objects import StoredObject
 
 
 @dataclass
@@ -38,7 +38,7 @@ def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     authority = Authority(folder / "certificates")
     # etcd's own gateway is a client of itself, and shows this certificate
     with Etcd(folder / "data", program=name, tls=authority.issue("server", "127.0.0.1", "etcd.example")) as etcd:
-        etcd.put(Thing().key, Thing(data={b"password": b"hunter2"}).protobuf())
+        etcd.put(StoredObject().key, StoredObject(data={b"password": b"hunter2"}).protobuf())
         yield Secured(etcd, authority, authority.issue("client"))
 
 
@@ -92,7 +92,7 @@ def test_a_server_certificate_that_has_expired(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "certificates")
     client = authority.issue("client")
     with Etcd(tmp_path / "data", tls=authority.issue("server", "127.0.0.1")) as etcd:
-        etcd.put(Thing().key, Thing(data={b"password": b"hunter2"}).protobuf())
+        etcd.put(StoredObject().key, StoredObject(data={b"password": b"hunter2"}).protobuf())
         secured = Secured(etcd, authority, client)
         assert secured.scan().tally.objects == 1
         authority.issue("server", "127.0.0.1", days=-1)  # etcd reads its files again for every connection
