@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import MOST_ROWS, UNKNOWN, RecordBatch
 from auditor.model.vocabulary import Place, State
 
 SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
 """How stored values begin that can be told from other bytes: an envelope's type, an encrypting prefix, JSON."""
 SUBREVISION = b"_\0\0\0\0\0\0\0"
 """Inside a revision key, between main and the last byte of sub: no transaction of Kubernetes writes 256 records."""
-MOST_ROWS = 1_000_000
 _LONGEST_KEY = 32768
 _NEAR = 2048
 """How far before a value its record is looked for: a key, and 40 bytes of fields."""
@@ -62,24 +61,21 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
     """The rows as columns. page: of the value's first byte, -1 where page_size is 0."""
     table = np.array(rows, np.int64).reshape(-1, len(CarvedRecord._fields)).T
     of = dict(zip(CarvedRecord._fields, table, strict=True))
-    unknown = np.full(len(rows), UNKNOWN, np.int64)
-    return RecordBatch(
-        source=source,
-        data=buffer,
+    return RecordBatch.of(
+        source,
+        buffer,
         mapped=True,
+        place=place,
         key_at=of["key_at"],
-        key_len=of["key_len"].astype(np.uint32),
+        key_len=of["key_len"],
         value_at=of["value_at"],
-        value_len=of["value_len"].astype(np.uint32),
+        value_len=of["value_len"],
         mod_revision=of["mod_revision"],
         sub_revision=of["sub_revision"],
         create_revision=of["create_revision"],
         version=of["version"],
-        ordinal=unknown,
-        page=of["value_at"] // page_size if page_size else unknown.copy(),
-        place=np.full(len(rows), place, np.uint8),
+        page=of["value_at"] // page_size if page_size else np.full(len(rows), UNKNOWN, np.int64),
         state=of["state"].astype(np.uint8),
-        extents={},
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import CHUNK, chunks, parallel_for, ranges
-from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, joined, overlapping
+from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, overlapping
 from auditor.evidence.bbolt.meta import HEADER, NOT_SYNCED, Meta
 from auditor.model.evidence import Gap
 
@@ -102,7 +102,7 @@ class Walker:
             for page in level[:16].tolist():
                 self.gap(page, f"lies deeper than {DEEPEST} levels")
         self.walked += [Spans(each.key_at, each.value_at + each.value_len, each.page) for each in leaves]
-        return joined(leaves)
+        return Leaves.concatenate(leaves or [Leaves.empty()])  # nearly always one: they lie in one level
 
     def _enter(self, ids: Ints) -> tuple[Ints, Shorts, Shorts, Ints]:
         """The pages of a level that hold what they should: ids, kinds, element counts, and pages of each run."""
@@ -197,14 +197,7 @@ class Walker:
         """The elements of these leaf pages that hold; one gap a page for those that do not."""
         behind = np.cumsum(counts, dtype=np.int64)
         total = int(behind[-1])
-        found = Leaves(
-            np.empty(total, np.uint8),
-            np.empty(total, np.int64),
-            np.empty(total, np.uint32),
-            np.empty(total, np.int64),
-            np.empty(total, np.uint32),
-            np.empty(total, np.int64),
-        )
+        found = Leaves.empty(total)
         damage = np.zeros(total, np.uint8)
 
         def parse(part: slice) -> None:

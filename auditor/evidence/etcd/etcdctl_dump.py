@@ -30,7 +30,6 @@ _COUNT = re.compile(rb'"count"\s*:\s*(\d+)')
 _MORE = re.compile(rb'"more"\s*:\s*true')
 HEADER = (b"\x08", b"\x10", b"\x18", b"\x20")
 KEY_VALUE = (b"\x0a", b"\x10", b"\x18", b"\x20", b"\x2a", b"\x30")
-BATCH = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _json(file: EvidenceFile, work_dir: str) -> Reading:
     numbers = {name: value for name, value in said.items() if isinstance(value, int)}
     facts = _facts(numbers.get("cluster_id"), numbers.get("revision", 0), numbers.get("raft_term"), made)
     listed = int(count[1]) if count else 0
-    return Reading(JSON, _split(made), facts, (*found.gaps, *gaps), _cut(len(made), listed, more=more), ())
+    return Reading(JSON, made.split(), facts, (*found.gaps, *gaps), _cut(len(made), listed, more=more), ())
 
 
 def _protobuf(file: EvidenceFile) -> Reading:
@@ -128,28 +127,22 @@ def _protobuf(file: EvidenceFile) -> Reading:
     if (bad := int((~good).sum())) > LISTED:
         gaps.append(Gap(file.name, 0, 0, f"{file.name}: {bad - LISTED:,} more records, not listed, are no KeyValue"))
     rows = np.flatnonzero(good)
-    unknown = np.full(rows.size, UNKNOWN, np.int64)
-    made = RecordBatch(
-        source=file.name,
-        data=buffer,
+    made = RecordBatch.of(
+        file.name,
+        buffer,
         mapped=True,
+        place=Place.LATEST,
         key_at=key.value[rows],
-        key_len=(key.stop - key.value)[rows].astype(np.uint32),
+        key_len=(key.stop - key.value)[rows],
         value_at=value.value[rows],
-        value_len=(value.stop - value.value)[rows].astype(np.uint32),
+        value_len=(value.stop - value.value)[rows],
         mod_revision=np.maximum(mod.value[rows], UNKNOWN),
-        sub_revision=unknown,
         create_revision=np.maximum(create.value[rows], UNKNOWN),
         version=np.maximum(version.value[rows], UNKNOWN),
-        ordinal=unknown,
-        page=unknown,
-        place=np.full(rows.size, Place.LATEST, np.uint8),
-        state=np.zeros(rows.size, np.uint8),
-        extents={},
     )
     facts = _facts(header.get(1), header.get(3, 0), header.get(4), made)
     cut = _cut(start.size, said.get(0x20, 0), more=bool(said.get(0x18)))
-    return Reading(PROTOBUF, _split(made), facts, tuple(gaps), cut, ())
+    return Reading(PROTOBUF, made.split(), facts, tuple(gaps), cut, ())
 
 
 LISTED = json_records.LISTED
@@ -174,7 +167,3 @@ def _cut(read: int, listed: int, *, more: bool) -> tuple[Unexamined, ...]:
     lost = f"{listed - read:,} keys" if listed > read else "more keys"
     reason = f"the dump says that there are {listed:,} keys, and holds {read:,}: made with --limit, or cut"
     return (Unexamined(lost, reason, decisive=True),)
-
-
-def _split(made: RecordBatch) -> tuple[RecordBatch, ...]:
-    return tuple(made.take(slice(at, at + BATCH)) for at in range(0, len(made), BATCH))

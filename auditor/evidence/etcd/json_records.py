@@ -14,8 +14,6 @@ from mmap import mmap
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Ints
-from auditor.arrays.factorize import factorize
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.scratch import scratch_buffer
@@ -140,24 +138,19 @@ def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[R
         spans.extend((at, len(key), middle, len(value)))
         at = end
     key_at, key_len, value_at, value_len = np.array(spans, np.int64).reshape(-1, 4).T
-    unknown = np.full(len(table), UNKNOWN, np.int64)
-    made = RecordBatch(
-        source=file.name,
-        data=Buffer(room),
+    made = RecordBatch.of(
+        file.name,
+        Buffer(room),
         mapped=False,
+        place=Place.LATEST,
         key_at=key_at,
-        key_len=key_len.astype(np.uint32),
+        key_len=key_len,
         value_at=value_at,
-        value_len=value_len.astype(np.uint32),
+        value_len=value_len,
         mod_revision=table[:, 5].copy(),
-        sub_revision=unknown,
         create_revision=table[:, 4].copy(),
         version=table[:, 6].copy(),
-        ordinal=unknown,
-        page=unknown,
-        place=np.full(len(table), Place.LATEST, np.uint8),
         state=np.where(table[:, 7] > 0, State.TOMBSTONE | State.ENCODED, State.ENCODED).astype(np.uint8),
-        extents={},
         stored_at=table[:, 2].copy(),
         stored_len=table[:, 3].copy(),
     )
@@ -178,9 +171,3 @@ def object_before(raw: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return made if isinstance(made, dict) else {}
-
-
-def duplicates(made: RecordBatch) -> Ints:
-    """Rows whose key an earlier row has too."""
-    number, heads = factorize(made.data, made.key_at, made.key_len.astype(np.int64))
-    return np.flatnonzero(heads[number] != np.arange(len(made)))

@@ -76,7 +76,7 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Int
 
 def places(batch: RecordBatch) -> NDArray[np.uint8]:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
-    number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+    number, heads = factorize(batch.data, batch.key_at, batch.key_size)
     newest = np.zeros(heads.size, np.int64)
     np.maximum.at(newest, number, np.arange(len(batch)))
     gone = batch.has(State.TOMBSTONE)[newest]
@@ -107,10 +107,11 @@ def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
 def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> RecordBatch:
     rows = main.size
     state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
-    return RecordBatch(
-        source=source,
-        data=buffer,
+    return RecordBatch.of(
+        source,
+        buffer,
         mapped=True,
+        place=Place.LATEST,
         key_at=leaves.value_at.copy(),
         key_len=np.zeros(rows, np.uint32),
         value_at=leaves.value_at + leaves.value_len,
@@ -119,11 +120,8 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
         sub_revision=sub,
         create_revision=np.full(rows, UNKNOWN, np.int64),
         version=np.full(rows, UNKNOWN, np.int64),
-        ordinal=np.broadcast_to(np.int64(UNKNOWN), rows),
         page=leaves.page,
-        place=np.zeros(rows, np.uint8),
         state=state,
-        extents={},
     )
 
 

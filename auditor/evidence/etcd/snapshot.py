@@ -19,8 +19,6 @@ from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import Place
 
-BATCH = 1_000_000
-
 API_SNAPSHOT = "API snapshot"
 NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
 RAW = "raw database file"
@@ -59,13 +57,13 @@ def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
     kind = _kind(metas, file.size, trailer)
     walker.gaps.extend(_size_gaps(file, metas.chosen, kind, trailer))
     store = backend.read(walker)
-    batches = _split(store.records)
+    batches = store.records.split()
     gaps = list(walker.gaps)
     if not quick:
         previous = None
         if metas.differ and metas.other is not None:
             previous = Walker(buffer, metas.other, file.name, file.size - trailer)
-            batches += _split(_only_older(walker, previous))
+            batches += _only_older(walker, previous).split()
             gaps += [replace(gap, reason=f"under the older root: {gap.reason}") for gap in previous.gaps]
         place = Place.FREED if any(name == "key" for name, _ in store.facts.buckets) else Place.UNPLACED
         batches += unallocated.read(walker, place, previous)
@@ -112,10 +110,6 @@ def _guess(buffer: Buffer, size: int) -> meta.Meta:
 
 def _map(walker: Walker) -> PageMap:
     return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
-
-
-def _split(records: RecordBatch) -> tuple[RecordBatch, ...]:
-    return tuple(records.take(slice(at, at + BATCH)) for at in range(0, len(records), BATCH))
 
 
 def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import MOST_ROWS, RecordBatch
 from auditor.evidence.etcd import raft, wire
 from auditor.evidence.etcd.wire import Records, WireError
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
 METADATA, ENTRY, STATE, CRC, SNAPSHOT = 1, 2, 3, 4, 5
-BATCH = 1_000_000
 LISTED = 100
 """Gaps of one kind that are told one by one, in each chunk of frames."""
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
@@ -278,24 +277,17 @@ def _notes(chain: _Chain, states: NDArray[np.uint8]) -> Iterator[str]:
 
 
 def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[RecordBatch]:
-    for begin in range(0, len(puts), BATCH):
-        entry, key_at, key_len, value_at, value_len = puts[begin : begin + BATCH].T
-        unknown = np.full(entry.size, UNKNOWN, np.int64)
-        yield RecordBatch(
-            source=name,
-            data=buffer,
+    for begin in range(0, len(puts), MOST_ROWS):
+        entry, key_at, key_len, value_at, value_len = puts[begin : begin + MOST_ROWS].T
+        yield RecordBatch.of(
+            name,
+            buffer,
             mapped=True,
+            place=Place.WAL,
             key_at=key_at.copy(),
-            key_len=key_len.astype(np.uint32),
+            key_len=key_len,
             value_at=value_at.copy(),
-            value_len=value_len.astype(np.uint32),
-            mod_revision=unknown,
-            sub_revision=unknown,
-            create_revision=unknown,
-            version=unknown,
+            value_len=value_len,
             ordinal=indices[entry],
-            page=unknown,
-            place=np.full(entry.size, Place.WAL, np.uint8),
             state=states[entry],
-            extents={},
         )

@@ -8,11 +8,13 @@ rpc.proto, client/v3/kubernetes/client.go.
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 
 LENGTH_FIELD = 8
@@ -42,7 +44,8 @@ class Part(NamedTuple):
     stop: Ints
 
 
-class Records(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Records(Columns):
     """Records of one file: where their frames begin and end, where their data do; and whether the checksum holds."""
 
     at: Ints
@@ -50,9 +53,6 @@ class Records(NamedTuple):
     start: Ints
     end: Ints
     sound: Bools
-
-    def take(self, rows: Ints) -> "Records":
-        return Records(self.at[rows], self.stop[rows], self.start[rows], self.end[rows], self.sound[rows])
 
     def raw(self, buffer: Buffer, row: int) -> bytes:
         return buffer.slice(int(self.start[row]), int(self.end[row] - self.start[row]))

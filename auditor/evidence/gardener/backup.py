@@ -146,8 +146,8 @@ def _placed(parts: Sequence[tuple[str, tuple[RecordBatch, ...]]], main: str, rev
     known: dict[bytes, int] = {}
     keys_of: list[NDArray[np.int64]] = []
     for _, batch in shown:
-        number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
-        keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads].astype(np.int64))
+        number, heads = factorize(batch.data, batch.key_at, batch.key_size)
+        keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads])
         of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
         keys_of.append(of[number] if number.size else number)
     newest = np.full(len(known), -1, np.int64)

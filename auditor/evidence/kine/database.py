@@ -12,14 +12,13 @@ from auditor.evidence.kine import file_format, overflow, pages, rows, schema, un
 from auditor.evidence.kine.file_format import Header
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import LISTED, Cells, Image, Pages, Tree
-from auditor.evidence.kine.schema import Columns, Table
+from auditor.evidence.kine.schema import KineColumns, Table
 from auditor.evidence.kine.unreferenced import Store
 from auditor.evidence.kine.wal import Log
 from auditor.model.evidence import Gap
 
 LONGEST_SEQUENCE = 32
 """Bytes of a row of sqlite_sequence about a table of kine's; a value is longer."""
-NO_CELLS = Cells(*(np.zeros(0, np.int64),) * 6)
 
 
 @dataclass
@@ -82,7 +81,7 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(names, files, size, head.usable, Columns(), Claims(files, (size, wal.FRAME + size)), work_dir)
+    store = Store(names, files, size, head.usable, KineColumns(), Claims(files, (size, wal.FRAME + size)), work_dir)
     return Database(store, head, log, image, main_pages, gaps)
 
 
@@ -162,8 +161,8 @@ def _kine(database: Database, table: Table) -> None:
     columns = schema.columns(table)
     if columns is None:
         database.gap(1, "its table `kine` lacks a column of kine's: its rows are read in kine's own order")
-    store = database.store = replace(database.store, columns=columns or Columns())
-    spilled, own, numbers = [NO_CELLS], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    store = database.store = replace(database.store, columns=columns or KineColumns())
+    spilled, own, numbers = [Cells.empty()], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for file, page, cells in _cells(database, _walk(database, table.root)):
         more = cells.next > 0
         here = cells.take(~more)
@@ -173,7 +172,7 @@ def _kine(database: Database, table: Table) -> None:
         spilled.append(cells.take(more))
         own.append(np.full(int(more.sum()), file, np.int64))
         numbers.append(page.number[cells.page[more]])
-    cells = Cells(*(np.concatenate(column) for column in zip(*spilled, strict=True)))
+    cells = Cells.concatenate(spilled)
     if cells.page.size:
         _spilled(database, cells, np.concatenate(own), np.concatenate(numbers))
 

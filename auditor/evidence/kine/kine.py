@@ -96,7 +96,7 @@ def read(
 
 def kubernetes(batch: RecordBatch) -> bool:
     """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
-    length = batch.value_len.astype(np.int64)
+    length = batch.value_size
     told = (batch.key_at >= 0) & (length > 0)
     for signature in carve.SIGNATURES:
         told |= batch.data.starts_with(batch.value_at, length, signature)
@@ -182,8 +182,13 @@ def _loose(
     lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
     lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
     return UnreferencedPages(
-        pages.take(wanted), row[wanted].astype(np.uint8), rest[wanted].astype(np.uint8), state[wanted], lead[wanted]
-    )
+        number=pages.number,
+        at=pages.at,
+        row=row.astype(np.uint8),
+        rest=rest.astype(np.uint8),
+        state=state,
+        lead=lead,
+    ).take(wanted)
 
 
 def _btree(buffer: Buffer, pages: Pages) -> Bools:

@@ -4,11 +4,11 @@ Format: sqlite.org fileformat2.html, section 1.6 (B-tree Pages), 1.5 (The Freeli
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints, Words
 from auditor.arrays.parallel import ranges
 from auditor.evidence.kine import file_format, records
@@ -20,17 +20,16 @@ LISTED = 100
 """Faults of one kind that are told one by one."""
 
 
-class Pages(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pages(Columns):
     """Page images of one file: columns of shape (n,). number: of the page; at: offset of its image."""
 
     number: Ints
     at: Ints
 
-    def take(self, rows: Ints | Bools) -> "Pages":
-        return Pages(self.number[rows], self.at[rows])
 
-
-class Cells(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cells(Columns):
     """Cells of table leaves: columns. page: row of Pages; payload: where it begins; size: its bytes; local: how many
     of them lie here; next: first overflow page, 0 where there is none.
     """
@@ -42,8 +41,10 @@ class Cells(NamedTuple):
     local: Ints
     next: Ints
 
-    def take(self, rows: Ints | Bools) -> "Cells":
-        return Cells(*(column[rows] for column in self))
+    @classmethod
+    def empty(cls) -> "Cells":
+        nothing = np.zeros(0, np.int64)
+        return cls(page=nothing, rowid=nothing, payload=nothing, size=nothing, local=nothing, next=nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ def _cells(
     end = np.maximum(payload + local + np.where(spilled, 4, 0), begin + 4)
     good &= end <= limit
     following = np.where(spilled & good, file_format.be32(buffer.words(np.where(good, payload + local, 0))), 0)
-    return begin, end, Cells(row, rowid, payload, size, local, following), good
+    cells = Cells(page=row, rowid=rowid, payload=payload, size=size, local=local, next=following)
+    return begin, end, cells, good
 
 
 def _overlapping(start: Ints, end: Ints, good: Bools) -> Bools:

@@ -18,7 +18,7 @@ from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.carve import CarvedRecord
 from auditor.evidence.kine import file_format, records
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.model.vocabulary import State
 
 AT_ONCE = 1 << 22
@@ -38,7 +38,7 @@ _NAME = re.compile(rb"/registry/[!-~]*")
 _NAMES = (b"/", b"compact_rev_key", b"gap-")
 
 
-def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> list[CarvedRecord]:
+def search(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> list[CarvedRecord]:
     """Every row, value and fragment in these stretches, ascending; a row is two where it holds a previous value."""
     filled = buffer.nonzero(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
     start, end = start[filled], end[filled]
@@ -108,7 +108,7 @@ class _Cell(NamedTuple):
     rows: list[CarvedRecord]
 
 
-def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
+def _rows(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
     """Rows by their record headers, ascending."""
     which = np.cumsum(end - start) // AT_ONCE
     edges = np.flatnonzero(np.diff(which, prepend=-1, append=-2))
@@ -116,7 +116,7 @@ def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
         yield from _some(buffer, start[first:last], end[first:last], columns, usable)
 
 
-def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
+def _some(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
     length = np.minimum(end, buffer.size) - start
     at = ranges(start, np.maximum(length - SHORTEST, 0))
     # the first column is the row id, which is NULL in the record
@@ -134,7 +134,7 @@ def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
 
 
 def _held(
-    buffer: Buffer, at: Ints, start: Ints, end: Ints, columns: Columns, *, headless: bool
+    buffer: Buffer, at: Ints, start: Ints, end: Ints, columns: KineColumns, *, headless: bool
 ) -> tuple[records.Records, Ints, Ints]:
     """The records that begin at some of these positions, and the stretch that each lies in."""
     which = np.searchsorted(start, at + headless, "right") - 1
@@ -166,7 +166,7 @@ def _is_name(text: bytes) -> bool:
         return False
 
 
-def _cells(held: records.Records, low: Ints, local: Ints, columns: Columns) -> Iterator[_Cell]:
+def _cells(held: records.Records, low: Ints, local: Ints, columns: KineColumns) -> Iterator[_Cell]:
     """The records with their values. local: bytes of each that still lie there."""
     at = held.at
     before = held.buffer.slices(np.maximum(low, at - LEAD), np.minimum(at - low, LEAD))

@@ -16,7 +16,7 @@ from auditor.evidence.kine import database, unreferenced, wal
 from auditor.evidence.kine.kine import STANDING, Reading, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.evidence.kine.unreferenced import Rounds, Store, UnreferencedPages
 from auditor.model.evidence import PageMap, Unexamined
 from auditor.model.vocabulary import Place
@@ -44,15 +44,13 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
     base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
     files = Buffer(b""), buffer
     units = log.page_size, wal.FRAME + log.page_size
-    store = Store((base, name), files, log.page_size, usable, Columns(), Claims(files, units), work_dir)
+    store = Store((base, name), files, log.page_size, usable, KineColumns(), Claims(files, units), work_dir)
     pages = Pages(log.number, log.at)
     place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
-    every = UnreferencedPages(pages, place, place, log.state, unreferenced.lead(buffer, pages, int(log.number.max())))
+    lead = unreferenced.lead(buffer, pages, int(log.number.max()))
+    every = UnreferencedPages(number=pages.number, at=pages.at, row=place, rest=place, state=log.state, lead=lead)
     if quick:
-        mine = log.current
-        every = UnreferencedPages(
-            pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine]
-        )
+        every = every.take(log.current)
     found = tuple(each for each in unreferenced.read(store, 1, every, Rounds(log, 0, log.page_size)) if len(each))
     if not any(map(kubernetes, found)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")

@@ -9,7 +9,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
@@ -25,7 +25,6 @@ TARGET = 4 << 20
 """Bytes that a page should have: an answer of a fraction of a second, which a busy member sends among others."""
 GROWTH = 4
 RESTARTS = 5
-BATCH = 1_000_000
 
 
 class Pager:
@@ -93,27 +92,19 @@ class Columns:
         empty = np.zeros((0, 5), np.int64)
         key_len, value_len, main, create, version = np.concatenate([empty, *self.pages]).T
         end = np.cumsum(key_len + value_len)
-        rows = key_len.size
-        unknown = np.full(rows, UNKNOWN, np.int64)
-        whole = RecordBatch(
-            source=source,
-            data=data,
+        return RecordBatch.of(
+            source,
+            data,
             mapped=False,
+            place=Place.LATEST,
             key_at=end - value_len - key_len,
-            key_len=key_len.astype(np.uint32),
+            key_len=key_len,
             value_at=end - value_len,
-            value_len=value_len.astype(np.uint32),
+            value_len=value_len,
             mod_revision=main.copy(),
-            sub_revision=unknown,
             create_revision=create.copy(),
             version=version.copy(),
-            ordinal=unknown,
-            page=unknown,
-            place=np.full(rows, Place.LATEST, np.uint8),
-            state=np.zeros(rows, np.uint8),
-            extents={},
-        )
-        return tuple(whole.take(slice(at, at + BATCH)) for at in range(0, rows, BATCH))
+        ).split()
 
 
 def bounds(prefix: str) -> tuple[bytes, bytes]:

@@ -533,7 +533,11 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])
-    assert [column.tolist() for column in found] == [column.tolist() for column in expected]
-    assert [column.dtype for column in found] == [column.dtype for column in expected]
+    assert [column.tolist() for column in found.columns().values()] == [
+        column.tolist() for column in expected.columns().values()
+    ]
+    assert [column.dtype for column in found.columns().values()] == [
+        column.dtype for column in expected.columns().values()
+    ]
     assert walk.gaps == whole.gaps
     assert walk.kinds.tolist() == whole.kinds.tolist()
