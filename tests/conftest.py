@@ -39,7 +39,7 @@ def read(write: Write) -> Read:
     """Bytes -> what the evidence layer reads in a file of them."""
 
     def make(data: bytes) -> snapshot.Reading:
-        with EvidenceFile(write(data), hashed=False) as file:
+        with EvidenceFile.open(write(data), hashed=False) as file:
             return snapshot.read(file)
 
     return make

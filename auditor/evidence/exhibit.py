@@ -66,6 +66,33 @@ class Exhibit:
     unexamined: list[Unexamined] = field(default_factory=list)
     work_dir: str = ""
 
+    @classmethod
+    def of_file(cls, name: str, file: EvidenceFile) -> Self:
+        """One opened file as evidence of its own; it takes the file.
+
+        Raises UnreadableEvidence for what etcdctl prints in a form that loses bytes.
+        """
+        try:
+            role = role_of(bytes(file.map[: magic.HEAD]))
+        except UnreadableEvidence as error:
+            file.close()
+            raise UnreadableEvidence(f"{name}: {error}") from None
+        # what nothing tells is read as a database: its first pages may be damaged
+        return cls(name, [(role or Role.DATABASE, file)])
+
+    @classmethod
+    def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
+        """A database out of a container, and what lay beside it under the name of SQLite's WAL; it takes both."""
+        exhibit = cls.of_file(name, database)
+        if exhibit.of(Role.SQLITE):
+            exhibit.files.append((Role.SQLITE_LOG, wal))
+            exhibit.has_wal = True
+        else:
+            wal.close()
+            reason = f"{wal.name} lies beside a database that is not SQLite's: not read"
+            exhibit.gaps.append(Gap(wal.name, 0, wal.size, reason))
+        return exhibit
+
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]
 
@@ -91,23 +118,10 @@ class Exhibit:
             file.close()
 
 
-def single(name: str, file: EvidenceFile) -> Exhibit:
-    """One opened file as evidence of its own; it takes the file. Raises UnreadableEvidence for what etcdctl prints in
-    a form that loses bytes.
-    """
-    try:
-        role = role_of(bytes(file.map[: magic.HEAD]))
-    except UnreadableEvidence as error:
-        file.close()
-        raise UnreadableEvidence(f"{name}: {error}") from None
-    # what nothing tells is read as a database: its first pages may be damaged
-    return Exhibit(name, [(role or Role.DATABASE, file)])
-
-
 def role_of(head: bytes) -> Role | None:
     """What a file that begins so is; None for what has no mark of its own.
 
-    head: sniff.HEAD bytes, or all there are. Raises UnreadableEvidence as single() does.
+    head: sniff.HEAD bytes, or all there are. Raises UnreadableEvidence as Exhibit.of_file() does.
     """
     kind = magic.sniff(head)
     if kind in _MARKED:
@@ -120,17 +134,3 @@ def role_of(head: bytes) -> Role | None:
     if etcdctl_dump.sniff(head[: etcdctl_dump.LOOKED_AT]):
         return Role.DUMP
     return Role.BACKUP if backup.is_increment(head) else None
-
-
-def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Exhibit:
-    """A database out of a container, and what lay beside it under the name of SQLite's log."""
-    found = single(name, database)
-    if found.of(Role.SQLITE):
-        found.files.append((Role.SQLITE_LOG, log))
-        found.has_wal = True
-    else:
-        log.close()
-        found.gaps.append(
-            Gap(log.name, 0, log.size, f"{log.name} lies beside a database that is not SQLite's: not read")
-        )
-    return found

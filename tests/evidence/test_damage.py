@@ -122,7 +122,7 @@ def test_folders_pipes_and_absent_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("", "pipe", "absent"):
         with pytest.raises(UnreadableEvidence):
-            EvidenceFile(tmp_path / name, hashed=False)
+            EvidenceFile.open(tmp_path / name, hashed=False)
 
 
 def _pages(data: bytes, flag: int) -> list[int]:

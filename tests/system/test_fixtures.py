@@ -26,7 +26,7 @@ each_snapshot = pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: path
 
 
 def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
+    with EvidenceFile.open(path, hashed=False) as file:
         return snapshot.read(file)
 
 

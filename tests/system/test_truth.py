@@ -40,7 +40,7 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
         for entry in truth(path)["stored"]
     }
     found = {}
-    with EvidenceFile(path, hashed=False) as file:
+    with EvidenceFile.open(path, hashed=False) as file:
         reading = snapshot.read(file)
         for batch in reading.batches:
             stored = prefixes.classify(batch)

@@ -51,7 +51,7 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
                 spool.keep(force=options.keep_force)
             log(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
             name = shown(keep.name) if keep is not None else told.endpoint
-            file = EvidenceFile(spool.folder, hashed=not options.quick, name=name, descriptor=spool.release())
+            file = EvidenceFile.adopt(spool.release(), name, hashed=not options.quick)
         live = _live("snapshot stream", told, told.revision)
         notes = [*_lagging(standings, silent, told.endpoint), *client.notes]
         return Exhibit(
@@ -90,7 +90,7 @@ def _range(
     told = client.ask(Member.status)
     count = sum(len(page) for page in columns.pages)
     log(f"read {count} keys in {len(columns.pages)} pages at revision {columns.revision} through {told.endpoint}")
-    file = EvidenceFile(spool.folder, hashed=False, name=told.endpoint, descriptor=spool.release())
+    file = EvidenceFile.adopt(spool.release(), told.endpoint)
     partial = not options.accept_partial
     left = [
         Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),

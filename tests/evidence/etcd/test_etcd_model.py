@@ -104,7 +104,7 @@ def model(program: str, tmp_path: Path) -> Iterator[Model]:
 
 
 def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
+    with EvidenceFile.open(path, hashed=False) as file:
         return snapshot.read(file)
 
 

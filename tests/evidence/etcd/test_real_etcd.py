@@ -14,7 +14,7 @@ from tests.helpers.etcd import Etcd, binary
 
 
 def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
+    with EvidenceFile.open(path, hashed=False) as file:
         return snapshot.read(file)
 
 

@@ -237,7 +237,7 @@ def test_a_file_is_only_read(write: Write) -> None:
 
 def test_a_file_that_grows_while_it_is_read_is_said_to_have_changed(write: Write) -> None:
     path = write(WHOLE)
-    with EvidenceFile(path, hashed=True) as file:
+    with EvidenceFile.open(path, hashed=True) as file:
         assert not file.changed()
         with path.open("ab") as more:
             more.write(b"x")
