@@ -13,6 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.batch import MOST_ROWS, UNKNOWN, RecordBatch
+from auditor.evidence.protobuf_wire import LONGEST, varint_at
 from auditor.model.vocabulary import Place, State
 
 SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
@@ -211,9 +212,9 @@ def envelope_length(head: bytes) -> int:
 
 def number(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
     """The varint at `at` and the position behind it; -1 where it does not end before `end`."""
-    value = 0
-    for place, octet in enumerate(buffer.slice(at, min(10, end - at))):
-        value |= (octet & 0x7F) << 7 * place
-        if octet < 0x80:
-            return value if value < 1 << 63 else UNKNOWN, at + place + 1
-    return UNKNOWN, at
+    raw = buffer.slice(at, min(LONGEST, end - at))
+    decoded = varint_at(raw, 0, len(raw))
+    if decoded is None:
+        return UNKNOWN, at
+    value, size = decoded
+    return value if value < 1 << 63 else UNKNOWN, at + size

@@ -14,8 +14,8 @@ import pytest
 import auditor
 from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.etcd.json_records import LISTED
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gaps import LISTED
 from tests.evidence.gardener.test_backup import FIRST, SECOND, increment
 from tests.helpers import bolt_builder, packing
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN

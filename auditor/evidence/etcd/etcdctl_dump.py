@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
+from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.etcd import backend, json_records, wire
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gaps import listed
 from auditor.model.evidence import Backend, Gap, Unexamined
 from auditor.model.vocabulary import Place
 
@@ -56,7 +59,7 @@ def sniff(head: bytes) -> str:
     if head.startswith(b"/registry/") and b"\n" in head:
         raise UnreadableEvidence("this is etcdctl's output for -w simple: make the dump again with -w json")
     if len(head) > 2 and head[0] == 0x0A and head[1] < 0x60 and 2 + head[1] < len(head):
-        said = wire.numbers(head[2 : 2 + head[1]])
+        said = protobuf_wire.numbers(head[2 : 2 + head[1]])
         following = head[2 + head[1] : 3 + head[1]]
         if said and set(said) <= {1, 2, 3, 4} and 3 in said and following in (b"\x12", b"\x18", b"\x20"):
             return PROTOBUF
@@ -99,14 +102,14 @@ def _protobuf(file: EvidenceFile) -> Reading:
     while at < file.size:
         try:
             head = buffer.slice(at, 24)
-            tag, after = wire.varint(head, 0, len(head))
-            number, after = wire.varint(head, after, len(head))
-        except wire.WireError:
+            tag, after = protobuf_wire.varint(head, 0, len(head))
+            number, after = protobuf_wire.varint(head, after, len(head))
+        except protobuf_wire.WireError:
             tag, after, number = 0, 0, 0
         begin = at + after
         if tag in (0x0A, 0x12) and begin + number <= file.size:
             if tag == 0x0A:
-                header = wire.numbers(buffer.slice(begin, min(number, LOOKED_AT))) or {}
+                header = protobuf_wire.numbers(buffer.slice(begin, min(number, LOOKED_AT))) or {}
             else:
                 spans.extend((begin, begin + number))
             at = begin + number
@@ -121,11 +124,15 @@ def _protobuf(file: EvidenceFile) -> Reading:
         gaps.append(Gap(file.name, at, 0, f"{file.name} does not end in the number of its keys: cut"))
     start, end = np.array(spans, np.int64).reshape(-1, 2).T
     good, (key, create, mod, version, value, _) = wire.messages(buffer, start, end, KEY_VALUE)
-    for row in np.flatnonzero(~good)[:LISTED].tolist():
+
+    def one(row: int) -> Gap:
         reason = f"{file.name}: the record at offset {start[row]:,} is no KeyValue of etcd's"
-        gaps.append(Gap(file.name, int(start[row]), int(end[row] - start[row]), reason))
-    if (bad := int((~good).sum())) > LISTED:
-        gaps.append(Gap(file.name, 0, 0, f"{file.name}: {bad - LISTED:,} more records, not listed, are no KeyValue"))
+        return Gap(file.name, int(start[row]), int(end[row] - start[row]), reason)
+
+    def rest(more: Ints) -> Gap:
+        return Gap(file.name, 0, 0, f"{file.name}: {more.size:,} more records, not listed, are no KeyValue")
+
+    gaps += listed(np.flatnonzero(~good), one, rest)
     rows = np.flatnonzero(good)
     made = RecordBatch.of(
         file.name,
@@ -143,9 +150,6 @@ def _protobuf(file: EvidenceFile) -> Reading:
     facts = _facts(header.get(1), header.get(3, 0), header.get(4), made)
     cut = _cut(start.size, said.get(0x20, 0), more=bool(said.get(0x18)))
     return Reading(PROTOBUF, made.split(), facts, tuple(gaps), cut, ())
-
-
-LISTED = json_records.LISTED
 
 
 def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:

@@ -14,13 +14,14 @@ from mmap import mmap
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gaps import LISTED, listed
 from auditor.evidence.scratch import scratch_buffer
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
-LISTED = 100
 LARGEST = (1 << 63) - 1
 LONGEST_HEAD = 1 << 16
 """Bytes of an object looked at for what stands before and behind its value: a key is at most 32 KiB of them."""
@@ -154,14 +155,12 @@ def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[R
         stored_at=table[:, 2].copy(),
         stored_len=table[:, 3].copy(),
     )
-    return made, [*gaps[:LISTED], *_more(file, gaps[LISTED:])]
 
+    def rest(more: Ints) -> Gap:
+        reason = f"{more.size:,} more records that are no base64, not listed"
+        return Gap(file.name, gaps[int(more[0])].offset, sum(gaps[row].length for row in more.tolist()), reason)
 
-def _more(file: EvidenceFile, gaps: list[Gap]) -> list[Gap]:
-    if not gaps:
-        return []
-    reason = f"{len(gaps):,} more records that are no base64, not listed"
-    return [Gap(file.name, gaps[0].offset, sum(gap.length for gap in gaps), reason)]
+    return made, list(listed(np.arange(len(gaps)), gaps.__getitem__, rest))
 
 
 def object_before(raw: bytes) -> dict[str, object]:

@@ -11,9 +11,10 @@ from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import parallel_for
+from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.bbolt.elements import Leaves
-from auditor.evidence.etcd import wire
+from auditor.evidence.gaps import listed
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
@@ -202,9 +203,9 @@ def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) 
 
     raw = buffer.slice(start, end - start)
     try:
-        tags = [(number << 3 | kind, first) for number, kind, first, _ in wire.fields(raw, 0, len(raw))]
+        tags = [(number << 3 | kind, first) for number, kind, first, _ in protobuf_wire.fields(raw, 0, len(raw))]
         record = KeyValue.FromString(raw)
-    except (wire.WireError, DecodeError):
+    except (protobuf_wire.WireError, DecodeError):
         return UNKNOWN, NO_RECORD
     foreign = {tag for tag, _ in tags} - _TAGS
     if any(tag >> 3 <= max(_TAGS) >> 3 for tag in foreign):
@@ -225,11 +226,14 @@ def _order(batch: RecordBatch) -> Ints | None:
 
 
 def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
-    """One gap for each damaged record, up to a hundred; then one for all the others."""
-    rows = np.flatnonzero(bad)
-    for row in rows[:100].tolist():
+    """Gaps for damaged records."""
+
+    def one(row: int) -> Gap:
         offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])
-        gaps.append(Gap(source, offset, length, f"offset {offset}: {reason}"))
-    if rows.size > 100:
-        total = sum(int(sizes[rows[100:]].sum()) for sizes in (leaves.key_len, leaves.value_len))
-        gaps.append(Gap(source, 0, total, f"{rows.size - 100} more records, not listed: {reason}"))
+        return Gap(source, offset, length, f"offset {offset}: {reason}")
+
+    def rest(more: Ints) -> Gap:
+        total = sum(int(sizes[more].sum()) for sizes in (leaves.key_len, leaves.value_len))
+        return Gap(source, 0, total, f"{more.size} more records, not listed: {reason}")
+
+    gaps += listed(np.flatnonzero(bad), one, rest)

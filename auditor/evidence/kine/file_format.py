@@ -32,11 +32,6 @@ class Header:
     encoding: int
 
 
-def is_database(head: bytes) -> bool:
-    """Whether a file that begins so is a SQLite database."""
-    return head.startswith(MAGIC)
-
-
 def is_wal(head: bytes) -> bool:
     """Whether a file that begins so is SQLite's write-ahead log."""
     return head[:4] in WAL_MAGIC
@@ -82,6 +77,24 @@ def varints(words: Words) -> tuple[Ints, Ints]:
         septet = (words >> np.uint64(8 * byte)) & np.uint64(0x7F)
         value = np.where(byte < size, (value << np.uint64(7)) | septet, value)
     return value.astype(np.int64), size
+
+
+def encoded_varint(number: int) -> bytes:
+    """A number below 2^56 as a varint."""
+    encoded = bytes([number & 0x7F])
+    while number := number >> 7:
+        encoded = bytes([number & 0x7F | 0x80]) + encoded
+    return encoded
+
+
+def whole_varint(raw: bytes) -> int:
+    """The varint that takes all of these bytes; -1 where they are none."""
+    value = 0
+    for octet in raw[:-1]:
+        if octet < 0x80:
+            return -1
+        value = value << 7 | (octet & 0x7F)
+    return value << 7 | raw[-1] if raw[-1] < 0x80 else -1
 
 
 def signed(words: Words, size: Ints) -> Ints:

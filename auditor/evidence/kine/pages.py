@@ -11,13 +11,12 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints, Words
 from auditor.arrays.parallel import ranges
+from auditor.evidence.gaps import listed
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
 
 MOST_POINTED = 8192
 """Bytes of a page in which a pointer cannot be mistaken for two letters of text."""
-LISTED = 100
-"""Faults of one kind that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +269,11 @@ def walk(image: Image, root: int, taken: Bools, *, table: bool = True) -> Tree:
 
 
 def _list(faults: list[tuple[int, str]], numbers: Ints, what: str) -> None:
-    faults += [(number, f"page {number} {what}") for number in numbers[:LISTED].tolist()]
-    if numbers.size > LISTED:
-        faults.append((int(numbers[LISTED]), f"{numbers.size - LISTED:,} more pages, not listed: each {what}"))
+    faults += listed(
+        numbers,
+        lambda number: (number, f"page {number} {what}"),
+        lambda more: (int(more[0]), f"{more.size:,} more pages, not listed: each {what}"),
+    )
 
 
 def freelist(image: Image, trunk: int, taken: Bools) -> tuple[Ints, Ints, list[tuple[int, str]]]:

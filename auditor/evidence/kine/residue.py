@@ -193,22 +193,10 @@ def _cells(held: records.Records, low: Ints, local: Ints, columns: KineColumns) 
 
 def _row_id(before: bytes, size: int) -> int:
     """The row id in front of a record, where the payload's size in front of it is still there; else unknown."""
-    mark = bytes([size & 0x7F])
-    while size := size >> 7:
-        mark = bytes([size & 0x7F | 0x80]) + mark
+    mark = file_format.encoded_varint(size)
     at = before.rfind(mark, 0, -1)
     while at >= 0:
-        if (found := _number(before[at + len(mark) :])) > 0:
+        if (found := file_format.whole_varint(before[at + len(mark) :])) > 0:
             return found
         at = before.rfind(mark, 0, at + len(mark) - 1)
     return UNKNOWN
-
-
-def _number(raw: bytes) -> int:
-    """A varint that takes all of these bytes; -1 where they are none."""
-    value = 0
-    for octet in raw[:-1]:
-        if octet < 0x80:
-            return UNKNOWN
-        value = value << 7 | (octet & 0x7F)
-    return value << 7 | raw[-1] if raw[-1] < 0x80 else UNKNOWN

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.arrays import buffer, parallel
+from auditor.arrays import parallel
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.bbolt import meta, tree
 from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend
 from auditor.evidence.etcd.snapshot import Reading
+from auditor.evidence.gaps import LISTED
 from auditor.model.evidence import Gap
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
@@ -457,7 +458,7 @@ def test_very_many_damaged_pages_are_counted() -> None:
     found, gaps = walked(database)
     assert not found
     assert len(pages) == 300
-    assert len(gaps) == tree.NAMED_GAPS + 1
+    assert len(gaps) == LISTED + 1
     assert sum(gap.length for gap in gaps) == 300 * database.page_size
 
 
@@ -526,10 +527,10 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     whole = walker(database)
     expected = whole.walk(database.roots[b"key"])
     assert bool(whole.gaps) == (damage != "none")
-    monkeypatch.setattr(buffer, "_PROCESSORS", 4)
-    for module in (tree, buffer):
+    monkeypatch.setattr(parallel, "_PROCESSORS", 4)
+    for module in (tree, parallel):
         monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(tree, "spread", partial(parallel.parallel_for, size=chunk))
+    monkeypatch.setattr(tree, "parallel_for", partial(parallel.parallel_for, size=chunk))
     monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])
