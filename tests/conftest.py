@@ -9,10 +9,11 @@ import pytest
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.reading import Reading
 from tests.helpers import members
 
 Write: TypeAlias = Callable[[bytes], Path]
-Read: TypeAlias = Callable[[bytes], snapshot.Reading]
+Read: TypeAlias = Callable[[bytes], Reading]
 
 
 @pytest.fixture(scope="session", params=members.programs())
@@ -38,8 +39,8 @@ def write(tmp_path: Path) -> Write:
 def read(write: Write) -> Read:
     """Bytes -> what the evidence layer reads in a file of them."""
 
-    def make(data: bytes) -> snapshot.Reading:
+    def make(data: bytes) -> Reading:
         with EvidenceFile.open(write(data), hashed=False) as file:
-            return snapshot.read(file)
+            return snapshot.read_file(file)
 
     return make

@@ -8,8 +8,8 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.model.vocabulary import EvidenceKind
 from tests.helpers.fixtures import MIGRATION, canaries, repaired
 
 PLAIN = MIGRATION / "2-enabled.db"
@@ -58,7 +58,7 @@ def test_a_freed_page_that_claims_more_elements_than_it_has_is_searched(tmp_path
 def test_a_snapshot_without_its_trailer_is_not_concluded_on(tmp_path: Path) -> None:
     audit = audited(tmp_path, CLEAN.read_bytes()[:-32])
     assert not isinstance(audit, str)
-    assert audit.evidence.kind == snapshot.NO_TRAILER
+    assert audit.evidence.kind == EvidenceKind.NO_TRAILER
     assert audit.exit_code(auditor.Severity.MEDIUM) == 3
 
 

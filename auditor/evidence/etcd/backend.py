@@ -29,9 +29,6 @@ FEW = 4096
 
 T = TypeVar("T")
 
-UNKNOWN = Backend(0, 0, None, None, None, None, None, None, (), None, (), 0, 0, auth_enabled=False)
-"""What is known of a store to which no root leads."""
-
 
 @dataclass(frozen=True, slots=True)
 class Store:

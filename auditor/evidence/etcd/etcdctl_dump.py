@@ -5,7 +5,7 @@ Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): the RangeResponse of a
 
 import re
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,66 +14,52 @@ from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.etcd import backend, json_records, wire
+from auditor.evidence.containers import exports
+from auditor.evidence.etcd import json_records, wire
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gaps import listed
+from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, Unexamined
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import EvidenceKind, Place
 
-JSON, PROTOBUF = "etcdctl dump, JSON", "etcdctl dump, protobuf"
 STANDING = Unexamined(
     "history, deleted objects, freed pages, the WAL, other backups, old disk blocks",
     "a dump holds the current keys alone",
     decisive=False,
 )
-LOOKED_AT = 512
-_JSON = re.compile(rb'\s*\{\s*"header"\s*:\s*(\{[^{}]{0,400}\})\s*(,\s*"kvs"\s*:\s*\[|,\s*"count"|\})')
-_FIELDS = re.compile(rb'"ClusterID" : \d+\n"MemberID" : \d+\n')
 _COUNT = re.compile(rb'"count"\s*:\s*(\d+)')
 _MORE = re.compile(rb'"more"\s*:\s*true')
 HEADER = (b"\x08", b"\x10", b"\x18", b"\x20")
 KEY_VALUE = (b"\x0a", b"\x10", b"\x18", b"\x20", b"\x2a", b"\x30")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a dump holds."""
-
-    kind: str
-    batches: tuple[RecordBatch, ...]
-    facts: Backend
-    gaps: tuple[Gap, ...]
-    unexamined: tuple[Unexamined, ...]
-    notes: tuple[str, ...]
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
+    """All keys of the dump: nothing of it is left out. Raises UnreadableEvidence where there is none."""
+    del quick
+    (file,) = exhibit.of(Role.DUMP)
+    kind = exports.dump(bytes(file.map[: exports.DUMP_HEAD]))
+    return _json(file, exhibit.work_dir) if kind is EvidenceKind.JSON_DUMP else _protobuf(file)
 
 
-def sniff(head: bytes) -> str:
-    """What a file that begins so (512 bytes) is: JSON, PROTOBUF, or empty.
-
-    Raises UnreadableEvidence, with the way out, for what etcdctl prints by other options: it loses bytes.
-    """
-    if _JSON.match(head):
-        return JSON
-    if _FIELDS.match(head):
-        raise UnreadableEvidence("this is etcdctl's output for -w fields: make the dump again with -w json")
-    if head.startswith(b"/registry/") and b"\n" in head:
-        raise UnreadableEvidence("this is etcdctl's output for -w simple: make the dump again with -w json")
-    if len(head) > 2 and head[0] == 0x0A and head[1] < 0x60 and 2 + head[1] < len(head):
-        said = protobuf_wire.numbers(head[2 : 2 + head[1]])
-        following = head[2 + head[1] : 3 + head[1]]
-        if said and set(said) <= {1, 2, 3, 4} and 3 in said and following in (b"\x12", b"\x18", b"\x20"):
-            return PROTOBUF
-    return ""
-
-
-def read(file: EvidenceFile, work_dir: str = "") -> Reading:
-    """All keys of the dump. Raises UnreadableEvidence where there is none."""
-    kind = sniff(bytes(file.map[:LOOKED_AT]))
-    return _json(file, work_dir) if kind == JSON else _protobuf(file)
+def _reading(
+    kind: EvidenceKind, file: EvidenceFile, records: RecordBatch, facts: Backend, gaps: list[Gap], cut: list[Unexamined]
+) -> Reading:
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=records.split(),
+        database=file,
+        backend=facts,
+        gaps=tuple(gaps),
+        unexamined=tuple(cut),
+        kinds={file.name: kind.label},
+        standing=STANDING,
+    )
 
 
 def _json(file: EvidenceFile, work_dir: str) -> Reading:
-    head = _JSON.match(file.map, 0, LOOKED_AT)
+    head = exports.JSON_DUMP.match(file.map, 0, exports.DUMP_HEAD)
     if head is None:
         raise UnreadableEvidence(f"{file.name} does not begin as etcdctl's JSON does")
     said = json_records.object_before(head[1])
@@ -81,7 +67,7 @@ def _json(file: EvidenceFile, work_dir: str) -> Reading:
     if b"[" in head[2]:
         found = json_records.scan(file, head.end(), file.size)
     made, gaps = json_records.batch(file, found, work_dir)
-    rest = bytes(file.map[found.end or head.start(2) :][:LOOKED_AT])
+    rest = bytes(file.map[found.end or head.start(2) :][: exports.DUMP_HEAD])
     count, more = _COUNT.search(rest), bool(_MORE.search(rest))
     if b"}" not in rest and not found.gaps:
         gaps.append(
@@ -89,8 +75,9 @@ def _json(file: EvidenceFile, work_dir: str) -> Reading:
         )
     numbers = {name: value for name, value in said.items() if isinstance(value, int)}
     facts = _facts(numbers.get("cluster_id"), numbers.get("revision", 0), numbers.get("raft_term"), made)
-    listed = int(count[1]) if count else 0
-    return Reading(JSON, made.split(), facts, (*found.gaps, *gaps), _cut(len(made), listed, more=more), ())
+    held = int(count[1]) if count else 0
+    cut = _cut(len(made), held, more=more)
+    return _reading(EvidenceKind.JSON_DUMP, file, made, facts, [*found.gaps, *gaps], cut)
 
 
 def _protobuf(file: EvidenceFile) -> Reading:
@@ -109,7 +96,7 @@ def _protobuf(file: EvidenceFile) -> Reading:
         begin = at + after
         if tag in (0x0A, 0x12) and begin + number <= file.size:
             if tag == 0x0A:
-                header = protobuf_wire.numbers(buffer.slice(begin, min(number, LOOKED_AT))) or {}
+                header = protobuf_wire.numbers(buffer.slice(begin, min(number, exports.DUMP_HEAD))) or {}
             else:
                 spans.extend((begin, begin + number))
             at = begin + number
@@ -149,13 +136,13 @@ def _protobuf(file: EvidenceFile) -> Reading:
     )
     facts = _facts(header.get(1), header.get(3, 0), header.get(4), made)
     cut = _cut(start.size, said.get(0x20, 0), more=bool(said.get(0x18)))
-    return Reading(PROTOBUF, made.split(), facts, tuple(gaps), cut, ())
+    return _reading(EvidenceKind.PROTOBUF_DUMP, file, made, facts, gaps, cut)
 
 
 def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:
     """What the header says. cluster_id as etcdctl prints it: hexadecimal."""
     return replace(
-        backend.UNKNOWN,
+        Backend.UNKNOWN,
         revision=revision,
         newest_record=int(made.mod_revision.max(initial=0)),
         cluster_id=f"{cluster:x}" if cluster is not None else None,
@@ -164,10 +151,10 @@ def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBat
     )
 
 
-def _cut(read: int, listed: int, *, more: bool) -> tuple[Unexamined, ...]:
+def _cut(read: int, listed: int, *, more: bool) -> list[Unexamined]:
     """Keys that etcd counted and did not hand out: --limit, or a dump that was cut."""
     if listed <= read and not more:
-        return ()
+        return []
     lost = f"{listed - read:,} keys" if listed > read else "more keys"
     reason = f"the dump says that there are {listed:,} keys, and holds {read:,}: made with --limit, or cut"
-    return (Unexamined(lost, reason, decisive=True),)
+    return [Unexamined(lost, reason, decisive=True)]

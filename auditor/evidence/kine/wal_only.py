@@ -10,27 +10,26 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.etcd import backend
-from auditor.evidence.file import EvidenceFile
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.kine import database, unreferenced, wal
-from auditor.evidence.kine.kine import STANDING, Reading, kubernetes
+from auditor.evidence.kine.kine import STANDING, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import KineColumns
 from auditor.evidence.kine.unreferenced import Rounds, Store, UnreferencedPages
-from auditor.model.evidence import PageMap, Unexamined
-from auditor.model.vocabulary import Place
+from auditor.evidence.reading import Reading
+from auditor.model.evidence import Backend, Unexamined
+from auditor.model.vocabulary import EvidenceKind, Place
 
-__all__ = ["KIND", "STANDING", "read"]
-KIND = "kine's SQLite database: its write-ahead log alone"
 ENDING = "-wal"
 
 
-def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The rows and values in all frames; with `quick` only in those that count.
 
     Raises UnreadableEvidence where no frame is whole, or where nothing of kine's is found in them.
     """
+    (file,) = exhibit.of(Role.SQLITE_LOG)
     buffer, name = Buffer(file.map), file.name
     log = wal.read(buffer, name, 0)
     if not log.number.size:
@@ -44,7 +43,7 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
     base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
     files = Buffer(b""), buffer
     units = log.page_size, wal.FRAME + log.page_size
-    store = Store((base, name), files, log.page_size, usable, KineColumns(), Claims(files, units), work_dir)
+    store = Store((base, name), files, log.page_size, usable, KineColumns(), Claims(files, units), exhibit.work_dir)
     pages = Pages(log.number, log.at)
     place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
     lead = unreferenced.lead(buffer, pages, int(log.number.max()))
@@ -60,5 +59,16 @@ def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
         reason = "--quick: frames of the log that no longer count, not read"
         unexamined.append(Unexamined("what SQLite does not show", reason, decisive=True))
     newest = max(int(batch.mod_revision.max(initial=0)) for batch in found)
-    facts = replace(backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages)
-    return Reading(found, facts, PageMap("", 0, b""), tuple(gaps), tuple(unexamined), log.notes, wal_mode=True)
+    kind = EvidenceKind.KINE_WAL
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=found,
+        database=file,
+        backend=replace(Backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages),
+        gaps=tuple(gaps),
+        unexamined=tuple(unexamined),
+        notes=log.notes,
+        kinds={name: kind.label},
+        standing=STANDING,
+    )
