@@ -30,15 +30,15 @@ class CarvedRecord(NamedTuple):
 
     start: int
     end: int
-    key_at: int
-    key_len: int
-    value_at: int
-    value_len: int
-    mod_revision: int
-    sub_revision: int
-    create_revision: int
-    version: int
-    state: int
+    key_at: int = UNKNOWN
+    key_len: int = 0
+    value_at: int = 0
+    value_len: int = 0
+    mod_revision: int = UNKNOWN
+    sub_revision: int = UNKNOWN
+    create_revision: int = UNKNOWN
+    version: int = UNKNOWN
+    state: int = 0
 
 
 def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragments: bool) -> list[CarvedRecord]:
@@ -159,7 +159,18 @@ def _record(buffer: Buffer, at: int, end: int) -> CarvedRecord | None:
     if stop < end and buffer.slice(stop, 1) == b"\x30" and main >= 0:
         lease, behind = number(buffer, stop + 1, end)
         stop = behind if lease >= 0 else stop
-    return CarvedRecord(at, stop, key_at, key_len, value_at, value_len, main, UNKNOWN, create, version, state)
+    return CarvedRecord(
+        start=at,
+        end=stop,
+        key_at=key_at,
+        key_len=key_len,
+        value_at=value_at,
+        value_len=value_len,
+        mod_revision=main,
+        create_revision=create,
+        version=version,
+        state=state,
+    )
 
 
 def _is_path(key: bytes) -> bool:
@@ -173,7 +184,7 @@ def _bare(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord:
     if not length or at + length > end:
         state |= State.TAIL_LOST
         length = len(buffer.slice(at, end - at).rstrip(b"\0"))
-    return CarvedRecord(at, at + length, UNKNOWN, 0, at, length, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, state)
+    return CarvedRecord(at, at + length, value_at=at, value_len=length, state=state)
 
 
 def _length_before(buffer: Buffer, at: int, floor: int) -> int:
@@ -193,8 +204,7 @@ def _remains(buffer: Buffer, start: int, end: int) -> list[CarvedRecord]:
     length = len(raw.strip(b"\0"))
     if not length:
         return []
-    nothing = UNKNOWN
-    return [CarvedRecord(at, at + length, nothing, 0, at, length, nothing, nothing, nothing, nothing, State.HEAD_LOST)]
+    return [CarvedRecord(at, at + length, value_at=at, value_len=length, state=State.HEAD_LOST)]
 
 
 def envelope_length(head: bytes) -> int:

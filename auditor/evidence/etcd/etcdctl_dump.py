@@ -5,7 +5,7 @@ Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): the RangeResponse of a
 
 import re
 from array import array
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,17 +75,36 @@ def _json(file: EvidenceFile, work_dir: str) -> Reading:
         )
     numbers = {name: value for name, value in said.items() if isinstance(value, int)}
     facts = _facts(numbers.get("cluster_id"), numbers.get("revision", 0), numbers.get("raft_term"), made)
-    held = int(count[1]) if count else 0
-    cut = _cut(len(made), held, more=more)
+    cut = _cut(len(made), int(count[1]) if count else 0, more=more)
     return _reading(EvidenceKind.JSON_DUMP, file, made, facts, [*found.gaps, *gaps], cut)
 
 
 def _protobuf(file: EvidenceFile) -> Reading:
-    """The fields of the response one by one, since each says where the next begins; the records as columns."""
-    buffer, gaps = Buffer(file.map), []
-    at, spans = 0, array("q")
-    said: dict[int, int] = {}
-    header: dict[int, int] = {}
+    """The fields of the response one by one, the records as columns."""
+    buffer = Buffer(file.map)
+    gaps: list[Gap] = []
+    response = _response(file, buffer, gaps)
+    start, end = np.array(response.spans, np.int64).reshape(-1, 2).T
+    records = _records(file.name, buffer, start, end, gaps)
+    header = response.header
+    facts = _facts(header.get(1), header.get(3, 0), header.get(4), records)
+    cut = _cut(start.size, response.count, more=response.more)
+    return _reading(EvidenceKind.PROTOBUF_DUMP, file, records, facts, gaps, cut)
+
+
+@dataclass(slots=True)
+class _Response:
+    """A RangeResponse. header: its numbers by field; spans: start and end of each record; count: keys in the range."""
+
+    header: dict[int, int] = field(default_factory=dict)
+    spans: "array[int]" = field(default_factory=lambda: array("q"))
+    more: bool = False
+    count: int = 0
+
+
+def _response(file: EvidenceFile, buffer: Buffer, gaps: list[Gap]) -> _Response:
+    """The fields one by one, since each says where the next begins; a gap where they do not go on to the end."""
+    response, at, counted = _Response(), 0, False
     while at < file.size:
         try:
             head = buffer.slice(at, 24)
@@ -96,33 +115,39 @@ def _protobuf(file: EvidenceFile) -> Reading:
         begin = at + after
         if tag in (0x0A, 0x12) and begin + number <= file.size:
             if tag == 0x0A:
-                header = protobuf_wire.numbers(buffer.slice(begin, min(number, exports.DUMP_HEAD))) or {}
+                response.header = protobuf_wire.numbers(buffer.slice(begin, min(number, exports.DUMP_HEAD))) or {}
             else:
-                spans.extend((begin, begin + number))
+                response.spans.extend((begin, begin + number))
             at = begin + number
-        elif tag in (0x18, 0x20):
-            said[tag], at = number, begin
+        elif tag == 0x18:
+            response.more, at = bool(number), begin
+        elif tag == 0x20:
+            response.count, counted, at = number, True, begin
         else:
             reason = f"{file.name}: no field of a RangeResponse at offset {at:,}: damaged, or cut"
             gaps.append(Gap(file.name, at, file.size - at, reason))
             break
-    if spans and 0x20 not in said and not gaps:
+    if response.spans and not counted and not gaps:
         # etcd counts the keys behind the last of them
         gaps.append(Gap(file.name, at, 0, f"{file.name} does not end in the number of its keys: cut"))
-    start, end = np.array(spans, np.int64).reshape(-1, 2).T
+    return response
+
+
+def _records(name: str, buffer: Buffer, start: Ints, end: Ints, gaps: list[Gap]) -> RecordBatch:
+    """The KeyValues between these positions; gaps for what is none."""
     good, (key, create, mod, version, value, _) = wire.messages(buffer, start, end, KEY_VALUE)
 
     def one(row: int) -> Gap:
-        reason = f"{file.name}: the record at offset {start[row]:,} is no KeyValue of etcd's"
-        return Gap(file.name, int(start[row]), int(end[row] - start[row]), reason)
+        reason = f"{name}: the record at offset {start[row]:,} is no KeyValue of etcd's"
+        return Gap(name, int(start[row]), int(end[row] - start[row]), reason)
 
     def rest(more: Ints) -> Gap:
-        return Gap(file.name, 0, 0, f"{file.name}: {more.size:,} more records, not listed, are no KeyValue")
+        return Gap(name, 0, 0, f"{name}: {more.size:,} more records, not listed, are no KeyValue")
 
     gaps += listed(np.flatnonzero(~good), one, rest)
     rows = np.flatnonzero(good)
-    made = RecordBatch.of(
-        file.name,
+    return RecordBatch.of(
+        name,
         buffer,
         mapped=True,
         place=Place.LATEST,
@@ -134,9 +159,6 @@ def _protobuf(file: EvidenceFile) -> Reading:
         create_revision=np.maximum(create.value[rows], UNKNOWN),
         version=np.maximum(version.value[rows], UNKNOWN),
     )
-    facts = _facts(header.get(1), header.get(3, 0), header.get(4), made)
-    cut = _cut(start.size, said.get(0x20, 0), more=bool(said.get(0x18)))
-    return _reading(EvidenceKind.PROTOBUF_DUMP, file, made, facts, gaps, cut)
 
 
 def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:

@@ -24,6 +24,7 @@ from auditor.model.evidence import Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place, State
 
 INCREMENT = "increment of Gardener's etcd backup"
+UNREADABLE = "unreadable"
 HASH = 32
 NOTE = "increments keep every value that was ever written, until the backups are deleted"
 
@@ -37,40 +38,28 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     gaps: list[Gap] = []
     kinds: dict[str, str] = {}
     parts: list[tuple[str, tuple[RecordBatch, ...]]] = []
-    newest: tuple[tuple[int, int], Reading] | None = None
+    fulls: list[tuple[tuple[int, int], Reading]] = []
     unexamined: list[Unexamined] = []
     for file in files:
-        told = named(file.name)
-        if exports.is_increment(bytes(file.map[: exports.INCREMENT_HEAD])):
-            batch, faults = increment(file, told, exhibit.work_dir)
-            parts.append((file.name, (batch,)))
-            gaps += faults
-            kinds[file.name] = INCREMENT
-            continue
-        try:
-            full = snapshot.read_file(file, quick=quick)
-        except UnreadableEvidence as error:
-            gaps.append(Gap(file.name, 0, file.size, str(error)))
-            kinds[file.name] = "unreadable"
-            continue
-        parts.append((file.name, full.batches))
-        gaps += full.gaps
-        unexamined += full.unexamined
-        kinds[file.name] = f"full snapshot, {full.description}"
-        order = (told.last if told else full.backend.revision, told.taken if told else 0)
-        if newest is None or order > newest[0]:
-            newest = order, full
+        part = _object(file, exhibit.work_dir, quick=quick)
+        kinds |= part.kinds
+        gaps += part.gaps
+        unexamined += part.unexamined
+        if part.description != UNREADABLE:
+            parts.append((file.name, part.batches))
+        if part.database is not None:
+            fulls.append((_order(part.database, part), part))
     if not parts:
         raise UnreadableEvidence(f"nothing of this backup can be read: {gaps[0].reason}")
     gaps += _missing(files)
-    if newest is None:
+    if not fulls:
         reason = "objects that did not change within the increments are in the full snapshot before them alone"
         unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
     kind = EvidenceKind.BACKUP
-    none = Reading(kind=kind, description=kind.label, database=files[0])
-    (revision, _), base = newest or ((0, 0), none)
+    none = Reading(kind=kind, description=kind.label)
+    (revision, _), base = max(fulls, key=lambda full: full[0], default=((0, 0), none))
     database = base.database or files[0]
-    batches = _placed(parts, database.name if newest else "", revision)
+    batches = _placed(parts, database.name if fulls else "", revision)
     last = max((int(batch.mod_revision.max(initial=0)) for batch in batches), default=0)
     return Reading(
         kind=kind,
@@ -86,6 +75,27 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         notes=(NOTE,),
         kinds=kinds,
     )
+
+
+def _object(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
+    """One object of the backup; only a full snapshot has a database."""
+    kind = EvidenceKind.BACKUP
+    if exports.is_increment(bytes(file.map[: exports.INCREMENT_HEAD])):
+        batch, gaps = increment(file, named(file.name), work_dir)
+        kinds = {file.name: INCREMENT}
+        return Reading(kind=kind, description=INCREMENT, batches=(batch,), gaps=tuple(gaps), kinds=kinds)
+    try:
+        full = snapshot.read_file(file, quick=quick)
+    except UnreadableEvidence as error:
+        gap = Gap(file.name, 0, file.size, str(error))
+        return Reading(kind=kind, description=UNREADABLE, gaps=(gap,), kinds={file.name: UNREADABLE})
+    return replace(full, kinds={file.name: f"full snapshot, {full.description}"})
+
+
+def _order(file: EvidenceFile, full: Reading) -> tuple[int, int]:
+    """The last revision of a full snapshot and when it was taken, by its name where that says so."""
+    name = named(file.name)
+    return (name.last, name.taken) if name else (full.backend.revision, 0)
 
 
 def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:

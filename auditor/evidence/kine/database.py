@@ -82,8 +82,16 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(names, files, size, head.usable, KineColumns(), Claims(files, (size, wal.FRAME + size)), work_dir)
-    return Database(store, head, log, image, main_pages, gaps)
+    store = Store(
+        sources=names,
+        files=files,
+        page_size=size,
+        usable=head.usable,
+        columns=KineColumns(),
+        claims=Claims(files, (size, wal.FRAME + size)),
+        work_dir=work_dir,
+    )
+    return Database(store=store, head=head, log=log, image=image, main_pages=main_pages, gaps=gaps)
 
 
 def show(database: Database) -> None:
@@ -162,7 +170,8 @@ def _kine(database: Database, table: Table) -> None:
         reason = "its table `kine` lacks a column of kine's: its rows are read in kine's own order"
         database.gaps.append(database.gap(1, reason))
     store = database.store = replace(database.store, columns=columns or KineColumns())
-    spilled, own, numbers = [Cells.empty()], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    spilled: list[Cells] = []
+    own, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for file, page, cells in _cells(database, _walk(database, table.root)):
         more = cells.next > 0
         here = cells.take(~more)

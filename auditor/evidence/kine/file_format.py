@@ -50,7 +50,16 @@ def header(raw: bytes, name: str) -> Header:
         raise UnreadableEvidence(
             f"{name}: text encoding {numbers[3]} at offset 56, expected UTF-8 (1): kine writes that"
         )
-    return Header(size, size - raw[20], 2 in raw[18:20], *numbers)
+    pages, trunk, free, encoding = numbers
+    return Header(
+        page_size=size,
+        usable=size - raw[20],
+        wal_mode=2 in raw[18:20],
+        pages=pages,
+        trunk=trunk,
+        free=free,
+        encoding=encoding,
+    )
 
 
 def page_size_fits(size: int) -> bool:

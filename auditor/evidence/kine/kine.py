@@ -42,7 +42,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
     """
     (file,), logs = exhibit.of(Role.SQLITE), exhibit.of(Role.SQLITE_LOG)
-    database, own = _opened(exhibit, file, logs[0] if logs else None)
+    database, own = _database(exhibit, file, logs[0] if logs else None)
     databases.show(database)
     place = rows.places(database.every) if database.every else []
     batches = [
@@ -64,14 +64,14 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         backend=_facts(database),
         pages=PageMap(file.name, database.head.page_size, _kinds(database).tobytes(), first=1),
         gaps=tuple(database.gaps),
-        unexamined=tuple(_left(exhibit, file, database.head, quick=quick)),
+        unexamined=tuple(_unexamined(exhibit, file, database.head, quick=quick)),
         notes=database.log.notes if logs else (),
         kinds={file.name: kind.label, **{log.name: "its write-ahead log" for log in logs}},
         standing=STANDING,
     )
 
 
-def _opened(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | None) -> tuple[Database, Header | None]:
+def _database(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | None) -> tuple[Database, Header | None]:
     """The database that file and log make up, and the file's own header."""
     files = Buffer(file.map), Buffer(log_file.map if log_file is not None else b"")
     names = file.name, log_file.name if log_file is not None else f"{file.name}-wal"
@@ -92,7 +92,7 @@ def _opened(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | None)
     return databases.opened(names, files, head, log, gaps, exhibit.work_dir), own
 
 
-def _left(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bool) -> Iterator[Unexamined]:
+def _unexamined(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bool) -> Iterator[Unexamined]:
     """What is not there, not read, or not to be read in peace."""
     if quick:
         reason = "--quick: freed pages, unallocated bytes and frames of the log that no longer count, not read"

@@ -40,11 +40,6 @@ class Cells(Columns):
     local: Ints
     next: Ints
 
-    @classmethod
-    def empty(cls) -> "Cells":
-        nothing = np.zeros(0, np.int64)
-        return cls(page=nothing, rowid=nothing, payload=nothing, size=nothing, local=nothing, next=nothing)
-
 
 @dataclass(frozen=True, slots=True)
 class Parsed:

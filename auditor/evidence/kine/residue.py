@@ -182,12 +182,12 @@ def _cells(held: records.Records, low: Ints, local: Ints, columns: KineColumns) 
         kept = np.minimum(size, at + local - value_at)
         state = np.where(kept < size, State.TAIL_LOST, State(0))
         unknown = np.full(at.size, UNKNOWN, np.int64)
-        # the fields of Found, in its order
+        # the fields of CarvedRecord, in its order
         found = (value_at, value_at + kept, name_at, name_len, value_at, kept, own, unknown, born, unknown, state)
         values.append(np.stack(found, axis=1).tolist() if at.size else [])
     ends = np.minimum(at + local, at + held.size)
     for start, place, end, *pair in zip(low.tolist(), at.tolist(), ends.tolist(), *values, strict=True):
-        rows = [CarvedRecord(*fields) for fields in pair]
+        rows = [CarvedRecord._make(fields) for fields in pair]
         yield _Cell(start, place, end, [row for row in rows if row.value_len > 0])
 
 

@@ -96,14 +96,14 @@ def visible(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.R
     good = found.good & (cells.local == cells.size) & found.numeric(store.columns.numbers)
     mine = cells.take(good)
     made = rows.Rows(
-        found.take(good),
-        mine.local,
-        mine.rowid,
-        pages.number[mine.page],
-        np.zeros(mine.page.size, np.uint8),
-        store.columns,
-        store.sources,
-        file,
+        records=found.take(good),
+        held=mine.local,
+        rowid=mine.rowid,
+        page=pages.number[mine.page],
+        state=np.zeros(mine.page.size, np.uint8),
+        columns=store.columns,
+        sources=store.sources,
+        file=file,
     )
     return made, np.flatnonzero(~good)
 
@@ -116,15 +116,14 @@ def together(
     found = records.decode(made.buffer, made.at, np.minimum(made.size, cells.local), cells.size, store.columns.count)
     good = found.good & found.numeric(store.columns.numbers)
     rest = rows.Rows(
-        found.take(good),
-        made.size[good],
-        cells.rowid[good],
-        numbers[good],
-        state[good],
-        store.columns,
-        store.sources,
-        0,
-        made,
+        records=found.take(good),
+        held=made.size[good],
+        rowid=cells.rowid[good],
+        page=numbers[good],
+        state=state[good],
+        columns=store.columns,
+        sources=store.sources,
+        assembled=made,
     )
     return rest, np.flatnonzero(~good)
 
