@@ -20,7 +20,8 @@ class Columns:
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __len__(self) -> int:
-        return int(next(iter(self.columns().values())).shape[-1])
+        cells = (getattr(self, name) for name in self.__dataclass_fields__)
+        return int(next(cell.shape[-1] for cell in cells if isinstance(cell, np.ndarray)))
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The arrays by field, in the order of the fields."""

@@ -47,18 +47,16 @@ class KnownColumns(TypedDict, total=False):
 class RecordBatch(Columns):
     """n stored values of one source; n is at most MOST_ROWS.
 
-    source: the name of the file the positions point into. data: its bytes. mapped: whether a position in `data` is
-    an offset in the source. The columns are of shape (n,); -1 is unknown, key_at
-    too: a fragment has lost its key. key_len and value_len are uint32, place is
-    uint8, state is uint8 (bits of State), all others int64. `order` is a raft index or row id.
-    `extents` lists, by row, the parts of values that are not contiguous in the source. Where `data` is not mapped,
-    stored_at and stored_len say where in the source each value begins, and how many bytes of it hold the value.
+    Every column is of shape (n,), and int64 where nothing else is said; -1 is unknown.
     """
 
     source: str
+    """Name of the file that the positions point into."""
     data: Buffer
     mapped: bool
+    """Whether a position in `data` is an offset in the source."""
     key_at: Ints
+    """Position of each key in `data`; -1 of a fragment, which has lost its key."""
     key_len: NDArray[np.uint32]
     value_at: Ints
     value_len: NDArray[np.uint32]
@@ -67,12 +65,17 @@ class RecordBatch(Columns):
     create_revision: Ints
     version: Ints
     ordinal: Ints
+    """Raft index of an entry of the log, id of a row of kine's."""
     page: Ints
     place: NDArray[np.uint8]
     state: NDArray[np.uint8]
+    """Bits of State."""
     extents: dict[int, tuple[Extent, ...]]
+    """By row, the parts of values that are not contiguous in the source."""
     stored_at: Ints | None = None
+    """Where `data` is not mapped: offset in the source where each value begins."""
     stored_len: Ints | None = None
+    """Where `data` is not mapped: bytes of the source that hold each value."""
 
     @classmethod
     def of(

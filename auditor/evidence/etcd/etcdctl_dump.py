@@ -30,7 +30,6 @@ STANDING = Unexamined(
 )
 _COUNT = re.compile(rb'"count"\s*:\s*(\d+)')
 _MORE = re.compile(rb'"more"\s*:\s*true')
-HEADER = (b"\x08", b"\x10", b"\x18", b"\x20")
 KEY_VALUE = (b"\x0a", b"\x10", b"\x18", b"\x20", b"\x2a", b"\x30")
 
 
