@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, settings
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.reading import Reading
 from tests.helpers import markers, members
 
 Write: TypeAlias = Callable[[bytes], Path]
-Read: TypeAlias = Callable[[bytes], snapshot.Reading]
+Read: TypeAlias = Callable[[bytes], Reading]
 
 PROFILE = "ETCD_AUDITOR_TEST_PROFILE"
 """Hypothesis' profile: `ci` (the same examples every time) where CI is set, else `dev`; `nightly` looks for longer."""
@@ -55,8 +56,8 @@ def write(tmp_path: Path) -> Write:
 def read(write: Write) -> Read:
     """Bytes -> what the evidence layer reads in a file of them."""
 
-    def make(data: bytes) -> snapshot.Reading:
-        with EvidenceFile(write(data), hashed=False) as file:
-            return snapshot.read(file)
+    def make(data: bytes) -> Reading:
+        with EvidenceFile.open(write(data), hashed=False) as file:
+            return snapshot.read_file(file)
 
     return make

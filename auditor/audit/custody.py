@@ -34,7 +34,7 @@ def finish(
     every = [file for _, file in files.files]
     _wait([*files.containers, *every], progress)
     containers = [_source(file, f"{magic.of(file.map).value} container") for file in files.containers]
-    sources = [_source(file, kind) for file, kind in zip(every, read.kinds, strict=True)]
+    sources = [_source(file, read.kinds.get(file.name, role.value)) for role, file in files.files]
     gaps = [
         Gap(each.name, 0, each.size, f"the file changed while it was read: {each.changed}")
         for each in (*containers, *sources)
@@ -51,6 +51,7 @@ def finish(
     evidence = Evidence(
         name=files.name,
         kind=read.kind,
+        description=read.description,
         size=own.size,
         modified=own.modified,
         sha256=own.sha256,

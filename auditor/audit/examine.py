@@ -19,9 +19,8 @@ from auditor.audit import (
     unexamined,
 )
 from auditor.encryption.lint import Advice
-from auditor.evidence import exhibit, reading
+from auditor.evidence import exhibit, readers, reading
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.etcd import snapshot
 from auditor.hunt.hit import NOTHING
 from auditor.judgement import criteria, opening, selection
 from auditor.judgement.selection import Selection
@@ -29,7 +28,7 @@ from auditor.kubernetes import fragments, objects, prefixes, registry
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import Rows
-from auditor.model.vocabulary import Encoding, Place, Provider
+from auditor.model.vocabulary import Encoding, EvidenceKind, Place, Provider
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
 from auditor.text import moment, printable, restore
@@ -94,7 +93,7 @@ def judge(
     """
     given, came = _rules(files, options)
     asked = triage.prepare(options)
-    read = reading.read(files, quick=options.quick)
+    read = readers.read(files, quick=options.quick)
     batches = read.batches
     log(f"read {sum(map(len, batches)):,} records and fragments")
     classified = [prefixes.classify(batch) for batch in batches]
@@ -276,6 +275,6 @@ def _notes(evidence: Evidence, read: reading.Reading) -> list[str]:
         notes.append(f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {done})")
     if backend.auth_enabled:
         notes.append("etcd authentication is on: this file holds bcrypt hashes of its users' passwords")
-    if read.kind == snapshot.RAW:
+    if read.kind is EvidenceKind.RAW_DATABASE:
         notes.append("a raw database file has no trailer: nothing in it proves that it is whole")
     return notes

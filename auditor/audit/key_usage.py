@@ -66,7 +66,7 @@ def _use(
         known = each.batch.mod_revision[rows]
         revisions += [int(known.min()), int(known.max())]
         some = rows[:MOST_OBJECTS]
-        keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some].astype(np.int64))
+        keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some])
         objects.update(dict.fromkeys(printables(keys)))
     provider, name, kek = label
     return KeyUsage(

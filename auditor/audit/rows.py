@@ -116,7 +116,7 @@ def _marks(each: Selection) -> Dictionary[tuple[Finding, ...]]:
 
 def _columns(each: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
     batch, stored = each.batch, each.prefixes
-    keys = printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))
+    keys = printables(batch.data.slices(batch.key_at, batch.key_size))
     names = [
         key[len(each.resources[of].path) + 1 :].rpartition("/")
         for key, of in zip(keys, each.resource.tolist(), strict=True)

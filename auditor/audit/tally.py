@@ -103,7 +103,7 @@ def _objects(selections: Sequence[Selection]) -> int:
     if len(named) == 1 and not told:
         return named[0][1].size
     for batch, rows in named:
-        told.update(batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64)))
+        told.update(batch.data.slices(batch.key_at[rows], batch.key_len[rows]))
     return len(told)
 
 

@@ -133,11 +133,11 @@ def _keys(each: Selection, *, strip: bool) -> join.Strings:
     cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in each.resources], np.int64)[
         each.resource
     ]
-    return batch.data, batch.key_at + cut, batch.key_len.astype(np.int64) - cut
+    return batch.data, batch.key_at + cut, batch.key_size - cut
 
 
 def _values(each: Selection, rows: Ints) -> join.Strings:
-    return each.batch.data, each.batch.value_at[rows], each.batch.value_len[rows].astype(np.int64)
+    return each.batch.data, each.batch.value_at[rows], each.batch.value_size[rows]
 
 
 def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:

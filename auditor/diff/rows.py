@@ -85,7 +85,7 @@ def _etcd_keys(diff: Diff, numbers: Ints) -> list[tuple[bytes, int]]:
     gone = diff.rows[1][numbers] < 0
     for each, side, mine in ((diff.after, 1, numbers[~gone]), (diff.before, 0, numbers[gone])):
         rows, batch = diff.rows[side][mine], each.batch
-        keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
+        keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows])
         found += zip(keys, mine.tolist(), strict=True)
     return found
 
@@ -110,7 +110,7 @@ def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
 
     opened = ["", *(state.label for state in Opened if state)]
     return {
-        "key": spread(printables(batch.data.slices(batch.key_at, batch.key_len.astype(np.int64)))),
+        "key": spread(printables(batch.data.slices(batch.key_at, batch.key_size))),
         "path": spread(_labels(each.resource[mine], paths)),
         "resource": spread(_labels(each.resource[mine], [resource.name for resource in each.resources])),
         "provider": spread(_labels(stored.provider, [provider.label for provider in Provider])),

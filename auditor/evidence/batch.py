@@ -1,17 +1,20 @@
 """The seam that every kind of evidence shares: stored values as columns, and what could not be read as gaps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Required, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.model.vocabulary import Place, State
 
 UNKNOWN = -1
+MOST_ROWS = 1_000_000
+"""Values of one batch."""
 
 
 class Extent(NamedTuple):
@@ -22,22 +25,38 @@ class Extent(NamedTuple):
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordBatch:
-    """n stored values of one source; n is at most one million.
+class KnownColumns(TypedDict, total=False):
+    """The columns of a RecordBatch that a reader may know; lengths of any width."""
 
-    source: the name of the file the positions point into. data: its bytes. mapped: whether a position in `data` is
-    an offset in the source. The columns are of shape (n,); -1 is unknown, key_at
-    too: a fragment has lost its key. key_len and value_len are uint32, place is
-    uint8, state is uint8 (bits of State), all others int64. `order` is a raft index or row id.
-    `extents` lists, by row, the parts of values that are not contiguous in the source. Where `data` is not mapped,
-    stored_at and stored_len say where in the source each value begins, and how many bytes of it hold the value.
+    key_at: Required[Ints]
+    key_len: Required[NDArray[np.integer[Any]]]
+    value_at: Required[Ints]
+    value_len: Required[NDArray[np.integer[Any]]]
+    mod_revision: Ints
+    sub_revision: Ints
+    create_revision: Ints
+    version: Ints
+    ordinal: Ints
+    page: Ints
+    state: NDArray[np.uint8]
+    stored_at: Ints
+    stored_len: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch(Columns):
+    """n stored values of one source; n is at most MOST_ROWS.
+
+    Every column is of shape (n,), and int64 where nothing else is said; -1 is unknown.
     """
 
     source: str
+    """Name of the file that the positions point into."""
     data: Buffer
     mapped: bool
+    """Whether a position in `data` is an offset in the source."""
     key_at: Ints
+    """Position of each key in `data`; -1 of a fragment, which has lost its key."""
     key_len: NDArray[np.uint32]
     value_at: Ints
     value_len: NDArray[np.uint32]
@@ -46,44 +65,74 @@ class RecordBatch:
     create_revision: Ints
     version: Ints
     ordinal: Ints
+    """Raft index of an entry of the log, id of a row of kine's."""
     page: Ints
     place: NDArray[np.uint8]
     state: NDArray[np.uint8]
+    """Bits of State."""
     extents: dict[int, tuple[Extent, ...]]
+    """By row, the parts of values that are not contiguous in the source."""
     stored_at: Ints | None = None
+    """Where `data` is not mapped: offset in the source where each value begins."""
     stored_len: Ints | None = None
-
-    def __len__(self) -> int:
-        return int(self.key_at.size)
-
-    def take(self, rows: Ints | Bools | slice) -> "RecordBatch":
-        """The same batch with only these rows."""
-        columns = {name: getattr(self, name)[rows] for name in self.columns()}
-        extents = self.extents
-        if extents:
-            kept = np.arange(len(self))[rows].tolist()
-            extents = {new: extents[old] for new, old in enumerate(kept) if old in extents}
-        return replace(self, **columns, extents=extents)
+    """Where `data` is not mapped: bytes of the source that hold each value."""
 
     @classmethod
-    def joined(cls, batches: "Sequence[RecordBatch]") -> "RecordBatch":
-        """Batches of one source and one buffer as one."""
-        if len(batches) == 1:
-            return batches[0]
-        columns: dict[str, Any] = {
-            name: np.concatenate([getattr(batch, name) for batch in batches]) for name in batches[0].columns()
-        }
-        starts = np.cumsum([0, *map(len, batches)]).tolist()
-        extents = {
-            start + row: parts
-            for start, batch in zip(starts, batches, strict=False)
-            for row, parts in batch.extents.items()
-        }
-        return replace(batches[0], **columns, extents=extents)
+    def of(
+        cls,
+        source: str,
+        data: Buffer,
+        *,
+        mapped: bool,
+        place: Place | NDArray[np.uint8],
+        **known: Unpack[KnownColumns],
+    ) -> Self:
+        """A batch of the columns that its reader knows; the others are unknown, and not writable; state is 0.
 
-    def columns(self) -> list[str]:
-        """The names of the fields that hold one cell a row."""
-        return [f.name for f in fields(self) if f.name not in _WHOLE and getattr(self, f.name) is not None]
+        place: of all values, or of each.
+        """
+        rows = known["key_at"].size
+        columns: dict[str, Any] = {
+            **dict.fromkeys(_OFTEN_UNKNOWN, np.broadcast_to(np.int64(UNKNOWN), rows)),
+            "state": np.zeros(rows, np.uint8),
+            **known,
+            "key_len": known["key_len"].astype(np.uint32, copy=False),
+            "value_len": known["value_len"].astype(np.uint32, copy=False),
+            "place": np.full(rows, place, np.uint8) if isinstance(place, Place) else place,
+        }
+        return cls(source=source, data=data, mapped=mapped, extents={}, **columns)
+
+    def split(self) -> tuple[Self, ...]:
+        """The same rows in batches of MOST_ROWS at most."""
+        return tuple(self.take(slice(at, at + MOST_ROWS)) for at in range(0, len(self), MOST_ROWS))
+
+    def take(self, rows: Ints | Bools | slice) -> Self:
+        batch = super(RecordBatch, self).take(rows)  # slots=True makes a second class of this one
+        if not self.extents:
+            return batch
+        old = np.arange(len(self))[rows].tolist()
+        return replace(batch, extents={new: self.extents[row] for new, row in enumerate(old) if row in self.extents})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Batches of one source and one buffer as one."""
+        starts = np.cumsum([0, *map(len, parts)]).tolist()
+        extents = {
+            start + row: where
+            for start, batch in zip(starts, parts, strict=False)
+            for row, where in batch.extents.items()
+        }
+        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents)
+
+    @property
+    def key_size(self) -> Ints:
+        """key_len, wide enough to be reckoned with."""
+        return self.key_len.astype(np.int64)
+
+    @property
+    def value_size(self) -> Ints:
+        """value_len, wide enough to be reckoned with."""
+        return self.value_len.astype(np.int64)
 
     @property
     def located(self) -> bool:
@@ -98,7 +147,7 @@ class RecordBatch:
     @property
     def size(self) -> Ints:
         """How many bytes of the source hold each value."""
-        return self.value_len.astype(np.int64) if self.stored_len is None else self.stored_len
+        return self.value_size if self.stored_len is None else self.stored_len
 
     def part(self, row: int, start: int, length: int) -> tuple[int, int]:
         """Where in the source the bytes from `start` on of a value lie: offset, and length up to where they break."""
@@ -129,4 +178,5 @@ class RecordBatch:
         return self.data.slice(int(self.value_at[row]), int(self.value_len[row]))
 
 
-_WHOLE = {"source", "data", "mapped", "extents"}
+_OFTEN_UNKNOWN = ("mod_revision", "sub_revision", "create_revision", "version", "ordinal", "page")
+"""Columns that not every kind of evidence has."""

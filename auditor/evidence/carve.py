@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import MOST_ROWS, UNKNOWN, RecordBatch
+from auditor.evidence.protobuf_wire import LONGEST, varint_at
 from auditor.model.vocabulary import Place, State
 
 SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
 """How stored values begin that can be told from other bytes: an envelope's type, an encrypting prefix, JSON."""
 SUBREVISION = b"_\0\0\0\0\0\0\0"
 """Inside a revision key, between main and the last byte of sub: no transaction of Kubernetes writes 256 records."""
-MOST_ROWS = 1_000_000
 _LONGEST_KEY = 32768
 _NEAR = 2048
 """How far before a value its record is looked for: a key, and 40 bytes of fields."""
@@ -30,15 +30,15 @@ class CarvedRecord(NamedTuple):
 
     start: int
     end: int
-    key_at: int
-    key_len: int
-    value_at: int
-    value_len: int
-    mod_revision: int
-    sub_revision: int
-    create_revision: int
-    version: int
-    state: int
+    key_at: int = UNKNOWN
+    key_len: int = 0
+    value_at: int = 0
+    value_len: int = 0
+    mod_revision: int = UNKNOWN
+    sub_revision: int = UNKNOWN
+    create_revision: int = UNKNOWN
+    version: int = UNKNOWN
+    state: int = 0
 
 
 def search(buffer: Buffer, starts: Iterable[int], ends: Iterable[int], *, fragments: bool) -> list[CarvedRecord]:
@@ -62,24 +62,21 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
     """The rows as columns. page: of the value's first byte, -1 where page_size is 0."""
     table = np.array(rows, np.int64).reshape(-1, len(CarvedRecord._fields)).T
     of = dict(zip(CarvedRecord._fields, table, strict=True))
-    unknown = np.full(len(rows), UNKNOWN, np.int64)
-    return RecordBatch(
-        source=source,
-        data=buffer,
+    return RecordBatch.of(
+        source,
+        buffer,
         mapped=True,
+        place=place,
         key_at=of["key_at"],
-        key_len=of["key_len"].astype(np.uint32),
+        key_len=of["key_len"],
         value_at=of["value_at"],
-        value_len=of["value_len"].astype(np.uint32),
+        value_len=of["value_len"],
         mod_revision=of["mod_revision"],
         sub_revision=of["sub_revision"],
         create_revision=of["create_revision"],
         version=of["version"],
-        ordinal=unknown,
-        page=of["value_at"] // page_size if page_size else unknown.copy(),
-        place=np.full(len(rows), place, np.uint8),
+        page=of["value_at"] // page_size if page_size else np.full(len(rows), UNKNOWN, np.int64),
         state=of["state"].astype(np.uint8),
-        extents={},
     )
 
 
@@ -162,7 +159,18 @@ def _record(buffer: Buffer, at: int, end: int) -> CarvedRecord | None:
     if stop < end and buffer.slice(stop, 1) == b"\x30" and main >= 0:
         lease, behind = number(buffer, stop + 1, end)
         stop = behind if lease >= 0 else stop
-    return CarvedRecord(at, stop, key_at, key_len, value_at, value_len, main, UNKNOWN, create, version, state)
+    return CarvedRecord(
+        start=at,
+        end=stop,
+        key_at=key_at,
+        key_len=key_len,
+        value_at=value_at,
+        value_len=value_len,
+        mod_revision=main,
+        create_revision=create,
+        version=version,
+        state=state,
+    )
 
 
 def _is_path(key: bytes) -> bool:
@@ -176,7 +184,7 @@ def _bare(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord:
     if not length or at + length > end:
         state |= State.TAIL_LOST
         length = len(buffer.slice(at, end - at).rstrip(b"\0"))
-    return CarvedRecord(at, at + length, UNKNOWN, 0, at, length, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, state)
+    return CarvedRecord(at, at + length, value_at=at, value_len=length, state=state)
 
 
 def _length_before(buffer: Buffer, at: int, floor: int) -> int:
@@ -196,8 +204,7 @@ def _remains(buffer: Buffer, start: int, end: int) -> list[CarvedRecord]:
     length = len(raw.strip(b"\0"))
     if not length:
         return []
-    nothing = UNKNOWN
-    return [CarvedRecord(at, at + length, nothing, 0, at, length, nothing, nothing, nothing, nothing, State.HEAD_LOST)]
+    return [CarvedRecord(at, at + length, value_at=at, value_len=length, state=State.HEAD_LOST)]
 
 
 def envelope_length(head: bytes) -> int:
@@ -215,9 +222,9 @@ def envelope_length(head: bytes) -> int:
 
 def number(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
     """The varint at `at` and the position behind it; -1 where it does not end before `end`."""
-    value = 0
-    for place, octet in enumerate(buffer.slice(at, min(10, end - at))):
-        value |= (octet & 0x7F) << 7 * place
-        if octet < 0x80:
-            return value if value < 1 << 63 else UNKNOWN, at + place + 1
-    return UNKNOWN, at
+    raw = buffer.slice(at, min(LONGEST, end - at))
+    decoded = varint_at(raw, 0, len(raw))
+    if decoded is None:
+        return UNKNOWN, at
+    value, size = decoded
+    return value if value < 1 << 63 else UNKNOWN, at + size

@@ -4,19 +4,17 @@ Nothing is opened for writing, and no lock is taken: /proc/locks tells whether a
 """
 
 import os
+from array import array
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.containers import magic
+from auditor.evidence.containers import exports, magic
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
-
-if TYPE_CHECKING:
-    from auditor.evidence.live.exhibit import Ranged
 
 LOCKS = Path("/proc/locks")
 
@@ -34,6 +32,7 @@ class Role(Enum):
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
+    RANGE = "keys of a live etcd"
     SETTINGS = "file that came with it"
 
 
@@ -49,8 +48,9 @@ class Exhibit:
     """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
 
     containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
-    evidence and may hold its keys; only those that are reported with this piece are among `files` too. work_dir: for
-    private files with what is decoded of it, the system's folder where empty.
+    evidence and may hold its keys; only those that are reported with this piece are among `files` too. index: of the
+    spool of a range, as etcd/range_answer.py reads it. unexamined: what was left out when the files were made.
+    work_dir: for private files with what is decoded of it, the system's folder where empty.
     """
 
     name: str
@@ -62,9 +62,36 @@ class Exhibit:
     containers: tuple[EvidenceFile, ...] = ()
     settings: tuple[EvidenceFile, ...] = ()
     live: Live | None = None
-    ranged: "Ranged | None" = None
+    index: "array[int]" = field(default_factory=lambda: array("q"))
     unexamined: list[Unexamined] = field(default_factory=list)
     work_dir: str = ""
+
+    @classmethod
+    def of_file(cls, name: str, file: EvidenceFile) -> Self:
+        """One opened file as evidence of its own; it takes the file.
+
+        Raises UnreadableEvidence for what etcdctl prints in a form that loses bytes.
+        """
+        try:
+            role = role_of(bytes(file.map[: magic.HEAD]))
+        except UnreadableEvidence as error:
+            file.close()
+            raise UnreadableEvidence(f"{name}: {error}") from None
+        # what nothing tells is read as a database: its first pages may be damaged
+        return cls(name, [(role or Role.DATABASE, file)])
+
+    @classmethod
+    def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
+        """A database out of a container, and what lay beside it under the name of SQLite's WAL; it takes both."""
+        exhibit = cls.of_file(name, database)
+        if exhibit.of(Role.SQLITE):
+            exhibit.files.append((Role.SQLITE_LOG, wal))
+            exhibit.has_wal = True
+        else:
+            wal.close()
+            reason = f"{wal.name} lies beside a database that is not SQLite's: not read"
+            exhibit.gaps.append(Gap(wal.name, 0, wal.size, reason))
+        return exhibit
 
     def of(self, role: Role) -> list[EvidenceFile]:
         return [file for each, file in self.files if each is role]
@@ -91,46 +118,16 @@ class Exhibit:
             file.close()
 
 
-def single(name: str, file: EvidenceFile) -> Exhibit:
-    """One opened file as evidence of its own; it takes the file. Raises UnreadableEvidence for what etcdctl prints in
-    a form that loses bytes.
-    """
-    try:
-        role = role_of(bytes(file.map[: magic.HEAD]))
-    except UnreadableEvidence as error:
-        file.close()
-        raise UnreadableEvidence(f"{name}: {error}") from None
-    # what nothing tells is read as a database: its first pages may be damaged
-    return Exhibit(name, [(role or Role.DATABASE, file)])
-
-
 def role_of(head: bytes) -> Role | None:
     """What a file that begins so is; None for what has no mark of its own.
 
-    head: sniff.HEAD bytes, or all there are. Raises UnreadableEvidence as single() does.
+    head: magic.HEAD bytes, or all there are. Raises UnreadableEvidence as Exhibit.of_file() does.
     """
     kind = magic.sniff(head)
     if kind in _MARKED:
         return _MARKED[kind]
     if kind is not magic.Kind.OTHER:
         return None
-    from auditor.evidence.etcd import etcdctl_dump
-    from auditor.evidence.gardener import backup  # numpy waits until the file is being hashed
-
-    if etcdctl_dump.sniff(head[: etcdctl_dump.LOOKED_AT]):
+    if exports.dump(head[: exports.DUMP_HEAD]) is not None:
         return Role.DUMP
-    return Role.BACKUP if backup.is_increment(head) else None
-
-
-def with_log(name: str, database: EvidenceFile, log: EvidenceFile) -> Exhibit:
-    """A database out of a container, and what lay beside it under the name of SQLite's log."""
-    found = single(name, database)
-    if found.of(Role.SQLITE):
-        found.files.append((Role.SQLITE_LOG, log))
-        found.has_wal = True
-    else:
-        log.close()
-        found.gaps.append(
-            Gap(log.name, 0, log.size, f"{log.name} lies beside a database that is not SQLite's: not read")
-        )
-    return found
+    return Role.BACKUP if exports.is_increment(head) else None

@@ -23,31 +23,12 @@ LARGE = 1 << 28
 class EvidenceFile:
     """A regular file under a read-only mapping, `map`; with `hashed`, being hashed from the moment it is opened.
 
-    name: what reports call it; the path's last part unless given. descriptor: of a file that is open already and has
-    no path any more (a private copy of what was unpacked or streamed), closed with this one. hashing: that of the
-    descriptor's file, where it began while the file was written; without it, it begins now.
-
-    Raises UnreadableEvidence where the path is no readable regular file, or is empty.
+    Made by open() and adopt(). name: what reports call it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        hashed: bool,
-        name: str = "",
-        descriptor: int | None = None,
-        hashing: "FileHash | None" = None,
-    ) -> None:
-        self.path = path
-        self.name = name or printable(os.fsencode(path.name))
-        shown = printable(os.fsencode(path))
-        try:
-            # without O_NONBLOCK a named pipe would wait for a writer before fstat can refuse it
-            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-            self._fd = os.open(path, flags) if descriptor is None else descriptor
-        except OSError as error:
-            raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
+    def __init__(self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None) -> None:
+        self.name = name
+        self._fd = descriptor
         try:
             self.before = os.fstat(self._fd)
             if not stat.S_ISREG(self.before.st_mode):
@@ -63,6 +44,29 @@ class EvidenceFile:
         except UnreadableEvidence:
             os.close(self._fd)
             raise
+
+    @classmethod
+    def open(cls, path: Path, *, hashed: bool, name: str = "") -> Self:
+        """The file at a path, called by the path's last part where it is not given a name.
+
+        Raises UnreadableEvidence where the path is no readable regular file, or is empty.
+        """
+        shown = printable(os.fsencode(path))
+        try:
+            # without O_NONBLOCK a named pipe would wait for a writer before fstat can refuse it
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
+        return cls(descriptor, name or printable(os.fsencode(path.name)), shown, hashed=hashed, hashing=None)
+
+    @classmethod
+    def adopt(cls, descriptor: int, name: str, *, hashed: bool = False, hashing: FileHash | None = None) -> Self:
+        """A file that is open and has no path any more: a private copy of what was unpacked or streamed.
+
+        Closes the descriptor with itself. hashing: where it began while the file was written.
+        Raises UnreadableEvidence where the file is empty.
+        """
+        return cls(descriptor, name, name, hashed=hashed, hashing=hashing)
 
     def now(self) -> os.stat_result:
         """What the file system says of the file now; `before` is what it said when it was opened."""

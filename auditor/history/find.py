@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
-from auditor.evidence import exhibit, reading
+from auditor.evidence import exhibit, readers, reading
 from auditor.evidence.batch import RecordBatch
 from auditor.history import versions
 from auditor.history.model import History
@@ -33,7 +33,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
     Raises UsageError where no such key was read, and UnreadableEvidence.
     """
     given = criteria.prepare(options)
-    read = reading.read(files, quick=False)
+    read = readers.read(files, quick=False)
     batches = read.batches
     classified = [prefixes.classify(batch) for batch in batches]
     likely = [each.provider != Provider.UNKNOWN for each in classified]

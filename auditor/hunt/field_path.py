@@ -8,7 +8,7 @@ import contextlib
 import json
 from typing import Any, NamedTuple
 
-from auditor.evidence.etcd.wire import BYTES, WireError, fields
+from auditor.evidence.protobuf_wire import BYTES, WireError, fields
 from auditor.text import printable
 
 ENVELOPE = 4

@@ -43,7 +43,7 @@ def keys(batches: Sequence[RecordBatch], password: bytes) -> tuple[list[FoundKey
     seen = opened = 0
     for batch in batches:
         rows = np.flatnonzero((batch.key_len > len(PREFIX)) & (batch.value_len > 0) & (batch.key_at >= 0))
-        length = batch.key_len[rows].astype(np.int64)
+        length = batch.key_size[rows]
         for row in rows[batch.data.starts_with(batch.key_at[rows], length, PREFIX)].tolist():
             seen += 1
             plain = _open(batch.value(row), password)

@@ -115,8 +115,8 @@ def portions(each: Selection, every: Ints) -> Iterator[tuple[Resource, Ints, lis
     for which, places in _groups(each.resource[every].astype(np.int64)):
         for part in chunks(places.size, AT_ONCE):
             rows = every[places[part]]
-            keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows].astype(np.int64))
-            texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
+            keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows])
+            texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
             yield each.resources[which], rows, keys, texts
 
 
@@ -180,9 +180,7 @@ def _judge_unreadable(each: Selection, rules: Criteria, current: Bools) -> None:
     for which, _ in value_counts(each.resource[current].astype(np.int64)):
         mine = current & (each.resource == which)
         if rules.policy.reads_plaintext(each.resources[which].name):
-            claims = each.batch.data.starts_with(
-                each.batch.value_at, each.batch.value_len.astype(np.int64), prefixes.ENCRYPTED
-            )
+            claims = each.batch.data.starts_with(each.batch.value_at, each.batch.value_size, prefixes.ENCRYPTED)
             mine &= claims if rules.policy.configured else False
         _mark(each, np.flatnonzero(mine), FindingKind.ORPHANED)
 

@@ -102,12 +102,12 @@ class Selection:
     @cached_property
     def by_key(self) -> tuple[Ints, Ints]:
         """Equal etcd keys share a number: numbers (n,), and one row of each."""
-        return factorize(self.batch.data, self.batch.key_at, self.batch.key_len.astype(np.int64))
+        return factorize(self.batch.data, self.batch.key_at, self.batch.key_size)
 
     @cached_property
     def by_value(self) -> tuple[Ints, Ints]:
         """Equal stored bytes share a number: numbers (n,), and one row of each."""
-        return factorize(self.batch.data, self.batch.value_at, self.batch.value_len.astype(np.int64))
+        return factorize(self.batch.data, self.batch.value_at, self.batch.value_size)
 
     def decode(self, row: int) -> Object | None:
         """What a readable or opened value is; None where neither."""
@@ -116,7 +116,7 @@ class Selection:
     def decoded(self, rows: Ints, *, content: bool) -> list[Object | None]:
         """decode() of every row. Without `content` the digests of what the objects hold stay empty."""
         batch = self.batch
-        raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows].astype(np.int64))
+        raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
         readable = (self.prefixes.provider[rows] == Provider.IDENTITY).tolist()
         kinds = [Encoding(code) for code in range(len(Encoding))]
         encodings = [kinds[code] for code in self.prefixes.encoding[rows].tolist()]
@@ -179,8 +179,8 @@ def select(
     parts: its batches, with the values and the resources (indices into the table) of each.
     """
     chosen = [np.flatnonzero(wanted[resource] & ~prefixes.no_value(batch)) for batch, _, resource in parts]
-    kept = RecordBatch.joined([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
-    mine = prefixes.joined([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
+    kept = RecordBatch.concatenate([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
+    mine = prefixes.Prefixes.concatenate([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
     of = np.concatenate([resource[rows] for (_, _, resource), rows in zip(parts, chosen, strict=True)])
     labels, label = label_values(kept, mine)
     bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
@@ -225,7 +225,7 @@ def compare(selections: Sequence[Selection]) -> None:
     hashed = np.sort(_hashes(asked))
     for each in selections:
         current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.authoritative else np.zeros(0, np.int64)
-        at, length = each.batch.key_at[current], each.batch.key_len[current].astype(np.int64)
+        at, length = each.batch.key_at[current], each.batch.key_size[current]
         mine = hashes(each.batch.data, at, length)
         nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
         current = current[nearest == mine]  # hashes alone prove nothing

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from auditor.evidence.etcd.wire import BYTES, VARINT, WireError, fields
+from auditor.evidence.protobuf_wire import BYTES, VARINT, WireError, fields
 from auditor.kubernetes import objects, trees
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb

@@ -72,7 +72,7 @@ def _strays(
         foreign = ~found.of(frozenset({name}))[resource[rows]]
         for head in heads:
             alike = rows[foreign & (telling == np.uint64(int.from_bytes(head[TELLING], "little")))]
-            at, length = batch.value_at[alike], batch.value_len[alike].astype(np.int64)
+            at, length = batch.value_at[alike], batch.value_size[alike]
             for row in alike[batch.data.starts_with(at, length, head)].tolist():
                 named = found.table[resource[row]]
                 yield row, replace(named, name=name, exempt=False, by_content=True)

@@ -7,11 +7,11 @@ Envelope: `k8s\\0` and runtime.Unknown (k8s.io/apimachinery pkg/runtime/generate
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from auditor.evidence.protobuf_wire import encoded_varint, leading_fields, varint_at
 from auditor.kubernetes.trees import as_bytes, coded, parsed, seconds
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -76,19 +76,10 @@ def _unwrapped(value: bytes) -> tuple[bytes, bytes, bytes]:
     if value.startswith(SECRET) and value.endswith(PLAIN):
         for width in (2, 1, 3):
             raw = value[len(SECRET) + width : -len(PLAIN)]
-            if value[len(SECRET) : len(SECRET) + width] == _varint(len(raw)):
+            if value[len(SECRET) : len(SECRET) + width] == encoded_varint(len(raw)):
                 return b"v1", b"Secret", raw
     unknown = pb.Unknown.FromString(value[ENVELOPE:])
     return unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
-
-
-def _varint(number: int) -> bytes:
-    coded = bytearray()
-    while number > 0x7F:
-        coded.append(number & 0x7F | 0x80)
-        number >>= 7
-    coded.append(number)
-    return bytes(coded)
 
 
 def _protobuf(value: bytes, *, content: bool) -> Object:
@@ -162,35 +153,19 @@ def tail(value: bytes) -> Object:
 
 def _cut(value: bytes) -> Object:
     """What the beginning of an envelope says: kind, metadata, and the names of the data keys that are left."""
-    envelope = dict(_fields(value[ENVELOPE:]))
-    named, raw = dict(_fields(envelope.get(1, b""))), list(_fields(envelope.get(2, b"")))
+    envelope = dict(leading_fields(value[ENVELOPE:]))
+    named, raw = dict(leading_fields(envelope.get(1, b""))), list(leading_fields(envelope.get(2, b"")))
     api_version, kind = named.get(1, b""), named.get(2, b"")
     part = dict(raw[:1]).get(1, b"")
     try:
         meta = pb.ObjectMeta.FromString(part)
     except DecodeError:
-        said = dict(_fields(part))
+        said = dict(leading_fields(part))
         meta = pb.ObjectMeta(name=said.get(1, b""), namespace=said.get(3, b""), uid=said.get(5, b""))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"}:
-        keys = tuple(dict(_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
+        keys = tuple(dict(leading_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
     return _with_meta(meta, api_version, kind, data_keys=keys)._replace(problem=CUT)
-
-
-def _fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of length-delimited fields, until another kind comes; the last may be cut."""
-    at = 0
-    while at < len(raw) and raw[at] & 7 == 2:
-        size, after = 0, at + 1
-        for shift in range(0, 35, 7):
-            if after >= len(raw):
-                return
-            size |= (raw[after] & 0x7F) << shift
-            after += 1
-            if raw[after - 1] < 0x80:
-                break
-        yield raw[at] >> 3, raw[after : after + size]
-        at = after + size
 
 
 def _with_meta(
@@ -209,14 +184,8 @@ def _without_metadata(raw: bytes) -> bytes:
     """Digest of an object's protobuf without its first field. Go writes maps in the order of their keys."""
     if raw[:1] != b"\x0a":
         return _digest(raw, [])
-    size = shift = 0
-    at = 1
-    while at < len(raw):
-        size |= (raw[at] & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-        if raw[at - 1] < 0x80:
-            break
-    return _digest(raw[at + size :], [])
+    decoded = varint_at(raw, 1, len(raw))
+    return _digest(raw[sum(decoded) :] if decoded is not None else b"", [])
 
 
 def _tree(tree: Any) -> Object:

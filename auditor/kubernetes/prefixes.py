@@ -4,13 +4,13 @@ Prefixes: k8s.io/apiserver pkg/server/options/encryptionconfig/config.go (`k8s:e
 payloads: pkg/storage/value/encrypt/. A prefix is a claim: it proves nothing about what follows.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import parallel_for
@@ -40,7 +40,7 @@ _SMALLEST = {Provider.AESCBC: 32, Provider.AESGCM: 28, Provider.SECRETBOX: 40, P
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
+class Prefixes(Columns):
     """Columns of shape (n,) beside a batch.
 
     provider, encoding: uint8. name_at, name_len: the key name (or KMS name) in the batch's data, length -1 where the
@@ -53,16 +53,6 @@ class Prefixes:
     name_len: Ints
     malformed: Bools
 
-    def take(self, rows: Ints | Bools) -> "Prefixes":
-        return Prefixes(*(getattr(self, name)[rows] for name in self.__slots__))
-
-
-def joined(parts: Sequence[Prefixes]) -> Prefixes:
-    """The values of several batches as those of one."""
-    if len(parts) == 1:
-        return parts[0]
-    return Prefixes(*(np.concatenate([getattr(part, name) for part in parts]) for name in Prefixes.__slots__))
-
 
 def classify(batch: RecordBatch) -> Prefixes:
     """Provider and encoding by the prefix of every value; names are found by name_keys()."""
@@ -71,8 +61,10 @@ def classify(batch: RecordBatch) -> Prefixes:
     encoding = np.zeros(count, np.uint8)
     prefix = np.zeros(count, np.int64)
 
+    sizes = batch.value_size
+
     def look(part: slice) -> None:
-        at, length = batch.value_at[part], batch.value_len[part].astype(np.int64)
+        at, length = batch.value_at[part], sizes[part]
         first = batch.data.words(at)
         encrypted = np.flatnonzero((first == _word(ENCRYPTED)) & (length >= len(ENCRYPTED)))
         low = first & np.uint64(0xFFFFFFFF)

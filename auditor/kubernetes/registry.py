@@ -125,4 +125,4 @@ def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
 def find_key(batch: RecordBatch, key: bytes) -> Ints:
     """The rows of a batch that hold exactly this key."""
     rows = np.flatnonzero(batch.key_len == len(key))
-    return rows[batch.data.starts_with(batch.key_at[rows], batch.key_len[rows].astype(np.int64), key)]
+    return rows[batch.data.starts_with(batch.key_at[rows], batch.key_size[rows], key)]

@@ -1,6 +1,9 @@
 """What evidence is: its files, what the store says of itself, and what was not read."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from auditor.model.vocabulary import EvidenceKind, LiveWay
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,9 @@ class Backend:
     etcdutl snapshot status prints as revision), `buckets` (name, number of pairs) of each bucket.
     """
 
+    UNKNOWN: ClassVar["Backend"]
+    """What is known of a store to which no root leads."""
+
     revision: int
     newest_record: int
     compacted: int | None
@@ -49,6 +55,24 @@ class Backend:
     def pairs(self) -> int:
         """Number of pairs in all buckets: `totalKey` of etcdutl snapshot status up to etcd 3.5."""
         return sum(count for _, count in self.buckets)
+
+
+Backend.UNKNOWN = Backend(
+    revision=0,
+    newest_record=0,
+    compacted=None,
+    scheduled=None,
+    storage_version=None,
+    cluster_version=None,
+    consistent_index=None,
+    term=None,
+    members=(),
+    cluster_id=None,
+    buckets=(),
+    page_size=0,
+    pages=0,
+    auth_enabled=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +116,38 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Through whom a live etcd was read. way: `snapshot stream` or `range`. Ids in hex, as etcdctl prints them.
+    """Through whom a live etcd was read. Ids in hex, as etcdctl prints them.
 
     revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
     """
 
-    way: str
+    way: LiveWay
     endpoint: str
     member_id: str
     cluster_id: str
     etcd_version: str
     revision: int
 
+    @property
+    def description(self) -> str:
+        """What such evidence is, in words."""
+        return f"live {self.way.label} of {self.endpoint}"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 
-    containers: what they were unpacked from, the outermost first.
+    description: the kind in words, of a directory with what its database is. containers: what they were unpacked from,
+    the outermost first.
 
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
     trailer: `matches`, `does not match`, `not checked` or `none`.
     """
 
     name: str
-    kind: str
+    kind: EvidenceKind
+    description: str
     size: int
     modified: str
     sha256: str
@@ -139,7 +170,12 @@ class PageMap:
     only, 128 past the high-water mark. first: number of the first page.
     """
 
+    NONE: ClassVar["PageMap"]
+    """Of evidence without pages."""
     source: str
     page_size: int
     kinds: bytes
     first: int = 0
+
+
+PageMap.NONE = PageMap("", 0, b"")

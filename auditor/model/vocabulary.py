@@ -1,10 +1,6 @@
 """The words of the audit: its closed lists."""
 
 from enum import Enum, IntEnum, IntFlag
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 class Place(IntEnum):
@@ -113,6 +109,38 @@ class Opened(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower().replace("_", " ")
+
+
+class EvidenceKind(Enum):
+    """What a piece of evidence is."""
+
+    API_SNAPSHOT = "API snapshot"
+    NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
+    RAW_DATABASE = "raw database file"
+    ROOTLESS_DATABASE = "database file without a valid root"
+    DATA_DIRECTORY = "etcd data directory"
+    BACKUP = "Gardener's etcd backup"
+    JSON_DUMP = "etcdctl dump, JSON"
+    PROTOBUF_DUMP = "etcdctl dump, protobuf"
+    KINE_DATABASE = "kine's SQLite database"
+    KINE_WAL = "kine's SQLite database: its write-ahead log alone"
+    LIVE_SNAPSHOT = "live snapshot stream"
+    LIVE_RANGE = "live range"
+
+    @property
+    def label(self) -> str:
+        return self.value
+
+
+class LiveWay(Enum):
+    """How a live etcd was read."""
+
+    SNAPSHOT = "snapshot stream"
+    RANGE = "range"
+
+    @property
+    def label(self) -> str:
+        return self.value
 
 
 class Verdict(Enum):

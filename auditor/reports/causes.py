@@ -1,7 +1,7 @@
 """Why plaintext is where it is, and what would stop the next backup from carrying it: of etcd, and of kine."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import EvidenceKind, Place
 
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
@@ -93,17 +93,12 @@ KINE_CAUSES = {
     Place.UNPLACED: CAUSES[Place.UNPLACED],
 }
 """The same for kine's SQLite, where there is nothing to defragment."""
-KINE = "kine's SQLite database"
-"""How the kind of such evidence begins."""
-LOG_ALONE = f"{KINE}: its write-ahead log alone"
-
-
-DUMP = "etcdctl dump"
-"""How the kind of what etcdctl prints begins."""
+KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
+DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
 
 def is_kine(audit: Audit) -> bool:
-    return audit.evidence.kind.startswith(KINE)
+    return audit.evidence.kind in KINE
 
 
 def of(audit: Audit) -> dict[Place, tuple[str, str]]:

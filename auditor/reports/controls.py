@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import FindingKind, Place, Provider
+from auditor.model.vocabulary import EvidenceKind, FindingKind, Place, Provider
 
 WORDING = "may be relevant to; the assessor decides"
 
@@ -52,7 +52,7 @@ CONTROLS = (
             FindingKind.PLAINTEXT | FindingKind.CONFIGURATION, current=True),
 )  # fmt: skip
 PLACES = {place.label: place for place in Place}
-BACKUP = "API snapshot"
+BACKUPS = frozenset({EvidenceKind.API_SNAPSHOT, EvidenceKind.NO_TRAILER})
 
 
 def of(finding: FindingKind, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
@@ -68,7 +68,7 @@ def of(finding: FindingKind, place: Place | None, *, backup: bool) -> tuple[Cont
 
 
 def is_backup(audit: Audit) -> bool:
-    return audit.evidence.kind.startswith(BACKUP)
+    return audit.evidence.kind in BACKUPS
 
 
 def table(audit: Audit) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def save(history: History, out: IO[str]) -> None:
         "version": VERSION,
         "evidence": {
             "name": evidence.name,
-            "kind": evidence.kind,
+            "kind": evidence.description,
             "sources": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in evidence.sources],
         },
         "resource": history.resource,

@@ -136,6 +136,7 @@ def _column(name: str) -> dict[str, Any]:
 def _evidence(evidence: Evidence) -> dict[str, Any]:
     """sha256: of the whole file. trailer: etcd's own hash, which covers all but the last trailer_bytes."""
     said: dict[str, Any] = _plain(asdict(evidence))
+    said["kind"] = said.pop("description")
     backend = said["backend"]
     backend["members"] = [{"id": member, "name": name} for member, name in evidence.backend.members]
     backend["buckets"] = dict(evidence.backend.buckets)

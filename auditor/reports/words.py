@@ -1,11 +1,8 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
+from auditor.model.vocabulary import EvidenceKind, FindingKind, LiveWay, Place, Provider, Severity, Verdict
 from auditor.reports import causes
-
-RANGE = "range"
-"""The way in which a live etcd gives no database, but keys."""
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -139,12 +136,11 @@ def kind(audit: Audit) -> str:
     """The file's kind and the store's revision, for one line."""
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     if audit.parts:
-        return audit.evidence.kind
+        return audit.evidence.description
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
-    alone = audit.evidence.kind == causes.LOG_ALONE
-    parts = [audit.evidence.kind if alone else f"{audit.evidence.kind}; revision {backend.revision:,}"]
-    ranged = audit.evidence.live is not None and audit.evidence.live.way == RANGE
-    if not ranged and not alone and not audit.evidence.kind.startswith(causes.DUMP):
+    kind, description = audit.evidence.kind, audit.evidence.description
+    parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {backend.revision:,}"]
+    if kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
         parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
@@ -170,12 +166,11 @@ def scope(audit: Audit) -> str:
     if audit.parts:
         return "each is one member's"
     if causes.is_kine(audit):
-        alone = audit.evidence.kind == causes.LOG_ALONE
+        alone = audit.evidence.kind is EvidenceKind.KINE_WAL
         return "what was written last, without the database" if alone else "one server's database"
-    if audit.evidence.kind.startswith(causes.DUMP):
+    if audit.evidence.kind in causes.DUMPS:
         return "current keys, without their history"
-    live = audit.evidence.live
-    if live is not None and live.way == RANGE:
+    if audit.evidence.kind is EvidenceKind.LIVE_RANGE:
         return "current keys of the cluster, without their history"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
 
@@ -185,8 +180,8 @@ def live(audit: Audit) -> str:
     told = audit.evidence.live
     if told is None:
         return ""
-    asked = "at" if told.way == RANGE else "asked at"
-    through = f"{told.way} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
+    asked = "at" if told.way is LiveWay.RANGE else "asked at"
+    through = f"{told.way.label} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
     return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
 
 
@@ -196,8 +191,7 @@ def sha256(audit: Audit) -> str:
         return hashed(audit)
     if audit.evidence.sha256:
         return f"{audit.evidence.sha256} ({hashed(audit)})"
-    live = audit.evidence.live
-    return "none: a range is no file" if live is not None and live.way == RANGE else "not computed"
+    return "none: a range is no file" if audit.evidence.kind is EvidenceKind.LIVE_RANGE else "not computed"
 
 
 def hashed(audit: Audit) -> str:

@@ -90,7 +90,7 @@ def _child(path: str, options: Options, sender: Connection, receiver: Connection
         from auditor import scan as scan_one
 
         # the page map is of one database and does not go into a report of several
-        sender.send(replace(scan_one(path, options), pages=PageMap("", 0, b"")))
+        sender.send(replace(scan_one(path, options), pages=PageMap.NONE))
     except BaseException as error:  # noqa: BLE001
         sender.send(errors.describe(error))
     sender.close()

@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import IN, rename_members
-from auditor.evidence.etcd import backend
 from auditor.model.audit import Audit, ExhibitSummary
-from auditor.model.evidence import Cluster, Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Place, Provider
 from auditor.run_log import RunLog
@@ -48,7 +47,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
     parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
     return Audit(
         evidence=_evidence(name, audits, len(parts)),
-        pages=PageMap("", 0, b""),
+        pages=PageMap.NONE,
         policy="; ".join(dict.fromkeys(each.policy for each in audits)),
         resources=tuple(dict.fromkeys(resource for each in audits for resource in each.resources)),
         coverage=_coverage(audits),
@@ -114,7 +113,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
     evidence, tally = audit.evidence, audit.tally
     return ExhibitSummary(
         name=evidence.name,
-        kind=evidence.kind,
+        kind=evidence.description,
         size=evidence.size,
         sha256=evidence.sha256,
         trailer=evidence.trailer,
@@ -138,14 +137,15 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     trailers = {each.trailer for each in every}
     return Evidence(
         name=name or f"{count:,} pieces of evidence",
-        kind=", ".join(sorted({part.kind for part in _parts(audits, ())})),
+        kind=min(every, key=lambda evidence: evidence.description).kind,
+        description=", ".join(sorted({part.kind for part in _parts(audits, ())})),
         size=sum(each.size for each in every),
         modified="",
         sha256="",
         trailer=trailers.pop() if len(trailers) == 1 else "none",
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
-        backend=backend.UNKNOWN,
+        backend=Backend.UNKNOWN,
         cluster=replace(every[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
         sources=tuple(source for each in every for source in each.sources),
         directory=True,

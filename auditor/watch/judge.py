@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import RecordBatch
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
@@ -63,32 +63,23 @@ def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bool
     provider, name, _ = write
     prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
     rows = np.flatnonzero((made.prefixes.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
-    length = made.batch.value_len[rows].astype(np.int64)
+    length = made.batch.value_size[rows]
     under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)
     return under
 
 
 def _batch(pairs: Sequence[Pair]) -> RecordBatch:
-    count = len(pairs)
     key_len = np.array([len(key) for key, _, _ in pairs], np.int64)
     value_len = np.array([len(value) for _, value, _ in pairs], np.int64)
     ends = np.cumsum(key_len + value_len)
-    unknown = np.full(count, UNKNOWN, np.int64)
-    return RecordBatch(
-        source="live",
-        data=Buffer(b"".join([part for key, value, _ in pairs for part in (key, value)])),
+    return RecordBatch.of(
+        "live",
+        Buffer(b"".join([part for key, value, _ in pairs for part in (key, value)])),
         mapped=False,
+        place=Place.LATEST,
         key_at=ends - value_len - key_len,
-        key_len=key_len.astype(np.uint32),
+        key_len=key_len,
         value_at=ends - value_len,
-        value_len=value_len.astype(np.uint32),
+        value_len=value_len,
         mod_revision=np.array([main for _, _, main in pairs], np.int64),
-        sub_revision=unknown,
-        create_revision=unknown,
-        version=unknown,
-        ordinal=unknown,
-        page=unknown,
-        place=np.full(count, Place.LATEST, np.uint8),
-        state=np.zeros(count, np.uint8),
-        extents={},
     )

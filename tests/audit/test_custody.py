@@ -190,7 +190,7 @@ def test_a_large_file_is_let_go_beside_the_reports_and_reads_the_same_afterwards
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(file, "LARGE", 1)
-    evidence = EvidenceFile(REWRITTEN, hashed=True)
+    evidence = EvidenceFile.open(REWRITTEN, hashed=True)
     sha256 = evidence.hashing.result()[0] if evidence.hashing is not None else ""
     evidence.close()
     for thread in threading.enumerate():

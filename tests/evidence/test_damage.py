@@ -8,8 +8,8 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.model.vocabulary import EvidenceKind
 from tests.helpers.fixtures import MIGRATION, canaries, repair
 from tests.helpers.sweeps import sample
 
@@ -59,7 +59,7 @@ def test_a_freed_page_that_claims_more_elements_than_it_has_is_searched(tmp_path
 def test_a_snapshot_without_its_trailer_is_not_concluded_on(tmp_path: Path) -> None:
     audit = audited(tmp_path, CLEAN.read_bytes()[:-32])
     assert not isinstance(audit, str)
-    assert audit.evidence.kind == snapshot.NO_TRAILER
+    assert audit.evidence.kind == EvidenceKind.NO_TRAILER
     assert audit.exit_code(auditor.Severity.MEDIUM) == 3
 
 
@@ -123,7 +123,7 @@ def test_folders_pipes_and_absent_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("", "pipe", "absent"):
         with pytest.raises(UnreadableEvidence):
-            EvidenceFile(tmp_path / name, hashed=False)
+            EvidenceFile.open(tmp_path / name, hashed=False)
 
 
 def _pages(data: bytes, flag: int) -> list[int]:

@@ -14,8 +14,8 @@ import pytest
 import auditor
 from auditor import Audit, Options
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.etcd.json_records import LISTED
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gaps import LISTED
 from tests.evidence.gardener.test_backup import FIRST, SECOND, increment
 from tests.helpers import bolt_builder, packing
 from tests.helpers.ciphertexts import ciphertext
@@ -290,7 +290,7 @@ def test_a_hash_that_fails_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError("no memory for it")
 
     monkeypatch.setattr("auditor.evidence.hashing.hashlib.sha256", Failing)
-    with EvidenceFile(REWRITTEN, hashed=True) as file:
+    with EvidenceFile.open(REWRITTEN, hashed=True) as file:
         assert file.hashing is not None
         with pytest.raises(OSError, match="no memory"):
             file.hashing.result()

@@ -17,10 +17,11 @@ def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, t
     size = key_len.astype(np.int64) + value_len
     key_at = np.cumsum(size) - size
     numbers = np.arange(1, count + 1, dtype=np.int64)
-    return RecordBatch(
-        source="memory",
-        data=Buffer(b"".join(key + value for key, value in records) + tail),
+    return RecordBatch.of(
+        "memory",
+        Buffer(b"".join(key + value for key, value in records) + tail),
         mapped=True,
+        place=place,
         key_at=key_at,
         key_len=key_len,
         value_at=key_at + key_len,
@@ -29,11 +30,6 @@ def batch(records: Sequence[tuple[bytes, bytes]], place: Place = Place.LATEST, t
         sub_revision=np.zeros(count, np.int64),
         create_revision=numbers.copy(),
         version=np.ones(count, np.int64),
-        ordinal=np.full(count, -1, np.int64),
-        page=np.full(count, -1, np.int64),
-        place=np.full(count, place, np.uint8),
-        state=np.zeros(count, np.uint8),
-        extents={},
     )
 
 

@@ -15,7 +15,8 @@ import auditor
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model.vocabulary import Place, State
+from auditor.evidence.reading import Reading
+from auditor.model.vocabulary import EvidenceKind, Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.etcd import Etcd, restore
 
@@ -25,12 +26,12 @@ TREE = (Place.LATEST, Place.HISTORY, Place.DELETED)
 each_snapshot = pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: path.stem)
 
 
-def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
-        return snapshot.read(file)
+def read(path: Path) -> Reading:
+    with EvidenceFile.open(path, hashed=False) as file:
+        return snapshot.read_file(file)
 
 
-def rows(reading: snapshot.Reading, *places: Place) -> Iterator[tuple[RecordBatch, int]]:
+def rows(reading: Reading, *places: Place) -> Iterator[tuple[RecordBatch, int]]:
     for batch in reading.batches:
         for row in np.flatnonzero(np.isin(batch.place, places)).tolist():
             yield batch, row
@@ -48,7 +49,7 @@ def test_every_current_key_has_the_revisions_and_size_that_etcdctl_saw(path: Pat
     told = {
         entry["key"]: tuple(entry[name] for name in ("create_revision", "mod_revision", "version", "size"))
         for entry in json.loads(path.with_suffix(".truth.json").read_text())["stored"]
-        if entry["mod_revision"] <= reading.facts.newest_record  # etcdctl was asked just after the snapshot
+        if entry["mod_revision"] <= reading.backend.newest_record  # etcdctl was asked just after the snapshot
     }
     found = {
         batch.key(row).decode(): tuple(
@@ -75,7 +76,7 @@ def test_every_record_is_what_a_restored_etcd_serves_at_its_revision(path: Path,
         current = etcd.get_all()
         for batch, row in rows(reading, *TREE):
             key, main = batch.key(row), int(batch.mod_revision[row])
-            answer = served_at(etcd, key, max(main, reading.facts.compacted or 0))
+            answer = served_at(etcd, key, max(main, reading.backend.compacted or 0))
             if batch.state[row] & State.TOMBSTONE:
                 assert not answer.kvs
                 continue
@@ -120,10 +121,10 @@ def test_the_members_own_file_reads_as_the_last_snapshot(tmp_path: Path) -> None
         name = next(name for name in packed.getnames() if name.endswith("member/snap/db"))
         packed.extract(name, tmp_path, filter="data")
     raw, last = read(tmp_path / name), read(FIXTURES / "migration-aescbc" / "7-rotated.db")
-    assert raw.kind == snapshot.RAW
+    assert raw.kind == EvidenceKind.RAW_DATABASE
     assert not raw.gaps
-    assert raw.facts.members == last.facts.members
-    assert raw.facts.newest_record >= last.facts.newest_record
+    assert raw.backend.members == last.backend.members
+    assert raw.backend.newest_record >= last.backend.newest_record
     contents = [
         {
             (batch.key(row), batch.value(row), int(batch.mod_revision[row]))

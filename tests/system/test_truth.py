@@ -40,8 +40,8 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
         for entry in truth(path)["stored"]
     }
     found = {}
-    with EvidenceFile(path, hashed=False) as file:
-        reading = snapshot.read(file)
+    with EvidenceFile.open(path, hashed=False) as file:
+        reading = snapshot.read_file(file)
         for batch in reading.batches:
             stored = prefixes.classify(batch)
             for row in np.flatnonzero(batch.place == Place.LATEST).tolist():
@@ -52,7 +52,7 @@ def test_every_current_key_is_read_as_etcdctl_reads_it(path: Path) -> None:
                 main, version = int(batch.mod_revision[row]), int(batch.version[row])
                 found[batch.key(row).decode()] = (label, name, main, version, int(batch.value_len[row]))
     # etcdctl was asked a moment after the snapshot: what was written in between is not in the file
-    later = {key for key, entry in expected.items() if entry[2] > reading.facts.newest_record}
+    later = {key for key, entry in expected.items() if entry[2] > reading.backend.newest_record}
     assert len(later) <= 4
     assert not any("/secrets/" in key for key in later)
     assert {key: found[key] for key in found.keys() - later} == {key: expected[key] for key in expected.keys() - later}

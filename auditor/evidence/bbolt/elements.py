@@ -3,12 +3,13 @@
 Format: bbolt internal/common/inode.go and page.go.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 
 IS_BUCKET = 0x01
@@ -17,7 +18,8 @@ LARGEST_KEY = 32768
 Sizes: TypeAlias = NDArray[np.uint32]
 
 
-class Leaves(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Leaves(Columns):
     """Elements of leaf pages, in key order: positions and sizes in bytes, of shape (n,).
 
     Flags are uint8 and sizes uint32, as narrow as what they hold: there are as many of them as records.
@@ -33,18 +35,25 @@ class Leaves(NamedTuple):
     @classmethod
     def of(cls, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
         """Columns of any integers, of elements that hold."""
-        narrow = (flags.astype(np.uint8), key_at, key_len.astype(np.uint32), value_at, value_len.astype(np.uint32))
-        return cls(*narrow, page)
+        return cls(
+            flags=flags.astype(np.uint8),
+            key_at=key_at,
+            key_len=key_len.astype(np.uint32),
+            value_at=value_at,
+            value_len=value_len.astype(np.uint32),
+            page=page,
+        )
 
-    def take(self, rows: Bools) -> "Leaves":
-        """These of the elements."""
-        return Leaves(
-            self.flags[rows],
-            self.key_at[rows],
-            self.key_len[rows],
-            self.value_at[rows],
-            self.value_len[rows],
-            self.page[rows],
+    @classmethod
+    def empty(cls, rows: int = 0) -> "Leaves":
+        """Columns of so many rows, to be filled."""
+        return cls(
+            flags=np.empty(rows, np.uint8),
+            key_at=np.empty(rows, np.int64),
+            key_len=np.empty(rows, np.uint32),
+            value_at=np.empty(rows, np.int64),
+            value_len=np.empty(rows, np.uint32),
+            page=np.empty(rows, np.int64),
         )
 
 
@@ -69,14 +78,3 @@ def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
     shared = np.zeros(owner.shape, np.bool_)
     shared[1:] = (owner << 40)[1:] + start[1:] < reach[:-1]
     return shared
-
-
-def joined(parts: Sequence[Leaves]) -> Leaves:
-    if len(parts) == 1:  # nearly always: the leaves of a tree lie in one level
-        return parts[0]
-    return Leaves(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else empty()
-
-
-def empty() -> Leaves:
-    nothing = np.zeros(0, np.int64)
-    return Leaves.of(nothing, nothing, nothing, nothing, nothing, nothing)

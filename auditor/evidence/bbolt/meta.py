@@ -85,7 +85,16 @@ def parse(buffer: Buffer, offset: int, page: int) -> Meta | str:
         return f"{where}: checksum at offset {offset + HEADER + 56} is {checksum:016x}, its bytes give {computed:016x}"
     if page_size & (page_size - 1) or not SMALLEST_PAGE <= page_size <= LARGEST_PAGE:
         return f"{where}: page size {page_size} is no power of two from {SMALLEST_PAGE} to {LARGEST_PAGE}"
-    return Meta(order, page, page_size, root, sequence, freelist, high_water, txid)
+    return Meta(
+        order=order,
+        page=page,
+        page_size=page_size,
+        root=root,
+        sequence=sequence,
+        freelist=freelist,
+        high_water=high_water,
+        txid=txid,
+    )
 
 
 def read(buffer: Buffer, name: str) -> Metas:

@@ -5,11 +5,13 @@ Format: bbolt internal/common/page.go and inode.go; what lies where: tx.go (writ
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks, ranges
 from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, overlapping
@@ -21,7 +23,8 @@ PORTION = 1 << 10
 """Branch pages whose elements, some hundred of each, are looked at together."""
 
 
-class Runs(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Runs(Columns):
     """n runs, ascending and apart: first page, kind (uint16), element count (uint32), the page behind the last; (n,).
 
     whole: whether all the pages that the header claims are still the run's own.
@@ -32,9 +35,6 @@ class Runs(NamedTuple):
     counts: NDArray[np.uint32]
     ends: Ints
     whole: Bools
-
-    def take(self, rows: Bools | Ints) -> "Runs":
-        return Runs(self.pages[rows], self.kinds[rows], self.counts[rows], self.ends[rows], self.whole[rows])
 
 
 class Elements(NamedTuple):

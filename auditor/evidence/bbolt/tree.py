@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import CHUNK, chunks, parallel_for, ranges
-from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, joined, overlapping
+from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, overlapping
 from auditor.evidence.bbolt.meta import HEADER, NOT_SYNCED, Meta
+from auditor.evidence.gaps import listed
 from auditor.model.evidence import Gap
 
 Shorts: TypeAlias = NDArray[np.uint16]
@@ -26,8 +27,6 @@ OVERFLOW, FREED, PREVIOUS, PAST = 0x20, 0x00, 0x40, 0x80
 """Kinds of a page map beside bbolt's own flags: continuation of a run, reached by no root, reached by the older root
 only, past the high-water mark."""
 DEEPEST = 64
-NAMED_GAPS = 100
-"""Gaps of one kind that are listed each by itself; the rest of them are counted in one."""
 OUTSIDE, SHARED = 1, 2
 """Damage of an element: it points outside its page, or into the one before it."""
 _NOWHERE = 1 << 62
@@ -72,19 +71,23 @@ class Walker:
         self._freelist()
 
     def gap(self, page: int, reason: str) -> None:
+        self.gaps.append(self._at(page, reason))
+
+    def _at(self, page: int, reason: str) -> Gap:
         where = page * self.page_size
-        self.gaps.append(Gap(self.source, where, self.page_size, f"page {page} at offset {where}: {reason}"))
+        return Gap(self.source, where, self.page_size, f"page {page} at offset {where}: {reason}")
 
     def _gaps(self, rows: Ints, pages: Ints, reason: Callable[[int], str]) -> None:
-        """A gap for each of these rows of `pages`; past NAMED_GAPS one for all the others."""
-        for row in rows[:NAMED_GAPS].tolist():
+        """Gaps for these rows of `pages`."""
+
+        def one(row: int) -> Gap:
             page = int(pages[row])
-            if 2 <= page < self.pages:
-                self.gap(page, reason(row))
-            else:
-                self.gaps.append(self._outside(page))
-        if (more := rows.size - NAMED_GAPS) > 0:
-            self.gaps.append(Gap(self.source, 0, more * self.page_size, f"{more} more damaged pages, not listed"))
+            return self._at(page, reason(row)) if 2 <= page < self.pages else self._outside(page)
+
+        def rest(more: Ints) -> Gap:
+            return Gap(self.source, 0, more.size * self.page_size, f"{more.size} more damaged pages, not listed")
+
+        self.gaps += listed(rows, one, rest)
 
     def walk(self, root: int) -> Leaves:
         """All leaf elements of the tree under page `root`."""
@@ -102,7 +105,7 @@ class Walker:
             for page in level[:16].tolist():
                 self.gap(page, f"lies deeper than {DEEPEST} levels")
         self.walked += [Spans(each.key_at, each.value_at + each.value_len, each.page) for each in leaves]
-        return joined(leaves)
+        return Leaves.concatenate(leaves or [Leaves.empty()])  # nearly always one: they lie in one level
 
     def _enter(self, ids: Ints) -> tuple[Ints, Shorts, Shorts, Ints]:
         """The pages of a level that hold what they should: ids, kinds, element counts, and pages of each run."""
@@ -197,14 +200,7 @@ class Walker:
         """The elements of these leaf pages that hold; one gap a page for those that do not."""
         behind = np.cumsum(counts, dtype=np.int64)
         total = int(behind[-1])
-        found = Leaves(
-            np.empty(total, np.uint8),
-            np.empty(total, np.int64),
-            np.empty(total, np.uint32),
-            np.empty(total, np.int64),
-            np.empty(total, np.uint32),
-            np.empty(total, np.int64),
-        )
+        found = Leaves.empty(total)
         damage = np.zeros(total, np.uint8)
 
         def parse(part: slice) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from auditor.evidence.containers.decompress import Damaged, Stream
 from auditor.evidence.file import EvidenceFile
@@ -26,7 +25,7 @@ class ExtractedFile:
 
     def open(self, name: str) -> EvidenceFile:
         """As evidence, which takes the descriptor."""
-        return EvidenceFile(Path(name), hashed=False, name=name, descriptor=self.descriptor, hashing=self.hashing)
+        return EvidenceFile.adopt(self.descriptor, name, hashing=self.hashing)
 
 
 class Extractor:

@@ -111,7 +111,7 @@ def _folder(
             if stat.S_ISREG(about.st_mode) and not about.st_size:
                 found.notes.append(f"{shown} is empty")
                 continue
-            found.files.append((role, EvidenceFile(entry, hashed=hashed, name=shown)))
+            found.files.append((role, EvidenceFile.open(entry, hashed=hashed, name=shown)))
         except (OSError, UnreadableEvidence) as error:
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
             if role is Role.DATABASE:

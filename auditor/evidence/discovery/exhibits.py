@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence import exhibit
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import companions, paths, remote
@@ -77,14 +76,14 @@ def opened(given: str, options: Options) -> Exhibits:
         return pieces
     if wal_dir is not None:
         raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
-    return _packed(EvidenceFile(path, hashed=hashed), path, options)
+    return _packed(EvidenceFile.open(path, hashed=hashed), path, options)
 
 
 def _streamed(url: str, options: Options) -> Exhibits:
     file, notes = remote.fetch(url, options)
     if magic.of(file.map) in magic.CONTAINERS:
         return _packed(file, None, options, notes)
-    found = exhibit.single(file.name, file)
+    found = Exhibit.of_file(file.name, file)
     found.notes += notes
     return Exhibits([(found.name, lambda: found)])
 
@@ -111,7 +110,7 @@ def _beside(pieces: Exhibits, path: Path, options: Options) -> list[EvidenceFile
     for each in companions.candidates(path):
         if any(_same(each, Path(given)) for given in options.encryption_configs):
             continue
-        file = EvidenceFile(each, hashed=not options.quick)
+        file = EvidenceFile.open(each, hashed=not options.quick)
         if magic.of(file.map) in magic.CONTAINERS:
             pieces.containers = (*pieces.containers, file)
             haul = _unpacked(file, options)
@@ -215,9 +214,9 @@ def _opener(name: str, group: list[ExtractedMember], pieces: Exhibits, haul: Ext
             files = [(place, each.way, each.file) for each in group if (place := archived_directory.match(each.path))]
             found = archived_directory.evidence(name, files)
         elif len(group) > 1:
-            found = exhibit.with_log(name, *(each.file.open(each.way) for each in group))
+            found = Exhibit.with_wal(name, *(each.file.open(each.way) for each in group))
         else:
-            found = exhibit.single(name, group[0].file.open(name))
+            found = Exhibit.of_file(name, group[0].file.open(name))
         found.containers = pieces.containers
         others = {each.way for each in (*haul.parts, *group)} - ways
         found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import data_directory
-from auditor.evidence.exhibit import Exhibit, Role, single
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
@@ -50,14 +50,14 @@ def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exh
     """One file, told by its first bytes, and what belongs to it."""
     if objects.named(path.name):
         return _backup(Exhibit(name), [path], unpacking, hashed=hashed)
-    found = single(name, EvidenceFile(path, hashed=hashed))
+    found = Exhibit.of_file(name, EvidenceFile.open(path, hashed=hashed))
     return _sqlite(found, path, hashed=hashed) if found.of(Role.SQLITE) else found
 
 
 def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit | None:
     """A folder with kine's database or with Gardener's backups; None where it is neither."""
     if (database := _sqlite_in(path)) is not None:
-        found = Exhibit(name, [(Role.SQLITE, EvidenceFile(database, hashed=hashed))])
+        found = Exhibit(name, [(Role.SQLITE, EvidenceFile.open(database, hashed=hashed))])
         _others(found, path, {database.name, *(database.name + ending for ending in _BESIDE)})
         return _sqlite(found, database, hashed=hashed)
     if listed := objects.in_folder(path):
@@ -121,7 +121,7 @@ def _sqlite(found: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
                 found.notes.append(f"{shown} is empty")
                 found.has_wal |= role is Role.SQLITE_LOG
                 continue
-            found.files.append((role, EvidenceFile(beside, hashed=hashed, name=shown)))
+            found.files.append((role, EvidenceFile.open(beside, hashed=hashed, name=shown)))
             found.has_wal |= role is Role.SQLITE_LOG
         except FileNotFoundError:
             found.notes.append(f"there is no {shown} beside {printable(os.fsencode(path.name))}")

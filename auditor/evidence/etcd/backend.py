@@ -14,7 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, empty, fitting, overlapping
+from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, fitting, overlapping
 from auditor.evidence.bbolt.tree import LEAF, Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
@@ -28,9 +28,6 @@ FEW = 4096
 """Buckets other than `key` and `lease` hold a handful of pairs; no more than these are looked at."""
 
 T = TypeVar("T")
-
-UNKNOWN = Backend(0, 0, None, None, None, None, None, None, (), None, (), 0, 0, auth_enabled=False)
-"""What is known of a store to which no root leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def read(walker: Walker) -> Store:
         walker.gap(min(walker.meta.root, walker.pages), "no bucket named `key` under the root")
     sizes = tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
     # handed over, not lent: of the one large bucket nothing but its records is kept
-    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", empty()))
+    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()))
     walker.gaps.extend(gaps)
     return Store(records, _facts(walker, buckets, sizes, records.mod_revision))
 
@@ -67,7 +64,7 @@ def _bucket(walker: Walker, at: int, size: int) -> Leaves:
     """The pairs of one bucket: its own tree, or a page image inside the value."""
     if size < BUCKET_HEADER:
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: a bucket header needs 16 bytes, found {size}"))
-        return empty()
+        return Leaves.empty()
     (root,) = struct.unpack(walker.meta.order + "Q", walker.buffer.slice(at, 8))
     leaves = walker.walk(root) if root else _inline(walker, at + BUCKET_HEADER, size - BUCKET_HEADER)
     nested = (leaves.flags & IS_BUCKET) != 0
@@ -85,7 +82,7 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     if flags != LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
         reason = f"offset {at}: expected the page of an inline bucket, found flags {flags:02x}, count {count}"
         walker.gaps.append(Gap(walker.source, at, size, reason))
-        return empty()
+        return Leaves.empty()
     table = np.frombuffer(raw, walker.meta.order + "u4", 4 * count, PAGE_HEADER).reshape(-1, 4).astype(np.int64)
     element = PAGE_HEADER + ELEMENT * np.arange(count)
     flag, pos, key_len, value_len = table.T
@@ -103,7 +100,7 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
 
 def _facts(walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str, int], ...], main: Ints) -> Backend:
     def pairs(name: bytes) -> dict[bytes, bytes]:
-        leaves, buffer = buckets.get(name, empty()), walker.buffer
+        leaves, buffer = buckets.get(name, Leaves.empty()), walker.buffer
         rows = range(min(leaves.flags.size, FEW))
         return {
             buffer.slice(int(leaves.key_at[i]), int(leaves.key_len[i])): buffer.slice(

@@ -15,14 +15,13 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
-from auditor.arrays.factorize import factorize
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.gaps import LISTED, listed
 from auditor.evidence.scratch import scratch_buffer
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
-LISTED = 100
 LARGEST = (1 << 63) - 1
 LONGEST_HEAD = 1 << 16
 """Bytes of an object looked at for what stands before and behind its value: a key is at most 32 KiB of them."""
@@ -140,35 +139,28 @@ def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[R
         spans.extend((at, len(key), middle, len(value)))
         at = end
     key_at, key_len, value_at, value_len = np.array(spans, np.int64).reshape(-1, 4).T
-    unknown = np.full(len(table), UNKNOWN, np.int64)
-    made = RecordBatch(
-        source=file.name,
-        data=Buffer(room),
+    made = RecordBatch.of(
+        file.name,
+        Buffer(room),
         mapped=False,
+        place=Place.LATEST,
         key_at=key_at,
-        key_len=key_len.astype(np.uint32),
+        key_len=key_len,
         value_at=value_at,
-        value_len=value_len.astype(np.uint32),
+        value_len=value_len,
         mod_revision=table[:, 5].copy(),
-        sub_revision=unknown,
         create_revision=table[:, 4].copy(),
         version=table[:, 6].copy(),
-        ordinal=unknown,
-        page=unknown,
-        place=np.full(len(table), Place.LATEST, np.uint8),
         state=np.where(table[:, 7] > 0, State.TOMBSTONE | State.ENCODED, State.ENCODED).astype(np.uint8),
-        extents={},
         stored_at=table[:, 2].copy(),
         stored_len=table[:, 3].copy(),
     )
-    return made, [*gaps[:LISTED], *_more(file, gaps[LISTED:])]
 
+    def rest(more: Ints) -> Gap:
+        reason = f"{more.size:,} more records that are no base64, not listed"
+        return Gap(file.name, gaps[int(more[0])].offset, sum(gaps[row].length for row in more.tolist()), reason)
 
-def _more(file: EvidenceFile, gaps: list[Gap]) -> list[Gap]:
-    if not gaps:
-        return []
-    reason = f"{len(gaps):,} more records that are no base64, not listed"
-    return [Gap(file.name, gaps[0].offset, sum(gap.length for gap in gaps), reason)]
+    return made, list(listed(np.arange(len(gaps)), gaps.__getitem__, rest))
 
 
 def object_before(raw: bytes) -> dict[str, object]:
@@ -178,9 +170,3 @@ def object_before(raw: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return made if isinstance(made, dict) else {}
-
-
-def duplicates(made: RecordBatch) -> Ints:
-    """Rows whose key an earlier row has too."""
-    number, heads = factorize(made.data, made.key_at, made.key_len.astype(np.int64))
-    return np.flatnonzero(heads[number] != np.arange(len(made)))

@@ -11,9 +11,10 @@ from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import parallel_for
+from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.bbolt.elements import Leaves
-from auditor.evidence.etcd import wire
+from auditor.evidence.gaps import listed
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
@@ -76,7 +77,7 @@ def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Int
 
 def places(batch: RecordBatch) -> NDArray[np.uint8]:
     """latest, history or deleted for each record; records must be in ascending order of revision."""
-    number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
+    number, heads = factorize(batch.data, batch.key_at, batch.key_size)
     newest = np.zeros(heads.size, np.int64)
     np.maximum.at(newest, number, np.arange(len(batch)))
     gone = batch.has(State.TOMBSTONE)[newest]
@@ -107,10 +108,11 @@ def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
 def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> RecordBatch:
     rows = main.size
     state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
-    return RecordBatch(
-        source=source,
-        data=buffer,
+    return RecordBatch.of(
+        source,
+        buffer,
         mapped=True,
+        place=Place.LATEST,
         key_at=leaves.value_at.copy(),
         key_len=np.zeros(rows, np.uint32),
         value_at=leaves.value_at + leaves.value_len,
@@ -119,11 +121,8 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
         sub_revision=sub,
         create_revision=np.full(rows, UNKNOWN, np.int64),
         version=np.full(rows, UNKNOWN, np.int64),
-        ordinal=np.broadcast_to(np.int64(UNKNOWN), rows),
         page=leaves.page,
-        place=np.zeros(rows, np.uint8),
         state=state,
-        extents={},
     )
 
 
@@ -204,9 +203,9 @@ def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) 
 
     raw = buffer.slice(start, end - start)
     try:
-        tags = [(number << 3 | kind, first) for number, kind, first, _ in wire.fields(raw, 0, len(raw))]
+        tags = [(number << 3 | kind, first) for number, kind, first, _ in protobuf_wire.fields(raw, 0, len(raw))]
         record = KeyValue.FromString(raw)
-    except (wire.WireError, DecodeError):
+    except (protobuf_wire.WireError, DecodeError):
         return UNKNOWN, NO_RECORD
     foreign = {tag for tag, _ in tags} - _TAGS
     if any(tag >> 3 <= max(_TAGS) >> 3 for tag in foreign):
@@ -227,11 +226,14 @@ def _order(batch: RecordBatch) -> Ints | None:
 
 
 def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
-    """One gap for each damaged record, up to a hundred; then one for all the others."""
-    rows = np.flatnonzero(bad)
-    for row in rows[:100].tolist():
+    """Gaps for damaged records."""
+
+    def one(row: int) -> Gap:
         offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])
-        gaps.append(Gap(source, offset, length, f"offset {offset}: {reason}"))
-    if rows.size > 100:
-        total = sum(int(sizes[rows[100:]].sum()) for sizes in (leaves.key_len, leaves.value_len))
-        gaps.append(Gap(source, 0, total, f"{rows.size - 100} more records, not listed: {reason}"))
+        return Gap(source, offset, length, f"offset {offset}: {reason}")
+
+    def rest(more: Ints) -> Gap:
+        total = sum(int(sizes[more].sum()) for sizes in (leaves.key_len, leaves.value_len))
+        return Gap(source, 0, total, f"{more.size} more records, not listed: {reason}")
+
+    gaps += listed(np.flatnonzero(bad), one, rest)

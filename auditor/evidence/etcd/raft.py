@@ -9,7 +9,7 @@ from typing import NamedTuple
 import crc32c
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.etcd.wire import BYTES, VARINT, WireError, fields
+from auditor.evidence.protobuf_wire import BYTES, VARINT, WireError, fields
 from auditor.model.evidence import Gap
 
 NORMAL = 0

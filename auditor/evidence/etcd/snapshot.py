@@ -4,7 +4,7 @@ Format: etcd etcdutl/snapshot (trailer: 32 bytes of SHA-256 after a database of 
 present where size % 512 == 32), bbolt tx.go WriteTo (a snapshot writes one root into both metas).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,36 +14,28 @@ from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS, Walker
 from auditor.evidence.etcd import backend, unallocated
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
-from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import Place
+from auditor.evidence.reading import Reading
+from auditor.model.evidence import Gap, PageMap, Unexamined
+from auditor.model.vocabulary import EvidenceKind, Place
 
-BATCH = 1_000_000
-
-API_SNAPSHOT = "API snapshot"
-NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
-RAW = "raw database file"
-ROOTLESS = "database file without a valid root"
 GUESSED = 4096
 """Pages looked at to guess a page size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one database file holds."""
-
-    kind: str
-    batches: tuple[RecordBatch, ...]
-    facts: Backend
-    gaps: tuple[Gap, ...]
-    unexamined: tuple[Unexamined, ...]
-    pages: PageMap
-    trailer: int
-    """Bytes of trailer at the file's end: 32 or 0."""
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
+    """The exhibit's one database file, or what a live member streamed of its own."""
+    (file,) = exhibit.of(Role.DATABASE)
+    reading = read_file(file, quick=quick)
+    if exhibit.live is None:
+        return reading
+    description = exhibit.live.description
+    return replace(reading, kind=EvidenceKind.LIVE_SNAPSHOT, description=description, kinds={file.name: description})
 
 
-def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
+def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
     """Everything a root reaches and, unless `quick`, what lies outside the trees.
 
     Raises UnreadableEvidence where no meta page holds and nothing looks like a stored value.
@@ -59,18 +51,28 @@ def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
     kind = _kind(metas, file.size, trailer)
     walker.gaps.extend(_size_gaps(file, metas.chosen, kind, trailer))
     store = backend.read(walker)
-    batches = _split(store.records)
+    batches = store.records.split()
     gaps = list(walker.gaps)
     if not quick:
         previous = None
         if metas.differ and metas.other is not None:
             previous = Walker(buffer, metas.other, file.name, file.size - trailer)
-            batches += _split(_only_older(walker, previous))
+            batches += _only_older(walker, previous).split()
             gaps += [replace(gap, reason=f"under the older root: {gap.reason}") for gap in previous.gaps]
         place = Place.FREED if any(name == "key" for name, _ in store.facts.buckets) else Place.UNPLACED
         batches += unallocated.read(walker, place, previous)
-    unexamined = tuple(_unexamined(walker, metas)) if quick else ()
-    return Reading(kind, batches, store.facts, tuple(gaps), unexamined, _map(walker), trailer)
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=batches,
+        database=file,
+        backend=store.facts,
+        pages=_map(walker),
+        trailer=trailer,
+        gaps=tuple(gaps),
+        unexamined=tuple(_unexamined(walker, metas)) if quick else (),
+        kinds={file.name: kind.label},
+    )
 
 
 def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
@@ -90,8 +92,17 @@ def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unreadabl
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
-    gap = Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error))
-    return Reading(ROOTLESS, batches, backend.UNKNOWN, (gap,), (), _map(walker), trailer)
+    kind = EvidenceKind.ROOTLESS_DATABASE
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=batches,
+        database=file,
+        pages=_map(walker),
+        trailer=trailer,
+        gaps=(Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error)),),
+        kinds={file.name: kind.label},
+    )
 
 
 def _guess(buffer: Buffer, size: int) -> meta.Meta:
@@ -106,16 +117,20 @@ def _guess(buffer: Buffer, size: int) -> meta.Meta:
             best = max(best, (int(named.sum()) * page_size, page_size, order))
         page_size *= 2
     _, page_size, order = best
-    pages = size // page_size
-    return meta.Meta("<" if order == "<" else ">", 0, page_size, 0, 0, meta.NOT_SYNCED, pages, 0)
+    return meta.Meta(
+        order="<" if order == "<" else ">",
+        page=0,
+        page_size=page_size,
+        root=0,
+        sequence=0,
+        freelist=meta.NOT_SYNCED,
+        high_water=size // page_size,
+        txid=0,
+    )
 
 
 def _map(walker: Walker) -> PageMap:
     return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
-
-
-def _split(records: RecordBatch) -> tuple[RecordBatch, ...]:
-    return tuple(records.take(slice(at, at + BATCH)) for at in range(0, len(records), BATCH))
 
 
 def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:
@@ -128,17 +143,18 @@ def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:
     return "does not match", Gap(file.name, at, TRAILER, reason)
 
 
-def _kind(metas: meta.Metas, size: int, trailer: int) -> str:
+def _kind(metas: meta.Metas, size: int, trailer: int) -> EvidenceKind:
     if trailer:
-        return API_SNAPSHOT
+        return EvidenceKind.API_SNAPSHOT
     first, second = metas.chosen, metas.other
     # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
     # after an empty commit with an even transaction id: what cannot be told apart is not taken for whole
     same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1
-    return NO_TRAILER if same_root and size < first.high_water * first.page_size + TRAILER else RAW
+    like = same_root and size < first.high_water * first.page_size + TRAILER
+    return EvidenceKind.NO_TRAILER if like else EvidenceKind.RAW_DATABASE
 
 
-def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -> list[Gap]:
+def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: EvidenceKind, trailer: int) -> list[Gap]:
     gaps = []
     expected = chosen.high_water * chosen.page_size
     found = file.size - trailer
@@ -150,10 +166,10 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -
     elif trailer and found > expected:
         reason = f"{found - expected:,} bytes between the last page, at {expected:,}, and the trailer"
         gaps.append(Gap(file.name, expected, found - expected, reason))
-    if kind == RAW and file.size % SECTOR:
+    if kind is EvidenceKind.RAW_DATABASE and file.size % SECTOR:
         reason = f"{file.size:,} bytes are no whole number of {SECTOR}-byte sectors: the file is cut or was added to"
         gaps.append(Gap(file.name, file.size, 0, reason))
-    if kind == NO_TRAILER:
+    if kind is EvidenceKind.NO_TRAILER:
         reason = "an API snapshot must end in a 32-byte SHA-256 and this one does not: whether it is whole is unproven"
         gaps.append(Gap(file.name, file.size, TRAILER, reason))
     return gaps

@@ -6,6 +6,7 @@ searched (carve.py).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     odd = left.take(left.kinds != LEAF)
     yield _carved(walker, odd.pages * size, odd.ends * size, place, fragments=False)
     # a table with an element that does not hold may be said to be longer than it is, and would hide what lies behind it
-    left = left._replace(counts=np.where(found.sound, left.counts, 0))
+    left = replace(left, counts=np.where(found.sound, left.counts, 0))
     first, last = _headless(walker, pages, left)
     yield _carved(walker, first * size, last * size, place)
     for sound, where in ((False, place), (True, slack)):

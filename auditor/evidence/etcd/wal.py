@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence import protobuf_wire
+from auditor.evidence.batch import MOST_ROWS, RecordBatch
 from auditor.evidence.etcd import raft, wire
-from auditor.evidence.etcd.wire import Records, WireError
+from auditor.evidence.etcd.wire import Records
+from auditor.evidence.gaps import listed
+from auditor.evidence.protobuf_wire import WireError
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
 METADATA, ENTRY, STATE, CRC, SNAPSHOT = 1, 2, 3, 4, 5
-BATCH = 1_000_000
-LISTED = 100
-"""Gaps of one kind that are told one by one, in each chunk of frames."""
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
 LARGEST = (1 << 63) - 1
 
@@ -69,11 +69,17 @@ class _Chain:
 
     def list(self, name: str, at: Ints, length: Ints, why: Callable[[int, int], str]) -> None:
         """Gaps at these offsets; why: what is wrong at an offset, and which of `at` it is."""
-        for row, (offset, size) in enumerate(zip(at[:LISTED].tolist(), length[:LISTED].tolist(), strict=True)):
-            self.gaps.append(Gap(name, offset, size, f"{name}: {why(offset, row)}"))
-        if at.size > LISTED:
-            reason = f"{name}: {at.size - LISTED:,} more from offset {at[LISTED]} on, not listed, like the one before"
-            self.gaps.append(Gap(name, int(at[LISTED]), int(length[LISTED:].sum()), reason))
+
+        def one(row: int) -> Gap:
+            offset = int(at[row])
+            return Gap(name, offset, int(length[row]), f"{name}: {why(offset, row)}")
+
+        def rest(more: Ints) -> Gap:
+            first = int(at[more[0]])
+            reason = f"{name}: {more.size:,} more from offset {first} on, not listed, like the one before"
+            return Gap(name, first, int(length[more].sum()), reason)
+
+        self.gaps += listed(np.arange(at.size), one, rest)
 
 
 def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> Log:
@@ -237,7 +243,7 @@ def _commits(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
 
 def _metadata(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Bools:
     """The same node and cluster in every segment."""
-    said = [wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
+    said = [protobuf_wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
     members = [(f"{each.get(1, 0):x}", f"{each.get(2, 0):x}") if each else None for each in said]
     chain.members |= dict.fromkeys(member for member in members if member)
     first = next(iter(chain.members), None)
@@ -250,7 +256,7 @@ def _metadata(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Boo
 
 
 def _snapshots(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
-    said = [wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
+    said = [protobuf_wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
     chain.snapshot = max((chain.snapshot, *(min(each.get(1, 0), LARGEST) for each in said if each)))
     return np.array([not each for each in said])
 
@@ -278,24 +284,17 @@ def _notes(chain: _Chain, states: NDArray[np.uint8]) -> Iterator[str]:
 
 
 def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[RecordBatch]:
-    for begin in range(0, len(puts), BATCH):
-        entry, key_at, key_len, value_at, value_len = puts[begin : begin + BATCH].T
-        unknown = np.full(entry.size, UNKNOWN, np.int64)
-        yield RecordBatch(
-            source=name,
-            data=buffer,
+    for begin in range(0, len(puts), MOST_ROWS):
+        entry, key_at, key_len, value_at, value_len = puts[begin : begin + MOST_ROWS].T
+        yield RecordBatch.of(
+            name,
+            buffer,
             mapped=True,
+            place=Place.WAL,
             key_at=key_at.copy(),
-            key_len=key_len.astype(np.uint32),
+            key_len=key_len,
             value_at=value_at.copy(),
-            value_len=value_len.astype(np.uint32),
-            mod_revision=unknown,
-            sub_revision=unknown,
-            create_revision=unknown,
-            version=unknown,
+            value_len=value_len,
             ordinal=indices[entry],
-            page=unknown,
-            place=np.full(entry.size, Place.WAL, np.uint8),
             state=states[entry],
-            extents={},
         )

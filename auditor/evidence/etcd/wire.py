@@ -1,34 +1,30 @@
-"""The log's wire formats by position: frames, and protobuf, of which no library tells where a field's content lies.
+"""The log's wire formats as columns: frames, and the fields of many protobuf messages at once.
 
-Sources: etcd server/storage/wal/encoder.go and decoder.go; protobuf.dev, Encoding (groups are refused: none of etcd's
-messages has one); for entries() go.etcd.io/raft raftpb/raft.proto, etcd api/etcdserverpb/raft_internal.proto and
-rpc.proto, client/v3/kubernetes/client.go.
+Sources: etcd server/storage/wal/encoder.go and decoder.go; protobuf.dev, Encoding; for entries() go.etcd.io/raft
+raftpb/raft.proto, etcd api/etcdserverpb/raft_internal.proto and rpc.proto, client/v3/kubernetes/client.go.
 """
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.evidence.protobuf_wire import BYTES, LONGEST
 
 LENGTH_FIELD = 8
 ALIGNED = 8
 SECTOR = 512
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 ABSENT, LONG = -1, -2
-LONGEST = 10
 NUMBERS = (b"\x08", b"\x10", b"\x18")
 _OPERATIONS = (b"\x0a", b"\x12", b"\x1a")
 _TOPS = (0, *range(0x81, 0x88))
 """The highest byte of a length: nothing, or that padding follows and how much."""
-
-
-class WireError(ValueError):
-    """These bytes are no message."""
 
 
 class Part(NamedTuple):
@@ -42,7 +38,8 @@ class Part(NamedTuple):
     stop: Ints
 
 
-class Records(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Records(Columns):
     """Records of one file: where their frames begin and end, where their data do; and whether the checksum holds."""
 
     at: Ints
@@ -50,9 +47,6 @@ class Records(NamedTuple):
     start: Ints
     end: Ints
     sound: Bools
-
-    def take(self, rows: Ints) -> "Records":
-        return Records(self.at[rows], self.stop[rows], self.start[rows], self.end[rows], self.sound[rows])
 
     def raw(self, buffer: Buffer, row: int) -> bytes:
         return buffer.slice(int(self.start[row]), int(self.end[row] - self.start[row]))
@@ -94,7 +88,7 @@ def zero_sector(buffer: Buffer, at: int, end: int) -> bool:
 def messages(buffer: Buffer, start: Ints, end: Ints, tags: Sequence[bytes]) -> tuple[Bools, list[Part]]:
     """n messages at once: which of them hold these fields, in this order and each at most once, and nothing else.
 
-    What is said of the others means nothing: fields() reads any message.
+    What is said of the others means nothing: protobuf_wire.fields() reads any message.
     """
     at, parts = start, []
     for tag in tags:
@@ -147,52 +141,3 @@ def entries(buffer: Buffer, start: Ints, end: Ints) -> tuple[Bools, Ints, Ints]:
     value_at = np.where(value.present, value.value, begin)
     columns = (np.arange(start.size), key.value, key.stop - key.value, value_at, value.stop - value.value)
     return known, index.value, np.stack([column[rows] for column in columns], axis=1)
-
-
-def fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Number, kind, and of varints the value and 0, of others start and end of the content. Raises WireError."""
-    while at < end:
-        tag = raw[at]
-        if tag < 0x80:
-            at += 1
-        else:
-            tag, at = varint(raw, at, end)
-        kind = tag & 7
-        if kind == BYTES:
-            size, at = varint(raw, at, end)
-            if at + size > end:
-                raise WireError
-            yield tag >> 3, kind, at, at + size
-            at += size
-        elif kind == VARINT:
-            value, at = varint(raw, at, end)
-            yield tag >> 3, kind, value, 0
-        elif kind in (FIXED64, FIXED32):
-            size = 8 if kind == FIXED64 else 4
-            if at + size > end:
-                raise WireError
-            yield tag >> 3, kind, at, at + size
-            at += size
-        else:
-            raise WireError
-
-
-def varint(raw: bytes, at: int, end: int) -> tuple[int, int]:
-    """The number at `at` and the position behind it. Raises WireError."""
-    value = shift = 0
-    while at < end and shift < 70:
-        octet = raw[at]
-        at += 1
-        if octet < 0x80:
-            return value | octet << shift, at
-        value |= (octet & 0x7F) << shift
-        shift += 7
-    raise WireError
-
-
-def numbers(raw: bytes) -> dict[int, int] | None:
-    """The varints of a message by their field's number; None where it does not decode."""
-    try:
-        return {number: value for number, form, value, _ in fields(raw, 0, len(raw)) if form == VARINT}
-    except WireError:
-        return None

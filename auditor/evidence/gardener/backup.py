@@ -5,9 +5,8 @@ bytes of SHA-256 of it behind it. objects.py knows how they are named and packed
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,88 +14,88 @@ from numpy.typing import NDArray
 from auditor.arrays.factorize import factorize
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.etcd import backend, json_records, snapshot
+from auditor.evidence.containers import exports
+from auditor.evidence.etcd import json_records, snapshot
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener.objects import Named, named
-from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import Place, State
+from auditor.evidence.reading import Reading
+from auditor.model.evidence import Gap, Unexamined
+from auditor.model.vocabulary import EvidenceKind, Place, State
 
-KIND = "Gardener's etcd backup"
 INCREMENT = "increment of Gardener's etcd backup"
+UNREADABLE = "unreadable"
 HASH = 32
-_EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
+NOTE = "increments keep every value that was ever written, until the backups are deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a backup holds. main: the full snapshot that the newest chain begins with, or the first increment."""
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
+    """Full snapshots and increments as one history: that of the newest chain's full snapshot, or the first increment.
 
-    main: EvidenceFile
-    kinds: tuple[str, ...]
-    batches: tuple[RecordBatch, ...]
-    facts: Backend
-    pages: PageMap
-    trailer: int
-    gaps: tuple[Gap, ...]
-    unexamined: tuple[Unexamined, ...]
-    notes: tuple[str, ...]
-
-
-def is_increment(head: bytes) -> bool:
-    """Whether a file that begins so is an increment, unpacked."""
-    return bool(_EVENTS.match(head)) and b"etcdEvent" in head[:64]
-
-
-def read(files: Sequence[EvidenceFile], work_dir: str = "", *, quick: bool) -> Reading:
-    """Full snapshots and increments as one history. Raises UnreadableEvidence where none of them is readable."""
+    Raises UnreadableEvidence where none of them is readable.
+    """
+    files = exhibit.of(Role.BACKUP)
     gaps: list[Gap] = []
-    kinds: list[str] = []
+    kinds: dict[str, str] = {}
     parts: list[tuple[str, tuple[RecordBatch, ...]]] = []
-    notes = ["increments keep every value that was ever written, until the backups are deleted"]
-    main: tuple[tuple[int, int], EvidenceFile, snapshot.Reading] | None = None
+    fulls: list[tuple[tuple[int, int], Reading]] = []
     unexamined: list[Unexamined] = []
     for file in files:
-        told = named(file.name)
-        if is_increment(bytes(file.map[:64])):
-            batch, faults = increment(file, told, work_dir)
-            parts.append((file.name, (batch,)))
-            gaps += faults
-            kinds.append(INCREMENT)
-            continue
-        try:
-            found = snapshot.read(file, quick=quick)
-        except UnreadableEvidence as error:
-            gaps.append(Gap(file.name, 0, file.size, str(error)))
-            kinds.append("unreadable")
-            continue
-        parts.append((file.name, found.batches))
-        gaps += found.gaps
-        unexamined += found.unexamined
-        kinds.append(f"full snapshot, {found.kind}")
-        order = (told.last if told else found.facts.revision, told.taken if told else 0)
-        if main is None or order > main[0]:
-            main = order, file, found
+        part = _object(file, exhibit.work_dir, quick=quick)
+        kinds |= part.kinds
+        gaps += part.gaps
+        unexamined += part.unexamined
+        if part.description != UNREADABLE:
+            parts.append((file.name, part.batches))
+        if part.database is not None:
+            fulls.append((_order(part.database, part), part))
     if not parts:
         raise UnreadableEvidence(f"nothing of this backup can be read: {gaps[0].reason}")
     gaps += _missing(files)
-    if main is None:
+    if not fulls:
         reason = "objects that did not change within the increments are in the full snapshot before them alone"
         unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
-    held = _placed(parts, main[1].name, main[0][0]) if main is not None else _placed(parts, "", 0)
-    newest = max((int(each.mod_revision.max(initial=0)) for each in held), default=0)
-    facts = replace(main[2].facts if main else backend.UNKNOWN, newest_record=newest)
-    facts = replace(facts, revision=max(facts.revision, newest))
+    kind = EvidenceKind.BACKUP
+    none = Reading(kind=kind, description=kind.label)
+    (revision, _), base = max(fulls, key=lambda full: full[0], default=((0, 0), none))
+    database = base.database or files[0]
+    batches = _placed(parts, database.name if fulls else "", revision)
+    last = max((int(batch.mod_revision.max(initial=0)) for batch in batches), default=0)
     return Reading(
-        main[1] if main else files[0],
-        tuple(kinds),
-        held,
-        facts,
-        main[2].pages if main else PageMap("", 0, b""),
-        main[2].trailer if main else 0,
-        tuple(gaps),
-        tuple(unexamined),
-        tuple(notes),
+        kind=kind,
+        description=kind.label,
+        batches=batches,
+        database=database,
+        companions=frozenset(file.name for file in files if file is not database),
+        backend=replace(base.backend, newest_record=last, revision=max(base.backend.revision, last)),
+        pages=base.pages,
+        trailer=base.trailer,
+        gaps=tuple(gaps),
+        unexamined=tuple(unexamined),
+        notes=(NOTE,),
+        kinds=kinds,
     )
+
+
+def _object(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
+    """One object of the backup; only a full snapshot has a database."""
+    kind = EvidenceKind.BACKUP
+    if exports.is_increment(bytes(file.map[: exports.INCREMENT_HEAD])):
+        batch, gaps = increment(file, named(file.name), work_dir)
+        kinds = {file.name: INCREMENT}
+        return Reading(kind=kind, description=INCREMENT, batches=(batch,), gaps=tuple(gaps), kinds=kinds)
+    try:
+        full = snapshot.read_file(file, quick=quick)
+    except UnreadableEvidence as error:
+        gap = Gap(file.name, 0, file.size, str(error))
+        return Reading(kind=kind, description=UNREADABLE, gaps=(gap,), kinds={file.name: UNREADABLE})
+    return replace(full, kinds={file.name: f"full snapshot, {full.description}"})
+
+
+def _order(file: EvidenceFile, full: Reading) -> tuple[int, int]:
+    """The last revision of a full snapshot and when it was taken, by its name where that says so."""
+    name = named(file.name)
+    return (name.last, name.taken) if name else (full.backend.revision, 0)
 
 
 def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
@@ -146,8 +145,8 @@ def _placed(parts: Sequence[tuple[str, tuple[RecordBatch, ...]]], main: str, rev
     known: dict[bytes, int] = {}
     keys_of: list[NDArray[np.int64]] = []
     for _, batch in shown:
-        number, heads = factorize(batch.data, batch.key_at, batch.key_len.astype(np.int64))
-        keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads].astype(np.int64))
+        number, heads = factorize(batch.data, batch.key_at, batch.key_size)
+        keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads])
         of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
         keys_of.append(of[number] if number.size else number)
     newest = np.full(len(known), -1, np.int64)

@@ -56,7 +56,7 @@ class _Parts:
 
     def blocks(self) -> Iterator[bytes]:
         for path in self.paths:
-            with EvidenceFile(path, hashed=False, name=self.shown) as file:
+            with EvidenceFile.open(path, hashed=False, name=self.shown) as file:
                 for at in range(0, file.size, STEP):
                     block = file.map[at : at + STEP]
                     self.digest.update(block)
@@ -115,7 +115,7 @@ def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> O
     if told is not None and kind is Kind.OTHER and told.packing and head.lstrip()[:1] != b"[":
         kind = _PACKED[told.packing]  # it begins as nothing does: damaged, as the unpacking will say
     if kind not in magic.STREAMS and len(paths) == 1:
-        return Opened(EvidenceFile(paths[0], hashed=hashed, name=name))
+        return Opened(EvidenceFile.open(paths[0], hashed=hashed, name=name))
     return _unpacked(_Parts(paths, name), kind, path, Budget(limits, name, size), work_dir, hashed=hashed)
 
 

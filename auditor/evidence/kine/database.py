@@ -8,18 +8,18 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.gaps import listed
 from auditor.evidence.kine import file_format, overflow, pages, rows, schema, unreferenced, wal
 from auditor.evidence.kine.file_format import Header
 from auditor.evidence.kine.overflow import Claims
-from auditor.evidence.kine.pages import LISTED, Cells, Image, Pages, Tree
-from auditor.evidence.kine.schema import Columns, Table
+from auditor.evidence.kine.pages import Cells, Image, Pages, Tree
+from auditor.evidence.kine.schema import KineColumns, Table
 from auditor.evidence.kine.unreferenced import Store
 from auditor.evidence.kine.wal import Log
 from auditor.model.evidence import Gap
 
 LONGEST_SEQUENCE = 32
 """Bytes of a row of sqlite_sequence about a table of kine's; a value is longer."""
-NO_CELLS = Cells(*(np.zeros(0, np.int64),) * 6)
 
 
 @dataclass
@@ -52,13 +52,13 @@ class Database:
     def name(self) -> str:
         return self.store.sources[0]
 
-    def gap(self, number: int, reason: str, length: int = 0) -> None:
+    def gap(self, number: int, reason: str, length: int = 0) -> Gap:
         """A gap at a page, where it lies."""
         inside = 0 < number <= self.image.size and self.image.where[number] != 255
         file = int(self.image.where[number]) if inside else 0
         at = int(self.image.at[number]) if inside else max(number - 1, 0) * self.head.page_size
         name = self.store.sources[file]
-        self.gaps.append(Gap(name, at, length, f"{name}: {reason}"))
+        return Gap(name, at, length, f"{name}: {reason}")
 
 
 def opened(
@@ -82,8 +82,16 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(names, files, size, head.usable, Columns(), Claims(files, (size, wal.FRAME + size)), work_dir)
-    return Database(store, head, log, image, main_pages, gaps)
+    store = Store(
+        sources=names,
+        files=files,
+        page_size=size,
+        usable=head.usable,
+        columns=KineColumns(),
+        claims=Claims(files, (size, wal.FRAME + size)),
+        work_dir=work_dir,
+    )
+    return Database(store=store, head=head, log=log, image=image, main_pages=main_pages, gaps=gaps)
 
 
 def show(database: Database) -> None:
@@ -103,7 +111,7 @@ def show(database: Database) -> None:
     if mine is not None:
         _kine(database, mine)
     else:
-        database.gap(1, "no table `kine` under its first page")
+        database.gaps.append(database.gap(1, "no table `kine` under its first page"))
     for table in database.tables:
         if table is not mine and table.root:
             tree = _walk(database, table.root, table=table.kind == "table")
@@ -115,17 +123,15 @@ def show(database: Database) -> None:
     database.trunks, leaves, faults = found
     database.free[database.trunks] = True
     database.free[leaves] = True
-    for number, reason in faults:
-        database.gap(number, reason)
+    database.gaps += [database.gap(number, reason) for number, reason in faults]
 
 
 def _walk(database: Database, root: int, *, table: bool = True) -> Tree:
     tree = pages.walk(database.image, root, database.taken, table=table)
     database.leaves[tree.leaves] = True
     database.interior[tree.interior] = True
-    for number, reason in tree.faults:
-        database.whole = False
-        database.gap(number, reason)
+    database.whole &= not tree.faults
+    database.gaps += [database.gap(number, reason) for number, reason in tree.faults]
     return tree
 
 
@@ -138,10 +144,11 @@ def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]
         mine = database.image.of(file, wanted)
         found = pages.parse(buffer, mine, database.head.page_size, database.head.usable)
         damaged = mine.number[found.damaged]
-        for number in damaged[:LISTED].tolist():
-            database.gap(number, f"page {number} does not hold together", database.head.page_size)
-        if damaged.size > LISTED:
-            database.gap(int(damaged[LISTED]), f"{damaged.size - LISTED:,} more pages do not hold together")
+        database.gaps += listed(
+            damaged,
+            lambda number: database.gap(number, f"page {number} does not hold together", database.head.page_size),
+            lambda more: database.gap(int(more[0]), f"{more.size:,} more pages do not hold together"),
+        )
         database.whole &= not damaged.size
         database.stretches.append((file, found.start, found.end))
         yield file, mine, found.cells
@@ -151,9 +158,8 @@ def _foreign(database: Database, table: Table, file: int, page: Pages, cells: Ce
     """A table that kine does not write, or no longer (key_value): its cells are only searched."""
     if cells.page.size:
         number = int(page.number[cells.page[0]])
-        database.gap(
-            number, f"{cells.page.size:,} rows of the table {table.name}, which is not `kine`, are only searched"
-        )
+        reason = f"{cells.page.size:,} rows of the table {table.name}, which is not `kine`, are only searched"
+        database.gaps.append(database.gap(number, reason))
         database.odd.append((file, cells.payload, cells.payload + cells.local))
 
 
@@ -161,9 +167,11 @@ def _kine(database: Database, table: Table) -> None:
     """The rows of `kine`: those of each file, then those that go on in overflow pages."""
     columns = schema.columns(table)
     if columns is None:
-        database.gap(1, "its table `kine` lacks a column of kine's: its rows are read in kine's own order")
-    store = database.store = replace(database.store, columns=columns or Columns())
-    spilled, own, numbers = [NO_CELLS], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        reason = "its table `kine` lacks a column of kine's: its rows are read in kine's own order"
+        database.gaps.append(database.gap(1, reason))
+    store = database.store = replace(database.store, columns=columns or KineColumns())
+    spilled: list[Cells] = []
+    own, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for file, page, cells in _cells(database, _walk(database, table.root)):
         more = cells.next > 0
         here = cells.take(~more)
@@ -173,7 +181,7 @@ def _kine(database: Database, table: Table) -> None:
         spilled.append(cells.take(more))
         own.append(np.full(int(more.sum()), file, np.int64))
         numbers.append(page.number[cells.page[more]])
-    cells = Cells(*(np.concatenate(column) for column in zip(*spilled, strict=True)))
+    cells = Cells.concatenate(spilled)
     if cells.page.size:
         _spilled(database, cells, np.concatenate(own), np.concatenate(numbers))
 
@@ -199,12 +207,16 @@ def _spilled(database: Database, cells: Cells, own: Ints, numbers: Ints) -> None
     database.every.append(made)
     broken = np.flatnonzero(~whole)
     got = np.bincount(pieces.row, pieces.size, whole.size).astype(np.int64)
-    for row in broken[:LISTED].tolist():
+
+    def one(row: int) -> Gap:
         lost = int(cells.size[row] - got[row])
         reason = f"row {cells.rowid[row]}: its overflow pages do not lead to its end, {lost:,} bytes are not found"
-        database.gap(int(numbers[row]), reason, lost)
-    if broken.size > LISTED:
-        database.gap(int(numbers[broken[LISTED]]), f"{broken.size - LISTED:,} more rows lack overflow pages")
+        return database.gap(int(numbers[row]), reason, lost)
+
+    def rest(more: Ints) -> Gap:
+        return database.gap(int(numbers[more[0]]), f"{more.size:,} more rows lack overflow pages")
+
+    database.gaps += listed(broken, one, rest)
     database.whole &= not broken.size
     for file in range(len(store.files)):
         _no_rows(database, file, cells.take(bad[own[bad] == file]))

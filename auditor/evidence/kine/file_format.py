@@ -32,11 +32,6 @@ class Header:
     encoding: int
 
 
-def is_database(head: bytes) -> bool:
-    """Whether a file that begins so is a SQLite database."""
-    return head.startswith(MAGIC)
-
-
 def is_wal(head: bytes) -> bool:
     """Whether a file that begins so is SQLite's write-ahead log."""
     return head[:4] in WAL_MAGIC
@@ -55,7 +50,16 @@ def header(raw: bytes, name: str) -> Header:
         raise UnreadableEvidence(
             f"{name}: text encoding {numbers[3]} at offset 56, expected UTF-8 (1): kine writes that"
         )
-    return Header(size, size - raw[20], 2 in raw[18:20], *numbers)
+    pages, trunk, free, encoding = numbers
+    return Header(
+        page_size=size,
+        usable=size - raw[20],
+        wal_mode=2 in raw[18:20],
+        pages=pages,
+        trunk=trunk,
+        free=free,
+        encoding=encoding,
+    )
 
 
 def page_size_fits(size: int) -> bool:
@@ -82,6 +86,24 @@ def varints(words: Words) -> tuple[Ints, Ints]:
         septet = (words >> np.uint64(8 * byte)) & np.uint64(0x7F)
         value = np.where(byte < size, (value << np.uint64(7)) | septet, value)
     return value.astype(np.int64), size
+
+
+def encoded_varint(number: int) -> bytes:
+    """A number below 2^56 as a varint."""
+    encoded = bytes([number & 0x7F])
+    while number := number >> 7:
+        encoded = bytes([number & 0x7F | 0x80]) + encoded
+    return encoded
+
+
+def whole_varint(raw: bytes) -> int:
+    """The varint that takes all of these bytes; -1 where they are none."""
+    value = 0
+    for octet in raw[:-1]:
+        if octet < 0x80:
+            return -1
+        value = value << 7 | (octet & 0x7F)
+    return value << 7 | raw[-1] if raw[-1] < 0x80 else -1
 
 
 def signed(words: Words, size: Ints) -> Ints:

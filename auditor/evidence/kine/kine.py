@@ -5,7 +5,7 @@ pkg/drivers/generic; SQLite fileformat2.html.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.etcd import backend
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.kine import database as databases
 from auditor.evidence.kine import rows, unreferenced, wal
@@ -23,10 +23,10 @@ from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
 from auditor.evidence.kine.pages import Image, Pages, freelist
 from auditor.evidence.kine.unreferenced import Rounds, UnreferencedPages
+from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import Place, State
+from auditor.model.vocabulary import EvidenceKind, Place, State
 
-KIND = "kine's SQLite database"
 STANDING = Unexamined(
     "other copies and backups of the database, old disk blocks", "these files cannot show them", decisive=False
 )
@@ -36,33 +36,50 @@ BRANCH, LEAF, TRUNK, CONTINUES, FREED, OLDER, PAST = 1, 2, 16, 32, 0, 64, 128
 """Kinds of pages in a PageMap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a database and its log hold. wal_mode: whether there has to be a log."""
-
-    batches: tuple[RecordBatch, ...]
-    facts: Backend
-    pages: PageMap
-    gaps: tuple[Gap, ...]
-    unexamined: tuple[Unexamined, ...]
-    notes: tuple[str, ...]
-    wal_mode: bool
-
-
-def read(
-    main: EvidenceFile, log_file: EvidenceFile | None, *, quick: bool, index: bytes = b"", work_dir: str = ""
-) -> Reading:
-    """Everything in both files; with `quick` only what the database shows. index: how the -shm file begins.
-    work_dir: for what is put together from overflow pages.
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
+    """Everything in the database and its log; with `quick` only what the database shows.
 
     Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
     """
-    files = Buffer(main.map), Buffer(log_file.map if log_file is not None else b"")
-    names = main.name, log_file.name if log_file is not None else f"{main.name}-wal"
+    (file,), logs = exhibit.of(Role.SQLITE), exhibit.of(Role.SQLITE_LOG)
+    database, own = _database(exhibit, file, logs[0] if logs else None)
+    databases.show(database)
+    place = rows.places(database.every) if database.every else []
+    batches = [
+        batch
+        for each, where in zip(database.every, place, strict=True)
+        for batch in rows.batches(each, where, visible=True)
+    ]
+    if not quick:
+        batches += _hidden(database, own)
+    if not database.rooted and not any(map(kubernetes, batches)):
+        raise UnreadableEvidence(f"{file.name}: a damaged SQLite file in which no row of kine's is found")
+    kind = EvidenceKind.KINE_DATABASE
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=tuple(batch for batch in batches if len(batch)),
+        database=file,
+        companions=frozenset(log.name for log in logs),
+        backend=_facts(database),
+        pages=PageMap(file.name, database.head.page_size, _kinds(database).tobytes(), first=1),
+        gaps=tuple(database.gaps),
+        unexamined=tuple(_unexamined(exhibit, file, database.head, quick=quick)),
+        notes=database.log.notes if logs else (),
+        kinds={file.name: kind.label, **{log.name: "its write-ahead log" for log in logs}},
+        standing=STANDING,
+    )
+
+
+def _database(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | None) -> tuple[Database, Header | None]:
+    """The database that file and log make up, and the file's own header."""
+    files = Buffer(file.map), Buffer(log_file.map if log_file is not None else b"")
+    names = file.name, log_file.name if log_file is not None else f"{file.name}-wal"
     gaps: list[Gap] = []
     own = databases.header(files[0], names[0], gaps)
     log = wal.read(files[1], names[1], own.page_size if own is not None else 0)
     gaps += log.gaps if log_file is not None else ()
+    index = b"".join(bytes(each.map[:64]) for each in exhibit.of(Role.SQLITE_INDEX))
     if (counted := wal.indexed(index, files[1].slice(0, wal.HEADER))) > log.committed:
         reason = (
             f"{names[1]}: {log.committed:,} frames count, {names[0]}-shm says {counted:,}: the log is cut, or changed"
@@ -72,31 +89,25 @@ def read(
     head = databases.header(Buffer(files[1].slice(first[0], 100)), names[1], gaps) if first else own
     size = log.page_size or USUAL
     head = head or own or Header(size, size, wal_mode=True, pages=0, trunk=0, free=0, encoding=1)
-    database = databases.opened(names, files, head, log, gaps, work_dir)
-    databases.show(database)
-    place = rows.places(database.every) if database.every else []
-    found = [
-        batch
-        for each, where in zip(database.every, place, strict=True)
-        for batch in rows.batches(each, where, visible=True)
-    ]
-    unexamined: tuple[Unexamined, ...] = ()
+    return databases.opened(names, files, head, log, gaps, exhibit.work_dir), own
+
+
+def _unexamined(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bool) -> Iterator[Unexamined]:
+    """What is not there, not read, or not to be read in peace."""
     if quick:
         reason = "--quick: freed pages, unallocated bytes and frames of the log that no longer count, not read"
-        unexamined = (Unexamined("what SQLite does not show", reason, decisive=True),)
-    else:
-        found += _hidden(database, own)
-    if not database.rooted and not any(map(kubernetes, found)):
-        raise UnreadableEvidence(f"{names[0]}: a damaged SQLite file in which no row of kine's is found")
-    kinds = PageMap(names[0], head.page_size, _kinds(database).tobytes(), first=1)
-    notes = log.notes if log_file is not None else ()
-    batches = tuple(each for each in found if len(each))
-    return Reading(batches, _facts(database), kinds, tuple(gaps), unexamined, notes, head.wal_mode)
+        yield Unexamined("what SQLite does not show", reason, decisive=True)
+    if head.wal_mode and not exhibit.has_wal:
+        reason = f"there is no {file.name}-wal, and {file.name} is of a database that has one: it may be old, or empty"
+        yield Unexamined("the newest writes", reason, decisive=True)
+    if exhibit.in_use:
+        reason = "a process holds a lock on one of its files: what it writes during the run is not seen"
+        yield Unexamined("a database in use", reason, decisive=True)
 
 
 def kubernetes(batch: RecordBatch) -> bool:
     """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
-    length = batch.value_len.astype(np.int64)
+    length = batch.value_size
     told = (batch.key_at >= 0) & (length > 0)
     for signature in carve.SIGNATURES:
         told |= batch.data.starts_with(batch.value_at, length, signature)
@@ -182,8 +193,13 @@ def _loose(
     lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
     lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
     return UnreferencedPages(
-        pages.take(wanted), row[wanted].astype(np.uint8), rest[wanted].astype(np.uint8), state[wanted], lead[wanted]
-    )
+        number=pages.number,
+        at=pages.at,
+        row=row.astype(np.uint8),
+        rest=rest.astype(np.uint8),
+        state=state,
+        lead=lead,
+    ).take(wanted)
 
 
 def _btree(buffer: Buffer, pages: Pages) -> Bools:
@@ -226,7 +242,7 @@ def _kinds(database: Database) -> NDArray[np.uint8]:
 def _facts(database: Database) -> Backend:
     newest = max((int(each.rowid.max(initial=0)) for each in database.every), default=0)
     return replace(
-        backend.UNKNOWN,
+        Backend.UNKNOWN,
         revision=newest,
         newest_record=newest,
         compacted=rows.compacted(database.every),

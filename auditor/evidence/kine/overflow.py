@@ -4,11 +4,12 @@ Format: sqlite.org fileformat2.html, section 1.7 (Cell Payload Overflow Pages).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import Extent
 from auditor.evidence.kine import file_format
@@ -19,7 +20,8 @@ Lookup = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers, and for each the row that asks -> file (-1 where there is no such page) and offset of its image."""
 
 
-class Pieces(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pieces(Columns):
     """Parts of payloads: columns. row: of the cells; file, at: where it lies; size: bytes; last: 0, or the bytes
     behind the payload's end in the same page.
     """
@@ -82,9 +84,8 @@ def follow(
             numbers[mine] = file_format.be32(buffer.words(at[mine]))
         going = left[rows] > 0
         rows, numbers = rows[going], numbers[going]
-    joined = Pieces(*(np.concatenate(column) for column in zip(*found, strict=True)))
-    order = np.argsort(joined.row, kind="stable")
-    return Pieces(*(column[order] for column in joined)), whole
+    pieces = Pieces.concatenate(found)
+    return pieces.take(np.argsort(pieces.row, kind="stable")), whole
 
 
 class Assembled:

@@ -4,33 +4,31 @@ Format: sqlite.org fileformat2.html, section 1.6 (B-tree Pages), 1.5 (The Freeli
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints, Words
 from auditor.arrays.parallel import ranges
+from auditor.evidence.gaps import listed
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
 
 MOST_POINTED = 8192
 """Bytes of a page in which a pointer cannot be mistaken for two letters of text."""
-LISTED = 100
-"""Faults of one kind that are told one by one."""
 
 
-class Pages(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pages(Columns):
     """Page images of one file: columns of shape (n,). number: of the page; at: offset of its image."""
 
     number: Ints
     at: Ints
 
-    def take(self, rows: Ints | Bools) -> "Pages":
-        return Pages(self.number[rows], self.at[rows])
 
-
-class Cells(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cells(Columns):
     """Cells of table leaves: columns. page: row of Pages; payload: where it begins; size: its bytes; local: how many
     of them lie here; next: first overflow page, 0 where there is none.
     """
@@ -41,9 +39,6 @@ class Cells(NamedTuple):
     size: Ints
     local: Ints
     next: Ints
-
-    def take(self, rows: Ints | Bools) -> "Cells":
-        return Cells(*(column[rows] for column in self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +124,8 @@ def _cells(
     end = np.maximum(payload + local + np.where(spilled, 4, 0), begin + 4)
     good &= end <= limit
     following = np.where(spilled & good, file_format.be32(buffer.words(np.where(good, payload + local, 0))), 0)
-    return begin, end, Cells(row, rowid, payload, size, local, following), good
+    cells = Cells(page=row, rowid=rowid, payload=payload, size=size, local=local, next=following)
+    return begin, end, cells, good
 
 
 def _overlapping(start: Ints, end: Ints, good: Bools) -> Bools:
@@ -268,9 +264,11 @@ def walk(image: Image, root: int, taken: Bools, *, table: bool = True) -> Tree:
 
 
 def _list(faults: list[tuple[int, str]], numbers: Ints, what: str) -> None:
-    faults += [(number, f"page {number} {what}") for number in numbers[:LISTED].tolist()]
-    if numbers.size > LISTED:
-        faults.append((int(numbers[LISTED]), f"{numbers.size - LISTED:,} more pages, not listed: each {what}"))
+    faults += listed(
+        numbers,
+        lambda number: (number, f"page {number} {what}"),
+        lambda more: (int(more[0]), f"{more.size:,} more pages, not listed: each {what}"),
+    )
 
 
 def freelist(image: Image, trunk: int, taken: Bools) -> tuple[Ints, Ints, list[tuple[int, str]]]:

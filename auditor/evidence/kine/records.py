@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.kine import file_format
 
@@ -14,7 +15,7 @@ INDEXED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class Records(Columns):
     """n records of one buffer. at: where the payload begins; serial, begin: of shape (columns, n), the serial type of
     each column and how far behind `at` its bytes begin. good: which records hold together.
     """
@@ -25,11 +26,6 @@ class Records:
     begin: Ints
     size: Ints
     good: Bools
-
-    def take(self, rows: Ints | Bools) -> "Records":
-        return Records(
-            self.buffer, self.at[rows], self.serial[:, rows], self.begin[:, rows], self.size[rows], self.good[rows]
-        )
 
     def number(self, column: int) -> Ints:
         """An integer column; 0 where it holds none."""
@@ -74,4 +70,4 @@ def decode(buffer: Buffer, at: Ints, local: Ints, size: Ints, columns: int, *, h
     begin = place + np.cumsum(sizes, axis=0) - sizes
     body = place + sizes.sum(axis=0)
     good &= ((place == end) | headless) & ((size == 0) | (body == size)) & (place > 1)
-    return Records(buffer, at, serial, begin, body, good)
+    return Records(buffer=buffer, at=at, serial=serial, begin=begin, size=body, good=good)

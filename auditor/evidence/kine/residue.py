@@ -18,7 +18,7 @@ from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.carve import CarvedRecord
 from auditor.evidence.kine import file_format, records
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.model.vocabulary import State
 
 AT_ONCE = 1 << 22
@@ -38,7 +38,7 @@ _NAME = re.compile(rb"/registry/[!-~]*")
 _NAMES = (b"/", b"compact_rev_key", b"gap-")
 
 
-def search(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> list[CarvedRecord]:
+def search(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> list[CarvedRecord]:
     """Every row, value and fragment in these stretches, ascending; a row is two where it holds a previous value."""
     filled = buffer.nonzero(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
     start, end = start[filled], end[filled]
@@ -108,7 +108,7 @@ class _Cell(NamedTuple):
     rows: list[CarvedRecord]
 
 
-def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
+def _rows(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
     """Rows by their record headers, ascending."""
     which = np.cumsum(end - start) // AT_ONCE
     edges = np.flatnonzero(np.diff(which, prepend=-1, append=-2))
@@ -116,7 +116,7 @@ def _rows(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
         yield from _some(buffer, start[first:last], end[first:last], columns, usable)
 
 
-def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int) -> Iterator[_Cell]:
+def _some(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
     length = np.minimum(end, buffer.size) - start
     at = ranges(start, np.maximum(length - SHORTEST, 0))
     # the first column is the row id, which is NULL in the record
@@ -134,7 +134,7 @@ def _some(buffer: Buffer, start: Ints, end: Ints, columns: Columns, usable: int)
 
 
 def _held(
-    buffer: Buffer, at: Ints, start: Ints, end: Ints, columns: Columns, *, headless: bool
+    buffer: Buffer, at: Ints, start: Ints, end: Ints, columns: KineColumns, *, headless: bool
 ) -> tuple[records.Records, Ints, Ints]:
     """The records that begin at some of these positions, and the stretch that each lies in."""
     which = np.searchsorted(start, at + headless, "right") - 1
@@ -166,7 +166,7 @@ def _is_name(text: bytes) -> bool:
         return False
 
 
-def _cells(held: records.Records, low: Ints, local: Ints, columns: Columns) -> Iterator[_Cell]:
+def _cells(held: records.Records, low: Ints, local: Ints, columns: KineColumns) -> Iterator[_Cell]:
     """The records with their values. local: bytes of each that still lie there."""
     at = held.at
     before = held.buffer.slices(np.maximum(low, at - LEAD), np.minimum(at - low, LEAD))
@@ -182,33 +182,21 @@ def _cells(held: records.Records, low: Ints, local: Ints, columns: Columns) -> I
         kept = np.minimum(size, at + local - value_at)
         state = np.where(kept < size, State.TAIL_LOST, State(0))
         unknown = np.full(at.size, UNKNOWN, np.int64)
-        # the fields of Found, in its order
+        # the fields of CarvedRecord, in its order
         found = (value_at, value_at + kept, name_at, name_len, value_at, kept, own, unknown, born, unknown, state)
         values.append(np.stack(found, axis=1).tolist() if at.size else [])
     ends = np.minimum(at + local, at + held.size)
     for start, place, end, *pair in zip(low.tolist(), at.tolist(), ends.tolist(), *values, strict=True):
-        rows = [CarvedRecord(*fields) for fields in pair]
+        rows = [CarvedRecord._make(fields) for fields in pair]
         yield _Cell(start, place, end, [row for row in rows if row.value_len > 0])
 
 
 def _row_id(before: bytes, size: int) -> int:
     """The row id in front of a record, where the payload's size in front of it is still there; else unknown."""
-    mark = bytes([size & 0x7F])
-    while size := size >> 7:
-        mark = bytes([size & 0x7F | 0x80]) + mark
+    mark = file_format.encoded_varint(size)
     at = before.rfind(mark, 0, -1)
     while at >= 0:
-        if (found := _number(before[at + len(mark) :])) > 0:
+        if (found := file_format.whole_varint(before[at + len(mark) :])) > 0:
             return found
         at = before.rfind(mark, 0, at + len(mark) - 1)
     return UNKNOWN
-
-
-def _number(raw: bytes) -> int:
-    """A varint that takes all of these bytes; -1 where they are none."""
-    value = 0
-    for octet in raw[:-1]:
-        if octet < 0x80:
-            return UNKNOWN
-        value = value << 7 | (octet & 0x7F)
-    return value << 7 | raw[-1] if raw[-1] < 0x80 else UNKNOWN

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import chunks
-from auditor.evidence.batch import UNKNOWN, Extent, RecordBatch
+from auditor.evidence.batch import MOST_ROWS, UNKNOWN, Extent, RecordBatch
 from auditor.evidence.kine.overflow import Assembled
 from auditor.evidence.kine.records import Records
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.model.vocabulary import Place, State
 
-BATCH = 1_000_000
 COMPACTED = b"compact_rev_key"
 
 
@@ -35,7 +34,7 @@ class Rows:
     rowid: Ints
     page: Ints
     state: NDArray[np.uint8]
-    columns: Columns
+    columns: KineColumns
     sources: tuple[str, ...]
     file: int = 0
     assembled: Assembled | None = None
@@ -105,7 +104,7 @@ def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[
         some = np.flatnonzero((length >= 0) & ((kept > 0) | (length == 0)))
         cut = np.where(kept < length, np.uint8(State.TAIL_LOST), np.uint8(0))
         born = np.where(born > 0, born, UNKNOWN)
-        for part in chunks(some.size, BATCH):
+        for part in chunks(some.size, MOST_ROWS):
             mine = some[part]
             yield from _made(rows, mine, (at[mine], kept[mine], main[mine], born[mine], where[mine], cut[mine]))
 
@@ -113,23 +112,20 @@ def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[
 def _made(rows: Rows, mine: Ints, told: tuple[NDArray[np.integer], ...]) -> Iterator[RecordBatch]:
     at, length, main, born, where, cut = told
     key_at, key_len = rows.names()
-    batch = RecordBatch(
-        source=rows.sources[rows.file],
-        data=rows.records.buffer,
+    batch = RecordBatch.of(
+        rows.sources[rows.file],
+        rows.records.buffer,
         mapped=rows.assembled is None,
+        place=where.astype(np.uint8),
         key_at=key_at[mine],
-        key_len=key_len[mine].astype(np.uint32),
+        key_len=key_len[mine],
         value_at=at.astype(np.int64),
-        value_len=length.astype(np.uint32),
+        value_len=length,
         mod_revision=main.astype(np.int64),
-        sub_revision=np.full(mine.size, UNKNOWN, np.int64),
         create_revision=born.astype(np.int64),
-        version=np.full(mine.size, UNKNOWN, np.int64),
         ordinal=rows.rowid[mine],
         page=rows.page[mine],
-        place=where.astype(np.uint8),
         state=rows.state[mine] | cut.astype(np.uint8),
-        extents={},
     )
     yield from [batch] if rows.assembled is None else _located(batch, rows.assembled, rows.sources)
 

@@ -26,7 +26,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class KineColumns:
     """Places of kine's columns in its records, and how many there are."""
 
     count: int = 9
@@ -61,13 +61,13 @@ def _text(one: records.Records, column: int, end: int) -> bytes:
     return one.buffer.slice(at, max(min(size, end - at), 0))
 
 
-def columns(table: Table) -> Columns | None:
+def columns(table: Table) -> KineColumns | None:
     """Where a `kine` table keeps what; None where its definition lacks a column."""
     names = column_names(table.sql)
     if not set(_FIELDS) <= set(names):
         return None
     places = {field: names.index(field) for field in _FIELDS}
-    return Columns(count=len(names), **places)
+    return KineColumns(count=len(names), **places)
 
 
 def column_names(sql: str) -> Sequence[str]:

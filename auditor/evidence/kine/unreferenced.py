@@ -5,19 +5,19 @@ What still stands there as a leaf is read as rows; the rest is searched.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
+from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.kine import file_format, overflow, records, residue, rows
 from auditor.evidence.kine.overflow import Assembled, Claims, Pieces
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.evidence.kine.wal import FRAME, HEADER, Log
 from auditor.model.vocabulary import Place
 
@@ -30,25 +30,25 @@ class Store:
     files: tuple[Buffer, ...]
     page_size: int
     usable: int
-    columns: Columns
+    columns: KineColumns
     claims: Claims
     work_dir: str
 
 
-class UnreferencedPages(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UnreferencedPages(Columns):
     """Page images of one file: columns beside Pages. row, rest: places of rows, and of what else lies there."""
 
-    pages: Pages
+    number: Ints
+    at: Ints
     row: NDArray[np.uint8]
     rest: NDArray[np.uint8]
     state: NDArray[np.uint8]
     lead: Ints
 
-    def sorted(self) -> "UnreferencedPages":
-        order = np.argsort(self.pages.at, kind="stable")
-        return UnreferencedPages(
-            self.pages.take(order), self.row[order], self.rest[order], self.state[order], self.lead[order]
-        )
+    @property
+    def pages(self) -> Pages:
+        return Pages(self.number, self.at)
 
 
 ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
@@ -58,7 +58,7 @@ ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 def read(store: Store, file: int, loose: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """Everything in these pages."""
     buffer = store.files[file]
-    loose = loose.sorted()
+    loose = loose.take(np.argsort(loose.at, kind="stable"))
     pages = loose.pages
     parsed = parse(buffer, pages, store.page_size, store.usable, loose.lead)
     here, more = parsed.cells.take(parsed.cells.next == 0), parsed.cells.take(parsed.cells.next > 0)
@@ -76,7 +76,7 @@ def read(store: Store, file: int, loose: UnreferencedPages, lookup: ByPage) -> I
         made, bad = together(store, more, pieces, whole, pages.number[more.page], loose.state[more.page])
         page = np.delete(more.page, bad)
         yield from rows.batches(made, loose.row[page], visible=False)
-        odd = Cells(*(np.concatenate(column) for column in zip(odd, more.take(bad), strict=True)))
+        odd = Cells.concatenate([odd, more.take(bad)])
     for which in range(len(store.files)):
         tails = (pieces.rest > 0) & (pieces.file == which)
         at, page = (pieces.at + pieces.size)[tails], more.page[pieces.row[tails]]
@@ -96,14 +96,14 @@ def visible(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.R
     good = found.good & (cells.local == cells.size) & found.numeric(store.columns.numbers)
     mine = cells.take(good)
     made = rows.Rows(
-        found.take(good),
-        mine.local,
-        mine.rowid,
-        pages.number[mine.page],
-        np.zeros(mine.page.size, np.uint8),
-        store.columns,
-        store.sources,
-        file,
+        records=found.take(good),
+        held=mine.local,
+        rowid=mine.rowid,
+        page=pages.number[mine.page],
+        state=np.zeros(mine.page.size, np.uint8),
+        columns=store.columns,
+        sources=store.sources,
+        file=file,
     )
     return made, np.flatnonzero(~good)
 
@@ -116,15 +116,14 @@ def together(
     found = records.decode(made.buffer, made.at, np.minimum(made.size, cells.local), cells.size, store.columns.count)
     good = found.good & found.numeric(store.columns.numbers)
     rest = rows.Rows(
-        found.take(good),
-        made.size[good],
-        cells.rowid[good],
-        numbers[good],
-        state[good],
-        store.columns,
-        store.sources,
-        0,
-        made,
+        records=found.take(good),
+        held=made.size[good],
+        rowid=cells.rowid[good],
+        page=numbers[good],
+        state=state[good],
+        columns=store.columns,
+        sources=store.sources,
+        assembled=made,
     )
     return rest, np.flatnonzero(~good)
 

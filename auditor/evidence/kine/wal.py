@@ -64,18 +64,10 @@ def indexed(index: bytes, head: bytes) -> int:
 def read(buffer: Buffer, name: str, page_size: int) -> Log:
     """All frames. page_size: the database's, taken where the log's own header does not hold; 0 where not known."""
     head = buffer.slice(0, HEADER)
-    gaps: list[Gap] = []
-    fault = _fault(head)
-    told = int.from_bytes(head[8:12], "big")
-    if fault:
-        gaps.append(Gap(name, 0, min(HEADER, buffer.size), f"{name}: {fault}: none of its frames counts"))
-    size = told if not fault or (not page_size and file_format.page_size_fits(told)) else page_size
+    size, gaps = _page_size(head, name, page_size)
     if not size or buffer.size < HEADER:
         return _nothing(gaps)
-    if page_size and size != page_size:
-        reason = f"{name}: pages of {size} bytes, those of the database are of {page_size}: none of its frames counts"
-        gaps.append(Gap(name, 8, 4, reason))
-        fault = "another page size"
+    counts = not gaps
     step = FRAME + size
     count = (buffer.size - HEADER) // step
     start = HEADER + step * np.arange(count, dtype=np.int64)
@@ -83,7 +75,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     salts = buffer.words(start + 8)
     mine = salts == np.uint64(int.from_bytes(head[16:24], "little"))
     sound = _checksums(buffer, head, size, count) & mine & (number > 0)
-    valid = 0 if fault else int(np.argmin(np.append(sound, np.False_)))
+    valid = int(np.argmin(np.append(sound, np.False_))) if counts else 0
     ends = np.flatnonzero(commit[:valid] > 0)
     committed = int(ends[-1]) + 1 if ends.size else 0
     current = _newest(number, committed)
@@ -91,7 +83,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     state[:] = State.SUPERSEDED
     state[current] = 0
     state[committed:valid] = State.UNCOMMITTED
-    torn = np.flatnonzero(mine[valid:]) + valid if not fault else np.zeros(0, np.int64)
+    torn = np.flatnonzero(mine[valid:]) + valid if counts else np.zeros(0, np.int64)
     state[torn] = State.UNCOMMITTED | State.BAD_CHECKSUM
     if torn.size:
         reason = f"{name}: {torn.size:,} frames of this round of the log from offset {start[torn[0]]:,} on do not hold"
@@ -105,24 +97,50 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     stops = np.append(np.flatnonzero(commit > 0), count - 1 if count else 0)
     until = stops[np.searchsorted(stops[:-1], np.arange(count))]
     return Log(
-        size,
-        number,
-        start + FRAME,
-        current,
-        state,
-        np.cumsum(changed),
-        until,
-        int(commit[committed - 1]) if committed else 0,
-        tail,
-        tuple(gaps),
-        tuple(_notes(name, count, committed, valid, current)),
-        committed,
+        page_size=size,
+        number=number,
+        at=start + FRAME,
+        current=current,
+        state=state,
+        generation=np.cumsum(changed),
+        until=until,
+        pages=int(commit[committed - 1]) if committed else 0,
+        tail=tail,
+        gaps=tuple(gaps),
+        notes=tuple(_notes(name, count, committed, valid, current)),
+        committed=committed,
     )
+
+
+def _page_size(head: bytes, name: str, page_size: int) -> tuple[int, list[Gap]]:
+    """The size of the pages, 0 where it is not known, and a gap where no frame counts. page_size: as in read()."""
+    gaps = []
+    fault = _fault(head)
+    own = int.from_bytes(head[8:12], "big")
+    if fault:
+        gaps.append(Gap(name, 0, min(HEADER, len(head)), f"{name}: {fault}: none of its frames counts"))
+    size = own if not fault or (not page_size and file_format.page_size_fits(own)) else page_size
+    if len(head) == HEADER and page_size and size and size != page_size:
+        reason = f"{name}: pages of {size} bytes, those of the database are of {page_size}: none of its frames counts"
+        gaps.append(Gap(name, 8, 4, reason))
+    return size, gaps
 
 
 def _nothing(gaps: list[Gap]) -> Log:
     none = np.zeros(0, np.int64)
-    return Log(0, none, none, none > 0, none.astype(np.uint8), none, none, 0, 0, tuple(gaps), ())
+    return Log(
+        page_size=0,
+        number=none,
+        at=none,
+        current=none > 0,
+        state=none.astype(np.uint8),
+        generation=none,
+        until=none,
+        pages=0,
+        tail=0,
+        gaps=tuple(gaps),
+        notes=(),
+    )
 
 
 def _fault(head: bytes) -> str:

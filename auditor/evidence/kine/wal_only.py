@@ -10,57 +10,82 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.etcd import backend
-from auditor.evidence.file import EvidenceFile
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.kine import database, unreferenced, wal
-from auditor.evidence.kine.kine import STANDING, Reading, kubernetes
+from auditor.evidence.kine.kine import STANDING, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
-from auditor.evidence.kine.schema import Columns
+from auditor.evidence.kine.schema import KineColumns
 from auditor.evidence.kine.unreferenced import Rounds, Store, UnreferencedPages
-from auditor.model.evidence import PageMap, Unexamined
-from auditor.model.vocabulary import Place
+from auditor.evidence.kine.wal import Log
+from auditor.evidence.reading import Reading
+from auditor.model.evidence import Backend, Gap, Unexamined
+from auditor.model.vocabulary import EvidenceKind, Place
 
-__all__ = ["KIND", "STANDING", "read"]
-KIND = "kine's SQLite database: its write-ahead log alone"
 ENDING = "-wal"
 
 
-def read(file: EvidenceFile, *, quick: bool, work_dir: str = "") -> Reading:
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The rows and values in all frames; with `quick` only in those that count.
 
     Raises UnreadableEvidence where no frame is whole, or where nothing of kine's is found in them.
     """
+    (file,) = exhibit.of(Role.SQLITE_LOG)
     buffer, name = Buffer(file.map), file.name
     log = wal.read(buffer, name, 0)
     if not log.number.size:
         why = log.gaps[0].reason if log.gaps else f"{name}: {file.size:,} bytes, no whole frame of a SQLite WAL"
         raise UnreadableEvidence(why)
     gaps = list(log.gaps)
-    usable = log.page_size
-    if (tops := log.at[log.number == 1]).size:  # page 1 says how much of each page is reserved
-        head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), name, gaps)
-        usable = head.usable if head is not None else usable
     base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
-    files = Buffer(b""), buffer
-    units = log.page_size, wal.FRAME + log.page_size
-    store = Store((base, name), files, log.page_size, usable, Columns(), Claims(files, units), work_dir)
-    pages = Pages(log.number, log.at)
-    place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
-    every = UnreferencedPages(pages, place, place, log.state, unreferenced.lead(buffer, pages, int(log.number.max())))
-    if quick:
-        mine = log.current
-        every = UnreferencedPages(
-            pages.take(mine), every.row[mine], every.rest[mine], every.state[mine], every.lead[mine]
-        )
-    found = tuple(each for each in unreferenced.read(store, 1, every, Rounds(log, 0, log.page_size)) if len(each))
-    if not any(map(kubernetes, found)):
+    store = _store(exhibit, (base, name), buffer, log, gaps)
+    frames = _frames(buffer, log)
+    frames = frames.take(log.current) if quick else frames
+    every = unreferenced.read(store, 1, frames, Rounds(log, 0, log.page_size))
+    batches = tuple(batch for batch in every if len(batch))
+    if not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
     reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
     unexamined = [Unexamined("the database itself", reason, decisive=True)]
     if quick:
         reason = "--quick: frames of the log that no longer count, not read"
         unexamined.append(Unexamined("what SQLite does not show", reason, decisive=True))
-    newest = max(int(batch.mod_revision.max(initial=0)) for batch in found)
-    facts = replace(backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages)
-    return Reading(found, facts, PageMap("", 0, b""), tuple(gaps), tuple(unexamined), log.notes, wal_mode=True)
+    newest = max(int(batch.mod_revision.max(initial=0)) for batch in batches)
+    kind = EvidenceKind.KINE_WAL
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=batches,
+        database=file,
+        backend=replace(Backend.UNKNOWN, newest_record=newest, page_size=log.page_size, pages=log.pages),
+        gaps=tuple(gaps),
+        unexamined=tuple(unexamined),
+        notes=log.notes,
+        kinds={name: kind.label},
+        standing=STANDING,
+    )
+
+
+def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: Log, gaps: list[Gap]) -> Store:
+    """An empty database and the log. Page 1, where the log has it, says how much of each page is reserved."""
+    usable = log.page_size
+    if (tops := log.at[log.number == 1]).size:
+        head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), sources[1], gaps)
+        usable = head.usable if head is not None else usable
+    files = Buffer(b""), buffer
+    return Store(
+        sources=sources,
+        files=files,
+        page_size=log.page_size,
+        usable=usable,
+        columns=KineColumns(),
+        claims=Claims(files, (log.page_size, wal.FRAME + log.page_size)),
+        work_dir=exhibit.work_dir,
+    )
+
+
+def _frames(buffer: Buffer, log: Log) -> UnreferencedPages:
+    """All frames; only those that the log's header does not count any more are known to be of the log alone."""
+    place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
+    lead = unreferenced.lead(buffer, Pages(log.number, log.at), int(log.number.max()))
+    return UnreferencedPages(number=log.number, at=log.at, row=place, rest=place, state=log.state, lead=lead)

@@ -1,7 +1,6 @@
 """A live etcd as one piece of evidence: the snapshot that it streams, or its current keys; and what is said of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import UsageError
@@ -13,6 +12,7 @@ from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member, MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.model.evidence import Gap, Live, Unexamined
+from auditor.model.vocabulary import LiveWay
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
 
@@ -22,14 +22,6 @@ PREFIX = "/registry"
 
 class DifferentClusters(errors.LiveError):
     """The endpoints belong to more than one cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranged:
-    """Keys instead of a database: what was read, under which prefixes."""
-
-    columns: range_read.Columns
-    prefixes: tuple[str, ...]
 
 
 def gather(access: Access, options: Options, progress: Progress | None, log: RunLog) -> Exhibit:
@@ -51,8 +43,8 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
                 spool.keep(force=options.keep_force)
             log(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
             name = shown(keep.name) if keep is not None else told.endpoint
-            file = EvidenceFile(spool.folder, hashed=not options.quick, name=name, descriptor=spool.release())
-        live = _live("snapshot stream", told, told.revision)
+            file = EvidenceFile.adopt(spool.release(), name, hashed=not options.quick)
+        live = _live(LiveWay.SNAPSHOT, told, told.revision)
         notes = [*_lagging(standings, silent, told.endpoint), *client.notes]
         return Exhibit(
             told.endpoint, [(Role.DATABASE, file)], gaps=_stale(standings, told, name), notes=notes, live=live
@@ -79,7 +71,7 @@ def _range(
 ) -> Exhibit:
     prefixes = tuple(f"/{each.strip('/')}" for each in options.storage_prefixes or (PREFIX,))
     try:
-        columns = range_read.read(client, prefixes, spool, progress)
+        keys = range_read.read(client, prefixes, spool, progress)
     except errors.Denied as error:
         raise errors.Denied(
             f"{error}: this credential may not read every key under {_shown(prefixes)}; name what it may with "
@@ -88,9 +80,8 @@ def _range(
     if not spool.size:
         raise errors.LiveError(f"{standings[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
     told = client.ask(Member.status)
-    count = sum(len(page) for page in columns.pages)
-    log(f"read {count} keys in {len(columns.pages)} pages at revision {columns.revision} through {told.endpoint}")
-    file = EvidenceFile(spool.folder, hashed=False, name=told.endpoint, descriptor=spool.release())
+    log(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {told.endpoint}")
+    file = EvidenceFile.adopt(spool.release(), told.endpoint)
     partial = not options.accept_partial
     left = [
         Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
@@ -98,15 +89,15 @@ def _range(
     ]
     return Exhibit(
         told.endpoint,
-        [(Role.DATABASE, file)],
+        [(Role.RANGE, file)],
         notes=[*_lagging(standings, silent, ""), *client.notes],
-        live=_live("range", told, columns.revision),
-        ranged=Ranged(columns, prefixes),
+        live=_live(LiveWay.RANGE, told, keys.revision),
+        index=keys.index,
         unexamined=left,
     )
 
 
-def _live(way: str, told: MemberStatus, revision: int) -> Live:
+def _live(way: LiveWay, told: MemberStatus, revision: int) -> Live:
     return Live(
         way=way,
         endpoint=told.endpoint,

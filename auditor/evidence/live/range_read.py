@@ -1,20 +1,16 @@
 """The keys under some prefixes, all as they were at one revision: read in pages of about the same number of bytes."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
-import numpy as np
-
-from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Ints
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.etcd.range_answer import COLUMNS
 from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
 from auditor.evidence.live.spool import Spool
-from auditor.model.vocabulary import Place
 from auditor.options import Progress
 from auditor.protobuf import rpc_pb2 as rpc
 
@@ -25,7 +21,6 @@ TARGET = 4 << 20
 """Bytes that a page should have: an answer of a fraction of a second, which a busy member sends among others."""
 GROWTH = 4
 RESTARTS = 5
-BATCH = 1_000_000
 
 
 class Pager:
@@ -79,41 +74,19 @@ class Pager:
 
 
 @dataclass(slots=True)
-class Columns:
+class Range:
     """What was read, in the order of prefixes and keys; the bytes are in the spool, each key before its value.
 
-    One array of (key length, value length, mod revision, create revision, version) a page.
+    index: as etcd/range_answer.py reads it. pages: how many answers it took.
     """
 
     revision: int = 0
-    pages: list[Ints] = field(default_factory=list)
+    pages: int = 0
+    index: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def batches(self, source: str, data: Buffer) -> tuple[RecordBatch, ...]:
-        """As the seam has them. `data`: the spool."""
-        empty = np.zeros((0, 5), np.int64)
-        key_len, value_len, main, create, version = np.concatenate([empty, *self.pages]).T
-        end = np.cumsum(key_len + value_len)
-        rows = key_len.size
-        unknown = np.full(rows, UNKNOWN, np.int64)
-        whole = RecordBatch(
-            source=source,
-            data=data,
-            mapped=False,
-            key_at=end - value_len - key_len,
-            key_len=key_len.astype(np.uint32),
-            value_at=end - value_len,
-            value_len=value_len.astype(np.uint32),
-            mod_revision=main.copy(),
-            sub_revision=unknown,
-            create_revision=create.copy(),
-            version=version.copy(),
-            ordinal=unknown,
-            page=unknown,
-            place=np.full(rows, Place.LATEST, np.uint8),
-            state=np.zeros(rows, np.uint8),
-            extents={},
-        )
-        return tuple(whole.take(slice(at, at + BATCH)) for at in range(0, rows, BATCH))
+    def __len__(self) -> int:
+        """Number of keys."""
+        return len(self.index) // COLUMNS
 
 
 def bounds(prefix: str) -> tuple[bytes, bytes]:
@@ -123,7 +96,7 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
-def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Range:
     """Every key below the prefixes at one revision. Begins again, and notes it, where that is compacted meanwhile.
 
     Raises LiveError, Compacted where that happens again and again, and NoRoom.
@@ -139,17 +112,16 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progre
     raise AssertionError
 
 
-def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Range:
     spool.clear()
-    found = Columns()
-    done = 0
+    found = Range()
     for prefix in dict.fromkeys(map(bounds, prefixes)):
         for page in pager.pages(*prefix):
             spool.write(b"".join([part for kv in page.kvs for part in (kv.key, kv.value)]))
-            told = [(len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version) for kv in page.kvs]
-            found.pages.append(np.array(told, np.int64).reshape(-1, 5))
-            done += len(told)
-            if progress is not None and done:
-                progress(spool.size, spool.size * (done + pager.remaining) // done)
+            for kv in page.kvs:
+                found.index.extend((len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version))
+            found.pages += 1
+            if progress is not None and len(found):
+                progress(spool.size, spool.size * (len(found) + pager.remaining) // len(found))
     found.revision = pager.revision
     return found

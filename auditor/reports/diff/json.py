@@ -78,7 +78,7 @@ def _side(each: Audit) -> dict[str, Any]:
     evidence = each.evidence
     return {
         "name": evidence.name,
-        "kind": evidence.kind,
+        "kind": evidence.description,
         "size": evidence.size,
         "sha256": evidence.sha256,
         "trailer": evidence.trailer,

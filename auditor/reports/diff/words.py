@@ -66,9 +66,8 @@ def side(each: Audit) -> str:
     evidence = each.evidence
     sha256 = f"SHA-256 {evidence.sha256}" if evidence.sha256 else "not hashed"
     changed = f"; changed during the run: {evidence.changed}" if evidence.changed else ""
-    return (
-        f"{evidence.name}, {evidence.size:,} bytes; {evidence.kind}, revision {revision(evidence)}; {sha256}{changed}"
-    )
+    about = f"{evidence.name}, {evidence.size:,} bytes; {evidence.description}"
+    return f"{about}, revision {revision(evidence)}; {sha256}{changed}"
 
 
 def cluster(made: Comparison) -> str:

@@ -205,5 +205,5 @@ def test_two_roots_differ() -> None:
 
 def test_the_command_names_the_file_that_holds_no_meta(write: Write) -> None:
     path = write(b"\0" * 20000)
-    with EvidenceFile(path, hashed=False) as file, pytest.raises(UnreadableEvidence, match=Path(path).name):
+    with EvidenceFile.open(path, hashed=False) as file, pytest.raises(UnreadableEvidence, match=Path(path).name):
         meta.read(Buffer(file.map), file.name)

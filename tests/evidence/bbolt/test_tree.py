@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.arrays import buffer, parallel
+from auditor.arrays import parallel
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.bbolt import meta, tree
 from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend
-from auditor.evidence.etcd.snapshot import Reading
+from auditor.evidence.gaps import LISTED
+from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
@@ -137,9 +138,9 @@ def test_inline_buckets_are_read_wherever_they_lie(read: Read) -> None:
         assert not reading.gaps
         assert mains(reading) == [2, 3, 4, 5, 6]
         starts.add(database.data.index(RECORDS[0][0]) % 8)
-        assert reading.facts.members == (("3ce1b97bd94102ac", "t"),)
-        assert (reading.facts.consistent_index, reading.facts.term) == (9, 2)
-        assert dict(reading.facts.buckets) == {
+        assert reading.backend.members == (("3ce1b97bd94102ac", "t"),)
+        assert (reading.backend.consistent_index, reading.backend.term) == (9, 2)
+        assert dict(reading.backend.buckets) == {
             "alarm": 1, "cluster": 1, "key": 5, "lease": 0, "members": 1, "meta": 2,
         }  # fmt: skip
     assert len(starts) == 8
@@ -153,7 +154,7 @@ def test_a_bucket_reads_the_same_inline_and_as_a_tree(order: bolt_builder.Order,
     ]
     values = [[batch.value(row) for batch in reading.batches for row in range(len(batch))] for reading in both]
     assert values[0] == values[1] == [b"v%d" % number for number in range(2, 11)]
-    assert both[0].facts.buckets == both[1].facts.buckets
+    assert both[0].backend.buckets == both[1].backend.buckets
 
 
 def test_a_nested_bucket_is_a_gap_and_its_neighbours_are_read(read: Read) -> None:
@@ -262,7 +263,7 @@ def test_two_buckets_of_one_tree_are_read_once(read: Read) -> None:
     database.patch(at, "Q", database.roots[b"key"])
     reading = read(database.seal())
     assert any("reached twice" in gap.reason for gap in reading.gaps)
-    assert dict(reading.facts.buckets)["key"] == 100
+    assert dict(reading.backend.buckets)["key"] == 100
 
 
 @pytest.mark.parametrize("page", [0, 1, 10_000, (1 << 52), (1 << 62), (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
@@ -457,7 +458,7 @@ def test_very_many_damaged_pages_are_counted() -> None:
     found, gaps = walked(database)
     assert not found
     assert len(pages) == 300
-    assert len(gaps) == tree.NAMED_GAPS + 1
+    assert len(gaps) == LISTED + 1
     assert sum(gap.length for gap in gaps) == 300 * database.page_size
 
 
@@ -480,8 +481,8 @@ def test_a_bad_inline_bucket_is_a_gap_and_the_others_are_read(at: int, form: str
     (gap,) = reading.gaps
     assert gap.offset == image
     assert mains(reading) == list(range(2, 102))
-    assert reading.facts.consistent_index is None
-    assert reading.facts.cluster_version == "3.5.0"
+    assert reading.backend.consistent_index is None
+    assert reading.backend.cluster_version == "3.5.0"
 
 
 @pytest.mark.parametrize(("at", "value"), [(0, 2), (4, 0), (4, 8000), (8, 0), (8, 1 << 31), (12, 9000), (12, 1 << 31)])
@@ -492,7 +493,7 @@ def test_a_bad_element_of_an_inline_bucket_is_a_gap(at: int, value: int, read: R
     reading = read(database.seal())
     (gap,) = reading.gaps
     assert gap.offset == image
-    assert (reading.facts.consistent_index, reading.facts.term) == (9, None)
+    assert (reading.backend.consistent_index, reading.backend.term) == (9, None)
 
 
 def test_a_pair_beside_the_buckets_is_a_gap(read: Read) -> None:
@@ -526,14 +527,18 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     whole = walker(database)
     expected = whole.walk(database.roots[b"key"])
     assert bool(whole.gaps) == (damage != "none")
-    monkeypatch.setattr(buffer, "_PROCESSORS", 4)
-    for module in (tree, buffer):
+    monkeypatch.setattr(parallel, "_PROCESSORS", 4)
+    for module in (tree, parallel):
         monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(tree, "spread", partial(parallel.parallel_for, size=chunk))
+    monkeypatch.setattr(tree, "parallel_for", partial(parallel.parallel_for, size=chunk))
     monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])
-    assert [column.tolist() for column in found] == [column.tolist() for column in expected]
-    assert [column.dtype for column in found] == [column.dtype for column in expected]
+    assert [column.tolist() for column in found.columns().values()] == [
+        column.tolist() for column in expected.columns().values()
+    ]
+    assert [column.dtype for column in found.columns().values()] == [
+        column.dtype for column in expected.columns().values()
+    ]
     assert walk.gaps == whole.gaps
     assert walk.kinds.tolist() == whole.kinds.tolist()

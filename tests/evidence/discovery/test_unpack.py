@@ -328,7 +328,7 @@ def test_the_limits_can_be_set(tmp_path: Path) -> None:
 
 def test_an_archive_of_too_many_entries_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, packing.tar({f"{number}.txt": b"" for number in range(200)}), "many.tar")
-    with EvidenceFile(path, hashed=False) as file, pytest.raises(Refused, match="more than 100 entries"):
+    with EvidenceFile.open(path, hashed=False) as file, pytest.raises(Refused, match="more than 100 entries"):
         unpack(file, Limits(members=100), Extractor(""))
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model.vocabulary import Place, State
+from auditor.evidence.reading import Reading
+from auditor.model.vocabulary import EvidenceKind, Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.etcd import Etcd, binary
 
@@ -105,12 +106,12 @@ def model(program: str, tmp_path: Path) -> Iterator[Model]:
         yield Model(etcd)
 
 
-def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
-        return snapshot.read(file)
+def read(path: Path) -> Reading:
+    with EvidenceFile.open(path, hashed=False) as file:
+        return snapshot.read_file(file)
 
 
-def found(reading: snapshot.Reading) -> dict[Written, Place]:
+def found(reading: Reading) -> dict[Written, Place]:
     records = {}
     for batch in reading.batches:
         for row in range(len(batch)):
@@ -131,7 +132,7 @@ def status(path: Path) -> dict[str, int]:
     return told
 
 
-def compare(model: Model, path: Path) -> snapshot.Reading:
+def compare(model: Model, path: Path) -> Reading:
     """The snapshot against the model, the model against etcd, and the counts against etcdutl."""
     kvs = model.etcd.get_all().values()
     served = {kv.key: (kv.value, kv.mod_revision, kv.create_revision, kv.version) for kv in kvs}
@@ -139,7 +140,7 @@ def compare(model: Model, path: Path) -> snapshot.Reading:
     reading = read(model.etcd.save(path))
     assert not reading.gaps
     assert found(reading) == model.places()
-    told, facts = status(path), reading.facts
+    told, facts = status(path), reading.backend
     assert (facts.newest_record, facts.pairs) == (told["revision"], told["totalKey"])
     assert facts.pages * facts.page_size == told["totalSize"]
     return reading
@@ -185,7 +186,7 @@ def test_odd_keys_and_values(model: Model, tmp_path: Path) -> None:
     for key in ODD_KEYS[::2]:
         model.delete(key)
     reading = compare(model, tmp_path / "saved.db")
-    assert dict(reading.facts.buckets)["lease"] == 1
+    assert dict(reading.backend.buckets)["lease"] == 1
 
 
 def test_a_large_value_lies_in_one_piece_in_the_file(model: Model, tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_large_value_lies_in_one_piece_in_the_file(model: Model, tmp_path: Pat
 def test_the_empty_store_of_a_new_member(model: Model, tmp_path: Path) -> None:
     reading = compare(model, tmp_path / "saved.db")
     assert not model.records
-    assert (reading.facts.revision, reading.facts.newest_record) == (1, 0)
+    assert (reading.backend.revision, reading.backend.newest_record) == (1, 0)
 
 
 def test_the_raw_file_of_a_stopped_member(model: Model, tmp_path: Path) -> None:
@@ -207,17 +208,17 @@ def test_the_raw_file_of_a_stopped_member(model: Model, tmp_path: Path) -> None:
     saved = compare(model, tmp_path / "saved.db")
     model.etcd.stop()
     raw = read(tmp_path / "data" / "member" / "snap" / "db")
-    assert (saved.kind, saved.trailer) == (snapshot.API_SNAPSHOT, 32)
+    assert (saved.kind, saved.trailer) == (EvidenceKind.API_SNAPSHOT, 32)
     # an empty last commit of an even number leaves what a snapshot without its trailer looks like: said, and a gap
-    assert "raw database file" in raw.kind
+    assert raw.kind in {EvidenceKind.RAW_DATABASE, EvidenceKind.NO_TRAILER}
     assert raw.trailer == 0
-    assert bool(raw.gaps) == (raw.kind == snapshot.NO_TRAILER)
+    assert bool(raw.gaps) == (raw.kind == EvidenceKind.NO_TRAILER)
     assert found(raw) == model.places()
-    assert (raw.facts.newest_record, raw.facts.members) == (saved.facts.newest_record, saved.facts.members)
+    assert (raw.backend.newest_record, raw.backend.members) == (saved.backend.newest_record, saved.backend.members)
 
 
 def test_whose_database_it_is(model: Model, tmp_path: Path) -> None:
     header = model.etcd.call("Status", rpc.StatusRequest()).header
-    facts = read(model.etcd.save(tmp_path / "saved.db")).facts
+    facts = read(model.etcd.save(tmp_path / "saved.db")).backend
     assert facts.members == ((f"{header.member_id:x}", "t"),)
     assert facts.cluster_id == f"{header.cluster_id:016x}"

@@ -130,7 +130,7 @@ def compare(cluster: Cluster, path: Path) -> dict[int, set[Row]]:
     for revision, answer in answers.items():
         assert at(records, revision) == answer, revision
     assert {row(each) for each, place in records.items() if place is Place.LATEST} == answers[last]
-    told, facts = status(path), reading.facts
+    told, facts = status(path), reading.backend
     assert (facts.newest_record, facts.pairs) == (told["revision"], told["totalKey"])
     assert facts.pages * facts.page_size == told["totalSize"]
     return answers

@@ -106,7 +106,7 @@ def test_the_empty_record_of_a_bumped_revision(read: Read) -> None:
     (batch,) = reading.batches
     assert (batch.key(1), batch.value(1), batch.place[1]) == (b"", b"", LATEST)
     assert batch.place[0] == LATEST
-    assert reading.facts.newest_record == reading.facts.revision == 1_000_000_002
+    assert reading.backend.newest_record == reading.backend.revision == 1_000_000_002
 
 
 @pytest.mark.parametrize("lease", [1, 127, 128, 1 << 55, 1 << 56, 0x70CC8D7A6B5C4D3E, MOST])

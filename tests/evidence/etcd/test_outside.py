@@ -7,7 +7,7 @@ import pytest
 
 import auditor
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import EvidenceKind, Place
 from tests.helpers import bolt_builder
 from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, name_of, repair
 from tests.helpers.objects import StoredObject, envelope
@@ -98,7 +98,7 @@ def test_only_the_older_root_reaches_it(tmp_path: Path) -> None:
     (row,) = audit.inventory.to_dict("records")
     assert (row["place"], row["key"], row["finding"]) == ("previous-root", KEY.decode(), "plaintext")
     assert bytes(data)[row["offset"] : row["offset"] + row["size"]] == SECRET
-    assert audit.evidence.kind == "raw database file"
+    assert audit.evidence.kind is EvidenceKind.RAW_DATABASE
 
 
 def test_pages_past_the_high_water_mark_are_read(tmp_path: Path) -> None:

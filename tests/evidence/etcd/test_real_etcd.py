@@ -8,14 +8,15 @@ import numpy as np
 
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model.vocabulary import Place, State
+from auditor.evidence.reading import Reading
+from auditor.model.vocabulary import EvidenceKind, Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.etcd import Etcd, binary
 
 
-def read(path: Path) -> snapshot.Reading:
-    with EvidenceFile(path, hashed=False) as file:
-        return snapshot.read(file)
+def read(path: Path) -> Reading:
+    with EvidenceFile.open(path, hashed=False) as file:
+        return snapshot.read_file(file)
 
 
 def status(path: Path) -> dict[str, int]:
@@ -24,7 +25,7 @@ def status(path: Path) -> dict[str, int]:
     return answer
 
 
-def by_place(reading: snapshot.Reading, place: Place) -> list[tuple[bytes, bytes, int]]:
+def by_place(reading: Reading, place: Place) -> list[tuple[bytes, bytes, int]]:
     return sorted(
         (batch.key(row), batch.value(row), int(batch.mod_revision[row]))
         for batch in reading.batches
@@ -63,7 +64,7 @@ def test_keys_values_and_counts_are_etcds_own(program: str, tmp_path: Path) -> N
     assert history == [b"v0", b"v1", b"v2"]
     assert [value for _, value, _ in by_place(reading, Place.DELETED) if value] == [b"was here"]
     told = status(saved)
-    facts = reading.facts
+    facts = reading.backend
     assert (facts.newest_record, facts.pairs) == (told["revision"], told["totalKey"])
     assert facts.pages * facts.page_size == told["totalSize"]
     assert facts.members[0][0] == f"{header.member_id:x}"
@@ -82,7 +83,7 @@ def test_compaction_leaves_what_etcd_still_serves(program: str, tmp_path: Path) 
     assert by_place(reading, Place.LATEST) == served
     assert [value for _, value, _ in by_place(reading, Place.HISTORY)] == [b"last"]
     assert not [value for _, value, _ in by_place(reading, Place.DELETED) if value]
-    assert (reading.facts.compacted, reading.facts.scheduled) == (revision, revision)
+    assert (reading.backend.compacted, reading.backend.scheduled) == (revision, revision)
 
 
 def test_transactions_have_sub_revisions(program: str, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_an_empty_store_has_no_rows_and_no_gaps(program: str, tmp_path: Path) ->
     reading = read(saved)
     assert not reading.gaps
     assert not sum(len(batch) for batch in reading.batches)
-    assert reading.facts.pairs == status(saved)["totalKey"]
+    assert reading.backend.pairs == status(saved)["totalKey"]
 
 
 def test_a_raw_database_is_told_from_a_snapshot_and_reads_the_same(program: str, tmp_path: Path) -> None:
@@ -109,8 +110,8 @@ def test_a_raw_database_is_told_from_a_snapshot_and_reads_the_same(program: str,
         saved = etcd.save(tmp_path / "saved.db")
     raw = read(tmp_path / "data" / "member" / "snap" / "db")
     reading = read(saved)
-    assert reading.kind == snapshot.API_SNAPSHOT
-    assert raw.kind in {snapshot.RAW, snapshot.NO_TRAILER}
+    assert reading.kind == EvidenceKind.API_SNAPSHOT
+    assert raw.kind in {EvidenceKind.RAW_DATABASE, EvidenceKind.NO_TRAILER}
     assert not raw.trailer
     assert by_place(raw, Place.LATEST) == by_place(reading, Place.LATEST)
     tombstones = sum(int(batch.has(State.TOMBSTONE).sum()) for batch in raw.batches)

@@ -9,10 +9,10 @@ import pytest
 
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
-from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import trailer_length
 from auditor.model.audit import Audit
+from auditor.model.vocabulary import EvidenceKind
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
 from tests.helpers.bolt_builder import record
@@ -53,7 +53,7 @@ def test_a_trailer_is_told_by_the_files_size(size: int, length: int) -> None:
 
 def test_an_api_snapshot(read: Read) -> None:
     reading = read(bolt_builder.backend(RECORDS, txids=(30, 29)).seal())
-    assert (reading.kind, reading.trailer) == (snapshot.API_SNAPSHOT, 32)
+    assert (reading.kind, reading.trailer) == (EvidenceKind.API_SNAPSHOT, 32)
     assert not reading.gaps
     assert [part.what for part in reading.unexamined] == ["slack"]
 
@@ -61,7 +61,7 @@ def test_an_api_snapshot(read: Read) -> None:
 @pytest.mark.parametrize("txids", [(30, 29), (2, 1)])
 def test_a_snapshot_whose_trailer_was_stripped_is_a_gap(txids: tuple[int, int], read: Read) -> None:
     reading = read(bolt_builder.backend(RECORDS, txids=txids, trailer=False).seal())
-    assert (reading.kind, reading.trailer) == (snapshot.NO_TRAILER, 0)
+    assert (reading.kind, reading.trailer) == (EvidenceKind.NO_TRAILER, 0)
     (gap,) = reading.gaps
     assert "trailer" in gap.reason or "SHA-256" in gap.reason
     assert sum(len(batch) for batch in reading.batches) == len(RECORDS)
@@ -70,7 +70,7 @@ def test_a_snapshot_whose_trailer_was_stripped_is_a_gap(txids: tuple[int, int], 
 @pytest.mark.parametrize("txids", [(29, 30), (30, 31), (30, 27)])
 def test_a_raw_database_with_its_metas_as_bbolt_leaves_them(txids: tuple[int, int], read: Read) -> None:
     reading = read(bolt_builder.backend(RECORDS, txids=txids, trailer=False).seal())
-    assert (reading.kind, reading.trailer) == (snapshot.RAW, 0)
+    assert (reading.kind, reading.trailer) == (EvidenceKind.RAW_DATABASE, 0)
     assert not reading.gaps
 
 
@@ -78,7 +78,7 @@ def test_a_raw_database_with_an_end_past_its_pages(read: Read) -> None:
     """bbolt grows a file ahead of what it has allocated."""
     body = bolt_builder.backend(RECORDS, txids=(2, 3), trailer=False).seal()
     reading = read(body + bytes(1 << 16))
-    assert reading.kind == snapshot.RAW
+    assert reading.kind == EvidenceKind.RAW_DATABASE
     assert not reading.gaps
     assert sum(len(batch) for batch in reading.batches) == len(RECORDS)
     (part,) = (part for part in reading.unexamined if "end" in part.what)
@@ -90,7 +90,7 @@ def test_the_older_of_two_roots_is_not_left_unsaid(read: Read) -> None:
     database = bolt_builder.backend(RECORDS, txids=(2, 3), trailer=False, freed=[bolt_builder.leaf("<", 2, [])])
     database.patch(bolt_builder.ROOT_FIELD, "Q", 2)
     reading = read(database.seal())
-    assert reading.kind == snapshot.RAW
+    assert reading.kind == EvidenceKind.RAW_DATABASE
     assert sum(len(batch) for batch in reading.batches) == len(RECORDS)
     assert any("previous root" in part.what and part.decisive for part in reading.unexamined)
 
@@ -237,7 +237,7 @@ def test_a_file_is_only_read(write: Write) -> None:
 
 def test_a_file_that_grows_while_it_is_read_is_said_to_have_changed(write: Write) -> None:
     path = write(WHOLE)
-    with EvidenceFile(path, hashed=True) as file:
+    with EvidenceFile.open(path, hashed=True) as file:
         assert not file.changed()
         with path.open("ab") as more:
             more.write(b"x")

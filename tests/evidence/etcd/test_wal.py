@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.etcd import raft, wal, wire
 from auditor.evidence.etcd.wal import Log
+from auditor.evidence.gaps import LISTED
 from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers import oracle
@@ -274,7 +275,7 @@ def test_many_damaged_frames_are_few_gaps_and_no_byte_of_them_is_lost() -> None:
     start = Segment().data
     log = read(start + frame * 5000)
     (*listed, rest) = log.gaps
-    assert len(listed) == wal.LISTED
+    assert len(listed) == LISTED
     assert sum(gap.length for gap in log.gaps) == len(frame) * 5000
     assert "4,900 more" in rest.reason
     assert log.unframed == ((0, len(start) + 8, len(start) + len(frame) * 5000),)

@@ -10,7 +10,7 @@ import pytest
 import auditor
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.scratch import NoRoom
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import LiveWay, Place
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, restore
 from tests.helpers.fixtures import PLAINTEXT, REWRITTEN, truth
@@ -68,7 +68,7 @@ def test_the_member_and_the_way_are_told(etcd: Etcd) -> None:
         assert live is not None
         assert live.endpoint == etcd.url
         assert live.revision == max(kv.mod_revision for kv in status.values())
-        assert live.way == ("range" if options.range_only else "snapshot stream")
+        assert live.way is (LiveWay.RANGE if options.range_only else LiveWay.SNAPSHOT)
         assert int(live.member_id, 16)
         assert int(live.cluster_id, 16)
 

@@ -1,0 +1,17 @@
+"""Gaps of one kind, of which there may be millions: the first ones by themselves, the others as one."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from auditor.arrays.dtypes import Ints
+
+LISTED = 100
+"""Gaps of one kind that are listed each by itself."""
+T = TypeVar("T")
+
+
+def listed(rows: Ints, one: Callable[[int], T], rest: Callable[[Ints], T]) -> Iterator[T]:
+    """What `one` makes of each of the first LISTED rows, and `rest` of all the others, where there are any."""
+    yield from map(one, rows[:LISTED].tolist())
+    if rows.size > LISTED:
+        yield rest(rows[LISTED:])

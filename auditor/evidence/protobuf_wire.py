@@ -1,0 +1,93 @@
+"""Protobuf's wire format by position, without a schema: no library tells where a field's content lies.
+
+Source: protobuf.dev, Encoding. Groups are refused: none of etcd's messages, and none of Kubernetes', has one.
+"""
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+"""Wire types."""
+LONGEST = 10
+"""Bytes of a varint."""
+
+
+class WireError(ValueError):
+    """These bytes are no message."""
+
+
+def varint_at(raw: bytes, at: int, end: int) -> tuple[int, int] | None:
+    """The varint at `at` and the position behind it; None where it does not end before `end`, or is too long."""
+    value = shift = 0
+    for place in range(at, min(at + LONGEST, end)):
+        octet = raw[place]
+        if octet < 0x80:
+            return value | octet << shift, place + 1
+        value |= (octet & 0x7F) << shift
+        shift += 7
+    return None
+
+
+def varint(raw: bytes, at: int, end: int) -> tuple[int, int]:
+    """The varint at `at` and the position behind it. Raises WireError."""
+    decoded = varint_at(raw, at, end)
+    if decoded is None:
+        raise WireError
+    return decoded
+
+
+def encoded_varint(number: int) -> bytes:
+    """A number as a varint."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number, wire type, and of varints the value and 0, of others start and end of the content. Raises WireError."""
+    while at < end:
+        tag = raw[at]
+        if tag < 0x80:
+            at += 1
+        else:
+            tag, at = varint(raw, at, end)
+        kind = tag & 7
+        if kind == BYTES:
+            size, at = varint(raw, at, end)
+            if at + size > end:
+                raise WireError
+            yield tag >> 3, kind, at, at + size
+            at += size
+        elif kind == VARINT:
+            value, at = varint(raw, at, end)
+            yield tag >> 3, kind, value, 0
+        elif kind in (FIXED64, FIXED32):
+            size = 8 if kind == FIXED64 else 4
+            if at + size > end:
+                raise WireError
+            yield tag >> 3, kind, at, at + size
+            at += size
+        else:
+            raise WireError
+
+
+def leading_fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and content of the length-delimited fields that a message begins with; the last may be cut."""
+    at = 0
+    while at < len(raw) and raw[at] & 7 == BYTES:
+        decoded = varint_at(raw, at + 1, len(raw))
+        if decoded is None:
+            return
+        size, after = decoded
+        yield raw[at] >> 3, raw[after : after + size]
+        at = after + size
+
+
+def numbers(raw: bytes) -> dict[int, int] | None:
+    """The varints of a message by their field's number; None where it does not decode."""
+    try:
+        return {number: value for number, kind, value, _ in fields(raw, 0, len(raw)) if kind == VARINT}
+    except WireError:
+        return None
