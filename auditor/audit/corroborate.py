@@ -15,7 +15,7 @@ from auditor.evidence.batch import RecordBatch
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
-from auditor.kubernetes.registry import Keys
+from auditor.kubernetes.store import Store
 from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import NAME, marked, printable
@@ -43,8 +43,7 @@ class Proof:
 def observe(
     given: Criteria,
     selections: Sequence[Selection],
-    batches: Sequence[RecordBatch],
-    found: Keys,
+    store: Store,
     used: Sequence[KeyUsage],
     scope: Sequence[str],
 ) -> list[str]:
@@ -55,11 +54,12 @@ def observe(
     seen = sorted({each.resources[of].name for each in mains for of, _ in value_counts(each.resource.astype(np.int64))})
     seen = seen if "*" in scope else []
     names = list(dict.fromkeys([*(name for name in scope if name != "*"), *seen]))
+    nodes = store.match(frozenset({"nodes"}))
     proofs = [
         proof
-        for batch, resource in zip(batches, found.resource, strict=True)
-        if batch.source in {each.batch.source for each in mains}
-        for proof in _proofs(batch, found.of(frozenset({"nodes"}))[resource])
+        for part in store.parts
+        if part.batch.source in {each.batch.source for each in mains}
+        for proof in _proofs(part.batch, nodes[part.resource])
     ]
     return [
         f"{each.source}: {note}"

@@ -1,6 +1,6 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,21 @@ from auditor.audit import (
     triage,
     unexamined,
 )
+from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
-from auditor.evidence import exhibit, readers, reading
-from auditor.evidence.batch import RecordBatch
-from auditor.hunt.hit import NOTHING
-from auditor.judgement import criteria, opening, selection
+from auditor.evidence import exhibit, readers
+from auditor.evidence.reading import Reading
+from auditor.hunt.hit import NOTHING, HuntResult
+from auditor.judgement import opening, selection
+from auditor.judgement.criteria import Criteria, prepare, with_published
+from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import fragments, objects, prefixes, registry
+from auditor.kubernetes import fragments, objects, registry
+from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
-from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import Rows
-from auditor.model.vocabulary import Encoding, EvidenceKind, Place, Provider
+from auditor.model.evidence import Cluster, Evidence, Unexamined
+from auditor.model.findings import Coverage, KeyUsage, Rows
+from auditor.model.vocabulary import Encoding, Place
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
 from auditor.text import moment, printable, restore
@@ -40,30 +44,30 @@ NEWEST = 256
 """How many of the last records are asked for the newest time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from.
+    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from."""
 
-    asked: what the options say of reports. stored, found: beside the batches that were read. wanted: which entries
-    of found.table are judged. rest: what a hunt searches beside the selections.
-    came: configurations in files that came with the evidence.
-    """
-
-    given: criteria.Criteria
-    asked: triage.TriageSettings
-    read: reading.Reading
-    stored: Sequence[prefixes.Prefixes]
-    found: registry.Keys
-    wanted: Bools
+    criteria: Criteria
+    """What the values are opened and judged with, the keys that the evidence itself holds included."""
+    triage: TriageSettings
+    """What the options say of reports."""
+    reading: Reading
+    store: Store
+    judged: Bools
+    """Which of the store's resources are judged, shape (len(store.resources),)."""
     cluster: Cluster
     selections: list[Selection]
-    rest: list[Selection]
-    came: "CompanionConfigs | None" = None
+    """The values of the judged resources, one selection for each source and buffer."""
+    unjudged: list[Selection]
+    """The values of all others, where a hunt searches them too."""
+    companion_configs: "CompanionConfigs | None" = None
+    """Configurations in files that came with the evidence; None where no file did."""
 
     @property
     def resources(self) -> frozenset[str]:
-        """Names of those that are judged."""
-        return frozenset(entry.name for entry, chosen in zip(self.found.table, self.wanted, strict=True) if chosen)
+        """The names of the judged resources."""
+        return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
 
 
 def examine(
@@ -89,192 +93,227 @@ def judge(
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
     also: resources that are judged beside those that the options and their configurations name. contents: whether
-    contents are compared beyond this evidence: else only those are told of that its own leftovers are held to.
+    all contents are compared; else only those that a leftover of this evidence is compared with.
     """
-    given, came = _rules(files, options)
-    asked = triage.prepare(options)
-    read = readers.read(files, quick=options.quick)
-    batches = read.batches
-    log(f"read {sum(map(len, batches)):,} records and fragments")
-    classified = [prefixes.classify(batch) for batch in batches]
-    likely = [each.provider != Provider.UNKNOWN for each in classified]
-    stored, found = fragments.attribute(
-        batches, classified, registry.classify(batches, likely, options.storage_prefixes)
-    )
-    covered = {entry.name for entry in found.table if not entry.exempt and given.policy.covers(entry.name)}
-    wanted = found.of(
-        frozenset({name.rstrip(".") for name in options.resources} | covered | also | {fragments.UNIDENTIFIED.name})
-    )
-    by_source = selection.grouped(zip(batches, stored, found.resource, strict=True))
-    cluster = _cluster(batches, stored, found, read)
+    criteria, companion_configs = _criteria(files, options)
+    settings = triage.prepare(options)
+    evidence = readers.read(files, quick=options.quick)
+    log(f"read {sum(map(len, evidence.batches)):,} records and fragments")
+    store = classify(evidence.batches, options.storage_prefixes)
+    judged = _judged(store, options, criteria.policy, also)
+    cluster = _cluster(store, evidence)
     if options.expect_cluster:
-        expectations.cluster(files.name, cluster, read.backend.cluster_id, options.expect_cluster)
+        expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log("the cluster is the expected one")
-    selections = [
-        selection.select(
-            parts,
-            found.table,
-            wanted,
-            main=read.serves(name),
-            plaintext=given.policy.plaintext,
-            beside=name in read.companions,
-        )
-        for (name, _), parts in by_source
-    ]
+    selections = _selections(store, judged, evidence, plaintext=criteria.policy.plaintext)
     if not options.quick:
-        given = criteria.with_published(given, [(each.batch, each.prefixes) for each in selections])
-    rest = []
-    if options.hunt or options.k3s_token or options.use_found_keys or came is not None:
+        criteria = with_published(criteria, selections)
+    unjudged = []
+    if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
-        rest = hunting.others(by_source, found, wanted, read.serves)
-        given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
-    if given.keyring is not None:
-        held = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
-        selections = opening.open_every(selections, given, given.keyring, keep=options.hunt, contents=held)
-    selection.compare(selections)
-    return Judgement(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
+        unjudged = hunting.others(store, judged, evidence.serves)
+        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, evidence.pages)
+    if criteria.keyring is not None:
+        compared = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
+        selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
+    return Judgement(
+        criteria=criteria,
+        triage=settings,
+        reading=evidence,
+        store=store,
+        judged=judged,
+        cluster=cluster,
+        selections=selection.compare(selections),
+        unjudged=unjudged,
+        companion_configs=companion_configs,
+    )
 
 
 def conclude(
     files: exhibit.Exhibit,
-    judged: Judgement,
+    judgement: Judgement,
     options: Options,
     log: RunLog,
     progress: Progress | None = None,
     ahead: Callable[[Rows], None] | None = None,
 ) -> Audit:
     """Count what was judged, hunt for copies, wait for the hashes: the audit."""
-    given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
-    batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
-    main = read.database.name if read.database is not None else ""
-    # several pieces of evidence may have come with one file, which is reported with the first
-    came = judged.came if files.of(exhibit.Role.SETTINGS) else None
-    hunted = NOTHING
-    if options.hunt or came is not None:
-        from auditor.hunt import hunt as hunting
-
-        hunted = hunting.everything(options, came, given, selections, rest, batches, found, read.pages)
+    criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
+    hunted = _hunt(files, judgement, options)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
-    scope = _scope(options, found, wanted)
-    seen = frozenset(entry.name for entry in found.table)
-    advice = given.advice(seen, frozenset(scope))
-    coverage = tally.coverage(batches, stored, found)
-    totals = tally.tally(selections, [each for _, each in advice], hunted.hits)
-    made = rows.build(selections, advice, hunted.hits) if options.rows or judged.asked.needs_rows else rows.EMPTY
-    used = key_usage.count(selections, given.configurations)
-    elsewhere = unexamined.elsewhere(batches, stored, found, options)
-    planted = positive_control.run(options, given.policy, found.prefixes)
-    log(positive_control.FOUND if planted.found else positive_control.MISSED)
-    shown = triage.apply(judged.asked, made, files, main, found.prefixes, options)
+    scope = _scope(options, judgement)
+    advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
+    coverage = tally.coverage(store)
+    totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
+    reported = options.rows or judgement.triage.needs_rows
+    table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
+    keys = key_usage.count(selections, criteria.configurations)
+    control = positive_control.run(options, criteria.policy, store.storage_prefixes)
+    log(positive_control.FOUND if control.found else positive_control.MISSED)
+    database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
+    triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
     if ahead is not None:
-        ahead(shown.rows)
-    used_tools = custody.tools() if options.rows else ()  # looked up where a report will name them
-    evidence, gaps = custody.finish(files, read, cluster, progress)
+        ahead(triaged.rows)
+    tools = custody.tools() if options.rows else ()  # looked up where a report will name them
+    evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, progress)
     log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
         evidence=evidence,
-        pages=read.pages,
-        policy=given.policy.words(scope),
+        pages=judgement.reading.pages,
+        policy=criteria.policy.words(scope),
         resources=scope,
         coverage=coverage,
-        tally=replace(totals, accepted=shown.accepted),
-        keys=used,
-        rows=shown.rows,
-        gaps=(*read.gaps, *gaps, *hunted.gaps, *positive_control.gaps(planted)),
-        unexamined=(
-            *unexamined.left_out(read, options),
-            *unexamined.absent(coverage, options),
-            *unexamined.unopened(selections, given),
-            *unexamined.unidentified(selections),
-            *hunted.unexamined,
-            *elsewhere,
-            read.standing or unexamined.standing(files),
-        ),
-        notes=(
-            *_notes(evidence, read),
-            *given.notes,
-            *hunted.notes,
-            *corroborate.observe(given, selections, batches, found, used, scope),
-            *_observed(given, advice),
-            *shown.notes,
-        ),
-        run=custody.run(options, log, given.plugins, used_tools),
-        acceptances=shown.acceptances,
-        baseline=shown.baseline,
-        control=planted,
+        tally=replace(totals, accepted=triaged.accepted),
+        keys=keys,
+        rows=triaged.rows,
+        gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
+        unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),
+        notes=(*_notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
+        run=custody.run(options, log, criteria.plugins, tools),
+        acceptances=triaged.acceptances,
+        baseline=triaged.baseline,
+        control=control,
     )
-    return judged.asked.names.audit(audit)
+    return judgement.triage.names.audit(audit)
 
 
-def _rules(files: exhibit.Exhibit, options: Options) -> "tuple[criteria.Criteria, CompanionConfigs | None]":
+def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":
     """What is judged with, and the configurations that came with the evidence; None where no file did."""
     if not files.settings:
-        return criteria.prepare(options), None
+        return prepare(options), None
     from auditor.hunt import companion_configs
 
-    came = companion_configs.read(files.settings)
+    configs = companion_configs.read(files.settings)
     if not options.use_found_config:
-        return criteria.prepare(options), came
-    return criteria.prepare(options, came.configurations, came.older), came
+        return prepare(options), configs
+    return prepare(options, configs.configurations, configs.older), configs
 
 
-def _scope(options: Options, found: registry.Keys, wanted: Bools) -> tuple[str, ...]:
+def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
+    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any."""
+    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
+    asked = {name.rstrip(".") for name in options.resources}
+    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
+
+
+def _selections(store: Store, judged: Bools, evidence: Reading, *, plaintext: bool) -> list[Selection]:
+    selections = []
+    for parts in store.by_source():
+        source = parts[0].batch.source
+        selections.append(
+            selection.select(
+                parts,
+                store.resources,
+                judged,
+                authoritative=evidence.serves(source),
+                plaintext=plaintext,
+                companion=source in evidence.companions,
+            )
+        )
+    return selections
+
+
+def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds."""
-    judged = zip(found.table, wanted.tolist(), strict=True)
-    added = {entry.name for entry, chosen in judged if chosen and entry is not fragments.UNIDENTIFIED}
+    entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
     asked = [name.rstrip(".") for name in options.resources]
-    return tuple(dict.fromkeys([*asked, *sorted(added if "*" not in asked else ())]))
+    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
+    return tuple(dict.fromkeys([*asked, *sorted(added)]))
 
 
-def _observed(given: criteria.Criteria, advice: Sequence[tuple[str, Advice]]) -> list[str]:
-    notes = [f"{source}: {each.path}: {each.text}" for source, each in advice if not each.judged]
-    notes += [
-        f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
-        for (provider, name), plugin in given.plugins.items()
-    ]
-    return notes
+def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
+    # several exhibits may have come with one file, which is reported with the first
+    configs = judgement.companion_configs if files.of(exhibit.Role.SETTINGS) else None
+    if not options.hunt and configs is None:
+        return NOTHING
+    from auditor.hunt import hunt as hunting
+
+    return hunting.everything(
+        options,
+        configs,
+        judgement.criteria,
+        judgement.selections,
+        judgement.unjudged,
+        judgement.store,
+        judgement.reading.pages,
+    )
 
 
-def _cluster(
-    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys, read: reading.Reading
-) -> Cluster:
+def _cluster(store: Store, evidence: Reading) -> Cluster:
     """The kube-system namespace's identity, and the newest time in the last records."""
     uid = created = ""
-    newest = 0
-    for prefix in found.prefixes:
+    for prefix in store.storage_prefixes:
         key = restore(f"{prefix}/namespaces/kube-system")
-        for batch, each in zip(batches, stored, strict=True):
+        for part in store.parts:
+            batch = part.batch
             for row in registry.find_key(batch, key).tolist():
-                if batch.place[row] == Place.LATEST and read.serves(batch.source):
-                    said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])))
-                    uid, created = printable(said.uid), moment(said.created)
-    for number, (batch, each) in enumerate(zip(batches, stored, strict=True)):
-        if not read.serves(batch.source) or (batch.place > Place.DELETED).any():
+                if batch.place[row] == Place.LATEST and evidence.serves(batch.source):
+                    namespace = objects.decode(batch.value(row), Encoding(int(part.prefixes.encoding[row])))
+                    uid, created = printable(namespace.uid), moment(namespace.created)
+    newest = max(_times(store, evidence), default=0)
+    return Cluster(uid, created, moment(newest) if newest else "", store.storage_prefixes)
+
+
+def _times(store: Store, evidence: Reading) -> Iterator[int]:
+    """The newest time that each of the last records under a root names."""
+    for part in store.parts:
+        batch, encodings = part.batch, part.prefixes.encoding
+        if not evidence.serves(batch.source) or (batch.place > Place.DELETED).any():
             continue
-        last = (
-            slice(-NEWEST, None)
-            if (np.diff(batch.mod_revision) >= 0).all()
-            else np.argsort(batch.mod_revision)[-NEWEST:]
-        )
+        ordered = (np.diff(batch.mod_revision) >= 0).all()
+        last = slice(-NEWEST, None) if ordered else np.argsort(batch.mod_revision)[-NEWEST:]
         for row in np.arange(len(batch))[last].tolist():
-            if each.encoding[row] and found.table[found.resource[number][row]].prefix:
-                newest = max(newest, objects.newest(batch.value(row), Encoding(int(each.encoding[row]))))
-    return Cluster(uid, created, moment(newest) if newest else "", found.prefixes)
+            if encodings[row] and store.resources[part.resource[row]].prefix:
+                yield objects.newest(batch.value(row), Encoding(int(encodings[row])))
 
 
-def _notes(evidence: Evidence, read: reading.Reading) -> list[str]:
+def _unexamined(
+    files: exhibit.Exhibit,
+    judgement: Judgement,
+    options: Options,
+    coverage: Sequence[Coverage],
+    hunted: HuntResult,
+) -> Iterator[Unexamined]:
+    yield from unexamined.left_out(judgement.reading, options)
+    yield from unexamined.absent(coverage, options)
+    yield from unexamined.unopened(judgement.selections, judgement.criteria)
+    yield from unexamined.unidentified(judgement.selections)
+    yield from hunted.unexamined
+    yield from unexamined.elsewhere(judgement.store, options)
+    yield judgement.reading.standing or unexamined.standing(files)
+
+
+def _notes(
+    evidence: Evidence,
+    judgement: Judgement,
+    hunted: HuntResult,
+    keys: Sequence[KeyUsage],
+    scope: Sequence[str],
+    advice: Sequence[tuple[str, Advice]],
+) -> Iterator[str]:
+    criteria = judgement.criteria
+    yield from _evidence_notes(evidence, judgement.reading)
+    yield from criteria.notes
+    yield from hunted.notes
+    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
+    for source, advised in advice:
+        if not advised.judged:
+            yield f"{source}: {advised.path}: {advised.text}"
+    for (provider, name), plugin in criteria.plugins.items():
+        yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
+
+
+def _evidence_notes(evidence: Evidence, reading_: Reading) -> Iterator[str]:
+    for container in evidence.containers:
+        digest = container.sha256 or "not computed"
+        yield f"unpacked from {container.name}, {container.size:,} bytes, SHA-256 {digest}"
+    yield from reading_.notes
     backend = evidence.backend
-    notes = [
-        f"unpacked from {each.name}, {each.size:,} bytes, SHA-256 {each.sha256 or 'not computed'}"
-        for each in evidence.containers
-    ]
-    notes += read.notes
     if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
-        done = backend.compacted if backend.compacted is not None else "none"
-        notes.append(f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {done})")
+        finished = backend.compacted if backend.compacted is not None else "none"
+        yield f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {finished})"
     if backend.auth_enabled:
-        notes.append("etcd authentication is on: this file holds bcrypt hashes of its users' passwords")
-    if read.kind is EvidenceKind.RAW_DATABASE:
-        notes.append("a raw database file has no trailer: nothing in it proves that it is whole")
-    return notes
+        yield "etcd authentication is on: this file holds bcrypt hashes of its users' passwords"
+    if reading_.kind is EvidenceKind.RAW_DATABASE:
+        yield "a raw database file has no trailer: nothing in it proves that it is whole"

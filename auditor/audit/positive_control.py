@@ -18,9 +18,10 @@ from auditor.evidence.bbolt.tree import FREELIST, LEAF, Walker
 from auditor.evidence.etcd import backend, unallocated
 from auditor.judgement import selection
 from auditor.judgement.policy import Policy
-from auditor.kubernetes import fragments, prefixes, registry
+from auditor.kubernetes import fragments
 from auditor.kubernetes.prefixes import PROTOBUF
 from auditor.kubernetes.resources import BUILT_IN
+from auditor.kubernetes.store import classify
 from auditor.model.evidence import Gap
 from auditor.model.findings import Control
 from auditor.model.vocabulary import Place, Provider
@@ -39,9 +40,9 @@ FOUND = "the planted readable values were found"
 MISSED = "a readable value that was planted as a control was not found: what this run did not find is unproven"
 
 
-def run(options: Options, policy: Policy, prefixes: tuple[str, ...]) -> Control:
+def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> Control:
     """Plant under the first storage prefix, as the first resource that is judged, and look."""
-    prefix = prefixes[0] if prefixes else "/registry"
+    prefix = storage_prefixes[0] if storage_prefixes else "/registry"
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
     resource = "secrets" if resource == "*" else resource
     places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
@@ -67,15 +68,12 @@ def _found(
     batches: list[RecordBatch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
 ) -> set[tuple[Place, int]]:
     """Place and page of everything that is selected, readable and, unless plain values are expected, a finding."""
-    classified = [prefixes.classify(batch) for batch in batches]
-    likely = [each.provider != Provider.UNKNOWN for each in classified]
-    stored, known = fragments.attribute(batches, classified, registry.classify(batches, likely, storage_prefixes))
-    wanted = known.of(frozenset(name.rstrip(".") for name in options.resources))
-    parts = list(zip(batches, stored, known.resource, strict=True))
-    each = selection.select(parts, known.table, wanted, main=True, plaintext=policy.plaintext)
-    readable = each.prefixes.provider == Provider.IDENTITY if policy.plaintext else each.plaintext
+    store = classify(batches, storage_prefixes)
+    judged = store.match(frozenset(name.rstrip(".") for name in options.resources))
+    values = selection.select(store.parts, store.resources, judged, authoritative=True, plaintext=policy.plaintext)
+    readable = values.prefixes.provider == Provider.IDENTITY if policy.plaintext else values.plaintext
     rows = np.flatnonzero(readable).tolist()
-    return {(Place(int(each.batch.place[row])), int(each.batch.page[row])) for row in rows}
+    return {(Place(int(values.batch.place[row])), int(values.batch.page[row])) for row in rows}
 
 
 def _path(resource: str) -> str:

@@ -12,7 +12,7 @@ from auditor.evidence.batch import RecordBatch
 from auditor.hunt.hit import Hit
 from auditor.judgement import policy, selection
 from auditor.judgement.selection import SAME, UNKNOWN, Selection
-from auditor.kubernetes import prefixes, registry
+from auditor.kubernetes.store import Store
 from auditor.model.findings import Coverage, Tally
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 
@@ -20,24 +20,22 @@ PORTION = 1 << 18
 """Values counted at once."""
 
 
-def coverage(
-    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys
-) -> tuple[Coverage, ...]:
+def coverage(store: Store) -> tuple[Coverage, ...]:
     counts: Counter[tuple[int, Provider, str, Place]] = Counter()
-    for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        labels, label = selection.label_values(batch, each)
-        present = np.flatnonzero(~prefixes.no_value(batch))
-        shape = (len(found.table), len(labels), len(Place))
-        for part in parallel.chunks(present.size, PORTION):
-            rows = present[part]
-            codes = np.ravel_multi_index((resource[rows], label[rows], batch.place[rows]), shape)
+    for part in store.parts:
+        labels, label = selection.label_values(part.batch, part.prefixes)
+        present = np.flatnonzero(part.stores)
+        shape = (len(store.resources), len(labels), len(Place))
+        for chunk in parallel.chunks(present.size, PORTION):
+            rows = present[chunk]
+            codes = np.ravel_multi_index((part.resource[rows], label[rows], part.batch.place[rows]), shape)
             for code, size in parallel.value_counts(codes):
                 of, which, place = np.unravel_index(code, shape)
                 counts[int(of), *labels[which], Place(int(place))] += size
     rows_ = (
         Coverage(entry.name, entry.exempt, entry.prefix, provider, name, place, count)
         for (of, provider, name, place), count in counts.items()
-        for entry in (found.table[of],)
+        for entry in (store.resources[of],)
     )
     return tuple(sorted(rows_, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
 

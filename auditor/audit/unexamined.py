@@ -7,10 +7,9 @@ import numpy as np
 
 from auditor.arrays import parallel
 from auditor.evidence import exhibit, reading
-from auditor.evidence.batch import RecordBatch
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import prefixes, registry
+from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
 from auditor.model.vocabulary import Encoding, Opened, Place, Provider
@@ -79,14 +78,13 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
     ]
 
 
-def elsewhere(
-    batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys, options: Options
-) -> list[Unexamined]:
+def elsewhere(store: Store, options: Options) -> list[Unexamined]:
     """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
     count = lost = 0
-    for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        outside = (resource == 0) & ~prefixes.no_value(batch) & (batch.key_at >= 0)
-        likely = (each.provider > Provider.IDENTITY) | (each.encoding == Encoding.PROTOBUF)
+    for part in store.parts:
+        batch, claims = part.batch, part.prefixes
+        outside = part.outside & part.stores & (batch.key_at >= 0)
+        likely = (claims.provider > Provider.IDENTITY) | (claims.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
         unsaid = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
         lost += int((batch.data.words(batch.key_at[unsaid]) & np.uint64(0xFF) == 0).sum())

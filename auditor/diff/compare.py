@@ -125,7 +125,9 @@ def compare(
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)
-        facts = [(each.cluster.uid, each.read.backend.cluster_id or "", each.read.backend.revision) for each in judged]
+        facts = [
+            (each.cluster.uid, each.reading.backend.cluster_id or "", each.reading.backend.revision) for each in judged
+        ]
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), files, strict=True)]
         now = [_current(name, each) for name, each in zip(names, judged, strict=True)]
         same = _same_cluster(names, facts, wanted)

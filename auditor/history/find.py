@@ -5,26 +5,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
-from auditor.evidence import exhibit, readers, reading
-from auditor.evidence.batch import RecordBatch
+from auditor.evidence import exhibit, readers
+from auditor.evidence.reading import Reading
 from auditor.history import versions
 from auditor.history.model import History
 from auditor.judgement import criteria, opening, selection
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import fragments, prefixes, registry
+from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
+from auditor.kubernetes.store import Classified, Store, classify
 from auditor.model.evidence import Cluster, Unexamined
 from auditor.model.vocabulary import Opened, Provider, State
 from auditor.options import Options, Progress
 from auditor.text import printable, restore
-
-Part = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
 
 
 def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progress | None = None) -> History:
@@ -34,37 +32,32 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
     """
     given = criteria.prepare(options)
     read = readers.read(files, quick=False)
-    batches = read.batches
-    classified = [prefixes.classify(batch) for batch in batches]
-    likely = [each.provider != Provider.UNKNOWN for each in classified]
-    stored, found = fragments.attribute(
-        batches, classified, registry.classify(batches, likely, options.storage_prefixes)
-    )
-    wanted = _keys(key, options.resources[0].rstrip("."), found)
-    every = {each: _parts(each, batches, stored, found) for each in wanted}
+    store = classify(read.batches, options.storage_prefixes)
+    wanted = _keys(key, options.resources[0].rstrip("."), store)
+    every = {each: _parts(each, store) for each in wanted}
     there = [each for each, parts in every.items() if parts]
     if len(there) > 1:
         names = ", ".join(map(_shown, there))
         raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
     if not there:
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
-    parts = every[there[0]]
-    selections = _selections(parts, found.table, read)
-    given = criteria.with_published(given, [(each.batch, each.prefixes) for each in selections])
+    stored = replace(store, parts=tuple(every[there[0]]))
+    selections = _selections(stored, read)
+    given = criteria.with_published(given, selections)
     configured = given.policy.configured
     if given.keyring is not None:
         # what one object's values are held to takes the others of its resource: nothing is judged here
         neutral = replace(given, policy=Policy(compromised=given.policy.compromised), current_keks={})
         selections = [opening.open_all(each, neutral, given.keyring, keep=True) for each in selections]
-    selection.compare(selections)
-    tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch, _, _ in parts]
+    selections = selection.compare(selections)
+    tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in stored.batches]
     made = versions.build(selections, tombstones)
-    evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), progress)
+    evidence, gaps = custody.finish(files, read, Cluster(prefixes=store.storage_prefixes), progress)
     closed = sum(each.opened is Opened.NO_KEY for each in made)
     standing = read.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
-        resource=_resource(parts, found.table),
+        resource=_resource(stored),
         key=_shown(there[0]),
         versions=made,
         gaps=(*read.gaps, *gaps),
@@ -89,7 +82,7 @@ def _shown(key: bytes) -> str:
     return printable(key)
 
 
-def _keys(text: str, resource: str, found: registry.Keys) -> list[bytes]:
+def _keys(text: str, resource: str, store: Store) -> list[bytes]:
     r"""The etcd keys that a text may mean; it may have the escapes of a report, \xNN."""
     try:
         raw = restore(text)
@@ -97,49 +90,51 @@ def _keys(text: str, resource: str, found: registry.Keys) -> list[bytes]:
         raw = os.fsencode(text)
     if raw.startswith(b"/"):
         return [raw]
-    paths = [entry.path for entry in found.table if entry.name == resource and entry.path and not entry.exempt]
+    paths = [entry.path for entry in store.resources if entry.name == resource and entry.path and not entry.exempt]
     return [restore(path) + b"/" + raw for path in dict.fromkeys(paths)]
 
 
-def _parts(
-    key: bytes, batches: Sequence[RecordBatch], stored: Sequence[prefixes.Prefixes], found: registry.Keys
-) -> list[Part]:
-    """The rows of every batch that hold this key, or are a fragment of the object that it names."""
-    parts = []
-    for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        rows = np.sort(
-            np.concatenate([registry.find_key(batch, key), _headless(key, batch, each, resource, found.table)])
-        )
-        if rows.size:
-            parts.append((batch.take(rows), each.take(rows), resource[rows]))
-    return parts
+def _parts(key: bytes, store: Store) -> list[Classified]:
+    """The rows of every part that hold this key, or are a fragment of the object that it names."""
+    parts = (part.take(_rows(key, part, store.resources)) for part in store.parts)
+    return [part for part in parts if len(part)]
 
 
-def _headless(
-    key: bytes, batch: RecordBatch, each: prefixes.Prefixes, resource: NDArray[np.int32], table: tuple[Resource, ...]
-) -> Ints:
+def _rows(key: bytes, part: Classified, resources: tuple[Resource, ...]) -> Ints:
+    return np.sort(np.concatenate([registry.find_key(part.batch, key), _headless(key, part, resources)]))
+
+
+def _headless(key: bytes, part: Classified, resources: tuple[Resource, ...]) -> Ints:
     """Fragments that lost their key and say that they are of this one."""
-    rows = np.flatnonzero((batch.key_at < 0) & (each.provider == Provider.IDENTITY))
+    rows = np.flatnonzero((part.batch.key_at < 0) & (part.prefixes.provider == Provider.IDENTITY))
     if not rows.size:
         return rows
-    every = np.ones(len(table), np.bool_)
-    chosen = selection.select(
-        [(batch.take(rows), each.take(rows), resource[rows])], table, every, main=False, plaintext=True
-    )
-    return rows[[row for row in range(len(chosen)) if chosen.key(row) == key]]
+    every = np.ones(len(resources), np.bool_)
+    fragments = selection.select([part.take(rows)], resources, every, authoritative=False, plaintext=True)
+    return rows[[row for row in range(len(fragments)) if fragments.key(row) == key]]
 
 
-def _selections(parts: Sequence[Part], table: tuple[Resource, ...], read: reading.Reading) -> list[Selection]:
-    every = np.ones(len(table), np.bool_)
-    made = [
-        selection.select(mine, table, every, main=read.serves(name), plaintext=True, beside=name in read.companions)
-        for (name, _), mine in selection.grouped(parts)
-    ]
-    return [each for each in made if len(each)]
+def _selections(store: Store, read: Reading) -> list[Selection]:
+    every = np.ones(len(store.resources), np.bool_)
+    selections = []
+    for parts in store.by_source():
+        source = parts[0].batch.source
+        selections.append(
+            selection.select(
+                parts,
+                store.resources,
+                every,
+                authoritative=read.serves(source),
+                plaintext=True,
+                companion=source in read.companions,
+            )
+        )
+    return [values for values in selections if len(values)]
 
 
-def _resource(parts: Sequence[Part], table: tuple[Resource, ...]) -> str:
-    return next((table[of].name for _, _, resource in parts for of in resource.tolist() if table[of].name), "")
+def _resource(store: Store) -> str:
+    names = (store.resources[code].name for part in store.parts for code in part.resource.tolist())
+    return next(filter(None, names), "")
 
 
 def _absent(key: str, wanted: Sequence[bytes], name: str, gaps: int) -> str:

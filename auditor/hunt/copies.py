@@ -7,7 +7,6 @@ from itertools import accumulate
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.evidence.batch import RecordBatch
 from auditor.hunt import field_path, forms
 from auditor.hunt.forms import NeedleForm
 from auditor.hunt.hit import NOT_KNOWN, Hit
@@ -16,7 +15,7 @@ from auditor.hunt.locate import ValueIndex, place_of
 from auditor.hunt.matcher import Match, NeedleMatcher
 from auditor.hunt.needles import Needle
 from auditor.judgement.selection import Selection
-from auditor.kubernetes.registry import Keys
+from auditor.kubernetes.store import Store
 from auditor.model.evidence import Gap, PageMap
 from auditor.model.vocabulary import FindingKind, Place, Provider
 from auditor.text import KEY, marked, printable
@@ -27,8 +26,7 @@ TOGETHER = 1 << 25
 
 def hunt(
     needles: Sequence[Needle],
-    batches: Sequence[RecordBatch],
-    found: Keys,
+    store: Store,
     opened: Sequence[Selection],
     pages: PageMap,
 ) -> tuple[list[Hit], list[Gap]]:
@@ -40,14 +38,12 @@ def hunt(
         return [], []
     sought = NeedleMatcher(needles)
     buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
-    for batch in batches:
+    for batch in store.batches:
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
     hits: list[Hit] = []
     for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
         if matches := list(sought.matches(buffer)):
-            hits += _in_source(
-                matches, source, buffer, ValueIndex(batches, found, source, buffer), pages, mapped=mapped
-            )
+            hits += _in_source(matches, source, buffer, ValueIndex(store, source, buffer), pages, mapped=mapped)
     for each in opened:
         hits += _in_opened(sought, each)
     gaps = [

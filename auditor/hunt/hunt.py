@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Ints
+from auditor.arrays.dtypes import Bools, Ints
 from auditor.encryption.configuration import ProviderEntry
 from auditor.encryption.keyring import Keyring
-from auditor.evidence.batch import RecordBatch
 from auditor.hunt import companion_configs as from_files
 from auditor.hunt import copies, forms, k3s, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
@@ -21,8 +19,8 @@ from auditor.hunt.key_material import FoundKey
 from auditor.hunt.needles import Needle, collect
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
-from auditor.judgement.selection import Part, Selection
-from auditor.kubernetes.registry import Keys
+from auditor.judgement.selection import Selection
+from auditor.kubernetes.store import Store
 from auditor.model.evidence import PageMap, Unexamined
 from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
@@ -36,16 +34,12 @@ BLIND = (
 )
 
 
-def others(
-    sources: Sequence[tuple[tuple[str, int], list[Part]]],
-    found: Keys,
-    judged: NDArray[np.bool_],
-    main: Callable[[str], bool],
-) -> list[Selection]:
+def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[Selection]:
     """The values of the resources that are not judged: keys may lie in them, and copies."""
-    wanted = found.of(frozenset({"*"})) & ~judged
+    unjudged = store.match(frozenset({"*"})) & ~judged
     return [
-        selection.select(parts, found.table, wanted, main=main(name), plaintext=True) for (name, _), parts in sources
+        selection.select(parts, store.resources, unjudged, authoritative=serves(parts[0].batch.source), plaintext=True)
+        for parts in store.by_source()
     ]
 
 
@@ -53,31 +47,28 @@ def keys_of(
     options: Options,
     given: Criteria,
     selections: Sequence[Selection],
-    batches: Sequence[RecordBatch],
-    found: Keys,
+    store: Store,
     pages: PageMap,
 ) -> Criteria:
     """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
     if options.k3s_token:
-        given = _bootstrap(options, given, batches)
-    return _use_found(given, selections, batches, found, pages) if options.use_found_keys else given
+        given = _bootstrap(options, given, store)
+    return _use_found(given, selections, store, pages) if options.use_found_keys else given
 
 
-def _bootstrap(options: Options, given: Criteria, batches: Sequence[RecordBatch]) -> Criteria:
-    found, seen, opened = k3s.keys(batches, k3s.token(Path(options.k3s_token)))
+def _bootstrap(options: Options, given: Criteria, store: Store) -> Criteria:
+    found, seen, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
     names = ", ".join(each.label for each in found) or "none"
     note = f"--k3s-token opens {opened:,} of {seen:,} values of the /bootstrap record; keys in them, used: {names}"
     return with_keys(replace(given, notes=(*given.notes, note)), [each.entry for each in found])
 
 
-def _use_found(
-    given: Criteria, selections: Sequence[Selection], batches: Sequence[RecordBatch], found: Keys, pages: PageMap
-) -> Criteria:
+def _use_found(given: Criteria, selections: Sequence[Selection], store: Store, pages: PageMap) -> Criteria:
     """The same rules with every key that the evidence holds, and those that these open in turn."""
     known: dict[tuple[object, ...], FoundKey] = {}
     for _ in range(MOST_ROUNDS):
         opened = _opened(given, selections)
-        fresh = [each for each in _material(opened, batches, pages, found)[0] if _tag(each) not in known]
+        fresh = [each for each in _material(opened, store, pages)[0] if _tag(each) not in known]
         if not fresh:
             break
         known.update((_tag(each), each) for each in fresh)
@@ -100,16 +91,15 @@ def hunt(
     given: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
-    batches: Sequence[RecordBatch],
-    found: Keys,
+    store: Store,
     pages: PageMap,
 ) -> HuntResult:
     """selections: the judged values, opened with their plaintexts kept; rest: others()."""
     opened = [*selections, *_opened(given, rest)]
     needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
-    keys, configurations = _material(opened, batches, pages, found)
+    keys, configurations = _material(opened, store, pages)
     supplied = _supplied(given, [each.entry for each in keys], len(needles))
-    hits, gaps = copies.hunt([*needles, *supplied], batches, found, opened, pages)
+    hits, gaps = copies.hunt([*needles, *supplied], store, opened, pages)
     present = _present([*hits, *configurations], given, keys, opened)
     unexamined = [
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
@@ -129,12 +119,11 @@ def everything(
     given: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
-    batches: Sequence[RecordBatch],
-    found: Keys,
+    store: Store,
     pages: PageMap,
 ) -> HuntResult:
     """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
-    hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
+    hunted = hunt(options, given, selections, rest, store, pages) if options.hunt else NOTHING
     return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
 
 
@@ -153,12 +142,10 @@ def _opened(given: Criteria, selections: Sequence[Selection]) -> list[Selection]
     return opening.open_every(selections, given, given.keyring, keep=True)
 
 
-def _material(
-    opened: Sequence[Selection], batches: Sequence[RecordBatch], pages: PageMap, found: Keys
-) -> tuple[list[FoundKey], list[Hit]]:
+def _material(opened: Sequence[Selection], store: Store, pages: PageMap) -> tuple[list[FoundKey], list[Hit]]:
     """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
     keys = list(key_material.openshift(opened))
-    hits, _ = copies.hunt(key_material.needles(), batches, found, opened, pages)
+    hits, _ = copies.hunt(key_material.needles(), store, opened, pages)
     texts = {
         (each.batch.source, int(each.batch.offset[row])): text
         for each in opened

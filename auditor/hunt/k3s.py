@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ def token(path: Path) -> bytes:
     return raw.rpartition(b"::")[2].rpartition(b":")[2]
 
 
-def keys(batches: Sequence[RecordBatch], password: bytes) -> tuple[list[FoundKey], int, int]:
+def keys(batches: Iterable[RecordBatch], password: bytes) -> tuple[list[FoundKey], int, int]:
     """The keys of every revision of the record, how many values of it there are and how many the token opens."""
     found: dict[tuple[object, ...], FoundKey] = {}
     seen = opened = 0

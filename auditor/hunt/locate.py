@@ -1,6 +1,5 @@
 """What holds a position of a source: the stored value around it, or the kind of page it lies in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import Extent, RecordBatch
 from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS
-from auditor.kubernetes.registry import Keys
 from auditor.kubernetes.resources import Resource
+from auditor.kubernetes.store import Store
 from auditor.model.evidence import PageMap
 from auditor.model.vocabulary import Place
 
@@ -31,37 +30,35 @@ class ValueIndex:
     are there too: their holder's `data` is another buffer.
     """
 
-    def __init__(self, batches: Sequence[RecordBatch], found: Keys, source: str, buffer: Buffer) -> None:
-        self._parts = [
-            (batch, of)
-            for batch, of in zip(batches, found.resource, strict=True)
-            if batch.source == source and batch.data is buffer
-        ]
-        self._table = found.table
-        start = np.concatenate([batch.value_at for batch, _ in self._parts] or [np.zeros(0, np.int64)])
-        length = np.concatenate([batch.value_len for batch, _ in self._parts] or [np.zeros(0, np.uint32)])
-        part = np.concatenate(
-            [np.full(len(batch), at, np.int32) for at, (batch, _) in enumerate(self._parts)] or [start]
+    def __init__(self, store: Store, source: str, buffer: Buffer) -> None:
+        self._parts = [part for part in store.parts if part.batch.source == source and part.batch.data is buffer]
+        self._resources = store.resources
+        start = np.concatenate([part.batch.value_at for part in self._parts] or [np.zeros(0, np.int64)])
+        length = np.concatenate([part.batch.value_len for part in self._parts] or [np.zeros(0, np.uint32)])
+        number = np.concatenate(
+            [np.full(len(part), number, np.int32) for number, part in enumerate(self._parts)] or [start]
         )
-        row = np.concatenate([np.arange(len(batch), dtype=np.int32) for batch, _ in self._parts] or [start])
-        if any(batch.mapped for batch, _ in self._parts):
-            more = self._elsewhere(batches, found, source, buffer)
-            start, length, part, row = (
-                np.concatenate((column, other)) for column, other in zip((start, length, part, row), more, strict=True)
+        row = np.concatenate([np.arange(len(part), dtype=np.int32) for part in self._parts] or [start])
+        if any(part.batch.mapped for part in self._parts):
+            more = self._elsewhere(store, source, buffer)
+            start, length, number, row = (
+                np.concatenate((column, other))
+                for column, other in zip((start, length, number, row), more, strict=True)
             )
         some = length > 0
         order = np.argsort(start[some], kind="stable")
         self._start = start[some][order]
         self._end = self._start + length[some][order]
-        self._part, self._row = part[some][order], row[some][order]
+        self._part, self._row = number[some][order], row[some][order]
 
-    def _elsewhere(self, batches: Sequence[RecordBatch], found: Keys, source: str, buffer: Buffer) -> Ints:
-        """Start, length, batch and row of every part in this source of a value that another buffer holds."""
+    def _elsewhere(self, store: Store, source: str, buffer: Buffer) -> Ints:
+        """Start, length, part and row of every part in this source of a value that another buffer holds."""
         rows = []
-        for batch, of in zip(batches, found.resource, strict=True):
+        for part in store.parts:
+            batch = part.batch
             if batch.data is buffer or not batch.located:
                 continue
-            self._parts.append((batch, of))
+            self._parts.append(part)
             for row, (at, size) in enumerate(zip(batch.offset.tolist(), batch.size.tolist(), strict=True)):
                 parts = batch.extents.get(row, (Extent(at, size),))
                 mine = [each for each in parts if (each.source or batch.source) == source]
@@ -77,9 +74,9 @@ class ValueIndex:
         return which, inside
 
     def holder(self, number: int) -> Holder:
-        batch, of = self._parts[int(self._part[number])]
+        part = self._parts[int(self._part[number])]
         row = int(self._row[number])
-        return Holder(batch, row, self._table[int(of[row])])
+        return Holder(part.batch, row, self._resources[int(part.resource[row])])
 
 
 def place_of(pages: PageMap, source: str, at: int) -> Place:

@@ -12,9 +12,7 @@ from auditor.encryption.configuration import Configuration, ProviderEntry, load
 from auditor.encryption.lint import Advice, advise, differences
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
-from auditor.evidence.batch import RecordBatch
 from auditor.judgement.policy import Policy
-from auditor.kubernetes.prefixes import Prefixes
 from auditor.model.vocabulary import Provider
 from auditor.options import Options
 from auditor.text import printable
@@ -22,6 +20,7 @@ from auditor.text import printable
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
     from auditor.encryption.kms import Plugin
+    from auditor.judgement.selection import Selection
 
 NAMED = {provider.label.replace(" ", "-"): provider for provider in Provider} | {"kms": Provider.KMS_V2}
 VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
@@ -83,16 +82,16 @@ def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple
     return Criteria(Keyring(configurations, plugins, more), policy, keks, plugins, configurations, tuple(notes), more)
 
 
-def with_published(given: Criteria, parts: Sequence[tuple[RecordBatch, Prefixes]]) -> Criteria:
+def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Criteria:
     """The same with the published keys that open some of the encrypted values, and a note that they were tried.
 
     Where nothing is under a provider with keys of its own, nothing is tried, and no library of ciphers is loaded.
     """
-    found = [published_trial.used(batch, stored) for batch, stored in parts]
-    tried = sum(count for count, _ in found)
+    trials = [published_trial.used(values.batch, values.prefixes) for values in selections]
+    tried = sum(count for count, _ in trials)
     if not tried:
-        return given
-    entries = dict.fromkeys(entry for _, mine in found for entry in mine)
+        return criteria
+    entries = dict.fromkeys(entry for _, opening in trials for entry in opening)
     names = ", ".join(
         f"{entry.provider.label}/{printable(key.name.encode('utf-8', 'surrogateescape'))}"
         for entry in entries
@@ -101,12 +100,12 @@ def with_published(given: Criteria, parts: Sequence[tuple[RecordBatch, Prefixes]
     tally = f"{len(PUBLISHED)} published keys were tried on {tried:,} {'value' if tried == 1 else 'values'}"
     note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
     if not entries:
-        return replace(given, notes=(*given.notes, note))
+        return replace(criteria, notes=(*criteria.notes, note))
     from auditor.encryption.keyring import Keyring
 
-    more = (*given.more, *entries)
-    keyring = Keyring(given.configurations, given.plugins, more)
-    return replace(given, keyring=keyring, notes=(*given.notes, note), more=more)
+    more = (*criteria.more, *entries)
+    keyring = Keyring(criteria.configurations, criteria.plugins, more)
+    return replace(criteria, keyring=keyring, notes=(*criteria.notes, note), more=more)
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:

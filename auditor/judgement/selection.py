@@ -1,9 +1,9 @@
 """The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from auditor.judgement import policy
 from auditor.kubernetes import fragments, objects, prefixes
 from auditor.kubernetes.objects import Object
 from auditor.kubernetes.resources import Resource
+from auditor.kubernetes.store import Classified, concatenate
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
 from auditor.text import printable, restore
 
@@ -83,10 +84,7 @@ class Selection:
     @property
     def identified(self) -> Bools:
         """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
-        untold = np.array([each is fragments.UNIDENTIFIED for each in self.resources], np.bool_)
-        stump = self.batch.has(State.TAIL_LOST) & (self.prefixes.provider == Provider.UNKNOWN)
-        told: Bools = ~(untold[self.resource] | stump)
-        return told
+        return _identified(Classified(self.batch, self.prefixes, self.resource), self.resources)
 
     def mark_codes(self) -> Ints:
         """What severities depend on, in one number: bits << 8 | place << 4 | in force << 2 | same."""
@@ -151,45 +149,45 @@ class Selection:
         return readable
 
 
-Part: TypeAlias = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
-"""A batch with its values, and the resource of each (an index into a table)."""
-
-
-def grouped(parts: Iterable[Part]) -> list[tuple[tuple[str, int], list[Part]]]:
-    """The batches of each source and buffer: values that are not contiguous in a file are put together elsewhere."""
-    found: dict[tuple[str, int], list[Part]] = {}
-    buffers: dict[int, int] = {}
-    for part in parts:
-        buffer = buffers.setdefault(id(part[0].data), len(buffers))
-        found.setdefault((part[0].source, buffer), []).append(part)
-    return sorted(found.items(), key=lambda each: each[0])
-
-
 def select(
-    parts: Sequence[Part],
-    table: tuple[Resource, ...],
-    wanted: Bools,
+    parts: Sequence[Classified],
+    resources: tuple[Resource, ...],
+    judged: Bools,
     *,
-    main: bool,
+    authoritative: bool,
     plaintext: bool,
-    beside: bool = False,
+    companion: bool = False,
 ) -> Selection:
-    """The rows of one source whose resource is wanted and which store a value, judged by what they claim to be.
+    """The values of one source of which the resource is judged, by what they claim to be.
 
-    parts: its batches, with the values and the resources (indices into the table) of each.
+    judged: which of the resources, shape (len(resources),). plaintext: whether readable values are expected.
     """
-    chosen = [np.flatnonzero(wanted[resource] & ~prefixes.no_value(batch)) for batch, _, resource in parts]
-    kept = RecordBatch.concatenate([batch.take(rows) for (batch, _, _), rows in zip(parts, chosen, strict=True)])
-    mine = prefixes.Prefixes.concatenate([each.take(rows) for (_, each, _), rows in zip(parts, chosen, strict=True)])
-    of = np.concatenate([resource[rows] for (_, _, resource), rows in zip(parts, chosen, strict=True)])
-    labels, label = label_values(kept, mine)
-    bits = policy.judge(mine.provider, mine.malformed, plaintext=plaintext)
-    opened = np.where(mine.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
-    made = Selection(
-        main, kept, mine, table, of, bits, labels, label, np.zeros(of.size, np.uint8), opened, companion=beside
+    values = concatenate([part.take(np.flatnonzero(judged[part.resource] & part.stores)) for part in parts])
+    batch, claims = values.batch, values.prefixes
+    labels, label = label_values(batch, claims)
+    findings = policy.judge(claims.provider, claims.malformed, plaintext=plaintext)
+    findings[~_identified(values, resources)] = 0  # not judged: listed, and named as not examined
+    opened = np.where(claims.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
+    return Selection(
+        authoritative=authoritative,
+        batch=batch,
+        prefixes=claims,
+        resources=resources,
+        resource=values.resource,
+        findings=findings,
+        key_labels=labels,
+        key_label=label,
+        same_as_latest=np.zeros(len(values), np.uint8),
+        opened=opened,
+        companion=companion,
     )
-    bits[~made.identified] = 0  # not judged: listed, and named as not examined
-    return made
+
+
+def _identified(values: Classified, resources: Sequence[Resource]) -> Bools:
+    unidentified = np.array([resource is fragments.UNIDENTIFIED for resource in resources], np.bool_)
+    stump = values.batch.has(State.TAIL_LOST) & (values.prefixes.provider == Provider.UNKNOWN)
+    identified: Bools = ~(unidentified[values.resource] | stump)
+    return identified
 
 
 def label_values(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
@@ -215,12 +213,12 @@ def leftovers(selections: Sequence[Selection]) -> list[tuple[list[int], list[byt
     return [(mine, [each.key(row) for row in mine]) for each, mine in zip(selections, rows, strict=True)]
 
 
-def compare(selections: Sequence[Selection]) -> None:
-    """Fill `same` for every leftover: does it hold the content of what the same key holds now?"""
+def compare(selections: Sequence[Selection]) -> list[Selection]:
+    """The same with `same_as_latest` of every leftover: does it hold the content of what its key holds now?"""
     left = leftovers(selections)
     asked = {key for _, keys in left for key in keys}
     if not asked:
-        return
+        return list(selections)
     latest: dict[bytes, tuple[Selection, int]] = {}
     hashed = np.sort(_hashes(asked))
     for each in selections:
@@ -233,9 +231,15 @@ def compare(selections: Sequence[Selection]) -> None:
             if (key := each.batch.key(row)) in asked:
                 latest[key] = (each, row)
     contents: dict[bytes, bytes] = {}
+    compared = []
     for each, (rows, keys) in zip(selections, left, strict=True):
-        for row, key in zip(rows, keys, strict=True):
-            each.same_as_latest[row] = _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
+        same = np.zeros(len(each), np.uint8)
+        same[rows] = [
+            _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
+            for row, key in zip(rows, keys, strict=True)
+        ]
+        compared.append(replace(each, same_as_latest=same))
+    return compared
 
 
 def _hashes(texts: Collection[bytes]) -> Words:

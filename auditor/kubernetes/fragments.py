@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects
 from auditor.kubernetes.prefixes import Prefixes
-from auditor.kubernetes.registry import Keys
+from auditor.kubernetes.registry import OUTSIDE, Registry, match
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import Encoding, Provider, State
 
@@ -31,63 +31,60 @@ UNIDENTIFIED = Resource("unknown", "", "")
 """The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
 
-def attribute(batches: Sequence[RecordBatch], stored: Sequence[Prefixes], found: Keys) -> tuple[list[Prefixes], Keys]:
-    """The same with the values without a key under a resource of their own: by kind, or UNTOLD.
+def attribute(
+    batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], registry: Registry
+) -> tuple[Prefixes, NDArray[np.int32]]:
+    """The same with the values without a key under a resource of their own: by kind, or UNIDENTIFIED.
 
     A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
     A plain object of KINDS under the key of another resource is of its own: one letter of a key hides no Secret.
-    A plain value without an object's head is UNTOLD, unless its key names one of KINDS.
+    A plain value without an object's head is UNIDENTIFIED, unless its key names one of KINDS.
     """
-    table = {each: number for number, each in enumerate(found.table)}
-    judged, resources = [], []
-    for batch, each, resource in zip(batches, stored, found.resource, strict=True):
-        rows = np.flatnonzero((batch.key_at < 0) & (batch.value_len > 0))
-        strays = list(_strays(batch, each, found, resource))
-        if rows.size:
-            each = replace(each, provider=each.provider.copy(), encoding=each.encoding.copy())
-        if rows.size or strays:
-            resource = resource.copy()
-        for row, stray in strays:
-            resource[row] = table.setdefault(stray, len(table))
-        for row in rows.tolist():
-            name = _resource(batch, each, row)
-            told = UNIDENTIFIED if name == UNIDENTIFIED.name else Resource(name, "", "")
-            resource[row] = table.setdefault(told, len(table)) if name else 0
-        judged.append(each)
-        resources.append(resource)
-    return judged, Keys(tuple(table), tuple(resources), found.prefixes)
+    headless = np.flatnonzero((batch.key_at < 0) & (batch.value_len > 0))
+    strays = list(_strays(batch, prefixes, resource, registry.resources))
+    if headless.size:
+        prefixes = replace(prefixes, provider=prefixes.provider.copy(), encoding=prefixes.encoding.copy())
+    if headless.size or strays:
+        resource = resource.copy()
+    for row, stray in strays:
+        resource[row] = registry.code(stray)
+    for row in headless.tolist():
+        name = _resource(batch, prefixes, row)
+        own = UNIDENTIFIED if name == UNIDENTIFIED.name else Resource(name, "", "")
+        resource[row] = registry.code(own) if name else OUTSIDE
+    return prefixes, resource
 
 
 def _strays(
-    batch: RecordBatch, each: Prefixes, found: Keys, resource: NDArray[np.int32]
+    batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], resources: Sequence[Resource]
 ) -> Iterator[tuple[int, Resource]]:
     """Plain values under a storage prefix, and under the key of something else than they are: objects of KINDS, and
     what begins as an object and does not go on as one.
     """
-    under = np.array([bool(entry.prefix) for entry in found.table], np.bool_)[resource]
-    rows = np.flatnonzero(under & (each.provider == Provider.IDENTITY))
+    under = np.array([bool(entry.prefix) for entry in resources], np.bool_)[resource]
+    rows = np.flatnonzero(under & (prefixes.provider == Provider.IDENTITY))
     # eight bytes tell nearly all: only what they do not rule out is looked at again
     telling = batch.data.words(batch.value_at[rows] + TELLING.start)
     for name, heads in HEADS.items():
-        foreign = ~found.of(frozenset({name}))[resource[rows]]
+        foreign = ~match(resources, frozenset({name}))[resource[rows]]
         for head in heads:
             alike = rows[foreign & (telling == np.uint64(int.from_bytes(head[TELLING], "little")))]
             at, length = batch.value_at[alike], batch.value_size[alike]
             for row in alike[batch.data.starts_with(at, length, head)].tolist():
-                named = found.table[resource[row]]
+                named = resources[resource[row]]
                 yield row, replace(named, name=name, exempt=False, by_content=True)
-    headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (each.encoding[rows] == Encoding.PROTOBUF)
-    for row in rows[headless & ~found.of(frozenset(KINDS.values()))[resource[rows]]].tolist():
+    headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (prefixes.encoding[rows] == Encoding.PROTOBUF)
+    for row in rows[headless & ~match(resources, frozenset(KINDS.values()))[resource[rows]]].tolist():
         yield row, UNIDENTIFIED
 
 
-def _resource(batch: RecordBatch, each: Prefixes, row: int) -> str:
+def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
     """The resource's name, empty for an object of another kind; a Secret's tail becomes readable protobuf."""
-    if each.provider[row] == Provider.IDENTITY:
+    if prefixes.provider[row] == Provider.IDENTITY:
         cut = bool(batch.state[row] & State.TAIL_LOST)
-        said = objects.decode(batch.value(row), Encoding(int(each.encoding[row])), cut=cut)
-        return KINDS.get(said.kind, "" if said.kind else UNIDENTIFIED.name)
-    if each.provider[row] == Provider.UNKNOWN and objects.tail(batch.value(row)).kind:
-        each.provider[row], each.encoding[row] = Provider.IDENTITY, Encoding.PROTOBUF
+        decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), cut=cut)
+        return KINDS.get(decoded.kind, "" if decoded.kind else UNIDENTIFIED.name)
+    if prefixes.provider[row] == Provider.UNKNOWN and objects.tail(batch.value(row)).kind:
+        prefixes.provider[row], prefixes.encoding[row] = Provider.IDENTITY, Encoding.PROTOBUF
         return "secrets"
     return UNIDENTIFIED.name

@@ -4,7 +4,6 @@ Keys: k8s.io/apiserver pkg/storage/etcd3/store.go (prepareKey): `/` prefix `/` r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,104 +21,101 @@ NO_RESOURCE = Resource("", "", "")
 EXEMPT_OTHER = Resource("", "", "", exempt=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The resource of every record: `resource` holds, for each batch, indices (int32) into `table`."""
-
-    table: tuple[Resource, ...]
-    resource: tuple[NDArray[np.int32], ...]
-    prefixes: tuple[str, ...]
-
-    def of(self, wanted: frozenset[str]) -> Bools:
-        """Which entries of the table are one of these resources; `*` is every one but the exempt."""
-        named = [
-            not entry.exempt and (entry.name in wanted or ("*" in wanted and entry is not NO_RESOURCE))
-            for entry in self.table
-        ]
-        return np.array(named, np.bool_)
+OUTSIDE, EXEMPT = 0, 1
+"""Codes of NO_RESOURCE and EXEMPT_OTHER in every registry."""
 
 
-def classify(batches: Sequence[RecordBatch], objects: Sequence[Bools], given: Sequence[str]) -> Keys:
-    """Find every record's resource. `objects` says which values look like stored Kubernetes objects.
+def match(resources: Sequence[Resource], names: frozenset[str]) -> Bools:
+    """Which resources go by one of the names, shape (len(resources),); `*` is every one but the exempt."""
+    named = [
+        not resource.exempt and (resource.name in names or ("*" in names and resource is not NO_RESOURCE))
+        for resource in resources
+    ]
+    return np.array(named, np.bool_)
 
-    Prefixes are those `given`, or else all those under which a built-in resource with such a value lies.
+
+class Registry:
+    """The resources met, by code, and the storage prefixes: decides on distinct paths, and grows as it sees them.
+
+    Prefixes are those given, or else all those under which a built-in resource with the value of an object lies.
     """
-    finder = _Finder(tuple(f"/{prefix.strip('/')}".rstrip("/") for prefix in given), detect=not given)
-    rows = [np.arange(len(batch)) for batch in batches]
-    resource = [np.zeros(len(batch), np.int32) for batch in batches]
-    for depth in range(2, DEEPEST + 1):
-        grouped = []
-        for batch, mine, likely in zip(batches, rows, objects, strict=True):
-            end = _path_length(batch, mine, depth)
-            number, heads = factorize(batch.data, batch.key_at[mine], end)
-            texts = [batch.data.slice(int(batch.key_at[mine[head]]), int(end[head])) for head in heads.tolist()]
-            stored = np.bincount(number, likely[mine], len(texts)) > 0
-            finder.look(texts, stored, depth)
-            grouped.append((number, texts))
-        left = False
-        for i, (number, texts) in enumerate(grouped):
-            decided = np.array([finder.decide(text, depth) for text in texts], np.int32)[number]
-            resource[i][rows[i][decided >= 0]] = decided[decided >= 0]
-            rows[i] = rows[i][decided < 0]
-            left |= bool(rows[i].size)
-        if not left:
-            break
-    return Keys(tuple(finder.table), tuple(resource), tuple(finder.prefixes))
 
+    def __init__(self, storage_prefixes: Sequence[str] = ()) -> None:
+        self.resources = [NO_RESOURCE, EXEMPT_OTHER]
+        self.storage_prefixes = [f"/{prefix.strip('/')}".rstrip("/") for prefix in storage_prefixes]
+        self._detect = not storage_prefixes
+        self._codes = {resource: code for code, resource in enumerate(self.resources)}
 
-class _Finder:
-    """Decides on distinct paths; grows the table of resources and the list of prefixes as it sees them."""
+    def code(self, resource: Resource) -> int:
+        """The index of a resource, which is added where it is new."""
+        code = self._codes.setdefault(resource, len(self.resources))
+        if code == len(self.resources):
+            self.resources.append(resource)
+        return code
 
-    def __init__(self, given: tuple[str, ...], *, detect: bool) -> None:
-        self.table = [NO_RESOURCE, EXEMPT_OTHER]
-        self.prefixes = list(given)
-        self.detect = detect
-        self._index: dict[Resource, int] = {}
+    def classify(self, batches: Sequence[RecordBatch], objects: Sequence[Bools]) -> list[NDArray[np.int32]]:
+        """The code of every record's resource. objects: which values look like stored Kubernetes objects."""
+        rows = [np.arange(len(batch)) for batch in batches]
+        codes = [np.zeros(len(batch), np.int32) for batch in batches]
+        for depth in range(2, DEEPEST + 1):
+            grouped = []
+            for batch, undecided, likely in zip(batches, rows, objects, strict=True):
+                end = _path_length(batch, undecided, depth)
+                number, heads = factorize(batch.data, batch.key_at[undecided], end)
+                texts = [
+                    batch.data.slice(int(batch.key_at[undecided[head]]), int(end[head])) for head in heads.tolist()
+                ]
+                self._look(texts, np.bincount(number, likely[undecided], len(texts)) > 0, depth)
+                grouped.append((number, texts))
+            for i, (number, texts) in enumerate(grouped):
+                decided = np.array([self._decide(text, depth) for text in texts], np.int32)[number]
+                codes[i][rows[i][decided >= 0]] = decided[decided >= 0]
+                rows[i] = rows[i][decided < 0]
+            if not any(undecided.size for undecided in rows):
+                break
+        return codes
 
-    def look(self, texts: list[bytes], stored: Bools, depth: int) -> None:
+    def _look(self, texts: list[bytes], objects: Bools, depth: int) -> None:
         """Learn the prefixes under which a built-in resource lies."""
-        if not self.detect:
+        if not self._detect:
             return
-        for text, likely in zip(texts, stored.tolist(), strict=True):
+        for text, likely in zip(texts, objects.tolist(), strict=True):
             if likely and text.startswith(b"/"):
                 parts = printable(text).split("/")
                 prefix = "/".join(parts[:depth])
                 known = len(parts) == depth + 1 and parts[depth] in BUILT_IN
-                if known and not self._under(printable(text)) and prefix not in self.prefixes:
-                    self.prefixes.append(prefix)
+                if known and not self._under(printable(text)) and prefix not in self.storage_prefixes:
+                    self.storage_prefixes.append(prefix)
 
-    def decide(self, text: bytes, depth: int) -> int:
-        """Index of the resource that a path of `depth` segments belongs to; -1 where more segments are needed."""
+    def _decide(self, text: bytes, depth: int) -> int:
+        """Code of the resource that a path of `depth` segments belongs to; -1 where more segments are needed."""
         path = printable(text)
         prefix = self._under(path)
         if prefix is None and path.startswith(EXEMPT_KEYS):
-            return 1
+            return EXEMPT
         if prefix is None:
-            return -1 if depth < DEEPEST and text.count(b"/") == depth else 0
+            return -1 if depth < DEEPEST and text.count(b"/") == depth else OUTSIDE
         rest = path[len(prefix) + 1 :].split("/")
-        found = resource_at(prefix, rest)
-        if found is None:
-            return -1 if depth < DEEPEST and text.count(b"/") == depth else 0
-        index = self._index.setdefault(found, len(self.table))
-        if index == len(self.table):
-            self.table.append(found)
-        return index
+        resource = resource_at(prefix, rest)
+        if resource is None:
+            return -1 if depth < DEEPEST and text.count(b"/") == depth else OUTSIDE
+        return self.code(resource)
 
     def _under(self, path: str) -> str | None:
-        return next((prefix for prefix in self.prefixes if path.startswith(f"{prefix}/")), None)
+        return next((prefix for prefix in self.storage_prefixes if path.startswith(f"{prefix}/")), None)
 
 
 def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
     """Length of each key up to the end of its segment number `depth`, or of the whole key if it has fewer."""
-    found = np.empty(rows.size, np.int64)
+    lengths = np.empty(rows.size, np.int64)
 
     def measure(part: slice) -> None:
         at, length = batch.key_at[rows[part]], batch.key_len[rows[part]].astype(np.int64)
         slash = batch.data.find_nth(at, length, ord("/"), depth)
-        found[part] = np.where(slash < 0, length, slash)
+        lengths[part] = np.where(slash < 0, length, slash)
 
     parallel_for(rows.size, measure)
-    return found
+    return lengths
 
 
 def find_key(batch: RecordBatch, key: bytes) -> Ints:

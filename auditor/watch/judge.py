@@ -12,6 +12,7 @@ from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.kubernetes.resources import Resource
+from auditor.kubernetes.store import Classified
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 from auditor.text import printable
 from auditor.watch.tracker import StoredForm
@@ -28,10 +29,9 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[St
     if not pairs:
         return []
     batch = _batch(pairs)
-    stored = prefixes.classify(batch)
-    of = np.zeros(len(pairs), np.int32)
+    values = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
     made = selection.select(
-        [(batch, stored, of)], (resource,), np.ones(1, np.bool_), main=True, plaintext=given.policy.plaintext
+        [values], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=given.policy.plaintext
     )
     if given.keyring is not None:
         made = opening.open_all(made, given, given.keyring)

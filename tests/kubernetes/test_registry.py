@@ -14,8 +14,9 @@ from tests.helpers.batches import batch
 def classified(*paths: bytes, prefixes: tuple[str, ...] = (), likely: bool = True) -> tuple[list[Resource], list[str]]:
     """The resource of each key of one batch, and the storage prefixes."""
     stored = batch([(path, b"") for path in paths])
-    found = registry.classify([stored], [np.full(len(paths), likely)], prefixes)
-    return [found.table[of] for of in found.resource[0].tolist()], list(found.prefixes)
+    known = registry.Registry(prefixes)
+    (codes,) = known.classify([stored], [np.full(len(paths), likely)])
+    return [known.resources[code] for code in codes.tolist()], known.storage_prefixes
 
 
 def names(*paths: bytes, prefixes: tuple[str, ...] = ()) -> list[str]:
@@ -138,8 +139,9 @@ def test_keys_whose_values_are_no_objects_make_no_prefix() -> None:
 
 def test_a_prefix_seen_in_a_later_batch_holds_for_an_earlier() -> None:
     first, second = batch([(b"/deep/er/secrets/n/a", b"")]), batch([(b"/deep/er/pods/n/a", b"")])
-    found = registry.classify([first, second], [np.array([False]), np.array([True])], ())
-    assert [found.table[int(of[0])].name for of in found.resource] == ["secrets", "pods"]
+    known = registry.Registry()
+    codes = known.classify([first, second], [np.array([False]), np.array([True])])
+    assert [known.resources[int(code[0])].name for code in codes] == ["secrets", "pods"]
 
 
 EXEMPT = {
@@ -163,9 +165,10 @@ def test_what_kubernetes_never_encrypts(path: bytes, name: str) -> None:
 
 def test_exempt_ones_are_never_selected() -> None:
     stored = batch([(path, b"") for path in [*EXEMPT, b"/registry/pods/n/a", b"elsewhere"]])
-    found = registry.classify([stored], [np.ones(len(stored), np.bool_)], ())
-    wanted = frozenset({"*", "ranges", "masterleases"})
-    assert [found.table[of].name for of in found.resource[0].tolist() if found.of(wanted)[of]] == ["pods"]
+    known = registry.Registry()
+    (codes,) = known.classify([stored], [np.ones(len(stored), np.bool_)])
+    matching = registry.match(known.resources, frozenset({"*", "ranges", "masterleases"}))
+    assert [known.resources[code].name for code in codes.tolist() if matching[code]] == ["pods"]
 
 
 @pytest.mark.parametrize(
