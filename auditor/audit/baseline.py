@@ -34,11 +34,11 @@ WORDS = {
     "place": frozenset(["", *(each.label for each in Place)]),
 }
 """Columns of which every cell is a word of ours."""
-ASKED = (
+COMPARED_OPTIONS = (
     "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "current_keks", "expect", "compromised_keys",
     "hunt", "hunt_min_length", "hunt_fields", "use_found_keys", "k3s_token", "quick",
 )  # fmt: skip
-"""Options on which it depends what is found."""
+"""Options on which findings depend, as a report's `run.options` names them (auditor.options.settings)."""
 ORDINALS = "ordinals"
 NOT_KNOWN = "unknown"
 
@@ -178,9 +178,9 @@ def _gone(row: Mapping[str, Any]) -> AbsentFinding:
 
 
 def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
-    asked = [name for name in ASKED if _plain(options.get(name)) != earlier.options.get(name)]
-    if asked:
-        names = ", ".join(name.replace("_", "-") for name in asked)
+    differing = [name for name in COMPARED_OPTIONS if _plain(options.get(name)) != earlier.options.get(name)]
+    if differing:
+        names = ", ".join(name.replace("_", "-") for name in differing)
         yield f"{earlier.name} was made with other options ({names}): what is gone may not have been looked for"
     if not earlier.complete:
         yield f"{earlier.name} had not read or concluded on everything: what is new may have been there"

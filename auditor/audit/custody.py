@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from auditor.evidence import exhibit, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model.audit import Run, Setting
+from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
 from auditor.model.vocabulary import Provider
-from auditor.options import Options, Progress
+from auditor.options import Options, Progress, Setting, settings
 from auditor.run_log import RunLog
 from auditor.text import instant, moment, printable
 from auditor.version import __version__
@@ -95,7 +94,7 @@ def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "P
         version=__version__,
         started=moment(log.started.timestamp()),
         finished=moment(datetime.now(UTC).timestamp()),
-        options=tuple((name, _shown(value)) for name, value in asdict(options).items() if name != "rows"),
+        options=tuple((name, _shown(value)) for name, value in settings(options).items()),
         case=_text(options.case),
         tools=used,
         log=log.lines,

@@ -1,18 +1,16 @@
 """The audit: what every report is made from."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from auditor.model import table
 from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, Severity, Verdict
+from auditor.options import Setting
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-Setting: TypeAlias = str | bool | int | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
