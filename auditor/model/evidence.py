@@ -133,13 +133,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PageMap:
-    """What each page of the database is: one byte a page.
-
-    1 branch, 2 leaf, 4 meta, 16 freelist, 32 continues the page before, 0 reached by no root, 64 by the older root
-    only, 128 past the high-water mark. first: number of the first page.
-    """
+    """What each page of the database is."""
 
     source: str
+    """Name of the database's file."""
     page_size: int
     kinds: bytes
+    """One byte a page: auditor.model.vocabulary.PageKind."""
     first: int = 0
+    """Number of the first page: 0 of bbolt, 1 of SQLite."""

@@ -1,10 +1,6 @@
 """The words of the audit: its closed lists."""
 
 from enum import Enum, IntEnum, IntFlag
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 class Place(IntEnum):
@@ -23,6 +19,28 @@ class Place(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower().replace("_", "-")
+
+
+class PageKind(IntFlag):
+    """What a page of a database is: one byte of a page map, and in bbolt's pages the header's own flags.
+
+    bbolt internal/common/page.go: branchPageFlag, leafPageFlag, metaPageFlag, freelistPageFlag. A SQLite page is named
+    after the bbolt page of the same use.
+    """
+
+    FREED = 0x00
+    """No root reaches it."""
+    BRANCH = 0x01
+    LEAF = 0x02
+    META = 0x04
+    FREELIST = 0x10
+    """Of SQLite a trunk page of its freelist."""
+    OVERFLOW = 0x20
+    """It continues the page before it; of SQLite an overflow page, or one of another table."""
+    PREVIOUS_ROOT = 0x40
+    """Only the previous meta page's root reaches it; of SQLite a newer image of it is in the WAL."""
+    PAST_HIGH_WATER = 0x80
+    """It lies past the high-water mark, which the meta page calls the number of pages."""
 
 
 class Provider(IntEnum):

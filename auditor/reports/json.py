@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from auditor.model.audit import Audit, Run
 from auditor.model.table import COLUMNS, NUMBERS, findings, stored
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
 
@@ -25,16 +25,16 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 """Columns whose cells are one of a closed list."""
 KINDS = {
-    0x01: "branch",
-    0x02: "leaf",
-    0x04: "meta",
-    0x10: "freelist",
-    0x20: "overflow",
-    0x00: "freed",
-    0x40: "previous-root",
-    0x80: "past-high-water",
+    PageKind.BRANCH: "branch",
+    PageKind.LEAF: "leaf",
+    PageKind.META: "meta",
+    PageKind.FREELIST: "freelist",
+    PageKind.OVERFLOW: "overflow",
+    PageKind.FREED: "freed",
+    PageKind.PREVIOUS_ROOT: "previous-root",
+    PageKind.PAST_HIGH_WATER: "past-high-water",
 }
-"""What the page map holds: bbolt's flags, and those of auditor/evidence/tree.py."""
+"""Names of the kinds of pages, in the order of the document."""
 
 
 def schema() -> dict[str, Any]:

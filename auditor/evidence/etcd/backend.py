@@ -15,9 +15,10 @@ import numpy as np
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, empty, fitting, overlapping
-from auditor.evidence.bbolt.tree import LEAF, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
+from auditor.model.vocabulary import PageKind
 
 EXPECTED = frozenset(
     b"key meta lease alarm members members_removed cluster auth authUsers authRoles authRevision test".split()
@@ -82,7 +83,7 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     """A bucket of one small leaf, kept in its parent's value; not aligned in the file, so read from a copy."""
     raw = walker.buffer.slice(at, size)
     flags, count, overflow = struct.unpack(walker.meta.order + "HHI", raw[8:PAGE_HEADER]) if size >= 16 else (0, 0, 0)
-    if flags != LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
+    if flags != PageKind.LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
         reason = f"offset {at}: expected the page of an inline bucket, found flags {flags:02x}, count {count}"
         walker.gaps.append(Gap(walker.source, at, size, reason))
         return empty()

@@ -12,12 +12,12 @@ from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
-from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend, unallocated
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import PageKind, Place
 
 BATCH = 1_000_000
 
@@ -76,8 +76,12 @@ def read(file: EvidenceFile, *, quick: bool = True) -> Reading:
 def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
     """The records that only the older root reaches; their pages are marked in the walker's map."""
     store = backend.read(previous)
-    older = (walker.kinds == FREED) & (previous.kinds != FREED) & (previous.kinds != PAST)
-    walker.kinds[older] = PREVIOUS
+    older = (
+        (walker.kinds == PageKind.FREED)
+        & (previous.kinds != PageKind.FREED)
+        & (previous.kinds != PageKind.PAST_HIGH_WATER)
+    )
+    walker.kinds[older] = PageKind.PREVIOUS_ROOT
     records = store.records.take(older[store.records.page])
     records.place[:] = Place.PREVIOUS_ROOT
     return records
@@ -86,7 +90,7 @@ def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
 def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: UnreadableEvidence) -> Reading:
     """A file without a valid meta page: its pages one by one, under the page size that most of them bear out."""
     walker = Walker(buffer, _guess(buffer, file.size - trailer), file.name, file.size - trailer)
-    walker.kinds[:] = FREED
+    walker.kinds[:] = PageKind.FREED
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
@@ -162,7 +166,7 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: str, trailer: int) -
 def _unexamined(walker: Walker, metas: meta.Metas) -> list[Unexamined]:
     """What --quick leaves out of a database."""
     parts = [Unexamined("slack", "--quick: bytes outside every element, zero in what bbolt writes, not read", True)]
-    if pages := int((walker.kinds == FREED).sum()):
+    if pages := int((walker.kinds == PageKind.FREED).sum()):
         reason = f"--quick: {pages * walker.page_size:,} bytes that no root reaches, not read"
         parts.append(Unexamined(f"{pages:,} freed pages", reason, True))
     if (past := walker.size - walker.meta.high_water * walker.page_size) > 0:

@@ -24,7 +24,7 @@ from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_
 from auditor.evidence.kine.pages import Image, Pages, freelist
 from auditor.evidence.kine.unreferenced import Rounds, UnreferencedPages
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import Place, State
+from auditor.model.vocabulary import PageKind, Place, State
 
 KIND = "kine's SQLite database"
 STANDING = Unexamined(
@@ -32,8 +32,6 @@ STANDING = Unexamined(
 )
 USUAL = 4096
 """SQLite's page size where nothing says otherwise: kine sets none."""
-BRANCH, LEAF, TRUNK, CONTINUES, FREED, OLDER, PAST = 1, 2, 16, 32, 0, 64, 128
-"""Kinds of pages in a PageMap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +210,14 @@ def _kinds(database: Database) -> NDArray[np.uint8]:
     image = database.image
     number = np.arange(1, database.main_pages + 1)
     known = np.where(number > image.size, 0, number)
-    kinds = np.full(number.size, FREED, np.uint8)
-    kinds[database.taken[known]] = CONTINUES
-    kinds[database.free[known]] = FREED
-    kinds[np.isin(number, database.trunks)] = TRUNK
-    kinds[database.leaves[known]] = LEAF
-    kinds[database.interior[known]] = BRANCH
-    kinds[image.where[known] == 1] = OLDER
-    kinds[known == 0] = PAST
+    kinds = np.full(number.size, PageKind.FREED, np.uint8)
+    kinds[database.taken[known]] = PageKind.OVERFLOW
+    kinds[database.free[known]] = PageKind.FREED
+    kinds[np.isin(number, database.trunks)] = PageKind.FREELIST
+    kinds[database.leaves[known]] = PageKind.LEAF
+    kinds[database.interior[known]] = PageKind.BRANCH
+    kinds[image.where[known] == 1] = PageKind.PREVIOUS_ROOT
+    kinds[known == 0] = PageKind.PAST_HIGH_WATER
     return kinds
 
 
