@@ -13,7 +13,7 @@ from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import Provider, Trailer
 from auditor.options import Options, Progress, Setting, settings
 from auditor.run_log import RunLog
 from auditor.text import instant, moment, printable
@@ -41,12 +41,12 @@ def finish(
     ]
     main = read.database or every[0]
     own = sources[every.index(main)]
-    trailer = "none"
+    trailer = Trailer.NONE
     if read.trailer and main.hashing is not None:
         trailer, gap = snapshot.check_trailer(main, main.hashing.result()[1])
         gaps += [gap] if gap else []
     elif read.trailer:
-        trailer = "not checked"
+        trailer = Trailer.NOT_CHECKED
     evidence = Evidence(
         name=files.name,
         kind=read.kind,

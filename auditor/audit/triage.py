@@ -60,5 +60,7 @@ def apply(
     if asked.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
-    compared = baseline.compare(asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.way, settings(options))
+    compared = baseline.compare(
+        asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.redaction, settings(options)
+    )
     return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from auditor.model.vocabulary import Trailer
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -112,7 +114,6 @@ class Evidence:
     containers: what they were unpacked from, the outermost first.
 
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
-    trailer: `matches`, `does not match`, `not checked` or `none`.
     """
 
     name: str
@@ -120,7 +121,7 @@ class Evidence:
     size: int
     modified: str
     sha256: str
-    trailer: str
+    trailer: Trailer
     trailer_bytes: int
     changed: str
     backend: Backend

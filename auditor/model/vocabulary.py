@@ -133,6 +133,35 @@ class Opened(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
+class Trailer(Enum):
+    """Whether etcd's SHA-256 at the end of a snapshot is that of the bytes before it."""
+
+    MATCHES = "matches"
+    DOES_NOT_MATCH = "does not match"
+    NOT_CHECKED = "not checked"
+    NONE = "none"
+
+
+class BaselineState(Enum):
+    """A finding beside those of an earlier report: SARIF 2.1.0, section 3.27.24, baselineState."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    ABSENT = "absent"
+
+    @property
+    def label(self) -> str:
+        """The word for readers of every other format."""
+        return {BaselineState.UNCHANGED: "still there", BaselineState.ABSENT: "gone"}.get(self, self.value)
+
+
+class RedactionMethod(Enum):
+    """What stands for the names of objects."""
+
+    ORDINALS = "ordinals"
+    KEYED = "keyed"
+
+
 class Verdict(Enum):
     FINDINGS = "findings"
     INCONCLUSIVE = "inconclusive"

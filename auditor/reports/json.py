@@ -116,7 +116,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "control": _control(audit),
         "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
         "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],
-        "redaction": audit.redaction,
+        "redaction": "" if audit.redaction is None else audit.redaction.label,
         "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }

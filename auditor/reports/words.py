@@ -1,7 +1,7 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Place, Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.reports import causes
 
 RANGE = "range"
@@ -86,9 +86,9 @@ def control(audit: Audit) -> str:
 
 def names(audit: Audit) -> str:
     """What became of the names of objects; empty where they stand as they are."""
-    if not audit.redaction:
+    if audit.redaction is None:
         return ""
-    how = "ordinals" if audit.redaction.startswith("ordinals") else "pseudonyms made with a key"
+    how = "ordinals" if audit.redaction.method is RedactionMethod.ORDINALS else "pseudonyms made with a key"
     return f"namespaces, names and uids are replaced by {how} (--redact-names)"
 
 
@@ -213,11 +213,13 @@ def hashed(audit: Audit) -> str:
 def trailer(audit: Audit) -> str:
     evidence = audit.evidence
     if audit.parts:
-        return {"matches": "match", "none": "see each piece"}.get(evidence.trailer, evidence.trailer)
-    if evidence.trailer == "none":
-        return "none"
+        if evidence.trailer is Trailer.MATCHES:
+            return "match"
+        return "see each piece" if evidence.trailer is Trailer.NONE else str(evidence.trailer.value)
+    if evidence.trailer is Trailer.NONE:
+        return evidence.trailer.value
     covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
-    return f"{evidence.trailer} ({covered})"
+    return f"{evidence.trailer.value} ({covered})"
 
 
 def label(provider: Provider, name: str) -> str:

@@ -12,7 +12,7 @@ from auditor.evidence.etcd import backend
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.evidence import Cluster, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
-from auditor.model.vocabulary import Place, Provider
+from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
 from auditor.text import moment
 
@@ -142,7 +142,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         size=sum(each.size for each in every),
         modified="",
         sha256="",
-        trailer=trailers.pop() if len(trailers) == 1 else "none",
+        trailer=trailers.pop() if len(trailers) == 1 else Trailer.NONE,
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
         backend=backend.UNKNOWN,

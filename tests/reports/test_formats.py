@@ -348,7 +348,7 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
     (source,) = evidence.sources
     said = [
         evidence.sha256, seals.findings(audit), f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
-        evidence.trailer, run.started, run.finished, audit.policy, str(evidence.backend.cluster_id),
+        evidence.trailer.value, run.started, run.finished, audit.policy, str(evidence.backend.cluster_id),
         *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
         *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from auditor.evidence.etcd import backend, unallocated
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import PageKind, Place
+from auditor.model.vocabulary import PageKind, Place, Trailer
 
 BATCH = 1_000_000
 
@@ -122,14 +122,14 @@ def _split(records: RecordBatch) -> tuple[RecordBatch, ...]:
     return tuple(records.take(slice(at, at + BATCH)) for at in range(0, len(records), BATCH))
 
 
-def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:
+def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]:
     """Whether the trailer is the hash of what precedes it, and a gap where it is not."""
     at = file.size - TRAILER
     stored = file.map[at:].hex()
     if stored == digest:
-        return "matches", None
+        return Trailer.MATCHES, None
     reason = f"the SHA-256 trailer at offset {at} is {stored[:16]}..., the {at:,} bytes before it give {digest[:16]}..."
-    return "does not match", Gap(file.name, at, TRAILER, reason)
+    return Trailer.DOES_NOT_MATCH, Gap(file.name, at, TRAILER, reason)
 
 
 def _kind(metas: meta.Metas, size: int, trailer: int) -> str:

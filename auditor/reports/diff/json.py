@@ -81,7 +81,7 @@ def _side(each: Audit) -> dict[str, Any]:
         "kind": evidence.kind,
         "size": evidence.size,
         "sha256": evidence.sha256,
-        "trailer": evidence.trailer,
+        "trailer": evidence.trailer.value,
         "changed": evidence.changed,
         "revision": evidence.backend.revision,
         "compacted": evidence.backend.compacted,
