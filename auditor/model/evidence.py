@@ -41,7 +41,7 @@ class Backend:
     consistent_index: int | None
     term: int | None
     members: tuple[tuple[str, str], ...]
-    cluster_id: str | None
+    cluster_id: int | None
     buckets: tuple[tuple[str, int], ...]
     page_size: int
     pages: int
@@ -94,15 +94,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Through whom a live etcd was read. way: `snapshot stream` or `range`. Ids in hex, as etcdctl prints them.
+    """Through whom a live etcd was read. way: `snapshot stream` or `range`.
 
     revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
     """
 
     way: str
     endpoint: str
-    member_id: str
-    cluster_id: str
+    member_id: int
+    cluster_id: int
     etcd_version: str
     revision: int
 

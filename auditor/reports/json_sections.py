@@ -6,6 +6,7 @@ from auditor.model.audit import ExhibitSummary
 from auditor.model.evidence import Backend, Cluster, Evidence, Gap, Live, Source, Stat, Unexamined
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
 from auditor.model.vocabulary import Severity
+from auditor.text import hex_id
 
 
 def gap(part: Gap) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _backend(backend: Backend) -> dict[str, Any]:
         "consistent_index": backend.consistent_index,
         "term": backend.term,
         "members": [{"id": member, "name": name} for member, name in backend.members],
-        "cluster_id": backend.cluster_id,
+        "cluster_id": None if backend.cluster_id is None else hex_id(backend.cluster_id),
         "buckets": dict(backend.buckets),
         "page_size": backend.page_size,
         "pages": backend.pages,
@@ -142,8 +143,8 @@ def _live(member: Live) -> dict[str, Any]:
     return {
         "way": member.way,
         "endpoint": member.endpoint,
-        "member_id": member.member_id,
-        "cluster_id": member.cluster_id,
+        "member_id": hex_id(member.member_id),
+        "cluster_id": hex_id(member.cluster_id),
         "etcd_version": member.etcd_version,
         "revision": member.revision,
     }

@@ -3,6 +3,7 @@
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.reports import causes
+from auditor.text import hex_id
 
 RANGE = "range"
 """The way in which a live etcd gives no database, but keys."""
@@ -186,7 +187,7 @@ def live(audit: Audit) -> str:
     if told is None:
         return ""
     asked = "at" if told.way == RANGE else "asked at"
-    through = f"{told.way} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
+    through = f"{told.way} of {told.endpoint}: member {hex_id(told.member_id)} of cluster {hex_id(told.cluster_id)}"
     return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
 
 
@@ -213,9 +214,8 @@ def hashed(audit: Audit) -> str:
 def trailer(audit: Audit) -> str:
     evidence = audit.evidence
     if audit.parts:
-        if evidence.trailer is Trailer.MATCHES:
-            return "match"
-        return "see each piece" if evidence.trailer is Trailer.NONE else str(evidence.trailer.value)
+        summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each piece"}
+        return summary.get(evidence.trailer, str(evidence.trailer.value))
     if evidence.trailer is Trailer.NONE:
         return evidence.trailer.value
     covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"

@@ -155,7 +155,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def _cluster_id(members: list[bytes]) -> str | None:
+def _cluster_id(members: list[bytes]) -> int | None:
     """The id that etcd derived from the members a cluster began with (server/etcdserver/api/membership genID).
 
     Right only while no member came or went; a backend does not store it.
@@ -165,11 +165,11 @@ def _cluster_id(members: list[bytes]) -> str | None:
         digest = hashlib.sha1(struct.pack(f">{len(ids)}Q", *ids), usedforsecurity=False).digest()
     except (ValueError, struct.error):
         return None
-    return digest[:8].hex() if ids else None
+    return int.from_bytes(digest[:8]) if ids else None
 
 
 def _member(key: bytes, value: bytes) -> tuple[str, str]:
-    """Member id in hex and its name."""
+    """Member id as it is stored, which should be hexadecimal, and its name."""
     try:
         name = json.loads(value).get("name", "")
     except (ValueError, AttributeError, RecursionError):

@@ -156,12 +156,12 @@ LISTED = json_records.LISTED
 
 
 def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:
-    """What the header says. cluster_id as etcdctl prints it: hexadecimal."""
+    """What the header says."""
     return replace(
         backend.UNKNOWN,
         revision=revision,
         newest_record=int(made.mod_revision.max(initial=0)),
-        cluster_id=f"{cluster:x}" if cluster is not None else None,
+        cluster_id=cluster,
         term=term,
         buckets=(("key", len(made)),),
     )

@@ -11,6 +11,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
 from auditor.reports import json_sections
 from auditor.reports.diff import words
+from auditor.text import hex_id
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -86,7 +87,7 @@ def _side(each: Audit) -> dict[str, Any]:
         "revision": evidence.backend.revision,
         "compacted": evidence.backend.compacted,
         "cluster": evidence.cluster.uid,
-        "etcd_cluster": evidence.backend.cluster_id or "",
+        "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
         "policy": each.policy,
         "complete": each.complete,
         "findings": [

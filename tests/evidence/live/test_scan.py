@@ -69,8 +69,8 @@ def test_the_member_and_the_way_are_told(etcd: Etcd) -> None:
         assert live.endpoint == etcd.url
         assert live.revision == max(kv.mod_revision for kv in status.values())
         assert live.way == ("range" if options.range_only else "snapshot stream")
-        assert int(live.member_id, 16)
-        assert int(live.cluster_id, 16)
+        assert live.member_id
+        assert live.cluster_id
 
 
 def test_a_range_gives_the_latest_rows_without_offsets(etcd: Etcd) -> None:
