@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+Setting: TypeAlias = str | bool | int | tuple[str, ...]
+"""The value of one option."""
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all while the evidence is hashed."""
 
@@ -67,3 +70,41 @@ class Options:
     quick: bool = False
     accept_partial: bool = False
     rows: bool = True
+
+
+def settings(options: Options) -> dict[str, Setting]:
+    """The options under the names that reports promise (`run.options`), whatever a field is called.
+
+    `rows` is not among them: it says which reports are made, not what is audited.
+    """
+    return {
+        "resources": options.resources,
+        "storage_prefixes": options.storage_prefixes,
+        "encryption_configs": options.encryption_configs,
+        "kms_plugins": options.kms_plugins,
+        "current_keks": options.current_keks,
+        "expect": options.expect,
+        "compromised_keys": options.compromised_keys,
+        "wal_dir": options.wal_dir,
+        "work_dir": options.work_dir,
+        "keep": options.keep,
+        "keep_force": options.keep_force,
+        "range_only": options.range_only,
+        "expect_sha256": options.expect_sha256,
+        "expect_cluster": options.expect_cluster,
+        "case": options.case,
+        "hunt": options.hunt,
+        "hunt_min_length": options.hunt_min_length,
+        "hunt_fields": options.hunt_fields,
+        "use_found_keys": options.use_found_keys,
+        "use_found_config": options.use_found_config,
+        "k3s_token": options.k3s_token,
+        "max_unpacked": options.max_unpacked,
+        "max_ratio": options.max_ratio,
+        "baseline": options.baseline,
+        "ignore": options.ignore,
+        "redact_names": options.redact_names,
+        "redact_key": options.redact_key,
+        "quick": options.quick,
+        "accept_partial": options.accept_partial,
+    }

@@ -46,6 +46,11 @@ def restore(text: str) -> bytes:
     return b"".join([*out, text[end:].encode()])
 
 
+def hex_id(number: int) -> str:
+    """The id of an etcd cluster or member: 64 bits, with leading zeros, however its source spells it."""
+    return f"{number:016x}"
+
+
 def moments(seconds: Sequence[float | None]) -> list[str]:
     """moment() of each."""
     import numpy as np  # hashing begins before it is loaded, and this module is needed before that

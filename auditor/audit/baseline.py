@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
+from auditor.model.audit import Redaction
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
-from auditor.model.vocabulary import FindingKind, Place, Severity
+from auditor.model.vocabulary import BaselineState, FindingKind, Place, RedactionMethod, Severity
 from auditor.text import printable
 
-NEW, UNCHANGED = "new", "still there"
 NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
 """What this module and acceptance.py add to a detail."""
 NUMBERED = re.compile(r" value=#\d+")
@@ -34,17 +34,16 @@ WORDS = {
     "place": frozenset(["", *(each.label for each in Place)]),
 }
 """Columns of which every cell is a word of ours."""
-ASKED = (
+COMPARED_OPTIONS = (
     "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "current_keks", "expect", "compromised_keys",
     "hunt", "hunt_min_length", "hunt_fields", "use_found_keys", "k3s_token", "quick",
 )  # fmt: skip
-"""Options on which it depends what is found."""
-ORDINALS = "ordinals"
+"""Options on which findings depend, as a report's `run.options` names them (auditor.options.settings)."""
 NOT_KNOWN = "unknown"
 
 
 class BaselineReport(NamedTuple):
-    """A report that is what it was when it was written. options: of its run."""
+    """A report that is what it was when it was written. options: of its run; redaction: as the document says it."""
 
     name: str
     sha256: str
@@ -97,7 +96,7 @@ def compare(
     rows: Rows,
     hashes: Mapping[str, str],
     main: str,
-    redaction: str,
+    redaction: Redaction | None,
     options: Mapping[str, Any],
 ) -> Compared:
     """hashes: SHA-256 of each source, empty where it was not computed; main: that of the evidence's own file.
@@ -107,14 +106,15 @@ def compare(
     mine = {each for each in (*hashes.values(), main) if each}
     shared = frozenset(mine & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
-    if not same and (redaction != earlier.redaction or redaction.startswith(ORDINALS)):
+    ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
+    if not same and (ordinals or earlier.redaction != ("" if redaction is None else redaction.label)):
         raise UsageError(
             f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
             "both the same --redact-key, or redact neither"
         )
     before = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
     left = Counter(before)
-    counts: Counter[str] = Counter()
+    counts: Counter[BaselineState] = Counter()
     elsewhere: Counter[tuple[str, ...]] = Counter()
     marks: list[tuple[Finding, ...]] = []
     for number, each in enumerate(rows.findings):
@@ -122,11 +122,11 @@ def compare(
         made = []
         for mark in each:
             key = _key(row, mark.kind.label, hashes.get(str(row["source"]), main), shared)
-            said = UNCHANGED if left[key] > 0 else NEW
-            left[key] -= said == UNCHANGED
-            counts[said] += 1
-            elsewhere[_written(row, mark.kind.label)] += said == NEW
-            made.append(replace(mark, baseline=said))
+            state = BaselineState.UNCHANGED if left[key] > 0 else BaselineState.NEW
+            left[key] -= state is BaselineState.UNCHANGED
+            counts[state] += 1
+            elsewhere[_written(row, mark.kind.label)] += state is BaselineState.NEW
+            made.append(replace(mark, baseline=state))
         marks.append(tuple(made))
     gone: list[AbsentFinding] = []
     moved = 0
@@ -137,10 +137,17 @@ def compare(
             written = _written(row, str(row["finding"]))
             moved += elsewhere[written] > 0
             elsewhere[written] -= 1
-    told = Baseline(
-        earlier.name, earlier.sha256, earlier.evidence, same, counts[NEW], counts[UNCHANGED], moved, tuple(gone)
+    summary = Baseline(
+        name=earlier.name,
+        sha256=earlier.sha256,
+        evidence=earlier.evidence,
+        same_evidence=same,
+        new=counts[BaselineState.NEW],
+        still=counts[BaselineState.UNCHANGED],
+        moved=moved,
+        gone=tuple(gone),
     )
-    return Compared(replace(rows, findings=marks), told, tuple(_notes(earlier, options)))
+    return Compared(replace(rows, findings=marks), summary, tuple(_notes(earlier, options)))
 
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:
@@ -178,9 +185,9 @@ def _gone(row: Mapping[str, Any]) -> AbsentFinding:
 
 
 def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
-    asked = [name for name in ASKED if _plain(options.get(name)) != earlier.options.get(name)]
-    if asked:
-        names = ", ".join(name.replace("_", "-") for name in asked)
+    differing = [name for name in COMPARED_OPTIONS if _plain(options.get(name)) != earlier.options.get(name)]
+    if differing:
+        names = ", ".join(name.replace("_", "-") for name in differing)
         yield f"{earlier.name} was made with other options ({names}): what is gone may not have been looked for"
     if not earlier.complete:
         yield f"{earlier.name} had not read or concluded on everything: what is new may have been there"

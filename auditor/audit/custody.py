@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from auditor.evidence import exhibit, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
-from auditor.model.audit import Run, Setting
+from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
-from auditor.model.vocabulary import Provider
-from auditor.options import Options, Progress
+from auditor.model.vocabulary import Provider, Trailer
+from auditor.options import Options, Progress, Setting, settings
 from auditor.run_log import RunLog
 from auditor.text import instant, moment, printable
 from auditor.version import __version__
@@ -42,12 +41,12 @@ def finish(
     ]
     main = read.database or every[0]
     own = sources[every.index(main)]
-    trailer = "none"
+    trailer = Trailer.NONE
     if read.trailer and main.hashing is not None:
         trailer, gap = snapshot.check_trailer(main, main.hashing.result()[1])
         gaps += [gap] if gap else []
     elif read.trailer:
-        trailer = "not checked"
+        trailer = Trailer.NOT_CHECKED
     evidence = Evidence(
         name=files.name,
         kind=read.kind,
@@ -96,7 +95,7 @@ def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "P
         version=__version__,
         started=moment(log.started.timestamp()),
         finished=moment(datetime.now(UTC).timestamp()),
-        options=tuple((name, _shown(value)) for name, value in asdict(options).items() if name != "rows"),
+        options=tuple((name, _shown(value)) for name, value in settings(options).items()),
         case=_text(options.case),
         tools=used,
         log=log.lines,

@@ -32,7 +32,7 @@ from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage, Rows
-from auditor.model.vocabulary import Encoding, Place
+from auditor.model.vocabulary import Encoding, EvidenceKind, Place
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
 from auditor.text import moment, printable, restore

@@ -6,7 +6,7 @@ from auditor.errors import AuditorError, UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.model.evidence import Cluster
 from auditor.options import Options, Progress
-from auditor.text import printable
+from auditor.text import hex_id, printable
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -61,7 +61,7 @@ def sha256(files: Exhibit, wanted: str, progress: Progress | None) -> None:
     )
 
 
-def cluster(name: str, found: Cluster, etcd: str | None, wanted: str) -> None:
+def cluster(name: str, found: Cluster, etcd: int | None, wanted: str) -> None:
     """Compare the uid of the kube-system namespace. Raises UnexpectedEvidence, where it is not readable too."""
     if found.uid and found.uid == wanted.strip():
         return
@@ -69,6 +69,6 @@ def cluster(name: str, found: Cluster, etcd: str | None, wanted: str) -> None:
         what = f"the kube-system namespace's uid is {found.uid}, created {found.created or 'at an unknown time'}"
     else:
         what = "it has no kube-system namespace that can be read without a key"
-    store = f"; etcd's own cluster id is {etcd}" if etcd else ""
+    store = f"; etcd's own cluster id is {hex_id(etcd)}" if etcd is not None else ""
     shown = printable(wanted.encode("utf-8", "surrogateescape"))
     raise UnexpectedEvidence(f"{name} is not known to be of cluster {shown}: {what}{store}; nothing was concluded")

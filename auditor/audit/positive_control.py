@@ -14,7 +14,7 @@ from auditor.arrays.buffer import Buffer
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.elements import IS_BUCKET
-from auditor.evidence.bbolt.tree import FREELIST, LEAF, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend, unallocated
 from auditor.judgement import selection
 from auditor.judgement.policy import Policy
@@ -24,7 +24,7 @@ from auditor.kubernetes.resources import BUILT_IN
 from auditor.kubernetes.store import classify
 from auditor.model.evidence import Gap
 from auditor.model.findings import Control
-from auditor.model.vocabulary import Place, Provider
+from auditor.model.vocabulary import PageKind, Place, Provider
 from auditor.options import Options
 from auditor.protobuf.kubernetes_pb2 import ObjectMeta, Secret, Unknown
 from auditor.protobuf.kv_pb2 import KeyValue
@@ -86,7 +86,7 @@ def _path(resource: str) -> str:
 def _pages(path: bytes, kind: bytes) -> bytes:
     """Two empty metas, the root's leaf, the tree of the bucket `key`, and a leaf that was freed."""
     bucket = struct.pack("<QQ", TREE, 0)
-    pages = [struct.pack("<QHHI", number, FREELIST, 0, 0) for number in range(ROOT)]
+    pages = [struct.pack("<QHHI", number, PageKind.FREELIST, 0, 0) for number in range(ROOT)]
     pages.append(_leaf(ROOT, IS_BUCKET, b"key", bucket))
     pages.append(_leaf(TREE, 0, *_record(path, kind, 3)))
     pages.append(_leaf(FREED, 0, *_record(path, kind, 2)))
@@ -95,7 +95,7 @@ def _pages(path: bytes, kind: bytes) -> bytes:
 
 def _leaf(number: int, flags: int, key: bytes, value: bytes) -> bytes:
     """A leaf page of one element, whose key begins right behind the 16 bytes of the element."""
-    head = struct.pack("<QHHI", number, LEAF, 1, 0)
+    head = struct.pack("<QHHI", number, PageKind.LEAF, 1, 0)
     return head + struct.pack("<IIII", flags, 16, len(key), len(value)) + key + value
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from auditor.audit.rows import NOT_KNOWN, tag
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
-from auditor.model.audit import Audit, Run
+from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import Acceptance, Cell, KeyUsage, Rows
-from auditor.model.vocabulary import FindingKind
+from auditor.model.vocabulary import FindingKind, RedactionMethod
 from auditor.options import Options
 from auditor.text import KEY, NAME, NAMESPACE, unmarked
 
@@ -58,9 +58,10 @@ class Pseudonyms:
         self._counts: dict[str, int] = {}
 
     @property
-    def way(self) -> str:
-        """`ordinals`, or `keyed` and what tells whether two reports share a key."""
-        return f"keyed {self._digest('', 'etcd-auditor')[:8]}" if self._secret else "ordinals"
+    def redaction(self) -> Redaction:
+        if not self._secret:
+            return Redaction(RedactionMethod.ORDINALS)
+        return Redaction(RedactionMethod.KEYED, self._digest("", "etcd-auditor")[:8])
 
     def __call__(self, kind: str, name: str) -> str:
         if name in {"", NOT_KNOWN}:
@@ -90,8 +91,8 @@ class Redactor:
         self._prefixes: Sequence[str] = ()
 
     @property
-    def way(self) -> str:
-        return self._pseudonyms.way if self._pseudonyms is not None else ""
+    def redaction(self) -> Redaction | None:
+        return self._pseudonyms.redaction if self._pseudonyms is not None else None
 
     def rows(self, rows: Rows, prefixes: Sequence[str]) -> Rows:
         """prefixes: the storage prefixes of this evidence, by which etcd keys are taken apart."""
@@ -139,7 +140,7 @@ class Redactor:
             keys=tuple(map(self._key_use, made.keys)),
             acceptances=tuple(self._acceptance(each, self._pseudonyms) for each in made.acceptances),
             run=self._run(made.run, self._pseudonyms),
-            redaction=self.way,
+            redaction=self.redaction,
         )
 
     def text(self, text: str) -> str:

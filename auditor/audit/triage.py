@@ -1,14 +1,14 @@
 """Between what a run found and what its reports show: what is accepted, what is new, and what names become."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.audit import baseline, custody, ignore, redaction
 from auditor.evidence import exhibit
 from auditor.model.findings import Acceptance, Baseline, Rows
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.options import Options
+from auditor.options import Options, settings
 from auditor.text import printable
 
 
@@ -60,5 +60,7 @@ def apply(
     if asked.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
-    compared = baseline.compare(asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.way, asdict(options))
+    compared = baseline.compare(
+        asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.redaction, settings(options)
+    )
     return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

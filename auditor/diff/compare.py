@@ -22,6 +22,7 @@ from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
 from auditor.scanning.one import single
+from auditor.text import hex_id
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -125,9 +126,7 @@ def compare(
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)
-        facts = [
-            (each.cluster.uid, each.reading.backend.cluster_id or "", each.reading.backend.revision) for each in judged
-        ]
+        facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judged]
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), files, strict=True)]
         now = [_current(name, each) for name, each in zip(names, judged, strict=True)]
         same = _same_cluster(names, facts, wanted)
@@ -184,14 +183,14 @@ def _current(name: str, judged: examine.Judgement) -> Selection:
     return found
 
 
-def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: DiffOptions) -> bool | None:
+def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], wanted: DiffOptions) -> bool | None:
     """None where it cannot be told. Raises UsageError where they differ and that was not said."""
     (uid, etcd, _), (other, other_etcd, _) = facts
     if uid and other:
         what, (one, two) = "kube-system namespace's uid", (uid, other)
-    elif etcd and other_etcd:
+    elif etcd is not None and other_etcd is not None:
         # derived from the members a cluster began with: another one where members came or went
-        what, (one, two) = "etcd cluster id by its members", (etcd, other_etcd)
+        what, (one, two) = "etcd cluster id by its members", (hex_id(etcd), hex_id(other_etcd))
     else:
         return None
     if one == two:
@@ -204,7 +203,7 @@ def _same_cluster(names: list[str], facts: list[tuple[str, str, int]], wanted: D
     return False
 
 
-def _in_order(names: list[str], facts: list[tuple[str, str, int]], wanted: DiffOptions) -> None:
+def _in_order(names: list[str], facts: list[tuple[str, int | None, int]], wanted: DiffOptions) -> None:
     older, newer = facts[0][2], facts[1][2]
     if newer < older and not wanted.any_order:
         raise UsageError(

@@ -7,11 +7,10 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import Extent, RecordBatch
-from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import PageMap
-from auditor.model.vocabulary import Place
+from auditor.model.vocabulary import PageKind, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +83,5 @@ def place_of(pages: PageMap, source: str, at: int) -> Place:
     if source != pages.source or not pages.page_size:
         return Place.WAL if "wal" in source else Place.UNPLACED
     page = at // pages.page_size
-    kind = pages.kinds[page] if page < len(pages.kinds) else PAST
-    return {FREED: Place.FREED, PREVIOUS: Place.PREVIOUS_ROOT, PAST: Place.SLACK}.get(kind, Place.SLACK)
+    kind = pages.kinds[page] if page < len(pages.kinds) else PageKind.PAST_HIGH_WATER
+    return {PageKind.FREED: Place.FREED, PageKind.PREVIOUS_ROOT: Place.PREVIOUS_ROOT}.get(PageKind(kind), Place.SLACK)

@@ -1,18 +1,16 @@
 """The audit: what every report is made from."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from auditor.model import table
 from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
-from auditor.model.vocabulary import Provider, Severity, Verdict
+from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
+from auditor.options import Setting
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-Setting: TypeAlias = str | bool | int | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """What stands for the names of objects in every report of the run."""
+
+    method: RedactionMethod
+    key_check: str = ""
+    """Of KEYED: reports that share it share their key, so that their pseudonyms can be compared."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.method.value} {self.key_check}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class ExhibitSummary:
     """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
 
@@ -45,7 +56,7 @@ class ExhibitSummary:
     kind: str = ""
     size: int = 0
     sha256: str = ""
-    trailer: str = ""
+    trailer: Trailer | None = None
     cluster: str = ""
     revision: int = 0
     verdict: Verdict = Verdict.INCONCLUSIVE
@@ -72,8 +83,8 @@ class Audit:
     """Everything one run saw and concluded; every report is made from this and from nothing else.
 
     rows: one for each stored value of the selected resources; empty where no report needs rows. policy: the policy
-    in words. notes: what was observed and is not judged. redaction: what became of names: empty, `ordinals`, or
-    `keyed` with a check of the key. parts: the pieces of evidence, where there are several.
+    in words. notes: what was observed and is not judged. redaction: what became of
+    names, None where they stand. parts: the pieces of evidence, where there are several.
     """
 
     evidence: Evidence
@@ -91,7 +102,7 @@ class Audit:
     acceptances: tuple[Acceptance, ...] = ()
     baseline: Baseline | None = None
     control: Control | None = None
-    redaction: str = ""
+    redaction: Redaction | None = None
     parts: tuple[ExhibitSummary, ...] = ()
 
     @property

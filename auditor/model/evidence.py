@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.model.vocabulary import EvidenceKind, LiveWay
+from auditor.model.vocabulary import EvidenceKind, LiveWay, Trailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Backend:
     consistent_index: int | None
     term: int | None
     members: tuple[tuple[str, str], ...]
-    cluster_id: str | None
+    cluster_id: int | None
     buckets: tuple[tuple[str, int], ...]
     page_size: int
     pages: int
@@ -116,15 +116,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Through whom a live etcd was read. Ids in hex, as etcdctl prints them.
+    """Through whom a live etcd was read.
 
     revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
     """
 
     way: LiveWay
     endpoint: str
-    member_id: str
-    cluster_id: str
+    member_id: int
+    cluster_id: int
     etcd_version: str
     revision: int
 
@@ -142,7 +142,6 @@ class Evidence:
     the outermost first.
 
     name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
-    trailer: `matches`, `does not match`, `not checked` or `none`.
     """
 
     name: str
@@ -151,7 +150,7 @@ class Evidence:
     size: int
     modified: str
     sha256: str
-    trailer: str
+    trailer: Trailer
     trailer_bytes: int
     changed: str
     backend: Backend
@@ -164,18 +163,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PageMap:
-    """What each page of the database is: one byte a page.
-
-    1 branch, 2 leaf, 4 meta, 16 freelist, 32 continues the page before, 0 reached by no root, 64 by the older root
-    only, 128 past the high-water mark. first: number of the first page.
-    """
+    """What each page of the database is."""
 
     NONE: ClassVar["PageMap"]
     """Of evidence without pages."""
     source: str
+    """Name of the database's file."""
     page_size: int
     kinds: bytes
+    """One byte a page: auditor.model.vocabulary.PageKind."""
     first: int = 0
+    """Number of the first page: 0 of bbolt, 1 of SQLite."""
 
 
 PageMap.NONE = PageMap("", 0, b"")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
+from auditor.model.vocabulary import BaselineState, FindingKind, Place, Provider, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding of one value. accepted: until when and why; baseline: `new` or `still there`; each empty if not."""
+    """One finding of one value. accepted: until when and why; baseline: beside an earlier report."""
 
     kind: FindingKind
     severity: Severity
     accepted: str = ""
-    baseline: str = ""
+    baseline: BaselineState | None = None
 
 
 Cell: TypeAlias = str | int

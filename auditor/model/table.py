@@ -103,7 +103,7 @@ def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
 
 def noted(mark: Finding) -> str:
     """What is to be said of a finding beside what it is: whether it is new, and whether it is accepted."""
-    return "; ".join(filter(None, (f"baseline: {mark.baseline}" if mark.baseline else "", mark.accepted)))
+    return "; ".join(filter(None, (f"baseline: {mark.baseline.label}" if mark.baseline else "", mark.accepted)))
 
 
 def _joined(detail: Cell, *marks: Finding) -> str:

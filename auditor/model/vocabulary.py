@@ -21,6 +21,28 @@ class Place(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+class PageKind(IntFlag):
+    """What a page of a database is: one byte of a page map, and in bbolt's pages the header's own flags.
+
+    bbolt internal/common/page.go: branchPageFlag, leafPageFlag, metaPageFlag, freelistPageFlag. A SQLite page is named
+    after the bbolt page of the same use.
+    """
+
+    FREED = 0x00
+    """No root reaches it."""
+    BRANCH = 0x01
+    LEAF = 0x02
+    META = 0x04
+    FREELIST = 0x10
+    """Of SQLite a trunk page of its freelist."""
+    OVERFLOW = 0x20
+    """It continues the page before it; of SQLite an overflow page, or one of another table."""
+    PREVIOUS_ROOT = 0x40
+    """Only the previous meta page's root reaches it; of SQLite a newer image of it is in the WAL."""
+    PAST_HIGH_WATER = 0x80
+    """It lies past the high-water mark, which the meta page calls the number of pages."""
+
+
 class Provider(IntEnum):
     """What the prefix of a stored value claims: the transformer of k8s.io/apiserver that wrote it."""
 
@@ -141,6 +163,39 @@ class LiveWay(Enum):
     @property
     def label(self) -> str:
         return self.value
+
+
+class Trailer(Enum):
+    """Whether etcd's SHA-256 at the end of a snapshot is that of the bytes before it."""
+
+    MATCHES = "matches"
+    DOES_NOT_MATCH = "does not match"
+    NOT_CHECKED = "not checked"
+    NONE = "none"
+
+    @property
+    def label(self) -> str:
+        return str(self.value)
+
+
+class BaselineState(Enum):
+    """A finding beside those of an earlier report: SARIF 2.1.0, section 3.27.24, baselineState."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    ABSENT = "absent"
+
+    @property
+    def label(self) -> str:
+        """The word for readers of every other format."""
+        return {BaselineState.UNCHANGED: "still there", BaselineState.ABSENT: "gone"}.get(self, self.value)
+
+
+class RedactionMethod(Enum):
+    """What stands for the names of objects."""
+
+    ORDINALS = "ordinals"
+    KEYED = "keyed"
 
 
 class Verdict(Enum):

@@ -87,4 +87,10 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
 
 def _said(part: ExhibitSummary) -> dict[str, object]:
     said = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
-    return {**said, "part": part.name, "verdict": part.verdict.value, "trailer": part.trailer, "problem": part.problem}
+    return {
+        **said,
+        "part": part.name,
+        "verdict": part.verdict.value,
+        "trailer": part.trailer.value if part.trailer else "",
+        "problem": part.problem,
+    }

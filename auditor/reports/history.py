@@ -9,6 +9,7 @@ from rich.text import Text
 
 from auditor.history.model import Change, History, Version
 from auditor.model.vocabulary import Opened
+from auditor.reports import json_sections
 from auditor.reports.terminal import table
 from auditor.reports.words import plural
 from auditor.text import printable
@@ -70,13 +71,8 @@ def save(history: History, out: IO[str]) -> None:
         "key": history.key,
         "complete": history.complete,
         "versions": [_plain(version) for version in history.versions],
-        "gaps": [
-            {"source": gap.source, "offset": gap.offset, "length": gap.length, "reason": gap.reason}
-            for gap in history.gaps
-        ],
-        "not_examined": [
-            {"what": part.what, "reason": part.reason, "decisive": part.decisive} for part in history.unexamined
-        ],
+        "gaps": [json_sections.gap(gap) for gap in history.gaps],
+        "not_examined": [json_sections.unexamined(part) for part in history.unexamined],
         "notes": list(history.notes),
     }
     json.dump(document, out, indent=1, ensure_ascii=True)

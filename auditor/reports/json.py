@@ -1,16 +1,13 @@
 """The whole audit as one JSON document; report.schema.json beside this file says what it holds."""
 
 import json
-from dataclasses import asdict
-from enum import Enum
 from importlib.resources import files
 from typing import IO, Any
 
-from auditor.model.audit import Audit, ExhibitSummary, Run
-from auditor.model.evidence import Evidence
+from auditor.model.audit import Audit, Run
 from auditor.model.table import COLUMNS, NUMBERS, findings, stored
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity
-from auditor.reports import controls, csv, key_table, seals, words
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
+from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
 
 VERSION = 1
@@ -28,16 +25,16 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 """Columns whose cells are one of a closed list."""
 KINDS = {
-    0x01: "branch",
-    0x02: "leaf",
-    0x04: "meta",
-    0x10: "freelist",
-    0x20: "overflow",
-    0x00: "freed",
-    0x40: "previous-root",
-    0x80: "past-high-water",
+    PageKind.BRANCH: "branch",
+    PageKind.LEAF: "leaf",
+    PageKind.META: "meta",
+    PageKind.FREELIST: "freelist",
+    PageKind.OVERFLOW: "overflow",
+    PageKind.FREED: "freed",
+    PageKind.PREVIOUS_ROOT: "previous-root",
+    PageKind.PAST_HIGH_WATER: "past-high-water",
 }
-"""What the page map holds: bbolt's flags, and those of auditor/evidence/tree.py."""
+"""Names of the kinds of pages, in the order of the document."""
 
 
 def schema() -> dict[str, Any]:
@@ -99,8 +96,8 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "complete": audit.complete,
         "policy": audit.policy,
         "resources": list(audit.resources),
-        "evidence": _evidence(audit.evidence),
-        "parts": [_part(part, fail_on) for part in audit.parts],
+        "evidence": json_sections.evidence(audit.evidence),
+        "parts": [json_sections.exhibit(part, fail_on) for part in audit.parts],
         "pages": _pages(audit),
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
@@ -110,16 +107,16 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
             "not_examined": len(audit.unexamined),
         },
         "tally": _tally(audit),
-        "coverage": [_plain(asdict(row)) for row in audit.coverage],
+        "coverage": [json_sections.coverage(row) for row in audit.coverage],
         "keys": key_table.entries(audit),
-        "gaps": [asdict(gap) for gap in audit.gaps],
-        "not_examined": [asdict(part) for part in audit.unexamined],
+        "gaps": [json_sections.gap(gap) for gap in audit.gaps],
+        "not_examined": [json_sections.unexamined(part) for part in audit.unexamined],
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
         "control": _control(audit),
-        "baseline": None if audit.baseline is None else _plain(asdict(audit.baseline)),
-        "accepted": [asdict(each) for each in audit.acceptances],
-        "redaction": audit.redaction,
+        "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
+        "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],
+        "redaction": "" if audit.redaction is None else audit.redaction.label,
         "controls": controls.table(audit),
         "columns": {name: _column(name) for name in COLUMNS},
     }
@@ -131,21 +128,6 @@ def _column(name: str) -> dict[str, Any]:
     if name in VALUES:
         said["values"] = list(VALUES[name])
     return said
-
-
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    """sha256: of the whole file. trailer: etcd's own hash, which covers all but the last trailer_bytes."""
-    said: dict[str, Any] = _plain(asdict(evidence))
-    said["kind"] = said.pop("description")
-    backend = said["backend"]
-    backend["members"] = [{"id": member, "name": name} for member, name in evidence.backend.members]
-    backend["buckets"] = dict(evidence.backend.buckets)
-    return said
-
-
-def _part(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
-    said: dict[str, Any] = _plain(asdict(part))
-    return {**said, "severity": said["severity"] or "", "exit_code": part.exit_code(fail_on)}
 
 
 def _pages(audit: Audit) -> dict[str, Any]:
@@ -201,7 +183,7 @@ def _run(run: Run) -> dict[str, Any]:
         "started": run.started,
         "finished": run.finished,
         "case": run.case,
-        "options": {name: _plain(value) for name, value in run.options},
+        "options": {name: list(value) if isinstance(value, tuple) else value for name, value in run.options},
         "tools": dict(run.tools),
         "log": [{"seconds": seconds, "step": step} for seconds, step in run.log],
         "plugins": [
@@ -209,13 +191,3 @@ def _run(run: Run) -> dict[str, Any]:
         ],
     }
     return {**said, "sha256": seals.seal_run(said)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return getattr(value, "label", value.value)
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value

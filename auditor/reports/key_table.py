@@ -1,7 +1,6 @@
 """Which keys the evidence needs, as a table and as JSON."""
 
 import json
-from dataclasses import asdict
 from typing import IO, Any
 
 from auditor.model.audit import Audit
@@ -43,10 +42,16 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
     """Plain values, one entry a key and one for what is readable without any."""
     return [
         {
-            **asdict(use),
             "provider": use.provider.label,
+            "key_name": use.key_name,
+            "kek_id": use.kek_id,
             "places": {place.label: count for place, count in use.places},
             "resources": list(use.resources),
+            "oldest": use.oldest,
+            "newest": use.newest,
+            "values": use.values,
+            "opened": use.opened,
+            "configured": use.configured,
             "objects": list(use.objects),
             "needed": needed(audit, use),
         }

@@ -28,7 +28,6 @@ SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Sev
 """What GitHub calls security-severity, in the middle of its bands."""
 HIGHEST = {**FIXED, FindingKind.PLAINTEXT: Severity.CRITICAL, FindingKind.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result's own is that of its row."""
-STATES = {"new": "new", "still there": "unchanged"}
 _ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
 RULES = {finding.label: number for number, finding in enumerate(FindingKind)}
 FRAMEWORKS = tuple(controls.VERSIONS)
@@ -60,8 +59,8 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
     for cells, mark in zip(table.rows(), marks, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
         made = _result(row, index, backup=backup)
-        if mark.baseline:
-            made["baselineState"] = STATES[mark.baseline]
+        if mark.baseline is not None:
+            made["baselineState"] = mark.baseline.value
         if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
             made["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
         yield made

@@ -1,8 +1,19 @@
 """The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import EvidenceKind, FindingKind, LiveWay, Place, Provider, Severity, Verdict
+from auditor.model.vocabulary import (
+    EvidenceKind,
+    FindingKind,
+    LiveWay,
+    Place,
+    Provider,
+    RedactionMethod,
+    Severity,
+    Trailer,
+    Verdict,
+)
 from auditor.reports import causes
+from auditor.text import hex_id
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -83,9 +94,9 @@ def control(audit: Audit) -> str:
 
 def names(audit: Audit) -> str:
     """What became of the names of objects; empty where they stand as they are."""
-    if not audit.redaction:
+    if audit.redaction is None:
         return ""
-    how = "ordinals" if audit.redaction.startswith("ordinals") else "pseudonyms made with a key"
+    how = "ordinals" if audit.redaction.method is RedactionMethod.ORDINALS else "pseudonyms made with a key"
     return f"namespaces, names and uids are replaced by {how} (--redact-names)"
 
 
@@ -181,7 +192,8 @@ def live(audit: Audit) -> str:
     if told is None:
         return ""
     asked = "at" if told.way is LiveWay.RANGE else "asked at"
-    through = f"{told.way.label} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
+    member, cluster = hex_id(told.member_id), hex_id(told.cluster_id)
+    through = f"{told.way.label} of {told.endpoint}: member {member} of cluster {cluster}"
     return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
 
 
@@ -207,11 +219,12 @@ def hashed(audit: Audit) -> str:
 def trailer(audit: Audit) -> str:
     evidence = audit.evidence
     if audit.parts:
-        return {"matches": "match", "none": "see each piece"}.get(evidence.trailer, evidence.trailer)
-    if evidence.trailer == "none":
-        return "none"
+        summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each piece"}
+        return summary.get(evidence.trailer, evidence.trailer.label)
+    if evidence.trailer is Trailer.NONE:
+        return evidence.trailer.label
     covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
-    return f"{evidence.trailer} ({covered})"
+    return f"{evidence.trailer.label} ({covered})"
 
 
 def label(provider: Provider, name: str) -> str:

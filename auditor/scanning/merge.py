@@ -11,7 +11,7 @@ from auditor.evidence.discovery.arguments import IN, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
-from auditor.model.vocabulary import Place, Provider
+from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
 from auditor.text import moment
 
@@ -142,7 +142,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         size=sum(each.size for each in every),
         modified="",
         sha256="",
-        trailer=trailers.pop() if len(trailers) == 1 else "none",
+        trailer=trailers.pop() if len(trailers) == 1 else Trailer.NONE,
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
         backend=Backend.UNKNOWN,

@@ -33,7 +33,7 @@ def report(folder: Path, audit: Audit, name: str = "earlier.json") -> str:
 
 
 def states(audit: Audit) -> Counter[str]:
-    return Counter(mark.baseline for marks in audit.rows.findings for mark in marks)
+    return Counter(mark.baseline.label if mark.baseline else "" for marks in audit.rows.findings for mark in marks)
 
 
 @pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)

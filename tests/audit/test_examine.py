@@ -16,7 +16,7 @@ from auditor.audit.examine import examine
 from auditor.evidence.discovery.paths import gather
 from auditor.model.audit import Audit
 from auditor.model.evidence import Gap, Unexamined
-from auditor.model.vocabulary import FindingKind, Severity, Verdict
+from auditor.model.vocabulary import FindingKind, Severity, Trailer, Verdict
 from auditor.options import Options
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.helpers import sealing
@@ -307,7 +307,7 @@ def test_accept_partial_means_nothing_without_quick() -> None:
 
 def test_quick_hashes_nothing_and_says_so() -> None:
     audit = auditor.scan(DEFRAGMENTED, Options(quick=True))
-    assert (audit.evidence.sha256, audit.evidence.trailer) == ("", "not checked")
+    assert (audit.evidence.sha256, audit.evidence.trailer) == ("", Trailer.NOT_CHECKED)
     assert any("hash" in part.what and part.decisive for part in audit.unexamined)
 
 
@@ -397,7 +397,7 @@ def test_the_evidence_is_identified(whole: Audit, database: Path) -> None:
     raw = database.read_bytes()
     evidence = whole.evidence
     assert evidence.sha256 == hashlib.sha256(raw).hexdigest()
-    assert (evidence.size, evidence.trailer, evidence.changed) == (len(raw), "matches", "")
+    assert (evidence.size, evidence.trailer, evidence.changed) == (len(raw), Trailer.MATCHES, "")
     assert set(whole.inventory["evidence"]) == {evidence.sha256}
 
 

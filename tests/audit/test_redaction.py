@@ -16,8 +16,9 @@ import auditor
 from auditor import Options
 from auditor.audit.redaction import Pseudonyms
 from auditor.errors import UsageError
+from auditor.model.audit import Redaction
 from auditor.model.table import COLUMNS, findings, inventory
-from auditor.model.vocabulary import Severity
+from auditor.model.vocabulary import RedactionMethod, Severity
 from auditor.reports import json
 from auditor.text import KEY, NAME, NAMESPACE, marked, unmarked
 from tests.helpers import hostile
@@ -101,7 +102,7 @@ def test_all_else_is_as_it_was() -> None:
     """Row by row: only names differ, one pseudonym stands for one name, and the shape of a key stays."""
     options = Options(encryption_configs=(str(REWRITTEN.with_suffix(".encryption.json")),), resources=("*",))
     plain, audit = auditor.scan(REWRITTEN, options), auditor.scan(REWRITTEN, replaced(options))
-    assert audit.redaction == "ordinals"
+    assert audit.redaction == Redaction(RedactionMethod.ORDINALS)
     assert audit.tally == plain.tally
     given: dict[tuple[str, str], str] = {}
     for before, after in zip(rows_of(plain), rows_of(audit), strict=True):

@@ -1,9 +1,12 @@
 """Two pieces of evidence compared: the real migration stage by stage, and every form and content there is."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +29,7 @@ from auditor.diff.compare import Comparison, DiffOptions
 from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.model.vocabulary import Place
-from auditor.reports.diff.json import schema
+from auditor.reports.diff.json import document, schema
 from tests.helpers import bolt_builder, hostile, sealing
 from tests.helpers.ciphertexts import ciphertext, kms_v2
 from tests.helpers.command import run
@@ -208,6 +211,40 @@ def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -
     assert [part.what for part in found.unexamined if part.decisive] == ["whether both are of one cluster"]
     told = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
     assert told.exit_code(Severity.MEDIUM) == 0
+
+
+MEMBER = 0x8000000000000005
+"""A member whose cluster id, as etcd derives it, begins with a zero digit."""
+
+
+def test_a_cluster_id_is_the_same_in_every_spelling(tmp_path: Path) -> None:
+    """A snapshot and etcdctl's JSON of one cluster, where the kube-system namespace cannot be read."""
+    cluster = int.from_bytes(hashlib.sha1(struct.pack(">Q", MEMBER), usedforsecurity=False).digest()[:8])
+    assert cluster < 1 << 60
+    value = ciphertext("aesgcm", b"key1", b"\xa0" * 64)
+    buckets = {
+        **bolt_builder.store([bolt_builder.record(2, StoredObject().key, value)]),
+        b"members": [(f"{MEMBER:x}".encode(), b'{"name": "t"}')],
+    }
+    before, after = tmp_path / "a.db", tmp_path / "a.json"
+    before.write_bytes(bolt_builder.Builder(buckets, inline=bolt_builder.SMALL).build().seal())
+    key, text = (base64.b64encode(raw).decode() for raw in (StoredObject().key, value))
+    record = {"key": key, "create_revision": 2, "mod_revision": 2, "version": 1, "value": text}
+    header = {"cluster_id": cluster, "member_id": MEMBER, "revision": 2, "raft_term": 3}
+    after.write_text(json.dumps({"header": header, "kvs": [record], "count": 1}, separators=(",", ":")))
+    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    ids = [side.evidence.backend.cluster_id for side in (found.before, found.after)]
+    assert ids == [cluster, cluster]
+    assert [row["etcd_cluster"] for row in sides(found)] == [f"{cluster:016x}"] * 2
+    with pytest.raises(UsageError, match="different clusters"):
+        compare._same_cluster(
+            ["BEFORE", "AFTER"], [("", cluster, 2), ("", cluster + 1, 2)], DiffOptions(ENCRYPTED, ENCRYPTED)
+        )
+
+
+def sides(found: Comparison) -> list[dict[str, Any]]:
+    whole = document(found, Severity.MEDIUM)
+    return [whole["before"], whole["after"]]
 
 
 def test_kek_rotation_is_re_keying(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import auditor
 from auditor.errors import AuditorError, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
-from auditor.model.vocabulary import EvidenceKind
+from auditor.model.vocabulary import EvidenceKind, Trailer
 from tests.helpers.fixtures import MIGRATION, canaries, repair
 from tests.helpers.sweeps import sample
 
@@ -69,7 +69,7 @@ def test_a_trailer_that_does_not_match_is_a_gap_that_names_both(tmp_path: Path, 
     data[at] ^= 1
     audit = audited(tmp_path, bytes(data))
     assert not isinstance(audit, str)
-    assert audit.evidence.trailer == "does not match"
+    assert audit.evidence.trailer == Trailer.DOES_NOT_MATCH
     assert any("trailer" in gap.reason and gap.offset == len(data) - 32 for gap in audit.gaps)
 
 

@@ -23,7 +23,7 @@ from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory
 from auditor.model.vocabulary import Severity
 from auditor.reports import csv, json, parquet, seals, terminal
 from auditor.reports.html import embed, objects, report
-from auditor.text import printable
+from auditor.text import hex_id, printable
 from tests.helpers import hostile
 from tests.helpers.columns import COLUMNS as DESIGN
 from tests.helpers.etcd import snapshot_after
@@ -348,7 +348,7 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
     (source,) = evidence.sources
     said = [
         evidence.sha256, seals.findings(audit), f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
-        evidence.trailer, run.started, run.finished, audit.policy, str(evidence.backend.cluster_id),
+        evidence.trailer.value, run.started, run.finished, audit.policy, hex_id(evidence.backend.cluster_id or 0),
         *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
         *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
     ]  # fmt: skip

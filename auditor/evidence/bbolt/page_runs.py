@@ -16,7 +16,8 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks, ranges
 from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, overlapping
 from auditor.evidence.bbolt.meta import BODY, HEADER
-from auditor.evidence.bbolt.tree import BRANCH, FREELIST, LEAF, META, Walker
+from auditor.evidence.bbolt.tree import Walker
+from auditor.model.vocabulary import PageKind
 
 MANY = 0xFFFF
 PORTION = 1 << 10
@@ -51,7 +52,7 @@ class Elements(NamedTuple):
 
 def live_runs(walker: Walker) -> Runs:
     """The runs that the walker's tree is made of, its freelist and its metas among them."""
-    pages = np.flatnonzero(np.isin(walker.kinds, (BRANCH, LEAF, FREELIST, META)))
+    pages = np.flatnonzero(np.isin(walker.kinds, (PageKind.BRANCH, PageKind.LEAF, PageKind.FREELIST, PageKind.META)))
     return _runs(walker, pages, walker.kinds[pages].astype(np.uint16))
 
 
@@ -60,7 +61,7 @@ def stale_runs(walker: Walker, pages: Ints) -> Runs:
     header = walker.cells[pages * (walker.page_size // ELEMENT)]
     own = header.view(walker.meta.order + "u8")[:, 0].astype(np.int64)
     kinds = header.view(walker.meta.order + "u2")[:, 4].astype(np.uint16)
-    good = (own == pages) & np.isin(kinds, (BRANCH, LEAF, META, FREELIST))
+    good = (own == pages) & np.isin(kinds, (PageKind.BRANCH, PageKind.LEAF, PageKind.META, PageKind.FREELIST))
     return _runs(walker, pages[good], kinds[good], within=pages)
 
 
@@ -68,7 +69,7 @@ def _runs(walker: Walker, pages: Ints, kinds: NDArray[np.uint16], within: Ints |
     """A run ends before the next one, and before a page that is not `within` the pages looked at."""
     header = walker.cells[pages * (walker.page_size // ELEMENT)]
     counts = header.view(walker.meta.order + "u2")[:, 5].astype(np.uint32)
-    claimed = pages + np.where(kinds == META, 1, header[:, 3].astype(np.int64) + 1)
+    claimed = pages + np.where(kinds == PageKind.META, 1, header[:, 3].astype(np.int64) + 1)
     boundary = np.zeros(walker.total + 1, np.bool_)
     boundary[-1] = True
     if within is not None:
@@ -83,8 +84,8 @@ def _runs(walker: Walker, pages: Ints, kinds: NDArray[np.uint16], within: Ints |
 def elements(walker: Walker, runs: Runs) -> Elements:
     """Elements of leaf runs, each checked against its own run's bytes."""
     size = walker.page_size
-    fits = (runs.kinds == LEAF) & (HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
-    sound = fits | (runs.kinds != LEAF)
+    fits = (runs.kinds == PageKind.LEAF) & (HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
+    sound = fits | (runs.kinds != PageKind.LEAF)
     number = np.flatnonzero(fits)
     starts, counts, ends = runs.pages[fits], runs.counts[fits], runs.ends[fits]
     cells = ranges(starts * (size // ELEMENT) + 1, counts)
@@ -110,7 +111,7 @@ def gaps_between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple
 
     elements: those of these runs' leaf pages.
     """
-    payloads = [*elements, *_branches(walker, runs.take(runs.kinds == BRANCH))]
+    payloads = [*elements, *_branches(walker, runs.take(runs.kinds == PageKind.BRANCH))]
     # runs are apart and ascend, payloads lie apart inside them: sorted, the n-th start pairs with the n-th end
     starts = np.concatenate((_bodies(walker, runs), *(each.end for each in payloads)))
     starts.sort()
@@ -124,11 +125,11 @@ def _bodies(walker: Walker, runs: Runs) -> Ints:
     """Where the payloads of runs begin: behind header and element table."""
     begin, end = runs.pages * walker.page_size, runs.ends * walker.page_size
     table = np.full(begin.shape, HEADER)
-    counted = np.isin(runs.kinds, (LEAF, BRANCH))
+    counted = np.isin(runs.kinds, (PageKind.LEAF, PageKind.BRANCH))
     table[counted] += ELEMENT * runs.counts[counted]
-    lists = runs.kinds == FREELIST
+    lists = runs.kinds == PageKind.FREELIST
     table[lists] += 8 * _ids(walker, runs.take(lists))
-    table[runs.kinds == META] += BODY
+    table[runs.kinds == PageKind.META] += BODY
     table[begin + table > end] = HEADER  # a count that does not fit says nothing
     begin += table
     return begin

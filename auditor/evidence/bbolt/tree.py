@@ -19,13 +19,10 @@ from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, fitting, ove
 from auditor.evidence.bbolt.meta import HEADER, NOT_SYNCED, Meta
 from auditor.evidence.gaps import listed
 from auditor.model.evidence import Gap
+from auditor.model.vocabulary import PageKind
 
 Shorts: TypeAlias = NDArray[np.uint16]
 
-BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
-OVERFLOW, FREED, PREVIOUS, PAST = 0x20, 0x00, 0x40, 0x80
-"""Kinds of a page map beside bbolt's own flags: continuation of a run, reached by no root, reached by the older root
-only, past the high-water mark."""
 DEEPEST = 64
 OUTSIDE, SHARED = 1, 2
 """Damage of an element: it points outside its page, or into the one before it."""
@@ -59,9 +56,9 @@ class Walker:
         self.page_size = self.meta.page_size
         self.total = self.size // self.page_size
         self.pages = min(self.meta.high_water, self.total)
-        self.kinds: NDArray[np.uint8] = np.full(self.total, FREED, np.uint8)
-        self.kinds[: min(2, self.pages)] = META
-        self.kinds[self.pages :] = PAST
+        self.kinds: NDArray[np.uint8] = np.full(self.total, PageKind.FREED, np.uint8)
+        self.kinds[: min(2, self.pages)] = PageKind.META
+        self.kinds[self.pages :] = PageKind.PAST_HIGH_WATER
         u4 = np.dtype(self.meta.order + "u4")
         # page headers and elements start at multiples of 16: 16 = HEADER, and pages are powers of two from 1024
         usable = self.buffer.data[: self.buffer.size // ELEMENT * ELEMENT]
@@ -97,7 +94,7 @@ class Walker:
             level, kinds, counts, runs = self._enter(level)
             if not level.size:
                 break
-            at_leaf = kinds == LEAF
+            at_leaf = kinds == PageKind.LEAF
             if at_leaf.any():
                 leaves.append(self._elements(level[at_leaf], counts[at_leaf], runs[at_leaf]))
             level = self._children(level[~at_leaf], counts[~at_leaf])
@@ -122,10 +119,10 @@ class Walker:
             needed = HEADER + ELEMENT * counts[part].astype(np.int64)
             wrong = (
                 own != ids[part],
-                (kind != BRANCH) & (kind != LEAF),
+                (kind != PageKind.BRANCH) & (kind != PageKind.LEAF),
                 ids[part] + run > self.pages,
                 needed > run * self.page_size,
-                (kind == BRANCH) & (counts[part] == 0),
+                (kind == PageKind.BRANCH) & (counts[part] == 0),
             )
             for code in range(len(wrong), 0, -1):  # the first that is wrong is the one that is told
                 fault[part][wrong[code - 1]] = code
@@ -162,13 +159,13 @@ class Walker:
         clash[1:] = ids[order[1:]] < ends[:-1]
         kept = order[~clash]
         claimed = ranges(ids[kept], runs[kept])
-        used = self.kinds[claimed] != FREED
+        used = self.kinds[claimed] != PageKind.FREED
         if used.any():
             owner = np.repeat(np.arange(kept.size), runs[kept])[used]
             clash[np.flatnonzero(~clash)[np.unique(owner)]] = True
             kept = order[~clash]
         self._gaps(order[clash], ids, lambda _: "reached twice: a cycle, or runs of pages that overlap")
-        self.kinds[ranges(ids[kept], runs[kept])] = OVERFLOW
+        self.kinds[ranges(ids[kept], runs[kept])] = PageKind.OVERFLOW
         self.kinds[ids[kept]] = kinds[kept]
         allowed = np.zeros(ids.shape, np.bool_)
         allowed[kept] = True
@@ -185,9 +182,9 @@ class Walker:
         mine = np.zeros(self.total, np.bool_)
         for part in chunks(ids.size):
             mine[ranges(ids[part], runs[part])] = True
-        if np.count_nonzero(mine) < claimed or (mine & (self.kinds != FREED)).any():
+        if np.count_nonzero(mine) < claimed or (mine & (self.kinds != PageKind.FREED)).any():
             return False
-        self.kinds[mine] = OVERFLOW
+        self.kinds[mine] = PageKind.OVERFLOW
         self.kinds[ids] = kinds
         return True
 
@@ -255,11 +252,11 @@ class Walker:
             return
         cell = page * (self.page_size // ELEMENT)
         run = int(self.cells[cell, 3]) + 1
-        if int(self.ids[cell, 0]) != page or int(self._half[cell, 4]) != FREELIST or page + run > self.pages:
+        if int(self.ids[cell, 0]) != page or int(self._half[cell, 4]) != PageKind.FREELIST or page + run > self.pages:
             self.gap(page, "expected a freelist (10)")
             return
-        self.kinds[page] = FREELIST
-        self.kinds[page + 1 : page + run] = OVERFLOW
+        self.kinds[page] = PageKind.FREELIST
+        self.kinds[page + 1 : page + run] = PageKind.OVERFLOW
 
     def _outside(self, page: int) -> Gap:
         at = page * self.page_size

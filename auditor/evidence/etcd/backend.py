@@ -15,9 +15,10 @@ import numpy as np
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, fitting, overlapping
-from auditor.evidence.bbolt.tree import LEAF, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
+from auditor.model.vocabulary import PageKind
 
 EXPECTED = frozenset(
     b"key meta lease alarm members members_removed cluster auth authUsers authRoles authRevision test".split()
@@ -79,7 +80,7 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     """A bucket of one small leaf, kept in its parent's value; not aligned in the file, so read from a copy."""
     raw = walker.buffer.slice(at, size)
     flags, count, overflow = struct.unpack(walker.meta.order + "HHI", raw[8:PAGE_HEADER]) if size >= 16 else (0, 0, 0)
-    if flags != LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
+    if flags != PageKind.LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
         reason = f"offset {at}: expected the page of an inline bucket, found flags {flags:02x}, count {count}"
         walker.gaps.append(Gap(walker.source, at, size, reason))
         return Leaves.empty()
@@ -151,7 +152,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def _cluster_id(members: list[bytes]) -> str | None:
+def _cluster_id(members: list[bytes]) -> int | None:
     """The id that etcd derived from the members a cluster began with (server/etcdserver/api/membership genID).
 
     Right only while no member came or went; a backend does not store it.
@@ -161,11 +162,11 @@ def _cluster_id(members: list[bytes]) -> str | None:
         digest = hashlib.sha1(struct.pack(f">{len(ids)}Q", *ids), usedforsecurity=False).digest()
     except (ValueError, struct.error):
         return None
-    return digest[:8].hex() if ids else None
+    return int.from_bytes(digest[:8]) if ids else None
 
 
 def _member(key: bytes, value: bytes) -> tuple[str, str]:
-    """Member id in hex and its name."""
+    """Member id as it is stored, which should be hexadecimal, and its name."""
     try:
         name = json.loads(value).get("name", "")
     except (ValueError, AttributeError, RecursionError):

@@ -161,12 +161,12 @@ def _records(name: str, buffer: Buffer, start: Ints, end: Ints, gaps: list[Gap])
 
 
 def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:
-    """What the header says. cluster_id as etcdctl prints it: hexadecimal."""
+    """What the header says."""
     return replace(
         Backend.UNKNOWN,
         revision=revision,
         newest_record=int(made.mod_revision.max(initial=0)),
-        cluster_id=f"{cluster:x}" if cluster is not None else None,
+        cluster_id=cluster,
         term=term,
         buckets=(("key", len(made)),),
     )

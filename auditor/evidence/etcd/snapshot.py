@@ -12,14 +12,14 @@ from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
-from auditor.evidence.bbolt.tree import FREED, PAST, PREVIOUS, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend, unallocated
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, PageMap, Unexamined
-from auditor.model.vocabulary import EvidenceKind, Place
+from auditor.model.vocabulary import EvidenceKind, PageKind, Place, Trailer
 
 GUESSED = 4096
 """Pages looked at to guess a page size."""
@@ -78,8 +78,12 @@ def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
 def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
     """The records that only the older root reaches; their pages are marked in the walker's map."""
     store = backend.read(previous)
-    older = (walker.kinds == FREED) & (previous.kinds != FREED) & (previous.kinds != PAST)
-    walker.kinds[older] = PREVIOUS
+    older = (
+        (walker.kinds == PageKind.FREED)
+        & (previous.kinds != PageKind.FREED)
+        & (previous.kinds != PageKind.PAST_HIGH_WATER)
+    )
+    walker.kinds[older] = PageKind.PREVIOUS_ROOT
     records = store.records.take(older[store.records.page])
     records.place[:] = Place.PREVIOUS_ROOT
     return records
@@ -88,7 +92,7 @@ def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
 def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: UnreadableEvidence) -> Reading:
     """A file without a valid meta page: its pages one by one, under the page size that most of them bear out."""
     walker = Walker(buffer, _guess(buffer, file.size - trailer), file.name, file.size - trailer)
-    walker.kinds[:] = FREED
+    walker.kinds[:] = PageKind.FREED
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
@@ -133,14 +137,14 @@ def _map(walker: Walker) -> PageMap:
     return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
 
 
-def check_trailer(file: EvidenceFile, digest: str) -> tuple[str, Gap | None]:
+def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]:
     """Whether the trailer is the hash of what precedes it, and a gap where it is not."""
     at = file.size - TRAILER
     stored = file.map[at:].hex()
     if stored == digest:
-        return "matches", None
+        return Trailer.MATCHES, None
     reason = f"the SHA-256 trailer at offset {at} is {stored[:16]}..., the {at:,} bytes before it give {digest[:16]}..."
-    return "does not match", Gap(file.name, at, TRAILER, reason)
+    return Trailer.DOES_NOT_MATCH, Gap(file.name, at, TRAILER, reason)
 
 
 def _kind(metas: meta.Metas, size: int, trailer: int) -> EvidenceKind:
@@ -178,7 +182,7 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: EvidenceKind, traile
 def _unexamined(walker: Walker, metas: meta.Metas) -> list[Unexamined]:
     """What --quick leaves out of a database."""
     parts = [Unexamined("slack", "--quick: bytes outside every element, zero in what bbolt writes, not read", True)]
-    if pages := int((walker.kinds == FREED).sum()):
+    if pages := int((walker.kinds == PageKind.FREED).sum()):
         reason = f"--quick: {pages * walker.page_size:,} bytes that no root reaches, not read"
         parts.append(Unexamined(f"{pages:,} freed pages", reason, True))
     if (past := walker.size - walker.meta.high_water * walker.page_size) > 0:

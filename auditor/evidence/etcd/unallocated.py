@@ -16,27 +16,27 @@ from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import page_runs
 from auditor.evidence.bbolt.elements import Spans
 from auditor.evidence.bbolt.page_runs import Runs
-from auditor.evidence.bbolt.tree import FREED, LEAF, PAST, PREVIOUS, Walker
+from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
-from auditor.model.vocabulary import Place, State
+from auditor.model.vocabulary import PageKind, Place, State
 
 
 def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = None) -> tuple[RecordBatch, ...]:
     """Every value, and every fragment of one, outside the trees of the walker's map.
 
     place: of what lies in pages that no root reaches; UNPLACED where no root leads anywhere. previous: the walker of
-    the older root, whose pages the map holds as PREVIOUS.
+    the older root, whose pages the map holds as PREVIOUS_ROOT.
     """
     slack = Place.SLACK if place is Place.FREED else place
     end = walker.total * walker.page_size
     found = [
-        *_pages(walker, np.flatnonzero(walker.kinds == FREED), place, slack),
-        *_pages(walker, np.flatnonzero(walker.kinds == PAST), slack, slack),
+        *_pages(walker, np.flatnonzero(walker.kinds == PageKind.FREED), place, slack),
+        *_pages(walker, np.flatnonzero(walker.kinds == PageKind.PAST_HIGH_WATER), slack, slack),
         _carved(walker, np.array([end]), np.array([walker.size]), place),
         _between(walker, page_runs.live_runs(walker), walker.walked, slack),
     ]
     if previous is not None:
-        older, only = page_runs.live_runs(previous), walker.kinds == PREVIOUS
+        older, only = page_runs.live_runs(previous), walker.kinds == PageKind.PREVIOUS_ROOT
         theirs = [Spans(*(column[only[each.page]] for column in each)) for each in previous.walked]
         found.append(_between(walker, older.take(only[older.pages]), theirs, slack))
     return tuple(batch for batch in found if len(batch))
@@ -64,14 +64,14 @@ def _pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[
     yield _carved(walker, *_joined(leaves.key_at[torn], ends[torn]), place)
     # inline buckets of a freed root, and what a branch or a freelist claims to hold
     yield _carved(walker, leaves.key_at[~revised], ends[~revised], place, fragments=False)
-    odd = left.take(left.kinds != LEAF)
+    odd = left.take(left.kinds != PageKind.LEAF)
     yield _carved(walker, odd.pages * size, odd.ends * size, place, fragments=False)
     # a table with an element that does not hold may be said to be longer than it is, and would hide what lies behind it
     left = replace(left, counts=np.where(found.sound, left.counts, 0))
     first, last = _headless(walker, pages, left)
     yield _carved(walker, first * size, last * size, place)
     for sound, where in ((False, place), (True, slack)):
-        wanted = (left.kinds == LEAF) & (found.sound == sound)
+        wanted = (left.kinds == PageKind.LEAF) & (found.sound == sound)
         mine = wanted[found.owner]
         yield _between(walker, left.take(wanted), [Spans(leaves.key_at[mine], ends[mine], leaves.page[mine])], where)
 

@@ -26,6 +26,7 @@ from auditor.evidence.gaps import listed
 from auditor.evidence.protobuf_wire import WireError
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
+from auditor.text import hex_id
 
 METADATA, ENTRY, STATE, CRC, SNAPSHOT = 1, 2, 3, 4, 5
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
@@ -46,7 +47,7 @@ class Log:
     first: int | None
     last: int | None
     commit: int
-    members: tuple[tuple[str, str], ...]
+    members: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
 
 
@@ -59,7 +60,7 @@ class _Chain:
     puts: list[list[Ints]] = field(default_factory=list)
     indices: list[Ints] = field(default_factory=lambda: [np.zeros(0, np.int64)])
     sound: list[Bools] = field(default_factory=lambda: [np.zeros(0, np.bool_)])
-    members: dict[tuple[str, str], None] = field(default_factory=dict)
+    members: dict[tuple[int, int], None] = field(default_factory=dict)
     entries: int = 0
     last: int | None = None
     crc: int = 0
@@ -244,12 +245,12 @@ def _commits(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
 def _metadata(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Bools:
     """The same node and cluster in every segment."""
     said = [protobuf_wire.numbers(records.raw(buffer, row)) for row in range(records.at.size)]
-    members = [(f"{each.get(1, 0):x}", f"{each.get(2, 0):x}") if each else None for each in said]
+    members = [(each.get(1, 0), each.get(2, 0)) if each else None for each in said]
     chain.members |= dict.fromkeys(member for member in members if member)
     first = next(iter(chain.members), None)
     other = np.array([member is not None and member != first for member in members])
 
-    expected = "expected {} of cluster {}".format(*(first or ("", "")))
+    expected = "expected {} of cluster {}".format(*map(hex_id, first or (0, 0)))
     lengths = (records.stop - records.at)[other]
     chain.list(name, records.at[other], lengths, lambda at, _: f"metadata at offset {at} of another member, {expected}")
     return np.array([member is None for member in members])

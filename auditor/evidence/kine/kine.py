@@ -25,15 +25,13 @@ from auditor.evidence.kine.pages import Image, Pages, freelist
 from auditor.evidence.kine.unreferenced import Rounds, UnreferencedPages
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import EvidenceKind, Place, State
+from auditor.model.vocabulary import EvidenceKind, PageKind, Place, State
 
 STANDING = Unexamined(
     "other copies and backups of the database, old disk blocks", "these files cannot show them", decisive=False
 )
 USUAL = 4096
 """SQLite's page size where nothing says otherwise: kine sets none."""
-BRANCH, LEAF, TRUNK, CONTINUES, FREED, OLDER, PAST = 1, 2, 16, 32, 0, 64, 128
-"""Kinds of pages in a PageMap."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
@@ -228,14 +226,14 @@ def _kinds(database: Database) -> NDArray[np.uint8]:
     image = database.image
     number = np.arange(1, database.main_pages + 1)
     known = np.where(number > image.size, 0, number)
-    kinds = np.full(number.size, FREED, np.uint8)
-    kinds[database.taken[known]] = CONTINUES
-    kinds[database.free[known]] = FREED
-    kinds[np.isin(number, database.trunks)] = TRUNK
-    kinds[database.leaves[known]] = LEAF
-    kinds[database.interior[known]] = BRANCH
-    kinds[image.where[known] == 1] = OLDER
-    kinds[known == 0] = PAST
+    kinds = np.full(number.size, PageKind.FREED, np.uint8)
+    kinds[database.taken[known]] = PageKind.OVERFLOW
+    kinds[database.free[known]] = PageKind.FREED
+    kinds[np.isin(number, database.trunks)] = PageKind.FREELIST
+    kinds[database.leaves[known]] = PageKind.LEAF
+    kinds[database.interior[known]] = PageKind.BRANCH
+    kinds[image.where[known] == 1] = PageKind.PREVIOUS_ROOT
+    kinds[known == 0] = PageKind.PAST_HIGH_WATER
     return kinds
 
 

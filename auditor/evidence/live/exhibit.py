@@ -15,6 +15,7 @@ from auditor.model.evidence import Gap, Live, Unexamined
 from auditor.model.vocabulary import LiveWay
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
+from auditor.text import hex_id
 
 PREFIX = "/registry"
 """What --range reads where no storage prefix is given: kube-apiserver's own default."""
@@ -32,7 +33,7 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
     with Client(access) as client:
         standings, silent = client.statuses()
         for each in standings:
-            log(f"{each.endpoint} answers: member {each.member_id}, revision {each.revision}")
+            log(f"{each.endpoint} answers: member {hex_id(each.member_id)}, revision {each.revision}")
         _same_cluster(standings)
         client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
         with Spool(options.work_dir, keep) as spool:
@@ -110,7 +111,7 @@ def _live(way: LiveWay, told: MemberStatus, revision: int) -> Live:
 
 def _same_cluster(standings: Sequence[MemberStatus]) -> None:
     if len({each.cluster_id for each in standings}) > 1:
-        told = ", ".join(f"{each.endpoint} cluster {each.cluster_id}" for each in standings)
+        told = ", ".join(f"{each.endpoint} cluster {hex_id(each.cluster_id)}" for each in standings)
         raise DifferentClusters(f"the endpoints are not of one cluster ({told}): audit each cluster by itself")
 
 
@@ -120,12 +121,12 @@ def _lagging(standings: Sequence[MemberStatus], silent: dict[str, str], read: st
     notes = [f"{why}; its member was not asked" for why in silent.values()]
     for each in standings:
         if not each.leader:
-            notes.append(f"{each.endpoint}: member {each.member_id} knows of no leader")
+            notes.append(f"{each.endpoint}: member {hex_id(each.member_id)} knows of no leader")
         if each.revision < newest.revision:
             behind = f"at revision {each.revision:,} (raft index {each.raft_index:,})"
             ahead = f"{newest.endpoint} is at {newest.revision:,} (raft index {newest.raft_index:,})"
             what = "the member that was read" if each.endpoint == read else "member"
-            notes.append(f"{each.endpoint}: {what} {each.member_id} is behind: {behind}, while {ahead}")
+            notes.append(f"{each.endpoint}: {what} {hex_id(each.member_id)} is behind: {behind}, while {ahead}")
     return notes
 
 
@@ -134,9 +135,11 @@ def _stale(standings: Sequence[MemberStatus], told: MemberStatus, source: str) -
     newest = max(each.revision for each in standings)
     reason = ""
     if not told.leader:
-        reason = f"member {told.member_id} knows of no leader: what the others wrote since is not in its database"
+        reason = (
+            f"member {hex_id(told.member_id)} knows of no leader: what the others wrote since is not in its database"
+        )
     elif told.revision < newest:
-        reason = f"member {told.member_id} is behind the others: take another endpoint"
+        reason = f"member {hex_id(told.member_id)} is behind the others: take another endpoint"
     return [Gap(source, 0, 0, f"what was written after revision {told.revision:,}: {reason}")] if reason else []
 
 

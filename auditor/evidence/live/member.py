@@ -27,16 +27,16 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """What a member says of itself. Ids as etcdctl prints them, in hex; leader: of which it knows, empty for none."""
+    """What a member says of itself. leader: the id of the one it knows of, 0 for none."""
 
     endpoint: str
-    member_id: str
-    cluster_id: str
+    member_id: int
+    cluster_id: int
     version: str
     revision: int
     raft_index: int
     raft_term: int
-    leader: str
+    leader: int
     db_size: int
 
 
@@ -87,13 +87,13 @@ class Member:
         answer = self._ask(self._client.maintenancestub.Status, rpc.StatusRequest(), "status")
         return MemberStatus(
             endpoint=self.endpoint,
-            member_id=f"{answer.header.member_id:x}",
-            cluster_id=f"{answer.header.cluster_id:x}",
+            member_id=answer.header.member_id,
+            cluster_id=answer.header.cluster_id,
             version=shown(answer.version),
             revision=answer.header.revision,
             raft_index=answer.raft_index,
             raft_term=answer.raft_term,
-            leader=f"{answer.leader:x}" if answer.leader else "",
+            leader=answer.leader,
             db_size=answer.db_size,
         )
 

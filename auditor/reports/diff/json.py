@@ -1,7 +1,6 @@
 """The comparison as one JSON document; diff.schema.json beside this file says what it holds."""
 
 import json
-from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, Any
 
@@ -10,7 +9,9 @@ from auditor.diff.objects import Content, FormChange
 from auditor.diff.rows import COLUMNS
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
+from auditor.reports import json_sections
 from auditor.reports.diff import words
+from auditor.text import hex_id
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -52,7 +53,7 @@ def document(made: Comparison, fail_on: Severity) -> dict[str, Any]:
                 for provider, name, before, after in made.keys
             ],
         },
-        "not_examined": [asdict(part) for part in made.unexamined],
+        "not_examined": [json_sections.unexamined(part) for part in made.unexamined],
         "notes": list(made.notes),
         "columns": COLUMNS,
         "objects": [dict(zip(made.columns, row, strict=True)) for row in zip(*made.columns.values(), strict=True)],
@@ -81,12 +82,12 @@ def _side(each: Audit) -> dict[str, Any]:
         "kind": evidence.description,
         "size": evidence.size,
         "sha256": evidence.sha256,
-        "trailer": evidence.trailer,
+        "trailer": evidence.trailer.value,
         "changed": evidence.changed,
         "revision": evidence.backend.revision,
         "compacted": evidence.backend.compacted,
         "cluster": evidence.cluster.uid,
-        "etcd_cluster": evidence.backend.cluster_id or "",
+        "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
         "policy": each.policy,
         "complete": each.complete,
         "findings": [
@@ -98,7 +99,7 @@ def _side(each: Audit) -> dict[str, Any]:
             for place, (count, readable) in leftovers(each).items()
         ],
         "readable_and_in_use": each.tally.in_use,
-        "gaps": [asdict(gap) for gap in each.gaps],
-        "not_examined": [asdict(part) for part in each.unexamined],
+        "gaps": [json_sections.gap(gap) for gap in each.gaps],
+        "not_examined": [json_sections.unexamined(part) for part in each.unexamined],
         "notes": list(each.notes),
     }

@@ -5,6 +5,7 @@ from auditor.diff.objects import Content, FormChange
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Place, Severity
 from auditor.reports.words import label, plural
+from auditor.text import hex_id
 
 SUMMARY = ("form", "content", "namespace", "name", "before", "after", "finding")
 
@@ -74,7 +75,10 @@ def cluster(made: Comparison) -> str:
     one, two = made.before.evidence.cluster.uid, made.after.evidence.cluster.uid
     if one and one == two:
         return f"both of Kubernetes cluster {one}"
-    etcd, other = (each.evidence.backend.cluster_id for each in (made.before, made.after))
+    etcd, other = (
+        "" if each.evidence.backend.cluster_id is None else hex_id(each.evidence.backend.cluster_id)
+        for each in (made.before, made.after)
+    )
     if not (one and two) and etcd and etcd == other:
         return f"both of etcd cluster {etcd}"
     return f"{one or etcd or 'unknown'} and {two or other or 'unknown'}"

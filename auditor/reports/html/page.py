@@ -12,6 +12,7 @@ from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
 from auditor.reports.meaning import MEANING
+from auditor.text import hex_id
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -138,7 +139,7 @@ def _backend(audit: Audit) -> list[tuple[str, str]]:
         ("compacted at", f"{backend.compacted:,}" if backend.compacted is not None else "never"),
         ("storage version", backend.storage_version),
         ("cluster version", backend.cluster_version),
-        ("etcd cluster id", backend.cluster_id),
+        ("etcd cluster id", None if backend.cluster_id is None else hex_id(backend.cluster_id)),
         ("members", members),
         ("raft", f"index {backend.consistent_index}, term {backend.term}"),
         ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes"),

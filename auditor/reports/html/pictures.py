@@ -12,7 +12,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
 from auditor.model.table import Table, stored
-from auditor.model.vocabulary import FindingKind, Place, Provider
+from auditor.model.vocabulary import FindingKind, PageKind, Place, Provider
 from auditor.reports.words import label
 
 MOST_CELLS = 4000
@@ -34,8 +34,8 @@ CLASSES = (
 )
 """What a cell of the page map is; the earlier of the first two wins, else what most of its pages are."""
 _CLASS = np.full(256, 2, np.uint8)
-_CLASS[[0x04, 0x10]] = 3
-_CLASS[0x00], _CLASS[0x40], _CLASS[0x80] = 4, 5, 6
+_CLASS[[PageKind.META, PageKind.FREELIST]] = 3
+_CLASS[PageKind.FREED], _CLASS[PageKind.PREVIOUS_ROOT], _CLASS[PageKind.PAST_HIGH_WATER] = 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, Any
 
 from auditor.reports.watch import words
-from auditor.watch.progress import Progress
+from auditor.watch.progress import Name, NamespaceProgress, Progress
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -34,18 +33,18 @@ def document(
         "policy": policy,
         "resources": list(resources),
         "revision": found.revision,
-        **asdict(found.all),
+        **_counts(found.all),
         "unopened": found.unopened,
         "rate": round(found.rate, 3),
         "seconds_left": None if found.seconds_left is None else round(found.seconds_left, 1),
-        "namespaces": [{"namespace": name, **asdict(share)} for name, share in found.namespaces.items()],
+        "namespaces": [{"namespace": name, **_counts(share)} for name, share in found.namespaces.items()],
         "under": [
             {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": wanted, "values": count}
             for provider, name, kek, wanted, count in found.under
         ],
         "objects": [
             {
-                **asdict(each.of),
+                **_name(each.of),
                 "provider": each.form.provider.label,
                 "key_name": each.form.key_name,
                 "kek_id": each.form.kek_id,
@@ -59,6 +58,20 @@ def document(
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),
     }
+
+
+def _counts(share: NamespaceProgress) -> dict[str, int]:
+    return {
+        "total": share.total,
+        "remaining": share.remaining,
+        "rewritten": share.rewritten,
+        "deleted": share.deleted,
+        "present": share.present,
+    }
+
+
+def _name(names: Name) -> dict[str, str]:
+    return {"resource": names.resource, "namespace": names.namespace, "name": names.name, "key": names.key}
 
 
 def write(document: dict[str, Any], out: IO[str]) -> None:

@@ -19,6 +19,7 @@ from auditor.evidence.etcd import backend
 from auditor.evidence.gaps import LISTED
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap
+from auditor.model.vocabulary import PageKind
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
 from tests.helpers.bolt_builder import Database, Pair
@@ -109,9 +110,9 @@ def test_any_pairs_are_read_back_with_their_pages(
     found = walk.walk(database.roots[b"key"])
     assert pairs(walk.buffer, found) == stored
     assert not walk.gaps
-    assert not (walk.kinds == tree.FREED).any()
+    assert not (walk.kinds == PageKind.FREED).any()
     assert ((found.key_at // page_size) >= found.page).all()
-    assert (walk.kinds[found.page] == tree.LEAF).all()
+    assert (walk.kinds[found.page] == PageKind.LEAF).all()
 
 
 def test_bbolt_itself_accepts_what_is_built_here(write: Write) -> None:
@@ -185,11 +186,11 @@ def test_a_stored_freelist_is_no_freed_page(read: Read) -> None:
     freed = [b"\1" * 30, b""]
     reading = read(deep(freelist=True, freed=freed).seal())
     assert not reading.gaps
-    assert reading.pages.kinds.count(tree.FREED) == 2
-    assert reading.pages.kinds.count(tree.FREELIST) == 1
+    assert reading.pages.kinds.count(PageKind.FREED) == 2
+    assert reading.pages.kinds.count(PageKind.FREELIST) == 1
     without = read(deep(freed=freed).seal())
-    assert without.pages.kinds.count(tree.FREED) == 2
-    assert tree.FREELIST not in without.pages.kinds
+    assert without.pages.kinds.count(PageKind.FREED) == 2
+    assert PageKind.FREELIST not in without.pages.kinds
 
 
 @pytest.mark.parametrize("page", [0, 1, 5, 10_000, (1 << 64) - 2])

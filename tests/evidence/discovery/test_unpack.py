@@ -25,6 +25,7 @@ from auditor.evidence.containers.extracted import Extractor
 from auditor.evidence.containers.limits import Limits, Refused
 from auditor.evidence.discovery.unpack import unpack
 from auditor.evidence.file import EvidenceFile
+from auditor.model.vocabulary import Trailer
 from tests.helpers import packing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS, canaries, name_of
@@ -75,7 +76,7 @@ def test_a_packed_snapshot_gives_the_findings_of_the_plain_one(
     assert audit.rows.columns["source"] == [named.get(str(each), each) for each in expected.rows.columns["source"]]
     assert audit.evidence.name == f"backup.bin{path}"
     assert audit.evidence.sha256 == hashlib.sha256(raw).hexdigest()
-    assert audit.evidence.trailer == "matches"
+    assert audit.evidence.trailer == Trailer.MATCHES
     (container,) = audit.evidence.containers
     assert (container.name, container.sha256) == ("backup.bin", hashlib.sha256(packed).hexdigest())
     assert container.size == len(packed)
@@ -99,7 +100,7 @@ def test_streams_behind_one_another_are_one_file(tmp_path: Path) -> None:
     for kind, pack in packing.STREAMS.items():
         packed = pack(raw[:50_000]) + pack(raw[50_000:]) + bytes(1000)
         audit = auditor.scan(write(tmp_path, packed))
-        assert audit.evidence.trailer == "matches", kind
+        assert audit.evidence.trailer == Trailer.MATCHES, kind
         assert not audit.gaps
 
 

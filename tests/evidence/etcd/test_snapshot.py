@@ -12,7 +12,7 @@ from auditor.errors import AuditorError, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import trailer_length
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import EvidenceKind
+from auditor.model.vocabulary import EvidenceKind, Trailer
 from tests.conftest import Read, Write
 from tests.helpers import bolt_builder
 from tests.helpers.bolt_builder import record
@@ -105,7 +105,7 @@ def test_bytes_between_the_last_page_and_the_trailer_are_a_gap(read: Read) -> No
 def test_a_trailer_that_matches_is_said_to(write: Write) -> None:
     path = write(bolt_builder.backend(RECORDS).seal())
     audit = auditor.scan(path)
-    assert audit.evidence.trailer == "matches"
+    assert audit.evidence.trailer == Trailer.MATCHES
     assert audit.evidence.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert not audit.gaps
 
@@ -117,7 +117,7 @@ def test_a_trailer_that_does_not_match_is_a_gap(at: int, write: Write) -> None:
     data[at] ^= 1
     path = write(bytes(data))
     audit = auditor.scan(path)
-    assert audit.evidence.trailer == "does not match"
+    assert audit.evidence.trailer == Trailer.DOES_NOT_MATCH
     (gap,) = audit.gaps
     assert (gap.source, gap.offset, gap.length) == (path.name, len(data) - 32, 32)
     assert data[-32:].hex()[:16] in gap.reason
@@ -128,7 +128,7 @@ def test_a_trailer_that_does_not_match_is_a_gap(at: int, write: Write) -> None:
 def test_quick_says_that_the_trailer_was_not_checked(write: Write) -> None:
     path = write(bolt_builder.backend(RECORDS).seal())
     audit = auditor.scan(path, auditor.Options(quick=True))
-    assert (audit.evidence.trailer, audit.evidence.sha256) == ("not checked", "")
+    assert (audit.evidence.trailer, audit.evidence.sha256) == (Trailer.NOT_CHECKED, "")
     assert not audit.complete
 
 
@@ -143,7 +143,7 @@ def lengths() -> list[int]:
 
 def test_a_truncated_snapshot_is_never_a_complete_audit(write: Write) -> None:
     """Refused, or read with gaps: whatever its length, and whatever is said of it is there."""
-    assert auditor.scan(FIXTURE, EVERYTHING).evidence.trailer == "matches"
+    assert auditor.scan(FIXTURE, EVERYTHING).evidence.trailer == Trailer.MATCHES
     for length in sample(lengths(), 60):
         audit = audited(write(WHOLE[:length]))
         if audit is None:
@@ -215,7 +215,7 @@ def test_no_mutation_raises_anything_but_our_own(write: Write) -> None:
         else:
             read += 1
             check_rows(audit, len(WHOLE))
-            assert audit.evidence.trailer in {"matches", "none"}, number
+            assert audit.evidence.trailer in {Trailer.MATCHES, Trailer.NONE}, number
         path.unlink()
     assert read > 2 * refused
 

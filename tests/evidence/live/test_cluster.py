@@ -71,19 +71,31 @@ def test_a_member_without_a_leader_is_not_concluded_on(tmp_path: Path) -> None:
     assert any("knows of no leader" in note for note in audit.notes)
 
 
-def standing(endpoint: str, revision: int, leader: str = "1") -> MemberStatus:
-    return MemberStatus(f"http://{endpoint}", endpoint, "c", "3.5.1", revision, 10 * revision, 2, leader, 1 << 20)
+def standing(endpoint: str, revision: int, leader: int = 1) -> MemberStatus:
+    return MemberStatus(
+        endpoint=f"http://{endpoint}",
+        member_id=int(endpoint, 16),
+        cluster_id=12,
+        version="3.5.1",
+        revision=revision,
+        raft_index=10 * revision,
+        raft_term=2,
+        leader=leader,
+        db_size=1 << 20,
+    )
 
 
 def test_a_member_behind_the_others_is_told() -> None:
     both = [standing("a", 90), standing("b", 155)]
     (note,) = _lagging(both, {}, "http://a")
     assert note == (
-        "http://a: the member that was read a is behind: at revision 90 (raft index 900), "
+        "http://a: the member that was read 000000000000000a is behind: at revision 90 (raft index 900), "
         "while http://b is at 155 (raft index 1,550)"
     )
     (gap,) = _stale(both, both[0], "file")
-    assert gap.reason == "what was written after revision 90: member a is behind the others: take another endpoint"
+    assert gap.reason == (
+        "what was written after revision 90: member 000000000000000a is behind the others: take another endpoint"
+    )
     assert _stale(both, both[1], "file") == []
     assert _lagging([both[1]], {"http://x": "http://x: nothing"}, "") == ["http://x: nothing; its member was not asked"]
 

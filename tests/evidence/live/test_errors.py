@@ -14,6 +14,7 @@ from auditor.evidence.live.access import Access, endpoints
 from auditor.evidence.live.errors import Compacted, Incomplete, Unavailable
 from auditor.evidence.live.exhibit import DifferentClusters
 from auditor.evidence.live.range_read import RESTARTS
+from auditor.model.vocabulary import Trailer
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import program, programs
@@ -49,7 +50,7 @@ def test_a_stream_that_is_cut_is_taken_again(etcd: Etcd, options: auditor.Option
     with FaultyProxy(etcd.endpoint, after, times=1) as proxy:
         audit = auditor.scan(proxy.url, options)
         assert proxy.faults == 1
-    assert audit.evidence.trailer == ("none" if options.range_only else "matches")
+    assert audit.evidence.trailer == (Trailer.NONE if options.range_only else Trailer.MATCHES)
     assert audit.tally.objects == 300
     assert audit.complete
     (note,) = [note for note in audit.notes if "tried again" in note]

@@ -1,0 +1,23 @@
+"""The keys of documents are written out, not taken from the names of the model's fields."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from auditor.audit import baseline
+from auditor.options import Options, settings
+
+
+def test_every_option_is_reported() -> None:
+    """All but `rows`, which says which reports are made."""
+    assert set(settings(Options())) == {field.name for field in fields(Options)} - {"rows"}
+
+
+def test_a_baseline_compares_options_that_are_reported() -> None:
+    assert set(baseline.COMPARED_OPTIONS) <= set(settings(Options()))
+
+
+def test_no_report_takes_keys_from_fields() -> None:
+    package = Path(baseline.__file__).parents[1]
+    for folder in ("reports", "audit"):
+        for path in sorted((package / folder).rglob("*.py")):
+            assert "asdict(" not in path.read_text(encoding="utf-8"), path.name
