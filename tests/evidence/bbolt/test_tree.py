@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.arrays import buffer, parallel
+from auditor.arrays import parallel
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.bbolt import meta, tree
 from auditor.evidence.bbolt.elements import Leaves
@@ -526,10 +526,10 @@ def test_portions_make_no_difference(chunk: int, damage: str, monkeypatch: pytes
     whole = walker(database)
     expected = whole.walk(database.roots[b"key"])
     assert bool(whole.gaps) == (damage != "none")
-    monkeypatch.setattr(buffer, "_PROCESSORS", 4)
-    for module in (tree, buffer):
+    monkeypatch.setattr(parallel, "_PROCESSORS", 4)
+    for module in (tree, parallel):
         monkeypatch.setattr(module, "CHUNK", chunk)
-    monkeypatch.setattr(tree, "spread", partial(parallel.parallel_for, size=chunk))
+    monkeypatch.setattr(tree, "parallel_for", partial(parallel.parallel_for, size=chunk))
     monkeypatch.setattr(tree, "chunks", partial(parallel.chunks, size=chunk))
     walk = walker(database)
     found = walk.walk(database.roots[b"key"])
