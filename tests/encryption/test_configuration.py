@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -433,8 +434,8 @@ def test_a_hostile_file_is_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", hostile())
 def test_the_work_grows_as_a_hostile_file_does(tmp_path: Path, name: str) -> None:
-    content = hostile(1 << 14)[name]
-    assert calls(lambda: refusal(tmp_path, content)) < 1_000 + 60 * len(content)
+    once, twice = (calls(partial(refusal, tmp_path, hostile(size)[name])) for size in (1 << 12, 1 << 13))
+    assert twice < 2.5 * once + 1_000
 
 
 def many(count: int) -> dict[str, Document]:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import file
+from auditor.evidence import hashing
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import TRAILER, FileHash
 
@@ -18,7 +18,7 @@ SIZES = [1, STEP - 1, STEP, STEP + 1, STEP + TRAILER, 2 * STEP, 2 * STEP + TRAIL
 @pytest.mark.parametrize("window", [1, 100, STEP, 1 << 20])
 @pytest.mark.parametrize("size", SIZES)
 def test_whole_and_all_but_the_trailer(size: int, window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "WINDOW", window)
+    monkeypatch.setattr(hashing, "WINDOW", window)
     raw = Random(size).randbytes(size)
     path = tmp_path / "some.db"
     path.write_bytes(raw)

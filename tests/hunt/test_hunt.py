@@ -307,6 +307,7 @@ def test_k3s_own_record_opens_with_the_token(tmp_path: Path) -> None:
     assert any("opens 0 of 1" in note for note in audit.notes)
 
 
+@pytest.mark.slow
 def test_hits_past_four_gigabytes_and_at_every_window(tmp_path: Path) -> None:
     """A sparse file; stripes of the searcher's own size, and hits that lie across their borders."""
     import mmap
@@ -334,6 +335,7 @@ def test_a_pattern_without_end_is_told() -> None:
     assert searcher.overflowing == {0}
 
 
+@pytest.mark.slow
 def test_patterns_are_bytes_and_mean_nothing() -> None:
     strange = [b"\0\0a\0", b"[a-z]+(", b".*", b"\xff\xfe\n", b"a|b"]
     data = b"--".join(strange)

@@ -39,6 +39,7 @@ def reasons(audit: Audit) -> str:
     return " ".join([gap.reason for gap in audit.gaps] + [f"{part.what}: {part.reason}" for part in audit.unexamined])
 
 
+@pytest.mark.slow
 def test_every_canary_of_the_log_lies_in_a_row(member: Path) -> None:
     audit = auditor.scan(member)
     found = plaintext(audit)

@@ -38,6 +38,7 @@ def leaves_ending_in_a_secret(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_lowered_count_hides_no_value(tmp_path: Path) -> None:
     tried = 0
     for path in SNAPSHOTS:

@@ -141,6 +141,7 @@ def lengths() -> list[int]:
     return sorted({length for length in [*edges, *ends, *starts, *anywhere] if length < len(WHOLE)})
 
 
+@pytest.mark.slow
 def test_a_truncated_snapshot_is_never_a_complete_audit(write: Write) -> None:
     """Refused, or read with gaps: whatever its length, and whatever is said of it is there."""
     assert auditor.scan(FIXTURE, EVERYTHING).evidence.trailer == Trailer.MATCHES
@@ -154,6 +155,7 @@ def test_a_truncated_snapshot_is_never_a_complete_audit(write: Write) -> None:
             check_rows(audit, length)
 
 
+@pytest.mark.slow
 def test_a_truncated_raw_database_is_never_a_complete_audit(write: Write) -> None:
     """No trailer gives it away: the high-water mark must. A member's own file ends where bbolt last grew it."""
     data = bolt_builder.backend(RECORDS, txids=(2, 3), trailer=False, page_size=1024, fanout=4).seal()
@@ -184,6 +186,7 @@ def mutated(rng: Random, numbers: list[int]) -> bytes:
     return bolt_builder.with_trailer(bytes(body))
 
 
+@pytest.mark.slow
 def test_no_mutation_raises_anything_but_our_own(write: Write) -> None:
     """Checksums and trailer made right, so that only the structure itself can give the damage away."""
     rng = Random(11)
