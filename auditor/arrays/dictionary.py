@@ -48,6 +48,11 @@ class Dictionary(Sequence[T], Generic[T]):
         """For every row the one of `meanings`, of which there is one for each of `of`."""
         return list(map(meanings.__getitem__, self.codes.tolist()))
 
+    def value_counts(self) -> list[tuple[T, int]]:
+        """What occurs, in the order of the table, and how often."""
+        sizes = np.bincount(self.codes, minlength=len(self.values)).tolist()
+        return [(value, size) for value, size in zip(self.values, sizes, strict=True) if size]
+
 
 def from_codes(codes: NDArray[Any], meaning: Callable[[int], T]) -> Dictionary[T]:
     """The meaning of each code (not negative), worked out once for each that occurs."""
@@ -59,6 +64,15 @@ def from_codes(codes: NDArray[Any], meaning: Callable[[int], T]) -> Dictionary[T
         number[occurs] = np.arange(occurs.size)
         at = number[codes]
     return from_table([meaning(code) for code in occurs.tolist()], at)
+
+
+def from_columns(columns: Sequence[NDArray[Any]], sizes: Sequence[int], meaning: Callable[..., T]) -> Dictionary[T]:
+    """The meaning of each combination of codes that occurs. sizes: of each column, what all its codes are below."""
+    combined = np.zeros(len(columns[0]), np.int64)
+    for column, size in zip(columns, sizes, strict=True):
+        combined *= size
+        combined += column
+    return from_codes(combined, lambda code: meaning(*map(int, np.unravel_index(code, sizes))))
 
 
 def constant(cell: T, count: int) -> Dictionary[T]:

@@ -43,11 +43,24 @@ def parallel_for(count: int, work: Callable[[slice], None], size: int = CHUNK) -
 def value_counts(codes: Ints) -> list[tuple[int, int]]:
     """Distinct numbers, ascending, and how often each occurs."""
     ordered = np.sort(codes)
-    first = np.ones(ordered.size, np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    starts = np.flatnonzero(first)
+    starts = run_starts(ordered)
     sizes = np.diff(starts, append=ordered.size)
     return list(zip(ordered[starts].tolist(), sizes.tolist(), strict=True))
+
+
+def split_by(codes: Ints) -> Iterator[tuple[int, Ints]]:
+    """Distinct numbers, ascending, and the rows of each in order."""
+    order = np.argsort(codes, kind="stable")
+    starts = run_starts(codes[order])
+    for rows in np.split(order, starts[1:]) if order.size else []:
+        yield int(codes[rows[0]]), rows
+
+
+def run_starts(ordered: Ints) -> Ints:
+    """Where each run of equal numbers begins."""
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return np.flatnonzero(first)
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:

@@ -41,141 +41,153 @@ class Proof:
 
 
 def observe(
-    given: Criteria,
+    criteria: Criteria,
     selections: Sequence[Selection],
     store: Store,
     used: Sequence[KeyUsage],
     scope: Sequence[str],
 ) -> list[str]:
     """Notes on every configuration; scope: the resources judged."""
-    mains = [each for each in selections if each.authoritative]
-    if not given.configurations or not mains:
+    authoritative = [values for values in selections if values.authoritative]
+    if not criteria.configurations or not authoritative:
         return []
-    seen = sorted({each.resources[of].name for each in mains for of, _ in value_counts(each.resource.astype(np.int64))})
-    seen = seen if "*" in scope else []
-    names = list(dict.fromkeys([*(name for name in scope if name != "*"), *seen]))
+    seen = {
+        values.resources[code].name
+        for values in authoritative
+        for code, _ in value_counts(values.resource.astype(np.int64))
+    }
+    names = list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(seen) if "*" in scope else ())]))
     nodes = store.match(frozenset({"nodes"}))
     proofs = [
         proof
         for part in store.parts
-        if part.batch.source in {each.batch.source for each in mains}
+        if part.batch.source in {values.batch.source for values in authoritative}
         for proof in _proofs(part.batch, nodes[part.resource])
     ]
     return [
-        f"{each.source}: {note}"
-        for each in given.configurations
-        for note in (*_writing(each, given, mains, names), *_proven(each, proofs), *_unused(each, used, names))
+        f"{configuration.source}: {note}"
+        for configuration in criteria.configurations
+        for note in (
+            *_writing(configuration, criteria, authoritative, names),
+            *_proven(configuration, proofs),
+            *_unused(configuration, used, names),
+        )
     ]
 
 
-def _writing(each: Configuration, given: Criteria, mains: Sequence[Selection], names: Sequence[str]) -> Iterator[str]:
+def _writing(
+    configuration: Configuration, criteria: Criteria, authoritative: Sequence[Selection], names: Sequence[str]
+) -> Iterator[str]:
     """Whether the write key of each resource opens the newest values of it; resources of one answer share a note."""
-    told: dict[str, list[str]] = {}
+    answers: dict[str, list[str]] = {}
     for name in names:
-        for entry in (each.providers_for(name) or ())[:1]:
-            answer, what = _written(mains, name, entry, given)
-            told.setdefault(answer, []).append(what)
-    for answer, of in told.items():
-        more = f" and {len(of) - MOST:,} more resources" if len(of) > MOST else ""
-        yield f"{answer} {', '.join(of[:MOST])}{more}"
+        for entry in (configuration.providers_for(name) or ())[:1]:
+            answer, what = _written(authoritative, name, entry, criteria)
+            answers.setdefault(answer, []).append(what)
+    for answer, whats in answers.items():
+        more = f" and {len(whats) - MOST:,} more resources" if len(whats) > MOST else ""
+        yield f"{answer} {', '.join(whats[:MOST])}{more}"
 
 
-def _written(mains: Sequence[Selection], name: str, entry: ProviderEntry, given: Criteria) -> tuple[str, str]:
-    """What is to be said of a resource's write provider, and of which values."""
+def _written(
+    authoritative: Sequence[Selection], name: str, entry: ProviderEntry, criteria: Criteria
+) -> tuple[str, str]:
+    """The note on a resource's write provider, and the values that it is of."""
     plain = entry.provider is Provider.IDENTITY
     writer, opens = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "open")
     unknown = f"whether {writer} is in force cannot be told from"
-    which, rows = _newest_first(mains, name)
+    which, rows = _newest_first(authoritative, name)
     if not rows.size:
         return unknown, f"{name} (no value was read)"
-    count = _leading(mains, which, rows, name, entry, given)
-    main, first = mains[which[0]], int(rows[0])
-    newest = int(main.batch.mod_revision[first])
-    under = _label(*main.key_labels[main.key_label[first]])
+    count = _leading(authoritative, which, rows, name, entry, criteria)
+    values, first = authoritative[which[0]], int(rows[0])
+    newest = int(values.batch.mod_revision[first])
+    under = _label(*values.key_labels[values.key_label[first]].pair)
     if count == 1:
         return f"{writer} {opens}s the newest", f"value of {name} (revision {newest:,})"
     if count:
-        oldest = int(mains[which[count - 1]].batch.mod_revision[rows[count - 1]])
+        oldest = int(authoritative[which[count - 1]].batch.mod_revision[rows[count - 1]])
         return f"{writer} {opens}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
-    if under == _key(entry) and main.opened[first] == Opened.NO_KEY:
+    if under == _key(entry) and values.opened[first] == Opened.NO_KEY:
         return unknown, f"{name} (revision {newest:,}, the newest, was not opened)"
     by = " by its prefix" if under == _key(entry) else ""
     return f"{writer} does not {opens} the newest value of", f"{name} (revision {newest:,} is{by} under {under})"
 
 
-def _newest_first(mains: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
+def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
     """The values of a resource that a root leads to, the newest revision first: which selection, and row of it."""
-    which, rows, main, sub = [], [], [], []
-    for number, each in enumerate(mains):
-        wanted = np.array([resource.name == name for resource in each.resources], np.bool_)
-        mine = np.flatnonzero(
-            wanted[each.resource] & (each.batch.place <= Place.DELETED) & (each.batch.mod_revision >= 0)
-        )
-        which.append(np.full(mine.size, number, np.int64))
-        rows.append(mine)
-        main.append(each.batch.mod_revision[mine])
-        sub.append(each.batch.sub_revision[mine])
-    order = np.lexsort((np.concatenate(sub), np.concatenate(main)))[::-1]
+    which, rows, mod_revisions, sub_revisions = [], [], [], []
+    for number, values in enumerate(authoritative):
+        batch = values.batch
+        of_resource = np.array([resource.name == name for resource in values.resources], np.bool_)[values.resource]
+        rooted = np.flatnonzero(of_resource & (batch.place <= Place.DELETED) & (batch.mod_revision >= 0))
+        which.append(np.full(rooted.size, number, np.int64))
+        rows.append(rooted)
+        mod_revisions.append(batch.mod_revision[rooted])
+        sub_revisions.append(batch.sub_revision[rooted])
+    order = np.lexsort((np.concatenate(sub_revisions), np.concatenate(mod_revisions)))[::-1]
     return np.concatenate(which)[order], np.concatenate(rows)[order]
 
 
 def _leading(
-    mains: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, given: Criteria
+    authoritative: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, criteria: Criteria
 ) -> int:
     """How many of these values, from the first on, are as an entry's first key writes them."""
     good = np.zeros(rows.size, np.bool_)
-    for number, main in enumerate(mains):
-        mine = which == number
+    for number, values in enumerate(authoritative):
+        own = which == number
         if entry.provider is Provider.IDENTITY:
-            good[mine] = main.prefixes.provider[rows[mine]] == Provider.IDENTITY
+            good[own] = values.prefixes.provider[rows[own]] == Provider.IDENTITY
         else:
-            labels = np.array([_label(*label) == _key(entry) for label in main.key_labels], np.bool_)
-            good[mine] = labels[main.key_label[rows[mine]]] & (main.opened[rows[mine]] == Opened.YES)
+            labels = np.array([_label(*label.pair) == _key(entry) for label in values.key_labels], np.bool_)
+            good[own] = labels[values.key_label[rows[own]]] & (values.opened[rows[own]] == Opened.YES)
     count = int(np.argmin(np.append(good, np.False_)))
-    if given.keyring is None or not entry.keys:
+    if criteria.keyring is None or not entry.keys:
         return count
-    alike = [each for each in given.keyring.order(name) if each.label == (entry.provider, entry.keys[0].name)]
+    key = entry.keys[0]
+    alike = [candidate for candidate in criteria.keyring.order(name) if candidate.label == (entry.provider, key.name)]
     if len(alike) < 2:
         return count
-    own = next(each for each in alike if each.secret == entry.keys[0].secret)
-    for number, (main, row) in enumerate(zip(which[:count].tolist(), rows[:count].tolist(), strict=True)):
-        if not own.opens(mains[main].batch.key(row), mains[main].batch.value(row)):
+    first = next(candidate for candidate in alike if candidate.secret == key.secret)
+    for number, (source, row) in enumerate(zip(which[:count].tolist(), rows[:count].tolist(), strict=True)):
+        batch = authoritative[source].batch
+        if not first.opens(batch.key(row), batch.value(row)):
             return number
     return count
 
 
-def _proofs(batch: RecordBatch, wanted: Bools) -> Iterator[Proof]:
-    """What the current Nodes among these rows are annotated with."""
-    for row in np.flatnonzero(wanted & batch.at(Place.LATEST)).tolist():
+def _proofs(batch: RecordBatch, nodes: Bools) -> Iterator[Proof]:
+    """The annotations of the current values among those of Nodes."""
+    for row in np.flatnonzero(nodes & batch.at(Place.LATEST)).tolist():
         value = batch.value(row)
-        for name, said in objects.annotations(value).items() if ANNOTATION in value else ():
-            if name.endswith(ANNOTATION) and (hashed := _HASHED.fullmatch(said)):
+        for name, text in objects.annotations(value).items() if ANNOTATION in value else ():
+            if name.endswith(ANNOTATION) and (hashed := _HASHED.fullmatch(text)):
                 node = batch.key(row).rpartition(b"/")[2]
                 yield Proof(printable(node), printable(name), hashed[1].decode(), hashed[2].decode())
 
 
-def _proven(each: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
+def _proven(configuration: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
     """Whether the file is the one that k3s or RKE2 said it was using."""
-    told: dict[str, list[str]] = {}
+    nodes: dict[str, list[str]] = {}
     for proof in proofs:
-        if proof.sha256 == each.sha256:
+        if proof.sha256 == configuration.sha256:
             what = f"it matches the annotation {proof.name} (stage {proof.stage})"
         elif proof.stage in ROTATING:
             what = f"the annotation {proof.name} proves nothing of it while keys are rotated (stage {proof.stage})"
         else:
             what = f"it differs from what the annotation {proof.name} names (stage {proof.stage})"
-        told.setdefault(what, []).append(marked(proof.node, NAME))
-    for what, where in told.items():
+        nodes.setdefault(what, []).append(marked(proof.node, NAME))
+    for what, where in nodes.items():
         yield f"{what} of {'node' if len(where) == 1 else 'nodes'} {', '.join(where)}"
 
 
-def _unused(each: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
+def _unused(configuration: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
     """Keys that could be there for other evidence only."""
     needed = {_label(use.provider, use.key_name) for use in used if use.values}
     listed = [
         _key(entry, number)
         for resource in names
-        for entry in each.providers_for(resource) or ()
+        for entry in configuration.providers_for(resource) or ()
         for number in range(max(1, len(entry.keys)))
         if entry.provider is not Provider.IDENTITY
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
+from auditor.arrays.parallel import run_starts
 from auditor.judgement.selection import Selection
 from auditor.model.vocabulary import Place
 
@@ -20,21 +21,21 @@ def best(selections: Sequence[Selection]) -> list[Ints]:
     pairs = [_pairs(each) for each in selections]
     if len(selections) > 1:
         _merge(selections, pairs)
-    also = []
-    for each, (number, best, second, _) in zip(selections, pairs, strict=True):
-        other = np.where(each.batch.place == best[number], second[number], best[number])
-        other[each.batch.key_at < 0] = len(Place)
-        also.append(other.astype(np.int64))
-    return also
+    others = []
+    for values, (number, first, second, _) in zip(selections, pairs, strict=True):
+        other = np.where(values.batch.place == first[number], second[number], first[number])
+        other[values.batch.key_at < 0] = len(Place)
+        others.append(other.astype(np.int64))
+    return others
 
 
-def _pairs(each: Selection) -> tuple[Ints, Ints, Ints, Ints]:
+def _pairs(values: Selection) -> tuple[Ints, Ints, Ints, Ints]:
     """Number of every row's pair of key and bytes; by pair its best place, the next best, and one of its rows."""
-    (key, _), (value, heads) = each.by_key, each.by_value
+    (key, _), (value, heads) = values.by_key, values.by_value
     _, number = np.unique(key * max(heads.size, 1) + value, return_inverse=True)
-    order = np.lexsort((each.batch.place, number))
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    place = np.append(each.batch.place[order].astype(np.int64), len(Place))
+    order = np.lexsort((values.batch.place, number))
+    starts = run_starts(number[order])
+    place = np.append(values.batch.place[order].astype(np.int64), len(Place))
     sizes = np.diff(starts, append=order.size)
     return (
         number,
@@ -46,15 +47,15 @@ def _pairs(each: Selection) -> tuple[Ints, Ints, Ints, Ints]:
 
 def _merge(selections: Sequence[Selection], pairs: list[tuple[Ints, Ints, Ints, Ints]]) -> None:
     """The same pairs in several sources: their two best places become each other's."""
-    held: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
-    for source, (each, (_, _, _, rows)) in enumerate(zip(selections, pairs, strict=True)):
+    alike: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
+    for source, (values, (_, _, _, rows)) in enumerate(zip(selections, pairs, strict=True)):
         for pair, row in enumerate(rows.tolist()):
-            digest = hashlib.blake2b(each.batch.value(row), digest_size=16).digest()
-            held.setdefault((each.batch.key(row), digest), []).append((source, pair))
-    for those in held.values():
-        if len(those) > 1:
+            digest = hashlib.blake2b(values.batch.value(row), digest_size=16).digest()
+            alike.setdefault((values.batch.key(row), digest), []).append((source, pair))
+    for group in alike.values():
+        if len(group) > 1:
             places = sorted(
-                place for source, pair in those for place in (pairs[source][1][pair], pairs[source][2][pair])
+                place for source, pair in group for place in (pairs[source][1][pair], pairs[source][2][pair])
             )
-            for source, pair in those:
+            for source, pair in group:
                 pairs[source][1][pair], pairs[source][2][pair] = places[:2]

@@ -18,30 +18,27 @@ from auditor.audit import (
     triage,
     unexamined,
 )
+from auditor.audit.cluster import identify
 from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import NOTHING, HuntResult
-from auditor.judgement import opening, selection
+from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
-from auditor.judgement.selection import Selection
-from auditor.kubernetes import fragments, objects, registry
+from auditor.judgement.selection import Selection, select_by_source
+from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage, Rows
-from auditor.model.vocabulary import Encoding, EvidenceKind, Place
+from auditor.model.vocabulary import EvidenceKind
 from auditor.options import Options, Progress
 from auditor.run_log import RunLog
-from auditor.text import moment, printable, restore
 
 if TYPE_CHECKING:
     from auditor.hunt.companion_configs import CompanionConfigs
-
-NEWEST = 256
-"""How many of the last records are asked for the newest time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +98,11 @@ def judge(
     log(f"read {sum(map(len, evidence.batches)):,} records and fragments")
     store = classify(evidence.batches, options.storage_prefixes)
     judged = _judged(store, options, criteria.policy, also)
-    cluster = _cluster(store, evidence)
+    cluster = identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log("the cluster is the expected one")
-    selections = _selections(store, judged, evidence, plaintext=criteria.policy.plaintext)
+    selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
     if not options.quick:
         criteria = with_published(criteria, selections)
     unjudged = []
@@ -115,7 +112,7 @@ def judge(
         unjudged = hunting.others(store, judged, evidence.serves)
         criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, evidence.pages)
     if criteria.keyring is not None:
-        compared = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
+        compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
         selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
     return Judgement(
         criteria=criteria,
@@ -124,7 +121,7 @@ def judge(
         store=store,
         judged=judged,
         cluster=cluster,
-        selections=selection.compare(selections),
+        selections=leftovers.compare(selections),
         unjudged=unjudged,
         companion_configs=companion_configs,
     )
@@ -197,23 +194,6 @@ def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]
     return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
 
 
-def _selections(store: Store, judged: Bools, evidence: Reading, *, plaintext: bool) -> list[Selection]:
-    selections = []
-    for parts in store.by_source():
-        source = parts[0].batch.source
-        selections.append(
-            selection.select(
-                parts,
-                store.resources,
-                judged,
-                authoritative=evidence.serves(source),
-                plaintext=plaintext,
-                companion=source in evidence.companions,
-            )
-        )
-    return selections
-
-
 def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds."""
     entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
@@ -238,34 +218,6 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         judgement.store,
         judgement.reading.pages,
     )
-
-
-def _cluster(store: Store, evidence: Reading) -> Cluster:
-    """The kube-system namespace's identity, and the newest time in the last records."""
-    uid = created = ""
-    for prefix in store.storage_prefixes:
-        key = restore(f"{prefix}/namespaces/kube-system")
-        for part in store.parts:
-            batch = part.batch
-            for row in registry.find_key(batch, key).tolist():
-                if batch.place[row] == Place.LATEST and evidence.serves(batch.source):
-                    namespace = objects.decode(batch.value(row), Encoding(int(part.prefixes.encoding[row])))
-                    uid, created = printable(namespace.uid), moment(namespace.created)
-    newest = max(_times(store, evidence), default=0)
-    return Cluster(uid, created, moment(newest) if newest else "", store.storage_prefixes)
-
-
-def _times(store: Store, evidence: Reading) -> Iterator[int]:
-    """The newest time that each of the last records under a root names."""
-    for part in store.parts:
-        batch, encodings = part.batch, part.prefixes.encoding
-        if not evidence.serves(batch.source) or (batch.place > Place.DELETED).any():
-            continue
-        ordered = (np.diff(batch.mod_revision) >= 0).all()
-        last = slice(-NEWEST, None) if ordered else np.argsort(batch.mod_revision)[-NEWEST:]
-        for row in np.arange(len(batch))[last].tolist():
-            if encodings[row] and store.resources[part.resource[row]].prefix:
-                yield objects.newest(batch.value(row), Encoding(int(encodings[row])))
 
 
 def _unexamined(

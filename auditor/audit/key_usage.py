@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from auditor.arrays import parallel
+from auditor.arrays.dictionary import from_columns
+from auditor.arrays.dtypes import Ints
 from auditor.arrays.factorize import factorize
+from auditor.arrays.parallel import split_by, value_counts
 from auditor.encryption.configuration import Configuration
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
@@ -19,38 +21,49 @@ MOST_OBJECTS = 1000
 
 def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
     """One entry for each key seen in the selected values, and one for each configured key that none needs."""
-    rows: dict[tuple[Provider, str, str], list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]]] = {}
-    for each in selections:
-        at, length = prefixes.kek_ids(each.batch, each.prefixes)
-        named = np.flatnonzero(length >= 0)
-        number = np.zeros(len(each), np.int64)
-        number[named], heads = factorize(each.batch.data, at[named], length[named])
-        number[named] += 1
-        ids = ["", *map(printable, each.batch.data.slices(at[named[heads]], length[named[heads]]))]
-        codes = each.key_label * len(ids) + number
-        order = np.argsort(codes, kind="stable")
-        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-        for mine in np.split(order, starts[1:]) if order.size else []:
-            code = int(codes[mine[0]])
-            label, kek = each.key_labels[code // len(ids)], ids[code % len(ids)]
-            rows.setdefault((*label, kek), []).append((each, mine))
+    rows: dict[tuple[Provider, str, str], list[tuple[Selection, Ints]]] = {}
+    for values in selections:
+        at, length = prefixes.kek_ids(values.batch, values.prefixes)
+        wrapped = np.flatnonzero(length >= 0)
+        number = np.zeros(len(values), np.int64)
+        number[wrapped], heads = factorize(values.batch.data, at[wrapped], length[wrapped])
+        number[wrapped] += 1
+        ids = ["", *map(printable, values.batch.data.slices(at[wrapped[heads]], length[wrapped[heads]]))]
+        keys = from_columns((values.key_label, number), (len(values.key_labels), len(ids)), lambda *pair: pair)
+        for code, alike in split_by(keys.codes):
+            label, kek = keys.values[code]
+            rows.setdefault((*values.key_labels[label].pair, ids[kek]), []).append((values, alike))
     configured: set[tuple[Provider, str]] = {
         (entry.provider, printable(name.encode("utf-8", "surrogateescape")))
-        for each in configurations
-        for rule in each.rules
-        for entry in rule.providers
+        for configuration in configurations
+        for entry in configuration.providers
         if entry.provider is not Provider.IDENTITY
         for name in ([key.name for key in entry.keys] or [entry.name])
     }
     used = [_use(label, parts, configured) for label, parts in rows.items()]
     unused = configured - {(use.provider, use.key_name) for use in used}
-    used += [KeyUsage(provider, name, "", (), (), None, None, 0, 0, True, ()) for provider, name in unused]
+    used += [
+        KeyUsage(
+            provider=provider,
+            key_name=name,
+            kek_id="",
+            places=(),
+            resources=(),
+            oldest=None,
+            newest=None,
+            values=0,
+            opened=0,
+            configured=True,
+            objects=(),
+        )
+        for provider, name in unused
+    ]
     return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id)))
 
 
 def _use(
     label: tuple[Provider, str, str],
-    parts: list[tuple[Selection, np.ndarray[tuple[int], np.dtype[np.int64]]]],
+    parts: list[tuple[Selection, Ints]],
     configured: set[tuple[Provider, str]],
 ) -> KeyUsage:
     places: dict[Place, int] = {}
@@ -58,15 +71,15 @@ def _use(
     objects: dict[str, None] = {}
     revisions: list[int] = []
     opened = 0
-    for each, rows in parts:
-        for place, size in parallel.value_counts(each.batch.place[rows].astype(np.int64)):
+    for values, rows in parts:
+        for place, size in value_counts(values.batch.place[rows].astype(np.int64)):
             places[Place(place)] = places.get(Place(place), 0) + size
-        resources |= {each.resources[of].name for of, _ in parallel.value_counts(each.resource[rows].astype(np.int64))}
-        opened += int((each.opened[rows] == Opened.YES).sum())
-        known = each.batch.mod_revision[rows]
+        resources |= {values.resources[code].name for code, _ in value_counts(values.resource[rows].astype(np.int64))}
+        opened += int((values.opened[rows] == Opened.YES).sum())
+        known = values.batch.mod_revision[rows]
         revisions += [int(known.min()), int(known.max())]
         some = rows[:MOST_OBJECTS]
-        keys = each.batch.data.slices(each.batch.key_at[some], each.batch.key_len[some])
+        keys = values.batch.data.slices(values.batch.key_at[some], values.batch.key_len[some])
         objects.update(dict.fromkeys(printables(keys)))
     provider, name, kek = label
     return KeyUsage(

@@ -34,7 +34,7 @@ PAGE = 4096
 PAGES = 5
 ROOT, TREE, FREED = 2, 3, 4
 KINDS = {name: kind for kind, name in fragments.KINDS.items()}
-"""Kinds that are told by their content: under the key of another resource a Secret is a Secret all the same."""
+"""Kinds that are identified by content: under the key of another resource a Secret is a Secret all the same."""
 NAMESPACE, NAME = b"etcd-auditor", b"planted"
 FOUND = "the planted readable values were found"
 MISSED = "a readable value that was planted as a control was not found: what this run did not find is unproven"
@@ -48,8 +48,10 @@ def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> 
     places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
     path = f"{prefix}/{_path(resource)}/".encode("utf-8", "surrogateescape")
     buffer = Buffer(_pages(path, KINDS.get(resource, b"Planted")))
-    found = _found(_read(buffer, quick=options.quick), (prefix,), options, policy)
-    return Control(tuple((place, (place, at) in found) for place, at in zip(places, (TREE, FREED), strict=False)))
+    readable = _readable(_read(buffer, quick=options.quick), (prefix,), options, policy)
+    return Control(
+        tuple((place, (place, page) in readable) for place, page in zip(places, (TREE, FREED), strict=False))
+    )
 
 
 def gaps(control: Control) -> tuple[Gap, ...]:
@@ -64,7 +66,7 @@ def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
     return batches if quick else [*batches, *unallocated.read(walker)]
 
 
-def _found(
+def _readable(
     batches: list[RecordBatch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
 ) -> set[tuple[Place, int]]:
     """Place and page of everything that is selected, readable and, unless plain values are expected, a finding."""
@@ -99,13 +101,15 @@ def _leaf(number: int, flags: int, key: bytes, value: bytes) -> bytes:
     return head + struct.pack("<IIII", flags, 16, len(key), len(value)) + key + value
 
 
-def _record(path: bytes, kind: bytes, main: int) -> tuple[bytes, bytes]:
+def _record(path: bytes, kind: bytes, mod_revision: int) -> tuple[bytes, bytes]:
     """Revision and record of an object with the fields of a Secret, the same in every run."""
     secret = Secret(metadata=ObjectMeta(name=NAME, namespace=NAMESPACE), type=b"Opaque")
     secret.data.add(key=b"control", value=b"a value that etcd-auditor planted")
     unknown = Unknown(raw=secret.SerializeToString())
     unknown.type_meta.api_version, unknown.type_meta.kind = b"v1", kind
     value = PROTOBUF + unknown.SerializeToString() + b"\x1a\0\x22\0"
-    record = KeyValue(key=path + NAMESPACE + b"/" + NAME, create_revision=2, mod_revision=main, version=main - 1)
+    record = KeyValue(
+        key=path + NAMESPACE + b"/" + NAME, create_revision=2, mod_revision=mod_revision, version=mod_revision - 1
+    )
     record.value = value
-    return struct.pack(">QsQ", main, b"_", 0), record.SerializeToString()
+    return struct.pack(">QsQ", mod_revision, b"_", 0), record.SerializeToString()

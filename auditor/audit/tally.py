@@ -1,4 +1,4 @@
-"""Counts over what was judged: coverage of every resource, and the tally that the conclusion is made from."""
+"""Counts over the stored values: coverage of every resource, and the tally behind the conclusion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.arrays import parallel
-from auditor.arrays.dtypes import Ints
+from auditor.arrays.dictionary import from_columns
+from auditor.arrays.dtypes import Bools, Ints
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import RecordBatch
 from auditor.hunt.hit import Hit
@@ -14,104 +15,119 @@ from auditor.judgement import policy, selection
 from auditor.judgement.selection import SAME, UNKNOWN, Selection
 from auditor.kubernetes.store import Store
 from auditor.model.findings import Coverage, Tally
-from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, Severity
 
 PORTION = 1 << 18
 """Values counted at once."""
 
 
 def coverage(store: Store) -> tuple[Coverage, ...]:
+    """How many values of every resource there are, by key and place, whether they are judged or not."""
     counts: Counter[tuple[int, Provider, str, Place]] = Counter()
     for part in store.parts:
         labels, label = selection.label_values(part.batch, part.prefixes)
         present = np.flatnonzero(part.stores)
-        shape = (len(store.resources), len(labels), len(Place))
         for chunk in parallel.chunks(present.size, PORTION):
             rows = present[chunk]
-            codes = np.ravel_multi_index((part.resource[rows], label[rows], part.batch.place[rows]), shape)
-            for code, size in parallel.value_counts(codes):
-                of, which, place = np.unravel_index(code, shape)
-                counts[int(of), *labels[which], Place(int(place))] += size
-    rows_ = (
-        Coverage(entry.name, entry.exempt, entry.prefix, provider, name, place, count)
-        for (of, provider, name, place), count in counts.items()
-        for entry in (store.resources[of],)
+            values = from_columns(
+                (part.resource[rows], label[rows], part.batch.place[rows]),
+                (len(store.resources), len(labels), len(Place)),
+                lambda code, number, place, labels=labels: (code, *labels[number].pair, Place(place)),
+            )
+            counts.update(dict(values.value_counts()))
+    entries = (
+        Coverage(resource.name, resource.exempt, resource.prefix, provider, name, place, count)
+        for (code, provider, name, place), count in counts.items()
+        for resource in (store.resources[code],)
     )
-    return tuple(sorted(rows_, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
+    return tuple(sorted(entries, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
 
 
 def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]) -> Tally:
+    """The counts over the judged values, what is advised on configurations, and a hunt's hits."""
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
-    marks = Counter((FindingKind.CONFIGURATION, each.severity) for each in advice if each.judged)
-    marks.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
     readable = in_use = undetermined = 0
-    where: set[Place] = set()
+    readable_places: set[Place] = set()
     pages: set[int] = set()
-    for each in selections:
-        told = each.identified
-        for code, size in parallel.value_counts((each.key_label * len(Place) + each.batch.place)[told]):
-            places[Place(code % len(Place)), *each.key_labels[code // len(Place)]] += size
-        done = (each.opened == Opened.YES) & told
-        for code, size in parallel.value_counts(each.key_label[done] * len(Place) + each.batch.place[done]):
-            opened[Place(code % len(Place)), *each.key_labels[code // len(Place)]] += size
-        for code, size in parallel.value_counts(each.mark_codes()):
-            current, same = bool(code & 4), code & 3 == SAME
-            for finding in FindingKind(code >> 8):
-                marks[finding, policy.severity(finding, current=current, same_as_latest=same)] += size
-        plain = np.flatnonzero(each.plaintext)
-        batch = each.batch
+    for values in selections:
+        places.update(_by_place_and_key(values, values.identified))
+        opened.update(_by_place_and_key(values, (values.opened == Opened.YES) & values.identified))
+        plain = np.flatnonzero(values.plaintext)
+        batch = values.batch
         readable += plain.size
         if not plain.size:
             continue
-        in_use += int((each.same_as_latest[plain] == SAME).sum())
-        undetermined += int((each.same_as_latest[plain] == UNKNOWN).sum())
-        where |= {Place(code) for code in set(batch.place[plain].tolist())}
-        if each.authoritative:
+        in_use += int((values.same_as_latest[plain] == SAME).sum())
+        undetermined += int((values.same_as_latest[plain] == UNKNOWN).sum())
+        readable_places |= {Place(code) for code in set(batch.place[plain].tolist())}
+        if values.authoritative:
             pages |= set(batch.page[plain[batch.place[plain] == Place.FREED]].tolist())
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),
-        findings=tuple(sorted((finding, severity, count) for (finding, severity), count in marks.items())),
+        findings=_findings(selections, advice, hits),
         readable=readable,
         contents=_contents(selections),
         objects=_objects(selections),
         in_use=in_use,
         undetermined=undetermined,
-        readable_places=tuple(sorted(where)),
+        readable_places=tuple(sorted(readable_places)),
         freed_pages=tuple(sorted(pages)),
     )
 
 
+def _by_place_and_key(values: Selection, chosen: Bools) -> dict[tuple[Place, Provider, str], int]:
+    """How many of the chosen values lie in each place under each key."""
+    labelled = from_columns(
+        (values.batch.place[chosen], values.key_label[chosen]),
+        (len(Place), len(values.key_labels)),
+        lambda place, number: (Place(place), *values.key_labels[number].pair),
+    )
+    return dict(labelled.value_counts())
+
+
+def _findings(
+    selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]
+) -> tuple[tuple[FindingKind, Severity, int], ...]:
+    counts = Counter((FindingKind.CONFIGURATION, advised.severity) for advised in advice if advised.judged)
+    counts.update((hit.finding, policy.severity(hit.finding, current=False, same_as_latest=False)) for hit in hits)
+    for values in selections:
+        for grade, size in values.grades().value_counts():
+            for kind in grade.findings:
+                counts[kind, grade.severity(kind)] += size
+    return tuple(sorted((kind, severity, count) for (kind, severity), count in counts.items()))
+
+
 def _contents(selections: Sequence[Selection]) -> int:
     """How many different values are readable. One source tells its own apart by their groups: none need be read."""
-    distinct = [(each, _distinct(each.by_value, plain)) for each, plain in _readable(selections)]
+    distinct = [(values, _distinct(values.by_value, plain)) for values, plain in _readable(selections)]
     if len(distinct) == 1:
         return distinct[0][1].size
-    return len({hash(each.batch.value(row)) for each, rows in distinct for row in rows.tolist()})
+    return len({hash(values.batch.value(row)) for values, rows in distinct for row in rows.tolist()})
 
 
 def _objects(selections: Sequence[Selection]) -> int:
     """How many different etcd keys they lie under; as above, but for keys that only the value names."""
-    named: list[tuple[RecordBatch, Ints]] = []
-    told: set[bytes] = set()
-    for each, plain in _readable(selections):
-        stored = each.batch.key_at[plain] >= 0
-        named.append((each.batch, _distinct(each.by_key, plain[stored])))
-        told.update(filter(None, map(each.key, plain[~stored].tolist())))
-    if len(named) == 1 and not told:
-        return named[0][1].size
-    for batch, rows in named:
-        told.update(batch.data.slices(batch.key_at[rows], batch.key_len[rows]))
-    return len(told)
+    stored: list[tuple[RecordBatch, Ints]] = []
+    keys: set[bytes] = set()
+    for values, plain in _readable(selections):
+        has_key = values.batch.key_at[plain] >= 0
+        stored.append((values.batch, _distinct(values.by_key, plain[has_key])))
+        keys.update(filter(None, map(values.key, plain[~has_key].tolist())))
+    if len(stored) == 1 and not keys:
+        return stored[0][1].size
+    for batch, rows in stored:
+        keys.update(batch.data.slices(batch.key_at[rows], batch.key_len[rows]))
+    return len(keys)
 
 
 def _readable(selections: Sequence[Selection]) -> list[tuple[Selection, Ints]]:
     """The selections that hold a readable value, and its rows."""
-    rows_ = [(each, np.flatnonzero(each.plaintext)) for each in selections]
-    return [(each, plain) for each, plain in rows_ if plain.size]
+    rows = [(values, np.flatnonzero(values.plaintext)) for values in selections]
+    return [(values, plain) for values, plain in rows if plain.size]
 
 
-def _distinct(groups: tuple[Ints, Ints], rows_: Ints) -> Ints:
+def _distinct(groups: tuple[Ints, Ints], rows: Ints) -> Ints:
     """One row of each group that these rows belong to."""
     number, heads = groups
-    return heads[np.bincount(number[rows_], minlength=heads.size) > 0]
+    return heads[np.bincount(number[rows], minlength=heads.size) > 0]

@@ -4,11 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor import options as run_options
 from auditor.audit import baseline, custody, ignore, redaction
 from auditor.evidence import exhibit
 from auditor.model.findings import Acceptance, Baseline, Rows
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.options import Options, settings
+from auditor.options import Options
 from auditor.text import printable
 
 
@@ -44,23 +45,33 @@ def prepare(options: Options) -> TriageSettings:
 
 
 def apply(
-    asked: TriageSettings, rows: Rows, files: exhibit.Exhibit, main: str, prefixes: tuple[str, ...], options: Options
+    settings: TriageSettings,
+    rows: Rows,
+    files: exhibit.Exhibit,
+    database_name: str,
+    storage_prefixes: tuple[str, ...],
+    options: Options,
 ) -> Triaged:
-    """The rows as reports show them. An ignore file is held to real names, a baseline to those that are shown.
+    """The rows as reports show them. An ignore file is compared with real names, a baseline with those that are shown.
 
-    main: name of the evidence's own file. A baseline waits for the hashes of the evidence. Raises UsageError.
+    database_name: of the evidence's own file. A baseline waits for the hashes of the evidence. Raises UsageError.
     """
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
-    if asked.accepted:
-        applied = ignore.apply(asked.accepted, rows, printable(os.fsencode(Path(options.ignore).name)))
+    if settings.accepted:
+        applied = ignore.apply(settings.accepted, rows, printable(os.fsencode(Path(options.ignore).name)))
         rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
-    rows = asked.names.rows(rows, prefixes)
-    if asked.earlier is None:
+    rows = settings.names.rows(rows, storage_prefixes)
+    if settings.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
     compared = baseline.compare(
-        asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.redaction, settings(options)
+        settings.earlier,
+        rows,
+        hashes,
+        hashes.get(database_name, ""),
+        settings.names.redaction,
+        run_options.settings(options),
     )
     return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

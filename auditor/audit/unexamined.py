@@ -33,26 +33,26 @@ def standing(files: exhibit.Exhibit) -> Unexamined:
     return STANDING_DIRECTORY if files.directory else STANDING
 
 
-def unopened(selections: Sequence[Selection], given: Criteria) -> list[Unexamined]:
+def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
     """Encrypted values that no supplied key opens: decisive where a configuration was given."""
     counts: Counter[tuple[Provider, str]] = Counter()
-    for each in selections:
-        rows_ = each.opened == Opened.NO_KEY
-        for number, size in parallel.value_counts(each.key_label[rows_]):
-            counts[each.key_labels[number]] += size
+    for values in selections:
+        for number, size in parallel.value_counts(values.key_label[values.opened == Opened.NO_KEY]):
+            counts[values.key_labels[number].pair] += size
     return [
         Unexamined(
             f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
             "claimed encrypted by prefix, not opened: no key",
-            decisive=given.policy.configured,
+            decisive=criteria.policy.configured,
         )
         for (provider, name), size in sorted(counts.items())
     ]
 
 
-def left_out(read: reading.Reading, options: Options) -> list[Unexamined]:
+def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
+    """What the readers left out, and the hashes that --quick does not compute."""
     accepted = options.quick and options.accept_partial
-    left = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in read.unexamined]
+    left = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in evidence.unexamined]
     if options.quick:
         left.append(
             Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", not accepted)
@@ -64,13 +64,13 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
     """Resources asked for of which no object was seen: a wrong name, a wrong prefix, or an empty cluster."""
     seen = {row.resource for row in coverage if not row.exempt and row.resource}
     prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
-    asked = (
-        f"under {', '.join(options.storage_prefixes)}" if options.storage_prefixes else f"(prefixes seen: {prefixes})"
-    )
+    where = f"(prefixes seen: {prefixes})"
+    if options.storage_prefixes:
+        where = f"under {', '.join(options.storage_prefixes)}"
     return [
         Unexamined(
             f"{name}: no object",
-            f"nothing of this resource is stored {asked}; check the name and --storage-prefix",
+            f"nothing of this resource is stored {where}; check the name and --storage-prefix",
             True,
         )
         for name in options.resources
@@ -86,8 +86,8 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         outside = part.outside & part.stores & (batch.key_at >= 0)
         likely = (claims.provider > Provider.IDENTITY) | (claims.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
-        unsaid = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
-        lost += int((batch.data.words(batch.key_at[unsaid]) & np.uint64(0xFF) == 0).sum())
+        unlikely = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
+        lost += int((batch.data.words(batch.key_at[unlikely]) & np.uint64(0xFF) == 0).sum())
     left = []
     if count:
         reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
@@ -104,14 +104,14 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
     encrypted: Counter[Place] = Counter()
     others: Counter[Place] = Counter()
     size: Counter[Place] = Counter()
-    for each in selections:
-        for row in np.flatnonzero(~each.identified).tolist():
-            place = Place(int(each.batch.place[row]))
-            if each.prefixes.provider[row] > Provider.IDENTITY:
+    for values in selections:
+        for row in np.flatnonzero(~values.identified).tolist():
+            place = Place(int(values.batch.place[row]))
+            if values.prefixes.provider[row] > Provider.IDENTITY:
                 encrypted[place] += 1
             else:
                 others[place] += 1
-                size[place] += int(each.batch.value_len[row])
+                size[place] += int(values.batch.value_len[row])
     left = [
         Unexamined(
             f"{count:,} fragments in {place.label}, {size[place]:,} bytes",

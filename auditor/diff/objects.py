@@ -170,9 +170,10 @@ def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identica
 
 def _numbered(each: Selection, rows: Ints, names: dict[object, int], secrets: dict[bytes, int]) -> tuple[Ints, Ints]:
     """Numbers that both sides share: of provider and key name, and of the local key that opened the value, or 0."""
-    label = np.array([names.setdefault(pair, len(names)) for pair in each.key_labels], np.int64)
-    own = len(each.key_labels) - len(each.secrets)
-    behind = [0] * own + [secrets.setdefault(text, len(secrets)) for text in each.secrets]
+    label = np.array(
+        [names.setdefault(pair, len(names)) for pair in (label.pair for label in each.key_labels)], np.int64
+    )
+    behind = [secrets.setdefault(label.secret, len(secrets)) for label in each.key_labels]
     opened = each.opened[rows] == Opened.YES
     return label[each.key_label[rows]], np.where(opened, np.array(behind, np.int64)[each.key_label[rows]], 0)
 
@@ -210,5 +211,6 @@ def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
     """How many values are under each provider and key."""
     found: dict[tuple[Provider, str], int] = {}
     for number, count in value_counts(each.key_label):
-        found[each.key_labels[number]] = found.get(each.key_labels[number], 0) + count
+        pair = each.key_labels[number].pair
+        found[pair] = found.get(pair, 0) + count
     return found

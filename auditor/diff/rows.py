@@ -114,7 +114,7 @@ def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
         "path": spread(_labels(each.resource[mine], paths)),
         "resource": spread(_labels(each.resource[mine], [resource.name for resource in each.resources])),
         "provider": spread(_labels(stored.provider, [provider.label for provider in Provider])),
-        "key_name": spread(_labels(each.key_label[mine], [name for _, name in each.key_labels])),
+        "key_name": spread(_labels(each.key_label[mine], [label.name for label in each.key_labels])),
         "kek_id": spread(printables(batch.data.slices(at, np.maximum(length, 0)))),
         "opened": spread(_labels(each.opened[mine], opened)),
         "mod_revision": spread(batch.mod_revision.tolist()),

@@ -36,13 +36,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEntry:
-    """One element of a providers list. name and endpoint are a KMS's; path is where it stands in the file."""
+    """One element of a providers list."""
 
     provider: Provider
     keys: tuple[Key, ...] = ()
     name: str = ""
+    """Of a KMS, as is its endpoint."""
     endpoint: str = ""
     path: str = ""
+    """Where the entry stands in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """source: the file's printable name; sha256: of its bytes."""
+    """One EncryptionConfiguration file."""
 
     source: str
+    """The file's printable name."""
     kind: str
     rules: tuple[Rule, ...]
     sha256: str
+    """Of the file's bytes."""
+
+    @property
+    def providers(self) -> tuple[ProviderEntry, ...]:
+        """Every entry of every rule, in the order of the file."""
+        return tuple(entry for rule in self.rules for entry in rule.providers)
 
     def providers_for(self, resource: str) -> tuple[ProviderEntry, ...] | None:
         """What reads and writes a resource, in order; None where no rule covers it.
@@ -68,9 +77,9 @@ class Configuration:
         """
         name, group = _split(resource)
         for wanted in ((name, group), ("*", group), ("*", "*")):
-            found = [rule for rule in self.rules if wanted in map(_split, rule.resources)]
-            if found:
-                return tuple(entry for rule in found for entry in rule.providers)
+            covering = [rule for rule in self.rules if wanted in map(_split, rule.resources)]
+            if covering:
+                return tuple(entry for rule in covering for entry in rule.providers)
         return None
 
     def lists(self) -> list[tuple[Rule, ...]]:

@@ -33,18 +33,16 @@ FORMS: dict[Provider, dict[str, Callable[[Unwrapper], Transformer]]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One key that a value may have been written with; a keyring makes one for each.
-
-    transformer: None where its plugin was not named to us.
-    form: which of a KMS's two forms of value it reads; empty for local keys.
-    """
+    """One key that a value may have been written with, compared by identity: a keyring holds one for each."""
 
     provider: Provider
     name: str
     prefix: bytes
     transformer: Transformer | None = field(repr=False)
+    """None where no --kms-plugin names its plugin."""
     secret: bytes = field(repr=False, default=b"")
     form: str = ""
+    """Which of a KMS's two forms of value it reads; empty for local keys."""
 
     @property
     def aged(self) -> bool:
@@ -64,10 +62,11 @@ class Candidate:
 
 
 class Attempt(NamedTuple):
-    """What came of opening one value. by: the candidate that opened it, or whose name it has."""
+    """The outcome of opening one value."""
 
     opened: Opened
     by: Candidate | None = None
+    """The candidate that opened it, or whose name it has."""
     reason: str = ""
     plaintext: bytes = b""
     encoding: Encoding = Encoding.NONE
@@ -77,27 +76,32 @@ class Attempt(NamedTuple):
 
 
 class Keyring:
-    """The keys of the configurations, and the KMS plugins that may be called. more: keys from elsewhere, tried last."""
+    """The keys of the configurations, and the KMS plugins that may be called. others: further entries, tried last."""
 
     def __init__(
         self,
         configurations: Sequence[Configuration],
         plugins: Mapping[tuple[Provider, str], Unwrapper],
-        more: Sequence[ProviderEntry] = (),
+        others: Sequence[ProviderEntry] = (),
     ) -> None:
         self._configurations = configurations
         self._plugins = plugins
-        self._made: dict[tuple[Provider, str, bytes, str], Candidate] = {}
+        self.others = tuple(others)
+        self._known: dict[tuple[Provider, str, bytes, str], Candidate] = {}
         self._rules: dict[str, tuple[Candidate, ...]] = {}
         self._orders: dict[str, tuple[Candidate, ...]] = {}
-        entries = [entry for each in configurations for rule in each.rules for entry in rule.providers]
+        entries = [entry for configuration in configurations for entry in configuration.providers]
         named = [ProviderEntry(provider, name=name) for provider, name in plugins]
-        self._every = self._candidates([*entries, *named, *more])
+        self._every = self._candidates([*entries, *named, *others])
+
+    def extended(self, entries: Sequence[ProviderEntry]) -> "Keyring":
+        """The same with further entries, tried after all others."""
+        return Keyring(self._configurations, self._plugins, (*self.others, *entries))
 
     def rule(self, resource: str) -> tuple[Candidate, ...]:
         """The candidates of the rules that cover a resource, in trial order; without identity."""
         if resource not in self._rules:
-            lists = [each.providers_for(resource) or () for each in self._configurations]
+            lists = [configuration.providers_for(resource) or () for configuration in self._configurations]
             self._rules[resource] = self._candidates([entry for entries in lists for entry in entries])
         return self._rules[resource]
 
@@ -113,21 +117,22 @@ class Keyring:
         matching: dict[int, list[Candidate]] = {}
         failures: dict[int, str] = {}
         reasons: dict[int, str] = {}
-        for each in self.order(resource):
-            rows = [row for row, value in enumerate(stored) if row not in attempts and value.startswith(each.prefix)]
+        for candidate in self.order(resource):
+            prefix = candidate.prefix
+            rows = [row for row, value in enumerate(stored) if row not in attempts and value.startswith(prefix)]
             for row in rows:
-                matching.setdefault(row, []).append(each)
-            if each.transformer is None or not rows:
+                matching.setdefault(row, []).append(candidate)
+            if candidate.transformer is None or not rows:
                 continue
-            length = len(each.prefix)
-            payloads = [stored[row][length:] for row in rows]
-            for row, opened in zip(rows, _opened(each.transformer, payloads, [keys[row] for row in rows]), strict=True):
+            payloads = [stored[row][len(prefix) :] for row in rows]
+            plaintexts = _opened(candidate.transformer, payloads, [keys[row] for row in rows])
+            for row, opened in zip(rows, plaintexts, strict=True):
                 if isinstance(opened, KmsRefused):
-                    failures[row] = f"KMS plugin {each.name} refuses its data key"
+                    failures[row] = f"KMS plugin {candidate.name} refuses its data key"
                 elif isinstance(opened, AuditorError):
                     reasons[row] = str(opened)
                 elif opened is not None and (kind := encoding(opened)):
-                    attempts[row] = Attempt(Opened.YES, each, "", opened, kind)
+                    attempts[row] = Attempt(Opened.YES, candidate, "", opened, kind)
                 elif opened is not None:
                     failures[row] = "opens to nonsense"
         return [
@@ -136,48 +141,48 @@ class Keyring:
         ]
 
     def _candidates(self, entries: Sequence[ProviderEntry]) -> tuple[Candidate, ...]:
-        found: dict[Candidate, None] = {}
+        candidates: dict[Candidate, None] = {}
         for entry in entries:
             for key in entry.keys:
-                found[self._make(entry.provider, key.name, key.secret)] = None
+                candidates[self._candidate(entry.provider, key.name, key.secret)] = None
             for form in FORMS.get(entry.provider, ()):
-                found[self._make(entry.provider, entry.name, b"", form)] = None
-        return tuple(found)
+                candidates[self._candidate(entry.provider, entry.name, b"", form)] = None
+        return tuple(candidates)
 
-    def _make(self, provider: Provider, name: str, secret: bytes, form: str = "") -> Candidate:
-        known = (provider, name, secret, form)
-        if known not in self._made:
+    def _candidate(self, provider: Provider, name: str, secret: bytes, form: str = "") -> Candidate:
+        identity = (provider, name, secret, form)
+        if identity not in self._known:
             transformer: Transformer | None = None
             if provider in TRANSFORMERS:
                 transformer = TRANSFORMERS[provider](secret)
             elif (plugin := self._plugins.get((provider, name))) is not None:
                 transformer = FORMS[provider][form](plugin)
             prefix = f"k8s:enc:{_SPELLED[provider]}:{name}:".encode("utf-8", "surrogateescape")
-            self._made[known] = Candidate(provider, name, prefix, transformer, secret, form)
-        return self._made[known]
+            self._known[identity] = Candidate(provider, name, prefix, transformer, secret, form)
+        return self._known[identity]
 
 
 def _opened(
     transformer: Transformer, payloads: Sequence[bytes], keys: Sequence[bytes]
 ) -> Sequence[bytes | AuditorError | None]:
-    """What the key makes of each payload, or why it could not be tried."""
+    """The plaintext of each payload, None where the key does not open it, or why it could not be tried."""
     if isinstance(transformer, AesCbc):
         return transformer.open_all(payloads)
-    made: list[bytes | AuditorError | None] = []
+    plaintexts: list[bytes | AuditorError | None] = []
     for payload, key in zip(payloads, keys, strict=True):
         try:
-            made.append(transformer.open(payload, key))
+            plaintexts.append(transformer.open(payload, key))
         except AuditorError as error:
-            made.append(error.with_traceback(None))  # it would hold this call and all its payloads
-    return made
+            plaintexts.append(error.with_traceback(None))  # it would hold this call and all its payloads
+    return plaintexts
 
 
 def _failed(matching: Sequence[Candidate], failure: str, reason: str) -> Attempt:
     """No key opened a value. matching: the candidates whose prefix it has."""
     if not matching:
         return Attempt(Opened.NO_KEY)
-    longest = max(matching, key=lambda each: len(each.prefix))
-    if all(each.transformer is None for each in matching):
+    longest = max(matching, key=lambda candidate: len(candidate.prefix))
+    if all(candidate.transformer is None for candidate in matching):
         reason = f"KMS plugin {longest.name} was not named by --kms-plugin"
     failure = failure or "the supplied key does not open it"
     return Attempt(Opened.NO_KEY, longest, reason) if reason else Attempt(Opened.FAILED, longest, failure)

@@ -68,18 +68,18 @@ class Plugin:
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:
         """The data key, or the seed, that the plugin finds in `wrapped`. KMS v1 has no key_id and no annotations."""
         key = (wrapped, key_id, frozenset(annotations.items()))
-        if (found := self._unwrapped.get(key)) is not None:
-            return found
+        if (unwrapped := self._unwrapped.get(key)) is not None:
+            return unwrapped
         if (refusal := self._refused.get(key)) is not None:
             raise type(refusal)(str(refusal))
         try:
-            found = self._decrypt(wrapped, key_id, annotations)
+            unwrapped = self._decrypt(wrapped, key_id, annotations)
         except KmsError as error:
             if self._absent is None:
                 self._refused[key] = error
             raise
-        self._unwrapped[key] = found
-        return found
+        self._unwrapped[key] = unwrapped
+        return unwrapped
 
     def current_key_id(self) -> str | None:
         """The key that the plugin wraps with now; None for KMS v1, which does not tell."""

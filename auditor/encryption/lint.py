@@ -28,18 +28,18 @@ class Advice:
 def advise(configuration: Configuration, resources: Collection[str], must: Collection[str]) -> list[Advice]:
     """Of one file, given the resources seen in the evidence and those that must be encrypted."""
     known = {*BUILT_IN.values(), *UNLISTED, *resources}
-    said = []
+    advice = []
     for name in sorted(set(must) - {"*"}):
         entries = configuration.providers_for(name)
         if entries is None:
-            said.append(Advice(Severity.HIGH, "resources", f"no rule covers {name}: it is written in plain"))
+            advice.append(Advice(Severity.HIGH, "resources", f"no rule covers {name}: it is written in plain"))
         elif entries[0].provider is Provider.IDENTITY:
-            said.append(Advice(Severity.HIGH, entries[0].path, f"identity is first: {name} is written in plain"))
+            advice.append(Advice(Severity.HIGH, entries[0].path, f"identity is first: {name} is written in plain"))
     covered = {entry.path for name in must for entry in (configuration.providers_for(name) or ())[:1]}
     for rule in configuration.rules:
         first = rule.providers[0]
         if first.provider is Provider.IDENTITY and first.path not in covered:
-            said.append(
+            advice.append(
                 Advice(Severity.MEDIUM, first.path, "identity is first: what this rule covers is written in plain")
             )
         for number, name in enumerate(rule.resources):
@@ -47,9 +47,9 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
                 path = f"{rule.path}.resources[{number}]"
                 shown = printable(name.encode("utf-8", "surrogateescape"))
                 text = f"{shown} is no resource known or seen: it protects nothing"
-                said.append(Advice(Severity.MEDIUM, path, text))
+                advice.append(Advice(Severity.MEDIUM, path, text))
         listed = [entry for entry in rule.providers[1:] if entry.provider is Provider.IDENTITY]
-        said += [
+        advice += [
             Advice(
                 Severity.LOW,
                 entry.path,
@@ -59,8 +59,8 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
             for entry in listed
             if first.provider is not Provider.IDENTITY
         ]
-    said += dict.fromkeys(each for rules in configuration.lists() for each in _alike(rules))
-    return said + [each for rule in configuration.rules for each in _weak(rule)]
+    advice += dict.fromkeys(advised for rules in configuration.lists() for advised in _alike(rules))
+    return advice + [advised for rule in configuration.rules for advised in _weak(rule)]
 
 
 def _alike(rules: Sequence[Rule]) -> Iterator[Advice]:
@@ -102,13 +102,13 @@ def _marks(entry: ProviderEntry, key: Key) -> bool:
 
 def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:
     """Of several API servers: a resource that they do not write with the same provider and key."""
-    said = []
+    advice = []
     for name in sorted(set(must) - {"*"}):
-        writers = {_writer(each.providers_for(name)) for each in configurations}
+        writers = {_writer(configuration.providers_for(name)) for configuration in configurations}
         if len(writers) > 1:
             text = f"the configurations write {name} with different providers or keys"
-            said.append(Advice(Severity.HIGH, "resources", text))
-    return said
+            advice.append(Advice(Severity.HIGH, "resources", text))
+    return advice
 
 
 def _writer(entries: tuple[ProviderEntry, ...] | None) -> tuple[Provider, str, bytes]:

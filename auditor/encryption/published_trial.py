@@ -1,6 +1,6 @@
-"""Which published keys encrypt stored values, told without opening them all.
+"""Which published keys encrypt stored values, without opening them all.
 
-AES is asked of every value: one call of the cipher for all first blocks says which would begin as an object does.
+AES is tried on every value: one call of the cipher for all first blocks says which would begin as an object does.
 Secretbox has no such short cut; of it a sample of each key name is opened. A hit counts where the value opens as a
 whole: of two bytes alone one foreign block in 65,536 has the look of JSON.
 """
@@ -30,42 +30,42 @@ MOST_AMBIGUOUS = 64
 """Values that are tried under each of the names that may be theirs."""
 
 
-def used(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[int, list[ProviderEntry]]:
+def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[ProviderEntry]]:
     """How many values were tried, and the published keys that open one, each under the name it goes by there."""
-    rows, length = _named(batch, stored)
+    rows, length = _named(batch, claims)
     tried = 0
-    found: dict[tuple[Provider, bytes, bytes], None] = {}
+    opening: dict[tuple[Provider, bytes, bytes], None] = {}
     for kind in LOCAL:
-        mine = np.flatnonzero(stored.provider[rows] == kind)
+        own = np.flatnonzero(claims.provider[rows] == kind)
         if kind is Provider.SECRETBOX:
-            mine = mine[_sample(batch, stored.name_at[rows[mine]], length[mine])]
-        if not mine.size:
+            own = own[_sample(batch, claims.name_at[rows[own]], length[own])]
+        if not own.size:
             continue
-        each = np.zeros(len(batch), np.bool_)
-        each[rows[mine]] = True  # an ambiguous value has several rows here
-        tried += int(each.sum())
-        payload = stored.name_at[rows[mine]] + length[mine] + 1
+        once = np.zeros(len(batch), np.bool_)
+        once[rows[own]] = True  # an ambiguous value has several rows here
+        tried += int(once.sum())
+        payload = claims.name_at[rows[own]] + length[own] + 1
         for secret, hits in _hits(kind, batch, payload):
-            for row, size in zip(rows[mine[hits]].tolist(), length[mine[hits]].tolist(), strict=True):
-                name = batch.data.slice(int(stored.name_at[row]), size)
-                if (kind, name, secret) not in found and _opens(kind, secret, batch, row, stored, size):
-                    found[kind, name, secret] = None
+            for row, size in zip(rows[own[hits]].tolist(), length[own[hits]].tolist(), strict=True):
+                name = batch.data.slice(int(claims.name_at[row]), size)
+                if (kind, name, secret) not in opening and _opens(kind, secret, batch, row, claims, size):
+                    opening[kind, name, secret] = None
     return tried, [
-        ProviderEntry(kind, (Key(name.decode("utf-8", "surrogateescape"), secret),)) for kind, name, secret in found
+        ProviderEntry(kind, (Key(name.decode("utf-8", "surrogateescape"), secret),)) for kind, name, secret in opening
     ]
 
 
-def _named(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[Ints, Ints]:
+def _named(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[Ints, Ints]:
     """Rows of the local providers and the lengths of their key names; an ambiguous one has a row for each."""
-    local = np.isin(stored.provider, LOCAL) & ~stored.malformed
-    rows = np.flatnonzero(local & (stored.name_len >= 0))
+    local = np.isin(claims.provider, LOCAL) & ~claims.malformed
+    rows = np.flatnonzero(local & (claims.name_len >= 0))
     guesses = [
         (row, len(restore(name)))
-        for row in np.flatnonzero(local & (stored.name_len == prefixes.AMBIGUOUS))[:MOST_AMBIGUOUS].tolist()
-        for name in prefixes.candidates(batch, stored, row)
+        for row in np.flatnonzero(local & (claims.name_len == prefixes.AMBIGUOUS))[:MOST_AMBIGUOUS].tolist()
+        for name in prefixes.candidates(batch, claims, row)
     ]
     more = np.array(guesses, np.int64).reshape(-1, 2)
-    return np.concatenate((rows, more[:, 0])), np.concatenate((stored.name_len[rows], more[:, 1]))
+    return np.concatenate((rows, more[:, 0])), np.concatenate((claims.name_len[rows], more[:, 1]))
 
 
 def _sample(batch: RecordBatch, at: Ints, length: Ints) -> Ints:
@@ -95,11 +95,11 @@ def _hits(kind: Provider, batch: RecordBatch, payload: Ints) -> Iterator[tuple[b
         else:
             block, mask = np.zeros((head.shape[0], BLOCK), np.uint8), head[:, NONCE : NONCE + 4]
             block[:, :NONCE], block[:, -1] = head[:, :NONCE], 2  # GCM counts from 1, which its tag takes
-        asked, masked = block.tobytes(), np.ascontiguousarray(mask).view("<u4")[:, 0]
+        blocks, masked = block.tobytes(), np.ascontiguousarray(mask).view("<u4")[:, 0]
         for secret in PUBLISHED:
             cipher = Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305 - one block of each value is one of ECB
             context = cipher.decryptor() if kind is Provider.AESCBC else cipher.encryptor()
-            first = np.frombuffer(context.update(asked), "<u4")[:: BLOCK // 4] ^ masked
+            first = np.frombuffer(context.update(blocks), "<u4")[:: BLOCK // 4] ^ masked
             yield secret, part.start + np.flatnonzero(_begins(first))
 
 
@@ -111,11 +111,11 @@ def _begins(first: NDArray[np.uint32]) -> Bools:
     return looks
 
 
-def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, stored: prefixes.Prefixes, size: int) -> bool:
+def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, claims: prefixes.Prefixes, size: int) -> bool:
     from auditor.encryption.transformers import TRANSFORMERS, encoding
 
     value = batch.value(row)
-    payload = value[int(stored.name_at[row] - batch.value_at[row]) + size + 1 :]
+    payload = value[int(claims.name_at[row] - batch.value_at[row]) + size + 1 :]
     key = batch.key(row) if batch.key_at[row] >= 0 else b""
     plaintext = TRANSFORMERS[kind](secret).open(payload, key)
     if plaintext is None or (kind_of := encoding(plaintext)) is Encoding.NONE:

@@ -10,12 +10,11 @@ from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
-from auditor.evidence.reading import Reading
 from auditor.history import versions
 from auditor.history.model import History
-from auditor.judgement import criteria, opening, selection
+from auditor.judgement import leftovers, opening, selection
+from auditor.judgement.criteria import prepare, with_published
 from auditor.judgement.policy import Policy
-from auditor.judgement.selection import Selection
 from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified, Store, classify
@@ -30,36 +29,38 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
 
     Raises UsageError where no such key was read, and UnreadableEvidence.
     """
-    given = criteria.prepare(options)
+    criteria = prepare(options)
     read = readers.read(files, quick=False)
     store = classify(read.batches, options.storage_prefixes)
     wanted = _keys(key, options.resources[0].rstrip("."), store)
-    every = {each: _parts(each, store) for each in wanted}
-    there = [each for each, parts in every.items() if parts]
+    every = {raw: _parts(raw, store) for raw in wanted}
+    there = [raw for raw, parts in every.items() if parts]
     if len(there) > 1:
         names = ", ".join(map(_shown, there))
         raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
     if not there:
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
     stored = replace(store, parts=tuple(every[there[0]]))
-    selections = _selections(stored, read)
-    given = criteria.with_published(given, selections)
-    configured = given.policy.configured
-    if given.keyring is not None:
+    every_resource = np.ones(len(stored.resources), np.bool_)
+    selections = selection.select_by_source(stored, every_resource, read, plaintext=True)
+    selections = [values for values in selections if len(values)]
+    criteria = with_published(criteria, selections)
+    configured = criteria.policy.configured
+    if criteria.keyring is not None:
         # what one object's values are held to takes the others of its resource: nothing is judged here
-        neutral = replace(given, policy=Policy(compromised=given.policy.compromised), current_keks={})
-        selections = [opening.open_all(each, neutral, given.keyring, keep=True) for each in selections]
-    selections = selection.compare(selections)
+        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
+        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
+    selections = leftovers.compare(selections)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in stored.batches]
-    made = versions.build(selections, tombstones)
+    built = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, read, Cluster(prefixes=store.storage_prefixes), progress)
-    closed = sum(each.opened is Opened.NO_KEY for each in made)
+    closed = sum(version.opened is Opened.NO_KEY for version in built)
     standing = read.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
         resource=_resource(stored),
         key=_shown(there[0]),
-        versions=made,
+        versions=built,
         gaps=(*read.gaps, *gaps),
         unexamined=(
             *read.unexamined,
@@ -70,7 +71,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
             ),
             standing,
         ),
-        notes=given.notes,
+        notes=criteria.notes,
     )
 
 
@@ -112,24 +113,6 @@ def _headless(key: bytes, part: Classified, resources: tuple[Resource, ...]) -> 
     every = np.ones(len(resources), np.bool_)
     fragments = selection.select([part.take(rows)], resources, every, authoritative=False, plaintext=True)
     return rows[[row for row in range(len(fragments)) if fragments.key(row) == key]]
-
-
-def _selections(store: Store, read: Reading) -> list[Selection]:
-    every = np.ones(len(store.resources), np.bool_)
-    selections = []
-    for parts in store.by_source():
-        source = parts[0].batch.source
-        selections.append(
-            selection.select(
-                parts,
-                store.resources,
-                every,
-                authoritative=read.serves(source),
-                plaintext=True,
-                companion=source in read.companions,
-            )
-        )
-    return [values for values in selections if len(values)]
 
 
 def _resource(store: Store) -> str:

@@ -67,7 +67,7 @@ def _value(each: Selection, row: int) -> Version:
     batch, stored = each.batch, each.prefixes
     said = each.decode(row)
     at, length = prefixes.kek_ids(batch, stored)
-    provider, name = each.key_labels[each.key_label[row]]
+    provider, name = each.key_labels[each.key_label[row]].pair
     details = [each.reasons.get(row, ""), said.problem if said is not None else ""]
     if batch.key_at[row] < 0:
         details.append("its etcd key is lost; names are what the object says")

@@ -86,7 +86,7 @@ def _configurations(raw: bytes, name: str) -> Iterator[Configuration]:
 
 
 def _entries(found: Configuration) -> list[ProviderEntry]:
-    return [entry for rule in found.rules for entry in rule.providers if entry.keys]
+    return [entry for entry in found.providers if entry.keys]
 
 
 def _revision(file: EvidenceFile) -> int:

@@ -45,62 +45,57 @@ def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[S
 
 def keys_of(
     options: Options,
-    given: Criteria,
+    criteria: Criteria,
     selections: Sequence[Selection],
     store: Store,
     pages: PageMap,
 ) -> Criteria:
     """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
     if options.k3s_token:
-        given = _bootstrap(options, given, store)
-    return _use_found(given, selections, store, pages) if options.use_found_keys else given
+        criteria = _bootstrap(options, criteria, store)
+    return _use_found(criteria, selections, store, pages) if options.use_found_keys else criteria
 
 
-def _bootstrap(options: Options, given: Criteria, store: Store) -> Criteria:
+def _bootstrap(options: Options, criteria: Criteria, store: Store) -> Criteria:
     found, seen, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
     names = ", ".join(each.label for each in found) or "none"
     note = f"--k3s-token opens {opened:,} of {seen:,} values of the /bootstrap record; keys in them, used: {names}"
-    return with_keys(replace(given, notes=(*given.notes, note)), [each.entry for each in found])
+    return criteria.extended([each.entry for each in found], note)
 
 
-def _use_found(given: Criteria, selections: Sequence[Selection], store: Store, pages: PageMap) -> Criteria:
+def _use_found(criteria: Criteria, selections: Sequence[Selection], store: Store, pages: PageMap) -> Criteria:
     """The same rules with every key that the evidence holds, and those that these open in turn."""
     known: dict[tuple[object, ...], FoundKey] = {}
     for _ in range(MOST_ROUNDS):
-        opened = _opened(given, selections)
+        opened = _opened(criteria, selections)
         fresh = [each for each in _material(opened, store, pages)[0] if _tag(each) not in known]
         if not fresh:
             break
         known.update((_tag(each), each) for each in fresh)
-        given = with_keys(given, [each.entry for each in fresh])
+        criteria = criteria.extended([each.entry for each in fresh])
     notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
-    return replace(given, notes=(*given.notes, *notes))
+    return replace(criteria, notes=(*criteria.notes, *notes))
 
 
 def _where(each: FoundKey) -> str:
     return marked(each.where, KEY) if each.where.startswith("/") else each.where
 
 
-def with_keys(given: Criteria, entries: Sequence[ProviderEntry]) -> Criteria:
-    more = (*given.more, *entries)
-    return replace(given, keyring=Keyring(given.configurations, given.plugins, more), more=more)
-
-
 def hunt(
     options: Options,
-    given: Criteria,
+    criteria: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
     store: Store,
     pages: PageMap,
 ) -> HuntResult:
     """selections: the judged values, opened with their plaintexts kept; rest: others()."""
-    opened = [*selections, *_opened(given, rest)]
+    opened = [*selections, *_opened(criteria, rest)]
     needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
     keys, configurations = _material(opened, store, pages)
-    supplied = _supplied(given, [each.entry for each in keys], len(needles))
+    supplied = _supplied(criteria, [each.entry for each in keys], len(needles))
     hits, gaps = copies.hunt([*needles, *supplied], store, opened, pages)
-    present = _present([*hits, *configurations], given, keys, opened)
+    present = _present([*hits, *configurations], criteria, keys, opened)
     unexamined = [
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
         for why, count in sorted(left.items())
@@ -116,30 +111,30 @@ def hunt(
 def everything(
     options: Options,
     came: CompanionConfigs | None,
-    given: Criteria,
+    criteria: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
     store: Store,
     pages: PageMap,
 ) -> HuntResult:
     """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
-    hunted = hunt(options, given, selections, rest, store, pages) if options.hunt else NOTHING
-    return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
+    hunted = hunt(options, criteria, selections, rest, store, pages) if options.hunt else NOTHING
+    return hunted if came is None else travelling(came, hunted, options, criteria, [*selections, *rest])
 
 
 def travelling(
-    files: CompanionConfigs, hunted: HuntResult, options: Options, given: Criteria, every: Sequence[Selection]
+    files: CompanionConfigs, hunted: HuntResult, options: Options, criteria: Criteria, every: Sequence[Selection]
 ) -> HuntResult:
     """The same with the keys in files that came with the evidence, each with what it opens."""
-    present = _present(from_files.hits(files), given, [], every, [key for *_, key in files.keys])
+    present = _present(from_files.hits(files), criteria, [], every, [key for *_, key in files.keys])
     notes = from_files.notes(files, used=options.use_found_config)
     return replace(hunted, hits=(*hunted.hits, *present), notes=(*hunted.notes, *notes))
 
 
-def _opened(given: Criteria, selections: Sequence[Selection]) -> list[Selection]:
-    if given.keyring is None:
+def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selection]:
+    if criteria.keyring is None:
         return list(selections)
-    return opening.open_every(selections, given, given.keyring, keep=True)
+    return opening.open_every(selections, criteria, criteria.keyring, keep=True)
 
 
 def _material(opened: Sequence[Selection], store: Store, pages: PageMap) -> tuple[list[FoundKey], list[Hit]]:
@@ -195,11 +190,10 @@ def _once(hits: list[Hit]) -> list[Hit]:
     return list(kept.values())
 
 
-def _supplied(given: Criteria, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
+def _supplied(criteria: Criteria, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
     """Every key as bytes and as hex; its base64 is a form of the bytes."""
-    entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
     made: dict[bytes, Needle] = {}
-    for entry in [*entries, *given.more, *found]:
+    for entry in [*criteria.entries, *found]:
         for key in entry.keys:
             name = f"{entry.provider.label}/{key.name}".encode("utf-8", "surrogateescape")
             for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
@@ -211,14 +205,13 @@ def _supplied(given: Criteria, found: Sequence[ProviderEntry], number: int) -> l
 
 def _present(
     hits: Sequence[Hit],
-    given: Criteria,
+    criteria: Criteria,
     keys: Sequence[FoundKey],
     opened: Sequence[Selection],
     more: Sequence[ProviderEntry] = (),
 ) -> list[Hit]:
     """Every hit of a key with what it opens: this key, readable here, opens N values of this evidence."""
-    entries = [entry for each in given.configurations for rule in each.rules for entry in rule.providers]
-    every = [*entries, *given.more, *(each.entry for each in keys), *more]
+    every = [*criteria.entries, *(each.entry for each in keys), *more]
     opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
     made = []

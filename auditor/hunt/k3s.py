@@ -81,5 +81,4 @@ def _entries(plain: bytes) -> Iterator[ProviderEntry]:
         found = parse(text, "the /bootstrap record")
     except (ValueError, KeyError, TypeError, RecursionError, ConfigurationError):
         return
-    for rule in found.rules:
-        yield from (entry for entry in rule.providers if entry.keys)
+    yield from (entry for entry in found.providers if entry.keys)

@@ -138,4 +138,4 @@ def _entries(document: bytes) -> list[ProviderEntry]:
         found = parse(document, "evidence")
     except ConfigurationError:
         return []
-    return [entry for rule in found.rules for entry in rule.providers if entry.keys]
+    return [entry for entry in found.providers if entry.keys]

@@ -1,9 +1,9 @@
-"""From options to what values are opened and judged with: configurations read, plugins named, keys made."""
+"""Audit criteria by the options: configurations, plugins, keys and the policy that values are judged by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,43 +28,63 @@ VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What values are opened and judged with. keyring: None where nothing was supplied to open or judge with.
-
-    current_keks: KMS name -> the key id in force. more: keys from elsewhere than a configuration.
-    """
+    """What values are opened and judged with."""
 
     keyring: Keyring | None
+    """None where nothing was supplied to open or judge with."""
     policy: Policy
     current_keks: dict[str, str]
+    """By KMS name, the id of the KEK in force."""
     plugins: dict[tuple[Provider, str], Plugin]
     configurations: tuple[Configuration, ...]
     notes: tuple[str, ...]
-    more: tuple[ProviderEntry, ...] = field(default=(), repr=False)
+
+    @property
+    def entries(self) -> tuple[ProviderEntry, ...]:
+        """The providers of every configuration, and keys from elsewhere."""
+        configured = (entry for configuration in self.configurations for entry in configuration.providers)
+        return (*configured, *(self.keyring.others if self.keyring is not None else ()))
+
+    def extended(self, entries: Sequence[ProviderEntry], *notes: str) -> Criteria:
+        """The same with further keys, tried after all others, and with notes on them."""
+        from auditor.encryption.keyring import Keyring
+
+        keyring = self.keyring or Keyring(self.configurations, self.plugins)
+        return replace(self, keyring=keyring.extended(entries), notes=(*self.notes, *notes))
 
     def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
-        """(file, advice) of every configuration, and of what differs between several."""
-        said = [(each.source, advice) for each in self.configurations for advice in advise(each, seen, must)]
-        names = ", ".join(each.source for each in self.configurations)
-        return said + [(names, advice) for advice in differences(self.configurations, must)]
+        """(file, advice) of every configuration, and of what differs between several.
+
+        seen: resources in the evidence; must: those that must be encrypted.
+        """
+        advice = [
+            (configuration.source, advised)
+            for configuration in self.configurations
+            for advised in advise(configuration, seen, must)
+        ]
+        names = ", ".join(configuration.source for configuration in self.configurations)
+        return advice + [(names, advised) for advised in differences(self.configurations, must)]
 
 
-def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple[ProviderEntry, ...] = ()) -> Criteria:
+def prepare(
+    options: Options, companions: tuple[Configuration, ...] = (), others: tuple[ProviderEntry, ...] = ()
+) -> Criteria:
     """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one.
 
-    found: configurations that came with the evidence, to be used as if they were given; more: other keys.
+    companions: configurations that came with the evidence, used like those of the options; others: further keys.
     """
     policy = Policy(
         expected=_expected(options.expect),
         plaintext=options.expect == "plaintext",
         compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
     )
-    asked = options.encryption_configs or options.kms_plugins or options.current_keks
-    if policy == Policy() and not (asked or found or more):
-        return Criteria(None, policy, {}, {}, (), ())
+    supplied = options.encryption_configs or options.kms_plugins or options.current_keks
+    if policy == Policy() and not (supplied or companions or others):
+        return Criteria(keyring=None, policy=policy, current_keks={}, plugins={}, configurations=(), notes=())
     from auditor.encryption.keyring import Keyring  # libraries of ciphers, that a run without keys need not load
     from auditor.encryption.kms import KmsError
 
-    configurations = (*(load(Path(path)) for path in options.encryption_configs), *found)
+    configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
     notes = []
@@ -79,7 +99,14 @@ def prepare(options: Options, found: tuple[Configuration, ...] = (), more: tuple
             if current:
                 keks[name] = current
     policy = replace(policy, configurations=configurations)
-    return Criteria(Keyring(configurations, plugins, more), policy, keks, plugins, configurations, tuple(notes), more)
+    return Criteria(
+        keyring=Keyring(configurations, plugins, others),
+        policy=policy,
+        current_keks=keks,
+        plugins=plugins,
+        configurations=configurations,
+        notes=tuple(notes),
+    )
 
 
 def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Criteria:
@@ -101,33 +128,25 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
     if not entries:
         return replace(criteria, notes=(*criteria.notes, note))
-    from auditor.encryption.keyring import Keyring
-
-    more = (*criteria.more, *entries)
-    keyring = Keyring(criteria.configurations, criteria.plugins, more)
-    return replace(criteria, keyring=keyring, notes=(*criteria.notes, note), more=more)
+    return criteria.extended(tuple(entries), note)
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:
     from auditor.encryption.kms import Plugin
 
     entries = [
-        entry
-        for each in configurations
-        for rule in each.rules
-        for entry in rule.providers
-        if entry.provider in VERSIONS
+        entry for configuration in configurations for entry in configuration.providers if entry.provider in VERSIONS
     ]
-    made: dict[tuple[Provider, str], Plugin] = {}
+    plugins: dict[tuple[Provider, str], Plugin] = {}
     for text in options.kms_plugins:
         name, _, endpoint = text.partition("=")
-        mine = [entry for entry in entries if entry.name == name]
-        if not endpoint and not mine:
+        named = [entry for entry in entries if entry.name == name]
+        if not endpoint and not named:
             raise UsageError(f"--kms-plugin {name}: no configuration names its endpoint; write {name}=unix:///path")
-        kinds = {entry.provider: endpoint or entry.endpoint for entry in mine}
-        for provider, where in (kinds or dict.fromkeys(VERSIONS, endpoint)).items():
-            made[provider, name] = Plugin(name, where, version=VERSIONS[provider])
-    return made
+        kinds = {entry.provider: endpoint or entry.endpoint for entry in named}
+        for provider, address in (kinds or dict.fromkeys(VERSIONS, endpoint)).items():
+            plugins[provider, name] = Plugin(name, address, version=VERSIONS[provider])
+    return plugins
 
 
 def _expected(text: str) -> tuple[Provider, str] | None:

@@ -1,4 +1,4 @@
-"""Open the selected values with what was supplied, and hold each to the object that its etcd key names."""
+"""Open the selected values with the keys supplied, and compare each with the object that its etcd key names."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.arrays.dictionary import from_columns
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks, value_counts
+from auditor.arrays.parallel import chunks, split_by, value_counts
 from auditor.judgement.criteria import Criteria
-from auditor.judgement.selection import Selection
+from auditor.judgement.selection import KeyLabel, Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
 from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
-    from auditor.encryption.keyring import Candidate, Keyring
+    from auditor.encryption.keyring import Attempt, Candidate, Keyring
     from auditor.kubernetes.resources import Resource
 
 AT_ONCE = 1 << 9
 """Values opened together: so few that they stay in the processor's cache from one step to the next."""
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
-"""Kinds, of version v1, that a resource's objects must be of; of others namespace and name are held to the key."""
+"""Kinds, of version v1, of some resources' objects; of others only namespace and name are compared with the key."""
 
 
 def open_every(
     selections: Sequence[Selection],
-    rules: Criteria,
+    criteria: Criteria,
     keyring: Keyring,
     *,
     keep: bool = False,
@@ -39,176 +40,201 @@ def open_every(
     keep: whether the plaintexts are kept, for a hunt. contents: etcd keys of the objects whose contents will be
     compared; None for all.
     """
-    opened = [open_all(each, rules, keyring, keep=keep, contents=contents) for each in selections]
-    if rules.policy.configured or rules.current_keks:
-        _judge_keks(opened, rules)
+    opened = [open_all(values, criteria, keyring, keep=keep, contents=contents) for values in selections]
+    if criteria.policy.configured or criteria.current_keks:
+        _judge_keks(opened, criteria)
         _judge_forms(opened)
     return opened
 
 
 def open_all(
-    each: Selection, rules: Criteria, keyring: Keyring, *, keep: bool = False, contents: Container[bytes] | None = None
+    values: Selection,
+    criteria: Criteria,
+    keyring: Keyring,
+    *,
+    keep: bool = False,
+    contents: Container[bytes] | None = None,
 ) -> Selection:
     """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
-    batch, stored = each.batch, each.prefixes
-    bits, opened, label, kinds = each.findings.copy(), each.opened.copy(), each.key_label.copy(), stored.encoding.copy()
-    whole = each.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
-    encrypted = stored.provider > Provider.IDENTITY
-    opened[encrypted & ~whole] = Opened.NOT_TRIED
-    prefix = np.where(stored.malformed, 0, stored.name_at + stored.name_len + 1 - batch.value_at)
-    numbers: dict[Candidate, int] = {}
-    longer: dict[int, int] = {}
-    found: dict[int, objects.Object] = {}
-    reasons: dict[int, str] = {}
-    plaintexts: dict[int, bytes] = {}
-    every = np.flatnonzero(encrypted & whole)
-    for resource, rows, keys, texts in portions(each, every):
-        head = len(restore(resource.path)) + 1
-        attempts = keyring.open(resource.name, keys, texts)
-        opened[rows] = [attempt.opened for attempt in attempts]
-        for row, key, (state, by, why, plaintext, encoding) in zip(rows.tolist(), keys, attempts, strict=True):
-            finding = 0
-            if by is not None:
-                label[row] = numbers.setdefault(by, len(each.key_labels) + len(numbers))
-            if state is Opened.YES:
-                kinds[row] = encoding
-                if keep:
-                    plaintexts[row] = plaintext
-                wanted = contents is None or key in contents
-                found[row] = said = objects.decode(plaintext, encoding, content=wanted)
-                finding, why = _hold(said, resource.name, key[head:])
-            elif state is Opened.FAILED and by is not None:
-                finding = FindingKind.UNDECRYPTABLE
-                longer[row] = int(prefix[row]) - len(by.prefix)
-            if finding or why:
-                bits[row] |= np.uint16(finding)
-                reasons[row] = why
-    for row in _under_other_names(each, longer, every.size):
-        # what was tried is a key whose name is the beginning of this one's
-        opened[row], label[row] = Opened.NO_KEY, each.key_label[row]
-        bits[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
-        del reasons[row]
-    labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in numbers]
-    made = replace(
-        each,
-        prefixes=replace(stored, encoding=kinds),
-        findings=bits,
-        opened=opened,
-        key_label=label,
-        key_labels=(*each.key_labels, *labels),
-        objects=found,
-        reasons=reasons,
-        plaintexts=plaintexts,
-        candidates=tuple(numbers),
-        secrets=tuple(candidate.secret for candidate in numbers),
-    )
-    candidates = list(numbers)
-    _judge_known(made, rules, candidates)
-    _judge_keys(made, rules, keyring, candidates, np.flatnonzero(each.served & encrypted & whole))
-    _judge_unreadable(made, rules, each.served & each.identified & ~encrypted)
-    return made
+    batch = values.batch
+    whole = values.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
+    encrypted = values.prefixes.provider > Provider.IDENTITY
+    trial = _Trial(values, keep=keep, contents=contents)
+    trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
+    tried = np.flatnonzero(encrypted & whole)
+    for resource, rows, keys, stored in portions(values, tried):
+        trial.record(resource, rows, keys, keyring.open(resource.name, keys, stored))
+    trial.withdraw(tried.size)
+    opened = trial.selection()
+    _judge_known(opened, criteria)
+    _judge_keys(opened, criteria, keyring, np.flatnonzero(values.served & encrypted & whole))
+    _judge_unreadable(opened, criteria, values.served & values.identified & ~encrypted)
+    return opened
 
 
-def portions(each: Selection, every: Ints) -> Iterator[tuple[Resource, Ints, list[bytes], list[bytes]]]:
+def portions(values: Selection, rows: Ints) -> Iterator[tuple[Resource, Ints, list[bytes], list[bytes]]]:
     """These rows by resource, so many as are held together: their numbers, etcd keys and stored values."""
-    batch = each.batch
-    for which, places in _groups(each.resource[every].astype(np.int64)):
+    batch = values.batch
+    for code, places in split_by(values.resource[rows].astype(np.int64)):
         for part in chunks(places.size, AT_ONCE):
-            rows = every[places[part]]
-            keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows])
-            texts = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
-            yield each.resources[which], rows, keys, texts
+            some = rows[places[part]]
+            keys = batch.data.slices(batch.key_at[some], batch.key_len[some])
+            stored = batch.data.slices(batch.value_at[some], batch.value_len[some])
+            yield values.resources[code], some, keys, stored
 
 
-def _hold(said: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
+class _Trial:
+    """What the keys make of a selection's values: its columns, changed as attempts come in."""
+
+    def __init__(self, values: Selection, *, keep: bool, contents: Container[bytes] | None) -> None:
+        claims = values.prefixes
+        self.opened = values.opened.copy()
+        self._values, self._keep, self._contents = values, keep, contents
+        self._findings, self._encoding = values.findings.copy(), claims.encoding.copy()
+        self._key_label = values.key_label.copy()
+        self._labels: dict[Candidate, int] = {}
+        self._objects: dict[int, objects.Object] = {}
+        self._reasons: dict[int, str] = {}
+        self._plaintexts: dict[int, bytes] = {}
+        self._longer: dict[int, int] = {}
+        """Of each value that did not open, how many bytes its key name is longer than that of the key tried."""
+        self._prefix = np.where(claims.malformed, 0, claims.name_at + claims.name_len + 1 - values.batch.value_at)
+
+    def record(self, resource: Resource, rows: Ints, keys: Sequence[bytes], attempts: Sequence[Attempt]) -> None:
+        """The attempts at some values of one resource."""
+        head = len(restore(resource.path)) + 1
+        self.opened[rows] = [attempt.opened for attempt in attempts]
+        for row, key, attempt in zip(rows.tolist(), keys, attempts, strict=True):
+            finding, reason = 0, attempt.reason
+            if attempt.by is not None:
+                known = len(self._values.key_labels) + len(self._labels)
+                self._key_label[row] = self._labels.setdefault(attempt.by, known)
+            if attempt.opened is Opened.YES:
+                self._encoding[row] = attempt.encoding
+                if self._keep:
+                    self._plaintexts[row] = attempt.plaintext
+                content = self._contents is None or key in self._contents
+                self._objects[row] = objects.decode(attempt.plaintext, attempt.encoding, content=content)
+                finding, reason = _hold(self._objects[row], resource.name, key[head:])
+            elif attempt.opened is Opened.FAILED and attempt.by is not None:
+                finding = FindingKind.UNDECRYPTABLE
+                self._longer[row] = int(self._prefix[row]) - len(attempt.by.prefix)
+            if finding or reason:
+                self._findings[row] |= np.uint16(finding)
+                self._reasons[row] = reason
+
+    def withdraw(self, count: int) -> None:
+        """Take back failures of keys whose name is only the beginning of the value's. count: of all values tried."""
+        for row in self._under_other_names(count):
+            self.opened[row], self._key_label[row] = Opened.NO_KEY, self._values.key_label[row]
+            self._findings[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
+            del self._reasons[row]
+
+    def _under_other_names(self, count: int) -> Iterator[int]:
+        """Of the values that did not open: those under a longer key name than that of the key tried, by payload shapes.
+
+        A nonce may begin as the rest of a name would: so many must share it that chance does not explain it.
+        """
+        rows = np.array([row for row, more in self._longer.items() if more > 0], np.int64)
+        for _, places in split_by(self._values.key_label[rows]):
+            alike = rows[places].tolist()
+            if len(alike) > 1 + 8 * count / 256 ** self._longer[alike[0]]:
+                yield from alike
+
+    def selection(self) -> Selection:
+        tried = [
+            KeyLabel(key.provider, printable(key.name.encode("utf-8", "surrogateescape")), key) for key in self._labels
+        ]
+        return replace(
+            self._values,
+            prefixes=replace(self._values.prefixes, encoding=self._encoding),
+            findings=self._findings,
+            opened=self.opened,
+            key_label=self._key_label,
+            key_labels=(*self._values.key_labels, *tried),
+            objects=self._objects,
+            reasons=self._reasons,
+            plaintexts=self._plaintexts,
+        )
+
+
+def _hold(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     """Whether an opened value is the object that the rest of its etcd key names."""
-    if said.problem:
-        return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {said.problem}"
+    if decoded.problem:
+        return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {decoded.problem}"
     namespace, slash, name = rest.partition(b"/")
     expected = (namespace, name) if slash else (b"", namespace)
-    wanted = KINDS.get(resource)
-    if (said.namespace, said.name) == expected and (wanted is None or (said.api_version, said.kind) == (b"v1", wanted)):
+    kind = KINDS.get(resource)
+    named = (decoded.namespace, decoded.name) == expected
+    if named and (kind is None or (decoded.api_version, decoded.kind) == (b"v1", kind)):
         return 0, ""
-    type_ = b" ".join(part for part in (said.api_version, said.kind) if part)
-    where = object_name(said.namespace, said.name)
+    type_ = b" ".join(part for part in (decoded.api_version, decoded.kind) if part)
+    where = object_name(decoded.namespace, decoded.name)
     return FindingKind.MISPLACED, f"opens as a different object: {printable(type_)} {where}"
 
 
-def _under_other_names(each: Selection, longer: dict[int, int], count: int) -> Iterator[int]:
-    """Of the values that did not open: those whose key name is longer than that of the key tried, by payload shapes.
-
-    longer: by row, how many bytes. A nonce may begin as the rest of a name would: so many must share it that chance
-    does not explain it, of the `count` values there are.
-    """
-    rows = np.array([row for row, more in longer.items() if more > 0], np.int64)
-    for _, places in _groups(each.key_label[rows]):
-        mine = rows[places].tolist()
-        if len(mine) > 1 + 8 * count / 256 ** longer[mine[0]]:
-            yield from mine
+def _judge_known(values: Selection, criteria: Criteria) -> None:
+    for number, label in enumerate(values.key_labels):
+        if label.candidate is not None and (reason := criteria.policy.known(label.candidate)):
+            opened = (values.key_label == number) & (values.opened == Opened.YES)
+            values.mark(np.flatnonzero(opened), FindingKind.KNOWN_KEY, reason)
 
 
-def _judge_known(each: Selection, rules: Criteria, candidates: Sequence[Candidate]) -> None:
-    own = len(each.key_labels) - len(candidates)
-    for number, candidate in enumerate(candidates, own):
-        if reason := rules.policy.known(candidate):
-            opened = (each.key_label == number) & (each.opened == Opened.YES)
-            _mark(each, np.flatnonzero(opened), FindingKind.KNOWN_KEY, reason)
-
-
-def _judge_keys(
-    each: Selection, rules: Criteria, keyring: Keyring, candidates: Sequence[Candidate], rows: Ints
-) -> None:
+def _judge_keys(values: Selection, criteria: Criteria, keyring: Keyring, rows: Ints) -> None:
     """Mark current values that the API server cannot read, or that it would write otherwise today."""
-    own = len(each.key_labels) - len(candidates)
-    shape = (len(each.resources), len(each.key_labels), len(Opened))
-    codes = np.ravel_multi_index((each.resource[rows], each.key_label[rows], each.opened[rows]), shape)
-    for code, mine in _groups(codes):
-        which, label, state = (int(part) for part in np.unravel_index(code, shape))
-        resource = each.resources[which].name
-        by = candidates[label - own] if label >= own else None
-        if rules.policy.configured and state != Opened.FAILED and by not in keyring.rule(resource):
-            _mark(each, rows[mine], FindingKind.ORPHANED)
+    alike = from_columns(
+        (values.resource[rows], values.key_label[rows], values.opened[rows]),
+        (len(values.resources), len(values.key_labels), len(Opened)),
+        lambda code, number, state: (values.resources[code].name, number, Opened(state)),
+    )
+    for group, places in split_by(alike.codes):
+        resource, number, state = alike.values[group]
+        label = values.key_labels[number]
+        if criteria.policy.configured and state is not Opened.FAILED and label.candidate not in keyring.rule(resource):
+            values.mark(rows[places], FindingKind.ORPHANED)
             continue
-        secret = by.secret if by is not None and state == Opened.YES else b""
-        _mark(each, rows[mine], rules.policy.stale(resource, each.key_labels[label], secret))
-        if by is not None and state == Opened.YES and by.aged:
-            _mark(each, rows[mine], FindingKind.STALE_PROVIDER, "its body is AES-CBC: written as AES-GCM since 1.25")
+        secret = label.secret if state is Opened.YES else b""
+        values.mark(rows[places], criteria.policy.stale(resource, label.pair, secret))
+        if label.candidate is not None and state is Opened.YES and label.candidate.aged:
+            reason = "its body is AES-CBC: written as AES-GCM since 1.25"
+            values.mark(rows[places], FindingKind.STALE_PROVIDER, reason)
 
 
-def _judge_unreadable(each: Selection, rules: Criteria, current: Bools) -> None:
+def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> None:
     """Mark values without a known provider that no provider of a resource's rule reads: plain ones need identity."""
-    for which, _ in value_counts(each.resource[current].astype(np.int64)):
-        mine = current & (each.resource == which)
-        if rules.policy.reads_plaintext(each.resources[which].name):
-            claims = each.batch.data.starts_with(each.batch.value_at, each.batch.value_size, prefixes.ENCRYPTED)
-            mine &= claims if rules.policy.configured else False
-        _mark(each, np.flatnonzero(mine), FindingKind.ORPHANED)
+    batch = values.batch
+    for code, _ in value_counts(values.resource[current].astype(np.int64)):
+        unreadable = current & (values.resource == code)
+        if criteria.policy.reads_plaintext(values.resources[code].name):
+            claims = batch.data.starts_with(batch.value_at, batch.value_size, prefixes.ENCRYPTED)
+            unreadable &= claims if criteria.policy.configured else False
+        values.mark(np.flatnonzero(unreadable), FindingKind.ORPHANED)
 
 
-def _current(each: Selection) -> Bools:
-    current: Bools = each.served & each.batch.at(Place.LATEST)
+def _current(values: Selection) -> Bools:
+    current: Bools = values.served & values.batch.at(Place.LATEST)
     return current
 
 
-def _judge_keks(selections: Sequence[Selection], rules: Criteria) -> None:
+def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
     """Mark current KMS v2 values whose KEK is not the one in force; where none is known, the newest is presumed."""
-    found = []
+    wrapped = []
     newest: dict[str, tuple[int, bytes]] = {}
-    for each in selections:
-        at, length = prefixes.kek_ids(each.batch, each.prefixes)
-        rows = np.flatnonzero((length >= 0) & _current(each))
-        ids = each.batch.data.slices(at[rows], length[rows])
-        names = [each.key_labels[number][1] for number in each.key_label[rows].tolist()]
-        found.append((each, rows.tolist(), names, ids))
-        for revision, name, kek in zip(each.batch.mod_revision[rows].tolist(), names, ids, strict=True):
+    for values in selections:
+        at, length = prefixes.kek_ids(values.batch, values.prefixes)
+        rows = np.flatnonzero((length >= 0) & _current(values))
+        ids = values.batch.data.slices(at[rows], length[rows])
+        names = [values.key_labels[number].name for number in values.key_label[rows].tolist()]
+        wrapped.append((values, rows.tolist(), names, ids))
+        for revision, name, kek in zip(values.batch.mod_revision[rows].tolist(), names, ids, strict=True):
             newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
-    for each, current, names, ids in found:
+    for values, current, names, ids in wrapped:
         for row, name, kek in zip(current, names, ids, strict=True):
-            known = rules.current_keks.get(name)
-            wanted = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
-            if kek != wanted:
+            known = criteria.current_keks.get(name)
+            expected = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
+            if kek != expected:
                 presumed = "" if known is not None else ", presumed from the newest revision"
-                _mark(each, [row], FindingKind.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")
+                values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")
 
 
 def _judge_forms(selections: Sequence[Selection]) -> None:
@@ -216,32 +242,19 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
 
     k8s.io/apiserver .../encrypt/envelope/kmsv2/envelope.go (TransformFromStorage): another source type is stale.
     """
-    found = []
+    wrapped = []
     newest: dict[str, tuple[int, str]] = {}
-    for each in selections:
-        own = len(each.key_labels) - len(each.candidates)
-        for number, candidate in enumerate(each.candidates, own):
-            rows = np.flatnonzero(_current(each) & (each.key_label == number) & (each.opened == Opened.YES))
-            if candidate.provider is Provider.KMS_V2 and rows.size:
-                found.append((each, candidate, rows))
-                latest = (int(each.batch.mod_revision[rows].max()), candidate.form)
+    for values in selections:
+        for number, (provider, _, candidate) in enumerate(values.key_labels):
+            if candidate is None or provider is not Provider.KMS_V2:
+                continue
+            rows = np.flatnonzero(_current(values) & (values.key_label == number) & (values.opened == Opened.YES))
+            if rows.size:
+                wrapped.append((values, candidate, rows))
+                latest = (int(values.batch.mod_revision[rows].max()), candidate.form)
                 newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
-    for each, candidate, rows in found:
-        wanted = newest[candidate.name][1]
-        if candidate.form != wanted:
-            reason = f"its KMS wraps a {candidate.form}, and a {wanted} in the newest revision: presumed stale"
-            _mark(each, rows, FindingKind.STALE_PROVIDER, reason)
-
-
-def _groups(codes: Ints) -> Iterator[tuple[int, Ints]]:
-    """Each distinct number, and where it stands."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    for places in np.split(order, starts[1:]) if order.size else []:
-        yield int(codes[places[0]]), places
-
-
-def _mark(each: Selection, rows: Ints | list[int], finding: int, reason: str = "") -> None:
-    each.findings[rows] |= np.uint16(finding)
-    for row in np.asarray(rows).tolist() if reason else ():
-        each.reasons[row] = "; ".join(part for part in (each.reasons.get(row, ""), reason) if part)
+    for values, candidate, rows in wrapped:
+        form = newest[candidate.name][1]
+        if candidate.form != form:
+            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: presumed stale"
+            values.mark(rows, FindingKind.STALE_PROVIDER, reason)

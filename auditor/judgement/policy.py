@@ -42,14 +42,13 @@ WEAK = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What values are held to beside "encrypted": the configurations, `--expect`, `--compromised-key`.
-
-    expected: the write provider named by --expect, for the resources asked for. plaintext: --expect plaintext.
-    """
+    """What values must be beside encrypted: by the configurations, `--expect`, `--compromised-key`."""
 
     configurations: tuple[Configuration, ...] = ()
     expected: tuple[Provider, str] | None = None
+    """The write provider named by --expect, of the resources of the options."""
     plaintext: bool = False
+    """--expect plaintext: a decryption migration."""
     compromised: frozenset[tuple[Provider, str]] = frozenset()
 
     @property
@@ -60,14 +59,14 @@ class Policy:
         """Whether a configuration says that this resource is written encrypted."""
         return bool(resource) and any(
             entries is not None and entries[0].provider is not Provider.IDENTITY
-            for each in self.configurations
-            for entries in (each.providers_for(resource),)
+            for configuration in self.configurations
+            for entries in (configuration.providers_for(resource),)
         )
 
     def write(self, resource: str) -> tuple[Provider, str, bytes] | None:
         """Provider, key name and key that writes this resource today; None where nothing says so."""
-        for each in self.configurations:
-            entries = each.providers_for(resource)
+        for configuration in self.configurations:
+            entries = configuration.providers_for(resource)
             if entries:
                 first = entries[0]
                 key = first.keys[0] if first.keys else None
@@ -76,8 +75,8 @@ class Policy:
 
     def reads_plaintext(self, resource: str) -> bool:
         """Whether an API server under these configurations can read a plain value: only with identity listed."""
-        for each in self.configurations:
-            entries = each.providers_for(resource)
+        for configuration in self.configurations:
+            entries = configuration.providers_for(resource)
             if entries is not None and not any(entry.provider is Provider.IDENTITY for entry in entries):
                 return False
         return True
@@ -114,7 +113,7 @@ class Policy:
         keys = ", ".join(
             "/".join(part for part in (provider.label, printable(name.encode())) if part) for provider, name in targets
         )
-        files = ", ".join(each.source for each in self.configurations) or "--expect"
+        files = ", ".join(configuration.source for configuration in self.configurations) or "--expect"
         return f"{what} encrypted; write key {keys or 'none'} ({files})"
 
 

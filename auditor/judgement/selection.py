@@ -1,66 +1,101 @@
-"""The stored values that an audit is about: one batch's rows of the selected resources, and what was found of them."""
+"""The stored values that an audit is about: of each source those of the selected resources, and their findings."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Bools, Ints, Words
-from auditor.arrays.factorize import factorize, hashes
+from auditor.arrays.dictionary import Dictionary, from_columns
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.factorize import factorize
 from auditor.evidence.batch import RecordBatch
 from auditor.judgement import policy
 from auditor.kubernetes import fragments, objects, prefixes
 from auditor.kubernetes.objects import Object
 from auditor.kubernetes.resources import Resource
-from auditor.kubernetes.store import Classified, concatenate
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
+from auditor.kubernetes.store import Classified, Store, concatenate
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity, State
 from auditor.text import printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate
+    from auditor.evidence.reading import Reading
 
 SAME, DIFFERENT, UNKNOWN = 1, 2, 3
 """Whether a leftover holds the content of the current value; 0 where the question does not apply."""
 
 
+class KeyLabel(NamedTuple):
+    """Provider and key name that a value names, or the key that opened it."""
+
+    provider: Provider
+    name: str
+    """Printable; empty where the value names none."""
+    candidate: "Candidate | None" = None
+    """The key that was tried; None where the stored bytes alone say so."""
+
+    @property
+    def pair(self) -> tuple[Provider, str]:
+        return self.provider, self.name
+
+    @property
+    def secret(self) -> bytes:
+        """The local key's bytes, empty for a KMS: names alone do not tell keys apart."""
+        return self.candidate.secret if self.candidate is not None else b""
+
+
+class Grade(NamedTuple):
+    """What the severity of a value's findings depends on."""
+
+    findings: FindingKind
+    place: Place
+    current: bool
+    """Whether the API server reads the value, or would."""
+    same: int
+    """SAME, DIFFERENT, UNKNOWN or 0, as in Selection.same_as_latest."""
+
+    def severity(self, finding: FindingKind) -> Severity:
+        return policy.severity(finding, current=self.current, same_as_latest=self.same == SAME)
+
+
 @dataclass(frozen=True)
 class Selection:
-    """n values of one source. of: index of each into resource; label: into labels; bits: Finding bits, uint16.
-
-    main: whether the source's latest values are in force: it is the evidence's own database, or (`beside`) a file
-    that belongs to it.
-    same: uint8, shape (n,), SAME, DIFFERENT, UNKNOWN or 0; filled by compare(). opened: uint8, codes of Opened.
-    found: by row, the objects that keys opened; reasons: by row, what is to be said of it. plaintexts: by row, what
-    keys opened, kept only where a hunt asks for it. candidates: the keys that the last labels stand for. secrets: the
-    local ones' bytes, one each, empty for a KMS: names alone do not tell keys apart.
-    """
+    """n values of one source: what they claim to be, which keys open them, and their findings."""
 
     authoritative: bool
+    """Whether the source's latest values are in force: it is the evidence's own database, or a companion of it."""
     batch: RecordBatch
     prefixes: prefixes.Prefixes
     resources: tuple[Resource, ...]
     resource: NDArray[np.int32]
+    """Of each value the index into resources."""
     findings: NDArray[np.uint16]
-    key_labels: tuple[tuple[Provider, str], ...]
+    """Bits of FindingKind, written by mark() alone."""
+    key_labels: tuple[KeyLabel, ...]
+    """What values name, then the keys that were tried."""
     key_label: Ints
+    """Of each value the index into key_labels."""
     same_as_latest: NDArray[np.uint8]
+    """SAME, DIFFERENT, UNKNOWN or 0, made by compare()."""
     opened: NDArray[np.uint8]
+    """Codes of Opened."""
     objects: Mapping[int, Object] = field(default_factory=dict)
+    """By row, what keys opened."""
     reasons: dict[int, str] = field(default_factory=dict)
+    """By row, why it is as it is, written by mark() alone."""
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    """By row, the bytes that keys opened, kept only where a hunt asks for them."""
     companion: bool = False
-    candidates: "tuple[Candidate, ...]" = field(default=(), repr=False)
-    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    """Whether the source is a file beside the evidence's own database."""
 
     def __len__(self) -> int:
         return len(self.batch)
 
     def take(self, rows: Ints) -> "Selection":
-        new = {old: number for number, old in enumerate(rows.tolist())} if self.objects or self.reasons else {}
+        new = {old: row for row, old in enumerate(rows.tolist())} if self.objects or self.reasons else {}
         return replace(
             self,
             batch=self.batch.take(rows),
@@ -70,7 +105,7 @@ class Selection:
             key_label=self.key_label[rows],
             same_as_latest=self.same_as_latest[rows],
             opened=self.opened[rows],
-            objects={new[row]: found for row, found in self.objects.items() if row in new},
+            objects={new[row]: opened for row, opened in self.objects.items() if row in new},
             reasons={new[row]: reason for row, reason in self.reasons.items() if row in new},
             plaintexts={},
         )
@@ -86,16 +121,16 @@ class Selection:
         """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
         return _identified(Classified(self.batch, self.prefixes, self.resource), self.resources)
 
-    def mark_codes(self) -> Ints:
-        """What severities depend on, in one number: bits << 8 | place << 4 | in force << 2 | same."""
-        current = (self.served | self.batch.at(Place.LATEST)).astype(np.int64)
-        codes: Ints = (
-            self.findings.astype(np.int64) << 8
-            | self.batch.place.astype(np.int64) << 4
-            | current << 2
-            | self.same_as_latest
-        )
-        return codes
+    def grades(self) -> Dictionary[Grade]:
+        """Of each value what severities depend on."""
+        columns = (self.findings, self.batch.place, self.served | self.batch.at(Place.LATEST), self.same_as_latest)
+        return from_columns(columns, (1 << len(FindingKind), len(Place), 2, UNKNOWN + 1), _grade)
+
+    def mark(self, rows: Ints | list[int], finding: int, reason: str = "") -> None:
+        """Add a finding to some values, and why, where that is more than its name says."""
+        self.findings[rows] |= np.uint16(finding)
+        for row in np.asarray(rows).tolist() if reason else ():
+            self.reasons[row] = "; ".join(part for part in (self.reasons.get(row, ""), reason) if part)
 
     @cached_property
     def by_key(self) -> tuple[Ints, Ints]:
@@ -120,33 +155,37 @@ class Selection:
         encodings = [kinds[code] for code in self.prefixes.encoding[rows].tolist()]
         cut = batch.has(State.TAIL_LOST)[rows].tolist()
         headless = (batch.key_at[rows] < 0).tolist()
-        found: list[Object | None] = []
+        decoded: list[Object | None] = []
         for row, value, plain, encoding, short, lost in zip(
             rows.tolist(), raw, readable, encodings, cut, headless, strict=True
         ):
             if not plain:
-                found.append(self.objects.get(row))
+                decoded.append(self.objects.get(row))
             elif lost and not value.startswith(prefixes.READABLE):
-                found.append(objects.tail(value))
+                decoded.append(objects.tail(value))
             else:
-                found.append(objects.decode(value, encoding, cut=short, content=content))
-        return found
+                decoded.append(objects.decode(value, encoding, cut=short, content=content))
+        return decoded
 
     def key(self, row: int) -> bytes:
         """The etcd key; of a fragment that lost it, the one that its object would have."""
         if self.batch.key_at[row] >= 0:
             return self.batch.key(row)
-        said = self.decode(row)
+        decoded = self.decode(row)
         name = self.resources[self.resource[row]].name
-        path = next((each.path for each in self.resources if each.name == name and each.path), "")
-        if said is None or not said.name or not path:
+        path = next((resource.path for resource in self.resources if resource.name == name and resource.path), "")
+        if decoded is None or not decoded.name or not path:
             return b""
-        return b"/".join(part for part in (restore(path), said.namespace, said.name) if part)
+        return b"/".join(part for part in (restore(path), decoded.namespace, decoded.name) if part)
 
     @property
     def plaintext(self) -> Bools:
         readable: Bools = (self.findings & np.uint16(FindingKind.PLAINTEXT)) != 0
         return readable
+
+
+def _grade(findings: int, place: int, current: int, same: int) -> Grade:
+    return Grade(FindingKind(findings), Place(place), bool(current), same)
 
 
 def select(
@@ -183,6 +222,24 @@ def select(
     )
 
 
+def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaintext: bool) -> list[Selection]:
+    """select() for each source and buffer; which sources are in force, the reading says."""
+    selections = []
+    for parts in store.by_source():
+        source = parts[0].batch.source
+        selections.append(
+            select(
+                parts,
+                store.resources,
+                judged,
+                authoritative=evidence.serves(source),
+                plaintext=plaintext,
+                companion=source in evidence.companions,
+            )
+        )
+    return selections
+
+
 def _identified(values: Classified, resources: Sequence[Resource]) -> Bools:
     unidentified = np.array([resource is fragments.UNIDENTIFIED for resource in resources], np.bool_)
     stump = values.batch.has(State.TAIL_LOST) & (values.prefixes.provider == Provider.UNKNOWN)
@@ -190,76 +247,15 @@ def _identified(values: Classified, resources: Sequence[Resource]) -> Bools:
     return identified
 
 
-def label_values(batch: RecordBatch, stored: prefixes.Prefixes) -> tuple[tuple[tuple[Provider, str], ...], Ints]:
-    """Provider and key name of every value: the distinct pairs, and for each value the index of its own."""
-    labels = [(provider, "") for provider in Provider]
-    label = stored.provider.astype(np.int64)
-    named = np.flatnonzero((stored.name_len >= 0) & ~stored.malformed)
+def label_values(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[tuple[KeyLabel, ...], Ints]:
+    """Provider and key name of every value: the distinct labels, and for each value the index of its own."""
+    labels = [KeyLabel(provider, "") for provider in Provider]
+    label = claims.provider.astype(np.int64)
+    named = np.flatnonzero((claims.name_len >= 0) & ~claims.malformed)
     at = batch.value_at[named]
-    numbers, heads = factorize(batch.data, at, stored.name_at[named] + stored.name_len[named] - at)
+    numbers, heads = factorize(batch.data, at, claims.name_at[named] + claims.name_len[named] - at)
     label[named] = numbers + len(labels)
     for head in named[heads].tolist():
-        name = batch.data.slice(int(stored.name_at[head]), int(stored.name_len[head]))
-        labels.append((Provider(int(stored.provider[head])), printable(name)))
+        name = batch.data.slice(int(claims.name_at[head]), int(claims.name_len[head]))
+        labels.append(KeyLabel(Provider(int(claims.provider[head])), printable(name)))
     return tuple(labels), label
-
-
-def leftovers(selections: Sequence[Selection]) -> list[tuple[list[int], list[bytes]]]:
-    """Of each, the rows that can be judged and are not in force, and their etcd keys; b"" where it is not told."""
-    rows = [
-        np.flatnonzero(~(each.batch.at(Place.LATEST) & each.authoritative) & each.identified).tolist()
-        for each in selections
-    ]
-    return [(mine, [each.key(row) for row in mine]) for each, mine in zip(selections, rows, strict=True)]
-
-
-def compare(selections: Sequence[Selection]) -> list[Selection]:
-    """The same with `same_as_latest` of every leftover: does it hold the content of what its key holds now?"""
-    left = leftovers(selections)
-    asked = {key for _, keys in left for key in keys}
-    if not asked:
-        return list(selections)
-    latest: dict[bytes, tuple[Selection, int]] = {}
-    hashed = np.sort(_hashes(asked))
-    for each in selections:
-        current = np.flatnonzero(each.batch.at(Place.LATEST)) if each.authoritative else np.zeros(0, np.int64)
-        at, length = each.batch.key_at[current], each.batch.key_size[current]
-        mine = hashes(each.batch.data, at, length)
-        nearest = hashed[np.minimum(np.searchsorted(hashed, mine), hashed.size - 1)]
-        current = current[nearest == mine]  # hashes alone prove nothing
-        for row in current.tolist():
-            if (key := each.batch.key(row)) in asked:
-                latest[key] = (each, row)
-    contents: dict[bytes, bytes] = {}
-    compared = []
-    for each, (rows, keys) in zip(selections, left, strict=True):
-        same = np.zeros(len(each), np.uint8)
-        same[rows] = [
-            _same(each, row, latest.get(key), contents, key) if key else UNKNOWN
-            for row, key in zip(rows, keys, strict=True)
-        ]
-        compared.append(replace(each, same_as_latest=same))
-    return compared
-
-
-def _hashes(texts: Collection[bytes]) -> Words:
-    """hashes() of some byte strings."""
-    length = np.array([len(text) for text in texts], np.int64)
-    return hashes(Buffer(b"".join(texts)), np.cumsum(length) - length, length)
-
-
-def _same(
-    each: Selection, row: int, current: tuple[Selection, int] | None, contents: dict[bytes, bytes], key: bytes
-) -> int:
-    if current is None:
-        return DIFFERENT
-    there, at = current
-    if each.batch.value_len[row] == there.batch.value_len[at] and each.batch.value(row) == there.batch.value(at):
-        return SAME
-    if key not in contents:
-        now = there.decode(at)
-        contents[key] = now.content if now is not None else b""
-    mine = each.decode(row)
-    if mine is None or not mine.content or not contents[key]:
-        return UNKNOWN
-    return SAME if mine.content == contents[key] else DIFFERENT

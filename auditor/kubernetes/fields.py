@@ -1,7 +1,7 @@
 """The fields of one object by name, to tell what changed between two of its revisions. Their bytes are never to leave.
 
 Field numbers: k8s.io/apimachinery pkg/apis/meta/v1, k8s.io/api core/v1 (generated.proto). Objects of kinds that are
-not listed here are told apart by the numbers of their fields.
+not listed here have the numbers of their fields for names.
 """
 
 import json
@@ -47,10 +47,10 @@ def named(value: bytes, encoding: Encoding) -> dict[str, bytes] | None:
 
 
 def _joined(parts: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
-    made: dict[str, bytes] = {}
+    joined: dict[str, bytes] = {}
     for name, raw in parts:
-        made[name] = made[name] + raw if name in made else raw
-    return made
+        joined[name] = joined[name] + raw if name in joined else raw
+    return joined
 
 
 def _protobuf(value: bytes) -> Iterator[tuple[str, bytes]]:

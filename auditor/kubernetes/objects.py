@@ -1,4 +1,4 @@
-"""Decode one readable stored value: what object it says it is, and what may be told of it without its data.
+"""Decode one readable stored value: the object that it names, and what may leave this module of it.
 
 Envelope: `k8s\\0` and runtime.Unknown (k8s.io/apimachinery pkg/runtime/generated.proto), JSON, or CBOR behind tag
 55799. Only names, types and times leave this module, and a digest that never leaves the process.
@@ -17,8 +17,6 @@ from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
 
 ENVELOPE = 4
-DEEPEST_TEXT = 1 << 26
-"""Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
 SECRET = b"k8s\0\n\x0c\n\x02v1\x12\x06Secret\x12"
 PLAIN = b'\x1a\0"\0'
 """How kube-apiserver begins and ends the envelope of a v1 Secret, but for the length: most envelopes need no parser."""
@@ -55,7 +53,7 @@ class Object(NamedTuple):
 def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True) -> Object:
     """Never raises: what does not decode has a `problem`, which quotes nothing of the value.
 
-    cut: the end of the value is lost; of protobuf what stands before it is told. content: whether it is wanted.
+    cut: the end of the value is lost; of protobuf what stands before it is decoded. content: whether a digest is made.
     """
     try:
         if encoding is Encoding.PROTOBUF:
@@ -135,8 +133,8 @@ def annotations(value: bytes) -> dict[bytes, bytes]:
     """Those of a protobuf or JSON object; none where it does not decode."""
     try:
         if value.startswith(b"{"):
-            found = json.loads(value)["metadata"]["annotations"].items()
-            return {as_bytes(name): as_bytes(text) for name, text in found}
+            named = parsed(value, Encoding.JSON)["metadata"]["annotations"].items()
+            return {as_bytes(name): as_bytes(text) for name, text in named}
         meta = pb.Object.FromString(pb.Unknown.FromString(value[ENVELOPE:]).raw).metadata
     except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return {}
@@ -160,8 +158,8 @@ def _cut(value: bytes) -> Object:
     try:
         meta = pb.ObjectMeta.FromString(part)
     except DecodeError:
-        said = dict(leading_fields(part))
-        meta = pb.ObjectMeta(name=said.get(1, b""), namespace=said.get(3, b""), uid=said.get(5, b""))
+        begun = dict(leading_fields(part))
+        meta = pb.ObjectMeta(name=begun.get(1, b""), namespace=begun.get(3, b""), uid=begun.get(5, b""))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"}:
         keys = tuple(dict(leading_fields(entry)).get(1, b"") for number, entry in raw if number == 2)

@@ -41,21 +41,20 @@ _SMALLEST = {Provider.AESCBC: 32, Provider.AESGCM: 28, Provider.SECRETBOX: 40, P
 
 @dataclass(frozen=True, slots=True)
 class Prefixes(Columns):
-    """Columns of shape (n,) beside a batch.
-
-    provider, encoding: uint8. name_at, name_len: the key name (or KMS name) in the batch's data, length -1 where the
-    value names none and AMBIGUOUS where it cannot be told. malformed: an encrypted prefix before no such payload.
-    """
+    """Columns of shape (n,) beside a batch."""
 
     provider: NDArray[np.uint8]
     encoding: NDArray[np.uint8]
     name_at: Ints
+    """Where the key name (or KMS name) begins in the batch's data."""
     name_len: Ints
+    """Its length, -1 where the value names none and AMBIGUOUS where payload and name cannot be kept apart."""
     malformed: Bools
+    """Whether an encrypted prefix stands before no such payload."""
 
 
 def classify(batch: RecordBatch) -> Prefixes:
-    """Provider and encoding by the prefix of every value; names are found by name_keys()."""
+    """Provider, encoding and key name by the prefix of every value."""
     count = len(batch)
     provider = np.zeros(count, np.uint8)
     encoding = np.zeros(count, np.uint8)
@@ -158,15 +157,15 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
         rounds.append(np.where(shaped, length, -1))
     several = fitting > 1
     for length in rounds if several.any() else []:
-        mine = np.flatnonzero(length >= 0)
+        ending = np.flatnonzero(length >= 0)
         # from the value's first byte on: another provider's key of that name is another key
-        start = batch.value_at[rows[mine]]
-        before = at[mine] - start
-        name, _ = factorize(buffer, start, before + length[mine])
-        _, heads = factorize(buffer, start, before + np.minimum(length[mine] + 17, (end - at)[mine]))
+        start = batch.value_at[rows[ending]]
+        before = at[ending] - start
+        name, _ = factorize(buffer, start, before + length[ending])
+        _, heads = factorize(buffer, start, before + np.minimum(length[ending] + 17, (end - at)[ending]))
         distinct = np.bincount(name[heads], minlength=int(name.max(initial=0)) + 1)
         often = distinct[name] > 1
-        shared[mine[often]] = length[mine[often]]
+        shared[ending[often]] = length[ending[often]]
     chosen[several] = np.where(shared[several] >= 0, shared[several], AMBIGUOUS)
     bad = fitting == 0
     chosen[bad] = first[bad]
@@ -177,17 +176,17 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
 
 def _rounds(buffer: Buffer, at: Ints, length: Ints) -> list[Ints]:
     """Distance to the first, second, ... colon of each string, -1 where there is none; only text lies between."""
-    found = buffer.find(at, np.minimum(length, LONGEST_NAME), ord(":"))
-    rounds = [found]
+    colon = buffer.find(at, np.minimum(length, LONGEST_NAME), ord(":"))
+    rounds = [colon]
     for _ in range(MOST_COLONS - 1):
-        rows = np.flatnonzero(found >= 0)
+        rows = np.flatnonzero(colon >= 0)
         if not rows.size:
             break
-        begin = found[rows] + 1
+        begin = colon[rows] + 1
         step = buffer.find(at[rows] + begin, np.minimum(length[rows], LONGEST_NAME) - begin, ord(":"), text=True)
-        found = np.full(at.size, -1, np.int64)
-        found[rows[step >= 0]] = (begin + step)[step >= 0]
-        rounds.append(found)
+        colon = np.full(at.size, -1, np.int64)
+        colon[rows[step >= 0]] = (begin + step)[step >= 0]
+        rounds.append(colon)
     return rounds
 
 

@@ -12,10 +12,15 @@ from auditor.model.vocabulary import Encoding
 
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
+"""Levels of CBOR; those of JSON are bounded by Python's scanner, which raises RecursionError."""
+LARGEST = 1 << 26
+"""Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
 
 
 def parsed(value: bytes, encoding: Encoding) -> Any:
     """The object in JSON or CBOR. Raises what objects.decode() catches."""
+    if len(value) > LARGEST:
+        raise ValueError("larger than an object can be")
     return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
@@ -26,12 +31,12 @@ def _cbor(value: bytes) -> Any:
         decoder = cbor2.CBORDecoder(
             io.BytesIO(value[len(SELF_DESCRIBED) :]), semantic_decoders={28: _refuse, 29: _refuse}
         )
-        found = decoder.decode()
+        tree = decoder.decode()
     except Exception:  # noqa: BLE001 - its tags run code of other libraries, which raise what they like
-        found = None
-    if found is None:
+        tree = None
+    if tree is None:
         raise ValueError("no CBOR")
-    return found
+    return tree
 
 
 def _refuse(*_: Any) -> Any:

@@ -24,19 +24,19 @@ Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
 
 
-def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[StoredForm]:
+def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list[StoredForm]:
     """The form of each value of a resource."""
     if not pairs:
         return []
     batch = _batch(pairs)
     values = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
     made = selection.select(
-        [values], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=given.policy.plaintext
+        [values], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
     )
-    if given.keyring is not None:
-        made = opening.open_all(made, given, given.keyring)
+    if criteria.keyring is not None:
+        made = opening.open_all(made, criteria, criteria.keyring)
     bits = made.findings & ~np.uint16(NOT_OF_FORM)
-    bits[_under_another_name(made, resource.name, given)] |= np.uint16(FindingKind.STALE_KEY)
+    bits[_under_another_name(made, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
     at, length = prefixes.kek_ids(made.batch, made.prefixes)
     keks = made.batch.data.slices(at, np.maximum(length, 0))
     found: dict[tuple[int, int, int, bytes], StoredForm] = {}
@@ -44,19 +44,19 @@ def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[St
     for key in zip(made.key_label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
         if key not in found:
             label, code, opened, kek = key
-            provider, name = made.key_labels[label]
+            provider, name = made.key_labels[label].pair
             findings = ";".join(finding.label for finding in FindingKind(code))
             found[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
         forms.append(found[key])
     return forms
 
 
-def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bools:
+def _under_another_name(made: Selection, resource: str, criteria: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
     Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
     """
-    write = given.policy.write(resource)
+    write = criteria.policy.write(resource)
     under = np.zeros(len(made), np.bool_)
     if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under

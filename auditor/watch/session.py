@@ -38,8 +38,8 @@ class Session:
     ) -> None:
         if "*" in options.resources:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
-        self.given = criteria.prepare(options)
-        self.policy = self.given.policy.words(options.resources)
+        self.criteria = criteria.prepare(options)
+        self.policy = self.criteria.policy.words(options.resources)
         self.ledger = self._empty()
         self.answers = True
         self._said = said
@@ -64,7 +64,7 @@ class Session:
 
     @property
     def configured(self) -> bool:
-        return self.given.policy.configured
+        return self.criteria.policy.configured
 
     def read(self) -> None:
         """Read everything at one revision; what is in the ledger already is not counted again. Raises LiveError."""
@@ -124,8 +124,8 @@ class Session:
 
     def _empty(self) -> Tracker:
         """A ledger that holds KEKs to each other where a write provider was named."""
-        named = self.configured or self.given.policy.expected is not None
-        return Tracker(self.given.current_keks, presume=named)
+        named = self.configured or self.criteria.policy.expected is not None
+        return Tracker(self.criteria.current_keks, presume=named)
 
     def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
         """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
@@ -140,4 +140,4 @@ class Session:
 
     def _forms(self, number: int, found: Sequence[kv.KeyValue]) -> list[StoredForm]:
         pairs = [(each.key, each.value, each.mod_revision) for each in found]
-        return judge(pairs, self._resources[number], self.given)
+        return judge(pairs, self._resources[number], self.criteria)

@@ -1,0 +1,43 @@
+"""Which cluster the evidence is of, and how new it is, by what is readable in it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from auditor.evidence.reading import Reading
+from auditor.kubernetes import objects, registry
+from auditor.kubernetes.store import Store
+from auditor.model.evidence import Cluster
+from auditor.model.vocabulary import Encoding, Place
+from auditor.text import moment, printable, restore
+
+NEWEST = 256
+"""How many of the last records are asked for the newest time."""
+
+
+def identify(store: Store, evidence: Reading) -> Cluster:
+    """The kube-system namespace's identity, and the newest time in the last records."""
+    uid = created = ""
+    for prefix in store.storage_prefixes:
+        key = restore(f"{prefix}/namespaces/kube-system")
+        for part in store.parts:
+            batch = part.batch
+            for row in registry.find_key(batch, key).tolist():
+                if batch.place[row] == Place.LATEST and evidence.serves(batch.source):
+                    namespace = objects.decode(batch.value(row), Encoding(int(part.prefixes.encoding[row])))
+                    uid, created = printable(namespace.uid), moment(namespace.created)
+    newest = max(_times(store, evidence), default=0)
+    return Cluster(uid, created, moment(newest) if newest else "", store.storage_prefixes)
+
+
+def _times(store: Store, evidence: Reading) -> Iterator[int]:
+    """The newest time that each of the last records under a root names."""
+    for part in store.parts:
+        batch, encodings = part.batch, part.prefixes.encoding
+        if not evidence.serves(batch.source) or (batch.place > Place.DELETED).any():
+            continue
+        ordered = (np.diff(batch.mod_revision) >= 0).all()
+        last = slice(-NEWEST, None) if ordered else np.argsort(batch.mod_revision)[-NEWEST:]
+        for row in np.arange(len(batch))[last].tolist():
+            if encodings[row] and store.resources[part.resource[row]].prefix:
+                yield objects.newest(batch.value(row), Encoding(int(encodings[row])))
