@@ -23,6 +23,7 @@ from auditor.evidence import exhibit, reading
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.etcd import snapshot
 from auditor.hunt.hit import NOTHING
+from auditor.hunt.locate import Layout
 from auditor.judgement import criteria, opening, selection
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import fragments, objects, prefixes, registry
@@ -129,7 +130,8 @@ def judge(
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         rest = hunting.others(by_source, found, wanted, read.serves)
-        given = hunting.keys_of(options, given, [*selections, *rest], batches, found, read.pages)
+        layout = Layout.of(files, read.pages)
+        given = hunting.keys_of(options, given, [*selections, *rest], batches, found, layout)
     if given.keyring is not None:
         held = None if contents else {key for _, keys in selection.leftovers(selections) for key in keys}
         selections = opening.open_every(selections, given, given.keyring, keep=options.hunt, contents=held)
@@ -155,7 +157,8 @@ def conclude(
     if options.hunt or came is not None:
         from auditor.hunt import hunt as hunting
 
-        hunted = hunting.everything(options, came, given, selections, rest, batches, found, read.pages)
+        layout = Layout.of(files, read.pages)
+        hunted = hunting.everything(options, came, given, selections, rest, batches, found, layout)
     log(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)

@@ -1,7 +1,7 @@
 """The hunt as one page: keys that the evidence holds, what they open, and every copy of every value."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from auditor.evidence.batch import RecordBatch
 from auditor.hunt import companion_configs as from_files
 from auditor.hunt import copies, forms, k3s, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
-from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
 from auditor.hunt.key_material import FoundKey
+from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle, collect
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Part, Selection
 from auditor.kubernetes.registry import Keys
-from auditor.model.evidence import PageMap, Unexamined
+from auditor.model.evidence import Unexamined
 from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
 from auditor.text import KEY, marked, printable
@@ -55,12 +56,12 @@ def keys_of(
     selections: Sequence[Selection],
     batches: Sequence[RecordBatch],
     found: Keys,
-    pages: PageMap,
+    layout: Layout,
 ) -> Criteria:
     """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
     if options.k3s_token:
         given = _bootstrap(options, given, batches)
-    return _use_found(given, selections, batches, found, pages) if options.use_found_keys else given
+    return _use_found(given, selections, batches, found, layout) if options.use_found_keys else given
 
 
 def _bootstrap(options: Options, given: Criteria, batches: Sequence[RecordBatch]) -> Criteria:
@@ -71,13 +72,13 @@ def _bootstrap(options: Options, given: Criteria, batches: Sequence[RecordBatch]
 
 
 def _use_found(
-    given: Criteria, selections: Sequence[Selection], batches: Sequence[RecordBatch], found: Keys, pages: PageMap
+    given: Criteria, selections: Sequence[Selection], batches: Sequence[RecordBatch], found: Keys, layout: Layout
 ) -> Criteria:
     """The same rules with every key that the evidence holds, and those that these open in turn."""
     known: dict[tuple[object, ...], FoundKey] = {}
     for _ in range(MOST_ROUNDS):
         opened = _opened(given, selections)
-        fresh = [each for each in _material(opened, batches, pages, found)[0] if _tag(each) not in known]
+        fresh = [each for each in _material(opened, batches, layout, found)[0] if _tag(each) not in known]
         if not fresh:
             break
         known.update((_tag(each), each) for each in fresh)
@@ -102,14 +103,14 @@ def hunt(
     rest: Sequence[Selection],
     batches: Sequence[RecordBatch],
     found: Keys,
-    pages: PageMap,
+    layout: Layout,
 ) -> HuntResult:
     """selections: the judged values, opened with their plaintexts kept; rest: others()."""
     opened = [*selections, *_opened(given, rest)]
     needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
-    keys, configurations = _material(opened, batches, pages, found)
+    keys, configurations = _material(opened, batches, layout, found)
     supplied = _supplied(given, [each.entry for each in keys], len(needles))
-    hits, gaps = copies.hunt([*needles, *supplied], batches, found, opened, pages)
+    hits, gaps = copies.hunt([*needles, *supplied], batches, found, opened, layout)
     present = _present([*hits, *configurations], given, keys, opened)
     unexamined = [
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
@@ -131,10 +132,10 @@ def everything(
     rest: Sequence[Selection],
     batches: Sequence[RecordBatch],
     found: Keys,
-    pages: PageMap,
+    layout: Layout,
 ) -> HuntResult:
     """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
-    hunted = hunt(options, given, selections, rest, batches, found, pages) if options.hunt else NOTHING
+    hunted = hunt(options, given, selections, rest, batches, found, layout) if options.hunt else NOTHING
     return hunted if came is None else travelling(came, hunted, options, given, [*selections, *rest])
 
 
@@ -154,11 +155,11 @@ def _opened(given: Criteria, selections: Sequence[Selection]) -> list[Selection]
 
 
 def _material(
-    opened: Sequence[Selection], batches: Sequence[RecordBatch], pages: PageMap, found: Keys
+    opened: Sequence[Selection], batches: Sequence[RecordBatch], layout: Layout, found: Keys
 ) -> tuple[list[FoundKey], list[Hit]]:
     """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
     keys = list(key_material.openshift(opened))
-    hits, _ = copies.hunt(key_material.needles(), batches, found, opened, pages)
+    hits, _ = copies.hunt(key_material.needles(), batches, found, opened, layout)
     texts = {
         (each.batch.source, int(each.batch.offset[row])): text
         for each in opened
@@ -171,21 +172,20 @@ def _material(
             if hit.key != NOT_KNOWN
             else f"{hit.place.label if hit.place is not None else hit.source}, offset {hit.offset}"
         )
-        inside = texts.get((hit.source, hit.offset)) if " inside the opened value" in hit.detail else None
-        coded = f"as={forms.BASE64}" in hit.detail
+        inside = texts.get((hit.source, hit.offset)) if hit.opened else None
         buffer, start, size = hit.buffer, hit.at, hit.size
         if inside is not None:
             buffer = Buffer(inside)
             start = max((inside.find(mark) for mark in key_material.MARKS), default=-1)
             size = 1
         mine = (
-            list(key_material.configured(buffer, start, size, coded=coded, where=where))
+            list(key_material.configured(buffer, start, size, coded=hit.form == forms.BASE64, where=where))
             if start >= 0 and buffer is not None
             else []
         )
         if mine:
             keys += mine
-            kept.append(hit._replace(detail=f"an EncryptionConfiguration with {len(mine)} keys{_path(hit)}"))
+            kept.append(hit._replace(opens=Opens(0, len(mine))))
     distinct = {_tag(each): each for each in keys}
     return list(distinct.values()), _once(kept)
 
@@ -193,11 +193,6 @@ def _material(
 def _tag(each: FoundKey) -> tuple[object, ...]:
     key = each.entry.keys[0]
     return each.entry.provider, key.name, key.secret
-
-
-def _path(hit: Hit) -> str:
-    _, mark, path = hit.detail.partition(" in=")
-    return f" in={path}" if mark else ""
 
 
 def _once(hits: list[Hit]) -> list[Hit]:
@@ -234,16 +229,14 @@ def _present(
     every = [*entries, *given.more, *(each.entry for each in keys), *more]
     opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
-    made = []
-    for hit in hits:
-        if hit.finding is FindingKind.KEY_PRESENT and hit.detail.startswith("of="):
-            name = hit.detail[3:].partition(" field=")[0]
-            rest = hit.detail.partition(" as=")[2]
-            hit = hit._replace(detail=f"key={name} as={rest}; it opens {opens[name]:,} values of this evidence")
-        elif hit.finding is FindingKind.KEY_PRESENT:
-            hit = hit._replace(detail=f"{hit.detail}; the keys found open {total:,} values of this evidence")
-        made.append(hit)
-    return made
+    return [hit if hit.finding is not FindingKind.KEY_PRESENT else _with_opens(hit, opens, total) for hit in hits]
+
+
+def _with_opens(hit: Hit, opens: Mapping[str, int], total: int) -> Hit:
+    """A key's hit with what the key opens; a configuration's with what all keys together do."""
+    if hit.opens is not None:
+        return hit._replace(opens=hit.opens._replace(values=total))
+    return hit._replace(opens=Opens(opens[hit.copy.owner]))
 
 
 def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Counter[str]:

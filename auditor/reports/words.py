@@ -217,7 +217,7 @@ def trailer(audit: Audit) -> str:
         summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each piece"}
         return summary.get(evidence.trailer, str(evidence.trailer.value))
     if evidence.trailer is Trailer.NONE:
-        return evidence.trailer.value
+        return str(evidence.trailer.value)
     covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
     return f"{evidence.trailer.value} ({covered})"
 
