@@ -24,6 +24,7 @@ from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import NOTHING, HuntResult
+from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
@@ -110,7 +111,8 @@ def judge(
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         unjudged = hunting.others(store, judged, evidence.serves)
-        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, evidence.pages)
+        layout = Layout.of(files, evidence.pages)
+        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
     if criteria.keyring is not None:
         compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
         selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
@@ -216,7 +218,7 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         judgement.selections,
         judgement.unjudged,
         judgement.store,
-        judgement.reading.pages,
+        Layout.of(files, judgement.reading.pages),
     )
 
 

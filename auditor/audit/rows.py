@@ -27,7 +27,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
+from auditor.text import KEY, NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -74,9 +74,10 @@ def _add(
     """The hits of a hunt, in their places among the rows of values."""
     for hit in hits:
         otherwise = ("", "", NOT_KNOWN if hit.key else "")
-        namespace, _, name = hit.key[hit.path :].rpartition("/") if hit.path else otherwise
+        namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else otherwise
+        detail = _hit_detail(hit)
         row: dict[str, Cell] = {
-            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(hit.detail)}") + f"{max(hit.offset, 0):010x}",
+            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(detail)}") + f"{max(hit.offset, 0):010x}",
             "place": hit.place.label if hit.place is not None else "",
             "judged": "finding",
             "resource": hit.resource,
@@ -90,13 +91,28 @@ def _add(
             "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
             "size": hit.size if hit.offset >= 0 else "",
             "page": hit.page if hit.page >= 0 else "",
-            "detail": hit.detail,
+            "detail": detail,
         }
         for column, cells in columns.items():
             cells.append(row.get(column, ""))
         level = policy.severity(hit.finding, current=False, same_as_latest=False)
         findings.append((Finding(hit.finding, level),))
     _sort(columns, findings)
+
+
+def _hit_detail(hit: Hit) -> str:
+    """Of which value or key a hit is a copy, in which form and field it stands there, and what a key opens."""
+    where = f"{' inside the opened value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
+    where = "; outside every stored value" if hit.unheld else where
+    if hit.opens is None:
+        more = f" and {hit.copy.more_owners:,} more" if hit.copy.more_owners else ""
+        owner = marked(hit.copy.owner, KEY)
+        return f"of={owner} field={hit.copy.field}{more} value=#{hit.copy.number} as={hit.form}{where}"
+    if not hit.opens.keys:
+        return f"key={hit.copy.owner} as={hit.form}{where}; it opens {hit.opens.values:,} values of this evidence"
+    path = f" in={hit.path}" if hit.path else ""
+    keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
+    return f"{keys}; the keys found open {hit.opens.values:,} values of this evidence"
 
 
 def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -> None:

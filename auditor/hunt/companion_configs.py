@@ -9,7 +9,7 @@ from auditor.encryption.configuration import Configuration, Key, ProviderEntry, 
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.evidence.file import EvidenceFile
 from auditor.hunt import key_material
-from auditor.hunt.hit import Hit
+from auditor.hunt.hit import CopyOf, Hit
 from auditor.model.vocabulary import FindingKind, Provider
 from auditor.text import printable
 
@@ -52,13 +52,18 @@ def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
 
 def hits(found: CompanionConfigs) -> list[Hit]:
     """A finding for every key; what it opens is added where the values are known."""
-    made = []
-    for source, at, size, entry in found.keys:
-        detail = f"of={_label(entry)} field= as={'base64' if at >= 0 else 'configuration'}"
-        made.append(
-            Hit(FindingKind.KEY_PRESENT, source, at, size, None, "", "", 0, Provider.IDENTITY, -1, -1, detail)
-        )  # fmt: skip
-    return made
+    return [
+        Hit(
+            finding=FindingKind.KEY_PRESENT,
+            source=source,
+            offset=at,
+            size=size,
+            place=None,
+            copy=CopyOf(owner=_label(entry), field="", more_owners=0, number=0),
+            form="base64" if at >= 0 else "configuration",
+        )
+        for source, at, size, entry in found.keys
+    ]
 
 
 def notes(found: CompanionConfigs, *, used: bool) -> list[str]:

@@ -9,16 +9,16 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.hunt import field_path, forms
 from auditor.hunt.forms import NeedleForm
-from auditor.hunt.hit import NOT_KNOWN, Hit
+from auditor.hunt.hit import NOT_KNOWN, CopyOf, Hit
 from auditor.hunt.literal_search import MOST
-from auditor.hunt.locate import ValueIndex, place_of
+from auditor.hunt.locate import Layout, ValueIndex
 from auditor.hunt.matcher import Match, NeedleMatcher
 from auditor.hunt.needles import Needle
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
-from auditor.model.evidence import Gap, PageMap
-from auditor.model.vocabulary import FindingKind, Place, Provider
-from auditor.text import KEY, marked, printable
+from auditor.model.evidence import Gap
+from auditor.model.vocabulary import Place, Provider
+from auditor.text import printable
 
 TOGETHER = 1 << 25
 """Bytes of plaintext that are copied to be searched at once."""
@@ -28,7 +28,7 @@ def hunt(
     needles: Sequence[Needle],
     store: Store,
     opened: Sequence[Selection],
-    pages: PageMap,
+    layout: Layout,
 ) -> tuple[list[Hit], list[Gap]]:
     """Every copy outside the owners' own stored values, and gaps where there were too many of one value.
 
@@ -43,7 +43,7 @@ def hunt(
     hits: list[Hit] = []
     for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
         if matches := list(sought.matches(buffer)):
-            hits += _in_source(matches, source, buffer, ValueIndex(store, source, buffer), pages, mapped=mapped)
+            hits += _in_source(matches, source, buffer, ValueIndex(store, source, buffer), layout, mapped=mapped)
     for each in opened:
         hits += _in_opened(sought, each)
     gaps = [
@@ -54,25 +54,34 @@ def hunt(
 
 
 def _in_source(
-    matches: Sequence[Match], source: str, buffer: Buffer, holders: ValueIndex, pages: PageMap, *, mapped: bool
+    matches: Sequence[Match], source: str, buffer: Buffer, holders: ValueIndex, layout: Layout, *, mapped: bool
 ) -> Iterator[Hit]:
     """Hits in one buffer. What is a part of a value that was put together is left to the buffer of those."""
     which, inside = holders.around(np.array([start for _, start, _ in matches], np.int64))
     for (form, start, size), number, within in zip(matches, which.tolist(), inside.tolist(), strict=True):
         needle = form.needle
-        page = start // pages.page_size + pages.first if source == pages.source and pages.page_size else -1
         if not within and not mapped:
             continue
         if not within:
-            place = place_of(pages, source, start)
-            said = f"{_said(form)}; outside every stored value"
             yield Hit(
-                needle.finding, source, start, size, place, NOT_KNOWN, NOT_KNOWN, 0, Provider.UNKNOWN, -1, page, said,
-                buffer, start,
-            )  # fmt: skip
+                finding=needle.finding,
+                source=source,
+                offset=start,
+                size=size,
+                place=layout.place(source, start),
+                copy=_copy_of(form),
+                form=form.kind,
+                resource=NOT_KNOWN,
+                key=NOT_KNOWN,
+                provider=Provider.UNKNOWN,
+                page=layout.page(source, start),
+                unheld=True,
+                buffer=buffer,
+                at=start,
+            )
             continue
-        held = holders.holder(number)
-        batch, row = held.batch, held.row
+        holder = holders.holder(number)
+        batch, row = holder.batch, holder.row
         if batch.data is not buffer:
             continue
         key = batch.key(row) if batch.key_at[row] >= 0 else b""
@@ -80,25 +89,24 @@ def _in_source(
             continue
         value = batch.value(row)
         begin = start - int(batch.value_at[row])
-        path = field_path.locate(value, begin, size)
         offset, length = batch.part(row, begin, size)
-        if not mapped:
-            page = int(batch.page[row])
         yield Hit(
-            needle.finding,
-            source,
-            offset,
-            length,
-            Place(int(batch.place[row])),
-            held.resource.name or NOT_KNOWN,
-            printable(key) if key else NOT_KNOWN,
-            len(held.resource.path) + 1 if held.resource.path else 0,
-            Provider.IDENTITY,
-            int(batch.mod_revision[row]),
-            page,
-            f"{_said(form)}{f' in={path}' if path else ''}",
-            buffer,
-            start,
+            finding=needle.finding,
+            source=source,
+            offset=offset,
+            size=length,
+            place=Place(int(batch.place[row])),
+            copy=_copy_of(form),
+            form=form.kind,
+            resource=holder.resource.name or NOT_KNOWN,
+            key=printable(key) if key else NOT_KNOWN,
+            path_size=len(holder.resource.path) + 1 if holder.resource.path else 0,
+            provider=Provider.IDENTITY,
+            mod_revision=int(batch.mod_revision[row]),
+            page=layout.page(source, start) if mapped else int(batch.page[row]),
+            path=field_path.locate(value, begin, size),
+            buffer=buffer,
+            at=start,
         )
 
 
@@ -114,21 +122,23 @@ def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:
             if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
                 continue
             start, size = extent
-            path = field_path.locate(each.plaintexts[row], start - starts[number], size)
             resource = each.resources[each.resource[row]]
             yield Hit(
-                form.needle.finding,
-                each.batch.source,
-                int(each.batch.offset[row]),
-                int(each.batch.size[row]),
-                Place(int(each.batch.place[row])),
-                resource.name,
-                printable(key),
-                len(resource.path) + 1,
-                Provider(int(each.prefixes.provider[row])),
-                int(each.batch.mod_revision[row]),
-                int(each.batch.page[row]),
-                f"{_said(form)} inside the opened value{f' in={path}' if path else ''}",
+                finding=form.needle.finding,
+                source=each.batch.source,
+                offset=int(each.batch.offset[row]),
+                size=int(each.batch.size[row]),
+                place=Place(int(each.batch.place[row])),
+                copy=_copy_of(form),
+                form=form.kind,
+                resource=resource.name,
+                key=printable(key),
+                path_size=len(resource.path) + 1,
+                provider=Provider(int(each.prefixes.provider[row])),
+                mod_revision=int(each.batch.mod_revision[row]),
+                page=int(each.batch.page[row]),
+                opened=True,
+                path=field_path.locate(each.plaintexts[row], start - starts[number], size),
             )
 
 
@@ -145,17 +155,15 @@ def _portions(plaintexts: Mapping[int, bytes]) -> Iterator[list[int]]:
         yield rows
 
 
-def _said(form: NeedleForm) -> str:
-    needle = form.needle
-    (key, name), *others = needle.owners
-    more = f" and {len(others):,} more" if others else ""
-    said = marked(printable(key), KEY) if needle.finding is FindingKind.COPIED_VALUE else printable(key)
-    return f"of={said} field={printable(name)}{more} value=#{needle.number} as={form.kind}"
+def _copy_of(form: NeedleForm) -> CopyOf:
+    (key, name), *others = form.needle.owners
+    return CopyOf(owner=printable(key), field=printable(name), more_owners=len(others), number=form.needle.number)
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:
     """One hit for each value at each place: two forms of one value may meet in the same bytes."""
-    kept: dict[tuple[str, int, FindingKind, str], Hit] = {}
+    first: dict[tuple[object, ...], Hit] = {}
     for hit in sorted(hits, key=lambda each: (each.source, each.offset, -each.size)):
-        kept.setdefault((hit.source, hit.offset, hit.finding, hit.detail), hit)
-    return list(kept.values())
+        identity = hit.copy, hit.form, hit.unheld, hit.opened, hit.path
+        first.setdefault((hit.source, hit.offset, hit.finding, identity), hit)
+    return list(first.values())

@@ -1,7 +1,7 @@
 """The hunt as one page: keys that the evidence holds, what they open, and every copy of every value."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from auditor.encryption.keyring import Keyring
 from auditor.hunt import companion_configs as from_files
 from auditor.hunt import copies, forms, k3s, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
-from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult
+from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
 from auditor.hunt.key_material import FoundKey
+from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle, collect
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
-from auditor.model.evidence import PageMap, Unexamined
+from auditor.model.evidence import Unexamined
 from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
 from auditor.text import KEY, marked, printable
@@ -48,12 +49,12 @@ def keys_of(
     criteria: Criteria,
     selections: Sequence[Selection],
     store: Store,
-    pages: PageMap,
+    layout: Layout,
 ) -> Criteria:
     """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
     if options.k3s_token:
         criteria = _bootstrap(options, criteria, store)
-    return _use_found(criteria, selections, store, pages) if options.use_found_keys else criteria
+    return _use_found(criteria, selections, store, layout) if options.use_found_keys else criteria
 
 
 def _bootstrap(options: Options, criteria: Criteria, store: Store) -> Criteria:
@@ -63,12 +64,12 @@ def _bootstrap(options: Options, criteria: Criteria, store: Store) -> Criteria:
     return criteria.extended([each.entry for each in found], note)
 
 
-def _use_found(criteria: Criteria, selections: Sequence[Selection], store: Store, pages: PageMap) -> Criteria:
+def _use_found(criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout) -> Criteria:
     """The same rules with every key that the evidence holds, and those that these open in turn."""
     known: dict[tuple[object, ...], FoundKey] = {}
     for _ in range(MOST_ROUNDS):
         opened = _opened(criteria, selections)
-        fresh = [each for each in _material(opened, store, pages)[0] if _tag(each) not in known]
+        fresh = [each for each in _material(opened, store, layout)[0] if _tag(each) not in known]
         if not fresh:
             break
         known.update((_tag(each), each) for each in fresh)
@@ -87,14 +88,14 @@ def hunt(
     selections: Sequence[Selection],
     rest: Sequence[Selection],
     store: Store,
-    pages: PageMap,
+    layout: Layout,
 ) -> HuntResult:
     """selections: the judged values, opened with their plaintexts kept; rest: others()."""
     opened = [*selections, *_opened(criteria, rest)]
     needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
-    keys, configurations = _material(opened, store, pages)
+    keys, configurations = _material(opened, store, layout)
     supplied = _supplied(criteria, [each.entry for each in keys], len(needles))
-    hits, gaps = copies.hunt([*needles, *supplied], store, opened, pages)
+    hits, gaps = copies.hunt([*needles, *supplied], store, opened, layout)
     present = _present([*hits, *configurations], criteria, keys, opened)
     unexamined = [
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
@@ -115,10 +116,10 @@ def everything(
     selections: Sequence[Selection],
     rest: Sequence[Selection],
     store: Store,
-    pages: PageMap,
+    layout: Layout,
 ) -> HuntResult:
     """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
-    hunted = hunt(options, criteria, selections, rest, store, pages) if options.hunt else NOTHING
+    hunted = hunt(options, criteria, selections, rest, store, layout) if options.hunt else NOTHING
     return hunted if came is None else travelling(came, hunted, options, criteria, [*selections, *rest])
 
 
@@ -137,10 +138,10 @@ def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selecti
     return opening.open_every(selections, criteria, criteria.keyring, keep=True)
 
 
-def _material(opened: Sequence[Selection], store: Store, pages: PageMap) -> tuple[list[FoundKey], list[Hit]]:
+def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tuple[list[FoundKey], list[Hit]]:
     """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
     keys = list(key_material.openshift(opened))
-    hits, _ = copies.hunt(key_material.needles(), store, opened, pages)
+    hits, _ = copies.hunt(key_material.needles(), store, opened, layout)
     texts = {
         (each.batch.source, int(each.batch.offset[row])): text
         for each in opened
@@ -153,21 +154,20 @@ def _material(opened: Sequence[Selection], store: Store, pages: PageMap) -> tupl
             if hit.key != NOT_KNOWN
             else f"{hit.place.label if hit.place is not None else hit.source}, offset {hit.offset}"
         )
-        inside = texts.get((hit.source, hit.offset)) if " inside the opened value" in hit.detail else None
-        coded = f"as={forms.BASE64}" in hit.detail
+        inside = texts.get((hit.source, hit.offset)) if hit.opened else None
         buffer, start, size = hit.buffer, hit.at, hit.size
         if inside is not None:
             buffer = Buffer(inside)
             start = max((inside.find(mark) for mark in key_material.MARKS), default=-1)
             size = 1
         mine = (
-            list(key_material.configured(buffer, start, size, coded=coded, where=where))
+            list(key_material.configured(buffer, start, size, coded=hit.form == forms.BASE64, where=where))
             if start >= 0 and buffer is not None
             else []
         )
         if mine:
             keys += mine
-            kept.append(hit._replace(detail=f"an EncryptionConfiguration with {len(mine)} keys{_path(hit)}"))
+            kept.append(hit._replace(opens=Opens(0, len(mine))))
     distinct = {_tag(each): each for each in keys}
     return list(distinct.values()), _once(kept)
 
@@ -175,11 +175,6 @@ def _material(opened: Sequence[Selection], store: Store, pages: PageMap) -> tupl
 def _tag(each: FoundKey) -> tuple[object, ...]:
     key = each.entry.keys[0]
     return each.entry.provider, key.name, key.secret
-
-
-def _path(hit: Hit) -> str:
-    _, mark, path = hit.detail.partition(" in=")
-    return f" in={path}" if mark else ""
 
 
 def _once(hits: list[Hit]) -> list[Hit]:
@@ -214,16 +209,14 @@ def _present(
     every = [*criteria.entries, *(each.entry for each in keys), *more]
     opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
-    made = []
-    for hit in hits:
-        if hit.finding is FindingKind.KEY_PRESENT and hit.detail.startswith("of="):
-            name = hit.detail[3:].partition(" field=")[0]
-            rest = hit.detail.partition(" as=")[2]
-            hit = hit._replace(detail=f"key={name} as={rest}; it opens {opens[name]:,} values of this evidence")
-        elif hit.finding is FindingKind.KEY_PRESENT:
-            hit = hit._replace(detail=f"{hit.detail}; the keys found open {total:,} values of this evidence")
-        made.append(hit)
-    return made
+    return [hit if hit.finding is not FindingKind.KEY_PRESENT else _with_opens(hit, opens, total) for hit in hits]
+
+
+def _with_opens(hit: Hit, opens: Mapping[str, int], total: int) -> Hit:
+    """A key's hit with what the key opens; a configuration's with what all keys together do."""
+    if hit.opens is not None:
+        return hit._replace(opens=hit.opens._replace(values=total))
+    return hit._replace(opens=Opens(opens[hit.copy.owner]))
 
 
 def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Counter[str]:

@@ -7,10 +7,13 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import Extent, RecordBatch
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import PageMap
 from auditor.model.vocabulary import PageKind, Place
+
+_WAL = frozenset({Role.LOG, Role.LOG_COPY, Role.SQLITE_LOG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,8 @@ class ValueIndex:
             self._parts.append(part)
             for row, (at, size) in enumerate(zip(batch.offset.tolist(), batch.size.tolist(), strict=True)):
                 parts = batch.extents.get(row, (Extent(at, size),))
-                mine = [each for each in parts if (each.source or batch.source) == source]
-                rows += [(each.offset, each.length, len(self._parts) - 1, row) for each in mine]
+                extents = [extent for extent in parts if (extent.source or batch.source) == source]
+                rows += [(extent.offset, extent.length, len(self._parts) - 1, row) for extent in extents]
         return np.array(rows, np.int64).reshape(-1, 4).T
 
     def around(self, at: Ints) -> tuple[Ints, Bools]:
@@ -78,10 +81,30 @@ class ValueIndex:
         return Holder(part.batch, row, self._resources[int(part.resource[row])])
 
 
-def place_of(pages: PageMap, source: str, at: int) -> Place:
-    """Where a position outside every stored value lies."""
-    if source != pages.source or not pages.page_size:
-        return Place.WAL if "wal" in source else Place.UNPLACED
-    page = at // pages.page_size
-    kind = pages.kinds[page] if page < len(pages.kinds) else PageKind.PAST_HIGH_WATER
-    return {PageKind.FREED: Place.FREED, PageKind.PREVIOUS_ROOT: Place.PREVIOUS_ROOT}.get(PageKind(kind), Place.SLACK)
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What lies at positions outside every stored value."""
+
+    pages: PageMap
+    wal: frozenset[str]
+    """Names of the files that belong to a write-ahead log."""
+
+    @classmethod
+    def of(cls, exhibit: Exhibit, pages: PageMap) -> "Layout":
+        return cls(pages, frozenset(file.name for role, file in exhibit.files if role in _WAL))
+
+    def page(self, source: str, at: int) -> int:
+        """Number of the page that a position lies in; -1 in a file without pages."""
+        pages = self.pages
+        return at // pages.page_size + pages.first if source == pages.source and pages.page_size else -1
+
+    def place(self, source: str, at: int) -> Place:
+        """Where a position outside every stored value lies: by the role of its file, or by the kind of its page."""
+        pages = self.pages
+        if source != pages.source or not pages.page_size:
+            return Place.WAL if source in self.wal else Place.UNPLACED
+        page = at // pages.page_size
+        kind = pages.kinds[page] if page < len(pages.kinds) else PageKind.PAST_HIGH_WATER
+        return {PageKind.FREED: Place.FREED, PageKind.PREVIOUS_ROOT: Place.PREVIOUS_ROOT}.get(
+            PageKind(kind), Place.SLACK
+        )

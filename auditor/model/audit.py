@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run itself: what is needed to repeat it. Times are ISO 8601 in UTC.
-
-    options: exactly as they were given, defaults included. case: what --case named it. tools: name and version of
-    what the run was made with, empty where no report needs them. log: seconds since the start, and what was done.
-    plugins: each KMS plugin that might be called, and how often it was.
-    """
+    """What is needed to repeat the run. Times are ISO 8601 in UTC."""
 
     version: str
+    """Of this program."""
     started: str
     finished: str
     options: tuple[tuple[str, Setting], ...]
+    """Exactly as they were given, defaults included, under the names of auditor.options.settings()."""
     case: str = ""
+    """What --case names it."""
     tools: tuple[tuple[str, str], ...] = ()
+    """Name and version of what the run was made with; empty where no report needs them."""
     log: tuple[tuple[float, str], ...] = ()
+    """Seconds since the start, and what was done."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
+    """Provider and name of each KMS plugin that might be called, and how often it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +48,33 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True)
 class ExhibitSummary:
-    """One piece of evidence among several of one run. sha256: of its database. severity: the highest of its findings.
-
-    sources: the names of all its files. problem: why nothing in it could be read; the rest is empty then.
-    """
+    """One exhibit among several of one run."""
 
     name: str
     kind: str = ""
     size: int = 0
     sha256: str = ""
+    """Of its database."""
     trailer: Trailer | None = None
     cluster: str = ""
+    """The uid of its kube-system namespace; empty where it is not readable."""
     revision: int = 0
     verdict: Verdict = Verdict.INCONCLUSIVE
     complete: bool = False
     severity: Severity | None = None
+    """The highest of its findings that are not accepted."""
     values: int = 0
+    """Stored values of the selected resources."""
     readable: int = 0
+    """Of those, plaintext ones."""
     in_use: int = 0
+    """Of those, leftovers with the content of the current, encrypted value."""
     gaps: int = 0
+    """Their number."""
     sources: tuple[str, ...] = ()
+    """The names of all its files."""
     problem: str = ""
+    """Why nothing in it could be read; the rest is empty then."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """What this piece alone would end with."""
@@ -80,30 +87,33 @@ class ExhibitSummary:
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything one run saw and concluded; every report is made from this and from nothing else.
-
-    rows: one for each stored value of the selected resources; empty where no report needs rows. policy: the policy
-    in words. notes: what was observed and is not judged. redaction: what became of
-    names, None where they stand. parts: the pieces of evidence, where there are several.
-    """
+    """Everything one run saw and concluded; every report is made from this and from nothing else."""
 
     evidence: Evidence
     pages: PageMap
     policy: str
+    """The policy in words."""
     resources: tuple[str, ...]
+    """Names of those that were judged."""
     coverage: tuple[Coverage, ...]
     tally: Tally
     keys: tuple[KeyUsage, ...]
     rows: Rows
+    """One for each stored value of the selected resources; empty where no report needs rows."""
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
+    """What was observed and is not judged."""
     run: Run
     acceptances: tuple[Acceptance, ...] = ()
+    """The entries of the ignore file."""
     baseline: Baseline | None = None
     control: Control | None = None
+    """What was planted in this run to be found."""
     redaction: Redaction | None = None
+    """What stands for names; None where they stand as they are."""
     parts: tuple[ExhibitSummary, ...] = ()
+    """The exhibits, where there are several."""
 
     @property
     def findings(self) -> "pd.DataFrame":

@@ -11,18 +11,22 @@ class Gap:
     """A part inside the audit's scope that was not read or not concluded on."""
 
     source: str
+    """Name of the file."""
     offset: int
+    """Bytes from its beginning."""
     length: int
+    """Bytes; 0 where it is not known."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unexamined:
-    """A part that this run leaves out; `decisive` ones keep the conclusion from being complete."""
+    """A part that this run leaves out."""
 
     what: str
     reason: str
     decisive: bool
+    """Whether it keeps the conclusion from being complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +103,28 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of the evidence. sha256: lower-case hex, empty where it was not computed.
-
-    changed: what differed at the end of the run, empty where nothing did. before, after: the run.
-    """
+    """One file of the evidence."""
 
     name: str
     kind: str
+    """What it is, in words."""
     size: int
+    """Bytes."""
     modified: str
+    """ISO 8601 in UTC."""
     sha256: str
+    """Lower-case hex; empty where it was not computed."""
     changed: str
+    """What differed at the end of the run; empty where nothing did."""
     before: Stat = Stat()
+    """As the run began."""
     after: Stat = Stat()
+    """As it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Through whom a live etcd was read.
-
-    revision: of a range that of all its keys; of a snapshot that of the member when it was asked for.
-    """
+    """Through whom a live etcd was read."""
 
     way: LiveWay
     endpoint: str
@@ -127,6 +132,7 @@ class Live:
     cluster_id: int
     etcd_version: str
     revision: int
+    """Of a range that of all its keys; of a snapshot that of the member when it was asked."""
 
     @property
     def description(self) -> str:
@@ -152,12 +158,15 @@ class Evidence:
     sha256: str
     trailer: Trailer
     trailer_bytes: int
+    """32 or 0: how many bytes at the end of the database are its trailer."""
     changed: str
     backend: Backend
     cluster: Cluster
     sources: tuple[Source, ...]
     directory: bool
+    """Whether it is a data directory, or several exhibits."""
     containers: tuple[Source, ...] = ()
+    """What the sources were unpacked from, the outermost first."""
     live: Live | None = None
 
 

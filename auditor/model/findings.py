@@ -22,12 +22,14 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding of one value. accepted: until when and why; baseline: beside an earlier report."""
+    """One finding of one value."""
 
     kind: FindingKind
     severity: Severity
     accepted: str = ""
+    """Until when and why; empty where it is not accepted."""
     baseline: BaselineState | None = None
+    """Its state beside an earlier report; None where there is none."""
 
 
 Cell: TypeAlias = str | int
@@ -35,14 +37,12 @@ Cell: TypeAlias = str | int
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The stored values of the selected resources as reports show them, sorted by source and offset.
-
-    columns: by name, each of one cell a value; reports/columns.py says what each holds, and adds evidence, finding
-    and severity. marks: what was found of each value.
-    """
+    """The stored values of the selected resources as reports show them, sorted by source and offset."""
 
     columns: Mapping[str, Sequence[Cell]]
+    """By name, one cell a value: auditor.model.table.COLUMNS, without evidence, finding and severity."""
     findings: Sequence[tuple[Finding, ...]]
+    """Of each value."""
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -50,35 +50,39 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts over the selected values. places: (place, provider, key name, values, opened); marks: by severity.
-
-    readable: plaintext values found; contents and objects: distinct stored bytes and distinct keys among them;
-    in_use: those that hold the same content as the current, encrypted value; undetermined: those of which the
-    current value could not be compared. freed_pages: the freed pages of the database that hold readable values.
-    accepted: of marks, those that --ignore accepts.
-    """
+    """Counts over the selected values."""
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
+    """Place, provider, key name, values, and how many of them were opened."""
     findings: tuple[tuple[FindingKind, Severity, int], ...]
     readable: int
+    """Plaintext values."""
     contents: int
+    """Distinct stored bytes among them."""
     objects: int
+    """Distinct keys among them."""
     in_use: int
+    """Of them those that hold the same content as the current, encrypted value."""
     undetermined: int
+    """Of them those whose current value could not be compared."""
     readable_places: tuple[Place, ...]
     freed_pages: tuple[int, ...]
+    """The freed pages of the database that hold readable values."""
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
+    """Of `findings` those that --ignore accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One entry of an ignore file. path: where it stands in the file; matches: findings that it is of."""
+    """One entry of an ignore file."""
 
     path: str
+    """Where it stands in the file."""
     reason: str
     expires: str
     expired: bool
     matches: int
+    """Findings that it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +103,20 @@ class AbsentFinding:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What an earlier report had. name, sha256: its file; evidence: the SHA-256 of what it is of.
-
-    same_evidence: whether every file of it is one of this evidence's. moved: of those gone, how many are new in
-    another place.
-    """
+    """Findings beside those of an earlier report."""
 
     name: str
+    """Of its file."""
     sha256: str
+    """Of its file."""
     evidence: str
+    """SHA-256 of the evidence that it is of."""
     same_evidence: bool
+    """Whether every file of it is one of this evidence's."""
     new: int
     still: int
     moved: int
+    """Of those gone, how many are new in another place."""
     gone: tuple[AbsentFinding, ...]
 
 
@@ -128,10 +133,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """How much of the selected values one key holds. oldest, newest: mod revisions. opened: by a supplied key.
-
-    configured: a configuration names the key. values is 0 for a configured key that nothing read needs.
-    """
+    """How much of the selected values one key holds."""
 
     provider: Provider
     key_name: str
@@ -139,8 +141,14 @@ class KeyUsage:
     places: tuple[tuple[Place, int], ...]
     resources: tuple[str, ...]
     oldest: int | None
+    """Lowest mod revision."""
     newest: int | None
+    """Highest mod revision."""
     values: int
+    """0 for a configured key that nothing read needs."""
     opened: int
+    """By a supplied key."""
     configured: bool
+    """Whether a configuration names the key."""
     objects: tuple[str, ...]
+    """Etcd keys of some of them, printable."""

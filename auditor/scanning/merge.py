@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.discovery.arguments import IN, rename_members
+from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
@@ -77,7 +77,8 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
 def _named(base: str, audit: Audit) -> Audit:
     """The audit with files that are called after `base`, so that no two of different pieces are called the same."""
     evidence = audit.evidence
-    renamed = rename_members(base, evidence.name, bare=evidence.directory and not evidence.containers)
+    original = outermost(evidence.name, [container.name for container in evidence.containers])
+    renamed = rename_members(base, original, bare=evidence.directory and not evidence.containers)
     names = {each.name: renamed(each.name) for each in (*evidence.sources, *evidence.containers)}
     rows = audit.rows
     if rows.columns:
@@ -87,7 +88,7 @@ def _named(base: str, audit: Audit) -> Audit:
         audit,
         evidence=replace(
             evidence,
-            name=base + evidence.name.removeprefix(evidence.name.partition(IN)[0]),
+            name=base + evidence.name.removeprefix(original),
             sources=tuple(replace(each, name=names[each.name]) for each in evidence.sources),
             containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.discovery.arguments import names, rename_members
+from auditor.evidence.discovery.arguments import names, outermost, rename_members
 from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
@@ -95,11 +95,12 @@ def _several(
         except UnreadableEvidence as error:
             yield note(base, f"cannot be read: {error}")
             continue
+        packed_in = [container.name for container in pieces.containers]
         for each in every:
-            renamed = rename_members(base, each.name, bare=each.directory and not each.containers)
+            renamed = rename_members(base, outermost(each.name, packed_in), bare=each.directory and not each.containers)
             found |= {renamed(file.name): file for _, file in each.files}
         for container in pieces.containers:
-            name = rename_members(base, every[0].name, bare=False)(container.name)
+            name = rename_members(base, outermost(every[0].name, packed_in), bare=False)(container.name)
             if name in told:
                 yield from _file(container, told[name], progress)
             else:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from auditor.hunt import copies as hunting
 from auditor.hunt import field_path, k3s, literal_search, matcher
 from auditor.hunt.literal_search import Searcher
 from auditor.protobuf import kubernetes_pb2 as pb
+from tests.helpers import bolt_builder
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import MIGRATION
 from tests.helpers.objects import StoredObject, envelope, field
-from tests.helpers.sealing import KEY, configuration, provider, seal
+from tests.helpers.sealing import KEY, configuration, database, provider, seal
 
 PASSWORD = b'Tr0ub4dor&3-"q/x+y'
 OWNER = StoredObject(namespace=b"prod", name=b"db", data={b"password": PASSWORD, b"username": b"postgres"})
@@ -357,3 +359,29 @@ def test_fields_of_hostile_objects_are_not_told() -> None:
         assert isinstance(told, str)
     deep = b'{"a":' * 5000 + b'"x"' + b"}" * 5000
     assert field_path.locate(deep, 10, 3) == ""
+
+
+def test_a_key_with_a_name_like_our_own_text_keeps_it(tmp_path: Path) -> None:
+    """kube-apiserver accepts any name: nothing of it may be taken for what stands around it."""
+    name = "key1 field=x"
+    config = configuration(tmp_path / "config.json", provider("aescbc", (name, KEY)))
+    secret = seal("aescbc", name, KEY, OWNER, random.Random(1))
+    holder = config_map(b"raw", it=b"\0\1" + KEY + b"\2")
+    path = database(tmp_path / "keys.db", [(OWNER.key, secret), (b"/registry/configmaps/prod/raw", holder)])
+    found = copies(auditor.scan(path, Options(hunt=True, encryption_configs=(config,))), "key-present")
+    assert set(found.detail) == {f"key=aescbc/{name} as=raw in=data.it; it opens 1 values of this evidence"}
+
+
+def test_the_role_of_a_file_decides_its_place(tmp_path: Path) -> None:
+    """Bytes of a raft snapshot that belong to no record: `wal` in the name of its archive says nothing of them."""
+    data, raft = database(tmp_path / "db", [(OWNER.key, OWNER.protobuf())]), tmp_path / "raft"
+    record = bolt_builder.record(2, b"/registry/configmaps/prod/c", config_map(b"c", it=b"nothing"))[1]
+    raft.write_bytes(b"\0" * 64 + record + b"\0" * 64 + PASSWORD + b"\0" * 64)
+    archive, name = tmp_path / "firewall-backup.tar", "member/snap/0000000000000001-0000000000000002.snap"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(data, "member/snap/db")
+        tar.add(raft, name)
+    found = copies(auditor.scan(archive, HUNT))
+    (detail,) = found[found.source == f"{archive.name}!{name}"].detail
+    assert detail.endswith("; outside every stored value")
+    assert set(found[found.source == f"{archive.name}!{name}"].place) == {"unplaced"}

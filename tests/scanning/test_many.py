@@ -264,3 +264,17 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
         return False
+
+
+def test_a_file_may_have_the_sign_of_a_container_in_its_name(tmp_path: Path) -> None:
+    """`!` stands between a container and its member in names of ours, and in a file's own it is a letter."""
+    for name in ("a!b.db", "c.db"):
+        shutil.copy(FIXTURES / "migration-aescbc" / "3-rewritten.db", tmp_path / name)
+    done = run("scan", "a!b.db", "c.db", "--json", "r.json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert [source["name"] for source in document["evidence"]["sources"]] == ["a!b.db", "c.db"]
+    assert [part["name"] for part in document["parts"]] == ["a!b.db", "c.db"]
+    assert {row["source"] for row in document["findings"]} == {"a!b.db", "c.db"}
+    done = run("verify", "r.json", "a!b.db", "c.db", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -52,19 +52,26 @@ def names(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def rename_members(base: str, evidence: str, *, bare: bool) -> Callable[[str], str]:
-    """From what the files of one piece are called to what they are called among several.
+def outermost(exhibit: str, containers: Sequence[str]) -> str:
+    """The name of the file, folder or container that an exhibit came from: a file's own name may hold IN too.
 
-    base: what is to stand for the file, folder or container given, of which `evidence` is the piece's name.
+    containers: names of those that belong to it; one that lies beside a snapshot is not where that came from.
+    """
+    return next((name for name in containers if exhibit == name or exhibit.startswith(f"{name}{IN}")), exhibit)
+
+
+def rename_members(base: str, original: str, *, bare: bool) -> Callable[[str], str]:
+    """From what the files of one exhibit are called to what they are called among several.
+
+    base: what is to stand for the file, folder or container given, which by itself is called `original`.
     bare: a data directory, whose files are named from it on. A file beside it keeps its name, in the same folder.
     """
-    old = evidence.partition(IN)[0]
 
     def renamed(name: str) -> str:
         if bare:
             return f"{base}/{name}"
-        if name == old or name.startswith(f"{old}{IN}"):
-            return base + name.removeprefix(old)
+        if name == original or name.startswith(f"{original}{IN}"):
+            return base + name.removeprefix(original)
         return f"{base.rpartition('/')[0]}/{name}".removeprefix("/")
 
     return renamed
