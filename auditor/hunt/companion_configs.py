@@ -20,14 +20,14 @@ _REVISION = re.compile(r"kube-apiserver-pod-(\d+)/")
 
 @dataclass(frozen=True, slots=True)
 class CompanionConfigs:
-    """What the files hold. configurations: those that --use-found-config uses, each named after its file.
-
-    older: keys of configurations that a later revision replaces. keys: (file, offset or -1, size, key), all of them.
-    """
+    """The encryption configurations that the files hold."""
 
     configurations: tuple[Configuration, ...] = ()
+    """Those that --use-found-config uses, each named after its file."""
     older: tuple[ProviderEntry, ...] = field(default=(), repr=False)
+    """Keys of configurations that a later revision replaces."""
     keys: tuple[tuple[str, int, int, ProviderEntry], ...] = field(default=(), repr=False)
+    """File, offset or -1, size and key: all of them."""
 
 
 def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
@@ -38,19 +38,18 @@ def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
     keys: dict[tuple[str, Provider, Key], tuple[str, int, int, ProviderEntry]] = {}
     for file in files:
         raw = file.map[:LARGEST]
-        for found in _configurations(raw, file.name):
-            kept = current if _revision(file) in {-1, newest} else older
-            kept.setdefault(found.sha256, found)
-            for entry in _entries(found):
+        for configuration in _configurations(raw, file.name):
+            (current if _revision(file) in {-1, newest} else older).setdefault(configuration.sha256, configuration)
+            for entry in _entries(configuration):
                 for key in entry.keys:
-                    at, size = _where(raw, key)
-                    one = ProviderEntry(entry.provider, (key,))
-                    keys.setdefault((file.name, entry.provider, key), (file.name, at, size, one))
-    replaced = (entry for digest, found in older.items() if digest not in current for entry in _entries(found))
+                    offset, size = _offset(raw, key)
+                    single = ProviderEntry(entry.provider, (key,))
+                    keys.setdefault((file.name, entry.provider, key), (file.name, offset, size, single))
+    replaced = (entry for digest, each in older.items() if digest not in current for entry in _entries(each))
     return CompanionConfigs(tuple(current.values()), tuple(replaced), tuple(keys.values()))
 
 
-def hits(found: CompanionConfigs) -> list[Hit]:
+def hits(companions: CompanionConfigs) -> list[Hit]:
     """A finding for every key; what it opens is added where the values are known."""
     return [
         Hit(
@@ -62,21 +61,21 @@ def hits(found: CompanionConfigs) -> list[Hit]:
             copy=CopyOf(owner=_label(entry), field="", more_owners=0, number=0),
             form="base64" if at >= 0 else "configuration",
         )
-        for source, at, size, entry in found.keys
+        for source, at, size, entry in companions.keys
     ]
 
 
-def notes(found: CompanionConfigs, *, used: bool) -> list[str]:
+def notes(companions: CompanionConfigs, *, used: bool) -> list[str]:
     """Where each configuration was found, and whether it was used."""
     how = "used (--use-found-config)" if used else "not used: --use-found-config would"
-    said = [
+    lines = [
         f"{each.source} came with the evidence and holds an {each.kind}, SHA-256 {each.sha256}; {how}"
-        for each in found.configurations
+        for each in companions.configurations
     ]
-    if found.older:
-        count = len(found.older)
-        said.append(f"{count:,} providers of older revisions came with the evidence; {how}")
-    return said
+    if companions.older:
+        count = len(companions.older)
+        lines.append(f"{count:,} providers of older revisions came with the evidence; {how}")
+    return lines
 
 
 def _configurations(raw: bytes, name: str) -> Iterator[Configuration]:
@@ -84,22 +83,22 @@ def _configurations(raw: bytes, name: str) -> Iterator[Configuration]:
         if len(document) > LARGEST:
             continue
         try:
-            found = parse(document, name)
+            configuration = parse(document, name)
         except ConfigurationError:
             continue
-        yield replace(found, source=name)
+        yield replace(configuration, source=name)
 
 
-def _entries(found: Configuration) -> list[ProviderEntry]:
-    return [entry for entry in found.providers if entry.keys]
+def _entries(configuration: Configuration) -> list[ProviderEntry]:
+    return [entry for entry in configuration.providers if entry.keys]
 
 
 def _revision(file: EvidenceFile) -> int:
-    found = _REVISION.search(file.name)
-    return int(found[1]) if found else -1
+    match = _REVISION.search(file.name)
+    return int(match[1]) if match else -1
 
 
-def _where(raw: bytes, key: Key) -> tuple[int, int]:
+def _offset(raw: bytes, key: Key) -> tuple[int, int]:
     """Where the key's text stands in the file; -1 where it is written in another form."""
     text = base64.b64encode(key.secret)
     at = raw.find(text)

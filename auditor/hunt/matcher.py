@@ -2,7 +2,7 @@
 
 A few patterns are hyperscan's: it compiles them at once and searches gigabytes a second. Compiling hundreds of
 thousands takes longer than all the rest of a scan; where there are so many of one length, they are looked for by words
-(auditor/hunt/words.py).
+(auditor/hunt/word_search.py).
 """
 
 from collections.abc import Iterator, Sequence
