@@ -282,7 +282,7 @@ def test_many_damaged_frames_are_few_gaps_and_no_byte_of_them_is_lost() -> None:
 
 
 def test_batches_are_of_limited_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wal, "BATCH", 2)
+    monkeypatch.setattr(wal, "MOST_ROWS", 2)
     log = read(small())
     assert [len(batch) for batch in log.batches] == [2, 1]
     assert [name for name, *_ in rows(log)] == [key(1), key(2), key(3)]
