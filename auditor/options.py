@@ -1,10 +1,6 @@
 """What a run is asked to do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all while the evidence is hashed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,15 @@ resource and etcd key, and, outside `latest`, the revision that wrote it. Copies
 counted. What moved from one place to another (`history` to `freed`) is gone there and new here, and is counted.
 """
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
 from auditor.model.vocabulary import FindingKind, Place, Severity
-from auditor.text import printable
 
 NEW, UNCHANGED = "new", "still there"
 NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
@@ -59,37 +55,6 @@ class Compared(NamedTuple):
     rows: Rows
     baseline: Baseline
     notes: tuple[str, ...]
-
-
-def load(path: Path) -> BaselineReport:
-    """Raises UsageError for what is no JSON report of ours, or is not what it was."""
-    from auditor.verify import files, report
-    from auditor.verify.checks import Check
-
-    raw, name = files.read(path), printable(os.fsencode(path.name))
-    if not report.looks_like_one(raw):
-        raise UsageError(f"--baseline {name} is no JSON report of etcd-auditor")
-    document = report.load(name, raw)
-    if isinstance(document, Check):
-        raise UsageError(f"--baseline {name}: {document.said}")
-    if "findings" not in document:
-        raise UsageError(f"--baseline {name} holds no findings: give the JSON report")
-    for check in report.check(name, document, raw):
-        if not check.holds:
-            raise UsageError(f"--baseline {name}: {check.said}; see etcd-auditor verify")
-    rows, evidence, options = report.rows(document), document.get("evidence"), document["run"].get("options")
-    known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
-    if not (known and isinstance(evidence, dict) and isinstance(options, dict)):
-        raise UsageError(f"--baseline {name}: it holds what no report of ours does")
-    return BaselineReport(
-        name,
-        hashlib.sha256(raw).hexdigest(),
-        str(evidence.get("sha256", "")),
-        rows,
-        options,
-        str(document.get("redaction", "")),
-        bool(document.get("complete")),
-    )
 
 
 def compare(

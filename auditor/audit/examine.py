@@ -1,6 +1,6 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools
 from auditor.audit import (
+    baseline,
     corroborate,
     custody,
     expectations,
@@ -28,9 +29,8 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import fragments, objects, prefixes, registry
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import Rows
 from auditor.model.vocabulary import Encoding, Place, Provider
-from auditor.options import Options, Progress
+from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.text import moment, printable, restore
 
@@ -70,13 +70,14 @@ class Judgement:
 def examine(
     files: exhibit.Exhibit,
     options: Options,
-    progress: Progress | None = None,
-    ahead: Callable[[Rows], None] | None = None,
     log: RunLog | None = None,
+    earlier: baseline.BaselineReport | None = None,
 ) -> Audit:
-    """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
+    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence where nothing in it can
+    be read.
+    """
     log = log or RunLog()
-    return conclude(files, judge(files, options, log, contents=False), options, log, progress, ahead)
+    return conclude(files, judge(files, options, log, contents=False, earlier=earlier), options, log)
 
 
 def judge(
@@ -86,6 +87,7 @@ def judge(
     also: frozenset[str] = frozenset(),
     *,
     contents: bool = True,
+    earlier: baseline.BaselineReport | None = None,
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
@@ -93,10 +95,10 @@ def judge(
     contents are compared beyond this evidence: else only those are told of that its own leftovers are held to.
     """
     given, came = _rules(files, options)
-    asked = triage.prepare(options)
+    asked = triage.prepare(options, earlier)
     read = reading.read(files, quick=options.quick)
     batches = read.batches
-    log(f"read {sum(map(len, batches)):,} records and fragments")
+    log.step(f"read {sum(map(len, batches)):,} records and fragments")
     classified = [prefixes.classify(batch) for batch in batches]
     likely = [each.provider != Provider.UNKNOWN for each in classified]
     stored, found = fragments.attribute(
@@ -110,7 +112,7 @@ def judge(
     cluster = _cluster(batches, stored, found, read)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, read.backend.cluster_id, options.expect_cluster)
-        log("the cluster is the expected one")
+        log.step("the cluster is the expected one")
     selections = [
         selection.select(
             parts,
@@ -137,14 +139,7 @@ def judge(
     return Judgement(given, asked, read, stored, found, wanted, cluster, selections, rest, came)
 
 
-def conclude(
-    files: exhibit.Exhibit,
-    judged: Judgement,
-    options: Options,
-    log: RunLog,
-    progress: Progress | None = None,
-    ahead: Callable[[Rows], None] | None = None,
-) -> Audit:
+def conclude(files: exhibit.Exhibit, judged: Judgement, options: Options, log: RunLog) -> Audit:
     """Count what was judged, hunt for copies, wait for the hashes: the audit."""
     given, read, stored, found, wanted = judged.given, judged.read, judged.stored, judged.found, judged.wanted
     batches, cluster, selections, rest = read.batches, judged.cluster, judged.selections, judged.rest
@@ -156,7 +151,7 @@ def conclude(
         from auditor.hunt import hunt as hunting
 
         hunted = hunting.everything(options, came, given, selections, rest, batches, found, read.pages)
-    log(f"judged {sum(map(len, selections)):,} values of the selected resources")
+    log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, found, wanted)
     seen = frozenset(entry.name for entry in found.table)
     advice = given.advice(seen, frozenset(scope))
@@ -166,13 +161,12 @@ def conclude(
     used = key_usage.count(selections, given.configurations)
     elsewhere = unexamined.elsewhere(batches, stored, found, options)
     planted = positive_control.run(options, given.policy, found.prefixes)
-    log(positive_control.FOUND if planted.found else positive_control.MISSED)
+    log.step(positive_control.FOUND if planted.found else positive_control.MISSED)
     shown = triage.apply(judged.asked, made, files, main, found.prefixes, options)
-    if ahead is not None:
-        ahead(shown.rows)
+    log.rows(shown.rows)
     used_tools = custody.tools() if options.rows else ()  # looked up where a report will name them
-    evidence, gaps = custody.finish(files, read, cluster, progress)
-    log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
+    evidence, gaps = custody.finish(files, read, cluster, log)
+    log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
         evidence=evidence,
         pages=read.pages,

@@ -34,11 +34,11 @@ class Triaged:
     notes: tuple[str, ...]
 
 
-def prepare(options: Options) -> TriageSettings:
-    """Raises UsageError and ConfigurationError."""
+def prepare(options: Options, earlier: baseline.BaselineReport | None) -> TriageSettings:
+    """earlier: the report that options.baseline names. Raises UsageError and ConfigurationError."""
     return TriageSettings(
         ignore.load(Path(options.ignore)) if options.ignore else (),
-        baseline.load(Path(options.baseline)) if options.baseline else None,
+        earlier,
         redaction.prepare(options),
     )
 

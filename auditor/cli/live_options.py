@@ -3,12 +3,14 @@
 A password is never taken from the command line, where every user of the machine could read it.
 """
 
+import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,6 +89,43 @@ class LiveOptions:
     @property
     def anything(self) -> bool:
         return self != LiveOptions(timeout=self.timeout)
+
+
+NOT_LIVE = LiveOptions()
+_TYPES = {
+    "more": More,
+    "cacert": CaCert,
+    "cert": Cert,
+    "key": Key,
+    "server_name": ServerName,
+    "user": User,
+    "password_file": PasswordFile,
+    "timeout": Timeout,
+}
+"""What typer is told of each field of LiveOptions."""
+
+
+def live_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter `live` stands for the options of a live etcd, for typer, which reads its signature."""
+    signature = inspect.signature(command)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "live":
+            parameters += [
+                parameter.replace(name=field.name, default=field.default, annotation=_TYPES[field.name])
+                for field in fields(LiveOptions)
+            ]
+        else:
+            parameters.append(parameter)
+
+    @wraps(command)
+    def with_live(**chosen: Any) -> None:
+        live = LiveOptions(**{name: chosen.pop(name) for name in _TYPES})
+        command(**chosen, live=replace(live, more=tuple(live.more or ())))
+
+    with_live.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_live.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_live
 
 
 def access(evidence: str, given: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:

@@ -1,16 +1,18 @@
 """etcd-auditor watch: follow a rewrite, show how far it is, say what remains at the end."""
 
-from __future__ import annotations
-
 import gc
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import LiveOptions
+import typer
+
+from auditor.cli import checksums, live_options, output, worker
+from auditor.cli.live_options import NOT_LIVE, LiveOptions
+from auditor.cli.options import Configurations, Keks, Plugins, Prefixes, library_options
 from auditor.errors import UsageError
 from auditor.options import Options
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from auditor.reports.watch.terminal import Board
     from auditor.watch.progress import Progress
     from auditor.watch.session import Session
+
+CODES = (
+    "Exit codes: 0 no current value is left in the old form, as a second read bore out; 1 it ended (--once, --for, "
+    "Ctrl-C) while some remain; 2 bad usage, no endpoint answers, permission denied, or a fault of the auditor's own; "
+    "3 none remains, and there is no object at all, or a value that no key of the given configuration opens."
+)
 
 TICK = 1.0
 """Seconds between two looks at the state, at least four times what one of them takes."""
@@ -38,6 +46,72 @@ class WatchRequest:
     json: Path | None
     remediation: Path | None
     force: bool
+
+
+@live_options.live_options
+def watch(
+    endpoint: Annotated[
+        str,
+        typer.Argument(help="https://HOST:2379", show_default=False, envvar="ETCDCTL_ENDPOINTS"),
+    ],
+    resource: Annotated[
+        list[str], typer.Option(help="What is rewritten, as an EncryptionConfiguration names it; repeatable.")
+    ] = ["secrets"],  # noqa: B006
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    expect: Annotated[
+        str, typer.Option(help="What the rewrite is to bring about: encrypted, plaintext, or PROVIDER[:KEY].")
+    ] = "encrypted",
+    once: Annotated[bool, typer.Option("--once", help="Read once, say what remains, and end.")] = False,
+    for_: Annotated[
+        float, typer.Option("--for", min=0, help="End after so many seconds; 0: only when nothing remains.")
+    ] = 0.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two lines where there is no terminal.")] = 10.0,
+    stuck_after: Annotated[
+        float, typer.Option(min=0, help="Seconds after which an object that was passed over counts as stuck.")
+    ] = 60.0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds without any endpoint that answers, before it is given up.")
+    ] = 300.0,
+    live: LiveOptions = NOT_LIVE,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
+    ] = None,
+    remediation: Annotated[
+        Path | None,
+        typer.Option(help="Write a script that rewrites what the first read finds to remain, to read and to run."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Follow a rewrite while it runs: how many objects remain, where, how fast it goes, and which are stuck.
+
+    Nothing is written to etcd, and a role that may read the resources' keys is enough.
+    """
+
+    options = library_options(
+        resources=resource,
+        storage_prefixes=storage_prefix,
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        current_keks=current_kek,
+        expect=expect,
+    )
+    request = WatchRequest(
+        endpoint=endpoint,
+        live=live,
+        options=options,
+        once=once,
+        seconds=for_,
+        every=every,
+        stuck_after=stuck_after,
+        patience=patience,
+        json=json,
+        remediation=remediation,
+        force=force,
+    )
+    raise typer.Exit(worker.run(partial(run, request)))
 
 
 def run(request: WatchRequest) -> int:
@@ -86,7 +160,7 @@ def run(request: WatchRequest) -> int:
     return words.exit_code(found, configured=configured)
 
 
-def _follow(session: Session, board: Board, seconds: float) -> Progress:
+def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
     """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
     begun = time.monotonic()
     found = session.account()

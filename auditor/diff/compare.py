@@ -19,7 +19,8 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Cell
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning.one import single
 
@@ -110,7 +111,7 @@ class Comparison:
 
 
 def compare(
-    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, progress: Progress | None = None
+    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, observer: Observer = SILENT
 ) -> Comparison:
     """before, after: files, data directories, or URLs of live endpoints.
 
@@ -119,9 +120,9 @@ def compare(
     if wanted.expect_before:
         options = replace(options[0], expect=wanted.expect_before), options[1]
     with ExitStack() as stack:
-        log = RunLog(), RunLog()
+        log = RunLog(observer), RunLog(observer)
         files = [
-            stack.enter_context(single(os.fspath(path), each, access, None, steps))
+            stack.enter_context(single(os.fspath(path), each, steps, access))
             for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
         ]
         judged = _judged(files, options, log)
@@ -143,7 +144,7 @@ def compare(
         unlike = 0
         if wanted.expect_before:
             unlike = int(((now[0].findings & np.uint16(IN_LATEST | STALE)) != 0).sum())
-        concluded = [examine.conclude(*each, progress) for each in zip(files, judged, options, log, strict=True)]
+        concluded = [examine.conclude(*each) for each in zip(files, judged, options, log, strict=True)]
     made = Comparison(
         before=concluded[0],
         after=concluded[1],

@@ -21,13 +21,14 @@ from auditor.kubernetes import fragments, prefixes, registry
 from auditor.kubernetes.resources import Resource
 from auditor.model.evidence import Cluster, Unexamined
 from auditor.model.vocabulary import Opened, Provider, State
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
 from auditor.text import printable, restore
 
 Part = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
 
 
-def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progress | None = None) -> History:
+def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
     """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
 
     Raises UsageError where no such key was read, and UnreadableEvidence.
@@ -59,7 +60,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
     selection.compare(selections)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch, _, _ in parts]
     made = versions.build(selections, tombstones)
-    evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), progress)
+    evidence, gaps = custody.finish(files, read, Cluster(prefixes=found.prefixes), observer)
     closed = sum(each.opened is Opened.NO_KEY for each in made)
     standing = read.standing or unexamined.standing(files)
     return History(

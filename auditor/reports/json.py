@@ -12,6 +12,7 @@ from auditor.model.table import COLUMNS, NUMBERS, findings, stored
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity
 from auditor.reports import controls, csv, key_table, seals, words
 from auditor.reports.csv import Sheet
+from auditor.reports.interface import Report
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -218,3 +219,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value
+
+
+class JsonReport(Report):
+    """The whole audit."""
+
+    def __init__(self, fail_on: Severity) -> None:
+        self._fail_on = fail_on
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, self._fail_on, out)

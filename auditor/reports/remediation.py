@@ -14,6 +14,7 @@ from typing import IO
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place
 from auditor.reports import causes
+from auditor.reports.interface import Report
 from auditor.reports.words import plural
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -195,3 +196,10 @@ def _valid(objects: Iterable[Named]) -> tuple[list[Named], int]:
         if NAME.fullmatch(resource) and NAME.fullmatch(name) and (not namespace or NAMESPACE.fullmatch(namespace))
     }
     return sorted(good), len(every) - len(good)
+
+
+class RemediationReport(Report):
+    """The script of every finding."""
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, out)

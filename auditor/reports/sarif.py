@@ -17,6 +17,7 @@ from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.reports import controls, seals, words
+from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
 
@@ -254,3 +255,13 @@ def uri(name: str) -> str:
 def escaped(text: str) -> str:
     """For a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
     return text.translate(_ESCAPES)
+
+
+class SarifReport(Report):
+    """One result a finding."""
+
+    def __init__(self, fail_on: Severity) -> None:
+        self._fail_on = fail_on
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, self._fail_on, out)

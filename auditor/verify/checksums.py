@@ -1,6 +1,5 @@
 """Lists of SHA-256 sums in the form that coreutils' sha256sum writes and checks."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,6 +9,8 @@ _ESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def digest(path: Path) -> str:
+    import hashlib  # loads OpenSSL, which the process that reads the command line does not need
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -16,7 +16,8 @@ from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
-from auditor.options import Options, Progress
+from auditor.observer import Observer
+from auditor.options import Options
 from auditor.text import printable, restore
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
 
@@ -32,7 +33,7 @@ def check(
     document: dict[str, Any],
     rows: list[dict[str, Any]],
     paths: Sequence[str],
-    progress: Progress | None,
+    observer: Observer,
     options: Options,
 ) -> Iterator[Check]:
     """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
@@ -46,14 +47,14 @@ def check(
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
-            found = yield from _several(paths, packed, options, stack, progress)
+            found = yield from _several(paths, packed, options, stack, observer)
         else:
             _same_kind(name, told, packed, Path(paths[0]))
             pieces = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
             found = {file.name: file for file in files}
             if packed:
-                found = yield from _container(packed[0], pieces.containers, found, progress)
+                found = yield from _container(packed[0], pieces.containers, found, observer)
         if not told.get("directory") and len(sources) == len(found) == 1:
             reported, mine = next(iter(sources)), next(iter(found))
             if reported != mine:
@@ -68,7 +69,7 @@ def check(
             if each not in found:
                 yield differs(safe(each), "is in the report, and no file of this evidence")
                 continue
-            yield from _file(found[each], source, progress)
+            yield from _file(found[each], source, observer)
         yield from _rows(rows, found)
 
 
@@ -83,7 +84,7 @@ def _several(
     packed: Sequence[dict[str, Any]],
     options: Options,
     stack: ExitStack,
-    progress: Progress | None,
+    observer: Observer,
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
     found: dict[str, EvidenceFile] = {}
@@ -101,14 +102,14 @@ def _several(
         for container in pieces.containers:
             name = rename_members(base, every[0].name, bare=False)(container.name)
             if name in told:
-                yield from _file(container, told[name], progress)
+                yield from _file(container, told[name], observer)
             else:
                 yield differs(name, "is a container of this evidence, and not in the report")
     return found
 
 
 def _container(
-    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], progress: Progress | None
+    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], observer: Observer
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The container against the report; the files in it by the names that they have in the report."""
     reported = str(told.get("name"))
@@ -116,14 +117,14 @@ def _container(
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
         return found
     name = given[0].name
-    yield from _file(given[0], told, progress)
+    yield from _file(given[0], told, observer)
     if reported == name:
         return found
     yield note(name, f"was called {safe(reported)} in the report")
     return {reported + each.removeprefix(name): file for each, file in found.items()}
 
 
-def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None) -> Iterator[Check]:
+def _file(file: EvidenceFile, source: dict[str, Any], observer: Observer) -> Iterator[Check]:
     size = source.get("size")
     if size == file.size:
         yield same(file.name, f"{file.size:,} bytes")
@@ -133,10 +134,8 @@ def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None)
     if not expected:
         yield unchecked(file.name, "the report holds no SHA-256 of it: it was made with --quick")
         return
-    while progress is not None and file.hashing is not None and file.hashing.alive():
-        file.hashing.wait(0.1)
-        progress(file.hashing.done, file.size)
-    digest = file.hashing.result()[0] if file.hashing is not None else ""
+    file.hashing.wait(observer)
+    digest, _ = file.hashing.result()
     if digest == expected:
         yield same(file.name, f"its SHA-256 is {digest}")
     else:

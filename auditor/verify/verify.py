@@ -6,7 +6,8 @@ from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery.arguments import resolve_arguments
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
 
@@ -14,8 +15,8 @@ from auditor.verify.checks import Check, note, unchecked
 def verify(
     path: Path,
     of: Sequence[str] = (),
-    progress: Progress | None = None,
     options: Options | None = None,
+    observer: Observer = SILENT,
 ) -> Iterator[Check]:
     """Every check as it is made, of a report or of a list of sums; `of` is the evidence, by its paths.
 
@@ -51,7 +52,7 @@ def verify(
     if documents:
         name, document = documents[0]
         yield from evidence.check(
-            name, document, report.rows(document), resolve_arguments(of), progress, options or Options()
+            name, document, report.rows(document), resolve_arguments(of), observer, options or Options()
         )
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")

@@ -15,7 +15,7 @@ from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
 from auditor.evidence.live.spool import Spool
 from auditor.model.vocabulary import Place
-from auditor.options import Progress
+from auditor.observer import Observer
 from auditor.protobuf import rpc_pb2 as rpc
 
 FIRST = 16
@@ -123,7 +123,7 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
-def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Columns:
     """Every key below the prefixes at one revision. Begins again, and notes it, where that is compacted meanwhile.
 
     Raises LiveError, Compacted where that happens again and again, and NoRoom.
@@ -131,7 +131,7 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progre
     for attempt in range(RESTARTS + 1):
         pager = Pager(client)
         try:
-            return _whole(pager, prefixes, spool, progress)
+            return _whole(pager, prefixes, spool, observer)
         except errors.Compacted as error:
             if attempt == RESTARTS:
                 raise
@@ -139,7 +139,7 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progre
     raise AssertionError
 
 
-def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Columns:
+def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Columns:
     spool.clear()
     found = Columns()
     done = 0
@@ -149,7 +149,7 @@ def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progre
             told = [(len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version) for kv in page.kvs]
             found.pages.append(np.array(told, np.int64).reshape(-1, 5))
             done += len(told)
-            if progress is not None and done:
-                progress(spool.size, spool.size * (done + pager.remaining) // done)
+            if done:
+                observer.received(spool.size, spool.size * (done + pager.remaining) // done)
     found.revision = pager.revision
     return found

@@ -8,6 +8,7 @@ import auditor
 from auditor.evidence.live import range_read
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import Thing
+from tests.helpers.observers import Calling
 
 COUNT = 100_000
 LIMITS = ("--max-txn-ops=20000", "--max-request-bytes=100000000", "--quota-backend-bytes=4000000000")
@@ -25,7 +26,7 @@ def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
         ranged = auditor.scan(
             etcd.url,
             auditor.Options(range_only=True, rows=False),
-            arriving=lambda done, total: calls.append((done, total)),
+            observer=Calling(received=lambda done, total: calls.append((done, total))),
         )
         assert time.monotonic() - begin < 30
     assert snapshot.tally.objects == ranged.tally.objects == COUNT
@@ -41,7 +42,9 @@ def test_values_of_a_megabyte(tmp_path: Path) -> None:
         etcd.put_many((thing.key, thing.protobuf()) for thing in things)
         calls = []
         ranged = auditor.scan(
-            etcd.url, auditor.Options(range_only=True), arriving=lambda done, total: calls.append(done)
+            etcd.url,
+            auditor.Options(range_only=True),
+            observer=Calling(received=lambda done, total: calls.append(done)),
         )
         snapshot = auditor.scan(etcd.url)
     latest = snapshot.inventory[snapshot.inventory["place"] == "latest"].sort_values("key")
