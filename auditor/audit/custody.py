@@ -18,7 +18,7 @@ from auditor.model.vocabulary import Provider
 from auditor.observer import Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.text import instant, moment, printable
+from auditor.text import instant, moment, shown
 from auditor.version import __version__
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _shown(value: Setting) -> Setting:
 
 
 def _text(text: str) -> str:
-    return printable(text.encode("utf-8", "surrogateescape"))
+    return shown(text)
 
 
 def _stat(told: os.stat_result) -> Stat:

@@ -7,7 +7,7 @@ from auditor.evidence.exhibit import Exhibit, Role
 from auditor.model.evidence import Cluster
 from auditor.observer import Observer
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -69,5 +69,6 @@ def cluster(name: str, found: Cluster, etcd: str | None, wanted: str) -> None:
     else:
         what = "it has no kube-system namespace that can be read without a key"
     store = f"; etcd's own cluster id is {etcd}" if etcd else ""
-    shown = printable(wanted.encode("utf-8", "surrogateescape"))
-    raise UnexpectedEvidence(f"{name} is not known to be of cluster {shown}: {what}{store}; nothing was concluded")
+    raise UnexpectedEvidence(
+        f"{name} is not known to be of cluster {shown(wanted)}: {what}{store}; nothing was concluded"
+    )

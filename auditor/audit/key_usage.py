@@ -11,7 +11,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
-from auditor.text import printable, printables
+from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
 """Objects that are named for each key."""
@@ -35,7 +35,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
             label, kek = each.key_labels[code // len(ids)], ids[code % len(ids)]
             rows.setdefault((*label, kek), []).append((each, mine))
     configured: set[tuple[Provider, str]] = {
-        (entry.provider, printable(name.encode("utf-8", "surrogateescape")))
+        (entry.provider, shown(name))
         for each in configurations
         for rule in each.rules
         for entry in rule.providers

@@ -27,6 +27,7 @@ from auditor.model.vocabulary import Place, Provider
 from auditor.options import Options
 from auditor.protobuf.kubernetes_pb2 import ObjectMeta, Secret, Unknown
 from auditor.protobuf.kv_pb2 import KeyValue
+from auditor.text import encode
 
 SOURCE = "the control"
 PAGE = 4096
@@ -45,7 +46,7 @@ def run(options: Options, policy: Policy, prefixes: tuple[str, ...]) -> Control:
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
     resource = "secrets" if resource == "*" else resource
     places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
-    path = f"{prefix}/{_path(resource)}/".encode("utf-8", "surrogateescape")
+    path = encode(f"{prefix}/{_path(resource)}/")
     buffer = Buffer(_pages(path, KINDS.get(resource, b"Planted")))
     found = _found(_read(buffer, quick=options.quick), (prefix,), options, policy)
     return Control(tuple((place, (place, at) in found) for place, at in zip(places, (TREE, FREED), strict=False)))

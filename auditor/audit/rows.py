@@ -25,7 +25,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import NAME, NAMESPACE, marked, moments, printables, unmarked
+from auditor.text import NAME, NAMESPACE, encode, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -262,7 +262,7 @@ def _ids(each: Selection) -> list[str]:
 
 
 def tag(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    return hashlib.blake2b(encode(text), digest_size=3).hexdigest()
 
 
 def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:

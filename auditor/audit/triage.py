@@ -1,6 +1,5 @@
 """Between what a run found and what its reports show: what is accepted, what is new, and what names become."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from auditor.evidence import exhibit
 from auditor.model.findings import Acceptance, Baseline, Rows
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def apply(
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     if asked.accepted:
-        applied = ignore.apply(asked.accepted, rows, printable(os.fsencode(Path(options.ignore).name)))
+        applied = ignore.apply(asked.accepted, rows, shown(Path(options.ignore).name))
         rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
     rows = asked.names.rows(rows, prefixes)
     if asked.earlier is None:

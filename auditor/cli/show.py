@@ -66,11 +66,12 @@ def show(
 
 def confirm(key: str) -> None:
     """Ask whether values may be written to this terminal. Raises UsageError where the answer is not yes."""
-    from auditor.text import printable
+    from auditor.text import shown
 
-    shown = printable(key.encode("utf-8", "surrogateescape"))
     try:
-        agreed = typer.confirm(f"Write the values of {shown} to this terminal, where its history keeps them?", err=True)
+        agreed = typer.confirm(
+            f"Write the values of {shown(key)} to this terminal, where its history keeps them?", err=True
+        )
     except typer.Abort:
         agreed = False
     if not agreed:

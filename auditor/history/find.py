@@ -23,7 +23,7 @@ from auditor.model.evidence import Cluster, Unexamined
 from auditor.model.vocabulary import Opened, Provider, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
-from auditor.text import printable, restore
+from auditor.text import printable, restore, shown
 
 Part = tuple[RecordBatch, prefixes.Prefixes, NDArray[np.int32]]
 
@@ -45,7 +45,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     every = {each: _parts(each, batches, stored, found) for each in wanted}
     there = [each for each, parts in every.items() if parts]
     if len(there) > 1:
-        names = ", ".join(map(_shown, there))
+        names = ", ".join(map(printable, there))
         raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
     if not there:
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
@@ -66,7 +66,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     return History(
         evidence=evidence,
         resource=_resource(parts, found.table),
-        key=_shown(there[0]),
+        key=printable(there[0]),
         versions=made,
         gaps=(*read.gaps, *gaps),
         unexamined=(
@@ -83,11 +83,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
 
 
 def _argument(key: str) -> str:
-    return _shown(os.fsencode(key))
-
-
-def _shown(key: bytes) -> str:
-    return printable(key)
+    return shown(key)
 
 
 def _keys(text: str, resource: str, found: registry.Keys) -> list[bytes]:
@@ -144,7 +140,7 @@ def _resource(parts: Sequence[Part], table: tuple[Resource, ...]) -> str:
 
 
 def _absent(key: str, wanted: Sequence[bytes], name: str, gaps: int) -> str:
-    asked = " or ".join(map(_shown, wanted)) or _argument(key)
+    asked = " or ".join(map(printable, wanted)) or _argument(key)
     unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
     if not wanted:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"

@@ -17,7 +17,7 @@ from auditor.judgement.policy import Policy
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.model.vocabulary import Provider
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -93,11 +93,7 @@ def with_published(given: Criteria, parts: Sequence[tuple[RecordBatch, Prefixes]
     if not tried:
         return given
     entries = dict.fromkeys(entry for _, mine in found for entry in mine)
-    names = ", ".join(
-        f"{entry.provider.label}/{printable(key.name.encode('utf-8', 'surrogateescape'))}"
-        for entry in entries
-        for key in entry.keys
-    )
+    names = ", ".join(f"{entry.provider.label}/{shown(key.name)}" for entry in entries for key in entry.keys)
     tally = f"{len(PUBLISHED)} published keys were tried on {tried:,} {'value' if tried == 1 else 'values'}"
     note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
     if not entries:

@@ -14,7 +14,7 @@ from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
-from auditor.text import object_name, printable, restore
+from auditor.text import encode, object_name, printable, restore, shown
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate, Keyring
@@ -88,7 +88,7 @@ def open_all(
         opened[row], label[row] = Opened.NO_KEY, each.key_label[row]
         bits[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
         del reasons[row]
-    labels = [(each.provider, printable(each.name.encode("utf-8", "surrogateescape"))) for each in numbers]
+    labels = [(each.provider, shown(each.name)) for each in numbers]
     made = replace(
         each,
         prefixes=replace(stored, encoding=kinds),
@@ -207,7 +207,7 @@ def _judge_keks(selections: Sequence[Selection], rules: Criteria) -> None:
     for each, current, names, ids in found:
         for row, name, kek in zip(current, names, ids, strict=True):
             known = rules.current_keks.get(name)
-            wanted = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
+            wanted = encode(known) if known is not None else newest[name][1]
             if kek != wanted:
                 presumed = "" if known is not None else ", presumed from the newest revision"
                 _mark(each, [row], FindingKind.STALE_KEK, f"the KEK in force is {printable(wanted)}{presumed}")

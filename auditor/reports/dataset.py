@@ -18,6 +18,7 @@ from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.findings import Cell
 from auditor.model.table import Table
 from auditor.reports import parquet
+from auditor.text import encode
 
 UNKNOWN = "unknown"
 """The partition of what has no hash: --quick, or a finding of a configuration. Many runs put files into it."""
@@ -28,7 +29,7 @@ def files(audit: Audit) -> Iterator[Written]:
     """(path in the data set, content) of every file."""
     made = _sources(audit)
     # called after what was read where the partition is not its own, so that no run is in another's way
-    run = hashlib.sha256(repr(made).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    run = hashlib.sha256(encode(repr(made))).hexdigest()[:16]
 
     def path(name: str, sha256: str) -> PurePath:
         return PurePath(name, f"evidence={sha256 or UNKNOWN}", "data.parquet" if sha256 else f"data-{run}.parquet")

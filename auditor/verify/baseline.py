@@ -5,13 +5,14 @@ from pathlib import Path
 
 from auditor.audit.baseline import WORDS, BaselineReport
 from auditor.errors import UsageError
+from auditor.text import shown
 from auditor.verify import files, report
 from auditor.verify.checks import Check
 
 
 def load(path: Path) -> BaselineReport:
     """Raises UsageError for what is no JSON report of ours, or is not what it was."""
-    raw, name = files.read(path), files.shown(path)
+    raw, name = files.read(path), shown(path.name)
     if not report.looks_like_one(raw):
         raise UsageError(f"--baseline {name} is no JSON report of etcd-auditor")
     document = report.load(name, raw)

@@ -13,7 +13,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
-from auditor.text import printable
+from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
 NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
@@ -61,7 +61,7 @@ def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bool
     if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under
     provider, name, _ = write
-    prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
+    prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + encode(name) + b":"
     rows = np.flatnonzero((made.prefixes.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
     length = made.batch.value_len[rows].astype(np.int64)
     under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)

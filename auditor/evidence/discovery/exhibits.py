@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
@@ -76,7 +75,7 @@ def opened(given: str, options: Options) -> Exhibits:
             _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
         return pieces
     if wal_dir is not None:
-        raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
+        raise UnreadableEvidence(f"{shown(path.name)} is a container: --wal-dir belongs to a data directory")
     return _packed(EvidenceFile(path, hashed=hashed), path, options)
 
 
@@ -242,7 +241,3 @@ def _settings(haul: Extraction) -> list[EvidenceFile]:
         each = haul.settings.pop(0)
         made.append(each.file.open(each.way))
     return made
-
-
-def _shown(path: Path) -> str:
-    return printable(os.fsencode(path.name))

@@ -17,6 +17,7 @@ from auditor.evidence.live.spool import Spool
 from auditor.model.vocabulary import Place
 from auditor.observer import Observer
 from auditor.protobuf import rpc_pb2 as rpc
+from auditor.text import encode
 
 FIRST = 16
 """Keys of the first page; nothing is known of their values yet."""
@@ -118,7 +119,7 @@ class Columns:
 
 def bounds(prefix: str) -> tuple[bytes, bytes]:
     """The range of all keys below a storage prefix: from `/registry/` to before `/registry0`."""
-    name = prefix.strip("/").encode("utf-8", "surrogateescape")
+    name = encode(prefix.strip("/"))
     start = b"/" + name + b"/" if name else b"/"
     return start, start[:-1] + bytes([start[-1] + 1])
 
