@@ -77,8 +77,16 @@ def _source(file: EvidenceFile, kind: str) -> Source:
     """A file at the end of the run, when its hash is known."""
     sha256, _ = file.hashing.result()
     changed = file.changed()
-    before, after = _stat(file.before), _stat(file.now())
-    return Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after)
+    return Source(
+        name=file.name,
+        kind=kind,
+        size=file.size,
+        modified=moment(file.before.st_mtime),
+        sha256=sha256,
+        changed=changed,
+        before=_stat(file.before),
+        after=_stat(file.now()),
+    )
 
 
 def hashes(files: exhibit.Exhibit) -> dict[str, str]:
@@ -136,5 +144,5 @@ def _text(text: str) -> str:
     return shown(text)
 
 
-def _stat(told: os.stat_result) -> Stat:
-    return Stat(told.st_size, instant(told.st_mtime_ns), instant(told.st_ctime_ns))
+def _stat(stat: os.stat_result) -> Stat:
+    return Stat(stat.st_size, instant(stat.st_mtime_ns), instant(stat.st_ctime_ns))

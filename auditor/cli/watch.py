@@ -141,7 +141,7 @@ def run(request: WatchRequest) -> int:
     session = Session(access, request.options, said, patience=request.patience, stuck=request.stuck_after)
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
     with board, session:
-        found = session.account(name_all=request.remediation is not None)
+        found = session.progress(name_all=request.remediation is not None)
         if request.remediation:
             objects = [(each.of.resource, each.of.namespace, each.of.name) for each in found.left]
             at = f"the keys of {access.name} at revision {found.revision:,}"
@@ -150,7 +150,7 @@ def run(request: WatchRequest) -> int:
         if not request.once:
             found = _follow(session, board, request.seconds)
         if request.json:
-            found = session.account(name_all=True)
+            found = session.progress(name_all=True)
     configured = session.configured
     if request.json:
         document = json.document(found, resources, session.policy, notes, configured=configured)
@@ -163,10 +163,10 @@ def run(request: WatchRequest) -> int:
 def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
     """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
     begun = time.monotonic()
-    found = session.account()
+    found = session.progress()
     try:
         if not found.all.remaining and session.confirm():
-            return session.account()
+            return session.progress()
         session.follow()
         due = time.monotonic() + TICK
         while not seconds or time.monotonic() - begun < seconds:
@@ -174,13 +174,13 @@ def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
             if time.monotonic() < due and changed:
                 continue
             before = time.monotonic()
-            found = session.account()
+            found = session.progress()
             board.show(found)
             due = time.monotonic() + max(TICK, 4 * (time.monotonic() - before))
             if not found.all.remaining and session.confirm():
                 break
     except KeyboardInterrupt:
         board.say("interrupted")
-    found = session.account()
+    found = session.progress()
     board.show(found, last=True)
     return found

@@ -120,7 +120,7 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     if same_cluster:
         rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
         again[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
-    return Diff(before, after, rows, form, content, rewritten, again)
+    return Diff(before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, again=again)
 
 
 def _prefixes(each: Selection) -> set[str]:

@@ -1,4 +1,4 @@
-"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> Forms."""
+"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> StoredForms."""
 
 from collections.abc import Sequence
 
@@ -17,54 +17,54 @@ from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
 NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
-"""What keeps no value from being as wanted: a KEK is judged by the ledger, over all values and not over one answer."""
+"""What keeps no value from being as wanted: a KEK is judged by the tracker, over all values and not over one answer."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
 
 
-def judge(pairs: Sequence[Pair], resource: Resource, given: Criteria) -> list[StoredForm]:
+def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list[StoredForm]:
     """The form of each value of a resource."""
     if not pairs:
         return []
     batch = _batch(pairs)
     stored = prefixes.classify(batch)
-    of = np.zeros(len(pairs), np.int32)
-    made = selection.select(
-        [(batch, stored, of)], (resource,), np.ones(1, np.bool_), main=True, plaintext=given.policy.plaintext
+    resources = np.zeros(len(pairs), np.int32)
+    selected = selection.select(
+        [(batch, stored, resources)], (resource,), np.ones(1, np.bool_), main=True, plaintext=criteria.policy.plaintext
     )
-    if given.keyring is not None:
-        made = opening.open_all(made, given, given.keyring)
-    bits = made.findings & ~np.uint16(NOT_OF_FORM)
-    bits[_under_another_name(made, resource.name, given)] |= np.uint16(FindingKind.STALE_KEY)
-    at, length = prefixes.kek_ids(made.batch, made.prefixes)
-    keks = made.batch.data.slices(at, np.maximum(length, 0))
-    found: dict[tuple[int, int, int, bytes], StoredForm] = {}
+    if criteria.keyring is not None:
+        selected = opening.open_all(selected, criteria, criteria.keyring)
+    bits = selected.findings & ~np.uint16(NOT_OF_FORM)
+    bits[_under_another_name(selected, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
+    at, length = prefixes.kek_ids(selected.batch, selected.prefixes)
+    keks = selected.batch.data.slices(at, np.maximum(length, 0))
+    known: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
-    for key in zip(made.key_label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
-        if key not in found:
+    for key in zip(selected.key_label.tolist(), bits.tolist(), selected.opened.tolist(), keks, strict=True):
+        if key not in known:
             label, code, opened, kek = key
-            provider, name = made.key_labels[label]
+            provider, name = selected.key_labels[label]
             findings = ";".join(finding.label for finding in FindingKind(code))
-            found[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
-        forms.append(found[key])
+            known[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
+        forms.append(known[key])
     return forms
 
 
-def _under_another_name(made: Selection, resource: str, given: Criteria) -> Bools:
+def _under_another_name(selected: Selection, resource: str, criteria: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
     Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
     """
-    write = given.policy.write(resource)
-    under = np.zeros(len(made), np.bool_)
+    write = criteria.policy.write(resource)
+    under = np.zeros(len(selected), np.bool_)
     if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under
     provider, name, _ = write
     prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + encode(name) + b":"
-    rows = np.flatnonzero((made.prefixes.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
-    length = made.batch.value_len[rows].astype(np.int64)
-    under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)
+    rows = np.flatnonzero((selected.prefixes.provider > Provider.IDENTITY) & (selected.opened != Opened.YES))
+    length = selected.batch.value_len[rows].astype(np.int64)
+    under[rows] = ~selected.batch.data.starts_with(selected.batch.value_at[rows], length, prefix)
     return under
 
 
@@ -82,7 +82,7 @@ def _batch(pairs: Sequence[Pair]) -> RecordBatch:
         key_len=key_len.astype(np.uint32),
         value_at=ends - value_len,
         value_len=value_len.astype(np.uint32),
-        mod_revision=np.array([main for _, _, main in pairs], np.int64),
+        mod_revision=np.array([revision for _, _, revision in pairs], np.int64),
         sub_revision=unknown,
         create_revision=unknown,
         version=unknown,
