@@ -61,65 +61,86 @@ def compare(
     earlier: BaselineReport,
     rows: Rows,
     hashes: Mapping[str, str],
-    main: str,
-    redaction: str,
+    database: str,
     options: Mapping[str, Any],
+    redaction: str,
 ) -> Compared:
-    """hashes: SHA-256 of each source, empty where it was not computed; main: that of the evidence's own file.
+    """hashes: SHA-256 of each source, empty where it was not computed; database: that of the evidence's own file.
 
-    redaction, options: of this run. Raises UsageError where names would have to be compared and cannot be.
+    options, redaction: of this run. Raises UsageError where names would have to be compared and cannot be.
     """
-    mine = {each for each in (*hashes.values(), main) if each}
-    shared = frozenset(mine & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
+    present = {each for each in (*hashes.values(), database) if each}
+    shared = frozenset(present & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
     if not same and (redaction != earlier.redaction or redaction.startswith(ORDINALS)):
         raise UsageError(
             f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
             "both the same --redact-key, or redact neither"
         )
-    before = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
-    left = Counter(before)
+    keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
+    open_ = Counter(keys)
     counts: Counter[str] = Counter()
     elsewhere: Counter[tuple[str, ...]] = Counter()
-    marks: list[tuple[Finding, ...]] = []
-    for number, each in enumerate(rows.findings):
-        row = {name: column[number] for name, column in rows.columns.items()} if each else {}
-        made = []
-        for mark in each:
-            key = _key(row, mark.kind.label, hashes.get(str(row["source"]), main), shared)
-            said = UNCHANGED if left[key] > 0 else NEW
-            left[key] -= said == UNCHANGED
-            counts[said] += 1
-            elsewhere[_written(row, mark.kind.label)] += said == NEW
-            made.append(replace(mark, baseline=said))
-        marks.append(tuple(made))
+    compared: list[tuple[Finding, ...]] = []
+    for number, findings in enumerate(rows.findings):
+        row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
+        states = []
+        for finding in findings:
+            key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
+            state = UNCHANGED if open_[key] > 0 else NEW
+            open_[key] -= state == UNCHANGED
+            counts[state] += 1
+            elsewhere[_written(row, finding.kind.label)] += state == NEW
+            states.append(replace(finding, baseline=state))
+        compared.append(tuple(states))
+    gone, moved = _absent(earlier, keys, open_, elsewhere)
+    baseline = Baseline(
+        name=earlier.name,
+        sha256=earlier.sha256,
+        evidence=earlier.evidence,
+        same_evidence=same,
+        new=counts[NEW],
+        still=counts[UNCHANGED],
+        moved=moved,
+        gone=gone,
+    )
+    return Compared(replace(rows, findings=compared), baseline, tuple(_notes(earlier, options)))
+
+
+def _absent(
+    earlier: BaselineReport,
+    keys: list[tuple[str, ...]],
+    open_: Counter[tuple[str, ...]],
+    elsewhere: Counter[tuple[str, ...]],
+) -> tuple[tuple[AbsentFinding, ...], int]:
+    """The findings that were not found again, and how many of them are new in another place.
+
+    open_: how many of each key were not; elsewhere: how many of each write are new. Both are used up.
+    """
     gone: list[AbsentFinding] = []
     moved = 0
-    for row, key in zip(earlier.rows, before, strict=True):
-        if left[key] > 0:
-            left[key] -= 1
+    for row, key in zip(earlier.rows, keys, strict=True):
+        if open_[key] > 0:
+            open_[key] -= 1
             gone.append(_gone(row))
             written = _written(row, str(row["finding"]))
             moved += elsewhere[written] > 0
             elsewhere[written] -= 1
-    told = Baseline(
-        earlier.name, earlier.sha256, earlier.evidence, same, counts[NEW], counts[UNCHANGED], moved, tuple(gone)
-    )
-    return Compared(replace(rows, findings=marks), told, tuple(_notes(earlier, options)))
+    return tuple(gone), moved
 
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:
     """What one finding is known by."""
     if evidence in shared:
         return finding, evidence, str(row["id"])
-    told = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
+    known = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
     if row["key"] in {"", NOT_KNOWN}:
-        told += [str(row[name]) for name in ("namespace", "name", "uid")]
+        known += [str(row[name]) for name in ("namespace", "name", "uid")]
     if row["place"] != Place.LATEST.label:
-        told.append(str(row["mod_revision"]))
+        known.append(str(row["mod_revision"]))
     if finding in ELSEWHERE:
-        told += [str(row["source"]), NUMBERED.sub("", NOTED.sub("", str(row["detail"])))]
-    return tuple(told)
+        known += [str(row["source"]), NUMBERED.sub("", NOTED.sub("", str(row["detail"])))]
+    return tuple(known)
 
 
 def _written(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:
@@ -143,9 +164,9 @@ def _gone(row: Mapping[str, Any]) -> AbsentFinding:
 
 
 def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
-    asked = [name for name in ASKED if _plain(options.get(name)) != earlier.options.get(name)]
-    if asked:
-        names = ", ".join(name.replace("_", "-") for name in asked)
+    differing = [name for name in ASKED if _plain(options.get(name)) != earlier.options.get(name)]
+    if differing:
+        names = ", ".join(name.replace("_", "-") for name in differing)
         yield f"{earlier.name} was made with other options ({names}): what is gone may not have been looked for"
     if not earlier.complete:
         yield f"{earlier.name} had not read or concluded on everything: what is new may have been there"

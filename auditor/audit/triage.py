@@ -59,5 +59,12 @@ def apply(
     if asked.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
-    compared = baseline.compare(asked.earlier, rows, hashes, hashes.get(main, ""), asked.names.way, asdict(options))
+    compared = baseline.compare(
+        asked.earlier,
+        rows,
+        hashes,
+        database=hashes.get(main, ""),
+        options=asdict(options),
+        redaction=asked.names.way,
+    )
     return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

@@ -222,3 +222,19 @@ def trailer(audit: Audit) -> str:
 
 def label(provider: Provider, name: str) -> str:
     return f"{provider.label}/{name}" if name else provider.label
+
+
+def facts(audit: Audit) -> dict[str, str]:
+    """What the head of a report says of the evidence and the run, by name; what does not apply is left out."""
+    evidence, run = audit.evidence, audit.run
+    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
+    always = {
+        "Evidence": f"{evidence.name}, {extent(audit)}, {changed}; {scope(audit)}",
+        "SHA-256": sha256(audit),
+        "Trailer": trailer(audit),
+        "Kind": kind(audit),
+        "Policy": audit.policy,
+        "Run": f"etcd-auditor {run.version}, {run.started} to {run.finished}",
+    }
+    others = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
+    return always | {name: text for name, text in others.items() if text}

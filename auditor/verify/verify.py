@@ -53,7 +53,12 @@ def verify(
     if documents:
         report_name, document = documents[0]
         yield from evidence.check(
-            report_name, document, report.rows(document), resolve_arguments(of), observer, options or Options()
+            report_name,
+            document,
+            report.rows(document),
+            resolve_arguments(of),
+            observer=observer,
+            options=options or Options(),
         )
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")

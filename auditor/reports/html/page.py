@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
+FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Run", "Live", "Baseline", "Names")
+LABELS = {"Trailer": "etcd's trailer"}
 CONFIDENTIAL = "Confidential: names of Secrets"
 
 
@@ -104,19 +106,8 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
 
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
-    evidence, run = audit.evidence, audit.run
-    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
-    facts = [
-        ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", words.sha256(audit)),
-        ("etcd's trailer", words.trailer(audit)),
-        ("Kind", words.kind(audit)),
-        ("Policy", audit.policy),
-        ("Run", f"etcd-auditor {run.version}, {run.started} to {run.finished}"),
-    ]
-    told = [("Live", words.live(audit)), ("Baseline", words.baseline(audit)), ("Names", words.names(audit))]
-    facts += [(name, text) for name, text in told if text]
-    return [("Case", run.case), *facts] if run.case else facts
+    facts = words.facts(audit)
+    return [(LABELS.get(name, name), facts[name]) for name in FACTS if name in facts]
 
 
 def _stats(source: Source) -> list[tuple[str, str]]:
