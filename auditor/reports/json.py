@@ -128,10 +128,10 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
 
 
 def _column(name: str) -> dict[str, Any]:
-    said: dict[str, Any] = {"meaning": COLUMNS[name], "type": "number" if name in NUMBERS else "text"}
+    column: dict[str, Any] = {"meaning": COLUMNS[name], "type": "number" if name in NUMBERS else "text"}
     if name in VALUES:
-        said["values"] = list(VALUES[name])
-    return said
+        column["values"] = list(VALUES[name])
+    return column
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
 from auditor.observer import Observer
 from auditor.options import Options
 from auditor.text import printable, restore
+from auditor.verify import report
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
 
 MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
@@ -31,35 +32,34 @@ ELSEWHERE = frozenset({FindingKind.COPIED_VALUE.label, FindingKind.KEY_PRESENT.l
 def check(
     name: str,
     document: dict[str, Any],
-    rows: list[dict[str, Any]],
     paths: Sequence[str],
-    observer: Observer,
     options: Options,
+    observer: Observer,
 ) -> Iterator[Check]:
     """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
-    told = document.get("evidence")
-    if not isinstance(told, dict) or not isinstance(told.get("sources"), list):
+    evidence = document.get("evidence")
+    if not isinstance(evidence, dict) or not isinstance(evidence.get("sources"), list):
         yield differs(name, "it does not say which evidence it is of")
         return
-    packed = [each for each in told.get("containers") or [] if isinstance(each, dict)]
-    sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+    packed = [each for each in evidence.get("containers") or [] if isinstance(each, dict)]
+    sources = {str(each.get("name")): each for each in evidence["sources"] if isinstance(each, dict)}
     parts = [each for each in document.get("parts") or [] if isinstance(each, dict)]
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
             found = yield from _several(paths, packed, options, stack, observer)
         else:
-            _same_kind(name, told, packed, Path(paths[0]))
+            _same_kind(name, evidence, packed, Path(paths[0]))
             pieces = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
             found = {file.name: file for file in files}
             if packed:
                 found = yield from _container(packed[0], pieces.containers, found, observer)
-        if not told.get("directory") and len(sources) == len(found) == 1:
-            reported, mine = next(iter(sources)), next(iter(found))
-            if reported != mine:
-                yield note(mine, f"was called {safe(reported)} in the report")
-            found = {reported: found[mine]}
+        if not evidence.get("directory") and len(sources) == len(found) == 1:
+            reported, name = next(iter(sources)), next(iter(found))
+            if reported != name:
+                yield note(name, f"was called {safe(reported)} in the report")
+            found = {reported: found[name]}
         for each in found.keys() - sources.keys():
             if each in unread:
                 yield note(each, "could not be read when the report was made: the report holds no hash of it")
@@ -70,12 +70,12 @@ def check(
                 yield differs(safe(each), "is in the report, and no file of this evidence")
                 continue
             yield from _file(found[each], source, observer)
-        yield from _rows(rows, found)
+        yield from _rows(report.rows(document), found)
 
 
-def _same_kind(name: str, told: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
-    if (bool(told.get("directory")) and not packed) != path.is_dir():
-        kind = "a container" if packed else "a data directory" if told.get("directory") else "one file"
+def _same_kind(name: str, evidence: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
+    if (bool(evidence.get("directory")) and not packed) != path.is_dir():
+        kind = "a container" if packed else "a data directory" if evidence.get("directory") else "one file"
         raise UsageError(f"{name} is a report of {kind}: give that")
 
 
@@ -88,7 +88,7 @@ def _several(
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
     found: dict[str, EvidenceFile] = {}
-    told = {str(each.get("name")): each for each in packed}
+    reported = {str(each.get("name")): each for each in packed}
     for path, base in zip(paths, names(paths), strict=True):
         try:
             pieces = stack.enter_context(opened(path, options))
@@ -101,23 +101,23 @@ def _several(
             found |= {renamed(file.name): file for _, file in each.files}
         for container in pieces.containers:
             name = rename_members(base, every[0].name, bare=False)(container.name)
-            if name in told:
-                yield from _file(container, told[name], observer)
+            if name in reported:
+                yield from _file(container, reported[name], observer)
             else:
                 yield differs(name, "is a container of this evidence, and not in the report")
     return found
 
 
 def _container(
-    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], observer: Observer
+    container: dict[str, Any], containers: Sequence[EvidenceFile], found: dict[str, EvidenceFile], observer: Observer
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The container against the report; the files in it by the names that they have in the report."""
-    reported = str(told.get("name"))
-    if not given:
+    reported = str(container.get("name"))
+    if not containers:
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
         return found
-    name = given[0].name
-    yield from _file(given[0], told, observer)
+    name = containers[0].name
+    yield from _file(containers[0], container, observer)
     if reported == name:
         return found
     yield note(name, f"was called {safe(reported)} in the report")
@@ -172,15 +172,15 @@ def _beginning(row: dict[str, Any]) -> bytes | None:
         return None
     provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        told = None if lost else MAGIC.get(str(row["encoding"]))
+        beginning = None if lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
-        told = CLAIMS[provider] + (name + b":" if name else b"")
+        beginning = CLAIMS[provider] + (name + b":" if name else b"")
     else:
-        told = None
-    if told is not None and State.ENCODED.labels in str(row["state"]).split(";"):
-        told = base64.b64encode(told[: len(told) // 3 * 3])
-    return told
+        beginning = None
+    if beginning is not None and State.ENCODED.labels in str(row["state"]).split(";"):
+        beginning = base64.b64encode(beginning[: len(beginning) // 3 * 3])
+    return beginning
 
 
 def _number(value: Any) -> str:

@@ -52,14 +52,7 @@ def verify(
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
         report_name, document = documents[0]
-        yield from evidence.check(
-            report_name,
-            document,
-            report.rows(document),
-            resolve_arguments(of),
-            observer=observer,
-            options=options or Options(),
-        )
+        yield from evidence.check(report_name, document, resolve_arguments(of), options or Options(), observer)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
@@ -71,10 +64,11 @@ def _loaded(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
 
     listed: a list of sums named it, by which it was checked already.
     """
-    if not report.looks_like_one(held := files.read(path)):
+    raw = files.read(path)
+    if not report.looks_like_one(raw):
         return None
     try:
-        return report.load(shown(path.name), held)
+        return report.load(shown(path.name), raw)
     except UsageError:
         if listed:
             return None

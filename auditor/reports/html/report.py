@@ -46,15 +46,16 @@ def write(
     audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None, sheet: csv.Sheet | None = None
 ) -> None:
     """prepared, sheet: of the findings, where they were made already."""
-    made = prepare(table.of_findings(audit.rows), audit.rows) if prepared is None else prepared
-    sealed_rows = table.sealed(made.table, audit.evidence)
+    if prepared is None:
+        prepared = prepare(table.of_findings(audit.rows), audit.rows)
+    sealed_rows = table.sealed(prepared.table, audit.evidence)
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
     scripts = assets.scripts()
     parts = {
-        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),
-        "pictures": embed.script("pictures", pictures.document(audit, made.drawn)),
+        "page": page.render(audit, fail_on, prepared.grouped, assets.policy(scripts), custody),
+        "pictures": embed.script("pictures", pictures.document(audit, prepared.drawn)),
         "findings": embed.findings(
-            made.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
+            prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
         ),
         **{script.name: script.element for script in scripts},
     }
