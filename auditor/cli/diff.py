@@ -162,7 +162,7 @@ def diff(
 
 def run(request: DiffRequest) -> int:
     """The exit code: 1 AFTER is not as expected, 3 inconclusive, 0 neither. Raises AuditorError."""
-    given = {
+    inputs = {
         path
         for each in (request.before_options, request.after_options)
         for path in (*each.encryption_configs, each.wal_dir)
@@ -170,7 +170,7 @@ def run(request: DiffRequest) -> int:
     }
     access = _access(request)
     files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
-    read = [*map(Path, files), *map(Path, sorted(given))]
+    read = [*map(Path, files), *map(Path, sorted(inputs))]
     output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
     from auditor.diff.compare import DiffOptions, compare
 
@@ -185,7 +185,7 @@ def run(request: DiffRequest) -> int:
         rows=any(target is not None for target in request.targets),
     )
     with bars() as observer:
-        made = compare(request.before, request.after, wanted, observer)
+        comparison = compare(request.before, request.after, wanted, observer)
     from auditor.reports import terminal
     from auditor.reports.diff import csv as diff_csv
     from auditor.reports.diff import html as diff_html
@@ -193,15 +193,15 @@ def run(request: DiffRequest) -> int:
     from auditor.reports.diff import terminal as diff_terminal
 
     if request.csv:
-        output.save(request.csv, lambda out: diff_csv.write(made, out), force=request.force)
+        output.save(request.csv, lambda out: diff_csv.write(comparison, out), force=request.force)
     if request.json:
-        output.save(request.json, lambda out: diff_json.write(made, request.fail_on, out), force=request.force)
+        output.save(request.json, lambda out: diff_json.write(comparison, request.fail_on, out), force=request.force)
     if request.html:
-        output.save(request.html, lambda out: diff_html.write(made, request.fail_on, out), force=request.force)
+        output.save(request.html, lambda out: diff_html.write(comparison, request.fail_on, out), force=request.force)
     checksums.write(request.targets, force=request.force)
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
-    diff_terminal.write(made, request.fail_on, terminal.Printer(stream))
-    return made.exit_code(request.fail_on)
+    diff_terminal.write(comparison, request.fail_on, terminal.Printer(stream))
+    return comparison.exit_code(request.fail_on)
 
 
 def _access(request: DiffRequest) -> "tuple[Access | None, Access | None]":
@@ -209,6 +209,6 @@ def _access(request: DiffRequest) -> "tuple[Access | None, Access | None]":
     lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
-    given = [request.live if each or not any(lives) else LiveOptions(timeout=request.live.timeout) for each in lives]
-    before, after = (live_options.access(*each) for each in zip((request.before, request.after), given, strict=True))
+    options = [request.live if each or not any(lives) else LiveOptions(timeout=request.live.timeout) for each in lives]
+    before, after = (live_options.access(*each) for each in zip((request.before, request.after), options, strict=True))
     return before, after

@@ -52,14 +52,14 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
 
     colour = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
     console = Printer(sys.stdout)
-    made: list[Check] = []
+    checks: list[Check] = []
     with bars() as observer:
         for check in verification.verify(report, evidence, options, observer):
-            made.append(check)
+            checks.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", colour.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
-    failed = sum(not check.holds for check in made)
-    held = sum(check.outcome is Outcome.AS_REPORTED for check in made)
+    failed = sum(not check.holds for check in checks)
+    held = sum(check.outcome is Outcome.AS_REPORTED for check in checks)
     if failed:
         console.print(Text(f"{plural(failed, 'check')} failed, {held:,} held (exit 1)", "bold red"))
         return 1

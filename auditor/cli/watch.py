@@ -141,31 +141,31 @@ def run(request: WatchRequest) -> int:
     session = Session(access, request.options, said, patience=request.patience, stuck=request.stuck_after)
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
     with board, session:
-        found = session.progress(name_all=request.remediation is not None)
+        progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in found.left]
-            at = f"the keys of {access.name} at revision {found.revision:,}"
+            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in progress.left]
+            at = f"the keys of {access.name} at revision {progress.revision:,}"
             output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
-        board.show(found)
+        board.show(progress)
         if not request.once:
-            found = _follow(session, board, request.seconds)
+            progress = _follow(session, board, request.seconds)
         if request.json:
-            found = session.progress(name_all=True)
+            progress = session.progress(name_all=True)
     configured = session.configured
     if request.json:
-        document = json.document(found, resources, session.policy, notes, configured=configured)
+        document = json.document(progress, resources, session.policy, notes, configured=configured)
         output.save(request.json, lambda out: json.write(document, out), force=request.force)
     checksums.write(targets, force=request.force)
-    terminal.end(found, console, resources, configured=configured)
-    return words.exit_code(found, configured=configured)
+    terminal.end(progress, console, resources, configured=configured)
+    return words.exit_code(progress, configured=configured)
 
 
 def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
     """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
     begun = time.monotonic()
-    found = session.progress()
+    progress = session.progress()
     try:
-        if not found.all.remaining and session.confirm():
+        if not progress.all.remaining and session.confirm():
             return session.progress()
         session.follow()
         due = time.monotonic() + TICK
@@ -174,13 +174,13 @@ def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
             if time.monotonic() < due and changed:
                 continue
             before = time.monotonic()
-            found = session.progress()
-            board.show(found)
+            progress = session.progress()
+            board.show(progress)
             due = time.monotonic() + max(TICK, 4 * (time.monotonic() - before))
-            if not found.all.remaining and session.confirm():
+            if not progress.all.remaining and session.confirm():
                 break
     except KeyboardInterrupt:
         board.say("interrupted")
-    found = session.progress()
-    board.show(found, last=True)
-    return found
+    progress = session.progress()
+    board.show(progress, last=True)
+    return progress

@@ -136,16 +136,16 @@ def _column(name: str) -> dict[str, Any]:
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:
     """sha256: of the whole file. trailer: etcd's own hash, which covers all but the last trailer_bytes."""
-    said: dict[str, Any] = _plain(asdict(evidence))
-    backend = said["backend"]
+    document: dict[str, Any] = _plain(asdict(evidence))
+    backend = document["backend"]
     backend["members"] = [{"id": member, "name": name} for member, name in evidence.backend.members]
     backend["buckets"] = dict(evidence.backend.buckets)
-    return said
+    return document
 
 
 def _part(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
-    said: dict[str, Any] = _plain(asdict(part))
-    return {**said, "severity": said["severity"] or "", "exit_code": part.exit_code(fail_on)}
+    document: dict[str, Any] = _plain(asdict(part))
+    return {**document, "severity": document["severity"] or "", "exit_code": part.exit_code(fail_on)}
 
 
 def _pages(audit: Audit) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _control(audit: Audit) -> dict[str, Any] | None:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         "version": run.version,
         "started": run.started,
         "finished": run.finished,
@@ -208,7 +208,7 @@ def _run(run: Run) -> dict[str, Any]:
             {"provider": provider.label, "name": name, "calls": calls} for provider, name, calls in run.plugins
         ],
     }
-    return {**said, "sha256": seals.seal_run(said)}
+    return {**document, "sha256": seals.seal_run(document)}
 
 
 def _plain(value: Any) -> Any:

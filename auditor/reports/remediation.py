@@ -133,8 +133,8 @@ def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
     yield f"# 1. Rewrite {plural(len(objects), 'object')} whose current value is not as it should be."
     if refused:
         yield f"# Left out: {plural(refused, 'object')} whose name or namespace Kubernetes would not accept."
-    for (resource, namespace), mine in groupby(objects, key=lambda each: each[:2]):
-        names = [shlex.quote(name) for _, _, name in mine]
+    for (resource, namespace), group in groupby(objects, key=lambda each: each[:2]):
+        names = [shlex.quote(name) for _, _, name in group]
         for start in range(0, len(names), BATCH):
             head = f"batch {shlex.quote(resource)} {shlex.quote(namespace or CLUSTER)}"
             yield f"{head} {' '.join(names[start : start + BATCH])}"

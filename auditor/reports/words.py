@@ -64,13 +64,13 @@ def accepted(audit: Audit) -> list[str]:
 
 def baseline(audit: Audit) -> str:
     """What became of an earlier report's findings, in one line; empty where there is none."""
-    told = audit.baseline
-    if told is None:
+    report = audit.baseline
+    if report is None:
         return ""
-    moved = f" ({told.moved:,} of them to another place, where they are new)" if told.moved else ""
+    moved = f" ({report.moved:,} of them to another place, where they are new)" if report.moved else ""
     gone = "gone" if audit.complete else "not found again, where not everything was read"
-    of = "the same evidence" if told.same_evidence else "other evidence"
-    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} {gone}{moved}"
+    of = "the same evidence" if report.same_evidence else "other evidence"
+    return f"{report.name} ({of}): {report.new:,} new, {report.still:,} still there, {len(report.gone):,} {gone}{moved}"
 
 
 def control(audit: Audit) -> str:
@@ -182,12 +182,12 @@ def scope(audit: Audit) -> str:
 
 def live(audit: Audit) -> str:
     """Through whom a live etcd was read; empty for evidence of another kind."""
-    told = audit.evidence.live
-    if told is None:
+    access = audit.evidence.live
+    if access is None:
         return ""
-    asked = "at" if told.way == RANGE else "asked at"
-    through = f"{told.way} of {told.endpoint}: member {told.member_id} of cluster {told.cluster_id}"
-    return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
+    asked = "at" if access.way == RANGE else "asked at"
+    through = f"{access.way} of {access.endpoint}: member {access.member_id} of cluster {access.cluster_id}"
+    return f"{through}, etcd {access.etcd_version}, {asked} revision {access.revision:,}"
 
 
 def sha256(audit: Audit) -> str:

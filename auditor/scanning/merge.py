@@ -213,12 +213,12 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     for audit in audits:
         for use in audit.keys:
             groups.setdefault((use.provider, use.key_name, use.kek_id), []).append(use)
-    made = []
+    uses_of_all = []
     for (provider, key_name, kek_id), uses in sorted(groups.items()):
         places = Counter({place: 0 for use in uses for place, _ in use.places})
         for use in uses:
             places.update(dict(use.places))
-        made.append(
+        uses_of_all.append(
             KeyUsage(
                 provider=provider,
                 key_name=key_name,
@@ -233,7 +233,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 objects=tuple(dict.fromkeys(name for use in uses for name in use.objects)),
             )
         )
-    return tuple(made)
+    return tuple(uses_of_all)
 
 
 def _rows(every: Sequence[Rows]) -> Rows:

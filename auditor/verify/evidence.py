@@ -47,30 +47,30 @@ def check(
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
-            found = yield from _several(paths, packed, options, stack, observer)
+            by_name = yield from _several(paths, packed, options, stack, observer)
         else:
             _same_kind(name, evidence, packed, Path(paths[0]))
             pieces = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
-            found = {file.name: file for file in files}
+            by_name = {file.name: file for file in files}
             if packed:
-                found = yield from _container(packed[0], pieces.containers, found, observer)
-        if not evidence.get("directory") and len(sources) == len(found) == 1:
-            reported, name = next(iter(sources)), next(iter(found))
+                by_name = yield from _container(packed[0], pieces.containers, by_name, observer)
+        if not evidence.get("directory") and len(sources) == len(by_name) == 1:
+            reported, name = next(iter(sources)), next(iter(by_name))
             if reported != name:
                 yield note(name, f"was called {safe(reported)} in the report")
-            found = {reported: found[name]}
-        for each in found.keys() - sources.keys():
+            by_name = {reported: by_name[name]}
+        for each in by_name.keys() - sources.keys():
             if each in unread:
                 yield note(each, "could not be read when the report was made: the report holds no hash of it")
                 continue
             yield differs(each, "is a file of this evidence, and not in the report")
         for each, source in sources.items():
-            if each not in found:
+            if each not in by_name:
                 yield differs(safe(each), "is in the report, and no file of this evidence")
                 continue
-            yield from _file(found[each], source, observer)
-        yield from _rows(report.rows(document), found)
+            yield from _file(by_name[each], source, observer)
+        yield from _rows(report.rows(document), by_name)
 
 
 def _same_kind(name: str, evidence: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
@@ -87,7 +87,7 @@ def _several(
     observer: Observer,
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
-    found: dict[str, EvidenceFile] = {}
+    files: dict[str, EvidenceFile] = {}
     reported = {str(each.get("name")): each for each in packed}
     for path, base in zip(paths, names(paths), strict=True):
         try:
@@ -98,30 +98,30 @@ def _several(
             continue
         for each in every:
             renamed = rename_members(base, each.name, bare=each.directory and not each.containers)
-            found |= {renamed(file.name): file for _, file in each.files}
+            files |= {renamed(file.name): file for _, file in each.files}
         for container in pieces.containers:
             name = rename_members(base, every[0].name, bare=False)(container.name)
             if name in reported:
                 yield from _file(container, reported[name], observer)
             else:
                 yield differs(name, "is a container of this evidence, and not in the report")
-    return found
+    return files
 
 
 def _container(
-    container: dict[str, Any], containers: Sequence[EvidenceFile], found: dict[str, EvidenceFile], observer: Observer
+    container: dict[str, Any], containers: Sequence[EvidenceFile], files: dict[str, EvidenceFile], observer: Observer
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The container against the report; the files in it by the names that they have in the report."""
     reported = str(container.get("name"))
     if not containers:
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
-        return found
+        return files
     name = containers[0].name
     yield from _file(containers[0], container, observer)
     if reported == name:
-        return found
+        return files
     yield note(name, f"was called {safe(reported)} in the report")
-    return {reported + each.removeprefix(name): file for each, file in found.items()}
+    return {reported + each.removeprefix(name): file for each, file in files.items()}
 
 
 def _file(file: EvidenceFile, source: dict[str, Any], observer: Observer) -> Iterator[Check]:
@@ -142,12 +142,12 @@ def _file(file: EvidenceFile, source: dict[str, Any], observer: Observer) -> Ite
         yield differs(file.name, f"its SHA-256 is {digest}, the report says {safe(expected)}")
 
 
-def _rows(rows: list[dict[str, Any]], found: dict[str, EvidenceFile]) -> Iterator[Check]:
+def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterator[Check]:
     """Whether the bytes at each finding's offset begin as its row says."""
     held = 0
     wrong: list[tuple[str, str]] = []
     for number, row in enumerate(rows, 1):
-        file, at, size = found.get(str(row["source"])), row["offset"], row["size"]
+        file, at, size = files.get(str(row["source"])), row["offset"], row["size"]
         if file is None or not isinstance(at, int) or not isinstance(size, int):
             continue
         where = f"finding {number:,} (id {safe(row['id'])}) at offset {at:,}"

@@ -29,9 +29,9 @@ def is_list(path: Path) -> bool:
 
 def lists_of(path: Path) -> list[Path]:
     """The lists beside a file that name it."""
-    mine = os.fsencode(path.name)
+    target = os.fsencode(path.name)
     lists = [each for each in sorted(path.parent.iterdir()) if is_list(each) and each.is_file()]
-    return [each for each in lists if any(name == mine for _, name in checksums.parse(read(each))[0])]
+    return [each for each in lists if any(name == target for _, name in checksums.parse(read(each))[0])]
 
 
 def listed(path: Path) -> list[Path]:
@@ -55,8 +55,8 @@ def check(path: Path) -> Iterator[Check]:
             yield differs(where, f"it names {text}, which is no file of this folder: not read")
         elif not each.is_file():
             yield differs(text, f"there is no such file beside {where}")
-        elif (found := checksums.digest(each)) != expected:
-            yield differs(text, f"its SHA-256 is {found}, {where} says {expected}")
+        elif (actual := checksums.digest(each)) != expected:
+            yield differs(text, f"its SHA-256 is {actual}, {where} says {expected}")
         else:
             yield same(text, f"its SHA-256 is the one in {where}")
 

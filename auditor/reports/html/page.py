@@ -175,15 +175,17 @@ def _acceptances(audit: Audit) -> tuple[list[str], list[list[str]]]:
     return ["entry", "reason", "until", "findings"], rows
 
 
-def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _controls(controls_table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: controls, with what in this report may be relevant to each."""
     rows = []
-    for each in told:
-        found = ", ".join(f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"])
+    for each in controls_table:
+        findings = ", ".join(
+            f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"]
+        )
         covered = each["coverage"]
         values = f"{covered['readable']:,} of {covered['values']:,}" if covered else "-"
         framework = f"{each['framework']} {each['framework_version']}".strip()
-        rows.append([framework, each["control"], each["title"], found or "-", values])
+        rows.append([framework, each["control"], each["title"], findings or "-", values])
     return ["framework", "control", "about", "findings", "readable values"], rows
 
 
