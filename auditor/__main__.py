@@ -5,10 +5,12 @@ import io
 import os
 import sys
 
-from auditor.cli import worker
+from auditor.cli import prefork, worker
 
 READING = frozenset({"scan", "keys", "diff", "show"})
 """Commands that read evidence into columns."""
+MEANWHILE = ("auditor.evidence.discovery.arguments", "auditor.audit.examine", "auditor.reports.terminal")
+"""What they need beside their own module, imported while the command line is read."""
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
     def task() -> int:
         command = sys.argv[1] if len(sys.argv) > 1 else ""
         if command in READING and "--help" not in sys.argv:
-            worker.prepare(("numpy", f"auditor.cli.{command}", "auditor.audit.examine", "auditor.reports.terminal"))
+            prefork.prepare(("numpy", f"auditor.cli.{command}", *MEANWHILE), worker.start)
         from auditor.cli.app import app
 
         try:
@@ -32,7 +34,7 @@ def main() -> None:
         return 0
 
     code = worker.guarded(task)
-    worker.guarded(worker.dismiss)
+    worker.guarded(prefork.dismiss)
     sys.exit(code)
 
 

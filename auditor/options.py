@@ -1,13 +1,10 @@
 """What a run is asked to do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 Setting: TypeAlias = str | bool | int | tuple[str, ...]
 """The value of one option."""
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all while the evidence is hashed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,35 @@
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from auditor.observer import SILENT, Observer
+
+if TYPE_CHECKING:
+    from auditor.model.findings import Rows
 
 
-class RunLog:
-    """Steps of one run, with the seconds since it began."""
+class RunLog(Observer):
+    """The steps of one run, with the seconds since it began. What it is told it passes on to another observer."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer = SILENT) -> None:
         self.started = datetime.now(UTC)
         self._begin = time.monotonic()
         self._lines: list[tuple[float, str]] = []
+        self._observer = observer
 
-    def __call__(self, step: str) -> None:
-        self._lines.append((round(time.monotonic() - self._begin, 3), step))
+    def received(self, done: int, total: int) -> None:
+        self._observer.received(done, total)
+
+    def hashed(self, done: int, total: int) -> None:
+        self._observer.hashed(done, total)
+
+    def rows(self, rows: "Rows") -> None:
+        self._observer.rows(rows)
+
+    def step(self, text: str) -> None:
+        self._lines.append((round(time.monotonic() - self._begin, 3), text))
+        self._observer.step(text)
 
     @property
     def lines(self) -> tuple[tuple[float, str], ...]:

@@ -3,9 +3,20 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from os import PathLike, fspath
 
 YEAR_10000 = 253402300800
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def encode(text: str) -> bytes:
+    """The bytes of a text: UTF-8, and for a surrogate the byte that decode() made it of."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode(raw: bytes) -> str:
+    """The text of some bytes: UTF-8, and a surrogate for each byte that is none."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def printable(raw: bytes) -> str:
@@ -16,13 +27,13 @@ def printable(raw: bytes) -> str:
     if raw.isascii() and b"\\" not in raw and (text := raw.decode("ascii")).isprintable():
         return text
     out = []
-    for character in raw.decode("utf-8", "surrogateescape"):
+    for character in decode(raw):
         if character == "\\":
             out.append("\\\\")
         elif character.isprintable():
             out.append(character)
         else:
-            out.extend(f"\\x{octet:02x}" for octet in character.encode("utf-8", "surrogateescape"))
+            out.extend(f"\\x{octet:02x}" for octet in encode(character))
     return "".join(out)
 
 
@@ -34,6 +45,11 @@ def printables(raw: list[bytes]) -> list[str]:
         if text.replace("\n", "").isprintable():
             return text.split("\n")
     return [printable(each) for each in raw]
+
+
+def shown(text: str | PathLike[str]) -> str:
+    """printable() of a path or of what the command line or a configuration holds."""
+    return printable(encode(fspath(text)))
 
 
 def restore(text: str) -> bytes:

@@ -6,20 +6,16 @@ resource and etcd key, and, outside `latest`, the revision that wrote it. Copies
 counted. What moved from one place to another (`history` to `freed`) is gone there and new here, and is counted.
 """
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
 from auditor.model.audit import Redaction
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
 from auditor.model.vocabulary import BaselineState, FindingKind, Place, RedactionMethod, Severity
-from auditor.text import printable
 
 NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
 """What this module and acceptance.py add to a detail."""
@@ -60,51 +56,20 @@ class Compared(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load(path: Path) -> BaselineReport:
-    """Raises UsageError for what is no JSON report of ours, or is not what it was."""
-    from auditor.verify import files, report
-    from auditor.verify.checks import Check
-
-    raw, name = files.read(path), printable(os.fsencode(path.name))
-    if not report.looks_like_one(raw):
-        raise UsageError(f"--baseline {name} is no JSON report of etcd-auditor")
-    document = report.load(name, raw)
-    if isinstance(document, Check):
-        raise UsageError(f"--baseline {name}: {document.said}")
-    if "findings" not in document:
-        raise UsageError(f"--baseline {name} holds no findings: give the JSON report")
-    for check in report.check(name, document, raw):
-        if not check.holds:
-            raise UsageError(f"--baseline {name}: {check.said}; see etcd-auditor verify")
-    rows, evidence, options = report.rows(document), document.get("evidence"), document["run"].get("options")
-    known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
-    if not (known and isinstance(evidence, dict) and isinstance(options, dict)):
-        raise UsageError(f"--baseline {name}: it holds what no report of ours does")
-    return BaselineReport(
-        name,
-        hashlib.sha256(raw).hexdigest(),
-        str(evidence.get("sha256", "")),
-        rows,
-        options,
-        str(document.get("redaction", "")),
-        bool(document.get("complete")),
-    )
-
-
 def compare(
     earlier: BaselineReport,
     rows: Rows,
     hashes: Mapping[str, str],
-    main: str,
+    database: str,
     redaction: Redaction | None,
     options: Mapping[str, Any],
 ) -> Compared:
-    """hashes: SHA-256 of each source, empty where it was not computed; main: that of the evidence's own file.
+    """hashes: SHA-256 of each source, empty where it was not computed; database: that of the evidence's own file.
 
-    redaction, options: of this run. Raises UsageError where names would have to be compared and cannot be.
+    options, redaction: of this run. Raises UsageError where names would have to be compared and cannot be.
     """
-    mine = {each for each in (*hashes.values(), main) if each}
-    shared = frozenset(mine & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
+    present = {each for each in (*hashes.values(), database) if each}
+    shared = frozenset(present & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
     ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
     if not same and (ordinals or earlier.redaction != ("" if redaction is None else redaction.label)):
@@ -112,32 +77,24 @@ def compare(
             f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
             "both the same --redact-key, or redact neither"
         )
-    before = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
-    left = Counter(before)
+    keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
+    open_ = Counter(keys)
     counts: Counter[BaselineState] = Counter()
     elsewhere: Counter[tuple[str, ...]] = Counter()
-    marks: list[tuple[Finding, ...]] = []
-    for number, each in enumerate(rows.findings):
-        row = {name: column[number] for name, column in rows.columns.items()} if each else {}
-        made = []
-        for mark in each:
-            key = _key(row, mark.kind.label, hashes.get(str(row["source"]), main), shared)
-            state = BaselineState.UNCHANGED if left[key] > 0 else BaselineState.NEW
-            left[key] -= state is BaselineState.UNCHANGED
+    compared: list[tuple[Finding, ...]] = []
+    for number, findings in enumerate(rows.findings):
+        row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
+        states = []
+        for finding in findings:
+            key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
+            state = BaselineState.UNCHANGED if open_[key] > 0 else BaselineState.NEW
+            open_[key] -= state is BaselineState.UNCHANGED
             counts[state] += 1
-            elsewhere[_written(row, mark.kind.label)] += state is BaselineState.NEW
-            made.append(replace(mark, baseline=state))
-        marks.append(tuple(made))
-    gone: list[AbsentFinding] = []
-    moved = 0
-    for row, key in zip(earlier.rows, before, strict=True):
-        if left[key] > 0:
-            left[key] -= 1
-            gone.append(_gone(row))
-            written = _written(row, str(row["finding"]))
-            moved += elsewhere[written] > 0
-            elsewhere[written] -= 1
-    summary = Baseline(
+            elsewhere[_written(row, finding.kind.label)] += state is BaselineState.NEW
+            states.append(replace(finding, baseline=state))
+        compared.append(tuple(states))
+    gone, moved = _absent(earlier, keys, open_, elsewhere)
+    baseline = Baseline(
         name=earlier.name,
         sha256=earlier.sha256,
         evidence=earlier.evidence,
@@ -145,23 +102,45 @@ def compare(
         new=counts[BaselineState.NEW],
         still=counts[BaselineState.UNCHANGED],
         moved=moved,
-        gone=tuple(gone),
+        gone=gone,
     )
-    return Compared(replace(rows, findings=marks), summary, tuple(_notes(earlier, options)))
+    return Compared(replace(rows, findings=compared), baseline, tuple(_notes(earlier, options)))
+
+
+def _absent(
+    earlier: BaselineReport,
+    keys: list[tuple[str, ...]],
+    open_: Counter[tuple[str, ...]],
+    elsewhere: Counter[tuple[str, ...]],
+) -> tuple[tuple[AbsentFinding, ...], int]:
+    """The findings that were not found again, and how many of them are new in another place.
+
+    open_: how many of each key were not; elsewhere: how many of each write are new. Both are used up.
+    """
+    gone: list[AbsentFinding] = []
+    moved = 0
+    for row, key in zip(earlier.rows, keys, strict=True):
+        if open_[key] > 0:
+            open_[key] -= 1
+            gone.append(_gone(row))
+            written = _written(row, str(row["finding"]))
+            moved += elsewhere[written] > 0
+            elsewhere[written] -= 1
+    return tuple(gone), moved
 
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:
     """What one finding is known by."""
     if evidence in shared:
         return finding, evidence, str(row["id"])
-    told = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
+    known = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
     if row["key"] in {"", NOT_KNOWN}:
-        told += [str(row[name]) for name in ("namespace", "name", "uid")]
+        known += [str(row[name]) for name in ("namespace", "name", "uid")]
     if row["place"] != Place.LATEST.label:
-        told.append(str(row["mod_revision"]))
+        known.append(str(row["mod_revision"]))
     if finding in ELSEWHERE:
-        told += [str(row["source"]), NUMBERED.sub("", NOTED.sub("", str(row["detail"])))]
-    return tuple(told)
+        known += [str(row["source"]), NUMBERED.sub("", NOTED.sub("", str(row["detail"])))]
+    return tuple(known)
 
 
 def _written(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from auditor.kubernetes import objects
 from auditor.kubernetes.store import Store
 from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
-from auditor.text import NAME, marked, printable
+from auditor.text import NAME, marked, printable, shown
 
 ANNOTATION = b".io/encryption-config-hash"
 """Behind `k3s` or `rke2`: k3s pkg/secretsencrypt/config.go (EncryptionHashAnnotation)."""
@@ -197,7 +197,7 @@ def _unused(configuration: Configuration, used: Sequence[KeyUsage], names: Seque
 
 def _key(entry: ProviderEntry, number: int = 0) -> str:
     name = entry.keys[number].name if entry.keys else entry.name
-    return _label(entry.provider, printable(name.encode("utf-8", "surrogateescape")))
+    return _label(entry.provider, shown(name))
 
 
 def _label(provider: Provider, name: str) -> str:

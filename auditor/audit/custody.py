@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from auditor.evidence import exhibit, reading
+from auditor.evidence import exhibit, hashing, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
 from auditor.model.vocabulary import Provider, Trailer
-from auditor.options import Options, Progress, Setting, settings
+from auditor.observer import Observer
+from auditor.options import Options, Setting, settings
 from auditor.run_log import RunLog
-from auditor.text import instant, moment, printable
+from auditor.text import instant, moment, shown
 from auditor.version import __version__
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def finish(
-    files: exhibit.Exhibit, read: reading.Reading, cluster: Cluster, progress: Progress | None
+    files: exhibit.Exhibit, read: reading.Reading, cluster: Cluster, observer: Observer
 ) -> tuple[Evidence, list[Gap]]:
     """Wait for the hashes: the evidence as it was read, and gaps where it does not hold together."""
     every = [file for _, file in files.files]
-    _wait([*files.containers, *every], progress)
+    hashing.wait([file.hashing for file in (*files.containers, *every)], observer)
     containers = [_source(file, f"{magic.of(file.map).value} container") for file in files.containers]
     sources = [_source(file, read.kinds.get(file.name, role.value)) for role, file in files.files]
     gaps = [
@@ -42,8 +43,9 @@ def finish(
     main = read.database or every[0]
     own = sources[every.index(main)]
     trailer = Trailer.NONE
-    if read.trailer and main.hashing is not None:
-        trailer, gap = snapshot.check_trailer(main, main.hashing.result()[1])
+    _, head = main.hashing.result()
+    if read.trailer and head:
+        trailer, gap = snapshot.check_trailer(main, head)
         gaps += [gap] if gap else []
     elif read.trailer:
         trailer = Trailer.NOT_CHECKED
@@ -73,15 +75,23 @@ def finish(
 
 def _source(file: EvidenceFile, kind: str) -> Source:
     """A file at the end of the run, when its hash is known."""
-    sha256 = file.hashing.result()[0] if file.hashing is not None else ""
+    sha256, _ = file.hashing.result()
     changed = file.changed()
-    before, after = _stat(file.before), _stat(file.now())
-    return Source(file.name, kind, file.size, moment(file.before.st_mtime), sha256, changed, before, after)
+    return Source(
+        name=file.name,
+        kind=kind,
+        size=file.size,
+        modified=moment(file.before.st_mtime),
+        sha256=sha256,
+        changed=changed,
+        before=_stat(file.before),
+        after=_stat(file.now()),
+    )
 
 
 def hashes(files: exhibit.Exhibit) -> dict[str, str]:
     """Wait for the SHA-256 of every file, by name; empty where none is computed."""
-    return {file.name: file.hashing.result()[0] if file.hashing is not None else "" for _, file in files.files}
+    return {file.name: file.hashing.result()[0] for _, file in files.files}
 
 
 Tools = tuple[tuple[str, str], ...]
@@ -90,7 +100,7 @@ Tools = tuple[tuple[str, str], ...]
 
 def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
     """The run as it was, ending now."""
-    log("concluded")
+    log.step("concluded")
     return Run(
         version=__version__,
         started=moment(log.started.timestamp()),
@@ -131,17 +141,8 @@ def _shown(value: Setting) -> Setting:
 
 
 def _text(text: str) -> str:
-    return printable(text.encode("utf-8", "surrogateescape"))
+    return shown(text)
 
 
-def _stat(told: os.stat_result) -> Stat:
-    return Stat(told.st_size, instant(told.st_mtime_ns), instant(told.st_ctime_ns))
-
-
-def _wait(files: list[EvidenceFile], progress: Progress | None) -> None:
-    hashed = [file for file in files if file.hashing is not None]
-    total = sum(file.size for file in hashed)
-    while progress is not None and (busy := [file for file in hashed if file.hashing and file.hashing.alive()]):
-        if busy[0].hashing is not None:
-            busy[0].hashing.wait(0.1)
-        progress(sum(file.hashing.done for file in hashed if file.hashing is not None), total)
+def _stat(stat: os.stat_result) -> Stat:
+    return Stat(stat.st_size, instant(stat.st_mtime_ns), instant(stat.st_ctime_ns))

@@ -1,6 +1,6 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools
 from auditor.audit import (
+    baseline,
     corroborate,
     custody,
     expectations,
@@ -33,9 +34,9 @@ from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
-from auditor.model.findings import Coverage, KeyUsage, Rows
+from auditor.model.findings import Coverage, KeyUsage
 from auditor.model.vocabulary import EvidenceKind
-from auditor.options import Options, Progress
+from auditor.options import Options
 from auditor.run_log import RunLog
 
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ class Judgement:
 def examine(
     files: exhibit.Exhibit,
     options: Options,
-    progress: Progress | None = None,
-    ahead: Callable[[Rows], None] | None = None,
     log: RunLog | None = None,
+    earlier: baseline.BaselineReport | None = None,
 ) -> Audit:
-    """Audit opened evidence. Raises UnreadableEvidence where nothing in it can be read."""
+    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence where nothing in it can
+    be read.
+    """
     log = log or RunLog()
-    return conclude(files, judge(files, options, log, contents=False), options, log, progress, ahead)
+    return conclude(files, judge(files, options, log, contents=False, earlier=earlier), options, log)
 
 
 def judge(
@@ -87,6 +89,7 @@ def judge(
     also: frozenset[str] = frozenset(),
     *,
     contents: bool = True,
+    earlier: baseline.BaselineReport | None = None,
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
@@ -94,15 +97,15 @@ def judge(
     all contents are compared; else only those that a leftover of this evidence is compared with.
     """
     criteria, companion_configs = _criteria(files, options)
-    settings = triage.prepare(options)
+    settings = triage.prepare(options, earlier)
     evidence = readers.read(files, quick=options.quick)
-    log(f"read {sum(map(len, evidence.batches)):,} records and fragments")
+    log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
     store = classify(evidence.batches, options.storage_prefixes)
     judged = _judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
-        log("the cluster is the expected one")
+        log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
     if not options.quick:
         criteria = with_published(criteria, selections)
@@ -129,18 +132,11 @@ def judge(
     )
 
 
-def conclude(
-    files: exhibit.Exhibit,
-    judgement: Judgement,
-    options: Options,
-    log: RunLog,
-    progress: Progress | None = None,
-    ahead: Callable[[Rows], None] | None = None,
-) -> Audit:
+def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
     """Count what was judged, hunt for copies, wait for the hashes: the audit."""
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
-    log(f"judged {sum(map(len, selections)):,} values of the selected resources")
+    log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = _scope(options, judgement)
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
@@ -149,14 +145,13 @@ def conclude(
     table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
-    log(positive_control.FOUND if control.found else positive_control.MISSED)
+    log.step(positive_control.FOUND if control.found else positive_control.MISSED)
     database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
-    if ahead is not None:
-        ahead(triaged.rows)
+    log.rows(triaged.rows)
     tools = custody.tools() if options.rows else ()  # looked up where a report will name them
-    evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, progress)
-    log("looked at every file again" if options.quick else "hashed every file, and looked at it again")
+    evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
+    log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
         evidence=evidence,
         pages=judgement.reading.pages,

@@ -5,8 +5,9 @@ import re
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.model.evidence import Cluster
-from auditor.options import Options, Progress
-from auditor.text import hex_id, printable
+from auditor.observer import Observer
+from auditor.options import Options
+from auditor.text import hex_id, shown
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -37,7 +38,7 @@ def live(options: Options, *, live: bool) -> None:
         raise UsageError("--range reads keys and no file: --keep and --expect-sha256 need the snapshot")
 
 
-def sha256(files: Exhibit, wanted: str, progress: Progress | None) -> None:
+def sha256(files: Exhibit, wanted: str, observer: Observer) -> None:
     """Wait for the hash of the database and compare it. Raises UnexpectedEvidence.
 
     A data directory is known by its database: the log beside it has files of its own, which no one hash covers. What
@@ -49,10 +50,8 @@ def sha256(files: Exhibit, wanted: str, progress: Progress | None) -> None:
         raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {wanted} with")
     found = ""
     for file in candidates:
-        while progress is not None and file.hashing is not None and file.hashing.alive():
-            file.hashing.wait(0.1)
-            progress(file.hashing.done, file.size)
-        found = file.hashing.result()[0] if file.hashing is not None else ""
+        file.hashing.wait(observer)
+        found, _ = file.hashing.result()
         if found == wanted.lower():
             return
     raise UnexpectedEvidence(
@@ -70,5 +69,6 @@ def cluster(name: str, found: Cluster, etcd: int | None, wanted: str) -> None:
     else:
         what = "it has no kube-system namespace that can be read without a key"
     store = f"; etcd's own cluster id is {hex_id(etcd)}" if etcd is not None else ""
-    shown = printable(wanted.encode("utf-8", "surrogateescape"))
-    raise UnexpectedEvidence(f"{name} is not known to be of cluster {shown}: {what}{store}; nothing was concluded")
+    raise UnexpectedEvidence(
+        f"{name} is not known to be of cluster {shown(wanted)}: {what}{store}; nothing was concluded"
+    )

@@ -11,7 +11,6 @@ exit code.
         expires: 2027-01-31         # the last day on which it counts, UTC
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from pathlib import Path
 from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
 from auditor.model.findings import Acceptance, Finding, Rows
 from auditor.model.vocabulary import FindingKind, Place, Severity
-from auditor.text import printable
+from auditor.text import printable, shown
 
 GLOBS = ("finding", "resource", "namespace", "name", "place")
 FIELDS = {*GLOBS, "reason", "expires"}
@@ -54,7 +53,7 @@ class Applied:
 
 def load(path: Path) -> tuple[IgnoreRule, ...]:
     """Raises ConfigurationError, which never quotes the file."""
-    name = printable(os.fsencode(path.name))
+    name = shown(path.name)
     try:
         if not path.is_file():
             raise ConfigurationError(f"{name}: no such file")

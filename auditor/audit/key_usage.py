@@ -13,7 +13,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
-from auditor.text import printable, printables
+from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
 """Objects that are named for each key."""
@@ -34,7 +34,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
             label, kek = keys.values[code]
             rows.setdefault((*values.key_labels[label].pair, ids[kek]), []).append((values, alike))
     configured: set[tuple[Provider, str]] = {
-        (entry.provider, printable(name.encode("utf-8", "surrogateescape")))
+        (entry.provider, shown(name))
         for configuration in configurations
         for entry in configuration.providers
         if entry.provider is not Provider.IDENTITY

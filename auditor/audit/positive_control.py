@@ -28,6 +28,7 @@ from auditor.model.vocabulary import PageKind, Place, Provider
 from auditor.options import Options
 from auditor.protobuf.kubernetes_pb2 import ObjectMeta, Secret, Unknown
 from auditor.protobuf.kv_pb2 import KeyValue
+from auditor.text import encode
 
 SOURCE = "the control"
 PAGE = 4096
@@ -46,7 +47,7 @@ def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> 
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
     resource = "secrets" if resource == "*" else resource
     places = (Place.LATEST,) if options.quick else (Place.LATEST, Place.FREED)
-    path = f"{prefix}/{_path(resource)}/".encode("utf-8", "surrogateescape")
+    path = encode(f"{prefix}/{_path(resource)}/")
     buffer = Buffer(_pages(path, KINDS.get(resource, b"Planted")))
     readable = _readable(_read(buffer, quick=options.quick), (prefix,), options, policy)
     return Control(

@@ -18,7 +18,7 @@ from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import Acceptance, Cell, KeyUsage, Rows
 from auditor.model.vocabulary import FindingKind, RedactionMethod
 from auditor.options import Options
-from auditor.text import KEY, NAME, NAMESPACE, unmarked
+from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
 LEAST_KEY = 16
 DIGITS = 12
@@ -80,7 +80,7 @@ class Pseudonyms:
         return next((self._known[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._known), word)
 
     def _digest(self, kind: str, name: str) -> str:
-        return hmac.digest(self._secret, f"{kind}\0{name}".encode("utf-8", "surrogateescape"), "sha256").hex()
+        return hmac.digest(self._secret, encode(f"{kind}\0{name}"), "sha256").hex()
 
 
 class Redactor:

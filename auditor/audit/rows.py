@@ -27,7 +27,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import KEY, NAME, NAMESPACE, marked, moments, printables, unmarked
+from auditor.text import KEY, NAME, NAMESPACE, encode, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -271,7 +271,7 @@ def _ids(values: Selection) -> list[str]:
 
 
 def tag(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    return hashlib.blake2b(encode(text), digest_size=3).hexdigest()
 
 
 def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:

@@ -1,6 +1,5 @@
 """Between what a run found and what its reports show: what is accepted, what is new, and what names become."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from auditor.evidence import exhibit
 from auditor.model.findings import Acceptance, Baseline, Rows
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,11 @@ class Triaged:
     notes: tuple[str, ...]
 
 
-def prepare(options: Options) -> TriageSettings:
-    """Raises UsageError and ConfigurationError."""
+def prepare(options: Options, earlier: baseline.BaselineReport | None) -> TriageSettings:
+    """earlier: the report that options.baseline names. Raises UsageError and ConfigurationError."""
     return TriageSettings(
         ignore.load(Path(options.ignore)) if options.ignore else (),
-        baseline.load(Path(options.baseline)) if options.baseline else None,
+        earlier,
         redaction.prepare(options),
     )
 
@@ -60,7 +59,7 @@ def apply(
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     if settings.accepted:
-        applied = ignore.apply(settings.accepted, rows, printable(os.fsencode(Path(options.ignore).name)))
+        applied = ignore.apply(settings.accepted, rows, shown(Path(options.ignore).name))
         rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
     rows = settings.names.rows(rows, storage_prefixes)
     if settings.earlier is None:
@@ -70,8 +69,8 @@ def apply(
         settings.earlier,
         rows,
         hashes,
-        hashes.get(database_name, ""),
-        settings.names.redaction,
-        run_options.settings(options),
+        database=hashes.get(database_name, ""),
+        redaction=settings.names.redaction,
+        options=run_options.settings(options),
     )
     return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))

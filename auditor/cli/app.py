@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli.commands import diff, keys, scan, show, verify, watch
+from auditor.cli import diff, keys, scan, show, verify, watch
 from auditor.version import __version__
 
 app = typer.Typer(

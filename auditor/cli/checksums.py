@@ -16,14 +16,14 @@ from auditor.verify.checksums import SUFFIX, digest, line
 
 def targets(outputs: Sequence[Path | None]) -> dict[Path, list[Path]]:
     """Each file of sums, and the outputs that it is to list; standard output has none."""
-    found: dict[Path, list[Path]] = {}
+    lists: dict[Path, list[Path]] = {}
     first: dict[Path, Path] = {}
     for output in outputs:
         if output is None or output == STDOUT:
             continue
         named = first.setdefault(output.parent, output)
-        found.setdefault(named.with_name(named.name + SUFFIX), []).append(output)
-    return found
+        lists.setdefault(named.with_name(named.name + SUFFIX), []).append(output)
+    return lists
 
 
 def write(outputs: Sequence[Path | None], *, force: bool) -> None:

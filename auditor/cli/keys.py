@@ -1,20 +1,74 @@
 """etcd-auditor keys: which keys a restore of the evidence needs."""
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from auditor.cli import live_options, output
-from auditor.cli.live_options import LiveOptions
+import typer
+
+from auditor.cli import live_options, output, worker
+from auditor.cli.live_options import NOT_LIVE, LiveOptions
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Keks,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    WalDir,
+    WorkDir,
+    library_options,
+)
 from auditor.options import Options
+
+CODES = (
+    "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
+    "own; "
+    "3 something was not read or not concluded on: what nothing read needs may be needed there."
+)
 
 CAUTION = (
     "Other backups, other members and the WAL may need a key that nothing here needs; removing one does not destroy it."
 )
 
 
-def run(evidence: str, given: LiveOptions, options: Options, json: Path | None, *, force: bool) -> int:
+@live_options.live_options
+def keys(
+    evidence: Evidence,
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    live: LiveOptions = NOT_LIVE,
+    work_dir: WorkDir = None,
+    wal_dir: WalDir = None,
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
+    json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
+) -> None:
+    """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
+
+    options = library_options(
+        resources=["*"],
+        storage_prefixes=storage_prefix,
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        current_keks=current_kek,
+        wal_dir=wal_dir,
+        work_dir=work_dir,
+        max_unpacked=max_unpacked,
+        max_ratio=max_ratio,
+        rows=False,
+    )
+    raise typer.Exit(worker.run(partial(run, evidence, live, options, json, force=force)))
+
+
+def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *, force: bool) -> int:
     """0 where everything was read, 3 where not."""
-    access = live_options.access(evidence, given)
+    access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
     output.check([json], [*files, *map(Path, options.encryption_configs)], force=force)
     from auditor import scan

@@ -3,12 +3,14 @@
 A password is never taken from the command line, where every user of the machine could read it.
 """
 
+import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -89,30 +91,76 @@ class LiveOptions:
         return self != LiveOptions(timeout=self.timeout)
 
 
-def access(evidence: str, given: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:
+NOT_LIVE = LiveOptions()
+_TYPES = {
+    "more": More,
+    "cacert": CaCert,
+    "cert": Cert,
+    "key": Key,
+    "server_name": ServerName,
+    "user": User,
+    "password_file": PasswordFile,
+    "timeout": Timeout,
+}
+"""What typer is told of each field of LiveOptions."""
+
+
+def live_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter `live` stands for the options of a live etcd, for typer, which reads its signature."""
+    signature = inspect.signature(command)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "live":
+            parameters += [
+                parameter.replace(name=field.name, default=field.default, annotation=_TYPES[field.name])
+                for field in fields(LiveOptions)
+            ]
+        else:
+            parameters.append(parameter)
+
+    @wraps(command)
+    def with_live(**chosen: Any) -> None:
+        live = LiveOptions(**{name: chosen.pop(name) for name in _TYPES})
+        command(**chosen, live=replace(live, more=tuple(live.more or ())))
+
+    with_live.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_live.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_live
+
+
+def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:
     """How to reach the evidence, or None where it is a file. Raises UsageError. May ask for the password."""
     if not is_live(evidence, environment):
-        if given.anything:
+        if live.anything:
             raise UsageError(f"{evidence} is no endpoint: options of a live etcd need https://HOST:2379")
         return None
     cacert, cert, key = (
         str(path) if path else environment.get(name, "")
-        for path, name in ((given.cacert, "ETCDCTL_CACERT"), (given.cert, "ETCDCTL_CERT"), (given.key, "ETCDCTL_KEY"))
+        for path, name in ((live.cacert, "ETCDCTL_CACERT"), (live.cert, "ETCDCTL_CERT"), (live.key, "ETCDCTL_KEY"))
     )
-    found = endpoints([evidence, *given.more], secure=bool(cacert or cert))
-    if not any(each.secure for each in found) and not (given.cacert or given.cert or given.key):
+    servers = endpoints([evidence, *live.more], secure=bool(cacert or cert))
+    if not any(each.secure for each in servers) and not (live.cacert or live.cert or live.key):
         cacert = cert = key = ""  # set for etcdctl, and nothing to these endpoints
     if environment.get("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "").lower() in {"1", "t", "true"}:
         sys.stderr.write("etcd-auditor: ETCDCTL_INSECURE_SKIP_TLS_VERIFY is not followed: certificates are checked\n")
-    user, password = _credentials(given, environment)
-    made = Access(found, cacert, cert, key, given.server_name, user, password, given.timeout)
-    made.check()
-    return made
+    user, password = _credentials(live, environment)
+    way = Access(
+        servers,
+        cacert=cacert,
+        cert=cert,
+        key=key,
+        server_name=live.server_name,
+        user=user,
+        password=password,
+        timeout=live.timeout,
+    )
+    way.check()
+    return way
 
 
-def none(evidence: Sequence[str], given: LiveOptions) -> None:
+def none(evidence: Sequence[str], live: LiveOptions) -> None:
     """Refuse a live etcd among several pieces of evidence. Raises UsageError."""
-    if given.anything or any(map(is_live, evidence)):
+    if live.anything or any(map(is_live, evidence)):
         raise UsageError("a live etcd is scanned by itself: give its endpoint alone")
 
 
@@ -121,19 +169,19 @@ def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
     return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
 
 
-def _credentials(given: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:
-    if ":" in given.user:
+def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:
+    if ":" in live.user:
         raise UsageError(
             "--user takes a name only: a password on the command line can be read by others; give --password-file"
         )
-    user, _, password = (given.user, "", "") if given.user else environment.get("ETCDCTL_USER", "").partition(":")
-    if given.password_file is not None:
+    user, _, password = (live.user, "", "") if live.user else environment.get("ETCDCTL_USER", "").partition(":")
+    if live.password_file is not None:
         if not user:
             raise UsageError("--password-file needs --user")
-        return user, _first_line(given.password_file)
+        return user, _first_line(live.password_file)
     password = password or environment.get("ETCDCTL_PASSWORD", "")
     if user and not password:
-        password = _asked(user)
+        password = _prompted(user)
     return user, password if user else ""
 
 
@@ -150,7 +198,7 @@ def _first_line(path: Path) -> str:
     return line
 
 
-def _asked(user: str) -> str:
+def _prompted(user: str) -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"user {user} has no password: give --password-file, there is no terminal to ask on")
     from getpass import getpass

@@ -2,9 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from auditor.options import Options
 
 
 class Level(StrEnum):
@@ -72,3 +74,23 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
+AcceptPartial = Annotated[
+    bool,
+    typer.Option(
+        "--accept-partial",
+        help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
+    ),
+]
+
+
+def library_options(**chosen: Any) -> Options:
+    """The library's options of a command's: lists become tuples, paths text; what was left out keeps its default."""
+    return Options(**{name: _plain(value) for name, value in chosen.items() if value is not None})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(str, value))
+    return str(value) if isinstance(value, Path) else value

@@ -1,43 +1,59 @@
 """A bar while evidence arrives or is hashed: on a terminal, and nowhere else."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from auditor.options import Progress
+from auditor.observer import SILENT, Observer
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from auditor.scanning.many import ExhibitDone
     from auditor.scanning.merge import Outcome
 
 
 @contextmanager
 def counting() -> Iterator["ExhibitDone | None"]:
-    """What to call with every piece of evidence that is done: a line each, on a terminal only."""
+    """What to call with every exhibit that is done: a line each, on a terminal only."""
     if not sys.stderr.isatty():
         yield None
         return
 
-    def told(done: int, total: int, outcome: "Outcome") -> None:
-        said = outcome.result if isinstance(outcome.result, str) else outcome.result.verdict.value
-        sys.stderr.write(f"[{done}/{total}] {outcome.name}: {said}\n")
+    def write(done: int, total: int, outcome: "Outcome") -> None:
+        conclusion = outcome.result if isinstance(outcome.result, str) else outcome.result.verdict.value
+        sys.stderr.write(f"[{done}/{total}] {outcome.name}: {conclusion}\n")
 
-    yield told
+    yield write
+
+
+class _Bars(Observer):
+    """A bar for each of two steps, which appears when its step begins."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._hashing = progress.add_task("hashing", total=None, visible=False)
+        self._reading = progress.add_task("reading", total=None, visible=False)
+
+    def hashed(self, done: int, total: int) -> None:
+        self._show(self._hashing, done, total)
+
+    def received(self, done: int, total: int) -> None:
+        self._show(self._reading, done, total)
+
+    def _show(self, task: "TaskID", done: int, total: int) -> None:
+        self._progress.update(task, completed=done, total=total, visible=True)
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], Progress | None]]:
-    """What gives, for the name of a step, what to call with bytes done and bytes in all.
-
-    A bar appears when its step begins. None is given where standard error is no terminal.
-    """
+def bars() -> Iterator[Observer]:
+    """Shows how much has arrived and how much is hashed; nothing where standard error is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield SILENT
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
         TextColumn("{task.description}"),
@@ -46,21 +62,5 @@ def bars() -> Iterator[Callable[[str], Progress | None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-
-        def step(name: str) -> Progress:
-            task = bar.add_task(name, total=None, visible=False)
-
-            def show(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total, visible=True)
-
-            return show
-
-        yield step
-
-
-@contextmanager
-def hashing() -> Iterator[Progress | None]:
-    """The bar of the one step that every command has."""
-    with bars() as step:
-        yield step("hashing")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bars(progress)

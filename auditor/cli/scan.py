@@ -1,27 +1,48 @@
 """etcd-auditor scan: run the audit, write what was asked for, print the summary."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import LiveOptions
+import typer
+
+from auditor.cli import checksums, live_options, output, worker
+from auditor.cli.live_options import NOT_LIVE, LiveOptions
+from auditor.cli.options import (
+    AcceptPartial,
+    Configurations,
+    Evidences,
+    FailOn,
+    Keks,
+    Level,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    Prefixes,
+    Quick,
+    WalDir,
+    WorkDir,
+    library_options,
+)
 from auditor.cli.progress import bars, counting
+from auditor.cli.reports import Preparing, ReportFiles, write_dataset
 from auditor.errors import UsageError
-from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.model.audit import Audit
-from auditor.model.findings import Rows
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
-    from auditor.model.table import Table
-    from auditor.reports.html.report import Prepared
+
+CODES = (
+    "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
+    "1 a finding at or above --fail-on, unless --ignore accepts it; "
+    "2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 no such finding, and something inside the scope was not read or not concluded on. "
+    "Of several pieces of evidence: 1 where one has a finding, else 3 where one was not read, 2 where none was."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,135 +70,228 @@ class ScanRequest:
         kept = Path(self.options.keep) if self.options.keep else None
         return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
 
+    @property
+    def reports(self) -> dict[str, Path]:
+        """The files of reports, each by the name of its format."""
+        files = {
+            "csv": self.csv,
+            f"inventory{self.inventory.suffix if self.inventory else ''}": self.inventory,
+            "json": self.json,
+            "sarif": self.sarif,
+            "remediation": self.remediation,
+            "html": self.html,
+        }
+        return {name: path for name, path in files.items() if path is not None}
+
+
+@live_options.live_options
+def scan(
+    evidence: Evidences,
+    resource: Annotated[
+        list[str],
+        typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
+    ] = ["secrets"],  # noqa: B006
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    expect: Annotated[
+        str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
+    ] = "encrypted",
+    compromised_key: Annotated[
+        list[str] | None,
+        typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+    ] = None,
+    live: LiveOptions = NOT_LIVE,
+    work_dir: WorkDir = None,
+    range_only: Annotated[
+        bool,
+        typer.Option(
+            "--range",
+            help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
+            rich_help_panel=live_options.PANEL,
+        ),
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the snapshot taken, as evidence.", show_default=False, rich_help_panel=live_options.PANEL
+        ),
+    ] = None,
+    fail_on: FailOn = Level.MEDIUM,
+    wal_dir: WalDir = None,
+    hunt: Annotated[
+        bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")
+    ] = False,
+    hunt_min_length: Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")] = 8,
+    hunt_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False
+        ),
+    ] = None,
+    use_found_keys: Annotated[
+        bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
+    ] = False,
+    use_found_config: Annotated[
+        bool,
+        typer.Option(
+            "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+        ),
+    ] = False,
+    k3s_token: Annotated[
+        Path | None,
+        typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
+    ] = None,
+    expect_sha256: Annotated[
+        str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
+    ] = "",
+    expect_cluster: Annotated[
+        str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
+    ] = "",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
+    ] = None,
+    ignore: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
+    ] = None,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
+    ] = False,
+    redact_key: Annotated[
+        Path | None,
+        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
+    ] = None,
+    case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
+    quick: Quick = False,
+    accept_partial: AcceptPartial = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
+    inventory: Annotated[
+        Path | None, typer.Option(help="Write every value of the resources, to a .csv or .parquet file.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write the findings as SARIF 2.1.0.")] = None,
+    remediation: Annotated[
+        Path | None, typer.Option(help="Write commands that would remove what was found: they destroy evidence.")
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Write findings and inventory into a Parquet data set, which may grow.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
+    ] = False,
+) -> None:
+    """Audit a snapshot: classify every value of the resources, and report each that is readable."""
+
+    options = library_options(
+        resources=resource,
+        storage_prefixes=storage_prefix,
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        current_keks=current_kek,
+        expect=expect,
+        compromised_keys=compromised_key,
+        wal_dir=wal_dir,
+        work_dir=work_dir,
+        keep=keep,
+        keep_force=force and keep is not None,
+        range_only=range_only,
+        hunt=hunt,
+        hunt_min_length=hunt_min_length,
+        hunt_fields=hunt_field,
+        use_found_keys=use_found_keys,
+        use_found_config=use_found_config,
+        k3s_token=k3s_token,
+        expect_sha256=expect_sha256,
+        expect_cluster=expect_cluster,
+        case=case,
+        max_unpacked=max_unpacked,
+        max_ratio=max_ratio,
+        baseline=baseline,
+        ignore=ignore,
+        redact_names=redact_names,
+        redact_key=redact_key,
+        quick=quick,
+        accept_partial=accept_partial,
+    )
+    request = ScanRequest(
+        evidence=tuple(evidence),
+        live=live,
+        options=options,
+        fail_on=Severity[fail_on.name],
+        csv=csv,
+        inventory=inventory,
+        json=json,
+        html=html,
+        sarif=sarif,
+        remediation=remediation,
+        dataset=dataset,
+        jobs=jobs,
+        force=force,
+        verbose=verbose,
+    )
+    raise typer.Exit(worker.run(partial(run, request)))
+
 
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
-    if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
-        raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    asked = request.options
-    if asked.redact_names and request.remediation is not None:
-        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
-    if asked.keep == str(output.STDOUT):
-        raise UsageError("--keep - : name a file for the snapshot")
-    given = (*asked.encryption_configs, asked.wal_dir, asked.k3s_token, asked.baseline, asked.ignore, asked.redact_key)
+    from auditor.evidence.discovery.arguments import resolve_arguments
+
+    _check(request)
     evidence = resolve_arguments(request.evidence)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
-    files = [] if access is not None else map(Path, evidence)
-    read = [*files, *map(Path, filter(None, given))]
+    options = request.options
+    others = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
+    inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, others))
+    read = list(map(Path, inputs))
     output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, read)
-    ahead = _Ahead(request)
-    audit = _audit(evidence, access, request, ahead)
-    _write(audit, request, ahead)
-    _summarise(audit, request)
+    reports = ReportFiles(request.reports, request.fail_on)
+    audit = _audit(evidence, access, request, reports)
+    reports.write(audit, force=request.force)
+    if request.dataset is not None:
+        write_dataset(audit, request.dataset, force=request.force)
+    checksums.write(request.targets, force=request.force)
+    from auditor.reports import terminal
+
+    stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
+    terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)
     return audit.exit_code(request.fail_on)
 
 
-def _audit(evidence: list[str], access: Access | None, request: ScanRequest, ahead: _Ahead) -> Audit:
+def _check(request: ScanRequest) -> None:
+    """Raises UsageError where options do not fit each other."""
+    if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
+        raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
+    if request.options.redact_names and request.remediation is not None:
+        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+    if request.options.keep == str(output.STDOUT):
+        raise UsageError("--keep - : name a file for the snapshot")
+
+
+def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
     rows = any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
         from auditor.scanning import many
 
-        with counting() as told:
-            audit = many.scan(evidence, options, request.jobs, told)
-        ahead(audit.rows)
+        with counting() as done:
+            audit = many.scan(evidence, options, request.jobs, done)
+        reports.prepare(audit.rows)
         return audit
-    from auditor import scan
+    import auditor
 
-    with bars() as progress:
-        hashing, arriving = progress("hashing"), progress("reading")
-        return scan(evidence[0], options, hashing, ahead=ahead, access=access, arriving=arriving)
-
-
-class _Ahead:
-    """What of the reports can be written while the evidence is still being hashed."""
-
-    def __init__(self, request: ScanRequest) -> None:
-        self._request = request
-        self.table: Table | None = None
-        self.csv: list[str] | None = None
-        self.html: Prepared | None = None
-
-    def __call__(self, rows: Rows) -> None:
-        if not (self._request.csv or self._request.html):
-            return
-        from auditor.model import table
-        from auditor.reports import csv
-        from auditor.reports.html import report
-
-        self.table = table.of_findings(rows)
-        self.csv = csv.prepare(self.table)
-        self.html = report.prepare(self.table, rows) if self._request.html else None
-
-
-def _write(audit: Audit, request: ScanRequest, ahead: _Ahead) -> None:
-    force = request.force
-    sheet = None
-    if ahead.table is not None:
-        from auditor.model.table import sealed
-        from auditor.reports import csv
-
-        found = sealed(ahead.table, audit.evidence)
-        sheet = csv.sheet(found, ahead.csv)
-        if request.csv:
-            output.save(request.csv, lambda out: csv.write(found, out, sheet), force=force)
-            _warn(csv.too_long(found, _called(request.csv)))
-    if request.inventory and request.inventory.suffix == ".csv":
-        from auditor.model.table import inventory
-        from auditor.reports import csv
-
-        stored = inventory(audit.rows, audit.evidence)
-        output.save(request.inventory, lambda out: csv.write(stored, out), force=force)
-        _warn(csv.too_long(stored, _called(request.inventory)))
-    elif request.inventory:
-        from auditor.model.table import inventory
-        from auditor.reports import parquet
-
-        output.save(
-            request.inventory,
-            lambda out: parquet.write(inventory(audit.rows, audit.evidence), out),
-            force=force,
-            binary=True,
-        )
-    if request.json:
-        from auditor.reports import json
-
-        output.save(request.json, lambda out: json.write(audit, request.fail_on, out), force=force)
-    if request.sarif:
-        from auditor.reports import sarif
-
-        output.save(request.sarif, lambda out: sarif.write(audit, request.fail_on, out), force=force)
-    if request.remediation:
-        from auditor.reports import remediation
-
-        output.save(request.remediation, lambda out: remediation.write(audit, out), force=force)
-    if request.html:
-        from auditor.reports.html import report
-
-        output.save(request.html, lambda out: report.write(audit, request.fail_on, out, ahead.html, sheet), force=force)
-    if request.dataset:
-        from auditor.reports import dataset
-
-        made = list(dataset.files(audit))
-        output.fill(request.dataset, [(path, partial(dataset.write, table)) for path, table in made], force=force)
-    checksums.write(request.targets, force=force)
-
-
-def _called(target: Path) -> str:
-    return "standard output" if target == output.STDOUT else target.name
-
-
-def _warn(text: str) -> None:
-    if text:
-        sys.stderr.write(f"etcd-auditor: {text}\n")
-
-
-def _summarise(audit: Audit, request: ScanRequest) -> None:
-    from auditor.reports import terminal
-
-    stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
-    terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)
+    with bars() as observer:
+        return auditor.scan(evidence[0], options, observer=Preparing(observer, reports), access=access)

@@ -1,24 +1,77 @@
 """etcd-auditor show: one object through every place and revision."""
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, output
-from auditor.cli.live_options import LiveOptions
+from auditor.cli import live_options, output, worker
+from auditor.cli.live_options import NOT_LIVE, LiveOptions
+from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir, library_options
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
 
+CODES = (
+    "Exit codes: 0 shown, and everything inside the scope was read; "
+    "2 no such key, bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 shown, and something was not read or not opened: more of the object may lie there."
+)
+
+
+@live_options.live_options
+def show(
+    evidence: Evidence,
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False
+        ),
+    ],
+    resource: Annotated[
+        str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
+    ] = "secrets",
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    live: LiveOptions = NOT_LIVE,
+    work_dir: WorkDir = None,
+    wal_dir: WalDir = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
+    ] = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Write the values to the terminal, after asking. Never into a report.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --reveal: do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
+) -> None:
+    """Show one object through every place and revision: what changed when, under what; values redacted."""
+
+    options = library_options(
+        resources=[resource],
+        storage_prefixes=storage_prefix,
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        wal_dir=wal_dir,
+        work_dir=work_dir,
+        rows=False,
+    )
+    if reveal and not yes:
+        confirm(wanted)
+    raise typer.Exit(worker.run(partial(run, evidence, live, wanted, options, json, reveal=reveal, force=force)))
+
 
 def confirm(key: str) -> None:
     """Ask whether values may be written to this terminal. Raises UsageError where the answer is not yes."""
-    from auditor.text import printable
+    from auditor.text import shown
 
-    shown = printable(key.encode("utf-8", "surrogateescape"))
     try:
-        agreed = typer.confirm(f"Write the values of {shown} to this terminal, where its history keeps them?", err=True)
+        agreed = typer.confirm(
+            f"Write the values of {shown(key)} to this terminal, where its history keeps them?", err=True
+        )
     except typer.Abort:
         agreed = False
     if not agreed:
@@ -26,27 +79,25 @@ def confirm(key: str) -> None:
 
 
 def run(
-    evidence: str, given: LiveOptions, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
+    evidence: str, live: LiveOptions, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
-    access = live_options.access(evidence, given)
+    access = live_options.access(evidence, live)
     read = [] if access is not None else [evidence]
     output.check(
         [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
     )
-    from auditor.run_log import RunLog
     from auditor.scanning.one import single
 
-    with bars() as progress:
-        hashing, arriving = progress("hashing"), progress("reading")
-        with single(evidence, options, access, arriving, RunLog()) as files:
-            from auditor.history import find  # the file is being hashed while numpy and the rest are imported
+    with bars() as observer, single(evidence, options, observer, access) as files:
+        from auditor.history import find  # the file is being hashed while numpy and the rest are imported
 
-            found = find.history(files, options, key, hashing)
-    from auditor.reports import history, terminal
+        history = find.history(files, options, key, observer)
+    from auditor.reports import history as report
+    from auditor.reports import terminal
 
     if json is not None:
-        output.save(json, lambda out: history.save(found, out), force=force)
+        output.save(json, lambda out: report.save(history, out), force=force)
     stream = sys.stderr if json == output.STDOUT else sys.stdout
-    history.write(found, terminal.Printer(stream), reveal=reveal)
-    return 0 if found.complete else 3
+    report.write(history, terminal.Printer(stream), reveal=reveal)
+    return 0 if history.complete else 3

@@ -2,10 +2,43 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from auditor.cli.progress import hashing
+import typer
+
+from auditor.cli import worker
+from auditor.cli.options import MaxRatio, MaxUnpacked, WalDir, WorkDir, library_options
+from auditor.cli.progress import bars
 from auditor.options import Options
+
+CODES = (
+    "Exit codes: 0 all is as reported; 1 something differs or could not be checked, and the lines say what and where; "
+    "2 bad usage: no report, or no evidence of its kind."
+)
+
+
+def verify(
+    report: Annotated[
+        Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
+    ],
+    evidence: Annotated[
+        list[str] | None,
+        typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False),
+    ] = None,
+    wal_dir: WalDir = None,
+    work_dir: WorkDir = None,
+    max_unpacked: MaxUnpacked = 64 << 30,
+    max_ratio: MaxRatio = 250,
+) -> None:
+    """Hold a report to its own hashes, to the SHA256SUMS beside it, and to the evidence: what differs, and where.
+
+    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
+    """
+
+    options = library_options(wal_dir=wal_dir, work_dir=work_dir, max_unpacked=max_unpacked, max_ratio=max_ratio)
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options)))
 
 
 def run(report: Path, evidence: Sequence[str], options: Options) -> int:
@@ -14,19 +47,19 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
 
     from auditor.reports.terminal import Printer
     from auditor.reports.words import plural
+    from auditor.verify import verify as verification
     from auditor.verify.checks import Check, Outcome
-    from auditor.verify.verify import verify
 
     colour = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
     console = Printer(sys.stdout)
-    made: list[Check] = []
-    with hashing() as progress:
-        for check in verify(report, evidence, progress, options):
-            made.append(check)
+    checks: list[Check] = []
+    with bars() as observer:
+        for check in verification.verify(report, evidence, options, observer):
+            checks.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", colour.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
-    failed = sum(not check.holds for check in made)
-    held = sum(check.outcome is Outcome.AS_REPORTED for check in made)
+    failed = sum(not check.holds for check in checks)
+    held = sum(check.outcome is Outcome.AS_REPORTED for check in checks)
     if failed:
         console.print(Text(f"{plural(failed, 'check')} failed, {held:,} held (exit 1)", "bold red"))
         return 1

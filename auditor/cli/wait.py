@@ -98,7 +98,7 @@ def _asleep(process: int) -> tuple[tuple[str, ...], ...]:
     Of each thread its number, processor time and page faults (proc(5), /proc/pid/stat); empty where none waits, and
     where the system does not tell.
     """
-    found, waits = [], False
+    threads, waits = [], False
     for thread in (PROC / str(process) / "task").glob("*"):
         try:
             state, *fields = (thread / "stat").read_text().rpartition(")")[2].split()
@@ -106,9 +106,9 @@ def _asleep(process: int) -> tuple[tuple[str, ...], ...]:
         except OSError:  # it has just ended
             continue
         waits |= state == "D"
-        found.append((thread.name, *fields[6:12]))
+        threads.append((thread.name, *fields[6:12]))
         for each in children:
             below = _asleep(int(each))
             waits |= bool(below)
-            found += below
-    return tuple(found) if waits else ()
+            threads += below
+    return tuple(threads) if waits else ()

@@ -1,16 +1,18 @@
 """etcd-auditor watch: follow a rewrite, show how far it is, say what remains at the end."""
 
-from __future__ import annotations
-
 import gc
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from auditor.cli import checksums, live_options, output
-from auditor.cli.live_options import LiveOptions
+import typer
+
+from auditor.cli import checksums, live_options, output, worker
+from auditor.cli.live_options import NOT_LIVE, LiveOptions
+from auditor.cli.options import Configurations, Keks, Plugins, Prefixes, library_options
 from auditor.errors import UsageError
 from auditor.options import Options
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from auditor.reports.watch.terminal import Board
     from auditor.watch.progress import Progress
     from auditor.watch.session import Session
+
+CODES = (
+    "Exit codes: 0 no current value is left in the old form, as a second read bore out; 1 it ended (--once, --for, "
+    "Ctrl-C) while some remain; 2 bad usage, no endpoint answers, permission denied, or a fault of the auditor's own; "
+    "3 none remains, and there is no object at all, or a value that no key of the given configuration opens."
+)
 
 TICK = 1.0
 """Seconds between two looks at the state, at least four times what one of them takes."""
@@ -38,6 +46,72 @@ class WatchRequest:
     json: Path | None
     remediation: Path | None
     force: bool
+
+
+@live_options.live_options
+def watch(
+    endpoint: Annotated[
+        str,
+        typer.Argument(help="https://HOST:2379", show_default=False, envvar="ETCDCTL_ENDPOINTS"),
+    ],
+    resource: Annotated[
+        list[str], typer.Option(help="What is rewritten, as an EncryptionConfiguration names it; repeatable.")
+    ] = ["secrets"],  # noqa: B006
+    storage_prefix: Prefixes = None,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    current_kek: Keks = None,
+    expect: Annotated[
+        str, typer.Option(help="What the rewrite is to bring about: encrypted, plaintext, or PROVIDER[:KEY].")
+    ] = "encrypted",
+    once: Annotated[bool, typer.Option("--once", help="Read once, say what remains, and end.")] = False,
+    for_: Annotated[
+        float, typer.Option("--for", min=0, help="End after so many seconds; 0: only when nothing remains.")
+    ] = 0.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two lines where there is no terminal.")] = 10.0,
+    stuck_after: Annotated[
+        float, typer.Option(min=0, help="Seconds after which an object that was passed over counts as stuck.")
+    ] = 60.0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds without any endpoint that answers, before it is given up.")
+    ] = 300.0,
+    live: LiveOptions = NOT_LIVE,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
+    ] = None,
+    remediation: Annotated[
+        Path | None,
+        typer.Option(help="Write a script that rewrites what the first read finds to remain, to read and to run."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+) -> None:
+    """Follow a rewrite while it runs: how many objects remain, where, how fast it goes, and which are stuck.
+
+    Nothing is written to etcd, and a role that may read the resources' keys is enough.
+    """
+
+    options = library_options(
+        resources=resource,
+        storage_prefixes=storage_prefix,
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        current_keks=current_kek,
+        expect=expect,
+    )
+    request = WatchRequest(
+        endpoint=endpoint,
+        live=live,
+        options=options,
+        once=once,
+        seconds=for_,
+        every=every,
+        stuck_after=stuck_after,
+        patience=patience,
+        json=json,
+        remediation=remediation,
+        force=force,
+    )
+    raise typer.Exit(worker.run(partial(run, request)))
 
 
 def run(request: WatchRequest) -> int:
@@ -67,32 +141,32 @@ def run(request: WatchRequest) -> int:
     session = Session(access, request.options, said, patience=request.patience, stuck=request.stuck_after)
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
     with board, session:
-        found = session.account(name_all=request.remediation is not None)
+        progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in found.left]
-            at = f"the keys of {access.name} at revision {found.revision:,}"
+            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in progress.left]
+            at = f"the keys of {access.name} at revision {progress.revision:,}"
             output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
-        board.show(found)
+        board.show(progress)
         if not request.once:
-            found = _follow(session, board, request.seconds)
+            progress = _follow(session, board, request.seconds)
         if request.json:
-            found = session.account(name_all=True)
+            progress = session.progress(name_all=True)
     configured = session.configured
     if request.json:
-        document = json.document(found, resources, session.policy, notes, configured=configured)
+        document = json.document(progress, resources, session.policy, notes, configured=configured)
         output.save(request.json, lambda out: json.write(document, out), force=request.force)
     checksums.write(targets, force=request.force)
-    terminal.end(found, console, resources, configured=configured)
-    return words.exit_code(found, configured=configured)
+    terminal.end(progress, console, resources, configured=configured)
+    return words.exit_code(progress, configured=configured)
 
 
-def _follow(session: Session, board: Board, seconds: float) -> Progress:
+def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
     """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
     begun = time.monotonic()
-    found = session.account()
+    progress = session.progress()
     try:
-        if not found.all.remaining and session.confirm():
-            return session.account()
+        if not progress.all.remaining and session.confirm():
+            return session.progress()
         session.follow()
         due = time.monotonic() + TICK
         while not seconds or time.monotonic() - begun < seconds:
@@ -100,13 +174,13 @@ def _follow(session: Session, board: Board, seconds: float) -> Progress:
             if time.monotonic() < due and changed:
                 continue
             before = time.monotonic()
-            found = session.account()
-            board.show(found)
+            progress = session.progress()
+            board.show(progress)
             due = time.monotonic() + max(TICK, 4 * (time.monotonic() - before))
-            if not found.all.remaining and session.confirm():
+            if not progress.all.remaining and session.confirm():
                 break
     except KeyboardInterrupt:
         board.say("interrupted")
-    found = session.account()
-    board.show(found, last=True)
-    return found
+    progress = session.progress()
+    board.show(progress, last=True)
+    return progress

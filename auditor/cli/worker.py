@@ -5,17 +5,12 @@ Nothing here prints a traceback: one could quote what was being read.
 """
 
 import os
-import pickle
-import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
 
-from auditor.cli import wait
+from auditor.cli import prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
 FAILED = 2
@@ -38,94 +33,20 @@ def run(task: Callable[[], int]) -> int:
     """
     if not hasattr(os, "fork"):
         return guarded(task)
-    global _early
     sys.stdout.flush()
     sys.stderr.flush()
-    if _early is None:
-        child = _start(task)
-    else:
-        child, _early = _early.take(task), None
+    child = prefork.take(task)
+    if child is None:
+        child = start(task)
     return _code(wait.wait(child, _say))
 
 
-def prepare(modules: Sequence[str]) -> None:
-    """Start the process that run() will use: it imports these while the command line is still being read.
-
-    Importing takes a fourth of a short scan. dismiss() ends a process that got no task.
-    """
-    global _early  # noqa: PLW0603
-    if not hasattr(os, "fork"):
-        return
-    # until the child has said what it does about an interrupt, there is none
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        near, far = os.pipe()
-        try:
-            _early = _Early(_start(partial(_await, near, far, modules, before)), far)
-        except OSError:
-            os.close(far)
-            raise
-        finally:
-            os.close(near)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def dismiss() -> int:
-    """End the process that was prepared and is not needed: it would keep our output open. Answers 0."""
-    global _early
-    early, _early = _early, None
-    if early is not None:
-        os.kill(early.child, signal.SIGKILL)
-        os.waitpid(early.child, 0)
-        with suppress(OSError):  # an interrupt may have ended the handing over
-            os.close(early.pipe)
-    return 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Early:
-    """A process that waits for its task, and the pipe over which it gets it."""
-
-    child: int
-    pipe: int
-
-    def take(self, task: Callable[[], int]) -> int:
-        raw = pickle.dumps(task)
-        with suppress(BrokenPipeError), os.fdopen(self.pipe, "wb") as out:  # of what it died, is told by waiting for it
-            out.write(raw)
-        return self.child
-
-
-_early: _Early | None = None
-
-
-def _start(task: Callable[[], int]) -> int:
+def start(task: Callable[[], int]) -> int:
+    """Fork a process that runs the task: its number."""
     child = os.fork()
     if not child:
         os._exit(_in_child(task))
     return child
-
-
-def _await(near: int, far: int, modules: Sequence[str], blocked: Iterable[int]) -> int:
-    """Import until the task comes, and run it. blocked: signals, once it is said what is done about SIGINT."""
-    os.close(far)
-    interrupted = signal.getsignal(signal.SIGINT)
-    if interrupted is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to say yet that the other process does not
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    for module in modules:
-        if select.select([near], [], [], 0)[0]:
-            break
-        with suppress(Exception):  # whatever is wrong is told by the command, when it imports the same
-            import_module(module)
-    with os.fdopen(near, "rb") as pipe:
-        raw = pipe.read()
-    if not raw:  # the other process was killed
-        return FAILED
-    signal.signal(signal.SIGINT, interrupted)
-    task: Callable[[], int] = pickle.loads(raw)  # noqa: S301 - from the process that we are a copy of
-    return task()
 
 
 def _code(ended: wait.Ended) -> int:

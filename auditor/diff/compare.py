@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Cell
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning.one import single
 from auditor.text import hex_id
@@ -61,7 +62,7 @@ class DiffOptions:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared and found. objects: in both, by form and content; rewritten: those of a new revision.
+    """What was compared. objects: in both, by form and content; rewritten: those of a new revision.
 
     keys: (provider, key name, values in BEFORE, values in AFTER), of current values. unlike: values of BEFORE that
     are not as --expect-before says. columns: diff_rows.COLUMNS of every object, empty where no report needs them;
@@ -100,8 +101,8 @@ class Comparison:
 
     def failed(self, fail_on: Severity) -> bool:
         """Whether AFTER, or BEFORE where something is expected of it, is not as it must be."""
-        found = any(severity >= fail_on for _, severity, _ in self.after.tally.findings)
-        return found or self.unlike > 0 or (self.same_content and self.moved > 0)
+        failing = any(severity >= fail_on for _, severity, _ in self.after.tally.findings)
+        return failing or self.unlike > 0 or (self.same_content and self.moved > 0)
 
     def exit_code(self, fail_on: Severity) -> int:
         """1: something is not as it must be. 3: no such thing, and not everything was read or told. 0: neither."""
@@ -111,76 +112,98 @@ class Comparison:
 
 
 def compare(
-    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, progress: Progress | None = None
+    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, observer: Observer = SILENT
 ) -> Comparison:
     """before, after: files, data directories, or URLs of live endpoints.
 
-    Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together."""
+    Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together.
+    """
     options = replace(wanted.before, rows=False), replace(wanted.after, rows=False)
     if wanted.expect_before:
         options = replace(options[0], expect=wanted.expect_before), options[1]
     with ExitStack() as stack:
-        log = RunLog(), RunLog()
-        files = [
-            stack.enter_context(single(os.fspath(path), each, access, None, steps))
-            for path, each, access, steps in zip((before, after), options, wanted.access, log, strict=True)
+        logs = RunLog(observer), RunLog(observer)
+        exhibits = [
+            stack.enter_context(single(os.fspath(path), each, log, access))
+            for path, each, access, log in zip((before, after), options, wanted.access, logs, strict=True)
         ]
-        judged = _judged(files, options, log)
-        facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judged]
-        names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), files, strict=True)]
-        now = [_current(name, each) for name, each in zip(names, judged, strict=True)]
-        same = _same_cluster(names, facts, wanted)
-        if same is not False:
-            _in_order(names, facts, wanted)
-        found = objects.compare(now[0], now[1], same_cluster=same is True)
-        by_key = [objects.by_key(each) for each in now]
-        keys = tuple(
+        judged = _judged(exhibits, options, logs)
+        names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), exhibits, strict=True)]
+        current = [_current(name, each) for name, each in zip(names, judged, strict=True)]
+        same_cluster = _fitting(names, judged, wanted)
+        diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True)
+        counted = _counted(diff, current, wanted)
+        before_audit, after_audit = (
+            examine.conclude(*each) for each in zip(exhibits, judged, options, logs, strict=True)
+        )
+    comparison = Comparison(
+        before=before_audit, after=after_audit, **counted, unexamined=(), notes=(), same_content=wanted.same_content
+    )
+    known = same_cluster is not None or wanted.different_clusters
+    return replace(
+        comparison,
+        unexamined=tuple(_unexamined(comparison, known=known)),
+        notes=tuple(_notes(comparison, int(diff.again.sum()))),
+    )
+
+
+def _fitting(names: list[str], judged: Sequence[examine.Judgement], wanted: DiffOptions) -> bool | None:
+    """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
+    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judged]
+    same = _same_cluster(names, facts, wanted)
+    if same is not False:
+        _in_order(names, facts, wanted)
+    return same
+
+
+class _Counted(TypedDict):
+    """The fields of a Comparison that are counted before its audits are concluded: see there."""
+
+    objects: Mapping[tuple[FormChange, Content], int]
+    rewritten: int
+    keys: tuple[tuple[Provider, str, int, int], ...]
+    unlike: int
+    columns: Mapping[str, Sequence[Cell]]
+    worst: Mapping[str, Sequence[Cell]]
+    problems: int
+
+
+def _counted(diff: objects.Diff, current: Sequence[Selection], wanted: DiffOptions) -> _Counted:
+    by_key = [objects.by_key(each) for each in current]
+    problems = rows.problems(diff)
+    unlike = 0
+    if wanted.expect_before:
+        unlike = int(((current[0].findings & np.uint16(IN_LATEST | STALE)) != 0).sum())
+    return {
+        "objects": diff.tally(),
+        "rewritten": int(diff.rewritten.sum()),
+        "keys": tuple(
             (*key, by_key[0].get(key, 0), by_key[1].get(key, 0))
             for key in sorted({key for each in by_key for key in each})
-        )
-        columns = rows.columns(found) if wanted.rows else {}
-        problems = rows.problems(found)
-        worst = rows.columns(found, problems, LISTED)
-        unlike = 0
-        if wanted.expect_before:
-            unlike = int(((now[0].findings & np.uint16(IN_LATEST | STALE)) != 0).sum())
-        concluded = [examine.conclude(*each, progress) for each in zip(files, judged, options, log, strict=True)]
-    made = Comparison(
-        before=concluded[0],
-        after=concluded[1],
-        objects=found.tally(),
-        rewritten=int(found.rewritten.sum()),
-        keys=keys,
-        unlike=unlike,
-        unexamined=(),
-        notes=(),
-        columns=columns,
-        worst=worst,
-        problems=int(problems.size),
-        same_content=wanted.same_content,
-    )
-    known = same is not None or wanted.different_clusters
-    return replace(
-        made, unexamined=tuple(_untold(made, known=known)), notes=tuple(_notes(made, int(found.again.sum())))
-    )
+        ),
+        "unlike": unlike,
+        "columns": rows.columns(diff) if wanted.rows else {},
+        "worst": rows.columns(diff, problems, LISTED),
+        "problems": int(problems.size),
+    }
 
 
 def _judged(
-    files: Sequence[exhibit.Exhibit], options: Sequence[Options], log: Sequence[RunLog]
+    files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]
 ) -> list[examine.Judgement]:
     """Both, each with the resources that the other's configurations add: what one side encrypts is compared."""
-    after = examine.judge(files[1], options[1], log[1])
-    before = examine.judge(files[0], options[0], log[0], after.resources)
+    after = examine.judge(files[1], options[1], logs[1])
+    before = examine.judge(files[0], options[0], logs[0], after.resources)
     if more := before.resources - after.resources:
-        after = examine.judge(files[1], options[1], log[1], more)
+        after = examine.judge(files[1], options[1], logs[1], more)
     return [before, after]
 
 
 def _current(name: str, judged: examine.Judgement) -> Selection:
-    found = objects.current(judged.selections)
-    if found is None:
+    selection = objects.current(judged.selections)
+    if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
-    return found
+    return selection
 
 
 def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], wanted: DiffOptions) -> bool | None:
@@ -212,41 +235,41 @@ def _in_order(names: list[str], facts: list[tuple[str, int | None, int]], wanted
         )
 
 
-def _untold(made: Comparison, *, known: bool) -> list[Unexamined]:
-    left = []
+def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
+    points = []
     if not known:
         reason = "neither a kube-system namespace nor an etcd cluster id can be read on both sides"
-        left.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
-    if unknown := made.of(FormChange.UNKNOWN):
-        left.append(
+        points.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
+    if unknown := comparison.of(FormChange.UNKNOWN):
+        points.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
-    if unknown := made.held(Content.UNKNOWN):
+    if unknown := comparison.held(Content.UNKNOWN):
         reason = "the bytes differ, and no key opens them on both sides"
-        left.append(Unexamined(f"the content of {unknown:,} objects", reason, made.same_content))
-    return left
+        points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
+    return points
 
 
-def _notes(made: Comparison, again: int) -> list[str]:
+def _notes(comparison: Comparison, again: int) -> list[str]:
     notes = []
     if again:
         what = "object was" if again == 1 else "objects were"
         notes.append(f"{again:,} {what} deleted and created again in between")
-    sides = (("BEFORE", made.before), ("AFTER", made.after))
+    sides = (("BEFORE", comparison.before), ("AFTER", comparison.after))
     for side, each in sides:
-        if each.gaps and made.of(FormChange.APPEARED, FormChange.VANISHED):
+        if each.gaps and comparison.of(FormChange.APPEARED, FormChange.VANISHED):
             notes.append(f"{side} has gaps: what appeared or vanished may lie in them")
     return notes
 
 
-def leftovers(each: Audit) -> dict[Place, tuple[int, int]]:
+def leftovers(audit: Audit) -> dict[Place, tuple[int, int]]:
     """Values in every place but latest, and how many of them are readable."""
-    found: dict[Place, tuple[int, int]] = {}
-    for place, provider, _, count, _ in each.tally.places:
+    counts: dict[Place, tuple[int, int]] = {}
+    for place, provider, _, count, _ in audit.tally.places:
         if place is not Place.LATEST:
-            values, readable = found.get(place, (0, 0))
-            found[place] = values + count, readable + count * (provider is Provider.IDENTITY)
-    return found
+            values, readable = counts.get(place, (0, 0))
+            counts[place] = values + count, readable + count * (provider is Provider.IDENTITY)
+    return counts
 
 
 def revision(evidence: Evidence) -> str:

@@ -93,11 +93,11 @@ def current(selections: Sequence[Selection]) -> Selection | None:
     Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
     """
     mains = [each for each in selections if each.authoritative]
-    held = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
-    if len(held) > 1:
-        names = ", ".join(dict.fromkeys(each.batch.source for each in held))
+    serving = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
+    if len(serving) > 1:
+        names = ", ".join(dict.fromkeys(each.batch.source for each in serving))
         raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
-    for each in held or mains:
+    for each in serving or mains:
         if each.authoritative:
             return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.identified & (each.batch.key_at >= 0)))
     return None
@@ -120,7 +120,7 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     if same_cluster:
         rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
         again[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
-    return Diff(before, after, rows, form, content, rewritten, again)
+    return Diff(before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, again=again)
 
 
 def _prefixes(each: Selection) -> set[str]:
@@ -209,8 +209,8 @@ def _readable(each: Selection, rows: Ints) -> Bools:
 
 def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
     """How many values are under each provider and key."""
-    found: dict[tuple[Provider, str], int] = {}
+    counts: dict[tuple[Provider, str], int] = {}
     for number, count in value_counts(each.key_label):
         pair = each.key_labels[number].pair
-        found[pair] = found.get(pair, 0) + count
-    return found
+        counts[pair] = counts.get(pair, 0) + count
+    return counts

@@ -128,6 +128,6 @@ def _labels(codes: NDArray[np.generic], meaning: Sequence[Cell]) -> list[Cell]:
 
 def _finding(bits: int) -> tuple[str, str]:
     """Findings of a current value, joined, and the highest severity."""
-    found = list(FindingKind(bits))
-    levels = [policy.severity(each, current=True, same_as_latest=False) for each in found]
-    return ";".join(each.label for each in found), max(levels, default=Severity.LOW).label if found else ""
+    kinds = list(FindingKind(bits))
+    levels = [policy.severity(each, current=True, same_as_latest=False) for each in kinds]
+    return ";".join(each.label for each in kinds), max(levels, default=Severity.LOW).label if kinds else ""

@@ -7,7 +7,6 @@ validation_encryption.go, pkg/server/options/encryptionconfig/config.go (which r
 import base64
 import binascii
 import hashlib
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 
 from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
 from auditor.model.vocabulary import Provider
-from auditor.text import printable
+from auditor.text import shown
 
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}
 SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
@@ -95,7 +94,7 @@ class Configuration:
 
 def load(path: Path) -> Configuration:
     """Read a YAML or JSON file. Raises ConfigurationError."""
-    name = printable(os.fsencode(path.name))
+    name = shown(path.name)
     try:
         if not path.is_file():
             raise ConfigurationError(f"{name}: no such file")

@@ -15,6 +15,7 @@ from auditor.encryption.kms import KmsRefused
 from auditor.encryption.transformers import TRANSFORMERS, AesCbc, Transformer, encoding
 from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding, Opened, Provider
+from auditor.text import encode
 
 _SPELLED = {
     Provider.AESCBC: "aescbc:v1",
@@ -157,7 +158,7 @@ class Keyring:
                 transformer = TRANSFORMERS[provider](secret)
             elif (plugin := self._plugins.get((provider, name))) is not None:
                 transformer = FORMS[provider][form](plugin)
-            prefix = f"k8s:enc:{_SPELLED[provider]}:{name}:".encode("utf-8", "surrogateescape")
+            prefix = encode(f"k8s:enc:{_SPELLED[provider]}:{name}:")
             self._known[identity] = Candidate(provider, name, prefix, transformer, secret, form)
         return self._known[identity]
 

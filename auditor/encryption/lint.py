@@ -8,7 +8,7 @@ from auditor.encryption.configuration import Configuration, Key, ProviderEntry, 
 from auditor.encryption.published import MARKER, PUBLISHED
 from auditor.kubernetes.resources import BUILT_IN
 from auditor.model.vocabulary import Provider, Severity
-from auditor.text import printable
+from auditor.text import shown
 
 UNLISTED = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
 """Resources of kube-apiserver itself that lie under their group, as custom ones do."""
@@ -45,8 +45,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
         for number, name in enumerate(rule.resources):
             if not name.startswith("*") and name.rstrip(".") not in known:
                 path = f"{rule.path}.resources[{number}]"
-                shown = printable(name.encode("utf-8", "surrogateescape"))
-                text = f"{shown} is no resource known or seen: it protects nothing"
+                text = f"{shown(name)} is no resource known or seen: it protects nothing"
                 advice.append(Advice(Severity.MEDIUM, path, text))
         listed = [entry for entry in rule.providers[1:] if entry.provider is Provider.IDENTITY]
         advice += [

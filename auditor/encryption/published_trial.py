@@ -18,7 +18,7 @@ from auditor.encryption.published import PUBLISHED
 from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects, prefixes
 from auditor.model.vocabulary import Encoding, Provider
-from auditor.text import restore
+from auditor.text import decode, restore
 
 BLOCK = 16
 NONCE = 12
@@ -50,9 +50,7 @@ def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[Provi
                 name = batch.data.slice(int(claims.name_at[row]), size)
                 if (kind, name, secret) not in opening and _opens(kind, secret, batch, row, claims, size):
                     opening[kind, name, secret] = None
-    return tried, [
-        ProviderEntry(kind, (Key(name.decode("utf-8", "surrogateescape"), secret),)) for kind, name, secret in opening
-    ]
+    return tried, [ProviderEntry(kind, (Key(decode(name), secret),)) for kind, name, secret in opening]
 
 
 def _named(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[Ints, Ints]:

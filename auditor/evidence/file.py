@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.hashing import FileHash, let_go
+from auditor.evidence.hashing import FileHash, NoHash, let_go
 from auditor.text import printable
 
 LARGE = 1 << 28
@@ -37,7 +37,7 @@ class EvidenceFile:
             if not self.size:
                 raise UnreadableEvidence(f"{shown} is empty: 0 bytes, an etcd snapshot has at least two pages")
             self.map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
-            self.hashing = hashing or (FileHash(self._fd, self.size) if hashed else None)
+            self.hashing = hashing or (FileHash(self._fd, self.size) if hashed else NoHash())
         except (OSError, ValueError) as error:
             os.close(self._fd)
             raise UnreadableEvidence(f"{shown} cannot be mapped: {type(error).__name__}") from None
@@ -90,8 +90,7 @@ class EvidenceFile:
 
     def close(self) -> None:
         """Once is enough, and twice does no harm."""
-        if self.hashing is not None:
-            self.hashing.stop()
+        self.hashing.stop()
         if self._fd >= 0:
             let_go(self._fd)  # the mapping lives as long as the columns that point into it
             self._fd = -1

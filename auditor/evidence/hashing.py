@@ -3,9 +3,11 @@
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 from auditor.errors import LOST, NOTHING, UnreadableEvidence
+from auditor.observer import Observer
 
 TRAILER = 32
 SECTOR = 512
@@ -16,6 +18,8 @@ WINDOW = 1 << 22
 
 Few enough to stay in the processor's cache between the two, and enough not to wait for the lock all the time.
 """
+STEP = 0.1
+"""Seconds between two calls of an observer."""
 
 
 def trailer_length(size: int) -> int:
@@ -32,13 +36,13 @@ def let_go(descriptor: int) -> None:
 class FileHash:
     """SHA-256 of a whole file and of all but etcd's trailer, computed in a thread of its own.
 
-    `done` is the number of bytes hashed so far, for a progress bar. The file is read by its descriptor, through a
-    window: through a mapping the same takes a fifth longer, and a file that shrinks would end the process.
+    done: bytes hashed so far; size: bytes in all. The file is read by its descriptor, through a window: through a
+    mapping the same takes a fifth longer, and a file that shrinks would end the process.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.done = 0
-        self._size = size
+        self.size = size
         self._descriptor = os.dup(descriptor)  # the file may be closed before the thread has seen that it is not wanted
         self._window = memoryview(bytearray(min(WINDOW, max(size, 1))))
         self._stop = threading.Event()
@@ -63,7 +67,7 @@ class FileHash:
 
     def _follow(self, digest: "hashlib._Hash") -> int:  # noqa: ARG002 - for a file that still grows
         """The file's size, once it is known."""
-        return self._size
+        return self.size
 
     def _read(self, digest: "hashlib._Hash", end: int) -> None:
         while self.done < end and not self._stop.is_set():
@@ -81,8 +85,13 @@ class FileHash:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def wait(self, seconds: float | None = None) -> None:
+    def join(self, seconds: float) -> None:
+        """Wait so long at most."""
         self._thread.join(seconds)
+
+    def wait(self, observer: Observer) -> None:
+        """Wait, and tell the observer how far it is."""
+        wait([self], observer)
 
     def result(self) -> tuple[str, str]:
         """Hex digests: the whole file, and all but its trailer. Raises UnreadableEvidence."""
@@ -118,7 +127,8 @@ class HashWhileWriting(FileHash):
     def finish(self, size: int) -> None:
         """The file is whole."""
         with self._more:
-            self._written, self._final = size, True
+            self.size = self._written = size
+            self._final = True
             self._more.notify()
 
     def stop(self) -> None:
@@ -136,3 +146,36 @@ class HashWhileWriting(FileHash):
 
     def _ready(self) -> bool:
         return self._final or self._stop.is_set() or self._written - TRAILER > self.done
+
+
+class NoHash:
+    """In place of a FileHash where none is computed: --quick, and keys instead of a file."""
+
+    done = size = 0
+
+    def alive(self) -> bool:
+        return False
+
+    def join(self, seconds: float) -> None:
+        """There is nothing to wait for."""
+
+    def wait(self, observer: Observer) -> None:
+        """There is nothing to tell."""
+
+    def result(self) -> tuple[str, str]:
+        """Empty digests."""
+        return "", ""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+Hashing = FileHash | NoHash
+
+
+def wait(hashes: Sequence[Hashing], observer: Observer) -> None:
+    """Wait for all, and tell the observer how far they are together. result() raises what went wrong."""
+    total = sum(each.size for each in hashes)
+    while busy := [each for each in hashes if each.alive()]:
+        busy[0].join(STEP)
+        observer.hashed(sum(each.done for each in hashes), total)

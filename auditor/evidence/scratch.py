@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence, UsageError
-from auditor.text import printable
+from auditor.text import shown
 
 MODE = 0o600
 RESERVE = 64 << 20
@@ -54,7 +54,7 @@ class ScratchFile:
     @property
     def shown(self) -> str:
         """The folder's name."""
-        return printable(os.fsencode(self.folder))
+        return shown(self.folder)
 
     def expect(self, more: int) -> None:
         """Raises NoRoom where so many bytes more would not fit."""

@@ -20,11 +20,12 @@ from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified, Store, classify
 from auditor.model.evidence import Cluster, Unexamined
 from auditor.model.vocabulary import Opened, Provider, State
-from auditor.options import Options, Progress
-from auditor.text import printable, restore
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
+from auditor.text import printable, restore, shown
 
 
-def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progress | None = None) -> History:
+def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
     """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
 
     Raises UsageError where no such key was read, and UnreadableEvidence.
@@ -36,7 +37,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
     every = {raw: _parts(raw, store) for raw in wanted}
     there = [raw for raw, parts in every.items() if parts]
     if len(there) > 1:
-        names = ", ".join(map(_shown, there))
+        names = ", ".join(map(printable, there))
         raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
     if not there:
         raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
@@ -53,13 +54,13 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
     selections = leftovers.compare(selections)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in stored.batches]
     built = versions.build(selections, tombstones)
-    evidence, gaps = custody.finish(files, read, Cluster(prefixes=store.storage_prefixes), progress)
+    evidence, gaps = custody.finish(files, read, Cluster(prefixes=store.storage_prefixes), observer)
     closed = sum(version.opened is Opened.NO_KEY for version in built)
     standing = read.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
         resource=_resource(stored),
-        key=_shown(there[0]),
+        key=printable(there[0]),
         versions=built,
         gaps=(*read.gaps, *gaps),
         unexamined=(
@@ -76,11 +77,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, progress: Progre
 
 
 def _argument(key: str) -> str:
-    return _shown(os.fsencode(key))
-
-
-def _shown(key: bytes) -> str:
-    return printable(key)
+    return shown(key)
 
 
 def _keys(text: str, resource: str, store: Store) -> list[bytes]:
@@ -121,7 +118,7 @@ def _resource(store: Store) -> str:
 
 
 def _absent(key: str, wanted: Sequence[bytes], name: str, gaps: int) -> str:
-    asked = " or ".join(map(_shown, wanted)) or _argument(key)
+    asked = " or ".join(map(printable, wanted)) or _argument(key)
     unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
     if not wanted:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"

@@ -26,15 +26,15 @@ class _Numbers:
 
 def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) -> tuple[Version, ...]:
     """Every version, by revision and place; those of unknown revision last, by raft index."""
-    found = [(_value(each, row), each.batch.value(row), each, row) for each in selections for row in range(len(each))]
-    found.sort(key=lambda one: _order(one[0]))
+    values = [(_value(each, row), each.batch.value(row), each, row) for each in selections for row in range(len(each))]
+    values.sort(key=lambda one: _order(one[0]))
     stored, content, field = _Numbers(), _Numbers(), _Numbers()
     revisions: dict[int, int] = {}
     numbered = []
-    for version, raw, each, row in found:
+    for version, raw, each, row in values:
         number = stored(raw)
-        said = each.decode(row)
-        known = content(said.content) if said is not None and said.content else 0
+        contents = each.decode(row)
+        known = content(contents.content) if contents is not None and contents.content else 0
         named = fields.named(each.plaintexts.get(row, raw), Encoding(int(each.prefixes.encoding[row])))
         parts = None
         if named is not None:
@@ -65,10 +65,10 @@ def _order(version: Version) -> tuple[bool, int, int, Place, int, str, int]:
 
 def _value(each: Selection, row: int) -> Version:
     batch, stored = each.batch, each.prefixes
-    said = each.decode(row)
+    contents = each.decode(row)
     at, length = prefixes.kek_ids(batch, stored)
     provider, name = each.key_labels[each.key_label[row]].pair
-    details = [each.reasons.get(row, ""), said.problem if said is not None else ""]
+    details = [each.reasons.get(row, ""), contents.problem if contents is not None else ""]
     if batch.key_at[row] < 0:
         details.append("its etcd key is lost; names are what the object says")
     return Version(
@@ -88,8 +88,8 @@ def _value(each: Selection, row: int) -> Version:
         content=0,
         stored=0,
         same_as_latest=_SAME[int(each.same_as_latest[row])],
-        type=printable(said.type) if said is not None else "",
-        created=moment(said.created) if said is not None else "",
+        type=printable(contents.type) if contents is not None else "",
+        created=moment(contents.created) if contents is not None else "",
         source=batch.source,
         offset=int(batch.offset[row]) if batch.located else UNKNOWN,
         size=int(batch.size[row]),
@@ -135,7 +135,7 @@ def _tombstone(batch: RecordBatch, row: int) -> Version:
 def _changes(every: list[Version]) -> tuple[Version, ...]:
     """The same with what changed: of each revision once, against the last one before it that was decoded."""
     before: Version | None = None
-    made = []
+    changed = []
     for version in every:
         if version.tombstone and version.mod_revision >= 0:
             before = None  # what is written after a deletion is a new object
@@ -144,8 +144,8 @@ def _changes(every: list[Version]) -> tuple[Version, ...]:
                 version = replace(version, change=_change(before, version))
             if before is None or version.mod_revision > before.mod_revision:
                 before = version
-        made.append(version)
-    return tuple(made)
+        changed.append(version)
+    return tuple(changed)
 
 
 def _change(before: Version, after: Version) -> Change:

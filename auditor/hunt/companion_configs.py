@@ -11,7 +11,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.hunt import key_material
 from auditor.hunt.hit import CopyOf, Hit
 from auditor.model.vocabulary import FindingKind, Provider
-from auditor.text import printable
+from auditor.text import shown
 
 LARGEST = 4 << 20
 _REVISION = re.compile(r"kube-apiserver-pod-(\d+)/")
@@ -106,4 +106,4 @@ def _offset(raw: bytes, key: Key) -> tuple[int, int]:
 
 
 def _label(entry: ProviderEntry) -> str:
-    return f"{entry.provider.label}/{printable(entry.keys[0].name.encode('utf-8', 'surrogateescape'))}"
+    return f"{entry.provider.label}/{shown(entry.keys[0].name)}"

@@ -9,7 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 from auditor.evidence.protobuf_wire import BYTES, WireError, fields
-from auditor.text import printable
+from auditor.text import decode, printable
 
 ENVELOPE = 4
 DEEPEST = 64
@@ -114,7 +114,7 @@ def _walk(value: bytes, start: int, end: int, at: int, known: dict[int, _Field])
 
 def _json(tree: Any, text: bytes) -> str:
     """The first text that holds these bytes, as they stand or without JSON's escapes."""
-    wanted = [text.decode("utf-8", "surrogateescape")]
+    wanted = [decode(text)]
     with contextlib.suppress(ValueError):
         wanted.append(json.loads(b'"' + text + b'"'))
     stack: list[tuple[str, Any, int]] = [("", tree, 0)]

@@ -25,7 +25,7 @@ from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
 from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
-from auditor.text import KEY, marked, printable
+from auditor.text import KEY, encode, marked, shown
 
 MOST_ROUNDS = 8
 """Keys may lie under keys: OpenShift stores each under the one before it."""
@@ -190,7 +190,7 @@ def _supplied(criteria: Criteria, found: Sequence[ProviderEntry], number: int) -
     made: dict[bytes, Needle] = {}
     for entry in [*criteria.entries, *found]:
         for key in entry.keys:
-            name = f"{entry.provider.label}/{key.name}".encode("utf-8", "surrogateescape")
+            name = encode(f"{entry.provider.label}/{key.name}")
             for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
                 if len(set(text)) > 2:  # the all-zero marker stands in every page
                     number += 1
@@ -228,6 +228,6 @@ def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Cou
         for resource, _, keys, texts in opening.portions(each, rows):
             for attempt in keyring.open(resource.name, keys, texts):
                 if attempt.opened is Opened.YES and attempt.by is not None:
-                    name = printable(attempt.by.name.encode("utf-8", "surrogateescape"))
+                    name = shown(attempt.by.name)
                     counts[f"{attempt.by.provider.label}/{name}"] += 1
     return counts

@@ -17,7 +17,7 @@ from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
 from auditor.evidence.batch import RecordBatch
 from auditor.hunt.key_material import FoundKey
-from auditor.text import printable
+from auditor.text import printable, shown
 
 PREFIX = b"/bootstrap/"
 ROUNDS = 4096
@@ -27,7 +27,7 @@ LARGEST_TOKEN = 4096
 
 def token(path: Path) -> bytes:
     """The password part of a token file: `K10<hash>::server:<password>`, or the password alone. Raises UsageError."""
-    name = printable(str(path.name).encode("utf-8", "surrogateescape"))
+    name = shown(path.name)
     try:
         raw = path.read_bytes()[: LARGEST_TOKEN + 1].strip()
     except OSError as error:

@@ -18,7 +18,7 @@ from auditor.hunt.needles import Needle, secrets
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
 from auditor.model.vocabulary import FindingKind, Provider
-from auditor.text import printable
+from auditor.text import encode, printable
 
 MARKS = (b"EncryptionConfiguration", b'"EncryptionConfig"', b"kind: EncryptionConfig\n")
 LARGEST = 1 << 20
@@ -45,7 +45,7 @@ class FoundKey:
 
     @property
     def label(self) -> str:
-        name = self.entry.keys[0].name.encode("utf-8", "surrogateescape")
+        name = encode(self.entry.keys[0].name)
         return f"{self.entry.provider.label}/{printable(name)}"
 
 

@@ -15,7 +15,7 @@ from auditor.errors import UsageError
 from auditor.judgement.policy import Policy
 from auditor.model.vocabulary import Provider
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -119,11 +119,7 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     if not tried:
         return criteria
     entries = dict.fromkeys(entry for _, opening in trials for entry in opening)
-    names = ", ".join(
-        f"{entry.provider.label}/{printable(key.name.encode('utf-8', 'surrogateescape'))}"
-        for entry in entries
-        for key in entry.keys
-    )
+    names = ", ".join(f"{entry.provider.label}/{shown(key.name)}" for entry in entries for key in entry.keys)
     tally = f"{len(PUBLISHED)} published keys were tried on {tried:,} {'value' if tried == 1 else 'values'}"
     note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
     if not entries:

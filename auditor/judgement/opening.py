@@ -15,7 +15,7 @@ from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import KeyLabel, Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
-from auditor.text import object_name, printable, restore
+from auditor.text import encode, object_name, printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Attempt, Candidate, Keyring
@@ -231,7 +231,7 @@ def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
     for values, current, names, ids in wrapped:
         for row, name, kek in zip(current, names, ids, strict=True):
             known = criteria.current_keks.get(name)
-            expected = known.encode("utf-8", "surrogateescape") if known is not None else newest[name][1]
+            expected = encode(known) if known is not None else newest[name][1]
             if kek != expected:
                 presumed = "" if known is not None else ", presumed from the newest revision"
                 values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")

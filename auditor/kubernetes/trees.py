@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditor.model.vocabulary import Encoding
+from auditor.text import decode
 
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
@@ -58,7 +59,7 @@ def _texts(part: Any, depth: int) -> Any:
 
 
 def _text(key: Any) -> Any:
-    return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
+    return decode(key) if isinstance(key, bytes) else key
 
 
 def as_bytes(text: Any) -> bytes:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.model import table
 from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
@@ -118,11 +117,15 @@ class Audit:
     @property
     def findings(self) -> "pd.DataFrame":
         """One row a finding: the columns of the CSV, numbers as nullable Int64."""
+        from auditor.model import table  # numpy, which the process that only parses must not load
+
         return table.frame(table.findings(self.rows, self.evidence))
 
     @property
     def inventory(self) -> "pd.DataFrame":
         """One row a stored value of the selected resources: the columns of the inventory."""
+        from auditor.model import table  # numpy, which the process that only parses must not load
+
         return table.frame(table.inventory(self.rows, self.evidence))
 
     @property

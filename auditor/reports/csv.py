@@ -9,8 +9,10 @@ from itertools import islice
 from typing import IO
 
 from auditor.arrays.dictionary import Dictionary, encode_if_smaller
-from auditor.model.findings import Cell
-from auditor.model.table import COLUMNS, NUMBERS, Table
+from auditor.model.audit import Audit
+from auditor.model.findings import Cell, Rows
+from auditor.model.table import COLUMNS, NUMBERS, Table, inventory, of_findings, sealed
+from auditor.reports.interface import Report
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
@@ -91,6 +93,66 @@ def write(table: Table, out: IO[str], made: Sheet | None = None) -> None:
     lines = iter(made or sheet(table))
     while block := "".join(islice(lines, AT_ONCE)):
         out.write(block)
+
+
+class FindingsSheet:
+    """The findings of one audit as a table and as CSV: made once for the reports that need them.
+
+    prepare() may be called while the evidence is still being hashed; else the first that asks waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._table: Table | None = None
+        self._rest: list[str] = []
+        self._sealed: Table | None = None
+
+    def prepare(self, rows: Rows) -> Table:
+        """The table, but for the hash of the evidence; its lines of CSV are made with it."""
+        if self._table is None:
+            self._table = of_findings(rows)
+            self._rest = prepare(self._table)
+        return self._table
+
+    def table(self, audit: Audit) -> Table:
+        """With the hashes."""
+        if self._sealed is None:
+            self._sealed = sealed(self.prepare(audit.rows), audit.evidence)
+        return self._sealed
+
+    def sheet(self, audit: Audit) -> Sheet:
+        return sheet(self.table(audit), self._rest)
+
+
+class CsvReport(Report):
+    """One line a finding."""
+
+    def __init__(self, findings: FindingsSheet) -> None:
+        self._findings = findings
+        self._table = Table({})
+
+    def prepare(self, rows: Rows) -> None:
+        self._findings.prepare(rows)
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        self._table = self._findings.table(audit)
+        write(self._table, out, self._findings.sheet(audit))
+
+    def caution(self, name: str) -> str:
+        return too_long(self._table, name)
+
+
+class InventoryCsv(Report):
+    """One line a value of the selected resources."""
+
+    def __init__(self) -> None:
+        self._table = Table({})
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        self._table = inventory(audit.rows, audit.evidence)
+        write(self._table, out)
+
+    def caution(self, name: str) -> str:
+        return too_long(self._table, name)
 
 
 def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:

@@ -18,6 +18,7 @@ from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.findings import Cell
 from auditor.model.table import Table
 from auditor.reports import parquet
+from auditor.text import encode
 
 UNKNOWN = "unknown"
 """The partition of what has no hash: --quick, or a finding of a configuration. Many runs put files into it."""
@@ -26,9 +27,9 @@ Written = tuple[PurePath, pa.Table]
 
 def files(audit: Audit) -> Iterator[Written]:
     """(path in the data set, content) of every file."""
-    made = _sources(audit)
+    sources = _sources(audit)
     # called after what was read where the partition is not its own, so that no run is in another's way
-    run = hashlib.sha256(repr(made).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    run = hashlib.sha256(encode(repr(sources))).hexdigest()[:16]
 
     def path(name: str, sha256: str) -> PurePath:
         return PurePath(name, f"evidence={sha256 or UNKNOWN}", "data.parquet" if sha256 else f"data-{run}.parquet")
@@ -37,9 +38,9 @@ def files(audit: Audit) -> Iterator[Written]:
         ("findings", table.findings(audit.rows, audit.evidence)),
         ("inventory", table.inventory(audit.rows, audit.evidence)),
     ):
-        for sha256, part in _split(cells, next(iter(made), "")):
+        for sha256, part in _split(cells, next(iter(sources), "")):
             yield path(name, sha256), parquet.table(part)
-    for sha256, rows in made.items():
+    for sha256, rows in sources.items():
         yield path("sources", sha256), pa.Table.from_pylist(rows, schema=SOURCES)
 
 
@@ -62,10 +63,10 @@ def _split(table: Table, first: str) -> Iterator[tuple[str, Table]]:
     for number, sha256 in enumerate(table.columns["evidence"]):
         rows.setdefault(str(sha256), []).append(number)
     for sha256, chosen in rows.items():
-        kept: dict[str, Sequence[Cell]] = {
+        columns: dict[str, Sequence[Cell]] = {
             name: [column[row] for row in chosen] for name, column in table.columns.items() if name != "evidence"
         }
-        yield sha256, Table(kept)
+        yield sha256, Table(columns)
 
 
 def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
@@ -74,23 +75,23 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
 
     parts = audit.parts or (as_part(audit),)
     owner = {source: part for part in parts for source in part.sources}
-    made: dict[str, list[dict[str, object]]] = {}
+    rows: dict[str, list[dict[str, object]]] = {}
     for source in audit.evidence.sources:
         part = owner[source.name]
         row = {"source": source.name, "kind": source.kind, "modified": source.modified, "size": source.size}
-        made.setdefault(source.sha256, []).append(row | _said(part))
+        rows.setdefault(source.sha256, []).append(row | _conclusion(part))
     for part in parts:
         if part.problem:
-            made.setdefault("", []).append(_said(part))
-    return made
+            rows.setdefault("", []).append(_conclusion(part))
+    return rows
 
 
-def _said(part: ExhibitSummary) -> dict[str, object]:
-    said = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
+def _conclusion(part: ExhibitSummary) -> dict[str, object]:
+    numbers = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
     return {
-        **said,
+        **numbers,
         "part": part.name,
         "verdict": part.verdict.value,
-        "trailer": part.trailer.value if part.trailer else "",
+        "trailer": part.trailer.label if part.trailer else "",
         "problem": part.problem,
     }

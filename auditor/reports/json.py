@@ -9,6 +9,7 @@ from auditor.model.table import COLUMNS, NUMBERS, findings, stored
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
+from auditor.reports.interface import Report
 
 VERSION = 1
 """Of the format. It grows where a reader of the older one would go wrong."""
@@ -124,10 +125,10 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
 
 
 def _column(name: str) -> dict[str, Any]:
-    said: dict[str, Any] = {"meaning": COLUMNS[name], "type": "number" if name in NUMBERS else "text"}
+    column: dict[str, Any] = {"meaning": COLUMNS[name], "type": "number" if name in NUMBERS else "text"}
     if name in VALUES:
-        said["values"] = list(VALUES[name])
-    return said
+        column["values"] = list(VALUES[name])
+    return column
 
 
 def _pages(audit: Audit) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def _control(audit: Audit) -> dict[str, Any] | None:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         "version": run.version,
         "started": run.started,
         "finished": run.finished,
@@ -190,4 +191,14 @@ def _run(run: Run) -> dict[str, Any]:
             {"provider": provider.label, "name": name, "calls": calls} for provider, name, calls in run.plugins
         ],
     }
-    return {**said, "sha256": seals.seal_run(said)}
+    return {**document, "sha256": seals.seal_run(document)}
+
+
+class JsonReport(Report):
+    """The whole audit."""
+
+    def __init__(self, fail_on: Severity) -> None:
+        self._fail_on = fail_on
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, self._fail_on, out)

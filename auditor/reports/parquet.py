@@ -1,8 +1,10 @@
 """The inventory as Parquet: the columns of the CSV, numbers as int64, null where unknown or not applicable."""
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, ClassVar
 
-from auditor.model.table import NUMBERS, Table
+from auditor.model.audit import Audit
+from auditor.model.table import NUMBERS, Table, inventory
+from auditor.reports.interface import Report
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,3 +26,12 @@ def table(rows: Table) -> "pa.Table":
         for name, column in rows.columns.items()
     ]
     return pa.table(arrays, names=list(rows.columns))
+
+
+class InventoryParquet(Report):
+    """One row a value of the selected resources."""
+
+    binary: ClassVar[bool] = True
+
+    def write(self, audit: Audit, out: IO[bytes]) -> None:
+        write(inventory(audit.rows, audit.evidence), out)

@@ -14,6 +14,7 @@ from typing import IO
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place
 from auditor.reports import causes
+from auditor.reports.interface import Report
 from auditor.reports.words import plural
 
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -132,8 +133,8 @@ def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
     yield f"# 1. Rewrite {plural(len(objects), 'object')} whose current value is not as it should be."
     if refused:
         yield f"# Left out: {plural(refused, 'object')} whose name or namespace Kubernetes would not accept."
-    for (resource, namespace), mine in groupby(objects, key=lambda each: each[:2]):
-        names = [shlex.quote(name) for _, _, name in mine]
+    for (resource, namespace), group in groupby(objects, key=lambda each: each[:2]):
+        names = [shlex.quote(name) for _, _, name in group]
         for start in range(0, len(names), BATCH):
             head = f"batch {shlex.quote(resource)} {shlex.quote(namespace or CLUSTER)}"
             yield f"{head} {' '.join(names[start : start + BATCH])}"
@@ -195,3 +196,10 @@ def _valid(objects: Iterable[Named]) -> tuple[list[Named], int]:
         if NAME.fullmatch(resource) and NAME.fullmatch(name) and (not namespace or NAMESPACE.fullmatch(namespace))
     }
     return sorted(good), len(every) - len(good)
+
+
+class RemediationReport(Report):
+    """The script of every finding."""
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, out)

@@ -17,6 +17,7 @@ from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.reports import controls, seals, words
+from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
 
@@ -58,12 +59,12 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
     for cells, mark in zip(table.rows(), marks, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
-        made = _result(row, index, backup=backup)
+        result = _result(row, index, backup=backup)
         if mark.baseline is not None:
-            made["baselineState"] = mark.baseline.value
+            result["baselineState"] = mark.baseline.value
         if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
-            made["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
-        yield made
+            result["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
+        yield result
     for gone in audit.baseline.gone if audit.baseline is not None else ():
         yield _absent(gone)
 
@@ -112,9 +113,9 @@ def _absent(gone: AbsentFinding) -> dict[str, Any]:
 def _message(row: dict[str, Cell]) -> str:
     what = "/".join(str(row[name]) for name in ("namespace", "name") if row[name])
     where = f"{row['place']}, offset {row['offset']}" if row["offset"] != "" else str(row["source"])
-    said = f" ({row['detail']})" if row["detail"] else ""
+    detail = f" ({row['detail']})" if row["detail"] else ""
     subject = f"{row['resource']} {what}" if what else str(row["source"])
-    return escaped(f"{row['finding']}: {subject} in {where}{said}")
+    return escaped(f"{row['finding']}: {subject} in {where}{detail}")
 
 
 def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
@@ -124,12 +125,12 @@ def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
         place["artifactLocation"]["index"] = index[source]
     if isinstance(row["offset"], int) and isinstance(row["size"], int):
         place["region"] = {"byteOffset": row["offset"], "byteLength": row["size"]}
-    found: dict[str, Any] = {"physicalLocation": place}
+    location: dict[str, Any] = {"physicalLocation": place}
     if row["key"]:
-        found["logicalLocations"] = [
+        location["logicalLocations"] = [
             {"name": str(row["name"]), "fullyQualifiedName": str(row["key"]), "kind": str(row["resource"]) or "key"}
         ]
-    return found
+    return location
 
 
 def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
 
 def _rule(finding: FindingKind) -> dict[str, Any]:
     means, stops = MEANING[finding]
-    mine = [each for each in controls.CONTROLS if finding & each.findings]
+    relevant = [each for each in controls.CONTROLS if finding & each.findings]
     check = "dd if=FILE bs=1 skip=OFFSET count=SIZE shows the bytes that a result names."
     return {
         "id": finding.label,
@@ -175,10 +176,10 @@ def _rule(finding: FindingKind) -> dict[str, Any]:
                 "kinds": ["relevant"],
                 "description": {"text": controls.WORDING},
             }
-            for each in mine
+            for each in relevant
         ],
         "properties": {
-            "tags": ["security", *(f"{each.framework} {each.id}" for each in mine)],
+            "tags": ["security", *(f"{each.framework} {each.id}" for each in relevant)],
             "precision": "very-high",
             "security-severity": SCORES[HIGHEST[finding]],
         },
@@ -190,7 +191,7 @@ def _component(framework: str) -> dict[str, Any]:
 
 
 def _taxonomy(framework: str) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    taxonomy: dict[str, Any] = {
         "name": framework,
         "shortDescription": {"text": controls.WORDING},
         "isComprehensive": False,
@@ -201,20 +202,20 @@ def _taxonomy(framework: str) -> dict[str, Any]:
         ],
     }
     if version := controls.VERSIONS[framework]:
-        made["version"] = version
-    return made
+        taxonomy["version"] = version
+    return taxonomy
 
 
 def _artifact(name: str, size: int, sha256: str) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    artifact: dict[str, Any] = {
         "location": {"uri": uri(name)},
         "length": size,
         "roles": ["analysisTarget"],
         "mimeType": "application/octet-stream",
     }
     if sha256:
-        made["hashes"] = {"sha-256": sha256}
-    return made
+        artifact["hashes"] = {"sha-256": sha256}
+    return artifact
 
 
 def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
@@ -253,3 +254,13 @@ def uri(name: str) -> str:
 def escaped(text: str) -> str:
     """For a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
     return text.translate(_ESCAPES)
+
+
+class SarifReport(Report):
+    """One result a finding."""
+
+    def __init__(self, fail_on: Severity) -> None:
+        self._fail_on = fail_on
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, self._fail_on, out)

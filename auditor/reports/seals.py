@@ -12,6 +12,7 @@ from auditor.model import table
 from auditor.model.audit import Audit
 from auditor.reports import csv
 from auditor.reports.csv import AT_ONCE, Sheet
+from auditor.text import encode
 
 
 def findings(audit: Audit) -> str:
@@ -23,7 +24,7 @@ def lines(sheet: Sheet) -> tuple[str, list[str]]:
     """SHA-256 of a sheet as CSV, and the first eight digits of that of each line but the header: to find a change."""
     whole, each = hashlib.sha256(), []
     every = iter(sheet)
-    while block := [line.encode("utf-8", "surrogateescape") for line in islice(every, AT_ONCE)]:
+    while block := [encode(line) for line in islice(every, AT_ONCE)]:
         whole.update(b"".join(block))
         each += [hashlib.sha256(raw).hexdigest()[:8] for raw in block]
     return whole.hexdigest(), each[1:]

@@ -44,16 +44,16 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
     names = [label(provider, name) for provider, name in columns]
     rows = []
     for place in dict.fromkeys(place for place, *_ in audit.tally.places):
-        mine = {
+        counts_by_key = {
             (provider, name): (count, opened)
             for where, provider, name, count, opened in audit.tally.places
             if where == place
         }
-        encrypted = sum(count for key, (count, _) in mine.items() if key[0] is not Provider.IDENTITY)
-        opened = sum(count for _, count in mine.values())
-        readable = mine.get((Provider.IDENTITY, ""), (0, 0))[0]
-        total = sum(count for count, _ in mine.values())
-        counts = [f"{mine.get(column, (0, 0))[0]:,}" for column in columns]
+        encrypted = sum(count for key, (count, _) in counts_by_key.items() if key[0] is not Provider.IDENTITY)
+        opened = sum(count for _, count in counts_by_key.values())
+        readable = counts_by_key.get((Provider.IDENTITY, ""), (0, 0))[0]
+        total = sum(count for count, _ in counts_by_key.values())
+        counts = [f"{counts_by_key.get(column, (0, 0))[0]:,}" for column in columns]
         where = _pages(audit) if place is Place.FREED else ""
         rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
     return ["place", "values", "readable", *names, "opened", ""], rows

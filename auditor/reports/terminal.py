@@ -14,6 +14,7 @@ from auditor.reports import tables, words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
+FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Case", "Baseline", "Names")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
 
@@ -46,7 +47,6 @@ class Printer(Console):
 
 
 def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False) -> None:
-    evidence = audit.evidence
     lines = words.verdict(audit, fail_on)
     console.print(Text(lines[0], _COLOUR[audit.verdict]))
     for line in lines[1:]:
@@ -54,30 +54,13 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     if audit.tally.readable and (also := words.others(audit)):
         console.print(Text(f"Also: {also}"))
     console.print()
-    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
-    facts = [
-        ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", words.sha256(audit)),
-        ("Trailer", words.trailer(audit)),
-        ("Kind", words.kind(audit)),
-        ("Policy", audit.policy),
-    ]
-    if live := words.live(audit):
-        facts.insert(1, ("Live", live))
-    facts += [
-        (name, text)
-        for name, text in (
-            ("Case", audit.run.case),
-            ("Baseline", words.baseline(audit)),
-            ("Names", words.names(audit)),
-        )
-        if text
-    ]
+    facts = words.facts(audit)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, text in facts:
-        grid.add_row(Text(name), Text(text))
+    for name in FACTS:
+        if name in facts:
+            grid.add_row(Text(name), Text(facts[name]))
     console.print(grid)
     console.print()
     _counts(audit, fail_on, console, verbose=verbose)

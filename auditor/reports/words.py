@@ -72,13 +72,13 @@ def accepted(audit: Audit) -> list[str]:
 
 def baseline(audit: Audit) -> str:
     """What became of an earlier report's findings, in one line; empty where there is none."""
-    told = audit.baseline
-    if told is None:
+    report = audit.baseline
+    if report is None:
         return ""
-    moved = f" ({told.moved:,} of them to another place, where they are new)" if told.moved else ""
+    moved = f" ({report.moved:,} of them to another place, where they are new)" if report.moved else ""
     gone = "gone" if audit.complete else "not found again, where not everything was read"
-    of = "the same evidence" if told.same_evidence else "other evidence"
-    return f"{told.name} ({of}): {told.new:,} new, {told.still:,} still there, {len(told.gone):,} {gone}{moved}"
+    of = "the same evidence" if report.same_evidence else "other evidence"
+    return f"{report.name} ({of}): {report.new:,} new, {report.still:,} still there, {len(report.gone):,} {gone}{moved}"
 
 
 def control(audit: Audit) -> str:
@@ -188,13 +188,13 @@ def scope(audit: Audit) -> str:
 
 def live(audit: Audit) -> str:
     """Through whom a live etcd was read; empty for evidence of another kind."""
-    told = audit.evidence.live
-    if told is None:
+    access = audit.evidence.live
+    if access is None:
         return ""
-    asked = "at" if told.way is LiveWay.RANGE else "asked at"
-    member, cluster = hex_id(told.member_id), hex_id(told.cluster_id)
-    through = f"{told.way.label} of {told.endpoint}: member {member} of cluster {cluster}"
-    return f"{through}, etcd {told.etcd_version}, {asked} revision {told.revision:,}"
+    asked = "at" if access.way is LiveWay.RANGE else "asked at"
+    member, cluster = hex_id(access.member_id), hex_id(access.cluster_id)
+    through = f"{access.way.label} of {access.endpoint}: member {member} of cluster {cluster}"
+    return f"{through}, etcd {access.etcd_version}, {asked} revision {access.revision:,}"
 
 
 def sha256(audit: Audit) -> str:
@@ -229,3 +229,19 @@ def trailer(audit: Audit) -> str:
 
 def label(provider: Provider, name: str) -> str:
     return f"{provider.label}/{name}" if name else provider.label
+
+
+def facts(audit: Audit) -> dict[str, str]:
+    """What the head of a report says of the evidence and the run, by name; what does not apply is left out."""
+    evidence, run = audit.evidence, audit.run
+    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
+    always = {
+        "Evidence": f"{evidence.name}, {extent(audit)}, {changed}; {scope(audit)}",
+        "SHA-256": sha256(audit),
+        "Trailer": trailer(audit),
+        "Kind": kind(audit),
+        "Policy": audit.policy,
+        "Run": f"etcd-auditor {run.version}, {run.started} to {run.finished}",
+    }
+    others = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
+    return always | {name: text for name, text in others.items() if text}

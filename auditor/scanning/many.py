@@ -20,6 +20,7 @@ from auditor.model.evidence import PageMap
 from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning.merge import Outcome, merge
+from auditor.scanning.one import one
 
 MOST_JOBS = 4
 """Processes at once where the user does not say: each maps a file and hashes it, which more of them only delay."""
@@ -66,7 +67,7 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: ExhibitDon
         for each in running:
             each.process.kill()
             _end(each)
-    log(f"examined {len(paths):,} pieces of evidence, {limit} at once")
+    log.step(f"examined {len(paths):,} pieces of evidence, {limit} at once")
     return merge("", outcomes, log)
 
 
@@ -87,10 +88,8 @@ def _child(path: str, options: Options, sender: Connection, receiver: Connection
     os.close(lifeline)
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     try:
-        from auditor import scan as scan_one
-
         # the page map is of one database and does not go into a report of several
-        sender.send(replace(scan_one(path, options), pages=PageMap.NONE))
+        sender.send(replace(one(path, options), pages=PageMap.NONE))
     except BaseException as error:  # noqa: BLE001
         sender.send(errors.describe(error))
     sender.close()

@@ -41,8 +41,8 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
     audits.sort(key=lambda audit: audit.evidence.name)
     problems = sorted((each.name, each.result) for each in outcomes if isinstance(each.result, str))
     if not audits:
-        said = "; ".join(why for _, why in problems[:3]) or "no evidence"
-        raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {said}")
+        reasons = "; ".join(why for _, why in problems[:3]) or "no evidence"
+        raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {reasons}")
     first = audits[0]
     parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
     return Audit(
@@ -159,8 +159,8 @@ def _coverage(audits: Sequence[Audit]) -> tuple[Coverage, ...]:
     for audit in audits:
         for row in audit.coverage:
             counts[replace(row, values=0)] += row.values
-    made = [replace(row, values=count) for row, count in counts.items()]
-    return tuple(sorted(made, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
+    rows = [replace(row, values=count) for row, count in counts.items()]
+    return tuple(sorted(rows, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
 
 
 def _tally(tallies: Sequence[Tally]) -> Tally:
@@ -169,9 +169,9 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
     marks: Counter[tuple[object, ...]] = Counter()
     accepted: Counter[tuple[object, ...]] = Counter()
     for tally in tallies:
-        for *key, count, mine in tally.places:
+        for *key, count, with_key in tally.places:
             places[tuple(key)] += count
-            opened[tuple(key)] += mine
+            opened[tuple(key)] += with_key
         for *mark, count in tally.findings:
             marks[tuple(mark)] += count
         for *mark, count in tally.accepted:
@@ -192,20 +192,20 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
 
 def _acceptances(audits: Sequence[Audit]) -> tuple[Acceptance, ...]:
     """The entries of the ignore file, which is the same for all, with their matches in all."""
-    made: dict[str, Acceptance] = {}
+    entries: dict[str, Acceptance] = {}
     for each in (each for audit in audits for each in audit.acceptances):
-        before = made.get(each.path)
-        made[each.path] = replace(each, matches=each.matches + (before.matches if before else 0))
-    return tuple(made.values())
+        before = entries.get(each.path)
+        entries[each.path] = replace(each, matches=each.matches + (before.matches if before else 0))
+    return tuple(entries.values())
 
 
 def _control(audits: Sequence[Audit]) -> Control | None:
     """What was planted in every run: found where every run found it."""
-    found: dict[Place, bool] = {}
+    planted: dict[Place, bool] = {}
     for audit in audits:
         for place, seen in audit.control.planted if audit.control is not None else ():
-            found[place] = seen and found.get(place, True)
-    return Control(tuple(found.items())) if found else None
+            planted[place] = seen and planted.get(place, True)
+    return Control(tuple(planted.items())) if planted else None
 
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
@@ -214,12 +214,12 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     for audit in audits:
         for use in audit.keys:
             groups.setdefault((use.provider, use.key_name, use.kek_id), []).append(use)
-    made = []
+    uses_of_all = []
     for (provider, key_name, kek_id), uses in sorted(groups.items()):
         places = Counter({place: 0 for use in uses for place, _ in use.places})
         for use in uses:
             places.update(dict(use.places))
-        made.append(
+        uses_of_all.append(
             KeyUsage(
                 provider=provider,
                 key_name=key_name,
@@ -234,7 +234,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 objects=tuple(dict.fromkeys(name for use in uses for name in use.objects)),
             )
         )
-    return tuple(made)
+    return tuple(uses_of_all)
 
 
 def _rows(every: Sequence[Rows]) -> Rows:

@@ -1,6 +1,6 @@
-"""From a path to its audit: every piece of evidence that is found there, one after another."""
+"""From a path to its audit: every exhibit that is found there, one after another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,78 +9,91 @@ from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
 from auditor.evidence.exhibit import Exhibit
 from auditor.model.audit import Audit
-from auditor.model.findings import Rows
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
 from auditor.run_log import RunLog
 
 if TYPE_CHECKING:
+    from auditor.audit.baseline import BaselineReport
     from auditor.evidence.live.access import Access
 
 
 def one(
     path: str,
     options: Options,
-    progress: Progress | None,
-    ahead: Callable[[Rows], None] | None,
+    observer: Observer = SILENT,
     access: "Access | None" = None,
-    arriving: Progress | None = None,
+    earlier: "BaselineReport | None" = None,
 ) -> Audit:
-    """The audit of what lies at a path; where that holds several pieces of evidence, of all of them together.
+    """The audit of what lies at a path; where that holds several exhibits, of all of them together.
 
-    Raises UnreadableEvidence where none of them can be read.
+    earlier: the report that options.baseline names, loaded. Raises UnreadableEvidence where no exhibit can be read.
     """
-    log = RunLog()
+    log = RunLog(observer)
     expectations.check(options)
     access = _access(path, options, access)
     if access is not None:
-        from auditor.evidence.live.exhibit import gather as reach
+        from auditor.evidence.live import exhibit as live
 
-        return _examine(reach(access, options, arriving, log), options, progress, ahead, log)
-    with exhibits.opened(path, options) as found:
-        if len(found) == 1:
-            ((_, opener),) = found
-            return _examine(opener(), options, progress, ahead, log)
+        return _examine(live.gather(access, options, log), options, log, earlier)
+    with exhibits.opened(path, options) as opened:
+        if len(opened) == 1:
+            ((_, opener),) = opened
+            return _examine(opener(), options, log, earlier)
         if options.baseline:
-            raise UsageError(f"--baseline is of one piece of evidence: {path} holds {len(found)}")
-        log(f"found {len(found)} pieces of evidence in {found.containers[0].name}")
-        from auditor.scanning import merge
+            raise UsageError(f"--baseline is of one piece of evidence: {path} holds {len(opened)}")
+        return _all(opened, options, log)
 
-        made: list[merge.Outcome] = []
-        for name, opener in found:
-            try:
-                result: Audit | str = _examine(opener(), options, progress, None, RunLog())
-            except AuditorError as error:
-                result = str(error)
-            made.append(merge.Outcome(name, found.containers[0].name, result))
-        log("concluded")
-        audit = merge.merge(found.containers[0].name, made, log)
-        if ahead is not None:
-            ahead(audit.rows)
-        return audit
+
+def _all(opened: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
+    """One audit of every exhibit of a container."""
+    from auditor.scanning import merge
+
+    container = opened.containers[0].name
+    log.step(f"found {len(opened)} pieces of evidence in {container}")
+    outcomes: list[merge.Outcome] = []
+    for name, opener in opened:
+        try:
+            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)))
+        except AuditorError as error:
+            result = str(error)
+        outcomes.append(merge.Outcome(name, container, result))
+    log.step("concluded")
+    audit = merge.merge(container, outcomes, log)
+    log.rows(audit.rows)
+    return audit
+
+
+class _Hashing(Observer):
+    """Of one exhibit among several only the hashing is passed on: rows and steps are those of all together."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def hashed(self, done: int, total: int) -> None:
+        self._observer.hashed(done, total)
 
 
 @contextmanager
-def single(
-    path: str, options: Options, access: "Access | None", arriving: Progress | None, log: RunLog
-) -> Iterator[Exhibit]:
-    """The one piece of evidence that lies at a path, or behind a live endpoint, opened.
+def single(path: str, options: Options, observer: Observer, access: "Access | None" = None) -> Iterator[Exhibit]:
+    """The one exhibit that lies at a path, or behind a live endpoint, opened.
 
     Raises UsageError where a container holds several.
     """
     access = _access(path, options, access)
     if access is not None:
-        from auditor.evidence.live.exhibit import gather as reach
+        from auditor.evidence.live import exhibit as live
 
-        with reach(access, options, arriving, log) as evidence:
-            yield evidence
+        with live.gather(access, options, observer) as exhibit:
+            yield exhibit
         return
-    with exhibits.opened(path, options) as found:
-        if len(found) != 1:
-            raise UsageError(f"{found.containers[0].name} holds {len(found)} pieces of evidence, and one is wanted")
-        ((_, opener),) = found
-        with opener() as evidence:
-            evidence.work_dir = options.work_dir
-            yield evidence
+    with exhibits.opened(path, options) as opened:
+        if len(opened) != 1:
+            raise UsageError(f"{opened.containers[0].name} holds {len(opened)} pieces of evidence, and one is wanted")
+        ((_, opener),) = opened
+        with opener() as exhibit:
+            exhibit.work_dir = options.work_dir
+            yield exhibit
 
 
 def _access(path: str, options: Options, access: "Access | None") -> "Access | None":
@@ -93,15 +106,13 @@ def _access(path: str, options: Options, access: "Access | None") -> "Access | N
     return access
 
 
-def _examine(
-    evidence: Exhibit, options: Options, progress: Progress | None, ahead: Callable[[Rows], None] | None, log: RunLog
-) -> Audit:
-    with evidence as files:
+def _examine(exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None" = None) -> Audit:
+    with exhibit as files:
         files.work_dir = options.work_dir
-        log(f"opened {len(files.files)} of the evidence's files for reading")
+        log.step(f"opened {len(files.files)} of the evidence's files for reading")
         if options.expect_sha256:
-            expectations.sha256(files, options.expect_sha256, progress)
-            log("the SHA-256 is the expected one")
+            expectations.sha256(files, options.expect_sha256, log)
+            log.step("the SHA-256 is the expected one")
         from auditor.audit.examine import examine  # the files are being hashed while numpy and the rest are imported
 
-        return examine(files, options, progress, ahead, log)
+        return examine(files, options, log, earlier)

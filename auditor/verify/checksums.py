@@ -1,6 +1,5 @@
 """Lists of SHA-256 sums in the form that coreutils' sha256sum writes and checks."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,6 +9,8 @@ _ESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def digest(path: Path) -> str:
+    import hashlib  # loads OpenSSL, which the process that reads the command line does not need
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -24,7 +25,7 @@ def line(sha256: str, name: bytes) -> bytes:
 
 def parse(raw: bytes) -> tuple[list[tuple[str, bytes]], list[int]]:
     """(hash, name) of each line, and the numbers of the lines that are none."""
-    found, wrong = [], []
+    sums, wrong = [], []
     for number, text in enumerate(raw.split(b"\n"), 1):
         if not text:
             continue
@@ -35,5 +36,5 @@ def parse(raw: bytes) -> tuple[list[tuple[str, bytes]], list[int]]:
         name = match[3]
         if match[1]:
             name = re.sub(rb"\\[\\nr]", lambda escape: _ESCAPED[escape[0]], name)
-        found.append((match[2].decode(), name))
-    return found, wrong
+        sums.append((match[2].decode(), name))
+    return sums, wrong

@@ -16,8 +16,10 @@ from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
-from auditor.options import Options, Progress
+from auditor.observer import Observer
+from auditor.options import Options
 from auditor.text import printable, restore
+from auditor.verify import report
 from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
 
 MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
@@ -30,51 +32,50 @@ ELSEWHERE = frozenset({FindingKind.COPIED_VALUE.label, FindingKind.KEY_PRESENT.l
 def check(
     name: str,
     document: dict[str, Any],
-    rows: list[dict[str, Any]],
     paths: Sequence[str],
-    progress: Progress | None,
     options: Options,
+    observer: Observer,
 ) -> Iterator[Check]:
     """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
-    told = document.get("evidence")
-    if not isinstance(told, dict) or not isinstance(told.get("sources"), list):
+    evidence = document.get("evidence")
+    if not isinstance(evidence, dict) or not isinstance(evidence.get("sources"), list):
         yield differs(name, "it does not say which evidence it is of")
         return
-    packed = [each for each in told.get("containers") or [] if isinstance(each, dict)]
-    sources = {str(each.get("name")): each for each in told["sources"] if isinstance(each, dict)}
+    packed = [each for each in evidence.get("containers") or [] if isinstance(each, dict)]
+    sources = {str(each.get("name")): each for each in evidence["sources"] if isinstance(each, dict)}
     parts = [each for each in document.get("parts") or [] if isinstance(each, dict)]
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
-            found = yield from _several(paths, packed, options, stack, progress)
+            by_name = yield from _several(paths, packed, options, stack, observer)
         else:
-            _same_kind(name, told, packed, Path(paths[0]))
+            _same_kind(name, evidence, packed, Path(paths[0]))
             pieces = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
-            found = {file.name: file for file in files}
+            by_name = {file.name: file for file in files}
             if packed:
-                found = yield from _container(packed[0], pieces.containers, found, progress)
-        if not told.get("directory") and len(sources) == len(found) == 1:
-            reported, mine = next(iter(sources)), next(iter(found))
-            if reported != mine:
-                yield note(mine, f"was called {safe(reported)} in the report")
-            found = {reported: found[mine]}
-        for each in found.keys() - sources.keys():
+                by_name = yield from _container(packed[0], pieces.containers, by_name, observer)
+        if not evidence.get("directory") and len(sources) == len(by_name) == 1:
+            reported, name = next(iter(sources)), next(iter(by_name))
+            if reported != name:
+                yield note(name, f"was called {safe(reported)} in the report")
+            by_name = {reported: by_name[name]}
+        for each in by_name.keys() - sources.keys():
             if each in unread:
                 yield note(each, "could not be read when the report was made: the report holds no hash of it")
                 continue
             yield differs(each, "is a file of this evidence, and not in the report")
         for each, source in sources.items():
-            if each not in found:
+            if each not in by_name:
                 yield differs(safe(each), "is in the report, and no file of this evidence")
                 continue
-            yield from _file(found[each], source, progress)
-        yield from _rows(rows, found)
+            yield from _file(by_name[each], source, observer)
+        yield from _rows(report.rows(document), by_name)
 
 
-def _same_kind(name: str, told: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
-    if (bool(told.get("directory")) and not packed) != path.is_dir():
-        kind = "a container" if packed else "a data directory" if told.get("directory") else "one file"
+def _same_kind(name: str, evidence: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
+    if (bool(evidence.get("directory")) and not packed) != path.is_dir():
+        kind = "a container" if packed else "a data directory" if evidence.get("directory") else "one file"
         raise UsageError(f"{name} is a report of {kind}: give that")
 
 
@@ -83,11 +84,11 @@ def _several(
     packed: Sequence[dict[str, Any]],
     options: Options,
     stack: ExitStack,
-    progress: Progress | None,
+    observer: Observer,
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
-    found: dict[str, EvidenceFile] = {}
-    told = {str(each.get("name")): each for each in packed}
+    files: dict[str, EvidenceFile] = {}
+    reported = {str(each.get("name")): each for each in packed}
     for path, base in zip(paths, names(paths), strict=True):
         try:
             pieces = stack.enter_context(opened(path, options))
@@ -98,33 +99,33 @@ def _several(
         packed_in = [container.name for container in pieces.containers]
         for each in every:
             renamed = rename_members(base, outermost(each.name, packed_in), bare=each.directory and not each.containers)
-            found |= {renamed(file.name): file for _, file in each.files}
+            files |= {renamed(file.name): file for _, file in each.files}
         for container in pieces.containers:
             name = rename_members(base, outermost(every[0].name, packed_in), bare=False)(container.name)
-            if name in told:
-                yield from _file(container, told[name], progress)
+            if name in reported:
+                yield from _file(container, reported[name], observer)
             else:
                 yield differs(name, "is a container of this evidence, and not in the report")
-    return found
+    return files
 
 
 def _container(
-    told: dict[str, Any], given: Sequence[EvidenceFile], found: dict[str, EvidenceFile], progress: Progress | None
+    container: dict[str, Any], containers: Sequence[EvidenceFile], files: dict[str, EvidenceFile], observer: Observer
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
     """The container against the report; the files in it by the names that they have in the report."""
-    reported = str(told.get("name"))
-    if not given:
+    reported = str(container.get("name"))
+    if not containers:
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
-        return found
-    name = given[0].name
-    yield from _file(given[0], told, progress)
+        return files
+    name = containers[0].name
+    yield from _file(containers[0], container, observer)
     if reported == name:
-        return found
+        return files
     yield note(name, f"was called {safe(reported)} in the report")
-    return {reported + each.removeprefix(name): file for each, file in found.items()}
+    return {reported + each.removeprefix(name): file for each, file in files.items()}
 
 
-def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None) -> Iterator[Check]:
+def _file(file: EvidenceFile, source: dict[str, Any], observer: Observer) -> Iterator[Check]:
     size = source.get("size")
     if size == file.size:
         yield same(file.name, f"{file.size:,} bytes")
@@ -134,22 +135,20 @@ def _file(file: EvidenceFile, source: dict[str, Any], progress: Progress | None)
     if not expected:
         yield unchecked(file.name, "the report holds no SHA-256 of it: it was made with --quick")
         return
-    while progress is not None and file.hashing is not None and file.hashing.alive():
-        file.hashing.wait(0.1)
-        progress(file.hashing.done, file.size)
-    digest = file.hashing.result()[0] if file.hashing is not None else ""
+    file.hashing.wait(observer)
+    digest, _ = file.hashing.result()
     if digest == expected:
         yield same(file.name, f"its SHA-256 is {digest}")
     else:
         yield differs(file.name, f"its SHA-256 is {digest}, the report says {safe(expected)}")
 
 
-def _rows(rows: list[dict[str, Any]], found: dict[str, EvidenceFile]) -> Iterator[Check]:
+def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterator[Check]:
     """Whether the bytes at each finding's offset begin as its row says."""
     held = 0
     wrong: list[tuple[str, str]] = []
     for number, row in enumerate(rows, 1):
-        file, at, size = found.get(str(row["source"])), row["offset"], row["size"]
+        file, at, size = files.get(str(row["source"])), row["offset"], row["size"]
         if file is None or not isinstance(at, int) or not isinstance(size, int):
             continue
         where = f"finding {number:,} (id {safe(row['id'])}) at offset {at:,}"
@@ -174,15 +173,15 @@ def _beginning(row: dict[str, Any]) -> bytes | None:
         return None
     provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        told = None if lost else MAGIC.get(str(row["encoding"]))
+        beginning = None if lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
-        told = CLAIMS[provider] + (name + b":" if name else b"")
+        beginning = CLAIMS[provider] + (name + b":" if name else b"")
     else:
-        told = None
-    if told is not None and State.ENCODED.labels in str(row["state"]).split(";"):
-        told = base64.b64encode(told[: len(told) // 3 * 3])
-    return told
+        beginning = None
+    if beginning is not None and State.ENCODED.labels in str(row["state"]).split(";"):
+        beginning = base64.b64encode(beginning[: len(beginning) // 3 * 3])
+    return beginning
 
 
 def _number(value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.text import printable
+from auditor.text import printable, shown
 from auditor.verify import checksums
 from auditor.verify.checks import Check, differs, same
 
@@ -13,18 +13,14 @@ ENDING = checksums.SUFFIX.lstrip(".")
 """What the name of a list ends in; one called just that counts too."""
 
 
-def shown(path: Path) -> str:
-    return printable(os.fsencode(path.name))
-
-
 def read(path: Path) -> bytes:
     """Raises UsageError."""
     if not path.is_file():
-        raise UsageError(f"{shown(path)}: no such regular file")
+        raise UsageError(f"{shown(path.name)}: no such regular file")
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{shown(path)} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{shown(path.name)} cannot be read: {error.strerror}") from None
 
 
 def is_list(path: Path) -> bool:
@@ -33,9 +29,9 @@ def is_list(path: Path) -> bool:
 
 def lists_of(path: Path) -> list[Path]:
     """The lists beside a file that name it."""
-    mine = os.fsencode(path.name)
+    target = os.fsencode(path.name)
     lists = [each for each in sorted(path.parent.iterdir()) if is_list(each) and each.is_file()]
-    return [each for each in lists if any(name == mine for _, name in checksums.parse(read(each))[0])]
+    return [each for each in lists if any(name == target for _, name in checksums.parse(read(each))[0])]
 
 
 def listed(path: Path) -> list[Path]:
@@ -46,7 +42,7 @@ def listed(path: Path) -> list[Path]:
 
 def check(path: Path) -> Iterator[Check]:
     """Every file of a list against its hash. A name that leads out of the folder is not followed."""
-    where = shown(path)
+    where = shown(path.name)
     names, wrong = checksums.parse(read(path))
     for number in wrong:
         yield differs(where, f"line {number} is no line of SHA-256 sums")
@@ -59,8 +55,8 @@ def check(path: Path) -> Iterator[Check]:
             yield differs(where, f"it names {text}, which is no file of this folder: not read")
         elif not each.is_file():
             yield differs(text, f"there is no such file beside {where}")
-        elif (found := checksums.digest(each)) != expected:
-            yield differs(text, f"its SHA-256 is {found}, {where} says {expected}")
+        elif (actual := checksums.digest(each)) != expected:
+            yield differs(text, f"its SHA-256 is {actual}, {where} says {expected}")
         else:
             yield same(text, f"its SHA-256 is the one in {where}")
 

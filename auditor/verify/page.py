@@ -24,14 +24,14 @@ def check(name: str, raw: bytes, document: dict[str, Any]) -> Iterator[Check]:
         yield differs(name, "it holds no hashes of the parts of its page")
         return
     try:
-        found, custody, behind = seal.split(raw)
+        digests, custody, behind = seal.split(raw)
     except ValueError:
         yield differs(name, "it is not made of the parts that a page is made of")
         return
-    wrong = [f"part {safe(part)} of the page is missing" for part in parts if part not in found]
+    wrong = [f"part {safe(part)} of the page is missing" for part in parts if part not in digests]
     wrong += [
         f"part {safe(part)} of the page is not what it was"
-        for part, digest in found.items()
+        for part, digest in digests.items()
         if parts.get(part) != digest
     ]
     if hashes.get("own") != seal.own(hashes):

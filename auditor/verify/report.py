@@ -39,11 +39,11 @@ def looks_like_one(raw: bytes) -> bool:
 
 def load(name: str, raw: bytes) -> dict[str, Any] | Check:
     """The document, or the check that it fails. Raises UsageError where it is something else altogether."""
-    found = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
-    if found is None and page.is_page(raw):
+    embedded = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
+    if embedded is None and page.is_page(raw):
         return differs(name, "it is a page of etcd-auditor's, and holds no custody")
     try:
-        document = json.loads((found[1] if found else raw).decode("utf-8"), object_pairs_hook=_members)
+        document = json.loads((embedded[1] if embedded else raw).decode("utf-8"), object_pairs_hook=_members)
     except json.JSONDecodeError as error:
         return differs(name, f"it is no JSON from line {error.lineno}, column {error.colno} on")
     except UnicodeDecodeError as error:
@@ -54,7 +54,7 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
         return differs(name, "it is no JSON that can be read")
     if not isinstance(document, dict) or not (document.get("format") == FORMAT or "hashes" in document):
         raise UsageError(f"{name} is JSON, and no report of etcd-auditor")
-    if found:
+    if embedded:
         document["findings"] = page.findings(raw)
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
@@ -93,19 +93,19 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The findings that can be read as such."""
-    found = document.get("findings")
-    return [row for row in found if _is_row(row)] if isinstance(found, list) else []
+    findings = document.get("findings")
+    return [row for row in findings if _is_row(row)] if isinstance(findings, list) else []
 
 
-def _findings(name: str, found: Any, hashes: dict[str, Any]) -> Iterator[Check]:
-    if not isinstance(found, list) or not all(map(_is_row, found)):
-        odd = next((number for number, row in enumerate(found, 1) if not _is_row(row)), 0) if found else 0
+def _findings(name: str, findings: Any, hashes: dict[str, Any]) -> Iterator[Check]:
+    if not isinstance(findings, list) or not all(map(_is_row, findings)):
+        odd = next((number for number, row in enumerate(findings, 1) if not _is_row(row)), 0) if findings else 0
         yield differs(name, f"finding {odd} has not the columns of a finding" if odd else "it holds no findings")
         return
-    table = Table({column: [row[column] for row in found] for column in COLUMNS})
+    table = Table({column: [row[column] for row in findings] for column in COLUMNS})
     whole, lines = seals.lines(csv.sheet(table))
     if hashes.get("findings") == whole:
-        yield same(name, f"{len(found):,} findings, by the hash of them as CSV")
+        yield same(name, f"{len(findings):,} findings, by the hash of them as CSV")
         return
     yield differs(name, "its findings are not what they were")
     expected = hashes.get("rows")
@@ -115,7 +115,7 @@ def _findings(name: str, found: Any, hashes: dict[str, Any]) -> Iterator[Check]:
         return
     changed = [number for number, (mine, its) in enumerate(zip(lines, expected, strict=True)) if mine != its]
     for number in changed[:NAMED]:
-        id_ = safe(found[number]["id"])
+        id_ = safe(findings[number]["id"])
         yield differs(name, f"finding {number + 1:,} of {len(lines):,} (id {id_}) is not what it was")
     if (more := len(changed) - NAMED) > 0:
         yield differs(name, f"{more:,} more findings are not what they were")
@@ -130,8 +130,8 @@ def _is_cell(cell: Any) -> bool:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         raise _Repeated(next(name for name in names if names.count(name) > 1))
-    return made
+    return members

@@ -6,7 +6,9 @@ from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery.arguments import resolve_arguments
-from auditor.options import Options, Progress
+from auditor.observer import SILENT, Observer
+from auditor.options import Options
+from auditor.text import shown
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
 
@@ -14,8 +16,8 @@ from auditor.verify.checks import Check, note, unchecked
 def verify(
     path: Path,
     of: Sequence[str] = (),
-    progress: Progress | None = None,
     options: Options | None = None,
+    observer: Observer = SILENT,
 ) -> Iterator[Check]:
     """Every check as it is made, of a report or of a list of sums; `of` is the evidence, by its paths.
 
@@ -24,15 +26,15 @@ def verify(
     Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
     """
     raw = files.read(path)
-    shown = files.shown(path)
+    name = shown(path.name)
     lists = [path] if files.is_list(path) else files.lists_of(path)
     reports = files.listed(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
-        raise UsageError(f"{shown} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
+        raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
     for each in lists:
         yield from files.check(each)
     if not lists:
-        yield note(shown, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
+        yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
     documents = []
     broken = False
     for each in reports:
@@ -43,20 +45,18 @@ def verify(
             broken = True
             yield document
         else:
-            yield from report.check(files.shown(each), document, files.read(each))
-            documents.append((files.shown(each), document))
+            yield from report.check(shown(each.name), document, files.read(each))
+            documents.append((shown(each.name), document))
     if not of:
         return
     documents.sort(key=lambda named: "findings" not in named[1])
     if documents:
-        name, document = documents[0]
-        yield from evidence.check(
-            name, document, report.rows(document), resolve_arguments(of), progress, options or Options()
-        )
+        report_name, document = documents[0]
+        yield from evidence.check(report_name, document, resolve_arguments(of), options or Options(), observer)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
-        raise UsageError(f"{shown} does not say which evidence it is of: give the JSON report")
+        raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
 
 
 def _loaded(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
@@ -64,10 +64,11 @@ def _loaded(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
 
     listed: a list of sums named it, by which it was checked already.
     """
-    if not report.looks_like_one(held := files.read(path)):
+    raw = files.read(path)
+    if not report.looks_like_one(raw):
         return None
     try:
-        return report.load(files.shown(path), held)
+        return report.load(shown(path.name), raw)
     except UsageError:
         if listed:
             return None

@@ -76,7 +76,7 @@ class Follower:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def read(self, take: Read, clear: Callable[[], None], said: Callable[[str], None]) -> int:
+    def read(self, take: Read, clear: Callable[[], None], say: Callable[[str], None]) -> int:
         """Give every page of all ranges to `take`: the revision that all of them are of.
 
         clear: called before another beginning, where the revision was compacted meanwhile. Raises LiveError.
@@ -92,11 +92,11 @@ class Follower:
                 except errors.Compacted:
                     if attempt == range_read.RESTARTS:
                         raise
-                    said(f"revision {pager.revision:,} was compacted while it was read: begun again")
+                    say(f"revision {pager.revision:,} was compacted while it was read: begun again")
                 else:
                     break
             for note in client.notes:
-                said(note)
+                say(note)
         return pager.revision
 
     def watch(self, revision: int) -> None:
@@ -104,21 +104,21 @@ class Follower:
         self.stop()
         self._messages = queue.Queue(QUEUED)
         self._listeners = [
-            _Listener(self._access, number, bounds, revision, self._messages, self._patience)
+            _Listener(self._access, number, bounds, revision=revision, messages=self._messages, patience=self._patience)
             for number, bounds in enumerate(self._ranges)
         ]
 
     def take(self, seconds: float) -> list[Message]:
         """What came, several at once where several did; empty where nothing does within `seconds`."""
-        found: list[Message] = []
+        messages: list[Message] = []
         with suppress(queue.Empty):
-            found.append(self._messages.get(timeout=seconds))
+            messages.append(self._messages.get(timeout=seconds))
             events = 0
             while events < AT_ONCE:
                 message = self._messages.get_nowait()
-                found.append(message)
+                messages.append(message)
                 events += len(message.events) if isinstance(message, Events) else 1
-        return found
+        return messages
 
     def stop(self) -> None:
         for listener in self._listeners:

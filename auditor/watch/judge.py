@@ -1,4 +1,4 @@
-"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> Forms."""
+"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> StoredForms."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from auditor.kubernetes import prefixes
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
-from auditor.text import printable
+from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
 NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
-"""What keeps no value from being as wanted: a KEK is judged by the ledger, over all values and not over one answer."""
+"""What keeps no value from being as wanted: a KEK is judged by the tracker, over all values and not over one answer."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
@@ -30,41 +30,41 @@ def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list
         return []
     batch = _batch(pairs)
     values = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
-    made = selection.select(
+    selected = selection.select(
         [values], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
     )
     if criteria.keyring is not None:
-        made = opening.open_all(made, criteria, criteria.keyring)
-    bits = made.findings & ~np.uint16(NOT_OF_FORM)
-    bits[_under_another_name(made, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
-    at, length = prefixes.kek_ids(made.batch, made.prefixes)
-    keks = made.batch.data.slices(at, np.maximum(length, 0))
-    found: dict[tuple[int, int, int, bytes], StoredForm] = {}
+        selected = opening.open_all(selected, criteria, criteria.keyring)
+    bits = selected.findings & ~np.uint16(NOT_OF_FORM)
+    bits[_under_another_name(selected, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
+    at, length = prefixes.kek_ids(selected.batch, selected.prefixes)
+    keks = selected.batch.data.slices(at, np.maximum(length, 0))
+    known: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
-    for key in zip(made.key_label.tolist(), bits.tolist(), made.opened.tolist(), keks, strict=True):
-        if key not in found:
+    for key in zip(selected.key_label.tolist(), bits.tolist(), selected.opened.tolist(), keks, strict=True):
+        if key not in known:
             label, code, opened, kek = key
-            provider, name = made.key_labels[label].pair
+            provider, name = selected.key_labels[label].pair
             findings = ";".join(finding.label for finding in FindingKind(code))
-            found[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
-        forms.append(found[key])
+            known[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
+        forms.append(known[key])
     return forms
 
 
-def _under_another_name(made: Selection, resource: str, criteria: Criteria) -> Bools:
+def _under_another_name(selected: Selection, resource: str, criteria: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
     Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
     """
     write = criteria.policy.write(resource)
-    under = np.zeros(len(made), np.bool_)
+    under = np.zeros(len(selected), np.bool_)
     if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under
     provider, name, _ = write
-    prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + name.encode("utf-8", "surrogateescape") + b":"
-    rows = np.flatnonzero((made.prefixes.provider > Provider.IDENTITY) & (made.opened != Opened.YES))
-    length = made.batch.value_size[rows]
-    under[rows] = ~made.batch.data.starts_with(made.batch.value_at[rows], length, prefix)
+    prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + encode(name) + b":"
+    rows = np.flatnonzero((selected.prefixes.provider > Provider.IDENTITY) & (selected.opened != Opened.YES))
+    length = selected.batch.value_size[rows]
+    under[rows] = ~selected.batch.data.starts_with(selected.batch.value_at[rows], length, prefix)
     return under
 
 
@@ -81,5 +81,5 @@ def _batch(pairs: Sequence[Pair]) -> RecordBatch:
         key_len=key_len,
         value_at=ends - value_len,
         value_len=value_len,
-        mod_revision=np.array([main for _, _, main in pairs], np.int64),
+        mod_revision=np.array([revision for _, _, revision in pairs], np.int64),
     )

@@ -1,4 +1,4 @@
-"""How far a rewrite has come: a ledger, a clock -> numbers."""
+"""How far a rewrite has come: what the tracker knows, and a clock -> numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,69 +77,92 @@ Root = tuple[str, bytes]
 """A resource, and what the keys of its objects begin with."""
 
 
-def account(
-    ledger: Tracker, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
+class _Counts:
+    """What is counted on the way through the keys. deadline: rewritten before it, a key has passed over others."""
+
+    def __init__(self, tracker: Tracker, deadline: float) -> None:
+        self.folders: dict[bytes, NamespaceProgress] = {}
+        self.under: dict[tuple[Provider, str, str, bool], int] = {}
+        self.remaining: list[tuple[bytes, StoredForm, Entry]] = []
+        self.rewrites: list[float] = []
+        self.passed: dict[bytes, bytes] = {}
+        self.unopened = 0
+        self._tracker = tracker
+        self._deadline = deadline
+        self._wanted: dict[StoredForm, bool] = {}
+
+    def add(self, key: bytes, entry: Entry) -> None:
+        folder = key.rpartition(b"/")[0]
+        share = self.folders.get(folder) or self.folders.setdefault(folder, NamespaceProgress())
+        form = entry.form
+        if form is None:
+            share.total += entry.counted
+            share.deleted += entry.counted
+            return
+        share.present += 1
+        if form not in self._wanted:
+            self._wanted[form] = self._tracker.wanted(form)
+        wanted = self._wanted[form]
+        code = form.provider, form.key_name, form.kek_id, wanted
+        self.under[code] = self.under.get(code, 0) + 1
+        share.total += entry.counted or not wanted
+        if not wanted:
+            share.remaining += 1
+            self.remaining.append((key, form, entry))
+            return
+        self.unopened += form.provider > Provider.IDENTITY and form.opened is not Opened.YES
+        if not entry.counted:
+            return
+        share.rewritten += 1
+        if entry.changed is not None:
+            self.rewrites.append(entry.changed)
+            if entry.changed <= self._deadline:
+                self.passed[folder] = max(self.passed.get(folder, b""), key)
+
+    def namespaces(self, roots: Sequence[Root]) -> dict[str, NamespaceProgress]:
+        namespaces: dict[str, NamespaceProgress] = {}
+        for folder, share in sorted(self.folders.items()):
+            name = _name(folder + b"/", roots).namespace
+            namespaces.setdefault(name, NamespaceProgress()).add(share)
+        return namespaces
+
+    def named(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
+        """What remains, by key; unless every, only what is stuck."""
+        reasons = ((key, form, entry, _stuck(key, entry, self.passed)) for key, form, entry in self.remaining)
+        chosen = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
+        return tuple(
+            Remaining(_name(key, roots), form, self._tracker.why(form), entry.revision, stuck)
+            for key, form, entry, stuck in chosen
+        )
+
+
+def measure(
+    tracker: Tracker, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
 ) -> Progress:
     """began: when the watch did. patience: seconds after which an object that was passed over counts as stuck.
 
     name_all: name everything that remains, which takes a second for 100,000 objects.
     """
-    shares: dict[bytes, NamespaceProgress] = {}
+    counts = _Counts(tracker, now - patience)
+    for key, entry in tracker.entries.items():
+        counts.add(key, entry)
+    namespaces = counts.namespaces(roots)
     whole = NamespaceProgress()
-    under: dict[tuple[Provider, str, str, bool], int] = {}
-    left: list[tuple[bytes, StoredForm, Entry]] = []
-    passed: dict[bytes, bytes] = {}
-    done: list[float] = []
-    unopened = 0
-    judged: dict[StoredForm, bool] = {}
-    for key, entry in ledger.entries.items():
-        place = key.rpartition(b"/")[0]
-        share = shares.get(place) or shares.setdefault(place, NamespaceProgress())
-        form = entry.form
-        if form is None:
-            share.total += entry.counted
-            share.deleted += entry.counted
-            continue
-        share.present += 1
-        if form not in judged:
-            judged[form] = ledger.wanted(form)
-        wanted = judged[form]
-        code = form.provider, form.key_name, form.kek_id, wanted
-        under[code] = under.get(code, 0) + 1
-        share.total += entry.counted or not wanted
-        if not wanted:
-            share.remaining += 1
-            left.append((key, form, entry))
-            continue
-        unopened += form.provider > Provider.IDENTITY and form.opened is not Opened.YES
-        if entry.counted:
-            share.rewritten += 1
-            if entry.changed is not None:
-                done.append(entry.changed)
-                if entry.changed <= now - patience:
-                    passed[place] = max(passed.get(place, b""), key)
-    namespaces: dict[str, NamespaceProgress] = {}
-    for place, share in sorted(shares.items()):
-        name = _name(place + b"/", roots).namespace
-        for each in (whole, namespaces.setdefault(name, NamespaceProgress())):
-            each.add(share)
-    why = ((key, form, entry, _stuck(key, entry, passed)) for key, form, entry in left)
-    named = tuple(
-        Remaining(_name(key, roots), form, ledger.why(form), entry.revision, stuck)
-        for key, form, entry, stuck in sorted((each for each in why if name_all or each[3]), key=itemgetter(0))
-    )
+    for share in namespaces.values():
+        whole.add(share)
+    named = counts.named(roots, every=name_all)
     window = min(WINDOW, max(now - began, 1e-9))
-    rate = sum(moment >= now - window for moment in done) / window
+    rate = sum(moment >= now - window for moment in counts.rewrites) / window
     seconds = whole.remaining / rate if rate else None
     return Progress(
-        revision=ledger.revision,
+        revision=tracker.revision,
         all=whole,
         namespaces=namespaces,
-        under=tuple((*code, count) for code, count in sorted(under.items())),
-        unopened=unopened,
+        under=tuple((*code, count) for code, count in sorted(counts.under.items())),
+        unopened=counts.unopened,
         rate=rate,
         seconds_left=seconds if whole.remaining else 0.0,
-        still=now - max(done) if done else None,
+        still=now - max(counts.rewrites) if counts.rewrites else None,
         stuck=tuple(each for each in named if each.stuck),
         left=named if name_all else (),
     )

@@ -16,7 +16,7 @@ from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
 from auditor.watch.follow import PATIENCE, Events, Follower, HistoryCompacted, Notice
 from auditor.watch.judge import judge
-from auditor.watch.progress import Progress, account
+from auditor.watch.progress import Progress, measure
 from auditor.watch.tracker import StoredForm, Tracker
 
 STUCK = 60.0
@@ -40,7 +40,7 @@ class Session:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
         self.criteria = criteria.prepare(options)
         self.policy = self.criteria.policy.words(options.resources)
-        self.ledger = self._empty()
+        self.tracker = self._empty()
         self.answers = True
         self._said = said
         self._stuck = stuck
@@ -67,26 +67,26 @@ class Session:
         return self.criteria.policy.configured
 
     def read(self) -> None:
-        """Read everything at one revision; what is in the ledger already is not counted again. Raises LiveError."""
-        found: dict[bytes, tuple[StoredForm, int]] = {}
+        """Read everything at one revision; what is tracked already is not counted again. Raises LiveError."""
+        forms: dict[bytes, tuple[StoredForm, int]] = {}
 
         def take(number: int, page: Sequence[kv.KeyValue]) -> None:
             for each, form in zip(page, self._forms(number, page), strict=True):
-                found[each.key] = form, each.mod_revision
+                forms[each.key] = form, each.mod_revision
 
-        revision = self._follower.read(take, found.clear, self._said)
-        if revision < self.ledger.revision:
-            self._said(f"the store went back from revision {self.ledger.revision:,} to {revision:,}: counted anew")
-            self.ledger = self._empty()
+        revision = self._follower.read(take, forms.clear, self._said)
+        if revision < self.tracker.revision:
+            self._said(f"the store went back from revision {self.tracker.revision:,} to {revision:,}: counted anew")
+            self.tracker = self._empty()
         first = not self.reads
-        self.ledger.replace(found, revision, None if first else self._clock())
+        self.tracker.replace(forms, revision, None if first else self._clock())
         self.reads += 1
         if first:
             self._began = self._clock()
 
     def follow(self) -> None:
         """Begin to watch, from the revision after the last read."""
-        self._follower.watch(self.ledger.revision + 1)
+        self._follower.watch(self.tracker.revision + 1)
 
     def step(self, seconds: float) -> bool:
         """Take what came within `seconds` at most: whether anything changed. Raises LiveError."""
@@ -102,8 +102,8 @@ class Session:
                 self._said(message.text)
             else:
                 raise message
-        for number, found in events.items():
-            self._apply(number, found)
+        for number, changes in events.items():
+            self._apply(number, changes)
         if lost:
             self._said(f"{lost}: everything is read again")
             self.read()
@@ -113,24 +113,24 @@ class Session:
     def confirm(self) -> bool:
         """Whether a second read of everything bears out that nothing is left; watches on where it does not."""
         self.read()
-        if not self.account().all.remaining:
+        if not self.progress().all.remaining:
             return True
         self.follow()
         return False
 
-    def account(self, *, name_all: bool = False) -> Progress:
+    def progress(self, *, name_all: bool = False) -> Progress:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
-        return account(self.ledger, roots, self._began, self._clock(), self._stuck, name_all=name_all)
+        return measure(self.tracker, roots, self._began, self._clock(), self._stuck, name_all=name_all)
 
     def _empty(self) -> Tracker:
-        """A ledger that holds KEKs to each other where a write provider was named."""
+        """A tracker that holds KEKs to each other where a write provider was named."""
         named = self.configured or self.criteria.policy.expected is not None
         return Tracker(self.criteria.current_keks, presume=named)
 
     def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
         """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
         forms = iter(self._forms(number, [event.kv for event in events if event.type == kv.Event.PUT]))
-        self.ledger.apply(
+        self.tracker.apply(
             [
                 (event.kv.key, next(forms) if event.type == kv.Event.PUT else None, event.kv.mod_revision)
                 for event in events
@@ -138,6 +138,6 @@ class Session:
             self._clock(),
         )
 
-    def _forms(self, number: int, found: Sequence[kv.KeyValue]) -> list[StoredForm]:
-        pairs = [(each.key, each.value, each.mod_revision) for each in found]
-        return judge(pairs, self._resources[number], self.criteria)
+    def _forms(self, number: int, pairs: Sequence[kv.KeyValue]) -> list[StoredForm]:
+        values = [(each.key, each.value, each.mod_revision) for each in pairs]
+        return judge(values, self._resources[number], self.criteria)

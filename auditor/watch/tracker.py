@@ -66,8 +66,8 @@ class Tracker:
 
     def replace(self, read: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
         """Everything that there is at a revision: what is not among it was deleted."""
-        for key, (form, main) in read.items():
-            self._put(key, form, main, now)
+        for key, (form, written) in read.items():
+            self._put(key, form, written, now)
         for key, entry in self.entries.items():
             if key not in read and entry.form is not None and entry.revision <= revision:
                 entry.form, entry.revision, entry.changed = None, revision, now

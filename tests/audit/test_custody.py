@@ -191,7 +191,7 @@ def test_a_large_file_is_let_go_beside_the_reports_and_reads_the_same_afterwards
 ) -> None:
     monkeypatch.setattr(file, "LARGE", 1)
     evidence = EvidenceFile.open(REWRITTEN, hashed=True)
-    sha256 = evidence.hashing.result()[0] if evidence.hashing is not None else ""
+    sha256, _ = evidence.hashing.result()
     evidence.close()
     for thread in threading.enumerate():
         if thread.name == "unmapping":

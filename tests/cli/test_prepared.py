@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.cli import worker
+from auditor.cli import prefork, worker
 from tests.helpers.fixtures import REWRITTEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -30,7 +30,7 @@ def imported(module: Path, content: str, *others: str) -> None:
         module.write_text(content)
         last = module.with_name("imported_last.py")
         last.write_text(f"import os\nos.write({far}, b'.')\n")
-        worker.prepare([module.stem, *others, last.stem])
+        prefork.prepare([module.stem, *others, last.stem], worker.start)
         assert os.read(near, 1) == b"."
     finally:
         os.close(near)
@@ -45,7 +45,7 @@ def says(text: str, code: int) -> int:
 @pytest.fixture(autouse=True)
 def _none_is_left() -> Iterator[None]:
     yield
-    assert worker._early is None
+    assert prefork._early is None
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -66,7 +66,7 @@ def test_the_task_runs_where_the_modules_are(module: Path) -> None:
 
 def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
     module.write_text("")
-    worker.prepare([module.stem] * 1_000_000)
+    prefork.prepare([module.stem] * 1_000_000, worker.start)
     assert worker.run(partial(says, "", 0)) == 0
 
 
@@ -80,28 +80,28 @@ def test_a_module_that_cannot_be_imported_is_left_to_the_command(
 
 
 def test_what_cannot_be_handed_over_is_a_fault() -> None:
-    worker.prepare(())
+    prefork.prepare((), worker.start)
     with pytest.raises((pickle.PicklingError, AttributeError)):
         worker.run(lambda: 0)
-    assert worker._early is not None
-    worker.dismiss()
+    assert prefork._early is not None
+    prefork.dismiss()
 
 
 def test_one_that_has_died_is_a_message(capfd: pytest.CaptureFixture[str]) -> None:
-    worker.prepare(())
-    assert worker._early is not None
-    os.kill(worker._early.child, signal.SIGKILL)
-    os.waitid(os.P_PID, worker._early.child, os.WEXITED | os.WNOWAIT)  # dead, and not yet asked for its status
+    prefork.prepare((), worker.start)
+    assert prefork._early is not None
+    os.kill(prefork._early.child, signal.SIGKILL)
+    os.waitid(os.P_PID, prefork._early.child, os.WEXITED | os.WNOWAIT)  # dead, and not yet asked for its status
     assert worker.run(partial(says, "x" * (1 << 20), 0)) == 2
     assert "SIGKILL" in capfd.readouterr().err
 
 
 def test_one_that_is_not_needed_is_ended(module: Path) -> None:
     module.write_text(SLOW)
-    worker.prepare([module.stem])
-    worker.dismiss()
+    prefork.prepare([module.stem], worker.start)
+    prefork.dismiss()
     assert not Path(f"{module}.end").exists()
-    worker.dismiss()
+    prefork.dismiss()
 
 
 COMMAND = """
@@ -109,10 +109,10 @@ import sys
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 sys.path.insert(0, sys.argv.pop(1))
-from auditor.cli import worker
+from auditor.cli import prefork, worker
 from auditor import __main__
-prepare = worker.prepare
-worker.prepare = lambda modules: prepare(["imported_ahead"])
+prepare = prefork.prepare
+prefork.prepare = lambda modules, start: prepare(["imported_ahead"], start)
 __main__.main()
 """
 
@@ -159,7 +159,7 @@ def test_the_other_process_may_be_killed(module: Path) -> None:
         os.dup2(far, 1)
         os.dup2(far, 2)
         os.close(near)
-        worker.prepare(())
+        prefork.prepare((), worker.start)
         os.kill(os.getpid(), signal.SIGKILL)
     os.close(far)
     os.waitpid(waits, 0)
@@ -189,10 +189,10 @@ def test_no_process_to_be_had_is_a_message(module: Path) -> None:
 
 
 def test_a_pipe_that_an_interrupt_has_closed_already() -> None:
-    worker.prepare(())
-    assert worker._early is not None
-    os.close(worker._early.pipe)
-    assert worker.dismiss() == 0
+    prefork.prepare((), worker.start)
+    assert prefork._early is not None
+    os.close(prefork._early.pipe)
+    assert prefork.dismiss() == 0
 
 
 @pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -19,6 +19,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import REWRITTEN
 from tests.helpers.objects import StoredObject
+from tests.helpers.observers import Calling
 
 ENCRYPTED = ciphertext("secretbox", b"box", bytes(64))
 ENOUGH = Options(expect="secretbox:box", accept_partial=True)
@@ -57,7 +58,9 @@ def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -
 
         try:
             audits = [
-                auditor.scan(tmp_path / "data" / "member" / "snap" / "db", ENOUGH, ahead=wait_for_a_commit)
+                auditor.scan(
+                    tmp_path / "data" / "member" / "snap" / "db", ENOUGH, observer=Calling(rows=wait_for_a_commit)
+                )
                 for _ in range(5)
             ]
         finally:
@@ -75,7 +78,9 @@ def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -
 def test_a_member_that_defragments_puts_another_file_there(program: str, tmp_path: Path) -> None:
     with Etcd(tmp_path / "data", program=program) as etcd:
         etcd.put(StoredObject().key, ENCRYPTED)
-        audit = auditor.scan(tmp_path / "data" / "member" / "snap" / "db", ENOUGH, ahead=lambda _: etcd.defragment())
+        audit = auditor.scan(
+            tmp_path / "data" / "member" / "snap" / "db", ENOUGH, observer=Calling(rows=lambda _: etcd.defragment())
+        )
     assert changes(audit)
     assert audit.verdict is Verdict.INCONCLUSIVE
 
@@ -100,7 +105,7 @@ def test_a_file_that_changes_is_no_ground_of_a_pass(tmp_path: Path, how: str) ->
         else:
             other.replace(path)
 
-    audit = auditor.scan(path, ENOUGH, ahead=change)
+    audit = auditor.scan(path, ENOUGH, observer=Calling(rows=change))
     assert changes(audit)
     assert audit.verdict is Verdict.INCONCLUSIVE
 

@@ -290,10 +290,8 @@ def test_a_hash_that_fails_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError("no memory for it")
 
     monkeypatch.setattr("auditor.evidence.hashing.hashlib.sha256", Failing)
-    with EvidenceFile.open(REWRITTEN, hashed=True) as file:
-        assert file.hashing is not None
-        with pytest.raises(OSError, match="no memory"):
-            file.hashing.result()
+    with EvidenceFile.open(REWRITTEN, hashed=True) as file, pytest.raises(OSError, match="no memory"):
+        file.hashing.result()
 
 
 # the database's own facts

@@ -92,7 +92,7 @@ class Script:
 
 
 def numbers(session: Session) -> tuple[int, int, int, int, int]:
-    whole = session.account().all
+    whole = session.progress().all
     assert whole.remaining + whole.rewritten + whole.deleted == whole.total
     return whole.total, whole.remaining, whole.rewritten, whole.deleted, whole.present
 
@@ -117,8 +117,8 @@ def caught_up(session: Session, script: Script) -> None:
 
 def follow(session: Session, script: Script, work: threading.Thread, checked: threading.Event) -> None:
     """Steps until nothing is left to be done or to come; after each the numbers are those of that revision."""
-    for _ in steps(lambda: not work.is_alive() and session.ledger.revision >= max(script.at), session):
-        at = session.ledger.revision
+    for _ in steps(lambda: not work.is_alive() and session.tracker.revision >= max(script.at), session):
+        at = session.tracker.revision
         if at in script.at:  # the script may not have noted yet what the watch brought already
             assert numbers(session) == script.at[at]
             checked.set()
@@ -171,7 +171,7 @@ def test_thousands_of_secrets(which: str, count: int, tmp_path: Path) -> None:
             assert script.numbers()[1] == 0
             before = revision(etcd)
             assert session.confirm()
-            found = session.account()
+            found = session.progress()
             assert found.rate > 0
             assert {share.total for share in found.namespaces.values()} == {
                 share.rewritten + share.deleted for share in found.namespaces.values()
@@ -256,7 +256,7 @@ def test_a_leader_that_is_lost(tmp_path: Path) -> None:
                         break
             caught_up(session, script)
             assert session.confirm()
-            assert session.account().all.rewritten == 200
+            assert session.progress().all.rewritten == 200
 
 
 def test_a_role_that_may_only_read_the_secrets(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
         ):
             etcd.put(key, plain(number))
         with Session(access(etcd.endpoint), options, lambda _: None) as session:
-            named = [(each.of.resource, each.of.key) for each in session.account(name_all=True).left]
+            named = [(each.of.resource, each.of.key) for each in session.progress(name_all=True).left]
             assert named == [
                 ("configmaps", "/a/configmaps/n/x"),
                 ("secrets", "/a/secrets/n/x"),
@@ -291,7 +291,7 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
             session.follow()
             for key in (b"/a/configmaps/n/x", b"/b/c/secrets/n/x", b"/a/secrets/n/x"):
                 etcd.put(key, NEW)
-            until(lambda: not session.account().all.remaining, session)
+            until(lambda: not session.progress().all.remaining, session)
             assert numbers(session) == (3, 0, 3, 0, 3)
 
 

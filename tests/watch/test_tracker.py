@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.vocabulary import Opened, Provider
-from auditor.watch.progress import Progress, account
+from auditor.watch.progress import Progress, measure
 from auditor.watch.tracker import StoredForm, Tracker
 
 OLD = StoredForm(Provider.IDENTITY, "", "", "plaintext", Opened.NOT_TRIED)
@@ -42,7 +42,7 @@ class Model:
 
 
 def told(ledger: Tracker, now: float = 0.0) -> Progress:
-    return account(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
+    return measure(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
 
 
 def numbers(found: Progress) -> tuple[int, int, int, int, int]:

@@ -1,10 +1,9 @@
 """Names inside archives: nothing is ever written under one, and one that leads out of its archive is refused."""
 
-import os
 import re
 
 from auditor.evidence.containers.limits import Refused
-from auditor.text import printable
+from auditor.text import shown
 
 _RKE = re.compile(r"/backup/[^/]+|/etc/kubernetes/[^/]+\.rkestate")
 """rke-tools writes full paths into its zips (rke-tools main.go)."""
@@ -35,7 +34,3 @@ def link(container: str, name: str, target: str, *, symbolic: bool) -> None:
             parts.append(part)
     if outside:
         raise Refused(f"{container} holds {shown(name)}, a link that leads out of it: nothing in it was read")
-
-
-def shown(name: str) -> str:
-    return printable(os.fsencode(name))

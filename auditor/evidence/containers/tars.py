@@ -9,6 +9,7 @@ from typing import IO, Any, Self
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import PIECE, STEP, Damaged, Stream
 from auditor.evidence.containers.limits import Budget, Refused
+from auditor.text import shown
 
 LONGEST = 1 << 20
 """Bytes of an extended header: tarfile holds one in memory whole."""
@@ -101,9 +102,9 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
                 if member.islnk() or member.issym():
                     member_names.link(name, inner, member.linkname, symbolic=member.issym())
                 elif member.isreg():
-                    yield inner, member.size, _content(archive, member, f"{name}!{member_names.shown(inner)}")
+                    yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
                 elif not member.isdir():
-                    what = f"{member_names.shown(member.name)}, a device or pipe"
+                    what = f"{shown(member.name)}, a device or pipe"
                     raise Refused(f"{name} holds {what}: nothing in it was read")
             behind = _behind(archive) if kind.ended else 0
     except _TooLong:

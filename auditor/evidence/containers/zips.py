@@ -15,6 +15,7 @@ from typing import IO
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import PIECE, STEP, Damaged, Stream, inflated, mapped
 from auditor.evidence.containers.limits import Budget, Refused
+from auditor.text import shown
 
 ENCRYPTED = 1
 """The bit of the flags that says so (APPNOTE.TXT 4.4.4)."""
@@ -78,7 +79,7 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
                     target = archive.read(info).decode("utf-8", "surrogateescape") if info.file_size < STEP else "/"
                     member_names.link(name, inner, target, symbolic=True)
                 elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode):
-                    raise Refused(f"{name} holds {member_names.shown(inner)}, a device or pipe: nothing in it was read")
+                    raise Refused(f"{name} holds {shown(inner)}, a device or pipe: nothing in it was read")
                 elif not info.filename.endswith("/"):  # is_dir() wants a name of at least one letter
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
             if hidden := _hidden(mapping, listed, archive.start_dir):
@@ -124,20 +125,20 @@ def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:
 def _content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapping: mmap.mmap, name: str, budget: Budget
 ) -> Stream | str:
-    shown = f"{name}!{member_names.shown(info.filename)}"
+    label = f"{name}!{shown(info.filename)}"
     if info.flag_bits & ENCRYPTED:
-        return f"{shown} is protected by a password: unpack it, and scan what it holds"
+        return f"{label} is protected by a password: unpack it, and scan what it holds"
     try:
         content = archive.open(info)  # looks at the member's own header too
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):
-        return f"{shown} cannot be read: its header does not hold together, or its compression is not known"
+        return f"{label} cannot be read: its header does not hold together, or its compression is not known"
     if info.compress_type == zipfile.ZIP_DEFLATED:
         content.close()
         header = LOCAL.unpack(mapping[info.header_offset : info.header_offset + LOCAL.size])
         start = info.header_offset + LOCAL.size + header[-2] + header[-1]
         packed = mapped(mapping, start, min(start + info.compress_size, len(mapping)))
-        return Stream(_checked(inflated(packed, budget, shown), info, shown))
-    return Stream(_others(content, budget, shown))
+        return Stream(_checked(inflated(packed, budget, label), info, label))
+    return Stream(_others(content, budget, label))
 
 
 def _checked(stream: Stream, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:

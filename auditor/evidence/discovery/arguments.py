@@ -10,7 +10,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.paths import is_whole
 from auditor.evidence.exhibit import role_of
-from auditor.text import printable
+from auditor.text import shown
 
 URL = "://"
 IN = "!"
@@ -32,7 +32,7 @@ def resolve_arguments(given: Sequence[str]) -> list[str]:
         elif glob.has_magic(text):
             found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
             if not found:
-                raise UsageError(f"{printable(os.fsencode(text))}: nothing matches this pattern")
+                raise UsageError(f"{shown(text)}: nothing matches this pattern")
             made += [each for path in found for each in _path(Path(path))]
         else:
             made.append(text)
@@ -47,7 +47,7 @@ def names(paths: Sequence[str]) -> list[str]:
     local = [os.path.abspath(each) for each in paths if URL not in each]  # noqa: PTH100 - links are not resolved
     common = os.path.commonpath([os.path.dirname(each) for each in local]) if local else ""  # noqa: PTH120
     return [
-        remote.shown(each) if URL in each else printable(os.fsencode(os.path.relpath(os.path.abspath(each), common)))  # noqa: PTH100
+        remote.shown(each) if URL in each else shown(os.path.relpath(os.path.abspath(each), common))  # noqa: PTH100
         for each in paths
     ]
 
@@ -118,4 +118,4 @@ def _is_evidence(path: Path) -> bool:
 def _last(path: str) -> str:
     if URL in path:
         return remote.name(path)
-    return printable(os.fsencode(Path(path).name or Path(path).resolve().name))
+    return shown(Path(path).name or Path(path).resolve().name)

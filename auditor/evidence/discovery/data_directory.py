@@ -4,7 +4,6 @@ Layout: etcd server/etcdserver/api/snap (snapshotter.go, db.go), server/storage/
 server/storage/backend (defrag's db.tmp.*).
 """
 
-import os
 import re
 import stat
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
-from auditor.text import printable
+from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.evidence.containers.extracted import ExtractedFile
@@ -138,4 +137,4 @@ def foreign(found: Exhibit, top: Path, entry: Path) -> None:
 
 
 def _name(top: Path, entry: Path) -> str:
-    return printable(os.fsencode(entry.relative_to(top).as_posix()))
+    return shown(entry.relative_to(top).as_posix())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.options import Options
-from auditor.text import printable
+from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
@@ -75,7 +74,7 @@ def opened(given: str, options: Options) -> Exhibits:
             _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
         return pieces
     if wal_dir is not None:
-        raise UnreadableEvidence(f"{_shown(path)} is a container: --wal-dir belongs to a data directory")
+        raise UnreadableEvidence(f"{shown(path.name)} is a container: --wal-dir belongs to a data directory")
     return _packed(EvidenceFile.open(path, hashed=hashed), path, options)
 
 
@@ -241,7 +240,3 @@ def _settings(haul: Extraction) -> list[EvidenceFile]:
         each = haul.settings.pop(0)
         made.append(each.file.open(each.way))
     return made
-
-
-def _shown(path: Path) -> str:
-    return printable(os.fsencode(path.name))

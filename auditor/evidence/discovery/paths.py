@@ -1,6 +1,5 @@
 """From a path to one piece of evidence: a file and what belongs beside it, or a folder that is one as a whole."""
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
-from auditor.text import printable
+from auditor.text import shown
 
 SQLITE = b"SQLite format 3\0"
 _BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
@@ -29,7 +28,7 @@ class Unpacking:
 
 def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(), *, hashed: bool) -> Exhibit:
     """Open what `path` is. Raises UnreadableEvidence where it is neither a readable file nor a data directory."""
-    name = printable(os.fsencode(path.name or path.resolve().name))
+    name = shown(path.name or path.resolve().name)
     if not path.is_dir():
         if wal_dir is not None:
             raise UnreadableEvidence(f"{name} is no data directory: --wal-dir belongs to one")
@@ -82,7 +81,7 @@ def _backup(found: Exhibit, listed: list[Path], unpacking: Unpacking, *, hashed:
         except UnreadableEvidence as error:
             if len(listed) == 1:
                 raise
-            found.gaps.append(Gap(objects.shown(path), 0, 0, str(error)))
+            found.gaps.append(Gap(shown(path.name), 0, 0, str(error)))
             continue
         found.files.append((Role.BACKUP, opened.file))
         found.gaps += opened.gaps
@@ -105,8 +104,8 @@ def _sqlite_in(folder: Path) -> Path | None:
         except OSError:
             continue
     if len(found) > 1:
-        names = ", ".join(printable(os.fsencode(path.name)) for path in found)
-        raise UnreadableEvidence(f"{printable(os.fsencode(folder))} holds several SQLite databases ({names}): give one")
+        names = ", ".join(shown(path.name) for path in found)
+        raise UnreadableEvidence(f"{shown(folder)} holds several SQLite databases ({names}): give one")
     return found[0] if found else None
 
 
@@ -114,18 +113,18 @@ def _sqlite(found: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
     """Open what lies beside a SQLite database; what is not there is said by the reader, which knows what it means."""
     for ending, role in _BESIDE.items():
         beside = path.with_name(path.name + ending)
-        shown = printable(os.fsencode(beside.name))
+        name = shown(beside.name)
         try:
             about = beside.stat()
             if stat.S_ISREG(about.st_mode) and not about.st_size:
-                found.notes.append(f"{shown} is empty")
+                found.notes.append(f"{name} is empty")
                 found.has_wal |= role is Role.SQLITE_LOG
                 continue
-            found.files.append((role, EvidenceFile.open(beside, hashed=hashed, name=shown)))
+            found.files.append((role, EvidenceFile.open(beside, hashed=hashed, name=name)))
             found.has_wal |= role is Role.SQLITE_LOG
         except FileNotFoundError:
-            found.notes.append(f"there is no {shown} beside {printable(os.fsencode(path.name))}")
+            found.notes.append(f"there is no {name} beside {shown(path.name)}")
         except (OSError, UnreadableEvidence) as error:
-            why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
-            found.gaps.append(Gap(shown, 0, 0, why))
+            why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
+            found.gaps.append(Gap(name, 0, 0, why))
     return found

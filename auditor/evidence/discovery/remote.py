@@ -3,7 +3,6 @@
 fsspec and the libraries under it make the connections, with the credentials that they find in the environment.
 """
 
-import os
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -111,9 +110,9 @@ class _open:  # noqa: N801 - used as a function is
 
 
 def _printable(text: str) -> str:
-    from auditor.text import printable  # it needs numpy, which --help does not
+    from auditor.text import shown
 
-    return printable(os.fsencode(text))
+    return shown(text)
 
 
 def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
-from auditor.evidence.containers import magic, member_names, tars, zips
+from auditor.evidence.containers import magic, tars, zips
 from auditor.evidence.containers.decompress import Damaged, Stream, mapped, unpacked
 from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
@@ -16,6 +16,7 @@ from auditor.evidence.discovery.arguments import IN
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
+from auditor.text import shown
 
 _LIKELY = re.compile(r"(^|/)(etcd[^/]*|[^/]*snapshot[^/]*|[^/]*\.(db|backup|bolt)(\.part)?)$", re.IGNORECASE)
 """Names under which a database is looked for whatever its first pages say: both may be damaged."""
@@ -88,7 +89,7 @@ class _Walk:
                 self.open(way, path, inner, depth + 1)
             else:
                 shorter = _ENDING.sub("", path or way)
-                name = member_names.shown(shorter.rpartition("/")[2]) if shorter != (path or way) else "unpacked"
+                name = shown(shorter.rpartition("/")[2]) if shorter != (path or way) else "unpacked"
                 self.open(f"{way}{IN}{name}", shorter if path else "", inner, depth + 1)
         elif kind is Kind.TAR:
             self._archive(way, depth, tars.members(stream, way, self._budget))
@@ -101,7 +102,7 @@ class _Walk:
         seen: dict[str, int] = {}
         try:
             for name, size, content in members:
-                inner = f"{way}{IN}{member_names.shown(name)}"
+                inner = f"{way}{IN}{shown(name)}"
                 seen[inner] = seen.get(inner, 0) + 1
                 if seen[inner] > 1:  # a tar may hold several of one name
                     inner = f"{inner}#{seen[inner]}"

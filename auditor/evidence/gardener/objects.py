@@ -5,7 +5,6 @@ uploaded in parts is a folder of its name, with parts called by their numbers), 
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
-from auditor.text import printable
+from auditor.text import shown
 
 _NAME = re.compile(r"(Full|Incr)-(\d{8,})-(\d{8,})-(\d+)(\.gz|\.zlib|\.Z)?(\.final)?")
 _PART = re.compile(r"\d{10}")
@@ -90,10 +89,6 @@ def in_folder(folder: Path) -> list[Path]:
         (told, path) for path in entries if (told := named(path.name)) is not None and (path.is_file() or _parts(path))
     ]
     return [path for _, path in sorted(found, key=lambda pair: (pair[0].last, not pair[0].full, pair[1].name))]
-
-
-def shown(path: Path) -> str:
-    return printable(os.fsencode(path.name))
 
 
 def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> Opened:

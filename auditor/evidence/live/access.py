@@ -109,6 +109,6 @@ def _endpoint(text: str, secure: bool | None) -> Endpoint:
 
 def shown(text: str) -> str:
     """Text from a user or a server as it may be printed."""
-    from auditor.text import printable  # with it comes numpy, for which --help need not wait
+    from auditor import text as texts
 
-    return printable(text.encode("utf-8", "surrogateescape"))
+    return texts.shown(text)

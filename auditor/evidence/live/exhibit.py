@@ -13,8 +13,8 @@ from auditor.evidence.live.member import Member, MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.model.evidence import Gap, Live, Unexamined
 from auditor.model.vocabulary import LiveWay
-from auditor.options import Options, Progress
-from auditor.run_log import RunLog
+from auditor.observer import Observer
+from auditor.options import Options
 from auditor.text import hex_id
 
 PREFIX = "/registry"
@@ -25,7 +25,7 @@ class DifferentClusters(errors.LiveError):
     """The endpoints belong to more than one cluster."""
 
 
-def gather(access: Access, options: Options, progress: Progress | None, log: RunLog) -> Exhibit:
+def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
     """Read from the endpoints; nothing is ever written there. Raises LiveError, NoRoom and UsageError."""
     keep = Path(options.keep) if options.keep else None
     if keep is not None and keep.exists() and not options.keep_force:
@@ -33,16 +33,16 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
     with Client(access) as client:
         standings, silent = client.statuses()
         for each in standings:
-            log(f"{each.endpoint} answers: member {hex_id(each.member_id)}, revision {each.revision}")
+            observer.step(f"{each.endpoint} answers: member {hex_id(each.member_id)}, revision {each.revision}")
         _same_cluster(standings)
         client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
-                return _range(client, standings, silent, options, spool, progress, log)
-            told = _snapshot(client, spool, progress)
+                return _range(client, standings, silent, options, spool, observer)
+            told = _snapshot(client, spool, observer)
             if keep is not None:
                 spool.keep(force=options.keep_force)
-            log(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
+            observer.step(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
             name = shown(keep.name) if keep is not None else told.endpoint
             file = EvidenceFile.adopt(spool.release(), name, hashed=not options.quick)
         live = _live(LiveWay.SNAPSHOT, told, told.revision)
@@ -52,9 +52,9 @@ def gather(access: Access, options: Options, progress: Progress | None, log: Run
         )
 
 
-def _snapshot(client: Client, spool: Spool, progress: Progress | None) -> MemberStatus:
+def _snapshot(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
     try:
-        return snapshot.take(client, spool, progress)
+        return snapshot.take(client, spool, observer)
     except errors.Denied as error:
         raise errors.Denied(
             f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
@@ -67,12 +67,11 @@ def _range(
     silent: dict[str, str],
     options: Options,
     spool: Spool,
-    progress: Progress | None,
-    log: RunLog,
+    observer: Observer,
 ) -> Exhibit:
     prefixes = tuple(f"/{each.strip('/')}" for each in options.storage_prefixes or (PREFIX,))
     try:
-        keys = range_read.read(client, prefixes, spool, progress)
+        keys = range_read.read(client, prefixes, spool, observer)
     except errors.Denied as error:
         raise errors.Denied(
             f"{error}: this credential may not read every key under {_shown(prefixes)}; name what it may with "
@@ -81,7 +80,7 @@ def _range(
     if not spool.size:
         raise errors.LiveError(f"{standings[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
     told = client.ask(Member.status)
-    log(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {told.endpoint}")
+    observer.step(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {told.endpoint}")
     file = EvidenceFile.adopt(spool.release(), told.endpoint)
     partial = not options.accept_partial
     left = [

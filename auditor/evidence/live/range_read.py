@@ -11,8 +11,9 @@ from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
 from auditor.evidence.live.spool import Spool
-from auditor.options import Progress
+from auditor.observer import Observer
 from auditor.protobuf import rpc_pb2 as rpc
+from auditor.text import encode
 
 FIRST = 16
 """Keys of the first page; nothing is known of their values yet."""
@@ -91,12 +92,12 @@ class Range:
 
 def bounds(prefix: str) -> tuple[bytes, bytes]:
     """The range of all keys below a storage prefix: from `/registry/` to before `/registry0`."""
-    name = prefix.strip("/").encode("utf-8", "surrogateescape")
+    name = encode(prefix.strip("/"))
     start = b"/" + name + b"/" if name else b"/"
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
-def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Range:
+def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
     """Every key below the prefixes at one revision. Begins again, and notes it, where that is compacted meanwhile.
 
     Raises LiveError, Compacted where that happens again and again, and NoRoom.
@@ -104,7 +105,7 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progre
     for attempt in range(RESTARTS + 1):
         pager = Pager(client)
         try:
-            return _whole(pager, prefixes, spool, progress)
+            return _whole(pager, prefixes, spool, observer)
         except errors.Compacted as error:
             if attempt == RESTARTS:
                 raise
@@ -112,7 +113,7 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, progress: Progre
     raise AssertionError
 
 
-def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progress | None) -> Range:
+def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
     spool.clear()
     found = Range()
     for prefix in dict.fromkeys(map(bounds, prefixes)):
@@ -121,7 +122,7 @@ def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, progress: Progre
             for kv in page.kvs:
                 found.index.extend((len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version))
             found.pages += 1
-            if progress is not None and len(found):
-                progress(spool.size, spool.size * (len(found) + pager.remaining) // len(found))
+            if len(found):
+                observer.received(spool.size, spool.size * (len(found) + pager.remaining) // len(found))
     found.revision = pager.revision
     return found

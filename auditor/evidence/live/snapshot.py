@@ -11,10 +11,10 @@ from auditor.evidence.live import errors
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member, MemberStatus
 from auditor.evidence.live.spool import Spool
-from auditor.options import Progress
+from auditor.observer import Observer
 
 
-def take(client: Client, spool: Spool, progress: Progress | None) -> MemberStatus:
+def take(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
     """Fill the spool; what the member that sent it said of itself. Raises LiveError, Incomplete among them, NoRoom.
 
     A stream that breaks is begun again: it cannot be continued.
@@ -24,13 +24,13 @@ def take(client: Client, spool: Spool, progress: Progress | None) -> MemberStatu
         told = member.status()
         spool.clear()
         spool.expect(told.db_size + TRAILER)
-        _copy(member, spool, progress)
+        _copy(member, spool, observer)
         return told
 
     return client.ask(work)
 
 
-def _copy(member: Member, spool: Spool, progress: Progress | None) -> None:
+def _copy(member: Member, spool: Spool, observer: Observer) -> None:
     digest = hashlib.sha256()
     tail = b""
     total = 0
@@ -41,8 +41,7 @@ def _copy(member: Member, spool: Spool, progress: Progress | None) -> None:
             digest.update(tail[:-TRAILER])
             tail = tail[-TRAILER:]
             total = total or len(message.blob) + message.remaining_bytes + TRAILER
-            if progress is not None:
-                progress(spool.size, max(total, spool.size))
+            observer.received(spool.size, max(total, spool.size))
     except errors.Unavailable as error:
         raise errors.Incomplete(f"{error}, {spool.size:,} bytes into the snapshot") from None
     if len(tail) < TRAILER or digest.digest() != tail:

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from auditor.errors import AuditorError
 from auditor.evidence.scratch import WORK_DIR, ScratchFile
-from auditor.text import printable
+from auditor.text import shown
 
 
 class Spool(ScratchFile):
@@ -26,7 +26,7 @@ class Spool(ScratchFile):
         """Give the file the name that it was made for; another file there is replaced only with `force`."""
         if self._target is None:
             return
-        shown = printable(os.fsencode(self._target))
+        name = shown(self._target)
         try:
             os.fsync(self.descriptor)
             named = self._partial or self._named(self._target)
@@ -37,9 +37,9 @@ class Spool(ScratchFile):
                 named.unlink()
             self._partial = None
         except FileExistsError:
-            raise AuditorError(f"{shown} exists: choose another file, or overwrite it with --force") from None
+            raise AuditorError(f"{name} exists: choose another file, or overwrite it with --force") from None
         except OSError as error:
-            raise AuditorError(f"{shown} cannot be kept: {error.strerror}") from None
+            raise AuditorError(f"{name} cannot be kept: {error.strerror}") from None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         super().__exit__(kind, error, at)

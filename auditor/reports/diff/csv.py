@@ -7,5 +7,5 @@ from auditor.diff.rows import NUMBERS
 from auditor.reports import csv
 
 
-def write(made: Comparison, out: IO[str]) -> None:
-    out.writelines(csv.lines(made.columns, NUMBERS))
+def write(comparison: Comparison, out: IO[str]) -> None:
+    out.writelines(csv.lines(comparison.columns, NUMBERS))

@@ -15,37 +15,37 @@ SHOWN = (
 _CLASS = {0: "none", 1: "findings", 3: "inconclusive"}
 
 
-def write(made: Comparison, fail_on: Severity, out: IO[str]) -> None:
+def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import escape
 
     environment = Environment(
         loader=PackageLoader("auditor.reports.diff"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    chosen = words.changed(made)
+    chosen = words.changed(comparison)
     safe = []
     for name in SHOWN:  # escaped here column by column: a template takes several times as long
-        column = made.columns[name]
+        column = comparison.columns[name]
         texts = {cell: str(escape(cell)) for cell in set(column)}
         safe.append([texts[column[row]] for row in chosen])
     out.writelines(
         environment.get_template("diff.html").stream(
-            made=made,
-            state=_CLASS[made.exit_code(fail_on)],
-            verdict=words.verdict(made, fail_on),
+            made=comparison,
+            state=_CLASS[comparison.exit_code(fail_on)],
+            verdict=words.verdict(comparison, fail_on),
             facts=[
-                ("Before", words.side(made.before)),
-                ("After", words.side(made.after)),
-                ("Cluster", words.cluster(made)),
-                ("Policy of AFTER", made.after.policy),
-                ("Run", f"etcd-auditor {made.after.run.version}, {made.after.run.started}"),
+                ("Before", words.side(comparison.before)),
+                ("After", words.side(comparison.after)),
+                ("Cluster", words.cluster(comparison)),
+                ("Policy of AFTER", comparison.after.policy),
+                ("Run", f"etcd-auditor {comparison.after.run.version}, {comparison.after.run.started}"),
             ],
-            tables=[words.forms(made), words.keys(made), words.left(made)],
-            unread=words.unread(made),
-            notes=words.notes(made),
+            tables=[words.forms(comparison), words.keys(comparison), words.left(comparison)],
+            unread=words.unread(comparison),
+            notes=words.notes(comparison),
             shown=SHOWN,
             meaning=COLUMNS,
-            total=sum(made.objects.values()),
+            total=sum(comparison.objects.values()),
             listed=len(chosen),
             rows=zip(*safe, strict=True),
         )

@@ -25,44 +25,46 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def document(made: Comparison, fail_on: Severity) -> dict[str, Any]:
+def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
     """Plain values only."""
-    conclusion = words.verdict(made, fail_on)
+    conclusion = words.verdict(comparison, fail_on)
     return {
         "format": "etcd-auditor diff",
         "version": VERSION,
         "schema": SCHEMA,
         "conclusion": conclusion,
-        "exit_code": made.exit_code(fail_on),
+        "exit_code": comparison.exit_code(fail_on),
         "fail_on": fail_on.label,
-        "complete": made.complete,
-        "before": _side(made.before),
-        "after": _side(made.after),
+        "complete": comparison.complete,
+        "before": _side(comparison.before),
+        "after": _side(comparison.after),
         "tally": {
-            "objects": sum(made.objects.values()),
-            "rewritten": made.rewritten,
-            "not_as_expected_before": made.unlike,
-            "forms": {form.label: made.of(form) for form in FormChange},
-            "contents": {content.label: made.held(content) for content in list(Content)[1:]},
+            "objects": sum(comparison.objects.values()),
+            "rewritten": comparison.rewritten,
+            "not_as_expected_before": comparison.unlike,
+            "forms": {form.label: comparison.of(form) for form in FormChange},
+            "contents": {content.label: comparison.held(content) for content in list(Content)[1:]},
             "forms_and_contents": [
                 {"form": form.label, "content": content.label, "objects": count}
-                for (form, content), count in made.objects.items()
+                for (form, content), count in comparison.objects.items()
             ],
             "keys": [
                 {"provider": provider.label, "key_name": name, "before": before, "after": after}
-                for provider, name, before, after in made.keys
+                for provider, name, before, after in comparison.keys
             ],
         },
-        "not_examined": [json_sections.unexamined(part) for part in made.unexamined],
-        "notes": list(made.notes),
+        "not_examined": [json_sections.unexamined(part) for part in comparison.unexamined],
+        "notes": list(comparison.notes),
         "columns": COLUMNS,
-        "objects": [dict(zip(made.columns, row, strict=True)) for row in zip(*made.columns.values(), strict=True)],
+        "objects": [
+            dict(zip(comparison.columns, row, strict=True)) for row in zip(*comparison.columns.values(), strict=True)
+        ],
     }
 
 
-def write(made: Comparison, fail_on: Severity, out: IO[str]) -> None:
+def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     """The document, one object a line."""
-    whole = document(made, fail_on)
+    whole = document(comparison, fail_on)
     rows = whole.pop("objects")
     for number, (name, part) in enumerate(whole.items()):
         out.write(",\n " if number else "{\n ")

@@ -14,9 +14,9 @@ MOST = 20
 _COLOUR = {0: "bold green", 1: "bold red", 3: "bold yellow"}
 
 
-def write(made: Comparison, fail_on: Severity, console: Console) -> None:
-    head, *rest = words.verdict(made, fail_on)
-    console.print(Text(head, _COLOUR[made.exit_code(fail_on)]))
+def write(comparison: Comparison, fail_on: Severity, console: Console) -> None:
+    head, *rest = words.verdict(comparison, fail_on)
+    console.print(Text(head, _COLOUR[comparison.exit_code(fail_on)]))
     for line in rest:
         console.print(Text(line))
     console.print()
@@ -24,28 +24,28 @@ def write(made: Comparison, fail_on: Severity, console: Console) -> None:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in (
-        ("BEFORE", words.side(made.before)),
-        ("AFTER", words.side(made.after)),
-        ("Cluster", words.cluster(made)),
-        ("Policy", f"{made.after.policy} (AFTER)"),
+        ("BEFORE", words.side(comparison.before)),
+        ("AFTER", words.side(comparison.after)),
+        ("Cluster", words.cluster(comparison)),
+        ("Policy", f"{comparison.after.policy} (AFTER)"),
     ):
         grid.add_row(Text(name), Text(text))
     console.print(grid)
-    for header, rows in (words.forms(made), words.keys(made), words.left(made)):
+    for header, rows in (words.forms(comparison), words.keys(comparison), words.left(comparison)):
         if rows:
             console.print()
             console.print(table(header, rows))
-    if made.problems:
+    if comparison.problems:
         console.print()
-        console.print(table(*words.worst(made), numbers=False))
-        if (more := made.problems - LISTED) > 0:
+        console.print(table(*words.worst(comparison), numbers=False))
+        if (more := comparison.problems - LISTED) > 0:
             console.print(Text(f"and {more:,} more: see --csv, --html or --json"))
     console.print()
-    lines = words.unread(made)
+    lines = words.unread(comparison)
     console.print(Text("Not examined:"))
     for line in lines[:MOST]:
         console.print(Text(f"  {line}"))
     if (more := len(lines) - MOST) > 0:
         console.print(Text(f"  and {more:,} more, listed by --json and --html"))
-    for note in words.notes(made):
+    for note in words.notes(comparison):
         console.print(Text(f"Note: {note}."))

@@ -10,45 +10,45 @@ from auditor.text import hex_id
 SUMMARY = ("form", "content", "namespace", "name", "before", "after", "finding")
 
 
-def verdict(made: Comparison, fail_on: Severity) -> list[str]:
+def verdict(comparison: Comparison, fail_on: Severity) -> list[str]:
     """The conclusion in a few sentences, exit code included."""
-    code = made.exit_code(fail_on)
+    code = comparison.exit_code(fail_on)
     if code == 1:
-        head = f"NOT AS EXPECTED: {'; '.join(_wrong(made, fail_on))}"
+        head = f"NOT AS EXPECTED: {'; '.join(_wrong(comparison, fail_on))}"
     elif code == 3:
         head = "INCONCLUSIVE: nothing that was read is other than expected, and not everything was read or told"
     else:
         head = "AS EXPECTED, in what was examined of AFTER"
-    return [f"{head} (exit {code})", _story(made)]
+    return [f"{head} (exit {code})", _story(comparison)]
 
 
-def _wrong(made: Comparison, fail_on: Severity) -> list[str]:
-    said = []
-    tally = made.after.tally
-    if made.unlike:
-        said.append(f"{plural(made.unlike, 'value')} of BEFORE not as --expect-before says")
+def _wrong(comparison: Comparison, fail_on: Severity) -> list[str]:
+    reasons = []
+    tally = comparison.after.tally
+    if comparison.unlike:
+        reasons.append(f"{plural(comparison.unlike, 'value')} of BEFORE not as --expect-before says")
     now = sum(count for place, _, _, count, _ in tally.places if place is Place.LATEST)
-    plain = made.of(FormChange.STILL_PLAINTEXT), made.of(FormChange.TURNED_TO_PLAINTEXT)
-    readable = {place: count for place, (_, count) in leftovers(made.after).items() if count}
+    plain = comparison.of(FormChange.STILL_PLAINTEXT), comparison.of(FormChange.TURNED_TO_PLAINTEXT)
+    readable = {place: count for place, (_, count) in leftovers(comparison.after).items() if count}
     marks = {finding.label: count for finding, severity, count in tally.findings if severity >= fail_on}
     if "plaintext" in marks:
-        said += [f"{count:,} of {now:,} {what}" for count, what in zip(plain, _PLAIN, strict=True) if count]
+        reasons += [f"{count:,} of {now:,} {what}" for count, what in zip(plain, _PLAIN, strict=True) if count]
         if (other := tally.readable - sum(plain) - sum(readable.values())) > 0:
-            said.append(f"{plural(other, 'other readable value')} in latest")
+            reasons.append(f"{plural(other, 'other readable value')} in latest")
         if readable:
             where = ", ".join(f"{place.label} {count:,}" for place, count in readable.items())
-            said.append(f"{plural(sum(readable.values()), 'readable value')} left behind ({where})")
-    said += [f"{plural(count, 'value')} {name}" for name, count in marks.items() if name != "plaintext"]
-    if made.same_content and made.moved:
-        said.append(f"{plural(made.moved, 'object')} appeared, vanished or hold other content")
-    return said
+            reasons.append(f"{plural(sum(readable.values()), 'readable value')} left behind ({where})")
+    reasons += [f"{plural(count, 'value')} {name}" for name, count in marks.items() if name != "plaintext"]
+    if comparison.same_content and comparison.moved:
+        reasons.append(f"{plural(comparison.moved, 'object')} appeared, vanished or hold other content")
+    return reasons
 
 
 _PLAIN = (FormChange.STILL_PLAINTEXT.label, FormChange.TURNED_TO_PLAINTEXT.label)
 
 
-def _story(made: Comparison) -> str:
-    forms = [f"{count:,} {form.label}" for form in FormChange if (count := made.of(form))]
+def _story(comparison: Comparison) -> str:
+    forms = [f"{count:,} {form.label}" for form in FormChange if (count := comparison.of(form))]
     held = [
         text.format(count)
         for content, text in (
@@ -56,9 +56,9 @@ def _story(made: Comparison) -> str:
             (Content.CHANGED, "changed in {:,}"),
             (Content.UNKNOWN, "unknown of {:,}"),
         )
-        if (count := made.held(content))
+        if (count := comparison.held(content))
     ]
-    story = f"Of {plural(sum(made.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
+    story = f"Of {plural(sum(comparison.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
     return f"{story} Content {', '.join(held)}." if held else story
 
 
@@ -71,43 +71,43 @@ def side(each: Audit) -> str:
     return f"{about}, revision {revision(evidence)}; {sha256}{changed}"
 
 
-def cluster(made: Comparison) -> str:
-    one, two = made.before.evidence.cluster.uid, made.after.evidence.cluster.uid
+def cluster(comparison: Comparison) -> str:
+    one, two = comparison.before.evidence.cluster.uid, comparison.after.evidence.cluster.uid
     if one and one == two:
         return f"both of Kubernetes cluster {one}"
     etcd, other = (
         "" if each.evidence.backend.cluster_id is None else hex_id(each.evidence.backend.cluster_id)
-        for each in (made.before, made.after)
+        for each in (comparison.before, comparison.after)
     )
     if not (one and two) and etcd and etcd == other:
         return f"both of etcd cluster {etcd}"
     return f"{one or etcd or 'unknown'} and {two or other or 'unknown'}"
 
 
-def forms(made: Comparison) -> tuple[list[str], list[list[str]]]:
+def forms(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows: objects by form, and what became of their content."""
     rows = []
     for form in FormChange:
-        if total := made.of(form):
-            held = [made.objects.get((form, content), 0) for content in list(Content)[1:]]
+        if total := comparison.of(form):
+            contents = [comparison.objects.get((form, content), 0) for content in list(Content)[1:]]
             cells = (
-                ["-"] * len(held)
+                ["-"] * len(contents)
                 if form in {FormChange.APPEARED, FormChange.VANISHED}
-                else [f"{count:,}" for count in held]
+                else [f"{count:,}" for count in contents]
             )
             rows.append([form.label, f"{total:,}", *cells])
     return ["form", "objects", "same content", "changed", "unknown"], rows
 
 
-def keys(made: Comparison) -> tuple[list[str], list[list[str]]]:
+def keys(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows: current values under each provider and key."""
-    rows = [[label(provider, name), f"{before:,}", f"{after:,}"] for provider, name, before, after in made.keys]
+    rows = [[label(provider, name), f"{before:,}", f"{after:,}"] for provider, name, before, after in comparison.keys]
     return ["latest, under", "BEFORE", "AFTER"], rows
 
 
-def left(made: Comparison) -> tuple[list[str], list[list[str]]]:
+def left(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what lies behind the current values, and how much of it is readable."""
-    sides = leftovers(made.before), leftovers(made.after)
+    sides = leftovers(comparison.before), leftovers(comparison.after)
     rows = [
         [place.label, *(f"{count:,}" for each in sides for count in each.get(place, (0, 0)))]
         for place in sorted(sides[0].keys() | sides[1].keys())
@@ -115,17 +115,17 @@ def left(made: Comparison) -> tuple[list[str], list[list[str]]]:
     return ["left behind, in", "BEFORE", "readable", "AFTER", "readable"], rows
 
 
-def changed(made: Comparison) -> list[int]:
+def changed(comparison: Comparison) -> list[int]:
     """Rows of the columns of which form or content differ, or that are not as they should be."""
     serious = {severity.label for severity in Severity if severity > Severity.LOW}
-    cells = zip(*(made.columns[name] for name in ("form", "content", "severity")), strict=True)
+    cells = zip(*(comparison.columns[name] for name in ("form", "content", "severity")), strict=True)
     same = (FormChange.UNCHANGED.label, Content.SAME.label)
     return [row for row, cell in enumerate(cells) if cell[:2] != same or cell[2] in serious]
 
 
-def worst(made: Comparison) -> tuple[list[str], list[list[str]]]:
+def worst(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the first objects that are not as they should be, narrow enough for a terminal."""
-    columns = made.worst
+    columns = comparison.worst
     under = [
         [label_of(provider, name) for provider, name in zip(*pair, strict=True)]
         for side in ("before", "after")
@@ -139,24 +139,24 @@ def label_of(provider: str | int, name: str | int) -> str:
     return f"{provider}/{name}" if name else str(provider)
 
 
-def unread(made: Comparison) -> list[str]:
+def unread(comparison: Comparison) -> list[str]:
     """Everything that was not read or not told, side by side."""
-    lines = [f"Gap in {name}: {gap.source}: {gap.reason}" for name, each in _sides(made) for gap in each.gaps]
+    lines = [f"Gap in {name}: {gap.source}: {gap.reason}" for name, each in _sides(comparison) for gap in each.gaps]
     seen: dict[tuple[str, str], list[str]] = {}
-    for name, each in _sides(made):
+    for name, each in _sides(comparison):
         for part in each.unexamined:
             seen.setdefault((part.what, part.reason), []).append(name)
     lines += [f"{' and '.join(names)}: {what}: {reason}" for (what, reason), names in seen.items()]
-    return lines + [f"{part.what}: {part.reason}" for part in made.unexamined]
+    return lines + [f"{part.what}: {part.reason}" for part in comparison.unexamined]
 
 
-def notes(made: Comparison) -> list[str]:
+def notes(comparison: Comparison) -> list[str]:
     seen: dict[str, list[str]] = {}
-    for name, each in _sides(made):
+    for name, each in _sides(comparison):
         for note in each.notes:
             seen.setdefault(note, []).append(name)
-    return [*made.notes, *(f"{' and '.join(names)}: {note}" for note, names in seen.items())]
+    return [*comparison.notes, *(f"{' and '.join(names)}: {note}" for note, names in seen.items())]
 
 
-def _sides(made: Comparison) -> tuple[tuple[str, Audit], tuple[str, Audit]]:
-    return ("BEFORE", made.before), ("AFTER", made.after)
+def _sides(comparison: Comparison) -> tuple[tuple[str, Audit], tuple[str, Audit]]:
+    return ("BEFORE", comparison.before), ("AFTER", comparison.after)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
+FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Run", "Live", "Baseline", "Names")
+LABELS = {"Trailer": "etcd's trailer"}
 CONFIDENTIAL = "Confidential: names of Secrets"
 
 
@@ -105,19 +107,8 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
 
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
-    evidence, run = audit.evidence, audit.run
-    changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
-    facts = [
-        ("Evidence", f"{evidence.name}, {words.extent(audit)}, {changed}; {words.scope(audit)}"),
-        ("SHA-256", words.sha256(audit)),
-        ("etcd's trailer", words.trailer(audit)),
-        ("Kind", words.kind(audit)),
-        ("Policy", audit.policy),
-        ("Run", f"etcd-auditor {run.version}, {run.started} to {run.finished}"),
-    ]
-    told = [("Live", words.live(audit)), ("Baseline", words.baseline(audit)), ("Names", words.names(audit))]
-    facts += [(name, text) for name, text in told if text]
-    return [("Case", run.case), *facts] if run.case else facts
+    facts = words.facts(audit)
+    return [(LABELS.get(name, name), facts[name]) for name in FACTS if name in facts]
 
 
 def _stats(source: Source) -> list[tuple[str, str]]:
@@ -185,15 +176,17 @@ def _acceptances(audit: Audit) -> tuple[list[str], list[list[str]]]:
     return ["entry", "reason", "until", "findings"], rows
 
 
-def _controls(told: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _controls(controls_table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: controls, with what in this report may be relevant to each."""
     rows = []
-    for each in told:
-        found = ", ".join(f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"])
+    for each in controls_table:
+        findings = ", ".join(
+            f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"]
+        )
         covered = each["coverage"]
         values = f"{covered['readable']:,} of {covered['values']:,}" if covered else "-"
         framework = f"{each['framework']} {each['framework_version']}".strip()
-        rows.append([framework, each["control"], each["title"], found or "-", values])
+        rows.append([framework, each["control"], each["title"], findings or "-", values])
     return ["framework", "control", "about", "findings", "readable values"], rows
 
 

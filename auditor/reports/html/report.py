@@ -12,7 +12,9 @@ from auditor.model.findings import Rows
 from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
 from auditor.reports import csv
+from auditor.reports.csv import FindingsSheet
 from auditor.reports.html import assets, embed, objects, page, pictures, seal
+from auditor.reports.interface import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Prepared:
 
 
 def prepare(table: Table, rows: Rows) -> Prepared:
-    """table: of columns.of_findings(rows)."""
+    """table: of table.of_findings(rows)."""
     page.template()  # both are kept
     assets.scripts()
     return Prepared(
@@ -44,15 +46,16 @@ def write(
     audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None, sheet: csv.Sheet | None = None
 ) -> None:
     """prepared, sheet: of the findings, where they were made already."""
-    made = prepare(table.of_findings(audit.rows), audit.rows) if prepared is None else prepared
-    sealed_rows = table.sealed(made.table, audit.evidence)
+    if prepared is None:
+        prepared = prepare(table.of_findings(audit.rows), audit.rows)
+    sealed_rows = table.sealed(prepared.table, audit.evidence)
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
     scripts = assets.scripts()
     parts = {
-        "page": page.render(audit, fail_on, made.grouped, assets.policy(scripts), custody),
-        "pictures": embed.script("pictures", pictures.document(audit, made.drawn)),
+        "page": page.render(audit, fail_on, prepared.grouped, assets.policy(scripts), custody),
+        "pictures": embed.script("pictures", pictures.document(audit, prepared.drawn)),
         "findings": embed.findings(
-            made.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
+            prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
         ),
         **{script.name: script.element for script in scripts},
     }
@@ -62,3 +65,18 @@ def write(
         out.write(text)
     out.write(custody.element(parts))
     out.write(seal.END)
+
+
+class HtmlReport(Report):
+    """The page."""
+
+    def __init__(self, fail_on: Severity, findings: FindingsSheet) -> None:
+        self._fail_on = fail_on
+        self._findings = findings
+        self._prepared: Prepared | None = None
+
+    def prepare(self, rows: Rows) -> None:
+        self._prepared = prepare(self._findings.prepare(rows), rows)
+
+    def write(self, audit: Audit, out: IO[str]) -> None:
+        write(audit, self._fail_on, out, self._prepared, self._findings.sheet(audit))

@@ -21,26 +21,26 @@ def schema() -> dict[str, Any]:
 
 
 def document(
-    found: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
+    progress: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
 ) -> dict[str, Any]:
     """Plain values only; of what remains every object is named."""
     return {
         "format": "etcd-auditor watch",
         "version": VERSION,
         "schema": SCHEMA,
-        "conclusion": words.conclusion(found, resources, configured=configured),
-        "exit_code": words.exit_code(found, configured=configured),
+        "conclusion": words.conclusion(progress, resources, configured=configured),
+        "exit_code": words.exit_code(progress, configured=configured),
         "policy": policy,
         "resources": list(resources),
-        "revision": found.revision,
-        **_counts(found.all),
-        "unopened": found.unopened,
-        "rate": round(found.rate, 3),
-        "seconds_left": None if found.seconds_left is None else round(found.seconds_left, 1),
-        "namespaces": [{"namespace": name, **_counts(share)} for name, share in found.namespaces.items()],
+        "revision": progress.revision,
+        **_counts(progress.all),
+        "unopened": progress.unopened,
+        "rate": round(progress.rate, 3),
+        "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left, 1),
+        "namespaces": [{"namespace": name, **_counts(share)} for name, share in progress.namespaces.items()],
         "under": [
             {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": wanted, "values": count}
-            for provider, name, kek, wanted, count in found.under
+            for provider, name, kek, wanted, count in progress.under
         ],
         "objects": [
             {
@@ -53,7 +53,7 @@ def document(
                 "mod_revision": each.revision,
                 "stuck": each.stuck,
             }
-            for each in found.left
+            for each in progress.left
         ],
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),

@@ -50,22 +50,22 @@ class Board:
         else:
             self._print(text)
 
-    def show(self, found: Progress, *, last: bool = False) -> None:
+    def show(self, progress: Progress, *, last: bool = False) -> None:
         if self._live is not None:
-            self._live.update(self._picture(found), refresh=True)
+            self._live.update(self._picture(progress), refresh=True)
             return
-        text, now = words.line(found), self._clock()
-        state = words.sums(found)
+        text, now = words.line(progress), self._clock()
+        state = words.sums(progress)
         if last or self._shown is None or (state != self._shown[0] and now - self._shown[1] >= self._every):
             self._print(text)
             self._shown = state, now
 
-    def _picture(self, found: Progress) -> RenderableType:
-        parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(found)), Text()]
+    def _picture(self, progress: Progress) -> RenderableType:
+        parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(progress)), Text()]
         tables: Sequence[tuple[tuple[list[str], list[list[str]]], bool]] = (
-            (words.under(found), True),
-            (words.namespaces(found), True),
-            (words.stuck(found), False),
+            (words.under(progress), True),
+            (words.namespaces(progress), True),
+            (words.stuck(progress), False),
         )
         for (header, rows), numbers in tables:
             if rows:
@@ -76,17 +76,17 @@ class Board:
         self._console.print(Text(f"{moment(time.time())} {text}"), soft_wrap=True)
 
 
-def end(found: Progress, console: Console, resources: Sequence[str], *, configured: bool) -> None:
+def end(progress: Progress, console: Console, resources: Sequence[str], *, configured: bool) -> None:
     """The conclusion, and what remains."""
-    code = words.exit_code(found, configured=configured)
-    head, *rest = words.conclusion(found, resources, configured=configured)
+    code = words.exit_code(progress, configured=configured)
+    head, *rest = words.conclusion(progress, resources, configured=configured)
     console.print(Text(head, {0: "bold green", 1: "bold red"}.get(code, "bold yellow")))
     for line in rest:
         console.print(Text(line))
     for (header, rows), numbers in (
-        (words.under(found), True),
-        (words.namespaces(found), True),
-        (words.stuck(found), False),
+        (words.under(progress), True),
+        (words.namespaces(progress), True),
+        (words.stuck(progress), False),
     ):
         if rows:
             console.print()

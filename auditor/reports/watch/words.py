@@ -15,50 +15,52 @@ STALLED = 60.0
 """Seconds without a rewrite after which the whole is said to stand still."""
 
 
-def exit_code(found: Progress, *, configured: bool) -> int:
+def exit_code(progress: Progress, *, configured: bool) -> int:
     """1: some remain. 3: none does, and there is no object at all, or a value that no key opened. 0: none remains."""
-    if found.all.remaining:
+    if progress.all.remaining:
         return 1
-    return 3 if not found.all.present or (configured and found.unopened) else 0
+    return 3 if not progress.all.present or (configured and progress.unopened) else 0
 
 
-def conclusion(found: Progress, resources: Sequence[str], *, configured: bool) -> list[str]:
+def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool) -> list[str]:
     """What an end says, exit code included, and what it does not cover."""
-    code = exit_code(found, configured=configured)
+    code = exit_code(progress, configured=configured)
     what = ", ".join(resources)
-    at = f"at revision {found.revision:,} (exit {code})"
-    if found.all.remaining:
-        head = f"SOME REMAIN: {found.all.remaining:,} of {found.all.present:,} {what} are not as wanted {at}"
-    elif not found.all.present:
+    at = f"at revision {progress.revision:,} (exit {code})"
+    if progress.all.remaining:
+        head = f"SOME REMAIN: {progress.all.remaining:,} of {progress.all.present:,} {what} are not as wanted {at}"
+    elif not progress.all.present:
         head = f"INCONCLUSIVE: there is no object of {what}: check the name and --storage-prefix {at}"
     elif code:
-        head = f"INCONCLUSIVE: {found.unopened:,} of {found.all.present:,} {what} are as wanted by prefix only {at}"
+        head = (
+            f"INCONCLUSIVE: {progress.unopened:,} of {progress.all.present:,} {what} are as wanted by prefix only {at}"
+        )
     else:
-        head = f"NONE REMAINS in latest: all {found.all.present:,} {what} are as wanted {at}"
-        if found.unopened:
+        head = f"NONE REMAINS in latest: all {progress.all.present:,} {what} are as wanted {at}"
+        if progress.unopened:
             head += "; by their prefixes, which prove nothing: no key was supplied"
-    return [head, sums(found), f"Not examined: {NOT_COVERED}."]
+    return [head, sums(progress), f"Not examined: {NOT_COVERED}."]
 
 
-def sums(found: Progress) -> str:
-    whole = found.all
+def sums(progress: Progress) -> str:
+    whole = progress.all
     parts = f"{whole.remaining:,} remaining + {whole.rewritten:,} rewritten + {whole.deleted:,} deleted"
     return f"{parts} = {whole.total:,}; {whole.present:,} present"
 
 
-def line(found: Progress) -> str:
+def line(progress: Progress) -> str:
     """The state on one line."""
-    return f"revision {found.revision:,}: {sums(found)}{pace(found)}"
+    return f"revision {progress.revision:,}: {sums(progress)}{pace(progress)}"
 
 
-def pace(found: Progress) -> str:
-    if not found.all.remaining:
+def pace(progress: Progress) -> str:
+    if not progress.all.remaining:
         return ""
-    stuck = f"; {plural(len(found.stuck), 'object')} stuck" if found.stuck else ""
-    if found.seconds_left is not None:
-        return f"; {found.rate:,.1f}/s, {duration(found.seconds_left)} left{stuck}"
-    if found.still is not None and found.still >= STALLED:
-        return f"; nothing was rewritten for {duration(found.still)}{stuck}"
+    stuck = f"; {plural(len(progress.stuck), 'object')} stuck" if progress.stuck else ""
+    if progress.seconds_left is not None:
+        return f"; {progress.rate:,.1f}/s, {duration(progress.seconds_left)} left{stuck}"
+    if progress.still is not None and progress.still >= STALLED:
+        return f"; nothing was rewritten for {duration(progress.still)}{stuck}"
     return stuck
 
 
@@ -71,18 +73,18 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def under(found: Progress) -> tuple[list[str], list[list[str]]]:
+def under(progress: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: values by provider, key and KEK."""
     rows = [
         [label(provider, name) + (f" {kek}" if kek else ""), f"{count:,}", "as wanted" if wanted else "remaining"]
-        for provider, name, kek, wanted, count in found.under
+        for provider, name, kek, wanted, count in progress.under
     ]
     return ["under", "values", ""], rows
 
 
-def namespaces(found: Progress, most: int | None = MOST) -> tuple[list[str], list[list[str]]]:
+def namespaces(progress: Progress, most: int | None = MOST) -> tuple[list[str], list[list[str]]]:
     """Header and rows: those with the most that remains first; namespaces of which nothing is counted are left out."""
-    shares = sorted(found.namespaces.items(), key=lambda each: (-each[1].remaining, each[0]))
+    shares = sorted(progress.namespaces.items(), key=lambda each: (-each[1].remaining, each[0]))
     counted = [(name, share) for name, share in shares if share.total]
     rows = [
         [name or "(cluster)", f"{share.remaining:,}", f"{share.rewritten:,}", f"{share.deleted:,}", f"{share.total:,}"]
@@ -93,11 +95,12 @@ def namespaces(found: Progress, most: int | None = MOST) -> tuple[list[str], lis
     return ["namespace", "remaining", "rewritten", "deleted", "total"], rows
 
 
-def stuck(found: Progress) -> tuple[list[str], list[list[str]]]:
+def stuck(progress: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what does not seem to be coming."""
     rows = [
-        ["/".join(filter(None, (each.of.namespace, each.of.name))), each.why, each.stuck] for each in found.stuck[:MOST]
+        ["/".join(filter(None, (each.of.namespace, each.of.name))), each.why, each.stuck]
+        for each in progress.stuck[:MOST]
     ]
-    if (more := len(found.stuck) - MOST) > 0:
+    if (more := len(progress.stuck) - MOST) > 0:
         rows.append([f"and {more:,} more", "", ""])
     return ["stuck", "finding", "why"], rows

@@ -11,6 +11,7 @@ from auditor.evidence.live.member import MemberStatus
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import cluster
 from tests.helpers.objects import StoredObject
+from tests.helpers.observers import Calling
 
 each_way = pytest.mark.parametrize(
     "options",
@@ -46,7 +47,7 @@ def test_a_member_that_stops_during_the_scan(options: auditor.Options, tmp_path:
         assert first.notes == ()
         (leader,) = [each for each in members if _id(each) == _leader(members[0])]
         order = [leader, *(each for each in members if each is not leader)]
-        audit = auditor.scan(",".join(each.url for each in order), options, arriving=killed(leader))
+        audit = auditor.scan(",".join(each.url for each in order), options, observer=Calling(received=killed(leader)))
     assert audit.tally.objects == 400
     assert audit.complete
     assert audit.evidence.live is not None

@@ -19,6 +19,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import program, programs
 from tests.helpers.objects import StoredObject
+from tests.helpers.observers import Calling
 from tests.helpers.proxy import FaultyProxy
 
 CANARY = b"CANARY-live-fault-41c7"
@@ -97,7 +98,7 @@ def test_a_stream_that_ends_too_early_is_not_whole(etcd: Etcd, tmp_path: Path, c
         spool.Spool(str(tmp_path)) as made,
         pytest.raises(Incomplete, match="are not the SHA-256 of those before"),
     ):
-        snapshot._copy(member, made, None)
+        snapshot._copy(member, made, Calling())
 
 
 @each_way
@@ -156,7 +157,7 @@ def test_a_compaction_under_the_revision_that_is_read(tmp_path: Path) -> None:
                 etcd.delete(b"/registry/secrets/n/s000")
                 etcd.compact(etcd.put(b"/registry/secrets/n/later", StoredObject(data={b"p": b"y"}).protobuf()))
 
-        audit = auditor.scan(etcd.url, auditor.Options(range_only=True), arriving=compacted)
+        audit = auditor.scan(etcd.url, auditor.Options(range_only=True), observer=Calling(received=compacted))
         keys = set(audit.inventory["key"])
         assert len(audit.inventory) == len(keys) == 500
         assert "/registry/secrets/n/later" in keys
@@ -170,7 +171,7 @@ def test_a_compaction_under_the_revision_that_is_read(tmp_path: Path) -> None:
             etcd.compact(etcd.put(b"other", b"x"))
 
         with pytest.raises(Compacted, match="the revision was compacted"):
-            auditor.scan(etcd.url, auditor.Options(range_only=True), arriving=always)
+            auditor.scan(etcd.url, auditor.Options(range_only=True), observer=Calling(received=always))
         assert RESTARTS < 10
 
 
@@ -185,7 +186,7 @@ def test_writes_while_a_range_is_read_are_not_in_it(tmp_path: Path) -> None:
             etcd.put(b"/registry/secrets/n/t", StoredObject(data={b"p": b"new"}).protobuf())
             etcd.delete(b"/registry/secrets/n/s150")
 
-        audit = auditor.scan(etcd.url, auditor.Options(range_only=True), arriving=write)
+        audit = auditor.scan(etcd.url, auditor.Options(range_only=True), observer=Calling(received=write))
         assert len(audit.inventory) == 300
         assert audit.inventory["mod_revision"].max() == last
         assert audit.evidence.live is not None
@@ -195,7 +196,7 @@ def test_writes_while_a_range_is_read_are_not_in_it(tmp_path: Path) -> None:
 @each_way
 def test_progress_ends_at_the_whole(etcd: Etcd, options: auditor.Options) -> None:
     calls = []
-    auditor.scan(etcd.url, options, arriving=lambda done, total: calls.append((done, total)))
+    auditor.scan(etcd.url, options, observer=Calling(received=lambda done, total: calls.append((done, total))))
     assert len(calls) > 2
     assert all(done <= total for done, total in calls)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
@@ -216,6 +217,8 @@ def test_a_folder_without_room(etcd: Etcd, tmp_path: Path, monkeypatch: pytest.M
 def test_the_private_file_has_no_name(etcd: Etcd, tmp_path: Path) -> None:
     seen: list[Path] = []
     options = auditor.Options(work_dir=str(tmp_path))
-    audit = auditor.scan(etcd.url, options, arriving=lambda done, total: seen.extend(tmp_path.iterdir()))
+    audit = auditor.scan(
+        etcd.url, options, observer=Calling(received=lambda done, total: seen.extend(tmp_path.iterdir()))
+    )
     assert audit.tally.objects == 300
     assert seen == list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import auditor
 from auditor.evidence.live import range_read
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
+from tests.helpers.observers import Calling
 
 COUNT = 100_000
 LIMITS = ("--max-txn-ops=20000", "--max-request-bytes=100000000", "--quota-backend-bytes=4000000000")
@@ -23,7 +24,7 @@ def test_a_hundred_thousand_secrets(tmp_path: Path) -> None:
         ranged = auditor.scan(
             etcd.url,
             auditor.Options(range_only=True, rows=False),
-            arriving=lambda done, total: calls.append((done, total)),
+            observer=Calling(received=lambda done, total: calls.append((done, total))),
         )
     assert snapshot.tally.objects == ranged.tally.objects == COUNT
     assert ranged.evidence.live is not None
@@ -38,7 +39,9 @@ def test_values_of_a_megabyte(tmp_path: Path) -> None:
         etcd.put_many((thing.key, thing.protobuf()) for thing in things)
         calls = []
         ranged = auditor.scan(
-            etcd.url, auditor.Options(range_only=True), arriving=lambda done, total: calls.append(done)
+            etcd.url,
+            auditor.Options(range_only=True),
+            observer=Calling(received=lambda done, total: calls.append(done)),
         )
         snapshot = auditor.scan(etcd.url)
     latest = snapshot.inventory[snapshot.inventory["place"] == "latest"].sort_values("key")

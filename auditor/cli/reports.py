@@ -1,0 +1,71 @@
+"""The reports of one scan: prepared while the evidence is being hashed, written when everything is known."""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor.cli import output
+from auditor.model.audit import Audit
+from auditor.model.findings import Rows
+from auditor.model.vocabulary import Severity
+from auditor.observer import Observer
+
+if TYPE_CHECKING:
+    from auditor.reports.interface import Report
+
+
+class ReportFiles:
+    """Reports by the files that they are written to. targets: by a name of formats.REPORTS."""
+
+    def __init__(self, targets: Mapping[str, Path], fail_on: Severity) -> None:
+        self._targets = targets
+        self._fail_on = fail_on
+        self._reports: list[tuple[Path, Report]] = []
+
+    def prepare(self, rows: Rows) -> None:
+        if not self._targets:
+            return
+        from auditor.reports.csv import FindingsSheet
+        from auditor.reports.formats import REPORTS
+
+        findings = FindingsSheet()
+        self._reports = [
+            (self._targets[name], make(self._fail_on, findings))
+            for name, make in REPORTS.items()
+            if name in self._targets
+        ]
+        for _, report in self._reports:
+            report.prepare(rows)
+
+    def write(self, audit: Audit, *, force: bool) -> None:
+        for target, report in self._reports:
+            output.save(target, partial(report.write, audit), force=force, binary=report.binary)
+            name = "standard output" if target == output.STDOUT else target.name
+            if caution := report.caution(name):
+                sys.stderr.write(f"etcd-auditor: {caution}\n")
+
+
+class Preparing(Observer):
+    """Prepares the reports as soon as their rows are known, and shows how far the hashing is."""
+
+    def __init__(self, shown: Observer, reports: ReportFiles) -> None:
+        self._shown = shown
+        self._reports = reports
+
+    def received(self, done: int, total: int) -> None:
+        self._shown.received(done, total)
+
+    def hashed(self, done: int, total: int) -> None:
+        self._shown.hashed(done, total)
+
+    def rows(self, rows: Rows) -> None:
+        self._reports.prepare(rows)
+
+
+def write_dataset(audit: Audit, folder: Path, *, force: bool) -> None:
+    from auditor.reports import dataset
+
+    files = [(path, partial(dataset.write, table)) for path, table in dataset.files(audit)]
+    output.fill(folder, files, force=force)
