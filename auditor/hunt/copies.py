@@ -63,22 +63,7 @@ def _in_source(
         if not within and not mapped:
             continue
         if not within:
-            yield Hit(
-                finding=needle.finding,
-                source=source,
-                offset=start,
-                size=size,
-                place=layout.place(source, start),
-                copy=_copy_of(form),
-                form=form.kind,
-                resource=NOT_KNOWN,
-                key=NOT_KNOWN,
-                provider=Provider.UNKNOWN,
-                page=layout.page(source, start),
-                unheld=True,
-                buffer=buffer,
-                at=start,
-            )
+            yield _outside(form, source, buffer, start, size, layout)
             continue
         holder = holders.holder(number)
         batch, row = holder.batch, holder.row
@@ -108,6 +93,26 @@ def _in_source(
             buffer=buffer,
             at=start,
         )
+
+
+def _outside(form: NeedleForm, source: str, buffer: Buffer, start: int, size: int, layout: Layout) -> Hit:
+    """A hit that lies in no stored value."""
+    return Hit(
+        finding=form.needle.finding,
+        source=source,
+        offset=start,
+        size=size,
+        place=layout.place(source, start),
+        copy=_copy_of(form),
+        form=form.kind,
+        resource=NOT_KNOWN,
+        key=NOT_KNOWN,
+        provider=Provider.UNKNOWN,
+        page=layout.page(source, start),
+        unheld=True,
+        buffer=buffer,
+        at=start,
+    )
 
 
 def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:

@@ -237,8 +237,8 @@ def _commits(chain: _Chain, _: str, buffer: Buffer, records: Records) -> Bools:
         with suppress(WireError):
             commit.value[row] = min(raft.commit(raw, 0, len(raw)), LARGEST)
             broken[row] = False
-    kept = commit.value[~broken]
-    chain.commit = int(kept[-1]) if kept.size else chain.commit
+    if (sound := commit.value[~broken]).size:
+        chain.commit = int(sound[-1])
     return broken
 
 
@@ -249,10 +249,9 @@ def _metadata(chain: _Chain, name: str, buffer: Buffer, records: Records) -> Boo
     chain.members |= dict.fromkeys(member for member in members if member)
     first = next(iter(chain.members), None)
     other = np.array([member is not None and member != first for member in members])
-
-    expected = "expected {} of cluster {}".format(*map(hex_id, first or (0, 0)))
+    expected = "of another member, expected {} of cluster {}".format(*map(hex_id, first or (0, 0)))
     lengths = (records.stop - records.at)[other]
-    chain.list(name, records.at[other], lengths, lambda at, _: f"metadata at offset {at} of another member, {expected}")
+    chain.list(name, records.at[other], lengths, lambda at, _: f"metadata at offset {at} {expected}")
     return np.array([member is None for member in members])
 
 
