@@ -3,6 +3,7 @@
 import re
 
 from auditor.errors import AuditorError, UsageError
+from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.model.evidence import Cluster
 from auditor.observer import Observer
@@ -45,7 +46,7 @@ def sha256(files: Exhibit, wanted: str, observer: Observer) -> None:
     was unpacked is known by its own hash, or by that of the container that was given.
     """
     candidates = files.of(Role.DATABASE)[:1]
-    candidates = [each for each in files.containers if files.name.startswith(f"{each.name}!")][:1] + candidates
+    candidates = [each for each in files.containers if is_member(files.name, each.name)][:1] + candidates
     if not candidates:
         raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {wanted} with")
     found = ""

@@ -1,1 +1,1 @@
-"""What was named -> exhibits."""
+"""Arguments of the command line -> exhibits."""

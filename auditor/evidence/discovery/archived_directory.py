@@ -1,7 +1,7 @@
-"""Data directories in an archive: which members make up one, by the folders that etcd lays out."""
+"""Data directories in an archive: the members that make up one, by the folders that etcd lays out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from auditor.errors import UnreadableEvidence
@@ -13,17 +13,19 @@ _MEMBER = re.compile(r"(?P<top>(?:.*?/)??)(?:member/)?(?P<folder>snap|wal|wal\.t
 
 
 class Place(NamedTuple):
-    """Where in a data directory a file lies. top: the directory's own path, empty or ending in a slash."""
+    """Where in a data directory a file lies."""
 
     top: str
+    """The directory's own path, empty or ending in a slash."""
     folder: str
+    """One of etcd's: snap, wal, wal.tmp, wal/wal.tmp."""
     name: str
 
 
 def match(path: str) -> Place | None:
     """None for a path that is no place of a data directory."""
-    found = _MEMBER.fullmatch(path)
-    return Place(found["top"], found["folder"], found["name"]) if found else None
+    parts = _MEMBER.fullmatch(path)
+    return Place(parts["top"], parts["folder"], parts["name"]) if parts else None
 
 
 def role(place: Place) -> Role | None:
@@ -31,22 +33,22 @@ def role(place: Place) -> Role | None:
     return data_directory.role(place.folder.rpartition("/")[2], place.name)
 
 
-def is_one(places: Sequence[Place]) -> bool:
+def is_one(places: Collection[Place]) -> bool:
     """Whether files make up a data directory: a database, or a segment of a WAL."""
-    roles = {role(each) for each in places}
+    roles = {role(place) for place in places}
     return Role.DATABASE in roles or Role.LOG in roles
 
 
 def evidence(name: str, files: Sequence[tuple[Place, str, ExtractedFile]]) -> Exhibit:
-    """A data directory out of (place, way, file); it takes the files."""
-    found = Exhibit(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
+    """A data directory out of files with their places and names; it takes the files."""
+    exhibit = Exhibit(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
     try:
-        for place, way, file in files:
-            data_directory.add(found, role(place), way, file)
-        if not found.files:
+        for place, file_name, file in files:
+            data_directory.add(exhibit, role(place), file_name, file)
+        if not exhibit.files:
             raise UnreadableEvidence(f"{name} is a data directory without a file that holds anything")
     except BaseException:
-        found.__exit__(None, None, None)
+        exhibit.__exit__(None, None, None)
         raise
-    found.files.sort(key=lambda each: each[1].name)
-    return found
+    exhibit.files.sort(key=lambda entry: entry[1].name)
+    return exhibit

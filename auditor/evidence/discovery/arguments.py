@@ -1,4 +1,4 @@
-"""From what the command line names to pieces of evidence: files, data directories, folders of them, patterns, URLs."""
+"""From the command line's arguments to exhibits: files, data directories, folders of them, patterns, URLs."""
 
 import glob
 import os
@@ -7,74 +7,77 @@ from pathlib import Path
 
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
+from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.paths import is_whole
 from auditor.evidence.exhibit import role_of
 from auditor.text import shown
 
 URL = "://"
-IN = "!"
-"""What stands between a container's name and that of what it holds."""
 LOG = "-wal"
-"""What SQLite adds to a database's name for its log (fileformat2.html, section 4)."""
+"""What SQLite adds to a database's name for its WAL (fileformat2.html, section 4)."""
 _EVIDENCE = magic.CONTAINERS | {magic.Kind.DATABASE, magic.Kind.SQLITE}
 
 
-def resolve_arguments(given: Sequence[str]) -> list[str]:
-    """Paths and URLs, each once, in the order given. Raises UsageError for a pattern that nothing matches.
+def resolve_arguments(arguments: Sequence[str]) -> list[str]:
+    """Paths and URLs without repetitions, in the order of the arguments. Raises UsageError for a pattern without match.
 
     A folder that is no data directory stands for the evidence in it and below it; where there is none, for itself.
     """
-    made: list[str] = []
-    for text in given:
+    resolved: list[str] = []
+    for text in arguments:
         if URL in text or os.path.lexists(text):
-            made += [text] if URL in text else _path(Path(text))
+            resolved += [text] if URL in text else _path(Path(text))
         elif glob.has_magic(text):
-            found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
-            if not found:
+            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
+            if not matches:
                 raise UsageError(f"{shown(text)}: nothing matches this pattern")
-            made += [each for path in found for each in _path(Path(path))]
+            resolved += [path for match in matches for path in _path(Path(match))]
         else:
-            made.append(text)
-    return list(dict.fromkeys(made))
+            resolved.append(text)
+    return list(dict.fromkeys(resolved))
 
 
 def names(paths: Sequence[str]) -> list[str]:
-    """What reports call each: the last part of its path, and more of it where two would be called the same."""
-    last = [_last(each) for each in paths]
+    """The names of paths in reports: the last part, and more of it where two would have the same name."""
+    last = [_last(path) for path in paths]
     if len(set(last)) == len(last):
         return last
-    local = [os.path.abspath(each) for each in paths if URL not in each]  # noqa: PTH100 - links are not resolved
-    common = os.path.commonpath([os.path.dirname(each) for each in local]) if local else ""  # noqa: PTH120
+    local = [os.path.abspath(path) for path in paths if URL not in path]  # noqa: PTH100 - links are not resolved
+    common = os.path.commonpath([os.path.dirname(path) for path in local]) if local else ""  # noqa: PTH120
     return [
-        remote.shown(each) if URL in each else shown(os.path.relpath(os.path.abspath(each), common))  # noqa: PTH100
-        for each in paths
+        remote.shown(path) if URL in path else shown(os.path.relpath(os.path.abspath(path), common))  # noqa: PTH100
+        for path in paths
     ]
 
 
 def outermost(exhibit: str, containers: Sequence[str]) -> str:
-    """The name of the file, folder or container that an exhibit came from: a file's own name may hold IN too.
+    """The name of the file, folder or container that an exhibit is, or is a member of.
 
-    containers: names of those that belong to it; one that lies beside a snapshot is not where that came from.
+    containers: names of the containers that belong to it; one that lies beside a snapshot does not hold it.
     """
-    return next((name for name in containers if exhibit == name or exhibit.startswith(f"{name}{IN}")), exhibit)
+    return next((name for name in containers if exhibit == name or is_member(exhibit, name)), exhibit)
 
 
 def rename_members(base: str, original: str, *, bare: bool) -> Callable[[str], str]:
-    """From what the files of one exhibit are called to what they are called among several.
+    """A function from the names of an exhibit's files to their names among several exhibits.
 
-    base: what is to stand for the file, folder or container given, which by itself is called `original`.
-    bare: a data directory, whose files are named from it on. A file beside it keeps its name, in the same folder.
+    Args:
+        base: The new name of the argument: a file, a folder or a container.
+        original: Its own name.
+        bare: Whether it is a data directory, whose files are named from it on.
+
+    A file beside the exhibit keeps its name, in the same folder.
     """
 
-    def renamed(name: str) -> str:
+    def rename(name: str) -> str:
         if bare:
             return f"{base}/{name}"
-        if name == original or name.startswith(f"{original}{IN}"):
+        if name == original or is_member(name, original):
             return base + name.removeprefix(original)
         return f"{base.rpartition('/')[0]}/{name}".removeprefix("/")
 
-    return renamed
+    return rename
 
 
 def is_data_directory(path: Path) -> bool:
@@ -85,20 +88,20 @@ def is_data_directory(path: Path) -> bool:
 def _path(path: Path) -> list[str]:
     if not path.is_dir() or is_data_directory(path) or is_whole(path):
         return [str(path)]
-    return [str(each) for each in _inside(path)] or [str(path)]
+    return [str(inner) for inner in _inside(path)] or [str(path)]
 
 
 def _inside(folder: Path) -> Iterator[Path]:
     """The evidence in a folder and below it, by content; links to folders are not followed."""
-    for path, folders, files in os.walk(folder):
-        here = Path(path)
+    for root, folders, files in os.walk(folder):
+        parent = Path(root)
         for name in sorted(files):
-            each = here / name
-            if not companions.is_companion(name) and _is_evidence(each):
-                yield each
-        data = [name for name in sorted(folders) if is_data_directory(here / name) or is_whole(here / name)]
-        yield from (here / name for name in data)
-        folders[:] = [name for name in sorted(folders) if name not in data]
+            path = parent / name
+            if not companions.is_companion(name) and _is_evidence(path):
+                yield path
+        exhibits = [name for name in sorted(folders) if is_data_directory(parent / name) or is_whole(parent / name)]
+        yield from (parent / name for name in exhibits)
+        folders[:] = [name for name in sorted(folders) if name not in exhibits]
 
 
 def _is_evidence(path: Path) -> bool:
@@ -108,11 +111,11 @@ def _is_evidence(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(magic.HEAD)
             kind = magic.sniff(head)
-            if kind is magic.Kind.SQLITE_LOG:  # one beside its database is read with that
+            if kind is magic.Kind.SQLITE_LOG:  # a WAL beside its database is read with it
                 return not path.with_name(path.name.removesuffix(LOG)).is_file() or not path.name.endswith(LOG)
             return kind in _EVIDENCE or role_of(head) is not None
     except (OSError, UnreadableEvidence):
-        return True  # what cannot be read is told as such, not passed over
+        return True  # an unreadable file is reported, not passed over
 
 
 def _last(path: str) -> str:

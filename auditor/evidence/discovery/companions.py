@@ -1,4 +1,4 @@
-"""Files that distributions put beside a snapshot and that may hold its keys: looked for under those names alone.
+"""Files that distributions put beside a snapshot and that may hold its keys: looked for by name alone.
 
 Names: cluster-etcd-operator bindata/etcd/cluster-backup.sh (OpenShift's pair of files with one stamp), k3s
 pkg/daemons/control (server/cred/encryption-config.json), rke cluster/state.go (.rkestate), kubespray
@@ -24,16 +24,16 @@ _FIXED = (
 
 
 def is_companion(name: str) -> bool:
-    """Whether a file's name is that of something beside a snapshot, and not of one itself."""
+    """Whether a name is a companion file's, not a snapshot's."""
     return name in _FIXED or name.endswith(".rkestate") or name.startswith("static_kuberesources_")
 
 
 def candidates(snapshot: Path) -> Iterator[Path]:
-    """Regular files of the snapshot's folder that may hold its keys."""
+    """The companion files in the snapshot's folder that may hold its keys."""
     names = [*_FIXED, f"{snapshot.name}.rkestate", f"{snapshot.stem}.rkestate"]
-    if stamped := _OPENSHIFT.fullmatch(snapshot.name):
-        names += [f"static_kuberesources_{stamped[1]}{stamped[2] or ''}.tar.gz"]
-        names += [f"static_kuberesources_{stamped[1]}.tar.gz"] if stamped[2] else []
+    if stamp := _OPENSHIFT.fullmatch(snapshot.name):
+        names += [f"static_kuberesources_{stamp[1]}{stamp[2] or ''}.tar.gz"]
+        names += [f"static_kuberesources_{stamp[1]}.tar.gz"] if stamp[2] else []
     for name in dict.fromkeys(names):
         if (path := snapshot.with_name(name)).is_file():
             yield path

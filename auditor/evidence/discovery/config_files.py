@@ -1,10 +1,11 @@
-"""Files that travel with a backup and hold encryption keys: told by their content."""
+"""Files that travel with a backup and hold encryption keys: identified by their content."""
 
 from collections.abc import Callable
 
 LARGEST = 4 << 20
+"""Bytes of a file that is looked at."""
 MARKS = (b"EncryptionConfiguration", b"EncryptionConfig")
-"""What every configuration names as its kind, also inside RKE1's state, a manifest or a Secret's text."""
+"""The kinds of configurations, also inside RKE1's state, a manifest or a Secret's text."""
 
 
 def is_settings(peek: Callable[[int], bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""An etcd data directory: what each file in it is to etcd, and what etcd does not put there.
+"""An etcd data directory: the role of each of its files, and the files that etcd does not put there.
 
 Layout: etcd server/etcdserver/api/snap (snapshotter.go, db.go), server/storage/wal (wal.go, repair.go),
 server/storage/backend (defrag's db.tmp.*).
@@ -34,106 +34,121 @@ _FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 
 
 def role(folder: str, name: str) -> Role | None:
-    """What a file in one of etcd's folders (snap, wal, wal.tmp) is; None for what etcd does not write there."""
+    """The role of a file in one of etcd's folders (snap, wal, wal.tmp); None for what etcd does not write there."""
     return next((role for pattern, role in _FOLDERS[folder] if pattern.fullmatch(name)), None)
 
 
-def add(found: Exhibit, role: Role | None, name: str, file: "ExtractedFile") -> None:
-    """One more file of a data directory that was unpacked, or a gap or note in its place; it takes the file.
+def add(exhibit: Exhibit, role: Role | None, name: str, file: "ExtractedFile") -> None:
+    """Add a file of an unpacked data directory, or a gap or note in its place; the exhibit takes the file.
+
+    Args:
+        exhibit: The data directory.
+        role: The file's role; None for what etcd does not write.
+        name: The file's name in reports.
+        file: The file.
 
     Raises UnreadableEvidence where the database cannot be mapped.
     """
     if role is None or not file.size:
         file.close()
         if role is None:
-            found.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
+            exhibit.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
         else:
-            found.notes.append(f"{name} is empty")
+            exhibit.notes.append(f"{name} is empty")
         return
     try:
-        found.files.append((role, file.open(name)))
+        exhibit.files.append((role, file.open(name)))
     except UnreadableEvidence as error:
         if role is Role.DATABASE:
             raise
-        found.gaps.append(Gap(name, 0, 0, str(error)))
+        exhibit.gaps.append(Gap(name, 0, 0, str(error)))
 
 
 def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibit:
-    """The files of the data directory `path`. Raises UnreadableEvidence: it is none, or its database is unreadable."""
+    """A data directory with its files.
+
+    Args:
+        name: Its name in reports.
+        path: The directory.
+        wal_dir: etcd's --wal-dir, where the WAL does not lie in the directory.
+        hashed: Whether its files are hashed.
+
+    Raises UnreadableEvidence where it is no data directory, or where its database is unreadable.
+    """
     base = path / "member" if (path / "member").is_dir() else path
     snap, wal = base / "snap", wal_dir or base / "wal"
     top = path if wal_dir is None else wal.parent
     if not snap.is_dir() and not wal.is_dir():
         raise UnreadableEvidence(f"{name} is no etcd data directory: it holds neither member/snap nor member/wal")
-    found = Exhibit(name, directory=True, has_wal=wal.is_dir())
+    exhibit = Exhibit(name, directory=True, has_wal=wal.is_dir())
     try:
-        _known(found, path, base, {"snap", "wal"} | ({"member"} if base == path else set()))
+        _known(exhibit, path, base, {"snap", "wal"} | ({"member"} if base == path else set()))
         if base != path:
-            _known(found, path, path, {"member"})
+            _known(exhibit, path, path, {"member"})
         if snap.is_dir():
-            _folder(found, path, snap, _SNAP, hashed=hashed)
+            _folder(exhibit, path, snap, _SNAP, hashed=hashed)
         if wal.is_dir():
-            _folder(found, top, wal, _WAL, hashed=hashed)
+            _folder(exhibit, top, wal, _WAL, hashed=hashed)
         if (base / _WAL_TMP).is_dir():
-            _folder(found, path, base / _WAL_TMP, _ANY_LOG, hashed=hashed)
+            _folder(exhibit, path, base / _WAL_TMP, _ANY_LOG, hashed=hashed)
         if (wal / _WAL_TMP).is_dir():
-            _folder(found, top, wal / _WAL_TMP, _ANY_LOG, hashed=hashed)
+            _folder(exhibit, top, wal / _WAL_TMP, _ANY_LOG, hashed=hashed)
     except BaseException:
-        found.__exit__(None, None, None)
+        exhibit.__exit__(None, None, None)
         raise
-    if not found.files:
+    if not exhibit.files:
         raise UnreadableEvidence(f"{name} holds no file of etcd's: neither a database nor a WAL")
-    found.files.sort(key=lambda each: each[1].name)
-    return found
+    exhibit.files.sort(key=lambda entry: entry[1].name)
+    return exhibit
 
 
-def _known(found: Exhibit, top: Path, folder: Path, names: set[str]) -> None:
-    """A gap for everything in a folder of folders that etcd does not put there."""
-    for entry in entries(found, top, folder):
+def _known(exhibit: Exhibit, top: Path, folder: Path, names: set[str]) -> None:
+    """A gap for every entry that is none of these folders."""
+    for entry in entries(exhibit, top, folder):
         if entry.name not in names | {_WAL_TMP}:
-            foreign(found, top, entry)
+            foreign(exhibit, top, entry)
 
 
 def _folder(
-    found: Exhibit, top: Path, folder: Path, kinds: tuple[tuple[re.Pattern[str], Role], ...], *, hashed: bool
+    exhibit: Exhibit, top: Path, folder: Path, kinds: tuple[tuple[re.Pattern[str], Role], ...], *, hashed: bool
 ) -> None:
-    for entry in entries(found, top, folder):
+    for entry in entries(exhibit, top, folder):
         if entry.name == _WAL_TMP and entry.is_dir():
             continue
         role = next((role for pattern, role in kinds if pattern.fullmatch(entry.name)), None)
         if role is None or entry.is_dir():
-            foreign(found, top, entry)
+            foreign(exhibit, top, entry)
             continue
-        shown = _name(top, entry)
+        name = _name(top, entry)
         try:
-            about = entry.stat()
-            if stat.S_ISREG(about.st_mode) and not about.st_size:
-                found.notes.append(f"{shown} is empty")
+            status = entry.stat()
+            if stat.S_ISREG(status.st_mode) and not status.st_size:
+                exhibit.notes.append(f"{name} is empty")
                 continue
-            found.files.append((role, EvidenceFile.open(entry, hashed=hashed, name=shown)))
+            exhibit.files.append((role, EvidenceFile.open(entry, hashed=hashed, name=name)))
         except (OSError, UnreadableEvidence) as error:
-            why = str(error) if isinstance(error, UnreadableEvidence) else f"{shown}: {error.strerror}"
+            why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
             if role is Role.DATABASE:
                 raise UnreadableEvidence(why) from None
-            found.gaps.append(Gap(shown, 0, 0, why))
+            exhibit.gaps.append(Gap(name, 0, 0, why))
 
 
-def entries(found: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
-    """What lies in a folder, by name; a gap where it cannot be listed."""
+def entries(exhibit: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
+    """The entries of a folder, by name; a gap where it cannot be listed."""
     try:
         yield from sorted(folder.iterdir())
     except OSError as error:
-        found.gaps.append(Gap(_name(top, folder), 0, 0, f"the folder cannot be listed: {error.strerror}"))
+        exhibit.gaps.append(Gap(_name(top, folder), 0, 0, f"the folder cannot be listed: {error.strerror}"))
 
 
-def foreign(found: Exhibit, top: Path, entry: Path) -> None:
-    """A gap for what none of etcd's files is called."""
-    shown = _name(top, entry)
+def foreign(exhibit: Exhibit, top: Path, entry: Path) -> None:
+    """A gap for a file that etcd does not write."""
+    name = _name(top, entry)
     try:
         size = entry.lstat().st_size
     except OSError:
         size = 0
-    found.gaps.append(Gap(shown, 0, size, f"{shown} is nothing that etcd writes: not read"))
+    exhibit.gaps.append(Gap(name, 0, size, f"{name} is nothing that etcd writes: not read"))
 
 
 def _name(top: Path, entry: Path) -> str:

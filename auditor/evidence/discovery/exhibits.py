@@ -1,4 +1,4 @@
-"""From what was given to pieces of evidence: a file or directory is one, a container may hold several."""
+"""From one argument to its exhibits: a file or directory is one, a container may hold several."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
+from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.discovery import companions, paths, remote
-from auditor.evidence.discovery.arguments import IN
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
@@ -20,108 +20,110 @@ from auditor.options import Options
 from auditor.text import shown
 
 if TYPE_CHECKING:
+    from auditor.evidence.discovery.archived_directory import Place
     from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
 
 OpenExhibit = Callable[[], Exhibit]
 LOG = "-wal"
-"""What SQLite's log is called beside its database."""
+"""What SQLite adds to a database's name for its WAL (fileformat2.html, section 4)."""
 
 
 @dataclass
 class Exhibits:
-    """The pieces by name, opened one after another: each is closed before the next.
+    """Exhibits by name, opened one after another: each is closed before the next.
 
-    A private copy is dropped with its piece; close() drops those that were not asked for.
+    A private copy is dropped with its exhibit; `with` drops those of exhibits that were never opened.
     """
 
-    named: list[tuple[str, OpenExhibit]]
+    openers: list[tuple[str, OpenExhibit]]
     containers: tuple[EvidenceFile, ...] = ()
-    haul: Extraction | None = None
+    """The outermost container, and companion containers beside it."""
+    extraction: Extraction | None = None
+    """The contents of the container."""
     settings: list[EvidenceFile] = field(default_factory=list)
+    """Files that may hold a configuration."""
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.named)
+        return len(self.openers)
 
     def __iter__(self) -> Iterator[tuple[str, OpenExhibit]]:
-        return iter(self.named)
+        return iter(self.openers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self.haul is not None:
-            self.haul.close()
+        if self.extraction is not None:
+            self.extraction.close()
         for file in (*self.containers, *self.settings):
             file.close()
 
 
-def opened(given: str, options: Options) -> Exhibits:
-    """given: a path, or the URL of an object. Raises UnreadableEvidence where nothing of etcd is there, UsageError for
-    options that do not fit.
+def opened(argument: str, options: Options) -> Exhibits:
+    """The exhibits at a path, or behind the URL of an object.
+
+    Raises UnreadableEvidence where nothing of etcd is there, UsageError for options that do not fit.
     """
     hashed = not options.quick
     wal_dir = Path(options.wal_dir) if options.wal_dir else None
-    if remote.is_remote(given):
+    if remote.is_remote(argument):
         if wal_dir is not None:
-            raise UsageError(f"{remote.shown(given)} is one object: --wal-dir belongs to a data directory")
-        return _streamed(given, options)
-    path = Path(given)
+            raise UsageError(f"{remote.shown(argument)} is one object: --wal-dir belongs to a data directory")
+        return _remote(argument, options)
+    path = Path(argument)
     if path.is_dir() or not _is_container(path):
-        found = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
-        pieces = Exhibits([(found.name, lambda: found)])
-        if not found.directory:
-            _guarded(pieces, found, lambda: _add_beside(pieces, found, path, options))
-        return pieces
+        exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
+        exhibits = Exhibits([(exhibit.name, lambda: exhibit)])
+        if not exhibit.directory:
+            _add_companions(exhibits, exhibit, path, options)
+        return exhibits
     if wal_dir is not None:
         raise UnreadableEvidence(f"{shown(path.name)} is a container: --wal-dir belongs to a data directory")
     return _packed(EvidenceFile.open(path, hashed=hashed), path, options)
 
 
-def _streamed(url: str, options: Options) -> Exhibits:
+def _remote(url: str, options: Options) -> Exhibits:
     file, notes = remote.fetch(url, options)
     if magic.of(file.map) in magic.CONTAINERS:
         return _packed(file, None, options, notes)
-    found = Exhibit.of_file(file.name, file)
-    found.notes += notes
-    return Exhibits([(found.name, lambda: found)])
+    exhibit = Exhibit.of_file(file.name, file)
+    exhibit.notes += notes
+    return Exhibits([(exhibit.name, lambda: exhibit)])
 
 
-def _guarded(pieces: Exhibits, found: Exhibit, work: Callable[[], None]) -> None:
+def _add_companions(exhibits: Exhibits, exhibit: Exhibit, path: Path, options: Options) -> None:
+    """Add the companion files of a snapshot to its exhibit; an error closes everything."""
     try:
-        work()
+        exhibits.settings += _companions(exhibits, path, options)
     except BaseException:
-        found.__exit__(None, None, None)
-        pieces.__exit__(None, None, None)
+        exhibit.__exit__(None, None, None)
+        exhibits.__exit__(None, None, None)
         raise
+    exhibit.containers = exhibits.containers
+    exhibit.settings = tuple(exhibits.settings)
+    exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
 
 
-def _add_beside(pieces: Exhibits, found: Exhibit, path: Path, options: Options) -> None:
-    pieces.settings += _beside(pieces, path, options)
-    found.containers = pieces.containers
-    found.settings = tuple(pieces.settings)
-    found.files += [(Role.SETTINGS, file) for file in found.settings]
-
-
-def _beside(pieces: Exhibits, path: Path, options: Options) -> list[EvidenceFile]:
-    """The files beside a snapshot that hold a configuration, but those that the user named as one himself."""
-    made: list[EvidenceFile] = []
-    for each in companions.candidates(path):
-        if any(_same(each, Path(given)) for given in options.encryption_configs):
+def _companions(exhibits: Exhibits, path: Path, options: Options) -> list[EvidenceFile]:
+    """The files beside a snapshot that hold a configuration, without those that --encryption-config names."""
+    files: list[EvidenceFile] = []
+    for candidate in companions.candidates(path):
+        if any(_same(candidate, Path(config)) for config in options.encryption_configs):
             continue
-        file = EvidenceFile.open(each, hashed=not options.quick)
+        file = EvidenceFile.open(candidate, hashed=not options.quick)
         if magic.of(file.map) in magic.CONTAINERS:
-            pieces.containers = (*pieces.containers, file)
-            haul = _unpacked(file, options)
+            exhibits.containers = (*exhibits.containers, file)
+            extraction = _unpacked(file, options)
             try:
-                made += _settings(haul)
+                files += _settings(extraction)
             finally:
-                haul.close()
+                extraction.close()
         elif is_settings(lambda size, file=file: file.map[:size]):  # type: ignore[misc]
-            made.append(file)
+            files.append(file)
         else:
             file.close()
-    return made
+    return files
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -132,7 +134,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _is_container(path: Path) -> bool:
-    """Whether a file begins as a container does; what cannot be read is none, and is refused later in words."""
+    """Whether a file is a container by magic number; an unreadable one is none, and is refused later in words."""
     try:
         if not path.is_file():
             return False
@@ -154,89 +156,121 @@ def _limits(options: Options) -> Limits:
 
 
 def _packed(container: EvidenceFile, path: Path | None, options: Options, notes: Sequence[str] = ()) -> Exhibits:
-    """What a container holds, each piece with the container it came from. path: where files may lie beside it."""
-    pieces = Exhibits([], (container,), notes=list(notes))
+    """The exhibits of a container. path: where companion files may lie beside it; None for a remote one."""
+    exhibits = Exhibits([], (container,), notes=list(notes))
     try:
-        pieces.haul = haul = _unpacked(container, options)
-        for name, group in _grouped(container.name, haul):
-            pieces.named.append((name, _opener(name, group, pieces, haul, first=not pieces.named)))
-        if not pieces.named:
+        exhibits.extraction = extraction = _unpacked(container, options)
+        for name, members in _grouped(extraction):
+            first = not exhibits.openers
+            exhibits.openers.append((name, _opener(name, members, exhibits, extraction, first=first)))
+        if not exhibits.openers:
             from auditor.evidence.discovery.unpack import nothing
 
-            raise nothing(container.name, haul)
-        pieces.settings += _settings(haul)
+            raise nothing(container.name, extraction)
+        exhibits.settings += _settings(extraction)
         if path is not None:
-            pieces.settings += _beside(pieces, path, options)
+            exhibits.settings += _companions(exhibits, path, options)
     except BaseException:
-        pieces.__exit__(None, None, None)
+        exhibits.__exit__(None, None, None)
         raise
-    return pieces
+    return exhibits
 
 
-def _grouped(container: str, haul: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
-    """Data directories with their files, and single files, by name; what looked like a part of one and is none is a
-    file of its own."""
+def _grouped(extraction: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
+    """The members of each exhibit, by its name: data directories, databases with their WAL, single files."""
     from auditor.evidence.discovery import archived_directory
 
-    groups: dict[str, list[ExtractedMember]] = {}
-    for found in haul.parts:
-        place = archived_directory.match(found.path) if found.path else None
-        if place is not None:
-            top = found.way[: len(found.way) - len(found.path)] + place.top
-            groups.setdefault(top, []).append(found)
-    made = []
-    inside: set[str] = set()
-    for top, group in groups.items():
-        places = [place for each in group if (place := archived_directory.match(each.path)) is not None]
+    exhibits: list[tuple[str, list[ExtractedMember]]] = []
+    single = {member.name: member for member in extraction.members}
+    for name, places in _directories(extraction).items():
         if archived_directory.is_one(places):
-            made.append((top.rstrip("/" + IN) or container, group))
-            inside |= {each.way for each in group}
-    alone = {found.way: found for found in haul.parts if found.way not in inside}
-    logs = {way for way in alone if way.endswith(LOG) and way.removesuffix(LOG) in alone}
-    made += [
-        (way, [found, alone[way + LOG]] if way + LOG in logs else [found])
-        for way, found in alone.items()
-        if way not in logs
-    ]
-    return sorted(made, key=lambda named: named[0])
+            exhibits.append((str(name), list(places.values())))
+            for member in places.values():
+                single.pop(member.name, None)
+    logs = {log for name in single if (log := name.with_ending(LOG)) in single}
+    for name, member in single.items():
+        if name not in logs:
+            wal = single.get(name.with_ending(LOG))
+            exhibits.append((str(name), [member] if wal is None else [member, wal]))
+    return sorted(exhibits, key=lambda exhibit: exhibit[0])
 
 
-def _opener(name: str, group: list[ExtractedMember], pieces: Exhibits, haul: Extraction, *, first: bool) -> OpenExhibit:
+def _directories(extraction: Extraction) -> dict[MemberName, dict[Place, ExtractedMember]]:
+    """The members that may make up data directories, by the directory's name and their place in it.
+
+    A place that an archive holds twice belongs to another directory.
+    """
     from auditor.evidence.discovery import archived_directory
 
-    ways = {each.way for each in group}
+    directories: dict[MemberName, dict[Place, ExtractedMember]] = {}
+    for member in extraction.members:
+        archive, path = member.origin.archive, member.origin.path
+        if (place := archived_directory.match(path)) is None:
+            continue
+        top, number = shown(place.top.rstrip("/")), 1
+        name = archive.inside(top) if top else archive
+        while place in directories.setdefault(name, {}):
+            number += 1
+            name = archive.inside(f"{top}#{number}")
+        directories[name][place] = member
+    return directories
+
+
+def _opener(
+    name: str, members: list[ExtractedMember], exhibits: Exhibits, extraction: Extraction, *, first: bool
+) -> OpenExhibit:
+    """The function that opens one exhibit of a container.
+
+    Args:
+        name: The exhibit's name.
+        members: Its files.
+        exhibits: All exhibits of the container.
+        extraction: The contents of the container.
+        first: Whether it is the first exhibit, with which the gaps and settings of all are reported.
+    """
 
     def opener() -> Exhibit:
-        for each in group:
-            haul.parts.remove(each)
-        if archived_directory.match(group[0].path) and (len(group) > 1 or name != group[0].way):
-            files = [(place, each.way, each.file) for each in group if (place := archived_directory.match(each.path))]
-            found = archived_directory.evidence(name, files)
-        elif len(group) > 1:
-            found = Exhibit.with_wal(name, *(each.file.open(each.way) for each in group))
-        else:
-            found = Exhibit.of_file(name, group[0].file.open(name))
-        found.containers = pieces.containers
-        others = {each.way for each in (*haul.parts, *group)} - ways
-        found.gaps += [gap for gap in haul.gaps if gap.source in ways or (first and gap.source not in others)]
-        found.settings = tuple(pieces.settings)
-        found.notes += pieces.notes
+        for member in members:
+            extraction.members.remove(member)
+        exhibit = _exhibit(name, members)
+        exhibit.containers = exhibits.containers
+        own = {str(member.name) for member in members}
+        others = {str(member.name) for member in extraction.members} - own
+        exhibit.gaps += [gap for gap in extraction.gaps if gap.source in own or (first and gap.source not in others)]
+        exhibit.settings = tuple(exhibits.settings)
+        exhibit.notes += exhibits.notes
         if first:  # reported once, used for all
-            found.files += [(Role.SETTINGS, file) for file in found.settings]
-            if haul.others:
-                count = len(haul.others)
-                found.notes.append(
-                    f"{count:,} other files in {pieces.containers[0].name} are nothing of etcd's: not read"
-                )
-        return found
+            exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
+            if extraction.others:
+                container, count = exhibits.containers[0].name, len(extraction.others)
+                exhibit.notes.append(f"{count:,} other files in {container} are nothing of etcd's: not read")
+        return exhibit
 
     return opener
 
 
-def _settings(haul: Extraction) -> list[EvidenceFile]:
-    """The files of a container that hold a configuration; taken out of the haul."""
-    made = []
-    while haul.settings:
-        each = haul.settings.pop(0)
-        made.append(each.file.open(each.way))
-    return made
+def _exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
+    """A data directory, a database with its WAL, or a single file; it takes the files."""
+    from auditor.evidence.discovery import archived_directory
+
+    names = [str(member.name) for member in members]
+    places = [archived_directory.match(member.origin.path) for member in members]
+    if places[0] is not None and (len(members) > 1 or name != names[0]):
+        files = [
+            (place, own, member.file)
+            for place, own, member in zip(places, names, members, strict=True)
+            if place is not None
+        ]
+        return archived_directory.evidence(name, files)
+    if len(members) > 1:
+        return Exhibit.with_wal(name, *(member.file.open(own) for own, member in zip(names, members, strict=True)))
+    return Exhibit.of_file(name, members[0].file.open(name))
+
+
+def _settings(extraction: Extraction) -> list[EvidenceFile]:
+    """The files of a container that hold a configuration, taken out of its contents."""
+    files = []
+    while extraction.settings:
+        member = extraction.settings.pop(0)
+        files.append(member.file.open(str(member.name)))
+    return files

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from auditor.evidence.file import EvidenceFile
 
 BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
-"""Schemes and the libraries that speak for them."""
+"""URL schemes, and fsspec's library for each."""
 WEB = {"https", "http"}
 BLOCK = 8 << 20
-"""Bytes asked for at once."""
+"""Bytes of a request."""
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text is the URL of one object: an http URL without a path is an endpoint's."""
+    """Whether a text is the URL of one object; an http URL without a path is an endpoint's."""
     try:
         parts = urlsplit(text)
-    except ValueError:  # no URL at all: told by whoever takes it for an endpoint's or a path
+    except ValueError:  # no URL: reported as an endpoint or a path
         return False
     several = "," in parts.netloc  # endpoints, as etcdctl takes them
     return parts.scheme in BUCKETS or (parts.scheme in WEB and parts.path not in {"", "/"} and not several)
@@ -41,14 +41,14 @@ def shown(url: str) -> str:
 
 
 def name(url: str) -> str:
-    """What reports call it: the last part of its path."""
+    """The name of an object in reports: the last part of its path."""
     return _printable(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or shown(url)
 
 
 def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
-    """The object as an opened file, and notes on where it came from.
+    """The object as an opened file, and notes on its origin.
 
-    Raises UnreadableEvidence where it cannot be had whole, UsageError where a library is missing.
+    Raises UnreadableEvidence where it does not arrive whole, UsageError where a library is missing.
     """
     from auditor.evidence.containers.decompress import Stream
     from auditor.evidence.containers.extracted import Extractor
@@ -59,15 +59,17 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
         if isinstance(size, int) and size > options.max_unpacked:
             raise Refused(f"{shown(url)} has {size:,} bytes, more than {options.max_unpacked:,}: raise --max-unpacked")
         stream = Stream(_blocks(source, url, options.max_unpacked))
-        filled = store.fill(stream, shown(url), size if isinstance(size, int) else 0, hashed=not options.quick)
-    held = filled.size
-    if isinstance(size, int) and held != size:
-        filled.close()
-        raise UnreadableEvidence(f"{shown(url)}: {held:,} bytes came of {size:,}: the connection was cut; try again")
-    file = filled.open(name(url))
-    said = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
-    note = f"streamed from {shown(url)}, {held:,} bytes, into a private file without a name"
-    return file, [", ".join([note, *said])]
+        extracted = store.fill(stream, shown(url), size if isinstance(size, int) else 0, hashed=not options.quick)
+    received = extracted.size
+    if isinstance(size, int) and received != size:
+        extracted.close()
+        raise UnreadableEvidence(
+            f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again"
+        )
+    file = extracted.open(name(url))
+    origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
+    note = f"streamed from {shown(url)}, {received:,} bytes, into a private file without a name"
+    return file, [", ".join([note, *origin])]
 
 
 _FACTS = {
@@ -75,12 +77,14 @@ _FACTS = {
     **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
     **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
 }
-"""What is told of an object, by the names that s3fs, adlfs and gcsfs have for it."""
+"""The facts about an object that a note says, by their keys in s3fs, adlfs and gcsfs."""
 
 
 class _open:  # noqa: N801 - used as a function is
-    """The object, opened for reading, and what its server says of it. Nothing of a library's own errors is told: they
-    quote URLs, which may be signed."""
+    """The object, opened for reading, and the facts that its server sends.
+
+    The texts of a library's errors are not repeated: they quote URLs, which may be signed.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -94,12 +98,12 @@ class _open:  # noqa: N801 - used as a function is
             facts: dict[str, Any] = system.info(path)
             if facts.get("type") == "directory":
                 raise IsADirectoryError
-            # a web server need not know ranges: what it sends is read as it comes
+            # a web server need not know ranges: its answer is read as one stream
             self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
         except ImportError:
-            wanted = BUCKETS.get(scheme, "aiohttp")
+            library = BUCKETS.get(scheme, "aiohttp")
             raise UsageError(
-                f"{shown(self._url)}: {wanted} is not installed; pip install 'etcd-auditor[remote]'"
+                f"{shown(self._url)}: {library} is not installed; pip install 'etcd-auditor[remote]'"
             ) from None
         except Exception as error:  # noqa: BLE001
             raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
@@ -116,6 +120,7 @@ def _printable(text: str) -> str:
 
 
 def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
+    """The object in blocks. Raises Refused after `most` bytes."""
     count = 0
     while True:
         try:
@@ -140,7 +145,7 @@ def _why(error: Exception) -> str:
         return "there is no such object"
     if isinstance(error, IsADirectoryError):
         return "it is a folder or a bucket: name one object in it"
-    # the second is how Azure's own errors and aiohttp's say it
+    # status_code: Azure's errors; status: aiohttp's
     if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
         return "access is denied; look at the credentials in the environment"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

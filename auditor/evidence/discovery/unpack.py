@@ -1,8 +1,10 @@
-"""What a container holds, however deep: every file that may be evidence in a private file, everything else counted."""
+"""The contents of a container at every depth: possible evidence in private files, everything else counted."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
@@ -11,151 +13,181 @@ from auditor.evidence.containers.decompress import Damaged, Stream, mapped, unpa
 from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
+from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.discovery import archived_directory
-from auditor.evidence.discovery.arguments import IN
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
 _LIKELY = re.compile(r"(^|/)(etcd[^/]*|[^/]*snapshot[^/]*|[^/]*\.(db|backup|bolt)(\.part)?)$", re.IGNORECASE)
-"""Names under which a database is looked for whatever its first pages say: both may be damaged."""
+"""Names of databases whose first pages may be damaged."""
 _ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z)$", re.IGNORECASE)
 _NO_DATABASE = re.compile(r"\.(md|txt|json|ya?ml|conf|service|sh|crt|key|pem|pub|sha256|log|env|tmpl)$", re.IGNORECASE)
 
 
+class Origin(NamedTuple):
+    """Where a file of a container comes from."""
+
+    name: MemberName
+    """Its name through every container."""
+    archive: MemberName
+    """The innermost archive around it."""
+    path: str = ""
+    """Its path in that archive; empty for a compressed file in none."""
+
+
 @dataclass
 class ExtractedMember:
-    """One file out of a container. way: its name through every container; path: in the innermost archive."""
+    """One file out of a container, in a private file."""
 
-    way: str
-    path: str
+    origin: Origin
     file: ExtractedFile
+
+    @property
+    def name(self) -> MemberName:
+        return self.origin.name
 
 
 @dataclass
 class Extraction:
-    """What came out. parts: databases and members of data directories; others: (files, bytes) that are neither.
+    """The contents of a container. A member that is removed takes its file along; close() closes the rest."""
 
-    Whoever takes a part takes its file; close() closes the rest.
-    """
-
-    parts: list[ExtractedMember] = field(default_factory=list)
+    members: list[ExtractedMember] = field(default_factory=list)
+    """Databases, and files of data directories."""
     settings: list[ExtractedMember] = field(default_factory=list)
+    """Files that may hold a configuration."""
     gaps: list[Gap] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    """The names of all other files."""
 
     def close(self) -> None:
-        for found in (*self.parts, *self.settings):
-            found.file.close()
-        self.parts.clear()
+        for member in (*self.members, *self.settings):
+            member.file.close()
+        self.members.clear()
         self.settings.clear()
 
 
 def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False) -> Extraction:
-    """hashed: hash what is unpacked on the way.
+    """The contents of a container.
 
-    Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room."""
-    haul = Extraction()
+    Args:
+        container: The container, opened.
+        limits: How much may come out of it.
+        store: Where the private files are made.
+        hashed: Whether they are hashed while they are written.
+
+    Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room.
+    """
+    extraction = Extraction()
     try:
-        walk = _Walk(haul, store, Budget(limits, container.name, container.size), hashed=hashed)
-        walk.open(container.name, "", mapped(container.map), 0, container)
+        walk = _Walk(extraction, store, Budget(limits, container.name, container.size), hashed=hashed)
+        top = MemberName(container.name)
+        walk.open(Origin(top, top), mapped(container.map), 0, container)
     except BaseException:
-        haul.close()
+        extraction.close()
         raise
-    return haul
+    return extraction
 
 
 class _Walk:
-    def __init__(self, haul: Extraction, store: Extractor, budget: Budget, *, hashed: bool) -> None:
+    def __init__(self, extraction: Extraction, store: Extractor, budget: Budget, *, hashed: bool) -> None:
         self._hashed = hashed
-        self._haul = haul
+        self._extraction = extraction
         self._store = store
         self._budget = budget
 
-    def open(
-        self, way: str, path: str, stream: Stream, depth: int, file: EvidenceFile | None = None, size: int = 0
-    ) -> None:
-        """Look at one file. file: where it is mapped already. path: empty for what stands by itself."""
+    def open(self, origin: Origin, stream: Stream, depth: int, file: EvidenceFile | None = None, size: int = 0) -> None:
+        """Unpack one file. file: where it is mapped already."""
         self._budget.level(depth)
+        name = str(origin.name)
         head = stream.peek(magic.HEAD)
         kind = magic.sniff(head)
         if kind is Kind.CLOSED:
-            reason = f"{way} is {magic.closed(head)}, which is not opened here: unpack it, and scan what it holds"
-            self._haul.gaps.append(Gap(way, 0, size, reason))
+            reason = f"{name} is {magic.closed(head)}, which is not opened here: unpack it, and scan what it holds"
+            self._extraction.gaps.append(Gap(name, 0, size, reason))
         elif kind in magic.STREAMS:
-            inner = unpacked(stream, kind, self._budget, way)
-            if magic.sniff(inner.peek(magic.HEAD)) is Kind.TAR:
-                self.open(way, path, inner, depth + 1)
-            else:
-                shorter = _ENDING.sub("", path or way)
-                name = shown(shorter.rpartition("/")[2]) if shorter != (path or way) else "unpacked"
-                self.open(f"{way}{IN}{name}", shorter if path else "", inner, depth + 1)
+            inner = unpacked(stream, kind, self._budget, name)
+            if magic.sniff(inner.peek(magic.HEAD)) is not Kind.TAR:
+                origin = _decompressed(origin)
+            self.open(origin, inner, depth + 1)
         elif kind is Kind.TAR:
-            self._archive(way, depth, tars.members(stream, way, self._budget))
+            self._archive(origin.name, depth, tars.members(stream, name, self._budget))
         elif kind is Kind.ZIP:
-            self._zip(way, stream, depth, file, size)
+            self._zip(origin.name, stream, depth, file, size)
         else:
-            self._leaf(way, path, kind, stream, size)
+            self._leaf(origin, kind, stream, size)
 
-    def _archive(self, way: str, depth: int, members: Iterator[tuple[str, int, Stream | str]]) -> None:
-        seen: dict[str, int] = {}
+    def _archive(self, archive: MemberName, depth: int, members: Iterator[tuple[str, int, Stream | str]]) -> None:
+        counts: Counter[str] = Counter()
         try:
-            for name, size, content in members:
-                inner = f"{way}{IN}{shown(name)}"
-                seen[inner] = seen.get(inner, 0) + 1
-                if seen[inner] > 1:  # a tar may hold several of one name
-                    inner = f"{inner}#{seen[inner]}"
+            for path, size, content in members:
+                part = shown(path)
+                counts[part] += 1
+                if counts[part] > 1:  # a tar may hold several of one name
+                    part = f"{part}#{counts[part]}"
+                name = archive.inside(part)
                 if isinstance(content, str):
-                    self._haul.gaps.append(Gap(inner, 0, size, content))
+                    self._extraction.gaps.append(Gap(str(name), 0, size, content))
                     continue
-                self.open(inner, name, content, depth + 1, size=size)
+                self.open(Origin(name, archive, path), content, depth + 1, size=size)
         except Damaged as error:
-            self._haul.gaps.append(Gap(way, 0, 0, str(error)))
+            self._extraction.gaps.append(Gap(str(archive), 0, 0, str(error)))
 
-    def _zip(self, way: str, stream: Stream, depth: int, file: EvidenceFile | None, size: int) -> None:
+    def _zip(self, archive: MemberName, stream: Stream, depth: int, file: EvidenceFile | None, size: int) -> None:
+        name = str(archive)
         if file is not None:
-            self._archive(way, depth, zips.members(file.map, way, self._budget))
+            self._archive(archive, depth, zips.members(file.map, name, self._budget))
             return
-        filled = self._store.fill(stream, way, size)
-        with filled.open(way) as whole:
-            if filled.broken:
-                self._haul.gaps.append(Gap(way, 0, whole.size, filled.broken))
-            self._archive(way, depth, zips.members(whole.map, way, self._budget))
+        extracted = self._store.fill(stream, name, size)
+        with extracted.open(name) as whole:
+            if extracted.broken:
+                self._extraction.gaps.append(Gap(name, 0, whole.size, extracted.broken))
+            self._archive(archive, depth, zips.members(whole.map, name, self._budget))
 
-    def _leaf(self, way: str, path: str, kind: Kind, stream: Stream, size: int) -> None:
+    def _leaf(self, origin: Origin, kind: Kind, stream: Stream, size: int) -> None:
+        path = origin.path
         if kind in magic.STORES or not path or archived_directory.match(path) or _is_export(stream.peek(magic.HEAD)):
-            self._keep(self._haul.parts, way, path, stream, size)
+            self._extract(self._extraction.members, origin, stream, size)
         elif is_settings(stream.peek):
-            self._keep(self._haul.settings, way, path, stream, size)
+            self._extract(self._extraction.settings, origin, stream, size)
         elif _LIKELY.search(path) and not _NO_DATABASE.search(path):
-            self._keep(self._haul.parts, way, path, stream, size)
+            self._extract(self._extraction.members, origin, stream, size)
         else:
-            self._haul.others.append(way)
+            self._extraction.others.append(str(origin.name))
 
-    def _keep(self, kept: list[ExtractedMember], way: str, path: str, stream: Stream, size: int) -> None:
-        filled = self._store.fill(stream, way, size, hashed=self._hashed)
-        if filled.broken:
-            self._haul.gaps.append(Gap(way, filled.size, 0, filled.broken))
-            if not filled.size:
-                filled.close()
+    def _extract(self, members: list[ExtractedMember], origin: Origin, stream: Stream, size: int) -> None:
+        name = str(origin.name)
+        extracted = self._store.fill(stream, name, size, hashed=self._hashed)
+        if extracted.broken:
+            self._extraction.gaps.append(Gap(name, extracted.size, 0, extracted.broken))
+            if not extracted.size:
+                extracted.close()
                 return
-        kept.append(ExtractedMember(way, path, filled))
+        members.append(ExtractedMember(origin, extracted))
+
+
+def _decompressed(origin: Origin) -> Origin:
+    """The file in a compressed one: its name is the outer one's without the ending."""
+    outer = origin.path or str(origin.name)
+    path = _ENDING.sub("", outer)
+    name = shown(path.rpartition("/")[2]) if path != outer else "unpacked"
+    return Origin(origin.name.inside(name), origin.archive, path if origin.path else "")
 
 
 def _is_export(head: bytes) -> bool:
-    """Whether a file is a dump or an increment; what etcdctl prints in a form that loses bytes is refused later."""
+    """Whether a file is a dump or an increment; etcdctl's forms that lose bytes are refused later."""
     try:
         return exhibit.role_of(head) is not None
     except UnreadableEvidence:
         return True
 
 
-def nothing(container: str, haul: Extraction) -> UnreadableEvidence:
-    """The error that a container without evidence is."""
-    reasons = "; ".join(gap.reason for gap in haul.gaps[:3])
+def nothing(container: str, extraction: Extraction) -> UnreadableEvidence:
+    """The error for a container without evidence."""
+    reasons = "; ".join(gap.reason for gap in extraction.gaps[:3])
     if reasons:
         return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {reasons}")
-    count = len(haul.others)
+    count = len(extraction.others)
     what = "it is empty" if not count else f"none of its {count:,} files is an etcd database, a WAL or a data directory"
     return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {what}")

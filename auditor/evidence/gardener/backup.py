@@ -1,7 +1,7 @@
 """The backups of Gardener's etcd-backup-restore: full snapshots, and increments that hold every change between them.
 
-Format: etcd-backup-restore pkg/snapshot/snapshotter/snapshotter.go: an increment is a JSON array of events, and 32
-bytes of SHA-256 of it behind it. objects.py knows how they are named and packed.
+Format: etcd-backup-restore pkg/snapshot/snapshotter/snapshotter.go: an increment is a JSON array of events, followed
+by the 32 bytes of its SHA-256. Names and compression: objects.py.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from auditor.evidence.containers import exports
 from auditor.evidence.etcd import json_records, snapshot
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.gardener.objects import Named, named
+from auditor.evidence.gardener.objects import ObjectName, object_name
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place, State
@@ -26,30 +26,32 @@ from auditor.model.vocabulary import EvidenceKind, Place, State
 INCREMENT = "increment of Gardener's etcd backup"
 UNREADABLE = "unreadable"
 HASH = 32
+"""Bytes of the SHA-256 at the end of an increment."""
 NOTE = "increments keep every value that was ever written, until the backups are deleted"
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """Full snapshots and increments as one history: that of the newest chain's full snapshot, or the first increment.
+    """Full snapshots and increments as one history.
 
-    Raises UnreadableEvidence where none of them is readable.
+    Its database is the newest full snapshot, the first increment where there is none. Raises UnreadableEvidence where
+    no object is readable.
     """
     files = exhibit.of(Role.BACKUP)
     gaps: list[Gap] = []
     kinds: dict[str, str] = {}
-    parts: list[tuple[str, tuple[RecordBatch, ...]]] = []
+    sources: list[tuple[str, tuple[RecordBatch, ...]]] = []
     fulls: list[tuple[tuple[int, int], Reading]] = []
     unexamined: list[Unexamined] = []
     for file in files:
-        part = _object(file, exhibit.work_dir, quick=quick)
-        kinds |= part.kinds
-        gaps += part.gaps
-        unexamined += part.unexamined
-        if part.description != UNREADABLE:
-            parts.append((file.name, part.batches))
-        if part.database is not None:
-            fulls.append((_order(part.database, part), part))
-    if not parts:
+        reading = _object(file, exhibit.work_dir, quick=quick)
+        kinds |= reading.kinds
+        gaps += reading.gaps
+        unexamined += reading.unexamined
+        if reading.description != UNREADABLE:
+            sources.append((file.name, reading.batches))
+        if reading.database is not None:
+            fulls.append((_order(reading.database, reading), reading))
+    if not sources:
         raise UnreadableEvidence(f"nothing of this backup can be read: {gaps[0].reason}")
     gaps += _missing(files)
     if not fulls:
@@ -57,9 +59,9 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
     kind = EvidenceKind.BACKUP
     none = Reading(kind=kind, description=kind.label)
-    (revision, _), base = max(fulls, key=lambda full: full[0], default=((0, 0), none))
+    (revision, _), base = max(fulls, key=lambda entry: entry[0], default=((0, 0), none))
     database = base.database or files[0]
-    batches = _placed(parts, database.name if fulls else "", revision)
+    batches = _placed(sources, database.name if fulls else "", revision)
     last = max((int(batch.mod_revision.max(initial=0)) for batch in batches), default=0)
     return Reading(
         kind=kind,
@@ -78,10 +80,10 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def _object(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
-    """One object of the backup; only a full snapshot has a database."""
+    """The reading of one object; only a full snapshot's has a database."""
     kind = EvidenceKind.BACKUP
     if exports.is_increment(bytes(file.map[: exports.INCREMENT_HEAD])):
-        batch, gaps = increment(file, named(file.name), work_dir)
+        batch, gaps = increment(file, object_name(file.name), work_dir)
         kinds = {file.name: INCREMENT}
         return Reading(kind=kind, description=INCREMENT, batches=(batch,), gaps=tuple(gaps), kinds=kinds)
     try:
@@ -93,13 +95,19 @@ def _object(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
 
 
 def _order(file: EvidenceFile, full: Reading) -> tuple[int, int]:
-    """The last revision of a full snapshot and when it was taken, by its name where that says so."""
-    name = named(file.name)
+    """The last revision and the time of a full snapshot by its name; the revision by its content without one."""
+    name = object_name(file.name)
     return (name.last, name.taken) if name else (full.backend.revision, 0)
 
 
-def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
-    """The events of one increment, and gaps where it is not what its hash and its name say."""
+def increment(file: EvidenceFile, name: ObjectName | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
+    """The events of one increment, and gaps where they contradict its hash or its name.
+
+    Args:
+        file: The increment, unpacked.
+        name: The revisions that it should hold; None where its name is no object's.
+        work_dir: The folder for decoded values; the system's own where empty.
+    """
     end = max(file.size - HASH, 0)
     digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
     gaps = []
@@ -107,59 +115,69 @@ def increment(file: EvidenceFile, told: Named | None, work_dir: str = "") -> tup
         reason = f"{file.name}: its last {HASH} bytes are not the SHA-256 of the {end:,} before them: damaged, or cut"
         gaps.append(Gap(file.name, end, file.size - end, reason))
         end = file.size
-    found = json_records.scan(file, file.map.find(b"[") + 1, end)
-    batch, faults = json_records.batch(file, found, work_dir)
-    gaps += [*found.gaps, *faults]
-    if not found.gaps and found.end < end:
-        gaps.append(Gap(file.name, found.end, end - found.end, f"{file.name}: bytes behind the list of events"))
+    events = json_records.scan(file, file.map.find(b"[") + 1, end)
+    batch, faults = json_records.batch(file, events, work_dir)
+    gaps += [*events.gaps, *faults]
+    if not events.gaps and events.end < end:
+        gaps.append(Gap(file.name, events.end, end - events.end, f"{file.name}: bytes behind the list of events"))
     outside = np.zeros(0, np.int64)
-    if told:
-        outside = np.flatnonzero((batch.mod_revision < told.first) | (batch.mod_revision > told.last))
-    if told and outside.size:
-        reason = f"{file.name}: {outside.size:,} events are not of the revisions {told.first:,} to {told.last:,}"
+    if name:
+        outside = np.flatnonzero((batch.mod_revision < name.first) | (batch.mod_revision > name.last))
+    if name and outside.size:
+        reason = f"{file.name}: {outside.size:,} events are not of the revisions {name.first:,} to {name.last:,}"
         gaps.append(Gap(file.name, int(batch.offset[outside[0]]), 0, reason))
     return batch, gaps
 
 
 def _missing(files: Sequence[EvidenceFile]) -> Iterator[Gap]:
-    """Revisions between two increments that no object holds: each begins behind the one before it."""
-    told = [(each, file.name) for file in files if (each := named(file.name)) is not None]
-    reached = -1
-    for each, name in sorted(told, key=lambda pair: (pair[0].last, not pair[0].full)):
-        if each.full:
-            reached = max(reached, each.last)
+    """The revisions between two increments that no object holds; each increment begins behind the one before it."""
+    objects = [(name, file.name) for file in files if (name := object_name(file.name)) is not None]
+    covered = -1
+    for name, source in sorted(objects, key=lambda pair: (pair[0].last, not pair[0].full)):
+        if name.full:
+            covered = max(covered, name.last)
             continue
-        if reached >= 0 and each.first > reached + 1:
-            reason = f"the revisions {reached + 1:,} to {each.first - 1:,} before {name} are in none of the files"
-            yield Gap(name, 0, 0, reason)
-        reached = max(reached, each.last)
+        if covered >= 0 and name.first > covered + 1:
+            reason = f"the revisions {covered + 1:,} to {name.first - 1:,} before {source} are in none of the files"
+            yield Gap(source, 0, 0, reason)
+        covered = max(covered, name.last)
 
 
-def _placed(parts: Sequence[tuple[str, tuple[RecordBatch, ...]]], main: str, revision: int) -> tuple[RecordBatch, ...]:
-    """Latest, history and deleted over all files: the newest revision of each key decides.
+def _placed(
+    sources: Sequence[tuple[str, tuple[RecordBatch, ...]]], database: str, revision: int
+) -> tuple[RecordBatch, ...]:
+    """The batches with their places over all files: the newest revision of each key decides.
 
     A key that the newest full snapshot does not hold, and that no later event names, was deleted before it.
+
+    Args:
+        sources: The batches of each file, by its name.
+        database: The name of the newest full snapshot; empty where there is none.
+        revision: Its last revision.
     """
-    every = [(source == main, batch) for source, batches in parts for batch in batches]
-    shown = [(own, batch) for own, batch in every if len(batch) and (batch.place <= Place.DELETED).all()]
-    known: dict[bytes, int] = {}
-    keys_of: list[NDArray[np.int64]] = []
-    for _, batch in shown:
-        number, heads = factorize(batch.data, batch.key_at, batch.key_size)
+    every = [(source == database, batch) for source, batches in sources for batch in batches]
+    visible = [(full, batch) for full, batch in every if len(batch) and (batch.place <= Place.DELETED).all()]
+    # codes: for each visible batch the number of each row's key, one numbering over all batches
+    key_numbers: dict[bytes, int] = {}
+    codes: list[NDArray[np.int64]] = []
+    for _, batch in visible:
+        local, heads = factorize(batch.data, batch.key_at, batch.key_size)
         keys = batch.data.slices(batch.key_at[heads], batch.key_len[heads])
-        of = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
-        keys_of.append(of[number] if number.size else number)
-    newest = np.full(len(known), -1, np.int64)
-    inside, gone, taken = (np.zeros(len(known), np.bool_) for _ in range(3))
-    for number, (own, batch) in zip(keys_of, shown, strict=True):
-        np.maximum.at(newest, number, batch.mod_revision)
-        inside[number] |= own
-    for number, (_, batch) in zip(keys_of, shown, strict=True):
-        gone[number[(batch.mod_revision == newest[number]) & batch.has(State.TOMBSTONE)]] = True
-    gone |= ~inside & (newest <= revision) & bool(main)
-    # the same revision may stand in several files: that of the full snapshot comes first
-    for number, (_, batch) in sorted(zip(keys_of, shown, strict=True), key=lambda each: not each[1][0]):
-        last = (batch.mod_revision == newest[number]) & ~taken[number]
-        batch.place[:] = np.where(gone[number], Place.DELETED, np.where(last, Place.LATEST, Place.HISTORY))
-        taken[number[last]] = True
+        numbers = np.array([key_numbers.setdefault(key, len(key_numbers)) for key in keys], np.int64)
+        codes.append(numbers[local] if local.size else local)
+    # by the number of a key: its newest revision; whether the full snapshot holds it, it is deleted, its latest
+    # value has its place
+    newest = np.full(len(key_numbers), -1, np.int64)
+    inside, deleted, placed = (np.zeros(len(key_numbers), np.bool_) for _ in range(3))
+    for code, (full, batch) in zip(codes, visible, strict=True):
+        np.maximum.at(newest, code, batch.mod_revision)
+        inside[code] |= full
+    for code, (_, batch) in zip(codes, visible, strict=True):
+        deleted[code[(batch.mod_revision == newest[code]) & batch.has(State.TOMBSTONE)]] = True
+    deleted |= ~inside & (newest <= revision) & bool(database)
+    # several files may hold one revision: the full snapshot's row comes first
+    for code, (_, batch) in sorted(zip(codes, visible, strict=True), key=lambda pair: not pair[1][0]):
+        latest = (batch.mod_revision == newest[code]) & ~placed[code]
+        batch.place[:] = np.where(deleted[code], Place.DELETED, np.where(latest, Place.LATEST, Place.HISTORY))
+        placed[code[latest]] = True
     return tuple(batch for _, batch in every)

@@ -15,37 +15,48 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
+from auditor.evidence.containers.member_name import SEPARATOR, MemberName
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
 _NAME = re.compile(r"(Full|Incr)-(\d{8,})-(\d{8,})-(\d+)(\.gz|\.zlib|\.Z)?(\.final)?")
+_PRINTED = re.compile(rf"(?:.*/)?{_NAME.pattern}(?:{SEPARATOR}[^/]*)?", re.DOTALL)
+"""An object's name with the folder before it, and with the name of what it unpacks to behind it."""
 _PART = re.compile(r"\d{10}")
 _PACKED = {".gz": Kind.GZIP, ".zlib": Kind.ZLIB, ".Z": Kind.LZW}
 STEP = 1 << 16
+"""Bytes of a block."""
 
 
-class Named(NamedTuple):
-    """What the name of an object of the backup says: the revisions that it begins and ends with."""
+class ObjectName(NamedTuple):
+    """The name of an object of the backup, taken apart."""
 
     full: bool
+    """A full snapshot, else an increment."""
     first: int
+    """The revision that it begins with."""
     last: int
+    """The revision that it ends with."""
     taken: int
+    """Seconds since the epoch."""
     packing: str
+    """The ending of a compressed object, empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """One object, unpacked. note: what it was unpacked from. gaps: what of it could not be had."""
+class OpenedObject:
+    """One object, unpacked."""
 
     file: EvidenceFile
     note: str = ""
+    """What it was unpacked from."""
     gaps: Sequence[Gap] = ()
+    """What of it could not be unpacked."""
 
 
 @dataclass
-class _Parts:
+class _PackedObject:
     """The bytes of an object: of one file, or of several behind one another. Counted and hashed as they are read."""
 
     paths: Sequence[Path]
@@ -61,22 +72,22 @@ class _Parts:
                     self.digest.update(block)
                     self.size += len(block)
                     yield block
-                if changed := file.changed():
-                    raise UnreadableEvidence(f"{self.shown} changed while it was unpacked: {changed}")
+                if change := file.changed():
+                    raise UnreadableEvidence(f"{self.shown} changed while it was unpacked: {change}")
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         parts = f" in {len(self.paths):,} parts" if len(self.paths) > 1 else ""
         return f"{self.shown}, {self.size:,} bytes{parts}, SHA-256 {self.digest.hexdigest()}"
 
 
-def named(name: str) -> Named | None:
-    """What a file's name says; None where it is no object of such a backup."""
-    found = _NAME.fullmatch(name.rpartition("/")[2].partition("!")[0])
-    if found is None:
+def object_name(name: str) -> ObjectName | None:
+    """A file's name, or the printed name of what it unpacks to, taken apart; None where it is no object's."""
+    match = _PRINTED.fullmatch(name)
+    if match is None:
         return None
-    first, last, taken = (int(found[number]) for number in (2, 3, 4))
-    return Named(found[1] == "Full", first, last, taken, found[5] or "")
+    first, last, taken = (int(match[number]) for number in (2, 3, 4))
+    return ObjectName(match[1] == "Full", first, last, taken, match[5] or "")
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -84,68 +95,78 @@ def in_folder(folder: Path) -> list[Path]:
     try:
         entries = list(folder.iterdir())
     except OSError:
-        return []  # told by whoever reads it as a data directory
-    found = [
-        (told, path) for path in entries if (told := named(path.name)) is not None and (path.is_file() or _parts(path))
+        return []  # the data directory's reader reports it
+    objects = [
+        (name, path)
+        for path in entries
+        if (name := object_name(path.name)) is not None and (path.is_file() or _parts(path))
     ]
-    return [path for _, path in sorted(found, key=lambda pair: (pair[0].last, not pair[0].full, pair[1].name))]
+    return [path for _, path in sorted(objects, key=lambda pair: (pair[0].last, not pair[0].full, pair[1].name))]
 
 
-def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> Opened:
-    """One object, unpacked into a private file where it is packed, or lies there in parts.
+def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> OpenedObject:
+    """One object, unpacked into a private file where it is compressed or in parts.
 
-    Of one that is damaged or cut, what unpacks before the damage. Raises UnreadableEvidence where it cannot be read or
+    Args:
+        path: The object, or the folder of its parts.
+        limits: How much may come out of it.
+        work_dir: The folder of the private file; the system's own where empty.
+        hashed: Whether it is hashed.
+
+    A damaged or cut object is unpacked up to the damage. Raises UnreadableEvidence where it cannot be read or
     unpacked, Refused where it unpacks to too much.
     """
-    name = shown(path)
+    printed = shown(path.name)
     paths = _parts(path) or [path]
     try:
         with paths[0].open("rb") as raw:
             head = raw.read(magic.HEAD)
-        size = sum(each.stat().st_size for each in paths)
+        size = sum(part.stat().st_size for part in paths)
     except OSError as error:
-        raise UnreadableEvidence(f"{name} cannot be opened: {error.strerror}") from None
-    told = named(path.name)
+        raise UnreadableEvidence(f"{printed} cannot be opened: {error.strerror}") from None
+    name = object_name(path.name)
     kind = magic.sniff(head)
-    if told is not None and kind is Kind.OTHER and told.packing and head.lstrip()[:1] != b"[":
-        kind = _PACKED[told.packing]  # it begins as nothing does: damaged, as the unpacking will say
+    if name is not None and kind is Kind.OTHER and name.packing and head.lstrip()[:1] != b"[":
+        kind = _PACKED[name.packing]  # no magic number: damaged, as the decompressor will report
     if kind not in magic.STREAMS and len(paths) == 1:
-        return Opened(EvidenceFile.open(paths[0], hashed=hashed, name=name))
-    return _unpacked(_Parts(paths, name), kind, path, Budget(limits, name, size), work_dir, hashed=hashed)
+        return OpenedObject(EvidenceFile.open(paths[0], hashed=hashed, name=printed))
+    return _unpacked(_PackedObject(paths, printed), kind, path, Budget(limits, printed, size), work_dir, hashed=hashed)
 
 
-def _unpacked(parts: _Parts, kind: Kind, path: Path, budget: Budget, work_dir: str, *, hashed: bool) -> Opened:
+def _unpacked(
+    packed: _PackedObject, kind: Kind, path: Path, budget: Budget, work_dir: str, *, hashed: bool
+) -> OpenedObject:
     from auditor.evidence.containers.decompress import Stream, unpacked
     from auditor.evidence.containers.extracted import Extractor  # the libraries of archives wait until there is one
 
-    stream = Stream(parts.blocks())
+    stream = Stream(packed.blocks())
     if kind in magic.STREAMS:
-        stream = unpacked(stream, kind, budget, parts.shown)
-    filled = Extractor(work_dir).fill(stream, parts.shown, hashed=hashed)
-    if not filled.size:
-        filled.close()
-        raise UnreadableEvidence(filled.broken or f"{parts.shown} is empty")
-    inner = _NAME.sub(lambda found: found[0].replace(found[5] or "", ""), path.name)
-    name = f"{parts.shown}!{inner}"
-    reasons = [filled.broken, *_missing(parts.paths, parts.shown)]
-    gaps = tuple(Gap(name, filled.size, 0, reason) for reason in reasons if reason)
-    return Opened(filled.open(name), f"unpacked from {parts.said}", gaps)
+        stream = unpacked(stream, kind, budget, packed.shown)
+    extracted = Extractor(work_dir).fill(stream, packed.shown, hashed=hashed)
+    if not extracted.size:
+        extracted.close()
+        raise UnreadableEvidence(extracted.broken or f"{packed.shown} is empty")
+    inner = _NAME.sub(lambda match: match[0].replace(match[5] or "", ""), path.name)
+    name = str(MemberName(packed.shown).inside(inner))
+    reasons = [extracted.broken, *_missing(packed.paths, packed.shown)]
+    gaps = tuple(Gap(name, extracted.size, 0, reason) for reason in reasons if reason)
+    return OpenedObject(extracted.open(name), f"unpacked from {packed.description}", gaps)
 
 
 def _parts(path: Path) -> list[Path]:
     """The parts of an object that is a folder, in their order."""
     try:
-        return sorted(each for each in path.iterdir() if _PART.fullmatch(each.name) and each.is_file())
+        return sorted(part for part in path.iterdir() if _PART.fullmatch(part.name) and part.is_file())
     except OSError:
         return []
 
 
 def _missing(paths: Sequence[Path], name: str) -> Iterator[str]:
-    """Of parts: which numbers between the first and the last are not there."""
+    """The absent numbers between the first part of an object and its last."""
     if len(paths) == 1 and not _PART.fullmatch(paths[0].name):
         return
-    numbers = sorted({int(each.name) for each in paths} - {0})
+    numbers = sorted({int(path.name) for path in paths} - {0})
     last = numbers[-1] if numbers else 1
     if lost := last - len(numbers):
-        first = next((should for should, number in enumerate(numbers, 1) if number != should), 1)
+        first = next((expected for expected, number in enumerate(numbers, 1) if number != expected), 1)
         yield f"{name}: {lost:,} of its {last:,} parts, the first of them number {first:,}, are not there"

@@ -176,6 +176,25 @@ def test_a_packed_data_directory_is_audited_as_a_directory(tmp_path: Path) -> No
     assert not packed.gaps
 
 
+def test_a_data_directory_of_files_packed_one_by_one_keeps_its_name(tmp_path: Path) -> None:
+    files = {"etcd/member/snap/db.gz": PLAINTEXT.read_bytes()[:-32], "etcd/member/snap/tmp1.gz": REWRITTEN.read_bytes()}
+    packed = packing.tar({name: gzip.compress(raw) for name, raw in files.items()})
+    audit = auditor.scan(write(tmp_path, packed, "x.tar"))
+    assert audit.evidence.name == "x.tar!etcd"
+    assert [source.name for source in audit.evidence.sources] == [
+        "x.tar!etcd/member/snap/db.gz!db",
+        "x.tar!etcd/member/snap/tmp1.gz!tmp1",
+    ]
+
+
+def test_a_database_that_an_archive_holds_twice_is_of_two_directories(tmp_path: Path) -> None:
+    path = "etcd/member/snap/db"
+    one, two = packing.tar({path: PLAINTEXT.read_bytes()}), packing.tar({path: REWRITTEN.read_bytes()})
+    ends = one.rindex(PLAINTEXT.read_bytes()[-32:]) + 32
+    audit = auditor.scan(write(tmp_path, one[: -(-ends // 512) * 512] + two, "x.tar"))
+    assert [part.name for part in audit.parts] == ["x.tar!etcd", "x.tar!etcd#2"]
+
+
 def test_a_folder_that_is_called_like_one_of_etcds_is_none(tmp_path: Path) -> None:
     audit = auditor.scan(write(tmp_path, packing.tar({"snap/monday": PLAINTEXT.read_bytes()}), "a.tar"))
     assert audit.evidence.name == "a.tar!snap/monday"
