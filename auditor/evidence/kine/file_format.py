@@ -21,24 +21,27 @@ _SIZES = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first 100 bytes say. usable: bytes of a page without what is reserved at its end."""
+    """The first 100 bytes of a database (section 1.3)."""
 
     page_size: int
     usable: int
+    """Bytes of a page without the reserved ones at its end."""
     wal_mode: bool
     pages: int
     trunk: int
+    """The first trunk page of the freelist."""
     free: int
+    """Pages on the freelist."""
     encoding: int
 
 
 def is_wal(head: bytes) -> bool:
-    """Whether a file that begins so is SQLite's write-ahead log."""
+    """Whether these first bytes are those of a SQLite WAL."""
     return head[:4] in WAL_MAGIC
 
 
 def header(raw: bytes, name: str) -> Header:
-    """The header of a database. Raises UnreadableEvidence where its page size is none, or its text is not UTF-8."""
+    """The header of a database. Raises UnreadableEvidence where its page size is invalid, or its text is not UTF-8."""
     if len(raw) < HEADER or not raw.startswith(MAGIC):
         raise UnreadableEvidence(f"{name} has no whole SQLite header: expected {HEADER} bytes that begin with its name")
     size = int.from_bytes(raw[16:18], "big")
@@ -77,7 +80,8 @@ def be32(words: Words, byte: int = 0) -> Ints:
 
 
 def varints(words: Words) -> tuple[Ints, Ints]:
-    """Varints at the low end of words: value and size; size 0 where it needs a ninth byte: kine's numbers do not."""
+    """Varints at the low end of words: value and size; size 0 for nine bytes, which kine's numbers do not need."""
+    # stops: the high bit of each byte that ends a varint; the lowest of them is the last byte of the first varint
     stops = ~words & np.uint64(0x8080808080808080)
     lowest = stops & (~stops + np.uint64(1))
     size = np.where(stops == 0, 0, (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3) + 1)
@@ -97,7 +101,7 @@ def encoded_varint(number: int) -> bytes:
 
 
 def whole_varint(raw: bytes) -> int:
-    """The varint that takes all of these bytes; -1 where they are none."""
+    """The varint of exactly these bytes; -1 where they are none."""
     value = 0
     for octet in raw[:-1]:
         if octet < 0x80:
@@ -119,9 +123,9 @@ def serial_size(serial: Ints) -> Ints:
 
 
 def local(payload: Ints, usable: int, *, table: bool) -> Ints:
-    """How many bytes of each payload lie in its cell (section 1.6, "Cell Payload Overflow Pages")."""
+    """Bytes of each payload that lie in its cell (section 1.6, "Cell Payload Overflow Pages")."""
     most = usable - 35 if table else (usable - 12) * 64 // 255 - 23
     least = (usable - 12) * 32 // 255 - 23
     spilled = least + (payload - least) % (usable - 4)
-    kept: Ints = np.where(payload <= most, payload, np.where(spilled <= most, spilled, least))
-    return kept
+    sizes: Ints = np.where(payload <= most, payload, np.where(spilled <= most, spilled, least))
+    return sizes

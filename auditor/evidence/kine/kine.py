@@ -1,6 +1,6 @@
-"""kine's SQLite database and its write-ahead log as stored values.
+"""kine's SQLite database and its WAL as stored values.
 
-What counts as visible is the database with the committed frames of the log applied. kine pkg/drivers/sqlite and
+Visible is the database with the committed frames of its WAL. kine pkg/drivers/sqlite and
 pkg/drivers/generic; SQLite fileformat2.html.
 """
 
@@ -21,8 +21,9 @@ from auditor.evidence.kine import database as databases
 from auditor.evidence.kine import rows, unreferenced, wal
 from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
-from auditor.evidence.kine.pages import Image, Pages, freelist
-from auditor.evidence.kine.unreferenced import Rounds, UnreferencedPages
+from auditor.evidence.kine.image import Image, freelist
+from auditor.evidence.kine.pages import Pages
+from auditor.evidence.kine.unreferenced import UnreferencedPages, WalLookup
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, State
@@ -31,26 +32,26 @@ STANDING = Unexamined(
     "other copies and backups of the database, old disk blocks", "these files cannot show them", decisive=False
 )
 USUAL = 4096
-"""SQLite's page size where nothing says otherwise: kine sets none."""
+"""SQLite's default page size: kine sets none."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """Everything in the database and its log; with `quick` only what the database shows.
+    """Everything in the database and its WAL; with `quick` the visible rows alone.
 
-    Raises UnreadableEvidence where the database is sound and none of kine's, or where nothing in it can be read.
+    Raises UnreadableEvidence where a sound database is none of kine's, or where nothing in it can be read.
     """
     (file,), logs = exhibit.of(Role.SQLITE), exhibit.of(Role.SQLITE_LOG)
     database, own = _database(exhibit, file, logs[0] if logs else None)
-    databases.show(database)
-    place = rows.places(database.every) if database.every else []
+    databases.read_visible(database)
+    places = rows.places(database.rows_by_buffer) if database.rows_by_buffer else []
     batches = [
         batch
-        for each, where in zip(database.every, place, strict=True)
-        for batch in rows.batches(each, where, visible=True)
+        for table_rows, place in zip(database.rows_by_buffer, places, strict=True)
+        for batch in rows.batches(table_rows, place, visible=True)
     ]
     if not quick:
         batches += _hidden(database, own)
-    if not database.rooted and not any(map(kubernetes, batches)):
+    if not database.has_kine and not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{file.name}: a damaged SQLite file in which no row of kine's is found")
     kind = EvidenceKind.KINE_DATABASE
     return Reading(
@@ -70,14 +71,14 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def _database(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | None) -> tuple[Database, Header | None]:
-    """The database that file and log make up, and the file's own header."""
+    """The database of file and WAL, and the file's own header."""
     files = Buffer(file.map), Buffer(log_file.map if log_file is not None else b"")
     names = file.name, log_file.name if log_file is not None else f"{file.name}-wal"
     gaps: list[Gap] = []
     own = databases.header(files[0], names[0], gaps)
     log = wal.read(files[1], names[1], own.page_size if own is not None else 0)
     gaps += log.gaps if log_file is not None else ()
-    index = b"".join(bytes(each.map[:64]) for each in exhibit.of(Role.SQLITE_INDEX))
+    index = b"".join(bytes(index_file.map[:64]) for index_file in exhibit.of(Role.SQLITE_INDEX))
     if (counted := wal.indexed(index, files[1].slice(0, wal.HEADER))) > log.committed:
         reason = (
             f"{names[1]}: {log.committed:,} frames count, {names[0]}-shm says {counted:,}: the log is cut, or changed"
@@ -91,7 +92,7 @@ def _database(exhibit: Exhibit, file: EvidenceFile, log_file: EvidenceFile | Non
 
 
 def _unexamined(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bool) -> Iterator[Unexamined]:
-    """What is not there, not read, or not to be read in peace."""
+    """What is absent, not read, or in use."""
     if quick:
         reason = "--quick: freed pages, unallocated bytes and frames of the log that no longer count, not read"
         yield Unexamined("what SQLite does not show", reason, decisive=True)
@@ -104,30 +105,28 @@ def _unexamined(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bo
 
 
 def kubernetes(batch: RecordBatch) -> bool:
-    """Whether a value stands under an etcd key, or begins as Kubernetes' do: its key may be overwritten."""
+    """Whether a value has an etcd key, or begins as Kubernetes' values do: its key may be overwritten."""
     length = batch.value_size
-    told = (batch.key_at >= 0) & (length > 0)
+    matches = (batch.key_at >= 0) & (length > 0)
     for signature in carve.SIGNATURES:
-        told |= batch.data.starts_with(batch.value_at, length, signature)
-    return bool(told.any())
+        matches |= batch.data.starts_with(batch.value_at, length, signature)
+    return bool(matches.any())
 
 
 def _hidden(database: Database, own: Header | None) -> Iterator[RecordBatch]:
-    """What SQLite does not show: unallocated bytes, freed pages, older images of pages, frames that do not count."""
-    lost = Place.FREED if database.whole and database.rooted else Place.UNPLACED
-    for place, parts in ((Place.SLACK, database.stretches), (Place.UNPLACED, database.odd)):
+    """The invisible values: in unallocated bytes, freed pages, superseded page images, frames that do not count."""
+    lost = Place.FREED if database.whole and database.has_kine else Place.UNPLACED
+    for place, stretches in ((Place.SLACK, database.slack), (Place.UNPLACED, database.malformed)):
         for file in range(2):
-            mine = [(start, end) for which, start, end in parts if which == file]
-            if mine:
-                start, end = (np.concatenate(column) for column in zip(*mine, strict=True))
-                where = np.full(start.size, place, np.uint8)
-                yield from unreferenced.searched(
-                    database.store, file, start, end, where, _number(database, file, start)
-                )
+            spans = [(start, end) for number, start, end in stretches if number == file]
+            if spans:
+                start, end = (np.concatenate(column) for column in zip(*spans, strict=True))
+                places = np.full(start.size, place, np.uint8)
+                yield from unreferenced.search(database.store, file, start, end, places, _number(database, file, start))
     yield from unreferenced.read(database.store, 0, _older(database, own, lost), _in_file(database))
     if database.log.number.size:
-        rounds = Rounds(database.log, database.main_pages, database.head.page_size)
-        yield from unreferenced.read(database.store, 1, _frames(database, lost), rounds)
+        lookup = WalLookup(database.log, database.file_pages, database.head.page_size)
+        yield from unreferenced.read(database.store, 1, _frames(database, lost), lookup)
 
 
 def _number(database: Database, file: int, at: Ints) -> Ints:
@@ -139,19 +138,21 @@ def _number(database: Database, file: int, at: Ints) -> Ints:
 
 
 def _in_file(database: Database) -> unreferenced.ByPage:
+    """A lookup of overflow pages in the database file alone."""
     size = database.head.page_size
 
     def lookup(numbers: Ints, _: Ints) -> tuple[Ints, Ints]:
-        there = (numbers > 0) & (numbers <= database.main_pages)
-        return np.where(there, 0, -1), np.where(there, numbers - 1, 0) * size
+        present = (numbers > 0) & (numbers <= database.file_pages)
+        return np.where(present, 0, -1), np.where(present, numbers - 1, 0) * size
 
     return lookup
 
 
 def _older(database: Database, own: Header | None, lost: Place) -> UnreferencedPages:
-    """The pages of the file that the database does not show: free, held by nothing, older than the log, or past it."""
+    """The invisible pages of the file: free, unreferenced, superseded by the WAL, or past the database's end."""
     image, size = database.image, database.head.page_size
-    number = np.arange(1, database.main_pages + 1, dtype=np.int64)
+    # columns of one row a page of the file: `number` is the page's, `known` 0 where the database ends before it
+    number = np.arange(1, database.file_pages + 1, dtype=np.int64)
     past = number > image.size
     known = np.where(past, 0, number)
     shown = ~past & (image.where[known] == 0)
@@ -163,20 +164,20 @@ def _older(database: Database, own: Header | None, lost: Place) -> UnreferencedP
     row = np.where(freed, Place.FREED, np.where(before, Place.PREVIOUS_ROOT, lost))
     rest = np.where(freed, Place.FREED, np.where(before, np.where(btree, Place.SLACK, Place.FREED), lost))
     state = np.where(before, np.uint8(State.SUPERSEDED), np.uint8(0))
-    return _loose(database, 0, pages, row, rest, state, past | before | free | (shown & ~database.taken[known]))
+    return _loose(database, 0, pages, row, rest, state, past | before | free | (shown & ~database.referenced[known]))
 
 
 def _frames(database: Database, lost: Place) -> UnreferencedPages:
-    """The frames of the log that the database does not show, and those that hold its free pages."""
+    """The invisible frames of the WAL, and those of free pages."""
     log, image = database.log, database.image
     inside = log.current & (log.number <= image.size)
     known = np.where(inside, log.number, 0)
     free = inside & database.free[known]
-    unheld = inside & ~database.taken[known]
-    place = np.where(free, Place.FREED, np.where(unheld, lost, Place.WAL))
+    unreferenced_pages = inside & ~database.referenced[known]
+    place = np.where(free, Place.FREED, np.where(unreferenced_pages, lost, Place.WAL))
     state = np.where(log.current & ~inside, np.uint8(State.SUPERSEDED), log.state)
     pages = Pages(log.number, log.at)
-    return _loose(database, 1, pages, place, place, state, ~inside | free | unheld)
+    return _loose(database, 1, pages, place, place, state, ~inside | free | unreferenced_pages)
 
 
 def _loose(
@@ -186,7 +187,7 @@ def _loose(
     row: NDArray[np.integer],
     rest: NDArray[np.integer],
     state: NDArray[np.uint8],
-    wanted: Bools,
+    mask: Bools,
 ) -> UnreferencedPages:
     lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
     lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
@@ -197,37 +198,37 @@ def _loose(
         rest=rest.astype(np.uint8),
         state=state,
         lead=lead,
-    ).take(wanted)
+    ).take(mask)
 
 
 def _btree(buffer: Buffer, pages: Pages) -> Bools:
     kind = (buffer.words(pages.at) & np.uint64(0xFF)).astype(np.int64)
-    found: Bools = np.isin(kind, (INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF)) | (pages.number == 1)
-    return found
+    btree: Bools = np.isin(kind, (INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF)) | (pages.number == 1)
+    return btree
 
 
 def _was_free(database: Database, own: Header | None) -> Bools:
-    """Which pages are on the freelist of the file by itself, by number."""
+    """A mask of the pages on the freelist of the file without its WAL, by number."""
     size = database.head.page_size
-    free = np.zeros(database.main_pages + 1, np.bool_)
+    free = np.zeros(database.file_pages + 1, np.bool_)
     if own is None or own.page_size != size:
         return free
-    alone = Image(database.store.files[:1], database.main_pages, size, database.head.usable)
-    number = np.arange(1, database.main_pages + 1, dtype=np.int64)
-    alone.put(0, Pages(number, (number - 1) * size))
-    trunks, leaves, _ = freelist(alone, own.trunk, np.zeros(database.main_pages + 1, np.bool_))
+    file = Image(database.store.files[:1], database.file_pages, size, database.head.usable)
+    number = np.arange(1, database.file_pages + 1, dtype=np.int64)
+    file.put(0, Pages(number, (number - 1) * size))
+    trunks, leaves, _ = freelist(file, own.trunk, np.zeros(database.file_pages + 1, np.bool_))
     free[trunks] = True
     free[leaves] = True
     return free
 
 
 def _kinds(database: Database) -> NDArray[np.uint8]:
-    """What each page of the file is."""
+    """The kind of each page of the file."""
     image = database.image
-    number = np.arange(1, database.main_pages + 1)
+    number = np.arange(1, database.file_pages + 1)
     known = np.where(number > image.size, 0, number)
     kinds = np.full(number.size, PageKind.FREED, np.uint8)
-    kinds[database.taken[known]] = PageKind.OVERFLOW
+    kinds[database.referenced[known]] = PageKind.OVERFLOW
     kinds[database.free[known]] = PageKind.FREED
     kinds[np.isin(number, database.trunks)] = PageKind.FREELIST
     kinds[database.leaves[known]] = PageKind.LEAF
@@ -238,13 +239,13 @@ def _kinds(database: Database) -> NDArray[np.uint8]:
 
 
 def _facts(database: Database) -> Backend:
-    newest = max((int(each.rowid.max(initial=0)) for each in database.every), default=0)
+    newest = max((int(table_rows.rowid.max(initial=0)) for table_rows in database.rows_by_buffer), default=0)
     return replace(
         Backend.UNKNOWN,
         revision=newest,
         newest_record=newest,
-        compacted=rows.compacted(database.every),
-        buckets=(("kine", sum(each.rowid.size for each in database.every)),),
+        compacted=rows.compacted(database.rows_by_buffer),
+        buckets=(("kine", sum(table_rows.rowid.size for table_rows in database.rows_by_buffer)),),
         page_size=database.head.page_size,
         pages=database.image.size,
     )

@@ -1,4 +1,4 @@
-"""Records of a table as columns: which bytes of a payload are which column's (fileformat2.html, section 2.1)."""
+"""Records of a table as columns: the bytes of each column in a payload (fileformat2.html, section 2.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,23 +16,26 @@ INDEXED = 8
 
 @dataclass(frozen=True, slots=True)
 class Records(Columns):
-    """n records of one buffer. at: where the payload begins; serial, begin: of shape (columns, n), the serial type of
-    each column and how far behind `at` its bytes begin. good: which records hold together.
-    """
+    """Records of one buffer: columns of shape (n,), or (columns of the table, n)."""
 
     buffer: Buffer
     at: Ints
+    """Where the payload begins."""
     serial: Ints
+    """The serial type of each column."""
     begin: Ints
+    """How far behind `at` each column begins."""
     size: Ints
+    """Bytes of the payload."""
     good: Bools
+    """Which records hold together."""
 
     def number(self, column: int) -> Ints:
         """An integer column; 0 where it holds none."""
         serial = self.serial[column]
         size = np.where((serial > 0) & (serial < 7), file_format.serial_size(serial), 0)
-        found: Ints = file_format.signed(self.buffer.words(self.at + self.begin[column]), size)
-        return np.where(serial == 9, 1, found)
+        value: Ints = file_format.signed(self.buffer.words(self.at + self.begin[column]), size)
+        return np.where(serial == 9, 1, value)
 
     def text(self, column: int) -> tuple[Ints, Ints]:
         """Position and length of a text or blob; length -1 where the column holds none."""
@@ -41,15 +44,20 @@ class Records(Columns):
 
     def numeric(self, columns: Sequence[int]) -> Bools:
         """Which records hold neither text nor blob in any of these columns."""
-        found: Bools = np.logical_and.reduce(self.serial[list(columns)] < 12, axis=0)
-        return found
+        numeric: Bools = np.logical_and.reduce(self.serial[list(columns)] < 12, axis=0)
+        return numeric
 
 
 def decode(buffer: Buffer, at: Ints, local: Ints, size: Ints, columns: int, *, headless: bool = False) -> Records:
-    """Records of `columns` columns; local: bytes that lie at `at`; size: of the payload, 0 where it is not known.
+    """The records at some offsets; columns that a record's header lacks are NULL.
 
-    A record may be older than its table's last columns: they are NULL then. headless: the first byte, the size of the
-    record's header, is gone; it has all columns then.
+    Args:
+        buffer: The file.
+        at: Where the payloads begin.
+        local: Bytes of each that lie there.
+        size: Bytes of each payload, 0 where not known.
+        columns: How many columns the table has.
+        headless: Whether the first byte, the size of the header, is overwritten; the record has all columns then.
     """
     if headless:
         total, width = np.full(at.shape, 1 << 16, np.int64), np.ones(at.shape, np.int64)
@@ -60,12 +68,13 @@ def decode(buffer: Buffer, at: Ints, local: Ints, size: Ints, columns: int, *, h
     end = np.where(good, total, 0)
     place = width.copy()
     serial = np.zeros((columns, at.size), np.int64)
+    # column by column over all records: `place` moves through the header, whose end is `end`
     for column in range(columns):
-        going = (place < end) & good
-        value, taken = file_format.varints(buffer.words(at + place))
-        good &= ~going | ((taken > 0) & (value < 1 << 40) & (value != 10) & (value != 11))
-        serial[column] = np.where(going & good, value, 0)
-        place = np.where(going & good, place + taken, place)
+        unfinished = (place < end) & good
+        value, length = file_format.varints(buffer.words(at + place))
+        good &= ~unfinished | ((length > 0) & (value < 1 << 40) & (value != 10) & (value != 11))
+        serial[column] = np.where(unfinished & good, value, 0)
+        place = np.where(unfinished & good, place + length, place)
     sizes = file_format.serial_size(serial)
     begin = place + np.cumsum(sizes, axis=0) - sizes
     body = place + sizes.sum(axis=0)

@@ -1,4 +1,4 @@
-"""The tables of a SQLite file, and which columns of `kine` are which (kine pkg/drivers/sqlite/sqlite.go)."""
+"""The tables of a SQLite file, and the places of kine's columns (kine pkg/drivers/sqlite/sqlite.go)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,21 @@ from auditor.evidence.kine.pages import Cells
 from auditor.text import printable
 
 MOST = 1000
-"""Tables and indexes looked at."""
+"""Tables and indexes at most."""
 _FIELDS = ("name", "created", "deleted", "create_revision", "prev_revision", "value", "old_value")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One entry of sqlite_schema. kind: `table` or `index`; sql: how it was made."""
+    """One entry of sqlite_schema."""
 
     kind: str
+    """`table`, `index`, `view` or `trigger`."""
     name: str
     root: int
+    """The number of the root page, 0 for none."""
     sql: str
+    """The CREATE statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +43,29 @@ class KineColumns:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The columns in which kine writes no text: one that stands there hides from who reads the others."""
+        """The columns in which kine writes no text; a text in one of them would go unread."""
         return tuple(sorted(set(range(self.count)) - {self.name, self.value, self.old_value}))
 
 
 def tables(buffer: Buffer, cells: Cells) -> list[Table]:
     """The entries that decode; sqlite_schema is type, name, tbl_name, rootpage, sql (fileformat2.html, section 2.6)."""
-    found = records.decode(buffer, cells.payload, cells.local, cells.size, 5)
-    read = []
-    for row in np.flatnonzero(found.good)[:MOST].tolist():
-        one = found.take(np.array([row]))
+    entries = records.decode(buffer, cells.payload, cells.local, cells.size, 5)
+    tables = []
+    for row in np.flatnonzero(entries.good)[:MOST].tolist():
+        entry = entries.take(np.array([row]))
         end = int(cells.payload[row] + cells.local[row])
-        kind, name, sql = (_text(one, column, end) for column in (0, 1, 4))
-        read.append(Table(printable(kind), printable(name), int(one.number(3)[0]), sql.decode("utf-8", "replace")))
-    return read
+        kind, name, sql = (_text(entry, column, end) for column in (0, 1, 4))
+        tables.append(Table(printable(kind), printable(name), int(entry.number(3)[0]), sql.decode("utf-8", "replace")))
+    return tables
 
 
-def _text(one: records.Records, column: int, end: int) -> bytes:
-    (at,), (size,) = (part.tolist() for part in one.text(column))
-    return one.buffer.slice(at, max(min(size, end - at), 0))
+def _text(entry: records.Records, column: int, end: int) -> bytes:
+    (at,), (size,) = (values.tolist() for values in entry.text(column))
+    return entry.buffer.slice(at, max(min(size, end - at), 0))
 
 
 def columns(table: Table) -> KineColumns | None:
-    """Where a `kine` table keeps what; None where its definition lacks a column."""
+    """The places of the columns of a `kine` table; None where its definition lacks one."""
     names = column_names(table.sql)
     if not set(_FIELDS) <= set(names):
         return None

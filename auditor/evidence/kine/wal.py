@@ -1,7 +1,7 @@
-"""SQLite's write-ahead log: its frames as columns, which of them count, and which are residue of earlier rounds.
+"""SQLite's write-ahead log: its frames as columns, which of them count, and which are of earlier generations.
 
 Format: sqlite.org fileformat2.html, section 4 (The Write-Ahead Log). The checksum is linear modulo 2^32: that of a
-frame is a sum of its words under fixed weights and of the checksum before it, so that all frames are checked at once.
+frame is a weighted sum of its words and of the checksum before it, so that all frames are checked at once.
 """
 
 from dataclasses import dataclass
@@ -21,48 +21,51 @@ HEADER, FRAME = 32, 24
 INDEX = 48
 VERSION = 3007000
 AT_ONCE = 1 << 12
-"""Frames whose words are held together."""
+"""Frames of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """The frames of one file, in order: columns of shape (n,).
-
-    number: of the page; at: offset of its image; current: the newest committed image of its page; state: bits of
-    State; generation: frames of one round of the log share a number; until: number of the last frame of the
-    transaction. pages: of the database after the last commit, 0 where nothing is committed. tail: where the bytes
-    behind the last whole frame begin.
-    """
+class WalFrames:
+    """The frames of one file, in order: columns of shape (n,)."""
 
     page_size: int
     number: Ints
+    """The number of the page."""
     at: Ints
+    """Offset of the page's image."""
     current: Bools
+    """Whether it is the newest committed image of its page."""
     state: NDArray[np.uint8]
+    """Bits of State."""
     generation: Ints
+    """The WAL generation: frames with one salt share a number."""
     until: Ints
+    """The last frame of the transaction."""
     pages: int
+    """Pages of the database after the last commit, 0 without one."""
     tail: int
+    """Where the bytes behind the last whole frame begin."""
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
     committed: int = 0
+    """Frames up to the last commit."""
 
 
 def indexed(index: bytes, head: bytes) -> int:
-    """How many frames of a log the index beside it counts; 0 where it is not of this log, or says nothing.
+    """The frames of a WAL that its index counts; 0 where the index is of another WAL, or empty.
 
-    index: the beginning of the -shm file; head: of the log, empty where that is. walformat.html, section 2.1 (the
+    index: the beginning of the -shm file; head: that of the WAL, which may be empty. walformat.html, section 2.1 (the
     index's header, in the byte order of the machine that wrote it).
     """
     order: Literal["little", "big"] = "little" if index[:4] == VERSION.to_bytes(4, "little") else "big"
     if len(index) < INDEX or int.from_bytes(index[:4], order) != VERSION or not index[12]:
         return 0
-    mine = not head or index[32:40] == head[16:24]
-    return int.from_bytes(index[16:20], order) if mine else 0
+    same_log = not head or index[32:40] == head[16:24]
+    return int.from_bytes(index[16:20], order) if same_log else 0
 
 
-def read(buffer: Buffer, name: str, page_size: int) -> Log:
-    """All frames. page_size: the database's, taken where the log's own header does not hold; 0 where not known."""
+def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
+    """All frames. page_size: the database's, for a WAL with an invalid header; 0 where not known."""
     head = buffer.slice(0, HEADER)
     size, gaps = _page_size(head, name, page_size)
     if not size or buffer.size < HEADER:
@@ -70,11 +73,12 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     counts = not gaps
     step = FRAME + size
     count = (buffer.size - HEADER) // step
+    # columns of one row a frame; commit: pages of the database after a commit, 0 in other frames
     start = HEADER + step * np.arange(count, dtype=np.int64)
     number, commit = file_format.be32(buffer.words(start)), file_format.be32(buffer.words(start), 4)
     salts = buffer.words(start + 8)
-    mine = salts == np.uint64(int.from_bytes(head[16:24], "little"))
-    sound = _checksums(buffer, head, size, count) & mine & (number > 0)
+    same_salt = salts == np.uint64(int.from_bytes(head[16:24], "little"))
+    sound = _checksums(buffer, head, size, count) & same_salt & (number > 0)
     valid = int(np.argmin(np.append(sound, np.False_))) if counts else 0
     ends = np.flatnonzero(commit[:valid] > 0)
     committed = int(ends[-1]) + 1 if ends.size else 0
@@ -83,7 +87,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     state[:] = State.SUPERSEDED
     state[current] = 0
     state[committed:valid] = State.UNCOMMITTED
-    torn = np.flatnonzero(mine[valid:]) + valid if counts else np.zeros(0, np.int64)
+    torn = np.flatnonzero(same_salt[valid:]) + valid if counts else np.zeros(0, np.int64)
     state[torn] = State.UNCOMMITTED | State.BAD_CHECKSUM
     if torn.size:
         reason = f"{name}: {torn.size:,} frames of this round of the log from offset {start[torn[0]]:,} on do not hold"
@@ -96,7 +100,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
     np.not_equal(salts[1:], salts[:-1], out=changed[1:])
     stops = np.append(np.flatnonzero(commit > 0), count - 1 if count else 0)
     until = stops[np.searchsorted(stops[:-1], np.arange(count))]
-    return Log(
+    return WalFrames(
         page_size=size,
         number=number,
         at=start + FRAME,
@@ -113,7 +117,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> Log:
 
 
 def _page_size(head: bytes, name: str, page_size: int) -> tuple[int, list[Gap]]:
-    """The size of the pages, 0 where it is not known, and a gap where no frame counts. page_size: as in read()."""
+    """The page size, 0 where not known, and a gap where no frame counts. page_size: as in read()."""
     gaps = []
     fault = _fault(head)
     own = int.from_bytes(head[8:12], "big")
@@ -126,9 +130,9 @@ def _page_size(head: bytes, name: str, page_size: int) -> tuple[int, list[Gap]]:
     return size, gaps
 
 
-def _nothing(gaps: list[Gap]) -> Log:
+def _nothing(gaps: list[Gap]) -> WalFrames:
     none = np.zeros(0, np.int64)
-    return Log(
+    return WalFrames(
         page_size=0,
         number=none,
         at=none,
@@ -144,7 +148,7 @@ def _nothing(gaps: list[Gap]) -> Log:
 
 
 def _fault(head: bytes) -> str:
-    """What is wrong with the log's header; empty where nothing is."""
+    """The fault of a WAL's header; empty for a sound one."""
     if len(head) < HEADER or not file_format.is_wal(head):
         return "no header of a SQLite WAL at offset 0"
     if (version := int.from_bytes(head[4:8], "big")) != VERSION:
@@ -167,16 +171,16 @@ def _stored(raw: bytes) -> tuple[int, int]:
 
 def _weights(pairs: int) -> NDArray[np.uint32]:
     """Powers 0..pairs of the matrix ((1, 1), (1, 2)) modulo 2^32: entries 00, 01, 11; shape (pairs + 1, 3)."""
-    found = np.zeros((pairs + 1, 3), np.uint32)
+    powers = np.zeros((pairs + 1, 3), np.uint32)
     a, b, c = 1, 0, 1
     for power in range(pairs + 1):
-        found[power] = a, b, c
+        powers[power] = a, b, c
         a, b, c = (a + b) & 0xFFFFFFFF, (b + c) & 0xFFFFFFFF, (b + 2 * c) & 0xFFFFFFFF
-    return found
+    return powers
 
 
 def _sum(words: NDArray[np.uint32], seeds: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The checksum of each row of words, after the two numbers of `seeds`; shape (n, 2)."""
+    """The checksum of each row of words after the checksum in `seeds`; shape (n, 2)."""
     pairs = words.shape[1] // 2
     powers = _weights(pairs)
     last = powers[:pairs][::-1]
@@ -191,7 +195,7 @@ def _sum(words: NDArray[np.uint32], seeds: NDArray[np.uint32]) -> NDArray[np.uin
 
 
 def _checksums(buffer: Buffer, head: bytes, size: int, count: int) -> Bools:
-    """Which frames' checksums go on from the one before them, as it is stored there."""
+    """Which frames' checksums continue the one in the frame before them."""
     step = FRAME + size
     good = np.zeros(count, np.bool_)
     if not count:
@@ -210,7 +214,7 @@ def _checksums(buffer: Buffer, head: bytes, size: int, count: int) -> Bools:
 
 
 def _newest(number: Ints, committed: int) -> Bools:
-    """The last of the committed frames of each page."""
+    """A mask of the last committed frame of each page."""
     current = np.zeros(number.size, np.bool_)
     _, back = np.unique(number[:committed][::-1], return_index=True)
     current[committed - 1 - back] = True

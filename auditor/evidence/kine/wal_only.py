@@ -1,7 +1,7 @@
 """SQLite's write-ahead log without its database: every frame is read, and none of them is known to be current.
 
-What its header counts is `unplaced`: no root leads to it, since the pages around it are in the database. What it does
-not count any more (superseded frames, earlier rounds) is `wal`, as beside the database.
+Frames that its header counts are `unplaced`: the trees that lead to them are in the database. The others (superseded
+frames, earlier generations) are `wal`, as beside the database.
 """
 
 from dataclasses import replace
@@ -16,8 +16,8 @@ from auditor.evidence.kine.kine import STANDING, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import KineColumns
-from auditor.evidence.kine.unreferenced import Rounds, Store, UnreferencedPages
-from auditor.evidence.kine.wal import Log
+from auditor.evidence.kine.unreferenced import Store, UnreferencedPages, WalLookup
+from auditor.evidence.kine.wal import WalFrames
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place
@@ -28,7 +28,7 @@ ENDING = "-wal"
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The rows and values in all frames; with `quick` only in those that count.
 
-    Raises UnreadableEvidence where no frame is whole, or where nothing of kine's is found in them.
+    Raises UnreadableEvidence where no frame is whole, or where none holds a value of kine's.
     """
     (file,) = exhibit.of(Role.SQLITE_LOG)
     buffer, name = Buffer(file.map), file.name
@@ -41,7 +41,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     store = _store(exhibit, (base, name), buffer, log, gaps)
     frames = _frames(buffer, log)
     frames = frames.take(log.current) if quick else frames
-    every = unreferenced.read(store, 1, frames, Rounds(log, 0, log.page_size))
+    every = unreferenced.read(store, 1, frames, WalLookup(log, 0, log.page_size))
     batches = tuple(batch for batch in every if len(batch))
     if not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
@@ -66,8 +66,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     )
 
 
-def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: Log, gaps: list[Gap]) -> Store:
-    """An empty database and the log. Page 1, where the log has it, says how much of each page is reserved."""
+def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: WalFrames, gaps: list[Gap]) -> Store:
+    """An empty database and the WAL. Page 1, if the WAL holds it, has the number of reserved bytes."""
     usable = log.page_size
     if (tops := log.at[log.number == 1]).size:
         head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), sources[1], gaps)
@@ -84,8 +84,8 @@ def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: Log,
     )
 
 
-def _frames(buffer: Buffer, log: Log) -> UnreferencedPages:
-    """All frames; only those that the log's header does not count any more are known to be of the log alone."""
+def _frames(buffer: Buffer, log: WalFrames) -> UnreferencedPages:
+    """All frames, with their places."""
     place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
     lead = unreferenced.lead(buffer, Pages(log.number, log.at), int(log.number.max()))
     return UnreferencedPages(number=log.number, at=log.at, row=place, rest=place, state=log.state, lead=lead)
