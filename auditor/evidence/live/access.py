@@ -1,4 +1,4 @@
-"""How to reach a live etcd: its endpoints, and what proves who asks and who answers."""
+"""How to reach a live etcd: its endpoints, and the credentials of both sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,15 @@ from auditor.evidence.discovery.remote import is_remote
 SCHEMES = ("http://", "https://")
 PORT = 2379
 TIMEOUT = 30.0
-"""Seconds that may pass between two messages of a member."""
+"""Seconds between two messages of a member at most."""
 
 
 class Endpoint(NamedTuple):
-    """One client URL of a member; host without the brackets of IPv6."""
+    """One client URL of a member."""
 
     secure: bool
     host: str
+    """Without the brackets of IPv6."""
     port: int
 
     @property
@@ -33,36 +34,39 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """endpoints: of one cluster, in the order in which they are tried.
-
-    cacert, cert, key: PEM files; without cacert an https endpoint is checked against the system's authorities.
-    server_name: the name in the members' certificates, where it is not the endpoint's host. user, password: of etcd's
-    own authentication. timeout: seconds that may pass without a message.
-    """
+    """The endpoints of one cluster, and the credentials for them."""
 
     endpoints: tuple[Endpoint, ...]
+    """In the order in which they are tried."""
     cacert: str = ""
+    """PEM file of the authorities that an https endpoint is checked against; the system's own where empty."""
     cert: str = ""
+    """PEM file of the client's certificate."""
     key: str = ""
+    """PEM file of the certificate's key."""
     server_name: str = ""
+    """The name in the members' certificates, where it is not the endpoint's host."""
     user: str = ""
+    """User of etcd's own authentication."""
     password: str = field(default="", repr=False)
+    """The user's password."""
     timeout: float = TIMEOUT
+    """Seconds without a message at most."""
 
     @property
     def name(self) -> str:
-        return ",".join(each.url for each in self.endpoints)
+        return ",".join(endpoint.url for endpoint in self.endpoints)
 
     @property
     def exposed(self) -> bool:
-        """Whether what is read, and the password, cross a network in clear."""
-        return any(not each.secure and not _loopback(each.host) for each in self.endpoints)
+        """Whether values and the password cross a network in clear."""
+        return any(not endpoint.secure and not _loopback(endpoint.host) for endpoint in self.endpoints)
 
     def check(self) -> None:
-        """Raises UsageError where parts are missing or contradict each other."""
+        """Raises UsageError where fields are missing or contradict each other."""
         if bool(self.cert) != bool(self.key):
             raise UsageError("--cert and --key belong together: give both or neither")
-        secure = {each.secure for each in self.endpoints}
+        secure = {endpoint.secure for endpoint in self.endpoints}
         if len(secure) > 1:
             raise UsageError("some endpoints are https and some http: give those of one kind")
         if secure == {False} and (self.cacert or self.cert or self.server_name):
@@ -79,16 +83,19 @@ def _loopback(host: str) -> bool:
 
 
 def is_endpoint(text: str) -> bool:
-    """Whether the command's EVIDENCE is a live etcd: a URL without a path, which one object behind a server has."""
+    """Whether the command's EVIDENCE is a live etcd: a URL without a path; an object behind a server has one."""
     return text.lower().startswith(SCHEMES) and not is_remote(text)
 
 
 def endpoints(texts: Sequence[str], *, secure: bool | None = None) -> tuple[Endpoint, ...]:
-    """URLs, several in one text parted by commas. secure: what those without a scheme are. Raises UsageError."""
-    found = [_endpoint(each.strip(), secure) for text in texts for each in text.split(",") if each.strip()]
-    if not found:
+    """The endpoints of URLs, of which one text may hold several with commas between them. Raises UsageError.
+
+    secure: whether a URL without a scheme is https; None refuses it.
+    """
+    urls = [url.strip() for text in texts for url in text.split(",")]
+    if not any(urls):
         raise UsageError("no endpoint is named")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_endpoint(url, secure) for url in urls if url))
 
 
 def _endpoint(text: str, secure: bool | None) -> Endpoint:
@@ -99,7 +106,7 @@ def _endpoint(text: str, secure: bool | None) -> Endpoint:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, SplitResult("", "", "", "", "")
-    # whatever a user may have put before the host is not repeated: it could be a password
+    # the text before the host is not repeated: it may be a password
     if parts.username is not None or parts.password is not None:
         raise UsageError("an endpoint must not hold a user or password: give --user and --password-file")
     if not host or not is_endpoint(text) or parts.path.strip("/") or parts.query or parts.fragment:
@@ -108,7 +115,7 @@ def _endpoint(text: str, secure: bool | None) -> Endpoint:
 
 
 def shown(text: str) -> str:
-    """Text from a user or a server as it may be printed."""
+    """Text from a user or a server, printable."""
     from auditor import text as texts
 
     return texts.shown(text)

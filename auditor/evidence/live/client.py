@@ -13,18 +13,16 @@ from auditor.evidence.live.member import Member, MemberStatus
 T = TypeVar("T")
 
 ROUNDS = 4
-"""How often every endpoint is tried before it is given up."""
+"""Attempts at every endpoint before an error is raised."""
 PAUSE = 1.0
 """Seconds before the second round; before the third twice as long, and so on: longer than an election takes."""
 _MOST = 16
+"""Threads that ask members for their status."""
 EXPOSED = "http: what was read, and the password where a user is named, crossed the network in clear"
 
 
 class Client:
-    """Access to a cluster. notes: what happened on the way and belongs into a report.
-
-    Connects when it is first asked. `with` closes the connection.
-    """
+    """Access to a cluster, with `notes` for the report. Connects lazily; `with` closes the connection."""
 
     def __init__(self, access: Access) -> None:
         access.check()
@@ -45,15 +43,15 @@ class Client:
             self._member = None
 
     def ask(self, work: Callable[[Member], T]) -> T:
-        """`work` with a member. Where it raises Unavailable the next endpoint's member does it, from its beginning.
+        """The result of `work` with a member. After Unavailable the next endpoint's member begins it anew.
 
-        A token that is not valid any more is renewed once. Raises the LiveError of `work` that is neither, and
-        Unavailable, naming what each endpoint said, where none could.
+        A token that is not valid any more is renewed once. Raises any other LiveError of `work`, and Unavailable with
+        the reason of each endpoint after the last attempt.
         """
-        said: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         renewed = False
-        attempts = ROUNDS * len(self.access.endpoints)
-        done = 0
+        most = ROUNDS * len(self.access.endpoints)
+        attempts = 0
         while True:
             endpoint = self.access.endpoints[self._next]
             try:
@@ -65,39 +63,40 @@ class Client:
                 renewed = True
             except errors.Unavailable as error:
                 self.close()
-                said[endpoint.url] = str(error)
-                done += 1
-                if done == attempts:
-                    raise errors.Unavailable(_all(said)) from None
+                reasons[endpoint.url] = str(error)
+                attempts += 1
+                if attempts == most:
+                    raise errors.Unavailable(_all(reasons)) from None
                 self._next = (self._next + 1) % len(self.access.endpoints)
                 following = self.access.endpoints[self._next]
                 self._note(f"{error}; " + ("tried again" if following == endpoint else f"went on with {following.url}"))
-                if not done % len(self.access.endpoints):
-                    time.sleep(PAUSE * done / len(self.access.endpoints))
+                if not attempts % len(self.access.endpoints):
+                    time.sleep(PAUSE * attempts / len(self.access.endpoints))
 
     def statuses(self) -> tuple[list[MemberStatus], dict[str, str]]:
-        """What every endpoint's member says of itself, and why the others do not. Raises Unavailable where none does.
+        """The status of every endpoint's member, and the reasons of the others. Raises Unavailable where none answers.
 
-        A member that seems behind is asked again before it is called so: it was asked earlier than another.
+        A member that seems behind is asked again: others may have moved on since it answered.
         """
-        with ThreadPoolExecutor(min(len(self.access.endpoints), _MOST)) as pool:
-            asked = list(pool.map(self._standing, self.access.endpoints))
-            found = [each for each in asked if isinstance(each, MemberStatus)]
-            newest = max((each.revision for each in found), default=0)
-            again = [
+        endpoints = self.access.endpoints
+        with ThreadPoolExecutor(min(len(endpoints), _MOST)) as pool:
+            answers = list(zip(endpoints, pool.map(self._status, endpoints), strict=True))
+            first = [answer for _, answer in answers if isinstance(answer, MemberStatus)]
+            newest = max((status.revision for status in first), default=0)
+            behind = [
                 endpoint
-                for endpoint, each in zip(self.access.endpoints, asked, strict=True)
-                if isinstance(each, MemberStatus) and each.revision < newest
+                for endpoint, answer in answers
+                if isinstance(answer, MemberStatus) and answer.revision < newest
             ]
-            later = {each.endpoint: each for each in pool.map(self._standing, again) if isinstance(each, MemberStatus)}
-        silent = {
-            endpoint.url: str(each)
-            for endpoint, each in zip(self.access.endpoints, asked, strict=True)
-            if not isinstance(each, MemberStatus)
-        }
-        if not found:
-            raise next((each for each in asked if isinstance(each, errors.Denied)), errors.Unavailable(_all(silent)))
-        return [later.get(each.endpoint, each) for each in found], silent
+            second = {
+                answer.endpoint: answer for answer in pool.map(self._status, behind) if isinstance(answer, MemberStatus)
+            }
+        failures = [answer for _, answer in answers if isinstance(answer, errors.LiveError)]
+        silent = {endpoint.url: str(answer) for endpoint, answer in answers if isinstance(answer, errors.LiveError)}
+        if not first:
+            denial = next((failure for failure in failures if isinstance(failure, errors.Denied)), None)
+            raise denial or errors.Unavailable(_all(silent))
+        return [second.get(status.endpoint, status) for status in first], silent
 
     @property
     def endpoint(self) -> str:
@@ -107,9 +106,9 @@ class Client:
     def prefer(self, endpoint: str) -> None:
         """Begin with this endpoint, by its URL."""
         self.close()
-        self._next = [each.url for each in self.access.endpoints].index(endpoint)
+        self._next = [other.url for other in self.access.endpoints].index(endpoint)
 
-    def _standing(self, endpoint: Endpoint) -> MemberStatus | errors.LiveError:
+    def _status(self, endpoint: Endpoint) -> MemberStatus | errors.LiveError:
         try:
             with Member(self.access, endpoint) as member:
                 return member.status()
@@ -126,6 +125,6 @@ class Client:
             self.notes.append(text)
 
 
-def _all(said: dict[str, str]) -> str:
-    """One sentence of what every endpoint said; each names itself."""
-    return "; ".join(dict.fromkeys(said.values())) or "no endpoint answers"
+def _all(reasons: dict[str, str]) -> str:
+    """The reasons of all endpoints in one sentence."""
+    return "; ".join(dict.fromkeys(reasons.values())) or "no endpoint answers"

@@ -1,4 +1,4 @@
-"""Why an endpoint cannot be connected to: asked of the sockets themselves, since gRPC says only that it could not."""
+"""Why an endpoint cannot be connected to, by sockets of our own: gRPC does not say."""
 
 import socket
 import ssl
@@ -14,41 +14,41 @@ _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEX
 
 
 def authorities(access: Access) -> str:
-    """The file of certificates that https endpoints are checked against. Raises UsageError where there is none."""
+    """The PEM file of the authorities of https endpoints. Raises UsageError where there is none."""
     if access.cacert:
         return access.cacert
-    found = ssl.get_default_verify_paths().cafile
-    if found is None:
+    file = ssl.get_default_verify_paths().cafile
+    if file is None:
         raise UsageError("this system has no file of authorities: name the cluster's with --cacert")
-    return found
+    return file
 
 
 def context(access: Access) -> ssl.SSLContext:
-    """The files as Python's TLS understands them. Raises UsageError where one of them is not what it must be."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.set_alpn_protocols(ALPN)
+    """The TLS settings of the PEM files. Raises UsageError where one of them is unreadable or no PEM file."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.set_alpn_protocols(ALPN)
     file = authorities(access)
     try:
-        made.load_verify_locations(file)
+        tls.load_verify_locations(file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"--cacert {shown(file)}: {_reason(error, 'it holds no PEM certificate')}") from None
     if not access.cert:
-        return made
+        return tls
     for option, path in (("--cert", access.cert), ("--key", access.key)):
         try:
             Path(path).open("rb").close()
         except OSError as error:
             raise UsageError(f"{option} {shown(path)}: {error.strerror}") from None
     try:
-        made.load_cert_chain(access.cert, access.key, password=_no_password)
+        tls.load_cert_chain(access.cert, access.key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError):
         what = f"--cert {shown(access.cert)} and --key {shown(access.key)}"
         raise UsageError(f"{what} are no PEM certificate and its key, or the key is locked by a password") from None
-    return made
+    return tls
 
 
 def diagnose(endpoint: Endpoint, access: Access) -> str:
-    """What stands in the way of a connection; empty where nothing does."""
+    """The obstacle to a connection; empty where there is none."""
     wait = min(access.timeout, 5.0)
     try:
         plain = socket.create_connection((endpoint.host, endpoint.port), timeout=wait)
@@ -65,7 +65,7 @@ def diagnose(endpoint: Endpoint, access: Access) -> str:
 
 
 def _greeted(plain: socket.socket) -> str:
-    """HTTP/2 begins with a greeting, which a server that waits for TLS answers by hanging up."""
+    """The obstacle after HTTP/2's preface, which a TLS server answers by hanging up."""
     try:
         plain.sendall(PREFACE)
         return "" if plain.recv(1) else "it hangs up without an answer: is it https://?"
@@ -76,32 +76,33 @@ def _greeted(plain: socket.socket) -> str:
 
 
 def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
+    """The obstacle in the TLS handshake."""
     try:
         with context(access).wrap_socket(plain, server_hostname=access.server_name or endpoint.host) as tls:
             if tls.version() == "TLSv1.3":
-                # a server that refuses the client's certificate says so only when it is first read from
+                # TLS 1.3: the refusal of a client certificate arrives with the first read
                 tls.settimeout(0.5)
                 tls.recv(1)
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not accepted: {error.verify_message}"
     except ssl.SSLError as error:
-        return _told(error)
+        return _tls_error(error)
     except TimeoutError:
         return ""
-    except ConnectionResetError:  # a server that reads no TLS may reset what it has not read
+    except ConnectionResetError:  # a plain server may reset the unread handshake
         return "it hangs up instead of speaking TLS: is it http://?"
     except OSError as error:
         return f"no TLS connection: {error.strerror or type(error).__name__}"
     return ""
 
 
-def _told(error: ssl.SSLError) -> str:
+def _tls_error(error: ssl.SSLError) -> str:
     reason = error.reason or ""
     if reason in _NO_TLS:
         return "it does not speak TLS: is it http://?"
     if "ALERT" in reason:
-        which = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
-        return f"it refuses our certificate ({which}): check --cert and --key"
+        alert = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
+        return f"it refuses our certificate ({alert}): check --cert and --key"
     return f"no TLS connection ({reason.lower().replace('_', ' ') or 'unknown reason'})"
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong with a live etcd, told by the kind of thing that helps; never by the server's own words.
+"""Errors of a live etcd, one class for each remedy; the server's own words are never printed.
 
-A gRPC status carries text that the peer chose. It is compared with the sentences that etcd is known to send
+A gRPC status carries text that the peer chose. It is compared with etcd's own sentences
 (api/v3rpc/rpctypes/error.go), and only the name of the code is printed.
 """
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
 
 class LiveError(AuditorError):
-    """An endpoint cannot be read. Names it, and says what would help."""
+    """An endpoint cannot be read. The text names it, and says what would help."""
 
 
 class Unavailable(LiveError):
-    """It does not answer, not now or not in time: another endpoint, or another attempt, may do."""
+    """No answer, or not in time: another endpoint or attempt may help."""
 
 
 class TimedOut(Unavailable):
-    """It did not answer in time."""
+    """No answer in time."""
 
 
 class Denied(LiveError):
-    """It answers, and this credential may not ask for that."""
+    """The credential lacks the permission."""
 
 
 class Expired(LiveError):
-    """The token of the session is not valid any more: authenticate again."""
+    """The session's token is not valid any more: authenticate again."""
 
 
 class Compacted(LiveError):
-    """The revision asked for was compacted away: begin again at a newer one."""
+    """The revision was compacted: begin again at a newer one."""
 
 
 class Incomplete(Unavailable):
-    """The stream ended, and is not the whole snapshot."""
+    """The stream ended before the snapshot did."""
 
 
 _NOBODY = "authentication is on, and no user was named: give --user"
@@ -79,7 +79,7 @@ _CODES: dict[str, tuple[type[LiveError], str]] = {
 
 
 def translated(error: "grpc.RpcError", endpoint: str, what: str) -> LiveError:
-    """The error as one of ours; to be raised `from None`, since the original may quote anything."""
+    """gRPC's error as a LiveError, to be raised `from None`: the original may quote anything."""
     import grpc
 
     if not isinstance(error, grpc.Call):
@@ -88,8 +88,15 @@ def translated(error: "grpc.RpcError", endpoint: str, what: str) -> LiveError:
 
 
 def from_status(details: str, code: str, endpoint: str, what: str) -> LiveError:
-    """The error that these words of a member's mean, which are not repeated."""
+    """The error for a status of gRPC.
+
+    Args:
+        details: The member's words, which are not repeated.
+        code: The name of the status code.
+        endpoint: The member's URL.
+        what: The request.
+    """
     if details.startswith("etcdserver: request timed out"):  # it may go on: ", possibly due to ..."
         details = "etcdserver: request timed out"
-    kind, said = _KNOWN.get(details) or _CODES.get(code, (LiveError, "it refuses"))
-    return kind(f"{endpoint}: {what}: {said} ({code})")
+    kind, reason = _KNOWN.get(details) or _CODES.get(code, (LiveError, "it refuses"))
+    return kind(f"{endpoint}: {what}: {reason} ({code})")

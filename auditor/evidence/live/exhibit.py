@@ -1,4 +1,4 @@
-"""A live etcd as one piece of evidence: the snapshot that it streams, or its current keys; and what is said of both."""
+"""A live etcd as an exhibit: the snapshot that it streams, or its current keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from auditor.options import Options
 from auditor.text import hex_id
 
 PREFIX = "/registry"
-"""What --range reads where no storage prefix is given: kube-apiserver's own default."""
+"""The default storage prefix of --range, as of kube-apiserver."""
 
 
 class DifferentClusters(errors.LiveError):
@@ -26,29 +26,39 @@ class DifferentClusters(errors.LiveError):
 
 
 def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
-    """Read from the endpoints; nothing is ever written there. Raises LiveError, NoRoom and UsageError."""
+    """The exhibit of a cluster: a snapshot, or with --range its keys. Nothing is ever written to a member.
+
+    Args:
+        access: The endpoints.
+        options: The run's options.
+        observer: Hears of members and of the bytes received.
+
+    Raises LiveError, NoRoom and UsageError.
+    """
     keep = Path(options.keep) if options.keep else None
     if keep is not None and keep.exists() and not options.keep_force:
         raise UsageError(f"{shown(options.keep)} exists: choose another file, or overwrite it with --force")
     with Client(access) as client:
-        standings, silent = client.statuses()
-        for each in standings:
-            observer.step(f"{each.endpoint} answers: member {hex_id(each.member_id)}, revision {each.revision}")
-        _same_cluster(standings)
-        client.prefer(min(standings, key=lambda each: not each.leader).endpoint)
+        statuses, silent = client.statuses()
+        for status in statuses:
+            observer.step(f"{status.endpoint} answers: member {hex_id(status.member_id)}, revision {status.revision}")
+        _same_cluster(statuses)
+        client.prefer(min(statuses, key=lambda status: not status.leader).endpoint)
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
-                return _range(client, standings, silent, options, spool, observer)
-            told = _snapshot(client, spool, observer)
+                return _range(client, statuses, silent, options, spool, observer)
+            sender = _snapshot(client, spool, observer)
             if keep is not None:
                 spool.keep(force=options.keep_force)
-            observer.step(f"took the snapshot of {told.endpoint}: {spool.size} bytes, its SHA-256 matches")
-            name = shown(keep.name) if keep is not None else told.endpoint
+            observer.step(f"took the snapshot of {sender.endpoint}: {spool.size} bytes, its SHA-256 matches")
+            name = shown(keep.name) if keep is not None else sender.endpoint
             file = EvidenceFile.adopt(spool.release(), name, hashed=not options.quick)
-        live = _live(LiveWay.SNAPSHOT, told, told.revision)
-        notes = [*_lagging(standings, silent, told.endpoint), *client.notes]
         return Exhibit(
-            told.endpoint, [(Role.DATABASE, file)], gaps=_stale(standings, told, name), notes=notes, live=live
+            sender.endpoint,
+            [(Role.DATABASE, file)],
+            gaps=_stale(statuses, sender, name),
+            notes=[*_lagging(statuses, silent, sender.endpoint), *client.notes],
+            live=_live(LiveWay.SNAPSHOT, sender, sender.revision),
         )
 
 
@@ -63,13 +73,13 @@ def _snapshot(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
 
 def _range(
     client: Client,
-    standings: Sequence[MemberStatus],
+    statuses: Sequence[MemberStatus],
     silent: dict[str, str],
     options: Options,
     spool: Spool,
     observer: Observer,
 ) -> Exhibit:
-    prefixes = tuple(f"/{each.strip('/')}" for each in options.storage_prefixes or (PREFIX,))
+    prefixes = tuple(f"/{prefix.strip('/')}" for prefix in options.storage_prefixes or (PREFIX,))
     try:
         keys = range_read.read(client, prefixes, spool, observer)
     except errors.Denied as error:
@@ -78,69 +88,75 @@ def _range(
             "--storage-prefix"
         ) from None
     if not spool.size:
-        raise errors.LiveError(f"{standings[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
-    told = client.ask(Member.status)
-    observer.step(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {told.endpoint}")
-    file = EvidenceFile.adopt(spool.release(), told.endpoint)
+        raise errors.LiveError(f"{statuses[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
+    status = client.ask(Member.status)
+    observer.step(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {status.endpoint}")
+    file = EvidenceFile.adopt(spool.release(), status.endpoint)
     partial = not options.accept_partial
-    left = [
+    unexamined = [
         Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
         Unexamined(f"keys outside {_shown(prefixes)}", "--range: not read; see --storage-prefix", partial),
     ]
     return Exhibit(
-        told.endpoint,
+        status.endpoint,
         [(Role.RANGE, file)],
-        notes=[*_lagging(standings, silent, ""), *client.notes],
-        live=_live(LiveWay.RANGE, told, keys.revision),
+        notes=[*_lagging(statuses, silent, ""), *client.notes],
+        live=_live(LiveWay.RANGE, status, keys.revision),
         index=keys.index,
-        unexamined=left,
+        unexamined=unexamined,
     )
 
 
-def _live(way: LiveWay, told: MemberStatus, revision: int) -> Live:
+def _live(way: LiveWay, status: MemberStatus, revision: int) -> Live:
     return Live(
         way=way,
-        endpoint=told.endpoint,
-        member_id=told.member_id,
-        cluster_id=told.cluster_id,
-        etcd_version=told.version,
+        endpoint=status.endpoint,
+        member_id=status.member_id,
+        cluster_id=status.cluster_id,
+        etcd_version=status.version,
         revision=revision,
     )
 
 
-def _same_cluster(standings: Sequence[MemberStatus]) -> None:
-    if len({each.cluster_id for each in standings}) > 1:
-        told = ", ".join(f"{each.endpoint} cluster {hex_id(each.cluster_id)}" for each in standings)
-        raise DifferentClusters(f"the endpoints are not of one cluster ({told}): audit each cluster by itself")
+def _same_cluster(statuses: Sequence[MemberStatus]) -> None:
+    if len({status.cluster_id for status in statuses}) > 1:
+        clusters = ", ".join(f"{status.endpoint} cluster {hex_id(status.cluster_id)}" for status in statuses)
+        raise DifferentClusters(f"the endpoints are not of one cluster ({clusters}): audit each cluster by itself")
 
 
-def _lagging(standings: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
-    """What is to be said of members that do not answer, know no leader, or are behind. read: the one that was."""
-    newest = max(standings, key=lambda each: (each.revision, each.raft_index))
-    notes = [f"{why}; its member was not asked" for why in silent.values()]
-    for each in standings:
-        if not each.leader:
-            notes.append(f"{each.endpoint}: member {hex_id(each.member_id)} knows of no leader")
-        if each.revision < newest.revision:
-            behind = f"at revision {each.revision:,} (raft index {each.raft_index:,})"
+def _lagging(statuses: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
+    """Notes on members that do not answer, know no leader, or are behind.
+
+    Args:
+        statuses: The members that answer.
+        silent: The reasons of the other endpoints.
+        read: The endpoint of the snapshot; empty for a range, which is read through several.
+    """
+    newest = max(statuses, key=lambda status: (status.revision, status.raft_index))
+    notes = [f"{reason}; its member was not asked" for reason in silent.values()]
+    for status in statuses:
+        if not status.leader:
+            notes.append(f"{status.endpoint}: member {hex_id(status.member_id)} knows of no leader")
+        if status.revision < newest.revision:
+            behind = f"at revision {status.revision:,} (raft index {status.raft_index:,})"
             ahead = f"{newest.endpoint} is at {newest.revision:,} (raft index {newest.raft_index:,})"
-            what = "the member that was read" if each.endpoint == read else "member"
-            notes.append(f"{each.endpoint}: {what} {hex_id(each.member_id)} is behind: {behind}, while {ahead}")
+            who = "the member that was read" if status.endpoint == read else "member"
+            notes.append(f"{status.endpoint}: {who} {hex_id(status.member_id)} is behind: {behind}, while {ahead}")
     return notes
 
 
-def _stale(standings: Sequence[MemberStatus], told: MemberStatus, source: str) -> list[Gap]:
-    """What the member's own database may lack: what is current cannot be concluded from it."""
-    newest = max(each.revision for each in standings)
+def _stale(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str) -> list[Gap]:
+    """A gap for writes that the sender's database may lack; its latest values may not be current then."""
+    newest = max(status.revision for status in statuses)
     reason = ""
-    if not told.leader:
+    if not sender.leader:
         reason = (
-            f"member {hex_id(told.member_id)} knows of no leader: what the others wrote since is not in its database"
+            f"member {hex_id(sender.member_id)} knows of no leader: what the others wrote since is not in its database"
         )
-    elif told.revision < newest:
-        reason = f"member {hex_id(told.member_id)} is behind the others: take another endpoint"
-    return [Gap(source, 0, 0, f"what was written after revision {told.revision:,}: {reason}")] if reason else []
+    elif sender.revision < newest:
+        reason = f"member {hex_id(sender.member_id)} is behind the others: take another endpoint"
+    return [Gap(source, 0, 0, f"what was written after revision {sender.revision:,}: {reason}")] if reason else []
 
 
 def _shown(prefixes: Sequence[str]) -> str:
-    return ", ".join(shown(each) for each in prefixes)
+    return ", ".join(shown(prefix) for prefix in prefixes)

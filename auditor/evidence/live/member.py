@@ -27,7 +27,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """What a member says of itself. leader: the id of the one it knows of, 0 for none."""
+    """A member's answer to Status (etcd api/etcdserverpb/rpc.proto)."""
 
     endpoint: str
     member_id: int
@@ -37,6 +37,7 @@ class MemberStatus:
     raft_index: int
     raft_term: int
     leader: int
+    """The id of the leader that it knows of, 0 for none."""
     db_size: int
 
 
@@ -46,7 +47,7 @@ class Member:
     def __init__(self, access: Access, endpoint: Endpoint) -> None:
         self.endpoint = endpoint.url
         self._access = access
-        self._at = endpoint
+        self._client_url = endpoint
         if endpoint.secure:
             diagnose.context(access)
         import grpc
@@ -70,7 +71,7 @@ class Member:
                 grpc_options=options,
             )
         except grpc.RpcError as error:
-            raise self._unreached(errors.translated(error, self.endpoint, "authentication")) from None
+            raise self._diagnosed(errors.translated(error, self.endpoint, "authentication")) from None
         except OSError as error:
             raise UsageError(f"{shown(str(error.filename or 'a certificate'))}: {error.strerror}") from None
 
@@ -103,14 +104,14 @@ class Member:
         return answer
 
     def snapshot(self) -> Iterator[rpc.SnapshotResponse]:
-        """The messages of the Snapshot stream; each must come within the timeout, the stream may last."""
+        """The messages of the Snapshot stream. The timeout is that of each message, not of the stream."""
         yield from self._paced(self._client.maintenancestub.Snapshot, rpc.SnapshotRequest(), "snapshot")
 
     def watch(self, request: rpc.WatchCreateRequest) -> WatchStream:
         """A watch on a stream of its own, for `with` and for a loop.
 
-        hasleader (etcd api/v3rpc/rpctypes/metadatafields.go): a member that lost its leader ends the stream, and does
-        not stay silent.
+        hasleader (etcd api/v3rpc/rpctypes/metadatafields.go): a member without a leader ends the stream instead of
+        staying silent.
         """
         method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
         metadata = (*(self._client.metadata or ()), ("hasleader", "true"))
@@ -122,31 +123,31 @@ class Member:
         try:
             return method(request, timeout=self._access.timeout, metadata=self._client.metadata)
         except grpc.RpcError as error:
-            raise self._unreached(errors.translated(error, self.endpoint, what)) from None
+            raise self._diagnosed(errors.translated(error, self.endpoint, what)) from None
 
     def _paced(self, method: Any, request: Any, what: str) -> Iterator[Any]:
         import grpc
 
         call = method(request, metadata=self._client.metadata)
-        patience = InactivityTimer(self._access.timeout, call.cancel)
+        timer = InactivityTimer(self._access.timeout, call.cancel)
         try:
             while True:
-                with patience:
+                with timer:
                     message = next(call, None)
                 if message is None:
                     return
                 yield message
         except grpc.RpcError as error:
-            if patience.lost:
+            if timer.expired:
                 late = f"{self.endpoint}: {what}: nothing came for {self._access.timeout:g} s"
                 raise errors.Unavailable(late) from None
-            raise self._unreached(errors.translated(error, self.endpoint, what)) from None
+            raise self._diagnosed(errors.translated(error, self.endpoint, what)) from None
         finally:
             call.cancel()
-            patience.stop()
+            timer.stop()
 
-    def _unreached(self, error: errors.LiveError) -> errors.LiveError:
-        """The error, with the reason why there is no connection, where that is it."""
-        if isinstance(error, errors.Unavailable) and (why := diagnose.diagnose(self._at, self._access)):
+    def _diagnosed(self, error: errors.LiveError) -> errors.LiveError:
+        """The error, with the reason where there is no connection."""
+        if isinstance(error, errors.Unavailable) and (why := diagnose.diagnose(self._client_url, self._access)):
             return errors.Unavailable(f"{self.endpoint}: {why}")
         return error

@@ -1,4 +1,4 @@
-"""The keys under some prefixes, all as they were at one revision: read in pages of about the same number of bytes."""
+"""The keys under some prefixes at one revision, read in pages of about the same number of bytes."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,21 @@ from auditor.protobuf import rpc_pb2 as rpc
 from auditor.text import encode
 
 FIRST = 16
-"""Keys of the first page; nothing is known of their values yet."""
+"""Keys of the first page: the size of the values is not known yet."""
 MOST = 10_000
+"""Keys of a page at most."""
 TARGET = 4 << 20
-"""Bytes that a page should have: an answer of a fraction of a second, which a busy member sends among others."""
+"""Bytes of a page: an answer of a fraction of a second, which a busy member sends among others."""
 GROWTH = 4
+"""The factor by which the number of keys grows from page to page, or shrinks after a timeout."""
 RESTARTS = 5
+"""Attempts after a compaction."""
 
 
 class Pager:
-    """Pages of the keys from `start` to before `end`, in order; each has the whole range's revision in its header.
+    """Pages of a range in the order of its keys, each a linearizable read through any endpoint.
 
-    revision: 0 takes the current one, and is what the first page said ever after. Each page is a linearizable read,
-    through whatever endpoint answers. remaining: keys not read yet.
+    revision: that of all pages; 0 takes the current one with the first page. remaining: keys not read yet.
     """
 
     def __init__(self, client: Client, revision: int = 0) -> None:
@@ -38,7 +40,7 @@ class Pager:
         self._limit = FIRST
 
     def pages(self, start: bytes, end: bytes) -> Iterator[rpc.RangeResponse]:
-        """Raises Compacted where the revision was compacted meanwhile, and the other LiveErrors."""
+        """The pages of the keys from `start` to before `end`. Raises Compacted and the other LiveErrors."""
         more = True
         while more:
             answer = self._client.ask(partial(self._page, start, end))
@@ -76,14 +78,13 @@ class Pager:
 
 @dataclass(slots=True)
 class Range:
-    """What was read, in the order of prefixes and keys; the bytes are in the spool, each key before its value.
-
-    index: as etcd/range_answer.py reads it. pages: how many answers it took.
-    """
+    """Keys in the order of prefixes and names; the bytes are in the spool, each key before its value."""
 
     revision: int = 0
     pages: int = 0
+    """Number of answers."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
+    """Lengths and revisions, COLUMNS of etcd/range_answer.py for each key."""
 
     def __len__(self) -> int:
         """Number of keys."""
@@ -98,9 +99,15 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
 
 
 def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
-    """Every key below the prefixes at one revision. Begins again, and notes it, where that is compacted meanwhile.
+    """Every key below the prefixes at one revision. A compaction meanwhile is noted, and all keys are read again.
 
-    Raises LiveError, Compacted where that happens again and again, and NoRoom.
+    Args:
+        client: The cluster.
+        prefixes: Storage prefixes, such as `/registry`.
+        spool: The file for keys and values.
+        observer: Hears of the bytes received.
+
+    Raises LiveError, Compacted after RESTARTS compactions, and NoRoom.
     """
     for attempt in range(RESTARTS + 1):
         pager = Pager(client)
@@ -115,14 +122,14 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observ
 
 def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
     spool.clear()
-    found = Range()
+    keys = Range()
     for prefix in dict.fromkeys(map(bounds, prefixes)):
         for page in pager.pages(*prefix):
             spool.write(b"".join([part for kv in page.kvs for part in (kv.key, kv.value)]))
             for kv in page.kvs:
-                found.index.extend((len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version))
-            found.pages += 1
-            if len(found):
-                observer.received(spool.size, spool.size * (len(found) + pager.remaining) // len(found))
-    found.revision = pager.revision
-    return found
+                keys.index.extend((len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version))
+            keys.pages += 1
+            if len(keys):
+                observer.received(spool.size, spool.size * (len(keys) + pager.remaining) // len(keys))
+    keys.revision = pager.revision
+    return keys

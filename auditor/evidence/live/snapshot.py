@@ -1,7 +1,7 @@
-"""The maintenance Snapshot of a member: streamed into a private file, and proved to be whole.
+"""The maintenance Snapshot of a member, streamed into a private file, and checked against its SHA-256.
 
 Format: etcd server/etcdserver/api/v3rpc/maintenance.go (Snapshot): the database in parts, each with the number of
-bytes that are still to come, and at the end the SHA-256 of all of them. Only the root role may ask for it.
+bytes that remain, and at the end the SHA-256 of all of them. The request needs the root role.
 """
 
 import hashlib
@@ -15,17 +15,22 @@ from auditor.observer import Observer
 
 
 def take(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
-    """Fill the spool; what the member that sent it said of itself. Raises LiveError, Incomplete among them, NoRoom.
+    """Fill the spool; the status of the member that sent the snapshot.
 
-    A stream that breaks is begun again: it cannot be continued.
+    Args:
+        client: The cluster.
+        spool: The file for the snapshot.
+        observer: Hears of the bytes received.
+
+    A stream that breaks is begun anew: etcd cannot continue it. Raises LiveError, Incomplete among them, and NoRoom.
     """
 
     def work(member: Member) -> MemberStatus:
-        told = member.status()
+        status = member.status()
         spool.clear()
-        spool.expect(told.db_size + TRAILER)
+        spool.expect(status.db_size + TRAILER)
         _copy(member, spool, observer)
-        return told
+        return status
 
     return client.ask(work)
 

@@ -1,4 +1,4 @@
-"""The private file for what an endpoint sends, which may be kept under a name once it is whole."""
+"""The private file for an endpoint's answers; --keep gives it a name once it is whole."""
 
 import os
 from contextlib import suppress
@@ -11,7 +11,7 @@ from auditor.text import shown
 
 
 class Spool(ScratchFile):
-    """`keep` gives it the name of its target, in whose folder it is. Raises UsageError and NoRoom."""
+    """A private file in the folder of its target, whose name keep() gives it. Raises UsageError and NoRoom."""
 
     def __init__(self, work_dir: str, keep: Path | None = None) -> None:
         self._target = keep
@@ -23,18 +23,18 @@ class Spool(ScratchFile):
         )
 
     def keep(self, *, force: bool) -> None:
-        """Give the file the name that it was made for; another file there is replaced only with `force`."""
+        """Give the file its target's name; another file there is replaced only with `force`."""
         if self._target is None:
             return
         name = shown(self._target)
         try:
             os.fsync(self.descriptor)
-            named = self._partial or self._named(self._target)
+            partial = self._partial or self._linked(self._target)
             if force:
-                named.replace(self._target)
+                partial.replace(self._target)
             else:
-                os.link(named, self._target)
-                named.unlink()
+                os.link(partial, self._target)
+                partial.unlink()
             self._partial = None
         except FileExistsError:
             raise AuditorError(f"{name} exists: choose another file, or overwrite it with --force") from None
@@ -53,7 +53,7 @@ class Spool(ScratchFile):
         else:
             self._partial = path  # a file system that cannot name a nameless file later
 
-    def _named(self, target: Path) -> Path:
+    def _linked(self, target: Path) -> Path:
         self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         folder = os.open(self.folder, os.O_RDONLY)
         try:

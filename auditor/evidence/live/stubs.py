@@ -1,8 +1,8 @@
-"""The one place where the client library is loaded: etcd3, over messages compiled from protos/.
+"""The only import of the client library: etcd3, over messages compiled from protos/.
 
-etcd3 brings stubs that protoc made for protobuf 3, and current protobuf refuses them. They stand in one module,
-`etcd3.etcdrpc`, which is filled here before etcd3 looks for it. The services in protos/ have no method that writes, so
-this client has none either.
+etcd3's own stubs are protoc's for protobuf 3, which current protobuf refuses. They are one module, `etcd3.etcdrpc`;
+another takes its place before etcd3 imports it. The services in protos/ have no method that writes, and neither has
+this client.
 """
 
 import logging
@@ -16,7 +16,7 @@ PLACE = "etcd3.etcdrpc"
 
 
 def load() -> Any:
-    """The module `etcd3`. Starts gRPC: only ever called where no fork follows."""
+    """The module `etcd3`. Starts gRPC: no fork may follow."""
     if PLACE not in sys.modules:
         os.environ["GRPC_VERBOSITY"] = "NONE"  # read once, when grpc is loaded; its lines would land on standard error
         os.environ.pop("GRPC_TRACE", None)
@@ -30,15 +30,15 @@ def load() -> Any:
 def _messages() -> ModuleType:
     from auditor.protobuf import rpc_pb2
 
-    made = ModuleType(PLACE, "etcd's messages and services, from protos/.")
-    made.__dict__.update({name: part for name, part in vars(rpc_pb2).items() if not name.startswith("_")})
+    module = ModuleType(PLACE, "etcd's messages and services, from protos/.")
+    module.__dict__.update({name: part for name, part in vars(rpc_pb2).items() if not name.startswith("_")})
     for service in rpc_pb2.DESCRIPTOR.services_by_name.values():
-        made.__dict__[f"{service.name}Stub"] = _stub(service)
-    return made
+        module.__dict__[f"{service.name}Stub"] = _stub(service)
+    return module
 
 
 def _stub(service: Any) -> Callable[[Any], Any]:
-    """What protoc's gRPC plugin would write for a service, without its demand for one version of grpcio."""
+    """The class that protoc's gRPC plugin writes for a service, without its demand for one version of grpcio."""
     from google.protobuf.message_factory import GetMessageClass
 
     def connect(channel: Any) -> Any:

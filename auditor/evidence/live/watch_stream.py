@@ -1,4 +1,4 @@
-"""Streams of a member that may last as long as they like, if only something comes."""
+"""Streams of a member without a limit of time: a timer for inactivity, and the watch."""
 
 import queue
 import threading
@@ -12,18 +12,18 @@ from auditor.protobuf import rpc_pb2 as rpc
 
 
 class InactivityTimer:
-    """Calls `give_up` once a wait has lasted longer than `seconds`; `with patience:` around each wait.
+    """Calls `cancel` when a wait lasts longer than `seconds`; `with timer:` around each wait.
 
-    Time between the waits, spent on what came, does not count. lost: whether it gave up.
+    Time between the waits does not count. expired: whether it has called `cancel`.
     """
 
-    def __init__(self, seconds: float, give_up: Callable[[], Any]) -> None:
-        self.lost = False
+    def __init__(self, seconds: float, cancel: Callable[[], Any]) -> None:
+        self.expired = False
         self._seconds = seconds
-        self._give_up = give_up
+        self._cancel = cancel
         self._since: float | None = None
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="patience", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="inactivity", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -41,17 +41,17 @@ class InactivityTimer:
         while not self._done.wait(min(self._seconds / 4, 1.0)):
             since = self._since
             if since is not None and time.monotonic() - since > self._seconds:
-                self.lost = True
-                self._give_up()
+                self.expired = True
+                self._cancel()
                 return
 
 
 class WatchStream:
     """The answers to one watch, in a loop that ends when the watch is cancelled by close() or by the member.
 
-    Raises Compacted where the revision to begin at was compacted away, Denied where the credential may not watch the
-    range, Expired where the token is not valid any more, Unavailable where the stream broke, which loses nothing if
-    the next watch begins one revision after the last event seen.
+    Raises Compacted where the first revision was compacted, Denied where the credential may not watch the range,
+    Expired where the token is not valid any more, Unavailable where the stream broke; nothing is lost if the next
+    watch begins one revision after the last event.
     """
 
     def __init__(self, method: Any, metadata: Any, request: rpc.WatchCreateRequest, endpoint: str) -> None:
