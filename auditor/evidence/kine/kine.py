@@ -164,7 +164,9 @@ def _older(database: Database, own: Header | None, lost: Place) -> UnreferencedP
     row = np.where(freed, Place.FREED, np.where(before, Place.PREVIOUS_ROOT, lost))
     rest = np.where(freed, Place.FREED, np.where(before, np.where(btree, Place.SLACK, Place.FREED), lost))
     state = np.where(before, np.uint8(State.SUPERSEDED), np.uint8(0))
-    return _loose(database, 0, pages, row, rest, state, past | before | free | (shown & ~database.referenced[known]))
+    return _page_columns(
+        database, 0, pages, row, rest, state, past | before | free | (shown & ~database.referenced[known])
+    )
 
 
 def _frames(database: Database, lost: Place) -> UnreferencedPages:
@@ -177,10 +179,10 @@ def _frames(database: Database, lost: Place) -> UnreferencedPages:
     place = np.where(free, Place.FREED, np.where(unreferenced_pages, lost, Place.WAL))
     state = np.where(log.current & ~inside, np.uint8(State.SUPERSEDED), log.state)
     pages = Pages(log.number, log.at)
-    return _loose(database, 1, pages, place, place, state, ~inside | free | unreferenced_pages)
+    return _page_columns(database, 1, pages, place, place, state, ~inside | free | unreferenced_pages)
 
 
-def _loose(
+def _page_columns(
     database: Database,
     file: int,
     pages: Pages,

@@ -115,10 +115,10 @@ def _rows(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: 
     batch = np.cumsum(end - start) // AT_ONCE
     edges = np.flatnonzero(np.diff(batch, prepend=-1, append=-2))
     for first, last in pairwise(edges.tolist()):
-        yield from _some(buffer, start[first:last], end[first:last], columns, usable)
+        yield from _batch_rows(buffer, start[first:last], end[first:last], columns, usable)
 
 
-def _some(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
+def _batch_rows(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> Iterator[_Cell]:
     length = np.minimum(end, buffer.size) - start
     at = ranges(start, np.maximum(length - SHORTEST, 0))
     # the first column is the row id, which is NULL in the record
@@ -176,7 +176,7 @@ def _cells(candidates: records.Records, low: Ints, local: Ints, columns: KineCol
     created, deleted = candidates.number(columns.created) == 1, candidates.number(columns.deleted) == 1
     create, previous = candidates.number(columns.create_revision), candidates.number(columns.prev_revision)
     previous = np.where(previous > 0, previous, UNKNOWN)
-    born = np.where(created, rowid, np.where(create > 0, create, UNKNOWN))
+    create_revision = np.where(created, rowid, np.where(create > 0, create, UNKNOWN))
     name_at, name_len = candidates.text(columns.name)
     values = []
     for column, own in ((columns.value, np.where(deleted, previous, rowid)), (columns.old_value, previous)):
@@ -194,7 +194,7 @@ def _cells(candidates: records.Records, low: Ints, local: Ints, columns: KineCol
             available,
             own,
             unknown,
-            born,
+            create_revision,
             unknown,
             state,
         )

@@ -65,23 +65,23 @@ ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers and the offset of the leaf of each -> file (-1: none) and offset of the page's image."""
 
 
-def read(store: Store, file: int, loose: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
+def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """The values in these pages.
 
     Args:
         store: The files.
         file: The file of the pages.
-        loose: The pages.
+        images: The pages.
         lookup: Where an overflow page lies.
     """
     buffer = store.files[file]
-    loose = loose.take(np.argsort(loose.at, kind="stable"))
-    pages = loose.pages
-    parsed = parse(buffer, pages, store.page_size, store.usable, loose.lead)
+    images = images.take(np.argsort(images.at, kind="stable"))
+    pages = images.pages
+    parsed = parse(buffer, pages, store.page_size, store.usable, images.lead)
     local, spilled = parsed.cells.take(parsed.cells.next == 0), parsed.cells.take(parsed.cells.next > 0)
     table_rows, faults = local_rows(store, file, pages, local)
     page = np.delete(local.page, faults)
-    yield from rows.batches(replace(table_rows, state=loose.state[page]), loose.row[page], visible=False)
+    yield from rows.batches(replace(table_rows, state=images.state[page]), images.row[page], visible=False)
 
     def lookup_cells(numbers: Ints, cells: Ints) -> tuple[Ints, Ints]:
         return lookup(numbers, pages.at[spilled.page[cells]])
@@ -91,22 +91,22 @@ def read(store: Store, file: int, loose: UnreferencedPages, lookup: ByPage) -> I
     malformed = local.take(faults)
     if whole.size:
         table_rows, faults = assembled_rows(
-            store, spilled, parts, whole, pages.number[spilled.page], loose.state[spilled.page]
+            store, spilled, parts, whole, pages.number[spilled.page], images.state[spilled.page]
         )
         page = np.delete(spilled.page, faults)
-        yield from rows.batches(table_rows, loose.row[page], visible=False)
+        yield from rows.batches(table_rows, images.row[page], visible=False)
         malformed = Cells.concatenate([malformed, spilled.take(faults)])
     for source in range(len(store.files)):
         tails = (parts.rest > 0) & (parts.file == source)
         at, page = (parts.at + parts.size)[tails], spilled.page[parts.row[tails]]
         unknown = np.full(page.size, UNKNOWN, np.int64)
-        yield from search(store, source, at, at + parts.rest[tails], loose.rest[page], unknown, loose.state[page])
-    start, end = _unclaimed(store, file, loose, parsed)
+        yield from search(store, source, at, at + parts.rest[tails], images.rest[page], unknown, images.state[page])
+    start, end = _unclaimed(store, file, images, parsed)
     start = np.concatenate((start, malformed.payload))
     end = np.concatenate((end, malformed.payload + malformed.local))
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
     if start.size:
-        yield from search(store, file, start, end, loose.rest[page], pages.number[page], loose.state[page])
+        yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
 
 
 def local_rows(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
@@ -158,10 +158,10 @@ def assembled_rows(
     return table_rows, np.flatnonzero(~good)
 
 
-def _unclaimed(store: Store, file: int, loose: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
+def _unclaimed(store: Store, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
     """The stretches outside the overflow pages of rows."""
-    page = np.searchsorted(loose.pages.at, parsed.start, "right") - 1
-    free = store.claims.free(np.full(page.size, file, np.int64), loose.pages.at[page])
+    page = np.searchsorted(images.pages.at, parsed.start, "right") - 1
+    free = store.claims.free(np.full(page.size, file, np.int64), images.pages.at[page])
     free |= parsed.tree[page]
     return parsed.start[free], parsed.end[free]
 
