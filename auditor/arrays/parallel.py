@@ -14,11 +14,14 @@ _PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") e
 
 
 CHUNK = 1 << 15
-"""Rows worked on at once: their cache lines stay in the processor's cache between one gather and the next."""
+"""Rows of a chunk: their cache lines stay in the processor's cache from one gather to the next."""
 
 
 def parallel_for(count: int, work: Callable[[slice], None], size: int = CHUNK) -> None:
-    """work() for every chunk of `count` rows, on all processors: numpy lets go of the interpreter while it gathers."""
+    """Call work() for every chunk of `count` rows, on all processors: a gather of numpy's releases the lock.
+
+    Raises the first exception of any call.
+    """
     parts = iter(list(chunks(count, size)))
     failures: list[BaseException] = []
 
@@ -64,6 +67,7 @@ def run_starts(ordered: Ints) -> Ints:
 
 
 def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices of at most `size` rows that cover `count`."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
