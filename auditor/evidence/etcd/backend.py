@@ -14,7 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, fitting, overlapping
+from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, overlaps, valid_elements
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
@@ -89,8 +89,8 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
     flag, pos, key_len, value_len = table.T
     key_at = element + pos
     end = key_at + key_len + value_len
-    good = fitting(flag, key_len, key_at, end, PAGE_HEADER + ELEMENT * count, size)
-    good[good] = ~overlapping(np.zeros(int(good.sum()), np.int64), key_at[good], end[good])
+    good = valid_elements(flag, key_len, key_at, end, PAGE_HEADER + ELEMENT * count, size)
+    good[good] = ~overlaps(np.zeros(int(good.sum()), np.int64), key_at[good], end[good])
     if not good.all():
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))
     page = np.full(count, at // walker.page_size, np.int64)

@@ -46,17 +46,17 @@ def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
         metas = meta.read(buffer, file.name)
     except UnreadableEvidence as error:
         return _rootless(file, buffer, trailer, error)
-    walker = Walker(buffer, metas.chosen, file.name, file.size - trailer)
+    walker = Walker(buffer, metas.current, file.name, file.size - trailer)
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
     kind = _kind(metas, file.size, trailer)
-    walker.gaps.extend(_size_gaps(file, metas.chosen, kind, trailer))
+    walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
     store = backend.read(walker)
     batches = store.records.split()
     gaps = list(walker.gaps)
     if not quick:
         previous = None
-        if metas.differ and metas.other is not None:
-            previous = Walker(buffer, metas.other, file.name, file.size - trailer)
+        if metas.differ and metas.older is not None:
+            previous = Walker(buffer, metas.older, file.name, file.size - trailer)
             batches += _only_older(walker, previous).split()
             gaps += [replace(gap, reason=f"under the older root: {gap.reason}") for gap in previous.gaps]
         place = Place.FREED if any(name == "key" for name, _ in store.facts.buckets) else Place.UNPLACED
@@ -150,7 +150,7 @@ def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]
 def _kind(metas: meta.Metas, size: int, trailer: int) -> EvidenceKind:
     if trailer:
         return EvidenceKind.API_SNAPSHOT
-    first, second = metas.chosen, metas.other
+    first, second = metas.current, metas.older
     # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
     # after an empty commit with an even transaction id: what cannot be told apart is not taken for whole
     same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1

@@ -33,11 +33,11 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
         *_pages(walker, np.flatnonzero(walker.kinds == PageKind.FREED), place, slack),
         *_pages(walker, np.flatnonzero(walker.kinds == PageKind.PAST_HIGH_WATER), slack, slack),
         _carved(walker, np.array([end]), np.array([walker.size]), place),
-        _between(walker, page_runs.live_runs(walker), walker.walked, slack),
+        _between(walker, page_runs.live_runs(walker), walker.spans, slack),
     ]
     if previous is not None:
         older, only = page_runs.live_runs(previous), walker.kinds == PageKind.PREVIOUS_ROOT
-        theirs = [Spans(*(column[only[each.page]] for column in each)) for each in previous.walked]
+        theirs = [Spans(*(column[only[each.page]] for column in each)) for each in previous.spans]
         found.append(_between(walker, older.take(only[older.pages]), theirs, slack))
     return tuple(batch for batch in found if len(batch))
 

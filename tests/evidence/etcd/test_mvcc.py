@@ -409,7 +409,7 @@ def test_places_are_the_models_through_a_whole_file(history: list[tuple[int, int
     """The same records from a tree of many small pages."""
     pairs = [record(main, key, sub=sub, tombstone=gone) for main, sub, key, gone in history]
     data = bolt_builder.backend(pairs, page_size=1024, fanout=2).seal()
-    walker = Walker(Buffer(data), meta.read(Buffer(data), "built.db").chosen, "built.db", len(data))
+    walker = Walker(Buffer(data), meta.read(Buffer(data), "built.db").current, "built.db", len(data))
     found = backend.read(walker)
     assert not walker.gaps
     assert [Place(place) for place in found.records.place.tolist()] == model(history)
