@@ -13,11 +13,11 @@ from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 
 IS_BUCKET = 0x01
-"""The flag of an element whose value is a bucket (bucketLeafFlag)."""
+"""The flag of an element whose value is a bucket (BucketLeafFlag)."""
 ELEMENT = 16
 """Bytes of an element (leafPageElement, branchPageElement)."""
 LARGEST_KEY = 32768
-"""Bytes of a key, at most (db.go, MaxKeySize)."""
+"""Bytes of a key, at most (bucket.go, MaxKeySize)."""
 Sizes: TypeAlias = NDArray[np.uint32]
 
 
