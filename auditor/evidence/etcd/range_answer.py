@@ -1,6 +1,6 @@
-"""The keys of a live etcd as Range requests answered them: no database, and no file that they have an offset in.
+"""The keys of a live etcd in the answers to Range requests: values without an offset in any file of etcd's.
 
-Format: the spool holds each key and behind it its value, in the order of the answers; its index says how long they are.
+Format: the spool holds each key and behind it its value, in the order of the answers; its index has their lengths.
 """
 
 from array import array
@@ -21,7 +21,7 @@ COLUMNS = 5
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """All keys, of which everything is read. Raises UnreadableEvidence for an exhibit that is of no live etcd."""
+    """All keys, with `quick` too. Raises UnreadableEvidence for an exhibit of no live etcd."""
     del quick
     (file,), live = exhibit.of(Role.RANGE), exhibit.live
     if live is None:
