@@ -135,9 +135,9 @@ class RecordBatch(Columns):
         """Batches of one source and one buffer as one."""
         starts = np.cumsum([0, *map(len, parts)]).tolist()
         extents = {
-            start + row: pieces
+            start + row: cells
             for start, batch in zip(starts, parts, strict=False)
-            for row, pieces in batch.extents.items()
+            for row, cells in batch.extents.items()
         }
         return replace(super(RecordBatch, cls).concatenate(parts), extents=extents)
 

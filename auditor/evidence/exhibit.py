@@ -20,7 +20,7 @@ LOCKS = Path("/proc/locks")
 
 
 class Role(Enum):
-    """What a file is to its store; the value is its name in words."""
+    """The role of a file in its store; the value is its name in words."""
 
     DATABASE = "database"
     SPARE = "another database file"
@@ -59,7 +59,7 @@ class Exhibit:
     has_wal: bool = False
     """Whether the store's write-ahead log is part of it."""
     containers: tuple[EvidenceFile, ...] = ()
-    """The archives that the files were unpacked from; closed by whoever opened them."""
+    """The archives that the files were unpacked from; their opener closes them."""
     settings: tuple[EvidenceFile, ...] = ()
     """Companion files that may hold keys; those that are reported with this exhibit are among `files` too."""
     live: Live | None = None
@@ -87,7 +87,7 @@ class Exhibit:
 
     @classmethod
     def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
-        """A database out of a container, and its companion under the name of SQLite's WAL; it owns both."""
+        """A database out of a container with the file beside it that has the name of SQLite's WAL; it owns both."""
         exhibit = cls.of_file(name, database)
         if exhibit.of(Role.SQLITE):
             exhibit.files.append((Role.SQLITE_LOG, wal))

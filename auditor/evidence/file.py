@@ -17,7 +17,7 @@ from auditor.evidence.hashing import FileHash, NoHash, let_go
 from auditor.text import printable
 
 LARGE = 1 << 28
-"""Files of at least so many bytes are unmapped in a thread."""
+"""Bytes from which on a file is unmapped in a thread of its own."""
 
 
 class EvidenceFile:

@@ -41,7 +41,7 @@ class ScratchFile:
 
         Args:
             folder: Where its bytes go; the system's folder for temporary files where empty.
-            what: The evidence that it is for, in messages.
+            what: Name of its content, in messages.
             option: The option that names another folder, in messages.
         """
         self.folder = Path(folder or tempfile.gettempdir())
@@ -63,7 +63,7 @@ class ScratchFile:
         return shown(self.folder)
 
     def expect(self, more: int) -> None:
-        """Raises NoRoom where so many more bytes would not fit."""
+        """Raises NoRoom where this many more bytes do not fit."""
         file_system = os.statvfs(self.descriptor)
         free = max(file_system.f_bavail * file_system.f_frsize - RESERVE, 0)
         if more > free:
@@ -84,7 +84,7 @@ class ScratchFile:
         self.size += len(data)
 
     def mapped(self, size: int) -> mmap.mmap:
-        """A writable mapping of so many zero bytes, which lives on without this object. Raises NoRoom."""
+        """A writable mapping of `size` zero bytes, which lives on without this object. Raises NoRoom."""
         self.expect(size)
         try:
             os.posix_fallocate(self.descriptor, 0, size)

@@ -39,7 +39,7 @@ class Leaves(Columns):
     """Page id (pgid) of the leaf."""
 
     @classmethod
-    def of(cls, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
+    def of(cls, *, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
         """Valid elements out of columns of any integer type."""
         return cls(
             flags=flags.astype(np.uint8),
@@ -52,7 +52,7 @@ class Leaves(Columns):
 
     @classmethod
     def empty(cls, rows: int = 0) -> "Leaves":
-        """Columns of so many rows, uninitialised."""
+        """Columns of `rows` rows, uninitialised."""
         return cls(
             flags=np.empty(rows, np.uint8),
             key_at=np.empty(rows, np.int64),

@@ -1,7 +1,7 @@
 """Runs: a page with a header and its overflow pages. Their elements, and the bytes that no element accounts for.
 
 Unlike tree.py this module needs no root: it reads freed pages as what they were, and the slack of all pages.
-Format: bbolt internal/common/page.go and inode.go; what lies where: tx.go (write), internal/freelist.
+Format: bbolt internal/common/page.go and inode.go; layout of freed pages: tx.go (write), internal/freelist.
 """
 
 from collections.abc import Iterator, Sequence
@@ -107,7 +107,14 @@ def elements(walker: Walker, runs: Runs) -> Elements:
     cut = (value_at + value_len > end)[valid]
     length = np.where(cut, (end - value_at)[valid], value_len[valid])
     page = np.repeat(starts, counts)[valid]
-    leaves = Leaves.of(flags[valid], key_at[valid], key_len[valid], value_at[valid], length, page)
+    leaves = Leaves.of(
+        flags=flags[valid],
+        key_at=key_at[valid],
+        key_len=key_len[valid],
+        value_at=value_at[valid],
+        value_len=length,
+        page=page,
+    )
     return Elements(leaves, owner[valid], cut, sound)
 
 

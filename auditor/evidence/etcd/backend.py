@@ -99,12 +99,12 @@ def _inline(walker: Walker, at: int, size: int) -> Leaves:
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))
     page = np.full(count, at // walker.page_size, np.int64)
     return Leaves.of(
-        flags[valid],
-        (key_at + at)[valid],
-        key_len[valid],
-        (key_at + key_len + at)[valid],
-        value_len[valid],
-        page[valid],
+        flags=flags[valid],
+        key_at=(key_at + at)[valid],
+        key_len=key_len[valid],
+        value_at=(key_at + key_len + at)[valid],
+        value_len=value_len[valid],
+        page=page[valid],
     )
 
 

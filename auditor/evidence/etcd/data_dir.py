@@ -22,7 +22,7 @@ from auditor.model.vocabulary import EvidenceKind, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Companion:
+class _OtherFile:
     """The contents of one file beside the database."""
 
     name: str
@@ -41,11 +41,11 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     kinds = dict(reading.kinds)
     gaps, batches, notes = list(reading.gaps), list(reading.batches), list(reading.notes)
     unexamined = [*reading.unexamined, *_omissions(exhibit, database, quick=quick)]
-    for companion in () if quick else _companions(exhibit, reading.backend.consistent_index):
-        kinds[companion.name] = companion.kind
-        batches += companion.batches
-        gaps += companion.gaps
-        notes += companion.notes
+    for other in () if quick else _other_files(exhibit, reading.backend.consistent_index):
+        kinds[other.name] = other.kind
+        batches += other.batches
+        gaps += other.gaps
+        notes += other.notes
     directory = EvidenceKind.DATA_DIRECTORY
     return Reading(
         kind=directory,
@@ -91,7 +91,7 @@ def _omissions(exhibit: Exhibit, database: EvidenceFile | None, *, quick: bool) 
         yield Unexamined("a data directory in use", reason, decisive=True)
 
 
-def _companions(exhibit: Exhibit, applied: int | None) -> Iterator[_Companion]:
+def _other_files(exhibit: Exhibit, applied: int | None) -> Iterator[_OtherFile]:
     """The files beside the database. applied: the raft index up to which the database has the WAL's entries."""
     return chain(
         _wal_chain(exhibit.of(Role.LOG), applied, Role.LOG),
@@ -101,17 +101,17 @@ def _companions(exhibit: Exhibit, applied: int | None) -> Iterator[_Companion]:
     )
 
 
-def _wal_copies(exhibit: Exhibit) -> Iterator[_Companion]:
+def _wal_copies(exhibit: Exhibit) -> Iterator[_OtherFile]:
     """WAL files that are set aside, each a chain of its own; a preallocated one is empty."""
     for file in exhibit.of(Role.LOG_COPY):
         if not Buffer(file.map).nonzero(np.array([0]), np.array([file.size]))[0]:
-            yield _Companion(name=file.name, kind="preallocated WAL segment, all zero")
+            yield _OtherFile(name=file.name, kind="preallocated WAL segment, all zero")
         else:
             yield from _wal_chain([file], None, Role.LOG_COPY)
 
 
-def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_Companion]:
-    """The segments of a write-ahead log as one chain. applied: as of _companions(); role: of all of them."""
+def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_OtherFile]:
+    """The segments of a write-ahead log as one chain. applied: as of _other_files(); role: of all of them."""
     if not files:
         return
     buffers = [Buffer(file.map) for file in files]
@@ -120,7 +120,7 @@ def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> It
         ranges = [(start, end) for segment, start, end in wal_contents.unframed if segment == number]
         rows = carve.search(buffer, [start for start, _ in ranges], [end for _, end in ranges], fragments=True)
         tail = carve.batch(buffer, file.name, rows, Place.WAL)
-        yield _Companion(
+        yield _OtherFile(
             name=file.name,
             kind=role.value,
             batches=tuple(batch for batch in (*wal_contents.batches, tail) if batch.source == file.name and len(batch)),
@@ -129,7 +129,7 @@ def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> It
         )
 
 
-def _spare_databases(exhibit: Exhibit) -> Iterator[_Companion]:
+def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
     """Whole or partial databases beside the one in use: a leader's, a defragmentation's, a download's."""
     role = Role.SPARE.value
     for file in exhibit.of(Role.SPARE):
@@ -137,18 +137,18 @@ def _spare_databases(exhibit: Exhibit) -> Iterator[_Companion]:
             reading = snapshot.read_file(file, quick=False)
         except UnreadableEvidence as error:
             gap = Gap(file.name, 0, file.size, str(error))
-            yield _Companion(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))
+            yield _OtherFile(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))
         else:
             kind = f"{role}: {reading.description}"
-            yield _Companion(name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps)
+            yield _OtherFile(name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps)
 
 
-def _raft_snapshots(exhibit: Exhibit) -> Iterator[_Companion]:
+def _raft_snapshots(exhibit: Exhibit) -> Iterator[_OtherFile]:
     """Raft snapshots: etcd stores no Kubernetes object in them, so any value in one is worth a row."""
     for file in exhibit.of(Role.RAFT_SNAPSHOT):
         gap = raft.check(Buffer(file.map), file.name)
         kind = Role.RAFT_SNAPSHOT.value
-        yield _Companion(name=file.name, kind=kind, batches=_carve(file), gaps=(gap,) if gap else ())
+        yield _OtherFile(name=file.name, kind=kind, batches=_carve(file), gaps=(gap,) if gap else ())
 
 
 def _carve(file: EvidenceFile) -> tuple[RecordBatch, ...]:

@@ -1,6 +1,6 @@
 """Dumps, the output of `etcdctl get --prefix / -w json` or `-w protobuf`: the current keys without their history.
 
-Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): the RangeResponse of api/etcdserverpb/rpc.proto as it is.
+Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): a RangeResponse of api/etcdserverpb/rpc.proto.
 """
 
 import re

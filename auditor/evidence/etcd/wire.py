@@ -99,7 +99,7 @@ def frames(buffer: Buffer) -> Frames:
         claim = LENGTH_FIELD
     starts, ends, stops, tops = np.array(table, np.int64).reshape(-1, 4).T
     odd = np.flatnonzero(~np.isin(tops, _PADDING) | ((stops - starts) % ALIGNED != 0))
-    return Frames(starts, ends, stops, odd, at, claim)
+    return Frames(start=starts, end=ends, stop=stops, odd=odd, rest=at, claim=claim)
 
 
 def zero_sector(buffer: Buffer, at: int, end: int) -> bool:

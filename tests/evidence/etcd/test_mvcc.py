@@ -32,7 +32,9 @@ def read_pairs(pairs: Sequence[Pair]) -> tuple[RecordBatch, list[Gap]]:
     key_at = np.cumsum(sizes.sum(axis=1)) - sizes.sum(axis=1)
     key_len, value_len = sizes.T.copy()
     nothing = np.zeros(len(pairs), np.int64)
-    leaves = Leaves.of(nothing, key_at, key_len, key_at + key_len, value_len, nothing)
+    leaves = Leaves.of(
+        flags=nothing, key_at=key_at, key_len=key_len, value_at=key_at + key_len, value_len=value_len, page=nothing
+    )
     return mvcc.read(Buffer(b"".join(key + value for key, value in pairs)), "built.db", leaves)
 
 
