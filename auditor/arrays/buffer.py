@@ -80,7 +80,13 @@ class Buffer:
         return whole[at].view("<u8").reshape(-1, count)
 
     def starts_with(self, at: Ints, length: Ints, prefix: bytes) -> Bools:
-        """Which of the byte strings begin with `prefix`."""
+        """Which of the byte strings begin with `prefix`.
+
+        Args:
+            at: Positions of the strings.
+            length: Their bytes.
+            prefix: The prefix, of any length.
+        """
         same = length >= len(prefix)
         for i in range(0, len(prefix), 8):
             part = prefix[i : i + 8]
@@ -119,7 +125,14 @@ class Buffer:
         return distance
 
     def find_nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
-        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are fewer."""
+        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are fewer.
+
+        Args:
+            at: Positions of the strings.
+            length: Their bytes.
+            byte: The byte to find.
+            number: How many of it come first.
+        """
         # hits: for each of the first 32 bytes of a string one bit, set where it is the byte
         near = np.minimum(length, 32)
         hits = np.packbits(self.blocks(at, 4).view(np.uint8) == byte, axis=-1, bitorder="little").view("<u4")[:, 0]

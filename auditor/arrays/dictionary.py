@@ -77,11 +77,11 @@ def from_columns(columns: Sequence[NDArray[Any]], sizes: Sequence[int], meaning:
         sizes: For each column, a bound that its codes are below.
         meaning: The cell of one combination.
     """
-    combined = np.zeros(len(columns[0]), np.int64)
+    combinations = np.zeros(len(columns[0]), np.int64)
     for column, size in zip(columns, sizes, strict=True):
-        combined *= size
-        combined += column
-    return from_codes(combined, lambda code: meaning(*map(int, np.unravel_index(code, sizes))))
+        combinations *= size
+        combinations += column
+    return from_codes(combinations, lambda code: meaning(*map(int, np.unravel_index(code, sizes))))
 
 
 def constant(cell: T, count: int) -> Dictionary[T]:
@@ -117,8 +117,8 @@ def encode_if_smaller(column: Sequence[T]) -> Sequence[T]:
     """The column encoded where few cells differ, judging by the first SAMPLE."""
     if isinstance(column, Dictionary) or len(set(column[:SAMPLE])) * 2 > SAMPLE:
         return column
-    coded = encode(column)
-    return coded if len(coded.values) * FEW <= len(column) + FEW else column
+    dictionary = encode(column)
+    return dictionary if len(dictionary.values) * FEW <= len(column) + FEW else column
 
 
 def with_cells(column: Dictionary[T], cells: Mapping[int, T]) -> Dictionary[T]:

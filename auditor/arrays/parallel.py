@@ -21,6 +21,11 @@ def parallel_for(count: int, work: Callable[[slice], None], size: int = CHUNK) -
     """Call work() for every chunk of `count` rows, on all processors: a gather of numpy's releases the lock.
 
     Raises the first exception of any call.
+
+    Args:
+        count: Rows in all.
+        work: Called with the rows of one chunk.
+        size: Rows of a chunk.
     """
     parts = iter(list(chunks(count, size)))
     failures: list[BaseException] = []
@@ -45,10 +50,10 @@ def parallel_for(count: int, work: Callable[[slice], None], size: int = CHUNK) -
 
 def value_counts(codes: Ints) -> list[tuple[int, int]]:
     """Distinct numbers, ascending, and how often each occurs."""
-    ordered = np.sort(codes)
-    starts = run_starts(ordered)
-    sizes = np.diff(starts, append=ordered.size)
-    return list(zip(ordered[starts].tolist(), sizes.tolist(), strict=True))
+    ascending = np.sort(codes)
+    starts = run_starts(ascending)
+    sizes = np.diff(starts, append=ascending.size)
+    return list(zip(ascending[starts].tolist(), sizes.tolist(), strict=True))
 
 
 def split_by(codes: Ints) -> Iterator[tuple[int, Ints]]:
@@ -59,10 +64,10 @@ def split_by(codes: Ints) -> Iterator[tuple[int, Ints]]:
         yield int(codes[rows[0]]), rows
 
 
-def run_starts(ordered: Ints) -> Ints:
+def run_starts(ascending: Ints) -> Ints:
     """Where each run of equal numbers begins."""
-    first = np.ones(ordered.size, np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    first = np.ones(ascending.size, np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
     return np.flatnonzero(first)
 
 
@@ -73,7 +78,13 @@ def chunks(count: int, size: int = CHUNK) -> Iterator[slice]:
 
 
 def ranges(starts: Ints, counts: NDArray[np.integer[Any]], step: int = 1) -> Ints:
-    """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),)."""
+    """starts[i], starts[i]+step, ... counts[i] times, for all i in order; shape (counts.sum(),).
+
+    Args:
+        starts: First number of each range.
+        counts: Numbers of each range.
+        step: Distance of two numbers.
+    """
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if ends.size else 0
     return np.repeat(starts - step * (ends - counts), counts) + np.arange(0, step * total, step, dtype=np.int64)

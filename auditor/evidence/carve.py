@@ -245,7 +245,13 @@ def envelope_length(head: bytes) -> int:
 
 
 def number(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
-    """The varint at `at` and the position behind it; -1 where it does not end before `end`."""
+    """The varint at `at` and the position behind it; -1 where it does not end before `end`.
+
+    Args:
+        buffer: The bytes.
+        at: Where the varint begins.
+        end: Where the bytes end.
+    """
     raw = buffer.slice(at, min(LONGEST, end - at))
     decoded = varint_at(raw, 0, len(raw))
     if decoded is None:

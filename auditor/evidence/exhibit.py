@@ -87,7 +87,13 @@ class Exhibit:
 
     @classmethod
     def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
-        """A database out of a container with the file beside it that has the name of SQLite's WAL; it owns both."""
+        """A database out of a container with the file beside it that has the name of SQLite's WAL; it owns both.
+
+        Args:
+            name: The exhibit's name.
+            database: The database.
+            wal: The file beside it; closed, and a gap, if the database is not SQLite.
+        """
         exhibit = cls.of_file(name, database)
         if exhibit.of(Role.SQLITE):
             exhibit.files.append((Role.SQLITE_LOG, wal))

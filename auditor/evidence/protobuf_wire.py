@@ -16,7 +16,13 @@ class WireError(ValueError):
 
 
 def varint_at(raw: bytes, at: int, end: int) -> tuple[int, int] | None:
-    """The varint at `at` and the position behind it; None where it does not end before `end`, or is too long."""
+    """The varint at `at` and the position behind it; None where it does not end before `end`, or is too long.
+
+    Args:
+        raw: The bytes.
+        at: Where the varint begins.
+        end: Where the bytes end.
+    """
     value = shift = 0
     for octet_at in range(at, min(at + LONGEST, end)):
         octet = raw[octet_at]
@@ -28,7 +34,13 @@ def varint_at(raw: bytes, at: int, end: int) -> tuple[int, int] | None:
 
 
 def varint(raw: bytes, at: int, end: int) -> tuple[int, int]:
-    """The varint at `at` and the position behind it. Raises WireError."""
+    """The varint at `at` and the position behind it. Raises WireError.
+
+    Args:
+        raw: The bytes.
+        at: Where the varint begins.
+        end: Where the bytes end.
+    """
     decoded = varint_at(raw, at, end)
     if decoded is None:
         raise WireError
@@ -37,18 +49,23 @@ def varint(raw: bytes, at: int, end: int) -> tuple[int, int]:
 
 def encoded_varint(number: int) -> bytes:
     """A number as a varint."""
-    encoded = bytearray()
+    octets = bytearray()
     while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
+        octets.append(number & 0x7F | 0x80)
         number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    octets.append(number)
+    return bytes(octets)
 
 
 def fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of a message in their order. Raises WireError.
 
     Field number, wire type, and of a varint its value and 0, of any other field the start and end of its content.
+
+    Args:
+        raw: The bytes.
+        at: Where the message begins.
+        end: Where it ends.
     """
     while at < end:
         tag = raw[at]

@@ -135,7 +135,13 @@ class ScratchFile:
 
 
 def scratch_buffer(size: int, what: str, work_dir: str) -> bytearray | mmap.mmap:
-    """`size` zero bytes, in a scratch file where they are many. Raises NoRoom, and UsageError as ScratchFile does."""
+    """`size` zero bytes, in a scratch file where they are many. Raises NoRoom, and UsageError as ScratchFile does.
+
+    Args:
+        size: Bytes.
+        what: Name of their content, in messages.
+        work_dir: The file's folder; the system's folder for temporary files where empty.
+    """
     if size <= IN_MEMORY:
         return bytearray(size)
     with ScratchFile(work_dir, what) as file:

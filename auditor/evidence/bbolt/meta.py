@@ -74,7 +74,13 @@ def fnv1a(data: bytes) -> int:
 
 
 def parse(buffer: Buffer, offset: int, page: int) -> Meta | str:
-    """The meta page at `offset`, or the reason that there is none."""
+    """The meta page at `offset`, or the reason that there is none.
+
+    Args:
+        buffer: The file.
+        offset: Where the page begins.
+        page: Its page id, 0 or 1.
+    """
     if buffer.size < offset + HEADER + BODY:
         return f"meta page {page} at offset {offset}: the file ends at {buffer.size} before its {HEADER + BODY} bytes"
     body = buffer.slice(offset + HEADER, BODY)

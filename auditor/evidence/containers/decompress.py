@@ -75,7 +75,13 @@ class Stream:
 
 
 def mapped(mapping: mmap.mmap, start: int = 0, end: int | None = None) -> Stream:
-    """The bytes of a mapped file from start to end."""
+    """The bytes of a mapped file from start to end.
+
+    Args:
+        mapping: The file.
+        start: The first byte.
+        end: The position behind the last byte; the end of the file where it is None.
+    """
     stop = len(mapping) if end is None else end
     return Stream(mapping[at : min(at + INPUT, stop)] for at in range(start, stop, INPUT))
 

@@ -41,6 +41,11 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list
     """The records of the `key` bucket in revision order, each with its place, and gaps for those that are damaged.
 
     A record without a key (etcdutl's --bump-revision writes one with an empty value) has key_len 0 and place latest.
+
+    Args:
+        buffer: The file.
+        source: Its name.
+        leaves: All elements of the `key` bucket.
     """
     gaps: list[Gap] = []
     valid, main, sub = _revisions(buffer, leaves)
@@ -69,6 +74,11 @@ def read_freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch
     """The records in leaves that no root reaches, and their rows in `leaves`.
 
     A value without its end has the bytes up to the end of its record. The caller sets places and states.
+
+    Args:
+        buffer: The file.
+        source: Its name.
+        leaves: Elements of freed leaf pages.
     """
     valid, main, sub = _revisions(buffer, leaves)
     leaves = leaves.take(valid)
@@ -206,8 +216,8 @@ def _ends_in_lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
     first = (buffer.words(at) & np.uint64(0xFF)) == _LEASE
     _, low = varints(buffer.words(at + 1))
     _, high = varints(buffer.words(at + 9))
-    leased: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
-    return leased
+    in_lease: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
+    return in_lease
 
 
 def _parse(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -> tuple[int, int]:

@@ -45,7 +45,13 @@ class Entry(NamedTuple):
 
 
 def entry(raw: bytes, at: int, end: int) -> Entry:
-    """The raftpb.Entry in raw[at:end]. Raises WireError where it, or the request in it, does not decode."""
+    """The raftpb.Entry in raw[at:end]. Raises WireError where it, or the request in it, does not decode.
+
+    Args:
+        raw: The bytes.
+        at: Where the entry begins.
+        end: Where it ends.
+    """
     entry_type = term = index = 0
     data: tuple[int, int] | None = None
     for number, wire_type, value, stop in fields(raw, at, end):
@@ -109,21 +115,27 @@ def _txn(raw: bytes, at: int, end: int, puts: list[Put], depth: int) -> None:
 def _put(raw: bytes, at: int, end: int) -> list[Put]:
     """A PutRequest; none where it leaves the value as it is (ignore_value)."""
     key = value = (at, at)
-    ignored = False
+    ignore_value = False
     for number, wire_type, start, stop in fields(raw, at, end):
         if number == 1 and wire_type == BYTES:
             key = start, stop
         elif number == 2 and wire_type == BYTES:
             value = start, stop
         elif number == 5 and wire_type == VARINT:
-            ignored = bool(start)
-    if ignored:
+            ignore_value = bool(start)
+    if ignore_value:
         return []
     return [Put(key[0], key[1] - key[0], value[0], value[1] - value[0])]
 
 
 def commit(raw: bytes, at: int, end: int) -> int:
-    """The commit index of a HardState, a message of three varints. Raises WireError."""
+    """The commit index of a HardState, a message of three varints. Raises WireError.
+
+    Args:
+        raw: The bytes.
+        at: Where the HardState begins.
+        end: Where it ends.
+    """
     numbers = {number: value for number, wire_type, value, _ in fields(raw, at, end) if wire_type == VARINT}
     if numbers.keys() != {1, 2, 3} or any(wire_type != VARINT for _, wire_type, _, _ in fields(raw, at, end)):
         raise WireError

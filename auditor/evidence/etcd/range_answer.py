@@ -39,7 +39,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def batch(source: str, spool: Buffer, index: "array[int]") -> RecordBatch:
-    """The keys and values of a spool as columns."""
+    """The keys and values of a spool as columns.
+
+    Args:
+        source: Name of the spool.
+        spool: Its bytes.
+        index: COLUMNS numbers for each key.
+    """
     key_len, value_len, mod, create, version = np.array(index, np.int64).reshape(-1, COLUMNS).T
     end = np.cumsum(key_len + value_len)
     return RecordBatch.of(

@@ -59,19 +59,19 @@ def _read_pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iter
     elements = page_runs.elements(walker, runs)
     leaves = elements.leaves
     # records: the elements whose keys are revisions; leaves of other buckets, and of the root, have other keys
-    revised = (leaves.flags == 0) & np.isin(leaves.key_len, (mvcc.REVISION, mvcc.TOMBSTONE))
-    records, rows = mvcc.read_freed(walker.buffer, walker.source, leaves.take(revised))
-    read = np.flatnonzero(revised)[rows]
-    records.state[:] |= np.where(elements.cut[read], np.uint8(State.TAIL_LOST), np.uint8(0))
+    is_record = (leaves.flags == 0) & np.isin(leaves.key_len, (mvcc.REVISION, mvcc.TOMBSTONE))
+    records, rows = mvcc.read_freed(walker.buffer, walker.source, leaves.take(is_record))
+    decoded = np.flatnonzero(is_record)[rows]
+    records.state[:] |= np.where(elements.cut[decoded], np.uint8(State.TAIL_LOST), np.uint8(0))
     records.place[:] = place
     yield records.take(((records.key_len > 0) & ~records.has(State.TAIL_LOST)) | (records.value_len > 0))
     # records that do not decode: a snapshot under load may copy the first pages of one run and the last of another
-    undecoded = revised.copy()
-    undecoded[read] = False
+    undecoded = is_record.copy()
+    undecoded[decoded] = False
     ends = leaves.value_at + leaves.value_len
     yield _carve(walker, *_merge_adjacent(leaves.key_at[undecoded], ends[undecoded]), place)
     # inline buckets of a freed root, and the runs of branches and freelists
-    yield _carve(walker, leaves.key_at[~revised], ends[~revised], place, fragments=False)
+    yield _carve(walker, leaves.key_at[~is_record], ends[~is_record], place, fragments=False)
     others = runs.take(runs.kinds != PageKind.LEAF)
     yield _carve(walker, others.pages * size, others.ends * size, place, fragments=False)
     # the count of a run with an invalid element may be too large, and its table would hide the bytes behind it

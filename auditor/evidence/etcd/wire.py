@@ -103,7 +103,13 @@ def frames(buffer: Buffer) -> Frames:
 
 
 def zero_sector(buffer: Buffer, at: int, end: int) -> bool:
-    """Whether a write is torn by etcd's own rule: one of its sectors is all zero (decoder.go, isTornEntry)."""
+    """Whether a write is torn by etcd's own rule: one of its sectors is all zero (decoder.go, isTornEntry).
+
+    Args:
+        buffer: The segment.
+        at: Where the frame begins.
+        end: Where it ends.
+    """
     edges = np.array([at, *range((at // SECTOR + 1) * SECTOR, end, SECTOR), end], np.int64)
     return not buffer.nonzero(edges[:-1], edges[1:]).all()
 
@@ -156,6 +162,11 @@ def entries(buffer: Buffer, start: Ints, end: Ints) -> tuple[Bools, Ints, Ints]:
     A regular entry is a put, or a transaction of at most one comparison and one operation in each branch, no put in
     the failure branch. Puts are int64 (m, 5): row of the entry, where its key begins, length, where its value begins,
     length. The raft index of another entry is meaningless.
+
+    Args:
+        buffer: The segment.
+        start: Where each entry begins.
+        end: Where it ends.
     """
     # raftpb.Entry, InternalRaftRequest, then the branches of a TxnRequest and the RequestOp in each, then a PutRequest
     regular, (kind, _, index, data) = messages(buffer, start, end, (*NUMBERS, b"\x22"))
