@@ -133,22 +133,7 @@ def batch(file: EvidenceFile, objects: JsonRecords, work_dir: str = "") -> tuple
     room = scratch_buffer(
         int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64", work_dir
     )
-    view = memoryview(room)
-    spans = array("q")
-    gaps: list[Gap] = []
-    at = 0
-    for key_at, key_size, value_at, size in table[:, :4].tolist():
-        try:
-            key = a2b_base64(file.map[key_at : key_at + key_size], strict_mode=True)
-            value = a2b_base64(file.map[value_at : value_at + size], strict_mode=True)
-        except Error:
-            gaps.append(Gap(file.name, key_at, value_at + size - key_at, f"offset {key_at:,}: this is no base64"))
-            spans.extend((at, 0, at, 0))
-            continue
-        middle, end = at + len(key), at + len(key) + len(value)
-        view[at:middle], view[middle:end] = key, value
-        spans.extend((at, len(key), middle, len(value)))
-        at = end
+    spans, gaps = _decode(file, table, memoryview(room))
     key_at, key_len, value_at, value_len = np.array(spans, np.int64).reshape(-1, 4).T
     records = RecordBatch.of(
         file.name,
@@ -172,6 +157,26 @@ def batch(file: EvidenceFile, objects: JsonRecords, work_dir: str = "") -> tuple
         return Gap(file.name, gaps[int(more[0])].offset, sum(gaps[row].length for row in more.tolist()), reason)
 
     return records, list(listed(np.arange(len(gaps)), gaps.__getitem__, rest))
+
+
+def _decode(file: EvidenceFile, table: Ints, room: memoryview) -> tuple["array[int]", list[Gap]]:
+    """Write keys and values into `room`: position and length there of each, and gaps for those that are no base64."""
+    spans = array("q")
+    gaps: list[Gap] = []
+    at = 0
+    for key_at, key_size, value_at, size in table[:, :4].tolist():
+        try:
+            key = a2b_base64(file.map[key_at : key_at + key_size], strict_mode=True)
+            value = a2b_base64(file.map[value_at : value_at + size], strict_mode=True)
+        except Error:
+            gaps.append(Gap(file.name, key_at, value_at + size - key_at, f"offset {key_at:,}: this is no base64"))
+            spans.extend((at, 0, at, 0))
+            continue
+        middle, end = at + len(key), at + len(key) + len(value)
+        room[at:middle], room[middle:end] = key, value
+        spans.extend((at, len(key), middle, len(value)))
+        at = end
+    return spans, gaps
 
 
 def object_before(raw: bytes) -> dict[str, object]:
