@@ -101,7 +101,7 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
 
 
 def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
-    """Records and values without one in one range, ascending and apart."""
+    """Records, and values without one, in one range of bytes: ascending and disjoint."""
     # anchors: positions of revisions' separators and of signatures; limits: for each, where the next signature lies
     anchors = [(at, True) for at in buffer.occurrences(SUBREVISION, start, end)]
     anchors += [(at, False) for signature in SIGNATURES for at in buffer.occurrences(signature, start, end)]

@@ -157,7 +157,7 @@ class Walker:
         return template.format(last=self.pages - 1, **facts)
 
     def _claim(self, ids: Ints, runs: Ints, kinds: Shorts, valid: Bools) -> Bools:
-        """Mark each valid run in `kinds`; the rows whose runs are. A run with a page of another one is a gap."""
+        """Mark each valid run in `kinds`; returns which are marked. A run with a page of another one is a gap."""
         rows = np.flatnonzero(valid)
         if self._claim_disjoint(ids[rows], runs[rows], kinds[rows]):
             return valid

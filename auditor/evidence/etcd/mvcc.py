@@ -120,7 +120,7 @@ def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
 
 
 def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> RecordBatch:
-    """A batch whose keys begin, and whose values end, at their records' bounds: _read_fields() sets the rest."""
+    """A batch with the start and end of each record as key_at and value_at, for _read_fields() to parse."""
     rows = main.size
     state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
     return RecordBatch.of(
@@ -253,7 +253,7 @@ def _sort_order(batch: RecordBatch) -> Ints | None:
 
 
 def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
-    """Gaps for damaged records."""
+    """Add gaps for damaged records."""
 
     def one(row: int) -> Gap:
         offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])

@@ -77,7 +77,7 @@ class Chain:
             name: The segment's name.
             at: Offsets of the gaps.
             length: Their bytes.
-            reason: The defect at an offset, given that offset and its row in `at`.
+            reason: The defect in words, by an offset and its row in `at`.
         """
 
         def one(row: int) -> Gap:
