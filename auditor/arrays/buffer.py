@@ -1,7 +1,7 @@
-"""Array arithmetic over the bytes of one buffer: the tools with which batches of records are read without a loop.
+"""Array arithmetic over the bytes of one buffer: batches of records are read without a loop.
 
-Every function takes columns of n positions (int64, bytes from the start of the buffer) and answers with columns of
-n values. Positions past the end read as zero bytes; negative positions are not allowed.
+Every function takes columns of n positions (int64, bytes from the start of the buffer) and returns columns of n
+values. Positions past the end read as zero bytes; negative positions are not allowed.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,14 @@ _HIGH = np.uint64(0x8080808080808080)
 
 
 LONG = 1 << 16
-"""Bytes of a string from which on it is taken whole: in steps of 64 one of a whole log would take a minute."""
+"""Strings longer than this are compared and hashed as bytes: a string as long as a log takes a minute in blocks."""
 
 
 class Buffer:
-    """Bytes that columns point into: a mapped file, or bytes in memory."""
+    """Bytes that columns point into: a mapped file, or bytes in memory.
+
+    data: the bytes as an array, at least eight; size: their number without padding.
+    """
 
     def __init__(self, raw: Any) -> None:
         data = np.frombuffer(raw, np.uint8)
@@ -35,6 +38,7 @@ class Buffer:
         self._words: Words = np.ndarray((data.size - 7,), "<u8", buffer=data.data, strides=(1,))
 
     def slice(self, at: int, length: int) -> bytes:
+        """A copy of `length` bytes from `at` on, fewer at the end."""
         return bytes(self._raw[at : at + length])
 
     def view(self, start: int, end: int) -> memoryview:
@@ -58,9 +62,9 @@ class Buffer:
         if int(at.max(initial=0)) <= self._last:
             inside: Words = self._words[at]
             return inside
-        here = np.minimum(at, self._last)
-        shift = (np.minimum(at - here, 8) * 8).astype(np.uint64)
-        words: Words = np.where(shift < 64, self._words[here] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
+        start = np.minimum(at, self._last)
+        shift = (np.minimum(at - start, 8) * 8).astype(np.uint64)
+        words: Words = np.where(shift < 64, self._words[start] >> np.minimum(shift, np.uint64(63)), np.uint64(0))
         return words
 
     def strided_words(self, step: int) -> Words:
@@ -76,7 +80,13 @@ class Buffer:
         return whole[at].view("<u8").reshape(-1, count)
 
     def starts_with(self, at: Ints, length: Ints, prefix: bytes) -> Bools:
-        """Which of the byte strings begin with `prefix`."""
+        """Which of the byte strings begin with `prefix`.
+
+        Args:
+            at: Positions of the strings.
+            length: Their bytes.
+            prefix: The prefix, of any length.
+        """
         same = length >= len(prefix)
         for i in range(0, len(prefix), 8):
             part = prefix[i : i + 8]
@@ -85,66 +95,87 @@ class Buffer:
         return same
 
     def find(self, at: Ints, length: Ints, byte: int, limit: int = 1 << 20, *, text: bool = False) -> Ints:
-        """Distance to the first `byte` in each string, looking at no more than `limit` bytes; -1 where there is none.
+        """Distance to the first `byte` in each string; -1 where there is none.
 
-        With `text`, a byte outside printable ASCII ends the search: what lies behind it does not count.
+        Args:
+            at: Positions of the strings.
+            length: Their bytes.
+            byte: The byte to find.
+            limit: Bytes of each string that are searched at most.
+            text: Whether a byte outside printable ASCII ends the search.
         """
-        found = np.full(at.shape, -1, np.int64)
+        distance = np.full(at.shape, -1, np.int64)
         rows = np.flatnonzero(length > 0)
         pattern = np.uint64(byte) * _ONES
         for step in range(0, limit, 8):
             if not rows.size:
                 break
             words = self.words(at[rows] + step)
-            differing = words ^ pattern
-            # the lowest flagged byte is a true hit: borrows flag wrongly only above one
-            wanted = (differing - _ONES) & ~differing & _HIGH
-            hits = wanted
+            difference = words ^ pattern
+            # a byte's high bit is set where it is the pattern; the lowest is right: borrows flag wrongly only above one
+            matches = (difference - _ONES) & ~difference & _HIGH
+            hits = matches
             if text:
-                hits = wanted | (words & _HIGH) | ((words - np.uint64(0x20) * _ONES) & ~words & _HIGH)
+                hits = matches | (words & _HIGH) | ((words - np.uint64(0x20) * _ONES) & ~words & _HIGH)
             lowest = hits & (~hits + np.uint64(1))
-            where = step + (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3)
-            hit = ((wanted & lowest) != 0) & (where < np.minimum(length[rows], limit))
-            found[rows[hit]] = where[hit]
+            place = step + (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3)
+            hit = ((matches & lowest) != 0) & (place < np.minimum(length[rows], limit))
+            distance[rows[hit]] = place[hit]
             rows = rows[(hits == 0) & (length[rows] > step + 8)]
-        return found
+        return distance
 
     def find_nth(self, at: Ints, length: Ints, byte: int, number: int) -> Ints:
-        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are not so many."""
+        """Distance to the `number`-th (from 0) `byte` in each string; -1 where there are fewer.
+
+        Args:
+            at: Positions of the strings.
+            length: Their bytes.
+            byte: The byte to find.
+            number: How many of it come first.
+        """
+        # hits: for each of the first 32 bytes of a string one bit, set where it is the byte
         near = np.minimum(length, 32)
         hits = np.packbits(self.blocks(at, 4).view(np.uint8) == byte, axis=-1, bitorder="little").view("<u4")[:, 0]
         hits &= (np.uint64((1 << 32) - 1) >> (32 - near).astype(np.uint64)).astype(np.uint32)
         for _ in range(number):
             hits &= hits - np.uint32(1)
-        found: Ints = np.bitwise_count((hits & (~hits + np.uint32(1))) - np.uint32(1)).astype(np.int64)
-        found[hits == 0] = -1
+        distance: Ints = np.bitwise_count((hits & (~hits + np.uint32(1))) - np.uint32(1)).astype(np.int64)
+        distance[hits == 0] = -1
         far = np.flatnonzero((hits == 0) & (length > 32))
         begin = np.zeros(far.size, np.int64)
         for _ in range(number + 1):
             step = self.find(at[far] + begin, length[far] - begin, byte)
             begin, far = (begin + step + 1)[step >= 0], far[step >= 0]
-        found[far] = begin - 1
-        return found
+        distance[far] = begin - 1
+        return distance
 
-    def equal(self, at: Ints, other: Ints, length: Ints, there: "Buffer | None" = None) -> Bools:
-        """Which pairs of strings of the same length are the same bytes. there: the buffer that `other` points into."""
+    def equal(self, at: Ints, other: Ints, length: Ints, other_buffer: "Buffer | None" = None) -> Bools:
+        """Which pairs of strings of the same length are the same bytes.
+
+        Args:
+            at: Positions of the first strings.
+            other: Positions of the second strings.
+            length: Bytes of each pair.
+            other_buffer: The buffer that `other` points into; this one where it is None.
+        """
         same = np.ones(at.shape, np.bool_)
         long = np.flatnonzero(length > LONG)
         for row in long.tolist():
             size = int(length[row])
-            same[row] = self.slice(int(at[row]), size) == (there or self).slice(int(other[row]), size)
+            same[row] = self.slice(int(at[row]), size) == (other_buffer or self).slice(int(other[row]), size)
         length = np.where(length > LONG, 0, length) if long.size else length
-        theirs = (there or self).strings(other, length)
-        for (rows, block, mask), (_, others, _) in zip(self.strings(at, length), theirs, strict=True):
+        other_blocks = (other_buffer or self).strings(other, length)
+        for (rows, block, mask), (_, others, _) in zip(self.strings(at, length), other_blocks, strict=True):
             same[rows] &= ~(((block ^ others) & mask).any(axis=1))
         return same
 
     def nonzero(self, start: Ints, end: Ints) -> Bools:
-        """Which of these stretches of bytes hold anything but zeros."""
-        found = np.zeros(start.shape, np.bool_)
+        """Which of these ranges of bytes hold anything but zeros."""
+        filled = np.zeros(start.shape, np.bool_)
 
-        def look(part: slice) -> None:
+        def scan(part: slice) -> None:
             first, length = start[part], end[part] - start[part]
+            # whole blocks of 64 bytes, and whether the rest behind them (`ragged`) holds anything
             whole = length // 64
             rest = first + whole * 64
             ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(end[part] - rest, 64)], axis=1)
@@ -153,13 +184,13 @@ class Buffer:
                 rows = np.flatnonzero(whole)
                 begins = np.cumsum(whole[rows]) - whole[rows]
                 ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
-            found[part] = ragged
+            filled[part] = ragged
 
-        parallel_for(start.size, look, size=1 << 11)
-        return found
+        parallel_for(start.size, scan, size=1 << 11)
+        return filled
 
     def strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
-        """Strings in blocks of up to eight words: rows still going on, their words, and which bits of them count."""
+        """Strings in blocks of up to eight words: rows not at their end, their words, masks of their bits."""
         rows: Any = slice(None)
         longest = int(length.max(initial=0))
         for step in range(0, longest, 64):
@@ -171,22 +202,23 @@ class Buffer:
 
 def varints(words: Words) -> tuple[Ints, Ints]:
     """Protobuf varints at the low end of words: value and size in bytes; size 0 where it does not end in the word."""
+    # the last byte of a varint is the lowest without its high bit; `octets` are the bytes up to it
     stops = ~words & _HIGH
     lowest = stops & (~stops + np.uint64(1))
     size = np.where(stops == 0, 0, (np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) >> 3) + 1)
-    kept = words & (lowest | (lowest - np.uint64(1)))
-    value = kept & np.uint64(0x7F)
+    octets = words & (lowest | (lowest - np.uint64(1)))
+    value = octets & np.uint64(0x7F)
     for i in range(1, int(size.max(initial=1))):
-        value |= ((kept >> np.uint64(8 * i)) & np.uint64(0x7F)) << np.uint64(7 * i)
+        value |= ((octets >> np.uint64(8 * i)) & np.uint64(0x7F)) << np.uint64(7 * i)
     return value.astype(np.int64), size
 
 
 def _mask(length: Any) -> Any:
-    """A word whose lowest `length` (0..8) bytes are ones."""
+    """A word whose lowest `length` (0 to 8) bytes are ones."""
     return _MASKS[length, 0]
 
 
 _MASKS: Words = np.array(
     [[(1 << (8 * min(max(length - 8 * word, 0), 8))) - 1 for word in range(8)] for length in range(65)], np.uint64
 )
-"""For each length 0..64 the eight words that keep so many bytes of a block of 64."""
+"""For each length from 0 to 64 the eight words that mask the first bytes of a block of 64."""

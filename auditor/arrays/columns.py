@@ -11,9 +11,9 @@ from auditor.arrays.dtypes import Bools, Ints
 
 
 class Columns:
-    """Mixin of a dataclass: its arrays are the columns, what is none (a buffer, a name) belongs to all rows.
+    """Mixin of a dataclass: its arrays are the columns; any other field (a buffer, a name) belongs to all rows.
 
-    The last axis of every array is the rows'. A column may be absent: None in its field.
+    The last axis of every array is the rows'. An absent column is None in its field.
     """
 
     __slots__ = ()
@@ -34,14 +34,15 @@ class Columns:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Tables of the same columns as one, with the first's buffer and names. A single one is not copied."""
+        """Tables of the same columns as one, with the buffer and names of the first. A single table is not copied."""
         first = parts[0]
         if len(parts) == 1:
             return first
-        every = [part.columns() for part in parts]
-        return replace(first, **{name: np.concatenate([each[name] for each in every], axis=-1) for name in every[0]})
+        tables = [part.columns() for part in parts]
+        names = tables[0]
+        return replace(first, **{name: np.concatenate([table[name] for table in tables], axis=-1) for name in names})
 
 
 def _take(column: NDArray[Any], rows: Ints | Bools | slice) -> NDArray[Any]:
-    taken: NDArray[Any] = column[rows] if column.ndim == 1 else column[..., rows]
-    return taken
+    cells: NDArray[Any] = column[rows] if column.ndim == 1 else column[..., rows]
+    return cells

@@ -1,4 +1,4 @@
-"""A column of a table of which few cells differ, kept as what occurs and where."""
+"""Dictionary-encoded columns: few distinct values, and a code for each row."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -9,22 +9,25 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 SMALL = 1 << 16
+"""Codes below this are counted instead of sorted."""
 SAMPLE = 1000
+"""Leading cells that decide whether a column is worth encoding."""
 FEW = 4
-"""Cells that must share one entry, on an average, for its table to be worth its making."""
+"""Cells that must share one value, on average, for the encoded column to be smaller."""
 
 
 class Dictionary(Sequence[T], Generic[T]):
-    """n cells: `of[at[row]]` each. To be read as a list is, and by who knows it column by column.
-
-    of: what may occur; no two are the same. at: intp, shape (n,).
-    """
+    """n cells, `values[codes[row]]` each: a list to most readers, two columns to those that know it."""
 
     __slots__ = ("codes", "values")
+    values: Sequence[T]
+    """The cells that may occur, all distinct."""
+    codes: NDArray[np.intp]
+    """Row by row, the index into `values`; shape (n,)."""
 
-    def __init__(self, of: Sequence[T], at: NDArray[np.intp]) -> None:
-        self.values = of
-        self.codes = at
+    def __init__(self, values: Sequence[T], codes: NDArray[np.intp]) -> None:
+        self.values = values
+        self.codes = codes
 
     def __len__(self) -> int:
         return self.codes.size
@@ -45,78 +48,84 @@ class Dictionary(Sequence[T], Generic[T]):
     __hash__ = None  # type: ignore[assignment]
 
     def map(self, meanings: Sequence[Any]) -> list[Any]:
-        """For every row the one of `meanings`, of which there is one for each of `of`."""
+        """The meaning of every row; `meanings` has one for each of `values`."""
         return list(map(meanings.__getitem__, self.codes.tolist()))
 
     def value_counts(self) -> list[tuple[T, int]]:
-        """What occurs, in the order of the table, and how often."""
+        """The values that occur, in the order of `values`, and how often."""
         sizes = np.bincount(self.codes, minlength=len(self.values)).tolist()
         return [(value, size) for value, size in zip(self.values, sizes, strict=True) if size]
 
 
 def from_codes(codes: NDArray[Any], meaning: Callable[[int], T]) -> Dictionary[T]:
-    """The meaning of each code (not negative), worked out once for each that occurs."""
+    """The meaning of each code (not negative), computed once for each that occurs."""
     if int(codes.max(initial=0)) >= SMALL:
-        occurs, at = np.unique(codes, return_inverse=True)
+        distinct, rows = np.unique(codes, return_inverse=True)
     else:  # counting takes a tenth of the time of sorting
-        occurs = np.flatnonzero(np.bincount(codes, minlength=1))
+        distinct = np.flatnonzero(np.bincount(codes, minlength=1))
         number = np.zeros(SMALL, np.intp)
-        number[occurs] = np.arange(occurs.size)
-        at = number[codes]
-    return from_table([meaning(code) for code in occurs.tolist()], at)
+        number[distinct] = np.arange(distinct.size)
+        rows = number[codes]
+    return from_table([meaning(code) for code in distinct.tolist()], rows)
 
 
 def from_columns(columns: Sequence[NDArray[Any]], sizes: Sequence[int], meaning: Callable[..., T]) -> Dictionary[T]:
-    """The meaning of each combination of codes that occurs. sizes: of each column, what all its codes are below."""
-    combined = np.zeros(len(columns[0]), np.int64)
+    """The meaning of each combination of codes that occurs.
+
+    Args:
+        columns: Codes (not negative), each of shape (n,).
+        sizes: For each column, a bound that its codes are below.
+        meaning: The cell of one combination.
+    """
+    combinations = np.zeros(len(columns[0]), np.int64)
     for column, size in zip(columns, sizes, strict=True):
-        combined *= size
-        combined += column
-    return from_codes(combined, lambda code: meaning(*map(int, np.unravel_index(code, sizes))))
+        combinations *= size
+        combinations += column
+    return from_codes(combinations, lambda code: meaning(*map(int, np.unravel_index(code, sizes))))
 
 
 def constant(cell: T, count: int) -> Dictionary[T]:
-    """A column of one and the same cell."""
+    """A column of `count` equal cells."""
     return Dictionary([cell], np.zeros(count, np.intp))
 
 
-def from_table(of: Sequence[T], at: NDArray[np.intp]) -> Dictionary[T]:
-    """Coded of a table in which the same may stand twice."""
-    table = encode(of)
-    return Dictionary(table.values, table.codes[at])
+def from_table(values: Sequence[T], codes: NDArray[np.intp]) -> Dictionary[T]:
+    """A column over `values` that need not be distinct."""
+    table = encode(values)
+    return Dictionary(table.values, table.codes[codes])
 
 
-def from_table_if_smaller(of: Sequence[T], at: NDArray[np.intp]) -> Sequence[T]:
-    """merged() where few cells differ, else a list."""
-    table = encode_if_smaller(of)
+def from_table_if_smaller(values: Sequence[T], codes: NDArray[np.intp]) -> Sequence[T]:
+    """from_table() where few cells differ, else a list."""
+    table = encode_if_smaller(values)
     if isinstance(table, Dictionary):
-        return Dictionary(table.values, table.codes[at])
-    if len(of) * FEW <= at.size + FEW:
-        return from_table(of, at)
-    return list(map(of.__getitem__, at.tolist()))
+        return Dictionary(table.values, table.codes[codes])
+    if len(values) * FEW <= codes.size + FEW:
+        return from_table(values, codes)
+    return list(map(values.__getitem__, codes.tolist()))
 
 
 def encode(column: Sequence[T]) -> Dictionary[T]:
-    """Any column, coded."""
+    """Any column, encoded."""
     if isinstance(column, Dictionary):
         return column
-    places = {cell: code for code, cell in enumerate(dict.fromkeys(column))}
-    return Dictionary(list(places), np.fromiter(map(places.__getitem__, column), np.intp, len(column)))
+    code_of = {cell: code for code, cell in enumerate(dict.fromkeys(column))}
+    return Dictionary(list(code_of), np.fromiter(map(code_of.__getitem__, column), np.intp, len(column)))
 
 
 def encode_if_smaller(column: Sequence[T]) -> Sequence[T]:
-    """The column coded where few cells differ, to judge by its first ones."""
+    """The column encoded where few cells differ, judging by the first SAMPLE."""
     if isinstance(column, Dictionary) or len(set(column[:SAMPLE])) * 2 > SAMPLE:
         return column
-    made = encode(column)
-    return made if len(made.values) * FEW <= len(column) + FEW else column
+    dictionary = encode(column)
+    return dictionary if len(dictionary.values) * FEW <= len(column) + FEW else column
 
 
 def with_cells(column: Dictionary[T], cells: Mapping[int, T]) -> Dictionary[T]:
-    """The column with other cells in some rows."""
+    """The column with these cells in their rows instead."""
     if not cells:
         return column
-    places = {cell: code for code, cell in enumerate(column.values)}
-    at = column.codes.copy()
-    at[list(cells)] = [places.setdefault(cell, len(places)) for cell in cells.values()]
-    return Dictionary(list(places), at)
+    code_of = {cell: code for code, cell in enumerate(column.values)}
+    codes = column.codes.copy()
+    codes[list(cells)] = [code_of.setdefault(cell, len(code_of)) for cell in cells.values()]
+    return Dictionary(list(code_of), codes)

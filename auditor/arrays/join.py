@@ -1,4 +1,4 @@
-"""Pair the rows of two buffers that hold the same bytes there: column arithmetic, whatever the buffers are."""
+"""Joins of the byte strings of several buffers: equal strings, paired rows."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -15,16 +15,16 @@ Strings: TypeAlias = tuple[Buffer, Ints, Ints]
 
 
 def groups(parts: Sequence[Strings]) -> tuple[list[Ints], int]:
-    """Equal byte strings of any of the parts share a number: numbers of each part, and how many there are."""
+    """Equal byte strings of any of the parts share a code: the codes of each part, and how many there are."""
     length = np.concatenate([sizes for _, _, sizes in parts])
     at = np.cumsum(length) - length
-    numbers, heads = factorize(Buffer(b"".join(map(packed, parts))), at, length)
+    codes, representatives = factorize(Buffer(b"".join(map(packed, parts))), at, length)
     ends = np.cumsum([sizes.size for _, _, sizes in parts])
-    return np.split(numbers, ends[:-1]), int(heads.size)
+    return np.split(codes, ends[:-1]), int(representatives.size)
 
 
 def packed(strings: Strings) -> bytes:
-    """The byte strings one directly behind the other."""
+    """The byte strings, concatenated."""
     buffer, at, length = strings
     ends = np.cumsum(length)
     target = np.empty(int(ends[-1]) if ends.size else 0, np.uint8)
@@ -35,23 +35,23 @@ def packed(strings: Strings) -> bytes:
 
 
 def outer_join(one: Strings, other: Strings) -> tuple[Ints, Ints]:
-    """For each distinct string of either side its row there, -1 where a side has none; of equal ones the last."""
-    (mine, theirs), count = groups((one, other))
+    """Row by row one distinct string: its last row in `one` and in `other`, -1 where a side lacks it."""
+    (codes, other_codes), count = groups((one, other))
     rows = np.full((2, count), -1, np.int64)
-    rows[0, mine] = np.arange(mine.size)
-    rows[1, theirs] = np.arange(theirs.size)
+    rows[0, codes] = np.arange(codes.size)
+    rows[1, other_codes] = np.arange(other_codes.size)
     return rows[0], rows[1]
 
 
 def identical(one: Strings, other: Strings) -> Bools:
     """Which pairs of strings, row by row, are the same bytes."""
-    (buffer, at, length), (there, where, size) = one, other
-    same: Bools = length == size
+    (buffer, at, length), (other_buffer, other_at, other_length) = one, other
+    same: Bools = length == other_length
     rows = np.flatnonzero(same)
 
-    def look(part: slice) -> None:
-        mine = rows[part]
-        same[mine] = buffer.equal(at[mine], where[mine], length[mine], there)
+    def compare(part: slice) -> None:
+        chunk = rows[part]
+        same[chunk] = buffer.equal(at[chunk], other_at[chunk], length[chunk], other_buffer)
 
-    parallel_for(rows.size, look, size=1 << 12)
+    parallel_for(rows.size, compare, size=1 << 12)
     return same

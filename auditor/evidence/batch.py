@@ -1,4 +1,4 @@
-"""The seam that every kind of evidence shares: stored values as columns, and what could not be read as gaps."""
+"""Record batches, the seam of every store: stored values as columns of positions in one buffer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,19 +14,20 @@ from auditor.model.vocabulary import Place, State
 
 UNKNOWN = -1
 MOST_ROWS = 1_000_000
-"""Values of one batch."""
+"""Values of one batch, at most."""
 
 
 class Extent(NamedTuple):
-    """One part of a value in its source; `source` names another file where that holds it."""
+    """One contiguous part of a value in its source."""
 
     offset: int
     length: int
     source: str = ""
+    """Name of the file that holds the part; empty for the batch's own source."""
 
 
 class KnownColumns(TypedDict, total=False):
-    """The columns of a RecordBatch that a reader may know; lengths of any width."""
+    """The columns that RecordBatch.of() takes; lengths of any integer type."""
 
     key_at: Required[Ints]
     key_len: Required[NDArray[np.integer[Any]]]
@@ -47,27 +48,37 @@ class KnownColumns(TypedDict, total=False):
 class RecordBatch(Columns):
     """n stored values of one source; n is at most MOST_ROWS.
 
-    Every column is of shape (n,), and int64 where nothing else is said; -1 is unknown.
+    Every column is of shape (n,), and int64 unless its type differs; -1 is unknown.
     """
 
     source: str
     """Name of the file that the positions point into."""
     data: Buffer
+    """The bytes that key_at and value_at point into."""
     mapped: bool
     """Whether a position in `data` is an offset in the source."""
     key_at: Ints
     """Position of each key in `data`; -1 of a fragment, which has lost its key."""
     key_len: NDArray[np.uint32]
+    """Bytes of each key."""
     value_at: Ints
+    """Position of each value in `data`."""
     value_len: NDArray[np.uint32]
+    """Bytes of each value."""
     mod_revision: Ints
+    """Revision of each write: mvccpb.KeyValue's mod_revision."""
     sub_revision: Ints
+    """Number of each write within its transaction."""
     create_revision: Ints
+    """Revision of each key's creation."""
     version: Ints
+    """Writes of each key since its creation."""
     ordinal: Ints
-    """Raft index of an entry of the log, id of a row of kine's."""
+    """Raft index of an entry of the WAL, id of a row of kine's table."""
     page: Ints
+    """Number of the page that holds each value's record."""
     place: NDArray[np.uint8]
+    """Codes of Place."""
     state: NDArray[np.uint8]
     """Bits of State."""
     extents: dict[int, tuple[Extent, ...]]
@@ -89,7 +100,12 @@ class RecordBatch(Columns):
     ) -> Self:
         """A batch of the columns that its reader knows; the others are unknown, and not writable; state is 0.
 
-        place: of all values, or of each.
+        Args:
+            source: Name of the file.
+            data: The bytes that the positions point into.
+            mapped: Whether a position is an offset in the file.
+            place: The place of all values, or of each.
+            **known: The columns; keys and values are required.
         """
         rows = known["key_at"].size
         columns: dict[str, Any] = {
@@ -107,6 +123,7 @@ class RecordBatch(Columns):
         return tuple(self.take(slice(at, at + MOST_ROWS)) for at in range(0, len(self), MOST_ROWS))
 
     def take(self, rows: Ints | Bools | slice) -> Self:
+        """The same batch with only these rows."""
         batch = super(RecordBatch, self).take(rows)  # slots=True makes a second class of this one
         if not self.extents:
             return batch
@@ -118,44 +135,50 @@ class RecordBatch(Columns):
         """Batches of one source and one buffer as one."""
         starts = np.cumsum([0, *map(len, parts)]).tolist()
         extents = {
-            start + row: where
+            start + row: cells
             for start, batch in zip(starts, parts, strict=False)
-            for row, where in batch.extents.items()
+            for row, cells in batch.extents.items()
         }
         return replace(super(RecordBatch, cls).concatenate(parts), extents=extents)
 
     @property
     def key_size(self) -> Ints:
-        """key_len, wide enough to be reckoned with."""
+        """key_len as int64, wide enough for arithmetic."""
         return self.key_len.astype(np.int64)
 
     @property
     def value_size(self) -> Ints:
-        """value_len, wide enough to be reckoned with."""
+        """value_len as int64, wide enough for arithmetic."""
         return self.value_len.astype(np.int64)
 
     @property
     def located(self) -> bool:
-        """Whether the values have an offset in their source at all."""
+        """Whether the values have offsets in their source."""
         return self.mapped or self.stored_at is not None
 
     @property
     def offset(self) -> Ints:
-        """Where in the source each value begins; where the batch is not `located`, its place in `data`."""
+        """Offset of each value in the source; its position in `data` where the batch is not `located`."""
         return self.value_at if self.stored_at is None else self.stored_at
 
     @property
     def size(self) -> Ints:
-        """How many bytes of the source hold each value."""
+        """Bytes of the source that hold each value."""
         return self.value_size if self.stored_len is None else self.stored_len
 
     def part(self, row: int, start: int, length: int) -> tuple[int, int]:
-        """Where in the source the bytes from `start` on of a value lie: offset, and length up to where they break."""
+        """Offset and length in the source of a part of a value, up to the end of its extent.
+
+        Args:
+            row: Row of the value.
+            start: First byte of the part, from the value's beginning.
+            length: Bytes of the part.
+        """
         if row in self.extents:
-            for each in self.extents[row]:
-                if start < each.length and not each.source:
-                    return each.offset + start, min(length, each.length - start)
-                start -= each.length
+            for extent in self.extents[row]:
+                if start < extent.length and not extent.source:
+                    return extent.offset + start, min(length, extent.length - start)
+                start -= extent.length
             return int(self.offset[row]), 0
         at = int(self.offset[row])
         if self.state[row] & State.ENCODED:
@@ -164,12 +187,14 @@ class RecordBatch(Columns):
         return at + start, length
 
     def has(self, flag: State) -> Bools:
-        flagged: Bools = (self.state & np.uint8(flag)) != 0
-        return flagged
+        """Which rows have the flag."""
+        rows: Bools = (self.state & np.uint8(flag)) != 0
+        return rows
 
     def at(self, place: Place) -> Bools:
-        there: Bools = self.place == place
-        return there
+        """Which rows lie in the place."""
+        rows: Bools = self.place == place
+        return rows
 
     def key(self, row: int) -> bytes:
         return self.data.slice(int(self.key_at[row]), int(self.key_len[row]))
@@ -179,4 +204,4 @@ class RecordBatch(Columns):
 
 
 _OFTEN_UNKNOWN = ("mod_revision", "sub_revision", "create_revision", "version", "ordinal", "page")
-"""Columns that not every kind of evidence has."""
+"""Columns that not every store has."""

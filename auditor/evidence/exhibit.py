@@ -1,6 +1,6 @@
-"""One piece of evidence: its opened files, by what each of them is; and what a single file is, by its first bytes.
+"""An exhibit: one numbered item of evidence, its opened files by role; and the role of a file by its magic number.
 
-Nothing is opened for writing, and no lock is taken: /proc/locks tells whether a running member holds one.
+Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a running member holds one.
 """
 
 import os
@@ -20,7 +20,7 @@ LOCKS = Path("/proc/locks")
 
 
 class Role(Enum):
-    """What a file of a data directory is to etcd."""
+    """The role of a file in its store; the value is its name in words."""
 
     DATABASE = "database"
     SPARE = "another database file"
@@ -36,7 +36,7 @@ class Role(Enum):
     SETTINGS = "file that came with it"
 
 
-_MARKED = {
+_ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
     magic.Kind.SQLITE: Role.SQLITE,
     magic.Kind.SQLITE_LOG: Role.SQLITE_LOG,
@@ -45,44 +45,55 @@ _MARKED = {
 
 @dataclass
 class Exhibit:
-    """The opened files, by role and in the order of their names; `gaps` names those that are none of etcd's.
-
-    containers: what the files were unpacked from; closed by whoever opened them. settings: files that came with the
-    evidence and may hold its keys; only those that are reported with this piece are among `files` too. index: of the
-    spool of a range, as etcd/range_answer.py reads it. unexamined: what was left out when the files were made.
-    work_dir: for private files with what is decoded of it, the system's folder where empty.
-    """
+    """One item of evidence, opened."""
 
     name: str
     files: list[tuple[Role, EvidenceFile]] = field(default_factory=list)
+    """The opened files by role, in the order of their names."""
     gaps: list[Gap] = field(default_factory=list)
+    """Files that are not the store's, or could not be opened."""
     notes: list[str] = field(default_factory=list)
+    """Remarks for the report."""
     directory: bool = False
+    """Whether this is an etcd data directory."""
     has_wal: bool = False
+    """Whether the store's write-ahead log is part of it."""
     containers: tuple[EvidenceFile, ...] = ()
+    """The archives that the files were unpacked from; their opener closes them."""
     settings: tuple[EvidenceFile, ...] = ()
+    """Companion files that may hold keys; those that are reported with this exhibit are among `files` too."""
     live: Live | None = None
+    """The endpoint, where this is a live etcd."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
+    """Index of a range's spool, as etcd/range_answer.py reads it."""
     unexamined: list[Unexamined] = field(default_factory=list)
+    """Parts that were left out while the exhibit was opened."""
     work_dir: str = ""
+    """Folder for scratch files with decoded values; the system's folder for temporary files where empty."""
 
     @classmethod
     def of_file(cls, name: str, file: EvidenceFile) -> Self:
-        """One opened file as evidence of its own; it takes the file.
+        """One opened file as an exhibit, which owns it from now on.
 
-        Raises UnreadableEvidence for what etcdctl prints in a form that loses bytes.
+        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes.
         """
         try:
             role = role_of(bytes(file.map[: magic.HEAD]))
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
-        # what nothing tells is read as a database: its first pages may be damaged
+        # a file without a magic number is read as a database: its first pages may be damaged
         return cls(name, [(role or Role.DATABASE, file)])
 
     @classmethod
     def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
-        """A database out of a container, and what lay beside it under the name of SQLite's WAL; it takes both."""
+        """A database out of a container with the file beside it that has the name of SQLite's WAL; it owns both.
+
+        Args:
+            name: The exhibit's name.
+            database: The database.
+            wal: The file beside it; closed, and a gap, if the database is not SQLite.
+        """
         exhibit = cls.of_file(name, database)
         if exhibit.of(Role.SQLITE):
             exhibit.files.append((Role.SQLITE_LOG, wal))
@@ -94,7 +105,8 @@ class Exhibit:
         return exhibit
 
     def of(self, role: Role) -> list[EvidenceFile]:
-        return [file for each, file in self.files if each is role]
+        """The files of one role."""
+        return [file for file_role, file in self.files if file_role is role]
 
     @property
     def in_use(self) -> bool:
@@ -103,12 +115,12 @@ class Exhibit:
             lines = LOCKS.read_text().splitlines()
         except OSError:
             return False
-        held = {line.split()[5] for line in lines if len(line.split()) > 5}
-        mine = {
+        locks = {line.split()[5] for line in lines if len(line.split()) > 5}
+        inodes = {
             f"{os.major(file.before.st_dev):02x}:{os.minor(file.before.st_dev):02x}:{file.before.st_ino}"
             for _, file in self.files
         }
-        return bool(held & mine)
+        return bool(locks & inodes)
 
     def __enter__(self) -> Self:
         return self
@@ -119,13 +131,13 @@ class Exhibit:
 
 
 def role_of(head: bytes) -> Role | None:
-    """What a file that begins so is; None for what has no mark of its own.
+    """The role of a file by its first bytes; None where they identify nothing.
 
-    head: magic.HEAD bytes, or all there are. Raises UnreadableEvidence as Exhibit.of_file() does.
+    head: the first magic.HEAD bytes, or the whole file. Raises UnreadableEvidence as Exhibit.of_file() does.
     """
     kind = magic.sniff(head)
-    if kind in _MARKED:
-        return _MARKED[kind]
+    if kind in _ROLES:
+        return _ROLES[kind]
     if kind is not magic.Kind.OTHER:
         return None
     if exports.dump(head[: exports.DUMP_HEAD]) is not None:

@@ -1,6 +1,6 @@
-"""One evidence file: opened for reading, mapped, hashed beside the scan, and watched for changes.
+"""An evidence file: opened for reading, mapped, hashed beside the scan, and compared with itself at the end.
 
-Nothing here writes, locks, or touches the file's folder. Hash and scan read the same open file.
+Nothing in this module writes, locks, or touches the file's folder. Hash and scan read the same open file.
 """
 
 import mmap
@@ -17,13 +17,14 @@ from auditor.evidence.hashing import FileHash, NoHash, let_go
 from auditor.text import printable
 
 LARGE = 1 << 28
-"""Bytes from which on it pays to unmap a file beside other work."""
+"""Bytes from which on a file is unmapped in a thread of its own."""
 
 
 class EvidenceFile:
-    """A regular file under a read-only mapping, `map`; with `hashed`, being hashed from the moment it is opened.
+    """A regular file under a read-only mapping; open() and adopt() are its constructors.
 
-    Made by open() and adopt(). name: what reports call it.
+    name: the file's name in reports. size: its bytes. map: the mapping. hashing: its hashes, computed in a thread.
+    before: the file system's metadata as the file was opened.
     """
 
     def __init__(self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None) -> None:
@@ -47,7 +48,12 @@ class EvidenceFile:
 
     @classmethod
     def open(cls, path: Path, *, hashed: bool, name: str = "") -> Self:
-        """The file at a path, called by the path's last part where it is not given a name.
+        """The file at a path.
+
+        Args:
+            path: Where it lies.
+            hashed: Whether it is hashed, from now on.
+            name: Its name in reports; the path's last part where empty.
 
         Raises UnreadableEvidence where the path is no readable regular file, or is empty.
         """
@@ -61,19 +67,24 @@ class EvidenceFile:
 
     @classmethod
     def adopt(cls, descriptor: int, name: str, *, hashed: bool = False, hashing: FileHash | None = None) -> Self:
-        """A file that is open and has no path any more: a private copy of what was unpacked or streamed.
+        """An open file without a path: a private copy of unpacked or streamed bytes.
 
-        Closes the descriptor with itself. hashing: where it began while the file was written.
+        Args:
+            descriptor: The open file, which close() closes.
+            name: Its name in reports.
+            hashed: Whether it is hashed, from now on.
+            hashing: Its hashes, where they began while the file was written.
+
         Raises UnreadableEvidence where the file is empty.
         """
         return cls(descriptor, name, name, hashed=hashed, hashing=hashing)
 
     def now(self) -> os.stat_result:
-        """What the file system says of the file now; `before` is what it said when it was opened."""
+        """The file system's metadata of the file now."""
         return os.fstat(self._fd)
 
     def changed(self) -> str:
-        """What differs between the file now and when it was opened; empty where nothing does."""
+        """The metadata that differ between `before` and now, in words; empty where none do."""
         now = self.now()
         differing = [
             f"{name} {getattr(self.before, attribute)} -> {getattr(now, attribute)}"
@@ -89,26 +100,26 @@ class EvidenceFile:
         self.close()
 
     def close(self) -> None:
-        """Once is enough, and twice does no harm."""
+        """Stop hashing and close the file; idempotent."""
         self.hashing.stop()
         if self._fd >= 0:
             let_go(self._fd)  # the mapping lives as long as the columns that point into it
             self._fd = -1
             if self.size >= LARGE:
-                threading.Thread(target=_forget, args=(self.map,), name="unmapping", daemon=True).start()
+                threading.Thread(target=_release_pages, args=(self.map,), name="unmapping", daemon=True).start()
 
 
-def _forget(mapping: mmap.mmap) -> None:
-    """Let go of a mapping's pages, which are read again where something still asks for them.
+def _release_pages(mapping: mmap.mmap) -> None:
+    """Release a mapping's pages; an access reads them again.
 
-    To unmap gigabytes takes a tenth of the time of a scan, and Python holds its lock meanwhile; here it does not.
+    Unmapping gigabytes takes a tenth of the time of a scan, and Python holds its lock meanwhile; madvise() does not.
     """
     import ctypes
 
     import numpy as np  # knows the address of bytes that may not be written to
 
-    held = np.frombuffer(mapping, np.uint8)
-    with suppress(AttributeError, OSError, TypeError):  # no such call here
+    octets = np.frombuffer(mapping, np.uint8)
+    with suppress(AttributeError, OSError, TypeError):  # a platform without madvise()
         advise = ctypes.CDLL(None).madvise
         advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        advise(held.ctypes.data, held.size, mmap.MADV_DONTNEED)
+        advise(octets.ctypes.data, octets.size, mmap.MADV_DONTNEED)

@@ -27,13 +27,13 @@ READERS: dict[Role, Reader] = {
     Role.RANGE: LazyReader("auditor.evidence.etcd.range_answer"),
     Role.DATABASE: snapshot.read,
 }
-"""By the role of an exhibit's files: the first that one of them has."""
+"""By role: the first one that a file of the exhibit has decides."""
 DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
-"""Reads databases, logs and raft snapshots together."""
+"""Reads databases, WALs and raft snapshots together."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """What the exhibit holds. Raises UnreadableEvidence where a file that stands by itself holds nothing readable."""
+    """The reading of an exhibit by its reader. Raises UnreadableEvidence where its only file holds nothing readable."""
     role = next((role for role in READERS if exhibit.of(role)), Role.DATABASE)
     reader = DATA_DIRECTORY if exhibit.directory and role is Role.DATABASE else READERS[role]
     reading = reader(exhibit, quick=quick)

@@ -1,4 +1,4 @@
-"""What one exhibit holds, whatever store it is of: the answer of every reader."""
+"""The reading of an exhibit, whatever its store, and the interface of every reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,27 +13,33 @@ from auditor.model.vocabulary import EvidenceKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Stored values, what the store says of itself, and what could not be read."""
+    """The contents of one exhibit: stored values, the store's own facts, and the parts that could not be read."""
 
     kind: EvidenceKind
     description: str
     """The kind in words, as reports print it."""
     batches: tuple[RecordBatch, ...] = ()
+    """The stored values."""
     database: EvidenceFile | None = None
     """The file whose latest values are in force; None where there is no database."""
     companions: frozenset[str] = frozenset()
     """Names of other files whose latest values are in force too."""
     backend: Backend = Backend.UNKNOWN
+    """The store's own facts."""
     pages: PageMap = PageMap.NONE
+    """The database's pages by kind."""
     trailer: int = 0
     """Bytes of trailer at the database's end: 32 or 0."""
     gaps: tuple[Gap, ...] = ()
+    """The parts that were not read."""
     unexamined: tuple[Unexamined, ...] = ()
+    """The parts that this run leaves out."""
     notes: tuple[str, ...] = ()
+    """Remarks for the report."""
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """By name of a file, what it is; of files that are not here, their role says it."""
+    """Kinds of files in words, by name; a file without an entry is of the kind of its role."""
     standing: Unexamined | None = None
-    """What such evidence can never show, where it is not what a database or a directory of etcd's cannot."""
+    """The parts that no evidence of this kind shows; None for those of an etcd database or data directory."""
 
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""
@@ -41,8 +47,11 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Reads one kind of store. Gaps, notes and what was left out while the exhibit was opened are not its business."""
+    """Reads one kind of store; readers.read() adds the gaps, notes and omissions of opening the exhibit."""
 
     def __call__(self, exhibit: Exhibit, *, quick: bool) -> Reading:
-        """quick: only what the store shows. Raises UnreadableEvidence where nothing can be read."""
+        """The reading of an exhibit. Raises UnreadableEvidence where nothing can be read.
+
+        quick: only the records that the store itself still reaches.
+        """
         ...

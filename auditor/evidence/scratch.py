@@ -1,6 +1,6 @@
-"""Private files for what evidence unpacks to or an endpoint sends: of this process alone, and without a name.
+"""Scratch files for unpacked evidence and for answers of an endpoint: private to this process, and without a name.
 
-No path leads to such a file, and it is gone with the process that holds it, whatever ends that.
+No path leads to such a file, and it vanishes with its process, however that ends.
 """
 
 import errno
@@ -16,14 +16,14 @@ from auditor.text import shown
 
 MODE = 0o600
 RESERVE = 64 << 20
-"""Bytes of the file system that are left to others."""
+"""Free bytes of the file system that are reserved for others."""
 OFTEN = 16 << 20
-"""Bytes written between two looks at the free space."""
+"""Bytes written between two checks of the free space."""
 WORK_DIR = "--work-dir"
 IN_MEMORY = 1 << 26
-"""Bytes kept in memory; more go to a file."""
+"""Largest buffer in memory, in bytes; a larger one is a file."""
 _NOT_HERE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
-"""What open(2) answers where the kernel or the file system knows no O_TMPFILE."""
+"""Errors of open(2) where the kernel or the file system has no O_TMPFILE."""
 
 
 class NoRoom(UnreadableEvidence):
@@ -31,18 +31,24 @@ class NoRoom(UnreadableEvidence):
 
 
 class ScratchFile:
-    """Grows by write(); `size` is what it holds.
+    """An unlinked file that grows by write().
 
-    folder: where its bytes go, the system's folder for temporary files where empty. what: for whom it is, as messages
-    call it. option: what names another folder. Raises UsageError where no file can be made.
+    folder: the folder of its file system. size: its bytes so far. descriptor: the open file.
     """
 
     def __init__(self, folder: str, what: str, option: str = WORK_DIR) -> None:
+        """Raises UsageError where no file can be made.
+
+        Args:
+            folder: Where its bytes go; the system's folder for temporary files where empty.
+            what: Name of its content, in messages.
+            option: The option that names another folder, in messages.
+        """
         self.folder = Path(folder or tempfile.gettempdir())
         self.size = 0
         self._what = what
         self._way_out = f"name another folder with {option}"
-        self._looked = 0
+        self._checked_at = 0
         try:
             if not self.folder.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "no such folder")
@@ -57,18 +63,18 @@ class ScratchFile:
         return shown(self.folder)
 
     def expect(self, more: int) -> None:
-        """Raises NoRoom where so many bytes more would not fit."""
-        told = os.statvfs(self.descriptor)
-        free = max(told.f_bavail * told.f_frsize - RESERVE, 0)
+        """Raises NoRoom where this many more bytes do not fit."""
+        file_system = os.statvfs(self.descriptor)
+        free = max(file_system.f_bavail * file_system.f_frsize - RESERVE, 0)
         if more > free:
             room = f"which has room for {free:,} bytes (and {RESERVE:,} for others)"
             raise NoRoom(f"{self._what} needs {more:,} bytes in {self.shown}, {room}: {self._way_out}")
 
     def write(self, data: bytes) -> None:
-        """Raises NoRoom."""
-        if not self.size or self.size - self._looked >= OFTEN:
+        """Append the bytes. Raises NoRoom."""
+        if not self.size or self.size - self._checked_at >= OFTEN:
             self.expect(max(len(data), OFTEN))
-            self._looked = self.size
+            self._checked_at = self.size
         view = memoryview(data)
         try:
             while view:
@@ -78,7 +84,7 @@ class ScratchFile:
         self.size += len(data)
 
     def mapped(self, size: int) -> mmap.mmap:
-        """So many zero bytes, to be written to; they live as long as the mapping. Raises NoRoom."""
+        """A writable mapping of `size` zero bytes, which lives on without this object. Raises NoRoom."""
         self.expect(size)
         try:
             os.posix_fallocate(self.descriptor, 0, size)
@@ -87,18 +93,18 @@ class ScratchFile:
             raise self._full(error, 0) from None
 
     def clear(self) -> None:
-        """Begin again, empty."""
+        """Truncate the file to nothing."""
         os.ftruncate(self.descriptor, 0)
         os.lseek(self.descriptor, 0, os.SEEK_SET)
-        self.size = self._looked = 0
+        self.size = self._checked_at = 0
 
     def release(self) -> int:
-        """The open file, whose closing is the caller's from now on."""
+        """The open file, which the caller closes from now on."""
         descriptor, self.descriptor = self.descriptor, -1
         return descriptor
 
     def close(self) -> None:
-        """Once is enough, and twice does no harm."""
+        """Close the file; idempotent."""
         if self.descriptor >= 0:
             os.close(self.release())
 
@@ -120,16 +126,22 @@ class ScratchFile:
                 if error.errno not in _NOT_HERE:
                     raise
         descriptor, path = tempfile.mkstemp(prefix=".etcd-auditor-", suffix=".partial", dir=self.folder)
-        self._made(Path(path))
+        self._handle_path(Path(path))
         return descriptor
 
-    def _made(self, path: Path) -> None:
-        """A file system that can only make files with a name has made this one."""
+    def _handle_path(self, path: Path) -> None:
+        """Unlink the new file at a path, on a file system without O_TMPFILE."""
         path.unlink()
 
 
 def scratch_buffer(size: int, what: str, work_dir: str) -> bytearray | mmap.mmap:
-    """`size` zero bytes. Raises NoRoom where there is no room for them, UsageError where no file can be made."""
+    """`size` zero bytes, in a scratch file where they are many. Raises NoRoom, and UsageError as ScratchFile does.
+
+    Args:
+        size: Bytes.
+        what: Name of their content, in messages.
+        work_dir: The file's folder; the system's folder for temporary files where empty.
+    """
     if size <= IN_MEMORY:
         return bytearray(size)
     with ScratchFile(work_dir, what) as file:

@@ -1,4 +1,4 @@
-"""The elements of leaf pages as columns: where each key and value lies, and which of them can be so.
+"""The elements of leaf pages as columns: positions of keys and values, and the checks that an element is valid.
 
 Format: bbolt internal/common/inode.go and page.go.
 """
@@ -13,28 +13,34 @@ from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 
 IS_BUCKET = 0x01
+"""The flag of an element whose value is a bucket (BucketLeafFlag)."""
 ELEMENT = 16
+"""Bytes of an element (leafPageElement, branchPageElement)."""
 LARGEST_KEY = 32768
+"""Bytes of a key, at most (bucket.go, MaxKeySize)."""
 Sizes: TypeAlias = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves(Columns):
-    """Elements of leaf pages, in key order: positions and sizes in bytes, of shape (n,).
-
-    Flags are uint8 and sizes uint32, as narrow as what they hold: there are as many of them as records.
-    """
+    """n elements of leaf pages in key order; columns of shape (n,), as narrow as their numbers allow."""
 
     flags: NDArray[np.uint8]
+    """IS_BUCKET or 0."""
     key_at: Ints
+    """Position of each key in the buffer."""
     key_len: Sizes
+    """Bytes of each key."""
     value_at: Ints
+    """Position of each value."""
     value_len: Sizes
+    """Bytes of each value."""
     page: Ints
+    """Page id (pgid) of the leaf."""
 
     @classmethod
-    def of(cls, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
-        """Columns of any integers, of elements that hold."""
+    def of(cls, *, flags: Any, key_at: Ints, key_len: Any, value_at: Ints, value_len: Any, page: Ints) -> "Leaves":
+        """Valid elements out of columns of any integer type."""
         return cls(
             flags=flags.astype(np.uint8),
             key_at=key_at,
@@ -46,7 +52,7 @@ class Leaves(Columns):
 
     @classmethod
     def empty(cls, rows: int = 0) -> "Leaves":
-        """Columns of so many rows, to be filled."""
+        """Columns of `rows` rows, uninitialised."""
         return cls(
             flags=np.empty(rows, np.uint8),
             key_at=np.empty(rows, np.int64),
@@ -58,23 +64,40 @@ class Leaves(Columns):
 
 
 class Spans(NamedTuple):
-    """Where the elements of leaf pages begin and end, and the first page of each; int64 of shape (n,)."""
+    """Ranges of bytes that n elements fill, key and value together; int64 of shape (n,)."""
 
     start: Ints
     end: Ints
     page: Ints
+    """Page id of the page that holds the element, the first of its run."""
 
 
-def fitting(flags: Any, key_len: Any, key_at: Ints, value_end: Ints, table_end: Any, end: Any) -> Bools:
-    """Which elements hold: a kind that bbolt knows, a key, and all of it between the element table and the end."""
-    good: Bools = (flags <= IS_BUCKET) & (key_len >= 1) & (key_len <= LARGEST_KEY)
-    good &= (key_at >= table_end) & (value_end <= end)
-    return good
+def valid_elements(flags: Any, key_len: Any, key_at: Ints, value_end: Ints, table_end: Any, end: Any) -> Bools:
+    """Which elements are valid: flags that bbolt knows, a key, and both parts between element table and end.
+
+    Args:
+        flags: The elements' flags.
+        key_len: Bytes of their keys.
+        key_at: Positions of their keys.
+        value_end: Positions behind their values.
+        table_end: Positions behind the element table of their run.
+        end: Positions behind their run.
+    """
+    valid: Bools = (flags <= IS_BUCKET) & (key_len >= 1) & (key_len <= LARGEST_KEY)
+    valid &= (key_at >= table_end) & (value_end <= end)
+    return valid
 
 
-def overlapping(owner: Ints, start: Ints, end: Ints) -> Bools:
-    """Which payloads share bytes with one before them of the same owner; owners ascend, positions begin at each."""
+def overlaps(owner: Ints, start: Ints, end: Ints) -> Bools:
+    """Which payloads share bytes with one before them in the same run.
+
+    Args:
+        owner: Row of each payload's run, ascending.
+        start: First byte of each payload, from its run's element table on.
+        end: The position behind it, counted likewise.
+    """
+    # reach: the furthest end so far, of the owner's own number in the high bits
     reach = np.maximum.accumulate((owner << 40) + end)
-    shared = np.zeros(owner.shape, np.bool_)
-    shared[1:] = (owner << 40)[1:] + start[1:] < reach[:-1]
-    return shared
+    overlap = np.zeros(owner.shape, np.bool_)
+    overlap[1:] = (owner << 40)[1:] + start[1:] < reach[:-1]
+    return overlap

@@ -1,7 +1,7 @@
-"""bbolt's two meta pages: which of them leads to the data.
+"""bbolt's two meta pages, and which of them is current.
 
 Format: bbolt internal/common/meta.go and page.go; choice and page-size detection: db.go (meta, getPageSize).
-Integers have the byte order of the machine that wrote the file; the magic tells which.
+Integers have the byte order of the machine that wrote the file, which the magic shows.
 """
 
 import struct
@@ -14,7 +14,9 @@ from auditor.errors import UnreadableEvidence
 MAGIC = 0xED0CDAED
 VERSION = 2
 HEADER = 16
+"""Bytes of a page's header."""
 BODY = 64
+"""Bytes of a meta behind its page's header."""
 NOT_SYNCED = 0xFFFFFFFFFFFFFFFF
 """Freelist field of a database that does not store its freelist: etcd on Linux since 3.3."""
 SMALLEST_PAGE, LARGEST_PAGE = 1 << 10, 1 << 24
@@ -22,35 +24,45 @@ SMALLEST_PAGE, LARGEST_PAGE = 1 << 10, 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """One valid meta page. Page ids are numbers of pages; `high_water` is the first page never allocated."""
+    """One valid meta page."""
 
     order: Literal["<", ">"]
+    """Byte order of the file, as struct writes it."""
     page: int
+    """0 or 1: the page that holds it."""
     page_size: int
     root: int
+    """Page id of the root bucket's tree."""
     sequence: int
+    """Sequence of the root bucket."""
     freelist: int
+    """Page id of the freelist, or NOT_SYNCED."""
     high_water: int
+    """The first page id never allocated (common.Meta.pgid)."""
     txid: int
+    """Id of the transaction that wrote it."""
 
-    def leads_where(self, other: "Meta") -> bool:
-        """Whether both metas describe the same tree, as those of an API snapshot do."""
-        mine = (self.root, self.freelist, self.high_water)
-        return mine == (other.root, other.freelist, other.high_water)
+    def same_tree(self, other: "Meta") -> bool:
+        """Whether both metas lead to one tree, as those of an API snapshot do."""
+        tree = (self.root, self.freelist, self.high_water)
+        return tree == (other.root, other.freelist, other.high_water)
 
 
 @dataclass(frozen=True, slots=True)
 class Metas:
-    """What the two meta pages say: `chosen` is the one bbolt would use, `older` the other if valid and different."""
+    """The two meta pages of a database file."""
 
-    chosen: Meta
-    other: Meta | None
+    current: Meta
+    """The one that bbolt uses."""
+    older: Meta | None
+    """The other one, if it is valid."""
     faults: tuple[tuple[int, str], ...]
-    """(offset, reason) of each meta page that does not hold."""
+    """(offset, reason) of each invalid meta page."""
 
     @property
     def differ(self) -> bool:
-        return self.other is not None and not self.other.leads_where(self.chosen)
+        """Whether the two valid metas lead to different trees."""
+        return self.older is not None and not self.older.same_tree(self.current)
 
 
 def fnv1a(data: bytes) -> int:
@@ -62,7 +74,13 @@ def fnv1a(data: bytes) -> int:
 
 
 def parse(buffer: Buffer, offset: int, page: int) -> Meta | str:
-    """The meta page at `offset`, or why there is none."""
+    """The meta page at `offset`, or the reason that there is none.
+
+    Args:
+        buffer: The file.
+        offset: Where the page begins.
+        page: Its page id, 0 or 1.
+    """
     if buffer.size < offset + HEADER + BODY:
         return f"meta page {page} at offset {offset}: the file ends at {buffer.size} before its {HEADER + BODY} bytes"
     body = buffer.slice(offset + HEADER, BODY)
@@ -100,7 +118,7 @@ def parse(buffer: Buffer, offset: int, page: int) -> Meta | str:
 def read(buffer: Buffer, name: str) -> Metas:
     """Both metas, chosen as bbolt chooses: the valid one with the larger transaction id.
 
-    Raises UnreadableEvidence where neither holds.
+    Raises UnreadableEvidence where neither is valid.
     """
     first = parse(buffer, 0, 0)
     second: Meta | str
@@ -124,7 +142,7 @@ def read(buffer: Buffer, name: str) -> Metas:
 
 
 def _second(buffer: Buffer) -> tuple[int, Meta | str]:
-    """The second meta where the first does not say how long a page is: tried at every page size, as bbolt does."""
+    """Offset and second meta where the first gives no page size: every page size is tried, as bbolt does."""
     size = SMALLEST_PAGE
     while size <= LARGEST_PAGE and size + HEADER + BODY <= buffer.size:
         meta = parse(buffer, size, 1)

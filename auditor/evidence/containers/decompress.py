@@ -12,19 +12,21 @@ from auditor.evidence.containers.limits import Budget
 from auditor.evidence.containers.magic import FRAMED, SKIPPABLE, Kind, skippable
 
 STEP = 1 << 20
-FED = 1 << 16
-"""Packed bytes handed over at once: lz4 copies what it has not used yet at every call."""
-PIECE = 1 << 16
-"""Bytes unpacked at once: what a call that fails had unpacked is lost."""
+INPUT = 1 << 16
+"""Packed bytes of one call: lz4 copies its unused input at every call."""
+OUTPUT = 1 << 16
+"""Unpacked bytes of one call, at most: a call that fails loses its output."""
 MEMORY = 256 << 20
-"""Bytes that an xz stream may ask its reader to hold: `xz -9` asks for 65 MB, a hostile one for 4 GB."""
+"""Bytes of memory that an xz stream may ask for: `xz -9` asks for 65 MB, a hostile one for 4 GB."""
 
 
 class Damaged(AuditorError):
-    """A container that ends early or does not hold together; what came before is good."""
+    """A container that ends early or is malformed; its content up to there is good."""
 
 
 class Decompressor(Protocol):
+    """The interface of bz2.BZ2Decompressor."""
+
     @property
     def eof(self) -> bool: ...
     @property
@@ -35,7 +37,7 @@ class Decompressor(Protocol):
 
 
 class Stream:
-    """Bytes in their order out of an iterator of blocks, with a look ahead."""
+    """A stream of bytes out of an iterator of blocks, with peek()."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -44,7 +46,7 @@ class Stream:
         self._failure: Damaged | None = None
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end or before damage, without taking them."""
+        """The next `size` bytes, fewer at the end or before damage; they stay unread."""
         if len(self._ahead) - self._at < size and self._failure is None:
             parts = [self._ahead[self._at :]]
             count = len(parts[0])
@@ -58,7 +60,7 @@ class Stream:
         return self._ahead[self._at : self._at + size]
 
     def read(self, size: int = STEP) -> bytes:
-        """At least one byte and at most `size`; nothing at the end. Raises Damaged."""
+        """The next bytes: at least one and at most `size`; none at the end. Raises Damaged."""
         if self._at == len(self._ahead):
             if self._failure is not None:
                 raise self._failure
@@ -67,24 +69,43 @@ class Stream:
         return self._ahead if self._at - start == len(self._ahead) else self._ahead[start : self._at]
 
     def drain(self) -> None:
-        """Read to the end, where checksums are. Raises Damaged."""
+        """Read to the end, where checksums stand. Raises Damaged."""
         while self.read():
             pass
 
 
 def mapped(mapping: mmap.mmap, start: int = 0, end: int | None = None) -> Stream:
-    """A part of a mapped file."""
+    """The bytes of a mapped file from start to end.
+
+    Args:
+        mapping: The file.
+        start: The first byte.
+        end: The position behind the last byte; the end of the file where it is None.
+    """
     stop = len(mapping) if end is None else end
-    return Stream(mapping[at : min(at + FED, stop)] for at in range(start, stop, FED))
+    return Stream(mapping[at : min(at + INPUT, stop)] for at in range(start, stop, INPUT))
 
 
 def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str) -> Stream:
-    """What a compressed stream holds. Its read() raises Damaged, and Refused where the budget is spent."""
-    return Stream(_blocks(stream, _maker(kind), kind, budget, name))
+    """The content of a compressed stream. Its read() raises Damaged, and Refused where the budget is spent.
+
+    Args:
+        stream: The packed bytes.
+        kind: Their compression.
+        budget: Limits of the content.
+        name: The stream's name in messages.
+    """
+    return Stream(_blocks(stream, _factory(kind), kind, budget, name))
 
 
-def inflated(stream: Stream, budget: Budget, name: str) -> Stream:
-    """What a member of a zip that was deflated holds: no header, and the checksum is elsewhere."""
+def inflate(stream: Stream, budget: Budget, name: str) -> Stream:
+    """The content of a deflated member of a zip: a raw stream, without header or checksum.
+
+    Args:
+        stream: The packed bytes.
+        budget: Limits of the content.
+        name: The member's name in messages.
+    """
     from isal import igzip_lib
 
     def make() -> Decompressor:
@@ -94,12 +115,12 @@ def inflated(stream: Stream, budget: Budget, name: str) -> Stream:
 
 
 def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, name: str) -> Iterator[bytes]:
-    """Blocks out of all the streams that stand behind one another, as `cat a.gz b.gz` makes them."""
-    rest = _past_skippable(stream, b"", name) if kind in FRAMED else b""
+    """Blocks out of concatenated streams, as `cat a.gz b.gz` makes them."""
+    rest = _skip_frames(stream, b"", name) if kind in FRAMED else b""
     while True:
-        rest = yield from _one(stream, make(), rest, kind, budget, name)
+        rest = yield from _stream(stream, make(), rest, kind, budget, name)
         if kind in FRAMED:
-            rest = _past_skippable(stream, rest, name)
+            rest = _skip_frames(stream, rest, name)
         while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
             if not (rest := stream.read()):
                 return
@@ -107,17 +128,17 @@ def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget
             return
         rest = rest.lstrip(b"\0")
         if rest[:1] != _FIRST[kind]:
-            left = len(rest)
+            surplus = len(rest)
             while block := stream.read():
-                left += len(block)
-            raise Damaged(f"{name}: {left:,} bytes behind the {kind.value} data are something else: not read")
+                surplus += len(block)
+            raise Damaged(f"{name}: {surplus:,} bytes behind the {kind.value} data are something else: not read")
 
 
-def _past_skippable(stream: Stream, rest: bytes, name: str) -> bytes:
-    """The bytes `rest`, or what was read since, without the skippable frames that they begin with."""
+def _skip_frames(stream: Stream, rest: bytes, name: str) -> bytes:
+    """The bytes `rest`, or the stream's next ones, without the skippable frames at their beginning."""
     at = 0
     while True:
-        if len(rest) - at < SKIPPABLE and (more := stream.read(FED)):
+        if len(rest) - at < SKIPPABLE and (more := stream.read(INPUT)):
             rest, at = rest[at:] + more, 0
         elif not (length := skippable(rest[at : at + SKIPPABLE])):
             return rest[at:]
@@ -125,31 +146,31 @@ def _past_skippable(stream: Stream, rest: bytes, name: str) -> bytes:
             at += length
         while at > len(rest):
             at -= len(rest)
-            if not (rest := stream.read(FED)):
+            if not (rest := stream.read(INPUT)):
                 raise Damaged(f"{name}: a skippable frame ends early, {at:,} bytes before its end: truncated")
 
 
-def _one(
-    stream: Stream, one: Decompressor, fed: bytes, kind: Kind, budget: Budget, name: str
+def _stream(
+    stream: Stream, decompressor: Decompressor, packed: bytes, kind: Kind, budget: Budget, name: str
 ) -> Generator[bytes, None, bytes]:
-    """The blocks of one compressed stream that begins with the bytes `fed`; what was read past its end."""
+    """The blocks of one compressed stream that begins with the bytes `packed`; returns the bytes read past its end."""
     count = 0
-    while not one.eof:
-        if one.needs_input and not fed and not (fed := stream.read(FED)):
+    while not decompressor.eof:
+        if decompressor.needs_input and not packed and not (packed := stream.read(INPUT)):
             raise Damaged(f"{name}: the {kind.value} data ends early, after {count:,} unpacked bytes: truncated")
         try:
-            block = one.decompress(fed, PIECE)
+            block = decompressor.decompress(packed, OUTPUT)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - each library has exceptions of its own; all of them mean the data
             why = "does not hold together, or asks for too much memory"
             raise Damaged(f"{name}: the {kind.value} data {why}, after {count:,} unpacked bytes") from None
-        fed = b""
+        packed = b""
         count += len(block)
         budget.take(len(block))
         if block:
             yield block
-    return one.unused_data or b""  # lz4 says None where nothing is left
+    return decompressor.unused_data or b""  # None of lz4 where there are none
 
 
 _FIRST = {
@@ -164,8 +185,8 @@ _FIRST = {
 }
 
 
-def _maker(kind: Kind) -> Callable[[], Decompressor]:
-    """What makes a decompressor of this kind; the libraries are loaded only now."""
+def _factory(kind: Kind) -> Callable[[], Decompressor]:
+    """The constructor of a decompressor of this kind; its library is imported only now."""
     if kind in {Kind.GZIP, Kind.ZLIB}:
         from isal import igzip_lib
 
@@ -189,5 +210,5 @@ def _maker(kind: Kind) -> Callable[[], Decompressor]:
         return bz2.BZ2Decompressor
     from lz4.frame import LZ4FrameDecompressor
 
-    made: Callable[[], Decompressor] = LZ4FrameDecompressor
-    return made
+    factory: Callable[[], Decompressor] = LZ4FrameDecompressor
+    return factory

@@ -1,4 +1,4 @@
-"""What tools write of a store's keys, by its first bytes: etcdctl's dumps, and the increments of Gardener's backups.
+"""Exports of a store's keys, identified by their first bytes: etcdctl's dumps and increments of Gardener's backups.
 
 Formats: etcd etcdctl/ctlv3/command/printer.go (json, pb, fields, simple), etcd-backup-restore
 pkg/snapshot/snapshotter/snapshotter.go.
@@ -11,19 +11,19 @@ from auditor.evidence import protobuf_wire
 from auditor.model.vocabulary import EvidenceKind
 
 DUMP_HEAD = 512
-"""Bytes that are enough to tell a dump."""
+"""Leading bytes that identify a dump."""
 INCREMENT_HEAD = 64
-"""Bytes that are enough to tell an increment."""
+"""Leading bytes that identify an increment."""
 JSON_DUMP = re.compile(rb'\s*\{\s*"header"\s*:\s*(\{[^{}]{0,400}\})\s*(,\s*"kvs"\s*:\s*\[|,\s*"count"|\})')
-"""How a dump in JSON begins: its header, and what follows it."""
+"""The beginning of a dump in JSON: its header, and the field behind it."""
 _FIELDS = re.compile(rb'"ClusterID" : \d+\n"MemberID" : \d+\n')
 _EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
 
 
 def dump(head: bytes) -> EvidenceKind | None:
-    """Which dump a file is that begins so (DUMP_HEAD bytes); None where it is none.
+    """The kind of dump by a file's first DUMP_HEAD bytes; None where it is none.
 
-    Raises UnreadableEvidence, with the way out, for what etcdctl prints by other options: it loses bytes.
+    Raises UnreadableEvidence, with the remedy, for output of etcdctl in a form that loses bytes.
     """
     if JSON_DUMP.match(head):
         return EvidenceKind.JSON_DUMP
@@ -40,5 +40,5 @@ def dump(head: bytes) -> EvidenceKind | None:
 
 
 def is_increment(head: bytes) -> bool:
-    """Whether a file that begins so (INCREMENT_HEAD bytes, or more) is an increment, unpacked."""
+    """Whether a file is an unpacked increment by its first INCREMENT_HEAD bytes, or more."""
     return bool(_EVENTS.match(head)) and b"etcdEvent" in head[:INCREMENT_HEAD]

@@ -1,4 +1,4 @@
-"""Private files for what was unpacked, hashed while they are filled."""
+"""Scratch files for the members of containers, hashed while they are written."""
 
 import os
 from dataclasses import dataclass
@@ -11,34 +11,42 @@ from auditor.evidence.scratch import ScratchFile
 
 @dataclass
 class ExtractedFile:
-    """A private file. hashing: its hashes, being made. broken: why it is not whole; empty where it is."""
+    """A scratch file with the content of a container's member."""
 
     descriptor: int
     hashing: HashWhileWriting | None
+    """Its hashes, computed in a thread; None where nobody wants them."""
     size: int = 0
     broken: str = ""
+    """The reason that the content is incomplete; empty where it is whole."""
 
     def close(self) -> None:
+        """Stop hashing and close the file, which is gone then."""
         if self.hashing is not None:
             self.hashing.stop()
         os.close(self.descriptor)
 
     def open(self, name: str) -> EvidenceFile:
-        """As evidence, which takes the descriptor."""
+        """The file as evidence, which owns the descriptor from now on."""
         return EvidenceFile.adopt(self.descriptor, name, hashing=self.hashing)
 
 
 class Extractor:
-    """Private files in one folder, the system's own for temporary files where none is given."""
+    """The maker of scratch files in one folder; the system's folder for temporary files where its name is empty."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def fill(self, stream: Stream, name: str, expected: int = 0, *, hashed: bool = False) -> ExtractedFile:
-        """A new file with all that the stream gives.
+        """A new file with the content of the stream.
 
-        expected: bytes, where they are known. Raises NoRoom, UsageError where no file can be made, and what the
-        stream raises but Damaged.
+        Args:
+            stream: The content.
+            name: The member's name in messages.
+            expected: Bytes of the content; 0 where they are unknown.
+            hashed: Whether it is hashed.
+
+        Raises NoRoom, UsageError where no file can be made, and any exception of the stream's but Damaged.
         """
         with ScratchFile(self._folder, name) as file:
             file.expect(expected)
@@ -55,7 +63,7 @@ class Extractor:
 
 
 def _copy(stream: Stream, file: ScratchFile, hashing: HashWhileWriting | None) -> str:
-    """Why not all of the stream could be had; empty where it was."""
+    """Copy the stream; the reason that it ends early, empty where it does not."""
     try:
         while block := stream.read():
             file.write(block)

@@ -1,29 +1,33 @@
-"""How much may come out of a container before it is taken for a bomb."""
+"""Limits of what a container unpacks to, against decompression bombs."""
 
 from dataclasses import dataclass
 
 from auditor.errors import UnreadableEvidence
 
 FREE = 256 << 20
-"""Bytes that may come out whatever the ratio: a data directory holds preallocated WAL files of 64 MB of zeros."""
+"""Bytes that are allowed at any ratio: a data directory holds preallocated WAL segments of 64 MB of zeros."""
 
 
 class Refused(UnreadableEvidence):
-    """A container that asks for more than it may have, or that names files outside itself."""
+    """A container that exceeds its limits, or that names files outside itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """largest: bytes in all. ratio: bytes for each byte of the container. depth: containers inside each other."""
+    """The limits of one container."""
 
     largest: int = 64 << 30
+    """Unpacked bytes in all."""
     ratio: int = 250
+    """Unpacked bytes for each byte of the container."""
     depth: int = 6
+    """Containers inside each other."""
     members: int = 100_000
+    """Entries of all its archives."""
 
 
 class Budget:
-    """What one container has used of its limits. Bytes count at every level that they are unpacked at."""
+    """The use that one container has made of its limits. Bytes count at every level of unpacking."""
 
     def __init__(self, limits: Limits, name: str, packed: int) -> None:
         self.limits = limits
@@ -35,11 +39,11 @@ class Budget:
 
     @property
     def most(self) -> int:
-        """Bytes that may come out in all."""
+        """Unpacked bytes that are allowed in all."""
         return self._most
 
     def take(self, count: int) -> None:
-        """Raises Refused where this many more bytes are too many."""
+        """Count unpacked bytes. Raises Refused where they are too many."""
         self._bytes += count
         if self._bytes <= self._most:
             return
@@ -58,7 +62,7 @@ class Budget:
             )
 
     def level(self, depth: int) -> None:
-        """Raises Refused where containers lie in each other too deep."""
+        """Check the depth of a container. Raises Refused where it is too deep."""
         if depth > self.limits.depth:
             raise Refused(
                 f"{self._name}: more than {self.limits.depth} containers inside each other; unpack some first"

@@ -1,4 +1,4 @@
-"""LZW as Gardener's backups are packed with it: Go's compress/lzw, least significant bits first, literals of 8 bits.
+"""LZW as Gardener's backups use it: Go's compress/lzw, least significant bits first, literals of 8 bits.
 
 Format: Go compress/lzw reader.go (decode): codes of 9 to 12 bits; 256 empties the table (newer writers
 begin with it), 257 is the end. Every code but the first of a table adds the one before it, with its own first byte. At
@@ -9,11 +9,14 @@ import numpy as np
 
 CLEAR, END = 256, 257
 LEAST, MOST = 9, 12
+"""Bits of a code."""
 FULL = 1 << MOST
-LOOKED_AT = 256
+"""Entries of a full table."""
+PROBE = 256
+"""Packed bytes that plaintext_head() unpacks."""
 BEHIND = 2
-"""Bytes behind the one that a code begins in, which it may reach into."""
-_START = [bytes([octet]) for octet in range(256)] + [b"", b""]
+"""Bytes behind its first one that a code may reach into."""
+_LITERALS = [bytes([octet]) for octet in range(256)] + [b"", b""]
 
 
 class LzwError(ValueError):
@@ -28,7 +31,7 @@ class LzwDecompressor:
         self._packed = b""
         self._words = np.zeros(0, np.int32)
         self._bit = 0
-        self._table = list(_START)
+        self._table = list(_LITERALS)
         self._last = b""
         self._count = 0
         self._ready = b""
@@ -45,7 +48,7 @@ class LzwDecompressor:
         return self._starved and not self._ended and not self._ready
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Raises LzwError, once all that stands before the damage has been given."""
+        """The next unpacked bytes. Raises LzwError once everything before the damage is out."""
         if self._broken and not self._ready:
             raise LzwError
         if data:
@@ -61,33 +64,33 @@ class LzwDecompressor:
             count += len(parts[-1])
         if self._broken and not count:
             raise LzwError
-        every = b"".join(parts)
+        output = b"".join(parts)
         end = max_length if max_length >= 0 else count
-        self._ready = every[end:]
-        return every[:end]
+        self._ready = output[end:]
+        return output[:end]
 
     def _run(self) -> bytes:
-        """What the codes up to the next change of their width stand for, as far as they are there."""
-        reached = END + self._count
-        width = min(max(reached.bit_length(), LEAST), MOST)
-        left = (1 << width) - reached if reached < FULL else FULL
-        there = max(len(self._packed) * 8 - self._bit, 0) // width
-        codes = self._codes(width, min(left, there))
+        """The output of the codes up to the next change of their width, as far as they are available."""
+        codes_so_far = END + self._count
+        width = min(max(codes_so_far.bit_length(), LEAST), MOST)
+        room = (1 << width) - codes_so_far if codes_so_far < FULL else FULL
+        available = max(len(self._packed) * 8 - self._bit, 0) // width
+        codes = self._codes(width, min(room, available))
         special = np.flatnonzero((codes == CLEAR) | (codes == END))
         plain = codes[: special[0]] if special.size else codes
-        made = self._expanded(plain.tolist())
+        output = self._expand(plain.tolist())
         self._bit += width * (plain.size + bool(special.size))
         if self._broken:
-            return made
+            return output
         if special.size and codes[special[0]] == END:
             self._ended = True
             self.unused_data = self._packed[self._bit + 7 >> 3 :]
         elif special.size:
-            self._table = list(_START)
+            self._table = list(_LITERALS)
             self._last, self._count = b"", 0
-        elif there < left:
+        elif available < room:
             self._starved = True
-        return made
+        return output
 
     def _codes(self, width: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
         """The next codes of one width."""
@@ -95,27 +98,27 @@ class LzwDecompressor:
         codes: np.ndarray[tuple[int], np.dtype[np.int32]] = self._words[bits >> 3] >> (bits & 7) & (1 << width) - 1
         return codes
 
-    def _expanded(self, codes: list[int]) -> bytes:
-        """What these codes stand for, up to the first that no table holds."""
+    def _expand(self, codes: list[int]) -> bytes:
+        """The output of these codes, up to the first that no table holds."""
         table, last, size = self._table, self._last, len(self._table)
         begin = 0
-        if codes and not self._count:  # nothing stands before it
+        if codes and not self._count:  # the first code of a table adds no entry
             if codes[0] > END:
                 self._broken = True
                 return b""
             last = table[codes[0]]
             begin = 1
-        adding = iter(codes[begin : begin + FULL - size])
+        growing = iter(codes[begin : begin + FULL - size])
         add = table.append
         code = 0
         while True:
             try:
-                for code in adding:
+                for code in growing:
                     entry = table[code]
                     add(last + entry[:1])
                     last = entry
                 break
-            except IndexError:  # seldom, and cheaper than to ask of each
+            except IndexError:  # rare, and cheaper than a check of every code
                 if code != len(table):
                     self._broken = True
                     codes = codes[: begin + len(table) - size]
@@ -127,12 +130,12 @@ class LzwDecompressor:
         return b"".join(map(table.__getitem__, codes))
 
 
-def begins(head: bytes) -> bytes:
-    """The first bytes of what a file that begins so holds; empty where it cannot be packed so."""
+def plaintext_head(head: bytes) -> bytes:
+    """The first unpacked bytes of a file by its first packed ones; empty where it is not LZW."""
     try:
-        one = LzwDecompressor()
-        held = one.decompress(head[:LOOKED_AT])
-        one.decompress(b"")  # raises of damage behind it
+        decompressor = LzwDecompressor()
+        content = decompressor.decompress(head[:PROBE])
+        decompressor.decompress(b"")  # raises for damage behind it
     except LzwError:
         return b""
-    return held
+    return content

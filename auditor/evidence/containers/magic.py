@@ -1,4 +1,4 @@
-"""What bytes are, by what they begin with; a file's name is never asked.
+"""The kind of a file by its magic number; its name does not count.
 
 Magic numbers: RFC 1952 (gzip), RFC 1950 (zlib), RFC 8878 (zstd, and skippable frames), xz-file-format 1.1,
 lzma-file-format (in xz), APPNOTE.TXT 4.3 (zip), the LZ4 frame format, sqlite.org/fileformat2.html, POSIX pax (tar: the
@@ -12,10 +12,10 @@ from enum import Enum
 
 MAGIC = 0xED0CDAED
 FIRST_META = 16
-"""The magic's offset in a page; the second meta page is at one page size."""
+"""The magic's offset in a page; the second meta page lies one page size behind the first."""
 PAGE_SIZES = tuple(1 << bits for bits in range(10, 17))
 HEAD = PAGE_SIZES[-1] + FIRST_META + 4
-"""Bytes that are enough to tell."""
+"""Leading bytes that identify any kind."""
 RECORD = 512
 CHECKSUM = slice(148, 156)
 _OCTAL = re.compile(rb"[ \0]*([0-7]+)[ \0]*")
@@ -44,11 +44,11 @@ class Kind(Enum):
 STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.LZMA, Kind.BZIP2, Kind.LZ4, Kind.LZW})
 """Compressed streams of one file each."""
 FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
-"""Streams of frames, between which others may stand that hold something for another reader."""
+"""Streams of frames, with skippable frames among them."""
 STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
-"""Files of values."""
+"""Files with stored values."""
 CONTAINERS = STREAMS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
-_STARTS = (
+_MAGIC_NUMBERS = (
     (b"\x1f\x8b", Kind.GZIP),
     (b"\x28\xb5\x2f\xfd", Kind.ZSTD),
     (b"\xfd7zXZ\x00", Kind.XZ),
@@ -62,15 +62,15 @@ _STARTS = (
 )
 _EVENTS = b'[{"etcdEvent"'
 _LZW = {256, 0, _EVENTS[0]}
-"""The first code of 9 bits: an empty table (newer writers), a database's first byte, or a list's."""
-_SKIPPED = 0x184D2A50
+"""The first code of 9 bits: the one that empties the table (newer writers), or a database's or a list's first byte."""
+_SKIPPABLE_MAGIC = 0x184D2A50
 """The lowest of sixteen magic numbers of a skippable frame."""
 _FRAME = struct.Struct("<II")
 SKIPPABLE = _FRAME.size
 """The length of a skippable frame's header."""
 _LZMA = struct.Struct("<BIQ")
 _USUAL, _NOT_STATED, _LARGEST = 0x5D, (1 << 64) - 1, 1 << 38
-_CLOSED = {
+_UNSUPPORTED = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
     b"\x1f\x9d": "Unix compress",
@@ -87,14 +87,14 @@ _CLOSED = {
     b"-----BEGIN PGP MESSAGE": "PGP-encrypted",
     b"-----BEGIN AGE ENCRYPTED": "age-encrypted",
 }
-"""What holds something that this program does not take out."""
+"""Containers that this program recognises and does not open."""
 
 
 def sniff(head: bytes) -> Kind:
-    """What the first HEAD bytes (fewer where there are no more) say."""
+    """The kind of a file by its first HEAD bytes, or all of them."""
     if _is_database(head):
         return Kind.DATABASE
-    if kind := _start(head):
+    if kind := _by_magic_number(head):
         return kind
     if head[:3] == b"BZh" and head[4:10] in {b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"}:
         return Kind.BZIP2
@@ -110,36 +110,36 @@ def sniff(head: bytes) -> Kind:
 
 
 def of(mapping: mmap.mmap) -> Kind:
-    """What a mapped file is."""
+    """The kind of a mapped file."""
     return sniff(mapping[:HEAD])
 
 
 def closed(head: bytes) -> str:
-    """The name of a container that is recognised and cannot be opened here; empty for everything else."""
-    return next((name for start, name in _CLOSED.items() if head.startswith(start)), "")
+    """The name of a container that this program recognises and does not open; empty for everything else."""
+    return next((name for start, name in _UNSUPPORTED.items() if head.startswith(start)), "")
 
 
-def _start(head: bytes) -> Kind | None:
-    """By a magic number at the beginning, or past skippable frames: pzstd begins with one."""
-    skipped = 0
-    while more := skippable(head[skipped : skipped + SKIPPABLE]):
-        skipped += more
+def _by_magic_number(head: bytes) -> Kind | None:
+    """The kind by a magic number at the beginning, or behind skippable frames: pzstd begins with one."""
+    at = 0
+    while length := skippable(head[at : at + SKIPPABLE]):
+        at += length
     return next(
-        (kind for start, kind in _STARTS if head.startswith(start, skipped) and (not skipped or kind in FRAMED)), None
+        (kind for start, kind in _MAGIC_NUMBERS if head.startswith(start, at) and (not at or kind in FRAMED)), None
     )
 
 
 def skippable(head: bytes) -> int:
-    """The length of the skippable frame that these bytes begin with, its header included; 0 where it is none."""
+    """The length of the skippable frame at the beginning, its header included; 0 where there is none."""
     if len(head) < SKIPPABLE:
         return 0
     magic, size = _FRAME.unpack_from(head)
-    return SKIPPABLE + size if magic & 0xFFFFFFF0 == _SKIPPED else 0
+    return SKIPPABLE + size if magic & 0xFFFFFFF0 == _SKIPPABLE_MAGIC else 0
 
 
 def _is_lzma(head: bytes) -> bool:
     """Whether this is a header as `xz --format=lzma` writes it: the usual properties, a window of 2^n or 2^n + 2^(n-1)
-    bytes, and no size or one under 256 GB, as `xz` itself tells such a file."""
+    bytes, and no size or one under 256 GB: the rule of `xz` itself."""
     if len(head) <= _LZMA.size:
         return False
     properties, window, size = _LZMA.unpack_from(head)
@@ -155,20 +155,20 @@ def _is_database(head: bytes) -> bool:
 
 
 def _is_lzw(head: bytes) -> bool:
-    """Whether what an etcd database or a list of events begins with stands there as LZW codes, which have no mark."""
+    """Whether these are LZW codes, which have no magic number, of an etcd database or a list of events."""
     if len(head) < 3 or head[0] | (head[1] & 1) << 8 not in _LZW:
         return False
     from auditor.evidence.containers import lzw
 
-    begin = lzw.begins(head)
-    return begin.startswith(_EVENTS) or begin[FIRST_META : FIRST_META + 4] in {
+    content = lzw.plaintext_head(head)
+    return content.startswith(_EVENTS) or content[FIRST_META : FIRST_META + 4] in {
         struct.pack("<I", MAGIC),
         struct.pack(">I", MAGIC),
     }
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether the first record's checksum is right: the sum of its bytes, its own field taken for spaces."""
+    """Whether the first record's checksum is right: the sum of its bytes, with spaces in the checksum's own field."""
     stated = _OCTAL.fullmatch(head[CHECKSUM])
     if len(head) < RECORD or stated is None or not any(head[:RECORD]):
         return False

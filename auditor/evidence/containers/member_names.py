@@ -1,4 +1,4 @@
-"""Names inside archives: nothing is ever written under one, and one that leads out of its archive is refused."""
+"""Names of archives' members: no file is ever written under one, and one that leads out of its archive is refused."""
 
 import re
 
@@ -10,8 +10,8 @@ _RKE = re.compile(r"/backup/[^/]+|/etc/kubernetes/[^/]+\.rkestate")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def checked(container: str, name: str) -> str:
-    """The name without what carries no meaning (`./`, double slashes). Raises Refused where it leads outside."""
+def normalize(container: str, name: str) -> str:
+    """The name without `./` and double slashes. Raises Refused where it leads out of its archive."""
     unified = name.replace("\\", "/")
     parts = [part for part in unified.split("/") if part not in {"", "."}]
     absolute = unified.startswith("/") and not _RKE.fullmatch(unified)
@@ -21,8 +21,15 @@ def checked(container: str, name: str) -> str:
     return "/".join(parts)
 
 
-def link(container: str, name: str, target: str, *, symbolic: bool) -> None:
-    """Look at a link, which is never followed. Raises Refused where it leads out of its archive."""
+def check_link(container: str, name: str, target: str, *, symbolic: bool) -> None:
+    """Check a link, which is never followed. Raises Refused where it leads out of its archive.
+
+    Args:
+        container: The archive's name in messages.
+        name: The link's name.
+        target: Its target.
+        symbolic: Whether the target is relative to the link's folder.
+    """
     parts = [part for part in name.split("/") if part not in {"", "."}][:-1] if symbolic else []
     outside = target.startswith("/") or _DRIVE.match(target) is not None
     for part in target.split("/"):

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import IO, Any, Self
 
 from auditor.evidence.containers import member_names
-from auditor.evidence.containers.decompress import PIECE, STEP, Damaged, Stream
+from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream
 from auditor.evidence.containers.limits import Budget, Refused
 from auditor.text import shown
 
 LONGEST = 1 << 20
-"""Bytes of an extended header: tarfile holds one in memory whole."""
-_RECORD = re.compile(rb"([1-9]\d{0,6}) [^=\0]+=")
-"""How a record of pax begins: its length, its name."""
-_EXTENDED = {
+"""Bytes of an extended header, at most: tarfile reads it into memory."""
+_PAX_RECORD = re.compile(rb"([1-9]\d{0,6}) [^=\0]+=")
+"""The beginning of a record of pax: its length, its name."""
+_EXTENDED_TYPES = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -24,48 +24,49 @@ _EXTENDED = {
 }
 
 
-class _Info(tarfile.TarInfo):
-    """A header; tarfile takes a broken one for the end of the archive, so that the true end is noted here.
+class _Header(tarfile.TarInfo):
+    """A header that records the archive's true end: tarfile takes a broken header for the end.
 
-    Each archive is read with a subclass of its own.
+    Every archive has a subclass of its own.
     """
 
     ended = False
+    """Whether the last header was the block of zeros at the archive's end."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         cls.ended = len(buf) == tarfile.BLOCKSIZE and not any(buf)
-        made = super().frombuf(buf, encoding, errors)
-        if made.type in _EXTENDED and made.size > LONGEST:
-            raise _TooLong
-        return made
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _EXTENDED_TYPES and header.size > LONGEST:
+            raise _LongHeader
+        return header
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo | None:  # tarfile's own way in for subclasses
-        """An extended header goes on only where it is read to its end: tarfile drops what it does not understand."""
-        if self.type in _EXTENDED:
+        """The member behind an extended header that is valid to its end: tarfile drops what it does not understand."""
+        if self.type in _EXTENDED_TYPES:
             stream: Any = archive.fileobj
             content = stream.read(self._block(self.size))  # type: ignore[attr-defined]
-            if not _is_read(self.type, content, self.size):
+            if not _is_extended_header(self.type, content, self.size):
                 raise tarfile.HeaderError("bytes in an extended header that are no header")
             stream.buf, stream.pos = content + stream.buf, stream.pos - len(content)
-        made: tarfile.TarInfo | None = super()._proc_member(archive)  # type: ignore[misc]
-        return made
+        member: tarfile.TarInfo | None = super()._proc_member(archive)  # type: ignore[misc]
+        return member
 
 
-def _is_read(kind: bytes, content: bytes, size: int) -> bool:
-    """Whether an extended header is a name, or records of pax, and nothing else."""
+def _is_extended_header(kind: bytes, content: bytes, size: int) -> bool:
+    """Whether the content of an extended header is a name, or records of pax, and nothing else."""
     if kind in {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}:
         return b"\0" not in content[:size].rstrip(b"\0")
     at = 0
-    while at < size and (found := _RECORD.match(content, at)):
-        at += int(found[1])
+    while at < size and (record := _PAX_RECORD.match(content, at)):
+        at += int(record[1])
         if content[at - 1 : at] != b"\n":
             return False
     return at == size
 
 
 class _Readable(io.RawIOBase):
-    """A stream as tarfile wants it."""
+    """A stream with tarfile's interface."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -74,64 +75,70 @@ class _Readable(io.RawIOBase):
         return self._stream.read(size)
 
 
-class _TooLong(Exception):
-    """A header that asks for more memory than a header needs; no error of tarfile's, which would end the archive."""
+class _LongHeader(Exception):
+    """A header longer than LONGEST. No subclass of tarfile's errors, which end the archive."""
 
 
 def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, int, Stream | str]]:
-    """(name, size, content) of every regular file, or why there is none; it must be read before the next is asked for.
+    """(name, size, content) of every regular file, or the reason that there is no content.
 
-    Raises Refused for what leads out of the archive, and for devices; Damaged where it ends early.
+    The content must be read before the next member. Raises Refused for names that lead out of the archive, and for
+    devices; Damaged where it ends early.
+
+    Args:
+        stream: The archive.
+        name: Its name in messages.
+        budget: Its limits.
     """
-    kind: type[_Info] = type("_Info", (_Info,), {})
+    header_type: type[_Header] = type("_Header", (_Header,), {})
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
             fileobj=_Readable(stream),
             mode="r|",
-            bufsize=PIECE,
-            tarinfo=kind,
+            bufsize=OUTPUT,
+            tarinfo=header_type,
             encoding="utf-8",
             errors="surrogateescape",
         ) as archive:
             # tarfile skips block by block, and goes on behind the end: a size of 2^80 would keep it for ever
             while archive.offset <= budget.most and (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
+                archive.members.clear()  # type: ignore[attr-defined] # tarfile keeps all headers
                 budget.member()
-                inner = member_names.checked(name, member.name)
+                inner = member_names.normalize(name, member.name)
                 if member.islnk() or member.issym():
-                    member_names.link(name, inner, member.linkname, symbolic=member.issym())
+                    member_names.check_link(name, inner, member.linkname, symbolic=member.issym())
                 elif member.isreg():
                     yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
                 elif not member.isdir():
                     what = f"{shown(member.name)}, a device or pipe"
                     raise Refused(f"{name} holds {what}: nothing in it was read")
-            behind = _behind(archive) if kind.ended else 0
-    except _TooLong:
+            surplus = _bytes_behind(archive) if header_type.ended else 0
+    except _LongHeader:
         raise Refused(f"{name} has a header of more than {LONGEST:,} bytes, as no tar made in good faith has") from None
     except (tarfile.TarError, EOFError, ValueError, OSError, IndexError):
         raise Damaged(why) from None
-    if not kind.ended:
+    if not header_type.ended:
         raise Damaged(why)
     stream.drain()
-    if behind:
-        raise Damaged(f"{name}: {behind:,} bytes behind the tar's end, perhaps of another one: not read")
+    if surplus:
+        raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> Stream | str:
-    """What a member holds, or why it is not read: of a sparse one the list of its parts may not name all of it."""
+    """The content of a member, or the reason that it is not read: a sparse one's list of parts may be incomplete."""
     parts: Any = member.sparse
-    known = sum(size for _, size in parts) if parts is not None else member.size
-    if archive.offset - member.offset_data - known >= tarfile.BLOCKSIZE:
-        return f"{name}: it is sparse, and the list of its parts names {known:,} bytes of what is stored: not read"
+    total = sum(size for _, size in parts) if parts is not None else member.size
+    if archive.offset - member.offset_data - total >= tarfile.BLOCKSIZE:
+        return f"{name}: it is sparse, and the list of its parts names {total:,} bytes of what is stored: not read"
     content = archive.extractfile(member)
     return Stream(_blocks(content, name)) if content is not None else f"{name}: it has no content: not read"
 
 
-def _behind(archive: tarfile.TarFile) -> int:
-    """Bytes behind the blocks that end an archive, but zeros."""
+def _bytes_behind(archive: tarfile.TarFile) -> int:
+    """Bytes that are not zero behind the blocks at an archive's end."""
     count = 0
-    while block := archive.fileobj.read(STEP):  # what it has read ahead, and the rest
+    while block := archive.fileobj.read(STEP):  # tarfile's own buffer, then the rest
         count += len(block.strip(b"\0"))
     return count
 
@@ -139,7 +146,7 @@ def _behind(archive: tarfile.TarFile) -> int:
 def _blocks(content: IO[bytes], name: str) -> Iterator[bytes]:
     while True:
         try:
-            block = content.read(PIECE)
+            block = content.read(OUTPUT)
         except (tarfile.TarError, OSError):
             raise Damaged(f"{name}: its archive ends early") from None
         if not block:

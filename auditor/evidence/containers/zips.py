@@ -1,6 +1,6 @@
-"""Zip archives, read out of a mapped file: its directory stands at the end.
+"""Zip archives, read out of a mapped file: their directory stands at the end.
 
-Deflate, which nearly every zip is made with, is unpacked here as gzip is; zipfile reads the directory and the rest.
+Deflate, the compression of nearly every zip, is unpacked as gzip is; zipfile reads the directory and other members.
 """
 
 import io
@@ -13,27 +13,29 @@ from collections.abc import Iterator
 from typing import IO
 
 from auditor.evidence.containers import member_names
-from auditor.evidence.containers.decompress import PIECE, STEP, Damaged, Stream, inflated, mapped
+from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped
 from auditor.evidence.containers.limits import Budget, Refused
 from auditor.text import shown
 
 ENCRYPTED = 1
-"""The bit of the flags that says so (APPNOTE.TXT 4.4.4)."""
+"""The flag of an encrypted member (APPNOTE.TXT 4.4.4)."""
 UNSIZED = 8
-"""The bit that says that sizes stand behind a file."""
+"""The flag of a member whose sizes stand behind it."""
 DESCRIPTOR = 24
+"""Bytes of those sizes, at most."""
 LOCAL = struct.Struct("<4s5H3L2H")
 """The header before each member (APPNOTE.TXT 4.3.7)."""
 UNIX = 16
 """Shift of a member's Unix mode in its external attributes."""
 LARGEST_DIRECTORY = 64 << 20
+"""Bytes of a directory, at most: zipfile reads it into memory."""
 _END = b"PK\x05\x06"
-_FAR = 65_557
-"""Bytes before the end in which the record that ends a zip begins: 22 of its own and a comment."""
+_END_REACH = 65_557
+"""Bytes at the end in which the record that ends a zip begins: 22 of its own and a comment."""
 
 
 class _File(io.RawIOBase):
-    """A mapped file as zipfile wants it."""
+    """A mapped file with zipfile's interface."""
 
     def __init__(self, mapping: mmap.mmap) -> None:
         self._map = mapping
@@ -56,41 +58,46 @@ class _File(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        taken = self._map[self._at : self._at + len(buffer)]
-        buffer[: len(taken)] = taken
-        self._at += len(taken)
-        return len(taken)
+        octets = self._map[self._at : self._at + len(buffer)]
+        buffer[: len(octets)] = octets
+        self._at += len(octets)
+        return len(octets)
 
 
 def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str, int, Stream | str]]:
-    """(name, size, content) of every file; in place of a content that cannot be had, why.
+    """(name, size, content) of every file, or the reason that there is no content.
 
-    Raises Refused for what leads out of the archive, and for devices; Damaged where it has no directory.
+    Raises Refused for names that lead out of the archive, and for devices; Damaged where it has no directory.
+
+    Args:
+        mapping: The archive.
+        name: Its name in messages.
+        budget: Its limits.
     """
-    _small(mapping, name)
+    _check_directory_size(mapping, name)
     try:
         with zipfile.ZipFile(io.BufferedReader(_File(mapping), STEP)) as archive:
-            listed = archive.infolist()
-            for info in listed:
+            entries = archive.infolist()
+            for info in entries:
                 budget.member()
-                inner = member_names.checked(name, info.orig_filename)
+                inner = member_names.normalize(name, info.orig_filename)
                 mode = info.external_attr >> UNIX
                 if stat.S_ISLNK(mode):
                     target = archive.read(info).decode("utf-8", "surrogateescape") if info.file_size < STEP else "/"
-                    member_names.link(name, inner, target, symbolic=True)
+                    member_names.check_link(name, inner, target, symbolic=True)
                 elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode):
                     raise Refused(f"{name} holds {shown(inner)}, a device or pipe: nothing in it was read")
-                elif not info.filename.endswith("/"):  # is_dir() wants a name of at least one letter
+                elif not info.filename.endswith("/"):  # is_dir() fails for an empty name
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
-            if hidden := _hidden(mapping, listed, archive.start_dir):
-                raise Damaged(f"{name}: {hidden:,} bytes of it are of no file that its directory names: not read")
+            if surplus := _unlisted_bytes(mapping, entries, archive.start_dir):
+                raise Damaged(f"{name}: {surplus:,} bytes of it are of no file that its directory names: not read")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, struct.error, zlib.error):
         raise Damaged(f"{name}: the zip has no directory that holds together: truncated, or no zip") from None
 
 
-def _small(mapping: mmap.mmap, name: str) -> None:
-    """Refuse a directory that would fill the memory: zipfile holds it whole."""
-    start = max(0, len(mapping) - _FAR)
+def _check_directory_size(mapping: mmap.mmap, name: str) -> None:
+    """Raises Refused for a directory that would fill the memory."""
+    start = max(0, len(mapping) - _END_REACH)
     tail = mapping[start:]
     at = tail.rfind(_END)
     size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
@@ -101,20 +108,20 @@ def _small(mapping: mmap.mmap, name: str) -> None:
         raise Refused(f"{name} has a directory of {size:,} bytes: unpack it, and scan its parts")
 
 
-def _hidden(mapping: mmap.mmap, listed: list[zipfile.ZipInfo], directory: int) -> int:
-    """Bytes before the directory that belong to no entry of it, but zeros: a file taken out of the directory alone."""
-    count = reached = 0
-    for info in [*sorted(listed, key=lambda each: each.header_offset), None]:
+def _unlisted_bytes(mapping: mmap.mmap, entries: list[zipfile.ZipInfo], directory: int) -> int:
+    """Bytes before the directory that are not zero and no entry's: a member that is missing in the directory alone."""
+    count = end_so_far = 0
+    for info in [*sorted(entries, key=lambda entry: entry.header_offset), None]:
         start = info.header_offset if info is not None else directory
-        count += sum(len(mapping[at : min(at + STEP, start)].strip(b"\0")) for at in range(reached, start, STEP))
+        count += sum(len(mapping[at : min(at + STEP, start)].strip(b"\0")) for at in range(end_so_far, start, STEP))
         if info is not None and len(header := mapping[start : start + LOCAL.size]) == LOCAL.size:
             end = start + LOCAL.size + sum(LOCAL.unpack(header)[-2:]) + info.compress_size
-            reached = max(reached, end + _descriptor(mapping[end : end + DESCRIPTOR], info))
+            end_so_far = max(end_so_far, end + _descriptor(mapping[end : end + DESCRIPTOR], info))
     return count
 
 
 def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:
-    """Length of the sizes behind a file that was written before they were known (APPNOTE.TXT 4.3.9)."""
+    """Length of the data descriptor behind a member, 0 where it has none (APPNOTE.TXT 4.3.9)."""
     if not info.flag_bits & UNSIZED:
         return 0
     start = 4 if behind.startswith(b"PK\x07\x08") else 0
@@ -125,11 +132,12 @@ def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:
 def _content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapping: mmap.mmap, name: str, budget: Budget
 ) -> Stream | str:
+    """The content of a member, or the reason that it is not read."""
     label = f"{name}!{shown(info.filename)}"
     if info.flag_bits & ENCRYPTED:
         return f"{label} is protected by a password: unpack it, and scan what it holds"
     try:
-        content = archive.open(info)  # looks at the member's own header too
+        content = archive.open(info)  # checks the member's own header too
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):
         return f"{label} cannot be read: its header does not hold together, or its compression is not known"
     if info.compress_type == zipfile.ZIP_DEFLATED:
@@ -137,11 +145,12 @@ def _content(
         header = LOCAL.unpack(mapping[info.header_offset : info.header_offset + LOCAL.size])
         start = info.header_offset + LOCAL.size + header[-2] + header[-1]
         packed = mapped(mapping, start, min(start + info.compress_size, len(mapping)))
-        return Stream(_checked(inflated(packed, budget, label), info, label))
-    return Stream(_others(content, budget, label))
+        return Stream(_with_checksum(inflate(packed, budget, label), info, label))
+    return Stream(_zipfile_blocks(content, budget, label))
 
 
-def _checked(stream: Stream, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
+def _with_checksum(stream: Stream, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
+    """The blocks of a stream. Raises Damaged at its end where their CRC-32 is not the directory's."""
     from isal import isal_zlib
 
     crc = 0
@@ -152,10 +161,11 @@ def _checked(stream: Stream, info: zipfile.ZipInfo, name: str) -> Iterator[bytes
         raise Damaged(f"{name}: its checksum is not the one that the zip names")
 
 
-def _others(content: IO[bytes], budget: Budget, name: str) -> Iterator[bytes]:
+def _zipfile_blocks(content: IO[bytes], budget: Budget, name: str) -> Iterator[bytes]:
+    """The blocks of a member that zipfile unpacks."""
     while True:
         try:
-            block = content.read(PIECE)
+            block = content.read(OUTPUT)
         except Exception:  # noqa: BLE001 - each compression has exceptions of its own
             raise Damaged(f"{name}: it does not hold together, or is truncated") from None
         if not block:

@@ -1,4 +1,4 @@
-"""The buckets of an etcd backend, and what it says of itself: revision, compaction, versions, members.
+"""The buckets of an etcd backend: its records, and its own facts (revision, compaction, versions, members).
 
 Format: etcd server/storage/schema/ (bucket.go, cindex.go, membership.go) and server/storage/mvcc/kvstore.go.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, fitting, overlapping
+from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, overlaps, valid_elements
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
@@ -23,24 +23,26 @@ from auditor.model.vocabulary import PageKind
 EXPECTED = frozenset(
     b"key meta lease alarm members members_removed cluster auth authUsers authRoles authRevision test".split()
 )
+"""The buckets that etcd writes (bucket.go)."""
 BUCKET_HEADER = 16
 PAGE_HEADER = 16
 FEW = 4096
-"""Buckets other than `key` and `lease` hold a handful of pairs; no more than these are looked at."""
+"""Pairs that are read of a bucket other than `key`: those with facts hold a handful."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The records of the `key` bucket and the backend's facts."""
+    """The contents of a backend."""
 
     records: RecordBatch
+    """The records of the `key` bucket."""
     facts: Backend
 
 
 def read(walker: Walker) -> Store:
-    """Walk every bucket under the walker's meta. What does not hold is added to walker.gaps."""
+    """Walk every bucket under the walker's meta. Invalid pages and elements become gaps of the walker."""
     buckets: dict[bytes, Leaves] = {}
     top = walker.walk(walker.meta.root)
     for row in range(min(top.flags.size, FEW)):
@@ -55,7 +57,7 @@ def read(walker: Walker) -> Store:
     if b"key" not in buckets:
         walker.gap(min(walker.meta.root, walker.pages), "no bucket named `key` under the root")
     sizes = tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
-    # handed over, not lent: of the one large bucket nothing but its records is kept
+    # the only reference to the one large bucket, so that mvcc.read() can free it
     records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()))
     walker.gaps.extend(gaps)
     return Store(records, _facts(walker, buckets, sizes, records.mod_revision))
@@ -68,38 +70,49 @@ def _bucket(walker: Walker, at: int, size: int) -> Leaves:
         return Leaves.empty()
     (root,) = struct.unpack(walker.meta.order + "Q", walker.buffer.slice(at, 8))
     leaves = walker.walk(root) if root else _inline(walker, at + BUCKET_HEADER, size - BUCKET_HEADER)
-    nested = (leaves.flags & IS_BUCKET) != 0
-    if nested.any():
-        where = int(leaves.value_at[nested][0])
-        walker.gaps.append(Gap(walker.source, where, 0, f"offset {where}: a bucket inside a bucket, not read"))
-        leaves = leaves.take(~nested)
+    subbuckets = (leaves.flags & IS_BUCKET) != 0
+    if subbuckets.any():
+        offset = int(leaves.value_at[subbuckets][0])
+        walker.gaps.append(Gap(walker.source, offset, 0, f"offset {offset}: a bucket inside a bucket, not read"))
+        leaves = leaves.take(~subbuckets)
     return leaves
 
 
 def _inline(walker: Walker, at: int, size: int) -> Leaves:
-    """A bucket of one small leaf, kept in its parent's value; not aligned in the file, so read from a copy."""
+    """A bucket of one small leaf inside its parent's value, read from a copy: it is not aligned in the file."""
     raw = walker.buffer.slice(at, size)
-    flags, count, overflow = struct.unpack(walker.meta.order + "HHI", raw[8:PAGE_HEADER]) if size >= 16 else (0, 0, 0)
-    if flags != PageKind.LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
-        reason = f"offset {at}: expected the page of an inline bucket, found flags {flags:02x}, count {count}"
+    page_flags, count, overflow = (
+        struct.unpack(walker.meta.order + "HHI", raw[8:PAGE_HEADER]) if size >= 16 else (0, 0, 0)
+    )
+    if page_flags != PageKind.LEAF or overflow or PAGE_HEADER + ELEMENT * count > size:
+        reason = f"offset {at}: expected the page of an inline bucket, found flags {page_flags:02x}, count {count}"
         walker.gaps.append(Gap(walker.source, at, size, reason))
         return Leaves.empty()
     table = np.frombuffer(raw, walker.meta.order + "u4", 4 * count, PAGE_HEADER).reshape(-1, 4).astype(np.int64)
     element = PAGE_HEADER + ELEMENT * np.arange(count)
-    flag, pos, key_len, value_len = table.T
+    flags, pos, key_len, value_len = table.T
     key_at = element + pos
     end = key_at + key_len + value_len
-    good = fitting(flag, key_len, key_at, end, PAGE_HEADER + ELEMENT * count, size)
-    good[good] = ~overlapping(np.zeros(int(good.sum()), np.int64), key_at[good], end[good])
-    if not good.all():
+    valid = valid_elements(flags, key_len, key_at, end, PAGE_HEADER + ELEMENT * count, size)
+    valid[valid] = ~overlaps(np.zeros(int(valid.sum()), np.int64), key_at[valid], end[valid])
+    if not valid.all():
         walker.gaps.append(Gap(walker.source, at, size, f"offset {at}: damaged elements of an inline bucket"))
     page = np.full(count, at // walker.page_size, np.int64)
     return Leaves.of(
-        flag[good], (key_at + at)[good], key_len[good], (key_at + key_len + at)[good], value_len[good], page[good]
+        flags=flags[valid],
+        key_at=(key_at + at)[valid],
+        key_len=key_len[valid],
+        value_at=(key_at + key_len + at)[valid],
+        value_len=value_len[valid],
+        page=page[valid],
     )
 
 
-def _facts(walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str, int], ...], main: Ints) -> Backend:
+def _facts(
+    walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str, int], ...], mod_revision: Ints
+) -> Backend:
+    """The facts in the small buckets; sizes: number of pairs in each bucket; mod_revision: of the records."""
+
     def pairs(name: bytes) -> dict[bytes, bytes]:
         leaves, buffer = buckets.get(name, Leaves.empty()), walker.buffer
         rows = range(min(leaves.flags.size, FEW))
@@ -111,18 +124,18 @@ def _facts(walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str,
         }
 
     meta, cluster = pairs(b"meta"), pairs(b"cluster")
-    finished = _either(meta.get(b"finishedCompactRev"), _revision)
-    scheduled = _either(meta.get(b"scheduledCompactRev"), _revision)
-    newest = int(main[-1]) if main.size else 0
+    finished = _decode(meta.get(b"finishedCompactRev"), _revision)
+    scheduled = _decode(meta.get(b"scheduledCompactRev"), _revision)
+    newest = int(mod_revision[-1]) if mod_revision.size else 0
     return Backend(
         revision=max(newest, finished or 0, scheduled or 0, 1),
         newest_record=newest,
         compacted=finished,
         scheduled=scheduled,
-        storage_version=_either(meta.get(b"storageVersion"), _text),
-        cluster_version=_either(cluster.get(b"clusterVersion"), _text),
-        consistent_index=_either(meta.get(b"consistent_index"), _number),
-        term=_either(meta.get(b"term"), _number),
+        storage_version=_decode(meta.get(b"storageVersion"), _text),
+        cluster_version=_decode(cluster.get(b"clusterVersion"), _text),
+        consistent_index=_decode(meta.get(b"consistent_index"), _number),
+        term=_decode(meta.get(b"term"), _number),
         members=tuple(_member(key, value) for key, value in pairs(b"members").items()),
         cluster_id=None if pairs(b"members_removed") else _cluster_id(list(pairs(b"members"))),
         buckets=sizes,
@@ -132,8 +145,8 @@ def _facts(walker: Walker, buckets: dict[bytes, Leaves], sizes: tuple[tuple[str,
     )
 
 
-def _either(raw: bytes | None, convert: Callable[[bytes], T]) -> T | None:
-    """`convert(raw)`, or None where the value is absent or no such thing."""
+def _decode(raw: bytes | None, convert: Callable[[bytes], T]) -> T | None:
+    """`convert(raw)`, or None where the value is absent or malformed."""
     try:
         return None if raw is None else convert(raw)
     except (ValueError, struct.error):
@@ -153,9 +166,9 @@ def _text(raw: bytes) -> str:
 
 
 def _cluster_id(members: list[bytes]) -> int | None:
-    """The id that etcd derived from the members a cluster began with (server/etcdserver/api/membership genID).
+    """The id that etcd derives from a cluster's first members (server/etcdserver/api/membership genID).
 
-    Right only while no member came or went; a backend does not store it.
+    Right only if no member was added or removed; a backend does not store it.
     """
     try:
         ids = sorted(int(member, 16) for member in members)
@@ -166,7 +179,7 @@ def _cluster_id(members: list[bytes]) -> int | None:
 
 
 def _member(key: bytes, value: bytes) -> tuple[str, str]:
-    """Member id as it is stored, which should be hexadecimal, and its name."""
+    """Member id as stored, by etcd in hexadecimal, and the member's name."""
     try:
         name = json.loads(value).get("name", "")
     except (ValueError, AttributeError, RecursionError):

@@ -1,6 +1,6 @@
-"""The files of an etcd data directory together: the database, the write-ahead log, and what was set aside.
+"""The files of an etcd data directory: the database, the write-ahead log, and copies of either.
 
-Any of them may be damaged, and the others are read all the same. discovery/data_directory.py tells which is which.
+A damaged file does not keep the others from being read. discovery/data_directory.py finds the role of each.
 """
 
 from collections.abc import Iterator
@@ -22,38 +22,39 @@ from auditor.model.vocabulary import EvidenceKind, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
-    """What one file beside the database holds. kind: in words."""
+class _OtherFile:
+    """The contents of one file beside the database."""
 
     name: str
     kind: str
+    """The kind of file in words."""
     batches: tuple[RecordBatch, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """Everything in all files; with `quick` the database alone."""
+    """The contents of all files; with `quick` those of the database alone."""
     databases = exhibit.of(Role.DATABASE)
     database = databases[0] if databases else None
-    store = _database(database, quick=quick)
-    kinds = dict(store.kinds)
-    gaps, batches, notes = list(store.gaps), list(store.batches), list(store.notes)
-    unexamined = [*store.unexamined, *_absent(exhibit, database, quick=quick)]
-    for part in () if quick else _beside(exhibit, store.backend.consistent_index):
-        kinds[part.name] = part.kind
-        batches += part.batches
-        gaps += part.gaps
-        notes += part.notes
+    reading = _database(database, quick=quick)
+    kinds = dict(reading.kinds)
+    gaps, batches, notes = list(reading.gaps), list(reading.batches), list(reading.notes)
+    unexamined = [*reading.unexamined, *_omissions(exhibit, database, quick=quick)]
+    for other in () if quick else _other_files(exhibit, reading.backend.consistent_index):
+        kinds[other.name] = other.kind
+        batches += other.batches
+        gaps += other.gaps
+        notes += other.notes
     directory = EvidenceKind.DATA_DIRECTORY
     return Reading(
         kind=directory,
-        description=f"{directory.label}, {store.description}" if store.description else directory.label,
+        description=f"{directory.label}, {reading.description}" if reading.description else directory.label,
         batches=tuple(batches),
         database=database,
-        backend=store.backend,
-        pages=store.pages,
-        trailer=store.trailer,
+        backend=reading.backend,
+        pages=reading.pages,
+        trailer=reading.trailer,
         gaps=tuple(gaps),
         unexamined=tuple(unexamined),
         notes=tuple(notes),
@@ -62,7 +63,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def _database(file: EvidenceFile | None, *, quick: bool) -> Reading:
-    """What member/snap/db holds; nothing but a gap, and no description, where it is missing or unreadable."""
+    """The contents of member/snap/db; a gap without a description where it is missing or unreadable."""
     if file is None:
         gap = Gap("member/snap/db", 0, 0, "there is no member/snap/db: the database itself is missing")
         return Reading(kind=EvidenceKind.DATA_DIRECTORY, description="", gaps=(gap,))
@@ -77,8 +78,8 @@ def _database(file: EvidenceFile | None, *, quick: bool) -> Reading:
         )
 
 
-def _absent(exhibit: Exhibit, database: EvidenceFile | None, *, quick: bool) -> Iterator[Unexamined]:
-    """What is not there, not read, or not to be read in peace."""
+def _omissions(exhibit: Exhibit, database: EvidenceFile | None, *, quick: bool) -> Iterator[Unexamined]:
+    """The parts that are missing or not read, and a member that still writes."""
     if not exhibit.has_wal:
         yield Unexamined("the WAL", "there is no member/wal here: name its folder with --wal-dir", decisive=True)
     if quick:
@@ -90,64 +91,68 @@ def _absent(exhibit: Exhibit, database: EvidenceFile | None, *, quick: bool) -> 
         yield Unexamined("a data directory in use", reason, decisive=True)
 
 
-def _beside(exhibit: Exhibit, applied: int | None) -> Iterator[_File]:
-    """The files beside the database. applied: the raft index up to which the database has the log's entries."""
+def _other_files(exhibit: Exhibit, applied: int | None) -> Iterator[_OtherFile]:
+    """The files beside the database. applied: the raft index up to which the database has the WAL's entries."""
     return chain(
-        _chain(exhibit.of(Role.LOG), applied, Role.LOG), _copies(exhibit), _spares(exhibit), _snapshots(exhibit)
+        _wal_chain(exhibit.of(Role.LOG), applied, Role.LOG),
+        _wal_copies(exhibit),
+        _spare_databases(exhibit),
+        _raft_snapshots(exhibit),
     )
 
 
-def _copies(exhibit: Exhibit) -> Iterator[_File]:
-    """WAL files set aside, each a chain of its own; a preallocated one holds nothing."""
+def _wal_copies(exhibit: Exhibit) -> Iterator[_OtherFile]:
+    """WAL files that are set aside, each a chain of its own; a preallocated one is empty."""
     for file in exhibit.of(Role.LOG_COPY):
         if not Buffer(file.map).nonzero(np.array([0]), np.array([file.size]))[0]:
-            yield _File(name=file.name, kind="preallocated WAL segment, all zero")
+            yield _OtherFile(name=file.name, kind="preallocated WAL segment, all zero")
         else:
-            yield from _chain([file], None, Role.LOG_COPY)
+            yield from _wal_chain([file], None, Role.LOG_COPY)
 
 
-def _chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_File]:
-    """The segments of a write-ahead log, as one chain."""
+def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> Iterator[_OtherFile]:
+    """The segments of a write-ahead log as one chain. applied: as of _other_files(); role: of all of them."""
     if not files:
         return
     buffers = [Buffer(file.map) for file in files]
-    log = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
+    wal_contents = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
     for number, (file, buffer) in enumerate(zip(files, buffers, strict=True)):
-        ranges = [(start, end) for which, start, end in log.unframed if which == number]
+        ranges = [(start, end) for segment, start, end in wal_contents.unframed if segment == number]
         rows = carve.search(buffer, [start for start, _ in ranges], [end for _, end in ranges], fragments=True)
-        tails = carve.batch(buffer, file.name, rows, Place.WAL)
-        yield _File(
+        tail = carve.batch(buffer, file.name, rows, Place.WAL)
+        yield _OtherFile(
             name=file.name,
             kind=role.value,
-            batches=tuple(batch for batch in (*log.batches, tails) if batch.source == file.name and len(batch)),
-            gaps=tuple(gap for gap in log.gaps if gap.source == file.name),
-            notes=log.notes if not number else (),
+            batches=tuple(batch for batch in (*wal_contents.batches, tail) if batch.source == file.name and len(batch)),
+            gaps=tuple(gap for gap in wal_contents.gaps if gap.source == file.name),
+            notes=wal_contents.notes if not number else (),
         )
 
 
-def _spares(exhibit: Exhibit) -> Iterator[_File]:
-    """Whole or partial databases beside the one in force: a leader's, a defragmentation's, a download's."""
+def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
+    """Whole or partial databases beside the one in use: a leader's, a defragmentation's, a download's."""
     role = Role.SPARE.value
     for file in exhibit.of(Role.SPARE):
         try:
-            spare = snapshot.read_file(file, quick=False)
+            reading = snapshot.read_file(file, quick=False)
         except UnreadableEvidence as error:
             gap = Gap(file.name, 0, file.size, str(error))
-            yield _File(name=file.name, kind=role, batches=_searched(file), gaps=(gap,))
+            yield _OtherFile(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))
         else:
-            kind = f"{role}: {spare.description}"
-            yield _File(name=file.name, kind=kind, batches=spare.batches, gaps=spare.gaps)
+            kind = f"{role}: {reading.description}"
+            yield _OtherFile(name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps)
 
 
-def _snapshots(exhibit: Exhibit) -> Iterator[_File]:
-    """Raft snapshots: etcd keeps no Kubernetes object in them, so any value in one is worth a row."""
+def _raft_snapshots(exhibit: Exhibit) -> Iterator[_OtherFile]:
+    """Raft snapshots: etcd stores no Kubernetes object in them, so any value in one is worth a row."""
     for file in exhibit.of(Role.RAFT_SNAPSHOT):
         gap = raft.check(Buffer(file.map), file.name)
         kind = Role.RAFT_SNAPSHOT.value
-        yield _File(name=file.name, kind=kind, batches=_searched(file), gaps=(gap,) if gap else ())
+        yield _OtherFile(name=file.name, kind=kind, batches=_carve(file), gaps=(gap,) if gap else ())
 
 
-def _searched(file: EvidenceFile) -> tuple[RecordBatch, ...]:
+def _carve(file: EvidenceFile) -> tuple[RecordBatch, ...]:
+    """Values carved from a file without a readable structure."""
     buffer = Buffer(file.map)
     rows = carve.search(buffer, [0], [file.size], fragments=False)
     return (carve.batch(buffer, file.name, rows, Place.UNPLACED),) if rows else ()

@@ -1,6 +1,6 @@
-"""What `etcdctl get --prefix / -w json` and `-w protobuf` write: the current keys, and nothing of their history.
+"""Dumps, the output of `etcdctl get --prefix / -w json` or `-w protobuf`: the current keys without their history.
 
-Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): the RangeResponse of api/etcdserverpb/rpc.proto as it is.
+Format: etcd etcdctl/ctlv3/command/printer.go (json, pb): a RangeResponse of api/etcdserverpb/rpc.proto.
 """
 
 import re
@@ -28,22 +28,30 @@ STANDING = Unexamined(
     "a dump holds the current keys alone",
     decisive=False,
 )
+"""The parts of a store that no dump shows."""
 _COUNT = re.compile(rb'"count"\s*:\s*(\d+)')
 _MORE = re.compile(rb'"more"\s*:\s*true')
 KEY_VALUE = (b"\x0a", b"\x10", b"\x18", b"\x20", b"\x2a", b"\x30")
+"""Tags of the fields of mvccpb.KeyValue."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """All keys of the dump: nothing of it is left out. Raises UnreadableEvidence where there is none."""
+    """All keys of the dump, with `quick` too. Raises UnreadableEvidence where there are none."""
     del quick
     (file,) = exhibit.of(Role.DUMP)
     kind = exports.dump(bytes(file.map[: exports.DUMP_HEAD]))
     return _json(file, exhibit.work_dir) if kind is EvidenceKind.JSON_DUMP else _protobuf(file)
 
 
-def _reading(
-    kind: EvidenceKind, file: EvidenceFile, records: RecordBatch, facts: Backend, gaps: list[Gap], cut: list[Unexamined]
+def _of_records(
+    kind: EvidenceKind,
+    file: EvidenceFile,
+    records: RecordBatch,
+    facts: Backend,
+    gaps: list[Gap],
+    unexamined: list[Unexamined],
 ) -> Reading:
+    """The reading of a dump with these records."""
     return Reading(
         kind=kind,
         description=kind.label,
@@ -51,31 +59,32 @@ def _reading(
         database=file,
         backend=facts,
         gaps=tuple(gaps),
-        unexamined=tuple(cut),
+        unexamined=tuple(unexamined),
         kinds={file.name: kind.label},
         standing=STANDING,
     )
 
 
 def _json(file: EvidenceFile, work_dir: str) -> Reading:
+    """The response's header and count, and its records in a buffer of decoded base64."""
     head = exports.JSON_DUMP.match(file.map, 0, exports.DUMP_HEAD)
     if head is None:
         raise UnreadableEvidence(f"{file.name} does not begin as etcdctl's JSON does")
-    said = json_records.object_before(head[1])
-    found = json_records.JsonRecords()
+    header = json_records.object_before(head[1])
+    objects = json_records.JsonRecords()
     if b"[" in head[2]:
-        found = json_records.scan(file, head.end(), file.size)
-    made, gaps = json_records.batch(file, found, work_dir)
-    rest = bytes(file.map[found.end or head.start(2) :][: exports.DUMP_HEAD])
+        objects = json_records.scan(file, head.end(), file.size)
+    records, gaps = json_records.batch(file, objects, work_dir)
+    rest = bytes(file.map[objects.end or head.start(2) :][: exports.DUMP_HEAD])
     count, more = _COUNT.search(rest), bool(_MORE.search(rest))
-    if b"}" not in rest and not found.gaps:
+    if b"}" not in rest and not objects.gaps:
         gaps.append(
-            Gap(file.name, found.end, file.size - found.end, f"{file.name} does not end as etcdctl's JSON does")
+            Gap(file.name, objects.end, file.size - objects.end, f"{file.name} does not end as etcdctl's JSON does")
         )
-    numbers = {name: value for name, value in said.items() if isinstance(value, int)}
-    facts = _facts(numbers.get("cluster_id"), numbers.get("revision", 0), numbers.get("raft_term"), made)
-    cut = _cut(len(made), int(count[1]) if count else 0, more=more)
-    return _reading(EvidenceKind.JSON_DUMP, file, made, facts, [*found.gaps, *gaps], cut)
+    numbers = {name: value for name, value in header.items() if isinstance(value, int)}
+    facts = _facts(numbers.get("cluster_id"), numbers.get("revision", 0), numbers.get("raft_term"), records)
+    unexamined = _omissions(len(records), int(count[1]) if count else 0, more=more)
+    return _of_records(EvidenceKind.JSON_DUMP, file, records, facts, [*objects.gaps, *gaps], unexamined)
 
 
 def _protobuf(file: EvidenceFile) -> Reading:
@@ -87,23 +96,27 @@ def _protobuf(file: EvidenceFile) -> Reading:
     records = _records(file.name, buffer, start, end, gaps)
     header = response.header
     facts = _facts(header.get(1), header.get(3, 0), header.get(4), records)
-    cut = _cut(start.size, response.count, more=response.more)
-    return _reading(EvidenceKind.PROTOBUF_DUMP, file, records, facts, gaps, cut)
+    unexamined = _omissions(start.size, response.count, more=response.more)
+    return _of_records(EvidenceKind.PROTOBUF_DUMP, file, records, facts, gaps, unexamined)
 
 
 @dataclass(slots=True)
 class _Response:
-    """A RangeResponse. header: its numbers by field; spans: start and end of each record; count: keys in the range."""
+    """A RangeResponse."""
 
     header: dict[int, int] = field(default_factory=dict)
+    """The numbers of its ResponseHeader by field."""
     spans: "array[int]" = field(default_factory=lambda: array("q"))
+    """Start and end of each record, one after the other."""
     more: bool = False
+    """Whether the range has more keys than the response."""
     count: int = 0
+    """Keys in the range."""
 
 
 def _response(file: EvidenceFile, buffer: Buffer, gaps: list[Gap]) -> _Response:
-    """The fields one by one, since each says where the next begins; a gap where they do not go on to the end."""
-    response, at, counted = _Response(), 0, False
+    """The fields one by one, since each gives the position of the next; a gap where they end before the file."""
+    response, at, has_count = _Response(), 0, False
     while at < file.size:
         try:
             head = buffer.slice(at, 24)
@@ -121,20 +134,20 @@ def _response(file: EvidenceFile, buffer: Buffer, gaps: list[Gap]) -> _Response:
         elif tag == 0x18:
             response.more, at = bool(number), begin
         elif tag == 0x20:
-            response.count, counted, at = number, True, begin
+            response.count, has_count, at = number, True, begin
         else:
             reason = f"{file.name}: no field of a RangeResponse at offset {at:,}: damaged, or cut"
             gaps.append(Gap(file.name, at, file.size - at, reason))
             break
-    if response.spans and not counted and not gaps:
-        # etcd counts the keys behind the last of them
+    if response.spans and not has_count and not gaps:
+        # etcd writes the count behind the last key
         gaps.append(Gap(file.name, at, 0, f"{file.name} does not end in the number of its keys: cut"))
     return response
 
 
 def _records(name: str, buffer: Buffer, start: Ints, end: Ints, gaps: list[Gap]) -> RecordBatch:
-    """The KeyValues between these positions; gaps for what is none."""
-    good, (key, create, mod, version, value, _) = wire.messages(buffer, start, end, KEY_VALUE)
+    """The KeyValues between these positions; gaps for other messages."""
+    regular, (key, create, mod, version, value, _) = wire.messages(buffer, start, end, KEY_VALUE)
 
     def one(row: int) -> Gap:
         reason = f"{name}: the record at offset {start[row]:,} is no KeyValue of etcd's"
@@ -143,8 +156,8 @@ def _records(name: str, buffer: Buffer, start: Ints, end: Ints, gaps: list[Gap])
     def rest(more: Ints) -> Gap:
         return Gap(name, 0, 0, f"{name}: {more.size:,} more records, not listed, are no KeyValue")
 
-    gaps += listed(np.flatnonzero(~good), one, rest)
-    rows = np.flatnonzero(good)
+    gaps += listed(np.flatnonzero(~regular), one, rest)
+    rows = np.flatnonzero(regular)
     return RecordBatch.of(
         name,
         buffer,
@@ -160,22 +173,28 @@ def _records(name: str, buffer: Buffer, start: Ints, end: Ints, gaps: list[Gap])
     )
 
 
-def _facts(cluster: int | None, revision: int, term: int | None, made: RecordBatch) -> Backend:
-    """What the header says."""
+def _facts(cluster: int | None, revision: int, term: int | None, records: RecordBatch) -> Backend:
+    """The header's facts."""
     return replace(
         Backend.UNKNOWN,
         revision=revision,
-        newest_record=int(made.mod_revision.max(initial=0)),
+        newest_record=int(records.mod_revision.max(initial=0)),
         cluster_id=cluster,
         term=term,
-        buckets=(("key", len(made)),),
+        buckets=(("key", len(records)),),
     )
 
 
-def _cut(read: int, listed: int, *, more: bool) -> list[Unexamined]:
-    """Keys that etcd counted and did not hand out: --limit, or a dump that was cut."""
-    if listed <= read and not more:
+def _omissions(count: int, stated: int, *, more: bool) -> list[Unexamined]:
+    """Keys that etcd counted and the dump lacks: made with --limit, or cut.
+
+    Args:
+        count: Records of the dump.
+        stated: Keys of the range by the response's count.
+        more: Whether the response says that there are more.
+    """
+    if stated <= count and not more:
         return []
-    lost = f"{listed - read:,} keys" if listed > read else "more keys"
-    reason = f"the dump says that there are {listed:,} keys, and holds {read:,}: made with --limit, or cut"
-    return [Unexamined(lost, reason, decisive=True)]
+    missing = f"{stated - count:,} keys" if stated > count else "more keys"
+    reason = f"the dump says that there are {stated:,} keys, and holds {count:,}: made with --limit, or cut"
+    return [Unexamined(missing, reason, decisive=True)]

@@ -1,7 +1,7 @@
-"""JSON objects with etcd's KeyValue in base64, found one after the other in a mapped file and decoded into columns.
+"""JSON objects with etcd's KeyValue in base64, located one after the other in a mapped file, decoded into columns.
 
-Such a text is one line of any length: it is never loaded as a whole. etcd api/mvccpb/kv.pb.go (the names of the
-fields; Go's encoding/json leaves zero ones out, and writes bytes as padded base64).
+Such a text is one line of any length and never loaded as a whole. Format: etcd api/mvccpb/kv.pb.go (names of fields;
+Go's encoding/json omits zeros, and writes bytes as padded base64).
 """
 
 import json
@@ -24,7 +24,7 @@ from auditor.model.vocabulary import Place, State
 
 LARGEST = (1 << 63) - 1
 LONGEST_HEAD = 1 << 16
-"""Bytes of an object looked at for what stands before and behind its value: a key is at most 32 KiB of them."""
+"""Bytes of an object without its value, at most: a key is at most 32 KiB of them."""
 _HEAD = re.compile(
     rb'\s*(?P<event>\{\s*"etcdEvent"\s*:\s*\{\s*(?:"type"\s*:\s*(?P<type>\d+)\s*,\s*)?"kv"\s*:\s*)?'
     rb'\{\s*"key"\s*:\s*"(?P<key>[A-Za-z0-9+/=]*)"\s*(?:,\s*"create_revision"\s*:\s*(?P<create>\d+)\s*)?'
@@ -38,59 +38,66 @@ _BETWEEN = re.compile(rb"\s*([,\]])")
 
 @dataclass
 class JsonRecords:
-    """Objects in their order. spans: key's and value's offset and length, create, mod, version, tombstone: 8 a row.
-
-    end: where the closing bracket was found, or the reading stopped.
-    """
+    """The objects of an array in their order."""
 
     spans: "array[int]" = field(default_factory=lambda: array("q"))
+    """Eight numbers a row: offset and length of key and value, create, mod, version, tombstone."""
     gaps: list[Gap] = field(default_factory=list)
+    """The parts that are no such object."""
     end: int = 0
+    """The position behind the closing bracket, or where the reading stopped."""
 
     def __len__(self) -> int:
         return len(self.spans) // 8
 
 
 def scan(file: EvidenceFile, at: int, end: int) -> JsonRecords:
-    """The objects of the array whose bracket stands before `at`, up to its closing one; gaps for what is none."""
-    found = JsonRecords()
+    """The objects of an array, up to its closing bracket.
+
+    Args:
+        file: The text.
+        at: The position behind the opening bracket.
+        end: Where the text ends.
+    """
+    records = JsonRecords()
     text = file.map
-    if (closed := _BETWEEN.match(text, at, end)) and closed[1] == b"]":
-        found.end = closed.end()
-        return found
+    if (separator := _BETWEEN.match(text, at, end)) and separator[1] == b"]":
+        records.end = separator.end()
+        return records
     while True:
-        stop = _one(text, at, end, found.spans)
+        stop = _object(text, at, end, records.spans)
         if stop < 0:
-            # the next object that begins as one does
-            next_at = text.find(b'{"etcdEvent"' if _is_event(text, at) else b'{"key"', at + 1, end)
-            stop = next_at if next_at >= 0 else end
+            # go on at the next beginning of an object
+            following = text.find(b'{"etcdEvent"' if _is_event(text, at) else b'{"key"', at + 1, end)
+            stop = following if following >= 0 else end
             reason = f"{file.name}: no record that etcd's tools write at offset {at:,}: damaged, or cut"
-            found.gaps.append(Gap(file.name, at, stop - at, reason))
-            if next_at < 0 or len(found.gaps) > LISTED:
-                found.end = end
-                if next_at >= 0:
-                    reason = f"{file.name}: too many damaged records: nothing is read from offset {next_at:,} on"
-                    found.gaps.append(Gap(file.name, next_at, end - next_at, reason))
-                return found
-            at = next_at
+            records.gaps.append(Gap(file.name, at, stop - at, reason))
+            if following < 0 or len(records.gaps) > LISTED:
+                records.end = end
+                if following >= 0:
+                    reason = f"{file.name}: too many damaged records: nothing is read from offset {following:,} on"
+                    records.gaps.append(Gap(file.name, following, end - following, reason))
+                return records
+            at = following
             continue
-        closed = _BETWEEN.match(text, stop, end)
-        if closed is None:
+        separator = _BETWEEN.match(text, stop, end)
+        if separator is None:
             reason = f"{file.name}: the list of records does not end: cut at offset {stop:,}"
-            found.gaps.append(Gap(file.name, stop, end - stop, reason))
-            found.end = end
-            return found
-        at = found.end = closed.end()
-        if closed[1] == b"]":
-            return found
+            records.gaps.append(Gap(file.name, stop, end - stop, reason))
+            records.end = end
+            return records
+        at = records.end = separator.end()
+        if separator[1] == b"]":
+            return records
 
 
 def _is_event(text: mmap, at: int) -> bool:
+    """Whether the object at `at` is an event of a backup's increment, around the KeyValue."""
     return b"etcdEvent" in text[at : at + 32]
 
 
-def _one(text: mmap, at: int, end: int, spans: "array[int]") -> int:
-    """Adds the object that begins at `at`; answers where it ends, -1 where there is none."""
+def _object(text: mmap, at: int, end: int, spans: "array[int]") -> int:
+    """Add the object at `at` to `spans`; the position behind it, -1 where there is none."""
     head = _HEAD.match(text, at, min(end, at + LONGEST_HEAD))
     if head is None:
         return UNKNOWN
@@ -108,38 +115,27 @@ def _one(text: mmap, at: int, end: int, spans: "array[int]") -> int:
         return UNKNOWN
     key_at, key_end = head.span("key")
     numbers = [int(head[name] or -1) for name in ("create", "mod", "version")]
-    gone = int(head["type"] == b"1")
-    spans.extend((key_at, key_end - key_at, value_at, size, *(min(each, LARGEST) for each in numbers), gone))
+    tombstone = int(head["type"] == b"1")
+    spans.extend((key_at, key_end - key_at, value_at, size, *(min(value, LARGEST) for value in numbers), tombstone))
     return int(tail.end())
 
 
-def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
-    """Keys and values decoded, in a buffer of their own; offset and size are those of the base64 of each value.
+def batch(file: EvidenceFile, objects: JsonRecords, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
+    """Keys and values decoded into a buffer of their own; offset and size are those of each value's base64.
 
-    work_dir: where they go if they are many.
+    Args:
+        file: The text.
+        objects: Its objects.
+        work_dir: Folder for the buffer, if it is large.
     """
-    table = np.array(found.spans, np.int64).reshape(-1, 8)
+    # table: the eight columns of JsonRecords.spans; spans: positions and lengths in the buffer instead
+    table = np.array(objects.spans, np.int64).reshape(-1, 8)
     room = scratch_buffer(
         int((table[:, 1] // 4 + table[:, 3] // 4).sum()) * 3, f"what {file.name} holds in base64", work_dir
     )
-    view = memoryview(room)
-    spans = array("q")
-    gaps: list[Gap] = []
-    at = 0
-    for key_at, key_size, value_at, size in table[:, :4].tolist():
-        try:
-            key = a2b_base64(file.map[key_at : key_at + key_size], strict_mode=True)
-            value = a2b_base64(file.map[value_at : value_at + size], strict_mode=True)
-        except Error:
-            gaps.append(Gap(file.name, key_at, value_at + size - key_at, f"offset {key_at:,}: this is no base64"))
-            spans.extend((at, 0, at, 0))
-            continue
-        middle, end = at + len(key), at + len(key) + len(value)
-        view[at:middle], view[middle:end] = key, value
-        spans.extend((at, len(key), middle, len(value)))
-        at = end
+    spans, gaps = _decode(file, table, memoryview(room))
     key_at, key_len, value_at, value_len = np.array(spans, np.int64).reshape(-1, 4).T
-    made = RecordBatch.of(
+    records = RecordBatch.of(
         file.name,
         Buffer(room),
         mapped=False,
@@ -160,13 +156,33 @@ def batch(file: EvidenceFile, found: JsonRecords, work_dir: str = "") -> tuple[R
         reason = f"{more.size:,} more records that are no base64, not listed"
         return Gap(file.name, gaps[int(more[0])].offset, sum(gaps[row].length for row in more.tolist()), reason)
 
-    return made, list(listed(np.arange(len(gaps)), gaps.__getitem__, rest))
+    return records, list(listed(np.arange(len(gaps)), gaps.__getitem__, rest))
+
+
+def _decode(file: EvidenceFile, table: Ints, room: memoryview) -> tuple["array[int]", list[Gap]]:
+    """Write keys and values into `room`: position and length there of each, and gaps for those that are no base64."""
+    spans = array("q")
+    gaps: list[Gap] = []
+    at = 0
+    for key_at, key_size, value_at, size in table[:, :4].tolist():
+        try:
+            key = a2b_base64(file.map[key_at : key_at + key_size], strict_mode=True)
+            value = a2b_base64(file.map[value_at : value_at + size], strict_mode=True)
+        except Error:
+            gaps.append(Gap(file.name, key_at, value_at + size - key_at, f"offset {key_at:,}: this is no base64"))
+            spans.extend((at, 0, at, 0))
+            continue
+        middle, end = at + len(key), at + len(key) + len(value)
+        room[at:middle], room[middle:end] = key, value
+        spans.extend((at, len(key), middle, len(value)))
+        at = end
+    return spans, gaps
 
 
 def object_before(raw: bytes) -> dict[str, object]:
-    """A small JSON object; empty where the bytes are none."""
+    """A small JSON object, decoded; empty where the bytes are none."""
     try:
-        made = json.loads(raw)
+        decoded = json.loads(raw)
     except ValueError:
         return {}
-    return made if isinstance(made, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}

@@ -1,4 +1,4 @@
-"""etcd's MVCC records: what the elements of the `key` bucket hold, and which of them is current.
+"""etcd's MVCC records: the elements of the `key` bucket, and which of them are current.
 
 Format: etcd server/storage/mvcc/revision.go (17 or 18 bytes of key) and api/mvccpb/kv.proto (the value).
 """
@@ -19,7 +19,9 @@ from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
 REVISION = 17
+"""Bytes of a revision as a key: 8 of main, the separator, 8 of sub."""
 TOMBSTONE = 18
+"""Bytes of a tombstone's: the same and MARK."""
 SEPARATOR = ord("_")
 MARK = ord("t")
 
@@ -27,7 +29,7 @@ _KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x
 _TAGS = frozenset({_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE})
 
 NO_RECORD, ELSEWHERE, MORE = 1, 2, 3
-"""Damage of a record: unreadable; of another revision; holding fields that were not read."""
+"""Damage of a record: unreadable; of another revision; with fields that were not read."""
 _DAMAGE = {
     NO_RECORD: "record is no mvccpb.KeyValue",
     ELSEWHERE: "record's mod_revision is not the revision it is stored under",
@@ -36,26 +38,31 @@ _DAMAGE = {
 
 
 def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list[Gap]]:
-    """The records of the `key` bucket in revision order, each with its place, and what could not be read.
+    """The records of the `key` bucket in revision order, each with its place, and gaps for those that are damaged.
 
-    A record of no key (etcdutl's --bump-revision writes one with an empty value) keeps key_len 0 and place latest.
+    A record without a key (etcdutl's --bump-revision writes one with an empty value) has key_len 0 and place latest.
+
+    Args:
+        buffer: The file.
+        source: Its name.
+        leaves: All elements of the `key` bucket.
     """
     gaps: list[Gap] = []
-    good, main, sub = _revisions(buffer, leaves)
-    _gap_rows(gaps, source, leaves, ~good, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
-    if not good.all():
-        leaves = leaves.take(good)
-        main, sub = main[good], sub[good]
+    valid, main, sub = _revisions(buffer, leaves)
+    _gap_rows(gaps, source, leaves, ~valid, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
+    if not valid.all():
+        leaves = leaves.take(valid)
+        main, sub = main[valid], sub[valid]
     batch = _batch(buffer, source, leaves, main, sub)
-    damaged = _fields(buffer, batch)
-    differing = (damaged == 0) & (batch.create_revision > batch.mod_revision)
+    damage = _read_fields(buffer, batch)
+    impossible = (damage == 0) & (batch.create_revision > batch.mod_revision)
     for code, reason in _DAMAGE.items():
-        _gap_rows(gaps, source, leaves, damaged == code, reason)
-    _gap_rows(gaps, source, leaves, differing, "record's create_revision is later than its own")
-    del leaves  # what follows needs the memory
-    if (damaged == NO_RECORD).any():
-        batch = batch.take(damaged != NO_RECORD)
-    order = _order(batch)
+        _gap_rows(gaps, source, leaves, damage == code, reason)
+    _gap_rows(gaps, source, leaves, impossible, "record's create_revision is later than its own")
+    del leaves  # its memory is needed below
+    if (damage == NO_RECORD).any():
+        batch = batch.take(damage != NO_RECORD)
+    order = _sort_order(batch)
     if order is not None:
         gaps.append(Gap(source, 0, 0, "the revisions of the key bucket are not in ascending order"))
         batch = batch.take(order)
@@ -63,49 +70,57 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list
     return batch, gaps
 
 
-def freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Ints]:
-    """The records of leaves that no root reaches, and the rows of `leaves` that they are.
+def read_freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Ints]:
+    """The records in leaves that no root reaches, and their rows in `leaves`.
 
-    A value whose end is lost keeps the bytes up to the end of its record; places and states are the caller's.
+    A value without its end has the bytes up to the end of its record. The caller sets places and states.
+
+    Args:
+        buffer: The file.
+        source: Its name.
+        leaves: Elements of freed leaf pages.
     """
-    good, main, sub = _revisions(buffer, leaves)
-    leaves = leaves.take(good)
-    batch = _batch(buffer, source, leaves, main[good], sub[good])
-    damaged = _fields(buffer, batch, cut=True)
-    return batch.take(damaged != NO_RECORD), np.flatnonzero(good)[damaged != NO_RECORD]
+    valid, main, sub = _revisions(buffer, leaves)
+    leaves = leaves.take(valid)
+    batch = _batch(buffer, source, leaves, main[valid], sub[valid])
+    damage = _read_fields(buffer, batch, cut=True)
+    return batch.take(damage != NO_RECORD), np.flatnonzero(valid)[damage != NO_RECORD]
 
 
 def places(batch: RecordBatch) -> NDArray[np.uint8]:
-    """latest, history or deleted for each record; records must be in ascending order of revision."""
-    number, heads = factorize(batch.data, batch.key_at, batch.key_size)
-    newest = np.zeros(heads.size, np.int64)
-    np.maximum.at(newest, number, np.arange(len(batch)))
-    gone = batch.has(State.TOMBSTONE)[newest]
-    place = np.where(gone[number], np.uint8(Place.DELETED), np.uint8(Place.HISTORY))
-    place[newest[~gone]] = Place.LATEST
+    """The place of each record: latest, history or deleted. The records must be in ascending order of revision."""
+    # newest: by a key's code, the row of its last record
+    code, representatives = factorize(batch.data, batch.key_at, batch.key_size)
+    newest = np.zeros(representatives.size, np.int64)
+    np.maximum.at(newest, code, np.arange(len(batch)))
+    deleted = batch.has(State.TOMBSTONE)[newest]
+    place = np.where(deleted[code], np.uint8(Place.DELETED), np.uint8(Place.HISTORY))
+    place[newest[~deleted]] = Place.LATEST
     return place
 
 
 def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
     """Which record keys are revisions, and their main and sub numbers (big endian, int64)."""
     at, length = leaves.key_at, leaves.key_len
-    good = (leaves.flags == 0) & ((length == REVISION) | (length == TOMBSTONE))
+    valid = (leaves.flags == 0) & ((length == REVISION) | (length == TOMBSTONE))
     main = np.empty(at.shape, np.int64)
     sub = np.empty(at.shape, np.int64)
 
     def parse(part: slice) -> None:
+        # three words from the key's beginning: main; the separator and seven bytes of sub; the eighth and MARK
         first, second, third = buffer.blocks(at[part], 3).T
         main[part] = first.byteswap().view(np.int64)
         sub[part] = ((second >> np.uint64(8)) | (third << np.uint64(56))).byteswap().view(np.int64)
-        good[part] &= (second & np.uint64(0xFF)) == SEPARATOR
-        good[part] &= (length[part] == REVISION) | ((third >> np.uint64(8)) & np.uint64(0xFF) == MARK)
+        valid[part] &= (second & np.uint64(0xFF)) == SEPARATOR
+        valid[part] &= (length[part] == REVISION) | ((third >> np.uint64(8)) & np.uint64(0xFF) == MARK)
 
     parallel_for(at.size, parse)
-    good &= (main >= 0) & (sub >= 0)
-    return good, main, sub
+    valid &= (main >= 0) & (sub >= 0)
+    return valid, main, sub
 
 
 def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -> RecordBatch:
+    """A batch with the start and end of each record as key_at and value_at, for _read_fields() to parse."""
     rows = main.size
     state = np.where(leaves.key_len == TOMBSTONE, np.uint8(State.TOMBSTONE), np.uint8(0))
     return RecordBatch.of(
@@ -126,12 +141,16 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
     )
 
 
-def _fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray[np.uint8]:
-    """Fill the columns from each record's protobuf; its damage, 0 where there is none, shape (n,)."""
-    damaged = np.zeros(len(batch), np.uint8)
+def _read_fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray[np.uint8]:
+    """Fill the columns from each record's protobuf; returns the damage, 0 where there is none, shape (n,).
+
+    cut: whether a value may end behind its record.
+    """
+    damage = np.zeros(len(batch), np.uint8)
 
     def parse(part: slice) -> None:
         start, end = batch.key_at[part].copy(), batch.value_at[part].copy()  # the columns are written below
+        # at: the position behind the fields read so far; regular: whether all are in etcd's order and nothing follows
         at, regular = start, np.ones(start.shape, np.bool_)
         mod = np.full(start.shape, UNKNOWN, np.int64)
         for tag, column in (
@@ -153,25 +172,33 @@ def _fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray
         value_len = np.where(present, np.minimum(value, end - after), 0)
         value_at = np.where(present, after, end)
         at = np.where(present, after + value_len, at)
-        # looked at only where something follows the value: its end lies pages away, and a look there costs most
-        more = np.flatnonzero(at != end)
-        regular[more] &= _lease(buffer, at[more], end[more])
+        # read only where something follows the value: its end lies pages away, and a read there costs most
+        longer = np.flatnonzero(at != end)
+        regular[longer] &= _ends_in_lease(buffer, at[longer], end[longer])
         batch.key_len[part] = np.where(regular, key_len, 0)
         batch.value_len[part] = np.where(regular, value_len, 0)
         batch.value_at[part] = value_at
         for row in np.flatnonzero(~regular).tolist():
-            whole = part.start + row
-            mod[row], damaged[whole] = _slowly(buffer, batch, whole, int(start[row]), int(end[row]))
-        bare = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these have no mod_revision
-        foreign = (mod != batch.mod_revision[part]) & ((mod != UNKNOWN) | ~bare)
-        damaged[part] = np.where(foreign & (damaged[part] == 0), ELSEWHERE, damaged[part])
+            number = part.start + row
+            mod[row], damage[number] = _parse(buffer, batch, number, int(start[row]), int(end[row]))
+        without_mod = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these lack a mod_revision
+        elsewhere = (mod != batch.mod_revision[part]) & ((mod != UNKNOWN) | ~without_mod)
+        damage[part] = np.where(elsewhere & (damage[part] == 0), ELSEWHERE, damage[part])
 
     parallel_for(len(batch), parse)
-    return damaged
+    return damage
 
 
 def _field(buffer: Buffer, at: Ints, end: Ints, tag: int, *, cut: bool = False) -> tuple[Ints, Ints, Bools]:
-    """Value (or length), the position after it, and which rows have this field at `at`; `cut`: it may end early."""
+    """One field of each record: value (or length), the position behind that, and which rows have the field.
+
+    Args:
+        buffer: The bytes.
+        at: Where the field is expected.
+        end: Where the record ends.
+        tag: The field's tag.
+        cut: Whether its content may end behind the record.
+    """
     words = buffer.words(at)
     value, size = varints(words >> np.uint64(8))
     present = (at < end) & ((words & np.uint64(0xFF)) == tag) & (size > 0) & (size < 8)
@@ -183,21 +210,21 @@ def _field(buffer: Buffer, at: Ints, end: Ints, tag: int, *, cut: bool = False) 
     return value, after, present
 
 
-def _lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
-    """Which records end in a lease id and nothing else: random 63-bit numbers, longer than one word holds."""
+def _ends_in_lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
+    """Which records end in a lease id and nothing else: a random number of 63 bits, longer than a word as a varint."""
     length = end - at - 1
     first = (buffer.words(at) & np.uint64(0xFF)) == _LEASE
     _, low = varints(buffer.words(at + 1))
     _, high = varints(buffer.words(at + 9))
-    leased: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
-    return leased
+    in_lease: Bools = first & np.where(length <= 8, low == length, (low == 0) & (length <= 10) & (high == length - 8))
+    return in_lease
 
 
-def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -> tuple[int, int]:
+def _parse(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -> tuple[int, int]:
     """A record whose fields are not in etcd's own order: its mod_revision, UNKNOWN where it has none, and its damage.
 
-    A known field of another wire type is refused, as etcd does; of one that comes twice the last counts, and what was
-    passed over is damage of its own.
+    A known field of another wire type is refused, as by etcd. The last of repeated fields counts; the others, and
+    unknown ones, are damage of the kind MORE.
     """
     from auditor.protobuf.kv_pb2 import KeyValue
 
@@ -207,18 +234,18 @@ def _slowly(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) 
         record = KeyValue.FromString(raw)
     except (protobuf_wire.WireError, DecodeError):
         return UNKNOWN, NO_RECORD
-    foreign = {tag for tag, _ in tags} - _TAGS
-    if any(tag >> 3 <= max(_TAGS) >> 3 for tag in foreign):
+    unknown = {tag for tag, _ in tags} - _TAGS
+    if any(tag >> 3 <= max(_TAGS) >> 3 for tag in unknown):
         return UNKNOWN, NO_RECORD
-    place = dict(tags)  # the last of each: the one that counts
-    batch.key_at[row], batch.key_len[row] = start + place.get(_KEY, 0), len(record.key)
-    batch.value_at[row], batch.value_len[row] = start + place.get(_VALUE, 0), len(record.value)
+    last_at = dict(tags)  # the last one of each field
+    batch.key_at[row], batch.key_len[row] = start + last_at.get(_KEY, 0), len(record.key)
+    batch.value_at[row], batch.value_len[row] = start + last_at.get(_VALUE, 0), len(record.value)
     batch.create_revision[row] = record.create_revision or UNKNOWN
     batch.version[row] = record.version or UNKNOWN
-    return record.mod_revision or UNKNOWN, MORE if foreign or len(place) < len(tags) else 0
+    return record.mod_revision or UNKNOWN, MORE if unknown or len(last_at) < len(tags) else 0
 
 
-def _order(batch: RecordBatch) -> Ints | None:
+def _sort_order(batch: RecordBatch) -> Ints | None:
     """The permutation that sorts the records by revision, or None where they are sorted."""
     later = batch.mod_revision[1:] > batch.mod_revision[:-1]
     later |= (batch.mod_revision[1:] == batch.mod_revision[:-1]) & (batch.sub_revision[1:] > batch.sub_revision[:-1])
@@ -226,7 +253,7 @@ def _order(batch: RecordBatch) -> Ints | None:
 
 
 def _gap_rows(gaps: list[Gap], source: str, leaves: Leaves, bad: Bools, reason: str) -> None:
-    """Gaps for damaged records."""
+    """Add gaps for damaged records."""
 
     def one(row: int) -> Gap:
         offset, length = int(leaves.key_at[row]), int(leaves.key_len[row]) + int(leaves.value_len[row])

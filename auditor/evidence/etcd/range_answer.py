@@ -1,6 +1,6 @@
-"""The keys of a live etcd as Range requests answered them: no database, and no file that they have an offset in.
+"""The keys of a live etcd in the answers to Range requests: values without an offset in any file of etcd's.
 
-Format: the spool holds each key and behind it its value, in the order of the answers; its index says how long they are.
+Format: the spool holds each key and behind it its value, in the order of the answers; its index has their lengths.
 """
 
 from array import array
@@ -21,7 +21,7 @@ COLUMNS = 5
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """All keys, of which everything is read. Raises UnreadableEvidence for an exhibit that is of no live etcd."""
+    """All keys, with `quick` too. Raises UnreadableEvidence for an exhibit of no live etcd."""
     del quick
     (file,), live = exhibit.of(Role.RANGE), exhibit.live
     if live is None:
@@ -39,7 +39,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def batch(source: str, spool: Buffer, index: "array[int]") -> RecordBatch:
-    """The keys and values of a spool as columns."""
+    """The keys and values of a spool as columns.
+
+    Args:
+        source: Name of the spool.
+        spool: Its bytes.
+        index: COLUMNS numbers for each key.
+    """
     key_len, value_len, mod, create, version = np.array(index, np.int64).reshape(-1, COLUMNS).T
     end = np.cumsum(key_len + value_len)
     return RecordBatch.of(

@@ -1,4 +1,4 @@
-"""An etcd database file as evidence: what kind it is, whether it is whole, and everything that it stores.
+"""An etcd database file as evidence: its kind, whether it is whole, and all its stored values.
 
 Format: etcd etcdutl/snapshot (trailer: 32 bytes of SHA-256 after a database of high-water x page size bytes,
 present where size % 512 == 32), bbolt tx.go WriteTo (a snapshot writes one root into both metas).
@@ -21,12 +21,12 @@ from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, Trailer
 
-GUESSED = 4096
-"""Pages looked at to guess a page size."""
+SAMPLE = 4096
+"""Pages by which a page size is guessed."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
-    """The exhibit's one database file, or what a live member streamed of its own."""
+    """The exhibit's one database file, or the snapshot that a live member streamed."""
     (file,) = exhibit.of(Role.DATABASE)
     reading = read_file(file, quick=quick)
     if exhibit.live is None:
@@ -36,28 +36,28 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 
 
 def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
-    """Everything a root reaches and, unless `quick`, what lies outside the trees.
+    """The records that the current root reaches and, unless `quick`, those outside its tree.
 
-    Raises UnreadableEvidence where no meta page holds and nothing looks like a stored value.
+    Raises UnreadableEvidence where no meta page is valid and no stored value is recognised.
     """
     buffer = Buffer(file.map)
     trailer = trailer_length(file.size)
     try:
         metas = meta.read(buffer, file.name)
     except UnreadableEvidence as error:
-        return _rootless(file, buffer, trailer, error)
-    walker = Walker(buffer, metas.chosen, file.name, file.size - trailer)
+        return _without_meta(file, buffer, trailer, error)
+    walker = Walker(buffer, metas.current, file.name, file.size - trailer)
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
     kind = _kind(metas, file.size, trailer)
-    walker.gaps.extend(_size_gaps(file, metas.chosen, kind, trailer))
+    walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
     store = backend.read(walker)
     batches = store.records.split()
     gaps = list(walker.gaps)
     if not quick:
         previous = None
-        if metas.differ and metas.other is not None:
-            previous = Walker(buffer, metas.other, file.name, file.size - trailer)
-            batches += _only_older(walker, previous).split()
+        if metas.differ and metas.older is not None:
+            previous = Walker(buffer, metas.older, file.name, file.size - trailer)
+            batches += _previous_root(walker, previous).split()
             gaps += [replace(gap, reason=f"under the older root: {gap.reason}") for gap in previous.gaps]
         place = Place.FREED if any(name == "key" for name, _ in store.facts.buckets) else Place.UNPLACED
         batches += unallocated.read(walker, place, previous)
@@ -67,7 +67,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
         batches=batches,
         database=file,
         backend=store.facts,
-        pages=_map(walker),
+        pages=_page_map(walker),
         trailer=trailer,
         gaps=tuple(gaps),
         unexamined=tuple(_unexamined(walker, metas)) if quick else (),
@@ -75,23 +75,23 @@ def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
     )
 
 
-def _only_older(walker: Walker, previous: Walker) -> RecordBatch:
-    """The records that only the older root reaches; their pages are marked in the walker's map."""
+def _previous_root(walker: Walker, previous: Walker) -> RecordBatch:
+    """The records that only the older meta's root reaches; marks their pages in the walker's map."""
     store = backend.read(previous)
-    older = (
+    own_pages = (
         (walker.kinds == PageKind.FREED)
         & (previous.kinds != PageKind.FREED)
         & (previous.kinds != PageKind.PAST_HIGH_WATER)
     )
-    walker.kinds[older] = PageKind.PREVIOUS_ROOT
-    records = store.records.take(older[store.records.page])
+    walker.kinds[own_pages] = PageKind.PREVIOUS_ROOT
+    records = store.records.take(own_pages[store.records.page])
     records.place[:] = Place.PREVIOUS_ROOT
     return records
 
 
-def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: UnreadableEvidence) -> Reading:
-    """A file without a valid meta page: its pages one by one, under the page size that most of them bear out."""
-    walker = Walker(buffer, _guess(buffer, file.size - trailer), file.name, file.size - trailer)
+def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: UnreadableEvidence) -> Reading:
+    """A file without a valid meta page: its pages one by one, under the page size that fits most of them."""
+    walker = Walker(buffer, _likely_meta(buffer, file.size - trailer), file.name, file.size - trailer)
     walker.kinds[:] = PageKind.FREED
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
@@ -102,23 +102,23 @@ def _rootless(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unreadabl
         description=kind.label,
         batches=batches,
         database=file,
-        pages=_map(walker),
+        pages=_page_map(walker),
         trailer=trailer,
         gaps=(Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error)),),
         kinds={file.name: kind.label},
     )
 
 
-def _guess(buffer: Buffer, size: int) -> meta.Meta:
-    """A meta that leads nowhere, with the page size and byte order under which most pages name themselves."""
+def _likely_meta(buffer: Buffer, size: int) -> meta.Meta:
+    """A meta without a root, of the page size and byte order by which most pages have their own number."""
     best = (0, 4096, "<")
     page_size = meta.SMALLEST_PAGE
     while page_size <= meta.LARGEST_PAGE:
-        first = np.arange(min(size // page_size, GUESSED), dtype=np.int64)
+        first = np.arange(min(size // page_size, SAMPLE), dtype=np.int64)
         for order in ("<", ">"):
             words = buffer.words(first * page_size)
-            named = (words if order == "<" else words.byteswap()) == first.astype(np.uint64)
-            best = max(best, (int(named.sum()) * page_size, page_size, order))
+            matches = (words if order == "<" else words.byteswap()) == first.astype(np.uint64)
+            best = max(best, (int(matches.sum()) * page_size, page_size, order))
         page_size *= 2
     _, page_size, order = best
     return meta.Meta(
@@ -133,12 +133,15 @@ def _guess(buffer: Buffer, size: int) -> meta.Meta:
     )
 
 
-def _map(walker: Walker) -> PageMap:
+def _page_map(walker: Walker) -> PageMap:
     return PageMap(walker.source, walker.page_size, walker.kinds.tobytes())
 
 
 def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]:
-    """Whether the trailer is the hash of what precedes it, and a gap where it is not."""
+    """Whether the trailer is the hash of the bytes before it, and a gap where it is not.
+
+    digest: SHA-256 of those bytes, in hex.
+    """
     at = file.size - TRAILER
     stored = file.map[at:].hex()
     if stored == digest:
@@ -148,28 +151,30 @@ def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]
 
 
 def _kind(metas: meta.Metas, size: int, trailer: int) -> EvidenceKind:
+    """The kind of database file, by its trailer or by the metas that a snapshot writes."""
     if trailer:
         return EvidenceKind.API_SNAPSHOT
-    first, second = metas.chosen, metas.other
+    first, second = metas.current, metas.older
     # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
-    # after an empty commit with an even transaction id: what cannot be told apart is not taken for whole
+    # after an empty commit with an even transaction id: an ambiguous file does not count as whole
     same_root = second is not None and not metas.differ and first.page == 0 and first.txid == second.txid + 1
-    like = same_root and size < first.high_water * first.page_size + TRAILER
-    return EvidenceKind.NO_TRAILER if like else EvidenceKind.RAW_DATABASE
+    snapshot_like = same_root and size < first.high_water * first.page_size + TRAILER
+    return EvidenceKind.NO_TRAILER if snapshot_like else EvidenceKind.RAW_DATABASE
 
 
-def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: EvidenceKind, trailer: int) -> list[Gap]:
+def _size_gaps(file: EvidenceFile, current: meta.Meta, kind: EvidenceKind, trailer: int) -> list[Gap]:
+    """Gaps for a file whose size is not its kind's."""
     gaps = []
-    expected = chosen.high_water * chosen.page_size
-    found = file.size - trailer
-    if found < expected:
+    expected = current.high_water * current.page_size
+    length = file.size - trailer
+    if length < expected:
         reason = (
-            f"the file ends at offset {found:,}; its {chosen.high_water:,} pages need {expected:,} bytes: truncated"
+            f"the file ends at offset {length:,}; its {current.high_water:,} pages need {expected:,} bytes: truncated"
         )
-        gaps.append(Gap(file.name, found, expected - found, reason))
-    elif trailer and found > expected:
-        reason = f"{found - expected:,} bytes between the last page, at {expected:,}, and the trailer"
-        gaps.append(Gap(file.name, expected, found - expected, reason))
+        gaps.append(Gap(file.name, length, expected - length, reason))
+    elif trailer and length > expected:
+        reason = f"{length - expected:,} bytes between the last page, at {expected:,}, and the trailer"
+        gaps.append(Gap(file.name, expected, length - expected, reason))
     if kind is EvidenceKind.RAW_DATABASE and file.size % SECTOR:
         reason = f"{file.size:,} bytes are no whole number of {SECTOR}-byte sectors: the file is cut or was added to"
         gaps.append(Gap(file.name, file.size, 0, reason))
@@ -180,13 +185,13 @@ def _size_gaps(file: EvidenceFile, chosen: meta.Meta, kind: EvidenceKind, traile
 
 
 def _unexamined(walker: Walker, metas: meta.Metas) -> list[Unexamined]:
-    """What --quick leaves out of a database."""
+    """The parts of a database that --quick leaves out."""
     parts = [Unexamined("slack", "--quick: bytes outside every element, zero in what bbolt writes, not read", True)]
     if pages := int((walker.kinds == PageKind.FREED).sum()):
         reason = f"--quick: {pages * walker.page_size:,} bytes that no root reaches, not read"
         parts.append(Unexamined(f"{pages:,} freed pages", reason, True))
-    if (past := walker.size - walker.meta.high_water * walker.page_size) > 0:
-        reason = f"--quick: {past:,} bytes past the high-water mark not read"
+    if (excess := walker.size - walker.meta.high_water * walker.page_size) > 0:
+        reason = f"--quick: {excess:,} bytes past the high-water mark not read"
         parts.append(Unexamined("the end of the file", reason, True))
     if metas.differ:
         reason = "--quick: the older meta page leads to another tree, not read"

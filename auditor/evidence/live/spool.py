@@ -47,9 +47,9 @@ class Spool(ScratchFile):
             with suppress(OSError):
                 self._partial.unlink()
 
-    def _made(self, path: Path) -> None:
+    def _handle_path(self, path: Path) -> None:
         if self._target is None:
-            super()._made(path)
+            super()._handle_path(path)
         else:
             self._partial = path  # a file system that cannot name a nameless file later
 

@@ -61,9 +61,9 @@ def test_the_checksum_of_a_published_vector() -> None:
 @pytest.mark.parametrize(("txids", "page"), [((3, 2), 0), ((2, 3), 1), ((0, 1), 1), ((1 << 63, (1 << 63) - 1), 0)])
 def test_the_larger_transaction_is_chosen(txids: tuple[int, int], page: int) -> None:
     found = metas(built(txids=txids))
-    assert (found.chosen.page, found.chosen.txid) == (page, max(txids))
-    assert found.other is not None
-    assert found.other.txid == min(txids)
+    assert (found.current.page, found.current.txid) == (page, max(txids))
+    assert found.older is not None
+    assert found.older.txid == min(txids)
     assert not found.faults
     assert not found.differ
 
@@ -71,14 +71,14 @@ def test_the_larger_transaction_is_chosen(txids: tuple[int, int], page: int) -> 
 @settings(max_examples=50)
 @given(st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 64) - 1))
 def test_any_two_transactions(first: int, second: int) -> None:
-    assert metas(built(txids=(first, second))).chosen.txid == max(first, second)
+    assert metas(built(txids=(first, second))).current.txid == max(first, second)
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_every_page_size_in_both_byte_orders(page_size: int, order: bolt_builder.Order, read: Read) -> None:
     data = built(page_size, order)
-    chosen = metas(data).chosen
+    chosen = metas(data).current
     assert (chosen.order, chosen.page_size, chosen.freelist) == (order, page_size, meta.NOT_SYNCED)
     assert chosen.high_water * page_size == len(data) - 32
     reading = read(data)
@@ -95,8 +95,8 @@ def test_the_second_meta_is_found_where_the_first_is_destroyed(
 ) -> None:
     data = b"\xaa" * page_size + built(page_size, order)[page_size:]
     found = metas(data)
-    assert (found.chosen.page, found.chosen.page_size, found.chosen.order) == (1, page_size, order)
-    assert found.other is None
+    assert (found.current.page, found.current.page_size, found.current.order) == (1, page_size, order)
+    assert found.older is None
     ((offset, reason),) = found.faults
     assert offset == 0
     assert "aaaaaaaa" in reason
@@ -110,7 +110,7 @@ def test_a_stale_meta_inside_the_first_page_is_not_taken_for_the_second(read: Re
     data = bytearray(built(16384))
     debris = bolt_builder.Builder({b"key": []}, page_size=4096).build().data[:80]
     data[:16384] = b"\xaa" * 1024 + debris + b"\xaa" * (16384 - 1024 - len(debris))
-    assert metas(bytes(data)).chosen.page_size == 16384
+    assert metas(bytes(data)).current.page_size == 16384
     assert sum(len(batch) for batch in read(bytes(data)).batches) == 3
 
 
@@ -120,7 +120,7 @@ def test_one_bad_meta_is_a_fault_and_the_other_is_used(bad: int, good: int) -> N
     for txids in ((3, 2), (2, 3)):
         data = changed(built(txids=txids), bad * 4096 + bolt_builder.CHECKSUM_FIELD, "Q", 1)
         found = metas(data)
-        assert (found.chosen.page, found.other) == (good, None)
+        assert (found.current.page, found.older) == (good, None)
         ((offset, reason),) = found.faults
         assert offset == bad * 4096
         assert f"meta page {bad} at offset {offset}" in reason
@@ -139,14 +139,14 @@ def test_no_byte_of_a_meta_changes_unseen(at: int) -> None:
     data = bytearray(built())
     data[at] ^= 0x10
     found = metas(bytes(data))
-    assert found.chosen.page == 1
+    assert found.current.page == 1
     assert [offset for offset, _ in found.faults] == [0]
 
 
 def test_a_wrong_version_is_named() -> None:
     data = changed(built(), bolt_builder.HEADER + 4, "I", 3, seal=0)
     found = metas(data)
-    assert found.chosen.page == 1
+    assert found.current.page == 1
     ((_, reason),) = found.faults
     for part in ("version 2", f"offset {bolt_builder.HEADER + 4}", "found 3"):
         assert part in reason
@@ -191,7 +191,7 @@ def test_a_file_shorter_than_a_meta_says_where_it_ends(length: int) -> None:
 @pytest.mark.parametrize("length", [80, 4096, 4096 + 79])
 def test_a_file_that_ends_before_the_second_meta_is_read_with_a_fault(length: int) -> None:
     found = metas(built()[:length])
-    assert found.chosen.page == 0
+    assert found.current.page == 0
     ((offset, reason),) = found.faults
     assert offset == 4096
     assert f"ends at {length}" in reason

@@ -33,7 +33,7 @@ FANOUT = 4
 
 def walker(database: Database) -> Walker:
     data = database.seal()
-    return Walker(Buffer(data), meta.read(Buffer(data), "built.db").chosen, "built.db", len(data))
+    return Walker(Buffer(data), meta.read(Buffer(data), "built.db").current, "built.db", len(data))
 
 
 def pairs(buffer: Buffer, leaves: Leaves) -> list[Pair]:

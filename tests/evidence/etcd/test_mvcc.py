@@ -32,7 +32,9 @@ def read_pairs(pairs: Sequence[Pair]) -> tuple[RecordBatch, list[Gap]]:
     key_at = np.cumsum(sizes.sum(axis=1)) - sizes.sum(axis=1)
     key_len, value_len = sizes.T.copy()
     nothing = np.zeros(len(pairs), np.int64)
-    leaves = Leaves.of(nothing, key_at, key_len, key_at + key_len, value_len, nothing)
+    leaves = Leaves.of(
+        flags=nothing, key_at=key_at, key_len=key_len, value_at=key_at + key_len, value_len=value_len, page=nothing
+    )
     return mvcc.read(Buffer(b"".join(key + value for key, value in pairs)), "built.db", leaves)
 
 
@@ -409,7 +411,7 @@ def test_places_are_the_models_through_a_whole_file(history: list[tuple[int, int
     """The same records from a tree of many small pages."""
     pairs = [record(main, key, sub=sub, tombstone=gone) for main, sub, key, gone in history]
     data = bolt_builder.backend(pairs, page_size=1024, fanout=2).seal()
-    walker = Walker(Buffer(data), meta.read(Buffer(data), "built.db").chosen, "built.db", len(data))
+    walker = Walker(Buffer(data), meta.read(Buffer(data), "built.db").current, "built.db", len(data))
     found = backend.read(walker)
     assert not walker.gaps
     assert [Place(place) for place in found.records.place.tolist()] == model(history)

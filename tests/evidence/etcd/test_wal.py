@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.etcd import raft, wal, wire
-from auditor.evidence.etcd.wal import Log
+from auditor.evidence.etcd.wal import WalContents
 from auditor.evidence.gaps import LISTED
 from auditor.model.vocabulary import Place, State
 from auditor.protobuf import rpc_pb2 as rpc
@@ -92,13 +92,13 @@ def named(number: int, index: int) -> str:
     return f"{number:016x}-{index:016x}.wal"
 
 
-def read(*segments: bytes, applied: int | None = None, firsts: Sequence[int] = (0,)) -> Log:
+def read(*segments: bytes, applied: int | None = None, firsts: Sequence[int] = (0,)) -> WalContents:
     """firsts: the raft index in each segment's name."""
     names = [named(number, index) for number, index in zip(range(len(segments)), firsts, strict=True)]
     return wal.read([(name, Buffer(data)) for name, data in zip(names, segments, strict=True)], applied)
 
 
-def rows(log: Log) -> list[tuple[bytes, bytes, int, State]]:
+def rows(log: WalContents) -> list[tuple[bytes, bytes, int, State]]:
     return [
         (batch.key(row), batch.value(row), int(batch.ordinal[row]), State(int(batch.state[row])))
         for batch in log.batches
