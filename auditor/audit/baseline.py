@@ -100,9 +100,9 @@ def compare(
         evidence=earlier.evidence,
         same_evidence=same,
         new=counts[BaselineState.NEW],
-        still=counts[BaselineState.UNCHANGED],
+        unchanged=counts[BaselineState.UNCHANGED],
         moved=moved,
-        gone=gone,
+        absent=gone,
     )
     return Compared(replace(rows, findings=compared), baseline, tuple(_notes(earlier, options)))
 

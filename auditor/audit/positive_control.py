@@ -56,7 +56,7 @@ def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> 
 
 
 def gaps(control: Control) -> tuple[Gap, ...]:
-    return () if control.found else (Gap(SOURCE, 0, 0, MISSED),)
+    return () if control.success else (Gap(SOURCE, 0, 0, MISSED),)
 
 
 def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
