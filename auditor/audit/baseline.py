@@ -77,7 +77,7 @@ def compare(
     redaction: Redaction | None,
     options: Mapping[str, Any],
 ) -> Comparison:
-    """The findings of this run in comparison with those of an earlier report.
+    """The findings of this run in comparison with those of an earlier report. Raises UsageError (_check_names).
 
     Args:
         earlier: the earlier report.
@@ -86,22 +86,14 @@ def compare(
         database: SHA-256 of the evidence's own file.
         redaction: of this run.
         options: of this run, by name.
-
-    Raises:
-        UsageError: pseudonyms of the two cannot be compared.
     """
     present = {sha256 for sha256 in (*hashes.values(), database) if sha256}
     shared = frozenset(present & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
-    ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
-    if not same and (ordinals or earlier.redaction != ("" if redaction is None else redaction.label)):
-        raise UsageError(
-            f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
-            "both the same --redact-key, or redact neither"
-        )
+    if not same:
+        _check_names(earlier, redaction)
     keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
     unmatched = Counter(keys)
-    counts: Counter[BaselineState] = Counter()
     new_writes: Counter[tuple[str, ...]] = Counter()
     table: list[tuple[Finding, ...]] = []
     for number, findings in enumerate(rows.findings):
@@ -111,10 +103,10 @@ def compare(
             key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
             state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
             unmatched[key] -= state is BaselineState.UNCHANGED
-            counts[state] += 1
             new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
             states.append(replace(finding, baseline=state))
         table.append(tuple(states))
+    counts = Counter(finding.baseline for findings in table for finding in findings)
     absent, moved = _absent(earlier, keys, unmatched, new_writes)
     baseline = Baseline(
         name=earlier.name,
@@ -127,6 +119,16 @@ def compare(
         absent=absent,
     )
     return Comparison(replace(rows, findings=table), baseline, tuple(_notes(earlier, options)))
+
+
+def _check_names(earlier: BaselineReport, redaction: Redaction | None) -> None:
+    """Refuse reports whose names are not comparable. Raises UsageError."""
+    ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
+    if ordinals or earlier.redaction != ("" if redaction is None else redaction.label):
+        raise UsageError(
+            f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
+            "both the same --redact-key, or redact neither"
+        )
 
 
 def _absent(

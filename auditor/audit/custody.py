@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -65,11 +65,7 @@ def finish(
         sha256=own.sha256,
         trailer=trailer,
         trailer_bytes=read.trailer,
-        changed=", ".join(
-            f"{source.name}: {source.changed}" if files.directory or containers else source.changed
-            for source in (*containers, *sources)
-            if source.changed
-        ),
+        changed=_changes((*containers, *sources), named=files.directory or bool(containers)),
         backend=read.backend,
         cluster=cluster,
         sources=tuple(sources),
@@ -78,6 +74,12 @@ def finish(
         live=files.live,
     )
     return evidence, gaps
+
+
+def _changes(sources: Sequence[Source], *, named: bool) -> str:
+    """The changes of all files, with the name of each file where there are several."""
+    changes = [f"{source.name}: {source.changed}" if named else source.changed for source in sources if source.changed]
+    return ", ".join(changes)
 
 
 def _source(file: EvidenceFile, kind: str) -> Source:
