@@ -43,6 +43,11 @@ def sha256(files: Exhibit, expected: str, observer: Observer) -> None:
 
     The hash of a data directory is that of its database: its WAL has files of its own. The hash of an unpacked file may
     be its own, or that of its container.
+
+    Args:
+        files: the exhibit.
+        expected: SHA-256 in hex.
+        observer: of the progress of hashing.
     """
     candidates = files.of(Role.DATABASE)[:1]
     candidates = [file for file in files.containers if files.name.startswith(f"{file.name}!")][:1] + candidates

@@ -24,12 +24,12 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     rows: dict[tuple[Provider, str, str], list[tuple[Selection, Ints]]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
-        wrapped = np.flatnonzero(length >= 0)
+        with_kek = np.flatnonzero(length >= 0)
         # `number`: of each value the index of its KEK id in `ids`, of which the first is none
         number = np.zeros(len(values), np.int64)
-        number[wrapped], heads = factorize(values.batch.data, at[wrapped], length[wrapped])
-        number[wrapped] += 1
-        ids = ["", *map(printable, values.batch.data.slices(at[wrapped[heads]], length[wrapped[heads]]))]
+        number[with_kek], heads = factorize(values.batch.data, at[with_kek], length[with_kek])
+        number[with_kek] += 1
+        ids = ["", *map(printable, values.batch.data.slices(at[with_kek[heads]], length[with_kek[heads]]))]
         keys = from_columns((values.key_label, number), (len(values.key_labels), len(ids)), lambda *pair: pair)
         for code, group in split_by(keys.codes):
             label, kek = keys.values[code]

@@ -42,7 +42,13 @@ MISSED = "a readable value that was planted as a control was not found: what thi
 
 
 def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> Control:
-    """Plant values of the first judged resource under the first storage prefix, and look for them."""
+    """Plant values of the first judged resource under the first storage prefix, and look for them.
+
+    Args:
+        options: of the run.
+        policy: of the run.
+        storage_prefixes: of the evidence.
+    """
     prefix = storage_prefixes[0] if storage_prefixes else "/registry"
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
     resource = "secrets" if resource == "*" else resource
@@ -62,7 +68,16 @@ def gaps(control: Control) -> tuple[Gap, ...]:
 
 def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
     """The records of the pages, read as by snapshot.read(), but from a fixed root."""
-    root = meta.Meta("<", 0, PAGE, ROOT, 0, meta.NOT_SYNCED, PAGES, 1)
+    root = meta.Meta(
+        order="<",
+        page=0,
+        page_size=PAGE,
+        root=ROOT,
+        sequence=0,
+        freelist=meta.NOT_SYNCED,
+        high_water=PAGES,
+        txid=1,
+    )
     walker = Walker(buffer, root, SOURCE, PAGES * PAGE)
     batches = [backend.read(walker).records]
     return batches if quick else [*batches, *unallocated.read(walker)]

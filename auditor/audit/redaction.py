@@ -56,7 +56,7 @@ class Pseudonyms:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._known: dict[tuple[str, str], str] = {}
+        self._by_name: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
 
     @property
@@ -70,18 +70,18 @@ class Pseudonyms:
         """The pseudonym of a name."""
         if name in {"", NOT_KNOWN}:
             return name
-        if (kind, name) not in self._known:
+        if (kind, name) not in self._by_name:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             suffix = self._digest(kind, name)[:DIGITS] if self._secret else str(self._counts[kind])
-            self._known[kind, name] = f"{PSEUDONYM_PREFIXES[kind]}-{suffix}"
-        return self._known[kind, name]
+            self._by_name[kind, name] = f"{PSEUDONYM_PREFIXES[kind]}-{suffix}"
+        return self._by_name[kind, name]
 
     def in_words(self, text: str) -> str:
         """A user's text with the pseudonym of every word that is a known name."""
         return _WORD.sub(lambda match: self._word(match[0]), text)
 
     def _word(self, word: str) -> str:
-        return next((self._known[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._known), word)
+        return next((self._by_name[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._by_name), word)
 
     def _digest(self, kind: str, name: str) -> str:
         return hmac.digest(self._secret, encode(f"{kind}\0{name}"), "sha256").hex()

@@ -53,8 +53,8 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         ordered = values.take(order)
         parts.append(_columns(ordered, copies[number][order]))
         tables.append(_findings(ordered))
-    judged = [(source, advised) for source, advised in advice if advised.judged and parts]
-    if len(parts) == 1 and not hits and not judged:
+    configuration_findings = [(source, advised) for source, advised in advice if advised.judged and parts]
+    if len(parts) == 1 and not hits and not configuration_findings:
         return Rows(parts[0], tables[0])
     columns: dict[str, list[Cell]] = {
         name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
@@ -65,7 +65,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         _add(columns, findings, hits, unmapped)
     elif len(selections) > len({values.batch.source for values in selections}):
         _sort(columns, findings)  # the values of one source lie in several buffers
-    for source, advised in judged:
+    for source, advised in configuration_findings:
         cells = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
         cells["detail"] = f"{advised.path}: {advised.text}"
         for name, column in columns.items():
@@ -151,8 +151,8 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing: Dictionary[Cell] = constant("", len(values))
     kek_at, kek_len = prefixes.kek_ids(batch, claims)
-    wrapped = np.flatnonzero(kek_len >= 0)
-    keks = printables(batch.data.slices(kek_at[wrapped], kek_len[wrapped]))
+    with_kek = np.flatnonzero(kek_len >= 0)
+    keks = printables(batch.data.slices(kek_at[with_kek], kek_len[with_kek]))
     return {
         "id": _ids(values),
         "place": from_codes(batch.place, lambda code: Place(code).label),
@@ -164,7 +164,7 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "key": keys,
         "provider": from_codes(claims.provider, lambda code: Provider(code).label),
         "key_name": from_codes(values.key_label, lambda code: values.key_labels[code].name),
-        "kek_id": with_cells(constant("", len(values)), dict(zip(wrapped.tolist(), keks, strict=True))),
+        "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
         "opened": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": from_codes(values.same_as_latest, lambda code: _SAME[code]),
@@ -220,7 +220,7 @@ def _facts(values: Selection) -> _Facts:
     keys = [";".join(islice(flat, len(object_.data_keys))) for object_ in decoded]
     created = [object_.created for object_ in decoded]
     namespaces = printables([object_.namespace for object_ in decoded])
-    named = zip(namespaces, printables([object_.name for object_ in decoded]), strict=True)
+    pairs = zip(namespaces, printables([object_.name for object_ in decoded]), strict=True)
 
     def column(cells: Iterable[T], default: T) -> Sequence[T]:
         return from_table_if_smaller([*cells, default], slot)
@@ -230,7 +230,7 @@ def _facts(values: Selection) -> _Facts:
         type=column(printables([object_.type for object_ in decoded]), NOT_KNOWN),
         data_keys=column(keys, NOT_KNOWN),
         created=column(moments(created), NOT_KNOWN),
-        named=column(named, ("", "")),
+        named=column(pairs, ("", "")),
         problem=column([object_.problem for object_ in decoded], ""),
     )
 
@@ -245,8 +245,8 @@ def _details(values: Selection, names: list[tuple[str, str, str]], facts: _Facts
         values.resource
     ]
     if plain.any():
-        named = zip(facts.problem, facts.named, names, strict=True)
-        remarkable |= np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
+        pairs = zip(facts.problem, facts.named, names, strict=True)
+        remarkable |= np.array([bool(problem) or own != key[::2] for problem, own, key in pairs], np.bool_)
     for row in np.flatnonzero(plain & remarkable).tolist():
         if facts.problem[row]:
             details[row] = facts.problem[row]

@@ -36,7 +36,15 @@ def coverage(store: Store) -> tuple[Coverage, ...]:
             )
             counts.update(dict(values.value_counts()))
     entries = (
-        Coverage(resource.name, resource.exempt, resource.prefix, provider, name, place, count)
+        Coverage(
+            resource=resource.name,
+            exempt=resource.exempt,
+            prefix=resource.prefix,
+            provider=provider,
+            key_name=name,
+            place=place,
+            values=count,
+        )
         for (code, provider, name, place), count in counts.items()
         for resource in (store.resources[code],)
     )
@@ -44,7 +52,13 @@ def coverage(store: Store) -> tuple[Coverage, ...]:
 
 
 def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]) -> Tally:
-    """The counts over the judged values, the advice on configurations, and the hits of a hunt."""
+    """The counts over all findings.
+
+    Args:
+        selections: the judged values.
+        advice: on configurations.
+        hits: of a hunt.
+    """
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     readable = in_use = undetermined = 0

@@ -19,7 +19,13 @@ class Unwrapper(Protocol):
     """A KMS plugin that unwraps data keys. Raises AuditorError where it cannot."""
 
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = ...) -> bytes:
-        """The data key or seed in `wrapped`."""
+        """The data key or seed in a wrapped key.
+
+        Args:
+            wrapped: the wrapped key.
+            key_id: KMS v2's id of the KEK.
+            annotations: KMS v2's annotations of the value.
+        """
 
 
 class KmsV1:

@@ -100,12 +100,12 @@ class Keyring:
         self._configurations = configurations
         self._plugins = plugins
         self.others = tuple(others)
-        self._known: dict[tuple[Provider, str, bytes, str], Candidate] = {}
+        self._distinct: dict[tuple[Provider, str, bytes, str], Candidate] = {}
         self._rules: dict[str, tuple[Candidate, ...]] = {}
         self._orders: dict[str, tuple[Candidate, ...]] = {}
         entries = [entry for configuration in configurations for entry in configuration.providers]
-        named = [ProviderEntry(provider, name=name) for provider, name in plugins]
-        self._every = self._candidates([*entries, *named, *others])
+        plugin_entries = [ProviderEntry(provider, name=name) for provider, name in plugins]
+        self._every = self._candidates([*entries, *plugin_entries, *others])
 
     def extended(self, entries: Sequence[ProviderEntry]) -> "Keyring":
         """A keyring with further entries, tried after all others."""
@@ -170,15 +170,17 @@ class Keyring:
 
     def _candidate(self, provider: Provider, name: str, secret: bytes, form: str = "") -> Candidate:
         identity = (provider, name, secret, form)
-        if identity not in self._known:
+        if identity not in self._distinct:
             transformer: Transformer | None = None
             if provider in TRANSFORMERS:
                 transformer = TRANSFORMERS[provider](secret)
             elif (plugin := self._plugins.get((provider, name))) is not None:
                 transformer = FORMS[provider][form](plugin)
             prefix = encode(f"k8s:enc:{_PREFIXES[provider]}:{name}:")
-            self._known[identity] = Candidate(provider, name, prefix, transformer, secret, form)
-        return self._known[identity]
+            self._distinct[identity] = Candidate(
+                provider=provider, name=name, prefix=prefix, transformer=transformer, secret=secret, form=form
+            )
+        return self._distinct[identity]
 
 
 def _opened(

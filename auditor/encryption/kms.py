@@ -67,7 +67,13 @@ class Plugin:
         return f"Plugin({self.name!r}, {self.endpoint!r})"
 
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:
-        """The data key or seed in `wrapped`. KMS v1 has no key_id and no annotations."""
+        """The data key or seed in a wrapped key.
+
+        Args:
+            wrapped: the wrapped key.
+            key_id: id of the KEK; empty for KMS v1.
+            annotations: of the value; none for KMS v1.
+        """
         key = (wrapped, key_id, frozenset(annotations.items()))
         if (unwrapped := self._unwrapped.get(key)) is not None:
             return unwrapped

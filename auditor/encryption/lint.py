@@ -37,7 +37,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
         resources: names of the resources in the evidence.
         must: names of the resources that must be encrypted.
     """
-    known = {*BUILT_IN.values(), *UNLISTED, *resources}
+    names = {*BUILT_IN.values(), *UNLISTED, *resources}
     advice = []
     for name in sorted(set(must) - {"*"}):
         entries = configuration.providers_for(name)
@@ -53,7 +53,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
                 Advice(Severity.MEDIUM, first.path, "identity is first: what this rule covers is written in plain")
             )
         for number, name in enumerate(rule.resources):
-            if not name.startswith("*") and name.rstrip(".") not in known:
+            if not name.startswith("*") and name.rstrip(".") not in names:
                 path = f"{rule.path}.resources[{number}]"
                 text = f"{shown(name)} is no resource known or seen: it protects nothing"
                 advice.append(Advice(Severity.MEDIUM, path, text))

@@ -60,7 +60,13 @@ class Reader:
         return self.fail(where, "neither YAML nor JSON")
 
     def mapping(self, value: Any, path: str, fields: set[str]) -> dict[str, Any]:
-        """The value as an object with none but these fields."""
+        """The value as an object.
+
+        Args:
+            value: of the document.
+            path: of the value, for errors.
+            fields: names that the object may have.
+        """
         if not isinstance(value, dict):
             self.fail(path, "expected an object")
         if value.keys() - fields:
@@ -69,7 +75,13 @@ class Reader:
         return mapping
 
     def sequence(self, value: Mapping[str, Any], name: str, path: str) -> list[Any]:
-        """A field as a list of at least one element."""
+        """A field as a list of at least one element.
+
+        Args:
+            value: an object of the document.
+            name: of the field.
+            path: of the object, for errors.
+        """
         path = f"{path}.{name}" if path else name
         field = value.get(name)
         if not isinstance(field, list) or not field:
@@ -78,7 +90,14 @@ class Reader:
         return sequence
 
     def text(self, value: Mapping[str, Any], name: str, path: str, default: str = "") -> str:
-        """A field as a text."""
+        """A field as a text.
+
+        Args:
+            value: an object of the document.
+            name: of the field.
+            path: of the object, for errors.
+            default: text of an absent field.
+        """
         field = value.get(name, default)
         if not isinstance(field, str):
             self.fail(f"{path}.{name}" if path else name, "expected text")

@@ -76,7 +76,13 @@ _KINDS: dict[bytes, dict[int, _Field]] = {
 
 
 def locate(value: bytes, at: int, size: int) -> str:
-    """The path of the field that holds value[at:at+size]; empty where it is not known."""
+    """The path of a field; empty where it is not known.
+
+    Args:
+        value: the object, as stored or opened.
+        at: start of bytes that the field holds.
+        size: number of these bytes.
+    """
     try:
         if value.startswith(b"k8s\0"):
             return _protobuf(value, at)

@@ -43,6 +43,7 @@ class NeedleForm(NamedTuple):
     """One form in which a needle may stand somewhere."""
 
     needle: Needle
+    """The needle."""
     kind: str
     """RAW, ESCAPED or BASE64."""
     lead: int = 0
@@ -116,7 +117,13 @@ def _windows(needle_forms: Sequence[NeedleForm]) -> tuple[list[bytes], Ints, Int
 
 
 def extent(form: NeedleForm, buffer: Buffer, begin: int) -> tuple[int, int] | None:
-    """Start and length of the whole form whose text would begin at `begin`; None where it does not stand there."""
+    """Start and length of a whole form in a buffer; None where it does not stand there.
+
+    Args:
+        form: of a needle.
+        buffer: the bytes that were searched.
+        begin: start of the form's text.
+    """
     if begin < 0:
         return None
     text = form.text

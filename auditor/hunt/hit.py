@@ -80,9 +80,13 @@ class HuntResult:
     """The hits of a hunt, and the limits of the search."""
 
     hits: tuple[Hit, ...] = ()
+    """Copies, and keys in the evidence."""
     gaps: tuple[Gap, ...] = ()
+    """Values with too many copies to list."""
     unexamined: tuple[Unexamined, ...] = ()
+    """Values that the hunt leaves out, and what it cannot see."""
     notes: tuple[str, ...] = ()
+    """Notes on the extent of the hunt."""
 
 
 NOTHING = HuntResult()

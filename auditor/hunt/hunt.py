@@ -35,7 +35,13 @@ BLIND = (
 
 
 def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[Selection]:
-    """The values of the resources that are not judged, which may hold keys and copies."""
+    """The values of the resources that are not judged, which may hold keys and copies.
+
+    Args:
+        store: all stored values of the evidence.
+        judged: whether each resource is judged.
+        serves: whether the API server reads the latest values of a source.
+    """
     unjudged = store.match(frozenset({"*"})) & ~judged
     return [
         selection.select(parts, store.resources, unjudged, authoritative=serves(parts[0].batch.source), plaintext=True)

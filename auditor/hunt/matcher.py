@@ -151,10 +151,10 @@ class _WordStrategy:
         for form, begin in zip(self._form[numbers].tolist(), (starts - self._at[numbers]).tolist(), strict=True):
             yield self._form_of(form), begin
         # needles whose anchors stand everywhere are looked for once more, by a window
-        many = self._form[np.array(sorted(self._searcher.overflowing), np.int64)].tolist()
+        codes = self._form[np.array(sorted(self._searcher.overflowing), np.int64)].tolist()
         self._searcher.overflowing.clear()
-        if many:
-            needles = {needle.number: needle for needle in (self._form_of(code).needle for code in many)}
+        if codes:
+            needles = {needle.number: needle for needle in (self._form_of(code).needle for code in codes)}
             literal = _LiteralStrategy(list(needles.values()))
             yield from literal.candidates(buffer)
             self._overflowing |= literal.overflowing()

@@ -141,7 +141,7 @@ def secrets(values: Selection) -> Iterator[tuple[int, bytes, Encoding]]:
 
 
 def _refusal(name: bytes, text: bytes, least: int) -> str:
-    """The reason for which a value is left out; empty where it is not."""
+    """The reason to leave a value out; empty for none."""
     if len(text) < least:
         return f"shorter than {least} bytes"
     if name in PUBLIC_FIELDS:
@@ -161,8 +161,8 @@ def _bits(text: str) -> float:
     total = 0.0
     for part in set(WORD.findall(text)):
         if part.isalpha():
-            known = part.lower() in words
-            total += WORD_BITS if known else _LETTER * len(set(part)) + (len(part) if _mixed(part) else 0)
+            common = part.lower() in words
+            total += WORD_BITS if common else _LETTER * len(set(part)) + (len(part) if _mixed(part) else 0)
         elif part.isdigit():
             total += _DIGIT * len(set(part))
         else:

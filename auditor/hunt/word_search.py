@@ -95,10 +95,10 @@ class WordSearcher:
         within = _firsts(places, MOST + 1)
         low, starts = places[within], starts[within]
         # each hit once for every pattern with its key
-        many = np.searchsorted(self._keys, self._keys[low], "right") - low
-        places, starts = ranges(low, many), np.repeat(starts, many)
-        same = self._whole(buffer, places, starts)
-        numbers, starts = self._order[places[same]], starts[same]
+        counts = np.searchsorted(self._keys, self._keys[low], "right") - low
+        places, starts = ranges(low, counts), np.repeat(starts, counts)
+        matches = self._whole(buffer, places, starts)
+        numbers, starts = self._order[places[matches]], starts[matches]
         order = np.lexsort((numbers, starts))
         return numbers[order], starts[order]
 
@@ -128,14 +128,14 @@ class WordSearcher:
         starts = starts[(starts >= 0) & (starts + self._length <= buffer.size)]
         keys = _keys(buffer.words(starts), buffer.words(starts + self._length - WORD))
         places = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
-        same = self._keys[places] == keys
-        return places[same], starts[same]
+        matches = self._keys[places] == keys
+        return places[matches], starts[matches]
 
     def _whole(self, buffer: Buffer, places: Ints, starts: Ints) -> Bools:
         """Whether the bytes at each start are those of the pattern."""
         first, last = buffer.words(starts), buffer.words(starts + self._length - WORD)
-        same: Bools = (first == self._first[places]) & (last == self._last[places])
-        return same
+        matches: Bools = (first == self._first[places]) & (last == self._last[places])
+        return matches
 
 
 class _Table:

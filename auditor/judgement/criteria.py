@@ -166,8 +166,8 @@ def _expected(text: str) -> tuple[Provider, str] | None:
 def _provider_and_name(text: str, option: str) -> tuple[Provider, str]:
     provider, _, name = text.partition(":")
     if provider not in NAMED or NAMED[provider] in {Provider.UNKNOWN, Provider.IDENTITY}:
-        known = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
-        raise UsageError(f"{option} {text}: the provider must be one of {known}")
+        providers = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
+        raise UsageError(f"{option} {text}: the provider must be one of {providers}")
     return NAMED[provider], name
 
 

@@ -59,7 +59,15 @@ def open_all(
     keep: bool = False,
     contents: Container[bytes] | None = None,
 ) -> Selection:
-    """open_every() for one selection, without the judgement of KEKs and of forms, which needs all selections."""
+    """open_every() for one selection, without the judgement of KEKs and of forms, which needs all selections.
+
+    Args:
+        values: the selection.
+        criteria: policy and current KEKs.
+        keyring: the keys.
+        keep: whether the selection keeps the plaintexts, for a hunt.
+        contents: etcd keys of the objects whose contents are compared later; None for all.
+    """
     batch = values.batch
     whole = values.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
     encrypted = values.prefixes.provider > Provider.IDENTITY
@@ -234,17 +242,17 @@ def _current(values: Selection) -> Bools:
 def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
     """Mark current KMS v2 values under another KEK than the current one; by default that of the newest revision."""
     # per selection: rows, names of the KMS, ids of the KEKs; newest: by KMS the revision and KEK of its last value
-    wrapped = []
+    groups = []
     newest: dict[str, tuple[int, bytes]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
         rows = np.flatnonzero((length >= 0) & _current(values))
         ids = values.batch.data.slices(at[rows], length[rows])
         names = [values.key_labels[number].name for number in values.key_label[rows].tolist()]
-        wrapped.append((values, rows.tolist(), names, ids))
+        groups.append((values, rows.tolist(), names, ids))
         for revision, name, kek in zip(values.batch.mod_revision[rows].tolist(), names, ids, strict=True):
             newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
-    for values, current, names, ids in wrapped:
+    for values, current, names, ids in groups:
         for row, name, kek in zip(current, names, ids, strict=True):
             supplied = criteria.current_keks.get(name)
             expected = encode(supplied) if supplied is not None else newest[name][1]
@@ -258,7 +266,7 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
 
     k8s.io/apiserver .../encrypt/envelope/kmsv2/envelope.go (TransformFromStorage): another source type is stale.
     """
-    wrapped = []
+    groups = []
     newest: dict[str, tuple[int, str]] = {}
     for values in selections:
         for number, (provider, _, candidate) in enumerate(values.key_labels):
@@ -266,10 +274,10 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
                 continue
             rows = np.flatnonzero(_current(values) & (values.key_label == number) & (values.opened == Opened.YES))
             if rows.size:
-                wrapped.append((values, candidate, rows))
+                groups.append((values, candidate, rows))
                 latest = (int(values.batch.mod_revision[rows].max()), candidate.form)
                 newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
-    for values, candidate, rows in wrapped:
+    for values, candidate, rows in groups:
         form = newest[candidate.name][1]
         if candidate.form != form:
             reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: presumed stale"

@@ -144,7 +144,13 @@ def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = Fa
 
 
 def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Severity:
-    """The severity of a finding. A readable value is critical if it is current, or has the current value's content."""
+    """The severity of a finding. A readable value is critical if it is current, or has the current value's content.
+
+    Args:
+        finding: kind of finding.
+        current: whether the API server reads the value, or would.
+        same_as_latest: whether a leftover has the content of the current value.
+    """
     if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH
     return FIXED[finding]

@@ -245,7 +245,14 @@ def select(
 
 
 def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaintext: bool) -> list[Selection]:
-    """select() for every source and buffer of the store."""
+    """select() for every source and buffer of the store.
+
+    Args:
+        store: all stored values of the evidence.
+        judged: whether each resource is judged.
+        evidence: says whether the API server reads the latest values of a source.
+        plaintext: whether the policy expects readable values.
+    """
     selections = []
     for parts in store.by_source():
         source = parts[0].batch.source
@@ -273,11 +280,11 @@ def label_values(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[tuple[K
     """Provider and key name of every value: the distinct labels, and the index of each value's label."""
     labels = [KeyLabel(provider, "") for provider in Provider]
     label = claims.provider.astype(np.int64)
-    named = np.flatnonzero((claims.name_len >= 0) & ~claims.malformed)
-    at = batch.value_at[named]
-    numbers, heads = factorize(batch.data, at, claims.name_at[named] + claims.name_len[named] - at)
-    label[named] = numbers + len(labels)
-    for head in named[heads].tolist():
+    rows = np.flatnonzero((claims.name_len >= 0) & ~claims.malformed)
+    at = batch.value_at[rows]
+    numbers, heads = factorize(batch.data, at, claims.name_at[rows] + claims.name_len[rows] - at)
+    label[rows] = numbers + len(labels)
+    for head in rows[heads].tolist():
         name = batch.data.slice(int(claims.name_at[head]), int(claims.name_len[head]))
         labels.append(KeyLabel(Provider(int(claims.provider[head])), printable(name)))
     return tuple(labels), label

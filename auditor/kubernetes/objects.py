@@ -186,7 +186,17 @@ def _with_meta(
     content: bytes = b"",
 ) -> Object:
     created = meta.creation_timestamp.seconds if meta.HasField("creation_timestamp") else None
-    return Object(api_version, kind, meta.namespace, meta.name, meta.uid, created, type_, data_keys, content)
+    return Object(
+        api_version=api_version,
+        kind=kind,
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        created=created,
+        type=type_,
+        data_keys=data_keys,
+        content=content,
+    )
 
 
 def _without_metadata(raw: bytes) -> bytes:
@@ -217,7 +227,17 @@ def _tree(tree: Any) -> Object:
         content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
     created = seconds(meta.get("creationTimestamp"))
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
-    return Object(api_version, kind, namespace, name, uid, created, as_bytes(tree.get("type")), keys, content)
+    return Object(
+        api_version=api_version,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        uid=uid,
+        created=created,
+        type=as_bytes(tree.get("type")),
+        data_keys=keys,
+        content=content,
+    )
 
 
 def _digest(head: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:

@@ -110,19 +110,25 @@ def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:
     start = values.name_at[rows] + values.name_len[rows] + 1
     end = batch.value_at[rows] + batch.value_len[rows]
     # field 1, tag, length and content, then field 2: tag in the lowest byte of `head`, length above it
-    size, used = varints(batch.data.words(start + 1))
-    second = start + 1 + used + size
+    size, width = varints(batch.data.words(start + 1))
+    second = start + 1 + width + size
     head = batch.data.words(np.minimum(second, end))
-    id_len, id_used = varints(head >> np.uint64(8))
-    valid = (second < end) & ((head & np.uint64(0xFF)) == 0x12) & (id_used > 0) & (id_used < 8)
-    valid &= second + 1 + id_used + id_len <= end
-    at[rows[valid]] = (second + 1 + id_used)[valid]
+    id_len, id_width = varints(head >> np.uint64(8))
+    valid = (second < end) & ((head & np.uint64(0xFF)) == 0x12) & (id_width > 0) & (id_width < 8)
+    valid &= second + 1 + id_width + id_len <= end
+    at[rows[valid]] = (second + 1 + id_width)[valid]
     length[rows[valid]] = id_len[valid]
     return at, length
 
 
 def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
-    """The key names that an ambiguous value may have."""
+    """The key names that an ambiguous value may have.
+
+    Args:
+        batch: the records.
+        values: their prefixes.
+        row: of the value.
+    """
     buffer = batch.data
     at = values.name_at[row : row + 1]
     end = batch.value_at[row : row + 1] + batch.value_len[row : row + 1]
@@ -208,13 +214,13 @@ def _shaped(buffer: Buffer, provider: NDArray[np.uint8], at: Ints, end: Ints) ->
         rows = np.flatnonzero((provider == kind) & valid)
         words = buffer.words(at[rows])
         if kind is Provider.KMS_V1:
-            wrapped = ((words & np.uint64(0xFF)) << np.uint64(8) | (words >> np.uint64(8) & np.uint64(0xFF))).astype(
+            key_size = ((words & np.uint64(0xFF)) << np.uint64(8) | (words >> np.uint64(8) & np.uint64(0xFF))).astype(
                 np.int64
             )
-            valid[rows] = (wrapped >= 1) & (2 + wrapped + 28 <= size[rows])
+            valid[rows] = (key_size >= 1) & (2 + key_size + 28 <= size[rows])
         else:
-            length, used = varints(words >> np.uint64(8))
-            valid[rows] = ((words & np.uint64(0xFF)) == 0x0A) & (used > 0) & (1 + used + length < size[rows])
+            length, width = varints(words >> np.uint64(8))
+            valid[rows] = ((words & np.uint64(0xFF)) == 0x0A) & (width > 0) & (1 + width + length < size[rows])
     return valid
 
 

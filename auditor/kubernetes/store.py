@@ -89,10 +89,10 @@ def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = (
     storage_prefixes: of the options; none for those of the built-in resources with the value of an object.
     """
     claims = [prefixes.classify(batch) for batch in batches]
-    known = registry.Registry(storage_prefixes)
-    codes = known.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
+    index = registry.Registry(storage_prefixes)
+    codes = index.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
     parts = [
-        Classified(batch, *fragments.attribute(batch, claim, resource, known))
+        Classified(batch, *fragments.attribute(batch, claim, resource, index))
         for batch, claim, resource in zip(batches, claims, codes, strict=True)
     ]
-    return Store(tuple(parts), tuple(known.resources), tuple(known.storage_prefixes))
+    return Store(tuple(parts), tuple(index.resources), tuple(index.storage_prefixes))
