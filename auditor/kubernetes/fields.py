@@ -1,4 +1,4 @@
-"""The fields of one object by name, for the differences between two of its revisions. Their bytes must not be shown.
+"""The fields of one object by name, for the differences between two of its revisions. Their bytes never leave memory.
 
 Field numbers: k8s.io/apimachinery pkg/apis/meta/v1, k8s.io/api core/v1 (generated.proto). Objects of kinds that are
 not in KINDS have the numbers of their fields for names.

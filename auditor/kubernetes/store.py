@@ -58,7 +58,7 @@ class Store:
     """All records of the evidence, in the order of the readers."""
 
     parts: tuple[Classified, ...]
-    """The records by source and buffer."""
+    """The records, one part for each batch of a reader."""
     resources: tuple[Resource, ...]
     """Every resource of the evidence; registry.OUTSIDE is the code of records of none."""
     storage_prefixes: tuple[str, ...]
