@@ -150,7 +150,7 @@ class Live:
     way: LiveWay
     """Snapshot stream or range."""
     endpoint: str
-    """Address of the member, as on the command line."""
+    """Address of the member."""
     member_id: int
     """Id of the member."""
     cluster_id: int
