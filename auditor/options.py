@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""The options of a run."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,70 +9,74 @@ Setting: TypeAlias = str | bool | int | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to audit and how far. resources: names as in an EncryptionConfiguration, or `*`.
-
-    encryption_configs: files. kms_plugins: `NAME` or `NAME=unix:///path`, the only plugins that are called.
-    current_keks: `NAME=KEYID`. expect: `encrypted`, `plaintext`, or `PROVIDER[:KEY]`. compromised_keys:
-    `PROVIDER:NAME`.
-
-    range_only, of an endpoint: read the current keys only, under the storage prefixes or /registry. keep: file that the
-    snapshot of an endpoint is kept in; keep_force: even if it exists. work_dir: folder of private, unlinked files.
-
-    wal_dir: the WAL of a data directory, where it lies elsewhere.
-
-    expect_sha256: of the evidence, hex; checked before it is read. expect_cluster: the uid of its kube-system
-    namespace. Anything else is refused. case: what the report is to be filed under.
-
-    hunt: look for copies of Secrets' values and of keys; hunt_min_length: bytes of the shortest value; hunt_fields:
-    names of data that are looked for whatever they hold. use_found_keys: open with keys that the evidence holds.
-    use_found_config: judge and open by the encryption configurations in files that came with the evidence.
-    k3s_token: file with the server token, which opens k3s' and RKE2's own record of their keys.
-
-    max_unpacked: bytes that may come out of one container; max_ratio: for each of its own bytes.
-
-    baseline: an earlier JSON report, to be compared with. ignore: a file of findings that are accepted. redact_names:
-    put ordinals for namespaces and names, or with redact_key, a file, pseudonyms that depend on it.
-
-    quick: no hashing, and only what a root reaches. accept_partial: what --quick or --range leaves out does not keep
-    the conclusion from being complete. rows: make a Row of every value; reports other than the summary need them.
-    """
+    """What to audit, and how far. Paths are those of the command line; an empty text is an option without a value."""
 
     resources: tuple[str, ...] = ("secrets",)
+    """Names of the resources to judge, as in an EncryptionConfiguration, or `*`."""
     storage_prefixes: tuple[str, ...] = ()
+    """Prefixes of the etcd keys (--etcd-prefix of kube-apiserver); none for those that the keys show."""
     encryption_configs: tuple[str, ...] = ()
+    """EncryptionConfiguration files to open and judge with."""
     kms_plugins: tuple[str, ...] = ()
+    """KMS plugins that may be called, `NAME` or `NAME=unix:///path`; no other is."""
     current_keks: tuple[str, ...] = ()
+    """Current key-encryption keys of KMS v2, `NAME=KEYID`."""
     expect: str = "encrypted"
+    """State that values must be in: `encrypted`, `plaintext`, or `PROVIDER[:KEY]`."""
     compromised_keys: tuple[str, ...] = ()
+    """Keys that others have, `PROVIDER:NAME`."""
     wal_dir: str = ""
+    """Folder of the WAL of a data directory, where it lies elsewhere."""
     work_dir: str = ""
+    """Folder of private, unlinked files; the system's temporary folder where empty."""
     keep: str = ""
+    """File to keep the snapshot of a live endpoint in."""
     keep_force: bool = False
+    """Whether `keep` may overwrite a file."""
     range_only: bool = False
+    """Whether only the current keys of a live endpoint are read, under the storage prefixes or /registry."""
     expect_sha256: str = ""
+    """SHA-256 of the evidence in hex, checked before it is read; other evidence is refused."""
     expect_cluster: str = ""
+    """Uid of the kube-system namespace; evidence of another cluster is refused."""
     case: str = ""
+    """Case to file the report under."""
     hunt: bool = False
+    """Whether copies of Secrets' values and of keys are looked for."""
     hunt_min_length: int = 8
+    """Bytes of the shortest value that the hunt looks for."""
     hunt_fields: tuple[str, ...] = ()
+    """Names of data that the hunt looks for, whatever their values are."""
     use_found_keys: bool = False
+    """Whether values are opened with keys that the evidence holds."""
     use_found_config: bool = False
+    """Whether values are opened and judged by the encryption configurations beside the evidence."""
     k3s_token: str = ""
+    """File with the server token, which opens the record of keys of k3s and RKE2."""
     max_unpacked: int = 64 << 30
+    """Bytes that one container may unpack to."""
     max_ratio: int = 250
+    """Bytes that a container may unpack to for each byte of its own."""
     baseline: str = ""
+    """Earlier JSON report to compare with."""
     ignore: str = ""
+    """File of accepted findings."""
     redact_names: bool = False
+    """Whether pseudonyms stand for namespaces and names: ordinals, or with `redact_key` an HMAC."""
     redact_key: str = ""
+    """File with the key of the pseudonyms."""
     quick: bool = False
+    """Whether hashes are left out, and all that no root reaches."""
     accept_partial: bool = False
+    """Whether the conclusion may be complete without what --quick or --range leaves out."""
     rows: bool = True
+    """Whether Audit.rows is built; reports other than the summary need it."""
 
 
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows` is not among them: it says which reports are made, not what is audited.
+    `rows` is not among them: it concerns the reports, not the audit.
     """
     return {
         "resources": options.resources,

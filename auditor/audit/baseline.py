@@ -1,9 +1,9 @@
-"""An earlier report beside this run: what is new, what is still there and what is gone.
+"""The baseline: findings of an earlier report in comparison with those of this run, new, unchanged or absent.
 
-Of one and the same file a finding is known by its `id`, which says where it lies. In another file the same bytes lie
-elsewhere, so there a finding is known by what does not depend on the bytes around it: the finding, its place, its
-resource and etcd key, and, outside `latest`, the revision that wrote it. Copies of one revision in one place are
-counted. What moved from one place to another (`history` to `freed`) is gone there and new here, and is counted.
+In the same file the identity of a finding is its `id`, which is an offset. In another file the same bytes lie
+elsewhere; the identity is then independent of the bytes around them: the kind of finding, its place, resource and etcd
+key, and, outside `latest`, the revision that wrote it. Copies of one revision in one place are counted. A value that
+moves from one place to another (`history` to `freed`) is absent in the first and new in the second, and is counted.
 """
 
 import re
@@ -17,19 +17,20 @@ from auditor.model.audit import Redaction
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
 from auditor.model.vocabulary import BaselineState, FindingKind, Place, RedactionMethod, Severity
 
-NOTED = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
-"""What this module and acceptance.py add to a detail."""
-NUMBERED = re.compile(r" value=#\d+")
-"""Numbers of equal values are those of one run."""
-ELSEWHERE = frozenset(
-    each.label for each in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
+REMARK = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
+"""Remarks that auditor.model.table adds to a detail."""
+VALUE_NUMBER = re.compile(r" value=#\d+")
+"""Number of a value, which belongs to one run."""
+NO_VALUES = frozenset(
+    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
 )
+"""Labels of the findings with rows of their own, which are no stored values."""
 WORDS = {
-    "finding": frozenset(each.label for each in FindingKind),
-    "severity": frozenset(each.label for each in Severity),
-    "place": frozenset(["", *(each.label for each in Place)]),
+    "finding": frozenset(kind.label for kind in FindingKind),
+    "severity": frozenset(level.label for level in Severity),
+    "place": frozenset(["", *(place.label for place in Place)]),
 }
-"""Columns of which every cell is a word of ours."""
+"""Columns of labels, and the labels of each."""
 COMPARED_OPTIONS = (
     "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "current_keks", "expect", "compromised_keys",
     "hunt", "hunt_min_length", "hunt_fields", "use_found_keys", "k3s_token", "quick",
@@ -39,21 +40,33 @@ NOT_KNOWN = "unknown"
 
 
 class BaselineReport(NamedTuple):
-    """A report that is what it was when it was written. options: of its run; redaction: as the document says it."""
+    """An earlier report, with valid seals."""
 
     name: str
+    """Printable name of its file."""
     sha256: str
+    """SHA-256 of its file."""
     evidence: str
+    """SHA-256 of the evidence that it is of."""
     rows: list[dict[str, Any]]
+    """Its findings."""
     options: dict[str, Any]
+    """Options of its run, by name."""
     redaction: str
+    """Label of its redaction; empty where names stay."""
     complete: bool
+    """Whether its run read and concluded on everything."""
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
+    """The outcome of the comparison."""
+
     rows: Rows
+    """Rows of the run, with the state of each finding."""
     baseline: Baseline
+    """Counts, and the absent findings."""
     notes: tuple[str, ...]
+    """Notes on the limits of the comparison."""
 
 
 def compare(
@@ -63,92 +76,107 @@ def compare(
     database: str,
     redaction: Redaction | None,
     options: Mapping[str, Any],
-) -> Compared:
-    """hashes: SHA-256 of each source, empty where it was not computed; database: that of the evidence's own file.
+) -> Comparison:
+    """The findings of this run in comparison with those of an earlier report. Raises UsageError (_check_names).
 
-    options, redaction: of this run. Raises UsageError where names would have to be compared and cannot be.
+    Args:
+        earlier: the earlier report.
+        rows: of this run.
+        hashes: SHA-256 of each source; empty where it is not computed.
+        database: SHA-256 of the evidence's own file.
+        redaction: of this run.
+        options: of this run, by name.
     """
-    present = {each for each in (*hashes.values(), database) if each}
+    present = {sha256 for sha256 in (*hashes.values(), database) if sha256}
     shared = frozenset(present & {earlier.evidence, *(str(row["evidence"]) for row in earlier.rows)})
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
-    ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
-    if not same and (ordinals or earlier.redaction != ("" if redaction is None else redaction.label)):
-        raise UsageError(
-            f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
-            "both the same --redact-key, or redact neither"
-        )
+    if not same:
+        _check_names(earlier, redaction)
     keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
-    open_ = Counter(keys)
-    counts: Counter[BaselineState] = Counter()
-    elsewhere: Counter[tuple[str, ...]] = Counter()
-    compared: list[tuple[Finding, ...]] = []
+    unmatched = Counter(keys)
+    new_writes: Counter[tuple[str, ...]] = Counter()
+    table: list[tuple[Finding, ...]] = []
     for number, findings in enumerate(rows.findings):
         row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
         states = []
         for finding in findings:
             key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
-            state = BaselineState.UNCHANGED if open_[key] > 0 else BaselineState.NEW
-            open_[key] -= state is BaselineState.UNCHANGED
-            counts[state] += 1
-            elsewhere[_written(row, finding.kind.label)] += state is BaselineState.NEW
+            state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
+            unmatched[key] -= state is BaselineState.UNCHANGED
+            new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
             states.append(replace(finding, baseline=state))
-        compared.append(tuple(states))
-    gone, moved = _absent(earlier, keys, open_, elsewhere)
+        table.append(tuple(states))
+    counts = Counter(finding.baseline for findings in table for finding in findings)
+    absent, moved = _absent(earlier, keys, unmatched, new_writes)
     baseline = Baseline(
         name=earlier.name,
         sha256=earlier.sha256,
         evidence=earlier.evidence,
         same_evidence=same,
         new=counts[BaselineState.NEW],
-        still=counts[BaselineState.UNCHANGED],
+        unchanged=counts[BaselineState.UNCHANGED],
         moved=moved,
-        gone=gone,
+        absent=absent,
     )
-    return Compared(replace(rows, findings=compared), baseline, tuple(_notes(earlier, options)))
+    return Comparison(replace(rows, findings=table), baseline, tuple(_notes(earlier, options)))
+
+
+def _check_names(earlier: BaselineReport, redaction: Redaction | None) -> None:
+    """Refuse reports whose names are not comparable. Raises UsageError."""
+    ordinals = redaction is not None and redaction.method is RedactionMethod.ORDINALS
+    if ordinals or earlier.redaction != ("" if redaction is None else redaction.label):
+        raise UsageError(
+            f"--baseline {earlier.name} is of other evidence, and its names cannot be compared with this run's: give "
+            "both the same --redact-key, or redact neither"
+        )
 
 
 def _absent(
     earlier: BaselineReport,
     keys: list[tuple[str, ...]],
-    open_: Counter[tuple[str, ...]],
-    elsewhere: Counter[tuple[str, ...]],
+    unmatched: Counter[tuple[str, ...]],
+    new_writes: Counter[tuple[str, ...]],
 ) -> tuple[tuple[AbsentFinding, ...], int]:
-    """The findings that were not found again, and how many of them are new in another place.
+    """The absent findings, and the number of them that are new in another place.
 
-    open_: how many of each key were not; elsewhere: how many of each write are new. Both are used up.
+    Args:
+        earlier: the earlier report.
+        keys: identity of each of its findings.
+        unmatched: absent findings by identity; used up.
+        new_writes: new findings by write; used up.
     """
-    gone: list[AbsentFinding] = []
+    absent: list[AbsentFinding] = []
     moved = 0
     for row, key in zip(earlier.rows, keys, strict=True):
-        if open_[key] > 0:
-            open_[key] -= 1
-            gone.append(_gone(row))
-            written = _written(row, str(row["finding"]))
-            moved += elsewhere[written] > 0
-            elsewhere[written] -= 1
-    return tuple(gone), moved
+        if unmatched[key] > 0:
+            unmatched[key] -= 1
+            absent.append(_absent_finding(row))
+            write = _write(row, str(row["finding"]))
+            moved += new_writes[write] > 0
+            new_writes[write] -= 1
+    return tuple(absent), moved
 
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:
-    """What one finding is known by."""
+    """The identity of a finding."""
     if evidence in shared:
         return finding, evidence, str(row["id"])
-    known = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
+    identity = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
     if row["key"] in {"", NOT_KNOWN}:
-        known += [str(row[name]) for name in ("namespace", "name", "uid")]
+        identity += [str(row[name]) for name in ("namespace", "name", "uid")]
     if row["place"] != Place.LATEST.label:
-        known.append(str(row["mod_revision"]))
-    if finding in ELSEWHERE:
-        known += [str(row["source"]), NUMBERED.sub("", NOTED.sub("", str(row["detail"])))]
-    return tuple(known)
+        identity.append(str(row["mod_revision"]))
+    if finding in NO_VALUES:
+        identity += [str(row["source"]), VALUE_NUMBER.sub("", REMARK.sub("", str(row["detail"])))]
+    return tuple(identity)
 
 
-def _written(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:
-    """What one write of an object is known by, wherever it lies now."""
+def _write(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:
+    """The identity of one write of an object, in any place."""
     return finding, *(str(row[name]) for name in ("resource", "key", "mod_revision"))
 
 
-def _gone(row: Mapping[str, Any]) -> AbsentFinding:
+def _absent_finding(row: Mapping[str, Any]) -> AbsentFinding:
     return AbsentFinding(
         id=str(row["id"]),
         finding=str(row["finding"]),
@@ -164,6 +192,7 @@ def _gone(row: Mapping[str, Any]) -> AbsentFinding:
 
 
 def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
+    """Notes on options that differ, and on an incomplete report."""
     differing = [name for name in COMPARED_OPTIONS if _plain(options.get(name)) != earlier.options.get(name)]
     if differing:
         names = ", ".join(name.replace("_", "-") for name in differing)
@@ -173,4 +202,5 @@ def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]
 
 
 def _plain(value: Any) -> Any:
+    """An option's value as JSON has it."""
     return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Which cluster the evidence is of, and how new it is, by what is readable in it."""
+"""The identity of the Kubernetes cluster, and the age of the evidence, by its readable objects."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from auditor.model.vocabulary import Encoding, Place
 from auditor.text import moment, printable, restore
 
 NEWEST = 256
-"""How many of the last records are asked for the newest time."""
+"""Number of the last records in which the newest time is looked for."""
 
 
 def identify(store: Store, evidence: Reading) -> Cluster:
@@ -31,7 +31,7 @@ def identify(store: Store, evidence: Reading) -> Cluster:
 
 
 def _times(store: Store, evidence: Reading) -> Iterator[int]:
-    """The newest time that each of the last records under a root names."""
+    """The newest time in each of the last records under a root."""
     for part in store.parts:
         batch, encodings = part.batch, part.prefixes.encoding
         if not evidence.serves(batch.source) or (batch.place > Place.DELETED).any():

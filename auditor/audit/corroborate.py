@@ -1,5 +1,6 @@
-"""What the evidence says of the configurations supplied: whether each can be the one in force, and which of its keys
-nothing read here uses. Noted, never judged.
+"""Corroboration of the supplied configurations by the evidence: whether each can be the current one, and unused keys.
+
+The outcome is notes, never findings.
 """
 
 import re
@@ -32,12 +33,16 @@ MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the annotation of a current Node says. node, name and stage are printable."""
+    """The annotation of a current Node. Texts are printable."""
 
     node: str
+    """Name of the Node."""
     name: str
+    """Name of the annotation."""
     stage: str
+    """Stage of the key rotation."""
     sha256: str
+    """SHA-256 of the configuration file that the Node's API server reads."""
 
 
 def observe(
@@ -47,16 +52,24 @@ def observe(
     used: Sequence[KeyUsage],
     scope: Sequence[str],
 ) -> list[str]:
-    """Notes on every configuration; scope: the resources judged."""
+    """Notes on every configuration.
+
+    Args:
+        criteria: with the configurations.
+        selections: the judged values.
+        store: all stored values of the evidence.
+        used: use of every key.
+        scope: names of the judged resources, and `*`.
+    """
     authoritative = [values for values in selections if values.authoritative]
     if not criteria.configurations or not authoritative:
         return []
-    seen = {
+    present = {
         values.resources[code].name
         for values in authoritative
         for code, _ in value_counts(values.resource.astype(np.int64))
     }
-    names = list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(seen) if "*" in scope else ())]))
+    names = list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(present) if "*" in scope else ())]))
     nodes = store.match(frozenset({"nodes"}))
     proofs = [
         proof
@@ -68,31 +81,31 @@ def observe(
         f"{configuration.source}: {note}"
         for configuration in criteria.configurations
         for note in (
-            *_writing(configuration, criteria, authoritative, names),
-            *_proven(configuration, proofs),
+            *_write_keys(configuration, criteria, authoritative, names),
+            *_annotations(configuration, proofs),
             *_unused(configuration, used, names),
         )
     ]
 
 
-def _writing(
+def _write_keys(
     configuration: Configuration, criteria: Criteria, authoritative: Sequence[Selection], names: Sequence[str]
 ) -> Iterator[str]:
-    """Whether the write key of each resource opens the newest values of it; resources of one answer share a note."""
-    answers: dict[str, list[str]] = {}
+    """Whether the write key of each resource opens its newest values; resources with one outcome share a note."""
+    outcomes: dict[str, list[str]] = {}
     for name in names:
         for entry in (configuration.providers_for(name) or ())[:1]:
-            answer, what = _written(authoritative, name, entry, criteria)
-            answers.setdefault(answer, []).append(what)
-    for answer, whats in answers.items():
-        more = f" and {len(whats) - MOST:,} more resources" if len(whats) > MOST else ""
-        yield f"{answer} {', '.join(whats[:MOST])}{more}"
+            outcome, subject = _newest_values(authoritative, name, entry, criteria)
+            outcomes.setdefault(outcome, []).append(subject)
+    for outcome, subjects in outcomes.items():
+        more = f" and {len(subjects) - MOST:,} more resources" if len(subjects) > MOST else ""
+        yield f"{outcome} {', '.join(subjects[:MOST])}{more}"
 
 
-def _written(
+def _newest_values(
     authoritative: Sequence[Selection], name: str, entry: ProviderEntry, criteria: Criteria
 ) -> tuple[str, str]:
-    """The note on a resource's write provider, and the values that it is of."""
+    """The outcome for a resource's write provider, and the values that it concerns."""
     plain = entry.provider is Provider.IDENTITY
     writer, opens = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "open")
     unknown = f"whether {writer} is in force cannot be told from"
@@ -115,7 +128,7 @@ def _written(
 
 
 def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, Ints]:
-    """The values of a resource that a root leads to, the newest revision first: which selection, and row of it."""
+    """The values of a resource that a root leads to, newest revision first: number of the selection, and row in it."""
     which, rows, mod_revisions, sub_revisions = [], [], [], []
     for number, values in enumerate(authoritative):
         batch = values.batch
@@ -132,23 +145,34 @@ def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, 
 def _leading(
     authoritative: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, criteria: Criteria
 ) -> int:
-    """How many of these values, from the first on, are as an entry's first key writes them."""
-    good = np.zeros(rows.size, np.bool_)
+    """The number of leading values that an entry's first key writes.
+
+    Args:
+        authoritative: the selections.
+        which: number of each value's selection.
+        rows: row of each value in its selection.
+        name: of the resource.
+        entry: its write provider.
+        criteria: with the keyring.
+    """
+    fits = np.zeros(rows.size, np.bool_)
     for number, values in enumerate(authoritative):
         own = which == number
         if entry.provider is Provider.IDENTITY:
-            good[own] = values.prefixes.provider[rows[own]] == Provider.IDENTITY
+            fits[own] = values.prefixes.provider[rows[own]] == Provider.IDENTITY
         else:
             labels = np.array([_label(*label.pair) == _key(entry) for label in values.key_labels], np.bool_)
-            good[own] = labels[values.key_label[rows[own]]] & (values.opened[rows[own]] == Opened.YES)
-    count = int(np.argmin(np.append(good, np.False_)))
+            fits[own] = labels[values.key_label[rows[own]]] & (values.opened[rows[own]] == Opened.YES)
+    count = int(np.argmin(np.append(fits, np.False_)))
     if criteria.keyring is None or not entry.keys:
         return count
     key = entry.keys[0]
-    alike = [candidate for candidate in criteria.keyring.order(name) if candidate.label == (entry.provider, key.name)]
-    if len(alike) < 2:
+    namesakes = [
+        candidate for candidate in criteria.keyring.order(name) if candidate.label == (entry.provider, key.name)
+    ]
+    if len(namesakes) < 2:
         return count
-    first = next(candidate for candidate in alike if candidate.secret == key.secret)
+    first = next(candidate for candidate in namesakes if candidate.secret == key.secret)
     for number, (source, row) in enumerate(zip(which[:count].tolist(), rows[:count].tolist(), strict=True)):
         batch = authoritative[source].batch
         if not first.opens(batch.key(row), batch.value(row)):
@@ -157,7 +181,7 @@ def _leading(
 
 
 def _proofs(batch: RecordBatch, nodes: Bools) -> Iterator[Proof]:
-    """The annotations of the current values among those of Nodes."""
+    """The annotations of the current Nodes. nodes: whether each record is that of a Node."""
     for row in np.flatnonzero(nodes & batch.at(Place.LATEST)).tolist():
         value = batch.value(row)
         for name, text in objects.annotations(value).items() if ANNOTATION in value else ():
@@ -166,23 +190,23 @@ def _proofs(batch: RecordBatch, nodes: Bools) -> Iterator[Proof]:
                 yield Proof(printable(node), printable(name), hashed[1].decode(), hashed[2].decode())
 
 
-def _proven(configuration: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
-    """Whether the file is the one that k3s or RKE2 said it was using."""
+def _annotations(configuration: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
+    """Whether the file is the one that annotations of k3s or RKE2 name."""
     nodes: dict[str, list[str]] = {}
     for proof in proofs:
         if proof.sha256 == configuration.sha256:
-            what = f"it matches the annotation {proof.name} (stage {proof.stage})"
+            outcome = f"it matches the annotation {proof.name} (stage {proof.stage})"
         elif proof.stage in ROTATING:
-            what = f"the annotation {proof.name} proves nothing of it while keys are rotated (stage {proof.stage})"
+            outcome = f"the annotation {proof.name} proves nothing of it while keys are rotated (stage {proof.stage})"
         else:
-            what = f"it differs from what the annotation {proof.name} names (stage {proof.stage})"
-        nodes.setdefault(what, []).append(marked(proof.node, NAME))
-    for what, where in nodes.items():
-        yield f"{what} of {'node' if len(where) == 1 else 'nodes'} {', '.join(where)}"
+            outcome = f"it differs from what the annotation {proof.name} names (stage {proof.stage})"
+        nodes.setdefault(outcome, []).append(marked(proof.node, NAME))
+    for outcome, names in nodes.items():
+        yield f"{outcome} of {'node' if len(names) == 1 else 'nodes'} {', '.join(names)}"
 
 
 def _unused(configuration: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
-    """Keys that could be there for other evidence only."""
+    """Keys that no value in the evidence needs."""
     needed = {_label(use.provider, use.key_name) for use in used if use.values}
     listed = [
         _key(entry, number)

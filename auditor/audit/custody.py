@@ -1,9 +1,9 @@
-"""What the report vouches for: which files were read, their hashes, that they did not change, and what read them."""
+"""Chain of custody: the files that were read, their hashes and changes, and the program that read them."""
 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,22 +30,29 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def finish(
     files: exhibit.Exhibit, read: reading.Reading, cluster: Cluster, observer: Observer
 ) -> tuple[Evidence, list[Gap]]:
-    """Wait for the hashes: the evidence as it was read, and gaps where it does not hold together."""
+    """The evidence as it was read, once its hashes are computed, and gaps for files that changed or do not match.
+
+    Args:
+        files: the exhibit.
+        read: of its store.
+        cluster: the Kubernetes cluster that it is of.
+        observer: of the progress of hashing.
+    """
     every = [file for _, file in files.files]
     hashing.wait([file.hashing for file in (*files.containers, *every)], observer)
     containers = [_source(file, f"{magic.of(file.map).value} container") for file in files.containers]
     sources = [_source(file, read.kinds.get(file.name, role.value)) for role, file in files.files]
     gaps = [
-        Gap(each.name, 0, each.size, f"the file changed while it was read: {each.changed}")
-        for each in (*containers, *sources)
-        if each.changed
+        Gap(source.name, 0, source.size, f"the file changed while it was read: {source.changed}")
+        for source in (*containers, *sources)
+        if source.changed
     ]
-    main = read.database or every[0]
-    own = sources[every.index(main)]
+    database = read.database or every[0]
+    own = sources[every.index(database)]
     trailer = Trailer.NONE
-    _, head = main.hashing.result()
+    _, head = database.hashing.result()
     if read.trailer and head:
-        trailer, gap = snapshot.check_trailer(main, head)
+        trailer, gap = snapshot.check_trailer(database, head)
         gaps += [gap] if gap else []
     elif read.trailer:
         trailer = Trailer.NOT_CHECKED
@@ -58,11 +65,7 @@ def finish(
         sha256=own.sha256,
         trailer=trailer,
         trailer_bytes=read.trailer,
-        changed=", ".join(
-            f"{each.name}: {each.changed}" if files.directory or containers else each.changed
-            for each in (*containers, *sources)
-            if each.changed
-        ),
+        changed=_changes((*containers, *sources), named=files.directory or bool(containers)),
         backend=read.backend,
         cluster=cluster,
         sources=tuple(sources),
@@ -73,8 +76,14 @@ def finish(
     return evidence, gaps
 
 
+def _changes(sources: Sequence[Source], *, named: bool) -> str:
+    """The changes of all files, with the name of each file where there are several."""
+    changes = [f"{source.name}: {source.changed}" if named else source.changed for source in sources if source.changed]
+    return ", ".join(changes)
+
+
 def _source(file: EvidenceFile, kind: str) -> Source:
-    """A file at the end of the run, when its hash is known."""
+    """A file at the end of the run, once its hash is computed."""
     sha256, _ = file.hashing.result()
     changed = file.changed()
     return Source(
@@ -90,7 +99,7 @@ def _source(file: EvidenceFile, kind: str) -> Source:
 
 
 def hashes(files: exhibit.Exhibit) -> dict[str, str]:
-    """Wait for the SHA-256 of every file, by name; empty where none is computed."""
+    """SHA-256 of every file by name, once computed; empty where it never is."""
     return {file.name: file.hashing.result()[0] for _, file in files.files}
 
 
@@ -99,7 +108,14 @@ Tools = tuple[tuple[str, str], ...]
 
 
 def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
-    """The run as it was, ending now."""
+    """The record of the run, which ends now.
+
+    Args:
+        options: of the run.
+        log: its steps.
+        plugins: that could be called.
+        used: the tools.
+    """
     log.step("concluded")
     return Run(
         version=__version__,
@@ -114,23 +130,23 @@ def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "P
 
 
 def tools() -> Tools:
-    """Name and version of the interpreter, of this program and of every library that it asks for."""
+    """Name and version of the interpreter, of this program and of every library that it requires."""
     from importlib import metadata
 
-    found = [("python", ".".join(map(str, sys.version_info[:3]))), (DISTRIBUTION, __version__)]
+    versions = [("python", ".".join(map(str, sys.version_info[:3]))), (DISTRIBUTION, __version__)]
     try:
-        wanted = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
-        wanted = []
-    for line in wanted:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        requirements = []
+    for line in requirements:
         name = _NAME.match(line)
         if name is None or "extra ==" in line:
             continue
         try:
-            found.append((name[0], metadata.version(name[0])))
+            versions.append((name[0], metadata.version(name[0])))
         except metadata.PackageNotFoundError:
-            found.append((name[0], "not installed"))
-    return tuple(found)
+            versions.append((name[0], "not installed"))
+    return tuple(versions)
 
 
 def _shown(value: Setting) -> Setting:

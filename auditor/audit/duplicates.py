@@ -1,4 +1,4 @@
-"""Where else the same value of the same key lies: in other places of one source, and in others."""
+"""Duplicates: other places of the same value under the same key, in one source or in several."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from auditor.judgement.selection import Selection
 from auditor.model.vocabulary import Place
 
 LABELS = [*(place.label for place in Place), ""]
-"""What best() answers with numbers of."""
+"""Labels by the codes that best() returns."""
 
 
 def best(selections: Sequence[Selection]) -> list[Ints]:
-    """For each row: the best other place that holds the same key with identical stored bytes; the last where none."""
+    """The best other place of each row with the same key and stored bytes; the last code where there is none."""
     if len(selections) == 1 and selections[0].by_key[1].size == len(selections[0]):
         return [np.full(len(selections[0]), len(Place))]
-    pairs = [_pairs(each) for each in selections]
+    pairs = [_pairs(values) for values in selections]
     if len(selections) > 1:
         _merge(selections, pairs)
     others = []
@@ -30,7 +30,7 @@ def best(selections: Sequence[Selection]) -> list[Ints]:
 
 
 def _pairs(values: Selection) -> tuple[Ints, Ints, Ints, Ints]:
-    """Number of every row's pair of key and bytes; by pair its best place, the next best, and one of its rows."""
+    """Number of every row's pair of key and bytes; by pair the best place, the next best, and one of its rows."""
     (key, _), (value, heads) = values.by_key, values.by_value
     _, number = np.unique(key * max(heads.size, 1) + value, return_inverse=True)
     order = np.lexsort((values.batch.place, number))
@@ -46,13 +46,13 @@ def _pairs(values: Selection) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def _merge(selections: Sequence[Selection], pairs: list[tuple[Ints, Ints, Ints, Ints]]) -> None:
-    """The same pairs in several sources: their two best places become each other's."""
-    alike: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
+    """Give equal pairs of several sources the two best places among all of them."""
+    groups: dict[tuple[bytes, bytes], list[tuple[int, int]]] = {}
     for source, (values, (_, _, _, rows)) in enumerate(zip(selections, pairs, strict=True)):
         for pair, row in enumerate(rows.tolist()):
             digest = hashlib.blake2b(values.batch.value(row), digest_size=16).digest()
-            alike.setdefault((values.batch.key(row), digest), []).append((source, pair))
-    for group in alike.values():
+            groups.setdefault((values.batch.key(row), digest), []).append((source, pair))
+    for group in groups.values():
         if len(group) > 1:
             places = sorted(
                 place for source, pair in group for place in (pairs[source][1][pair], pairs[source][2][pair])

@@ -145,7 +145,7 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
     table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
-    log.step(positive_control.FOUND if control.found else positive_control.MISSED)
+    log.step(positive_control.FOUND if control.success else positive_control.MISSED)
     database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
     log.rows(triaged.rows)

@@ -1,4 +1,4 @@
-"""Refuse evidence that is not what the user says it is: the wrong file, or another cluster's."""
+"""Expectations: refuse evidence that the user does not mean, the wrong file or another cluster's."""
 
 import re
 
@@ -14,11 +14,11 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class UnexpectedEvidence(AuditorError):
-    """Readable, perhaps, but not the evidence that was meant: says what was expected and what was found."""
+    """The evidence is not the expected one. The message names both."""
 
 
 def check(options: Options) -> None:
-    """Raises UsageError where what is expected cannot be compared with anything."""
+    """Refuse an expectation that cannot be checked. Raises UsageError."""
     if not options.expect_sha256:
         return
     if not _HEX.fullmatch(options.expect_sha256.lower()):
@@ -28,7 +28,7 @@ def check(options: Options) -> None:
 
 
 def live(options: Options, *, live: bool) -> None:
-    """Raises UsageError where options do not fit evidence that is a live endpoint, or is none."""
+    """Refuse options that do not fit a live endpoint, or that need one. Raises UsageError."""
     if not live and (options.range_only or options.keep):
         raise UsageError("--range and --keep belong to a live endpoint: https://HOST:2379")
     if live and options.wal_dir:
@@ -39,37 +39,49 @@ def live(options: Options, *, live: bool) -> None:
         raise UsageError("--range reads keys and no file: --keep and --expect-sha256 need the snapshot")
 
 
-def sha256(files: Exhibit, wanted: str, observer: Observer) -> None:
-    """Wait for the hash of the database and compare it. Raises UnexpectedEvidence.
+def sha256(files: Exhibit, expected: str, observer: Observer) -> None:
+    """Compare the hash of the database, once computed. Raises UnexpectedEvidence.
 
-    A data directory is known by its database: the log beside it has files of its own, which no one hash covers. What
-    was unpacked is known by its own hash, or by that of the container that was given.
+    The hash of a data directory is that of its database: its WAL has files of its own. The hash of an unpacked file may
+    be its own, or that of its container.
+
+    Args:
+        files: the exhibit.
+        expected: SHA-256 in hex.
+        observer: of the progress of hashing.
     """
     candidates = files.of(Role.DATABASE)[:1]
-    candidates = [each for each in files.containers if is_member(files.name, each.name)][:1] + candidates
+    candidates = [file for file in files.containers if is_member(files.name, file.name)][:1] + candidates
     if not candidates:
-        raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {wanted} with")
-    found = ""
+        raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {expected} with")
+    actual = ""
     for file in candidates:
         file.hashing.wait(observer)
-        found, _ = file.hashing.result()
-        if found == wanted.lower():
+        actual, _ = file.hashing.result()
+        if actual == expected.lower():
             return
     raise UnexpectedEvidence(
-        f"{candidates[-1].name} is not the evidence that was meant: its SHA-256 is {found}, expected "
-        f"{wanted.lower()}; nothing was read"
+        f"{candidates[-1].name} is not the evidence that was meant: its SHA-256 is {actual}, expected "
+        f"{expected.lower()}; nothing was read"
     )
 
 
-def cluster(name: str, found: Cluster, etcd: int | None, wanted: str) -> None:
-    """Compare the uid of the kube-system namespace. Raises UnexpectedEvidence, where it is not readable too."""
-    if found.uid and found.uid == wanted.strip():
+def cluster(name: str, actual: Cluster, etcd: int | None, expected: str) -> None:
+    """Compare the uid of the kube-system namespace. Raises UnexpectedEvidence, also where it is not readable.
+
+    Args:
+        name: printable name of the evidence.
+        actual: its cluster.
+        etcd: id of its etcd cluster; None where it is not known.
+        expected: uid of the kube-system namespace.
+    """
+    if actual.uid and actual.uid == expected.strip():
         return
-    if found.uid:
-        what = f"the kube-system namespace's uid is {found.uid}, created {found.created or 'at an unknown time'}"
+    if actual.uid:
+        uid = f"the kube-system namespace's uid is {actual.uid}, created {actual.created or 'at an unknown time'}"
     else:
-        what = "it has no kube-system namespace that can be read without a key"
+        uid = "it has no kube-system namespace that can be read without a key"
     store = f"; etcd's own cluster id is {hex_id(etcd)}" if etcd is not None else ""
     raise UnexpectedEvidence(
-        f"{name} is not known to be of cluster {shown(wanted)}: {what}{store}; nothing was concluded"
+        f"{name} is not known to be of cluster {shown(expected)}: {uid}{store}; nothing was concluded"
     )

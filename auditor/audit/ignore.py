@@ -1,14 +1,13 @@
-"""Findings that somebody accepted, with a reason and until a date: counted and shown like all, without a say in the
-exit code.
+"""The ignore file: findings that are accepted, with a reason and until a date. They count for all but the exit code.
 
-    accepted:
-      - finding: plaintext          # as in the CSV; the other four are globs too, and `*` where left out
-        resource: secrets
-        namespace: kube-system
-        name: bootstrap-token-*
-        place: freed
-        reason: expired tokens, see RISK-17
-        expires: 2027-01-31         # the last day on which it counts, UTC
+accepted:
+  - finding: plaintext          # as in the CSV; the other four are globs too, and `*` where left out
+    resource: secrets
+    namespace: kube-system
+    name: bootstrap-token-*
+    place: freed
+    reason: expired tokens, see RISK-17
+    expires: 2027-01-31         # the last day on which it counts, UTC
 """
 
 from collections import Counter
@@ -30,29 +29,38 @@ LONGEST_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRule:
-    """globs: in the order of GLOBS, against texts as reports show them."""
+    """One entry of an ignore file."""
 
     path: str
+    """Path of the rule in the file, such as `accepted[0]`."""
     globs: tuple[str, ...]
+    """Patterns in the order of GLOBS, for texts as reports show them."""
     reason: str
+    """Reason for the acceptance."""
     expires: date
+    """Last day on which the rule counts, UTC."""
 
     def fits(self, cells: Sequence[str]) -> bool:
+        """Whether the cells in the order of GLOBS match the patterns."""
         return all(fnmatchcase(cell, glob) for cell, glob in zip(cells, self.globs, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """The rows with what is accepted marked, the entries with what became of them, and what is to be said."""
+class Outcome:
+    """The outcome of the rules on the rows."""
 
     rows: Rows
+    """Rows with the acceptance of each finding."""
     entries: tuple[Acceptance, ...]
+    """Rules, with the number of findings that each fits."""
     accepted: tuple[tuple[FindingKind, Severity, int], ...]
+    """Kind, severity and number of accepted findings."""
     notes: tuple[str, ...]
+    """Notes on rules that accept nothing."""
 
 
 def load(path: Path) -> tuple[IgnoreRule, ...]:
-    """Raises ConfigurationError, which never quotes the file."""
+    """The rules of an ignore file. Raises ConfigurationError, which never quotes the file."""
     name = shown(path.name)
     try:
         if not path.is_file():
@@ -65,18 +73,18 @@ def load(path: Path) -> tuple[IgnoreRule, ...]:
     reader = Reader(name, "ignore file", "")
     top = reader.mapping(reader.parse(raw), "", {"accepted"})
     return tuple(
-        _entry(reader, each, f"accepted[{number}]") for number, each in enumerate(reader.sequence(top, "accepted", ""))
+        _rule(reader, value, f"accepted[{number}]") for number, value in enumerate(reader.sequence(top, "accepted", ""))
     )
 
 
-def _entry(reader: Reader, value: object, path: str) -> IgnoreRule:
+def _rule(reader: Reader, value: object, path: str) -> IgnoreRule:
     fields = reader.mapping(value, path, FIELDS)
     globs = {name: reader.text(fields, name, path, "" if name == "finding" else "*") for name in GLOBS}
     if not globs["finding"]:
         reader.fail(f"{path}.finding", "missing: name a finding, or write '*' for every one")
-    for name, known in (("finding", FindingKind), ("place", Place)):
-        if not any(fnmatchcase(each.label, globs[name]) for each in known):
-            reader.fail(f"{path}.{name}", f"fits none of {', '.join(each.label for each in known)}")
+    for name, members in (("finding", FindingKind), ("place", Place)):
+        if not any(fnmatchcase(member.label, globs[name]) for member in members):
+            reader.fail(f"{path}.{name}", f"fits none of {', '.join(member.label for member in members)}")
     reason = reader.text(fields, "reason", path).strip()
     if not reason or len(reason) > LONGEST_REASON:
         reader.fail(f"{path}.reason", f"expected a reason of 1 to {LONGEST_REASON} characters")
@@ -88,39 +96,48 @@ def _entry(reader: Reader, value: object, path: str) -> IgnoreRule:
     return IgnoreRule(path, tuple(globs[name] for name in GLOBS), shown, expires)
 
 
-def apply(entries: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None = None) -> Applied:
-    """name: of the file, printable. The first entry that fits a finding and has not expired accepts it."""
+def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None = None) -> Outcome:
+    """Accept findings. The first rule that fits a finding and has not expired accepts it.
+
+    Args:
+        rules: of the ignore file.
+        rows: with the findings.
+        name: of the file, printable.
+        today: the day of the run, UTC.
+    """
     today = today or datetime.now(UTC).date()
-    matched: Counter[str] = Counter()
+    matches: Counter[str] = Counter()
     accepted: Counter[tuple[FindingKind, Severity]] = Counter()
-    known: dict[tuple[str, ...], list[IgnoreRule]] = {}
+    fitting: dict[tuple[str, ...], list[IgnoreRule]] = {}
     columns = [rows.columns.get(column, ()) for column in GLOBS[1:]]
-    marks: list[tuple[Finding, ...]] = []
-    for number, mine in enumerate(rows.findings):
-        made = []
-        for mark in mine:
-            cells = (mark.kind.label, *(str(column[number]) for column in columns))
-            if cells not in known:
-                known[cells] = [entry for entry in entries if entry.fits(cells)]
-            matched.update(entry.path for entry in known[cells])
-            by = next((entry for entry in known[cells] if entry.expires >= today), None)
-            if by is not None:
-                accepted[mark.kind, mark.severity] += 1
-                mark = replace(mark, accepted=f"accepted until {by.expires.isoformat()}: {by.reason}")
-            made.append(mark)
-        marks.append(tuple(made))
-    told = tuple(
-        Acceptance(entry.path, entry.reason, entry.expires.isoformat(), entry.expires < today, matched[entry.path])
-        for entry in entries
+    table: list[tuple[Finding, ...]] = []
+    for number, findings in enumerate(rows.findings):
+        own = []
+        for finding in findings:
+            cells = (finding.kind.label, *(str(column[number]) for column in columns))
+            if cells not in fitting:
+                fitting[cells] = [rule for rule in rules if rule.fits(cells)]
+            matches.update(rule.path for rule in fitting[cells])
+            rule = next((rule for rule in fitting[cells] if rule.expires >= today), None)
+            if rule is None:
+                own.append(finding)
+                continue
+            accepted[finding.kind, finding.severity] += 1
+            own.append(replace(finding, accepted=f"accepted until {rule.expires.isoformat()}: {rule.reason}"))
+        table.append(tuple(own))
+    acceptances = tuple(
+        Acceptance(rule.path, rule.reason, rule.expires.isoformat(), rule.expires < today, matches[rule.path])
+        for rule in rules
     )
     counts = tuple(sorted((finding, severity, count) for (finding, severity), count in accepted.items()))
-    return Applied(replace(rows, findings=marks), told, counts, tuple(_notes(told, name)))
+    return Outcome(replace(rows, findings=table), acceptances, counts, tuple(_notes(acceptances, name)))
 
 
-def _notes(told: Sequence[Acceptance], name: str) -> Iterator[str]:
-    for each in told:
-        count = f"{each.matches:,} finding{'' if each.matches == 1 else 's'}"
-        if each.expired:
-            yield f"{name}: {each.path} expired on {each.expires} and accepts nothing; it fits {count}"
-        elif not each.matches:
-            yield f"{name}: {each.path} fits no finding"
+def _notes(acceptances: Sequence[Acceptance], name: str) -> Iterator[str]:
+    """Notes on rules that have expired or fit nothing."""
+    for rule in acceptances:
+        count = f"{rule.matches:,} finding{'' if rule.matches == 1 else 's'}"
+        if rule.expired:
+            yield f"{name}: {rule.path} expired on {rule.expires} and accepts nothing; it fits {count}"
+        elif not rule.matches:
+            yield f"{name}: {rule.path} fits no finding"

@@ -1,4 +1,4 @@
-"""Which keys the evidence needs: how much each provider, key and KEK id holds, in which places, of which resources."""
+"""The use of keys: number, places and resources of the values under each provider, key and KEK id."""
 
 from collections.abc import Sequence
 
@@ -16,23 +16,24 @@ from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
-"""Objects that are named for each key."""
+"""Objects that are listed for one key."""
 
 
 def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
-    """One entry for each key seen in the selected values, and one for each configured key that none needs."""
+    """One entry for each key of the selected values, and one for each configured key that none of them needs."""
     rows: dict[tuple[Provider, str, str], list[tuple[Selection, Ints]]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
-        wrapped = np.flatnonzero(length >= 0)
+        with_kek = np.flatnonzero(length >= 0)
+        # `number`: of each value the index of its KEK id in `ids`, of which the first is none
         number = np.zeros(len(values), np.int64)
-        number[wrapped], heads = factorize(values.batch.data, at[wrapped], length[wrapped])
-        number[wrapped] += 1
-        ids = ["", *map(printable, values.batch.data.slices(at[wrapped[heads]], length[wrapped[heads]]))]
+        number[with_kek], heads = factorize(values.batch.data, at[with_kek], length[with_kek])
+        number[with_kek] += 1
+        ids = ["", *map(printable, values.batch.data.slices(at[with_kek[heads]], length[with_kek[heads]]))]
         keys = from_columns((values.key_label, number), (len(values.key_labels), len(ids)), lambda *pair: pair)
-        for code, alike in split_by(keys.codes):
+        for code, group in split_by(keys.codes):
             label, kek = keys.values[code]
-            rows.setdefault((*values.key_labels[label].pair, ids[kek]), []).append((values, alike))
+            rows.setdefault((*values.key_labels[label].pair, ids[kek]), []).append((values, group))
     configured: set[tuple[Provider, str]] = {
         (entry.provider, shown(name))
         for configuration in configurations
@@ -66,6 +67,7 @@ def _use(
     parts: list[tuple[Selection, Ints]],
     configured: set[tuple[Provider, str]],
 ) -> KeyUsage:
+    """The use of one key. parts: selections, and their rows under the key."""
     places: dict[Place, int] = {}
     resources: set[str] = set()
     objects: dict[str, None] = {}
@@ -76,10 +78,10 @@ def _use(
             places[Place(place)] = places.get(Place(place), 0) + size
         resources |= {values.resources[code].name for code, _ in value_counts(values.resource[rows].astype(np.int64))}
         opened += int((values.opened[rows] == Opened.YES).sum())
-        known = values.batch.mod_revision[rows]
-        revisions += [int(known.min()), int(known.max())]
-        some = rows[:MOST_OBJECTS]
-        keys = values.batch.data.slices(values.batch.key_at[some], values.batch.key_len[some])
+        own = values.batch.mod_revision[rows]
+        revisions += [int(own.min()), int(own.max())]
+        first = rows[:MOST_OBJECTS]
+        keys = values.batch.data.slices(values.batch.key_at[first], values.batch.key_len[first])
         objects.update(dict.fromkeys(printables(keys)))
     provider, name, kek = label
     return KeyUsage(

@@ -1,8 +1,8 @@
-"""A control in the run: readable values of our own making, which this run must find as it finds the evidence's.
+"""The positive control of a run: planted readable values, which the run must find like those of the evidence.
 
 A few pages in memory hold one plain Secret under a root and, unless --quick, another in a page that no root reaches.
-They take the way of all evidence: the walk of the trees and of what is left, classification, keys, selection and
-policy. Where one of them is not found, nothing that this run did not find means anything.
+They pass through the same code as evidence: trees and unallocated space, classification, keys, selection and policy.
+If the run misses one of them, its other negative results prove nothing.
 Formats: bbolt internal/common/page.go, inode.go and bucket.go; etcd server/storage/mvcc/revision.go, api/mvccpb.
 """
 
@@ -35,14 +35,20 @@ PAGE = 4096
 PAGES = 5
 ROOT, TREE, FREED = 2, 3, 4
 KINDS = {name: kind for kind, name in fragments.KINDS.items()}
-"""Kinds that are identified by content: under the key of another resource a Secret is a Secret all the same."""
+"""Kinds that are identified by content: a Secret under the key of another resource is still a Secret."""
 NAMESPACE, NAME = b"etcd-auditor", b"planted"
 FOUND = "the planted readable values were found"
 MISSED = "a readable value that was planted as a control was not found: what this run did not find is unproven"
 
 
 def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> Control:
-    """Plant under the first storage prefix, as the first resource that is judged, and look."""
+    """Plant values of the first judged resource under the first storage prefix, and look for them.
+
+    Args:
+        options: of the run.
+        policy: of the run.
+        storage_prefixes: of the evidence.
+    """
     prefix = storage_prefixes[0] if storage_prefixes else "/registry"
     resource = options.resources[0].rstrip(".") if options.resources else "secrets"
     resource = "secrets" if resource == "*" else resource
@@ -56,12 +62,22 @@ def run(options: Options, policy: Policy, storage_prefixes: tuple[str, ...]) -> 
 
 
 def gaps(control: Control) -> tuple[Gap, ...]:
-    return () if control.found else (Gap(SOURCE, 0, 0, MISSED),)
+    """A gap if the control fails."""
+    return () if control.success else (Gap(SOURCE, 0, 0, MISSED),)
 
 
 def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
-    """As snapshot.read() does, from a root that is known."""
-    root = meta.Meta("<", 0, PAGE, ROOT, 0, meta.NOT_SYNCED, PAGES, 1)
+    """The records of the pages, read as by snapshot.read(), but from a fixed root."""
+    root = meta.Meta(
+        order="<",
+        page=0,
+        page_size=PAGE,
+        root=ROOT,
+        sequence=0,
+        freelist=meta.NOT_SYNCED,
+        high_water=PAGES,
+        txid=1,
+    )
     walker = Walker(buffer, root, SOURCE, PAGES * PAGE)
     batches = [backend.read(walker).records]
     return batches if quick else [*batches, *unallocated.read(walker)]
@@ -70,7 +86,7 @@ def _read(buffer: Buffer, *, quick: bool) -> list[RecordBatch]:
 def _readable(
     batches: list[RecordBatch], storage_prefixes: tuple[str, ...], options: Options, policy: Policy
 ) -> set[tuple[Place, int]]:
-    """Place and page of everything that is selected, readable and, unless plain values are expected, a finding."""
+    """Place and page of every selected readable value that is a finding, unless the policy expects plain values."""
     store = classify(batches, storage_prefixes)
     judged = store.match(frozenset(name.rstrip(".") for name in options.resources))
     values = selection.select(store.parts, store.resources, judged, authoritative=True, plaintext=policy.plaintext)
@@ -80,14 +96,14 @@ def _readable(
 
 
 def _path(resource: str) -> str:
-    """Where the objects of a resource lie under the prefix: of custom ones GROUP/RESOURCE."""
-    built = next((path for path, name in BUILT_IN.items() if name == resource), "")
+    """Path of a resource's objects under the prefix; for custom resources GROUP/RESOURCE."""
+    built_in = next((path for path, name in BUILT_IN.items() if name == resource), "")
     name, _, group = resource.partition(".")
-    return built or (f"{group}/{name}" if group else name)
+    return built_in or (f"{group}/{name}" if group else name)
 
 
 def _pages(path: bytes, kind: bytes) -> bytes:
-    """Two empty metas, the root's leaf, the tree of the bucket `key`, and a leaf that was freed."""
+    """Two empty metas, the root's leaf, the tree of the bucket `key`, and a freed leaf."""
     bucket = struct.pack("<QQ", TREE, 0)
     pages = [struct.pack("<QHHI", number, PageKind.FREELIST, 0, 0) for number in range(ROOT)]
     pages.append(_leaf(ROOT, IS_BUCKET, b"key", bucket))
@@ -97,7 +113,7 @@ def _pages(path: bytes, kind: bytes) -> bytes:
 
 
 def _leaf(number: int, flags: int, key: bytes, value: bytes) -> bytes:
-    """A leaf page of one element, whose key begins right behind the 16 bytes of the element."""
+    """A leaf page of one element, whose key follows the 16 bytes of the element."""
     head = struct.pack("<QHHI", number, PageKind.LEAF, 1, 0)
     return head + struct.pack("<IIII", flags, 16, len(key), len(value)) + key + value
 

@@ -1,7 +1,7 @@
-"""What becomes of the names of objects when a run is over: they stay, or pseudonyms stand for them everywhere.
+"""Redaction: pseudonyms in place of the names of objects, in all texts of a run.
 
-With ordinals two reports have nothing in common; with a key the same name has the same pseudonym in each of them.
-Resources, names of encryption keys and of KMS plugins, names of data and of the evidence's files are kept.
+Ordinals differ from report to report; by a key, a name has the same pseudonym in all reports. Resources, names of
+encryption keys and of KMS plugins, names of data and of the evidence's files stay.
 """
 
 import hmac
@@ -21,18 +21,20 @@ from auditor.options import Options
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
 LEAST_KEY = 16
+"""Bytes of the shortest key."""
 DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, so that two of 100,000 names meet once in 50,000 runs."""
-CALLED = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
+PSEUDONYM_PREFIXES = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
 UID, MEMBER = "u", "m"
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_TAGGED = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
+_HITS = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
+"""Findings of a hunt, whose ids hash names."""
 _OFFSET = 10
-"""Digits of the offset at the end of the id of a hit (rows.py)."""
+"""Digits of the offset at the end of an id (rows.py)."""
 
 
 def prepare(options: Options) -> "Redactor":
-    """Raises UsageError where the key cannot be used."""
+    """The redactor by the options. Raises UsageError where the key cannot be used."""
     if options.redact_key and not options.redact_names:
         raise UsageError("--redact-key says how names are replaced: give --redact-names too")
     if not options.redact_names:
@@ -50,41 +52,43 @@ def prepare(options: Options) -> "Redactor":
 
 
 class Pseudonyms:
-    """One for each name of a kind: numbered as they are met, or made with a key (HMAC-SHA256, cut)."""
+    """One pseudonym for each name of a kind: an ordinal, or by a key (HMAC-SHA256, truncated)."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._known: dict[tuple[str, str], str] = {}
+        self._by_name: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
 
     @property
     def redaction(self) -> Redaction:
+        """Method, and check value of the key."""
         if not self._secret:
             return Redaction(RedactionMethod.ORDINALS)
         return Redaction(RedactionMethod.KEYED, self._digest("", "etcd-auditor")[:8])
 
     def __call__(self, kind: str, name: str) -> str:
+        """The pseudonym of a name."""
         if name in {"", NOT_KNOWN}:
             return name
-        if (kind, name) not in self._known:
+        if (kind, name) not in self._by_name:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            mark = self._digest(kind, name)[:DIGITS] if self._secret else str(self._counts[kind])
-            self._known[kind, name] = f"{CALLED[kind]}-{mark}"
-        return self._known[kind, name]
+            suffix = self._digest(kind, name)[:DIGITS] if self._secret else str(self._counts[kind])
+            self._by_name[kind, name] = f"{PSEUDONYM_PREFIXES[kind]}-{suffix}"
+        return self._by_name[kind, name]
 
     def in_words(self, text: str) -> str:
-        """A person's text with every word that is a known name replaced."""
-        return _WORD.sub(lambda found: self._word(found[0]), text)
+        """A user's text with the pseudonym of every word that is a known name."""
+        return _WORD.sub(lambda match: self._word(match[0]), text)
 
     def _word(self, word: str) -> str:
-        return next((self._known[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._known), word)
+        return next((self._by_name[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._by_name), word)
 
     def _digest(self, kind: str, name: str) -> str:
         return hmac.digest(self._secret, encode(f"{kind}\0{name}"), "sha256").hex()
 
 
 class Redactor:
-    """Settles every text of a run: rows first, since they are shown while the evidence is still being hashed."""
+    """The redaction of every text of a run: rows first, since reports show them while the evidence is hashed."""
 
     def __init__(self, pseudonyms: Pseudonyms | None) -> None:
         self._pseudonyms = pseudonyms
@@ -92,39 +96,43 @@ class Redactor:
 
     @property
     def redaction(self) -> Redaction | None:
+        """Method and check value; None where names stay."""
         return self._pseudonyms.redaction if self._pseudonyms is not None else None
 
     def rows(self, rows: Rows, prefixes: Sequence[str]) -> Rows:
-        """prefixes: the storage prefixes of this evidence, by which etcd keys are taken apart."""
+        """The rows with pseudonyms. prefixes: storage prefixes of the evidence, which split etcd keys."""
         self._prefixes = prefixes
         if not rows.columns:
             return rows
         columns: dict[str, Sequence[Cell]] = dict(rows.columns)
-        give = self._pseudonyms
-        if give is None:
+        pseudonym = self._pseudonyms
+        if pseudonym is None:
             if any("\x0e" in str(detail) for detail in set(columns["detail"])):
                 columns["detail"] = [unmarked(str(detail)) for detail in columns["detail"]]
             return replace(rows, columns=columns)
         keys = columns["key"]
-        named = list(zip(keys, columns["namespace"], columns["name"], strict=True))
-        columns["namespace"] = [give(NAMESPACE, str(each)) for each in columns["namespace"]]
-        columns["name"] = [give(NAME, str(each)) for each in columns["name"]]
-        columns["key"] = [self._row_key(str(key), str(namespace), str(name)) for key, namespace, name in named]
-        columns["uid"] = [give(UID, str(each)) for each in columns["uid"]]
+        triples = list(zip(keys, columns["namespace"], columns["name"], strict=True))
+        columns["namespace"] = [pseudonym(NAMESPACE, str(cell)) for cell in columns["namespace"]]
+        columns["name"] = [pseudonym(NAME, str(cell)) for cell in columns["name"]]
+        columns["key"] = [self._row_key(str(key), str(namespace), str(name)) for key, namespace, name in triples]
+        columns["uid"] = [pseudonym(UID, str(cell)) for cell in columns["uid"]]
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
         columns["id"] = [
-            self._id(str(id_), row, columns) if marks and marks[0].kind & _TAGGED else id_
-            for row, (id_, marks) in enumerate(zip(columns["id"], rows.findings, strict=True))
+            self._id(str(id_), row, columns) if own and own[0].kind & _HITS else id_
+            for row, (id_, own) in enumerate(zip(columns["id"], rows.findings, strict=True))
         ]
-        marks_ = [
-            tuple(replace(mark, accepted=give.in_words(mark.accepted)) if mark.accepted else mark for mark in marks)
-            for marks in rows.findings
+        findings = [
+            tuple(
+                replace(finding, accepted=pseudonym.in_words(finding.accepted)) if finding.accepted else finding
+                for finding in own
+            )
+            for own in rows.findings
         ]
-        return Rows(columns, marks_)
+        return Rows(columns, findings)
 
     def audit(self, audit: Audit) -> Audit:
-        """The rest of an audit of which the rows are settled."""
-        made = replace(
+        """The audit with pseudonyms in all texts but its rows, which have them already."""
+        unmarked_audit = replace(
             audit,
             notes=tuple(map(self.text, audit.notes)),
             gaps=tuple(replace(gap, reason=self.text(gap.reason)) for gap in audit.gaps),
@@ -133,64 +141,66 @@ class Redactor:
             ),
         )
         if self._pseudonyms is None:
-            return made
+            return unmarked_audit
         return replace(
-            made,
-            evidence=self._evidence(made.evidence, self._pseudonyms),
-            keys=tuple(map(self._key_use, made.keys)),
-            acceptances=tuple(self._acceptance(each, self._pseudonyms) for each in made.acceptances),
-            run=self._run(made.run, self._pseudonyms),
+            unmarked_audit,
+            evidence=self._evidence(unmarked_audit.evidence, self._pseudonyms),
+            keys=tuple(map(self._key_use, unmarked_audit.keys)),
+            acceptances=tuple(
+                self._acceptance(acceptance, self._pseudonyms) for acceptance in unmarked_audit.acceptances
+            ),
+            run=self._run(unmarked_audit.run, self._pseudonyms),
             redaction=self.redaction,
         )
 
     def text(self, text: str) -> str:
-        """A sentence of the run with its marked names settled."""
+        """A sentence of the run without marks, and with pseudonyms for its marked names."""
         return unmarked(text, self._marked if self._pseudonyms is not None else None)
 
     def key(self, key: str) -> str:
-        """An etcd key with its namespace and name replaced; one under no known prefix is replaced whole."""
+        """An etcd key with pseudonyms for namespace and name; for a key under no known prefix one pseudonym."""
         if key in {"", NOT_KNOWN}:
             return key
         for prefix in self._prefixes:
             if not key.startswith(f"{prefix}/"):
                 continue
-            found = resource_at(prefix, key[len(prefix) + 1 :].split("/"))
-            if found is not None and key.startswith(f"{found.path}/"):
-                namespace, slash, name = key[len(found.path) + 1 :].rpartition("/")
-                return f"{found.path}/{self._give(NAMESPACE, namespace)}{slash}{self._give(NAME, name)}"
-        return self._give(KEY, key)
+            resource = resource_at(prefix, key[len(prefix) + 1 :].split("/"))
+            if resource is not None and key.startswith(f"{resource.path}/"):
+                namespace, slash, name = key[len(resource.path) + 1 :].rpartition("/")
+                return f"{resource.path}/{self._pseudonym(NAMESPACE, namespace)}{slash}{self._pseudonym(NAME, name)}"
+        return self._pseudonym(KEY, key)
 
     def _row_key(self, key: str, namespace: str, name: str) -> str:
         own = f"/{namespace}/{name}" if namespace else f"/{name}"
         if name in {"", NOT_KNOWN} or not key.endswith(own):
             return self.key(key)
-        parts = (self._give(NAMESPACE, namespace), self._give(NAME, name))
+        parts = (self._pseudonym(NAMESPACE, namespace), self._pseudonym(NAME, name))
         return "/".join([key[: -len(own)], *(part for part in parts if part)])
 
-    def _give(self, kind: str, name: str) -> str:
+    def _pseudonym(self, kind: str, name: str) -> str:
         return self._pseudonyms(kind, name) if self._pseudonyms is not None else name
 
     def _marked(self, kind: str, name: str) -> str:
-        return self.key(name) if kind == KEY else self._give(kind, name)
+        return self.key(name) if kind == KEY else self._pseudonym(kind, name)
 
     def _id(self, id_: str, row: int, columns: dict[str, Sequence[Cell]]) -> str:
-        """The id of a hit is made from its text, which held names: a hash of them could be guessed."""
+        """The id of a hit by its redacted text: a hash of a text with names could be guessed."""
         return tag(f"{columns['source'][row]} {columns['detail'][row]}") + id_[-_OFFSET:]
 
-    def _evidence(self, evidence: Evidence, give: Callable[[str, str], str]) -> Evidence:
-        members = tuple((member, give(MEMBER, name)) for member, name in evidence.backend.members)
-        cluster: Cluster = replace(evidence.cluster, uid=give(UID, evidence.cluster.uid))
+    def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
+        members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)
+        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid))
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
     def _key_use(self, use: KeyUsage) -> KeyUsage:
         return replace(use, objects=tuple(map(self.key, use.objects)))
 
-    def _acceptance(self, each: Acceptance, give: Pseudonyms) -> Acceptance:
-        return replace(each, reason=give.in_words(each.reason))
+    def _acceptance(self, acceptance: Acceptance, pseudonyms: Pseudonyms) -> Acceptance:
+        return replace(acceptance, reason=pseudonyms.in_words(acceptance.reason))
 
-    def _run(self, run: Run, give: Pseudonyms) -> Run:
+    def _run(self, run: Run, pseudonyms: Pseudonyms) -> Run:
         options = tuple(
-            (name, give(UID, value) if name == "expect_cluster" and isinstance(value, str) else value)
+            (name, pseudonyms(UID, value) if name == "expect_cluster" and isinstance(value, str) else value)
             for name, value in run.options
         )
-        return replace(run, options=options, case=give.in_words(run.case))
+        return replace(run, options=options, case=pseudonyms.in_words(run.case))

@@ -1,4 +1,4 @@
-"""Make the reported rows, column by column. Names leave here, values never."""
+"""The rows of a report, column by column. They hold names of objects, and never a value."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,13 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
-    """All rows, sorted by source and offset; findings of configurations last."""
+    """All rows, sorted by source and offset; findings of configurations last.
+
+    Args:
+        selections: the judged values.
+        advice: on configurations, each with its file.
+        hits: of a hunt.
+    """
     copies = duplicates.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
     tables: list[Sequence[tuple[Finding, ...]]] = []
@@ -47,8 +53,8 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         ordered = values.take(order)
         parts.append(_columns(ordered, copies[number][order]))
         tables.append(_findings(ordered))
-    judged = [(source, advised) for source, advised in advice if advised.judged and parts]
-    if len(parts) == 1 and not hits and not judged:
+    configuration_findings = [(source, advised) for source, advised in advice if advised.judged and parts]
+    if len(parts) == 1 and not hits and not configuration_findings:
         return Rows(parts[0], tables[0])
     columns: dict[str, list[Cell]] = {
         name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
@@ -58,8 +64,8 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         unmapped = frozenset(values.batch.source for values in selections if not values.batch.located)
         _add(columns, findings, hits, unmapped)
     elif len(selections) > len({values.batch.source for values in selections}):
-        _sort(columns, findings)  # the values of one source came from several buffers
-    for source, advised in judged:
+        _sort(columns, findings)  # the values of one source lie in several buffers
+    for source, advised in configuration_findings:
         cells = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
         cells["detail"] = f"{advised.path}: {advised.text}"
         for name, column in columns.items():
@@ -71,10 +77,10 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
 def _add(
     columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
 ) -> None:
-    """The hits of a hunt, in their places among the rows of values."""
+    """Add the hits of a hunt, in the order of the rows. unmapped: sources without offsets."""
     for hit in hits:
-        otherwise = ("", "", NOT_KNOWN if hit.key else "")
-        namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else otherwise
+        default = ("", "", NOT_KNOWN if hit.key else "")
+        namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else default
         detail = _hit_detail(hit)
         row: dict[str, Cell] = {
             "id": tag(f"{hit.source} {hit.finding.label} {unmarked(detail)}") + f"{max(hit.offset, 0):010x}",
@@ -101,7 +107,7 @@ def _add(
 
 
 def _hit_detail(hit: Hit) -> str:
-    """Of which value or key a hit is a copy, in which form and field it stands there, and what a key opens."""
+    """Original, form and field of a hit, and the values that a key opens."""
     where = f"{' inside the opened value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
     where = "; outside every stored value" if hit.unheld else where
     if hit.opens is None:
@@ -130,6 +136,7 @@ def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
 
 
 def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
+    """The columns of one selection. copies: code of the best other place of each value (duplicates.best)."""
     batch, claims = values.batch, values.prefixes
     keys = printables(batch.data.slices(batch.key_at, batch.key_size))
     names = [
@@ -144,8 +151,8 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         names[row] = NOT_KNOWN, "/", NOT_KNOWN
     nothing: Dictionary[Cell] = constant("", len(values))
     kek_at, kek_len = prefixes.kek_ids(batch, claims)
-    wrapped = np.flatnonzero(kek_len >= 0)
-    keks = printables(batch.data.slices(kek_at[wrapped], kek_len[wrapped]))
+    with_kek = np.flatnonzero(kek_len >= 0)
+    keks = printables(batch.data.slices(kek_at[with_kek], kek_len[with_kek]))
     return {
         "id": _ids(values),
         "place": from_codes(batch.place, lambda code: Place(code).label),
@@ -157,7 +164,7 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "key": keys,
         "provider": from_codes(claims.provider, lambda code: Provider(code).label),
         "key_name": from_codes(values.key_label, lambda code: values.key_labels[code].name),
-        "kek_id": with_cells(constant("", len(values)), dict(zip(wrapped.tolist(), keks, strict=True))),
+        "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
         "opened": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": from_codes(values.same_as_latest, lambda code: _SAME[code]),
@@ -179,61 +186,68 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
 
 
 class _Facts(NamedTuple):
-    """What readable and opened objects say of themselves, one entry a row; `unknown` where neither."""
+    """Metadata of readable and opened objects, one entry a row; `unknown` for other values."""
 
     uid: Sequence[str]
+    """Uid of the object."""
     type: Sequence[str]
+    """Type of a Secret."""
     data_keys: Sequence[str]
+    """Names of the data, joined with ;."""
     created: Sequence[str]
+    """Creation time, UTC."""
     named: Sequence[tuple[str, str]]
-    """Namespace and name, empty where not readable."""
+    """Namespace and name; empty for values that are not readable."""
     problem: Sequence[str]
-    """Why the object does not decode."""
+    """Why the object does not decode; empty where it does."""
 
 
 def _facts(values: Selection) -> _Facts:
-    """Decoded once for values distinct value: a freed copy says what its original says."""
+    """The metadata of all values; each distinct value is decoded once."""
     readable = values.prefixes.provider == Provider.IDENTITY
     readable[list(values.objects)] = True
     rows = np.flatnonzero(readable)
+    # the readable rows by distinct value: first row of each value, and `inverse`, the value of each row
     which = values.by_value[0][rows] if rows.size else rows
-    distinct, first, back = np.unique(which, return_index=True, return_inverse=True)
-    decoded = [one or objects.Object() for one in values.decoded(rows[first], content=False)]
-    slot = np.full(len(values), distinct.size)  # the last slot is that of what is not readable
-    slot[rows] = back
-    undecoded = np.array([bool(one.problem) for one in decoded], np.bool_)
+    distinct, first, inverse = np.unique(which, return_index=True, return_inverse=True)
+    decoded = [object_ or objects.Object() for object_ in values.decoded(rows[first], content=False)]
+    slot = np.full(len(values), distinct.size)  # the last slot is for values that are not readable
+    slot[rows] = inverse
+    undecoded = np.array([bool(object_.problem) for object_ in decoded], np.bool_)
     opened = values.opened[rows[first]] > Opened.NOT_TRIED if rows.size else undecoded
-    slot[rows[(undecoded & opened)[back]]] = distinct.size
-    flat = iter(printables([key for one in decoded for key in one.data_keys]))
-    keys = [";".join(islice(flat, len(one.data_keys))) for one in decoded]
-    created = [one.created for one in decoded]
-    named = zip(printables([one.namespace for one in decoded]), printables([one.name for one in decoded]), strict=True)
+    slot[rows[(undecoded & opened)[inverse]]] = distinct.size
+    flat = iter(printables([key for object_ in decoded for key in object_.data_keys]))
+    keys = [";".join(islice(flat, len(object_.data_keys))) for object_ in decoded]
+    created = [object_.created for object_ in decoded]
+    namespaces = printables([object_.namespace for object_ in decoded])
+    pairs = zip(namespaces, printables([object_.name for object_ in decoded]), strict=True)
 
-    def spread(cells: Iterable[T], otherwise: T) -> Sequence[T]:
-        return from_table_if_smaller([*cells, otherwise], slot)
+    def column(cells: Iterable[T], default: T) -> Sequence[T]:
+        return from_table_if_smaller([*cells, default], slot)
 
     return _Facts(
-        uid=spread(printables([one.uid for one in decoded]), NOT_KNOWN),
-        type=spread(printables([one.type for one in decoded]), NOT_KNOWN),
-        data_keys=spread(keys, NOT_KNOWN),
-        created=spread(moments(created), NOT_KNOWN),
-        named=spread(named, ("", "")),
-        problem=spread([one.problem for one in decoded], ""),
+        uid=column(printables([object_.uid for object_ in decoded]), NOT_KNOWN),
+        type=column(printables([object_.type for object_ in decoded]), NOT_KNOWN),
+        data_keys=column(keys, NOT_KNOWN),
+        created=column(moments(created), NOT_KNOWN),
+        named=column(pairs, ("", "")),
+        problem=column([object_.problem for object_ in decoded], ""),
     )
 
 
 def _details(values: Selection, names: list[tuple[str, str, str]], facts: _Facts) -> Dictionary[str]:
+    """The column `detail`. names: namespace, slash and name of each etcd key."""
     columns = (values.prefixes.provider, values.opened, values.prefixes.malformed)
     usual = from_columns(columns, (len(Provider), len(Opened), 2), _usual_detail)
     details: dict[int, str] = {}
     plain = values.prefixes.provider == Provider.IDENTITY
-    odd = (values.batch.key_at < 0) | np.array([entry.by_content for entry in values.resources], np.bool_)[
+    remarkable = (values.batch.key_at < 0) | np.array([entry.by_content for entry in values.resources], np.bool_)[
         values.resource
     ]
     if plain.any():
-        named = zip(facts.problem, facts.named, names, strict=True)
-        odd |= np.array([bool(problem) or own != key[::2] for problem, own, key in named], np.bool_)
-    for row in np.flatnonzero(plain & odd).tolist():
+        pairs = zip(facts.problem, facts.named, names, strict=True)
+        remarkable |= np.array([bool(problem) or own != key[::2] for problem, own, key in pairs], np.bool_)
+    for row in np.flatnonzero(plain & remarkable).tolist():
         if facts.problem[row]:
             details[row] = facts.problem[row]
         elif values.batch.key_at[row] < 0:
@@ -249,6 +263,7 @@ def _details(values: Selection, names: list[tuple[str, str, str]], facts: _Facts
 
 
 def _usual_detail(provider: int, opened: int, malformed: int) -> str:
+    """The detail of a value by its provider and the outcome of opening it."""
     parts = []
     if malformed:
         parts.append(f"what follows the prefix is no {Provider(provider).label} payload")
@@ -260,17 +275,18 @@ def _usual_detail(provider: int, opened: int, malformed: int) -> str:
 
 
 def _extents(parts: Sequence[Extent]) -> str:
-    """offset+length of each part, behind the name of its file where that is another."""
+    """offset+length of each part, after the name of its file where that is not the source."""
     return ";".join(f"{part.source}{':' if part.source else ''}{part.offset}+{part.length}" for part in parts)
 
 
 def _ids(values: Selection) -> list[str]:
-    """The same for the same value in the same evidence: by where it lies, not by what it is."""
+    """Ids by source and offset: the same value of the same evidence has the same id in every run."""
     source = tag("" if values.authoritative and not values.companion else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]
 
 
 def tag(text: str) -> str:
+    """Six hexadecimal digits of a text's hash."""
     return hashlib.blake2b(encode(text), digest_size=3).hexdigest()
 
 

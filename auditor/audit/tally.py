@@ -1,4 +1,4 @@
-"""Counts over the stored values: coverage of every resource, and the tally behind the conclusion."""
+"""Counts over the stored values: the coverage of every resource, and the tally that the conclusion rests on."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ PORTION = 1 << 18
 
 
 def coverage(store: Store) -> tuple[Coverage, ...]:
-    """How many values of every resource there are, by key and place, whether they are judged or not."""
+    """The number of values of every resource, judged or not, by key and place."""
     counts: Counter[tuple[int, Provider, str, Place]] = Counter()
     for part in store.parts:
         labels, label = selection.label_values(part.batch, part.prefixes)
@@ -36,7 +36,15 @@ def coverage(store: Store) -> tuple[Coverage, ...]:
             )
             counts.update(dict(values.value_counts()))
     entries = (
-        Coverage(resource.name, resource.exempt, resource.prefix, provider, name, place, count)
+        Coverage(
+            resource=resource.name,
+            exempt=resource.exempt,
+            prefix=resource.prefix,
+            provider=provider,
+            key_name=name,
+            place=place,
+            values=count,
+        )
         for (code, provider, name, place), count in counts.items()
         for resource in (store.resources[code],)
     )
@@ -44,7 +52,13 @@ def coverage(store: Store) -> tuple[Coverage, ...]:
 
 
 def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Sequence[Hit]) -> Tally:
-    """The counts over the judged values, what is advised on configurations, and a hunt's hits."""
+    """The counts over all findings.
+
+    Args:
+        selections: the judged values.
+        advice: on configurations.
+        hits: of a hunt.
+    """
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
     readable = in_use = undetermined = 0
@@ -77,7 +91,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
 
 
 def _by_place_and_key(values: Selection, chosen: Bools) -> dict[tuple[Place, Provider, str], int]:
-    """How many of the chosen values lie in each place under each key."""
+    """The number of the chosen values in each place under each key."""
     labelled = from_columns(
         (values.batch.place[chosen], values.key_label[chosen]),
         (len(Place), len(values.key_labels)),
@@ -99,7 +113,7 @@ def _findings(
 
 
 def _contents(selections: Sequence[Selection]) -> int:
-    """How many different values are readable. One source tells its own apart by their groups: none need be read."""
+    """The number of distinct readable values. Within one source their groups suffice, and no value is read."""
     distinct = [(values, _distinct(values.by_value, plain)) for values, plain in _readable(selections)]
     if len(distinct) == 1:
         return distinct[0][1].size
@@ -107,7 +121,7 @@ def _contents(selections: Sequence[Selection]) -> int:
 
 
 def _objects(selections: Sequence[Selection]) -> int:
-    """How many different etcd keys they lie under; as above, but for keys that only the value names."""
+    """The number of distinct etcd keys of readable values, including keys that only the value names."""
     stored: list[tuple[RecordBatch, Ints]] = []
     keys: set[bytes] = set()
     for values, plain in _readable(selections):
@@ -122,12 +136,12 @@ def _objects(selections: Sequence[Selection]) -> int:
 
 
 def _readable(selections: Sequence[Selection]) -> list[tuple[Selection, Ints]]:
-    """The selections that hold a readable value, and its rows."""
+    """The selections with readable values, and the rows of these."""
     rows = [(values, np.flatnonzero(values.plaintext)) for values in selections]
     return [(values, plain) for values, plain in rows if plain.size]
 
 
 def _distinct(groups: tuple[Ints, Ints], rows: Ints) -> Ints:
-    """One row of each group that these rows belong to."""
+    """One row of each group that the rows belong to."""
     number, heads = groups
     return heads[np.bincount(number[rows], minlength=heads.size) > 0]

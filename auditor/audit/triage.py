@@ -1,4 +1,4 @@
-"""Between what a run found and what its reports show: what is accepted, what is new, and what names become."""
+"""Triage of the findings for reports: acceptance, comparison with a baseline, and redaction."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,28 +14,42 @@ from auditor.text import shown
 
 @dataclass(frozen=True, slots=True)
 class TriageSettings:
-    """What the options name, loaded before anything is read."""
+    """Files that the options name, loaded before the evidence is read."""
 
     accepted: tuple[ignore.IgnoreRule, ...]
+    """Rules of the ignore file."""
     earlier: baseline.BaselineReport | None
+    """Report to compare with; None without --baseline."""
     names: redaction.Redactor
+    """Redactor of names."""
 
     @property
     def needs_rows(self) -> bool:
+        """Whether triage needs the rows of the audit."""
         return bool(self.accepted) or self.earlier is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
+    """The outcome of the triage."""
+
     rows: Rows
+    """Rows as reports show them."""
     accepted: tuple[tuple[FindingKind, Severity, int], ...]
+    """Kind, severity and number of accepted findings."""
     acceptances: tuple[Acceptance, ...]
+    """Entries of the ignore file, and how many findings each matches."""
     baseline: Baseline | None
+    """Comparison with an earlier report; None without --baseline."""
     notes: tuple[str, ...]
+    """Notes on the ignore file and the baseline."""
 
 
 def prepare(options: Options, earlier: baseline.BaselineReport | None) -> TriageSettings:
-    """earlier: the report that options.baseline names. Raises UsageError and ConfigurationError."""
+    """The settings by the options. Raises UsageError and ConfigurationError.
+
+    earlier: the report that options.baseline names.
+    """
     return TriageSettings(
         ignore.load(Path(options.ignore)) if options.ignore else (),
         earlier,
@@ -51,21 +65,32 @@ def apply(
     storage_prefixes: tuple[str, ...],
     options: Options,
 ) -> Triaged:
-    """The rows as reports show them. An ignore file is compared with real names, a baseline with those that are shown.
+    """The rows as reports show them. Rules of an ignore file match real names, a baseline holds redacted ones.
 
-    database_name: of the evidence's own file. A baseline waits for the hashes of the evidence. Raises UsageError.
+    A baseline waits for the hashes of the evidence.
+
+    Args:
+        settings: rules, earlier report and redactor.
+        rows: of the audit.
+        files: the exhibit.
+        database_name: name of the evidence's own file.
+        storage_prefixes: of the evidence.
+        options: of the run.
+
+    Raises:
+        UsageError: pseudonyms of the two reports cannot be compared.
     """
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     if settings.accepted:
-        applied = ignore.apply(settings.accepted, rows, shown(Path(options.ignore).name))
-        rows, accepted, acceptances, notes = applied.rows, applied.accepted, applied.entries, applied.notes
+        outcome = ignore.apply(settings.accepted, rows, shown(Path(options.ignore).name))
+        rows, accepted, acceptances, notes = outcome.rows, outcome.accepted, outcome.entries, outcome.notes
     rows = settings.names.rows(rows, storage_prefixes)
     if settings.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
-    compared = baseline.compare(
+    comparison = baseline.compare(
         settings.earlier,
         rows,
         hashes,
@@ -73,4 +98,4 @@ def apply(
         redaction=settings.names.redaction,
         options=run_options.settings(options),
     )
-    return Triaged(compared.rows, accepted, acceptances, compared.baseline, (*notes, *compared.notes))
+    return Triaged(comparison.rows, accepted, acceptances, comparison.baseline, (*notes, *comparison.notes))

@@ -1,4 +1,4 @@
-"""What an audit did not read or could not conclude on, beside the gaps that its readers name."""
+"""Parts that an audit does not read or conclude on, beside the gaps of its readers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ STANDING_LIVE = Unexamined(
 
 
 def standing(files: exhibit.Exhibit) -> Unexamined:
-    """What evidence of this kind can never show."""
+    """The part that evidence of this kind can never show."""
     if files.live:
         return STANDING_LIVE
     return STANDING_DIRECTORY if files.directory else STANDING
 
 
 def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
-    """Encrypted values that no supplied key opens: decisive where a configuration was given."""
+    """Encrypted values that no supplied key opens; decisive with a configuration."""
     counts: Counter[tuple[Provider, str]] = Counter()
     for values in selections:
         for number, size in parallel.value_counts(values.key_label[values.opened == Opened.NO_KEY]):
@@ -50,19 +50,19 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
 
 
 def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
-    """What the readers left out, and the hashes that --quick does not compute."""
+    """The parts that the readers leave out, and the hashes that --quick does not compute."""
     accepted = options.quick and options.accept_partial
-    left = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in evidence.unexamined]
+    parts = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in evidence.unexamined]
     if options.quick:
-        left.append(
+        parts.append(
             Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", not accepted)
         )
-    return left
+    return parts
 
 
 def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
-    """Resources asked for of which no object was seen: a wrong name, a wrong prefix, or an empty cluster."""
-    seen = {row.resource for row in coverage if not row.exempt and row.resource}
+    """Resources of the options without an object: a wrong name, a wrong prefix, or an empty cluster."""
+    present = {row.resource for row in coverage if not row.exempt and row.resource}
     prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
     where = f"(prefixes seen: {prefixes})"
     if options.storage_prefixes:
@@ -74,12 +74,12 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
             True,
         )
         for name in options.resources
-        if (not seen if name == "*" else name.rstrip(".") not in seen)
+        if (not present if name == "*" else name.rstrip(".") not in present)
     ]
 
 
 def elsewhere(store: Store, options: Options) -> list[Unexamined]:
-    """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
+    """Values under no storage prefix: those that look like Kubernetes', and those with keys overwritten by zeros."""
     count = lost = 0
     for part in store.parts:
         batch, claims = part.batch, part.prefixes
@@ -88,19 +88,19 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         count += int((outside & likely).sum())
         unlikely = np.flatnonzero(outside & ~likely & (batch.key_len > 0))
         lost += int((batch.data.words(batch.key_at[unlikely]) & np.uint64(0xFF) == 0).sum())
-    left = []
+    parts = []
     if count:
         reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
-        what = f"{count:,} values under no storage prefix"
-        left.append(Unexamined(what, reason, decisive=not options.storage_prefixes))
+        subject = f"{count:,} values under no storage prefix"
+        parts.append(Unexamined(subject, reason, decisive=not options.storage_prefixes))
     if lost:
         reason = "their keys are overwritten, and their bytes do not say what they are"
-        left.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
-    return left
+        parts.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
+    return parts
 
 
 def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
-    """Fragments of which the bytes do not say what they are: with an encrypting prefix they are not readable."""
+    """Fragments of unknown resource or provider. With a prefix of an encrypting provider they are not readable."""
     encrypted: Counter[Place] = Counter()
     others: Counter[Place] = Counter()
     size: Counter[Place] = Counter()
@@ -112,7 +112,7 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
             else:
                 others[place] += 1
                 size[place] += int(values.batch.value_len[row])
-    left = [
+    parts = [
         Unexamined(
             f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
             "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
@@ -120,8 +120,8 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
         )
         for place, count in sorted(others.items())
     ]
-    left += [
+    parts += [
         Unexamined(f"{count:,} encrypted values in {place.label} without their etcd key", "not opened", decisive=False)
         for place, count in sorted(encrypted.items())
     ]
-    return left
+    return parts

@@ -1,1 +1,1 @@
-"""How values are decrypted: keys, providers and KMS plugins."""
+"""Decryption of values: configurations, keys, ciphers and KMS plugins."""

@@ -1,7 +1,7 @@
 """EncryptionConfiguration files: parsed and validated by kube-apiserver's rules, without ever quoting them.
 
 Source: k8s.io/apiserver pkg/apis/apiserver/types_encryption.go, pkg/apis/apiserver/validation/
-validation_encryption.go, pkg/server/options/encryptionconfig/config.go (which rule covers a resource).
+validation_encryption.go, pkg/server/options/encryptionconfig/config.go (the rule that covers a resource).
 """
 
 import base64
@@ -30,7 +30,9 @@ class Key:
     """One named key of a local provider."""
 
     name: str
+    """Name of the key, which prefixes of values carry."""
     secret: bytes = field(repr=False)
+    """The key's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,27 @@ class ProviderEntry:
     """One element of a providers list."""
 
     provider: Provider
+    """The provider."""
     keys: tuple[Key, ...] = ()
+    """Keys of a local provider."""
     name: str = ""
-    """Of a KMS, as is its endpoint."""
+    """Name of a KMS plugin."""
     endpoint: str = ""
+    """Endpoint of a KMS plugin, `unix:///path`."""
     path: str = ""
-    """Where the entry stands in the file."""
+    """Path of the entry in the file, such as `resources[0].providers[1].kms`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """One element of the list `resources`."""
+
     resources: tuple[str, ...]
+    """Names of resources, and wildcards."""
     providers: tuple[ProviderEntry, ...]
+    """Providers in the order of trial; the first one writes."""
     path: str
+    """Path of the rule in the file, such as `resources[0]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +68,13 @@ class Configuration:
     """One EncryptionConfiguration file."""
 
     source: str
-    """The file's printable name."""
+    """Printable name of the file."""
     kind: str
+    """EncryptionConfiguration, or EncryptionConfig of older versions."""
     rules: tuple[Rule, ...]
+    """Rules in the order of the file."""
     sha256: str
-    """Of the file's bytes."""
+    """SHA-256 of the file's bytes."""
 
     @property
     def providers(self) -> tuple[ProviderEntry, ...]:
@@ -70,30 +82,32 @@ class Configuration:
         return tuple(entry for rule in self.rules for entry in rule.providers)
 
     def providers_for(self, resource: str) -> tuple[ProviderEntry, ...] | None:
-        """What reads and writes a resource, in order; None where no rule covers it.
+        """The providers of a resource, in order; None where no rule covers it.
 
-        The exact name, else its group's wildcard, else everything's; entries that name the same are concatenated.
+        Rules with the exact name come before those with the group's wildcard, and these before `*.*`; the providers of
+        several rules with the same name are concatenated.
         """
         name, group = _split(resource)
-        for wanted in ((name, group), ("*", group), ("*", "*")):
-            covering = [rule for rule in self.rules if wanted in map(_split, rule.resources)]
+        for pattern in ((name, group), ("*", group), ("*", "*")):
+            covering = [rule for rule in self.rules if pattern in map(_split, rule.resources)]
             if covering:
                 return tuple(entry for rule in covering for entry in rule.providers)
         return None
 
     def lists(self) -> list[tuple[Rule, ...]]:
-        """The rules that make up the list of one resource or wildcard, once for all that share them."""
-        named: dict[tuple[str, str], list[int]] = {}
+        """The distinct lists of rules: for each resource or wildcard the rules that name it."""
+        numbers_of: dict[tuple[str, str], list[int]] = {}
         for number, rule in enumerate(self.rules):
             for name in rule.resources:
-                named.setdefault(_split(name), []).append(number)
+                numbers_of.setdefault(_split(name), []).append(number)
         return [
-            tuple(self.rules[number] for number in numbers) for numbers in dict.fromkeys(map(tuple, named.values()))
+            tuple(self.rules[number] for number in numbers)
+            for numbers in dict.fromkeys(map(tuple, numbers_of.values()))
         ]
 
 
 def load(path: Path) -> Configuration:
-    """Read a YAML or JSON file. Raises ConfigurationError."""
+    """The configuration in a YAML or JSON file. Raises ConfigurationError."""
     name = shown(path.name)
     try:
         if not path.is_file():
@@ -107,49 +121,50 @@ def load(path: Path) -> Configuration:
 
 
 def parse(raw: bytes, name: str) -> Configuration:
-    """The configuration in a YAML or JSON text. Raises ConfigurationError, which calls it `name`."""
+    """The configuration in a YAML or JSON text. Raises ConfigurationError, with `name` for the file."""
     reader = Reader(name)
-    document = _wrapped(reader, reader.parse(raw))
+    document = _unwrap(reader, reader.parse(raw))
     top = reader.mapping(document, "", {"apiVersion", "kind", "resources"})
     api_version, kind = reader.text(top, "apiVersion", ""), reader.text(top, "kind", "")
     if (api_version, kind) not in KINDS:
         reader.fail("kind", "expected apiserver.config.k8s.io/v1 EncryptionConfiguration or v1 EncryptionConfig")
     rules = tuple(
-        _rule(reader, each, f"resources[{number}]") for number, each in enumerate(reader.sequence(top, "resources", ""))
+        _rule(reader, value, f"resources[{number}]")
+        for number, value in enumerate(reader.sequence(top, "resources", ""))
     )
-    _between(reader, rules)
+    _check_rules(reader, rules)
     return Configuration(name, kind, rules, hashlib.sha256(raw).hexdigest())
 
 
-def _wrapped(reader: Reader, document: Any) -> Any:
-    """What OpenShift's Secret `encryption-config-*` wraps, or the document itself."""
+def _unwrap(reader: Reader, document: Any) -> Any:
+    """The configuration in OpenShift's Secret `encryption-config-*`; any other document itself."""
     if not isinstance(document, dict) or document.get("kind") != "Secret":
         return document
-    for name, coded in (("data", True), ("stringData", False)):
+    for name, in_base64 in (("data", True), ("stringData", False)):
         part = document.get(name)
         inner = part.get("encryption-config") if isinstance(part, dict) else None
         if isinstance(inner, str):
             path = f"{name}.encryption-config"
-            return reader.parse(_secret(reader, inner, path) if coded else inner.encode())
+            return reader.parse(_secret(reader, inner, path) if in_base64 else inner.encode())
     return reader.fail("data.encryption-config", "a Secret that wraps no EncryptionConfiguration")
 
 
-def _rule(reader: Reader, value: Any, path: str) -> Rule:
-    entry = reader.mapping(value, path, {"resources", "providers"})
+def _rule(reader: Reader, element: Any, path: str) -> Rule:
+    entry = reader.mapping(element, path, {"resources", "providers"})
     resources = reader.sequence(entry, "resources", path)
     for number, name in enumerate(resources):
         _resource(reader, name, f"{path}.resources[{number}]")
-    split = [_split(name) for name in resources]
-    often, groups = Counter(split), Counter(group for _, group in split)
-    for number, (name, group) in enumerate(split):
+    pairs = [_split(name) for name in resources]
+    counts, groups = Counter(pairs), Counter(group for _, group in pairs)
+    for number, (name, group) in enumerate(pairs):
         at = f"{path}.resources[{number}]"
-        if often[name, group] > 1:
+        if counts[name, group] > 1:
             reader.fail(at, "stands twice in this list")
-        if name == "*" and (len(split) if group == "*" else groups[group]) > 1:
+        if name == "*" and (len(pairs) if group == "*" else groups[group]) > 1:
             reader.fail(at, "a wildcard beside what it covers")
     providers = tuple(
-        _provider(reader, each, f"{path}.providers[{number}]")
-        for number, each in enumerate(reader.sequence(entry, "providers", path))
+        _provider(reader, value, f"{path}.providers[{number}]")
+        for number, value in enumerate(reader.sequence(entry, "providers", path))
     )
     return Rule(tuple(resources), providers, path)
 
@@ -171,8 +186,8 @@ def _resource(reader: Reader, name: Any, path: str) -> None:
         reader.fail(path, "kube-apiserver refuses this resource or group")
 
 
-def _provider(reader: Reader, value: Any, path: str) -> ProviderEntry:
-    entry = reader.mapping(value, path, {*LOCAL, "identity", "kms"})
+def _provider(reader: Reader, element: Any, path: str) -> ProviderEntry:
+    entry = reader.mapping(element, path, {*LOCAL, "identity", "kms"})
     if len(entry) != 1:
         reader.fail(path, f"expected exactly one provider, found {len(entry)}")
     (kind, settings), *_ = entry.items()
@@ -185,9 +200,9 @@ def _provider(reader: Reader, value: Any, path: str) -> ProviderEntry:
         return _kms(reader, settings, path)
     settings = reader.mapping(settings, path, {"keys"})
     keys = []
-    for number, each in enumerate(reader.sequence(settings, "keys", path)):
+    for number, value in enumerate(reader.sequence(settings, "keys", path)):
         at = f"{path}.keys[{number}]"
-        key = reader.mapping(each, at, {"name", "secret"})
+        key = reader.mapping(value, at, {"name", "secret"})
         name, secret = reader.text(key, "name", at), _secret(reader, reader.text(key, "secret", at), f"{at}.secret")
         if not name:
             reader.fail(f"{at}.name", "empty")
@@ -199,6 +214,7 @@ def _provider(reader: Reader, value: Any, path: str) -> ProviderEntry:
 
 
 def _secret(reader: Reader, text: str, path: str) -> bytes:
+    """The bytes of a base64 text."""
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
@@ -227,8 +243,8 @@ def _kms(reader: Reader, value: Any, path: str) -> ProviderEntry:
     return ProviderEntry(provider, name=name, endpoint=endpoint, path=path)
 
 
-def _between(reader: Reader, rules: tuple[Rule, ...]) -> None:
-    """What holds between entries: KMS v2 names are unique, and no rule is masked by an earlier wildcard."""
+def _check_rules(reader: Reader, rules: tuple[Rule, ...]) -> None:
+    """Refuse a KMS v2 name that is not unique, and a rule that an earlier wildcard masks."""
     names: set[str] = set()
     for rule in rules:
         for entry in rule.providers:
@@ -236,13 +252,13 @@ def _between(reader: Reader, rules: tuple[Rule, ...]) -> None:
                 reader.fail(f"{entry.path}.name", "the name of a KMS v2 must be unique in the file")
             if entry.provider in {Provider.KMS_V1, Provider.KMS_V2}:
                 names.add(entry.name)
-    wild: set[str] = set()
+    wildcards: set[str] = set()
     for rule in rules:
         for name in rule.resources:
             _, group = _split(name)
-            if wild & {"*", group}:
+            if wildcards & {"*", group}:
                 reader.fail(rule.path, "masked by an earlier rule: kube-apiserver refuses to start")
-        wild |= {group for resource, group in map(_split, rule.resources) if resource == "*"}
+        wildcards |= {group for resource, group in map(_split, rule.resources) if resource == "*"}
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -16,16 +16,23 @@ GCM_KEY, HKDF_SEED = 0, 1
 
 
 class Unwrapper(Protocol):
-    """What a KMS plugin does for us; it raises AuditorError where it cannot."""
+    """A KMS plugin that unwraps data keys. Raises AuditorError where it cannot."""
 
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = ...) -> bytes:
-        """The data key or seed."""
+        """The data key or seed in a wrapped key.
+
+        Args:
+            wrapped: the wrapped key.
+            key_id: KMS v2's id of the KEK.
+            annotations: KMS v2's annotations of the value.
+        """
 
 
 class KmsV1:
-    """u16 length, wrapped DEK, body: AES-GCM since 1.25, AES-CBC before. Nothing tells them apart but trying.
+    """u16 length, wrapped DEK, body: AES-GCM since 1.25, AES-CBC before. Only a trial tells the two apart.
 
-    One of the two: encryptionconfig/config.go (unionTransformers) tries GCM and then CBC, whose values are stale.
+    A transformer reads one of them: encryptionconfig/config.go (unionTransformers) tries GCM and then CBC, whose values
+    are stale.
     """
 
     def __init__(self, plugin: Unwrapper, body: type[AesGcm | AesCbc] = AesGcm) -> None:
@@ -34,6 +41,7 @@ class KmsV1:
         self._deks: dict[bytes, AesGcm | AesCbc | None] = {}
 
     def open(self, payload: bytes, key: bytes) -> bytes | None:
+        """The plaintext; None where the unwrapped key does not open the payload."""
         size = int.from_bytes(payload[:2], "big")
         wrapped, body = payload[2 : 2 + size], payload[2 + size :]
         if not size or len(wrapped) < size:
@@ -48,7 +56,7 @@ class KmsV1:
 class KmsV2:
     """EncryptedObject: the body, the KEK's id in clear, and the wrapped data key or seed that many values share.
 
-    Of one source type: a value of another is stale too (kmsv2/envelope.go, TransformFromStorage).
+    A transformer reads one source type: a value of the other is stale (kmsv2/envelope.go, TransformFromStorage).
     """
 
     def __init__(self, plugin: Unwrapper, kind: int = HKDF_SEED) -> None:
@@ -57,25 +65,27 @@ class KmsV2:
         self._sources: dict[tuple[bytes, bytes, bytes], Transformer | None] = {}
 
     def open(self, payload: bytes, key: bytes) -> bytes | None:
+        """The plaintext; None where the unwrapped key does not open the payload."""
         try:
-            stored = EncryptedObject.FromString(payload)
+            envelope = EncryptedObject.FromString(payload)
         except DecodeError:
             return None
-        if stored.encrypted_dek_source_type != self._kind:
+        if envelope.encrypted_dek_source_type != self._kind:
             return None
-        notes = {name: stored.annotations[name] for name in sorted(stored.annotations)}
-        source = (stored.encrypted_dek_source, stored.key_id, repr(notes).encode())
+        annotations = {name: envelope.annotations[name] for name in sorted(envelope.annotations)}
+        source = (envelope.encrypted_dek_source, envelope.key_id, repr(annotations).encode())
         if source not in self._sources:
-            key_id = stored.key_id.decode("utf-8", "replace")
-            unwrapped = self._plugin.unwrap(stored.encrypted_dek_source, key_id, notes)
-            self._sources[source] = _cipher(unwrapped, self._kind)
+            key_id = envelope.key_id.decode("utf-8", "replace")
+            dek = self._plugin.unwrap(envelope.encrypted_dek_source, key_id, annotations)
+            self._sources[source] = _cipher(dek, self._kind)
         cipher = self._sources[source]
-        return None if cipher is None else cipher.open(stored.encrypted_data, key)
+        return None if cipher is None else cipher.open(envelope.encrypted_data, key)
 
 
-def _cipher(unwrapped: bytes, kind: int) -> Transformer | None:
-    if kind == GCM_KEY and len(unwrapped) in AES_KEYS:
-        return AesGcm(unwrapped)
-    if kind == HKDF_SEED and len(unwrapped) >= 32:
-        return ExtendedGcm(unwrapped)
+def _cipher(source: bytes, kind: int) -> Transformer | None:
+    """The cipher of a data key or seed; None for one of no valid length."""
+    if kind == GCM_KEY and len(source) in AES_KEYS:
+        return AesGcm(source)
+    if kind == HKDF_SEED and len(source) >= 32:
+        return ExtendedGcm(source)
     return None

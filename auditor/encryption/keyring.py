@@ -1,7 +1,7 @@
-"""All that was supplied to open values with, tried in the API server's order.
+"""The keyring: all keys and plugins to open values with, tried in the API server's order.
 
-Source: k8s.io/apiserver pkg/storage/value/transformer.go (prefixTransformers): of the providers of a resource, and
-of the keys of a provider, each whose prefix matches is tried in order until one opens the value.
+Source: k8s.io/apiserver pkg/storage/value/transformer.go (prefixTransformers): among the providers of a resource, and
+among the keys of a provider, those with a matching prefix are tried in order until one opens the value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding, Opened, Provider
 from auditor.text import encode
 
-_SPELLED = {
+_PREFIXES = {
     Provider.AESCBC: "aescbc:v1",
     Provider.AESGCM: "aesgcm:v1",
     Provider.SECRETBOX: "secretbox:v1",
@@ -29,33 +29,38 @@ FORMS: dict[Provider, dict[str, Callable[[Unwrapper], Transformer]]] = {
     Provider.KMS_V1: {"GCM": KmsV1, CBC: partial(KmsV1, body=AesCbc)},
     Provider.KMS_V2: {"seed": KmsV2, "key": partial(KmsV2, kind=GCM_KEY)},
 }
-"""What a KMS's values may hold, in the order of trial: in which cipher the body, or what is wrapped."""
+"""Forms of a KMS's values in the order of trial: the cipher of the body, or the type of the wrapped source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One key that a value may have been written with, compared by identity: a keyring holds one for each."""
+    """One key that may have written a value, compared by identity: a keyring holds each key once."""
 
     provider: Provider
+    """Provider of the key."""
     name: str
+    """Name of the key or KMS plugin."""
     prefix: bytes
+    """Prefix of the values that the key writes."""
     transformer: Transformer | None = field(repr=False)
-    """None where no --kms-plugin names its plugin."""
+    """Cipher of the key; None where no --kms-plugin names its plugin."""
     secret: bytes = field(repr=False, default=b"")
+    """The local key's bytes; empty for a KMS."""
     form: str = ""
-    """Which of a KMS's two forms of value it reads; empty for local keys."""
+    """Form of a KMS's values that it reads, a key of FORMS; empty for local keys."""
 
     @property
     def aged(self) -> bool:
-        """Whether it reads what kube-apiserver's reader calls stale, whoever wrote it (unionTransformers)."""
+        """Whether its values are stale to kube-apiserver, whatever key wrote them (unionTransformers)."""
         return self.form == CBC
 
     @property
     def label(self) -> tuple[Provider, str]:
+        """Provider and name."""
         return self.provider, self.name
 
     def opens(self, key: bytes, value: bytes) -> bool:
-        """Whether this local key opens a value to something that begins as an object does."""
+        """Whether this local key opens a value to the beginning of an object."""
         if self.transformer is None or not value.startswith(self.prefix):
             return False
         plaintext = self.transformer.open(value[len(self.prefix) :], key)
@@ -66,18 +71,25 @@ class Attempt(NamedTuple):
     """The outcome of opening one value."""
 
     opened: Opened
+    """The outcome."""
     by: Candidate | None = None
-    """The candidate that opened it, or whose name it has."""
+    """Candidate that opened the value, or whose name the value has."""
     reason: str = ""
+    """Reason for the outcome; empty where the outcome says all."""
     plaintext: bytes = b""
+    """Bytes of the opened value."""
     encoding: Encoding = Encoding.NONE
+    """Encoding of the opened value."""
 
     def __repr__(self) -> str:
         return "Attempt(...)"
 
 
 class Keyring:
-    """The keys of the configurations, and the KMS plugins that may be called. others: further entries, tried last."""
+    """The keys of the configurations, and the KMS plugins that may be called.
+
+    `others`: further entries, tried last.
+    """
 
     def __init__(
         self,
@@ -88,15 +100,15 @@ class Keyring:
         self._configurations = configurations
         self._plugins = plugins
         self.others = tuple(others)
-        self._known: dict[tuple[Provider, str, bytes, str], Candidate] = {}
+        self._distinct: dict[tuple[Provider, str, bytes, str], Candidate] = {}
         self._rules: dict[str, tuple[Candidate, ...]] = {}
         self._orders: dict[str, tuple[Candidate, ...]] = {}
         entries = [entry for configuration in configurations for entry in configuration.providers]
-        named = [ProviderEntry(provider, name=name) for provider, name in plugins]
-        self._every = self._candidates([*entries, *named, *others])
+        plugin_entries = [ProviderEntry(provider, name=name) for provider, name in plugins]
+        self._every = self._candidates([*entries, *plugin_entries, *others])
 
     def extended(self, entries: Sequence[ProviderEntry]) -> "Keyring":
-        """The same with further entries, tried after all others."""
+        """A keyring with further entries, tried after all others."""
         return Keyring(self._configurations, self._plugins, (*self.others, *entries))
 
     def rule(self, resource: str) -> tuple[Candidate, ...]:
@@ -107,13 +119,19 @@ class Keyring:
         return self._rules[resource]
 
     def order(self, resource: str) -> tuple[Candidate, ...]:
-        """Those, and then all others: an auditor may read what the API server cannot."""
+        """The candidates of rule(), then all others: an auditor may read values that the API server cannot."""
         if resource not in self._orders:
             self._orders[resource] = tuple(dict.fromkeys((*self.rule(resource), *self._every)))
         return self._orders[resource]
 
     def open(self, resource: str, keys: Sequence[bytes], stored: Sequence[bytes]) -> list[Attempt]:
-        """Try each key whose prefix a value has, in the order of trial. keys: the etcd keys, one a value."""
+        """Try the keys whose prefix a value has, in the order of trial.
+
+        Args:
+            resource: name of the values' resource.
+            keys: etcd key of each value.
+            stored: the stored values.
+        """
         attempts: dict[int, Attempt] = {}
         matching: dict[int, list[Candidate]] = {}
         failures: dict[int, str] = {}
@@ -152,21 +170,23 @@ class Keyring:
 
     def _candidate(self, provider: Provider, name: str, secret: bytes, form: str = "") -> Candidate:
         identity = (provider, name, secret, form)
-        if identity not in self._known:
+        if identity not in self._distinct:
             transformer: Transformer | None = None
             if provider in TRANSFORMERS:
                 transformer = TRANSFORMERS[provider](secret)
             elif (plugin := self._plugins.get((provider, name))) is not None:
                 transformer = FORMS[provider][form](plugin)
-            prefix = encode(f"k8s:enc:{_SPELLED[provider]}:{name}:")
-            self._known[identity] = Candidate(provider, name, prefix, transformer, secret, form)
-        return self._known[identity]
+            prefix = encode(f"k8s:enc:{_PREFIXES[provider]}:{name}:")
+            self._distinct[identity] = Candidate(
+                provider=provider, name=name, prefix=prefix, transformer=transformer, secret=secret, form=form
+            )
+        return self._distinct[identity]
 
 
 def _opened(
     transformer: Transformer, payloads: Sequence[bytes], keys: Sequence[bytes]
 ) -> Sequence[bytes | AuditorError | None]:
-    """The plaintext of each payload, None where the key does not open it, or why it could not be tried."""
+    """The plaintext of each payload; None where the key does not open it, an error where it could not be tried."""
     if isinstance(transformer, AesCbc):
         return transformer.open_all(payloads)
     plaintexts: list[bytes | AuditorError | None] = []
@@ -174,12 +194,12 @@ def _opened(
         try:
             plaintexts.append(transformer.open(payload, key))
         except AuditorError as error:
-            plaintexts.append(error.with_traceback(None))  # it would hold this call and all its payloads
+            plaintexts.append(error.with_traceback(None))  # a traceback keeps this call and all its payloads alive
     return plaintexts
 
 
 def _failed(matching: Sequence[Candidate], failure: str, reason: str) -> Attempt:
-    """No key opened a value. matching: the candidates whose prefix it has."""
+    """The outcome for a value that no key opened. matching: the candidates whose prefix it has."""
     if not matching:
         return Attempt(Opened.NO_KEY)
     longest = max(matching, key=lambda candidate: len(candidate.prefix))

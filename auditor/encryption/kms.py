@@ -1,6 +1,6 @@
-"""Asks a KMS plugin to unwrap data keys, over the socket that kube-apiserver would use.
+"""KMS plugins: they unwrap data keys, over the socket that kube-apiserver would use.
 
-Every distinct wrapped key is asked once, and a plugin found absent is not waited for again.
+A plugin gets one call for every distinct wrapped key. An absent plugin gets no further call.
 """
 
 import os
@@ -22,7 +22,7 @@ UID = "etcd-auditor"
 FIRST_WAIT = 0.2
 LONGEST_SOCKET = 107  # bytes: sockaddr_un holds 108, one of them the end
 NO_ACCESS = frozenset({"UNIMPLEMENTED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
-"""Refusals that say nothing about the data key that was asked for."""
+"""Status codes of refusals that do not depend on the data key."""
 SERVICES = {1: "/v1beta1.KeyManagementService/", 2: "/v2.KeyManagementService/"}
 OPTIONS = (
     ("grpc.default_authority", "localhost"),
@@ -33,11 +33,12 @@ OPTIONS = (
 )
 NO_ANNOTATIONS: Mapping[str, bytes] = MappingProxyType({})
 
-Question = tuple[bytes, str, frozenset[tuple[str, bytes]]]
+UnwrapRequest = tuple[bytes, str, frozenset[tuple[str, bytes]]]
+"""Wrapped key, key id and annotations."""
 
 
 class KmsError(AuditorError):
-    """A KMS plugin is absent, refuses, or is not one. Names the plugin and its socket, never what was sent to it."""
+    """A KMS plugin is absent, refuses, or is not one. Names the plugin and its socket, never the bytes of a request."""
 
 
 class KmsRefused(KmsError):
@@ -45,7 +46,7 @@ class KmsRefused(KmsError):
 
 
 class Plugin:
-    """One KMS plugin of an EncryptionConfiguration. Connects when it is first asked."""
+    """One KMS plugin of an EncryptionConfiguration. Connects at the first call."""
 
     def __init__(self, name: str, endpoint: str, *, version: int, timeout: float = 3.0, attempts: int = 3) -> None:
         if version not in SERVICES:
@@ -59,14 +60,20 @@ class Plugin:
         self._target = _target(name, endpoint)
         self._channel: grpc.Channel | None = None
         self._absent: str | None = None
-        self._unwrapped: dict[Question, bytes] = {}
-        self._refused: dict[Question, KmsError] = {}
+        self._unwrapped: dict[UnwrapRequest, bytes] = {}
+        self._refused: dict[UnwrapRequest, KmsError] = {}
 
     def __repr__(self) -> str:
         return f"Plugin({self.name!r}, {self.endpoint!r})"
 
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:
-        """The data key, or the seed, that the plugin finds in `wrapped`. KMS v1 has no key_id and no annotations."""
+        """The data key or seed in a wrapped key.
+
+        Args:
+            wrapped: the wrapped key.
+            key_id: id of the KEK; empty for KMS v1.
+            annotations: of the value; none for KMS v1.
+        """
         key = (wrapped, key_id, frozenset(annotations.items()))
         if (unwrapped := self._unwrapped.get(key)) is not None:
             return unwrapped
@@ -82,18 +89,19 @@ class Plugin:
         return unwrapped
 
     def current_key_id(self) -> str | None:
-        """The key that the plugin wraps with now; None for KMS v1, which does not tell."""
+        """The id of the key that the plugin wraps with now; None for KMS v1, which has none."""
         if self.version == 1:
             return None
-        answer = self._call("Status", kms_v2_pb2.StatusRequest().SerializeToString())
+        response = self._call("Status", kms_v2_pb2.StatusRequest().SerializeToString())
         status = kms_v2_pb2.StatusResponse()
-        if not _parsed(status, answer) or not status.version.startswith("v2"):
+        if not _parse(status, response) or not status.version.startswith("v2"):
             raise KmsError(f"{self._who} does not speak KMS v2: check apiVersion and endpoint in the configuration")
         if status.healthz != "ok":
             raise KmsError(f"{self._who} reports that it is not healthy: read its log, then run again")
         return status.key_id
 
     def close(self) -> None:
+        """Close the connection."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -106,13 +114,13 @@ class Plugin:
         payload = self._request(wrapped, key_id, annotations)
         if payload is None:
             raise KmsError(f"{self._who} cannot be asked: a stored key id or annotation is not text (damaged value?)")
-        answer = self._call("Decrypt", payload)
+        response = self._call("Decrypt", payload)
         if self.version == 1:
             first = kms_v1_pb2.DecryptResponse()
-            plain = first.plain if _parsed(first, answer) else b""
+            plain = first.plain if _parse(first, response) else b""
         else:
             second = kms_v2_pb2.DecryptResponse()
-            plain = second.plaintext if _parsed(second, answer) else b""
+            plain = second.plaintext if _parse(second, response) else b""
         if not plain:
             raise KmsError(f"{self._who} answered without a data key: check that a KMS plugin serves this socket")
         return plain
@@ -124,23 +132,23 @@ class Plugin:
             return kms_v2_pb2.DecryptRequest(
                 ciphertext=wrapped, uid=UID, key_id=key_id, annotations=annotations
             ).SerializeToString()
-        except ValueError:  # a lone surrogate; what was wrong with it would stand in the error
+        except ValueError:  # a lone surrogate, which the error would quote
             return None
 
     def _call(self, method: str, payload: bytes) -> bytes:
-        """The answer's bytes. Both ways unparsed, so that grpc has no message of ours to fail on, and to log."""
+        """The response's bytes. Request and response are bytes to grpc, so that it logs no parse errors."""
         if self._absent is not None:
             raise KmsError(self._absent)
         code = ""
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
-            answer, code = self._send(method, payload)
-            if answer is not None:
-                return answer
+            response, code = self._send(method, payload)
+            if response is not None:
+                return response
             if code not in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
                 kind = KmsError if code in NO_ACCESS else KmsRefused
-                raise kind(f"{self._who} refuses {method} ({code}): {_way_out(code)}")
+                raise kind(f"{self._who} refuses {method} ({code}): {_advice(code)}")
         self._absent = (
             f"{self._who} is absent or does not answer ({code} after {self.attempts} attempts of "
             f"{self.timeout:g} s): start it, or check the socket and its permissions, then run again"
@@ -148,16 +156,17 @@ class Plugin:
         raise KmsError(self._absent)
 
     def _send(self, method: str, payload: bytes) -> tuple[bytes | None, str]:
+        """Response and status code of one call; None where it failed."""
         channel = self._open()
         import grpc
 
-        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SERVICES[self.version] + method)
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(SERVICES[self.version] + method)
         self.calls += 1
         try:
-            answer = ask(payload, timeout=self.timeout)
-        except grpc.RpcError as error:  # its text may quote anything: only the code's name leaves this function
+            response = call(payload, timeout=self.timeout)
+        except grpc.RpcError as error:  # its text may quote the request: only the code's name leaves this function
             return None, error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-        return answer, "OK"
+        return response, "OK"
 
     def _open(self) -> "grpc.Channel":
         if self._channel is None:
@@ -172,7 +181,7 @@ class Plugin:
 
 
 def _target(name: str, endpoint: str) -> str:
-    """The endpoint as gRPC's core writes it. Read like kube-apiserver does: a URL, of which the path counts."""
+    """The endpoint as gRPC's core writes it. As in kube-apiserver, it is a URL and its path counts."""
     if not endpoint.startswith("unix:///"):
         raise KmsError(
             f"KMS plugin {name}: its endpoint is no unix socket; write unix:///path/to.sock or unix:///@name"
@@ -186,15 +195,16 @@ def _target(name: str, endpoint: str) -> str:
     return f"unix-abstract:{quote(socket)}" if path.startswith("/@") else f"unix:{quote(socket)}"
 
 
-def _parsed(message: Message, answer: bytes) -> bool:
+def _parse(message: Message, response: bytes) -> bool:
+    """Whether the response is such a message, which is filled from it."""
     try:
-        message.ParseFromString(answer)
+        message.ParseFromString(response)
     except DecodeError:
         return False
     return True
 
 
-def _way_out(code: str) -> str:
+def _advice(code: str) -> str:
     if code == "UNIMPLEMENTED":
         return "it does not speak this KMS version; check apiVersion and endpoint in the configuration"
     if code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}:

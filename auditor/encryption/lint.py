@@ -1,4 +1,4 @@
-"""What kube-apiserver accepts in a configuration and an auditor must not pass over."""
+"""Advice on a configuration: mistakes that kube-apiserver accepts."""
 
 import string
 from collections.abc import Collection, Iterator, Sequence
@@ -11,23 +11,33 @@ from auditor.model.vocabulary import Provider, Severity
 from auditor.text import shown
 
 UNLISTED = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
-"""Resources of kube-apiserver itself that lie under their group, as custom ones do."""
+"""Resources of kube-apiserver itself whose keys begin with their group, as those of custom resources do."""
 _PRINTABLE = frozenset(string.printable.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """judged: whether it is a finding; else it is only noted."""
+    """One mistake in a configuration."""
 
     severity: Severity
+    """Severity as a finding."""
     path: str
+    """Path of the mistake in the file."""
     text: str
+    """The mistake, in words."""
     judged: bool = True
+    """Whether it is a finding; otherwise a note."""
 
 
 def advise(configuration: Configuration, resources: Collection[str], must: Collection[str]) -> list[Advice]:
-    """Of one file, given the resources seen in the evidence and those that must be encrypted."""
-    known = {*BUILT_IN.values(), *UNLISTED, *resources}
+    """Advice on one file.
+
+    Args:
+        configuration: the file.
+        resources: names of the resources in the evidence.
+        must: names of the resources that must be encrypted.
+    """
+    names = {*BUILT_IN.values(), *UNLISTED, *resources}
     advice = []
     for name in sorted(set(must) - {"*"}):
         entries = configuration.providers_for(name)
@@ -43,7 +53,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
                 Advice(Severity.MEDIUM, first.path, "identity is first: what this rule covers is written in plain")
             )
         for number, name in enumerate(rule.resources):
-            if not name.startswith("*") and name.rstrip(".") not in known:
+            if not name.startswith("*") and name.rstrip(".") not in names:
                 path = f"{rule.path}.resources[{number}]"
                 text = f"{shown(name)} is no resource known or seen: it protects nothing"
                 advice.append(Advice(Severity.MEDIUM, path, text))
@@ -58,34 +68,34 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
             for entry in listed
             if first.provider is not Provider.IDENTITY
         ]
-    advice += dict.fromkeys(advised for rules in configuration.lists() for advised in _alike(rules))
+    advice += dict.fromkeys(advised for rules in configuration.lists() for advised in _duplicates(rules))
     return advice + [advised for rule in configuration.rules for advised in _weak(rule)]
 
 
-def _alike(rules: Sequence[Rule]) -> Iterator[Advice]:
-    """Keys of one resource's list that share a name or their bytes, in one provider element or in several."""
+def _duplicates(rules: Sequence[Rule]) -> Iterator[Advice]:
+    """Keys of one resource's list with the same name or bytes, in one provider element or in several."""
     named: dict[tuple[Provider, str], tuple[Key, Rule]] = {}
     secrets: dict[bytes, tuple[Provider, str]] = {}
     for rule in rules:
         for entry in rule.providers:
             for number, key in enumerate(entry.keys):
                 path, label = f"{entry.path}.keys[{number}]", (entry.provider, key.name)
-                before, where = named.setdefault(label, (key, rule))
-                # the same key again in another rule is what an entry for each resource looks like
-                if before is not key and (before.secret != key.secret or where is rule):
+                first, first_rule = named.setdefault(label, (key, rule))
+                # a configuration with a rule for each resource repeats its keys
+                if first is not key and (first.secret != key.secret or first_rule is rule):
                     text = "two keys of one name: which of them wrote a value cannot be told"
                     yield Advice(Severity.MEDIUM, f"{path}.name", text)
-                if secrets.setdefault(key.secret, label) != label and not _marks(entry, key):
+                if secrets.setdefault(key.secret, label) != label and not _is_marker(entry, key):
                     text = "the same key under two names: rotating to it changes nothing"
                     yield Advice(Severity.MEDIUM, f"{path}.secret", text)
 
 
 def _weak(rule: Rule) -> Iterator[Advice]:
-    """Keys that are no secrets."""
+    """Keys that are not secret: published ones, passphrases, and OpenShift's marker."""
     for place, entry in enumerate(rule.providers):
         for number, key in enumerate(entry.keys):
             path = f"{entry.path}.keys[{number}].secret"
-            if _marks(entry, key) and (place or number):
+            if _is_marker(entry, key) and (place or number):
                 text = "OpenShift's marker of identity mode, 16 zero bytes: nothing must be encrypted with it"
                 yield Advice(Severity.LOW, path, text, judged=False)
             elif key.secret in PUBLISHED:
@@ -95,12 +105,13 @@ def _weak(rule: Rule) -> Iterator[Advice]:
                 yield Advice(Severity.MEDIUM, path, "all bytes are printable: a passphrase, weaker than its length")
 
 
-def _marks(entry: ProviderEntry, key: Key) -> bool:
+def _is_marker(entry: ProviderEntry, key: Key) -> bool:
+    """Whether a key is OpenShift's marker of identity mode."""
     return entry.provider is Provider.AESGCM and key.secret == MARKER
 
 
 def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:
-    """Of several API servers: a resource that they do not write with the same provider and key."""
+    """Advice on several API servers: resources that they write with different providers or keys."""
     advice = []
     for name in sorted(set(must) - {"*"}):
         writers = {_writer(configuration.providers_for(name)) for configuration in configurations}
@@ -111,6 +122,7 @@ def differences(configurations: Sequence[Configuration], must: Collection[str]) 
 
 
 def _writer(entries: tuple[ProviderEntry, ...] | None) -> tuple[Provider, str, bytes]:
+    """Provider, name and bytes of the key that writes."""
     if not entries:
         return Provider.IDENTITY, "", b""
     first = entries[0]

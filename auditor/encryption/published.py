@@ -1,4 +1,4 @@
-"""Keys that anyone can look up: whoever holds a file that they encrypt can read it."""
+"""Published keys: anyone can read the values that they encrypt."""
 
 import base64
 
@@ -21,9 +21,9 @@ PUBLISHED = {
         }.items()
     },
 }
-"""Each with where it is published."""
+"""Publication of each key."""
 MARKER = bytes(16)
-"""OpenShift in identity mode lists an aesgcm key of these bytes, with which nothing is to be encrypted.
+"""Bytes of the aesgcm key that OpenShift lists in identity mode, with which nothing must be encrypted.
 
 library-go pkg/operator/encryption/crypto/keys.go.
 """

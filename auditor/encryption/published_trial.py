@@ -1,8 +1,8 @@
-"""Which published keys encrypt stored values, without opening them all.
+"""Trial of the published keys on the stored values, without opening them all.
 
-AES is tried on every value: one call of the cipher for all first blocks says which would begin as an object does.
-Secretbox has no such short cut; of it a sample of each key name is opened. A hit counts where the value opens as a
-whole: of two bytes alone one foreign block in 65,536 has the look of JSON.
+AES is tried on every value: one call of the cipher decrypts all first blocks and shows which begin an object. Secretbox
+has no such short cut; a sample of the values of each key name is opened. A hit counts if the whole value opens: by two
+bytes alone, one foreign block in 65,536 looks like JSON.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,18 @@ BLOCK = 16
 NONCE = 12
 LOCAL = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
 SAMPLE = 16
+"""Values of secretbox to open for each key name."""
 MOST_SAMPLES = 4096
-"""Values of secretbox that are opened: of each key name, and of all together."""
+"""Values of secretbox to open in all."""
 MOST_AMBIGUOUS = 64
-"""Values that are tried under each of the names that may be theirs."""
+"""Values with an ambiguous key name that are tried under every candidate name."""
 
 
 def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[ProviderEntry]]:
-    """How many values were tried, and the published keys that open one, each under the name it goes by there."""
-    rows, length = _named(batch, claims)
-    tried = 0
+    """The number of values tried, and the published keys that open one, each under its name in the values."""
+    # a row a value and candidate name: row in the batch, length of the name
+    rows, length = _rows_by_name(batch, claims)
+    count = 0
     opening: dict[tuple[Provider, bytes, bytes], None] = {}
     for kind in LOCAL:
         own = np.flatnonzero(claims.provider[rows] == kind)
@@ -41,36 +43,37 @@ def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[Provi
             own = own[_sample(batch, claims.name_at[rows[own]], length[own])]
         if not own.size:
             continue
-        once = np.zeros(len(batch), np.bool_)
-        once[rows[own]] = True  # an ambiguous value has several rows here
-        tried += int(once.sum())
+        distinct = np.zeros(len(batch), np.bool_)
+        distinct[rows[own]] = True  # an ambiguous value has several entries
+        count += int(distinct.sum())
         payload = claims.name_at[rows[own]] + length[own] + 1
         for secret, hits in _hits(kind, batch, payload):
             for row, size in zip(rows[own[hits]].tolist(), length[own[hits]].tolist(), strict=True):
                 name = batch.data.slice(int(claims.name_at[row]), size)
                 if (kind, name, secret) not in opening and _opens(kind, secret, batch, row, claims, size):
                     opening[kind, name, secret] = None
-    return tried, [ProviderEntry(kind, (Key(decode(name), secret),)) for kind, name, secret in opening]
+    return count, [ProviderEntry(kind, (Key(decode(name), secret),)) for kind, name, secret in opening]
 
 
-def _named(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[Ints, Ints]:
-    """Rows of the local providers and the lengths of their key names; an ambiguous one has a row for each."""
+def _rows_by_name(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[Ints, Ints]:
+    """Rows of the local providers and the lengths of their key names; an ambiguous value has an entry a candidate."""
     local = np.isin(claims.provider, LOCAL) & ~claims.malformed
     rows = np.flatnonzero(local & (claims.name_len >= 0))
-    guesses = [
+    candidates = [
         (row, len(restore(name)))
         for row in np.flatnonzero(local & (claims.name_len == prefixes.AMBIGUOUS))[:MOST_AMBIGUOUS].tolist()
         for name in prefixes.candidates(batch, claims, row)
     ]
-    more = np.array(guesses, np.int64).reshape(-1, 2)
+    more = np.array(candidates, np.int64).reshape(-1, 2)
     return np.concatenate((rows, more[:, 0])), np.concatenate((claims.name_len[rows], more[:, 1]))
 
 
 def _sample(batch: RecordBatch, at: Ints, length: Ints) -> Ints:
-    """Some of the values of each name, from the first to the last."""
+    """Indices of a sample of the values of each name, evenly spread."""
     number, heads = factorize(batch.data, at, length)
     order = np.argsort(number, kind="stable")
     size = np.bincount(number, minlength=heads.size)
+    # in the order of the names: the index of each value among those of its name
     rank = np.arange(order.size) - (np.cumsum(size) - size)[number[order]]
     step = -(-size // SAMPLE)
     chosen: Ints = order[rank % step[number[order]] == 0][:MOST_SAMPLES]
@@ -78,7 +81,7 @@ def _sample(batch: RecordBatch, at: Ints, length: Ints) -> Ints:
 
 
 def _hits(kind: Provider, batch: RecordBatch, payload: Ints) -> Iterator[tuple[bytes, Ints]]:
-    """A published key, and which of the payloads are worth opening with it."""
+    """Every published key, with the payloads that may open with it."""
     if kind is Provider.SECRETBOX:
         for secret in PUBLISHED:
             if len(secret) == 32:
@@ -88,28 +91,30 @@ def _hits(kind: Provider, batch: RecordBatch, payload: Ints) -> Iterator[tuple[b
 
     for part in chunks(payload.size):
         head = batch.data.blocks(payload[part], 4).view(np.uint8)
+        # the cipher's input for the first block of each payload, and what the output is combined with by xor
         if kind is Provider.AESCBC:
             block, mask = head[:, BLOCK:], head[:, :4]
         else:
             block, mask = np.zeros((head.shape[0], BLOCK), np.uint8), head[:, NONCE : NONCE + 4]
             block[:, :NONCE], block[:, -1] = head[:, :NONCE], 2  # GCM counts from 1, which its tag takes
-        blocks, masked = block.tobytes(), np.ascontiguousarray(mask).view("<u4")[:, 0]
+        blocks, masks = block.tobytes(), np.ascontiguousarray(mask).view("<u4")[:, 0]
         for secret in PUBLISHED:
             cipher = Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305 - one block of each value is one of ECB
             context = cipher.decryptor() if kind is Provider.AESCBC else cipher.encryptor()
-            first = np.frombuffer(context.update(blocks), "<u4")[:: BLOCK // 4] ^ masked
+            first = np.frombuffer(context.update(blocks), "<u4")[:: BLOCK // 4] ^ masks
             yield secret, part.start + np.flatnonzero(_begins(first))
 
 
 def _begins(first: NDArray[np.uint32]) -> Bools:
-    """Which of these first four bytes begin a stored object."""
-    looks: Bools = first == int.from_bytes(prefixes.PROTOBUF, "little")
-    looks |= (first & 0xFFFF) == int.from_bytes(b'{"', "little")
-    looks |= (first & 0xFFFFFF) == int.from_bytes(prefixes.CBOR, "little")
-    return looks
+    """Whether the first four bytes of each plaintext begin an object."""
+    begins: Bools = first == int.from_bytes(prefixes.PROTOBUF, "little")
+    begins |= (first & 0xFFFF) == int.from_bytes(b'{"', "little")
+    begins |= (first & 0xFFFFFF) == int.from_bytes(prefixes.CBOR, "little")
+    return begins
 
 
 def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, claims: prefixes.Prefixes, size: int) -> bool:
+    """Whether a key opens a value whose key name has this size to an object that decodes."""
     from auditor.encryption.transformers import TRANSFORMERS, encoding
 
     value = batch.value(row)

@@ -1,7 +1,7 @@
-"""Plain values out of a YAML or JSON file that nobody vouches for: every complaint names a place, never a text.
+"""Strict reading of YAML and JSON files from untrusted hands: errors name a line or path, never a text of the file.
 
-Read once, event by event, and only as far as it stays acceptable: what a hostile file could cost is bounded by
-LARGEST and MOST_EVENTS.
+A file is read once, event by event, up to the first event that is not acceptable. LARGEST and MOST_EVENTS bound the
+cost of a hostile file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,15 +18,19 @@ NULLS = {"", "~", "null", "Null", "NULL"}
 
 
 class ConfigurationError(AuditorError):
-    """A file that a user gave is not what it must be, such as an EncryptionConfiguration that kube-apiserver would
-    accept; says where, never what stands there.
+    """A file of the user's is not of its kind, such as an EncryptionConfiguration that kube-apiserver would accept.
+
+    The message names a line or path, never a text of the file.
     """
 
 
 class Reader:
-    """One file. Every complaint names it and a path or a line in it, and nothing else.
+    """The reader of one file. Every error names the file and a path or line in it, and nothing else.
 
-    kind: what the file is to be; refused: what is to be said of a field that it cannot have.
+    Args:
+        name: printable name of the file.
+        kind: kind of file that is expected.
+        refused: end of the message on a field that such a file cannot have.
     """
 
     def __init__(
@@ -36,11 +40,12 @@ class Reader:
         self.kind = kind
         self.refused = refused
 
-    def fail(self, path: str, why: str) -> Any:
-        raise ConfigurationError(f"{self.name}: {path or 'the document'}: {why}") from None
+    def fail(self, path: str, reason: str) -> Any:
+        """Raise ConfigurationError."""
+        raise ConfigurationError(f"{self.name}: {path or 'the document'}: {reason}") from None
 
     def parse(self, raw: bytes) -> Any:
-        """The one document that these bytes are: objects, lists and texts; None is absent."""
+        """The one document in these bytes, of objects, lists and texts; None for null."""
         import yaml
 
         try:
@@ -55,30 +60,52 @@ class Reader:
         return self.fail(where, "neither YAML nor JSON")
 
     def mapping(self, value: Any, path: str, fields: set[str]) -> dict[str, Any]:
+        """The value as an object.
+
+        Args:
+            value: of the document.
+            path: of the value, for errors.
+            fields: names that the object may have.
+        """
         if not isinstance(value, dict):
             self.fail(path, "expected an object")
         if value.keys() - fields:
             self.fail(path, f"a field that is none of {', '.join(sorted(fields))}{self.refused}")
-        made: dict[str, Any] = value
-        return made
+        mapping: dict[str, Any] = value
+        return mapping
 
     def sequence(self, value: Mapping[str, Any], name: str, path: str) -> list[Any]:
+        """A field as a list of at least one element.
+
+        Args:
+            value: an object of the document.
+            name: of the field.
+            path: of the object, for errors.
+        """
         path = f"{path}.{name}" if path else name
-        found = value.get(name)
-        if not isinstance(found, list) or not found:
+        field = value.get(name)
+        if not isinstance(field, list) or not field:
             self.fail(path, "expected a list of at least one")
-        made: list[Any] = value[name]
-        return made
+        sequence: list[Any] = value[name]
+        return sequence
 
     def text(self, value: Mapping[str, Any], name: str, path: str, default: str = "") -> str:
-        found = value.get(name, default)
-        if not isinstance(found, str):
+        """A field as a text.
+
+        Args:
+            value: an object of the document.
+            name: of the field.
+            path: of the object, for errors.
+            default: text of an absent field.
+        """
+        field = value.get(name, default)
+        if not isinstance(field, str):
             self.fail(f"{path}.{name}" if path else name, "expected text")
-        made: str = found
-        return made
+        text: str = field
+        return text
 
     def _acceptable(self, events: Iterator[Any]) -> Iterator[Any]:
-        """The events of a file of no more than MOST_EVENTS, without anchors: a few of those can stand for gigabytes."""
+        """The events of a file: at most MOST_EVENTS, and no anchors, a few of which can stand for gigabytes."""
         import yaml
 
         for number, event in enumerate(events):
@@ -89,36 +116,37 @@ class Reader:
             yield event
 
     def _document(self, events: Iterator[Any]) -> Any:
+        """The only document of a stream."""
         import yaml
 
         next(events)  # the stream's beginning
         if isinstance(next(events), yaml.StreamEndEvent):
             self.fail("", "expected one document, found none")
-        made = self._value(events, next(events), 0)
+        document = self._value(events, next(events), 0)
         next(events)  # the document's end
         if not isinstance(another := next(events), yaml.StreamEndEvent):
             self.fail(_where(another.start_mark), "expected one document, found another")
-        return made
+        return document
 
     def _value(self, events: Iterator[Any], event: Any, depth: int) -> Any:
-        """What begins with this event."""
+        """The value that begins with this event."""
         import yaml
 
         where = _where(event.start_mark)
         if depth > DEEPEST:
             self.fail(where, f"nested deeper than {DEEPEST}")
         if isinstance(event, yaml.MappingStartEvent):
-            made: dict[str, Any] = {}
+            fields: dict[str, Any] = {}
             while not isinstance(key := next(events), yaml.MappingEndEvent):
-                if not isinstance(key, yaml.ScalarEvent) or key.value in made:
+                if not isinstance(key, yaml.ScalarEvent) or key.value in fields:
                     self.fail(_where(key.start_mark), "a field that is no text, or that stands twice")
-                made[key.value] = self._value(events, next(events), depth + 1)
-            return {name: each for name, each in made.items() if each is not None}  # as Go: null is absent
+                fields[key.value] = self._value(events, next(events), depth + 1)
+            return {name: value for name, value in fields.items() if value is not None}  # as Go: null is absent
         if isinstance(event, yaml.SequenceStartEvent):
-            listed = []
-            while not isinstance(each := next(events), yaml.SequenceEndEvent):
-                listed.append(self._value(events, each, depth + 1))
-            return listed
+            elements = []
+            while not isinstance(element := next(events), yaml.SequenceEndEvent):
+                elements.append(self._value(events, element, depth + 1))
+            return elements
         if event.tag == NULL or (event.style is None and event.value in NULLS):
             return None
         return event.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # as Go: pairs joined

@@ -1,7 +1,7 @@
-"""The ciphers of kube-apiserver's storage transformers: what one key makes of one payload.
+"""The ciphers of kube-apiserver's storage transformers: the plaintext of a payload under a key.
 
 Source: k8s.io/apiserver pkg/storage/value/encrypt/ (aes/aes.go, aes/aes_extended_nonce.go, secretbox/secretbox.go).
-Every open() answers None where the key does not open the payload; it never raises for what the payload holds.
+Every open() returns None where the key does not open the payload, and raises for no content of a payload.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ class Transformer(Protocol):
     """One key of one provider."""
 
     def open(self, payload: bytes, key: bytes) -> bytes | None:
-        """What the payload holds, given the etcd key it is stored under."""
+        """The plaintext of a payload under an etcd key; None where the key of the provider does not open it."""
 
 
 class AesCbc:
     """IV of 16 bytes, then AES-CBC with PKCS#7 padding. No integrity: a foreign key opens one payload in 256.
 
-    CBC is ECB and an xor with the block before: so one cipher serves all payloads, where CBC takes a new one for each.
+    CBC is ECB and an xor with the block before: one cipher of ECB serves all payloads, CBC needs a new one for each.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -49,13 +49,13 @@ class AesCbc:
         return _unpadded((int.from_bytes(blocks, "little") ^ int.from_bytes(before, "little")).to_bytes(size, "little"))
 
     def open_all(self, payloads: Sequence[bytes]) -> list[bytes | None]:
-        """open() of each, deciphered in one go."""
+        """open() of every payload, decrypted in one call."""
         whole = np.frombuffer(b"".join(payloads), np.uint8)
         if any(len(payload) % BLOCK for payload in payloads) or not whole.size:
             return [self.open(payload) for payload in payloads]
         blocks = np.frombuffer(self._blocks.update(whole[BLOCK:].data), np.uint8)
         padded = (blocks ^ whole[:-BLOCK]).tobytes()
-        # what stands where two payloads meet is an initialisation vector deciphered, and belongs to neither
+        # the block where two payloads meet is a decrypted initialisation vector, and belongs to neither
         ends = accumulate(map(len, payloads))
         return [
             _unpadded(padded[end - len(payload) : end - BLOCK]) if len(payload) > BLOCK else None
@@ -64,7 +64,7 @@ class AesCbc:
 
 
 def _unpadded(text: bytes) -> bytes | None:
-    """Without its padding, which the API server does not hold to one block, only to the length."""
+    """The text without its padding, which may exceed one block in the API server, but not the text."""
     padding = text[-1]
     if not 0 < padding <= len(text) or not text.endswith(_PADDINGS[padding]):
         return None
@@ -104,7 +104,7 @@ TRANSFORMERS: dict[Provider, type[AesCbc | AesGcm | SecretBox]] = {
     Provider.AESGCM: AesGcm,
     Provider.SECRETBOX: SecretBox,
 }
-"""Of the providers whose keys stand in the configuration."""
+"""Transformers of the providers whose keys stand in a configuration."""
 
 
 class ExtendedGcm:
@@ -124,7 +124,7 @@ class ExtendedGcm:
 
 
 def encoding(plaintext: bytes) -> Encoding:
-    """How an opened value is encoded; NONE where it begins as no object does: a padding that fits proves nothing."""
+    """The encoding of an opened value; NONE where it begins no object. A valid padding alone proves nothing."""
     if plaintext.startswith(PROTOBUF):
         return Encoding.PROTOBUF
     if plaintext.startswith(b"{"):

@@ -1,1 +1,1 @@
-"""Copies of Secrets' values and of keys elsewhere in the evidence."""
+"""The hunt: copies of Secrets' values and of keys elsewhere in the evidence."""

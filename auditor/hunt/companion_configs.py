@@ -1,4 +1,4 @@
-"""Encryption configurations in the files that came with the evidence: keys that travel with what they protect."""
+"""Encryption configurations in companion files of the evidence: keys that travel with the values they protect."""
 
 import base64
 import re
@@ -14,24 +14,25 @@ from auditor.model.vocabulary import FindingKind, Provider
 from auditor.text import shown
 
 LARGEST = 4 << 20
+"""Bytes at the beginning of a file in which configurations are looked for."""
 _REVISION = re.compile(r"kube-apiserver-pod-(\d+)/")
-"""OpenShift's backup holds the files of several revisions of the API server's pod."""
+"""Revision of the API server's pod, of which OpenShift's backup holds the files of several."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompanionConfigs:
-    """The encryption configurations that the files hold."""
+    """The encryption configurations in the companion files."""
 
     configurations: tuple[Configuration, ...] = ()
-    """Those that --use-found-config uses, each named after its file."""
+    """Configurations for --use-found-config, each with its file as source."""
     older: tuple[ProviderEntry, ...] = field(default=(), repr=False)
     """Keys of configurations that a later revision replaces."""
     keys: tuple[tuple[str, int, int, ProviderEntry], ...] = field(default=(), repr=False)
-    """File, offset or -1, size and key: all of them."""
+    """Every key: file, offset or -1, size and entry."""
 
 
 def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
-    """Every configuration in the files, once where several are the same."""
+    """Every distinct configuration in the files."""
     newest = max((_revision(file) for file in files), default=-1)
     current: dict[str, Configuration] = {}
     older: dict[str, Configuration] = {}
@@ -45,32 +46,34 @@ def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
                     offset, size = _offset(raw, key)
                     single = ProviderEntry(entry.provider, (key,))
                     keys.setdefault((file.name, entry.provider, key), (file.name, offset, size, single))
-    replaced = (entry for digest, each in older.items() if digest not in current for entry in _entries(each))
-    return CompanionConfigs(tuple(current.values()), tuple(replaced), tuple(keys.values()))
+    retired = (
+        entry for digest, configuration in older.items() if digest not in current for entry in _entries(configuration)
+    )
+    return CompanionConfigs(tuple(current.values()), tuple(retired), tuple(keys.values()))
 
 
 def hits(companions: CompanionConfigs) -> list[Hit]:
-    """A finding for every key; what it opens is added where the values are known."""
+    """A hit for every key. What it opens is added once the values are known."""
     return [
         Hit(
             finding=FindingKind.KEY_PRESENT,
             source=source,
-            offset=at,
+            offset=offset,
             size=size,
             place=None,
             copy=CopyOf(owner=_label(entry), field="", more_owners=0, number=0),
-            form="base64" if at >= 0 else "configuration",
+            form="base64" if offset >= 0 else "configuration",
         )
-        for source, at, size, entry in companions.keys
+        for source, offset, size, entry in companions.keys
     ]
 
 
 def notes(companions: CompanionConfigs, *, used: bool) -> list[str]:
-    """Where each configuration was found, and whether it was used."""
+    """Notes on the file of each configuration, and on its use."""
     how = "used (--use-found-config)" if used else "not used: --use-found-config would"
     lines = [
-        f"{each.source} came with the evidence and holds an {each.kind}, SHA-256 {each.sha256}; {how}"
-        for each in companions.configurations
+        f"{config.source} came with the evidence and holds an {config.kind}, SHA-256 {config.sha256}; {how}"
+        for config in companions.configurations
     ]
     if companions.older:
         count = len(companions.older)
@@ -99,7 +102,7 @@ def _revision(file: EvidenceFile) -> int:
 
 
 def _offset(raw: bytes, key: Key) -> tuple[int, int]:
-    """Where the key's text stands in the file; -1 where it is written in another form."""
+    """Offset and size of the key's base64 in the file; -1 and 0 where the key is written in another form."""
     text = base64.b64encode(key.secret)
     at = raw.find(text)
     return (at, len(text)) if at >= 0 else (-1, 0)

@@ -1,4 +1,4 @@
-"""The hunt: every value of every Secret, looked for through the whole evidence and inside what keys opened."""
+"""Copies: every value of every Secret, looked for in the whole evidence and inside opened plaintexts."""
 
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from auditor.model.vocabulary import Place, Provider
 from auditor.text import printable
 
 TOGETHER = 1 << 25
-"""Bytes of plaintext that are copied to be searched at once."""
+"""Bytes of plaintext that are copied into one buffer and searched at once."""
 
 
 def hunt(
@@ -30,25 +30,29 @@ def hunt(
     opened: Sequence[Selection],
     layout: Layout,
 ) -> tuple[list[Hit], list[Gap]]:
-    """Every copy outside the owners' own stored values, and gaps where there were too many of one value.
+    """Every copy outside the owners' own stored values, and gaps for values with too many copies.
 
-    opened: selections whose opened plaintexts are searched too.
+    Args:
+        needles: the values and keys to look for.
+        store: all stored values of the evidence.
+        opened: selections whose opened plaintexts are searched too.
+        layout: the parts of the evidence outside every stored value.
     """
     if not needles:
         return [], []
-    sought = NeedleMatcher(needles)
+    matcher = NeedleMatcher(needles)
     buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
     for batch in store.batches:
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
     hits: list[Hit] = []
-    for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda each: each[0][0]):
-        if matches := list(sought.matches(buffer)):
+    for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda item: item[0][0]):
+        if matches := list(matcher.matches(buffer)):
             hits += _in_source(matches, source, buffer, ValueIndex(store, source, buffer), layout, mapped=mapped)
-    for each in opened:
-        hits += _in_opened(sought, each)
+    for values in opened:
+        hits += _in_opened(matcher, values)
     gaps = [
         Gap("", 0, 0, f"value #{number} was found more than {MOST:,} times: the rest is not listed")
-        for number in sorted(sought.overflowing())
+        for number in sorted(matcher.overflowing())
     ]
     return _distinct(hits), gaps
 
@@ -56,7 +60,7 @@ def hunt(
 def _in_source(
     matches: Sequence[Match], source: str, buffer: Buffer, holders: ValueIndex, layout: Layout, *, mapped: bool
 ) -> Iterator[Hit]:
-    """Hits in one buffer. What is a part of a value that was put together is left to the buffer of those."""
+    """Hits in one buffer. The extents of a reassembled value belong to the buffer of reassembled values."""
     which, inside = holders.around(np.array([start for _, start, _ in matches], np.int64))
     for (form, start, size), number, within in zip(matches, which.tolist(), inside.tolist(), strict=True):
         needle = form.needle
@@ -96,7 +100,7 @@ def _in_source(
 
 
 def _outside(form: NeedleForm, source: str, buffer: Buffer, start: int, size: int, layout: Layout) -> Hit:
-    """A hit that lies in no stored value."""
+    """A hit outside every stored value."""
     return Hit(
         finding=form.needle.finding,
         source=source,
@@ -115,40 +119,40 @@ def _outside(form: NeedleForm, source: str, buffer: Buffer, start: int, size: in
     )
 
 
-def _in_opened(sought: NeedleMatcher, each: Selection) -> Iterator[Hit]:
-    """Inside the opened values of other objects: the row is that of the encrypted value."""
-    for rows in _portions(each.plaintexts):
-        starts = [0, *accumulate(len(each.plaintexts[row]) + 1 for row in rows)]
-        buffer = Buffer(b"\0".join([*(each.plaintexts[row] for row in rows), b""]))
-        for form, begin in sought.candidates(buffer):
+def _in_opened(matcher: NeedleMatcher, values: Selection) -> Iterator[Hit]:
+    """Hits inside the opened values of other objects; each has the row of the encrypted value."""
+    for rows in _portions(values.plaintexts):
+        starts = [0, *accumulate(len(values.plaintexts[row]) + 1 for row in rows)]
+        buffer = Buffer(b"\0".join([*(values.plaintexts[row] for row in rows), b""]))
+        for form, begin in matcher.candidates(buffer):
             number = bisect(starts, begin) - 1
             row = rows[number]
-            key = each.batch.key(row)
+            key = values.batch.key(row)
             if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
                 continue
             start, size = extent
-            resource = each.resources[each.resource[row]]
+            resource = values.resources[values.resource[row]]
             yield Hit(
                 finding=form.needle.finding,
-                source=each.batch.source,
-                offset=int(each.batch.offset[row]),
-                size=int(each.batch.size[row]),
-                place=Place(int(each.batch.place[row])),
+                source=values.batch.source,
+                offset=int(values.batch.offset[row]),
+                size=int(values.batch.size[row]),
+                place=Place(int(values.batch.place[row])),
                 copy=_copy_of(form),
                 form=form.kind,
                 resource=resource.name,
                 key=printable(key),
                 path_size=len(resource.path) + 1,
-                provider=Provider(int(each.prefixes.provider[row])),
-                mod_revision=int(each.batch.mod_revision[row]),
-                page=int(each.batch.page[row]),
+                provider=Provider(int(values.prefixes.provider[row])),
+                mod_revision=int(values.batch.mod_revision[row]),
+                page=int(values.batch.page[row]),
                 opened=True,
-                path=field_path.locate(each.plaintexts[row], start - starts[number], size),
+                path=field_path.locate(values.plaintexts[row], start - starts[number], size),
             )
 
 
 def _portions(plaintexts: Mapping[int, bytes]) -> Iterator[list[int]]:
-    """Rows whose plaintexts come to about TOGETHER bytes."""
+    """Groups of rows whose plaintexts have about TOGETHER bytes."""
     rows, size = [], 0
     for row, text in plaintexts.items():
         rows.append(row)
@@ -166,9 +170,9 @@ def _copy_of(form: NeedleForm) -> CopyOf:
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:
-    """One hit for each value at each place: two forms of one value may meet in the same bytes."""
+    """One hit for each value at each offset: two forms of one value may match the same bytes."""
     first: dict[tuple[object, ...], Hit] = {}
-    for hit in sorted(hits, key=lambda each: (each.source, each.offset, -each.size)):
+    for hit in sorted(hits, key=lambda hit: (hit.source, hit.offset, -hit.size)):
         identity = hit.copy, hit.form, hit.unheld, hit.opened, hit.path
         first.setdefault((hit.source, hit.offset, hit.finding, identity), hit)
     return list(first.values())

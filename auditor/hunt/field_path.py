@@ -1,4 +1,4 @@
-"""In which field of an object a position lies, as far as that can be told.
+"""The path of the field of an object that a position lies in.
 
 Field numbers: k8s.io/apimachinery pkg/apis/meta/v1 and pkg/runtime, k8s.io/api core/v1, apps/v1, batch/v1
 (generated.proto).
@@ -16,10 +16,14 @@ DEEPEST = 64
 
 
 class _Field(NamedTuple):
+    """One protobuf field of an object."""
+
     name: str
-    of: str = ""
-    """What its content is: a message of _MESSAGES, `map`, or text."""
+    """Name in JSON; empty where the path skips it."""
+    content: str = ""
+    """Type of the content: a message of _MESSAGES, `map`, or empty for text."""
     many: bool = False
+    """Whether the field is repeated."""
 
 
 _MESSAGES: dict[str, dict[int, _Field]] = {
@@ -72,7 +76,13 @@ _KINDS: dict[bytes, dict[int, _Field]] = {
 
 
 def locate(value: bytes, at: int, size: int) -> str:
-    """The path of the field that holds value[at:at+size]; empty where it cannot be told."""
+    """The path of a field; empty where it is not known.
+
+    Args:
+        value: the object, as stored or opened.
+        at: start of bytes that the field holds.
+        size: number of these bytes.
+    """
     try:
         if value.startswith(b"k8s\0"):
             return _protobuf(value, at)
@@ -94,43 +104,44 @@ def _protobuf(value: bytes, at: int) -> str:
 
 
 def _walk(value: bytes, start: int, end: int, at: int, known: dict[int, _Field]) -> list[str]:
-    seen: dict[int, int] = {}
+    """The names on the path from a message, between `start` and `end`, to the field that holds `at`."""
+    counts: dict[int, int] = {}
     for number, form, first, last in fields(value, start, end):
-        index = seen[number] = seen.get(number, -1) + 1
+        index = counts[number] = counts.get(number, -1) + 1
         if form != BYTES or not first <= at < last:
             continue
         field = known.get(number)
         if field is None:
             return [f"field {number}"]
-        if field.of == "map":
+        if field.content == "map":
             key = next((value[a:b] for which, _, a, b in fields(value, first, last) if which == 1), b"")
             dotted = field.name == "data" or field.name.endswith("Data")
             return [f"{field.name}.{printable(key)}" if dotted else f"{field.name}[{printable(key)}]"]
         name = f"{field.name}[{index}]" if field.many else field.name
-        inner = _walk(value, first, last, at, _MESSAGES[field.of]) if field.of else []
+        inner = _walk(value, first, last, at, _MESSAGES[field.content]) if field.content else []
         return [part for part in (name, *inner) if part]
     return []
 
 
 def _json(tree: Any, text: bytes) -> str:
-    """The first text that holds these bytes, as they stand or without JSON's escapes."""
-    wanted = [decode(text)]
+    """The path of the first text that holds these bytes, as they stand or without JSON's escapes."""
+    spellings = [decode(text)]
     with contextlib.suppress(ValueError):
-        wanted.append(json.loads(b'"' + text + b'"'))
+        spellings.append(json.loads(b'"' + text + b'"'))
     stack: list[tuple[str, Any, int]] = [("", tree, 0)]
     while stack:
         path, part, depth = stack.pop()
-        if isinstance(part, str) and any(each in part for each in wanted):
+        if isinstance(part, str) and any(spelling in part for spelling in spellings):
             return path
         if depth > DEEPEST:
             continue
         if isinstance(part, dict):
-            for name, each in part.items():
+            for name, value in part.items():
                 shown = printable(str(name).encode("utf-8", "surrogatepass"))
                 inner = (
                     f"{path}[{shown}]" if path.endswith(("annotations", "labels")) else f"{path}.{shown}".lstrip(".")
                 )
-                stack.append((inner, each, depth + 1))
+                stack.append((inner, value, depth + 1))
         elif isinstance(part, list):
-            stack += [(f"{path}[{number}]", each, depth + 1) for number, each in enumerate(part)]
+            stack += [(f"{path}[{number}]", value, depth + 1) for number, value in enumerate(part)]
     return ""

@@ -1,7 +1,7 @@
-"""How a value may stand elsewhere: as it is, in JSON's escapes, or inside base64 at any alignment and alphabet.
+"""Forms of a needle: raw, with JSON's escapes, or in base64 at any alignment and of either alphabet.
 
-What is compiled for hyperscan is only eight bytes of each form, chosen so that the patterns of all needles end alike:
-it looks at the end of a pattern first. What stands around a hit is then compared with the whole form.
+Only eight bytes of each form, its window, are compiled for hyperscan, chosen so that the patterns of all needles end
+alike: it looks at the end of a pattern first. The bytes around a hit are then compared with the whole form.
 """
 
 import base64
@@ -18,31 +18,38 @@ from auditor.arrays.parallel import chunks
 from auditor.hunt.needles import Needle
 
 WINDOW = 8
+"""Bytes of a form that are searched for."""
 STEP = 4
+"""Characters of a group of base64."""
 GROUP = 3
-"""Bytes that STEP characters of base64 stand for."""
+"""Bytes of a group of base64."""
 RAW, ESCAPED, BASE64 = "raw", "JSON-escaped", "base64"
 URL = bytes.maketrans(b"+/", b"-_")
 _UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]*")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _ENDING = re.compile(rb"[A-Za-z0-9+/_-]*=*")
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-LOOKED_AT = 192
-"""Bytes of a form that its window is chosen from: a multiple of three."""
-AT_ONCE = 1 << 14
-_NEVER, _RATHER_NOT = 1 << 20, 1 << 17
+WINDOW_RANGE = 192
+"""Bytes at the beginning of a form that its window is chosen from: a multiple of three."""
+CHUNK = 1 << 14
+"""Forms whose windows are chosen at once."""
+_EXCLUDED, _PENALTY = 1 << 20, 1 << 17
+"""Ranks of pairs that cannot end a window, and of characters that the URL alphabet of base64 writes otherwise."""
 _ORDER = np.random.default_rng(0x7A11).permutation(1 << 16).astype(np.int64)
-"""A fixed order of all pairs of bytes: of a form the window is searched for that ends in its lowest pair."""
+"""A fixed order of all pairs of bytes: the window of a form ends in its pair of the lowest rank."""
 
 
 class NeedleForm(NamedTuple):
-    """One way in which a needle may stand somewhere. lead: of base64, how many of the needle's bytes share a group
-    with what stands before; escaped: of JSON, the text."""
+    """One form in which a needle may stand somewhere."""
 
     needle: Needle
+    """The needle."""
     kind: str
+    """RAW, ESCAPED or BASE64."""
     lead: int = 0
+    """Bytes of the needle in base64 that share a group with the bytes before it."""
     escaped: bytes = b""
+    """Text with JSON's escapes."""
 
     @property
     def solid(self) -> int:
@@ -51,55 +58,57 @@ class NeedleForm(NamedTuple):
 
     @property
     def text(self) -> bytes:
-        """What must stand there whatever stands around it."""
+        """The bytes of the form that do not depend on the bytes around it."""
         if self.kind == BASE64:
             return base64.b64encode(self.needle.text[self.lead : self.lead + self.solid])
         return self.escaped or self.needle.text
 
     @property
     def beginning(self) -> bytes:
-        """The first bytes of the text: as many as a window is chosen from."""
+        """The first WINDOW_RANGE bytes of the text."""
         if self.kind == BASE64:
-            return base64.b64encode(self.needle.text[self.lead : self.lead + min(self.solid, LOOKED_AT)])
-        return (self.escaped or self.needle.text)[:LOOKED_AT]
+            return base64.b64encode(self.needle.text[self.lead : self.lead + min(self.solid, WINDOW_RANGE)])
+        return (self.escaped or self.needle.text)[:WINDOW_RANGE]
 
 
 def forms(needles: Sequence[Needle]) -> list[NeedleForm]:
-    """Every form of every needle; of base64 three, one for each place in a group that the value may begin at."""
-    made = []
+    """Every form of every needle; in base64 three, one for each place in a group that the value may begin at."""
+    needle_forms = []
     for needle in needles:
-        made.append(NeedleForm(needle, RAW))
-        made += [NeedleForm(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
-        made += [
+        needle_forms.append(NeedleForm(needle, RAW))
+        needle_forms += [NeedleForm(needle, ESCAPED, escaped=text) for text in escaped(needle.text)]
+        needle_forms += [
             NeedleForm(needle, BASE64, lead) for lead in range(3) if len(needle.text) - lead >= WINDOW // STEP * GROUP
         ]
-    return made
+    return needle_forms
 
 
-def windows(made: Sequence[NeedleForm]) -> Iterator[tuple[list[bytes], Ints, Ints]]:
-    """Patterns, the number of the form of each, and where in its text the pattern begins; base64 in both alphabets."""
-    for part in chunks(len(made), AT_ONCE):
-        patterns, numbers, at = _windows(made[part])
+def windows(needle_forms: Sequence[NeedleForm]) -> Iterator[tuple[list[bytes], Ints, Ints]]:
+    """Patterns, the number of the form of each, and the pattern's start in its text; base64 in both alphabets."""
+    for part in chunks(len(needle_forms), CHUNK):
+        patterns, numbers, at = _windows(needle_forms[part])
         yield patterns, numbers + part.start, at
 
 
-def _windows(made: Sequence[NeedleForm]) -> tuple[list[bytes], Ints, Ints]:
-    texts = [form.beginning for form in made]
+def _windows(needle_forms: Sequence[NeedleForm]) -> tuple[list[bytes], Ints, Ints]:
+    texts = [form.beginning for form in needle_forms]
+    # all texts end to end: where each begins, and of each of their bytes the rank of the pair that ends there
     lengths = np.array([len(text) for text in texts], np.int64)
     data = np.frombuffer(b"".join(texts), np.uint8)
     starts = np.cumsum(lengths) - lengths
-    rank = np.full(data.size, _NEVER, np.int64)  # of the pair that ends here
+    rank = np.full(data.size, _EXCLUDED, np.int64)
     rank[1:] = _ORDER[data[:-1].astype(np.uint16) << 8 | data[1:]]
-    rank[np.arange(data.size) - np.repeat(starts, lengths) < WINDOW - 1] = _NEVER
-    base64ed = np.array([form.kind == BASE64 for form in made], np.bool_)
-    rank[np.repeat(base64ed, lengths) & ((data == ord("+")) | (data == ord("/")))] += _RATHER_NOT
+    rank[np.arange(data.size) - np.repeat(starts, lengths) < WINDOW - 1] = _EXCLUDED
+    in_base64 = np.array([form.kind == BASE64 for form in needle_forms], np.bool_)
+    rank[np.repeat(in_base64, lengths) & ((data == ord("+")) | (data == ord("/")))] += _PENALTY
+    # the lowest rank of each text, with the index of its byte in the lower half of the number
     end = np.minimum.reduceat(rank << 32 | np.arange(data.size), starts) & (1 << 32) - 1
     at = np.maximum(end - starts + 1 - WINDOW, 0)
-    numbers = np.arange(len(made))
+    numbers = np.arange(len(needle_forms))
     patterns = [text[begin : begin + WINDOW] for text, begin in zip(texts, at.tolist(), strict=True)]
     urls = [
         (number, url)
-        for number in np.flatnonzero(base64ed).tolist()
+        for number in np.flatnonzero(in_base64).tolist()
         for url in [patterns[number].translate(URL)]
         if url != patterns[number]
     ]
@@ -108,14 +117,20 @@ def _windows(made: Sequence[NeedleForm]) -> tuple[list[bytes], Ints, Ints]:
 
 
 def extent(form: NeedleForm, buffer: Buffer, begin: int) -> tuple[int, int] | None:
-    """Where the whole form lies whose text would begin at `begin`: start and length; None where it does not."""
+    """Start and length of a whole form in a buffer; None where it does not stand there.
+
+    Args:
+        form: of a needle.
+        buffer: the bytes that were searched.
+        begin: start of the form's text.
+    """
     if begin < 0:
         return None
     text = form.text
-    found = buffer.slice(begin, len(text))
+    octets = buffer.slice(begin, len(text))
     if form.kind != BASE64:
-        return (begin, len(text)) if found == text else None
-    if found.translate(_STANDARD) != text:
+        return (begin, len(text)) if octets == text else None
+    if octets.translate(_STANDARD) != text:
         return None
     start, end = begin, begin + len(text)
     lead, trail = form.needle.text[: form.lead], form.needle.text[form.lead + form.solid :]
@@ -134,26 +149,26 @@ def extent(form: NeedleForm, buffer: Buffer, begin: int) -> tuple[int, int] | No
 
 
 def _group(text: bytes) -> bytes | None:
-    """The three bytes of a group of base64; at the end of a text there may be fewer, padded or not."""
+    """The three bytes of a group of base64; at the end of a text there may be fewer, with padding or without."""
     text = text.translate(_STANDARD)
-    kept = len(text) - len(text.lstrip(_LETTERS))
-    if kept < 2:
+    length = len(text) - len(text.lstrip(_LETTERS))
+    if length < 2:
         return None
     try:
-        return base64.b64decode(text[:kept] + b"=" * (STEP - kept), validate=True)
+        return base64.b64decode(text[:length] + b"=" * (STEP - length), validate=True)
     except ValueError:
         return None
 
 
 def escaped(text: bytes) -> list[bytes]:
-    """As it may stand inside a JSON text where that differs: by what must be escaped, and as Go writes it."""
+    """Spellings inside a JSON text that differ from the text: with the escapes that JSON requires, and with Go's."""
     if _UNESCAPED.fullmatch(text):
         return []
     try:
         plain = text.decode()
     except UnicodeDecodeError:
         return []
-    coded = go = json.dumps(plain, ensure_ascii=False)[1:-1]
+    escapes = go = json.dumps(plain, ensure_ascii=False)[1:-1]
     for mark in "<>&\u2028\u2029":  # encoding/json: HTMLEscape
         go = go.replace(mark, f"\\u{ord(mark):04x}")
-    return sorted({coded.encode(), go.encode()} - {text})
+    return sorted({escapes.encode(), go.encode()} - {text})

@@ -1,4 +1,4 @@
-"""What a hunt reports."""
+"""Hits: the findings of a hunt."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,70 +11,82 @@ NOT_KNOWN = "unknown"
 
 
 class CopyOf(NamedTuple):
-    """Of which value or key a hit is a copy."""
+    """The value or key that a hit is a copy of."""
 
     owner: str
-    """The etcd key of the value's first owner, or PROVIDER/NAME of a key; printable."""
+    """Etcd key of the value's first owner, or PROVIDER/NAME of a key; printable."""
     field: str
-    """The name of the value in its owner's data; empty for a key."""
+    """Name of the value in its owner's data; empty for a key."""
     more_owners: int
-    """How many others hold the same value."""
+    """Number of other owners of the same value."""
     number: int
-    """Equal values share it within a run."""
+    """Number of the value within the run; equal values share it."""
 
 
 class Opens(NamedTuple):
-    """What a key that stands in the evidence opens there."""
+    """The values that a key in the evidence opens."""
 
     values: int
+    """Number of the values."""
     keys: int = 0
-    """Of a configuration the number of its keys; 0 for a key by itself."""
+    """Number of keys in a configuration; 0 for a key by itself."""
 
 
 class Hit(NamedTuple):
-    """One place where a value or a key stands that should not be there."""
+    """One copy of a value or key outside its owner. The holder is the stored value around the copy."""
 
     finding: FindingKind
+    """COPIED_VALUE or KEY_PRESENT."""
     source: str
-    """The file that `offset` points into."""
+    """File that `offset` points into."""
     offset: int
-    """-1 where it is not known."""
+    """Offset of the copy, or of the encrypted value around it; -1 where it is not known."""
     size: int
+    """Bytes of the copy, or of the encrypted value around it."""
     place: Place | None
-    """None in a file that is no store; `key` is empty then."""
+    """Place of the copy; None in a file that is no store, where `key` is empty."""
     copy: CopyOf
+    """Original of the copy."""
     form: str
-    """How the value stands there: raw, JSON-escaped, base64, configuration."""
+    """Form of the copy: raw, JSON-escaped, base64, configuration."""
     resource: str = ""
+    """Name of the holder's resource; `unknown` without a holder."""
     key: str = ""
-    """Of the object that holds the bytes, printable; `unknown` where none does."""
+    """Etcd key of the holder, printable; `unknown` without a holder."""
     path_size: int = 0
-    """How much of `key` comes before the namespace and name."""
+    """Characters of `key` before the namespace and name."""
     provider: Provider = Provider.IDENTITY
+    """Provider of the holder."""
     mod_revision: int = -1
+    """Mod revision of the holder; -1 where it is not known."""
     page: int = -1
+    """Number of the page of the copy; -1 where there are no pages."""
     unheld: bool = False
-    """Whether the bytes lie outside every stored value."""
+    """Whether the copy lies outside every stored value."""
     opened: bool = False
-    """Whether the bytes lie inside the opened value of another object."""
+    """Whether the copy lies inside the opened value of another object."""
     path: str = ""
-    """The field of the holder that the bytes lie in, as far as that is known."""
+    """Path of the holder's field around the copy; empty where it is not known."""
     opens: Opens | None = None
-    """Of a key or a configuration: what it opens."""
+    """Values that a key or configuration opens; None for a copied value."""
     buffer: Buffer | None = None
-    """What was searched, which is not the source where that does not hold the bytes as they are."""
+    """Buffer that holds the copy as it stands; not the source where values are reassembled."""
     at: int = -1
-    """Where the hit begins in `buffer`."""
+    """Start of the copy in `buffer`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HuntResult:
-    """The findings of a hunt, and what it leaves out."""
+    """The hits of a hunt, and the limits of the search."""
 
     hits: tuple[Hit, ...] = ()
+    """Copies, and keys in the evidence."""
     gaps: tuple[Gap, ...] = ()
+    """Values with too many copies to list."""
     unexamined: tuple[Unexamined, ...] = ()
+    """Values that the hunt leaves out, and what it cannot see."""
     notes: tuple[str, ...] = ()
+    """Notes on the extent of the hunt."""
 
 
 NOTHING = HuntResult()

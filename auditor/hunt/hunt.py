@@ -1,4 +1,4 @@
-"""The hunt as one page: keys that the evidence holds, what they open, and every copy of every value."""
+"""The hunt: keys in the evidence, the values that they open, and every copy of every value."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +11,10 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.encryption.configuration import ProviderEntry
 from auditor.encryption.keyring import Keyring
-from auditor.hunt import companion_configs as from_files
-from auditor.hunt import copies, forms, k3s, key_material
+from auditor.hunt import companion_configs, copies, forms, k3s, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
 from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
-from auditor.hunt.key_material import FoundKey
+from auditor.hunt.key_material import EvidenceKey
 from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle, collect
 from auditor.judgement import opening, selection
@@ -28,7 +27,7 @@ from auditor.options import Options
 from auditor.text import KEY, encode, marked, shown
 
 MOST_ROUNDS = 8
-"""Keys may lie under keys: OpenShift stores each under the one before it."""
+"""Rounds of opening: OpenShift encrypts each key with the one before it."""
 BLIND = (
     "what --hunt cannot see",
     "values that were not opened, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
@@ -36,7 +35,13 @@ BLIND = (
 
 
 def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[Selection]:
-    """The values of the resources that are not judged: keys may lie in them, and copies."""
+    """The values of the resources that are not judged, which may hold keys and copies.
+
+    Args:
+        store: all stored values of the evidence.
+        judged: whether each resource is judged.
+        serves: whether the API server reads the latest values of a source.
+    """
     unjudged = store.match(frozenset({"*"})) & ~judged
     return [
         selection.select(parts, store.resources, unjudged, authoritative=serves(parts[0].batch.source), plaintext=True)
@@ -51,35 +56,43 @@ def keys_of(
     store: Store,
     layout: Layout,
 ) -> Criteria:
-    """The same rules with the keys that a k3s token opens and, where asked for, all that the evidence holds."""
+    """The criteria with the keys that a k3s token opens and, with --use-found-keys, all keys in the evidence.
+
+    Args:
+        options: of the run.
+        criteria: with the supplied keys.
+        selections: all values, judged or not.
+        store: all stored values of the evidence.
+        layout: the parts of the evidence outside every stored value.
+    """
     if options.k3s_token:
-        criteria = _bootstrap(options, criteria, store)
-    return _use_found(criteria, selections, store, layout) if options.use_found_keys else criteria
+        criteria = _with_bootstrap_keys(options, criteria, store)
+    return _with_evidence_keys(criteria, selections, store, layout) if options.use_found_keys else criteria
 
 
-def _bootstrap(options: Options, criteria: Criteria, store: Store) -> Criteria:
-    found, seen, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
-    names = ", ".join(each.label for each in found) or "none"
-    note = f"--k3s-token opens {opened:,} of {seen:,} values of the /bootstrap record; keys in them, used: {names}"
-    return criteria.extended([each.entry for each in found], note)
+def _with_bootstrap_keys(options: Options, criteria: Criteria, store: Store) -> Criteria:
+    keys, count, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
+    names = ", ".join(key.label for key in keys) or "none"
+    note = f"--k3s-token opens {opened:,} of {count:,} values of the /bootstrap record; keys in them, used: {names}"
+    return criteria.extended([key.entry for key in keys], note)
 
 
-def _use_found(criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout) -> Criteria:
-    """The same rules with every key that the evidence holds, and those that these open in turn."""
-    known: dict[tuple[object, ...], FoundKey] = {}
+def _with_evidence_keys(criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout) -> Criteria:
+    """The criteria with every key in the evidence, and the keys that these open in turn."""
+    known: dict[tuple[object, ...], EvidenceKey] = {}
     for _ in range(MOST_ROUNDS):
         opened = _opened(criteria, selections)
-        fresh = [each for each in _material(opened, store, layout)[0] if _tag(each) not in known]
+        fresh = [key for key in _material(opened, store, layout)[0] if _identity(key) not in known]
         if not fresh:
             break
-        known.update((_tag(each), each) for each in fresh)
-        criteria = criteria.extended([each.entry for each in fresh])
-    notes = [f"--use-found-keys: {each.label} was found in {_where(each)}, and used" for each in known.values()]
+        known.update((_identity(key), key) for key in fresh)
+        criteria = criteria.extended([key.entry for key in fresh])
+    notes = [f"--use-found-keys: {key.label} was found in {_where(key)}, and used" for key in known.values()]
     return replace(criteria, notes=(*criteria.notes, *notes))
 
 
-def _where(each: FoundKey) -> str:
-    return marked(each.where, KEY) if each.where.startswith("/") else each.where
+def _where(key: EvidenceKey) -> str:
+    return marked(key.where, KEY) if key.where.startswith("/") else key.where
 
 
 def hunt(
@@ -90,46 +103,61 @@ def hunt(
     store: Store,
     layout: Layout,
 ) -> HuntResult:
-    """selections: the judged values, opened with their plaintexts kept; rest: others()."""
+    """Every copy and every key in the evidence.
+
+    Args:
+        options: of the run.
+        criteria: with every key.
+        selections: the judged values, opened, with their plaintexts.
+        rest: the values that others() returns.
+        store: all stored values of the evidence.
+        layout: the parts of the evidence outside every stored value.
+    """
     opened = [*selections, *_opened(criteria, rest)]
-    needles, left = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
+    needles, omissions = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
     keys, configurations = _material(opened, store, layout)
-    supplied = _supplied(criteria, [each.entry for each in keys], len(needles))
-    hits, gaps = copies.hunt([*needles, *supplied], store, opened, layout)
-    present = _present([*hits, *configurations], criteria, keys, opened)
+    key_needles = _key_needles(criteria, [key.entry for key in keys], len(needles))
+    hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout)
+    complete = _with_opened_values([*hits, *configurations], criteria, keys, opened)
     unexamined = [
-        Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {why}", decisive=False)
-        for why, count in sorted(left.items())
+        Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {reason}", decisive=False)
+        for reason, count in sorted(omissions.items())
     ]
     return HuntResult(
-        tuple(present),
+        tuple(complete),
         tuple(gaps),
         (*unexamined, Unexamined(*BLIND, decisive=False)),
-        (f"--hunt looked for {len(needles):,} distinct values and {len(supplied):,} forms of keys",),
+        (f"--hunt looked for {len(needles):,} distinct values and {len(key_needles):,} forms of keys",),
     )
 
 
 def everything(
     options: Options,
-    came: CompanionConfigs | None,
+    companions: CompanionConfigs | None,
     criteria: Criteria,
     selections: Sequence[Selection],
     rest: Sequence[Selection],
     store: Store,
     layout: Layout,
 ) -> HuntResult:
-    """What --hunt finds, where it is asked for, and the keys in what came with the evidence."""
-    hunted = hunt(options, criteria, selections, rest, store, layout) if options.hunt else NOTHING
-    return hunted if came is None else travelling(came, hunted, options, criteria, [*selections, *rest])
+    """The hits of --hunt, and the keys in companion files of the evidence.
 
-
-def travelling(
-    files: CompanionConfigs, hunted: HuntResult, options: Options, criteria: Criteria, every: Sequence[Selection]
-) -> HuntResult:
-    """The same with the keys in files that came with the evidence, each with what it opens."""
-    present = _present(from_files.hits(files), criteria, [], every, [key for *_, key in files.keys])
-    notes = from_files.notes(files, used=options.use_found_config)
-    return replace(hunted, hits=(*hunted.hits, *present), notes=(*hunted.notes, *notes))
+    Args:
+        options: of the run.
+        companions: encryption configurations in companion files; None where there can be none.
+        criteria: with every key.
+        selections: the judged values, opened, with their plaintexts.
+        rest: the values that others() returns.
+        store: all stored values of the evidence.
+        layout: the parts of the evidence outside every stored value.
+    """
+    result = hunt(options, criteria, selections, rest, store, layout) if options.hunt else NOTHING
+    if companions is None:
+        return result
+    entries = [key for *_, key in companions.keys]
+    hits = _with_opened_values(companion_configs.hits(companions), criteria, [], [*selections, *rest], entries)
+    notes = companion_configs.notes(companions, used=options.use_found_config)
+    return replace(result, hits=(*result.hits, *hits), notes=(*result.notes, *notes))
 
 
 def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selection]:
@@ -138,16 +166,16 @@ def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selecti
     return opening.open_every(selections, criteria, criteria.keyring, keep=True)
 
 
-def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tuple[list[FoundKey], list[Hit]]:
-    """Keys that are recognised without being supplied, and where the configurations lie that hold some."""
+def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tuple[list[EvidenceKey], list[Hit]]:
+    """The keys in the evidence, and a hit for each configuration that holds some."""
     keys = list(key_material.openshift(opened))
     hits, _ = copies.hunt(key_material.needles(), store, opened, layout)
     texts = {
-        (each.batch.source, int(each.batch.offset[row])): text
-        for each in opened
-        for row, text in each.plaintexts.items()
+        (values.batch.source, int(values.batch.offset[row])): text
+        for values in opened
+        for row, text in values.plaintexts.items()
     }
-    kept = []
+    configurations = []
     for hit in hits:
         where = (
             hit.key
@@ -160,73 +188,74 @@ def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tupl
             buffer = Buffer(inside)
             start = max((inside.find(mark) for mark in key_material.MARKS), default=-1)
             size = 1
-        mine = (
+        own = (
             list(key_material.configured(buffer, start, size, coded=hit.form == forms.BASE64, where=where))
             if start >= 0 and buffer is not None
             else []
         )
-        if mine:
-            keys += mine
-            kept.append(hit._replace(opens=Opens(0, len(mine))))
-    distinct = {_tag(each): each for each in keys}
-    return list(distinct.values()), _once(kept)
+        if own:
+            keys += own
+            configurations.append(hit._replace(opens=Opens(0, len(own))))
+    distinct = {_identity(key): key for key in keys}
+    return list(distinct.values()), _one_a_holder(configurations)
 
 
-def _tag(each: FoundKey) -> tuple[object, ...]:
-    key = each.entry.keys[0]
-    return each.entry.provider, key.name, key.secret
+def _identity(evidence_key: EvidenceKey) -> tuple[object, ...]:
+    """Provider, name and bytes of a key."""
+    key = evidence_key.entry.keys[0]
+    return evidence_key.entry.provider, key.name, key.secret
 
 
-def _once(hits: list[Hit]) -> list[Hit]:
-    """One hit for each object: a configuration names its kind once, and may be met in several forms."""
-    kept: dict[tuple[str, str, int], Hit] = {}
+def _one_a_holder(hits: list[Hit]) -> list[Hit]:
+    """One hit for each object: a configuration names its kind once, and may match in several forms."""
+    first: dict[tuple[str, str, int], Hit] = {}
     for hit in hits:
-        kept.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.mod_revision), hit)
-    return list(kept.values())
+        first.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.mod_revision), hit)
+    return list(first.values())
 
 
-def _supplied(criteria: Criteria, found: Sequence[ProviderEntry], number: int) -> list[Needle]:
-    """Every key as bytes and as hex; its base64 is a form of the bytes."""
-    made: dict[bytes, Needle] = {}
-    for entry in [*criteria.entries, *found]:
+def _key_needles(criteria: Criteria, entries: Sequence[ProviderEntry], number: int) -> list[Needle]:
+    """Needles for every key, as bytes and as hex; its base64 is a form of the bytes. number: of the needle before."""
+    needles: dict[bytes, Needle] = {}
+    for entry in [*criteria.entries, *entries]:
         for key in entry.keys:
             name = encode(f"{entry.provider.label}/{key.name}")
             for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
                 if len(set(text)) > 2:  # the all-zero marker stands in every page
                     number += 1
-                    made.setdefault(text, Needle(text, number, FindingKind.KEY_PRESENT, ((name, b""),), frozenset()))
-    return list(made.values())
+                    needles.setdefault(text, Needle(text, number, FindingKind.KEY_PRESENT, ((name, b""),), frozenset()))
+    return list(needles.values())
 
 
-def _present(
+def _with_opened_values(
     hits: Sequence[Hit],
     criteria: Criteria,
-    keys: Sequence[FoundKey],
+    keys: Sequence[EvidenceKey],
     opened: Sequence[Selection],
     more: Sequence[ProviderEntry] = (),
 ) -> list[Hit]:
-    """Every hit of a key with what it opens: this key, readable here, opens N values of this evidence."""
-    every = [*criteria.entries, *(each.entry for each in keys), *more]
+    """The hits, those of keys with the number of values of this evidence that the key opens."""
+    every = [*criteria.entries, *(key.entry for key in keys), *more]
     opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
     total = sum(opens.values())
     return [hit if hit.finding is not FindingKind.KEY_PRESENT else _with_opens(hit, opens, total) for hit in hits]
 
 
 def _with_opens(hit: Hit, opens: Mapping[str, int], total: int) -> Hit:
-    """A key's hit with what the key opens; a configuration's with what all keys together do."""
+    """A key's hit with the number of values that it opens; a configuration's with that of all keys together."""
     if hit.opens is not None:
         return hit._replace(opens=hit.opens._replace(values=total))
     return hit._replace(opens=Opens(opens[hit.copy.owner]))
 
 
 def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Counter[str]:
-    """By key, how many of the encrypted values it opens."""
+    """The number of encrypted values that each key opens, by PROVIDER/NAME."""
     keyring = Keyring((), {}, tuple(dict.fromkeys(entries)))
     counts: Counter[str] = Counter()
-    for each in opened:
-        rows: Ints = np.flatnonzero((each.opened != Opened.NOT_TRIED) & (each.batch.key_at >= 0))
-        for resource, _, keys, texts in opening.portions(each, rows):
-            for attempt in keyring.open(resource.name, keys, texts):
+    for values in opened:
+        rows: Ints = np.flatnonzero((values.opened != Opened.NOT_TRIED) & (values.batch.key_at >= 0))
+        for resource, _, keys, stored in opening.portions(values, rows):
+            for attempt in keyring.open(resource.name, keys, stored):
                 if attempt.opened is Opened.YES and attempt.by is not None:
                     name = shown(attempt.by.name)
                     counts[f"{attempt.by.provider.label}/{name}"] += 1

@@ -1,4 +1,6 @@
-"""k3s' and RKE2's own record of their configuration, retired keys included: `/bootstrap/<id>`, under the server token.
+"""The record that k3s and RKE2 keep of their configuration, retired keys included: `/bootstrap/<id>`.
+
+The server token encrypts it.
 
 Source: k3s pkg/cluster/encrypt.go (PBKDF2-HMAC-SHA1, 4096 rounds, AES-256-GCM) and pkg/cluster/storage.go.
 """
@@ -16,7 +18,7 @@ from auditor.encryption.configuration import ProviderEntry, parse
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
 from auditor.evidence.batch import RecordBatch
-from auditor.hunt.key_material import FoundKey
+from auditor.hunt.key_material import EvidenceKey
 from auditor.text import printable, shown
 
 PREFIX = b"/bootstrap/"
@@ -37,48 +39,49 @@ def token(path: Path) -> bytes:
     return raw.rpartition(b"::")[2].rpartition(b":")[2]
 
 
-def keys(batches: Iterable[RecordBatch], password: bytes) -> tuple[list[FoundKey], int, int]:
-    """The keys of every revision of the record, how many values of it there are and how many the token opens."""
-    found: dict[tuple[object, ...], FoundKey] = {}
-    seen = opened = 0
+def keys(batches: Iterable[RecordBatch], password: bytes) -> tuple[list[EvidenceKey], int, int]:
+    """The keys of every revision of the record, the number of its values, and how many of them the token opens."""
+    distinct: dict[tuple[object, ...], EvidenceKey] = {}
+    count = opened = 0
     for batch in batches:
         rows = np.flatnonzero((batch.key_len > len(PREFIX)) & (batch.value_len > 0) & (batch.key_at >= 0))
         length = batch.key_size[rows]
         for row in rows[batch.data.starts_with(batch.key_at[rows], length, PREFIX)].tolist():
-            seen += 1
+            count += 1
             plain = _open(batch.value(row), password)
             opened += plain is not None
             for entry in _entries(plain or b""):
                 for key in entry.keys:
-                    one = ProviderEntry(entry.provider, (key,))
-                    found.setdefault((entry.provider, key.name, key.secret), FoundKey(one, printable(batch.key(row))))
-    return list(found.values()), seen, opened
+                    holder = printable(batch.key(row))
+                    evidence_key = EvidenceKey(ProviderEntry(entry.provider, (key,)), holder)
+                    distinct.setdefault((entry.provider, key.name, key.secret), evidence_key)
+    return list(distinct.values()), count, opened
 
 
 def _open(value: bytes, password: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    salt, _, coded = value.partition(b":")
+    salt, _, text = value.partition(b":")
     try:
-        sealed = base64.b64decode(coded, validate=True)
+        payload = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    if len(sealed) < NONCE + 16:
+    if len(payload) < NONCE + 16:
         return None
     key = hashlib.pbkdf2_hmac("sha1", password, salt, ROUNDS, 32)
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], None)
+        return AESGCM(key).decrypt(payload[:NONCE], payload[NONCE:], None)
     except InvalidTag:
         return None
 
 
 def _entries(plain: bytes) -> Iterator[ProviderEntry]:
-    """The providers of the configuration in a record: base64, since some version beside a time stamp."""
+    """The providers of the configuration in a record: base64, in newer versions beside a time stamp."""
     try:
-        said = json.loads(plain)["EncryptionConfig"]
-        text = base64.b64decode(said["Content"] if isinstance(said, dict) else said)
-        found = parse(text, "the /bootstrap record")
+        field = json.loads(plain)["EncryptionConfig"]
+        text = base64.b64decode(field["Content"] if isinstance(field, dict) else field)
+        configuration = parse(text, "the /bootstrap record")
     except (ValueError, KeyError, TypeError, RecursionError, ConfigurationError):
         return
-    yield from (entry for entry in found.providers if entry.keys)
+    yield from (entry for entry in configuration.providers if entry.keys)

@@ -21,10 +21,12 @@ from auditor.model.vocabulary import FindingKind, Provider
 from auditor.text import encode, printable
 
 MARKS = (b"EncryptionConfiguration", b'"EncryptionConfig"', b"kind: EncryptionConfig\n")
+"""Texts that identify an encryption configuration."""
 LARGEST = 1 << 20
+"""Bytes of the largest configuration."""
 DEEPEST = 32
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
-_CODED = re.compile(rb"[A-Za-z0-9+/_=-]+")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]+")
 _START = re.compile(rb'\{|apiVersion:|kind:|"apiVersion"')
 _OPENSHIFT_KEY = re.compile(rb"encryption-key-.*-(\d+)")
 _OPENSHIFT_FIELD = b"encryption.apiserver.operator.openshift.io-key"
@@ -37,58 +39,69 @@ _MODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class FoundKey:
-    """A key that the evidence holds. where: the etcd key of its holder, or its place; both printable."""
+class EvidenceKey:
+    """A key that the evidence holds."""
 
     entry: ProviderEntry = field(repr=False)
+    """Provider, with this one key."""
     where: str
+    """Etcd key of its holder, or its place and offset; printable."""
 
     @property
     def label(self) -> str:
+        """PROVIDER/NAME, printable."""
         name = encode(self.entry.keys[0].name)
         return f"{self.entry.provider.label}/{printable(name)}"
 
 
 def needles() -> list[Needle]:
-    """What an encryption configuration is told by, whatever form it stands in."""
+    """Needles for the texts that identify an encryption configuration, in every form."""
     return [Needle(mark, -1, FindingKind.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
 
 
-def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[FoundKey]:
-    """The keys of the configuration that is told by what stands at `start`."""
+def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[EvidenceKey]:
+    """The keys of the configuration around a hit.
+
+    Args:
+        buffer: the bytes that hold it.
+        start: start of the hit of one of MARKS.
+        size: bytes of the hit.
+        coded: whether the hit stands in base64.
+        where: holder or place of the configuration, printable.
+    """
     low = max(0, start - LARGEST)
     around = buffer.slice(low, size + 2 * LARGEST)
-    text = _run(around, start - low, _CODED if coded else _TEXT)
+    text = _run(around, start - low, _BASE64 if coded else _TEXT)
     if coded:
         text = _decoded(text)
     for document in documents(text):
         for entry in _entries(document):
             for key in entry.keys:
-                yield FoundKey(ProviderEntry(entry.provider, (key,)), where)
+                yield EvidenceKey(ProviderEntry(entry.provider, (key,)), where)
 
 
-def openshift(selections: Sequence[Selection]) -> Iterator[FoundKey]:
+def openshift(selections: Sequence[Selection]) -> Iterator[EvidenceKey]:
     """The keys that OpenShift's operators keep, one in each Secret `encryption-key-<component>-<number>`."""
-    for each in selections:
-        for row, plaintext, encoding in secrets(each):
-            key = each.key(row)
-            named = _OPENSHIFT_KEY.fullmatch(key.rpartition(b"/")[2])
-            if not named:
+    for values in selections:
+        for row, plaintext, encoding in secrets(values):
+            key = values.key(row)
+            match = _OPENSHIFT_KEY.fullmatch(key.rpartition(b"/")[2])
+            if not match:
                 continue
-            values = dict(objects.data(plaintext, encoding))
-            secret = next((value for name, value in values.items() if name == _OPENSHIFT_FIELD), b"")
+            data = dict(objects.data(plaintext, encoding))
+            secret = next((value for name, value in data.items() if name == _OPENSHIFT_FIELD), b"")
             mode = objects.annotations(plaintext).get(_OPENSHIFT_MODE, b"")
             if secret and mode in _MODES:
-                yield FoundKey(ProviderEntry(_MODES[mode], (Key(named[1].decode(), secret),)), printable(key))
+                yield EvidenceKey(ProviderEntry(_MODES[mode], (Key(match[1].decode(), secret),)), printable(key))
 
 
 def _run(around: bytes, at: int, kind: re.Pattern[bytes]) -> bytes:
-    """The stretch of bytes of one kind around a position."""
-    return next((found[0] for found in kind.finditer(around) if found.start() <= at < found.end()), b"")
+    """The longest run of bytes of one kind around a position."""
+    return next((run[0] for run in kind.finditer(around) if run.start() <= at < run.end()), b"")
 
 
 def _decoded(text: bytes) -> bytes:
-    """Base64 of either alphabet, from the alignment under which one of the marks appears."""
+    """The bytes of base64 of either alphabet, at the alignment under which one of the marks appears."""
     text = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     for skip in range(4):
         part = text[skip : skip + (len(text) - skip) // 4 * 4]
@@ -104,7 +117,7 @@ def _decoded(text: bytes) -> bytes:
 
 def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
     """Texts that may be a configuration: this one from each of its starts on, and the texts inside a JSON document."""
-    for begin in [found.start() for found in _START.finditer(text)][:64]:
+    for begin in [match.start() for match in _START.finditer(text)][:64]:
         part = text[begin:]
         yield part
         if part.startswith(b"{"):
@@ -120,14 +133,15 @@ def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
 
 
 def _leaves(part: Any, depth: int) -> Iterator[str]:
+    """The texts of a tree."""
     if isinstance(part, str):
         yield part
     elif isinstance(part, dict) and depth < DEEPEST:
-        for each in part.values():
-            yield from _leaves(each, depth + 1)
+        for value in part.values():
+            yield from _leaves(value, depth + 1)
     elif isinstance(part, list) and depth < DEEPEST:
-        for each in part:
-            yield from _leaves(each, depth + 1)
+        for value in part:
+            yield from _leaves(value, depth + 1)
 
 
 def _entries(document: bytes) -> list[ProviderEntry]:
@@ -135,7 +149,7 @@ def _entries(document: bytes) -> list[ProviderEntry]:
     if len(document) > LARGEST:
         return []
     try:
-        found = parse(document, "evidence")
+        configuration = parse(document, "evidence")
     except ConfigurationError:
         return []
-    return [entry for entry in found.providers if entry.keys]
+    return [entry for entry in configuration.providers if entry.keys]

@@ -1,6 +1,6 @@
-"""Search for many patterns at once, with hyperscan: patterns are literal bytes, compiled and run in several threads.
+"""Search for many patterns at once with hyperscan: literal bytes, compiled and run in several threads.
 
-hyperscan's lengths are 32-bit: a longer buffer gives no hits and no error, so that it is cut into windows.
+hyperscan's lengths are 32-bit: a longer buffer gives no hits and no error, so it is searched in stripes.
 """
 
 import os
@@ -14,45 +14,49 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 
 LARGEST = 1 << 30
-"""Bytes searched at once."""
+"""Bytes that one call of hyperscan may search."""
 STRIPE = 1 << 26
+"""Bytes that a thread searches at once."""
 PART = 75_000
-"""Patterns of one database: compiling takes longer than linear, and every database is a pass over the bytes."""
+"""Patterns of one database: compilation takes longer than linear, and every database is a pass over the bytes."""
 MOST = 1000
-"""Raw hits of one pattern; one that has more is told and left."""
+"""Raw hits of one pattern; the hits beyond them are counted and dropped."""
 
 
 class Searcher:
-    """Patterns, compiled in the background as they come. A pattern's number is its place in the order of add().
+    """Patterns, compiled in the background. A pattern's number is its index in the order of add()."""
 
-    `overflowing`: numbers of the patterns that were left for their many hits.
-    """
+    longest: int
+    """Bytes of the longest pattern."""
+    overflowing: set[int]
+    """Numbers of the patterns with more than MOST hits."""
 
     def __init__(self, patterns: Sequence[bytes] = ()) -> None:
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
         self._databases: list[Future[Any]] = []
         self._count = 0
         self.longest = 0
-        self.overflowing: set[int] = set()
+        self.overflowing = set()
         self.add(patterns)
 
     def add(self, patterns: Sequence[bytes]) -> None:
+        """Compile further patterns."""
         for zero in (False, True):
-            mine = [number for number, pattern in enumerate(patterns) if (b"\0" in pattern) is zero]
-            for at in range(0, len(mine), PART):
-                part = mine[at : at + PART]
+            chosen = [number for number, pattern in enumerate(patterns) if (b"\0" in pattern) is zero]
+            for at in range(0, len(chosen), PART):
+                part = chosen[at : at + PART]
                 texts, first = [patterns[number] for number in part], self._count
-                self._databases.append(self._pool.submit(_compiled, texts, [first + number for number in part]))
+                self._databases.append(self._pool.submit(_compile, texts, [first + number for number in part]))
         self._count += len(patterns)
         self.longest = max(self.longest, max(map(len, patterns), default=0))
 
     def search(self, buffer: Buffer) -> tuple[Ints, Ints]:
         """Pattern numbers and ends of all hits: int64 of shape (hits,)."""
-        databases = [each.result() for each in self._databases]
+        databases = [database.result() for database in self._databases]
         overlap = max(self.longest - 1, 0)
         stripe = min(STRIPE, LARGEST)
         jobs = [(database, start) for start in range(0, buffer.size, stripe) for database in databases]
-        found: list[tuple[int, int]] = []
+        hits: list[tuple[int, int]] = []
         counts: dict[int, int] = {}
 
         def work(job: tuple[Any, int]) -> None:
@@ -65,20 +69,20 @@ class Searcher:
                     return  # the stripe before has it
                 counts[pattern] = counts.get(pattern, 0) + 1
                 if counts[pattern] <= MOST:
-                    found.append((pattern, low + end))
+                    hits.append((pattern, low + end))
 
             _run(database, view, hit)
 
         for _ in self._pool.map(work, jobs):
             pass
         self.overflowing |= {pattern for pattern, count in counts.items() if count > MOST}
-        found.sort(key=lambda each: (each[1], each[0]))
-        table = np.array(found, np.int64).reshape(-1, 2)
+        hits.sort(key=lambda pair: (pair[1], pair[0]))
+        table = np.array(hits, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
 
-def _compiled(texts: Sequence[bytes], numbers: Sequence[int]) -> Any:
-    """One database. To hyperscan's interface for literals a zero ends them: patterns with one go in as expressions."""
+def _compile(texts: Sequence[bytes], numbers: Sequence[int]) -> Any:
+    """One database. A zero ends a literal of hyperscan: patterns with a zero are compiled as expressions."""
     import hyperscan
 
     literal = b"\0" not in texts[0]

@@ -1,4 +1,4 @@
-"""What holds a position of a source: the stored value around it, or the kind of page it lies in."""
+"""Holders of positions in a source: the stored value around a position, or else the kind of its page."""
 
 from dataclasses import dataclass
 
@@ -18,23 +18,27 @@ _WAL = frozenset({Role.LOG, Role.LOG_COPY, Role.SQLITE_LOG})
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One stored value: the batch and row that it is, and its resource."""
+    """One stored value."""
 
     batch: RecordBatch
+    """Batch of its record."""
     row: int
+    """Row of its record."""
     resource: Resource
+    """Resource of its key."""
 
 
 class ValueIndex:
-    """All stored values in one buffer, by where they begin.
+    """All stored values in one buffer, by start.
 
-    Where the buffer is the source itself, the parts of those values that lie in it and were put together elsewhere
-    are there too: their holder's `data` is another buffer.
+    Where the buffer is the source itself, the extents of reassembled values are in the index too: the `data` of their
+    holder's batch is another buffer.
     """
 
     def __init__(self, store: Store, source: str, buffer: Buffer) -> None:
         self._parts = [part for part in store.parts if part.batch.source == source and part.batch.data is buffer]
         self._resources = store.resources
+        # one entry a value: start and length in the buffer, index into self._parts, row of the part
         start = np.concatenate([part.batch.value_at for part in self._parts] or [np.zeros(0, np.int64)])
         length = np.concatenate([part.batch.value_len for part in self._parts] or [np.zeros(0, np.uint32)])
         number = np.concatenate(
@@ -42,19 +46,19 @@ class ValueIndex:
         )
         row = np.concatenate([np.arange(len(part), dtype=np.int32) for part in self._parts] or [start])
         if any(part.batch.mapped for part in self._parts):
-            more = self._elsewhere(store, source, buffer)
+            more = self._reassembled(store, source, buffer)
             start, length, number, row = (
                 np.concatenate((column, other))
                 for column, other in zip((start, length, number, row), more, strict=True)
             )
-        some = length > 0
-        order = np.argsort(start[some], kind="stable")
-        self._start = start[some][order]
-        self._end = self._start + length[some][order]
-        self._part, self._row = number[some][order], row[some][order]
+        stored = length > 0
+        order = np.argsort(start[stored], kind="stable")
+        self._start = start[stored][order]
+        self._end = self._start + length[stored][order]
+        self._part, self._row = number[stored][order], row[stored][order]
 
-    def _elsewhere(self, store: Store, source: str, buffer: Buffer) -> Ints:
-        """Start, length, part and row of every part in this source of a value that another buffer holds."""
+    def _reassembled(self, store: Store, source: str, buffer: Buffer) -> Ints:
+        """Start, length, part and row of every extent in this source of a value that another buffer holds."""
         rows = []
         for part in store.parts:
             batch = part.batch
@@ -62,13 +66,13 @@ class ValueIndex:
                 continue
             self._parts.append(part)
             for row, (at, size) in enumerate(zip(batch.offset.tolist(), batch.size.tolist(), strict=True)):
-                parts = batch.extents.get(row, (Extent(at, size),))
-                extents = [extent for extent in parts if (extent.source or batch.source) == source]
+                every = batch.extents.get(row, (Extent(at, size),))
+                extents = [extent for extent in every if (extent.source or batch.source) == source]
                 rows += [(extent.offset, extent.length, len(self._parts) - 1, row) for extent in extents]
         return np.array(rows, np.int64).reshape(-1, 4).T
 
     def around(self, at: Ints) -> tuple[Ints, Bools]:
-        """The value that begins last before each position, and whether the position lies in it."""
+        """The number of the last value that starts at or before each position, and whether the position lies in it."""
         which = np.maximum(np.searchsorted(self._start, at, "right") - 1, 0)
         if not self._start.size:
             return which, np.zeros(at.shape, np.bool_)
@@ -76,6 +80,7 @@ class ValueIndex:
         return which, inside
 
     def holder(self, number: int) -> Holder:
+        """The value of a number that around() returns."""
         part = self._parts[int(self._part[number])]
         row = int(self._row[number])
         return Holder(part.batch, row, self._resources[int(part.resource[row])])
@@ -83,14 +88,16 @@ class ValueIndex:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What lies at positions outside every stored value."""
+    """The layout of the evidence outside its stored values."""
 
     pages: PageMap
+    """Kind of each page of the database."""
     wal: frozenset[str]
     """Names of the files that belong to a write-ahead log."""
 
     @classmethod
     def of(cls, exhibit: Exhibit, pages: PageMap) -> "Layout":
+        """The layout of an exhibit."""
         return cls(pages, frozenset(file.name for role, file in exhibit.files if role in _WAL))
 
     def page(self, source: str, at: int) -> int:
@@ -99,7 +106,7 @@ class Layout:
         return at // pages.page_size + pages.first if source == pages.source and pages.page_size else -1
 
     def place(self, source: str, at: int) -> Place:
-        """Where a position outside every stored value lies: by the role of its file, or by the kind of its page."""
+        """The place of a position outside every stored value, by the role of its file or by the kind of its page."""
         pages = self.pages
         if source != pages.source or not pages.page_size:
             return Place.WAL if source in self.wal else Place.UNPLACED

@@ -1,7 +1,7 @@
-"""All forms of all needles, each looked for in the way that its number and length allow.
+"""The search for all forms of all needles, by the strategy that their number and length allow.
 
-A few patterns are hyperscan's: it compiles them at once and searches gigabytes a second. Compiling hundreds of
-thousands takes longer than all the rest of a scan; where there are so many of one length, they are looked for by words
+A few patterns are searched with hyperscan, which compiles them at once and searches gigabytes a second. Compilation of
+hundreds of thousands takes longer than all the rest of a scan; so many of one length are searched by words
 (auditor/hunt/word_search.py).
 """
 
@@ -19,61 +19,63 @@ from auditor.hunt.needles import Needle
 from auditor.hunt.word_search import STEPS, WORD, WordSearcher, repeating
 
 MANY = 2_000
-"""Long needles from which on compiling and searching their patterns takes longer than looking at every word; of
-shorter ones, for which more words are looked at, so many times more."""
+"""Number of needles of fifteen bytes and more from which on hyperscan takes longer than a search by words; for shorter
+needles, for which more words are looked at, the number is as many times higher.
+"""
 
 Match: TypeAlias = tuple[NeedleForm, int, int]
-"""Form, start and length of what stands somewhere whole."""
+"""Form, start and length of a needle in a buffer."""
 _RAW = forms.GROUP
-"""The kind of a form, beside its number of leading bytes in base64: 0, 1, 2."""
+"""Code of the raw form; 0, 1 and 2 are base64 with that many leading bytes."""
 _KINDS = _RAW + 1
 
 
 class SearchStrategy(Protocol):
-    """One way of searching."""
+    """One strategy of the search."""
 
     def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
-        """Forms that may stand in the buffer, and where the text of each would begin."""
+        """Forms that may stand in the buffer, and the start that the text of each would have."""
 
     def overflowing(self) -> set[int]:
-        """Numbers of the needles that were found too often."""
+        """Numbers of the needles with too many hits."""
 
 
 class NeedleMatcher:
-    """The forms of the needles, and the patterns that betray them: several forms may share one."""
+    """The search for a set of needles, in every form."""
 
     def __init__(self, needles: Sequence[Needle]) -> None:
-        self._ways: list[SearchStrategy] = []
+        self._strategies: list[SearchStrategy] = []
         compiled: list[Needle] = []
         for span, step in STEPS.items():
-            mine = [needle for needle in needles if needle.size >= span]
+            fitting = [needle for needle in needles if needle.size >= span]
             needles = [needle for needle in needles if needle.size < span]
-            if len(mine) >= max(MANY * WORD // step, 1):
-                by_words = _ByWords(mine, span)
-                self._ways.append(by_words)
-                mine = by_words.unfit
-            compiled += mine
+            if len(fitting) >= max(MANY * WORD // step, 1):
+                words = _WordStrategy(fitting, span)
+                self._strategies.append(words)
+                fitting = words.unfit
+            compiled += fitting
         compiled += needles
         if compiled:
-            self._ways.append(_Compiled(compiled))
+            self._strategies.append(_LiteralStrategy(compiled))
 
     def candidates(self, buffer: Buffer) -> Iterator[tuple[NeedleForm, int]]:
-        for way in self._ways:
-            yield from way.candidates(buffer)
+        """Forms that may stand in the buffer, and the start that the text of each would have."""
+        for strategy in self._strategies:
+            yield from strategy.candidates(buffer)
 
     def matches(self, buffer: Buffer) -> Iterator[Match]:
-        """Everything that stands there whole."""
+        """Every form that stands in the buffer as a whole."""
         for form, begin in self.candidates(buffer):
             if (extent := forms.extent(form, buffer, begin)) is not None:
                 yield form, *extent
 
     def overflowing(self) -> set[int]:
-        """Numbers of the needles that were found too often."""
-        return {number for way in self._ways for number in way.overflowing()}
+        """Numbers of the needles with too many hits."""
+        return {number for strategy in self._strategies for number in strategy.overflowing()}
 
 
-class _Compiled:
-    """By hyperscan."""
+class _LiteralStrategy:
+    """Search with hyperscan. Several forms may share a pattern."""
 
     def __init__(self, needles: Sequence[Needle]) -> None:
         self._forms = forms.forms(needles)
@@ -87,11 +89,12 @@ class _Compiled:
             form.append(numbers)
             begins.append(at)
             fresh += list(islice(known, before, None))
-            if len(fresh) >= PART:  # compiled while the next ones are chosen
+            if len(fresh) >= PART:  # compiled in the background
                 self._searcher.add(fresh)
                 fresh = []
         self._searcher.add(fresh)
-        numbers = np.concatenate([np.array(each, np.int64) for each in pattern])
+        # sorted by pattern, one entry a pair of pattern and form: pattern, form, start of the pattern in the text
+        numbers = np.concatenate([np.array(chunk, np.int64) for chunk in pattern])
         order = np.argsort(numbers, kind="stable")
         self._pattern = numbers[order]
         self._form = np.concatenate(form)[order]
@@ -101,38 +104,39 @@ class _Compiled:
         numbers, ends = self._searcher.search(buffer)
         first, last = np.searchsorted(self._pattern, numbers), np.searchsorted(self._pattern, numbers, "right")
         for low, high, end in zip(first.tolist(), last.tolist(), ends.tolist(), strict=True):
-            for meaning in range(low, high):
-                form = self._forms[self._form[meaning]]
+            for pair in range(low, high):
+                form = self._forms[self._form[pair]]
                 size = min(len(form.beginning), forms.WINDOW)
-                yield form, end - size - int(self._at[meaning])
+                yield form, end - size - int(self._at[pair])
 
     def overflowing(self) -> set[int]:
         rows = np.isin(self._pattern, np.array(sorted(self._searcher.overflowing), np.int64))
         return {self._forms[number].needle.number for number in self._form[rows].tolist()}
 
 
-class _ByWords:
-    """By the words that pieces of the needles cover, each of `span` bytes: no form is made before something was found.
+class _WordStrategy:
+    """Search by the words that the needles' anchors of `span` bytes cover. A form is built only for a hit."""
 
-    unfit: the needles that are not looked for, because nothing in them is rare enough.
-    """
+    unfit: list[Needle]
+    """Needles without an anchor that is rare enough, which this strategy does not look for."""
 
     def __init__(self, needles: Sequence[Needle], span: int) -> None:
         self._needles = needles
         self._escaped = [(number, text) for number, needle in enumerate(needles) for text in forms.escaped(needle.text)]
         owners = np.arange(len(needles))
-        at, plain = anchors.choose([needle.part for needle in needles], span)
-        made = [(plain, owners * _KINDS + _RAW, at, owners)]
+        # of every form in turn: anchors, codes of the forms, starts of the anchors in the texts, numbers of the needles
+        at, plain = anchors.choose([needle.text_slice for needle in needles], span)
+        columns = [(plain, owners * _KINDS + _RAW, at, owners)]
         for lead in range(forms.GROUP):
-            coded, kind, where = anchors.coded(plain, lead), owners * _KINDS + lead, at // forms.GROUP * forms.STEP
+            coded, kind, where = anchors.to_base64(plain, lead), owners * _KINDS + lead, at // forms.GROUP * forms.STEP
             url = np.frombuffer(coded.tobytes().translate(forms.URL), np.uint8).reshape(coded.shape)
             others = np.flatnonzero((url != coded).any(axis=1))
-            made += [(coded, kind, where, owners), (url[others], kind[others], where[others], others)]
+            columns += [(coded, kind, where, owners), (url[others], kind[others], where[others], others)]
         if self._escaped:
             at, escaped = anchors.choose([(text, 0, len(text)) for _, text in self._escaped], span)
             kind = len(needles) * _KINDS + np.arange(at.size)
-            made.append((escaped, kind, at, np.array([number for number, _ in self._escaped])))
-        patterns, self._form, self._at, owner = (np.concatenate(column) for column in zip(*made, strict=True))
+            columns.append((escaped, kind, at, np.array([number for number, _ in self._escaped])))
+        patterns, self._form, self._at, owner = (np.concatenate(column) for column in zip(*columns, strict=True))
         unfit = np.unique(owner[repeating(patterns)])
         fit = ~np.isin(owner, unfit)
         self.unfit = [needles[number] for number in unfit.tolist()]
@@ -145,20 +149,21 @@ class _ByWords:
             return
         numbers, starts = self._searcher.search(buffer)
         for form, begin in zip(self._form[numbers].tolist(), (starts - self._at[numbers]).tolist(), strict=True):
-            yield self._made(form), begin
-        # a piece that is everywhere says little: such needles are looked for once more, by another one
-        many = self._form[np.array(sorted(self._searcher.overflowing), np.int64)].tolist()
+            yield self._form_of(form), begin
+        # needles whose anchors stand everywhere are looked for once more, by a window
+        codes = self._form[np.array(sorted(self._searcher.overflowing), np.int64)].tolist()
         self._searcher.overflowing.clear()
-        if many:
-            needles = {needle.number: needle for needle in (self._made(each).needle for each in many)}
-            again = _Compiled(list(needles.values()))
-            yield from again.candidates(buffer)
-            self._overflowing |= again.overflowing()
+        if codes:
+            needles = {needle.number: needle for needle in (self._form_of(code).needle for code in codes)}
+            literal = _LiteralStrategy(list(needles.values()))
+            yield from literal.candidates(buffer)
+            self._overflowing |= literal.overflowing()
 
     def overflowing(self) -> set[int]:
         return self._overflowing
 
-    def _made(self, number: int) -> NeedleForm:
+    def _form_of(self, number: int) -> NeedleForm:
+        """The form of a code in self._form."""
         needle, kind = divmod(number, _KINDS)
         if needle >= len(self._needles):
             needle, text = self._escaped[number - len(self._needles) * _KINDS]

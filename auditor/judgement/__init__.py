@@ -1,1 +1,1 @@
-"""Which values are judged, by which criteria, and what is found."""
+"""Judgement of the stored values by the audit criteria."""

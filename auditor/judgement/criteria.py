@@ -1,4 +1,4 @@
-"""Audit criteria by the options: configurations, plugins, keys and the policy that values are judged by."""
+"""Audit criteria: configurations, plugins, keys and the policy that values are judged by."""
 
 from __future__ import annotations
 
@@ -28,16 +28,20 @@ VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What values are opened and judged with."""
+    """Keys to open values with, and the policy to judge them by."""
 
     keyring: Keyring | None
-    """None where nothing was supplied to open or judge with."""
+    """Keys; None where the options name none, and no other policy than the usual one."""
     policy: Policy
+    """Policy that values are judged by."""
     current_keks: dict[str, str]
-    """By KMS name, the id of the KEK in force."""
+    """Id of the current KEK by name of the KMS."""
     plugins: dict[tuple[Provider, str], Plugin]
+    """KMS plugins that may be called, by provider and name."""
     configurations: tuple[Configuration, ...]
+    """Configurations of the options and of companion files."""
     notes: tuple[str, ...]
+    """Notes on keys and plugins for the report."""
 
     @property
     def entries(self) -> tuple[ProviderEntry, ...]:
@@ -46,21 +50,23 @@ class Criteria:
         return (*configured, *(self.keyring.others if self.keyring is not None else ()))
 
     def extended(self, entries: Sequence[ProviderEntry], *notes: str) -> Criteria:
-        """The same with further keys, tried after all others, and with notes on them."""
+        """The criteria with further keys, tried after all others, and with notes on them."""
         from auditor.encryption.keyring import Keyring
 
         keyring = self.keyring or Keyring(self.configurations, self.plugins)
         return replace(self, keyring=keyring.extended(entries), notes=(*self.notes, *notes))
 
-    def advice(self, seen: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
-        """(file, advice) of every configuration, and of what differs between several.
+    def advice(self, present: frozenset[str], must: frozenset[str]) -> list[tuple[str, Advice]]:
+        """Advice on every configuration and on the differences between several, each with its file.
 
-        seen: resources in the evidence; must: those that must be encrypted.
+        Args:
+            present: names of the resources in the evidence.
+            must: names of the resources that must be encrypted.
         """
         advice = [
             (configuration.source, advised)
             for configuration in self.configurations
-            for advised in advise(configuration, seen, must)
+            for advised in advise(configuration, present, must)
         ]
         names = ", ".join(configuration.source for configuration in self.configurations)
         return advice + [(names, advised) for advised in differences(self.configurations, must)]
@@ -69,9 +75,16 @@ class Criteria:
 def prepare(
     options: Options, companions: tuple[Configuration, ...] = (), others: tuple[ProviderEntry, ...] = ()
 ) -> Criteria:
-    """Raises ConfigurationError and UsageError. Calls a plugin's Status where --kms-plugin names one.
+    """The criteria by the options. Calls Status of each plugin that --kms-plugin names.
 
-    companions: configurations that came with the evidence, used like those of the options; others: further keys.
+    Args:
+        options: of the run.
+        companions: configurations in companion files, used like those of the options.
+        others: further keys.
+
+    Raises:
+        ConfigurationError: a configuration is not acceptable.
+        UsageError: an option has no valid value.
     """
     policy = Policy(
         expected=_expected(options.expect),
@@ -81,7 +94,7 @@ def prepare(
     supplied = options.encryption_configs or options.kms_plugins or options.current_keks
     if policy == Policy() and not (supplied or companions or others):
         return Criteria(keyring=None, policy=policy, current_keks={}, plugins={}, configurations=(), notes=())
-    from auditor.encryption.keyring import Keyring  # libraries of ciphers, that a run without keys need not load
+    from auditor.encryption.keyring import Keyring  # loads ciphers, which a run without keys does not need
     from auditor.encryption.kms import KmsError
 
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
@@ -110,17 +123,17 @@ def prepare(
 
 
 def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Criteria:
-    """The same with the published keys that open some of the encrypted values, and a note that they were tried.
+    """The criteria with the published keys that open some of the encrypted values, and a note on the trial.
 
-    Where nothing is under a provider with keys of its own, nothing is tried, and no library of ciphers is loaded.
+    Without values under a local provider nothing is tried, and no ciphers are loaded.
     """
     trials = [published_trial.used(values.batch, values.prefixes) for values in selections]
-    tried = sum(count for count, _ in trials)
-    if not tried:
+    total = sum(count for count, _ in trials)
+    if not total:
         return criteria
     entries = dict.fromkeys(entry for _, opening in trials for entry in opening)
     names = ", ".join(f"{entry.provider.label}/{shown(key.name)}" for entry in entries for key in entry.keys)
-    tally = f"{len(PUBLISHED)} published keys were tried on {tried:,} {'value' if tried == 1 else 'values'}"
+    tally = f"{len(PUBLISHED)} published keys were tried on {total:,} {'value' if total == 1 else 'values'}"
     note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
     if not entries:
         return replace(criteria, notes=(*criteria.notes, note))
@@ -128,6 +141,7 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
 
 
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:
+    """The plugins that --kms-plugin names; the configurations know their endpoints and versions."""
     from auditor.encryption.kms import Plugin
 
     entries = [
@@ -136,10 +150,10 @@ def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dic
     plugins: dict[tuple[Provider, str], Plugin] = {}
     for text in options.kms_plugins:
         name, _, endpoint = text.partition("=")
-        named = [entry for entry in entries if entry.name == name]
-        if not endpoint and not named:
+        configured = [entry for entry in entries if entry.name == name]
+        if not endpoint and not configured:
             raise UsageError(f"--kms-plugin {name}: no configuration names its endpoint; write {name}=unix:///path")
-        kinds = {entry.provider: endpoint or entry.endpoint for entry in named}
+        kinds = {entry.provider: endpoint or entry.endpoint for entry in configured}
         for provider, address in (kinds or dict.fromkeys(VERSIONS, endpoint)).items():
             plugins[provider, name] = Plugin(name, address, version=VERSIONS[provider])
     return plugins
@@ -152,8 +166,8 @@ def _expected(text: str) -> tuple[Provider, str] | None:
 def _provider_and_name(text: str, option: str) -> tuple[Provider, str]:
     provider, _, name = text.partition(":")
     if provider not in NAMED or NAMED[provider] in {Provider.UNKNOWN, Provider.IDENTITY}:
-        known = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
-        raise UsageError(f"{option} {text}: the provider must be one of {known}")
+        providers = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
+        raise UsageError(f"{option} {text}: the provider must be one of {providers}")
     return NAMED[provider], name
 
 

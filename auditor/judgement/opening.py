@@ -1,4 +1,4 @@
-"""Open the selected values with the keys supplied, and compare each with the object that its etcd key names."""
+"""Opening of the selected values with the supplied keys, and judgement of the outcome."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from auditor.encryption.keyring import Attempt, Candidate, Keyring
     from auditor.kubernetes.resources import Resource
 
-AT_ONCE = 1 << 9
-"""Values opened together: so few that they stay in the processor's cache from one step to the next."""
+PORTION = 1 << 9
+"""Values opened together, so few that they stay in the processor's cache from one step to the next."""
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
-"""Kinds, of version v1, of some resources' objects; of others only namespace and name are compared with the key."""
+"""Kinds, of version v1, of some resources. Objects of other resources are compared by namespace and name alone."""
 
 
 def open_every(
@@ -35,10 +35,14 @@ def open_every(
     keep: bool = False,
     contents: Container[bytes] | None = None,
 ) -> list[Selection]:
-    """The selections with every encrypted value tried and judged. What has lost its key or a part is not tried.
+    """The selections with every encrypted value tried and judged. Values without their key or a part are not tried.
 
-    keep: whether the plaintexts are kept, for a hunt. contents: etcd keys of the objects whose contents will be
-    compared; None for all.
+    Args:
+        selections: the values.
+        criteria: policy and current KEKs.
+        keyring: the keys.
+        keep: whether the selections keep the plaintexts, for a hunt.
+        contents: etcd keys of the objects whose contents are compared later; None for all.
     """
     opened = [open_all(values, criteria, keyring, keep=keep, contents=contents) for values in selections]
     if criteria.policy.configured or criteria.current_keks:
@@ -55,16 +59,24 @@ def open_all(
     keep: bool = False,
     contents: Container[bytes] | None = None,
 ) -> Selection:
-    """open_every() for one, without what needs all to be judged: which KEK, and which kind of data key, is newest."""
+    """open_every() for one selection, without the judgement of KEKs and of forms, which needs all selections.
+
+    Args:
+        values: the selection.
+        criteria: policy and current KEKs.
+        keyring: the keys.
+        keep: whether the selection keeps the plaintexts, for a hunt.
+        contents: etcd keys of the objects whose contents are compared later; None for all.
+    """
     batch = values.batch
     whole = values.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
     encrypted = values.prefixes.provider > Provider.IDENTITY
     trial = _Trial(values, keep=keep, contents=contents)
     trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
-    tried = np.flatnonzero(encrypted & whole)
-    for resource, rows, keys, stored in portions(values, tried):
+    trial_rows = np.flatnonzero(encrypted & whole)
+    for resource, rows, keys, stored in portions(values, trial_rows):
         trial.record(resource, rows, keys, keyring.open(resource.name, keys, stored))
-    trial.withdraw(tried.size)
+    trial.withdraw(trial_rows.size)
     opened = trial.selection()
     _judge_known(opened, criteria)
     _judge_keys(opened, criteria, keyring, np.flatnonzero(values.served & encrypted & whole))
@@ -73,18 +85,18 @@ def open_all(
 
 
 def portions(values: Selection, rows: Ints) -> Iterator[tuple[Resource, Ints, list[bytes], list[bytes]]]:
-    """These rows by resource, so many as are held together: their numbers, etcd keys and stored values."""
+    """The rows by resource, in portions: resource, rows, etcd keys and stored values of each."""
     batch = values.batch
     for code, places in split_by(values.resource[rows].astype(np.int64)):
-        for part in chunks(places.size, AT_ONCE):
-            some = rows[places[part]]
-            keys = batch.data.slices(batch.key_at[some], batch.key_len[some])
-            stored = batch.data.slices(batch.value_at[some], batch.value_len[some])
-            yield values.resources[code], some, keys, stored
+        for part in chunks(places.size, PORTION):
+            portion = rows[places[part]]
+            keys = batch.data.slices(batch.key_at[portion], batch.key_len[portion])
+            stored = batch.data.slices(batch.value_at[portion], batch.value_len[portion])
+            yield values.resources[code], portion, keys, stored
 
 
 class _Trial:
-    """What the keys make of a selection's values: its columns, changed as attempts come in."""
+    """The columns of a selection, changed by the attempts to open its values."""
 
     def __init__(self, values: Selection, *, keep: bool, contents: Container[bytes] | None) -> None:
         claims = values.prefixes
@@ -97,25 +109,33 @@ class _Trial:
         self._reasons: dict[int, str] = {}
         self._plaintexts: dict[int, bytes] = {}
         self._longer: dict[int, int] = {}
-        """Of each value that did not open, how many bytes its key name is longer than that of the key tried."""
+        """By row of a value that did not open: bytes by which its key name is longer than that of the tried key."""
+        # bytes of each prefix, key name and colon included
         self._prefix = np.where(claims.malformed, 0, claims.name_at + claims.name_len + 1 - values.batch.value_at)
 
     def record(self, resource: Resource, rows: Ints, keys: Sequence[bytes], attempts: Sequence[Attempt]) -> None:
-        """The attempts at some values of one resource."""
+        """Add the attempts at some values of one resource.
+
+        Args:
+            resource: of the values.
+            rows: of the values.
+            keys: etcd key of each value.
+            attempts: outcome for each value.
+        """
         head = len(restore(resource.path)) + 1
         self.opened[rows] = [attempt.opened for attempt in attempts]
         for row, key, attempt in zip(rows.tolist(), keys, attempts, strict=True):
             finding, reason = 0, attempt.reason
             if attempt.by is not None:
-                known = len(self._values.key_labels) + len(self._labels)
-                self._key_label[row] = self._labels.setdefault(attempt.by, known)
+                new = len(self._values.key_labels) + len(self._labels)
+                self._key_label[row] = self._labels.setdefault(attempt.by, new)
             if attempt.opened is Opened.YES:
                 self._encoding[row] = attempt.encoding
                 if self._keep:
                     self._plaintexts[row] = attempt.plaintext
                 content = self._contents is None or key in self._contents
                 self._objects[row] = objects.decode(attempt.plaintext, attempt.encoding, content=content)
-                finding, reason = _hold(self._objects[row], resource.name, key[head:])
+                finding, reason = _compare_with_key(self._objects[row], resource.name, key[head:])
             elif attempt.opened is Opened.FAILED and attempt.by is not None:
                 finding = FindingKind.UNDECRYPTABLE
                 self._longer[row] = int(self._prefix[row]) - len(attempt.by.prefix)
@@ -124,25 +144,26 @@ class _Trial:
                 self._reasons[row] = reason
 
     def withdraw(self, count: int) -> None:
-        """Take back failures of keys whose name is only the beginning of the value's. count: of all values tried."""
+        """Take back failures of keys whose name is the beginning of the value's. count: of all values tried."""
         for row in self._under_other_names(count):
             self.opened[row], self._key_label[row] = Opened.NO_KEY, self._values.key_label[row]
             self._findings[row] &= ~np.uint16(FindingKind.UNDECRYPTABLE)
             del self._reasons[row]
 
     def _under_other_names(self, count: int) -> Iterator[int]:
-        """Of the values that did not open: those under a longer key name than that of the key tried, by payload shapes.
+        """The rows that did not open and have a longer key name than the tried key, by the shapes of their payloads.
 
-        A nonce may begin as the rest of a name would: so many must share it that chance does not explain it.
+        A nonce may begin like the rest of a name: only a number of rows that chance does not explain counts.
         """
         rows = np.array([row for row, more in self._longer.items() if more > 0], np.int64)
         for _, places in split_by(self._values.key_label[rows]):
-            alike = rows[places].tolist()
-            if len(alike) > 1 + 8 * count / 256 ** self._longer[alike[0]]:
-                yield from alike
+            group = rows[places].tolist()
+            if len(group) > 1 + 8 * count / 256 ** self._longer[group[0]]:
+                yield from group
 
     def selection(self) -> Selection:
-        tried = [
+        """The selection with the changed columns."""
+        labels = [
             KeyLabel(key.provider, printable(key.name.encode("utf-8", "surrogateescape")), key) for key in self._labels
         ]
         return replace(
@@ -151,22 +172,22 @@ class _Trial:
             findings=self._findings,
             opened=self.opened,
             key_label=self._key_label,
-            key_labels=(*self._values.key_labels, *tried),
+            key_labels=(*self._values.key_labels, *labels),
             objects=self._objects,
             reasons=self._reasons,
             plaintexts=self._plaintexts,
         )
 
 
-def _hold(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
-    """Whether an opened value is the object that the rest of its etcd key names."""
+def _compare_with_key(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
+    """Finding and reason where an opened value is not the object that the rest of its etcd key names."""
     if decoded.problem:
         return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {decoded.problem}"
     namespace, slash, name = rest.partition(b"/")
     expected = (namespace, name) if slash else (b"", namespace)
     kind = KINDS.get(resource)
-    named = (decoded.namespace, decoded.name) == expected
-    if named and (kind is None or (decoded.api_version, decoded.kind) == (b"v1", kind)):
+    same_name = (decoded.namespace, decoded.name) == expected
+    if same_name and (kind is None or (decoded.api_version, decoded.kind) == (b"v1", kind)):
         return 0, ""
     type_ = b" ".join(part for part in (decoded.api_version, decoded.kind) if part)
     where = object_name(decoded.namespace, decoded.name)
@@ -174,6 +195,7 @@ def _hold(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str
 
 
 def _judge_known(values: Selection, criteria: Criteria) -> None:
+    """Mark values that published or compromised keys open."""
     for number, label in enumerate(values.key_labels):
         if label.candidate is not None and (reason := criteria.policy.known(label.candidate)):
             opened = (values.key_label == number) & (values.opened == Opened.YES)
@@ -182,13 +204,13 @@ def _judge_known(values: Selection, criteria: Criteria) -> None:
 
 def _judge_keys(values: Selection, criteria: Criteria, keyring: Keyring, rows: Ints) -> None:
     """Mark current values that the API server cannot read, or that it would write otherwise today."""
-    alike = from_columns(
+    groups = from_columns(
         (values.resource[rows], values.key_label[rows], values.opened[rows]),
         (len(values.resources), len(values.key_labels), len(Opened)),
         lambda code, number, state: (values.resources[code].name, number, Opened(state)),
     )
-    for group, places in split_by(alike.codes):
-        resource, number, state = alike.values[group]
+    for group, places in split_by(groups.codes):
+        resource, number, state = groups.values[group]
         label = values.key_labels[number]
         if criteria.policy.configured and state is not Opened.FAILED and label.candidate not in keyring.rule(resource):
             values.mark(rows[places], FindingKind.ORPHANED)
@@ -201,7 +223,7 @@ def _judge_keys(values: Selection, criteria: Criteria, keyring: Keyring, rows: I
 
 
 def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> None:
-    """Mark values without a known provider that no provider of a resource's rule reads: plain ones need identity."""
+    """Mark values under no known provider that no provider of the resource's rule reads: plain ones need identity."""
     batch = values.batch
     for code, _ in value_counts(values.resource[current].astype(np.int64)):
         unreadable = current & (values.resource == code)
@@ -212,37 +234,39 @@ def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> 
 
 
 def _current(values: Selection) -> Bools:
+    """The latest values of etcd keys that the API server reads."""
     current: Bools = values.served & values.batch.at(Place.LATEST)
     return current
 
 
 def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
-    """Mark current KMS v2 values whose KEK is not the one in force; where none is known, the newest is presumed."""
-    wrapped = []
+    """Mark current KMS v2 values under another KEK than the current one; by default that of the newest revision."""
+    # per selection: rows, names of the KMS, ids of the KEKs; newest: by KMS the revision and KEK of its last value
+    groups = []
     newest: dict[str, tuple[int, bytes]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
         rows = np.flatnonzero((length >= 0) & _current(values))
         ids = values.batch.data.slices(at[rows], length[rows])
         names = [values.key_labels[number].name for number in values.key_label[rows].tolist()]
-        wrapped.append((values, rows.tolist(), names, ids))
+        groups.append((values, rows.tolist(), names, ids))
         for revision, name, kek in zip(values.batch.mod_revision[rows].tolist(), names, ids, strict=True):
             newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
-    for values, current, names, ids in wrapped:
+    for values, current, names, ids in groups:
         for row, name, kek in zip(current, names, ids, strict=True):
-            known = criteria.current_keks.get(name)
-            expected = encode(known) if known is not None else newest[name][1]
+            supplied = criteria.current_keks.get(name)
+            expected = encode(supplied) if supplied is not None else newest[name][1]
             if kek != expected:
-                presumed = "" if known is not None else ", presumed from the newest revision"
+                presumed = "" if supplied is not None else ", presumed from the newest revision"
                 values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")
 
 
 def _judge_forms(selections: Sequence[Selection]) -> None:
-    """Mark current KMS v2 values whose KMS wraps another kind of data key than in the newest revision.
+    """Mark current KMS v2 values with another type of source than that of the newest revision.
 
     k8s.io/apiserver .../encrypt/envelope/kmsv2/envelope.go (TransformFromStorage): another source type is stale.
     """
-    wrapped = []
+    groups = []
     newest: dict[str, tuple[int, str]] = {}
     for values in selections:
         for number, (provider, _, candidate) in enumerate(values.key_labels):
@@ -250,10 +274,10 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
                 continue
             rows = np.flatnonzero(_current(values) & (values.key_label == number) & (values.opened == Opened.YES))
             if rows.size:
-                wrapped.append((values, candidate, rows))
+                groups.append((values, candidate, rows))
                 latest = (int(values.batch.mod_revision[rows].max()), candidate.form)
                 newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
-    for values, candidate, rows in wrapped:
+    for values, candidate, rows in groups:
         form = newest[candidate.name][1]
         if candidate.form != form:
             reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: presumed stale"

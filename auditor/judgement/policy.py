@@ -1,6 +1,6 @@
-"""What should be: every value of the selected resources must be encrypted. Values against the policy -> findings.
+"""The policy: every value of the selected resources must be encrypted. Values that break it get findings.
 
-Knows neither files nor formats: it sees columns of providers and places, and says what each value earns.
+The policy knows neither files nor formats, only columns of providers and places.
 """
 
 from collections.abc import Sequence
@@ -42,17 +42,20 @@ WEAK = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What values must be beside encrypted: by the configurations, `--expect`, `--compromised-key`."""
+    """Requirements beside encryption: of the configurations, `--expect` and `--compromised-key`."""
 
     configurations: tuple[Configuration, ...] = ()
+    """Configurations of the API servers."""
     expected: tuple[Provider, str] | None = None
-    """The write provider named by --expect, of the resources of the options."""
+    """Write provider and key name by --expect, for the resources of the options."""
     plaintext: bool = False
-    """--expect plaintext: a decryption migration."""
+    """Whether values must be readable (--expect plaintext, a decryption migration)."""
     compromised: frozenset[tuple[Provider, str]] = frozenset()
+    """Provider and name of the keys that others have."""
 
     @property
     def configured(self) -> bool:
+        """Whether there is a configuration."""
         return bool(self.configurations)
 
     def covers(self, resource: str) -> bool:
@@ -64,7 +67,7 @@ class Policy:
         )
 
     def write(self, resource: str) -> tuple[Provider, str, bytes] | None:
-        """Provider, key name and key that writes this resource today; None where nothing says so."""
+        """Provider, key name and key that write this resource today; None where they are not known."""
         for configuration in self.configurations:
             entries = configuration.providers_for(resource)
             if entries:
@@ -82,7 +85,13 @@ class Policy:
         return True
 
     def stale(self, resource: str, label: tuple[Provider, str], secret: bytes) -> int:
-        """How a current encrypted value differs from what the write provider would write. secret: what opened it."""
+        """The finding of a current encrypted value that the write provider would write otherwise; 0 where it would not.
+
+        Args:
+            resource: name of the value's resource.
+            label: provider and key name of the value.
+            secret: the local key that opens the value; empty where it is not known.
+        """
         if self.plaintext:
             return FindingKind.STALE_PROVIDER
         write = self.write(resource)
@@ -92,35 +101,38 @@ class Policy:
         if label[0] is not provider:
             return FindingKind.STALE_PROVIDER
         if name and label[1] and label[1] != name:
-            # a KMS plugin of another name is another provider; of local providers names tell keys apart
+            # a KMS plugin of another name is another provider; keys of a local provider differ by name
             return FindingKind.STALE_PROVIDER if provider in KMS else FindingKind.STALE_KEY
         return FindingKind.STALE_KEY if secret and key and secret != key else 0
 
     def known(self, candidate: "Candidate") -> str:
-        """Why others have the key that opened a value; empty where nothing says so."""
+        """Why others have the key that opens a value; empty where it is not known that they do."""
         if candidate.secret in PUBLISHED:
             return f"opens with a published key ({PUBLISHED[candidate.secret]})"
         return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
 
     def words(self, resources: Sequence[str]) -> str:
         """The policy as one line of the report."""
-        what = ", ".join(resources)
+        names = ", ".join(resources)
         if self.plaintext:
-            return f"{what} not encrypted (--expect plaintext)"
+            return f"{names} not encrypted (--expect plaintext)"
         if not self.configurations and self.expected is None:
-            return f"{what} encrypted by something other than identity; no configuration given"
+            return f"{names} encrypted by something other than identity; no configuration given"
         targets = {write[:2]: None for name in resources for write in (self.write(name),) if write is not None}
         keys = ", ".join(
             "/".join(part for part in (provider.label, printable(name.encode())) if part) for provider, name in targets
         )
         files = ", ".join(configuration.source for configuration in self.configurations) or "--expect"
-        return f"{what} encrypted; write key {keys or 'none'} ({files})"
+        return f"{names} encrypted; write key {keys or 'none'} ({files})"
 
 
 def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = False) -> NDArray[np.uint16]:
-    """Finding bits for each value of a resource that must be encrypted; columns of shape (n,).
+    """Bits of the findings of each value of a resource that must be encrypted; columns of shape (n,).
 
-    plaintext: that these values are readable is what is expected (a decryption migration).
+    Args:
+        provider: provider of each value.
+        malformed: whether the payload of each value is malformed.
+        plaintext: whether the policy expects readable values (a decryption migration).
     """
     bits = np.zeros(provider.shape, np.uint16)
     if not plaintext:
@@ -132,7 +144,13 @@ def judge(provider: NDArray[np.uint8], malformed: Bools, *, plaintext: bool = Fa
 
 
 def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Severity:
-    """A readable value is critical where it is current, or holds what the current value holds."""
+    """The severity of a finding. A readable value is critical if it is current, or has the current value's content.
+
+    Args:
+        finding: kind of finding.
+        current: whether the API server reads the value, or would.
+        same_as_latest: whether a leftover has the content of the current value.
+    """
     if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH
     return FIXED[finding]

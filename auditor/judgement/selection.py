@@ -1,4 +1,4 @@
-"""The stored values that an audit is about: of each source those of the selected resources, and their findings."""
+"""Selections: the stored values of the judged resources, by source, with their findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,69 +25,77 @@ if TYPE_CHECKING:
     from auditor.evidence.reading import Reading
 
 SAME, DIFFERENT, UNKNOWN = 1, 2, 3
-"""Whether a leftover holds the content of the current value; 0 where the question does not apply."""
+"""Comparison of a leftover's content with that of the current value; 0 where it does not apply."""
 
 
 class KeyLabel(NamedTuple):
-    """Provider and key name that a value names, or the key that opened it."""
+    """Provider and key name in a value's prefix, or the key that was tried on it."""
 
     provider: Provider
+    """The provider."""
     name: str
-    """Printable; empty where the value names none."""
+    """Name of the key, printable; empty where the value names none."""
     candidate: "Candidate | None" = None
-    """The key that was tried; None where the stored bytes alone say so."""
+    """Key that was tried; None where the label is that of the prefix alone."""
 
     @property
     def pair(self) -> tuple[Provider, str]:
+        """Provider and name."""
         return self.provider, self.name
 
     @property
     def secret(self) -> bytes:
-        """The local key's bytes, empty for a KMS: names alone do not tell keys apart."""
+        """The local key's bytes, since keys of one name may differ; empty for a KMS."""
         return self.candidate.secret if self.candidate is not None else b""
 
 
 class Grade(NamedTuple):
-    """What the severity of a value's findings depends on."""
+    """The properties of a value that the severity of its findings depends on."""
 
     findings: FindingKind
+    """Bits of the findings."""
     place: Place
+    """Place of the value."""
     current: bool
     """Whether the API server reads the value, or would."""
     same: int
     """SAME, DIFFERENT, UNKNOWN or 0, as in Selection.same_as_latest."""
 
     def severity(self, finding: FindingKind) -> Severity:
+        """The severity of one of the findings."""
         return policy.severity(finding, current=self.current, same_as_latest=self.same == SAME)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """n values of one source: what they claim to be, which keys open them, and their findings."""
+    """n values of one source, with columns of shape (n,): prefixes, keys and findings."""
 
     authoritative: bool
-    """Whether the source's latest values are in force: it is the evidence's own database, or a companion of it."""
+    """Whether the API server reads the source's latest values: the evidence's own database, or a companion of it."""
     batch: RecordBatch
+    """Records of the values."""
     prefixes: prefixes.Prefixes
+    """Provider, encoding and key name by the prefix of each value."""
     resources: tuple[Resource, ...]
+    """Every resource in the evidence."""
     resource: NDArray[np.int32]
-    """Of each value the index into resources."""
+    """Resource of each value, an index into resources."""
     findings: NDArray[np.uint16]
-    """Bits of FindingKind, written by mark() alone."""
+    """Findings of each value, bits of FindingKind; only mark() writes them."""
     key_labels: tuple[KeyLabel, ...]
-    """What values name, then the keys that were tried."""
+    """Labels in the values' prefixes, then those of the keys that were tried."""
     key_label: Ints
-    """Of each value the index into key_labels."""
+    """Label of each value, an index into key_labels."""
     same_as_latest: NDArray[np.uint8]
-    """SAME, DIFFERENT, UNKNOWN or 0, made by compare()."""
+    """SAME, DIFFERENT, UNKNOWN or 0 of each value, by leftovers.compare()."""
     opened: NDArray[np.uint8]
-    """Codes of Opened."""
+    """Outcome of opening each value, codes of Opened."""
     objects: Mapping[int, Object] = field(default_factory=dict)
-    """By row, what keys opened."""
+    """Opened objects by row."""
     reasons: dict[int, str] = field(default_factory=dict)
-    """By row, why it is as it is, written by mark() alone."""
+    """Reasons for findings by row; only mark() writes them."""
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
-    """By row, the bytes that keys opened, kept only where a hunt asks for them."""
+    """Opened bytes by row; empty without a hunt."""
     companion: bool = False
     """Whether the source is a file beside the evidence's own database."""
 
@@ -95,6 +103,7 @@ class Selection:
         return len(self.batch)
 
     def take(self, rows: Ints) -> "Selection":
+        """The values of some rows, without their plaintexts."""
         new = {old: row for row, old in enumerate(rows.tolist())} if self.objects or self.reasons else {}
         return replace(
             self,
@@ -112,63 +121,69 @@ class Selection:
 
     @property
     def served(self) -> Bools:
-        """Which values the API server reads: the latest, and what becomes so at etcd's next start."""
+        """Whether the API server reads each value: the latest, and those that become so at etcd's next start."""
         pending = self.batch.has(State.NOT_YET_APPLIED)
         return self.batch.at(Place.LATEST) | pending if self.authoritative else pending
 
     @property
     def identified(self) -> Bools:
-        """Which values can be judged: all but fragments that do not say of what resource, or how encoded, they are."""
+        """Whether each value can be judged: not a fragment of unknown resource or provider."""
         return _identified(Classified(self.batch, self.prefixes, self.resource), self.resources)
 
     def grades(self) -> Dictionary[Grade]:
-        """Of each value what severities depend on."""
+        """The grade of each value."""
         columns = (self.findings, self.batch.place, self.served | self.batch.at(Place.LATEST), self.same_as_latest)
         return from_columns(columns, (1 << len(FindingKind), len(Place), 2, UNKNOWN + 1), _grade)
 
     def mark(self, rows: Ints | list[int], finding: int, reason: str = "") -> None:
-        """Add a finding to some values, and why, where that is more than its name says."""
+        """Add a finding to some values, with a reason where its name does not say all.
+
+        Args:
+            rows: of the values.
+            finding: bits of FindingKind.
+            reason: text for the column `detail`; empty for none.
+        """
         self.findings[rows] |= np.uint16(finding)
         for row in np.asarray(rows).tolist() if reason else ():
             self.reasons[row] = "; ".join(part for part in (self.reasons.get(row, ""), reason) if part)
 
     @cached_property
     def by_key(self) -> tuple[Ints, Ints]:
-        """Equal etcd keys share a number: numbers (n,), and one row of each."""
+        """Groups of equal etcd keys: number of each value's group (n,), and one row of each group."""
         return factorize(self.batch.data, self.batch.key_at, self.batch.key_size)
 
     @cached_property
     def by_value(self) -> tuple[Ints, Ints]:
-        """Equal stored bytes share a number: numbers (n,), and one row of each."""
+        """Groups of equal stored bytes: number of each value's group (n,), and one row of each group."""
         return factorize(self.batch.data, self.batch.value_at, self.batch.value_size)
 
     def decode(self, row: int) -> Object | None:
-        """What a readable or opened value is; None where neither."""
+        """The object of a readable or opened value; None where it is neither."""
         return self.decoded(np.array([row]), content=True)[0]
 
     def decoded(self, rows: Ints, *, content: bool) -> list[Object | None]:
-        """decode() of every row. Without `content` the digests of what the objects hold stay empty."""
+        """decode() of every row. Without `content` the digests of the objects' contents are empty."""
         batch = self.batch
         raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
         readable = (self.prefixes.provider[rows] == Provider.IDENTITY).tolist()
         kinds = [Encoding(code) for code in range(len(Encoding))]
         encodings = [kinds[code] for code in self.prefixes.encoding[rows].tolist()]
-        cut = batch.has(State.TAIL_LOST)[rows].tolist()
-        headless = (batch.key_at[rows] < 0).tolist()
+        truncated = batch.has(State.TAIL_LOST)[rows].tolist()
+        keyless = (batch.key_at[rows] < 0).tolist()
         decoded: list[Object | None] = []
-        for row, value, plain, encoding, short, lost in zip(
-            rows.tolist(), raw, readable, encodings, cut, headless, strict=True
+        for row, value, plain, encoding, short, no_key in zip(
+            rows.tolist(), raw, readable, encodings, truncated, keyless, strict=True
         ):
             if not plain:
                 decoded.append(self.objects.get(row))
-            elif lost and not value.startswith(prefixes.READABLE):
+            elif no_key and not value.startswith(prefixes.READABLE):
                 decoded.append(objects.tail(value))
             else:
                 decoded.append(objects.decode(value, encoding, cut=short, content=content))
         return decoded
 
     def key(self, row: int) -> bytes:
-        """The etcd key; of a fragment that lost it, the one that its object would have."""
+        """The etcd key; for a fragment without its key, that of its object."""
         if self.batch.key_at[row] >= 0:
             return self.batch.key(row)
         decoded = self.decode(row)
@@ -180,6 +195,7 @@ class Selection:
 
     @property
     def plaintext(self) -> Bools:
+        """Whether each value has the finding PLAINTEXT."""
         readable: Bools = (self.findings & np.uint16(FindingKind.PLAINTEXT)) != 0
         return readable
 
@@ -197,15 +213,21 @@ def select(
     plaintext: bool,
     companion: bool = False,
 ) -> Selection:
-    """The values of one source of which the resource is judged, by what they claim to be.
+    """The values of one source whose resource is judged, with the findings that their prefixes alone show.
 
-    judged: which of the resources, shape (len(resources),). plaintext: whether readable values are expected.
+    Args:
+        parts: of one source and one buffer.
+        resources: every resource in the evidence.
+        judged: whether each of the resources is judged, shape (len(resources),).
+        authoritative: whether the API server reads the source's latest values.
+        plaintext: whether the policy expects readable values.
+        companion: whether the source is a file beside the evidence's own database.
     """
     values = concatenate([part.take(np.flatnonzero(judged[part.resource] & part.stores)) for part in parts])
     batch, claims = values.batch, values.prefixes
     labels, label = label_values(batch, claims)
     findings = policy.judge(claims.provider, claims.malformed, plaintext=plaintext)
-    findings[~_identified(values, resources)] = 0  # not judged: listed, and named as not examined
+    findings[~_identified(values, resources)] = 0  # listed as unexamined instead
     opened = np.where(claims.provider > Provider.IDENTITY, np.uint8(Opened.NO_KEY), np.uint8(Opened.NOT_TRIED))
     return Selection(
         authoritative=authoritative,
@@ -223,7 +245,14 @@ def select(
 
 
 def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaintext: bool) -> list[Selection]:
-    """select() for each source and buffer; which sources are in force, the reading says."""
+    """select() for every source and buffer of the store.
+
+    Args:
+        store: all stored values of the evidence.
+        judged: whether each resource is judged.
+        evidence: says whether the API server reads the latest values of a source.
+        plaintext: whether the policy expects readable values.
+    """
     selections = []
     for parts in store.by_source():
         source = parts[0].batch.source
@@ -242,20 +271,20 @@ def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaint
 
 def _identified(values: Classified, resources: Sequence[Resource]) -> Bools:
     unidentified = np.array([resource is fragments.UNIDENTIFIED for resource in resources], np.bool_)
-    stump = values.batch.has(State.TAIL_LOST) & (values.prefixes.provider == Provider.UNKNOWN)
-    identified: Bools = ~(unidentified[values.resource] | stump)
+    unnamed = values.batch.has(State.TAIL_LOST) & (values.prefixes.provider == Provider.UNKNOWN)
+    identified: Bools = ~(unidentified[values.resource] | unnamed)
     return identified
 
 
 def label_values(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[tuple[KeyLabel, ...], Ints]:
-    """Provider and key name of every value: the distinct labels, and for each value the index of its own."""
+    """Provider and key name of every value: the distinct labels, and the index of each value's label."""
     labels = [KeyLabel(provider, "") for provider in Provider]
     label = claims.provider.astype(np.int64)
-    named = np.flatnonzero((claims.name_len >= 0) & ~claims.malformed)
-    at = batch.value_at[named]
-    numbers, heads = factorize(batch.data, at, claims.name_at[named] + claims.name_len[named] - at)
-    label[named] = numbers + len(labels)
-    for head in named[heads].tolist():
+    rows = np.flatnonzero((claims.name_len >= 0) & ~claims.malformed)
+    at = batch.value_at[rows]
+    numbers, heads = factorize(batch.data, at, claims.name_at[rows] + claims.name_len[rows] - at)
+    label[rows] = numbers + len(labels)
+    for head in rows[heads].tolist():
         name = batch.data.slice(int(claims.name_at[head]), int(claims.name_len[head]))
         labels.append(KeyLabel(Provider(int(claims.provider[head])), printable(name)))
     return tuple(labels), label

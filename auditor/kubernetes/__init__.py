@@ -1,1 +1,1 @@
-"""What Kubernetes stores: resource, provider, key name and encoding of every record."""
+"""Kubernetes' records: resource, provider, key name and encoding."""

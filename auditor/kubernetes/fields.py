@@ -1,7 +1,7 @@
-"""The fields of one object by name, to tell what changed between two of its revisions. Their bytes are never to leave.
+"""The fields of one object by name, for the differences between two of its revisions. Their bytes never leave memory.
 
 Field numbers: k8s.io/apimachinery pkg/apis/meta/v1, k8s.io/api core/v1 (generated.proto). Objects of kinds that are
-not listed here have the numbers of their fields for names.
+not in KINDS have the numbers of their fields for names.
 """
 
 import json
@@ -31,26 +31,27 @@ DEEPEST = 64
 
 
 def named(value: bytes, encoding: Encoding) -> dict[str, bytes] | None:
-    """Each field's bytes by its path, such as `data.password`; None where the value does not decode.
+    """The bytes of every field by path, such as `data.password`; None where the value does not decode.
 
-    Paths are printable. Of a list in protobuf the parts are joined.
+    Paths are printable. The elements of a list in protobuf are concatenated.
     """
     try:
         if encoding is Encoding.PROTOBUF:
-            return _joined(_protobuf(value))
+            return _concatenate(_protobuf(value))
         if encoding in {Encoding.JSON, Encoding.CBOR}:
-            tree = trees.parsed(value, encoding)
-            return _joined(_tree(tree, "", 0, secret=tree.get("kind") in {"Secret", b"Secret"}))
+            tree = trees.parse(value, encoding)
+            return _concatenate(_tree(tree, "", 0, secret=tree.get("kind") in {"Secret", b"Secret"}))
     except (WireError, DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         pass
     return None
 
 
-def _joined(parts: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
-    joined: dict[str, bytes] = {}
+def _concatenate(parts: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Fields by path; the parts of one path are concatenated."""
+    whole: dict[str, bytes] = {}
     for name, raw in parts:
-        joined[name] = joined[name] + raw if name in joined else raw
-    return joined
+        whole[name] = whole[name] + raw if name in whole else raw
+    return whole
 
 
 def _protobuf(value: bytes) -> Iterator[tuple[str, bytes]]:
@@ -58,14 +59,14 @@ def _protobuf(value: bytes) -> Iterator[tuple[str, bytes]]:
     raw = unknown.raw
     yield "apiVersion", unknown.type_meta.api_version
     yield "kind", unknown.type_meta.kind
-    known = KINDS.get(unknown.type_meta.kind, {}) if unknown.type_meta.api_version == b"v1" else {}
+    names = KINDS.get(unknown.type_meta.kind, {}) if unknown.type_meta.api_version == b"v1" else {}
     for number, form, start, end in fields(raw, 0, len(raw)):
         if number == 1 and form == BYTES:
             for inner, kind, first, last in fields(raw, start, end):
                 name = META.get(inner, f"field {inner}")
                 yield from _field(f"metadata.{name}", name, _content(raw, kind, first, last), text=kind == BYTES)
         else:
-            name = known.get(number, f"field {number}")
+            name = names.get(number, f"field {number}")
             yield from _field(name, name, _content(raw, form, start, end), text=form == BYTES)
 
 
@@ -88,14 +89,14 @@ def _tree(part: Any, path: str, depth: int, *, secret: bool) -> Iterator[tuple[s
     if depth > DEEPEST:
         raise ValueError("nested too deep")
     if isinstance(part, dict) and part:
-        for name, each in part.items():
+        for name, value in part.items():
             shown = printable(trees.as_bytes(name))
-            yield from _tree(each, f"{path}.{shown}" if path else shown, depth + 1, secret=secret)
+            yield from _tree(value, f"{path}.{shown}" if path else shown, depth + 1, secret=secret)
     elif isinstance(part, list) and part:
-        for number, each in enumerate(part):
-            yield from _tree(each, f"{path}[{number}]", depth + 1, secret=secret)
+        for number, value in enumerate(part):
+            yield from _tree(value, f"{path}[{number}]", depth + 1, secret=secret)
     elif secret and path.startswith("data."):
-        yield path, trees.coded(part)
+        yield path, trees.data_value(part)
     elif isinstance(part, (str, bytes)):
         yield path, trees.as_bytes(part)
     else:

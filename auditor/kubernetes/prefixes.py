@@ -1,7 +1,7 @@
-"""Classify stored values by their first bytes: provider, key name, encoding. Array arithmetic over whole batches.
+"""Prefixes of stored values: provider, key name and encoding by the first bytes. Array arithmetic on whole batches.
 
 Prefixes: k8s.io/apiserver pkg/server/options/encryptionconfig/config.go (`k8s:enc:<provider>:v<N>:<name>:`);
-payloads: pkg/storage/value/encrypt/. A prefix is a claim: it proves nothing about what follows.
+payloads: pkg/storage/value/encrypt/. A prefix is a claim: it proves nothing about the payload.
 """
 
 from dataclasses import dataclass
@@ -30,27 +30,31 @@ PREFIXES = {
     Provider.KMS_V2: b"kms:v2:",
 }
 READABLE = (PROTOBUF, b"{", CBOR)
-"""How the values that need no key begin."""
+"""Beginnings of the values that need no key."""
 LONGEST_NAME = 1024
+"""Bytes of the longest key name."""
 MOST_COLONS = 16
+"""Colons after a prefix that may end the key name."""
 AMBIGUOUS = -2
-"""name_len of a value whose key name cannot be told from its payload."""
+"""name_len of a value whose key name and payload cannot be separated."""
 _SMALLEST = {Provider.AESCBC: 32, Provider.AESGCM: 28, Provider.SECRETBOX: 40, Provider.KMS_V1: 31, Provider.KMS_V2: 8}
-"""Bytes of payload below which no transformer wrote it: nonce or IV, tag or padding, and at least one block."""
+"""Bytes of the shortest payload: nonce or IV, tag or padding, and at least one block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prefixes(Columns):
-    """Columns of shape (n,) beside a batch."""
+    """The prefixes of the values of a batch: columns of shape (n,)."""
 
     provider: NDArray[np.uint8]
+    """Provider, codes of Provider."""
     encoding: NDArray[np.uint8]
+    """Encoding of a readable value, codes of Encoding."""
     name_at: Ints
-    """Where the key name (or KMS name) begins in the batch's data."""
+    """Start of the key name (or KMS name) in the batch's data."""
     name_len: Ints
-    """Its length, -1 where the value names none and AMBIGUOUS where payload and name cannot be kept apart."""
+    """Length of the key name; -1 for a value without one, AMBIGUOUS where name and payload cannot be separated."""
     malformed: Bools
-    """Whether an encrypted prefix stands before no such payload."""
+    """Whether the payload cannot be one of the provider."""
 
 
 def classify(batch: RecordBatch) -> Prefixes:
@@ -62,8 +66,9 @@ def classify(batch: RecordBatch) -> Prefixes:
 
     sizes = batch.value_size
 
-    def look(part: slice) -> None:
+    def classify_part(part: slice) -> None:
         at, length = batch.value_at[part], sizes[part]
+        # the first eight bytes of each value as a word; rows of the values that begin with ENCRYPTED
         first = batch.data.words(at)
         encrypted = np.flatnonzero((first == _word(ENCRYPTED)) & (length >= len(ENCRYPTED)))
         low = first & np.uint64(0xFFFFFFFF)
@@ -79,23 +84,23 @@ def classify(batch: RecordBatch) -> Prefixes:
             if not encrypted.size:
                 break
             after = len(ENCRYPTED)
-            named = batch.data.starts_with(at[encrypted] + after, length[encrypted] - after, text)
-            provider[part][encrypted[named]] = kind_of
-            prefix[part][encrypted[named]] = after + len(text)
-            encrypted = encrypted[~named]
+            matches = batch.data.starts_with(at[encrypted] + after, length[encrypted] - after, text)
+            provider[part][encrypted[matches]] = kind_of
+            prefix[part][encrypted[matches]] = after + len(text)
+            encrypted = encrypted[~matches]
 
-    parallel_for(count, look)
+    parallel_for(count, classify_part)
     return _name_keys(batch, provider, encoding, prefix)
 
 
 def no_value(batch: RecordBatch) -> Bools:
-    """Records that store nothing: tombstones, and the empty record that --bump-revision writes."""
-    nothing: Bools = (batch.key_len == 0) & (batch.value_len == 0)
-    return nothing | batch.has(State.TOMBSTONE)
+    """The records without a value: tombstones, and the empty record that --bump-revision writes."""
+    empty: Bools = (batch.key_len == 0) & (batch.value_len == 0)
+    return empty | batch.has(State.TOMBSTONE)
 
 
 def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:
-    """Position and length of KMS v2's keyID, which stands in clear; length -1 where there is none.
+    """Position and length of the plain keyID of KMS v2; length -1 for values without one.
 
     EncryptedObject, field 2, behind field 1 (k8s.io/apiserver .../encrypt/envelope/kmstypes/v2/api.proto).
     """
@@ -104,19 +109,26 @@ def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:
     rows = np.flatnonzero((values.provider == Provider.KMS_V2) & ~values.malformed & (values.name_len >= 0))
     start = values.name_at[rows] + values.name_len[rows] + 1
     end = batch.value_at[rows] + batch.value_len[rows]
-    size, used = varints(batch.data.words(start + 1))
-    second = start + 1 + used + size
+    # field 1, tag, length and content, then field 2: tag in the lowest byte of `head`, length above it
+    size, width = varints(batch.data.words(start + 1))
+    second = start + 1 + width + size
     head = batch.data.words(np.minimum(second, end))
-    id_len, id_used = varints(head >> np.uint64(8))
-    good = (second < end) & ((head & np.uint64(0xFF)) == 0x12) & (id_used > 0) & (id_used < 8)
-    good &= second + 1 + id_used + id_len <= end
-    at[rows[good]] = (second + 1 + id_used)[good]
-    length[rows[good]] = id_len[good]
+    id_len, id_width = varints(head >> np.uint64(8))
+    valid = (second < end) & ((head & np.uint64(0xFF)) == 0x12) & (id_width > 0) & (id_width < 8)
+    valid &= second + 1 + id_width + id_len <= end
+    at[rows[valid]] = (second + 1 + id_width)[valid]
+    length[rows[valid]] = id_len[valid]
     return at, length
 
 
 def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
-    """The key names that an ambiguous value may have."""
+    """The key names that an ambiguous value may have.
+
+    Args:
+        batch: the records.
+        values: their prefixes.
+        row: of the value.
+    """
     buffer = batch.data
     at = values.name_at[row : row + 1]
     end = batch.value_at[row : row + 1] + batch.value_len[row : row + 1]
@@ -131,7 +143,7 @@ def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
 
 
 def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArray[np.uint8], prefix: Ints) -> Prefixes:
-    """Find where key names end. They may hold colons, and so may payloads.
+    """The prefixes with the ends of their key names. Names and payloads may hold colons.
 
     A candidate ends at a colon and leaves a payload of the provider's shape. Where several do, the longest that at
     least two values with different payloads share is the name; where none is shared, the name is ambiguous.
@@ -142,6 +154,7 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
     rows = np.flatnonzero(prefix > 0)
     at, end = name_at[rows], batch.value_at[rows] + batch.value_len[rows]
     kind, buffer = provider[rows], batch.data
+    # of each encrypted value: length of the name, length to the first colon, number of candidates, longest shared one
     chosen, first = np.full(rows.size, -1, np.int64), np.full(rows.size, -1, np.int64)
     fitting = np.zeros(rows.size, np.int64)
     shared = np.full(rows.size, -1, np.int64)
@@ -158,24 +171,24 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
     several = fitting > 1
     for length in rounds if several.any() else []:
         ending = np.flatnonzero(length >= 0)
-        # from the value's first byte on: another provider's key of that name is another key
+        # from the value's first byte on: keys of one name under two providers are two keys
         start = batch.value_at[rows[ending]]
         before = at[ending] - start
         name, _ = factorize(buffer, start, before + length[ending])
         _, heads = factorize(buffer, start, before + np.minimum(length[ending] + 17, (end - at)[ending]))
         distinct = np.bincount(name[heads], minlength=int(name.max(initial=0)) + 1)
-        often = distinct[name] > 1
-        shared[ending[often]] = length[ending[often]]
+        common = distinct[name] > 1
+        shared[ending[common]] = length[ending[common]]
     chosen[several] = np.where(shared[several] >= 0, shared[several], AMBIGUOUS)
-    bad = fitting == 0
-    chosen[bad] = first[bad]
+    unfit = fitting == 0
+    chosen[unfit] = first[unfit]
     name_len[rows] = chosen
-    malformed[rows] = bad
+    malformed[rows] = unfit
     return Prefixes(provider, encoding, name_at, name_len, malformed)
 
 
 def _rounds(buffer: Buffer, at: Ints, length: Ints) -> list[Ints]:
-    """Distance to the first, second, ... colon of each string, -1 where there is none; only text lies between."""
+    """Distance to the first, second, ... colon of each string, with only text in between; -1 where there is none."""
     colon = buffer.find(at, np.minimum(length, LONGEST_NAME), ord(":"))
     rounds = [colon]
     for _ in range(MOST_COLONS - 1):
@@ -191,24 +204,24 @@ def _rounds(buffer: Buffer, at: Ints, length: Ints) -> list[Ints]:
 
 
 def _shaped(buffer: Buffer, provider: NDArray[np.uint8], at: Ints, end: Ints) -> Bools:
-    """Whether what stands between `at` and `end` can be a payload of the provider, by its length and frame."""
+    """Whether the bytes from `at` to `end` can be a payload of the provider, by their length and frame."""
     size = end - at
     smallest = np.array([_SMALLEST.get(Provider(code), 0) for code in range(len(Provider))])
-    good = size >= smallest[provider]
+    valid = size >= smallest[provider]
     cbc = provider == Provider.AESCBC
-    good[cbc] &= size[cbc] % 16 == 0
+    valid[cbc] &= size[cbc] % 16 == 0
     for kind in (Provider.KMS_V1, Provider.KMS_V2):
-        rows = np.flatnonzero((provider == kind) & good)
+        rows = np.flatnonzero((provider == kind) & valid)
         words = buffer.words(at[rows])
         if kind is Provider.KMS_V1:
-            wrapped = ((words & np.uint64(0xFF)) << np.uint64(8) | (words >> np.uint64(8) & np.uint64(0xFF))).astype(
+            key_size = ((words & np.uint64(0xFF)) << np.uint64(8) | (words >> np.uint64(8) & np.uint64(0xFF))).astype(
                 np.int64
             )
-            good[rows] = (wrapped >= 1) & (2 + wrapped + 28 <= size[rows])
+            valid[rows] = (key_size >= 1) & (2 + key_size + 28 <= size[rows])
         else:
-            length, used = varints(words >> np.uint64(8))
-            good[rows] = ((words & np.uint64(0xFF)) == 0x0A) & (used > 0) & (1 + used + length < size[rows])
-    return good
+            length, width = varints(words >> np.uint64(8))
+            valid[rows] = ((words & np.uint64(0xFF)) == 0x0A) & (width > 0) & (1 + width + length < size[rows])
+    return valid
 
 
 def _word(text: bytes) -> np.uint64:

@@ -1,4 +1,4 @@
-"""Classify etcd keys: storage prefix and resource of every record, by distinct paths instead of by key.
+"""Storage prefix and resource of every record, by the distinct paths of the etcd keys.
 
 Keys: k8s.io/apiserver pkg/storage/etcd3/store.go (prepareKey): `/` prefix `/` resource path.
 """
@@ -16,28 +16,26 @@ from auditor.kubernetes.resources import BUILT_IN, EXEMPT_KEYS, Resource, resour
 from auditor.text import printable
 
 DEEPEST = 6
-"""Segments of a key looked at for prefix and resource: a prefix of up to four, and a group's two."""
+"""Segments of a key that hold prefix and resource: up to four of a prefix, and two of a group's resource."""
 NO_RESOURCE = Resource("", "", "")
 EXEMPT_OTHER = Resource("", "", "", exempt=True)
-
-
 OUTSIDE, EXEMPT = 0, 1
 """Codes of NO_RESOURCE and EXEMPT_OTHER in every registry."""
 
 
 def match(resources: Sequence[Resource], names: frozenset[str]) -> Bools:
-    """Which resources go by one of the names, shape (len(resources),); `*` is every one but the exempt."""
-    named = [
+    """Whether each resource has one of the names, shape (len(resources),); `*` is every one but the exempt."""
+    matches = [
         not resource.exempt and (resource.name in names or ("*" in names and resource is not NO_RESOURCE))
         for resource in resources
     ]
-    return np.array(named, np.bool_)
+    return np.array(matches, np.bool_)
 
 
 class Registry:
-    """The resources met, by code, and the storage prefixes: decides on distinct paths, and grows as it sees them.
+    """The resources of the evidence, by code, and the storage prefixes.
 
-    Prefixes are those given, or else all those under which a built-in resource with the value of an object lies.
+    Prefixes are those of the options, or else all prefixes of a built-in resource with the value of an object.
     """
 
     def __init__(self, storage_prefixes: Sequence[str] = ()) -> None:
@@ -47,17 +45,23 @@ class Registry:
         self._codes = {resource: code for code, resource in enumerate(self.resources)}
 
     def code(self, resource: Resource) -> int:
-        """The index of a resource, which is added where it is new."""
+        """The index of a resource; a new one is added."""
         code = self._codes.setdefault(resource, len(self.resources))
         if code == len(self.resources):
             self.resources.append(resource)
         return code
 
     def classify(self, batches: Sequence[RecordBatch], objects: Sequence[Bools]) -> list[NDArray[np.int32]]:
-        """The code of every record's resource. objects: which values look like stored Kubernetes objects."""
+        """The code of every record's resource.
+
+        Args:
+            batches: the records.
+            objects: whether each value of each batch looks like a Kubernetes object.
+        """
         rows = [np.arange(len(batch)) for batch in batches]
         codes = [np.zeros(len(batch), np.int32) for batch in batches]
         for depth in range(2, DEEPEST + 1):
+            # of each batch: number of the path of each undecided row, and the distinct paths of `depth` segments
             grouped = []
             for batch, undecided, likely in zip(batches, rows, objects, strict=True):
                 end = _path_length(batch, undecided, depth)
@@ -65,7 +69,7 @@ class Registry:
                 texts = [
                     batch.data.slice(int(batch.key_at[undecided[head]]), int(end[head])) for head in heads.tolist()
                 ]
-                self._look(texts, np.bincount(number, likely[undecided], len(texts)) > 0, depth)
+                self._detect_prefixes(texts, np.bincount(number, likely[undecided], len(texts)) > 0, depth)
                 grouped.append((number, texts))
             for i, (number, texts) in enumerate(grouped):
                 decided = np.array([self._decide(text, depth) for text in texts], np.int32)[number]
@@ -75,22 +79,22 @@ class Registry:
                 break
         return codes
 
-    def _look(self, texts: list[bytes], objects: Bools, depth: int) -> None:
-        """Learn the prefixes under which a built-in resource lies."""
+    def _detect_prefixes(self, texts: list[bytes], objects: Bools, depth: int) -> None:
+        """Add the storage prefixes of paths to built-in resources."""
         if not self._detect:
             return
         for text, likely in zip(texts, objects.tolist(), strict=True):
             if likely and text.startswith(b"/"):
                 parts = printable(text).split("/")
                 prefix = "/".join(parts[:depth])
-                known = len(parts) == depth + 1 and parts[depth] in BUILT_IN
-                if known and not self._under(printable(text)) and prefix not in self.storage_prefixes:
+                built_in = len(parts) == depth + 1 and parts[depth] in BUILT_IN
+                if built_in and not self._prefix_of(printable(text)) and prefix not in self.storage_prefixes:
                     self.storage_prefixes.append(prefix)
 
     def _decide(self, text: bytes, depth: int) -> int:
-        """Code of the resource that a path of `depth` segments belongs to; -1 where more segments are needed."""
+        """The code of the resource of a path of `depth` segments; -1 where more segments are needed."""
         path = printable(text)
-        prefix = self._under(path)
+        prefix = self._prefix_of(path)
         if prefix is None and path.startswith(EXEMPT_KEYS):
             return EXEMPT
         if prefix is None:
@@ -101,12 +105,13 @@ class Registry:
             return -1 if depth < DEEPEST and text.count(b"/") == depth else OUTSIDE
         return self.code(resource)
 
-    def _under(self, path: str) -> str | None:
+    def _prefix_of(self, path: str) -> str | None:
+        """The storage prefix of a path; None for a path under none."""
         return next((prefix for prefix in self.storage_prefixes if path.startswith(f"{prefix}/")), None)
 
 
 def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
-    """Length of each key up to the end of its segment number `depth`, or of the whole key if it has fewer."""
+    """The length of each key up to the end of its segment number `depth`; of keys with fewer segments, all of it."""
     lengths = np.empty(rows.size, np.int64)
 
     def measure(part: slice) -> None:
@@ -119,6 +124,6 @@ def _path_length(batch: RecordBatch, rows: Ints, depth: int) -> Ints:
 
 
 def find_key(batch: RecordBatch, key: bytes) -> Ints:
-    """The rows of a batch that hold exactly this key."""
+    """The rows of a batch with exactly this key."""
     rows = np.flatnonzero(batch.key_len == len(key))
     return rows[batch.data.starts_with(batch.key_at[rows], batch.key_size[rows], key)]

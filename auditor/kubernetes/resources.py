@@ -1,4 +1,4 @@
-"""Which resource a path under the storage prefix belongs to.
+"""Resources, and their paths under the storage prefix.
 
 Paths: k8s.io/kubernetes test/integration/etcd/data.go and pkg/kubeapiserver/default_storage_factory_builder.go;
 OpenShift: oauth-apiserver pkg/oauth/apiserver/registry and openshift-apiserver pkg/*/apiserver/registry.
@@ -10,18 +10,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource by the name that an EncryptionConfiguration uses: `secrets`, `deployments.apps`.
-
-    `path` is where its objects lie, prefix included, as printable() shows it. `exempt`: kube-apiserver never
-    encrypts it. `prefix` is empty for keys that lie under no storage prefix; their `name` is empty too.
-    `by_content`: the etcd keys name something else, `name` is what the stored objects say they are.
-    """
+    """A resource of the Kubernetes API. Texts are printable."""
 
     name: str
+    """Name as in an EncryptionConfiguration, `secrets` or `deployments.apps`; empty for keys under no prefix."""
     prefix: str
+    """Storage prefix; empty for keys under none."""
     path: str
+    """Path of its objects, storage prefix included."""
     exempt: bool = False
+    """Whether kube-apiserver never encrypts it."""
     by_content: bool = False
+    """Whether the name is that of the stored objects' kind, under etcd keys of another resource."""
 
 
 _GROUPS: Final[dict[str, str]] = {
@@ -71,17 +71,17 @@ BUILT_IN: Final[dict[str, str]] = {
     **{path: f"{path}.{group}" if group else path for group, paths in _GROUPS.items() for path in paths.split()},
     **_ELSEWHERE,
 }
-"""Path under the storage prefix -> resource."""
+"""Resources by their paths under the storage prefix."""
 DEEPER: Final = frozenset(path.split("/")[0] for path in BUILT_IN if "/" in path)
-"""First segments that do not name a resource by themselves."""
+"""First segments that are no resource by themselves."""
 EXEMPT: Final = frozenset({"masterleases", "peerserverleases", "ranges", "health"})
-"""First segments under the prefix of what kube-apiserver writes past its transformers."""
+"""First segments under the prefix of records that kube-apiserver writes without its transformers."""
 EXEMPT_KEYS: Final = ("compact_rev_key", "/bootstrap/")
-"""Keys under no prefix that are no objects: compaction's own, and k3s's record, which has its own encryption."""
+"""Keys under no prefix that are no objects: that of compaction, and k3s's record, which has its own encryption."""
 
 
 def resource_at(prefix: str, segments: list[str]) -> Resource | None:
-    """The resource of a path under `prefix`, given its first segments; None where more segments are needed."""
+    """The resource of a path under `prefix` by its first segments; None where more segments are needed."""
     head = segments[0]
     path = f"{prefix}/{head}"
     if head in EXEMPT:
@@ -96,7 +96,7 @@ def resource_at(prefix: str, segments: list[str]) -> Resource | None:
 
 
 def path_of(name: str) -> str:
-    """Where the objects of a resource lie under the storage prefix."""
-    known = next((path for path, resource in BUILT_IN.items() if resource == name), None)
+    """The path of a resource's objects under the storage prefix."""
+    built_in = next((path for path, resource in BUILT_IN.items() if resource == name), None)
     plural, _, group = name.partition(".")
-    return known or (f"{group}/{plural}" if group else name)
+    return built_in or (f"{group}/{plural}" if group else name)

@@ -1,4 +1,4 @@
-"""The stored values of the evidence, classified: the one object between the readers and what judges their records."""
+"""The store: all records of the evidence, classified. Readers end here, and judgement begins."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,29 +16,31 @@ from auditor.model.vocabulary import Provider
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """n records of one source and one buffer, by what their first bytes claim and what their etcd keys name."""
+    """n records of one source and one buffer, with their prefixes and resources."""
 
     batch: RecordBatch
+    """The records."""
     prefixes: Prefixes
     """Provider, encoding and key name of each value."""
     resource: NDArray[np.int32]
-    """The resource of each value, an index into Store.resources."""
+    """Resource of each value, an index into Store.resources."""
 
     def __len__(self) -> int:
         return len(self.batch)
 
     @property
     def outside(self) -> Bools:
-        """The records of no resource: under no storage prefix, or of a kind that only a key could name."""
+        """Whether each record is of no resource: under no storage prefix, or of a kind that only a key could name."""
         outside: Bools = self.resource == registry.OUTSIDE
         return outside
 
     @property
     def stores(self) -> Bools:
-        """The records that store a value: all but tombstones and the empty record of --bump-revision."""
+        """Whether each record stores a value: not a tombstone, nor the empty record of --bump-revision."""
         return ~prefixes.no_value(self.batch)
 
     def take(self, rows: Ints | Bools) -> "Classified":
+        """Some of the records."""
         return Classified(self.batch.take(rows), self.prefixes.take(rows), self.resource[rows])
 
 
@@ -53,42 +55,44 @@ def concatenate(parts: Sequence[Classified]) -> Classified:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """All records that were read, in the order of the readers."""
+    """All records of the evidence, in the order of the readers."""
 
     parts: tuple[Classified, ...]
+    """The records, one part for each batch of a reader."""
     resources: tuple[Resource, ...]
-    """Every resource met; registry.OUTSIDE is the code of what is of none."""
+    """Every resource of the evidence; registry.OUTSIDE is the code of records of none."""
     storage_prefixes: tuple[str, ...]
-    """The prefixes given, or those under which a built-in resource lies."""
+    """Storage prefixes of the options, or else of the built-in resources in the evidence."""
 
     @property
     def batches(self) -> Iterator[RecordBatch]:
+        """The records without their classification."""
         return (part.batch for part in self.parts)
 
     def match(self, names: frozenset[str]) -> Bools:
-        """Which of the resources go by one of the names, shape (len(resources),); `*` is all but the exempt."""
+        """Whether each resource has one of the names, shape (len(resources),); `*` is every one but the exempt."""
         return registry.match(self.resources, names)
 
     def by_source(self) -> list[list[Classified]]:
-        """The parts of each source and buffer, by source: values that are not contiguous in a file lie in another."""
-        grouped: dict[tuple[str, int], list[Classified]] = {}
+        """The parts of every source and buffer, by source. Reassembled values have a buffer of their own."""
+        groups: dict[tuple[str, int], list[Classified]] = {}
         buffers: dict[int, int] = {}
         for part in self.parts:
             buffer = buffers.setdefault(id(part.batch.data), len(buffers))
-            grouped.setdefault((part.batch.source, buffer), []).append(part)
-        return [grouped[key] for key in sorted(grouped)]
+            groups.setdefault((part.batch.source, buffer), []).append(part)
+        return [groups[key] for key in sorted(groups)]
 
 
 def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = ()) -> Store:
     """Records by prefix, key and, where the key is lost or names something else, content.
 
-    storage_prefixes: those given; none for all under which a built-in resource with such a value lies.
+    storage_prefixes: of the options; none for those of the built-in resources with the value of an object.
     """
     claims = [prefixes.classify(batch) for batch in batches]
-    known = registry.Registry(storage_prefixes)
-    codes = known.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
+    index = registry.Registry(storage_prefixes)
+    codes = index.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
     parts = [
-        Classified(batch, *fragments.attribute(batch, claim, resource, known))
+        Classified(batch, *fragments.attribute(batch, claim, resource, index))
         for batch, claim, resource in zip(batches, claims, codes, strict=True)
     ]
-    return Store(tuple(parts), tuple(known.resources), tuple(known.storage_prefixes))
+    return Store(tuple(parts), tuple(index.resources), tuple(index.storage_prefixes))

@@ -1,4 +1,4 @@
-"""Objects that are stored as JSON or CBOR, as trees of plain values."""
+"""Objects in JSON or CBOR, as trees of plain values."""
 
 import base64
 import binascii
@@ -13,27 +13,27 @@ from auditor.text import decode
 
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
-"""Levels of CBOR; those of JSON are bounded by Python's scanner, which raises RecursionError."""
+"""Levels of CBOR. Python's scanner bounds those of JSON and raises RecursionError."""
 LARGEST = 1 << 26
-"""Bytes of JSON or CBOR decoded as one object; etcd's own limit of a request is 1.5 MB unless raised."""
+"""Bytes of JSON or CBOR that are decoded as one object; etcd's default limit for a request is 1.5 MB."""
 
 
-def parsed(value: bytes, encoding: Encoding) -> Any:
-    """The object in JSON or CBOR. Raises what objects.decode() catches."""
+def parse(value: bytes, encoding: Encoding) -> Any:
+    """The object in JSON or CBOR. Raises the errors that objects.decode() catches."""
     if len(value) > LARGEST:
         raise ValueError("larger than an object can be")
     return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
 def _cbor(value: bytes) -> Any:
-    import cbor2  # only the alpha gate CBORServingAndStorage writes it: not worth its import in every run
+    import cbor2  # rare (alpha gate CBORServingAndStorage): not worth an import in every run
 
     try:
         decoder = cbor2.CBORDecoder(
             io.BytesIO(value[len(SELF_DESCRIBED) :]), semantic_decoders={28: _refuse, 29: _refuse}
         )
         tree = decoder.decode()
-    except Exception:  # noqa: BLE001 - its tags run code of other libraries, which raise what they like
+    except Exception:  # noqa: BLE001 - its tags run code of other libraries, which may raise anything
         tree = None
     if tree is None:
         raise ValueError("no CBOR")
@@ -41,12 +41,12 @@ def _cbor(value: bytes) -> Any:
 
 
 def _refuse(*_: Any) -> Any:
-    """Tags of shared values: a few bytes of them can stand for gigabytes."""
+    """Refuse tags of shared values, a few bytes of which can stand for gigabytes."""
     raise ValueError("a shared value")
 
 
 def _texts(part: Any, depth: int) -> Any:
-    """CBOR without its tags; kube-apiserver writes names and keys as byte strings, which become text here."""
+    """A tree of CBOR without tags, and with texts for keys, which kube-apiserver writes as byte strings."""
     if depth > DEEPEST:
         raise ValueError("nested too deep")
     if hasattr(part, "tag") and hasattr(part, "value"):
@@ -63,14 +63,14 @@ def _text(key: Any) -> Any:
 
 
 def as_bytes(text: Any) -> bytes:
-    """A text of a tree as it was stored; empty for anything else."""
+    """The stored bytes of a text of a tree; empty for anything else."""
     if isinstance(text, bytes):
         return text
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
 
 
-def coded(value: Any) -> bytes:
-    """A Secret's data value: base64 in JSON, bytes in CBOR."""
+def data_value(value: Any) -> bytes:
+    """The bytes of a Secret's data value, which is base64 in JSON and bytes in CBOR."""
     if isinstance(value, bytes):
         return value
     try:
@@ -80,6 +80,7 @@ def coded(value: Any) -> bytes:
 
 
 def seconds(text: Any) -> int | None:
+    """A time stamp in seconds since 1970 UTC; None for anything else."""
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
     if not isinstance(text, str):

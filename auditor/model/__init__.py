@@ -1,1 +1,1 @@
-"""The words of the audit."""
+"""The model of an audit: its results, as reports read them."""

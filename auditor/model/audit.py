@@ -1,4 +1,4 @@
-"""The audit: what every report is made from."""
+"""The audit: the one object that every report is made from."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,69 +14,82 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is needed to repeat the run. Times are ISO 8601 in UTC."""
+    """One run of this program: all that is needed to repeat it."""
 
     version: str
-    """Of this program."""
+    """Version of this program."""
     started: str
+    """Start of the run, ISO 8601 in UTC."""
     finished: str
+    """End of the run, ISO 8601 in UTC."""
     options: tuple[tuple[str, Setting], ...]
-    """Exactly as they were given, defaults included, under the names of auditor.options.settings()."""
+    """Name and value of every option, defaults included, in the order and under the names of
+    auditor.options.settings().
+    """
     case: str = ""
-    """What --case names it."""
+    """The case that --case names; empty where it names none."""
     tools: tuple[tuple[str, str], ...] = ()
-    """Name and version of what the run was made with; empty where no report needs them."""
+    """Name and version of the interpreter, this program and its libraries; empty where no report needs them."""
     log: tuple[tuple[float, str], ...] = ()
-    """Seconds since the start, and what was done."""
+    """Steps of the run: seconds since its start, and a sentence."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
-    """Provider and name of each KMS plugin that might be called, and how often it was."""
+    """KMS plugins that the run may call: provider, name and number of calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What stands for the names of objects in every report of the run."""
+    """The pseudonyms that stand for the names of objects in every report of the run."""
 
     method: RedactionMethod
+    """Ordinals, or pseudonyms by a key."""
     key_check: str = ""
-    """Of KEYED: reports that share it share their key, so that their pseudonyms can be compared."""
+    """Check value of the key of a KEYED redaction: reports with the same one can be compared by pseudonym."""
 
     @property
     def label(self) -> str:
+        """Method and check value, as reports write them."""
         return f"{self.method.value} {self.key_check}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class ExhibitSummary:
-    """One exhibit among several of one run."""
+    """One exhibit among several of one run, in numbers."""
 
     name: str
+    """Printable name of the exhibit."""
     kind: str = ""
+    """Kind of evidence, in words."""
     size: int = 0
+    """Bytes of its database."""
     sha256: str = ""
-    """Of its database."""
+    """SHA-256 of its database; empty where it is not computed."""
     trailer: Trailer | None = None
+    """State of the SHA-256 that etcd appends to a snapshot; None where nothing could be read."""
     cluster: str = ""
-    """The uid of its kube-system namespace; empty where it is not readable."""
+    """Uid of its kube-system namespace; empty where it is not readable."""
     revision: int = 0
+    """Current revision of its store."""
     verdict: Verdict = Verdict.INCONCLUSIVE
+    """Conclusion on this exhibit alone."""
     complete: bool = False
+    """Whether everything inside the scope was read and concluded on."""
     severity: Severity | None = None
-    """The highest of its findings that are not accepted."""
+    """Highest severity among its findings that are not accepted; None where there are none."""
     values: int = 0
-    """Stored values of the selected resources."""
+    """Number of stored values of the selected resources."""
     readable: int = 0
-    """Of those, plaintext ones."""
+    """Number of plaintext values among them."""
     in_use: int = 0
-    """Of those, leftovers with the content of the current, encrypted value."""
+    """Number of leftovers among the plaintext ones with the content of the current, encrypted value."""
     gaps: int = 0
-    """Their number."""
+    """Number of parts that were not read or not concluded on."""
     sources: tuple[str, ...] = ()
-    """The names of all its files."""
+    """Names of all its files."""
     problem: str = ""
-    """Why nothing in it could be read; the rest is empty then."""
+    """Why nothing in it could be read; every other field but the name is empty then."""
 
     def exit_code(self, fail_on: Severity) -> int:
-        """What this piece alone would end with."""
+        """The exit code of a run on this exhibit alone."""
         if self.problem:
             return 2
         if self.severity is not None and self.severity >= fail_on:
@@ -86,33 +99,42 @@ class ExhibitSummary:
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything one run saw and concluded; every report is made from this and from nothing else."""
+    """Observations and conclusions of one run; every report is made from this and from nothing else."""
 
     evidence: Evidence
+    """The evidence: its files, and what its store says of itself."""
     pages: PageMap
+    """Kind of each page of the database; PageMap.NONE where there are no pages."""
     policy: str
-    """The policy in words."""
+    """The policy that values are judged by, as one line of text."""
     resources: tuple[str, ...]
-    """Names of those that were judged."""
+    """Names of the resources whose values are judged."""
     coverage: tuple[Coverage, ...]
+    """Counts of the stored values of every resource, judged or not, by key and place."""
     tally: Tally
+    """Counts over the judged values."""
     keys: tuple[KeyUsage, ...]
+    """Keys that the judged values need, and configured keys that none of them needs."""
     rows: Rows
-    """One for each stored value of the selected resources; empty where no report needs rows."""
+    """One row for each stored value of the selected resources; empty where no report needs rows."""
     gaps: tuple[Gap, ...]
+    """Parts inside the scope that were not read or not concluded on."""
     unexamined: tuple[Unexamined, ...]
+    """Parts that the run leaves out."""
     notes: tuple[str, ...]
-    """What was observed and is not judged."""
+    """Observations that are not judged, one sentence a note."""
     run: Run
+    """Version, options and times of the run."""
     acceptances: tuple[Acceptance, ...] = ()
-    """The entries of the ignore file."""
+    """Entries of the ignore file, and how many findings each matches."""
     baseline: Baseline | None = None
+    """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None
-    """What was planted in this run to be found."""
+    """Positive control of the run; None where none was run."""
     redaction: Redaction | None = None
-    """What stands for names; None where they stand as they are."""
+    """Pseudonyms in place of names; None where names stay."""
     parts: tuple[ExhibitSummary, ...] = ()
-    """The exhibits, where there are several."""
+    """Summaries of the exhibits where there are several; empty for one."""
 
     @property
     def findings(self) -> "pd.DataFrame":
@@ -135,20 +157,21 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
+        """The conclusion. Without findings it is inconclusive unless the audit is complete."""
         if self.tally.findings:
             return Verdict.FINDINGS
         return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
 
     @property
     def severities(self) -> tuple[Severity, ...]:
-        """Those of findings that are not accepted."""
+        """Severities of the findings that are not accepted."""
         accepted = {(finding, severity): count for finding, severity, count in self.tally.accepted}
         return tuple(
             severity for finding, severity, count in self.tally.findings if count > accepted.get((finding, severity), 0)
         )
 
     def exit_code(self, fail_on: Severity) -> int:
-        """1: a finding of at least this severity, not accepted. 3: no such, and not all was read. 0: neither."""
+        """1: a finding of at least this severity, not accepted. 3: none, and a gap in the scope. 0: neither."""
         if any(severity >= fail_on for severity in self.severities):
             return 1
         return 0 if self.complete else 3

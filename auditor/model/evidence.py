@@ -1,4 +1,4 @@
-"""What evidence is: its files, what the store says of itself, and what was not read."""
+"""Evidence: its files, what its store says of itself, and what was not read."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,10 +13,11 @@ class Gap:
     source: str
     """Name of the file."""
     offset: int
-    """Bytes from its beginning."""
+    """Offset of the part in the file, in bytes."""
     length: int
-    """Bytes; 0 where it is not known."""
+    """Length of the part in bytes; 0 where it is not known."""
     reason: str
+    """Why it was not read or not concluded on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +25,51 @@ class Unexamined:
     """A part that this run leaves out."""
 
     what: str
+    """The part, in words."""
     reason: str
+    """Why it is left out."""
     decisive: bool
     """Whether it keeps the conclusion from being complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the etcd backend says of itself; None where it does not say.
+    """The metadata of an etcd backend; None where the backend has none.
 
-    `revision` is the store's current revision, `newest_record` the main revision of its last record (what
-    etcdutl snapshot status prints as revision), `buckets` (name, number of pairs) of each bucket.
+    Sources: etcd server/storage/schema (buckets and keys of bucket `meta`), server/storage/mvcc.
     """
 
     UNKNOWN: ClassVar["Backend"]
-    """What is known of a store to which no root leads."""
+    """The backend of a store to which no root leads."""
 
     revision: int
+    """Current revision of the store."""
     newest_record: int
+    """Main revision of the last record, which etcdutl snapshot status prints as revision."""
     compacted: int | None
+    """Revision of the last finished compaction: `finishedCompactRev`."""
     scheduled: int | None
+    """Revision of the last scheduled compaction: `scheduledCompactRev`."""
     storage_version: str | None
+    """Version of the storage schema, since etcd 3.6: `storageVersion`."""
     cluster_version: str | None
+    """Version of etcd that the cluster agreed on: `clusterVersion`."""
     consistent_index: int | None
+    """Index of the last raft entry that the backend applied: `consistent_index`."""
     term: int | None
+    """Raft term of that entry: `term`."""
     members: tuple[tuple[str, str], ...]
+    """Id and name of each member of the etcd cluster."""
     cluster_id: int | None
+    """Id of the etcd cluster, computed from its members; None where members were removed."""
     buckets: tuple[tuple[str, int], ...]
+    """Name and number of pairs of each bucket."""
     page_size: int
+    """Bytes of a page."""
     pages: int
+    """Number of pages below the high-water mark."""
     auth_enabled: bool
+    """Whether etcd's own authentication is on: `authEnabled`."""
 
     @property
     def pairs(self) -> int:
@@ -81,24 +97,28 @@ Backend.UNKNOWN = Backend(
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Which Kubernetes cluster this is: the kube-system namespace's uid and creation, and the newest time seen.
-
-    Empty where not readable. `newest` is the latest time in the metadata of the most recently written objects.
-    """
+    """The Kubernetes cluster of the evidence. Texts are empty where they are not readable."""
 
     uid: str = ""
+    """Uid of the kube-system namespace."""
     created: str = ""
+    """Creation of the kube-system namespace, ISO 8601 in UTC."""
     newest: str = ""
+    """Latest time in the metadata of the most recently written objects, ISO 8601 in UTC."""
     prefixes: tuple[str, ...] = ()
+    """Storage prefixes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What the file system says of a file: bytes, and its times in UTC to the nanosecond."""
+    """The file system's entry of a file. Times are in UTC to the nanosecond."""
 
     size: int = 0
+    """Bytes."""
     mtime: str = ""
+    """Last change of the content."""
     ctime: str = ""
+    """Last change of the content or of the inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,37 +126,43 @@ class Source:
     """One file of the evidence."""
 
     name: str
+    """Printable name."""
     kind: str
-    """What it is, in words."""
+    """Kind of file, in words."""
     size: int
     """Bytes."""
     modified: str
-    """ISO 8601 in UTC."""
+    """Modification time, ISO 8601 in UTC."""
     sha256: str
-    """Lower-case hex; empty where it was not computed."""
+    """SHA-256 in lower-case hex; empty where it is not computed."""
     changed: str
-    """What differed at the end of the run; empty where nothing did."""
+    """Difference between the beginning and the end of the run; empty where there is none."""
     before: Stat = Stat()
-    """As the run began."""
+    """File system's entry at the beginning of the run."""
     after: Stat = Stat()
-    """As it ended."""
+    """File system's entry at the end of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Through whom a live etcd was read."""
+    """The member through which a live etcd was read."""
 
     way: LiveWay
+    """Snapshot stream or range."""
     endpoint: str
+    """Address of the member."""
     member_id: int
+    """Id of the member."""
     cluster_id: int
+    """Id of the etcd cluster."""
     etcd_version: str
+    """Version of the member's etcd."""
     revision: int
-    """Of a range that of all its keys; of a snapshot that of the member when it was asked."""
+    """Revision at which a range reads all its keys; before a snapshot, the member's revision."""
 
     @property
     def description(self) -> str:
-        """What such evidence is, in words."""
+        """The kind of evidence, in words."""
         return f"live {self.way.label} of {self.endpoint}"
 
 
@@ -144,45 +170,56 @@ class Live:
 class Evidence:
     """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 
-    description: the kind in words, of a directory with what its database is. containers: what they were unpacked from,
-    the outermost first.
-
-    name, size, modified, sha256 and changed are those of the database, in a directory without one the first file's.
+    Size, modification time and hash are those of the database; without a database, those of the first file.
     """
 
     name: str
+    """Printable name of the evidence."""
     kind: EvidenceKind
+    """Kind of evidence."""
     description: str
+    """Kind in words; of a directory with the kind of its database."""
     size: int
+    """Bytes of the database."""
     modified: str
+    """Modification time of the database, ISO 8601 in UTC."""
     sha256: str
+    """SHA-256 of the database in lower-case hex; empty where it is not computed."""
     trailer: Trailer
+    """State of the SHA-256 that etcd appends to a snapshot."""
     trailer_bytes: int
-    """32 or 0: how many bytes at the end of the database are its trailer."""
+    """Bytes of the trailer at the end of the database: 32 or 0."""
     changed: str
+    """Differences of the files between the beginning and the end of the run; empty where there are none."""
     backend: Backend
+    """Metadata of the etcd backend."""
     cluster: Cluster
+    """The Kubernetes cluster that the evidence is of."""
     sources: tuple[Source, ...]
+    """All files of the evidence."""
     directory: bool
-    """Whether it is a data directory, or several exhibits."""
+    """Whether the evidence is a data directory, or several exhibits."""
     containers: tuple[Source, ...] = ()
-    """What the sources were unpacked from, the outermost first."""
+    """Containers that the sources were unpacked from, the outermost first."""
     live: Live | None = None
+    """Member of a live etcd; None for files."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageMap:
-    """What each page of the database is."""
+    """The kind of each page of the database."""
 
     NONE: ClassVar["PageMap"]
-    """Of evidence without pages."""
+    """Page map of evidence without pages."""
+
     source: str
     """Name of the database's file."""
     page_size: int
+    """Bytes of a page; 0 where there are no pages."""
     kinds: bytes
-    """One byte a page: auditor.model.vocabulary.PageKind."""
+    """Kind of each page, one byte a page: auditor.model.vocabulary.PageKind."""
     first: int = 0
-    """Number of the first page: 0 of bbolt, 1 of SQLite."""
+    """Number of the first page: 0 in bbolt, 1 in SQLite."""
 
 
 PageMap.NONE = PageMap("", 0, b"")

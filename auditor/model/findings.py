@@ -1,4 +1,4 @@
-"""What was found: findings, rows and counts."""
+"""Findings, rows and counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,22 @@ from auditor.model.vocabulary import BaselineState, FindingKind, Place, Provider
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many stored values of a resource are under a provider and key name, in one place."""
+    """The number of stored values of a resource under one provider and key name, in one place."""
 
     resource: str
+    """Name of the resource; empty for keys under no storage prefix."""
     exempt: bool
+    """Whether kube-apiserver never encrypts it."""
     prefix: str
+    """Storage prefix of the resource's objects; empty for keys under none."""
     provider: Provider
+    """Provider that the values' prefix claims."""
     key_name: str
+    """Name of the key or KMS plugin; empty where the values name none."""
     place: Place
+    """Place of the values."""
     values: int
+    """Number of the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +32,13 @@ class Finding:
     """One finding of one value."""
 
     kind: FindingKind
+    """Kind of finding, one bit."""
     severity: Severity
+    """Severity of this finding."""
     accepted: str = ""
-    """Until when and why; empty where it is not accepted."""
+    """Date and reason of its acceptance; empty where it is not accepted."""
     baseline: BaselineState | None = None
-    """Its state beside an earlier report; None where there is none."""
+    """State in comparison with an earlier report; None without --baseline."""
 
 
 Cell: TypeAlias = str | int
@@ -40,9 +49,9 @@ class Rows:
     """The stored values of the selected resources as reports show them, sorted by source and offset."""
 
     columns: Mapping[str, Sequence[Cell]]
-    """By name, one cell a value: auditor.model.table.COLUMNS, without evidence, finding and severity."""
+    """Columns by name, one cell a value: auditor.model.table.COLUMNS, without evidence, finding and severity."""
     findings: Sequence[tuple[Finding, ...]]
-    """Of each value."""
+    """Findings of each value."""
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -53,23 +62,25 @@ class Tally:
     """Counts over the selected values."""
 
     places: tuple[tuple[Place, Provider, str, int, int], ...]
-    """Place, provider, key name, values, and how many of them were opened."""
+    """Place, provider, key name, number of values, and number of opened values."""
     findings: tuple[tuple[FindingKind, Severity, int], ...]
+    """Kind, severity and number of findings."""
     readable: int
-    """Plaintext values."""
+    """Number of plaintext values."""
     contents: int
-    """Distinct stored bytes among them."""
+    """Number of distinct stored bytes among the plaintext values."""
     objects: int
-    """Distinct keys among them."""
+    """Number of distinct etcd keys among the plaintext values."""
     in_use: int
-    """Of them those that hold the same content as the current, encrypted value."""
+    """Number of plaintext values with the content of the current, encrypted value."""
     undetermined: int
-    """Of them those whose current value could not be compared."""
+    """Number of plaintext values whose current value could not be compared."""
     readable_places: tuple[Place, ...]
+    """Places that hold plaintext values."""
     freed_pages: tuple[int, ...]
-    """The freed pages of the database that hold readable values."""
+    """Numbers of the freed pages of the database that hold plaintext values."""
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
-    """Of `findings` those that --ignore accepts."""
+    """Part of `findings` that --ignore accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,78 +88,101 @@ class Acceptance:
     """One entry of an ignore file."""
 
     path: str
-    """Where it stands in the file."""
+    """Path of the entry in the file, such as `accepted[0]`."""
     reason: str
+    """Reason that the file states."""
     expires: str
+    """Last day on which the entry counts, ISO 8601 in UTC."""
     expired: bool
+    """Whether that day is over."""
     matches: int
-    """Findings that it is of."""
+    """Number of findings that fit the entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbsentFinding:
-    """A finding of the baseline that was not found again."""
+    """A finding of the baseline that is not among the run's: the cells of its row in the earlier report."""
 
     id: str
+    """Id of the stored value."""
     finding: str
+    """Label of the kind of finding."""
     severity: str
+    """Label of the severity."""
     place: str
+    """Label of the place."""
     resource: str
+    """Name of the resource."""
     namespace: str
+    """Namespace of the object."""
     name: str
+    """Name of the object."""
     key: str
+    """Etcd key."""
     source: str
+    """File that the offset points into."""
     offset: int | str
+    """Offset of the value's first byte; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Findings beside those of an earlier report."""
+    """The run's findings in comparison with those of an earlier report."""
 
     name: str
-    """Of its file."""
+    """Printable name of the report's file."""
     sha256: str
-    """Of its file."""
+    """SHA-256 of the report's file."""
     evidence: str
-    """SHA-256 of the evidence that it is of."""
+    """SHA-256 of the evidence that the report is of."""
     same_evidence: bool
-    """Whether every file of it is one of this evidence's."""
+    """Whether every file of that evidence is a file of this run's."""
     new: int
-    still: int
+    """Number of findings that the report does not have."""
+    unchanged: int
+    """Number of findings that the report has too."""
     moved: int
-    """Of those gone, how many are new in another place."""
-    gone: tuple[AbsentFinding, ...]
+    """Number of absent findings that are new in another place."""
+    absent: tuple[AbsentFinding, ...]
+    """Findings of the report that the run does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Whether this run found the readable values that were planted for it: by place, planted and found."""
+    """The positive control of a run: readable values planted for the run to find."""
 
     planted: tuple[tuple[Place, bool], ...]
+    """Place of each planted value, and whether the run finds it."""
 
     @property
-    def found(self) -> bool:
-        return bool(self.planted) and all(found for _, found in self.planted)
+    def success(self) -> bool:
+        """Whether the run finds every planted value."""
+        return bool(self.planted) and all(detected for _, detected in self.planted)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """How much of the selected values one key holds."""
+    """The use of one key among the selected values."""
 
     provider: Provider
+    """Provider that the values' prefix claims."""
     key_name: str
+    """Name of the key or KMS plugin; empty where the values name none."""
     kek_id: str
+    """KMS v2's keyID; empty for other providers."""
     places: tuple[tuple[Place, int], ...]
+    """Number of values under the key in each place."""
     resources: tuple[str, ...]
+    """Names of the resources of these values."""
     oldest: int | None
-    """Lowest mod revision."""
+    """Lowest mod revision; None where no value needs the key."""
     newest: int | None
-    """Highest mod revision."""
+    """Highest mod revision; None where no value needs the key."""
     values: int
-    """0 for a configured key that nothing read needs."""
+    """Number of values under the key; 0 for a configured key that none of them needs."""
     opened: int
-    """By a supplied key."""
+    """Number of these values that a supplied key opens."""
     configured: bool
     """Whether a configuration names the key."""
     objects: tuple[str, ...]
-    """Etcd keys of some of them, printable."""
+    """Etcd keys of some of these values, printable."""

@@ -1,4 +1,4 @@
-"""The columns of every table of rows, in their order, and what each says."""
+"""Tables of rows: their columns, in order and with a description, and the tables of findings and of stored values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ COLUMNS: dict[str, str] = {
 }
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
 ELSEWHERE = FindingKind.CONFIGURATION | FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
-"""Findings with rows of their own: of a configuration, or of a hit inside whatever holds it; no stored values."""
+"""Findings with rows of their own, which are no stored values: of a configuration, or of a hit of a hunt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,10 @@ class Table:
     """A table of COLUMNS, column by column."""
 
     columns: dict[str, Sequence[Cell]]
+    """Every column of COLUMNS, by name and in order."""
 
     def rows(self) -> "zip[tuple[Cell, ...]]":
+        """The cells row by row."""
         return zip(*self.columns.values(), strict=True)
 
     def __len__(self) -> int:
@@ -67,91 +69,97 @@ class Table:
 
 def findings(rows: Rows, evidence: Evidence) -> Table:
     """One row a finding, sorted by source, offset and finding."""
-    return sealed(of_findings(rows), evidence)
+    return with_hashes(of_findings(rows), evidence)
 
 
 def inventory(rows: Rows, evidence: Evidence) -> Table:
     """One row a stored value; several findings are joined, the severity is the highest."""
-    return sealed(of_values(rows), evidence)
+    return with_hashes(of_values(rows), evidence)
 
 
 def of_findings(rows: Rows) -> Table:
-    """findings() while the evidence's hash is not known yet: its column is empty."""
-    marks = rows.findings
-    if isinstance(marks, Dictionary) and all(len(each) == 1 and not noted(each[0]) for each in marks.values):
-        # one finding a row, as nearly always
-        finding = from_table([mark.kind.label for (mark,) in marks.values], marks.codes)
-        return _table(rows.columns, finding, from_table([mark.severity.label for (mark,) in marks.values], marks.codes))
+    """findings() before the hashes of the evidence are known: their column is empty."""
+    encoded = rows.findings
+    if isinstance(encoded, Dictionary) and all(len(own) == 1 and not remarks(own[0]) for own in encoded.values):
+        # nearly always: one finding a row
+        kinds = from_table([finding.kind.label for (finding,) in encoded.values], encoded.codes)
+        levels = from_table([finding.severity.label for (finding,) in encoded.values], encoded.codes)
+        return _table(rows.columns, kinds, levels)
     pairs = pairs_of(rows)
     chosen = [row for row, _ in pairs]
     every = chosen == list(range(len(rows)))
     columns = {name: column if every else [column[row] for row in chosen] for name, column in rows.columns.items()}
-    labels = {mark: (mark.kind.label, mark.severity.label) for mark in {mark for _, mark in pairs}}
-    if any(map(noted, labels)):
-        columns["detail"] = [_joined(cell, mark) for cell, (_, mark) in zip(columns["detail"], pairs, strict=True)]
-    return _table(columns, [labels[mark][0] for _, mark in pairs], [labels[mark][1] for _, mark in pairs])
+    labels = {finding: (finding.kind.label, finding.severity.label) for finding in {finding for _, finding in pairs}}
+    if any(map(remarks, labels)):
+        columns["detail"] = [
+            _detail(cell, finding) for cell, (_, finding) in zip(columns["detail"], pairs, strict=True)
+        ]
+    return _table(columns, [labels[finding][0] for _, finding in pairs], [labels[finding][1] for _, finding in pairs])
 
 
 def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
-    """Row and mark of every finding, in the order of the table of findings."""
+    """Every finding with the number of its row, in the order of the table of findings."""
     return [
-        (row, mark)
-        for row, marks in enumerate(rows.findings)
-        for mark in (marks if len(marks) < 2 else sorted(marks, key=lambda mark: mark.kind.label))
+        (row, finding)
+        for row, own in enumerate(rows.findings)
+        for finding in (own if len(own) < 2 else sorted(own, key=lambda finding: finding.kind.label))
     ]
 
 
-def noted(mark: Finding) -> str:
-    """What is to be said of a finding beside what it is: whether it is new, and whether it is accepted."""
-    return "; ".join(filter(None, (f"baseline: {mark.baseline.label}" if mark.baseline else "", mark.accepted)))
+def remarks(finding: Finding) -> str:
+    """Remarks on a finding: its baseline state, and its acceptance."""
+    state = f"baseline: {finding.baseline.label}" if finding.baseline else ""
+    return "; ".join(filter(None, (state, finding.accepted)))
 
 
-def _joined(detail: Cell, *marks: Finding) -> str:
-    return "; ".join(filter(None, dict.fromkeys((str(detail), *map(noted, marks)))))
+def _detail(detail: Cell, *own: Finding) -> str:
+    """A cell of the column `detail` with the remarks on the row's findings."""
+    return "; ".join(filter(None, dict.fromkeys((str(detail), *map(remarks, own)))))
 
 
 def of_values(rows: Rows) -> Table:
-    """inventory() while the evidence's hash is not known yet: its column is empty."""
-    kept = stored(rows)
+    """inventory() before the hashes of the evidence are known: their column is empty."""
+    numbers = value_rows(rows)
     columns = rows.columns
-    if len(kept) < len(rows):
-        columns = {name: [column[row] for row in kept] for name, column in columns.items()}
+    if len(numbers) < len(rows):
+        columns = {name: [column[row] for row in numbers] for name, column in columns.items()}
     labels = {
-        marks: (";".join(mark.kind.label for mark in marks), max(mark.severity for mark in marks).label)
-        for marks in set(rows.findings)
-        if marks
+        own: (";".join(finding.kind.label for finding in own), max(finding.severity for finding in own).label)
+        for own in set(rows.findings)
+        if own
     }
-    if any(map(noted, {mark for marks in labels for mark in marks})):
+    if any(map(remarks, {finding for own in labels for finding in own})):
         columns = {
             **columns,
-            "detail": [_joined(columns["detail"][at], *rows.findings[row]) for at, row in enumerate(kept)],
+            "detail": [_detail(columns["detail"][place], *rows.findings[row]) for place, row in enumerate(numbers)],
         }
     nothing = ("", "")
-    found = [labels.get(rows.findings[row], nothing) for row in kept]
-    return _table(columns, [finding for finding, _ in found], [level for _, level in found])
+    cells = [labels.get(rows.findings[row], nothing) for row in numbers]
+    return _table(columns, [kinds for kinds, _ in cells], [level for _, level in cells])
 
 
-def is_value(marks: tuple[Finding, ...]) -> bool:
-    """Whether a row with these findings is a stored value's."""
-    return not (marks and marks[0].kind & ELSEWHERE)
+def is_value(findings: tuple[Finding, ...]) -> bool:
+    """Whether a row with these findings is that of a stored value."""
+    return not (findings and findings[0].kind & ELSEWHERE)
 
 
-def stored(rows: Rows) -> list[int]:
-    """The numbers of the rows that are stored values. Rows share their marks, so that few are looked at."""
-    marks = rows.findings
-    if isinstance(marks, Dictionary):
-        if all(map(is_value, marks.values)):
+def value_rows(rows: Rows) -> list[int]:
+    """The numbers of the rows of stored values. Rows share their tuples of findings: each tuple is judged once."""
+    encoded = rows.findings
+    if isinstance(encoded, Dictionary):
+        if all(map(is_value, encoded.values)):
             return list(range(len(rows)))
-        kept: list[int] = np.flatnonzero(np.array([is_value(each) for each in marks.values])[marks.codes]).tolist()
-        return kept
-    known = {id(each): each for each in marks}
-    wanted = {key for key, each in known.items() if is_value(each)}
-    return [row for row, each in enumerate(marks) if id(each) in wanted]
+        is_one = np.array([is_value(own) for own in encoded.values])
+        numbers: list[int] = np.flatnonzero(is_one[encoded.codes]).tolist()
+        return numbers
+    distinct = {id(own): own for own in encoded}
+    values = {key for key, own in distinct.items() if is_value(own)}
+    return [row for row, own in enumerate(encoded) if id(own) in values]
 
 
-def sealed(table: Table, evidence: Evidence) -> Table:
+def with_hashes(table: Table, evidence: Evidence) -> Table:
     """The table with the SHA-256 of each row's file."""
-    hashes = {each.name: each.sha256 for each in evidence.sources}
+    hashes = {file.name: file.sha256 for file in evidence.sources}
     source = encode(table.columns["source"])
     sha256 = from_table([hashes.get(str(name), evidence.sha256) for name in source.values], source.codes)
     return Table({**table.columns, "evidence": sha256})
@@ -164,9 +172,9 @@ def _table(columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level
 
 def frame(table: Table) -> "pd.DataFrame":
     """Numbers as Int64 with <NA> for what is unknown or does not apply; everything else as text."""
-    import pandas as pd  # made when asked for: the import takes 0.4 s
+    import pandas as pd  # not at module level: the import takes 0.4 s
 
-    made = pd.DataFrame(table.columns)
+    data_frame = pd.DataFrame(table.columns)
     for name in NUMBERS:
-        made[name] = pd.array([cell if isinstance(cell, int) else None for cell in table.columns[name]], "Int64")
-    return made
+        data_frame[name] = pd.array([cell if isinstance(cell, int) else None for cell in table.columns[name]], "Int64")
+    return data_frame

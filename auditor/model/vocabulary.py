@@ -1,4 +1,4 @@
-"""The words of the audit: its closed lists."""
+"""The vocabulary of the audit: its closed lists."""
 
 from enum import Enum, IntEnum, IntFlag
 
@@ -22,29 +22,29 @@ class Place(IntEnum):
 
 
 class PageKind(IntFlag):
-    """What a page of a database is: one byte of a page map, and in bbolt's pages the header's own flags.
+    """The kind of a database page: one byte of a page map, and in bbolt's pages the header's own flags.
 
     bbolt internal/common/page.go: branchPageFlag, leafPageFlag, metaPageFlag, freelistPageFlag. A SQLite page is named
     after the bbolt page of the same use.
     """
 
     FREED = 0x00
-    """No root reaches it."""
+    """A page that no root reaches."""
     BRANCH = 0x01
     LEAF = 0x02
     META = 0x04
     FREELIST = 0x10
-    """Of SQLite a trunk page of its freelist."""
+    """In SQLite a trunk page of the freelist."""
     OVERFLOW = 0x20
-    """It continues the page before it; of SQLite an overflow page, or one of another table."""
+    """A continuation of the page before it; in SQLite an overflow page, or a page of another table."""
     PREVIOUS_ROOT = 0x40
-    """Only the previous meta page's root reaches it; of SQLite a newer image of it is in the WAL."""
+    """A page that only the previous meta page's root reaches; in SQLite one with a newer image in the WAL."""
     PAST_HIGH_WATER = 0x80
-    """It lies past the high-water mark, which the meta page calls the number of pages."""
+    """A page past the high-water mark, which the meta page calls the number of pages."""
 
 
 class Provider(IntEnum):
-    """What the prefix of a stored value claims: the transformer of k8s.io/apiserver that wrote it."""
+    """The transformer of k8s.io/apiserver that a stored value's prefix claims."""
 
     UNKNOWN = 0
     IDENTITY = 1
@@ -60,7 +60,7 @@ class Provider(IntEnum):
 
 
 class Encoding(IntEnum):
-    """How a readable value is encoded; NONE where it is not readable."""
+    """The encoding of a readable value; NONE where it is not readable."""
 
     NONE = 0
     PROTOBUF = 1
@@ -73,7 +73,7 @@ class Encoding(IntEnum):
 
 
 class State(IntFlag):
-    """What is out of the ordinary about a stored value's bytes."""
+    """Anomalies of a stored value's bytes."""
 
     TOMBSTONE = 1
     HEAD_LOST = 2
@@ -90,6 +90,8 @@ class State(IntFlag):
 
 
 class Severity(IntEnum):
+    """The severity of a finding."""
+
     LOW = 1
     MEDIUM = 2
     HIGH = 3
@@ -101,7 +103,7 @@ class Severity(IntEnum):
 
 
 class FindingKind(IntFlag):
-    """What an auditor must know of a value. Bits, since one value may earn several."""
+    """The kind of a finding. Bits, since one value may have several findings."""
 
     PLAINTEXT = 1
     KNOWN_KEY = 2
@@ -123,6 +125,8 @@ class FindingKind(IntFlag):
 
 
 class Opened(IntEnum):
+    """The outcome of opening a stored value with the supplied keys."""
+
     NOT_TRIED = 0
     NO_KEY = 1
     YES = 2
@@ -134,7 +138,7 @@ class Opened(IntEnum):
 
 
 class EvidenceKind(Enum):
-    """What a piece of evidence is."""
+    """The kind of an exhibit."""
 
     API_SNAPSHOT = "API snapshot"
     NO_TRAILER = "API snapshot without its trailer, or a raw database file that looks like one"
@@ -155,7 +159,7 @@ class EvidenceKind(Enum):
 
 
 class LiveWay(Enum):
-    """How a live etcd was read."""
+    """The method by which a live etcd is read."""
 
     SNAPSHOT = "snapshot stream"
     RANGE = "range"
@@ -166,7 +170,7 @@ class LiveWay(Enum):
 
 
 class Trailer(Enum):
-    """Whether etcd's SHA-256 at the end of a snapshot is that of the bytes before it."""
+    """The state of the SHA-256 that etcd appends to a snapshot: whether it is that of the bytes before it."""
 
     MATCHES = "matches"
     DOES_NOT_MATCH = "does not match"
@@ -179,7 +183,7 @@ class Trailer(Enum):
 
 
 class BaselineState(Enum):
-    """A finding beside those of an earlier report: SARIF 2.1.0, section 3.27.24, baselineState."""
+    """The state of a finding in comparison with an earlier report: SARIF 2.1.0, section 3.27.24, baselineState."""
 
     NEW = "new"
     UNCHANGED = "unchanged"
@@ -187,18 +191,20 @@ class BaselineState(Enum):
 
     @property
     def label(self) -> str:
-        """The word for readers of every other format."""
+        """The word in every other format."""
         return {BaselineState.UNCHANGED: "still there", BaselineState.ABSENT: "gone"}.get(self, self.value)
 
 
 class RedactionMethod(Enum):
-    """What stands for the names of objects."""
+    """The method of redaction: ordinals, or pseudonyms by a key."""
 
     ORDINALS = "ordinals"
     KEYED = "keyed"
 
 
 class Verdict(Enum):
+    """The conclusion of an audit."""
+
     FINDINGS = "findings"
     INCONCLUSIVE = "inconclusive"
     NONE = "no findings in what was examined"

@@ -11,7 +11,7 @@ from typing import IO
 from auditor.arrays.dictionary import Dictionary, encode_if_smaller
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
-from auditor.model.table import COLUMNS, NUMBERS, Table, inventory, of_findings, sealed
+from auditor.model.table import COLUMNS, NUMBERS, Table, inventory, of_findings, with_hashes
 from auditor.reports.interface import Report
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -116,7 +116,7 @@ class FindingsSheet:
     def table(self, audit: Audit) -> Table:
         """With the hashes."""
         if self._sealed is None:
-            self._sealed = sealed(self.prepare(audit.rows), audit.evidence)
+            self._sealed = with_hashes(self.prepare(audit.rows), audit.evidence)
         return self._sealed
 
     def sheet(self, audit: Audit) -> Sheet:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model.audit import Audit, Run
-from auditor.model.table import COLUMNS, NUMBERS, findings, stored
+from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
@@ -102,7 +102,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "pages": _pages(audit),
         "counts": {
             "stored_values": sum(row.values for row in audit.coverage),
-            "inventory": len(stored(audit.rows)),
+            "inventory": len(value_rows(audit.rows)),
             "findings": len(sheet),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
@@ -175,7 +175,7 @@ def _control(audit: Audit) -> dict[str, Any] | None:
     if audit.control is None:
         return None
     planted = [{"place": place.label, "found": found} for place, found in audit.control.planted]
-    return {"found": audit.control.found, "planted": planted, "said": words.control(audit)}
+    return {"found": audit.control.success, "planted": planted, "said": words.control(audit)}
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def baseline(earlier: Baseline) -> dict[str, Any]:
         "evidence": earlier.evidence,
         "same_evidence": earlier.same_evidence,
         "new": earlier.new,
-        "still": earlier.still,
+        "still": earlier.unchanged,
         "moved": earlier.moved,
-        "gone": [_absent(finding) for finding in earlier.gone],
+        "gone": [_absent(finding) for finding in earlier.absent],
     }
 
 

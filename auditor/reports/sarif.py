@@ -65,7 +65,7 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
         if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
             result["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
         yield result
-    for gone in audit.baseline.gone if audit.baseline is not None else ():
+    for gone in audit.baseline.absent if audit.baseline is not None else ():
         yield _absent(gone)
 
 

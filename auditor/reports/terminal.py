@@ -90,7 +90,7 @@ def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool)
 
 def gone(audit: Audit, console: Console) -> None:
     """The first of the baseline's findings that were not found again."""
-    every = audit.baseline.gone if audit.baseline is not None else ()
+    every = audit.baseline.absent if audit.baseline is not None else ()
     for each in every[:MOST_GAPS]:
         what = "/".join(filter(None, (each.namespace, each.name))) or each.source
         where = f" in {each.place}" if each.place else ""

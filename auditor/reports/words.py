@@ -78,7 +78,8 @@ def baseline(audit: Audit) -> str:
     moved = f" ({report.moved:,} of them to another place, where they are new)" if report.moved else ""
     gone = "gone" if audit.complete else "not found again, where not everything was read"
     of = "the same evidence" if report.same_evidence else "other evidence"
-    return f"{report.name} ({of}): {report.new:,} new, {report.still:,} still there, {len(report.gone):,} {gone}{moved}"
+    counts = f"{report.new:,} new, {report.unchanged:,} still there, {len(report.absent):,} {gone}{moved}"
+    return f"{report.name} ({of}): {counts}"
 
 
 def control(audit: Audit) -> str:
@@ -87,7 +88,7 @@ def control(audit: Audit) -> str:
         return ""
     first = next(iter(audit.resources), "secrets")
     noun = {"secrets": "Secret", "*": "Secret", "configmaps": "ConfigMap"}.get(first, "object")
-    if audit.control.found:
+    if audit.control.success:
         return f"a planted plaintext {noun} was found"
     return f"A PLANTED PLAINTEXT {noun.upper()} WAS NOT FOUND: what this run did not find is unproven"
 

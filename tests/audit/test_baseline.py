@@ -42,11 +42,11 @@ def test_a_report_of_the_same_evidence_has_it_all(path: Path, tmp_path: Path) ->
     audit = auditor.scan(path, Options(baseline=report(tmp_path, first)))
     assert audit.baseline is not None
     assert audit.baseline.same_evidence
-    assert (audit.baseline.new, audit.baseline.still, audit.baseline.gone) == (0, len(first.findings), ())
+    assert (audit.baseline.new, audit.baseline.unchanged, audit.baseline.absent) == (0, len(first.findings), ())
     # a report that was made beside a baseline is a baseline too
     again = auditor.scan(path, Options(baseline=report(tmp_path, audit, "second.json")))
     assert again.baseline is not None
-    assert (again.baseline.new, again.baseline.gone) == (0, ())
+    assert (again.baseline.new, again.baseline.absent) == (0, ())
 
 
 @pytest.mark.parametrize(("before", "after"), list(pairwise(STAGES)), ids=lambda path: path.stem)
@@ -66,8 +66,8 @@ def test_the_stages_of_a_migration(before: Path, after: Path, tmp_path: Path) ->
     assert audit.baseline is not None
     assert not audit.baseline.same_evidence
     assert audit.baseline.new == (new - old).total() == states(audit)["new"]
-    assert audit.baseline.still == (new & old).total() == states(audit)["still there"]
-    assert Counter((gone.finding, gone.place, gone.key) for gone in audit.baseline.gone) == Counter(
+    assert audit.baseline.unchanged == (new & old).total() == states(audit)["still there"]
+    assert Counter((gone.finding, gone.place, gone.key) for gone in audit.baseline.absent) == Counter(
         key[:3] for key in (old - new).elements()
     )
 
@@ -75,7 +75,7 @@ def test_the_stages_of_a_migration(before: Path, after: Path, tmp_path: Path) ->
 def test_what_compaction_moved_is_said_to_have_moved(tmp_path: Path) -> None:
     audit = auditor.scan(COMPACTED, Options(baseline=report(tmp_path, auditor.scan(REWRITTEN))))
     assert audit.baseline is not None
-    assert (audit.baseline.new, audit.baseline.still, audit.baseline.moved) == (29, 34, 29)
+    assert (audit.baseline.new, audit.baseline.unchanged, audit.baseline.moved) == (29, 34, 29)
     assert words.baseline(audit).endswith(
         "29 new, 34 still there, 31 gone (29 of them to another place, where they are new)"
     )
@@ -91,22 +91,22 @@ def test_an_update_in_latest_is_the_same_finding(tmp_path: Path) -> None:
     second = sealing.database(tmp_path / "2.db", later)
     audit = auditor.scan(second, Options(baseline=report(tmp_path, auditor.scan(first))))
     assert audit.baseline is not None
-    assert (audit.baseline.new, audit.baseline.still, audit.baseline.gone) == (1, 1, ())
+    assert (audit.baseline.new, audit.baseline.unchanged, audit.baseline.absent) == (1, 1, ())
 
 
 def test_other_options_are_named(tmp_path: Path) -> None:
     first = auditor.scan(PLAINTEXT, Options(resources=("*",)))
     audit = auditor.scan(PLAINTEXT, Options(baseline=report(tmp_path, first)))
     assert audit.baseline is not None
-    assert audit.baseline.gone
+    assert audit.baseline.absent
     assert any("other options (resources)" in note for note in audit.notes)
 
 
 def test_quick_has_no_hash_and_compares_by_name(tmp_path: Path) -> None:
     audit = auditor.scan(PLAINTEXT, Options(quick=True, baseline=report(tmp_path, auditor.scan(PLAINTEXT))))
     assert audit.baseline is not None
-    assert (audit.baseline.new, audit.baseline.still, len(audit.baseline.gone)) == (0, 29, 7)
-    assert {gone.place for gone in audit.baseline.gone} == {"freed"}
+    assert (audit.baseline.new, audit.baseline.unchanged, len(audit.baseline.absent)) == (0, 29, 7)
+    assert {gone.place for gone in audit.baseline.absent} == {"freed"}
 
 
 def test_a_baseline_that_was_changed_is_refused(tmp_path: Path) -> None:

@@ -164,14 +164,14 @@ def test_a_baseline_needs_names_that_can_be_compared(tmp_path: Path) -> None:
     found = auditor.scan(compacted, replaced(Options(baseline=keyed), key)).baseline
     assert plain is not None
     assert found is not None
-    assert (found.new, found.still, found.moved) == (plain.new, plain.still, plain.moved)
+    assert (found.new, found.unchanged, found.moved) == (plain.new, plain.unchanged, plain.moved)
     ordinals = report(auditor.scan(REWRITTEN, replaced(Options())), "ordinals.json")
     for options in (Options(baseline=keyed), replaced(Options(baseline=keyed)), replaced(Options(baseline=ordinals))):
         with pytest.raises(UsageError, match="names cannot be compared"):
             auditor.scan(compacted, options)
     again = auditor.scan(REWRITTEN, replaced(Options(baseline=ordinals))).baseline
     assert again is not None
-    assert (again.new, again.gone) == (0, ())
+    assert (again.new, again.absent) == (0, ())
 
 
 def test_hostile_names_are_replaced_too(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_piece_lies_inside_and_begins_a_group(span: int, data: st.DataObject) 
 def test_base64_of_a_piece_is_a_part_of_that_of_the_value(span: int, data: st.DataObject, lead: int) -> None:
     text = data.draw(st.binary(min_size=span, max_size=100))
     at, chosen = choose([text], span)
-    (coded,) = anchors.coded(chosen, lead)
+    (coded,) = anchors.to_base64(chosen, lead)
     solid = (len(text) - lead) // 3 * 3
     whole = base64.b64encode(text[lead : lead + solid])
     begin = int(at[0]) // forms.GROUP * 4

@@ -21,7 +21,7 @@ FEW = st.text("ab", max_size=60).map(str.encode)
 @example(b"a" * 16 + b"b", b"a" * 16 + b"a" * 16 + b"b")  # begins more than once, and is found only where it is whole
 @example(b"ab", b"")
 def test_a_value_is_itself_whatever_it_is_cut_from(text: bytes, plaintext: bytes) -> None:
-    whole, begin, end = needles._part(text, plaintext)
+    whole, begin, end = needles._slice(text, plaintext)
     assert whole[begin:end] == text
     assert whole in {text, plaintext}
 

@@ -42,4 +42,4 @@ def test_parts_of_one_source_and_buffer_are_together() -> None:
 def test_text_larger_than_an_object_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "LARGEST", 8)
     with pytest.raises(ValueError, match="larger"):
-        trees.parsed(SECRET[1], Encoding.JSON)
+        trees.parse(SECRET[1], Encoding.JSON)

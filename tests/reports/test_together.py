@@ -116,7 +116,7 @@ def test_every_format_holds_the_same_findings(audit: Audit) -> None:
     for shown, row in zip(frame, rows, strict=True):
         known = {name: cell for name, cell in row.items() if name not in NUMBERS or isinstance(cell, int)}
         assert {name: shown[name] for name in known} == known
-    gone = audit.baseline.gone if audit.baseline is not None else ()
+    gone = audit.baseline.absent if audit.baseline is not None else ()
     assert [each["partialFingerprints"][sarif.FINGERPRINT] for each in results[len(present) :]] == [
         each.id for each in gone
     ]
@@ -149,7 +149,7 @@ def test_the_counts_are_those_of_the_rows(audit: Audit) -> None:
     assert accepted == sum(count for *_, count in audit.tally.accepted)
     if audit.baseline is not None:
         assert audit.baseline.new == sum("baseline: new" in str(row["detail"]) for row in rows)
-        assert audit.baseline.still == sum("baseline: still there" in str(row["detail"]) for row in rows)
+        assert audit.baseline.unchanged == sum("baseline: still there" in str(row["detail"]) for row in rows)
 
 
 def test_the_terminal_counts_the_same(audit: Audit) -> None:
@@ -172,7 +172,7 @@ def test_accepted_and_known_findings_are_marked_in_sarif_too(tmp_path: Path) -> 
     assert audit.baseline is not None
     results = list(sarif.results(audit))
     states = Counter(each["baselineState"] for each in results)
-    assert states == {"new": 29, "unchanged": 34, "absent": len(audit.baseline.gone)}
+    assert states == {"new": 29, "unchanged": 34, "absent": len(audit.baseline.absent)}
     accepted = [each for each in results if each.get("suppressions")]
     assert len(accepted) == sum(count for *_, count in audit.tally.accepted) > 34
     assert {each["suppressions"][0]["status"] for each in accepted} == {"accepted"}

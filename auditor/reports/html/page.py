@@ -153,7 +153,7 @@ def _said(value: object) -> str:
 
 def _gone(audit: Audit) -> tuple[list[str], list[list[str]], int]:
     """Header, the first findings of the baseline that were not found again, and how many more there are."""
-    every = audit.baseline.gone if audit.baseline is not None else ()
+    every = audit.baseline.absent if audit.baseline is not None else ()
     rows = [
         [
             each.finding,

@@ -11,7 +11,7 @@ from auditor.arrays.dictionary import encode
 from auditor.arrays.dtypes import Ints
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
-from auditor.model.table import Table, stored
+from auditor.model.table import Table, value_rows
 from auditor.model.vocabulary import FindingKind, PageKind, Place, Provider
 from auditor.reports.words import label
 
@@ -151,7 +151,7 @@ def timeline(rows: Rows) -> dict[str, Any]:
     """Stored values by mod revision: bins of `each` revisions from `start` on, one list of counts a series."""
     columns = rows.columns
     written = columns.get("mod_revision", ())
-    kept = stored(rows)
+    kept = value_rows(rows)
     numbered = _numbered(written)
     if len(numbered) < len(rows):
         kept = sorted(set(kept) & set(numbered))

@@ -48,7 +48,7 @@ def write(
     """prepared, sheet: of the findings, where they were made already."""
     if prepared is None:
         prepared = prepare(table.of_findings(audit.rows), audit.rows)
-    sealed_rows = table.sealed(prepared.table, audit.evidence)
+    sealed_rows = table.with_hashes(prepared.table, audit.evidence)
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
     scripts = assets.scripts()
     parts = {
