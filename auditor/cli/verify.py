@@ -56,7 +56,7 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
     with bars() as observer:
         for check in verification.verify(report, evidence, options, observer):
             checks.append(check)
-            line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", colour.get(check.outcome, ""))
+            line = Text(f"{check.outcome.value:<11}  {check.what}: {check.text}", colour.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
     failed = sum(not check.holds for check in checks)
     held = sum(check.outcome is Outcome.AS_REPORTED for check in checks)

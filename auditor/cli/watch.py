@@ -143,7 +143,7 @@ def run(request: WatchRequest) -> int:
     with board, session:
         progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in progress.left]
+            objects = [(each.object.resource, each.object.namespace, each.object.name) for each in progress.remaining]
             at = f"the keys of {access.name} at revision {progress.revision:,}"
             output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
         board.show(progress)

@@ -85,13 +85,13 @@ class Comparison:
     def of(self, *forms: FormChange) -> int:
         return sum(count for (form, _), count in self.objects.items() if form in forms)
 
-    def held(self, content: Content) -> int:
+    def with_content(self, content: Content) -> int:
         return sum(count for (_, each), count in self.objects.items() if each is content)
 
     @property
     def moved(self) -> int:
         """Objects that appeared, vanished or hold other content."""
-        return self.of(FormChange.APPEARED, FormChange.VANISHED) + self.held(Content.CHANGED)
+        return self.of(FormChange.APPEARED, FormChange.VANISHED) + self.with_content(Content.CHANGED)
 
     @property
     def complete(self) -> bool:
@@ -143,7 +143,7 @@ def compare(
     return replace(
         comparison,
         unexamined=tuple(_unexamined(comparison, known=known)),
-        notes=tuple(_notes(comparison, int(diff.again.sum()))),
+        notes=tuple(_notes(comparison, int(diff.recreated.sum()))),
     )
 
 
@@ -244,7 +244,7 @@ def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
         points.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
-    if unknown := comparison.held(Content.UNKNOWN):
+    if unknown := comparison.with_content(Content.UNKNOWN):
         reason = "the bytes differ, and no key opens them on both sides"
         points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
     return points

@@ -67,7 +67,7 @@ class Diff:
     form: NDArray[np.uint8]
     content: NDArray[np.uint8]
     rewritten: Bools
-    again: Bools
+    recreated: Bools
 
     def __len__(self) -> int:
         return int(self.form.size)
@@ -79,7 +79,7 @@ class Diff:
             for code, count in value_counts(codes)
         }
 
-    def marks(self) -> Ints:
+    def findings(self) -> Ints:
         """Bits of Finding of each object's value in AFTER; 0 where it has none there."""
         bits = np.zeros(len(self), np.int64)
         there = self.rows[1] >= 0
@@ -120,7 +120,7 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     if same_cluster:
         rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
         again[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
-    return Diff(before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, again=again)
+    return Diff(before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, recreated=again)
 
 
 def _prefixes(each: Selection) -> set[str]:

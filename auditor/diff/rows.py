@@ -42,7 +42,7 @@ NUMBERS = frozenset(f"{side}_{name}" for side in ("before", "after") for name in
 
 def problems(diff: Diff) -> Ints:
     """The objects that are not as they should be, changed, or of no form that is told: numbers into the Diff."""
-    bits = diff.marks()
+    bits = diff.findings()
     serious = [code for code, _ in value_counts(bits) if _finding(code)[1] not in {"", Severity.LOW.label}]
     wrong = np.isin(bits, serious) | (diff.content == Content.CHANGED) | (diff.form == FormChange.UNKNOWN)
     return np.flatnonzero(wrong)
@@ -60,7 +60,7 @@ def columns(diff: Diff, chosen: Ints | None = None, most: int | None = None) -> 
     sides = [after if there else before for there in (rows[1] >= 0).tolist()]
     key, path, resource = ([side[name][row] for row, side in enumerate(sides)] for name in ("key", "path", "resource"))
     names = [str(text)[int(length) + 1 :].rpartition("/") for text, length in zip(key, path, strict=True)]
-    bits = diff.marks()[numbers]
+    bits = diff.findings()[numbers]
     found = {code: _finding(code) for code, _ in value_counts(bits)}
     labels = [found[code] for code in bits.tolist()]
     made: dict[str, Sequence[Cell]] = {
@@ -74,7 +74,7 @@ def columns(diff: Diff, chosen: Ints | None = None, most: int | None = None) -> 
         **{f"after_{name}": after[name] for name in EACH},
         "finding": [finding for finding, _ in labels],
         "severity": [level for _, level in labels],
-        "detail": np.where(diff.again[numbers], "deleted and created again", "").tolist(),
+        "detail": np.where(diff.recreated[numbers], "deleted and created again", "").tolist(),
     }
     return {name: made[name] for name in COLUMNS}
 

@@ -26,7 +26,7 @@ class Name:
 class Remaining:
     """An object that is not as wanted. why: the finding. stuck: why it seems not to be coming, or empty."""
 
-    of: Name
+    object: Name
     form: StoredForm
     why: str
     revision: int
@@ -68,9 +68,9 @@ class Progress:
     unopened: int
     rate: float
     seconds_left: float | None
-    still: float | None
+    idle: float | None
     stuck: tuple[Remaining, ...] = field(repr=False)
-    left: tuple[Remaining, ...] = field(repr=False)
+    remaining: tuple[Remaining, ...] = field(repr=False)
 
 
 Root = tuple[str, bytes]
@@ -101,7 +101,7 @@ class _Counts:
             return
         share.present += 1
         if form not in self._wanted:
-            self._wanted[form] = self._tracker.wanted(form)
+            self._wanted[form] = self._tracker.conforms(form)
         wanted = self._wanted[form]
         code = form.provider, form.key_name, form.kek_id, wanted
         self.under[code] = self.under.get(code, 0) + 1
@@ -162,14 +162,14 @@ def measure(
         unopened=counts.unopened,
         rate=rate,
         seconds_left=seconds if whole.remaining else 0.0,
-        still=now - max(counts.rewrites) if counts.rewrites else None,
+        idle=now - max(counts.rewrites) if counts.rewrites else None,
         stuck=tuple(each for each in named if each.stuck),
-        left=named if name_all else (),
+        remaining=named if name_all else (),
     )
 
 
 def _stuck(key: bytes, entry: Entry, passed: Mapping[bytes, bytes]) -> str:
-    if entry.again:
+    if entry.regressions:
         return "it was written again, and not as wanted: an API server writes with another configuration"
     if key < passed.get(key.rpartition(b"/")[0], b""):
         return "passed over: objects behind it were rewritten"

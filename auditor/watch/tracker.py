@@ -36,7 +36,7 @@ class Entry:
     revision: int
     counted: bool = False
     changed: float | None = None
-    again: int = 0
+    regressions: int = 0
 
 
 class Tracker:
@@ -53,7 +53,7 @@ class Tracker:
         self._presume = presume
         self._newest: dict[tuple[Provider, str], tuple[int, str]] = {}
 
-    def wanted(self, form: StoredForm) -> bool:
+    def conforms(self, form: StoredForm) -> bool:
         """Whether this is what the rewrite is to bring about."""
         if form.findings:
             return False
@@ -81,7 +81,7 @@ class Tracker:
         for key, form, revision in changes:
             self._put(key, form, revision, now)
             touched.append(self.entries[key])
-            if form is not None and not self.wanted(form) and self.entries[key].revision == revision:
+            if form is not None and not self.conforms(form) and self.entries[key].revision == revision:
                 self.entries[key].counted = True
             self.revision = max(self.revision, revision)
         # where the presumed KEK is another one now, what was as wanted is not any more
@@ -92,8 +92,8 @@ class Tracker:
         if entry is None:
             self.entries[key] = Entry(form, revision, changed=now)
         elif revision > entry.revision:
-            if form is not None and not self.wanted(form):
-                entry.again += 1
+            if form is not None and not self.conforms(form):
+                entry.regressions += 1
             entry.form, entry.revision, entry.changed = form, revision, now
         else:
             return
@@ -103,7 +103,7 @@ class Tracker:
 
     def _count(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if entry.form is not None and not self.wanted(entry.form):
+            if entry.form is not None and not self.conforms(entry.form):
                 entry.counted = True
 
     def _current(self, form: StoredForm) -> str | None:

@@ -34,17 +34,17 @@ def checked(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Chec
 
 
 def wrong(raw: bytes, folder: Path) -> str:
-    return "\n".join(check.said for check in checked(raw, folder) if not check.holds)
+    return "\n".join(check.text for check in checked(raw, folder) if not check.holds)
 
 
 def test_a_page_is_what_it_says(page: bytes, tmp_path: Path) -> None:
     alone = checked(page, tmp_path)
     assert all(check.holds for check in alone)
-    assert any("65 findings" in check.said for check in alone)
-    assert any("parts of the page" in check.said for check in alone)
+    assert any("65 findings" in check.text for check in alone)
+    assert any("parts of the page" in check.text for check in alone)
     whole = checked(page, tmp_path, REWRITTEN)
     assert all(check.holds for check in whole)
-    assert any("findings lie where the report says" in check.said for check in whole)
+    assert any("findings lie where the report says" in check.text for check in whole)
 
 
 def test_other_evidence_is_noticed(page: bytes, tmp_path: Path) -> None:
@@ -149,5 +149,5 @@ def test_half_a_character_in_a_finding_is_told(tmp_path: Path) -> None:
     report = json.loads(target.read_text())
     report["findings"][2]["key_name"] = "\ud800"
     target.write_text(json.dumps(report))
-    told = [check.said for check in verify(target, [str(REWRITTEN)]) if not check.holds]
+    told = [check.text for check in verify(target, [str(REWRITTEN)]) if not check.holds]
     assert told == ["finding 3 has not the columns of a finding"]

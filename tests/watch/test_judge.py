@@ -50,7 +50,7 @@ def test_every_current_secret_is_what_a_scan_says_it_is(path: Path, configured: 
     ledger.replace({key: (form, main) for (key, _, main), form in zip(pairs, found, strict=True)}, 10**6, None)
     bad = {"plaintext", "stale-provider", "stale-key", "stale-kek", "unrecognised", "orphaned", "undecryptable"}
     wanted = [not set(finding.split(";")) & bad for finding in rows.finding]
-    assert [ledger.wanted(form) for form in found] == wanted
+    assert [ledger.conforms(form) for form in found] == wanted
     assert [form.provider.label for form in found] == list(rows.provider)
     assert [form.key_name for form in found] == list(rows.key_name)
     assert [form.kek_id for form in found] == list(rows.kek_id)

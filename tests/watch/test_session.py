@@ -282,7 +282,7 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
         ):
             etcd.put(key, plain(number))
         with Session(access(etcd.endpoint), options, lambda _: None) as session:
-            named = [(each.of.resource, each.of.key) for each in session.progress(name_all=True).left]
+            named = [(each.object.resource, each.object.key) for each in session.progress(name_all=True).remaining]
             assert named == [
                 ("configmaps", "/a/configmaps/n/x"),
                 ("secrets", "/a/secrets/n/x"),

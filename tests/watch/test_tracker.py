@@ -51,7 +51,7 @@ def numbers(found: Progress) -> tuple[int, int, int, int, int]:
     for name in ("total", "remaining", "rewritten", "deleted", "present"):
         assert sum(getattr(share, name) for share in found.namespaces.values()) == getattr(whole, name)
     assert sum(count for *_, count in found.under) == whole.present
-    assert len(found.left) == whole.remaining
+    assert len(found.remaining) == whole.remaining
     return whole.total, whole.remaining, whole.rewritten, whole.deleted, whole.present
 
 
@@ -116,7 +116,7 @@ def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
     assert numbers(told(ledger)) == (0, 0, 0, 0, 2)
     ledger.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
     assert numbers(told(ledger)) == (1, 1, 0, 0, 2)
-    assert [(each.of.key, each.why) for each in told(ledger).left] == [(KEYS[1].decode(), "stale-kek")]
+    assert [(each.object.key, each.why) for each in told(ledger).remaining] == [(KEYS[1].decode(), "stale-kek")]
     ledger.apply([(KEYS[1], kms("kek-b"), 8)], 2.0)
     assert numbers(told(ledger)) == (1, 0, 1, 0, 2)
 
@@ -131,27 +131,27 @@ def test_a_kek_that_was_read_in_any_order() -> None:
 def test_a_kek_that_is_known() -> None:
     ledger = Tracker({"vault": "kek-a"})
     ledger.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
-    assert [each.of.key for each in told(ledger).left] == [KEYS[0].decode()]
+    assert [each.object.key for each in told(ledger).remaining] == [KEYS[0].decode()]
 
 
 def test_rate_time_left_and_what_is_stuck() -> None:
     ledger = Tracker({})
     ledger.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
     found = told(ledger, now=30.0)
-    assert (found.rate, found.seconds_left, found.still, found.stuck) == (0.0, None, None, ())
+    assert (found.rate, found.seconds_left, found.idle, found.stuck) == (0.0, None, None, ())
     ledger.apply([(KEYS[0], NEW, 2), (KEYS[2], NEW, 3)], 40.0)
     found = told(ledger, now=50.0)
     assert found.rate == 2 / 50
     assert found.seconds_left == 6 * 25
-    assert found.still == 10.0
+    assert found.idle == 10.0
     assert not found.stuck  # not for long enough
     found = told(ledger, now=101.0)
-    assert [(each.of.name, each.stuck) for each in found.stuck] == [
+    assert [(each.object.name, each.stuck) for each in found.stuck] == [
         ("1", "passed over: objects behind it were rewritten")
     ]
     assert found.rate == 0.0  # the window has moved on
     ledger.apply([(KEYS[7], OLD, 4)], 102.0)
-    assert [each.of.name for each in told(ledger, now=103.0).stuck] == ["1", "3"]
+    assert [each.object.name for each in told(ledger, now=103.0).stuck] == ["1", "3"]
     assert "written again" in told(ledger, now=103.0).stuck[1].stuck
     ledger.apply([(key, NEW, 5) for key in KEYS], 104.0)
     found = told(ledger, now=105.0)
@@ -162,5 +162,5 @@ def test_keys_become_names_that_are_safe_to_print() -> None:
     ledger = Tracker({})
     key = b"/registry/secrets/n\x1b[31m/x\xff"
     ledger.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
-    named = [(each.of.resource, each.of.namespace, each.of.name) for each in told(ledger).left]
+    named = [(each.object.resource, each.object.namespace, each.object.name) for each in told(ledger).remaining]
     assert named == [("secrets", "", "cluster-scoped"), ("secrets", "n\\x1b[31m", "x\\xff")]

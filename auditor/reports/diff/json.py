@@ -43,7 +43,7 @@ def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
             "rewritten": comparison.rewritten,
             "not_as_expected_before": comparison.unlike,
             "forms": {form.label: comparison.of(form) for form in FormChange},
-            "contents": {content.label: comparison.held(content) for content in list(Content)[1:]},
+            "contents": {content.label: comparison.with_content(content) for content in list(Content)[1:]},
             "forms_and_contents": [
                 {"form": form.label, "content": content.label, "objects": count}
                 for (form, content), count in comparison.objects.items()

@@ -56,7 +56,7 @@ def _story(comparison: Comparison) -> str:
             (Content.CHANGED, "changed in {:,}"),
             (Content.UNKNOWN, "unknown of {:,}"),
         )
-        if (count := comparison.held(content))
+        if (count := comparison.with_content(content))
     ]
     story = f"Of {plural(sum(comparison.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
     return f"{story} Content {', '.join(held)}." if held else story

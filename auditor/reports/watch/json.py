@@ -44,7 +44,7 @@ def document(
         ],
         "objects": [
             {
-                **_name(each.of),
+                **_name(each.object),
                 "provider": each.form.provider.label,
                 "key_name": each.form.key_name,
                 "kek_id": each.form.kek_id,
@@ -53,7 +53,7 @@ def document(
                 "mod_revision": each.revision,
                 "stuck": each.stuck,
             }
-            for each in progress.left
+            for each in progress.remaining
         ],
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),

@@ -59,8 +59,8 @@ def pace(progress: Progress) -> str:
     stuck = f"; {plural(len(progress.stuck), 'object')} stuck" if progress.stuck else ""
     if progress.seconds_left is not None:
         return f"; {progress.rate:,.1f}/s, {duration(progress.seconds_left)} left{stuck}"
-    if progress.still is not None and progress.still >= STALLED:
-        return f"; nothing was rewritten for {duration(progress.still)}{stuck}"
+    if progress.idle is not None and progress.idle >= STALLED:
+        return f"; nothing was rewritten for {duration(progress.idle)}{stuck}"
     return stuck
 
 
@@ -98,7 +98,7 @@ def namespaces(progress: Progress, most: int | None = MOST) -> tuple[list[str], 
 def stuck(progress: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what does not seem to be coming."""
     rows = [
-        ["/".join(filter(None, (each.of.namespace, each.of.name))), each.why, each.stuck]
+        ["/".join(filter(None, (each.object.namespace, each.object.name))), each.why, each.stuck]
         for each in progress.stuck[:MOST]
     ]
     if (more := len(progress.stuck) - MOST) > 0:
