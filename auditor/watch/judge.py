@@ -1,4 +1,4 @@
-"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> StoredForms."""
+"""Values from etcd's API, judged by the same policy as a scan's: key-value pairs -> StoredForms."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
-NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
-"""What keeps no value from being as wanted: a KEK is judged by the tracker, over all values and not over one answer."""
+OTHER_FINDINGS = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
+"""Findings that a form may have and conform: the tracker judges KEKs, over all values instead of one answer's."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
@@ -35,12 +35,13 @@ def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list
     )
     if criteria.keyring is not None:
         selected = opening.open_all(selected, criteria, criteria.keyring)
-    bits = selected.findings & ~np.uint16(NOT_OF_FORM)
+    bits = selected.findings & ~np.uint16(OTHER_FINDINGS)
     bits[_under_another_name(selected, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
     at, length = prefixes.kek_ids(selected.batch, selected.prefixes)
     keks = selected.batch.data.slices(at, np.maximum(length, 0))
     known: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
+    # equal (label, findings, opened, KEK id) share one form
     for key in zip(selected.key_label.tolist(), bits.tolist(), selected.opened.tolist(), keks, strict=True):
         if key not in known:
             label, code, opened, kek = key
@@ -54,7 +55,7 @@ def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list
 def _under_another_name(selected: Selection, resource: str, criteria: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
-    Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
+    Names may hold colons, and a few values do not tell where one ends: only the beginning is compared.
     """
     write = criteria.policy.write(resource)
     under = np.zeros(len(selected), np.bool_)

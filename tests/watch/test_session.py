@@ -268,7 +268,7 @@ def test_a_role_that_may_only_read_the_secrets(tmp_path: Path) -> None:
             assert numbers(session) == (50, 50, 0, 0, 50)
             session.follow()
             said: list[str] = []
-            session._said = said.append
+            session._notify = said.append
             until(lambda: any("watching" in text for text in said), session)
         with pytest.raises(errors.Denied), Session(viewer, Options(resources=("configmaps",)), lambda _: None):
             pass
