@@ -132,7 +132,7 @@ def test_a_drive_that_does_not_answer_is_said_once(drive: Drive) -> None:
         drive.answer()
 
     ended = wait.wait(child, say, step=0.05)
-    assert (ended.status, ended.asked) == (0, 0)
+    assert (ended.status, ended.interrupt) == (0, 0)
     (line,) = said
     assert "has not answered" in line
 
