@@ -63,7 +63,7 @@ else:
 class Cluster:
     """A folder with the stand-in and the objects that it knows."""
 
-    def __init__(self, folder: Path, objects: list[remediation.Named]) -> None:
+    def __init__(self, folder: Path, objects: list[remediation.ObjectReference]) -> None:
         self.folder = folder
         self.objects = folder / "objects"
         self.objects.mkdir()
@@ -96,7 +96,7 @@ class Cluster:
         return (self.folder / "calls").read_text().splitlines()
 
 
-def written(objects: list[remediation.Named], found: str = "a snapshot") -> str:
+def written(objects: list[remediation.ObjectReference], found: str = "a snapshot") -> str:
     out = io.StringIO()
     remediation.rewrite(objects, found, out)
     return out.getvalue()
@@ -161,7 +161,7 @@ def test_what_was_deleted_since_is_no_failure(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)), max_size=5))
-def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[remediation.Named]) -> None:
+def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[remediation.ObjectReference]) -> None:
     lines = [line for line in written(objects).splitlines() if line.startswith("batch ")]
     for line in lines:
         assert all(character.isascii() and (character.isalnum() or character in "-. ") for character in line)
