@@ -72,17 +72,24 @@ def check(
             if reported != name:
                 yield note(name, f"was called {safe(reported)} in the report")
             by_name = {reported: by_name[name]}
-        for file_name in by_name.keys() - sources.keys():
-            if file_name in unread:
-                yield note(file_name, "could not be read when the report was made: the report holds no hash of it")
-                continue
-            yield differs(file_name, "is a file of this evidence, and not in the report")
-        for file_name, source in sources.items():
-            if file_name not in by_name:
-                yield differs(safe(file_name), "is in the report, and no file of this evidence")
-                continue
-            yield from _file(by_name[file_name], source, observer)
+        yield from _files(by_name, sources, unread, observer)
         yield from _rows(report.rows(document), by_name)
+
+
+def _files(
+    files: dict[str, EvidenceFile], sources: dict[str, dict[str, Any]], unread: set[str], observer: Observer
+) -> Iterator[Check]:
+    """The files of the evidence against those of the report. unread: exhibits that could not be read then."""
+    for name in files.keys() - sources.keys():
+        if name in unread:
+            yield note(name, "could not be read when the report was made: the report holds no hash of it")
+            continue
+        yield differs(name, "is a file of this evidence, and not in the report")
+    for name, source in sources.items():
+        if name not in files:
+            yield differs(safe(name), "is in the report, and no file of this evidence")
+            continue
+        yield from _file(files[name], source, observer)
 
 
 def _same_kind(name: str, evidence: dict[str, Any], containers: Sequence[dict[str, Any]], path: Path) -> None:
