@@ -33,8 +33,8 @@ def main() -> None:
             return end.code if isinstance(end.code, int) else 0
         return 0
 
-    code = worker.guarded(task)
-    worker.guarded(prefork.dismiss)
+    code = worker.guard(task)
+    worker.guard(prefork.dismiss)
     sys.exit(code)
 
 

@@ -8,9 +8,9 @@ import traceback
 from pathlib import Path
 
 NOTHING = "nothing was concluded"
-LOST = "the evidence shrank or became unreadable while it was read"
+READ_FAILURE = "the evidence shrank or became unreadable while it was read"
 _FATAL_SIGNALS = {
-    signal.SIGBUS: f"{LOST} (SIGBUS); {NOTHING}",
+    signal.SIGBUS: f"{READ_FAILURE} (SIGBUS); {NOTHING}",
     signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps for want of memory; {NOTHING}",
 }
 

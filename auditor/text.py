@@ -71,9 +71,9 @@ def moments(seconds: Sequence[float | None]) -> list[str]:
     """moment() of each number of seconds."""
     import numpy as np  # slow to load: hashing begins before, and needs this module
 
-    known = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
-    texts = np.datetime_as_string(known.astype("datetime64[s]"), unit="s").tolist()
-    return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, known.tolist(), strict=True)]
+    valid = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
+    texts = np.datetime_as_string(valid.astype("datetime64[s]"), unit="s").tolist()
+    return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, valid.tolist(), strict=True)]
 
 
 def moment(seconds: float | None) -> str:

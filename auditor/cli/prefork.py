@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 
-ORPHANED = 2
+ORPHAN_CODE = 2
 """The exit code of a process that never gets a task; nobody waits for it."""
 
 
@@ -104,7 +104,7 @@ def _await(near: int, far: int, modules: Sequence[str], mask: Iterable[int]) -> 
     with os.fdopen(near, "rb") as pipe:
         raw = pipe.read()
     if not raw:  # the parent process was killed
-        return ORPHANED
+        return ORPHAN_CODE
     signal.signal(signal.SIGINT, handler)
     task: Callable[[], int] = pickle.loads(raw)  # noqa: S301 - from the parent process
     return task()

@@ -13,13 +13,13 @@ from contextlib import suppress
 from auditor.cli import prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
-FAILED = 2
+FAILURE = 2
 TRIM_THRESHOLD = 1 << 30
 """Bytes that the process keeps when they are freed."""
 MMAP_THRESHOLD = 1 << 23
 """Bytes of the largest block that is kept: a column of a million records. Larger ones, faulted in anew, leave no holes
 between others."""
-INTERRUPTED = 130
+INTERRUPT_CODE = 130
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4
 """Seconds that a thread may keep the interpreter's lock. By default it is fifty times as long, and the hashing thread
@@ -32,7 +32,7 @@ def run(task: Callable[[], int]) -> int:
     A prepared process gets the task pickled.
     """
     if not hasattr(os, "fork"):
-        return guarded(task)
+        return guard(task)
     sys.stdout.flush()
     sys.stderr.flush()
     child = prefork.take(task)
@@ -58,22 +58,22 @@ def _code(end: wait.Exit) -> int:
         _say(f"{INTERRUPTION}{orphan}")
     elif end.status is not None:
         _say(describe_signal(os.WTERMSIG(end.status)))
-    return INTERRUPTED if end.interrupt == signal.SIGINT else FAILED
+    return INTERRUPT_CODE if end.interrupt == signal.SIGINT else FAILURE
 
 
-def guarded(task: Callable[[], int]) -> int:
+def guard(task: Callable[[], int]) -> int:
     """The exit code of `task`, with every exception turned into a message without a byte of evidence."""
     try:
         return task()
     except KeyboardInterrupt:
         _say(INTERRUPTION)
-        return INTERRUPTED
+        return INTERRUPT_CODE
     except BrokenPipeError:
         # nobody reads the output any more; the rest of the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as error:  # noqa: BLE001
         _say(describe(error))
-    return FAILED
+    return FAILURE
 
 
 def _in_child(task: Callable[[], int]) -> int:
@@ -81,12 +81,12 @@ def _in_child(task: Callable[[], int]) -> int:
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    code = guarded(task)
+    code = guard(task)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        return FAILED
+        return FAILURE
     return code
 
 

@@ -113,17 +113,17 @@ def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
     strip = storage_prefixes[0] != storage_prefixes[1] and len(storage_prefixes[0]) == len(storage_prefixes[1]) == 1
     rows = np.stack(join.outer_join(_keys(before, strip=strip), _keys(after, strip=strip)))
     both = np.flatnonzero((rows >= 0).all(axis=0))
-    one, other = rows[0][both], rows[1][both]
-    identical = join.identical(_values(before, one), _values(after, other))
+    before_rows, after_rows = rows[0][both], rows[1][both]
+    identical = join.identical(_values(before, before_rows), _values(after, after_rows))
     form = np.zeros(rows.shape[1], np.uint8)
     form[rows[0] < 0], form[rows[1] < 0] = FormChange.APPEARED, FormChange.VANISHED
-    form[both] = _forms(before, after, one, other, identical)
+    form[both] = _forms(before, after, before_rows, after_rows, identical)
     content = np.zeros(rows.shape[1], np.uint8)
-    content[both] = _contents(before, after, one, other, identical)
+    content[both] = _contents(before, after, before_rows, after_rows, identical)
     rewritten, recreated = np.zeros((2, rows.shape[1]), np.bool_)
     if same_cluster:
-        rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
-        recreated[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
+        rewritten[both] = before.batch.mod_revision[before_rows] != after.batch.mod_revision[after_rows]
+        recreated[both] = before.batch.create_revision[before_rows] != after.batch.create_revision[after_rows]
     return Diff(
         before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, recreated=recreated
     )
@@ -146,30 +146,33 @@ def _values(side: Selection, rows: Ints) -> join.Strings:
     return side.batch.data, side.batch.value_at[rows], side.batch.value_size[rows]
 
 
-def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
+def _forms(
+    before: Selection, after: Selection, before_rows: Ints, after_rows: Ints, identical: Bools
+) -> NDArray[np.uint8]:
     """Form of each pair of rows."""
-    plain, now = before.prefixes.provider[one], after.prefixes.provider[other]
+    plain, now = before.prefixes.provider[before_rows], after.prefixes.provider[after_rows]
     was_plain, is_plain = plain == Provider.IDENTITY, now == Provider.IDENTITY
     names: dict[object, int] = {}
     secrets: dict[bytes, int] = {b"": 0}
     label, secret = (
         np.stack(pair)
         for pair in zip(
-            *(_key_numbers(each, rows, names, secrets) for each, rows in ((before, one), (after, other))), strict=True
+            *(_key_numbers(each, rows, names, secrets) for each, rows in ((before, before_rows), (after, after_rows))),
+            strict=True,
         )
     )
-    keks = [_keks(each, rows) for each, rows in ((before, one), (after, other))]
+    keks = [_keks(each, rows) for each, rows in ((before, before_rows), (after, after_rows))]
     (kek, kek_now), _ = join.groups(keks)
     re_keyed = (label[0] != label[1]) | (kek != kek_now) | ((secret[0] != secret[1]) & (secret > 0).all(axis=0))
-    identified = _key_identified(before, one) & _key_identified(after, other)
-    form = np.full(one.size, FormChange.UNCHANGED, np.uint8)
+    identified = _key_identified(before, before_rows) & _key_identified(after, after_rows)
+    form = np.full(before_rows.size, FormChange.UNCHANGED, np.uint8)
     form[re_keyed] = FormChange.RE_KEYED
     form[~identified & ~identical] = FormChange.UNKNOWN
     form[was_plain & ~is_plain] = FormChange.BECAME_ENCRYPTED
     form[was_plain & is_plain] = FormChange.STILL_PLAINTEXT
     form[~was_plain & is_plain] = FormChange.TURNED_TO_PLAINTEXT
     unreadable = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
-    unreadable |= before.prefixes.malformed[one] | after.prefixes.malformed[other]
+    unreadable |= before.prefixes.malformed[before_rows] | after.prefixes.malformed[after_rows]
     form[unreadable & ~identical] = FormChange.UNKNOWN
     return form
 
@@ -195,13 +198,15 @@ def _key_identified(side: Selection, rows: Ints) -> Bools:
     return known
 
 
-def _contents(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
+def _contents(
+    before: Selection, after: Selection, before_rows: Ints, after_rows: Ints, identical: Bools
+) -> NDArray[np.uint8]:
     """Content of each pair of rows; only values whose bytes differ are decoded."""
-    content = np.full(one.size, Content.SAME, np.uint8)
+    content = np.full(before_rows.size, Content.SAME, np.uint8)
     rows = np.flatnonzero(~identical)
     content[rows] = Content.UNKNOWN
-    known = rows[_readable(before, one[rows]) & _readable(after, other[rows])]
-    was, now = before.decoded(one[known], content=True), after.decoded(other[known], content=True)
+    known = rows[_readable(before, before_rows[rows]) & _readable(after, after_rows[rows])]
+    was, now = before.decoded(before_rows[known], content=True), after.decoded(after_rows[known], content=True)
     for row, old, new in zip(known.tolist(), was, now, strict=True):
         if old is not None and new is not None and old.content and new.content:
             content[row] = Content.SAME if old.content == new.content else Content.CHANGED

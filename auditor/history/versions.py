@@ -18,10 +18,10 @@ class _Numbers:
     """Numbers of byte strings: equal ones share a number, in the order of their first occurrence."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}
 
     def __call__(self, raw: bytes) -> int:
-        return self._known.setdefault(raw, len(self._known) + 1)
+        return self._numbers.setdefault(raw, len(self._numbers) + 1)
 
 
 def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) -> tuple[Version, ...]:
@@ -32,18 +32,18 @@ def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) ->
         for row in range(len(source))
     ]
     values.sort(key=lambda value: _order(value[0]))
-    stored, content, field = _Numbers(), _Numbers(), _Numbers()
+    stored_numbers, content_numbers, field_numbers = _Numbers(), _Numbers(), _Numbers()
     revisions: dict[int, int] = {}
     numbered = []
     for version, raw, source, row in values:
-        number = stored(raw)
+        number = stored_numbers(raw)
         contents = source.decode(row)
-        content_number = content(contents.content) if contents is not None and contents.content else 0
+        content_number = content_numbers(contents.content) if contents is not None and contents.content else 0
         content_fields = fields.named(source.plaintexts.get(row, raw), Encoding(int(source.prefixes.encoding[row])))
         numbered_fields = None
         if content_fields is not None:
             numbered_fields = tuple(
-                Field(name, len(value), field(value), value) for name, value in sorted(content_fields.items())
+                Field(name, len(value), field_numbers(value), value) for name, value in sorted(content_fields.items())
             )
         if version.mod_revision >= 0:
             revisions.setdefault(number, version.mod_revision)

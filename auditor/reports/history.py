@@ -169,12 +169,12 @@ def _plain(version: Version) -> dict[str, Any]:
         "place": version.place.label,
         "state": version.state,
         "tombstone": version.tombstone,
-        "mod_revision": _known(version.mod_revision),
-        "sub": _known(version.sub_revision),
-        "create_revision": _known(version.create_revision),
-        "version": _known(version.version),
-        "order": _known(version.ordinal),
-        "copy_of": _known(version.copy_of),
+        "mod_revision": _or_none(version.mod_revision),
+        "sub": _or_none(version.sub_revision),
+        "create_revision": _or_none(version.create_revision),
+        "version": _or_none(version.version),
+        "order": _or_none(version.ordinal),
+        "copy_of": _or_none(version.copy_of),
         "provider": "" if version.tombstone else version.provider.label,
         "key_name": version.key_name,
         "kek_id": version.kek_id,
@@ -186,9 +186,9 @@ def _plain(version: Version) -> dict[str, Any]:
         "type": version.type,
         "created": version.created,
         "source": version.source,
-        "offset": _known(version.offset),
+        "offset": _or_none(version.offset),
         "size": version.size,
-        "page": _known(version.page),
+        "page": _or_none(version.page),
         "detail": version.detail,
         "fields": None
         if version.fields is None
@@ -205,5 +205,5 @@ def _plain(version: Version) -> dict[str, Any]:
     }
 
 
-def _known(number: int) -> int | None:
+def _or_none(number: int) -> int | None:
     return None if number < 0 else number

@@ -104,7 +104,7 @@ def _absent(finding: AbsentFinding) -> dict[str, Any]:
         "level": LEVELS[SEVERITIES[finding.severity]],
         "baselineState": "absent",
         "message": {
-            "text": escaped(f"gone since the baseline: {finding.finding}: {finding.resource} {what} in {finding.place}")
+            "text": escape(f"gone since the baseline: {finding.finding}: {finding.resource} {what} in {finding.place}")
         },
         "partialFingerprints": {FINGERPRINT: finding.id},
     }
@@ -115,7 +115,7 @@ def _message(row: dict[str, Cell]) -> str:
     where = f"{row['place']}, offset {row['offset']}" if row["offset"] != "" else str(row["source"])
     detail = f" ({row['detail']})" if row["detail"] else ""
     subject = f"{row['resource']} {what}" if what else str(row["source"])
-    return escaped(f"{row['finding']}: {subject} in {where}{detail}")
+    return escape(f"{row['finding']}: {subject} in {where}{detail}")
 
 
 def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
     notifications = [
         {
             "level": "error",
-            "message": {"text": escaped(gap.reason)},
+            "message": {"text": escape(gap.reason)},
             "descriptor": {"id": "gap"},
             "properties": {"source": gap.source, "offset": gap.offset, "length": gap.length},
         }
@@ -231,7 +231,7 @@ def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
     notifications += [
         {
             "level": "warning" if part.decisive else "note",
-            "message": {"text": escaped(f"{part.what}: {part.reason}")},
+            "message": {"text": escape(f"{part.what}: {part.reason}")},
             "descriptor": {"id": "not-examined"},
         }
         for part in audit.unexamined
@@ -251,7 +251,7 @@ def uri(name: str) -> str:
     return quote(restore(name), safe="/")
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text for a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
     return text.translate(_ESCAPES)
 

@@ -76,9 +76,11 @@ def baseline(audit: Audit) -> str:
     if report is None:
         return ""
     moved = f" ({report.moved:,} of them to another place, where they are new)" if report.moved else ""
-    gone = "gone" if audit.complete else "not found again, where not everything was read"
+    absent = "gone" if audit.complete else "not found again, where not everything was read"
     of = "the same evidence" if report.same_evidence else "other evidence"
-    return f"{report.name} ({of}): {report.new:,} new, {report.still:,} still there, {len(report.gone):,} {gone}{moved}"
+    return (
+        f"{report.name} ({of}): {report.new:,} new, {report.still:,} still there, {len(report.gone):,} {absent}{moved}"
+    )
 
 
 def control(audit: Audit) -> str:
@@ -131,8 +133,8 @@ def next_steps(audit: Audit) -> list[str]:
     if not audit.tally.readable:
         return []
     steps = ["preserve this evidence"]
-    known = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
-    count = known or audit.tally.objects
+    credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
+    count = credentials or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
     following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)

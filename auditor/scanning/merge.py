@@ -136,24 +136,24 @@ def as_part(audit: Audit) -> ExhibitSummary:
 
 def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     """All files together; the facts of a single database are empty."""
-    every = [each.evidence for each in audits]
-    clusters = {each.cluster.uid for each in every}
-    trailers = {each.trailer for each in every}
+    exhibits = [each.evidence for each in audits]
+    clusters = {each.cluster.uid for each in exhibits}
+    trailers = {each.trailer for each in exhibits}
     return Evidence(
         name=name or f"{count:,} pieces of evidence",
-        kind=min(every, key=lambda evidence: evidence.description).kind,
+        kind=min(exhibits, key=lambda evidence: evidence.description).kind,
         description=", ".join(sorted({part.kind for part in _parts(audits, ())})),
-        size=sum(each.size for each in every),
+        size=sum(each.size for each in exhibits),
         modified="",
         sha256="",
         trailer=trailers.pop() if len(trailers) == 1 else Trailer.NONE,
         trailer_bytes=0,
-        changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
+        changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
-        cluster=replace(every[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
-        sources=tuple(source for each in every for source in each.sources),
+        cluster=replace(exhibits[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        sources=tuple(source for each in exhibits for source in each.sources),
         directory=True,
-        containers=tuple(dict.fromkeys(container for each in every for container in each.containers)),
+        containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),
     )
 
 
@@ -240,12 +240,12 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     return tuple(usages)
 
 
-def _rows(every: Sequence[Rows]) -> Rows:
+def _rows(tables: Sequence[Rows]) -> Rows:
     columns: dict[str, list[Cell]] = {}
-    for rows in every:
+    for rows in tables:
         for name, column in rows.columns.items():
             columns.setdefault(name, []).extend(column)
-    return Rows(columns, [findings for rows in every for findings in rows.findings])
+    return Rows(columns, [findings for rows in tables for findings in rows.findings])
 
 
 def _distinct(

@@ -53,14 +53,14 @@ def one(
         return _all(opened, options, log)
 
 
-def _all(opened: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
+def _all(members: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
     """One audit of every exhibit of a container."""
     from auditor.scanning import merge
 
-    container = opened.containers[0].name
-    log.step(f"found {len(opened)} pieces of evidence in {container}")
+    container = members.containers[0].name
+    log.step(f"found {len(members)} pieces of evidence in {container}")
     outcomes: list[merge.Outcome] = []
-    for name, opener in opened:
+    for name, opener in members:
         try:
             result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)))
         except AuditorError as error:

@@ -191,9 +191,9 @@ def _beginning(row: dict[str, Any]) -> bytes | None:
     """The first bytes of a row's value; None where the row does not tell them."""
     if row["finding"] in ELSEWHERE:
         return None
-    provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
+    provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        beginning = None if lost else MAGIC.get(str(row["encoding"]))
+        beginning = None if head_lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
         beginning = CLAIMS[provider] + (name + b":" if name else b"")

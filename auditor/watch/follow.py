@@ -158,7 +158,7 @@ class _Listener:
         self._next = revision
         self._messages = messages
         self._patience = patience
-        self._ended = threading.Event()
+        self._stop_event = threading.Event()
         self._stream: WatchStream | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"watch {number}", daemon=True)
@@ -166,7 +166,7 @@ class _Listener:
 
     def stop(self) -> None:
         with self._lock:
-            self._ended.set()
+            self._stop_event.set()
             if self._stream is not None:
                 self._stream.close()
         self._thread.join(timeout=self._access.timeout)
@@ -183,7 +183,7 @@ class _Listener:
     def _listen(self, client: Client) -> None:
         since = time.monotonic()
         wait = WAIT
-        while not self._ended.is_set():
+        while not self._stop_event.is_set():
             start = self._next
             try:
                 client.ask(partial(self._watch, client))
@@ -191,14 +191,14 @@ class _Listener:
             except errors.Unavailable as error:
                 failure = str(error)
             client.close()
-            if self._ended.is_set():
+            if self._stop_event.is_set():
                 return
             if self._next > start or not failure:
                 since, wait = time.monotonic(), WAIT
             elif time.monotonic() - since > self._patience:
                 raise errors.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
             self._send(Notice(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
-            self._ended.wait(wait)
+            self._stop_event.wait(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
     def _watch(self, client: Client, member: Member) -> None:
@@ -209,7 +209,7 @@ class _Listener:
         with member.watch(request) as stream:
             with self._lock:
                 self._stream = stream
-                if self._ended.is_set():
+                if self._stop_event.is_set():
                     return
             try:
                 for answer in stream:
@@ -228,7 +228,7 @@ class _Listener:
                     self._stream = None
 
     def _send(self, message: Message) -> None:
-        while not self._ended.is_set():
+        while not self._stop_event.is_set():
             with suppress(queue.Full):
                 self._messages.put(message, timeout=WAIT)
                 return

@@ -138,10 +138,10 @@ class _Counts:
     def objects(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
         """The objects that remain, by key; unless `every`, only those that are stuck."""
         reasons = ((key, form, entry, _stuck(key, entry, self.passed)) for key, form, entry in self.remaining)
-        chosen = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
+        selection = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
         return tuple(
             Remaining(_name(key, roots), form, self._tracker.why(form), entry.revision, stuck)
-            for key, form, entry, stuck in chosen
+            for key, form, entry, stuck in selection
         )
 
 

@@ -69,8 +69,8 @@ class Tracker:
 
     def replace(self, snapshot: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
         """Apply a read of every key at a revision: a key that is missing in it was deleted."""
-        for key, (form, written) in snapshot.items():
-            self._put(key, form, written, now)
+        for key, (form, key_revision) in snapshot.items():
+            self._put(key, form, key_revision, now)
         for key, entry in self.entries.items():
             if key not in snapshot and entry.form is not None and entry.revision <= revision:
                 entry.form, entry.revision, entry.changed = None, revision, now
@@ -80,15 +80,15 @@ class Tracker:
     def apply(self, changes: Iterable[tuple[bytes, StoredForm | None, int]], now: float) -> None:
         """Apply changes: (key, form, revision); form is None where the key was deleted."""
         before = dict(self._newest)
-        touched = []
+        entries = []
         for key, form, revision in changes:
             self._put(key, form, revision, now)
-            touched.append(self.entries[key])
+            entries.append(self.entries[key])
             if form is not None and not self.conforms(form) and self.entries[key].revision == revision:
                 self.entries[key].counted = True
             self.revision = max(self.revision, revision)
         # where the presumed KEK is another one now, what conformed does not any more
-        self._count(touched if before == self._newest else self.entries.values())
+        self._count(entries if before == self._newest else self.entries.values())
 
     def _put(self, key: bytes, form: StoredForm | None, revision: int, now: float | None) -> None:
         entry = self.entries.get(key)
@@ -113,7 +113,7 @@ class Tracker:
         """The id of the KEK that a KMS v2 value must be under; None of others."""
         if not form.kek_id:
             return None
-        known = self._keks.get(form.key_name)
-        if known is not None or not self._presume:
-            return known
+        kek = self._keks.get(form.key_name)
+        if kek is not None or not self._presume:
+            return kek
         return self._newest.get((form.provider, form.key_name), (0, form.kek_id))[1]

@@ -146,7 +146,7 @@ def test_an_interrupt_before_there_is_a_task_is_told_once(module: Path) -> None:
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=20)
-    assert process.returncode == worker.INTERRUPTED
+    assert process.returncode == worker.INTERRUPT_CODE
     assert said == f"etcd-auditor: {worker.INTERRUPTION}\n"
 
 
@@ -184,7 +184,7 @@ def test_no_process_to_be_had_is_a_message(module: Path) -> None:
         "import os\ndef fork(): raise BlockingIOError(11, 'no more')\nos.fork = fork\n__main__.main()",
     )
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
-    assert done.returncode == worker.FAILED
+    assert done.returncode == worker.FAILURE
     assert done.stderr == "etcd-auditor: BlockingIOError: no more; nothing was concluded\n"
 
 

@@ -46,7 +46,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("guard", [worker.run, worker.guarded], ids=["forked", "guarded"])
+@pytest.mark.parametrize("guard", [worker.run, worker.guard], ids=["forked", "guarded"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_exception_tells_its_text_or_looks_like_a_finding(
     fault: str, guard: Callable[[Callable[[], int]], int], capfd: pytest.CaptureFixture[str]

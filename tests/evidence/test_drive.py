@@ -104,7 +104,7 @@ def test_an_interrupt_ends_the_wait_for_a_drive(drive: Drive, others: int) -> No
         drive.wait()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == worker.INTERRUPTED
+    assert process.returncode == worker.INTERRUPT_CODE
     assert "interrupted; nothing was concluded" in said
 
 

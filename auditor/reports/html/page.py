@@ -38,7 +38,7 @@ def template() -> "Template":
     return environment.get_template("report.html")
 
 
-def render(audit: Audit, fail_on: Severity, grouped: objects.ObjectGroups, policy: Policy, custody: Custody) -> str:
+def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy: Policy, custody: Custody) -> str:
     """The visible part of a page, as HTML from the first element to the last before the scripts."""
     evidence = audit.evidence
     return template().render(
@@ -65,7 +65,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.ObjectGroups, polic
         places=tables.of_places(audit),
         coverage=tables.of_coverage(audit),
         keys=(key_table.HEADER, key_table.table(audit)),
-        grouped=grouped,
+        groups=groups,
         header=objects.HEADER,
         sha256=custody.findings,
         meanings=_meanings(audit),
