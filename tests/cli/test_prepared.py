@@ -19,11 +19,11 @@ SLOW = "import time\ntime.sleep(30)\nopen(__file__ + '.end', 'w').close()\n"
 """An import that leaves a file when it comes to its end."""
 
 
-def loaded(module: str) -> int:
+def is_loaded(module: str) -> int:
     return int(module in sys.modules)
 
 
-def imported(module: Path, content: str, *others: str) -> None:
+def preimport(module: Path, content: str, *others: str) -> None:
     """Prepare a process, which imports these, and wait until it has come to the last, which says so over a pipe."""
     near, far = os.pipe()
     try:
@@ -58,10 +58,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_task_runs_where_the_modules_are(module: Path) -> None:
-    imported(module, "")
-    assert worker.run(partial(loaded, module.stem)) == 1
-    assert not loaded(module.stem)
-    assert worker.run(partial(loaded, module.stem)) == 0
+    preimport(module, "")
+    assert worker.run(partial(is_loaded, module.stem)) == 1
+    assert not is_loaded(module.stem)
+    assert worker.run(partial(is_loaded, module.stem)) == 0
 
 
 def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
 def test_a_module_that_cannot_be_imported_is_left_to_the_command(
     module: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    imported(module, "raise ImportError('not this one')", "no.such.module")
+    preimport(module, "raise ImportError('not this one')", "no.such.module")
     assert worker.run(partial(says, "done", 3)) == 3
     said = capfd.readouterr()
     assert (said.out, said.err) == ("done\n", "")

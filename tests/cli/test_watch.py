@@ -96,7 +96,7 @@ LISTENING = (
 """The command as a terminal starts it: a shell that starts the suite in the background has it ignore Ctrl-C."""
 
 
-def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
+def start_watch(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", LISTENING, "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
     environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "120"}
     return subprocess.Popen(
@@ -107,7 +107,7 @@ def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subp
 def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         numbers = fill(etcd, 30)
-        with started(etcd, "--every", "0.1") as process:
+        with start_watch(etcd, "--every", "0.1") as process:
             assert process.stdout is not None
             lines = []
             for line in process.stdout:
@@ -128,7 +128,7 @@ def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
 
 def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
     """Ctrl-C ends with the numbers so far, and writes what was asked for."""
-    with started(etcd, "--json", str(tmp_path / "w.json")) as process:
+    with start_watch(etcd, "--json", str(tmp_path / "w.json")) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "watching" in line:
@@ -151,7 +151,7 @@ def test_a_limit(etcd: Etcd) -> None:
 def test_on_a_terminal(etcd: Etcd) -> None:
     """A table is drawn there, and taken away at the end."""
     near, far = pty.openpty()
-    with started(etcd, "--for", "1.5", stdout=far) as process:
+    with start_watch(etcd, "--for", "1.5", stdout=far) as process:
         os.close(far)
         seen = b""
         while True:
@@ -223,7 +223,7 @@ def test_no_value_in_any_output(tmp_path: Path) -> None:
         config = configuration(tmp_path / "c.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
         reports = [str(tmp_path / each) for each in ("w.json", "r.sh")]
         arguments = ["--encryption-config", config, "--json", reports[0], "--remediation", reports[1]]
-        with started(etcd, *arguments[2:], "--for", "1") as process:
+        with start_watch(etcd, *arguments[2:], "--for", "1") as process:
             said, _ = process.communicate(timeout=60)
         done = run("watch", etcd.url, *arguments, "--once", "--force")
     texts = [said, done.stdout, done.stderr, *(Path(each).read_text() for each in reports)]

@@ -51,7 +51,7 @@ def config(path: Path) -> tuple[str, ...]:
     return (str(file),) if file.exists() else ()
 
 
-def compared(before: Path, after: Path, **options: Any) -> Comparison:
+def stage_comparison(before: Path, after: Path, **options: Any) -> Comparison:
     """Both with the configuration of their own moment."""
     wanted = DiffOptions(
         Options(encryption_configs=config(before)), Options(encryption_configs=config(after)), **options
@@ -70,7 +70,7 @@ def secrets(path: Path) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def expected(before: Path, after: Path) -> dict[str, tuple[str, str]]:
+def truth_forms(before: Path, after: Path) -> dict[str, tuple[str, str]]:
     """Form and content of every Secret between two stages, from the truth alone."""
     one, two = secrets(before), secrets(after)
     found = {}
@@ -92,7 +92,7 @@ def expected(before: Path, after: Path) -> dict[str, tuple[str, str]]:
 
 def test_the_truth_tells_the_readmes_story() -> None:
     """What expected() derives is worth comparing with: every step has its own counts."""
-    steps = [Counter(form for form, _ in expected(*pair).values()) for pair in PAIRS]
+    steps = [Counter(form for form, _ in truth_forms(*pair).values()) for pair in PAIRS]
     assert steps == [
         {"still plaintext": 27, "appeared": 7},
         {"became encrypted": 27, "unchanged": 7},
@@ -105,12 +105,12 @@ def test_the_truth_tells_the_readmes_story() -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].stem} {pair[1].stem}")
 def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
-    found = compared(*pair)
+    found = stage_comparison(*pair)
     rows = {key: (form, content) for key, form, content in zip(
         *(found.columns[name] for name in ("key", "form", "content")), strict=True)}  # fmt: skip
-    assert rows == expected(*pair)
+    assert rows == truth_forms(*pair)
     counted = {(form.label, content.label): count for (form, content), count in found.objects.items()}
-    assert counted == Counter(expected(*pair).values())
+    assert counted == Counter(truth_forms(*pair).values())
     for path, each in zip(pair, (found.before, found.after), strict=True):
         places = {place for place in PLACES.get(name_of(path), {}) if place != "latest"}
         readable = {place.label: count for place, (_, count) in compare.leftovers(each).items() if count}
@@ -125,13 +125,16 @@ def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
 
 
 def test_from_the_first_stage_to_the_last() -> None:
-    found = compared(STAGES[0], STAGES[-1])
-    assert Counter(expected(STAGES[0], STAGES[-1]).values()) == {("became encrypted", "same"): 27, ("appeared", ""): 7}
+    found = stage_comparison(STAGES[0], STAGES[-1])
+    assert Counter(truth_forms(STAGES[0], STAGES[-1]).values()) == {
+        ("became encrypted", "same"): 27,
+        ("appeared", ""): 7,
+    }
     assert found.objects == {(FormChange.BECAME_ENCRYPTED, Content.SAME): 27, (FormChange.APPEARED, Content.NONE): 7}
     assert found.rewritten == 27
     assert compare.leftovers(found.before)[Place.FREED] == (7, 7)
     assert found.exit_code(Severity.MEDIUM) == 0
-    strict = compared(STAGES[0], STAGES[-1], same_content=True)
+    strict = stage_comparison(STAGES[0], STAGES[-1], same_content=True)
     assert strict.exit_code(Severity.MEDIUM) == 1  # seven appeared
 
 
@@ -166,8 +169,8 @@ def test_what_is_expected_of_both_ends() -> None:
 
 def test_the_wrong_order_is_refused() -> None:
     with pytest.raises(UsageError, match=r"AFTER \(1-plaintext.db\) is at revision 103 .* 206.* the older one"):
-        compared(STAGES[6], STAGES[0])
-    found = compared(STAGES[6], STAGES[0], any_order=True)
+        stage_comparison(STAGES[6], STAGES[0])
+    found = stage_comparison(STAGES[6], STAGES[0], any_order=True)
     assert found.objects == {(FormChange.TURNED_TO_PLAINTEXT, Content.SAME): 27, (FormChange.VANISHED, Content.NONE): 7}
     assert found.exit_code(Severity.MEDIUM) == 1
 
@@ -175,8 +178,8 @@ def test_the_wrong_order_is_refused() -> None:
 def test_different_clusters_are_refused() -> None:
     other = PROVIDERS / "1-every-provider.db"
     with pytest.raises(UsageError, match=r"different clusters.*uid is 71314e90.*nothing was compared"):
-        compared(STAGES[0], other)
-    found = compared(STAGES[0], other, different_clusters=True)
+        stage_comparison(STAGES[0], other)
+    found = stage_comparison(STAGES[0], other, different_clusters=True)
     rows = zip(found.columns["form"], found.columns["key"], strict=True)
     forms = {str(key): form for form, key in rows if "/secrets/" in str(key)}
     mine, theirs = secrets(STAGES[0]).keys(), secrets(other).keys()
@@ -429,7 +432,7 @@ def test_the_command_and_its_reports(tmp_path: Path) -> None:
     assert said.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
     rows = list(csv.DictReader(io.StringIO(files["d.csv"])))
     assert list(rows[0]) == list(diff_rows.COLUMNS)
-    assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == expected(STAGES[5], STAGES[6])
+    assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == truth_forms(STAGES[5], STAGES[6])
     document = json.loads(files["d.json"])
     assert not list(VALIDATOR.iter_errors(document))
     assert [{name: str(cell) for name, cell in row.items()} for row in document["objects"]] == rows

@@ -34,24 +34,24 @@ accepted:
 """
 
 
-def keyed(path: Path, **more: Any) -> Options:
+def stage_options(path: Path, **more: Any) -> Options:
     return Options(encryption_configs=(str(path.with_suffix(".encryption.json")),), **more)
 
 
 def earlier(folder: Path) -> str:
     path = folder / "earlier.json"
     with path.open("w") as out:
-        json.write(auditor.scan(REWRITTEN, keyed(REWRITTEN)), FAIL_ON, out)
+        json.write(auditor.scan(REWRITTEN, stage_options(REWRITTEN)), FAIL_ON, out)
     return str(path)
 
 
-def ignored(folder: Path) -> str:
+def ignore_file(folder: Path) -> str:
     path = folder / "ignore.yaml"
     path.write_text(IGNORE)
     return str(path)
 
 
-def unpacked(folder: Path) -> Path:
+def data_directory(folder: Path) -> Path:
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "etcd"
@@ -61,19 +61,21 @@ AUDITS: dict[str, Callable[[Path], Audit]] = {
     "plaintext": lambda _: auditor.scan(PLAINTEXT),
     "every resource": lambda _: auditor.scan(REWRITTEN, Options(resources=("*",))),
     "several findings of one value": lambda _: auditor.scan(
-        PROVIDERS / "2-kek-rotated.db", keyed(PROVIDERS / "2-kek-rotated.db", compromised_keys=("aescbc:key1",))
+        PROVIDERS / "2-kek-rotated.db", stage_options(PROVIDERS / "2-kek-rotated.db", compromised_keys=("aescbc:key1",))
     ),
     "a configuration's findings": lambda _: auditor.scan(
         COMPACTED, Options(encryption_configs=(str(FIXTURES / "providers" / "1-every-provider.encryption.json"),))
     ),
-    "a hunt": lambda _: auditor.scan(PROVIDERS / "3-wildcards.db", keyed(PROVIDERS / "3-wildcards.db", hunt=True)),
-    "a data directory": lambda folder: auditor.scan(unpacked(folder)),
+    "a hunt": lambda _: auditor.scan(
+        PROVIDERS / "3-wildcards.db", stage_options(PROVIDERS / "3-wildcards.db", hunt=True)
+    ),
+    "a data directory": lambda folder: auditor.scan(data_directory(folder)),
     "quick": lambda _: auditor.scan(REWRITTEN, Options(quick=True)),
     "a baseline, accepted": lambda folder: auditor.scan(
-        COMPACTED, keyed(COMPACTED, baseline=earlier(folder), ignore=ignored(folder))
+        COMPACTED, stage_options(COMPACTED, baseline=earlier(folder), ignore=ignore_file(folder))
     ),
     "redacted": lambda folder: auditor.scan(
-        REWRITTEN, keyed(REWRITTEN, baseline=earlier(folder), ignore=ignored(folder), redact_names=True)
+        REWRITTEN, stage_options(REWRITTEN, baseline=earlier(folder), ignore=ignore_file(folder), redact_names=True)
     ),
     "hostile names": lambda folder: auditor.scan(snapshot_after(folder, hostile.work)),
     "nothing found": lambda _: auditor.scan(REWRITTEN, Options(resources=("nosuch",))),

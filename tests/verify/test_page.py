@@ -27,28 +27,28 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return target.read_bytes()
 
 
-def checked(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
+def checks_of(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
     target = folder / "a.html"
     target.write_bytes(raw)
     return list(verify(target, [] if evidence is None else [str(evidence)]))
 
 
 def wrong(raw: bytes, folder: Path) -> str:
-    return "\n".join(check.text for check in checked(raw, folder) if not check.holds)
+    return "\n".join(check.text for check in checks_of(raw, folder) if not check.holds)
 
 
 def test_a_page_is_what_it_says(page: bytes, tmp_path: Path) -> None:
-    alone = checked(page, tmp_path)
+    alone = checks_of(page, tmp_path)
     assert all(check.holds for check in alone)
     assert any("65 findings" in check.text for check in alone)
     assert any("parts of the page" in check.text for check in alone)
-    whole = checked(page, tmp_path, REWRITTEN)
+    whole = checks_of(page, tmp_path, REWRITTEN)
     assert all(check.holds for check in whole)
     assert any("findings lie where the report says" in check.text for check in whole)
 
 
 def test_other_evidence_is_noticed(page: bytes, tmp_path: Path) -> None:
-    assert not all(check.holds for check in checked(page, tmp_path, PLAINTEXT))
+    assert not all(check.holds for check in checks_of(page, tmp_path, PLAINTEXT))
 
 
 def test_any_flipped_bit_is_noticed(page: bytes, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_custody_written_otherwise_is_noticed(page: bytes, tmp_path: Path) -> 
 
 def test_other_html_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        checked(b"<!doctype html><title>x</title>", tmp_path)
+        checks_of(b"<!doctype html><title>x</title>", tmp_path)
 
 
 ODD = {

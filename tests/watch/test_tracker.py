@@ -41,7 +41,7 @@ class Model:
         return len(self.counted), remaining, rewritten, deleted, len(self.forms)
 
 
-def told(ledger: Tracker, now: float = 0.0) -> Progress:
+def progress_of(ledger: Tracker, now: float = 0.0) -> Progress:
     return measure(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
 
 
@@ -70,7 +70,7 @@ def test_the_numbers_add_up_at_every_step(
     now = {key: number for number, key in enumerate(start, 1)}
     for key, held in start.items():
         model.change(key, held)
-    assert numbers(told(ledger)) == model.numbers()
+    assert numbers(progress_of(ledger)) == model.numbers()
     events = [(key, form, revision + number) for number, (key, form) in enumerate(script, 1)]
     done = 0
     while done < len(events):
@@ -83,7 +83,7 @@ def test_the_numbers_add_up_at_every_step(
         done = min(done + size, len(events))
         if data.draw(st.booleans()):
             ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, revision + done, 1.0)
-        assert numbers(told(ledger)) == model.numbers()
+        assert numbers(progress_of(ledger)) == model.numbers()
         assert ledger.revision == revision + done
 
 
@@ -102,7 +102,7 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
         model.change(key, form)
         now[key] = number
     ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, len(script) + 2, 5.0)
-    total, remaining, rewritten, deleted, present = numbers(told(ledger))
+    total, remaining, rewritten, deleted, present = numbers(progress_of(ledger))
     assert (remaining, present) == (model.numbers()[1], model.numbers()[4])
     assert total == len(counted | {key for key, form in model.forms.items() if form is OLD})
     assert deleted == len(counted - model.forms.keys())
@@ -113,48 +113,48 @@ def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
     """Of a KMS whose current KEK is not known that of the newest value is presumed."""
     ledger = Tracker({})
     ledger.replace({KEYS[0]: (kms("kek-a"), 5), KEYS[1]: (kms("kek-a"), 6)}, 6, None)
-    assert numbers(told(ledger)) == (0, 0, 0, 0, 2)
+    assert numbers(progress_of(ledger)) == (0, 0, 0, 0, 2)
     ledger.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
-    assert numbers(told(ledger)) == (1, 1, 0, 0, 2)
-    assert [(each.object.key, each.why) for each in told(ledger).remaining] == [(KEYS[1].decode(), "stale-kek")]
+    assert numbers(progress_of(ledger)) == (1, 1, 0, 0, 2)
+    assert [(each.object.key, each.why) for each in progress_of(ledger).remaining] == [(KEYS[1].decode(), "stale-kek")]
     ledger.apply([(KEYS[1], kms("kek-b"), 8)], 2.0)
-    assert numbers(told(ledger)) == (1, 0, 1, 0, 2)
+    assert numbers(progress_of(ledger)) == (1, 0, 1, 0, 2)
 
 
 def test_a_kek_that_was_read_in_any_order() -> None:
     """The first read comes in the order of keys: what counts is known at its end."""
     ledger = Tracker({})
     ledger.replace({KEYS[0]: (kms("kek-b"), 5), KEYS[1]: (kms("kek-a"), 3), KEYS[2]: (kms("kek-b"), 9)}, 9, None)
-    assert numbers(told(ledger)) == (1, 1, 0, 0, 3)
+    assert numbers(progress_of(ledger)) == (1, 1, 0, 0, 3)
 
 
 def test_a_kek_that_is_known() -> None:
     ledger = Tracker({"vault": "kek-a"})
     ledger.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
-    assert [each.object.key for each in told(ledger).remaining] == [KEYS[0].decode()]
+    assert [each.object.key for each in progress_of(ledger).remaining] == [KEYS[0].decode()]
 
 
 def test_rate_time_left_and_what_is_stuck() -> None:
     ledger = Tracker({})
     ledger.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
-    found = told(ledger, now=30.0)
+    found = progress_of(ledger, now=30.0)
     assert (found.rate, found.seconds_left, found.idle, found.stuck) == (0.0, None, None, ())
     ledger.apply([(KEYS[0], NEW, 2), (KEYS[2], NEW, 3)], 40.0)
-    found = told(ledger, now=50.0)
+    found = progress_of(ledger, now=50.0)
     assert found.rate == 2 / 50
     assert found.seconds_left == 6 * 25
     assert found.idle == 10.0
     assert not found.stuck  # not for long enough
-    found = told(ledger, now=101.0)
+    found = progress_of(ledger, now=101.0)
     assert [(each.object.name, each.stuck) for each in found.stuck] == [
         ("1", "passed over: objects behind it were rewritten")
     ]
     assert found.rate == 0.0  # the window has moved on
     ledger.apply([(KEYS[7], OLD, 4)], 102.0)
-    assert [each.object.name for each in told(ledger, now=103.0).stuck] == ["1", "3"]
-    assert "written again" in told(ledger, now=103.0).stuck[1].stuck
+    assert [each.object.name for each in progress_of(ledger, now=103.0).stuck] == ["1", "3"]
+    assert "written again" in progress_of(ledger, now=103.0).stuck[1].stuck
     ledger.apply([(key, NEW, 5) for key in KEYS], 104.0)
-    found = told(ledger, now=105.0)
+    found = progress_of(ledger, now=105.0)
     assert (found.seconds_left, found.stuck) == (0.0, ())
 
 
@@ -162,5 +162,5 @@ def test_keys_become_names_that_are_safe_to_print() -> None:
     ledger = Tracker({})
     key = b"/registry/secrets/n\x1b[31m/x\xff"
     ledger.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
-    named = [(each.object.resource, each.object.namespace, each.object.name) for each in told(ledger).remaining]
+    named = [(each.object.resource, each.object.namespace, each.object.name) for each in progress_of(ledger).remaining]
     assert named == [("secrets", "", "cluster-scoped"), ("secrets", "n\\x1b[31m", "x\\xff")]
