@@ -141,10 +141,10 @@ def test_an_exception_becomes_a_message_without_its_text(
     error: BaseException, *, shown: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert worker.run(lambda: _raise(error)) == worker.FAILURE
-    said = capfd.readouterr().err
-    assert "MARKER" not in said
-    assert "Traceback" not in said
-    assert ("a message" in said) == shown
+    output = capfd.readouterr().err
+    assert "MARKER" not in output
+    assert "Traceback" not in output
+    assert ("a message" in output) == shown
 
 
 SHRINK = """

@@ -13,10 +13,10 @@ from tests.helpers.fixtures import REWRITTEN
 URL = "https://127.0.0.1:2379"
 
 
-def live_access(evidence: str, given: LiveOptions = LiveOptions(), **environment: str) -> Access:  # noqa: B008 - frozen
-    made = access(evidence, given, environment)
-    assert made is not None
-    return made
+def live_access(evidence: str, options: LiveOptions = LiveOptions(), **environment: str) -> Access:  # noqa: B008 - frozen
+    result = access(evidence, options, environment)
+    assert result is not None
+    return result
 
 
 def test_a_file_needs_no_access() -> None:
@@ -27,9 +27,9 @@ def test_a_file_needs_no_access() -> None:
 
 def test_variables_of_etcdctl() -> None:
     files = {"ETCDCTL_CACERT": "ca", "ETCDCTL_CERT": "cert", "ETCDCTL_KEY": "key"}
-    made = live_access(URL, LiveOptions(), **files, ETCDCTL_USER="root:pass:word")
-    assert (made.cacert, made.cert, made.key) == ("ca", "cert", "key")
-    assert (made.user, made.password) == ("root", "pass:word")
+    result = live_access(URL, LiveOptions(), **files, ETCDCTL_USER="root:pass:word")
+    assert (result.cacert, result.cert, result.key) == ("ca", "cert", "key")
+    assert (result.user, result.password) == ("root", "pass:word")
     assert live_access(URL, LiveOptions(cacert=Path("mine")), **files).cacert == "mine"
     assert live_access("http://127.0.0.1:1", LiveOptions(), **files).cacert == ""  # set for etcdctl, and no use here
     with pytest.raises(UsageError, match="certificates are for https"):
@@ -53,13 +53,13 @@ def test_passwords(tmp_path: Path) -> None:
     assert live_access(URL, LiveOptions(user="u"), ETCDCTL_PASSWORD="x").password == "x"
     assert live_access(URL, LiveOptions(user="u"), ETCDCTL_USER="other:y", ETCDCTL_PASSWORD="x").user == "u"
     assert live_access(URL, LiveOptions(), ETCDCTL_PASSWORD="x").password == ""
-    for given, said in (
+    for options, said in (
         (LiveOptions(user="u:CANARY"), "--user takes a name only"),
         (LiveOptions(user="u", password_file=tmp_path / "absent"), "No such file"),
         (LiveOptions(password_file=file), "--password-file needs --user"),
     ):
         with pytest.raises(UsageError, match=said) as caught:
-            live_access(URL, given)
+            live_access(URL, options)
         assert "CANARY" not in str(caught.value)
     file.write_bytes(b"\n")
     with pytest.raises(UsageError, match="its first line is empty"):

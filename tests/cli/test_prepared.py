@@ -75,8 +75,8 @@ def test_a_module_that_cannot_be_imported_is_left_to_the_command(
 ) -> None:
     preimport(module, "raise ImportError('not this one')", "no.such.module")
     assert worker.run(partial(says, "done", 3)) == 3
-    said = capfd.readouterr()
-    assert (said.out, said.err) == ("done\n", "")
+    message = capfd.readouterr()
+    assert (message.out, message.err) == ("done\n", "")
 
 
 def test_what_cannot_be_handed_over_is_a_fault() -> None:
@@ -145,9 +145,9 @@ def test_an_interrupt_before_there_is_a_task_is_told_once(module: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, message = process.communicate(timeout=20)
     assert process.returncode == worker.INTERRUPT_CODE
-    assert said == f"etcd-auditor: {worker.INTERRUPTION}\n"
+    assert message == f"etcd-auditor: {worker.INTERRUPTION}\n"
 
 
 def test_the_other_process_may_be_killed(module: Path) -> None:

@@ -87,9 +87,9 @@ def test_what_was_not_read_is_said(tmp_path: Path) -> None:
 
 
 def test_help_tells_the_exit_codes() -> None:
-    said = re.sub(r"\W+", "", run("show", "--help").stdout)
+    output = re.sub(r"\W+", "", run("show", "--help").stdout)
     for code in ("0shownandeverything", "2nosuchkey", "3shownandsomething"):
-        assert code in said, code
+        assert code in output, code
 
 
 def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:

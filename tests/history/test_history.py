@@ -19,9 +19,9 @@ KEY = "/registry/secrets/default/db"
 
 
 def object_history(path: Path, key: str, **options: object) -> History:
-    chosen = Options(rows=False, **options)  # type: ignore[arg-type]
+    library_options = Options(rows=False, **options)  # type: ignore[arg-type]
     with gather(path, None, hashed=True) as files:
-        return find.history(files, chosen, key)
+        return find.history(files, library_options, key)
 
 
 def stage_options(snapshot: Path) -> dict[str, object]:
@@ -151,8 +151,8 @@ def test_a_fragment_that_lost_its_key_is_found_by_its_name(tmp_path: Path) -> No
     raw[start : freed.offset] = b"\xaa" * (freed.offset - start)
     path = tmp_path / "torn.db"
     path.write_bytes(raw)
-    found = [each for each in object_history(path, "payments/old0").versions if each.offset == freed.offset]
-    assert len(found) == 1
-    assert found[0].mod_revision == -1
-    assert "its etcd key is lost" in found[0].detail
-    assert [each.name for each in found[0].fields or ()] == [each.name for each in freed.fields or ()]
+    versions = [each for each in object_history(path, "payments/old0").versions if each.offset == freed.offset]
+    assert len(versions) == 1
+    assert versions[0].mod_revision == -1
+    assert "its etcd key is lost" in versions[0].detail
+    assert [each.name for each in versions[0].fields or ()] == [each.name for each in freed.fields or ()]

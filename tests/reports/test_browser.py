@@ -112,8 +112,8 @@ def numbers(browser: Browser, name: str) -> list[int]:
         const at = heads.indexOf(arguments[0]);
         return [...document.querySelectorAll("#table tbody tr")].map((line) => Number(line.children[at].textContent));
     """
-    found: list[int] = browser.run(script, name)
-    return found
+    cells: list[int] = browser.run(script, name)
+    return cells
 
 
 def note(browser: Browser) -> str:
@@ -139,12 +139,12 @@ def search(browser: Browser, text: str) -> str:
     box = browser.driver.find_element(By.ID, "search")
     box.clear()
     box.send_keys(text)
-    said: str = browser.until(
+    summary: str = browser.until(
         "const text = document.getElementById('filtered').textContent;"
         'return text.includes(`search "${arguments[0]}"`) && text',
         text,
     )
-    return said
+    return summary
 
 
 # opening
@@ -216,9 +216,9 @@ def test_50000_findings_open_and_filter_with_few_rows_in_the_page(browser: Brows
     rows = "return document.querySelectorAll('#table tbody tr').length"
     assert 0 < browser.run(rows) < MANY // 100
     for text in ("s-00017", "team-7", "s-049"):
-        said = search(browser, text)
+        summary = search(browser, text)
         expected = sum(text in line for line in as_csv(audit).splitlines()[1:])
-        assert said.startswith(
+        assert summary.startswith(
             f"filtered: {expected:,} of {len(table.findings(audit.rows, audit.evidence)):,} findings"
         )
         assert browser.run(rows) < MANY // 100
@@ -336,8 +336,8 @@ def test_a_finding_is_explained_and_can_be_checked_by_hand(browser: Browser, pag
     browser.page(page)
     browser.driver.find_element(By.CSS_SELECTOR, "#table tbody button").click()
     text = browser.driver.find_element(By.CLASS_NAME, "explained").text
-    for said in ("What it means", "What would stop it", "defragment every member", "Check it by hand"):
-        assert said in text
+    for phrase in ("What it means", "What would stop it", "defragment every member", "Check it by hand"):
+        assert phrase in text
     line = browser.driver.find_element(By.CSS_SELECTOR, ".explained code").text
     shown = subprocess.run(["bash", "-c", line], cwd=COMPACTED.parent, capture_output=True, text=True, check=True)
     assert shown.stdout.split()[1:5] == ["k", "8", "s", "\\0"]

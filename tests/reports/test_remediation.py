@@ -166,8 +166,8 @@ def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[re
     for line in lines:
         assert all(character.isascii() and (character.isalnum() or character in "-. ") for character in line)
     named = sum(len(line.split()) - 3 for line in lines)
-    left = [line for line in script_of(objects).splitlines() if line.startswith("# Left out: ")]
-    assert named + sum(int(line.split()[3]) for line in left) == len(set(objects))
+    comments = [line for line in script_of(objects).splitlines() if line.startswith("# Left out: ")]
+    assert named + sum(int(line.split()[3]) for line in comments) == len(set(objects))
 
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
@@ -179,9 +179,9 @@ def test_scripts_of_scans_are_read_by_shells(snapshot: Path, tmp_path: Path) -> 
     text = script.read_text()
     assert text.startswith("#!/bin/sh\n# WARNING: ")
     rows = auditor.scan(snapshot).findings
-    wanted = set(rows[(rows.place == "latest") & (rows.finding == "plaintext")].name)
+    expected = set(rows[(rows.place == "latest") & (rows.finding == "plaintext")].name)
     named = {name for line in text.splitlines() if line.startswith("batch ") for name in line.split()[3:]}
-    assert named == wanted
+    assert named == expected
 
 
 def test_a_dry_run_of_a_scans_script_compacts_nothing(tmp_path: Path) -> None:

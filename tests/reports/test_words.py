@@ -105,8 +105,8 @@ def test_the_table_of_places_adds_up(rewritten: Audit) -> None:
     header, rows = tables.of_places(rewritten)
     assert header[:3] == ["place", "values", "readable"]
     assert header[3:-2] == ["aescbc/key1"]
-    found = {row[0]: row[1:4] for row in rows}
-    assert found == {"latest": ["34", "0", "34"], "history": ["28", "28", "0"], "deleted": ["1", "1", "0"]}
+    counts_by_place = {row[0]: row[1:4] for row in rows}
+    assert counts_by_place == {"latest": ["34", "0", "34"], "history": ["28", "28", "0"], "deleted": ["1", "1", "0"]}
 
 
 def test_the_table_of_coverage_adds_up(rewritten: Audit) -> None:
