@@ -131,7 +131,16 @@ def live_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:
-    """How to reach the evidence, or None where it is a file. May prompt for the password. Raises UsageError."""
+    """How to reach the evidence, or None where it is a file. May prompt for the password.
+
+    Args:
+        evidence: The argument of the command line.
+        live: The options of a live etcd.
+        environment: The environment variables, which hold etcdctl's own.
+
+    Raises:
+        UsageError: The options contradict each other, or the evidence.
+    """
     if not is_live(evidence, environment):
         if live.anything:
             raise UsageError(f"{evidence} is no endpoint: options of a live etcd need https://HOST:2379")

@@ -17,7 +17,16 @@ Writer = Callable[[IO[Any]], None]
 
 
 def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bool) -> None:
-    """Refuse outputs that clash with each other, with the evidence or with other files. Raises UsageError."""
+    """Refuse outputs that clash with each other, with the evidence or with other files.
+
+    Args:
+        targets: The outputs; None for one that is not asked for.
+        evidence: The files and folders that the run reads.
+        force: Whether an output may overwrite a file.
+
+    Raises:
+        UsageError: An output clashes, or cannot be a file.
+    """
     outputs = [target for target in targets if target is not None]
     if len({_absolute(target) for target in outputs}) < len(outputs):
         raise UsageError("two outputs name the same file")
@@ -49,7 +58,16 @@ def folder(target: Path, evidence: Sequence[Path]) -> None:
 
 
 def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool) -> None:
-    """Write the files of a data set; none of them where one exists, unless `force`. Raises UsageError."""
+    """Write the files of a data set.
+
+    Args:
+        target: The folder of the data set.
+        files: Path in the folder, and the function that writes the content.
+        force: Whether files may be overwritten; else none is written where one exists.
+
+    Raises:
+        UsageError: A file exists, or cannot be written.
+    """
     existing = [path for path, _ in files if (target / path).exists()]
     if existing and not force:
         raise UsageError(f"{target / existing[0]} exists: choose another folder, or overwrite it with --force")
@@ -60,7 +78,17 @@ def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool)
 
 
 def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> None:
-    """Let `write` fill the file; a failure leaves no part of it."""
+    """Write a file, or to standard output; a failure leaves no part of the file.
+
+    Args:
+        target: The file, or STDOUT.
+        write: The function that writes the content.
+        force: Whether the file may be overwritten.
+        binary: Whether the content is bytes.
+
+    Raises:
+        UsageError: The file exists, or cannot be written.
+    """
     if target == STDOUT:
         stream = sys.stdout.buffer if binary else sys.stdout
         write(stream)

@@ -108,7 +108,13 @@ def current(selections: Sequence[Selection]) -> Selection | None:
 
 
 def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
-    """The comparison of two sides, each of current(). same_cluster: whether their revisions can be compared."""
+    """The comparison of two sides.
+
+    Args:
+        before: The current() values of BEFORE.
+        after: The current() values of AFTER.
+        same_cluster: Whether their revisions can be compared.
+    """
     storage_prefixes = _prefixes(before), _prefixes(after)
     strip = storage_prefixes[0] != storage_prefixes[1] and len(storage_prefixes[0]) == len(storage_prefixes[1]) == 1
     rows = np.stack(join.outer_join(_keys(before, strip=strip), _keys(after, strip=strip)))

@@ -10,10 +10,11 @@ from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
+from auditor.evidence.reading import Reading
 from auditor.history import versions
 from auditor.history.model import History
 from auditor.judgement import leftovers, opening, selection
-from auditor.judgement.criteria import prepare, with_published
+from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
 from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
@@ -26,9 +27,17 @@ from auditor.text import printable, restore, shown
 
 
 def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
-    """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
+    """The history of an object.
 
-    Raises UsageError where no such key was read, and UnreadableEvidence.
+    Args:
+        files: The exhibit.
+        options: The resource of a `namespace/name`, and the keys that open values.
+        key: An etcd key, or the `namespace/name` of an object of the first resource.
+        observer: Its methods are called with the progress of hashing.
+
+    Raises:
+        UsageError: No such key was read.
+        UnreadableEvidence: Nothing in the exhibit can be read.
     """
     criteria = prepare(options)
     reading = readers.read(files, quick=False)
@@ -42,16 +51,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     if not present:
         raise UsageError(_absent(key, candidates, files.name, len(reading.gaps)))
     object_store = replace(store, parts=tuple(parts_by_key[present[0]]))
-    every_resource = np.ones(len(object_store.resources), np.bool_)
-    selections = selection.select_by_source(object_store, every_resource, reading, plaintext=True)
-    selections = [values for values in selections if len(values)]
-    criteria = with_published(criteria, selections)
-    configured = criteria.policy.configured
-    if criteria.keyring is not None:
-        # judging one object's values takes all others of its resource: nothing is judged here
-        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
-        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
-    selections = leftovers.compare(selections)
+    selections, criteria = _open(object_store, reading, criteria)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
     object_versions = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
@@ -66,7 +66,11 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         unexamined=(
             *reading.unexamined,
             *(
-                [Unexamined(f"{unopened:,} encrypted values", "not opened: no key", decisive=configured)]
+                [
+                    Unexamined(
+                        f"{unopened:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured
+                    )
+                ]
                 if unopened
                 else []
             ),
@@ -74,6 +78,19 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         ),
         notes=criteria.notes,
     )
+
+
+def _open(store: Store, reading: Reading, criteria: Criteria) -> tuple[list[selection.Selection], Criteria]:
+    """The values by source, opened with every key, and the criteria with the published keys that are among them."""
+    every_resource = np.ones(len(store.resources), np.bool_)
+    selections = selection.select_by_source(store, every_resource, reading, plaintext=True)
+    selections = [values for values in selections if len(values)]
+    criteria = with_published(criteria, selections)
+    if criteria.keyring is not None:
+        # judging one object's values takes all others of its resource: nothing is judged here
+        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
+        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
+    return leftovers.compare(selections), criteria
 
 
 def _argument(key: str) -> str:

@@ -57,7 +57,13 @@ BACKUPS = frozenset({EvidenceKind.API_SNAPSHOT, EvidenceKind.NO_TRAILER})
 
 
 def of(finding: FindingKind, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
-    """The controls that a finding may be relevant to. place: None for findings of a configuration."""
+    """The controls that a finding may be relevant to.
+
+    Args:
+        finding: The kind of the finding.
+        place: The place of the value; None for findings of a configuration.
+        backup: Whether the evidence is a backup.
+    """
     return tuple(
         control
         for control in CONTROLS

@@ -85,7 +85,13 @@ def sheet(table: Table, rest: list[str] | None = None) -> Sheet:
 
 
 def write(table: Table, out: IO[str], prepared: Sheet | None = None) -> None:
-    """Write the table. prepared: its sheet(), where that exists already."""
+    """Write a table.
+
+    Args:
+        table: The table.
+        out: The text stream.
+        prepared: Its sheet(), where that exists already.
+    """
     lines = iter(prepared or sheet(table))
     while block := "".join(islice(lines, BLOCK_LINES)):
         out.write(block)

@@ -116,7 +116,13 @@ def write(audit: Audit, out: IO[str]) -> None:
 
 
 def rewrite(objects: Iterable[ObjectReference], origin: str, out: IO[str]) -> None:
-    """A script that rewrites exactly these objects. origin: the evidence that holds them, in one line."""
+    """A script that rewrites exactly these objects.
+
+    Args:
+        objects: The objects; those without a valid name are counted in a comment.
+        origin: The evidence that holds them, in one line.
+        out: The text stream.
+    """
     valid, refused = _valid(objects)
     out.write(_head(origin))
     for line in _rewrites(valid, refused):

@@ -86,7 +86,14 @@ class _Hashing(Observer):
 def single(path: str, options: Options, observer: Observer, access: "Access | None" = None) -> Iterator[Exhibit]:
     """The one exhibit that lies at a path, or behind a live endpoint, opened.
 
-    Raises UsageError where a container holds several.
+    Args:
+        path: The evidence.
+        options: Where its WAL lies, and how containers are unpacked.
+        observer: Its methods are called with the progress of receiving.
+        access: How to reach a live etcd; then `path` is not looked at.
+
+    Raises:
+        UsageError: A container holds several exhibits.
     """
     access = _access(path, options, access)
     if access is not None:

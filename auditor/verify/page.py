@@ -18,7 +18,13 @@ def findings(raw: bytes) -> list[dict[str, Any]]:
 
 
 def check(name: str, raw: bytes, document: dict[str, Any]) -> Iterator[Check]:
-    """The parts of a page against the hashes in its custody."""
+    """The parts of a page against the hashes in its custody.
+
+    Args:
+        name: The report's name, for the checks.
+        raw: The page.
+        document: Its custody, parsed.
+    """
     hashes = document.get("hashes")
     parts = hashes.get("parts") if isinstance(hashes, dict) else None
     if not isinstance(hashes, dict) or not isinstance(parts, dict):

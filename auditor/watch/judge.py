@@ -25,7 +25,13 @@ Pair = tuple[bytes, bytes, int]
 
 
 def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list[StoredForm]:
-    """The form of each value of a resource."""
+    """The form of each value of a resource.
+
+    Args:
+        pairs: Keys and values.
+        resource: The resource of all of them.
+        criteria: The policy and the keys.
+    """
     if not pairs:
         return []
     batch = _batch(pairs)

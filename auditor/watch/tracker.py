@@ -68,7 +68,13 @@ class Tracker:
         return form.findings or "stale-kek"
 
     def replace(self, snapshot: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
-        """Apply a read of every key at a revision: a key that is missing in it was deleted."""
+        """Apply a read of every key: a key that is missing in it was deleted.
+
+        Args:
+            snapshot: Form and mod revision of every key.
+            revision: The revision of the read.
+            now: The time of the read; None for the first.
+        """
         for key, (form, key_revision) in snapshot.items():
             self._put(key, form, key_revision, now)
         for key, entry in self.entries.items():

@@ -39,7 +39,15 @@ def template() -> "Template":
 
 
 def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy: Policy, custody: Custody) -> str:
-    """The visible part of a page, as HTML from the first element to the last before the scripts."""
+    """The visible part of a page, as HTML from the first element to the last before the scripts.
+
+    Args:
+        audit: The audit.
+        fail_on: The severity of --fail-on.
+        groups: The findings by object.
+        policy: The content security policy of the page.
+        custody: The custody at the end of the page.
+    """
     evidence = audit.evidence
     return template().render(
         audit=audit,

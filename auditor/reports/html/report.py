@@ -43,7 +43,15 @@ def prepare(table: Table, rows: Rows) -> PageData:
 def write(
     audit: Audit, fail_on: Severity, out: IO[str], prepared: PageData | None = None, sheet: csv.Sheet | None = None
 ) -> None:
-    """Write the page. prepared, sheet: those of the findings, where they exist already."""
+    """Write the page.
+
+    Args:
+        audit: The audit.
+        fail_on: The severity of --fail-on.
+        out: The text stream.
+        prepared: The prepare()d page, where it exists already.
+        sheet: The findings as CSV, where they exist already.
+    """
     if prepared is None:
         prepared = prepare(table.of_findings(audit.rows), audit.rows)
     sealed_rows = table.sealed(prepared.table, audit.evidence)

@@ -27,12 +27,14 @@ END = "</body>\n</html>\n"
 
 
 class Custody:
-    """The custody of one audit. findings: SHA-256 of the findings as CSV. controls: see controls.table()."""
+    """The custody of one audit."""
 
     def __init__(self, audit: Audit, fail_on: Severity, sheet: Sheet) -> None:
         self._document = document.custody(audit, fail_on, sheet)
         self.findings: str = self._document["hashes"]["findings"]
+        """SHA-256 of the findings as CSV."""
         self.controls: list[dict[str, Any]] = self._document["controls"]
+        """See controls.table()."""
 
     def element(self, parts: Mapping[str, str]) -> str:
         """The script element that ends the page."""
