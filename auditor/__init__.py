@@ -31,12 +31,18 @@ def scan(
 ) -> Audit:
     """Audit a database file, a data directory, a container of some, or a live etcd or remote object by its URL.
 
-    Each is only read.
+    The evidence is only read.
 
-    observer: what is told how far the run is, and of the rows before the evidence is hashed. access: how to reach a
-    live etcd; then `path` is not looked at.
-    Raises auditor.errors.UnreadableEvidence where nothing in it can be read as etcd's, and
-    auditor.audit.expectations.UnexpectedEvidence where it is not what the options expect.
+    Args:
+        path: The evidence; not looked at where `access` is given.
+        options: What to audit and how far; by default the Secrets of the evidence.
+        observer: Its methods are called with the run's progress, and with the rows before the evidence is hashed.
+        access: How to reach a live etcd.
+
+    Raises:
+        auditor.errors.UnreadableEvidence: Nothing in the evidence can be read as etcd's.
+        auditor.audit.expectations.UnexpectedEvidence: The evidence is not what the options expect.
+        auditor.errors.UsageError: The options contradict each other.
     """
     from auditor.scanning.one import one
 

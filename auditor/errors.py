@@ -1,4 +1,4 @@
-"""The one exception root, and what went wrong in a line without a byte of evidence.
+"""The one exception root, and the description of a failure in a line without a byte of evidence.
 
 The library raises; only auditor/cli prints and exits.
 """
@@ -8,9 +8,9 @@ import traceback
 from pathlib import Path
 
 NOTHING = "nothing was concluded"
-LOST = "the evidence shrank or became unreadable while it was read"
-KILLED = {
-    signal.SIGBUS: f"{LOST} (SIGBUS); {NOTHING}",
+READ_FAILURE = "the evidence shrank or became unreadable while it was read"
+_FATAL_SIGNALS = {
+    signal.SIGBUS: f"{READ_FAILURE} (SIGBUS); {NOTHING}",
     signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps for want of memory; {NOTHING}",
 }
 
@@ -31,7 +31,7 @@ class UsageError(AuditorError):
 
 
 def describe(error: BaseException) -> str:
-    """The text of an error of ours; of any other what it is and where, never its own text, which may quote evidence."""
+    """The text of an AuditorError; of any other its type and line, never its own text, which may quote evidence."""
     if isinstance(error, AuditorError):
         return str(error)
     if isinstance(error, MemoryError):
@@ -44,6 +44,6 @@ def describe(error: BaseException) -> str:
 
 
 def describe_signal(number: int) -> str:
-    """What the death of a reading process by a signal means."""
+    """The meaning of a reading process's death by a signal."""
     name = signal.Signals(number).name
-    return KILLED.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")
+    return _FATAL_SIGNALS.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")

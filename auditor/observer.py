@@ -1,4 +1,4 @@
-"""What watches a run: a progress bar, a report that is prepared meanwhile, the run's own log."""
+"""Observers of a run: a progress bar, a report that is prepared meanwhile, the run's own log."""
 
 from typing import TYPE_CHECKING
 
@@ -7,16 +7,16 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Does nothing; a subclass overrides what it is interested in. Called in the thread that runs the audit."""
+    """The observer that does nothing; a subclass overrides some methods. Called in the thread that runs the audit."""
 
     def received(self, done: int, total: int) -> None:
-        """Bytes that a live etcd has sent, and that it will have sent in all."""
+        """Bytes that a live etcd has sent, and bytes in all."""
 
     def hashed(self, done: int, total: int) -> None:
         """Bytes of the evidence that are hashed, and bytes in all."""
 
     def rows(self, rows: "Rows") -> None:
-        """The rows of the reports, while the evidence is still being hashed: reports can be prepared meanwhile."""
+        """The rows of the reports. The evidence is still being hashed, and reports can be prepared meanwhile."""
 
     def step(self, text: str) -> None:
         """A step of the run is over; the text names neither this machine nor its folders."""

@@ -1,4 +1,4 @@
-"""What a run did, and when: lines that name neither this machine nor its folders, so that they may be handed on."""
+"""The log of a run: steps and times that name neither this machine nor its folders, and may be handed on."""
 
 import time
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RunLog(Observer):
-    """The steps of one run, with the seconds since it began. What it is told it passes on to another observer."""
+    """The steps of one run, with the seconds since its beginning. Every call is passed on to another observer."""
 
     def __init__(self, observer: Observer = SILENT) -> None:
         self.started = datetime.now(UTC)

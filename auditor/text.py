@@ -1,4 +1,4 @@
-"""Names from evidence as text that is safe to print and can be turned back into the bytes that were stored."""
+"""Names from evidence as text that is safe to print and can be turned back into the stored bytes."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 
 
 def encode(text: str) -> bytes:
-    """The bytes of a text: UTF-8, and for a surrogate the byte that decode() made it of."""
+    """The bytes of a text: UTF-8, and for a surrogate the byte that decode() turned into it."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def decode(raw: bytes) -> str:
-    """The text of some bytes: UTF-8, and a surrogate for each byte that is none."""
+    """The text of some bytes: UTF-8, and a surrogate for each byte outside it."""
     return raw.decode("utf-8", "surrogateescape")
 
 
@@ -38,7 +38,7 @@ def printable(raw: bytes) -> str:
 
 
 def printables(raw: list[bytes]) -> list[str]:
-    """printable() of each. Where all are plain, as nearly always, they are looked at as one text."""
+    """printable() of each string. Plain strings, which nearly all are, are examined as one text."""
     whole = b"\n".join(raw)
     if whole.isascii() and b"\\" not in whole and whole.count(b"\n") == len(raw) - 1:
         text = whole.decode("ascii")
@@ -48,17 +48,17 @@ def printables(raw: list[bytes]) -> list[str]:
 
 
 def shown(text: str | PathLike[str]) -> str:
-    """printable() of a path or of what the command line or a configuration holds."""
+    """printable() of a path, or of a text from the command line or a configuration."""
     return printable(encode(fspath(text)))
 
 
 def restore(text: str) -> bytes:
-    """The bytes that printable() made `text` from."""
+    """The bytes of a printable() text."""
     out, end = [], 0
-    for found in _ESCAPE.finditer(text):
-        out.append(text[end : found.start()].encode())
-        out.append(bytes.fromhex(found[1]) if found[1] else b"\\")
-        end = found.end()
+    for escape in _ESCAPE.finditer(text):
+        out.append(text[end : escape.start()].encode())
+        out.append(bytes.fromhex(escape[1]) if escape[1] else b"\\")
+        end = escape.end()
     return b"".join([*out, text[end:].encode()])
 
 
@@ -68,12 +68,12 @@ def hex_id(number: int) -> str:
 
 
 def moments(seconds: Sequence[float | None]) -> list[str]:
-    """moment() of each."""
-    import numpy as np  # hashing begins before it is loaded, and this module is needed before that
+    """moment() of each number of seconds."""
+    import numpy as np  # slow to load: hashing begins before, and needs this module
 
-    known = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
-    texts = np.datetime_as_string(known.astype("datetime64[s]"), unit="s").tolist()
-    return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, known.tolist(), strict=True)]
+    valid = np.array([each if each is not None and 0 <= each < YEAR_10000 else -1 for each in seconds], np.int64)
+    texts = np.datetime_as_string(valid.astype("datetime64[s]"), unit="s").tolist()
+    return [f"{text}Z" if second >= 0 else "" for text, second in zip(texts, valid.tolist(), strict=True)]
 
 
 def moment(seconds: float | None) -> str:
@@ -90,14 +90,14 @@ def instant(nanoseconds: int) -> str:
 
 
 NAMESPACE, NAME, KEY = "n", "o", "k"
-"""What a marked text is: a namespace, an object's name, an etcd key."""
+"""Kinds of marked text: a namespace, an object's name, an etcd key."""
 _MARKED = re.compile("\x0e([nok])([^\x0e\x0f]*)\x0f")
 
 
 def marked(text: str, kind: str) -> str:
-    """A name of an object inside a sentence, so that it can be told from the sentence until the run is over.
+    """A name of an object, marked inside a sentence: redaction replaces the marked names when the run ends.
 
-    The marks are control characters, which printable text never holds; no report may be made before unmarked().
+    The marks are control characters, which printable text never holds; no report may be written before unmarked().
     """
     return f"\x0e{kind}{text}\x0f"
 
@@ -109,7 +109,7 @@ def object_name(namespace: bytes, name: bytes) -> str:
 
 
 def unmarked(text: str, instead: Callable[[str, str], str] | None = None) -> str:
-    """The text with each marked name as it is, or as `instead`(kind, name) calls it."""
+    """The text without marks: each marked name as it is, or replaced by `instead(kind, name)`."""
     if "\x0e" not in text:
         return text
-    return _MARKED.sub(lambda found: found[2] if instead is None else instead(found[1], found[2]), text)
+    return _MARKED.sub(lambda mark: mark[2] if instead is None else instead(mark[1], mark[2]), text)

@@ -1,4 +1,4 @@
-"""The program: its commands, and what is true of all of them."""
+"""The program: its commands, and the options of all of them."""
 
 from typing import Annotated
 
@@ -15,8 +15,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"etcd-auditor {__version__}")
         raise typer.Exit
 

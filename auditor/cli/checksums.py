@@ -1,7 +1,7 @@
-"""A file of SHA-256 sums beside the reports, in the form that `sha256sum -c` reads, to sign or to time-stamp.
+"""A list of SHA-256 checksums beside the reports, as `sha256sum -c` reads it, to sign or to time-stamp.
 
-One for each folder that outputs go to, named after the first of them: `findings.csv.SHA256SUMS`. Every run has its
-own, so that no run takes another's files off a list that may be signed already.
+One for each folder of outputs, named after the first of them: `findings.csv.SHA256SUMS`. Every run writes its own, so
+that no run changes a list that may be signed already.
 """
 
 import os
@@ -15,21 +15,21 @@ from auditor.verify.checksums import SUFFIX, digest, line
 
 
 def targets(outputs: Sequence[Path | None]) -> dict[Path, list[Path]]:
-    """Each file of sums, and the outputs that it is to list; standard output has none."""
+    """Each list of checksums, and the outputs in it; standard output is in none."""
     lists: dict[Path, list[Path]] = {}
     first: dict[Path, Path] = {}
     for output in outputs:
         if output is None or output == STDOUT:
             continue
-        named = first.setdefault(output.parent, output)
-        lists.setdefault(named.with_name(named.name + SUFFIX), []).append(output)
+        namesake = first.setdefault(output.parent, output)
+        lists.setdefault(namesake.with_name(namesake.name + SUFFIX), []).append(output)
     return lists
 
 
 def write(outputs: Sequence[Path | None], *, force: bool) -> None:
-    """Hash what now stands in each output's file, and list it."""
-    for target, listed in targets(outputs).items():
-        lines = [line(digest(each), os.fsencode(each.name)) for each in listed]
+    """Hash the content of each output's file, and list it."""
+    for target, files in targets(outputs).items():
+        lines = [line(digest(each), os.fsencode(each.name)) for each in files]
         save(target, partial(_write, lines), force=force, binary=True)
 
 

@@ -1,4 +1,4 @@
-"""etcd-auditor diff: compare two exhibits, write what was asked for, print the summary."""
+"""etcd-auditor diff: compare two exhibits, write the reports, print the summary."""
 
 import sys
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ CODES = (
 
 @dataclass(frozen=True, slots=True)
 class DiffRequest:
-    """One comparison as the command line asked for it."""
+    """One comparison, as on the command line."""
 
     before: str
     after: str
@@ -164,17 +164,17 @@ def run(request: DiffRequest) -> int:
     """The exit code: 1 AFTER is not as expected, 3 inconclusive, 0 neither. Raises AuditorError."""
     inputs = {
         path
-        for each in (request.before_options, request.after_options)
-        for path in (*each.encryption_configs, each.wal_dir)
+        for options in (request.before_options, request.after_options)
+        for path in (*options.encryption_configs, options.wal_dir)
         if path
     }
     access = _access(request)
     files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
-    read = [*map(Path, files), *map(Path, sorted(inputs))]
-    output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
+    protected = [*map(Path, files), *map(Path, sorted(inputs))]
+    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     from auditor.diff.compare import DiffOptions, compare
 
-    wanted = DiffOptions(
+    options = DiffOptions(
         request.before_options,
         request.after_options,
         access,
@@ -185,7 +185,7 @@ def run(request: DiffRequest) -> int:
         rows=any(target is not None for target in request.targets),
     )
     with bars() as observer:
-        comparison = compare(request.before, request.after, wanted, observer)
+        comparison = compare(request.before, request.after, options, observer)
     from auditor.reports import terminal
     from auditor.reports.diff import csv as diff_csv
     from auditor.reports.diff import html as diff_html
@@ -205,7 +205,7 @@ def run(request: DiffRequest) -> int:
 
 
 def _access(request: DiffRequest) -> "tuple[Access | None, Access | None]":
-    """How to reach each side that is an endpoint; both with what the command line says. Raises UsageError."""
+    """How to reach each side that is an endpoint. Raises UsageError."""
     lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")

@@ -84,6 +84,6 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
     console.print()
-    terminal.unread(audit, console)
+    terminal.gaps(audit, console)
     console.print(Text(CAUTION))
     return 0 if audit.complete else 3

@@ -1,4 +1,4 @@
-"""How the command line and etcdctl's own variables say how to reach a live etcd.
+"""The options of a live etcd, on the command line and in etcdctl's own variables.
 
 A password is never taken from the command line, where every user of the machine could read it.
 """
@@ -75,9 +75,10 @@ Timeout = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """What the command line says. more: endpoints besides the evidence itself."""
+    """The options of a live etcd on the command line."""
 
     more: Sequence[str] = ()
+    """Endpoints besides the evidence itself."""
     cacert: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -88,6 +89,7 @@ class LiveOptions:
 
     @property
     def anything(self) -> bool:
+        """Whether any of them is given, apart from the timeout."""
         return self != LiveOptions(timeout=self.timeout)
 
 
@@ -102,11 +104,11 @@ _TYPES = {
     "password_file": PasswordFile,
     "timeout": Timeout,
 }
-"""What typer is told of each field of LiveOptions."""
+"""typer's annotation of each field of LiveOptions."""
 
 
 def live_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameter `live` stands for the options of a live etcd, for typer, which reads its signature."""
+    """A decorator: the parameter `live` of a command becomes the options of a live etcd in its signature, for typer."""
     signature = inspect.signature(command)
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
@@ -119,9 +121,9 @@ def live_options(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter)
 
     @wraps(command)
-    def with_live(**chosen: Any) -> None:
-        live = LiveOptions(**{name: chosen.pop(name) for name in _TYPES})
-        command(**chosen, live=replace(live, more=tuple(live.more or ())))
+    def with_live(**values: Any) -> None:
+        live = LiveOptions(**{name: values.pop(name) for name in _TYPES})
+        command(**values, live=replace(live, more=tuple(live.more or ())))
 
     with_live.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_live.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -129,7 +131,16 @@ def live_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os.environ) -> Access | None:
-    """How to reach the evidence, or None where it is a file. Raises UsageError. May ask for the password."""
+    """How to reach the evidence, or None where it is a file. May prompt for the password.
+
+    Args:
+        evidence: The argument of the command line.
+        live: The options of a live etcd.
+        environment: The environment variables, which hold etcdctl's own.
+
+    Raises:
+        UsageError: The options contradict each other, or the evidence.
+    """
     if not is_live(evidence, environment):
         if live.anything:
             raise UsageError(f"{evidence} is no endpoint: options of a live etcd need https://HOST:2379")
@@ -140,11 +151,11 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
     )
     servers = endpoints([evidence, *live.more], secure=bool(cacert or cert))
     if not any(each.secure for each in servers) and not (live.cacert or live.cert or live.key):
-        cacert = cert = key = ""  # set for etcdctl, and nothing to these endpoints
+        cacert = cert = key = ""  # meant for etcdctl, and of no use to these endpoints
     if environment.get("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "").lower() in {"1", "t", "true"}:
         sys.stderr.write("etcd-auditor: ETCDCTL_INSECURE_SKIP_TLS_VERIFY is not followed: certificates are checked\n")
     user, password = _credentials(live, environment)
-    way = Access(
+    access = Access(
         servers,
         cacert=cacert,
         cert=cert,
@@ -154,18 +165,18 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
         password=password,
         timeout=live.timeout,
     )
-    way.check()
-    return way
+    access.check()
+    return access
 
 
 def none(evidence: Sequence[str], live: LiveOptions) -> None:
-    """Refuse a live etcd among several pieces of evidence. Raises UsageError."""
+    """Refuse a live etcd among several exhibits. Raises UsageError."""
     if live.anything or any(map(is_live, evidence)):
         raise UsageError("a live etcd is scanned by itself: give its endpoint alone")
 
 
 def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """A URL; or what ETCDCTL_ENDPOINTS holds, which etcdctl lets go without its scheme."""
+    """Whether the evidence is a URL, or the value of ETCDCTL_ENDPOINTS, where etcdctl allows one without a scheme."""
     return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
 
 
@@ -181,7 +192,7 @@ def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str
         return user, _first_line(live.password_file)
     password = password or environment.get("ETCDCTL_PASSWORD", "")
     if user and not password:
-        password = _prompted(user)
+        password = _prompt(user)
     return user, password if user else ""
 
 
@@ -198,7 +209,7 @@ def _first_line(path: Path) -> str:
     return line
 
 
-def _prompted(user: str) -> str:
+def _prompt(user: str) -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"user {user} has no password: give --password-file, there is no terminal to ask on")
     from getpass import getpass

@@ -85,9 +85,9 @@ AcceptPartial = Annotated[
 ]
 
 
-def library_options(**chosen: Any) -> Options:
-    """The library's options of a command's: lists become tuples, paths text; what was left out keeps its default."""
-    return Options(**{name: _plain(value) for name, value in chosen.items() if value is not None})
+def library_options(**values: Any) -> Options:
+    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default."""
+    return Options(**{name: _plain(value) for name, value in values.items() if value is not None})
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Where reports go: opened late, for their owner's eyes only, never over another file unless told to."""
+"""Output files: opened late, readable by their owner only, never over another file unless forced."""
 
 import os
 import sys
@@ -17,11 +17,20 @@ Writer = Callable[[IO[Any]], None]
 
 
 def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bool) -> None:
-    """Refuse outputs that would clash, before any work is done. Raises UsageError."""
-    chosen = [target for target in targets if target is not None]
-    if len({_absolute(target) for target in chosen}) < len(chosen):
+    """Refuse outputs that clash with each other, with the evidence or with other files.
+
+    Args:
+        targets: The outputs; None for one that is not asked for.
+        evidence: The files and folders that the run reads.
+        force: Whether an output may overwrite a file.
+
+    Raises:
+        UsageError: An output clashes, or cannot be a file.
+    """
+    outputs = [target for target in targets if target is not None]
+    if len({_absolute(target) for target in outputs}) < len(outputs):
         raise UsageError("two outputs name the same file")
-    for target in chosen:
+    for target in outputs:
         if target == STDOUT:
             continue
         if any(each.is_dir() and _inside(target, each) for each in evidence):
@@ -39,7 +48,7 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
 
 
 def folder(target: Path, evidence: Sequence[Path]) -> None:
-    """Refuse a folder for a data set that cannot be one. Raises UsageError."""
+    """Refuse a folder that cannot be a data set's. Raises UsageError."""
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is no folder: name another for the data set")
     if not target.exists() and not target.parent.is_dir():
@@ -49,7 +58,16 @@ def folder(target: Path, evidence: Sequence[Path]) -> None:
 
 
 def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool) -> None:
-    """Write the files of a data set; none of them where one exists already, unless `force`. Raises UsageError."""
+    """Write the files of a data set.
+
+    Args:
+        target: The folder of the data set.
+        files: Path in the folder, and the function that writes the content.
+        force: Whether files may be overwritten; else none is written where one exists.
+
+    Raises:
+        UsageError: A file exists, or cannot be written.
+    """
     existing = [path for path, _ in files if (target / path).exists()]
     if existing and not force:
         raise UsageError(f"{target / existing[0]} exists: choose another folder, or overwrite it with --force")
@@ -60,7 +78,17 @@ def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool)
 
 
 def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> None:
-    """Let `write` fill the file; a failure leaves no part of it behind."""
+    """Write a file, or to standard output; a failure leaves no part of the file.
+
+    Args:
+        target: The file, or STDOUT.
+        write: The function that writes the content.
+        force: Whether the file may be overwritten.
+        binary: Whether the content is bytes.
+
+    Raises:
+        UsageError: The file exists, or cannot be written.
+    """
     if target == STDOUT:
         stream = sys.stdout.buffer if binary else sys.stdout
         write(stream)

@@ -1,4 +1,4 @@
-"""A process that is started before the command line is read, and imports meanwhile what its task will need."""
+"""A process that is started before the command line is parsed, and imports the modules of its task meanwhile."""
 
 import os
 import pickle
@@ -10,36 +10,39 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 
-ORPHANED = 2
+ORPHAN_CODE = 2
 """The exit code of a process that never gets a task; nobody waits for it."""
 
 
 def prepare(modules: Sequence[str], start: Callable[[Callable[[], int]], int]) -> None:
-    """Start the process that take() will use: it imports these while the command line is still being read.
+    """Start the process that take() uses: it imports modules while the command line is still being parsed.
 
-    start: forks a process for a task, and answers with its number. Importing takes a fourth of a short scan. dismiss()
-    ends a process that got no task.
+    Importing takes a fourth of a short scan. dismiss() ends a process that gets no task.
+
+    Args:
+        modules: The modules.
+        start: Forks a process for a task, and returns its number.
     """
     global _early  # noqa: PLW0603
     if not hasattr(os, "fork"):
         return
-    # until the child has said what it does about an interrupt, there is none
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # no interrupt before the child has set its own handler
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         near, far = os.pipe()
         try:
-            _early = _Early(start(partial(_await, near, far, modules, before)), far)
+            _early = _Early(start(partial(_await, near, far, modules, mask)), far)
         except OSError:
             os.close(far)
             raise
         finally:
             os.close(near)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def take(task: Callable[[], int]) -> int | None:
-    """The number of the prepared process, which runs the task now; None where none was prepared."""
+    """The number of the prepared process, which runs the task; None where there is no such process."""
     global _early
     if _early is None:
         return None
@@ -48,13 +51,13 @@ def take(task: Callable[[], int]) -> int | None:
 
 
 def dismiss() -> int:
-    """End the process that was prepared and is not needed: it would keep our output open. Answers 0."""
+    """End a prepared process that has no task: it would keep the output open. Returns 0."""
     global _early
     early, _early = _early, None
     if early is not None:
         os.kill(early.child, signal.SIGKILL)
         os.waitpid(early.child, 0)
-        with suppress(OSError):  # an interrupt may have ended the handing over
+        with suppress(OSError):  # an interrupt may have ended take()
             os.close(early.pipe)
     return 0
 
@@ -68,7 +71,10 @@ class _Early:
 
     def take(self, task: Callable[[], int]) -> int:
         raw = pickle.dumps(task)
-        with suppress(BrokenPipeError), os.fdopen(self.pipe, "wb") as out:  # of what it died, is told by waiting for it
+        with (
+            suppress(BrokenPipeError),
+            os.fdopen(self.pipe, "wb") as out,
+        ):  # a dead process is reported by the wait for it
             out.write(raw)
         return self.child
 
@@ -76,22 +82,29 @@ class _Early:
 _early: _Early | None = None
 
 
-def _await(near: int, far: int, modules: Sequence[str], blocked: Iterable[int]) -> int:
-    """Import until the task comes, and run it. blocked: signals, once it is said what is done about SIGINT."""
+def _await(near: int, far: int, modules: Sequence[str], mask: Iterable[int]) -> int:
+    """Import modules until the task comes, and run it.
+
+    Args:
+        near: The end of the pipe to read the task from.
+        far: The other end.
+        modules: The modules.
+        mask: Blocked signals, once SIGINT has its handler.
+    """
     os.close(far)
-    interrupted = signal.getsignal(signal.SIGINT)
-    if interrupted is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to say yet that the other process does not
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent process reports the interrupt
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for module in modules:
         if select.select([near], [], [], 0)[0]:
             break
-        with suppress(Exception):  # whatever is wrong is told by the command, when it imports the same
+        with suppress(Exception):  # the command reports the error when it imports the same module
             import_module(module)
     with os.fdopen(near, "rb") as pipe:
         raw = pipe.read()
-    if not raw:  # the other process was killed
-        return ORPHANED
-    signal.signal(signal.SIGINT, interrupted)
-    task: Callable[[], int] = pickle.loads(raw)  # noqa: S301 - from the process that we are a copy of
+    if not raw:  # the parent process was killed
+        return ORPHAN_CODE
+    signal.signal(signal.SIGINT, handler)
+    task: Callable[[], int] = pickle.loads(raw)  # noqa: S301 - from the parent process
     return task()

@@ -1,4 +1,4 @@
-"""A bar while evidence arrives or is hashed: on a terminal, and nowhere else."""
+"""Progress bars of receiving and hashing: on a terminal only."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting() -> Iterator["ExhibitDone | None"]:
-    """What to call with every exhibit that is done: a line each, on a terminal only."""
+    """A callback for every exhibit that is done, which prints a line; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -29,7 +29,7 @@ def counting() -> Iterator["ExhibitDone | None"]:
 
 
 class _Bars(Observer):
-    """A bar for each of two steps, which appears when its step begins."""
+    """A bar for each of two steps; it appears when its step begins."""
 
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
@@ -48,7 +48,7 @@ class _Bars(Observer):
 
 @contextmanager
 def bars() -> Iterator[Observer]:
-    """Shows how much has arrived and how much is hashed; nothing where standard error is no terminal."""
+    """An observer that shows how much is received and hashed; a silent one where standard error is no terminal."""
     if not sys.stderr.isatty():
         yield SILENT
         return

@@ -1,4 +1,4 @@
-"""The reports of one scan: prepared while the evidence is being hashed, written when everything is known."""
+"""The reports of one scan: prepared while the evidence is being hashed, written when the audit is done."""
 
 import sys
 from collections.abc import Mapping
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ReportFiles:
-    """Reports by the files that they are written to. targets: by a name of formats.REPORTS."""
+    """Reports and their files."""
 
     def __init__(self, targets: Mapping[str, Path], fail_on: Severity) -> None:
+        """The reports of these files. targets: by a name of formats.REPORTS."""
         self._targets = targets
         self._fail_on = fail_on
         self._reports: list[tuple[Path, Report]] = []
@@ -32,8 +33,8 @@ class ReportFiles:
 
         findings = FindingsSheet()
         self._reports = [
-            (self._targets[name], make(self._fail_on, findings))
-            for name, make in REPORTS.items()
+            (self._targets[name], create(self._fail_on, findings))
+            for name, create in REPORTS.items()
             if name in self._targets
         ]
         for _, report in self._reports:
@@ -48,17 +49,17 @@ class ReportFiles:
 
 
 class Preparing(Observer):
-    """Prepares the reports as soon as their rows are known, and shows how far the hashing is."""
+    """Prepares the reports as soon as their rows are known, and passes progress on to another observer."""
 
-    def __init__(self, shown: Observer, reports: ReportFiles) -> None:
-        self._shown = shown
+    def __init__(self, observer: Observer, reports: ReportFiles) -> None:
+        self._observer = observer
         self._reports = reports
 
     def received(self, done: int, total: int) -> None:
-        self._shown.received(done, total)
+        self._observer.received(done, total)
 
     def hashed(self, done: int, total: int) -> None:
-        self._shown.hashed(done, total)
+        self._observer.hashed(done, total)
 
     def rows(self, rows: Rows) -> None:
         self._reports.prepare(rows)

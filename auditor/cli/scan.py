@@ -1,4 +1,4 @@
-"""etcd-auditor scan: run the audit, write what was asked for, print the summary."""
+"""etcd-auditor scan: run the audit, write the reports, print the summary."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ CODES = (
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """One scan as the command line asked for it."""
+    """One scan, as on the command line."""
 
     evidence: tuple[str, ...]
     live: LiveOptions
@@ -66,13 +66,13 @@ class ScanRequest:
 
     @property
     def targets(self) -> list[Path | None]:
-        """Every file that is written; the evidence kept is the last."""
-        kept = Path(self.options.keep) if self.options.keep else None
-        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, kept]
+        """The output files; the snapshot of --keep is the last."""
+        snapshot = Path(self.options.keep) if self.options.keep else None
+        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, snapshot]
 
     @property
     def reports(self) -> dict[str, Path]:
-        """The files of reports, each by the name of its format."""
+        """The files of the reports, by the name of the format."""
         files = {
             "csv": self.csv,
             f"inventory{self.inventory.suffix if self.inventory else ''}": self.inventory,
@@ -252,12 +252,12 @@ def run(request: ScanRequest) -> int:
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
     options = request.options
-    others = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
-    inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, others))
-    read = list(map(Path, inputs))
-    output.check([*request.targets, *checksums.targets(request.targets)], read, force=request.force)
+    other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
+    inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs))
+    protected = list(map(Path, inputs))
+    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
-        output.folder(request.dataset, read)
+        output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on)
     audit = _audit(evidence, access, request, reports)
     reports.write(audit, force=request.force)
@@ -272,7 +272,7 @@ def run(request: ScanRequest) -> int:
 
 
 def _check(request: ScanRequest) -> None:
-    """Raises UsageError where options do not fit each other."""
+    """Raises UsageError where options contradict each other."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
     if request.options.redact_names and request.remediation is not None:
@@ -287,8 +287,8 @@ def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, r
     if len(evidence) > 1:
         from auditor.scanning import many
 
-        with counting() as done:
-            audit = many.scan(evidence, options, request.jobs, done)
+        with counting() as report:
+            audit = many.scan(evidence, options, request.jobs, report)
         reports.prepare(audit.rows)
         return audit
     import auditor

@@ -24,7 +24,7 @@ CODES = (
 @live_options.live_options
 def show(
     evidence: Evidence,
-    wanted: Annotated[
+    object_name: Annotated[
         str,
         typer.Argument(
             metavar="KEY", help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False
@@ -60,8 +60,8 @@ def show(
         rows=False,
     )
     if reveal and not yes:
-        confirm(wanted)
-    raise typer.Exit(worker.run(partial(run, evidence, live, wanted, options, json, reveal=reveal, force=force)))
+        confirm(object_name)
+    raise typer.Exit(worker.run(partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)))
 
 
 def confirm(key: str) -> None:
@@ -69,12 +69,12 @@ def confirm(key: str) -> None:
     from auditor.text import shown
 
     try:
-        agreed = typer.confirm(
+        consent = typer.confirm(
             f"Write the values of {shown(key)} to this terminal, where its history keeps them?", err=True
         )
     except typer.Abort:
-        agreed = False
-    if not agreed:
+        consent = False
+    if not consent:
         raise UsageError("--reveal was not confirmed: nothing was read")
 
 
@@ -83,16 +83,16 @@ def run(
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
     access = live_options.access(evidence, live)
-    read = [] if access is not None else [evidence]
+    files = [] if access is not None else [evidence]
     output.check(
-        [json], [Path(each) for each in (*read, *options.encryption_configs, options.wal_dir) if each], force=force
+        [json], [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each], force=force
     )
     from auditor.scanning.one import single
 
-    with bars() as observer, single(evidence, options, observer, access) as files:
-        from auditor.history import find  # the file is being hashed while numpy and the rest are imported
+    with bars() as observer, single(evidence, options, observer, access) as exhibit:
+        from auditor.history import find  # imported while the file is being hashed: numpy takes time
 
-        history = find.history(files, options, key, observer)
+        history = find.history(exhibit, options, key, observer)
     from auditor.reports import history as report
     from auditor.reports import terminal
 

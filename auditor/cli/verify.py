@@ -43,26 +43,26 @@ def verify(
 
 def run(report: Path, evidence: Sequence[str], options: Options) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
-    from rich.text import Text  # all of this in the process that reads: the one that waits needs none of it
+    from rich.text import Text  # imported in the child process: the parent needs none of it
 
     from auditor.reports.terminal import Printer
     from auditor.reports.words import plural
     from auditor.verify import verify as verification
     from auditor.verify.checks import Check, Outcome
 
-    colour = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
+    colours = {Outcome.DIFFERS: "bold red", Outcome.UNCHECKED: "bold yellow"}
     console = Printer(sys.stdout)
     checks: list[Check] = []
     with bars() as observer:
         for check in verification.verify(report, evidence, options, observer):
             checks.append(check)
-            line = Text(f"{check.outcome.value:<11}  {check.what}: {check.said}", colour.get(check.outcome, ""))
+            line = Text(f"{check.outcome.value:<11}  {check.what}: {check.text}", colours.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
     failed = sum(not check.holds for check in checks)
-    held = sum(check.outcome is Outcome.AS_REPORTED for check in checks)
+    successes = sum(check.outcome is Outcome.AS_REPORTED for check in checks)
     if failed:
-        console.print(Text(f"{plural(failed, 'check')} failed, {held:,} held (exit 1)", "bold red"))
+        console.print(Text(f"{plural(failed, 'check')} failed, {successes:,} held (exit 1)", "bold red"))
         return 1
     what = "report and evidence" if evidence else "the report; no evidence was given"
-    console.print(Text(f"ALL AS REPORTED: {plural(held, 'check')}, of {what} (exit 0)", "bold green"))
+    console.print(Text(f"ALL AS REPORTED: {plural(successes, 'check')}, of {what} (exit 0)", "bold green"))
     return 0

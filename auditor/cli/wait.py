@@ -1,7 +1,7 @@
-"""Wait for the process that reads the evidence: pass on what is to end it, and say when its drive does not answer.
+"""The wait for the process that reads the evidence: signals are passed on, and a drive that stalls is reported.
 
-Whoever reads a mapped file of a network drive that stalls sleeps in the kernel, where no handler of Python's runs:
-neither Ctrl-C nor a limit of time inside that process would be noticed.
+A process blocked on a mapped file of a stalled network drive sleeps in the kernel, and handles no signal; its parent
+does.
 """
 
 import os
@@ -13,24 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 2.0
-"""Seconds until a process that was asked to end, and sleeps in the kernel, is killed; and until it is left behind."""
+"""Seconds from a signal until a process that sleeps in the kernel is killed, and then until it is abandoned."""
 STEP = 10.0
-"""Seconds between two looks at whether it still reads."""
-SILENT = 3
-"""How many steps without an answer of the drive are told."""
+"""Seconds between two looks at the process."""
+STALL_STEPS = 3
+"""Steps without an answer of the drive, after which that is reported."""
 PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """status: as os.waitpid() tells it, None where the process does not end though killed. asked: by which signal."""
+class Exit:
+    """The end of a process."""
 
     status: int | None
-    asked: int
+    """As of os.waitpid(); None where a killed process does not end."""
+    interrupt: int
+    """The signal that this process got meanwhile, or 0."""
 
 
-def wait(child: int, say: Callable[[str], None], step: float = STEP) -> Ended:
-    """Until `child` has ended. A second signal kills it; the first is given time, unless the drive takes it all."""
+def wait(child: int, say: Callable[[str], None], step: float = STEP) -> Exit:
+    """Wait until `child` ends. A second signal kills it, and so does the first where the drive stalls.
+
+    Args:
+        child: The number of the process.
+        say: Called with every message for the user.
+        step: Seconds between two looks at the process.
+    """
     near, far = os.pipe()
     os.set_blocking(far, False)
     try:
@@ -43,72 +51,74 @@ def wait(child: int, say: Callable[[str], None], step: float = STEP) -> Ended:
 
 @contextmanager
 def _signals(pipe: int) -> Iterator[None]:
-    """The numbers of the signals that arrive go into a pipe; one that whoever started us has us ignore stays ignored.
+    """The numbers of incoming signals go into a pipe; a signal that is ignored at start stays ignored.
 
-    SIGINT and SIGTERM stay without effect afterwards: what is left to do is to say how it ended.
+    SIGINT and SIGTERM have no effect afterwards: only the message about the end remains.
     """
     before = signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
-    old = signal.signal(signal.SIGCHLD, _noted)
+    handler = signal.signal(signal.SIGCHLD, _ignore)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _noted)
+            signal.signal(number, _ignore)
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, old)
+        signal.signal(signal.SIGCHLD, handler)
         signal.set_wakeup_fd(before)
 
 
-def _noted(number: int, frame: object) -> None:
-    """The wake-up of the pipe is what counts."""
+def _ignore(number: int, frame: object) -> None:
+    """A handler without effect: the number in the pipe counts."""
 
 
-def _attend(child: int, pipe: int, say: Callable[[str], None], step: float) -> Ended:
-    asked, killed, silent = 0, False, 0
+def _attend(child: int, pipe: int, say: Callable[[str], None], step: float) -> Exit:
+    interrupt, killed, idle = 0, False, 0
     last: tuple[tuple[str, ...], ...] = ()
     while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return Ended(status, asked)
-        if select.select([pipe], [], [], PATIENCE if asked else step)[0]:
+        process, status = os.waitpid(child, os.WNOHANG)
+        if process:
+            return Exit(status, interrupt)
+        if select.select([pipe], [], [], PATIENCE if interrupt else step)[0]:
             for number in os.read(pipe, 64):
                 if number == signal.SIGCHLD:
                     continue
-                killed = bool(asked)
-                # the terminal has sent SIGINT to the child too: once more would interrupt what it does about the first
+                killed = bool(interrupt)
+                # the terminal sends SIGINT to the child too: a second one would interrupt its handling of the first
                 if killed or number == signal.SIGTERM:
                     os.kill(child, signal.SIGKILL if killed else signal.SIGTERM)
-                asked = asked or number
+                interrupt = interrupt or number
             continue
         now = _asleep(child)
         if killed:
-            return Ended(None, asked)
-        if asked and now:
+            return Exit(None, interrupt)
+        if interrupt and now:
             killed = True
             os.kill(child, signal.SIGKILL)
-        silent = silent + 1 if now and now == last else 0
+        idle = idle + 1 if now and now == last else 0
         last = now
-        if silent == SILENT and not asked:
-            say(f"the drive of the evidence has not answered for {step * SILENT:.0f} s; still waiting, Ctrl-C ends")
+        if idle == STALL_STEPS and not interrupt:
+            say(
+                f"the drive of the evidence has not answered for {step * STALL_STEPS:.0f} s; still waiting, Ctrl-C ends"
+            )
 
 
 def _asleep(process: int) -> tuple[tuple[str, ...], ...]:
-    """What a process and those that it started have done so far, where one of their threads waits for a drive.
+    """The activity of a process and its descendants, where one of their threads waits for a drive.
 
-    Of each thread its number, processor time and page faults (proc(5), /proc/pid/stat); empty where none waits, and
-    where the system does not tell.
+    The number, processor time and page faults of each thread (proc(5), /proc/pid/stat); empty where none waits, and on
+    systems without /proc.
     """
     threads, waits = [], False
     for thread in (PROC / str(process) / "task").glob("*"):
         try:
             state, *fields = (thread / "stat").read_text().rpartition(")")[2].split()
             children = (thread / "children").read_text().split()
-        except OSError:  # it has just ended
+        except OSError:  # the thread has just ended
             continue
         waits |= state == "D"
         threads.append((thread.name, *fields[6:12]))
-        for each in children:
-            below = _asleep(int(each))
-            waits |= bool(below)
-            threads += below
+        for descendant in children:
+            activity = _asleep(int(descendant))
+            waits |= bool(activity)
+            threads += activity
     return tuple(threads) if waits else ()

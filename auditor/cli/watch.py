@@ -1,4 +1,4 @@
-"""etcd-auditor watch: follow a rewrite, show how far it is, say what remains at the end."""
+"""etcd-auditor watch: follow a rewrite, show its progress, print what remains at the end."""
 
 import gc
 import sys
@@ -28,18 +28,19 @@ CODES = (
 )
 
 TICK = 1.0
-"""Seconds between two looks at the state, at least four times what one of them takes."""
+"""Seconds between two looks at the state; at least four times as long as one takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
-    """One watch as the command line asked for it. seconds: after which it ends, 0 for never."""
+    """One watch, as on the command line."""
 
     endpoint: str
     live: LiveOptions
     options: Options
     once: bool
     seconds: float
+    """The watch ends after so many; 0: only when nothing remains."""
     every: float
     stuck_after: float
     patience: float
@@ -121,29 +122,29 @@ def run(request: WatchRequest) -> int:
     if access is None:
         raise UsageError(f"{request.endpoint} is no endpoint: watch needs https://HOST:2379")
     targets = [request.json, request.remediation]
-    read = [Path(path) for path in request.options.encryption_configs]
-    output.check([*targets, *checksums.targets(targets)], read, force=request.force)
+    protected = [Path(path) for path in request.options.encryption_configs]
+    output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
     from auditor.reports import remediation
     from auditor.reports.terminal import Printer
     from auditor.reports.watch import json, terminal, words
     from auditor.watch.session import Session
 
     notes: list[str] = []
-    # where a document goes to standard output, everything for people goes to standard error
+    # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
     board = terminal.Board(console, request.every)
 
-    def said(text: str) -> None:
+    def notify(text: str) -> None:
         notes.append(text)
         board.say(text)
 
-    session = Session(access, request.options, said, patience=request.patience, stuck=request.stuck_after)
+    session = Session(access, request.options, notify, patience=request.patience, stuck=request.stuck_after)
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
     with board, session:
         progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.of.resource, each.of.namespace, each.of.name) for each in progress.left]
+            objects = [(each.object.resource, each.object.namespace, each.object.name) for each in progress.remaining]
             at = f"the keys of {access.name} at revision {progress.revision:,}"
             output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
         board.show(progress)
@@ -161,15 +162,15 @@ def run(request: WatchRequest) -> int:
 
 
 def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
-    """Until nothing remains, the time is over, or Ctrl-C: the state at the end."""
-    begun = time.monotonic()
+    """Follow until nothing remains, the time is over, or Ctrl-C: the state at the end."""
+    start = time.monotonic()
     progress = session.progress()
     try:
         if not progress.all.remaining and session.confirm():
             return session.progress()
         session.follow()
         due = time.monotonic() + TICK
-        while not seconds or time.monotonic() - begun < seconds:
+        while not seconds or time.monotonic() - start < seconds:
             changed = session.step(max(due - time.monotonic(), 0.0))
             if time.monotonic() < due and changed:
                 continue

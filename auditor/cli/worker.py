@@ -1,7 +1,7 @@
-"""Run a command in a process of its own, so that whatever happens to it becomes a message and an exit code.
+"""A command in a process of its own, so that any failure becomes a message and an exit code.
 
 A file that shrinks under its mapping kills the process that reads it (SIGBUS); no exception handler sees that.
-Nothing here prints a traceback: one could quote what was being read.
+No traceback is printed: one could quote the evidence.
 """
 
 import os
@@ -13,26 +13,26 @@ from contextlib import suppress
 from auditor.cli import prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
-FAILED = 2
-KEPT = 1 << 30
-"""Bytes that are kept when they are freed."""
-LARGEST = 1 << 23
-"""Up to so many bytes a piece of memory is one of these: a column of a million records. Larger ones, faulted in anew,
-leave no holes between others."""
-INTERRUPTED = 130
+FAILURE = 2
+TRIM_THRESHOLD = 1 << 30
+"""Bytes that the process keeps when they are freed."""
+MMAP_THRESHOLD = 1 << 23
+"""Bytes of the largest block that is kept: a column of a million records. Larger ones, faulted in anew, leave no holes
+between others."""
+INTERRUPT_CODE = 130
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4
-"""Seconds for which a thread may keep the interpreter's lock from another: by default it is fifty times as long, which
-the thread that hashes would wait between any two windows."""
+"""Seconds that a thread may keep the interpreter's lock. By default it is fifty times as long, and the hashing thread
+would wait so long between any two windows."""
 
 
 def run(task: Callable[[], int]) -> int:
     """The exit code of `task`; 2 for every failure, with a line on standard error that says what failed.
 
-    A process that was prepared gets it pickled.
+    A prepared process gets the task pickled.
     """
     if not hasattr(os, "fork"):
-        return guarded(task)
+        return guard(task)
     sys.stdout.flush()
     sys.stderr.flush()
     child = prefork.take(task)
@@ -42,38 +42,38 @@ def run(task: Callable[[], int]) -> int:
 
 
 def start(task: Callable[[], int]) -> int:
-    """Fork a process that runs the task: its number."""
+    """The number of a forked process that runs the task."""
     child = os.fork()
     if not child:
         os._exit(_in_child(task))
     return child
 
 
-def _code(ended: wait.Ended) -> int:
-    """The exit code of a process that has ended, or does not; what is not its own is said."""
-    if ended.status is not None and not os.WIFSIGNALED(ended.status):
-        return os.waitstatus_to_exitcode(ended.status)
-    if ended.asked:
-        left = "" if ended.status is not None else "; the reading process ends when the drive of the evidence answers"
-        _say(f"{INTERRUPTION}{left}")
-    elif ended.status is not None:
-        _say(describe_signal(os.WTERMSIG(ended.status)))
-    return INTERRUPTED if ended.asked == signal.SIGINT else FAILED
+def _code(end: wait.Exit) -> int:
+    """The exit code of a process; a message where it is not the process's own."""
+    if end.status is not None and not os.WIFSIGNALED(end.status):
+        return os.waitstatus_to_exitcode(end.status)
+    if end.interrupt:
+        orphan = "" if end.status is not None else "; the reading process ends when the drive of the evidence answers"
+        _say(f"{INTERRUPTION}{orphan}")
+    elif end.status is not None:
+        _say(describe_signal(os.WTERMSIG(end.status)))
+    return INTERRUPT_CODE if end.interrupt == signal.SIGINT else FAILURE
 
 
-def guarded(task: Callable[[], int]) -> int:
-    """`task` with every exception turned into a message without a byte of evidence."""
+def guard(task: Callable[[], int]) -> int:
+    """The exit code of `task`, with every exception turned into a message without a byte of evidence."""
     try:
         return task()
     except KeyboardInterrupt:
         _say(INTERRUPTION)
-        return INTERRUPTED
+        return INTERRUPT_CODE
     except BrokenPipeError:
-        # whoever read our output has gone; what is left in the buffer must not raise again at exit
+        # nobody reads the output any more; the rest of the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except BaseException as error:  # noqa: BLE001
         _say(describe(error))
-    return FAILED
+    return FAILURE
 
 
 def _in_child(task: Callable[[], int]) -> int:
@@ -81,17 +81,17 @@ def _in_child(task: Callable[[], int]) -> int:
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    code = guarded(task)
+    code = guard(task)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
-        return FAILED
+        return FAILURE
     return code
 
 
 def _keep_memory() -> None:
-    """Have glibc keep what is freed: else it gives each large column back, and faults it in again for the next.
+    """Have glibc keep freed memory: else it returns each large column, and faults it in again for the next.
 
     mallopt(3): M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD -3. Other C libraries have no such function, and no such need.
     """
@@ -99,8 +99,8 @@ def _keep_memory() -> None:
 
     with suppress(AttributeError, OSError, TypeError):
         tune = ctypes.CDLL(None).mallopt
-        tune(-1, KEPT)
-        tune(-3, LARGEST)
+        tune(-1, TRIM_THRESHOLD)
+        tune(-3, MMAP_THRESHOLD)
 
 
 def _no_core_dumps() -> None:

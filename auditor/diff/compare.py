@@ -1,4 +1,4 @@
-"""Migration verification: two pieces of evidence in, a `Comparison` of what each holds now, and what is left behind."""
+"""Migration verification: two exhibits -> a `Comparison` of their current values, and the leftovers of each."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,76 +28,83 @@ from auditor.text import hex_id
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
 
-IN_LATEST = (
+CURRENT = (
     FindingKind.PLAINTEXT
     | FindingKind.UNRECOGNISED
     | FindingKind.ORPHANED
     | FindingKind.UNDECRYPTABLE
     | FindingKind.MISPLACED
 )
+"""Findings of a current value that --expect-before rules out."""
 LISTED = 20
 """Objects that the summary names."""
 STALE = FindingKind.STALE_PROVIDER | FindingKind.STALE_KEY | FindingKind.STALE_KEK
-"""What makes a value of BEFORE another than --expect-before says; leftovers of BEFORE do not count."""
+"""More of them, of a value under another key than the expected one. Leftovers of BEFORE do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
-    """What a comparison is asked for. expect_before: as Options.expect, empty where BEFORE is held to nothing.
-
-    different_clusters, any_order: do not refuse those. same_content: nothing may have appeared, vanished or changed.
-    rows: make columns of every object; reports other than the summary need them. access: how to reach each side that
-    is a live etcd.
-    """
+    """The options of a comparison."""
 
     before: Options
     after: Options
     access: "tuple[Access | None, Access | None]" = (None, None)
+    """How to reach each side that is a live etcd."""
     expect_before: str = ""
+    """As Options.expect; empty where nothing is expected of BEFORE."""
     different_clusters: bool = False
+    """Compare evidence of two clusters, too."""
     any_order: bool = False
+    """Compare though AFTER is the older one."""
     same_content: bool = False
+    """Nothing may have appeared, vanished or changed."""
     rows: bool = True
+    """Fill the columns of every object; reports other than the summary need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared. objects: in both, by form and content; rewritten: those of a new revision.
-
-    keys: (provider, key name, values in BEFORE, values in AFTER), of current values. unlike: values of BEFORE that
-    are not as --expect-before says. columns: diff_rows.COLUMNS of every object, empty where no report needs them;
-    worst: of the first LISTED of those that are not as they should be; problems: how many those are.
-    """
+    """The comparison of two exhibits."""
 
     before: Audit
     after: Audit
     objects: Mapping[tuple[FormChange, Content], int]
+    """The number of objects by form and content."""
     rewritten: int
+    """Objects of another mod revision."""
     keys: tuple[tuple[Provider, str, int, int], ...]
+    """(provider, key name, values in BEFORE, values in AFTER), of current values."""
     unlike: int
+    """Values of BEFORE that are not as --expect-before says."""
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
     columns: Mapping[str, Sequence[Cell]]
+    """diff.rows.COLUMNS of every object; empty where no report needs them."""
     worst: Mapping[str, Sequence[Cell]]
+    """The same of the first LISTED problems."""
     problems: int
+    """Objects that are not as they should be."""
     same_content: bool
+    """DiffOptions.same_content."""
 
     def of(self, *forms: FormChange) -> int:
+        """The number of objects with one of these forms."""
         return sum(count for (form, _), count in self.objects.items() if form in forms)
 
-    def held(self, content: Content) -> int:
+    def with_content(self, content: Content) -> int:
+        """The number of objects with this content."""
         return sum(count for (_, each), count in self.objects.items() if each is content)
 
     @property
     def moved(self) -> int:
         """Objects that appeared, vanished or hold other content."""
-        return self.of(FormChange.APPEARED, FormChange.VANISHED) + self.held(Content.CHANGED)
+        return self.of(FormChange.APPEARED, FormChange.VANISHED) + self.with_content(Content.CHANGED)
 
     @property
     def complete(self) -> bool:
-        """Whether both sides were read and concluded on, and what was asked of them could be told."""
-        open_ = any(part.decisive for part in self.unexamined)
-        return self.before.complete and self.after.complete and not open_
+        """Whether both sides were read and concluded on, and the comparison answers every question."""
+        inconclusive = any(part.decisive for part in self.unexamined)
+        return self.before.complete and self.after.complete and not inconclusive
 
     def failed(self, fail_on: Severity) -> bool:
         """Whether AFTER, or BEFORE where something is expected of it, is not as it must be."""
@@ -105,59 +112,67 @@ class Comparison:
         return failing or self.unlike > 0 or (self.same_content and self.moved > 0)
 
     def exit_code(self, fail_on: Severity) -> int:
-        """1: something is not as it must be. 3: no such thing, and not everything was read or told. 0: neither."""
+        """1: something is not as it must be. 3: no such thing, and the comparison is incomplete. 0: neither."""
         if self.failed(fail_on):
             return 1
         return 0 if self.complete else 3
 
 
 def compare(
-    before: "str | PathLike[str]", after: "str | PathLike[str]", wanted: DiffOptions, observer: Observer = SILENT
+    before: "str | PathLike[str]", after: "str | PathLike[str]", options: DiffOptions, observer: Observer = SILENT
 ) -> Comparison:
-    """before, after: files, data directories, or URLs of live endpoints.
+    """The comparison of two exhibits.
 
-    Raises UnreadableEvidence where a side holds no current values, UsageError where the two do not fit together.
+    Args:
+        before: A file, a data directory, or the URL of a live endpoint.
+        after: The same.
+        options: The options of both sides, and of the comparison.
+        observer: Its methods are called with the progress of hashing.
+
+    Raises:
+        UnreadableEvidence: A side holds no current values.
+        UsageError: The two are of different clusters, or in the wrong order.
     """
-    options = replace(wanted.before, rows=False), replace(wanted.after, rows=False)
-    if wanted.expect_before:
-        options = replace(options[0], expect=wanted.expect_before), options[1]
+    side_options = replace(options.before, rows=False), replace(options.after, rows=False)
+    if options.expect_before:
+        side_options = replace(side_options[0], expect=options.expect_before), side_options[1]
     with ExitStack() as stack:
         logs = RunLog(observer), RunLog(observer)
         exhibits = [
             stack.enter_context(single(os.fspath(path), each, log, access))
-            for path, each, access, log in zip((before, after), options, wanted.access, logs, strict=True)
+            for path, each, access, log in zip((before, after), side_options, options.access, logs, strict=True)
         ]
-        judged = _judged(exhibits, options, logs)
+        judgements = _judge(exhibits, side_options, logs)
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), exhibits, strict=True)]
-        current = [_current(name, each) for name, each in zip(names, judged, strict=True)]
-        same_cluster = _fitting(names, judged, wanted)
+        current = [_current(name, each) for name, each in zip(names, judgements, strict=True)]
+        same_cluster = _check_fit(names, judgements, options)
         diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True)
-        counted = _counted(diff, current, wanted)
+        counts = _counts(diff, current, options)
         before_audit, after_audit = (
-            examine.conclude(*each) for each in zip(exhibits, judged, options, logs, strict=True)
+            examine.conclude(*each) for each in zip(exhibits, judgements, side_options, logs, strict=True)
         )
     comparison = Comparison(
-        before=before_audit, after=after_audit, **counted, unexamined=(), notes=(), same_content=wanted.same_content
+        before=before_audit, after=after_audit, **counts, unexamined=(), notes=(), same_content=options.same_content
     )
-    known = same_cluster is not None or wanted.different_clusters
+    known = same_cluster is not None or options.different_clusters
     return replace(
         comparison,
         unexamined=tuple(_unexamined(comparison, known=known)),
-        notes=tuple(_notes(comparison, int(diff.again.sum()))),
+        notes=tuple(_notes(comparison, int(diff.recreated.sum()))),
     )
 
 
-def _fitting(names: list[str], judged: Sequence[examine.Judgement], wanted: DiffOptions) -> bool | None:
+def _check_fit(names: list[str], judgements: Sequence[examine.Judgement], options: DiffOptions) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
-    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judged]
-    same = _same_cluster(names, facts, wanted)
+    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements]
+    same = _same_cluster(names, facts, options)
     if same is not False:
-        _in_order(names, facts, wanted)
+        _check_order(names, facts, options)
     return same
 
 
-class _Counted(TypedDict):
-    """The fields of a Comparison that are counted before its audits are concluded: see there."""
+class _Counts(TypedDict):
+    """The fields of a Comparison that are counted before its audits are concluded."""
 
     objects: Mapping[tuple[FormChange, Content], int]
     rewritten: int
@@ -168,12 +183,12 @@ class _Counted(TypedDict):
     problems: int
 
 
-def _counted(diff: objects.Diff, current: Sequence[Selection], wanted: DiffOptions) -> _Counted:
+def _counts(diff: objects.Diff, current: Sequence[Selection], options: DiffOptions) -> _Counts:
     by_key = [objects.by_key(each) for each in current]
     problems = rows.problems(diff)
     unlike = 0
-    if wanted.expect_before:
-        unlike = int(((current[0].findings & np.uint16(IN_LATEST | STALE)) != 0).sum())
+    if options.expect_before:
+        unlike = int(((current[0].findings & np.uint16(CURRENT | STALE)) != 0).sum())
     return {
         "objects": diff.tally(),
         "rewritten": int(diff.rewritten.sum()),
@@ -182,16 +197,16 @@ def _counted(diff: objects.Diff, current: Sequence[Selection], wanted: DiffOptio
             for key in sorted({key for each in by_key for key in each})
         ),
         "unlike": unlike,
-        "columns": rows.columns(diff) if wanted.rows else {},
+        "columns": rows.columns(diff) if options.rows else {},
         "worst": rows.columns(diff, problems, LISTED),
         "problems": int(problems.size),
     }
 
 
-def _judged(
+def _judge(
     files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]
 ) -> list[examine.Judgement]:
-    """Both, each with the resources that the other's configurations add: what one side encrypts is compared."""
+    """Both judgements, each with the resources that the other's configurations add."""
     after = examine.judge(files[1], options[1], logs[1])
     before = examine.judge(files[0], options[0], logs[0], after.resources)
     if more := before.resources - after.resources:
@@ -199,26 +214,26 @@ def _judged(
     return [before, after]
 
 
-def _current(name: str, judged: examine.Judgement) -> Selection:
-    selection = objects.current(judged.selections)
+def _current(name: str, judgement: examine.Judgement) -> Selection:
+    selection = objects.current(judgement.selections)
     if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
     return selection
 
 
-def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], wanted: DiffOptions) -> bool | None:
-    """None where it cannot be told. Raises UsageError where they differ and that was not said."""
+def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> bool | None:
+    """None where it cannot be told. Raises UsageError where they differ, unless the options accept that."""
     (uid, etcd, _), (other, other_etcd, _) = facts
     if uid and other:
         what, (one, two) = "kube-system namespace's uid", (uid, other)
     elif etcd is not None and other_etcd is not None:
-        # derived from the members a cluster began with: another one where members came or went
+        # derived from the first members of a cluster: another one where members were added or removed
         what, (one, two) = "etcd cluster id by its members", (hex_id(etcd), hex_id(other_etcd))
     else:
         return None
     if one == two:
         return True
-    if not wanted.different_clusters:
+    if not options.different_clusters:
         raise UsageError(
             f"{names[0]} and {names[1]} are of different clusters: the {what} is {one} and {two}; nothing was "
             "compared. Give --different-clusters if that is meant"
@@ -226,9 +241,10 @@ def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], wa
     return False
 
 
-def _in_order(names: list[str], facts: list[tuple[str, int | None, int]], wanted: DiffOptions) -> None:
+def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> None:
+    """Raises UsageError where AFTER is the older one, unless the options accept that."""
     older, newer = facts[0][2], facts[1][2]
-    if newer < older and not wanted.any_order:
+    if newer < older and not options.any_order:
         raise UsageError(
             f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
             "compared. Exchange them, or give --any-order if a store was set back"
@@ -244,7 +260,7 @@ def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
         points.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
-    if unknown := comparison.held(Content.UNKNOWN):
+    if unknown := comparison.with_content(Content.UNKNOWN):
         reason = "the bytes differ, and no key opens them on both sides"
         points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
     return points
@@ -256,8 +272,8 @@ def _notes(comparison: Comparison, again: int) -> list[str]:
         what = "object was" if again == 1 else "objects were"
         notes.append(f"{again:,} {what} deleted and created again in between")
     sides = (("BEFORE", comparison.before), ("AFTER", comparison.after))
-    for side, each in sides:
-        if each.gaps and comparison.of(FormChange.APPEARED, FormChange.VANISHED):
+    for side, audit in sides:
+        if audit.gaps and comparison.of(FormChange.APPEARED, FormChange.VANISHED):
             notes.append(f"{side} has gaps: what appeared or vanished may lie in them")
     return notes
 

@@ -1,7 +1,7 @@
-"""What became of each object between two pieces of evidence: two audits' selections -> columns of a Diff.
+"""The change of each object between two exhibits: two audits' selections -> columns of a Diff.
 
-Of every object the current value is compared, which is what the API serves. Two facts are kept apart: the form, in
-which it is stored, and the content, which a rewrite must not change.
+The current value of every object is compared, the one that the API serves. Its form, in which it is stored, and its
+content, which a rewrite must not change, are separate facts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from auditor.text import restore
 
 
 class FormChange(IntEnum):
-    """How the form of an object's current value differs. UNKNOWN: of no known form, or under a key not told."""
+    """How the form of an object's current value differs. UNKNOWN: of no known form, or under an unidentified key."""
 
     UNCHANGED = 0
     BECAME_ENCRYPTED = 1
@@ -55,162 +55,179 @@ class Content(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """n objects. before, after: the current values; rows: of each, shape (2, n), row on either side or -1.
-
-    form, content: uint8, codes of Form and Content. rewritten: whether its mod revision differs. again: whether it
-    was deleted and created in between.
-    """
+    """n objects, compared."""
 
     before: Selection
+    """The current values of BEFORE."""
     after: Selection
+    """The current values of AFTER."""
     rows: Ints
+    """Shape (2, n): the row of each object on either side, or -1."""
     form: NDArray[np.uint8]
+    """Codes of FormChange."""
     content: NDArray[np.uint8]
+    """Codes of Content."""
     rewritten: Bools
-    again: Bools
+    """Whether the mod revision differs."""
+    recreated: Bools
+    """Whether the object was deleted and created in between."""
 
     def __len__(self) -> int:
         return int(self.form.size)
 
     def tally(self) -> dict[tuple[FormChange, Content], int]:
+        """The number of objects by form and content."""
         codes = self.form.astype(np.int64) * len(Content) + self.content
         return {
             (FormChange(code // len(Content)), Content(code % len(Content))): count
             for code, count in value_counts(codes)
         }
 
-    def marks(self) -> Ints:
-        """Bits of Finding of each object's value in AFTER; 0 where it has none there."""
+    def findings(self) -> Ints:
+        """Bits of FindingKind of each object's value in AFTER; 0 where it has none there."""
         bits = np.zeros(len(self), np.int64)
-        there = self.rows[1] >= 0
-        bits[there] = self.after.findings[self.rows[1][there]]
+        present = self.rows[1] >= 0
+        bits[present] = self.after.findings[self.rows[1][present]]
         return bits
 
 
 def current(selections: Sequence[Selection]) -> Selection | None:
-    """The current values of the selected resources; None where there is no database whose values are in force.
+    """The current values of the selected resources; None where there is no authoritative database.
 
     Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
     """
-    mains = [each for each in selections if each.authoritative]
-    serving = [each for each in mains if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
+    authoritative = [each for each in selections if each.authoritative]
+    serving = [each for each in authoritative if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
     if len(serving) > 1:
         names = ", ".join(dict.fromkeys(each.batch.source for each in serving))
         raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
-    for each in serving or mains:
-        if each.authoritative:
-            return each.take(np.flatnonzero(each.batch.at(Place.LATEST) & each.identified & (each.batch.key_at >= 0)))
+    for values in serving or authoritative:
+        rows = values.batch.at(Place.LATEST) & values.identified & (values.batch.key_at >= 0)
+        return values.take(np.flatnonzero(rows))
     return None
 
 
 def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:
-    """Both of current() values. same_cluster: whether revisions can be compared."""
-    cut = _prefixes(before), _prefixes(after)
-    strip = cut[0] != cut[1] and len(cut[0]) == len(cut[1]) == 1
+    """The comparison of two sides.
+
+    Args:
+        before: The current() values of BEFORE.
+        after: The current() values of AFTER.
+        same_cluster: Whether their revisions can be compared.
+    """
+    storage_prefixes = _prefixes(before), _prefixes(after)
+    strip = storage_prefixes[0] != storage_prefixes[1] and len(storage_prefixes[0]) == len(storage_prefixes[1]) == 1
     rows = np.stack(join.outer_join(_keys(before, strip=strip), _keys(after, strip=strip)))
     both = np.flatnonzero((rows >= 0).all(axis=0))
-    one, other = rows[0][both], rows[1][both]
-    identical = join.identical(_values(before, one), _values(after, other))
+    before_rows, after_rows = rows[0][both], rows[1][both]
+    identical = join.identical(_values(before, before_rows), _values(after, after_rows))
     form = np.zeros(rows.shape[1], np.uint8)
     form[rows[0] < 0], form[rows[1] < 0] = FormChange.APPEARED, FormChange.VANISHED
-    form[both] = _forms(before, after, one, other, identical)
+    form[both] = _forms(before, after, before_rows, after_rows, identical)
     content = np.zeros(rows.shape[1], np.uint8)
-    content[both] = _contents(before, after, one, other, identical)
-    rewritten, again = np.zeros((2, rows.shape[1]), np.bool_)
+    content[both] = _contents(before, after, before_rows, after_rows, identical)
+    rewritten, recreated = np.zeros((2, rows.shape[1]), np.bool_)
     if same_cluster:
-        rewritten[both] = before.batch.mod_revision[one] != after.batch.mod_revision[other]
-        again[both] = before.batch.create_revision[one] != after.batch.create_revision[other]
-    return Diff(before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, again=again)
+        rewritten[both] = before.batch.mod_revision[before_rows] != after.batch.mod_revision[after_rows]
+        recreated[both] = before.batch.create_revision[before_rows] != after.batch.create_revision[after_rows]
+    return Diff(
+        before=before, after=after, rows=rows, form=form, content=content, rewritten=rewritten, recreated=recreated
+    )
 
 
-def _prefixes(each: Selection) -> set[str]:
-    return {each.resources[of].prefix for of, _ in value_counts(each.resource.astype(np.int64))}
+def _prefixes(side: Selection) -> set[str]:
+    return {side.resources[code].prefix for code, _ in value_counts(side.resource.astype(np.int64))}
 
 
-def _keys(each: Selection, *, strip: bool) -> join.Strings:
+def _keys(side: Selection, *, strip: bool) -> join.Strings:
     """The etcd keys; strip: without their storage prefix, which differs between the two."""
-    batch = each.batch
-    cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in each.resources], np.int64)[
-        each.resource
+    batch = side.batch
+    cut = np.array([len(restore(resource.prefix)) if strip else 0 for resource in side.resources], np.int64)[
+        side.resource
     ]
     return batch.data, batch.key_at + cut, batch.key_size - cut
 
 
-def _values(each: Selection, rows: Ints) -> join.Strings:
-    return each.batch.data, each.batch.value_at[rows], each.batch.value_size[rows]
+def _values(side: Selection, rows: Ints) -> join.Strings:
+    return side.batch.data, side.batch.value_at[rows], side.batch.value_size[rows]
 
 
-def _forms(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
+def _forms(
+    before: Selection, after: Selection, before_rows: Ints, after_rows: Ints, identical: Bools
+) -> NDArray[np.uint8]:
     """Form of each pair of rows."""
-    plain, now = before.prefixes.provider[one], after.prefixes.provider[other]
+    plain, now = before.prefixes.provider[before_rows], after.prefixes.provider[after_rows]
     was_plain, is_plain = plain == Provider.IDENTITY, now == Provider.IDENTITY
     names: dict[object, int] = {}
     secrets: dict[bytes, int] = {b"": 0}
     label, secret = (
         np.stack(pair)
         for pair in zip(
-            *(_numbered(each, rows, names, secrets) for each, rows in ((before, one), (after, other))), strict=True
+            *(_key_numbers(each, rows, names, secrets) for each, rows in ((before, before_rows), (after, after_rows))),
+            strict=True,
         )
     )
-    keks = [_keks(each, rows) for each, rows in ((before, one), (after, other))]
+    keks = [_keks(each, rows) for each, rows in ((before, before_rows), (after, after_rows))]
     (kek, kek_now), _ = join.groups(keks)
     re_keyed = (label[0] != label[1]) | (kek != kek_now) | ((secret[0] != secret[1]) & (secret > 0).all(axis=0))
-    told = _told(before, one) & _told(after, other)
-    form = np.full(one.size, FormChange.UNCHANGED, np.uint8)
+    identified = _key_identified(before, before_rows) & _key_identified(after, after_rows)
+    form = np.full(before_rows.size, FormChange.UNCHANGED, np.uint8)
     form[re_keyed] = FormChange.RE_KEYED
-    form[~told & ~identical] = FormChange.UNKNOWN
+    form[~identified & ~identical] = FormChange.UNKNOWN
     form[was_plain & ~is_plain] = FormChange.BECAME_ENCRYPTED
     form[was_plain & is_plain] = FormChange.STILL_PLAINTEXT
     form[~was_plain & is_plain] = FormChange.TURNED_TO_PLAINTEXT
-    lost = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
-    lost |= before.prefixes.malformed[one] | after.prefixes.malformed[other]
-    form[lost & ~identical] = FormChange.UNKNOWN
+    unreadable = (plain == Provider.UNKNOWN) | (now == Provider.UNKNOWN)
+    unreadable |= before.prefixes.malformed[before_rows] | after.prefixes.malformed[after_rows]
+    form[unreadable & ~identical] = FormChange.UNKNOWN
     return form
 
 
-def _numbered(each: Selection, rows: Ints, names: dict[object, int], secrets: dict[bytes, int]) -> tuple[Ints, Ints]:
-    """Numbers that both sides share: of provider and key name, and of the local key that opened the value, or 0."""
+def _key_numbers(side: Selection, rows: Ints, names: dict[object, int], secrets: dict[bytes, int]) -> tuple[Ints, Ints]:
+    """Numbers that both sides share: one of provider and key name, one of the local key that opened the value, or 0."""
     label = np.array(
-        [names.setdefault(pair, len(names)) for pair in (label.pair for label in each.key_labels)], np.int64
+        [names.setdefault(pair, len(names)) for pair in (label.pair for label in side.key_labels)], np.int64
     )
-    behind = [secrets.setdefault(label.secret, len(secrets)) for label in each.key_labels]
-    opened = each.opened[rows] == Opened.YES
-    return label[each.key_label[rows]], np.where(opened, np.array(behind, np.int64)[each.key_label[rows]], 0)
+    local_keys = [secrets.setdefault(label.secret, len(secrets)) for label in side.key_labels]
+    opened = side.opened[rows] == Opened.YES
+    return label[side.key_label[rows]], np.where(opened, np.array(local_keys, np.int64)[side.key_label[rows]], 0)
 
 
-def _keks(each: Selection, rows: Ints) -> join.Strings:
-    at, length = prefixes.kek_ids(each.batch, each.prefixes)
-    return each.batch.data, at[rows], np.maximum(length[rows], 0)
+def _keks(side: Selection, rows: Ints) -> join.Strings:
+    at, length = prefixes.kek_ids(side.batch, side.prefixes)
+    return side.batch.data, at[rows], np.maximum(length[rows], 0)
 
 
-def _told(each: Selection, rows: Ints) -> Bools:
-    """Of which values the key is known: a name that is ambiguous without the key is not."""
-    known: Bools = (each.prefixes.name_len[rows] != prefixes.AMBIGUOUS) | (each.opened[rows] == Opened.YES)
+def _key_identified(side: Selection, rows: Ints) -> Bools:
+    """Values whose key is identified: a name that is ambiguous without the key is not."""
+    known: Bools = (side.prefixes.name_len[rows] != prefixes.AMBIGUOUS) | (side.opened[rows] == Opened.YES)
     return known
 
 
-def _contents(before: Selection, after: Selection, one: Ints, other: Ints, identical: Bools) -> NDArray[np.uint8]:
-    """Content of each pair of rows; only those of which the bytes differ are decoded."""
-    content = np.full(one.size, Content.SAME, np.uint8)
+def _contents(
+    before: Selection, after: Selection, before_rows: Ints, after_rows: Ints, identical: Bools
+) -> NDArray[np.uint8]:
+    """Content of each pair of rows; only values whose bytes differ are decoded."""
+    content = np.full(before_rows.size, Content.SAME, np.uint8)
     rows = np.flatnonzero(~identical)
     content[rows] = Content.UNKNOWN
-    known = rows[_readable(before, one[rows]) & _readable(after, other[rows])]
-    was, now = before.decoded(one[known], content=True), after.decoded(other[known], content=True)
+    known = rows[_readable(before, before_rows[rows]) & _readable(after, after_rows[rows])]
+    was, now = before.decoded(before_rows[known], content=True), after.decoded(after_rows[known], content=True)
     for row, old, new in zip(known.tolist(), was, now, strict=True):
         if old is not None and new is not None and old.content and new.content:
             content[row] = Content.SAME if old.content == new.content else Content.CHANGED
     return content
 
 
-def _readable(each: Selection, rows: Ints) -> Bools:
-    readable: Bools = (each.prefixes.provider[rows] == Provider.IDENTITY) | (each.opened[rows] == Opened.YES)
+def _readable(side: Selection, rows: Ints) -> Bools:
+    readable: Bools = (side.prefixes.provider[rows] == Provider.IDENTITY) | (side.opened[rows] == Opened.YES)
     return readable
 
 
-def by_key(each: Selection) -> dict[tuple[Provider, str], int]:
-    """How many values are under each provider and key."""
+def by_key(side: Selection) -> dict[tuple[Provider, str], int]:
+    """The number of values by provider and key."""
     counts: dict[tuple[Provider, str], int] = {}
-    for number, count in value_counts(each.key_label):
-        pair = each.key_labels[number].pair
+    for number, count in value_counts(side.key_label):
+        pair = side.key_labels[number].pair
         counts[pair] = counts.get(pair, 0) + count
     return counts

@@ -15,7 +15,7 @@ from auditor.model.findings import Cell
 from auditor.model.vocabulary import FindingKind, Opened, Provider, Severity
 from auditor.text import printables
 
-EACH = {
+SIDE_COLUMNS = {
     "provider": "identity, aescbc, aesgcm, secretbox, kms v1, kms v2 or unknown: what the prefix claims",
     "key_name": "the key's or the KMS plugin's name",
     "kek_id": "KMS v2's keyID, which stands in clear",
@@ -23,7 +23,7 @@ EACH = {
     "mod_revision": "etcd's mod revision",
     "size": "bytes of the stored value",
 }
-"""What stands in the columns of each side."""
+"""The columns of either side, and what they hold."""
 COLUMNS: dict[str, str] = {
     "form": "became encrypted, re-keyed, still plaintext, turned to plaintext, appeared, vanished, unchanged, unknown",
     "content": "whether type and data of a Secret (of others all but the metadata) are the same on both sides: same, "
@@ -32,7 +32,11 @@ COLUMNS: dict[str, str] = {
     "namespace": "from the etcd key; empty for cluster-scoped objects",
     "name": "from the etcd key",
     "key": "the etcd key, of AFTER where it is there",
-    **{f"{side}_{name}": f"{told}; in {side.upper()}" for side in ("before", "after") for name, told in EACH.items()},
+    **{
+        f"{side}_{name}": f"{text}; in {side.upper()}"
+        for side in ("before", "after")
+        for name, text in SIDE_COLUMNS.items()
+    },
     "finding": "what a scan of AFTER finds of this value, joined with ;",
     "severity": "the highest of those findings",
     "detail": "what else there is to say",
@@ -41,82 +45,85 @@ NUMBERS = frozenset(f"{side}_{name}" for side in ("before", "after") for name in
 
 
 def problems(diff: Diff) -> Ints:
-    """The objects that are not as they should be, changed, or of no form that is told: numbers into the Diff."""
-    bits = diff.marks()
+    """The objects that are not as they should be, changed, or of unknown form: numbers into the Diff."""
+    bits = diff.findings()
     serious = [code for code, _ in value_counts(bits) if _finding(code)[1] not in {"", Severity.LOW.label}]
     wrong = np.isin(bits, serious) | (diff.content == Content.CHANGED) | (diff.form == FormChange.UNKNOWN)
     return np.flatnonzero(wrong)
 
 
-def columns(diff: Diff, chosen: Ints | None = None, most: int | None = None) -> Mapping[str, Sequence[Cell]]:
+def columns(diff: Diff, selection: Ints | None = None, most: int | None = None) -> Mapping[str, Sequence[Cell]]:
     """One row an object, in the order of their etcd keys: COLUMNS, ready to be written.
 
-    chosen: numbers of the objects, all where it is None; most: how many of them, the first.
+    Args:
+        diff: The comparison.
+        selection: Numbers of objects; all where it is None.
+        most: The number of rows, from the first on; all where it is None.
     """
-    keys = _etcd_keys(diff, np.arange(len(diff)) if chosen is None else chosen)
+    keys = _etcd_keys(diff, np.arange(len(diff)) if selection is None else selection)
     numbers = np.array([number for _, number in (sorted(keys)[:most])], np.int64)
     rows = diff.rows[:, numbers]
-    before, after = (_side(each, mine) for each, mine in zip((diff.before, diff.after), rows, strict=True))
-    sides = [after if there else before for there in (rows[1] >= 0).tolist()]
+    before, after = (_side(side, side_rows) for side, side_rows in zip((diff.before, diff.after), rows, strict=True))
+    sides = [after if present else before for present in (rows[1] >= 0).tolist()]
     key, path, resource = ([side[name][row] for row, side in enumerate(sides)] for name in ("key", "path", "resource"))
     names = [str(text)[int(length) + 1 :].rpartition("/") for text, length in zip(key, path, strict=True)]
-    bits = diff.marks()[numbers]
-    found = {code: _finding(code) for code, _ in value_counts(bits)}
-    labels = [found[code] for code in bits.tolist()]
-    made: dict[str, Sequence[Cell]] = {
+    bits = diff.findings()[numbers]
+    findings = {code: _finding(code) for code, _ in value_counts(bits)}
+    labels = [findings[code] for code in bits.tolist()]
+    cells: dict[str, Sequence[Cell]] = {
         "form": _labels(diff.form[numbers], [form.label for form in FormChange]),
         "content": _labels(diff.content[numbers], [content.label for content in Content]),
         "resource": resource,
         "namespace": [namespace for namespace, _, _ in names],
         "name": [name for _, _, name in names],
         "key": key,
-        **{f"before_{name}": before[name] for name in EACH},
-        **{f"after_{name}": after[name] for name in EACH},
+        **{f"before_{name}": before[name] for name in SIDE_COLUMNS},
+        **{f"after_{name}": after[name] for name in SIDE_COLUMNS},
         "finding": [finding for finding, _ in labels],
         "severity": [level for _, level in labels],
-        "detail": np.where(diff.again[numbers], "deleted and created again", "").tolist(),
+        "detail": np.where(diff.recreated[numbers], "deleted and created again", "").tolist(),
     }
-    return {name: made[name] for name in COLUMNS}
+    return {name: cells[name] for name in COLUMNS}
 
 
 def _etcd_keys(diff: Diff, numbers: Ints) -> list[tuple[bytes, int]]:
     """The etcd key of each object, of AFTER where it is there, and its number."""
-    found: list[tuple[bytes, int]] = []
-    gone = diff.rows[1][numbers] < 0
-    for each, side, mine in ((diff.after, 1, numbers[~gone]), (diff.before, 0, numbers[gone])):
-        rows, batch = diff.rows[side][mine], each.batch
+    pairs: list[tuple[bytes, int]] = []
+    absent = diff.rows[1][numbers] < 0
+    for values, side, objects in ((diff.after, 1, numbers[~absent]), (diff.before, 0, numbers[absent])):
+        rows, batch = diff.rows[side][objects], values.batch
         keys = batch.data.slices(batch.key_at[rows], batch.key_len[rows])
-        found += zip(keys, mine.tolist(), strict=True)
-    return found
+        pairs += zip(keys, objects.tolist(), strict=True)
+    return pairs
 
 
-def _side(each: Selection, rows: Ints) -> dict[str, list[Cell]]:
-    """What one side says of every object, empty where it has none; `path`: length of the key's part before names."""
-    there = np.flatnonzero(rows >= 0)
-    every = there.size == rows.size
-    mine = rows[there]
-    batch = each.batch.take(mine)
-    stored = each.prefixes.take(mine)
-    at, length = prefixes.kek_ids(batch, stored)
-    paths = [len(resource.path) for resource in each.resources]
+def _side(side: Selection, rows: Ints) -> dict[str, list[Cell]]:
+    """The cells of one side for every object, empty where it has none; `path` is the length of its resource's path."""
+    present = np.flatnonzero(rows >= 0)
+    complete = present.size == rows.size
+    present_rows = rows[present]
+    batch = side.batch.take(present_rows)
+    stored_prefixes = side.prefixes.take(present_rows)
+    at, length = prefixes.kek_ids(batch, stored_prefixes)
+    paths = [len(resource.path) for resource in side.resources]
 
     def spread(cells: Sequence[Cell]) -> list[Cell]:
-        if every:
+        if complete:
             return list(cells)
         column: list[Cell] = [""] * rows.size
-        for place, cell in zip(there.tolist(), cells, strict=True):
+        for place, cell in zip(present.tolist(), cells, strict=True):
             column[place] = cell
         return column
 
     opened = ["", *(state.label for state in Opened if state)]
     return {
         "key": spread(printables(batch.data.slices(batch.key_at, batch.key_size))),
-        "path": spread(_labels(each.resource[mine], paths)),
-        "resource": spread(_labels(each.resource[mine], [resource.name for resource in each.resources])),
-        "provider": spread(_labels(stored.provider, [provider.label for provider in Provider])),
-        "key_name": spread(_labels(each.key_label[mine], [label.name for label in each.key_labels])),
+        "path": spread(_labels(side.resource[present_rows], paths)),
+        "resource": spread(_labels(side.resource[present_rows], [resource.name for resource in side.resources])),
+        "provider": spread(_labels(stored_prefixes.provider, [provider.label for provider in Provider])),
+        "key_name": spread(_labels(side.key_label[present_rows], [label.name for label in side.key_labels])),
         "kek_id": spread(printables(batch.data.slices(at, np.maximum(length, 0)))),
-        "opened": spread(_labels(each.opened[mine], opened)),
+        "opened": spread(_labels(side.opened[present_rows], opened)),
         "mod_revision": spread(batch.mod_revision.tolist()),
         "size": spread(batch.value_len.tolist()),
     }

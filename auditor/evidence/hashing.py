@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from auditor.errors import LOST, NOTHING, UnreadableEvidence
+from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.observer import Observer
 
 TRAILER = 32
@@ -74,9 +74,11 @@ class FileHash:
             try:
                 count = os.preadv(self._descriptor, [self._window[: end - self.done]], self.done)
             except OSError as error:
-                raise UnreadableEvidence(f"{LOST} ({error.strerror} at offset {self.done:,}); {NOTHING}") from None
+                raise UnreadableEvidence(
+                    f"{READ_FAILURE} ({error.strerror} at offset {self.done:,}); {NOTHING}"
+                ) from None
             if not count:
-                raise UnreadableEvidence(f"{LOST} (it ends at offset {self.done:,}); {NOTHING}")
+                raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {self.done:,}); {NOTHING}")
             digest.update(self._window[:count])
             self.done += count
         if self.done < end:  # else the hash of a part would be taken for the file's

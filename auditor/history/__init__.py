@@ -1,1 +1,1 @@
-"""One object through every place and revision that the evidence holds of it."""
+"""The history of one object: its versions in every place and revision of the evidence."""

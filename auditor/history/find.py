@@ -1,4 +1,4 @@
-"""Every stored value of one key: the evidence read as a scan reads it, and the rest of it left alone."""
+"""Every stored value of one key: evidence that is read like a scan's, and nothing judged."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,11 @@ from auditor.arrays.dtypes import Ints
 from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
+from auditor.evidence.reading import Reading
 from auditor.history import versions
 from auditor.history.model import History
 from auditor.judgement import leftovers, opening, selection
-from auditor.judgement.criteria import prepare, with_published
+from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
 from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
@@ -26,54 +27,70 @@ from auditor.text import printable, restore, shown
 
 
 def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
-    """The object under an etcd key or, of the first resource of the options, a `namespace/name`.
+    """The history of an object.
 
-    Raises UsageError where no such key was read, and UnreadableEvidence.
+    Args:
+        files: The exhibit.
+        options: The resource of a `namespace/name`, and the keys that open values.
+        key: An etcd key, or the `namespace/name` of an object of the first resource.
+        observer: Its methods are called with the progress of hashing.
+
+    Raises:
+        UsageError: No such key was read.
+        UnreadableEvidence: Nothing in the exhibit can be read.
     """
     criteria = prepare(options)
-    read = readers.read(files, quick=False)
-    store = classify(read.batches, options.storage_prefixes)
-    wanted = _keys(key, options.resources[0].rstrip("."), store)
-    every = {raw: _parts(raw, store) for raw in wanted}
-    there = [raw for raw, parts in every.items() if parts]
-    if len(there) > 1:
-        names = ", ".join(map(printable, there))
+    reading = readers.read(files, quick=False)
+    store = classify(reading.batches, options.storage_prefixes)
+    candidates = _keys(key, options.resources[0].rstrip("."), store)
+    parts_by_key = {raw: _parts(raw, store) for raw in candidates}
+    present = [raw for raw, parts in parts_by_key.items() if parts]
+    if len(present) > 1:
+        names = ", ".join(map(printable, present))
         raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
-    if not there:
-        raise UsageError(_absent(key, wanted, files.name, len(read.gaps)))
-    stored = replace(store, parts=tuple(every[there[0]]))
-    every_resource = np.ones(len(stored.resources), np.bool_)
-    selections = selection.select_by_source(stored, every_resource, read, plaintext=True)
-    selections = [values for values in selections if len(values)]
-    criteria = with_published(criteria, selections)
-    configured = criteria.policy.configured
-    if criteria.keyring is not None:
-        # what one object's values are held to takes the others of its resource: nothing is judged here
-        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
-        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
-    selections = leftovers.compare(selections)
-    tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in stored.batches]
-    built = versions.build(selections, tombstones)
-    evidence, gaps = custody.finish(files, read, Cluster(prefixes=store.storage_prefixes), observer)
-    closed = sum(version.opened is Opened.NO_KEY for version in built)
-    standing = read.standing or unexamined.standing(files)
+    if not present:
+        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps)))
+    object_store = replace(store, parts=tuple(parts_by_key[present[0]]))
+    selections, criteria = _open(object_store, reading, criteria)
+    tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
+    object_versions = versions.build(selections, tombstones)
+    evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
+    unopened = sum(version.opened is Opened.NO_KEY for version in object_versions)
+    standing = reading.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
-        resource=_resource(stored),
-        key=printable(there[0]),
-        versions=built,
-        gaps=(*read.gaps, *gaps),
+        resource=_resource(object_store),
+        key=printable(present[0]),
+        versions=object_versions,
+        gaps=(*reading.gaps, *gaps),
         unexamined=(
-            *read.unexamined,
+            *reading.unexamined,
             *(
-                [Unexamined(f"{closed:,} encrypted values", "not opened: no key", decisive=configured)]
-                if closed
+                [
+                    Unexamined(
+                        f"{unopened:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured
+                    )
+                ]
+                if unopened
                 else []
             ),
             standing,
         ),
         notes=criteria.notes,
     )
+
+
+def _open(store: Store, reading: Reading, criteria: Criteria) -> tuple[list[selection.Selection], Criteria]:
+    """The values by source, opened with every key, and the criteria with the published keys that are among them."""
+    every_resource = np.ones(len(store.resources), np.bool_)
+    selections = selection.select_by_source(store, every_resource, reading, plaintext=True)
+    selections = [values for values in selections if len(values)]
+    criteria = with_published(criteria, selections)
+    if criteria.keyring is not None:
+        # judging one object's values takes all others of its resource: nothing is judged here
+        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
+        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
+    return leftovers.compare(selections), criteria
 
 
 def _argument(key: str) -> str:
@@ -93,7 +110,7 @@ def _keys(text: str, resource: str, store: Store) -> list[bytes]:
 
 
 def _parts(key: bytes, store: Store) -> list[Classified]:
-    """The rows of every part that hold this key, or are a fragment of the object that it names."""
+    """The rows of every part that hold this key, or a fragment of its object."""
     parts = (part.take(_rows(key, part, store.resources)) for part in store.parts)
     return [part for part in parts if len(part)]
 
@@ -103,7 +120,7 @@ def _rows(key: bytes, part: Classified, resources: tuple[Resource, ...]) -> Ints
 
 
 def _headless(key: bytes, part: Classified, resources: tuple[Resource, ...]) -> Ints:
-    """Fragments that lost their key and say that they are of this one."""
+    """Fragments without their etcd key whose object has this one."""
     rows = np.flatnonzero((part.batch.key_at < 0) & (part.prefixes.provider == Provider.IDENTITY))
     if not rows.size:
         return rows
@@ -117,9 +134,9 @@ def _resource(store: Store) -> str:
     return next(filter(None, names), "")
 
 
-def _absent(key: str, wanted: Sequence[bytes], name: str, gaps: int) -> str:
-    asked = " or ".join(map(printable, wanted)) or _argument(key)
+def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int) -> str:
+    keys = " or ".join(map(printable, candidates)) or _argument(key)
     unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
-    if not wanted:
+    if not candidates:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"
-    return f"{name} holds no key {asked}{unread}"
+    return f"{name} holds no key {keys}{unread}"

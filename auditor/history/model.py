@@ -1,4 +1,4 @@
-"""What is told of one object: its versions, wherever they lie, and what changed from one revision to the next."""
+"""The history of one object: its versions, wherever they lie, and the changes from one revision to the next."""
 
 from dataclasses import dataclass, field
 
@@ -8,23 +8,27 @@ from auditor.model.vocabulary import Opened, Place, Provider
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a version. number: equal values of the object share it. value: only for a terminal, when asked."""
+    """One field of a version."""
 
     name: str
     size: int
     number: int
+    """Equal values of the object share a number."""
     value: bytes = field(repr=False)
+    """For a terminal only, on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a revision differs from the one before it, `since`, in names of fields; `provider` where that changed."""
+    """The difference of a revision from an earlier one, in names of fields."""
 
     since: int
+    """The earlier revision."""
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     provider: str
+    """Provider and key, before and after; empty where they are the same."""
 
     @property
     def fields(self) -> bool:
@@ -35,10 +39,7 @@ class Change:
 class Version:
     """One stored value of the object, or a tombstone.
 
-    main, create, version, order: -1 unknown. offset: -1 where there is no file. content, stored: equal objects, and
-    equal stored bytes, share a number; content is 0 where the value is not readable. same_as_latest: yes, no, unknown
-    or empty. fields: None where the value was not decoded. copy_of: the revision of which these are the same bytes,
-    -1 where there is none.
+    Revisions, version and ordinal are -1 where they are unknown.
     """
 
     place: Place
@@ -55,18 +56,24 @@ class Version:
     encoding: str
     opened: Opened
     content: int
+    """Equal objects share a number; 0 where the value is not readable."""
     stored: int
+    """Equal stored bytes share a number."""
     same_as_latest: str
+    """yes, no, unknown or empty."""
     type: str
     created: str
     source: str
     offset: int
+    """-1 where there is no file."""
     size: int
     page: int
     detail: str
     fields: tuple[Field, ...] | None
+    """None where the value was not decoded."""
     change: Change | None
     copy_of: int
+    """The revision that has the same stored bytes; -1 where there is none, or where the version's own is known."""
 
     @property
     def label(self) -> str:
@@ -75,11 +82,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Every version of one object, by revision; those of unknown revision last. key: printable."""
+    """Every version of one object, by revision; those of unknown revision last."""
 
     evidence: Evidence
     resource: str
     key: str
+    """Printable."""
     versions: tuple[Version, ...]
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]

@@ -1,4 +1,4 @@
-"""From the values of one key to its versions in order: which are equal, and what changed from one to the next."""
+"""From the values of one key to its versions in order: equal ones, and the changes from one to the next."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,39 +15,45 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 
 class _Numbers:
-    """Equal bytes share a number, in the order in which they are met. The bytes stay here."""
+    """Numbers of byte strings: equal ones share a number, in the order of their first occurrence."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}
 
     def __call__(self, raw: bytes) -> int:
-        return self._known.setdefault(raw, len(self._known) + 1)
+        return self._numbers.setdefault(raw, len(self._numbers) + 1)
 
 
 def build(selections: Sequence[Selection], tombstones: Sequence[RecordBatch]) -> tuple[Version, ...]:
     """Every version, by revision and place; those of unknown revision last, by raft index."""
-    values = [(_value(each, row), each.batch.value(row), each, row) for each in selections for row in range(len(each))]
-    values.sort(key=lambda one: _order(one[0]))
-    stored, content, field = _Numbers(), _Numbers(), _Numbers()
+    values = [
+        (_value(source, row), source.batch.value(row), source, row)
+        for source in selections
+        for row in range(len(source))
+    ]
+    values.sort(key=lambda value: _order(value[0]))
+    stored_numbers, content_numbers, field_numbers = _Numbers(), _Numbers(), _Numbers()
     revisions: dict[int, int] = {}
     numbered = []
-    for version, raw, each, row in values:
-        number = stored(raw)
-        contents = each.decode(row)
-        known = content(contents.content) if contents is not None and contents.content else 0
-        named = fields.named(each.plaintexts.get(row, raw), Encoding(int(each.prefixes.encoding[row])))
-        parts = None
-        if named is not None:
-            parts = tuple(Field(name, len(value), field(value), value) for name, value in sorted(named.items()))
+    for version, raw, source, row in values:
+        number = stored_numbers(raw)
+        contents = source.decode(row)
+        content_number = content_numbers(contents.content) if contents is not None and contents.content else 0
+        content_fields = fields.named(source.plaintexts.get(row, raw), Encoding(int(source.prefixes.encoding[row])))
+        numbered_fields = None
+        if content_fields is not None:
+            numbered_fields = tuple(
+                Field(name, len(value), field_numbers(value), value) for name, value in sorted(content_fields.items())
+            )
         if version.mod_revision >= 0:
             revisions.setdefault(number, version.mod_revision)
-        numbered.append(replace(version, stored=number, content=known, fields=parts))
-    every = [
+        numbered.append(replace(version, stored=number, content=content_number, fields=numbered_fields))
+    versions = [
         replace(version, copy_of=revisions.get(version.stored, UNKNOWN) if version.mod_revision < 0 else UNKNOWN)
         for version in numbered
     ]
-    every += [_tombstone(batch, row) for batch in tombstones for row in range(len(batch))]
-    return _changes(sorted(every, key=_order))
+    versions += [_tombstone(batch, row) for batch in tombstones for row in range(len(batch))]
+    return _changes(sorted(versions, key=_order))
 
 
 def _order(version: Version) -> tuple[bool, int, int, Place, int, str, int]:
@@ -63,12 +69,12 @@ def _order(version: Version) -> tuple[bool, int, int, Place, int, str, int]:
     )
 
 
-def _value(each: Selection, row: int) -> Version:
-    batch, stored = each.batch, each.prefixes
-    contents = each.decode(row)
+def _value(source: Selection, row: int) -> Version:
+    batch, stored = source.batch, source.prefixes
+    contents = source.decode(row)
     at, length = prefixes.kek_ids(batch, stored)
-    provider, name = each.key_labels[each.key_label[row]].pair
-    details = [each.reasons.get(row, ""), contents.problem if contents is not None else ""]
+    provider, name = source.key_labels[source.key_label[row]].pair
+    details = [source.reasons.get(row, ""), contents.problem if contents is not None else ""]
     if batch.key_at[row] < 0:
         details.append("its etcd key is lost; names are what the object says")
     return Version(
@@ -84,10 +90,10 @@ def _value(each: Selection, row: int) -> Version:
         key_name=name,
         kek_id=printable(batch.data.slice(int(at[row]), int(length[row]))) if length[row] > 0 else "",
         encoding=Encoding(int(stored.encoding[row])).label,
-        opened=Opened(int(each.opened[row])),
+        opened=Opened(int(source.opened[row])),
         content=0,
         stored=0,
-        same_as_latest=_SAME[int(each.same_as_latest[row])],
+        same_as_latest=_SAME[int(source.same_as_latest[row])],
         type=printable(contents.type) if contents is not None else "",
         created=moment(contents.created) if contents is not None else "",
         source=batch.source,
@@ -132,13 +138,13 @@ def _tombstone(batch: RecordBatch, row: int) -> Version:
     )
 
 
-def _changes(every: list[Version]) -> tuple[Version, ...]:
-    """The same with what changed: of each revision once, against the last one before it that was decoded."""
+def _changes(versions: list[Version]) -> tuple[Version, ...]:
+    """The versions with their changes: one a revision, against the last decoded one before it."""
     before: Version | None = None
     changed = []
-    for version in every:
+    for version in versions:
         if version.tombstone and version.mod_revision >= 0:
-            before = None  # what is written after a deletion is a new object
+            before = None  # a write after a deletion creates a new object
         elif version.fields is not None and version.mod_revision >= 0:
             if before is not None and version.mod_revision > before.mod_revision:
                 version = replace(version, change=_change(before, version))

@@ -1,1 +1,1 @@
-"""One module a format, each made from the same `Audit`. None knows how anything was found."""
+"""Reports, a module a format, all of the same `Audit`. None knows how a finding was made."""

@@ -1,4 +1,4 @@
-"""Why plaintext is where it is, and what would stop the next backup from carrying it: of etcd, and of kine."""
+"""Causes of plaintext by place, and remedies that keep it out of the next backup: for etcd, and for kine."""
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import EvidenceKind, Place
@@ -50,7 +50,7 @@ CAUSES = {
         "audit a whole copy of this file",
     ),
 }
-"""For each place: why a value lies there, and what would stop the next backup from carrying it."""
+"""Cause and remedy by place."""
 _ROTATE = "rotate the encryption key and rewrite every object, or really change them; then compact"
 _RESTART = "VACUUM (kine 0.14.15 and later does at start-up), then restart kine once more to fold its log in"
 KINE_NEXT = {
@@ -92,7 +92,7 @@ KINE_CAUSES = {
     ),
     Place.UNPLACED: CAUSES[Place.UNPLACED],
 }
-"""The same for kine's SQLite, where there is nothing to defragment."""
+"""Cause and remedy by place for kine's SQLite, which has no defragmentation."""
 KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
@@ -102,5 +102,5 @@ def is_kine(audit: Audit) -> bool:
 
 
 def of(audit: Audit) -> dict[Place, tuple[str, str]]:
-    """By place, why it is there and what would stop it, in evidence of this kind."""
+    """Cause and remedy by place, for evidence of this kind."""
     return KINE_CAUSES if is_kine(audit) else CAUSES

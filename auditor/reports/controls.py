@@ -1,7 +1,7 @@
-"""Which controls of known frameworks a finding may be relevant to. None is judged here: that is the assessor's part.
+"""Controls of known frameworks that a finding may be relevant to. None is judged here: the assessor decides.
 
-What is left behind (history, freed pages, the WAL) says nothing of a configuration, and is not put under controls
-that inspect one. Sources: CIS Kubernetes Benchmark v1.9 to v1.12, section 1.2; NIST SP 800-53 Rev. 5; DISA STIG for
+Leftovers (history, freed pages, the WAL) say nothing about a configuration, and are not put under controls that
+inspect one. Sources: CIS Kubernetes Benchmark v1.9 to v1.12, section 1.2; NIST SP 800-53 Rev. 5; DISA STIG for
 Kubernetes. The titles are ours.
 """
 
@@ -18,18 +18,19 @@ WORDING = "may be relevant to; the assessor decides"
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a control looks at. current: of values of the key space only what is in `latest`; left: only what is not.
-
-    backups: only evidence that is a backup, an API snapshot.
-    """
+    """A control of a framework."""
 
     framework: str
     id: str
     title: str
     findings: FindingKind
+    """The findings that it may concern."""
     current: bool = False
-    left: bool = False
+    """Of the values only those in `latest`."""
+    leftovers: bool = False
+    """Of the values only those elsewhere."""
     backups: bool = False
+    """Only evidence that is a backup, an API snapshot."""
 
 
 CIS, NIST, STIG = "CIS Kubernetes Benchmark", "NIST SP 800-53", "DISA STIG Kubernetes"
@@ -47,7 +48,7 @@ CONTROLS = (
             FindingKind.KNOWN_KEY | FindingKind.KEY_PRESENT | FindingKind.UNDECRYPTABLE | FindingKind.ORPHANED
             | FindingKind.STALE_KEY | FindingKind.STALE_KEK),
     Control(NIST, "CP-9(8)", "cryptographic protection of backups", _EXPOSED, backups=True),
-    Control(NIST, "MP-6", "sanitization of media", _EXPOSED, left=True),
+    Control(NIST, "MP-6", "sanitization of media", _EXPOSED, leftovers=True),
     Control(STIG, "V-274882", "Secrets are encrypted at rest by the API server's configuration",
             FindingKind.PLAINTEXT | FindingKind.CONFIGURATION, current=True),
 )  # fmt: skip
@@ -56,14 +57,20 @@ BACKUPS = frozenset({EvidenceKind.API_SNAPSHOT, EvidenceKind.NO_TRAILER})
 
 
 def of(finding: FindingKind, place: Place | None, *, backup: bool) -> tuple[Control, ...]:
-    """The controls that one finding may be relevant to. place: None for findings of a configuration."""
+    """The controls that a finding may be relevant to.
+
+    Args:
+        finding: The kind of the finding.
+        place: The place of the value; None for findings of a configuration.
+        backup: Whether the evidence is a backup.
+    """
     return tuple(
-        each
-        for each in CONTROLS
-        if finding & each.findings
-        and (backup or not each.backups)
-        and (place in {None, Place.LATEST} or not each.current)
-        and (place not in {None, Place.LATEST} or not each.left)
+        control
+        for control in CONTROLS
+        if finding & control.findings
+        and (backup or not control.backups)
+        and (place in {None, Place.LATEST} or not control.current)
+        and (place not in {None, Place.LATEST} or not control.leftovers)
     )
 
 
@@ -75,37 +82,37 @@ def table(audit: Audit) -> list[dict[str, Any]]:
     """Each control with the findings and the coverage of the selected resources that it may concern."""
     backup = is_backup(audit)
     counts: Counter[tuple[FindingKind, str]] = Counter()
-    known = {id(marks): marks for marks in audit.rows.findings}  # rows share their marks, so that few are looked at
+    by_id = {id(findings): findings for findings in audit.rows.findings}  # rows share their lists: few are visited
     shared = Counter(zip(map(id, audit.rows.findings), audit.rows.columns.get("place", ()), strict=True))
-    for (marks, place), count in shared.items():
-        for mark in known[marks]:
-            counts[mark.kind, str(place)] += count
+    for (number, place), count in shared.items():
+        for finding in by_id[number]:
+            counts[finding.kind, str(place)] += count
     return [
         {
-            "framework": each.framework,
-            "framework_version": VERSIONS[each.framework],
-            "control": each.id,
-            "title": each.title,
+            "framework": control.framework,
+            "framework_version": VERSIONS[control.framework],
+            "control": control.id,
+            "title": control.title,
             "wording": WORDING,
-            "findings": list(_findings(each, counts, backup=backup)),
-            "coverage": None if each.backups and not backup else _coverage(each, audit),
+            "findings": list(_findings(control, counts, backup=backup)),
+            "coverage": None if control.backups and not backup else _coverage(control, audit),
         }
-        for each in CONTROLS
+        for control in CONTROLS
     ]
 
 
-def _findings(each: Control, counts: Counter[tuple[FindingKind, str]], *, backup: bool) -> Iterator[dict[str, Any]]:
-    for (finding, place), count in sorted(counts.items(), key=lambda one: (one[0][0], one[0][1])):
-        if each in of(finding, PLACES.get(place), backup=backup):
+def _findings(control: Control, counts: Counter[tuple[FindingKind, str]], *, backup: bool) -> Iterator[dict[str, Any]]:
+    for (finding, place), count in sorted(counts.items(), key=lambda entry: (entry[0][0], entry[0][1])):
+        if control in of(finding, PLACES.get(place), backup=backup):
             yield {"finding": finding.label, "place": place, "values": count}
 
 
-def _coverage(each: Control, audit: Audit) -> dict[str, int]:
+def _coverage(control: Control, audit: Audit) -> dict[str, int]:
     """Values of the selected resources that the control may concern: all, without a key readable, and opened."""
     rows = [
         row
         for row in audit.tally.places
-        if (row[0] is Place.LATEST or not each.current) and (row[0] is not Place.LATEST or not each.left)
+        if (row[0] is Place.LATEST or not control.current) and (row[0] is not Place.LATEST or not control.leftovers)
     ]
     return {
         "values": sum(row[3] for row in rows),

@@ -18,14 +18,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
 MOST_LINES = 1_048_576
 """Excel's limit, the header included; LibreOffice's is the same unless raised."""
-AT_ONCE = 1 << 12
-"""Lines written together."""
+BLOCK_LINES = 1 << 12
+"""Lines of one write."""
 _AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
-"""The columns behind the evidence's hash, which is known last."""
+"""The columns behind the hash of the evidence, which is known last."""
 
 
 def prepare(table: Table) -> list[str]:
-    """Of every row the text behind its first two cells, id and evidence: made while the evidence is being hashed."""
+    """The text of every row behind its first two cells, id and evidence: it needs no hash of the evidence."""
     columns: list[list[str]] = []
     constant = False
     for name in _AHEAD:
@@ -45,16 +45,14 @@ def prepare(table: Table) -> list[str]:
 
 
 def lines(columns: Mapping[str, Sequence[Cell]], numbers: frozenset[str]) -> Iterator[str]:
-    """Any table, the header first: of the columns in `numbers` a minus sign is one."""
-    texts = []
-    for name, column in columns.items():
-        texts.append(_cells(column, number=name in numbers))
+    """The lines of any table, the header first. A minus sign begins no formula in the columns `numbers`."""
+    texts = [_cells(column, number=name in numbers) for name, column in columns.items()]
     yield ",".join(columns) + "\n"
     yield from (",".join(row) + "\n" for row in zip(*texts, strict=True))
 
 
 def too_long(table: Table, name: str) -> str:
-    """What is to be said where spreadsheets would drop the last rows without a word; empty where they read all."""
+    """A warning where spreadsheets would silently drop the last rows; empty where they read all."""
     lines = len(table) + 1
     if lines <= MOST_LINES:
         return ""
@@ -63,14 +61,12 @@ def too_long(table: Table, name: str) -> str:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as CSV, whose lines are put together when they are asked for: all at once they would fill the memory.
-
-    rest: what prepare() made.
-    """
+    """A table as CSV. Its lines are joined one by one: all at once they would fill the memory."""
 
     ids: Sequence[Cell]
     evidence: Sequence[Cell]
     rest: list[str]
+    """The lines of prepare()."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,27 +74,33 @@ class Sheet:
     def __iter__(self) -> Iterator[str]:
         """Each line with its end, the header first."""
         yield f"id,evidence,{self.rest[0]}\n"
-        behind = islice(self.rest, 1, None)
-        for id_, sha256, text in zip(self.ids, self.evidence, behind, strict=True):
+        texts = islice(self.rest, 1, None)
+        for id_, sha256, text in zip(self.ids, self.evidence, texts, strict=True):
             yield f"{id_},{sha256},{text}\n"
 
 
-def sheet(table: Table, prepared: list[str] | None = None) -> Sheet:
-    """prepared: what prepare() made of the table, where that was done already."""
-    return Sheet(table.columns["id"], table.columns["evidence"], prepared or prepare(table))
+def sheet(table: Table, rest: list[str] | None = None) -> Sheet:
+    """The table as CSV. rest: the lines of prepare(), where they exist already."""
+    return Sheet(table.columns["id"], table.columns["evidence"], rest or prepare(table))
 
 
-def write(table: Table, out: IO[str], made: Sheet | None = None) -> None:
-    """made: what sheet() made of the table, where that was done already."""
-    lines = iter(made or sheet(table))
-    while block := "".join(islice(lines, AT_ONCE)):
+def write(table: Table, out: IO[str], prepared: Sheet | None = None) -> None:
+    """Write a table.
+
+    Args:
+        table: The table.
+        out: The text stream.
+        prepared: Its sheet(), where that exists already.
+    """
+    lines = iter(prepared or sheet(table))
+    while block := "".join(islice(lines, BLOCK_LINES)):
         out.write(block)
 
 
 class FindingsSheet:
-    """The findings of one audit as a table and as CSV: made once for the reports that need them.
+    """The findings of one audit as a table and as CSV, shared by the reports that need them.
 
-    prepare() may be called while the evidence is still being hashed; else the first that asks waits for it.
+    prepare() may be called while the evidence is still being hashed; else the first use calls it.
     """
 
     def __init__(self) -> None:
@@ -107,14 +109,14 @@ class FindingsSheet:
         self._sealed: Table | None = None
 
     def prepare(self, rows: Rows) -> Table:
-        """The table, but for the hash of the evidence; its lines of CSV are made with it."""
+        """The table without the hash of the evidence. Its lines of CSV are prepared with it."""
         if self._table is None:
             self._table = of_findings(rows)
             self._rest = prepare(self._table)
         return self._table
 
     def table(self, audit: Audit) -> Table:
-        """With the hashes."""
+        """The table with the hashes."""
         if self._sealed is None:
             self._sealed = with_hashes(self.prepare(audit.rows), audit.evidence)
         return self._sealed
@@ -156,7 +158,7 @@ class InventoryCsv(Report):
 
 
 def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:
-    """_cell() of each. Where none needs anything, as nearly always, they are looked at as one text."""
+    """_cell() of each. Safe cells, which nearly all are, are examined as one text."""
     texts = list(map(str, cells))
     if number:
         return texts

@@ -1,8 +1,8 @@
 """Findings, inventory and evidence as one Parquet data set that grows from run to run: hive-partitioned by evidence.
 
 FOLDER/findings/evidence=SHA256/data.parquet, FOLDER/inventory/... the same, FOLDER/sources/... one row a file, with
-the piece of evidence, the cluster and the conclusion that it belongs to. Joined by `evidence` and `source`: a file may
-have been given twice, and what has no hash is in one partition.
+the exhibit, the cluster and the conclusion that it belongs to. They join by `evidence` and `source`: a file may be an
+argument twice, and files without a hash share one partition.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from auditor.reports import parquet
 from auditor.text import encode
 
 UNKNOWN = "unknown"
-"""The partition of what has no hash: --quick, or a finding of a configuration. Many runs put files into it."""
-Written = tuple[PurePath, pa.Table]
+"""The partition of rows without a hash: --quick, or a finding of a configuration. Many runs add files to it."""
+DatasetFile = tuple[PurePath, pa.Table]
 
 
-def files(audit: Audit) -> Iterator[Written]:
+def files(audit: Audit) -> Iterator[DatasetFile]:
     """(path in the data set, content) of every file."""
     sources = _sources(audit)
-    # called after what was read where the partition is not its own, so that no run is in another's way
+    # in a shared partition a file is named after its sources, so that no run overwrites another's
     run = hashlib.sha256(encode(repr(sources))).hexdigest()[:16]
 
     def path(name: str, sha256: str) -> PurePath:
@@ -55,22 +55,22 @@ SOURCES = pa.schema(
 
 
 def _split(table: Table, first: str) -> Iterator[tuple[str, Table]]:
-    """The rows of each evidence, without the column that the partition's name holds.
+    """The rows of each partition, without the column that its name holds.
 
-    Of no rows an empty table under `first`: what is not there cannot be asked.
+    Without rows it is one empty table under `first`: a query needs at least that.
     """
     rows: dict[str, list[int]] = {} if len(table) else {first: []}
     for number, sha256 in enumerate(table.columns["evidence"]):
         rows.setdefault(str(sha256), []).append(number)
-    for sha256, chosen in rows.items():
+    for sha256, numbers in rows.items():
         columns: dict[str, Sequence[Cell]] = {
-            name: [column[row] for row in chosen] for name, column in table.columns.items() if name != "evidence"
+            name: [column[row] for row in numbers] for name, column in table.columns.items() if name != "evidence"
         }
         yield sha256, Table(columns)
 
 
 def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
-    """Every file with the piece that it belongs to; a piece that could not be read is a row without a file."""
+    """Every file with its exhibit; an exhibit that could not be read is a row without a file."""
     from auditor.scanning.merge import as_part
 
     parts = audit.parts or (as_part(audit),)

@@ -1,4 +1,4 @@
-"""The formats of an audit's reports by name. What a format needs is imported when a report of it is asked for."""
+"""The formats of an audit's reports by name. The libraries of a format are imported with its first report."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,7 @@ from auditor.reports.csv import FindingsSheet
 from auditor.reports.interface import Report
 
 Format = Callable[[Severity, FindingsSheet], Report]
-"""Makes a report. Severity: of --fail-on. FindingsSheet: shared by the reports of one audit."""
+"""Creates a report. Severity: of --fail-on. FindingsSheet: shared by the reports of one audit."""
 
 
 def _csv(_: Severity, findings: FindingsSheet) -> Report:
@@ -61,4 +61,4 @@ REPORTS: Mapping[str, Format] = {
     "remediation": _remediation,
     "html": _html,
 }
-"""In the order in which they are written."""
+"""In the order of writing."""

@@ -1,4 +1,4 @@
-"""One object's history, for a terminal and as JSON. JSON never holds a value; a terminal only where it was asked to."""
+"""One object's history, for a terminal and as JSON. JSON never holds a value; a terminal only on request."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from auditor.text import printable
 
 FORMAT, VERSION = "etcd-auditor history", 1
 MOST_NAMES = 12
-"""Fields named in one line of what changed."""
+"""Fields that one line of changes names."""
 HEADER = [
     "revision", "place", "provider", "opened", "content", "bytes", "size", "same as latest",
     "source", "offset", "page", "state",
@@ -24,7 +24,7 @@ HEADER = [
 
 
 def write(history: History, console: Console, *, reveal: bool = False) -> None:
-    """reveal: write the values too. Control characters of names and values are escaped."""
+    """Print the history. reveal: with the values. Control characters of names and values are escaped."""
     evidence = history.evidence
     many = len(evidence.sources) > 1
     console.print(Text(f"{history.resource or 'object'}  {history.key}", "bold"), soft_wrap=True)
@@ -32,9 +32,9 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
         console.print(Text(f"Evidence  {evidence.name}  SHA-256 {evidence.sha256}"))
     console.print()
     rows = [_row(version) for version in history.versions]
-    kept = [number for number, name in enumerate(HEADER) if name != "source" or many]
-    kept = [number for number in kept if number < 10 or any(row[number] for row in rows)]
-    console.print(table([HEADER[at] for at in kept], [[row[at] for at in kept] for row in rows], numbers=False))
+    columns = [number for number, name in enumerate(HEADER) if name != "source" or many]
+    columns = [number for number in columns if number < 10 or any(row[number] for row in rows)]
+    console.print(table([HEADER[at] for at in columns], [[row[at] for at in columns] for row in rows], numbers=False))
     console.print(Text("Equal contents, and equal stored bytes, share a number."))
     console.print()
     for line in _story(history):
@@ -57,7 +57,7 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
 
 
 def save(history: History, out: IO[str]) -> None:
-    """As JSON: names, sizes and numbers, whatever the terminal was told."""
+    """Write the history as JSON: names, sizes and numbers, never a value."""
     evidence = history.evidence
     document = {
         "format": FORMAT,
@@ -103,37 +103,37 @@ def _revision(version: Version) -> str:
 
 
 def _story(history: History) -> Iterator[str]:
-    """A line for each revision: what was written, under what, and what it changed."""
-    seen: set[tuple[int, int]] = set()
-    begun = False
+    """A line for each revision: the write, its provider, and the changes."""
+    revisions: set[tuple[int, int]] = set()
+    earlier = False
     for version in history.versions:
-        if version.mod_revision < 0 or (version.mod_revision, version.sub_revision) in seen:
+        if version.mod_revision < 0 or (version.mod_revision, version.sub_revision) in revisions:
             continue
-        seen.add((version.mod_revision, version.sub_revision))
+        revisions.add((version.mod_revision, version.sub_revision))
         copies = [
-            each
-            for each in history.versions
-            if (each.mod_revision, each.sub_revision) == (version.mod_revision, version.sub_revision)
+            copy
+            for copy in history.versions
+            if (copy.mod_revision, copy.sub_revision) == (version.mod_revision, version.sub_revision)
         ]
         places = ", ".join(dict.fromkeys(each.place.label for each in copies))
         best = next((each for each in copies if each.change is not None or each.fields is not None), version)
         if version.tombstone:
-            said, begun = "deleted", False
+            text, earlier = "deleted", False
         elif best.change is not None:
-            said = _changed(best.change)
+            text = _change(best.change)
         elif best.fields is None:
-            said, begun = f"stored under {version.label}; {best.detail or 'not opened'}", True
+            text, earlier = f"stored under {version.label}; {best.detail or 'not opened'}", True
         else:
             first = "created" if best.mod_revision == best.create_revision else "the earliest that is left"
-            said, begun = (
-                f"{'stored' if begun else first} under {best.label}, {plural(len(best.fields), 'field')}",
+            text, earlier = (
+                f"{'stored' if earlier else first} under {best.label}, {plural(len(best.fields), 'field')}",
                 True,
             )
         detail = f"; {best.detail}" if best.detail and best.fields is not None else ""
-        yield f"revision {_revision(version)} ({places}): {said}{detail}"
+        yield f"revision {_revision(version)} ({places}): {text}{detail}"
 
 
-def _changed(change: Change) -> str:
+def _change(change: Change) -> str:
     parts = [f"{change.provider}"] if change.provider else []
     for verb, names in (("changed", change.changed), ("added", change.added), ("removed", change.removed)):
         if names:
@@ -145,11 +145,11 @@ def _changed(change: Change) -> str:
 
 
 def _distinct(history: History) -> Iterator[tuple[int, Version]]:
-    """The first version of each content that was decoded."""
-    seen: set[int] = set()
+    """The first version of each decoded content."""
+    contents: set[int] = set()
     for version in history.versions:
-        if version.fields is not None and version.content not in seen:
-            seen.add(version.content)
+        if version.fields is not None and version.content not in contents:
+            contents.add(version.content)
             yield version.content, version
 
 
@@ -159,8 +159,8 @@ def _fields(version: Version, console: Console, *, reveal: bool) -> None:
         rows = [[each.name, f"{each.size:,}", f"#{each.number}"] for each in fields]
         console.print(table(["field", "size", "value"], rows))
         return
-    for each in fields:
-        console.print(Text(f"{each.name} = {printable(each.value)}"), soft_wrap=True)
+    for field in fields:
+        console.print(Text(f"{field.name} = {printable(field.value)}"), soft_wrap=True)
 
 
 def _plain(version: Version) -> dict[str, Any]:
@@ -169,12 +169,12 @@ def _plain(version: Version) -> dict[str, Any]:
         "place": version.place.label,
         "state": version.state,
         "tombstone": version.tombstone,
-        "mod_revision": _known(version.mod_revision),
-        "sub": _known(version.sub_revision),
-        "create_revision": _known(version.create_revision),
-        "version": _known(version.version),
-        "order": _known(version.ordinal),
-        "copy_of": _known(version.copy_of),
+        "mod_revision": _or_none(version.mod_revision),
+        "sub": _or_none(version.sub_revision),
+        "create_revision": _or_none(version.create_revision),
+        "version": _or_none(version.version),
+        "order": _or_none(version.ordinal),
+        "copy_of": _or_none(version.copy_of),
         "provider": "" if version.tombstone else version.provider.label,
         "key_name": version.key_name,
         "kek_id": version.kek_id,
@@ -186,9 +186,9 @@ def _plain(version: Version) -> dict[str, Any]:
         "type": version.type,
         "created": version.created,
         "source": version.source,
-        "offset": _known(version.offset),
+        "offset": _or_none(version.offset),
         "size": version.size,
-        "page": _known(version.page),
+        "page": _or_none(version.page),
         "detail": version.detail,
         "fields": None
         if version.fields is None
@@ -205,5 +205,5 @@ def _plain(version: Version) -> dict[str, Any]:
     }
 
 
-def _known(number: int) -> int | None:
+def _or_none(number: int) -> int | None:
     return None if number < 0 else number

@@ -1,4 +1,4 @@
-"""What a report of an audit is to the command that writes it: the same for every format of formats.REPORTS."""
+"""The interface of an audit's reports to the command that writes them: the same for all of formats.REPORTS."""
 
 from typing import IO, Any, ClassVar, Protocol
 
@@ -7,20 +7,18 @@ from auditor.model.findings import Rows
 
 
 class Report(Protocol):
-    """One file. The methods are called in this order, prepare() not at all where there are no rows yet.
-
-    binary: whether `out` takes bytes.
-    """
+    """One file. The methods are called in this order, prepare() only where there are rows early."""
 
     binary: ClassVar[bool] = False
+    """Whether `out` takes bytes."""
 
-    def prepare(self, rows: Rows) -> None:  # noqa: ARG002 - most need nothing of them
-        """Make what needs no hash, while the evidence is still being hashed."""
+    def prepare(self, rows: Rows) -> None:  # noqa: ARG002 - most prepare nothing
+        """Prepare everything that needs no hash, while the evidence is still being hashed."""
         return
 
     def write(self, audit: Audit, out: IO[Any]) -> None:
-        """The whole report."""
+        """Write the whole report."""
 
     def caution(self, name: str) -> str:  # noqa: ARG002 - of the file
-        """What its reader must be told, once it is written; empty where there is nothing."""
+        """A warning for the reader of the file; empty where there is none."""
         return ""

@@ -1,4 +1,4 @@
-"""The whole audit as one JSON document; report.schema.json beside this file says what it holds."""
+"""The whole audit as one JSON document; report.schema.json beside this file describes it."""
 
 import json
 from importlib.resources import files
@@ -12,7 +12,7 @@ from auditor.reports.csv import Sheet
 from auditor.reports.interface import Report
 
 VERSION = 1
-"""Of the format. It grows where a reader of the older one would go wrong."""
+"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
 VALUES: dict[str, tuple[str, ...]] = {
     "place": tuple(place.label for place in Place),
@@ -24,7 +24,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "opened": ("", *(opened.label for opened in Opened)),
     "same_as_latest": ("", "yes", "no", "unknown"),
 }
-"""Columns whose cells are one of a closed list."""
+"""The values of columns with a closed list of them."""
 KINDS = {
     PageKind.BRANCH: "branch",
     PageKind.LEAF: "leaf",
@@ -41,18 +41,18 @@ KINDS = {
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a document."""
     text = files("auditor.reports").joinpath("report.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def document(audit: Audit, fail_on: Severity) -> dict[str, Any]:
-    """Plain values only. `findings` is a table: `columns` names and explains its columns."""
+    """The document, of plain values only. `findings` is a table: `columns` names and explains its columns."""
     head, rows, tail = _parts(audit, fail_on)
     return {**head, "findings": rows, **tail}
 
 
 def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
-    """The document, one finding a line: of 50,000 of them an indented tree would take ten times as long."""
+    """Write the document, one finding a line: an indented tree of 50,000 would take ten times as long."""
     head, rows, tail = _parts(audit, fail_on)
     for name, part in head.items():
         out.write("{\n" if name == "format" else ",\n")
@@ -68,7 +68,7 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
 
 
 def custody(audit: Audit, fail_on: Severity, sheet: Sheet) -> dict[str, Any]:
-    """The document without its findings: what a report of another format embeds for `etcd-auditor verify`."""
+    """The document without its findings, which other formats embed for `etcd-auditor verify`."""
     head, tail = _around(audit, fail_on, sheet)
     return {**head, **tail}
 
@@ -78,14 +78,14 @@ def _text(part: Any) -> str:
 
 
 def _parts(audit: Audit, fail_on: Severity) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
-    """What stands before the findings, the findings, and what stands behind them."""
+    """The sections before the findings, the findings, and the sections behind them."""
     table = findings(audit.rows, audit.evidence)
     head, tail = _around(audit, fail_on, csv.sheet(table))
     return head, [dict(zip(COLUMNS, row, strict=True)) for row in table.rows()], tail
 
 
 def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands before the findings, and what stands behind them. sheet: the findings."""
+    """The sections before the findings, and those behind them. sheet: the findings."""
     head = {
         "format": "etcd-auditor",
         "version": VERSION,
@@ -132,7 +132,7 @@ def _column(name: str) -> dict[str, Any]:
 
 
 def _pages(audit: Audit) -> dict[str, Any]:
-    """How many pages of the database are of which kind; the page of each finding stands in its row."""
+    """The number of the database's pages by kind; the page of each finding stands in its row."""
     return {
         "source": audit.pages.source,
         "page_size": audit.pages.page_size,
@@ -171,10 +171,10 @@ def _tally(audit: Audit) -> dict[str, Any]:
 
 
 def _control(audit: Audit) -> dict[str, Any] | None:
-    """What was planted in this run to be found, and whether it was."""
+    """The positive control of this run."""
     if audit.control is None:
         return None
-    planted = [{"place": place.label, "found": found} for place, found in audit.control.planted]
+    planted = [{"place": place.label, "found": detected} for place, detected in audit.control.planted]
     return {"found": audit.control.success, "planted": planted, "said": words.control(audit)}
 
 

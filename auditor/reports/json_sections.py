@@ -1,4 +1,4 @@
-"""Sections that JSON documents share. Their keys are a promise to readers, whatever the model calls its fields."""
+"""Sections that JSON documents share. Their keys are a promise to readers, independent of the model's field names."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which keys the evidence needs, as a table and as JSON."""
+"""The keys that the evidence needs, as a table and as JSON."""
 
 import json
 from typing import IO, Any
@@ -15,47 +15,47 @@ def table(audit: Audit) -> list[list[str]]:
     """One row a key, in the order of HEADER; readable values have none."""
     return [
         [
-            use.provider.label,
-            use.key_name or "?",
-            use.kek_id,
-            f"{use.values:,}",
-            ", ".join(f"{place.label} {count:,}" for place, count in use.places),
-            f"{use.opened:,}" if use.values else "-",
-            f"{use.oldest:,}-{use.newest:,}" if use.oldest is not None else "-",
-            needed(audit, use),
+            usage.provider.label,
+            usage.key_name or "?",
+            usage.kek_id,
+            f"{usage.values:,}",
+            ", ".join(f"{place.label} {count:,}" for place, count in usage.places),
+            f"{usage.opened:,}" if usage.values else "-",
+            f"{usage.oldest:,}-{usage.newest:,}" if usage.oldest is not None else "-",
+            needed(audit, usage),
         ]
-        for use in audit.keys
-        if use.provider is not Provider.IDENTITY
+        for usage in audit.keys
+        if usage.provider is not Provider.IDENTITY
     ]
 
 
-def needed(audit: Audit, use: KeyUsage) -> str:
+def needed(audit: Audit, usage: KeyUsage) -> str:
     """`needed by N values`, `nothing read in this evidence needs it` or `unproven`; never that it may go."""
-    if use.values:
-        # of what no root leads to, it is not known that it is left over
-        left = "" if {Place.LATEST, Place.UNPLACED} & set(dict(use.places)) else ", leftovers only"
-        return f"needed by {plural(use.values, 'value')}{left}"
+    if usage.values:
+        # an unplaced value may be current
+        leftovers = "" if {Place.LATEST, Place.UNPLACED} & set(dict(usage.places)) else ", leftovers only"
+        return f"needed by {plural(usage.values, 'value')}{leftovers}"
     return "nothing read in this evidence needs it" if audit.complete else "unproven: not everything was read"
 
 
 def entries(audit: Audit) -> list[dict[str, Any]]:
-    """Plain values, one entry a key and one for what is readable without any."""
+    """One entry a key, and one for values that are readable without any; plain values only."""
     return [
         {
-            "provider": use.provider.label,
-            "key_name": use.key_name,
-            "kek_id": use.kek_id,
-            "places": {place.label: count for place, count in use.places},
-            "resources": list(use.resources),
-            "oldest": use.oldest,
-            "newest": use.newest,
-            "values": use.values,
-            "opened": use.opened,
-            "configured": use.configured,
-            "objects": list(use.objects),
-            "needed": needed(audit, use),
+            "provider": usage.provider.label,
+            "key_name": usage.key_name,
+            "kek_id": usage.kek_id,
+            "places": {place.label: count for place, count in usage.places},
+            "resources": list(usage.resources),
+            "oldest": usage.oldest,
+            "newest": usage.newest,
+            "values": usage.values,
+            "opened": usage.opened,
+            "configured": usage.configured,
+            "objects": list(usage.objects),
+            "needed": needed(audit, usage),
         }
-        for use in audit.keys
+        for usage in audit.keys
     ]
 
 

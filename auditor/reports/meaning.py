@@ -1,4 +1,4 @@
-"""What each finding means to its reader, and what would stop it: for every format that explains itself."""
+"""The meaning of each finding, and its remedy: for every format that explains itself."""
 
 from auditor.model.vocabulary import FindingKind
 
@@ -57,4 +57,4 @@ MEANING: dict[FindingKind, tuple[str, str]] = {
         "Change to an authenticated provider, and rewrite every object. CIS accepts aescbc.",
     ),
 }
-"""For each finding: what was observed, and what would stop the next evidence from holding it."""
+"""Observation and remedy by finding."""

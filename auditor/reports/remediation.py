@@ -1,8 +1,8 @@
-"""Commands that would remove what was found: written only when asked for, since they destroy evidence.
+"""Commands that would remove the findings: written on request only, since they destroy evidence.
 
 A name reaches a command only if Kubernetes accepts it: RFC 1123 subdomains (k8s.io/apimachinery
-pkg/util/validation), which hold nothing that a shell reads. As it is the script stores nothing: the API server tries
-each rewrite (--dry-run=server), and the other commands are only shown, until it is told to apply them.
+pkg/util/validation), which hold nothing that a shell interprets. Without APPLY=yes the script stores nothing: the API
+server tries each rewrite (--dry-run=server), and the other commands are only shown.
 """
 
 import re
@@ -20,7 +20,7 @@ from auditor.reports.words import plural
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}")
-REWRITTEN = (
+REWRITE_KINDS = (
     FindingKind.PLAINTEXT
     | FindingKind.STALE_PROVIDER
     | FindingKind.STALE_KEY
@@ -30,14 +30,14 @@ REWRITTEN = (
 BATCH = 50
 """Objects that one pair of kubectl commands reads and writes."""
 CLUSTER = "-"
-"""Stands for the namespace of what has none."""
+"""The namespace of cluster-scoped objects, in a command."""
 
-Named = tuple[str, str, str]
+ObjectReference = tuple[str, str, str]
 """Resource, namespace and name of an object."""
 
 WARNING = """\
 # WARNING: the commands below destroy evidence: they overwrite, compact or free what was found in
-#   {found}
+#   {origin}
 # Preserve the evidence before the first of them: copy it, and record its SHA-256.
 # Rotate the credentials named here first: whoever has an old backup can still read them.
 # Nothing here was run. Read each command, and try it on a test cluster.
@@ -115,25 +115,31 @@ def write(audit: Audit, out: IO[str]) -> None:
         out.write(line + "\n")
 
 
-def rewrite(objects: Iterable[Named], found: str, out: IO[str]) -> None:
-    """A script that rewrites exactly these objects. found: what they were found in, for one line."""
-    good, refused = _valid(objects)
-    out.write(_head(found))
-    for line in _rewrites(good, refused):
+def rewrite(objects: Iterable[ObjectReference], origin: str, out: IO[str]) -> None:
+    """A script that rewrites exactly these objects.
+
+    Args:
+        objects: The objects; those without a valid name are counted in a comment.
+        origin: The evidence that holds them, in one line.
+        out: The text stream.
+    """
+    valid, refused = _valid(objects)
+    out.write(_head(origin))
+    for line in _rewrites(valid, refused):
         out.write(line + "\n")
 
 
-def _head(found: str) -> str:
-    """What was found is a comment: printable() leaves no line break in it."""
-    return "#!/bin/sh\n" + WARNING.format(found=found) + FUNCTIONS
+def _head(origin: str) -> str:
+    """The beginning of a script. The origin is printable, so that no line break ends its comment."""
+    return "#!/bin/sh\n" + WARNING.format(origin=origin) + FUNCTIONS
 
 
-def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
+def _rewrites(objects: list[ObjectReference], refused: int) -> Iterator[str]:
     yield ""
     yield f"# 1. Rewrite {plural(len(objects), 'object')} whose current value is not as it should be."
     if refused:
         yield f"# Left out: {plural(refused, 'object')} whose name or namespace Kubernetes would not accept."
-    for (resource, namespace), group in groupby(objects, key=lambda each: each[:2]):
+    for (resource, namespace), group in groupby(objects, key=lambda reference: reference[:2]):
         names = [shlex.quote(name) for _, _, name in group]
         for start in range(0, len(names), BATCH):
             head = f"batch {shlex.quote(resource)} {shlex.quote(namespace or CLUSTER)}"
@@ -141,7 +147,7 @@ def _rewrites(objects: list[Named], refused: int) -> Iterator[str]:
     yield 'if [ "$FAILED" != 0 ]; then echo "not all was rewritten: see above" >&2; exit 1; fi'
 
 
-def _after(audit: Audit, rewrites: list[Named]) -> Iterator[str]:
+def _after(audit: Audit, rewrites: list[ObjectReference]) -> Iterator[str]:
     if causes.is_kine(audit):
         yield from _kine(audit)
         return
@@ -168,7 +174,7 @@ def _after(audit: Audit, rewrites: list[Named]) -> Iterator[str]:
 
 
 def _kine(audit: Audit) -> Iterator[str]:
-    """kine has no command for any of it: what its own start and compaction do, and how to make them."""
+    """Comments: kine has no command for compaction and cleaning; its own start and compaction do them."""
     for number, place in enumerate(audit.tally.readable_places, 2):
         why, remedy = causes.KINE_CAUSES[place]
         yield ""
@@ -176,26 +182,26 @@ def _kine(audit: Audit) -> Iterator[str]:
         yield f"#    {remedy}."
 
 
-def _objects(audit: Audit) -> tuple[list[Named], int]:
-    """The objects to rewrite, and how many have no valid name."""
+def _objects(audit: Audit) -> tuple[list[ObjectReference], int]:
+    """The objects to rewrite, and the number of those without a valid name."""
     columns = audit.rows.columns
     cells = zip(*(columns.get(name, ()) for name in ("place", "resource", "namespace", "name")), strict=True)
     return _valid(
         (str(resource), str(namespace), str(name))
-        for (place, resource, namespace, name), marks in zip(cells, audit.rows.findings, strict=False)
-        if place == Place.LATEST.label and any(mark.kind & REWRITTEN for mark in marks)
+        for (place, resource, namespace, name), findings in zip(cells, audit.rows.findings, strict=False)
+        if place == Place.LATEST.label and any(finding.kind & REWRITE_KINDS for finding in findings)
     )
 
 
-def _valid(objects: Iterable[Named]) -> tuple[list[Named], int]:
-    """Those that Kubernetes could have, sorted and each once, and how many others there are."""
-    every = set(objects)
-    good = {
+def _valid(objects: Iterable[ObjectReference]) -> tuple[list[ObjectReference], int]:
+    """The objects with valid names, sorted and without duplicates, and the number of others."""
+    distinct = set(objects)
+    valid = {
         (resource, namespace, name)
-        for resource, namespace, name in every
+        for resource, namespace, name in distinct
         if NAME.fullmatch(resource) and NAME.fullmatch(name) and (not namespace or NAMESPACE.fullmatch(namespace))
     }
-    return sorted(good), len(every) - len(good)
+    return sorted(valid), len(distinct) - len(valid)
 
 
 class RemediationReport(Report):

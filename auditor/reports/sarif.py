@@ -26,9 +26,9 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 FINGERPRINT = "etcdAuditorId/v1"
 LEVELS = {Severity.LOW: "note", Severity.MEDIUM: "warning", Severity.HIGH: "error", Severity.CRITICAL: "error"}
 SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Severity.CRITICAL: "9.5"}
-"""What GitHub calls security-severity, in the middle of its bands."""
+"""GitHub's security-severity, in the middle of its bands."""
 HIGHEST = {**FIXED, FindingKind.PLAINTEXT: Severity.CRITICAL, FindingKind.CONFIGURATION: Severity.HIGH}
-"""The severity of a rule; a result's own is that of its row."""
+"""The severity of a rule; a result has that of its row."""
 _ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
 RULES = {finding.label: number for number, finding in enumerate(FindingKind)}
 FRAMEWORKS = tuple(controls.VERSIONS)
@@ -52,21 +52,21 @@ def write(audit: Audit, fail_on: Severity, out: IO[str]) -> None:
 
 
 def results(audit: Audit) -> Iterator[dict[str, Any]]:
-    """One result a finding, in the order of the CSV; behind them the absent ones, that only a baseline had."""
+    """One result a finding, in the order of the CSV; behind them the findings that only the baseline has."""
     table = findings(audit.rows, audit.evidence)
-    marks = [mark for _, mark in pairs_of(audit.rows)]
+    kinds = [finding for _, finding in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
-    for cells, mark in zip(table.rows(), marks, strict=True):
+    for cells, finding in zip(table.rows(), kinds, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
         result = _result(row, index, backup=backup)
-        if mark.baseline is not None:
-            result["baselineState"] = mark.baseline.value
-        if audit.acceptances:  # SARIF takes a missing list for unknown, an empty one for none
-            result["suppressions"] = [_suppression(mark.accepted)] if mark.accepted else []
+        if finding.baseline is not None:
+            result["baselineState"] = finding.baseline.value
+        if audit.acceptances:  # in SARIF a missing list means unknown, an empty one none
+            result["suppressions"] = [_suppression(finding.accepted)] if finding.accepted else []
         yield result
-    for gone in audit.baseline.absent if audit.baseline is not None else ():
-        yield _absent(gone)
+    for absent in audit.baseline.absent if audit.baseline is not None else ():
+        yield _absent(absent)
 
 
 def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dict[str, Any]:
@@ -87,26 +87,26 @@ def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dic
 
 @cache
 def _taxa(finding: FindingKind, place: Place | None, *, backup: bool) -> list[dict[str, Any]]:
-    concerned = controls.of(finding, place, backup=backup)
-    return [{"id": each.id, "toolComponent": _component(each.framework)} for each in concerned]
+    relevant = controls.of(finding, place, backup=backup)
+    return [{"id": each.id, "toolComponent": _component(each.framework)} for each in relevant]
 
 
 def _suppression(accepted: str) -> dict[str, str]:
     return {"kind": "external", "status": "accepted", "justification": accepted}
 
 
-def _absent(gone: AbsentFinding) -> dict[str, Any]:
-    what = "/".join(filter(None, (gone.namespace, gone.name))) or gone.source
+def _absent(finding: AbsentFinding) -> dict[str, Any]:
+    what = "/".join(filter(None, (finding.namespace, finding.name))) or finding.source
     return {
-        "ruleId": gone.finding,
-        "ruleIndex": RULES[gone.finding],
+        "ruleId": finding.finding,
+        "ruleIndex": RULES[finding.finding],
         "kind": "fail",
-        "level": LEVELS[SEVERITIES[gone.severity]],
+        "level": LEVELS[SEVERITIES[finding.severity]],
         "baselineState": "absent",
         "message": {
-            "text": escaped(f"gone since the baseline: {gone.finding}: {gone.resource} {what} in {gone.place}")
+            "text": escape(f"gone since the baseline: {finding.finding}: {finding.resource} {what} in {finding.place}")
         },
-        "partialFingerprints": {FINGERPRINT: gone.id},
+        "partialFingerprints": {FINGERPRINT: finding.id},
     }
 
 
@@ -115,7 +115,7 @@ def _message(row: dict[str, Cell]) -> str:
     where = f"{row['place']}, offset {row['offset']}" if row["offset"] != "" else str(row["source"])
     detail = f" ({row['detail']})" if row["detail"] else ""
     subject = f"{row['resource']} {what}" if what else str(row["source"])
-    return escaped(f"{row['finding']}: {subject} in {where}{detail}")
+    return escape(f"{row['finding']}: {subject} in {where}{detail}")
 
 
 def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
@@ -172,11 +172,11 @@ def _rule(finding: FindingKind) -> dict[str, Any]:
         "defaultConfiguration": {"level": LEVELS[HIGHEST[finding]]},
         "relationships": [
             {
-                "target": {"id": each.id, "toolComponent": _component(each.framework)},
+                "target": {"id": control.id, "toolComponent": _component(control.framework)},
                 "kinds": ["relevant"],
                 "description": {"text": controls.WORDING},
             }
-            for each in relevant
+            for control in relevant
         ],
         "properties": {
             "tags": ["security", *(f"{each.framework} {each.id}" for each in relevant)],
@@ -196,9 +196,9 @@ def _taxonomy(framework: str) -> dict[str, Any]:
         "shortDescription": {"text": controls.WORDING},
         "isComprehensive": False,
         "taxa": [
-            {"id": each.id, "shortDescription": {"text": each.title}}
-            for each in controls.CONTROLS
-            if each.framework == framework
+            {"id": control.id, "shortDescription": {"text": control.title}}
+            for control in controls.CONTROLS
+            if control.framework == framework
         ],
     }
     if version := controls.VERSIONS[framework]:
@@ -219,19 +219,19 @@ def _artifact(name: str, size: int, sha256: str) -> dict[str, Any]:
 
 
 def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
-    said = [
+    notifications = [
         {
             "level": "error",
-            "message": {"text": escaped(gap.reason)},
+            "message": {"text": escape(gap.reason)},
             "descriptor": {"id": "gap"},
             "properties": {"source": gap.source, "offset": gap.offset, "length": gap.length},
         }
         for gap in audit.gaps
     ]
-    said += [
+    notifications += [
         {
             "level": "warning" if part.decisive else "note",
-            "message": {"text": escaped(f"{part.what}: {part.reason}")},
+            "message": {"text": escape(f"{part.what}: {part.reason}")},
             "descriptor": {"id": "not-examined"},
         }
         for part in audit.unexamined
@@ -241,18 +241,18 @@ def _invocation(audit: Audit, fail_on: Severity) -> dict[str, Any]:
         "exitCode": audit.exit_code(fail_on),
         "startTimeUtc": audit.run.started,
         "endTimeUtc": audit.run.finished,
-        "toolExecutionNotifications": said,
+        "toolExecutionNotifications": notifications,
     }
 
 
 @cache
 def uri(name: str) -> str:
-    """A file's name as a relative reference; whatever could be a scheme, a query or an escape is coded."""
+    """A file's name as a relative reference; characters of schemes, queries and escapes are percent-encoded."""
     return quote(restore(name), safe="/")
 
 
-def escaped(text: str) -> str:
-    """For a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
+def escape(text: str) -> str:
+    """Text for a message: brackets would begin a link, braces a placeholder (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
     return text.translate(_ESCAPES)
 
 

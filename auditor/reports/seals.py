@@ -1,6 +1,6 @@
 """Hashes inside a report, by which `etcd-auditor verify` tells whether, and where, it was changed.
 
-They are no signatures: who changes a report can make them anew. What is signed or time-stamped is the file of sums.
+They are no signatures: whoever changes a report can recompute them. The list of checksums is signed or time-stamped.
 """
 
 import hashlib
@@ -11,23 +11,24 @@ from typing import Any
 from auditor.model import table
 from auditor.model.audit import Audit
 from auditor.reports import csv
-from auditor.reports.csv import AT_ONCE, Sheet
+from auditor.reports.csv import BLOCK_LINES, Sheet
 from auditor.text import encode
 
 
 def findings(audit: Audit) -> str:
-    """SHA-256 of the findings as --csv writes them: the hash of that file, whether it was written or not."""
+    """SHA-256 of the findings as CSV: the hash of the file that --csv writes."""
     return lines(csv.sheet(table.findings(audit.rows, audit.evidence)))[0]
 
 
 def lines(sheet: Sheet) -> tuple[str, list[str]]:
-    """SHA-256 of a sheet as CSV, and the first eight digits of that of each line but the header: to find a change."""
-    whole, each = hashlib.sha256(), []
-    every = iter(sheet)
-    while block := [encode(line) for line in islice(every, AT_ONCE)]:
+    """SHA-256 of a sheet as CSV, and the first eight digits of each line's, which locate a change."""
+    whole = hashlib.sha256()
+    digests: list[str] = []
+    texts = iter(sheet)
+    while block := [encode(line) for line in islice(texts, BLOCK_LINES)]:
         whole.update(b"".join(block))
-        each += [hashlib.sha256(raw).hexdigest()[:8] for raw in block]
-    return whole.hexdigest(), each[1:]
+        digests += [hashlib.sha256(raw).hexdigest()[:8] for raw in block]
+    return whole.hexdigest(), digests[1:]
 
 
 def section(value: Any) -> str:
@@ -37,16 +38,17 @@ def section(value: Any) -> str:
 
 
 def seal(document: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
-    """What a document's `hashes` hold: of `findings` as CSV, of all else section by section.
+    """The `hashes` of a document: one of `findings` as CSV, and one of each other section.
 
     `run` differs from run to run; it holds a hash of itself.
     """
     sections = {name: section(part) for name, part in document.items() if name not in UNSEALED}
-    whole, each = lines(sheet)
-    return {"findings": whole, "rows": each, "sections": sections}
+    whole, digests = lines(sheet)
+    return {"findings": whole, "rows": digests, "sections": sections}
 
 
 def seal_run(run: dict[str, Any]) -> str:
+    """The hash that `run` holds of itself."""
     return section({name: part for name, part in run.items() if name != "sha256"})
 
 

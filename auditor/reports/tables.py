@@ -1,4 +1,4 @@
-"""The tables that the terminal and the HTML report share: header and rows, as text."""
+"""Tables that the terminal and the HTML report share: header and rows, as text."""
 
 from auditor.model.audit import Audit
 from auditor.model.findings import Coverage
@@ -10,14 +10,14 @@ MOST_PAGES = 12
 
 
 def of_causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: for each place with readable values, why they lie there and what would stop it."""
-    causes_ = causes.of(audit)
-    rows = [[place.label, *causes_[place]] for place in audit.tally.readable_places]
+    """Header and rows: cause and remedy of each place with readable values."""
+    by_place = causes.of(audit)
+    rows = [[place.label, *by_place[place]] for place in audit.tally.readable_places]
     return ["place", "why it is there", "what would stop the next backup from carrying it"], rows
 
 
 def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: one line a piece of evidence, where there are several."""
+    """Header and rows: one line an exhibit, where there are several."""
     rows = [
         [
             part.name,
@@ -60,7 +60,7 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
 
 
 def _pages(audit: Audit) -> str:
-    """Which freed pages hold readable values."""
+    """The freed pages with readable values."""
     pages = audit.tally.freed_pages
     if len(pages) > MOST_PAGES:
         return plural(len(pages), "page")

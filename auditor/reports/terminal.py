@@ -20,7 +20,7 @@ _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Ve
 
 
 class _Trimmed(io.TextIOBase):
-    """A stream without the blanks that fill up the last column of a table."""
+    """A stream that drops blanks at the ends of lines, which pad the last column of a table."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -34,7 +34,7 @@ class _Trimmed(io.TextIOBase):
 
 
 class Printer(Console):
-    """A console that leaves it to the command what to do when nobody reads any more."""
+    """A console that raises BrokenPipeError when its reader is gone."""
 
     def __init__(self, stream: IO[str]) -> None:
         if stream.isatty():
@@ -64,10 +64,10 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     console.print(grid)
     console.print()
     _counts(audit, fail_on, console, verbose=verbose)
-    unread(audit, console)
-    if said := words.control(audit):
-        console.print(Text(f"Control: {said}."))
-    gone(audit, console)
+    gaps(audit, console)
+    if control := words.control(audit):
+        console.print(Text(f"Control: {control}."))
+    absent(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
@@ -88,18 +88,19 @@ def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool)
     console.print()
 
 
-def gone(audit: Audit, console: Console) -> None:
-    """The first of the baseline's findings that were not found again."""
-    every = audit.baseline.absent if audit.baseline is not None else ()
-    for each in every[:MOST_GAPS]:
-        what = "/".join(filter(None, (each.namespace, each.name))) or each.source
-        where = f" in {each.place}" if each.place else ""
-        console.print(Text(f"Gone: {each.finding} of {each.resource or 'the configuration'} {what}{where}"))
-    if (more := len(every) - MOST_GAPS) > 0:
+def absent(audit: Audit, console: Console) -> None:
+    """The first of the absent findings, which only the baseline has."""
+    findings = audit.baseline.absent if audit.baseline is not None else ()
+    for finding in findings[:MOST_GAPS]:
+        what = "/".join(filter(None, (finding.namespace, finding.name))) or finding.source
+        where = f" in {finding.place}" if finding.place else ""
+        console.print(Text(f"Gone: {finding.finding} of {finding.resource or 'the configuration'} {what}{where}"))
+    if (more := len(findings) - MOST_GAPS) > 0:
         console.print(Text(f"Gone: {more:,} more, listed by --json"))
 
 
-def unread(audit: Audit, console: Console) -> None:
+def gaps(audit: Audit, console: Console) -> None:
+    """The first gaps, and everything that was not examined."""
     for gap in audit.gaps[:MOST_GAPS]:
         console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"))
     if (more := len(audit.gaps) - MOST_GAPS) > 0:

@@ -1,4 +1,4 @@
-"""The sentences that the terminal and the HTML report share: verdict, next steps, what a file is."""
+"""Sentences that the terminal and the HTML report share: verdict, next steps, facts of the evidence."""
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import (
@@ -24,7 +24,7 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
     """The conclusion in one or two sentences, exit code included."""
     code = f"(exit {audit.exit_code(fail_on)})"
     tally = audit.tally
-    held = accepted(audit)
+    acceptances = accepted(audit)
     if audit.verdict is Verdict.NONE:
         return [f"NO FINDINGS IN WHAT WAS EXAMINED {code}"]
     if audit.verdict is Verdict.INCONCLUSIVE:
@@ -33,17 +33,17 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         what = _objects(audit)
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
-        if told := _in_use(audit):
-            lines.append(f"{told}: these credentials are in use.")
+        if in_use := _in_use(audit):
+            lines.append(f"{in_use}: these credentials are in use.")
         if tally.undetermined:
-            asked = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
-            lines.append(f"{asked}: they could not be compared with the current values.")
-        return [*lines, *held]
-    return [f"FINDINGS: no readable value; {others(audit)} {code}", *held]
+            question = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
+            lines.append(f"{question}: they could not be compared with the current values.")
+        return [*lines, *acceptances]
+    return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
 
 
 def current(audit: Audit) -> int:
-    """How many current values are readable."""
+    """The number of readable current values."""
     return sum(
         count
         for place, provider, _, count, _ in audit.tally.places
@@ -52,7 +52,7 @@ def current(audit: Audit) -> int:
 
 
 def _in_use(audit: Audit) -> str:
-    """Which of the readable values are, or hold, what is in use; empty where none is known to."""
+    """The readable values that are current, or hold a credential in use; empty where none is known to."""
     same, now = audit.tally.in_use, current(audit)
     if not now:
         return f"{same:,} of them hold the same content as the current value" if same else ""
@@ -61,7 +61,7 @@ def _in_use(audit: Audit) -> str:
 
 
 def accepted(audit: Audit) -> list[str]:
-    """How many findings are accepted, in a sentence; nothing where none is."""
+    """The number of accepted findings, in a sentence; nothing where there is none."""
     count = sum(count for *_, count in audit.tally.accepted)
     total = sum(count for *_, count in audit.tally.findings)
     if not count:
@@ -71,19 +71,19 @@ def accepted(audit: Audit) -> list[str]:
 
 
 def baseline(audit: Audit) -> str:
-    """What became of an earlier report's findings, in one line; empty where there is none."""
+    """The changes since the baseline, in one line; empty where there is none."""
     report = audit.baseline
     if report is None:
         return ""
     moved = f" ({report.moved:,} of them to another place, where they are new)" if report.moved else ""
-    gone = "gone" if audit.complete else "not found again, where not everything was read"
+    absent = "gone" if audit.complete else "not found again, where not everything was read"
     of = "the same evidence" if report.same_evidence else "other evidence"
-    counts = f"{report.new:,} new, {report.unchanged:,} still there, {len(report.absent):,} {gone}{moved}"
+    counts = f"{report.new:,} new, {report.unchanged:,} still there, {len(report.absent):,} {absent}{moved}"
     return f"{report.name} ({of}): {counts}"
 
 
 def control(audit: Audit) -> str:
-    """Whether this run was able to find something, in one line; empty where no control ran."""
+    """The outcome of the positive control, in one line; empty where none ran."""
     if audit.control is None:
         return ""
     first = next(iter(audit.resources), "secrets")
@@ -94,11 +94,11 @@ def control(audit: Audit) -> str:
 
 
 def names(audit: Audit) -> str:
-    """What became of the names of objects; empty where they stand as they are."""
+    """The redaction of names; empty where they stand as they are."""
     if audit.redaction is None:
         return ""
-    how = "ordinals" if audit.redaction.method is RedactionMethod.ORDINALS else "pseudonyms made with a key"
-    return f"namespaces, names and uids are replaced by {how} (--redact-names)"
+    substitutes = "ordinals" if audit.redaction.method is RedactionMethod.ORDINALS else "pseudonyms made with a key"
+    return f"namespaces, names and uids are replaced by {substitutes} (--redact-names)"
 
 
 def _objects(audit: Audit) -> str:
@@ -128,12 +128,12 @@ def others(audit: Audit) -> str:
 
 
 def next_steps(audit: Audit) -> list[str]:
-    """What to do now, the evidence and the credentials first."""
+    """The next steps, the evidence and the credentials first."""
     if not audit.tally.readable:
         return []
     steps = ["preserve this evidence"]
-    known = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
-    count = known or audit.tally.objects
+    credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
+    count = credentials or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
     following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
@@ -168,18 +168,19 @@ def kind(audit: Audit) -> str:
 
 
 def extent(audit: Audit) -> str:
-    """How much was read."""
+    """The extent of the evidence."""
     sources = audit.evidence.sources
     size = sum(each.size for each in sources)
     return f"{plural(len(sources), 'file')}, {size:,} bytes" if len(sources) > 1 else f"{size:,} bytes"
 
 
 def scope(audit: Audit) -> str:
+    """The part of a cluster that the evidence covers."""
     if audit.parts:
         return "each is one member's"
     if causes.is_kine(audit):
-        alone = audit.evidence.kind is EvidenceKind.KINE_WAL
-        return "what was written last, without the database" if alone else "one server's database"
+        wal_only = audit.evidence.kind is EvidenceKind.KINE_WAL
+        return "what was written last, without the database" if wal_only else "one server's database"
     if audit.evidence.kind in causes.DUMPS:
         return "current keys, without their history"
     if audit.evidence.kind is EvidenceKind.LIVE_RANGE:
@@ -188,18 +189,18 @@ def scope(audit: Audit) -> str:
 
 
 def live(audit: Audit) -> str:
-    """Through whom a live etcd was read; empty for evidence of another kind."""
+    """The member that a live etcd was read through; empty for evidence of another kind."""
     access = audit.evidence.live
     if access is None:
         return ""
-    asked = "at" if access.way is LiveWay.RANGE else "asked at"
+    prefix = "at" if access.way is LiveWay.RANGE else "asked at"
     member, cluster = hex_id(access.member_id), hex_id(access.cluster_id)
     through = f"{access.way.label} of {access.endpoint}: member {member} of cluster {cluster}"
-    return f"{through}, etcd {access.etcd_version}, {asked} revision {access.revision:,}"
+    return f"{through}, etcd {access.etcd_version}, {prefix} revision {access.revision:,}"
 
 
 def sha256(audit: Audit) -> str:
-    """The evidence's own hash, and what it is of."""
+    """The evidence's own hash, and the file that it covers."""
     if audit.parts:
         return hashed(audit)
     if audit.evidence.sha256:
@@ -208,24 +209,25 @@ def sha256(audit: Audit) -> str:
 
 
 def hashed(audit: Audit) -> str:
-    """Which file the evidence's own hash is of."""
+    """The file that the evidence's own hash covers."""
     if audit.parts:
         return "each piece has its own, in the reports"
     if not audit.evidence.directory and len(audit.evidence.sources) == 1:
         return "whole file"
-    main = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
-    return f"{main}; the other files' are in the reports"
+    database = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
+    return f"{database}; the other files' are in the reports"
 
 
 def trailer(audit: Audit) -> str:
+    """The outcome of etcd's own trailing hash."""
     evidence = audit.evidence
     if audit.parts:
         summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each piece"}
         return summary.get(evidence.trailer, evidence.trailer.label)
     if evidence.trailer is Trailer.NONE:
         return evidence.trailer.label
-    covered = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
-    return f"{evidence.trailer.label} ({covered})"
+    coverage = f"etcd's hash of the first {evidence.size - evidence.trailer_bytes:,} bytes"
+    return f"{evidence.trailer.label} ({coverage})"
 
 
 def label(provider: Provider, name: str) -> str:
@@ -233,10 +235,10 @@ def label(provider: Provider, name: str) -> str:
 
 
 def facts(audit: Audit) -> dict[str, str]:
-    """What the head of a report says of the evidence and the run, by name; what does not apply is left out."""
+    """The head of a report: facts of the evidence and the run by name, without those that do not apply."""
     evidence, run = audit.evidence, audit.run
     changed = f"changed during the run: {evidence.changed}" if evidence.changed else "unchanged during the run"
-    always = {
+    common = {
         "Evidence": f"{evidence.name}, {extent(audit)}, {changed}; {scope(audit)}",
         "SHA-256": sha256(audit),
         "Trailer": trailer(audit),
@@ -244,5 +246,5 @@ def facts(audit: Audit) -> dict[str, str]:
         "Policy": audit.policy,
         "Run": f"etcd-auditor {run.version}, {run.started} to {run.finished}",
     }
-    others = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
-    return always | {name: text for name, text in others.items() if text}
+    optional = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
+    return common | {name: text for name, text in optional.items() if text}

@@ -1,1 +1,1 @@
-"""From paths to one Audit."""
+"""The scan of one path or of several: paths -> one Audit."""

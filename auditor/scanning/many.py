@@ -1,6 +1,6 @@
-"""Several pieces of evidence at once: a process for each, a few at a time, and one audit of all.
+"""Several exhibits at once: a process for each, a few at a time, and one audit of all.
 
-A piece that cannot be read, or that kills its process, is told and does not stop the others.
+An exhibit that cannot be read, or that kills its process, is reported and does not stop the others.
 """
 
 import os
@@ -23,23 +23,33 @@ from auditor.scanning.merge import Outcome, merge
 from auditor.scanning.one import one
 
 MOST_JOBS = 4
-"""Processes at once where the user does not say: each maps a file and hashes it, which more of them only delay."""
+"""Processes at once by default: each maps a file and hashes it, and more of them only delay each other."""
 ExhibitDone = Callable[[int, int, Outcome], None]
-"""Called with the number of pieces done, of pieces in all, and what came of the last."""
+"""Called with the number of exhibits done, of exhibits in all, and the outcome of the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
+    """A process that audits one exhibit. The read end of `lifeline` ends it when this process dies."""
+
     number: int
     process: BaseProcess
     answer: Connection
     lifeline: int
 
 
-def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: ExhibitDone | None = None) -> Audit:
-    """One audit of all. jobs: processes at once, by default as many as there are processors, and no more than four.
+def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:
+    """One audit of all exhibits.
 
-    Raises UnreadableEvidence where none can be read.
+    Args:
+        paths: The evidence.
+        options: What to audit and how far.
+        jobs: Processes at once; by default as many as there are processors, and at most MOST_JOBS.
+        report: Called after every exhibit.
+
+    Raises:
+        UnreadableEvidence: None can be read.
+        UsageError: An option belongs to a single exhibit.
     """
     if options.expect_sha256:
         raise UsageError("--expect-sha256 is the hash of one piece of evidence: scan it by itself")
@@ -57,16 +67,17 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, told: ExhibitDon
         while waiting or running:
             while waiting and len(running) < limit:
                 running.append(_start(*waiting.popleft(), options))
-            for each in [one for one in running if one.answer in connection.wait([one.answer for one in running])]:
-                running.remove(each)
-                outcome = Outcome(names[each.number], names[each.number], _result(each))
+            ready = connection.wait([each.answer for each in running])
+            for job in [each for each in running if each.answer in ready]:
+                running.remove(job)
+                outcome = Outcome(names[job.number], names[job.number], _result(job))
                 outcomes.append(outcome)
-                if told is not None:
-                    told(len(outcomes), len(paths), outcome)
+                if report is not None:
+                    report(len(outcomes), len(paths), outcome)
     finally:
-        for each in running:
-            each.process.kill()
-            _end(each)
+        for job in running:
+            job.process.kill()
+            _end(job)
     log.step(f"examined {len(paths):,} pieces of evidence, {limit} at once")
     return merge("", outcomes, log)
 
@@ -83,7 +94,7 @@ def _start(number: int, path: str, options: Options) -> _Running:
 
 
 def _child(path: str, options: Options, sender: Connection, receiver: Connection, alive: int, lifeline: int) -> None:
-    """Audit one piece and send what came of it; ends with the parent, whatever ends that."""
+    """Audit one exhibit and send the outcome; ends with the parent process, whatever ends that."""
     receiver.close()
     os.close(lifeline)
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
@@ -97,27 +108,27 @@ def _child(path: str, options: Options, sender: Connection, receiver: Connection
 
 
 def _end_with_parent(alive: int) -> None:
-    os.read(alive, 1)  # nothing is ever written: it returns when the parent's end is closed
+    os.read(alive, 1)  # nothing is ever written: the read returns when the parent's end is closed
     os._exit(1)
 
 
-def _result(each: _Running) -> Audit | str:
+def _result(job: _Running) -> Audit | str:
     try:
-        received: Audit | str = each.answer.recv()
+        result: Audit | str = job.answer.recv()
     except (EOFError, OSError):
-        each.process.join()
-        code = each.process.exitcode or 0
-        received = (
+        job.process.join()
+        code = job.process.exitcode or 0
+        result = (
             errors.describe_signal(-code)
             if code < 0
             else "the reading process ended without a word; nothing was concluded"
         )
-    _end(each)
-    return received
+    _end(job)
+    return result
 
 
-def _end(each: _Running) -> None:
-    each.answer.close()
-    each.process.join()
-    os.close(each.lifeline)
-    each.process.close()
+def _end(job: _Running) -> None:
+    job.answer.close()
+    job.process.join()
+    os.close(job.lifeline)
+    job.process.close()

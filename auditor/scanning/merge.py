@@ -1,4 +1,4 @@
-"""Several audits as one: every report is made from it as from any other, and each row says which evidence it is of."""
+"""Several audits merged into one, for the same reports as any other; every row names its evidence."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,24 +20,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A piece of evidence: its audit, or why nothing in it could be read.
-
-    base: what the file, folder or container that was given is to be called; no two pieces of different ones share it.
-    """
+    """The outcome of one exhibit."""
 
     name: str
     base: str
+    """The name of its file, folder or container in the merged audit; no two of them share one."""
     result: Audit | str
+    """The audit, or why nothing could be read."""
 
 
 def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
-    """One audit of all. name: of the container that they came out of; empty where they were given.
+    """One audit of all exhibits. Counts are sums: an object of two snapshots counts twice.
 
-    Raises UnreadableEvidence where there is none.
+    Args:
+        name: The container of the exhibits; empty where each is an argument of its own.
+        outcomes: One an exhibit; their names are unique.
+        log: The log of the whole run.
 
-    Counts are sums: an object of two snapshots counts twice. Two pieces must not have the same name.
+    Raises:
+        UnreadableEvidence: No exhibit could be read.
     """
-    audits = [_named(each.base, each.result) for each in outcomes if isinstance(each.result, Audit)]
+    audits = [_rename(each.base, each.result) for each in outcomes if isinstance(each.result, Audit)]
     audits.sort(key=lambda audit: audit.evidence.name)
     problems = sorted((each.name, each.result) for each in outcomes if isinstance(each.result, str))
     if not audits:
@@ -58,8 +61,8 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
             *(gap for each in audits for gap in each.gaps),
             *(Gap(each, 0, 0, why) for each, why in problems),
         ),
-        unexamined=_said(audits, lambda audit: audit.unexamined, _of),
-        notes=_said(audits, lambda audit: audit.notes, _noted),
+        unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
+        notes=_distinct(audits, lambda audit: audit.notes, _prefix_note),
         run=replace(
             first.run,
             started=moment(log.started.timestamp()),
@@ -74,12 +77,12 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
     )
 
 
-def _named(base: str, audit: Audit) -> Audit:
-    """The audit with files that are called after `base`, so that no two of different pieces are called the same."""
+def _rename(base: str, audit: Audit) -> Audit:
+    """The audit with files named after `base`, so that no two exhibits have files of one name."""
     evidence = audit.evidence
     original = outermost(evidence.name, [container.name for container in evidence.containers])
-    renamed = rename_members(base, original, bare=evidence.directory and not evidence.containers)
-    names = {each.name: renamed(each.name) for each in (*evidence.sources, *evidence.containers)}
+    rename = rename_members(base, original, bare=evidence.directory and not evidence.containers)
+    names = {each.name: rename(each.name) for each in (*evidence.sources, *evidence.containers)}
     rows = audit.rows
     if rows.columns:
         sources = [names.get(str(source), source) for source in rows.columns["source"]]
@@ -93,16 +96,16 @@ def _named(base: str, audit: Audit) -> Audit:
             containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),
         rows=rows,
-        gaps=tuple(replace(gap, source=names.get(gap.source, renamed(gap.source))) for gap in audit.gaps),
+        gaps=tuple(replace(gap, source=names.get(gap.source, rename(gap.source))) for gap in audit.gaps),
         parts=tuple(
-            replace(part, name=renamed(part.name), sources=tuple(names[each] for each in part.sources))
+            replace(part, name=rename(part.name), sources=tuple(names[each] for each in part.sources))
             for part in audit.parts
         ),
     )
 
 
 def _parts(audits: Sequence[Audit], problems: Sequence[tuple[str, str]]) -> Iterator[ExhibitSummary]:
-    """One for each piece; an audit of several is all of its own."""
+    """One summary an exhibit; an audit of several has those of its own."""
     for audit in audits:
         yield from audit.parts or [as_part(audit)]
     for name, why in problems:
@@ -110,7 +113,7 @@ def _parts(audits: Sequence[Audit], problems: Sequence[tuple[str, str]]) -> Iter
 
 
 def as_part(audit: Audit) -> ExhibitSummary:
-    """What is said of one piece among several."""
+    """The summary of one exhibit among several."""
     evidence, tally = audit.evidence, audit.tally
     return ExhibitSummary(
         name=evidence.name,
@@ -132,25 +135,25 @@ def as_part(audit: Audit) -> ExhibitSummary:
 
 
 def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
-    """All files together; what only one database can say of itself is empty."""
-    every = [each.evidence for each in audits]
-    clusters = {each.cluster.uid for each in every}
-    trailers = {each.trailer for each in every}
+    """All files together; the facts of a single database are empty."""
+    exhibits = [each.evidence for each in audits]
+    clusters = {each.cluster.uid for each in exhibits}
+    trailers = {each.trailer for each in exhibits}
     return Evidence(
         name=name or f"{count:,} pieces of evidence",
-        kind=min(every, key=lambda evidence: evidence.description).kind,
+        kind=min(exhibits, key=lambda evidence: evidence.description).kind,
         description=", ".join(sorted({part.kind for part in _parts(audits, ())})),
-        size=sum(each.size for each in every),
+        size=sum(each.size for each in exhibits),
         modified="",
         sha256="",
         trailer=trailers.pop() if len(trailers) == 1 else Trailer.NONE,
         trailer_bytes=0,
-        changed=", ".join(f"{each.name}: {each.changed}" for each in every if each.changed),
+        changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
-        cluster=replace(every[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
-        sources=tuple(source for each in every for source in each.sources),
+        cluster=replace(exhibits[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        sources=tuple(source for each in exhibits for source in each.sources),
         directory=True,
-        containers=tuple(dict.fromkeys(container for each in every for container in each.containers)),
+        containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),
     )
 
 
@@ -166,19 +169,19 @@ def _coverage(audits: Sequence[Audit]) -> tuple[Coverage, ...]:
 def _tally(tallies: Sequence[Tally]) -> Tally:
     places: Counter[tuple[object, ...]] = Counter()
     opened: Counter[tuple[object, ...]] = Counter()
-    marks: Counter[tuple[object, ...]] = Counter()
+    findings: Counter[tuple[object, ...]] = Counter()
     accepted: Counter[tuple[object, ...]] = Counter()
     for tally in tallies:
         for *key, count, with_key in tally.places:
             places[tuple(key)] += count
             opened[tuple(key)] += with_key
-        for *mark, count in tally.findings:
-            marks[tuple(mark)] += count
-        for *mark, count in tally.accepted:
-            accepted[tuple(mark)] += count
+        for *finding, count in tally.findings:
+            findings[tuple(finding)] += count
+        for *finding, count in tally.accepted:
+            accepted[tuple(finding)] += count
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
-        findings=tuple(sorted((*mark, count) for mark, count in marks.items())),  # type: ignore[misc]
+        findings=tuple(sorted((*finding, count) for finding, count in findings.items())),  # type: ignore[misc]
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
@@ -186,85 +189,87 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
-        accepted=tuple(sorted((*mark, count) for mark, count in accepted.items())),  # type: ignore[misc]
+        accepted=tuple(sorted((*finding, count) for finding, count in accepted.items())),  # type: ignore[misc]
     )
 
 
 def _acceptances(audits: Sequence[Audit]) -> tuple[Acceptance, ...]:
     """The entries of the ignore file, which is the same for all, with their matches in all."""
     entries: dict[str, Acceptance] = {}
-    for each in (each for audit in audits for each in audit.acceptances):
-        before = entries.get(each.path)
-        entries[each.path] = replace(each, matches=each.matches + (before.matches if before else 0))
+    for entry in (entry for audit in audits for entry in audit.acceptances):
+        before = entries.get(entry.path)
+        entries[entry.path] = replace(entry, matches=entry.matches + (before.matches if before else 0))
     return tuple(entries.values())
 
 
 def _control(audits: Sequence[Audit]) -> Control | None:
-    """What was planted in every run: found where every run found it."""
+    """The positive control of all runs: detected in a place where every run detected it."""
     planted: dict[Place, bool] = {}
     for audit in audits:
-        for place, seen in audit.control.planted if audit.control is not None else ():
-            planted[place] = seen and planted.get(place, True)
+        for place, detected in audit.control.planted if audit.control is not None else ():
+            planted[place] = detected and planted.get(place, True)
     return Control(tuple(planted.items())) if planted else None
 
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
-    """The use of each key in all; revisions of different stores cannot be compared, and are left out."""
+    """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
     groups: dict[tuple[Provider, str, str], list[KeyUsage]] = {}
     for audit in audits:
-        for use in audit.keys:
-            groups.setdefault((use.provider, use.key_name, use.kek_id), []).append(use)
-    uses_of_all = []
-    for (provider, key_name, kek_id), uses in sorted(groups.items()):
-        places = Counter({place: 0 for use in uses for place, _ in use.places})
-        for use in uses:
-            places.update(dict(use.places))
-        uses_of_all.append(
+        for usage in audit.keys:
+            groups.setdefault((usage.provider, usage.key_name, usage.kek_id), []).append(usage)
+    usages = []
+    for (provider, key_name, kek_id), usages_of_key in sorted(groups.items()):
+        places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
+        for usage in usages_of_key:
+            places.update(dict(usage.places))
+        usages.append(
             KeyUsage(
                 provider=provider,
                 key_name=key_name,
                 kek_id=kek_id,
                 places=tuple(sorted(places.items())),
-                resources=tuple(sorted({name for use in uses for name in use.resources})),
+                resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
                 oldest=None,
                 newest=None,
-                values=sum(use.values for use in uses),
-                opened=sum(use.opened for use in uses),
-                configured=any(use.configured for use in uses),
-                objects=tuple(dict.fromkeys(name for use in uses for name in use.objects)),
+                values=sum(usage.values for usage in usages_of_key),
+                opened=sum(usage.opened for usage in usages_of_key),
+                configured=any(usage.configured for usage in usages_of_key),
+                objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
             )
         )
-    return tuple(uses_of_all)
+    return tuple(usages)
 
 
-def _rows(every: Sequence[Rows]) -> Rows:
+def _rows(tables: Sequence[Rows]) -> Rows:
     columns: dict[str, list[Cell]] = {}
-    for rows in every:
+    for rows in tables:
         for name, column in rows.columns.items():
             columns.setdefault(name, []).extend(column)
-    return Rows(columns, [marks for rows in every for marks in rows.findings])
+    return Rows(columns, [findings for rows in tables for findings in rows.findings])
 
 
-def _said(audits: Sequence[Audit], what: Callable[[Audit], Iterable[T]], named: Callable[[str, T], T]) -> tuple[T, ...]:
-    """What is said of every piece once, and of some with their names."""
-    counts = Counter(part for audit in audits for part in dict.fromkeys(what(audit)))
-    made = (
-        part if counts[part] == len(audits) else named(_whose(audit, counts[part], len(audits)), part)
+def _distinct(
+    audits: Sequence[Audit], items: Callable[[Audit], Iterable[T]], prefix: Callable[[str, T], T]
+) -> tuple[T, ...]:
+    """The items of all audits, each once; one that not every audit has says which do."""
+    counts = Counter(item for audit in audits for item in dict.fromkeys(items(audit)))
+    texts = (
+        item if counts[item] == len(audits) else prefix(_owner(audit, counts[item], len(audits)), item)
         for audit in audits
-        for part in what(audit)
+        for item in items(audit)
     )
-    return tuple(dict.fromkeys(made))
+    return tuple(dict.fromkeys(texts))
 
 
-def _whose(audit: Audit, count: int, total: int) -> str:
+def _owner(audit: Audit, count: int, total: int) -> str:
     return audit.evidence.name if count == 1 else f"in {count:,} of {total:,}"
 
 
-def _of(name: str, part: Unexamined) -> Unexamined:
-    return part if part.what.startswith(name) else replace(part, what=f"{name}: {part.what}")
+def _prefix_item(name: str, item: Unexamined) -> Unexamined:
+    return item if item.what.startswith(name) else replace(item, what=f"{name}: {item.what}")
 
 
-def _noted(name: str, note: str) -> str:
+def _prefix_note(name: str, note: str) -> str:
     return note if note.startswith(name) else f"{name}: {note}"
 
 

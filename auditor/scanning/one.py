@@ -1,4 +1,4 @@
-"""From a path to its audit: every exhibit that is found there, one after another."""
+"""From a path to its audit: every exhibit that lies there, one after another."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +25,17 @@ def one(
     access: "Access | None" = None,
     earlier: "BaselineReport | None" = None,
 ) -> Audit:
-    """The audit of what lies at a path; where that holds several exhibits, of all of them together.
+    """The audit of the exhibit at a path, or of all exhibits of a container together.
 
-    earlier: the report that options.baseline names, loaded. Raises UnreadableEvidence where no exhibit can be read.
+    Args:
+        path: The evidence.
+        options: What to audit and how far.
+        observer: Its methods are called with the run's progress.
+        access: How to reach a live etcd; then `path` is not looked at.
+        earlier: The report that options.baseline names.
+
+    Raises:
+        UnreadableEvidence: No exhibit can be read.
     """
     log = RunLog(observer)
     expectations.check(options)
@@ -45,14 +53,14 @@ def one(
         return _all(opened, options, log)
 
 
-def _all(opened: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
+def _all(members: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
     """One audit of every exhibit of a container."""
     from auditor.scanning import merge
 
-    container = opened.containers[0].name
-    log.step(f"found {len(opened)} pieces of evidence in {container}")
+    container = members.containers[0].name
+    log.step(f"found {len(members)} pieces of evidence in {container}")
     outcomes: list[merge.Outcome] = []
-    for name, opener in opened:
+    for name, opener in members:
         try:
             result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)))
         except AuditorError as error:
@@ -65,7 +73,7 @@ def _all(opened: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
 
 
 class _Hashing(Observer):
-    """Of one exhibit among several only the hashing is passed on: rows and steps are those of all together."""
+    """Passes on the hashing of one exhibit among several; rows and steps are those of all together."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
@@ -78,7 +86,14 @@ class _Hashing(Observer):
 def single(path: str, options: Options, observer: Observer, access: "Access | None" = None) -> Iterator[Exhibit]:
     """The one exhibit that lies at a path, or behind a live endpoint, opened.
 
-    Raises UsageError where a container holds several.
+    Args:
+        path: The evidence.
+        options: Where its WAL lies, and how containers are unpacked.
+        observer: Its methods are called with the progress of receiving.
+        access: How to reach a live etcd; then `path` is not looked at.
+
+    Raises:
+        UsageError: A container holds several exhibits.
     """
     access = _access(path, options, access)
     if access is not None:
@@ -113,6 +128,6 @@ def _examine(exhibit: Exhibit, options: Options, log: RunLog, earlier: "Baseline
         if options.expect_sha256:
             expectations.sha256(files, options.expect_sha256, log)
             log.step("the SHA-256 is the expected one")
-        from auditor.audit.examine import examine  # the files are being hashed while numpy and the rest are imported
+        from auditor.audit.examine import examine  # imported while the files are being hashed: numpy takes time
 
         return examine(files, options, log, earlier)

@@ -1,1 +1,1 @@
-"""Reports held against their hashes and the evidence."""
+"""Verification of reports: against their own hashes, the files beside them, and the evidence."""

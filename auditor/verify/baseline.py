@@ -1,4 +1,4 @@
-"""An earlier report to compare a run with: held to its own hashes before anything of it is believed."""
+"""The baseline, an earlier report to compare a run with: checked against its own hashes before use."""
 
 import hashlib
 from pathlib import Path
@@ -11,18 +11,18 @@ from auditor.verify.checks import Check
 
 
 def load(path: Path) -> BaselineReport:
-    """Raises UsageError for what is no JSON report of ours, or is not what it was."""
+    """The baseline in a file. Raises UsageError for anything but an unchanged JSON report of etcd-auditor."""
     raw, name = files.read(path), shown(path.name)
     if not report.looks_like_one(raw):
         raise UsageError(f"--baseline {name} is no JSON report of etcd-auditor")
     document = report.load(name, raw)
     if isinstance(document, Check):
-        raise UsageError(f"--baseline {name}: {document.said}")
+        raise UsageError(f"--baseline {name}: {document.text}")
     if "findings" not in document:
         raise UsageError(f"--baseline {name} holds no findings: give the JSON report")
     for check in report.check(name, document, raw):
         if not check.holds:
-            raise UsageError(f"--baseline {name}: {check.said}; see etcd-auditor verify")
+            raise UsageError(f"--baseline {name}: {check.text}; see etcd-auditor verify")
     rows, evidence, options = report.rows(document), document.get("evidence"), document["run"].get("options")
     known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
     if not (known and isinstance(evidence, dict) and isinstance(options, dict)):

@@ -1,12 +1,12 @@
-"""What came of holding one thing against a report."""
+"""Checks: the outcome of holding one thing against a report."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 from auditor.text import printable
 
-NAMED = 20
-"""Differences of one kind that are told one by one; the rest are counted."""
+MOST_DIFFERENCES = 20
+"""Differences of one kind with a line each; the rest are counted."""
 
 
 class Outcome(Enum):
@@ -18,33 +18,35 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """what: the file or part that was held against the report. said: in words, without a byte of a value."""
+    """One thing held against the report."""
 
     outcome: Outcome
     what: str
-    said: str
+    """The file, or the part of one."""
+    text: str
+    """The outcome in words, without a byte of a value."""
 
     @property
     def holds(self) -> bool:
         return self.outcome in {Outcome.AS_REPORTED, Outcome.NOTE}
 
 
-def same(what: str, said: str) -> Check:
-    return Check(Outcome.AS_REPORTED, what, said)
+def same(what: str, text: str) -> Check:
+    return Check(Outcome.AS_REPORTED, what, text)
 
 
-def differs(what: str, said: str) -> Check:
-    return Check(Outcome.DIFFERS, what, said)
+def differs(what: str, text: str) -> Check:
+    return Check(Outcome.DIFFERS, what, text)
 
 
-def unchecked(what: str, said: str) -> Check:
-    return Check(Outcome.UNCHECKED, what, said)
+def unchecked(what: str, text: str) -> Check:
+    return Check(Outcome.UNCHECKED, what, text)
 
 
 def safe(text: object) -> str:
-    """Text out of a report that nobody vouches for, fit for a terminal."""
+    """Text of a report, which may be forged, fit for a terminal."""
     return printable(str(text)[:200].encode("utf-8", "surrogatepass"))
 
 
-def note(what: str, said: str) -> Check:
-    return Check(Outcome.NOTE, what, said)
+def note(what: str, text: str) -> Check:
+    return Check(Outcome.NOTE, what, text)

@@ -9,7 +9,7 @@ _ESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def digest(path: Path) -> str:
-    import hashlib  # loads OpenSSL, which the process that reads the command line does not need
+    import hashlib  # loads OpenSSL, which the parsing process does not need
 
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -24,17 +24,17 @@ def line(sha256: str, name: bytes) -> bytes:
 
 
 def parse(raw: bytes) -> tuple[list[tuple[str, bytes]], list[int]]:
-    """(hash, name) of each line, and the numbers of the lines that are none."""
-    sums, wrong = [], []
+    """(hash, name) of each line, and the numbers of malformed lines."""
+    sums, malformed = [], []
     for number, text in enumerate(raw.split(b"\n"), 1):
         if not text:
             continue
         match = _LINE.fullmatch(text)
         if match is None:
-            wrong.append(number)
+            malformed.append(number)
             continue
         name = match[3]
         if match[1]:
             name = re.sub(rb"\\[\\nr]", lambda escape: _ESCAPED[escape[0]], name)
         sums.append((match[2].decode(), name))
-    return sums, wrong
+    return sums, malformed

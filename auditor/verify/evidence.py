@@ -1,6 +1,6 @@
 """Evidence against a report: is it the same, and does each finding lie where its row says?
 
-Nothing of its bytes is quoted: at an offset is what the row says, or other bytes.
+None of its bytes is quoted: a check names the expected ones, or that others stand there.
 """
 
 import base64
@@ -20,7 +20,7 @@ from auditor.observer import Observer
 from auditor.options import Options
 from auditor.text import printable, restore
 from auditor.verify import report
-from auditor.verify.checks import NAMED, Check, differs, note, safe, same, unchecked
+from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, note, safe, same, unchecked
 
 MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
 CLAIMS = {provider.label: prefixes.ENCRYPTED + prefix for provider, prefix in prefixes.PREFIXES.items()}
@@ -36,72 +36,92 @@ def check(
     options: Options,
     observer: Observer,
 ) -> Iterator[Check]:
-    """Raises UnreadableEvidence where there is none, UsageError where it is of another kind than the report's."""
+    """The files of the evidence against the report, and the bytes at each finding's offset.
+
+    Args:
+        name: The report's name, for the checks.
+        document: The report.
+        paths: The evidence.
+        options: Where its WAL lies and how containers are unpacked.
+        observer: Its methods are called with the progress of hashing.
+
+    Raises:
+        UnreadableEvidence: There is none.
+        UsageError: The evidence is of another kind than the report's.
+    """
     evidence = document.get("evidence")
     if not isinstance(evidence, dict) or not isinstance(evidence.get("sources"), list):
         yield differs(name, "it does not say which evidence it is of")
         return
-    packed = [each for each in evidence.get("containers") or [] if isinstance(each, dict)]
+    containers = [each for each in evidence.get("containers") or [] if isinstance(each, dict)]
     sources = {str(each.get("name")): each for each in evidence["sources"] if isinstance(each, dict)}
     parts = [each for each in document.get("parts") or [] if isinstance(each, dict)]
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
-            by_name = yield from _several(paths, packed, options, stack, observer)
+            by_name = yield from _several(paths, containers, options, stack, observer)
         else:
-            _same_kind(name, evidence, packed, Path(paths[0]))
-            pieces = stack.enter_context(opened(paths[0], options))
-            files = [file for _, opener in pieces for _, file in stack.enter_context(opener()).files]
+            _same_kind(name, evidence, containers, Path(paths[0]))
+            exhibits = stack.enter_context(opened(paths[0], options))
+            files = [file for _, opener in exhibits for _, file in stack.enter_context(opener()).files]
             by_name = {file.name: file for file in files}
-            if packed:
-                by_name = yield from _container(packed[0], pieces.containers, by_name, observer)
+            if containers:
+                by_name = yield from _container(containers[0], exhibits.containers, by_name, observer)
         if not evidence.get("directory") and len(sources) == len(by_name) == 1:
             reported, name = next(iter(sources)), next(iter(by_name))
             if reported != name:
                 yield note(name, f"was called {safe(reported)} in the report")
             by_name = {reported: by_name[name]}
-        for each in by_name.keys() - sources.keys():
-            if each in unread:
-                yield note(each, "could not be read when the report was made: the report holds no hash of it")
-                continue
-            yield differs(each, "is a file of this evidence, and not in the report")
-        for each, source in sources.items():
-            if each not in by_name:
-                yield differs(safe(each), "is in the report, and no file of this evidence")
-                continue
-            yield from _file(by_name[each], source, observer)
+        yield from _files(by_name, sources, unread, observer)
         yield from _rows(report.rows(document), by_name)
 
 
-def _same_kind(name: str, evidence: dict[str, Any], packed: Sequence[dict[str, Any]], path: Path) -> None:
-    if (bool(evidence.get("directory")) and not packed) != path.is_dir():
-        kind = "a container" if packed else "a data directory" if evidence.get("directory") else "one file"
+def _files(
+    files: dict[str, EvidenceFile], sources: dict[str, dict[str, Any]], unread: set[str], observer: Observer
+) -> Iterator[Check]:
+    """The files of the evidence against those of the report. unread: exhibits that could not be read then."""
+    for name in files.keys() - sources.keys():
+        if name in unread:
+            yield note(name, "could not be read when the report was made: the report holds no hash of it")
+            continue
+        yield differs(name, "is a file of this evidence, and not in the report")
+    for name, source in sources.items():
+        if name not in files:
+            yield differs(safe(name), "is in the report, and no file of this evidence")
+            continue
+        yield from _file(files[name], source, observer)
+
+
+def _same_kind(name: str, evidence: dict[str, Any], containers: Sequence[dict[str, Any]], path: Path) -> None:
+    if (bool(evidence.get("directory")) and not containers) != path.is_dir():
+        kind = "a container" if containers else "a data directory" if evidence.get("directory") else "one file"
         raise UsageError(f"{name} is a report of {kind}: give that")
 
 
 def _several(
     paths: Sequence[str],
-    packed: Sequence[dict[str, Any]],
+    reported_containers: Sequence[dict[str, Any]],
     options: Options,
     stack: ExitStack,
     observer: Observer,
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
-    """The files of all pieces, by the names that a report of several gives them; containers are checked on the way."""
+    """The files of all exhibits, by their names in a report of several; containers are checked on the way."""
     files: dict[str, EvidenceFile] = {}
-    reported = {str(each.get("name")): each for each in packed}
+    reported = {str(each.get("name")): each for each in reported_containers}
     for path, base in zip(paths, names(paths), strict=True):
         try:
-            pieces = stack.enter_context(opened(path, options))
-            every = [stack.enter_context(opener()) for _, opener in pieces]
+            exhibits = stack.enter_context(opened(path, options))
+            members = [stack.enter_context(opener()) for _, opener in exhibits]
         except UnreadableEvidence as error:
             yield note(base, f"cannot be read: {error}")
             continue
-        packed_in = [container.name for container in pieces.containers]
-        for each in every:
-            renamed = rename_members(base, outermost(each.name, packed_in), bare=each.directory and not each.containers)
-            files |= {renamed(file.name): file for _, file in each.files}
-        for container in pieces.containers:
-            name = rename_members(base, outermost(every[0].name, packed_in), bare=False)(container.name)
+        containers = [container.name for container in exhibits.containers]
+        for member in members:
+            bare = member.directory and not member.containers
+            report_name = rename_members(base, outermost(member.name, containers), bare=bare)
+            files |= {report_name(file.name): file for _, file in member.files}
+        for container in exhibits.containers:
+            name = rename_members(base, outermost(members[0].name, containers), bare=False)(container.name)
             if name in reported:
                 yield from _file(container, reported[name], observer)
             else:
@@ -112,7 +132,7 @@ def _several(
 def _container(
     container: dict[str, Any], containers: Sequence[EvidenceFile], files: dict[str, EvidenceFile], observer: Observer
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
-    """The container against the report; the files in it by the names that they have in the report."""
+    """The container against the report; the files in it by their names in the report."""
     reported = str(container.get("name"))
     if not containers:
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
@@ -144,9 +164,9 @@ def _file(file: EvidenceFile, source: dict[str, Any], observer: Observer) -> Ite
 
 
 def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterator[Check]:
-    """Whether the bytes at each finding's offset begin as its row says."""
-    held = 0
-    wrong: list[tuple[str, str]] = []
+    """The beginning of the bytes at each finding's offset against its row."""
+    matches = 0
+    differences: list[tuple[str, str]] = []
     for number, row in enumerate(rows, 1):
         file, at, size = files.get(str(row["source"])), row["offset"], row["size"]
         if file is None or not isinstance(at, int) or not isinstance(size, int):
@@ -155,25 +175,25 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
         if first := _EXTENT.match(str(row.get("extents") or "")):
             size = int(first[1])  # the others may lie before it
         if at < 0 or size < 0 or at + size > file.size:
-            wrong.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
+            differences.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
         elif (expected := _beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
-            wrong.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
+            differences.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
         else:
-            held += 1
-    yield from (differs(name, said) for name, said in wrong[:NAMED])
-    if (more := len(wrong) - NAMED) > 0:
+            matches += 1
+    yield from (differs(name, text) for name, text in differences[:MOST_DIFFERENCES])
+    if (more := len(differences) - MOST_DIFFERENCES) > 0:
         yield differs("the evidence", f"{more:,} more findings do not lie where the report says")
-    if held and not wrong:
-        yield same("the evidence", f"{held:,} findings lie where the report says")
+    if matches and not differences:
+        yield same("the evidence", f"{matches:,} findings lie where the report says")
 
 
 def _beginning(row: dict[str, Any]) -> bytes | None:
-    """The bytes that a row's value begins with; None where the row does not say."""
+    """The first bytes of a row's value; None where the row does not tell them."""
     if row["finding"] in ELSEWHERE:
         return None
-    provider, lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
+    provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        beginning = None if lost else MAGIC.get(str(row["encoding"]))
+        beginning = None if head_lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
         beginning = CLAIMS[provider] + (name + b":" if name else b"")

@@ -1,4 +1,4 @@
-"""Files against the lists of sums that stand beside them."""
+"""Files against the lists of checksums beside them."""
 
 import os
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from auditor.verify import checksums
 from auditor.verify.checks import Check, differs, same
 
 ENDING = checksums.SUFFIX.lstrip(".")
-"""What the name of a list ends in; one called just that counts too."""
+"""The end of a list's name; it may be the whole name."""
 
 
 def read(path: Path) -> bytes:
-    """Raises UsageError."""
+    """The bytes of a file. Raises UsageError where it cannot be read."""
     if not path.is_file():
         raise UsageError(f"{shown(path.name)}: no such regular file")
     try:
@@ -34,28 +34,28 @@ def lists_of(path: Path) -> list[Path]:
     return [each for each in lists if any(name == target for _, name in checksums.parse(read(each))[0])]
 
 
-def listed(path: Path) -> list[Path]:
-    """The files beside a list that it names."""
+def files_in(path: Path) -> list[Path]:
+    """The files that a list names, beside it."""
     names, _ = checksums.parse(read(path))
-    return [each for _, name in names if (each := _beside(path, name)) is not None and each.is_file()]
+    return [file for _, name in names if (file := _beside(path, name)) is not None and file.is_file()]
 
 
 def check(path: Path) -> Iterator[Check]:
     """Every file of a list against its hash. A name that leads out of the folder is not followed."""
     where = shown(path.name)
-    names, wrong = checksums.parse(read(path))
-    for number in wrong:
+    names, malformed = checksums.parse(read(path))
+    for number in malformed:
         yield differs(where, f"line {number} is no line of SHA-256 sums")
-    if not names and not wrong:
+    if not names and not malformed:
         yield differs(where, "it lists no file")
     for expected, name in names:
         text = printable(name)
-        each = _beside(path, name)
-        if each is None:
+        file = _beside(path, name)
+        if file is None:
             yield differs(where, f"it names {text}, which is no file of this folder: not read")
-        elif not each.is_file():
+        elif not file.is_file():
             yield differs(text, f"there is no such file beside {where}")
-        elif (actual := checksums.digest(each)) != expected:
+        elif (actual := checksums.digest(file)) != expected:
             yield differs(text, f"its SHA-256 is {actual}, {where} says {expected}")
         else:
             yield same(text, f"its SHA-256 is the one in {where}")

@@ -1,4 +1,4 @@
-"""A report against the hashes that it holds of itself: which part differs, and which of its findings."""
+"""A report against its own hashes: the parts that differ, and the findings."""
 
 import json
 import re
@@ -10,27 +10,25 @@ from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, sarif, seals
 from auditor.reports.json import VERSION
 from auditor.verify import page
-from auditor.verify.checks import NAMED, Check, differs, safe, same
+from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
 EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</script>', re.DOTALL)
-"""Where an HTML report holds what auditor.reports.json.custody() makes, `<` written as \\u003c."""
-
-
+"""The element of an HTML report with the document of auditor.reports.json.custody(); `<` is written as \\u003c."""
 BEGINNING = 256
-"""Bytes in which a SARIF file names its schema."""
+"""Bytes at the start of a SARIF file that name its schema."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half a character: JSON can name one, and no UTF-8 can hold it, nor a report of ours."""
+"""A surrogate: JSON can escape one, UTF-8 cannot encode it, and no report of etcd-auditor has one."""
 
 
-class _Repeated(ValueError):
-    """A member that stands twice: readers of JSON do not agree which of them counts."""
+class _DuplicateMember(ValueError):
+    """A member that stands twice in a JSON object: which one counts depends on the reader."""
 
 
 def looks_like_one(raw: bytes) -> bool:
-    """Whether these bytes can be a report that speaks for itself: JSON, or HTML that embeds its custody.
+    """Whether these bytes can be a report with hashes of itself: JSON, or HTML that embeds its custody.
 
-    SARIF is JSON too and holds no hashes of itself: it is held to the sums beside it.
+    SARIF is JSON too and holds no hashes of itself: the checksums beside it vouch for it.
     """
     if sarif.SCHEMA.encode() in raw[:BEGINNING]:
         return False
@@ -38,7 +36,7 @@ def looks_like_one(raw: bytes) -> bool:
 
 
 def load(name: str, raw: bytes) -> dict[str, Any] | Check:
-    """The document, or the check that it fails. Raises UsageError where it is something else altogether."""
+    """The document, or the check that it fails. Raises UsageError for anything but a report of etcd-auditor."""
     embedded = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
     if embedded is None and page.is_page(raw):
         return differs(name, "it is a page of etcd-auditor's, and holds no custody")
@@ -48,7 +46,7 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
         return differs(name, f"it is no JSON from line {error.lineno}, column {error.colno} on")
     except UnicodeDecodeError as error:
         return differs(name, f"byte {error.start} is no UTF-8")
-    except _Repeated as error:
+    except _DuplicateMember as error:
         return differs(name, f"the member {safe(error)} stands twice in one object")
     except (ValueError, RecursionError):
         return differs(name, "it is no JSON that can be read")
@@ -63,28 +61,31 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
 
 
 def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
-    """Every section, the run, the findings and a page's parts against the hashes of them that the document holds.
+    """Every section, the run, the findings and a page's parts against their hashes in the document.
 
-    raw: the report's own bytes.
+    Args:
+        name: The report's name, for the checks.
+        document: The parsed report.
+        raw: The report's own bytes.
     """
     hashes = document.get("hashes")
     if not isinstance(hashes, dict) or not isinstance(hashes.get("sections"), dict):
         yield differs(name, "it holds no hashes of its sections")
         return
-    sealed = hashes["sections"]
+    hashes_of_sections = hashes["sections"]
     present = [part for part in document if part not in seals.UNSEALED]
-    wrong = [f"section {safe(part)} is missing" for part in sealed if part not in document]
-    wrong += [
+    differences = [f"section {safe(part)} is missing" for part in hashes_of_sections if part not in document]
+    differences += [
         f"section {safe(part)} is not what it was"
         for part in present
-        if sealed.get(part) != seals.section(document[part])
+        if hashes_of_sections.get(part) != seals.section(document[part])
     ]
     run = document.get("run")
     if not isinstance(run, dict) or run.get("sha256") != seals.seal_run(run):
-        wrong.append("section run is not what it was")
-    yield from (differs(name, text) for text in wrong)
-    if not wrong:
-        yield same(name, f"{len(sealed) + 1} sections, by the hashes in it")
+        differences.append("section run is not what it was")
+    yield from (differs(name, text) for text in differences)
+    if not differences:
+        yield same(name, f"{len(hashes_of_sections) + 1} sections, by the hashes in it")
     if "findings" in document:
         yield from _findings(name, document["findings"], hashes)
     if page.is_page(raw):
@@ -92,15 +93,17 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
 
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The findings that can be read as such."""
+    """The findings that have all columns of one."""
     findings = document.get("findings")
     return [row for row in findings if _is_row(row)] if isinstance(findings, list) else []
 
 
 def _findings(name: str, findings: Any, hashes: dict[str, Any]) -> Iterator[Check]:
     if not isinstance(findings, list) or not all(map(_is_row, findings)):
-        odd = next((number for number, row in enumerate(findings, 1) if not _is_row(row)), 0) if findings else 0
-        yield differs(name, f"finding {odd} has not the columns of a finding" if odd else "it holds no findings")
+        malformed = next((number for number, row in enumerate(findings, 1) if not _is_row(row)), 0) if findings else 0
+        yield differs(
+            name, f"finding {malformed} has not the columns of a finding" if malformed else "it holds no findings"
+        )
         return
     table = Table({column: [row[column] for row in findings] for column in COLUMNS})
     whole, lines = seals.lines(csv.sheet(table))
@@ -113,11 +116,11 @@ def _findings(name: str, findings: Any, hashes: dict[str, Any]) -> Iterator[Chec
         count = len(expected) if isinstance(expected, list) else 0
         yield differs(name, f"{len(lines):,} findings stand in it, {count:,} were reported")
         return
-    changed = [number for number, (mine, its) in enumerate(zip(lines, expected, strict=True)) if mine != its]
-    for number in changed[:NAMED]:
+    differences = [number for number, (line, seal) in enumerate(zip(lines, expected, strict=True)) if line != seal]
+    for number in differences[:MOST_DIFFERENCES]:
         id_ = safe(findings[number]["id"])
         yield differs(name, f"finding {number + 1:,} of {len(lines):,} (id {id_}) is not what it was")
-    if (more := len(changed) - NAMED) > 0:
+    if (more := len(differences) - MOST_DIFFERENCES) > 0:
         yield differs(name, f"{more:,} more findings are not what they were")
 
 
@@ -133,5 +136,5 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _Repeated(next(name for name in names if names.count(name) > 1))
+        raise _DuplicateMember(next(name for name in names if names.count(name) > 1))
     return members

@@ -1,4 +1,4 @@
-"""Hold a report to what it says of itself, of the files beside it and of its evidence: years later, if need be."""
+"""A report held against its own hashes, the files beside it and its evidence: years later, if need be."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,54 +15,65 @@ from auditor.verify.checks import Check, note, unchecked
 
 def verify(
     path: Path,
-    of: Sequence[str] = (),
+    exhibits: Sequence[str] = (),
     options: Options | None = None,
     observer: Observer = SILENT,
 ) -> Iterator[Check]:
-    """Every check as it is made, of a report or of a list of sums; `of` is the evidence, by its paths.
+    """The checks of a report, or of a list of checksums and the reports in it, one by one.
 
-    options: where its WAL lies and how it is unpacked; nothing else of them is asked for.
+    Args:
+        path: The report or the list.
+        exhibits: The paths of the evidence.
+        options: Where the WAL of the evidence lies and how containers are unpacked; nothing else of them is used.
+        observer: Its methods are called with the progress of hashing.
 
-    Raises UsageError for what is neither, and UnreadableEvidence where `of` is no evidence.
+    Raises:
+        UsageError: `path` is neither a report nor a list, or names no evidence.
+        UnreadableEvidence: `exhibits` are no evidence.
     """
     raw = files.read(path)
     name = shown(path.name)
     lists = [path] if files.is_list(path) else files.lists_of(path)
-    reports = files.listed(path) if files.is_list(path) else [path]
+    reports = files.files_in(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
         raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
-    for each in lists:
-        yield from files.check(each)
+    for checksum_list in lists:
+        yield from files.check(checksum_list)
     if not lists:
         yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
     documents = []
     broken = False
-    for each in reports:
-        document = _loaded(each, listed=each != path)
+    for file in reports:
+        document = _load(file, listed=file != path)
         if document is None:
             continue
         if isinstance(document, Check):
             broken = True
             yield document
         else:
-            yield from report.check(shown(each.name), document, files.read(each))
-            documents.append((shown(each.name), document))
-    if not of:
+            yield from report.check(shown(file.name), document, files.read(file))
+            documents.append((shown(file.name), document))
+    if not exhibits:
         return
-    documents.sort(key=lambda named: "findings" not in named[1])
+    documents.sort(key=lambda pair: "findings" not in pair[1])
     if documents:
         report_name, document = documents[0]
-        yield from evidence.check(report_name, document, resolve_arguments(of), options or Options(), observer)
+        yield from evidence.check(report_name, document, resolve_arguments(exhibits), options or Options(), observer)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
 
 
-def _loaded(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
-    """The report in a file; None for a file that cannot speak for itself. Raises UsageError for one given by name.
+def _load(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:
+    """The report in a file; None for a file without hashes of itself.
 
-    listed: a list of sums named it, by which it was checked already.
+    Args:
+        path: The file.
+        listed: Whether a list of checksums names it, which vouches for it; else it must be a report.
+
+    Raises:
+        UsageError: The file is not listed, and no report.
     """
     raw = files.read(path)
     if not report.looks_like_one(raw):

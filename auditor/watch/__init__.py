@@ -1,1 +1,1 @@
-"""A rewrite followed while it runs: the keys of some resources read once, then every change to them."""
+"""A rewrite followed live: the keys of some resources are read once, then every change to them is watched."""

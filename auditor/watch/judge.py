@@ -1,4 +1,4 @@
-"""Values as etcd's API sends them, held to the same policy as a scan's: key-value pairs -> StoredForms."""
+"""Values from etcd's API, judged by the same policy as a scan's: key-value pairs -> StoredForms."""
 
 from collections.abc import Sequence
 
@@ -17,54 +17,61 @@ from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
-NOT_OF_FORM = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
-"""What keeps no value from being as wanted: a KEK is judged by the tracker, over all values and not over one answer."""
+OTHER_FINDINGS = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
+"""Findings that a form may have and conform: the tracker judges KEKs, over all values instead of one answer's."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
 
 
 def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list[StoredForm]:
-    """The form of each value of a resource."""
+    """The form of each value of a resource.
+
+    Args:
+        pairs: Keys and values.
+        resource: The resource of all of them.
+        criteria: The policy and the keys.
+    """
     if not pairs:
         return []
     batch = _batch(pairs)
-    values = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
-    selected = selection.select(
-        [values], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
+    part = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
+    values = selection.select(
+        [part], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
     )
     if criteria.keyring is not None:
-        selected = opening.open_all(selected, criteria, criteria.keyring)
-    bits = selected.findings & ~np.uint16(NOT_OF_FORM)
-    bits[_under_another_name(selected, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
-    at, length = prefixes.kek_ids(selected.batch, selected.prefixes)
-    keks = selected.batch.data.slices(at, np.maximum(length, 0))
-    known: dict[tuple[int, int, int, bytes], StoredForm] = {}
+        values = opening.open_all(values, criteria, criteria.keyring)
+    bits = values.findings & ~np.uint16(OTHER_FINDINGS)
+    bits[_under_another_name(values, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
+    at, length = prefixes.kek_ids(values.batch, values.prefixes)
+    keks = values.batch.data.slices(at, np.maximum(length, 0))
+    forms_by_code: dict[tuple[int, int, int, bytes], StoredForm] = {}
     forms = []
-    for key in zip(selected.key_label.tolist(), bits.tolist(), selected.opened.tolist(), keks, strict=True):
-        if key not in known:
+    # equal (label, findings, opened, KEK id) share one form
+    for key in zip(values.key_label.tolist(), bits.tolist(), values.opened.tolist(), keks, strict=True):
+        if key not in forms_by_code:
             label, code, opened, kek = key
-            provider, name = selected.key_labels[label].pair
+            provider, name = values.key_labels[label].pair
             findings = ";".join(finding.label for finding in FindingKind(code))
-            known[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
-        forms.append(known[key])
+            forms_by_code[key] = StoredForm(provider, name, printable(kek), findings, Opened(opened))
+        forms.append(forms_by_code[key])
     return forms
 
 
-def _under_another_name(selected: Selection, resource: str, criteria: Criteria) -> Bools:
+def _under_another_name(values: Selection, resource: str, criteria: Criteria) -> Bools:
     """Values that no key opened and that do not begin with the write key's whole prefix.
 
-    Names may hold colons: of a few values alone it cannot be told where one ends, so what is asked is the beginning.
+    Names may hold colons, and a few values do not tell where one ends: only the beginning is compared.
     """
     write = criteria.policy.write(resource)
-    under = np.zeros(len(selected), np.bool_)
+    under = np.zeros(len(values), np.bool_)
     if write is None or not write[1] or write[0] not in prefixes.PREFIXES:
         return under
     provider, name, _ = write
     prefix = prefixes.ENCRYPTED + prefixes.PREFIXES[provider] + encode(name) + b":"
-    rows = np.flatnonzero((selected.prefixes.provider > Provider.IDENTITY) & (selected.opened != Opened.YES))
-    length = selected.batch.value_size[rows]
-    under[rows] = ~selected.batch.data.starts_with(selected.batch.value_at[rows], length, prefix)
+    rows = np.flatnonzero((values.prefixes.provider > Provider.IDENTITY) & (values.opened != Opened.YES))
+    length = values.batch.value_size[rows]
+    under[rows] = ~values.batch.data.starts_with(values.batch.value_at[rows], length, prefix)
     return under
 
 

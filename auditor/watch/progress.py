@@ -1,4 +1,4 @@
-"""How far a rewrite has come: what the tracker knows, and a clock -> numbers."""
+"""The progress of a rewrite: a tracker and a clock -> numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from auditor.text import printable
 from auditor.watch.tracker import Entry, StoredForm, Tracker
 
 WINDOW = 60.0
-"""Seconds over which the rate is taken."""
+"""Seconds over which the rate is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +24,28 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """An object that is not as wanted. why: the finding. stuck: why it seems not to be coming, or empty."""
+    """An object that the rewrite has not reached."""
 
-    of: Name
+    object: Name
     form: StoredForm
     why: str
+    """The finding."""
     revision: int
     stuck: str
+    """Why the rewrite seems to have missed it; empty where it may still come."""
 
 
 @dataclass(slots=True)
 class NamespaceProgress:
-    """The objects of one namespace. total is remaining + rewritten + deleted; present is what there is now."""
+    """The objects of one namespace, in numbers."""
 
     total: int = 0
+    """remaining + rewritten + deleted."""
     remaining: int = 0
     rewritten: int = 0
     deleted: int = 0
     present: int = 0
+    """The objects that exist now."""
 
     def add(self, other: "NamespaceProgress") -> None:
         self.total += other.total
@@ -53,32 +57,37 @@ class NamespaceProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The rewrite as of a revision. all: the sums of namespaces, by name.
-
-    total counts every object that was ever seen in another form than the wanted one. under: (provider, key name, KEK
-    id, whether wanted, values). unopened: values as wanted by their prefix that no supplied key was there to open.
-    rate: rewritten a second, over the last WINDOW. seconds_left: None where that cannot be told. still: seconds since
-    anything was rewritten, None before the first. left: what remains, where it was asked for; stuck: some of it.
-    """
+    """The rewrite as of a revision."""
 
     revision: int
     all: NamespaceProgress
+    """The sums over all namespaces. Its total counts every object that ever had another form than the target."""
     namespaces: Mapping[str, NamespaceProgress]
+    """By the namespace's name."""
     under: tuple[tuple[Provider, str, str, bool, int], ...]
+    """(provider, key name, KEK id, whether that is the target, values)."""
     unopened: int
+    """Values whose prefix conforms, and that none of the supplied keys could open."""
     rate: float
+    """Objects rewritten a second, over the last WINDOW."""
     seconds_left: float | None
-    still: float | None
+    """None where it cannot be estimated."""
+    idle: float | None
+    """Seconds since the last object was rewritten; None before the first."""
     stuck: tuple[Remaining, ...] = field(repr=False)
-    left: tuple[Remaining, ...] = field(repr=False)
+    remaining: tuple[Remaining, ...] = field(repr=False)
+    """Every object that remains, on request."""
 
 
 Root = tuple[str, bytes]
-"""A resource, and what the keys of its objects begin with."""
+"""A resource, and the prefix of its objects' keys."""
 
 
 class _Counts:
-    """What is counted on the way through the keys. deadline: rewritten before it, a key has passed over others."""
+    """The counts of one pass through the keys.
+
+    passed: of each folder the last key that was rewritten before the deadline; keys before it are passed over.
+    """
 
     def __init__(self, tracker: Tracker, deadline: float) -> None:
         self.folders: dict[bytes, NamespaceProgress] = {}
@@ -89,7 +98,7 @@ class _Counts:
         self.unopened = 0
         self._tracker = tracker
         self._deadline = deadline
-        self._wanted: dict[StoredForm, bool] = {}
+        self._conforming: dict[StoredForm, bool] = {}
 
     def add(self, key: bytes, entry: Entry) -> None:
         folder = key.rpartition(b"/")[0]
@@ -100,13 +109,13 @@ class _Counts:
             share.deleted += entry.counted
             return
         share.present += 1
-        if form not in self._wanted:
-            self._wanted[form] = self._tracker.wanted(form)
-        wanted = self._wanted[form]
-        code = form.provider, form.key_name, form.kek_id, wanted
+        if form not in self._conforming:
+            self._conforming[form] = self._tracker.conforms(form)
+        conforms = self._conforming[form]
+        code = form.provider, form.key_name, form.kek_id, conforms
         self.under[code] = self.under.get(code, 0) + 1
-        share.total += entry.counted or not wanted
-        if not wanted:
+        share.total += entry.counted or not conforms
+        if not conforms:
             share.remaining += 1
             self.remaining.append((key, form, entry))
             return
@@ -126,22 +135,28 @@ class _Counts:
             namespaces.setdefault(name, NamespaceProgress()).add(share)
         return namespaces
 
-    def named(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
-        """What remains, by key; unless every, only what is stuck."""
+    def objects(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
+        """The objects that remain, by key; unless `every`, only those that are stuck."""
         reasons = ((key, form, entry, _stuck(key, entry, self.passed)) for key, form, entry in self.remaining)
-        chosen = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
+        selection = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
         return tuple(
             Remaining(_name(key, roots), form, self._tracker.why(form), entry.revision, stuck)
-            for key, form, entry, stuck in chosen
+            for key, form, entry, stuck in selection
         )
 
 
 def measure(
     tracker: Tracker, roots: Sequence[Root], began: float, now: float, patience: float, *, name_all: bool = False
 ) -> Progress:
-    """began: when the watch did. patience: seconds after which an object that was passed over counts as stuck.
+    """The progress so far.
 
-    name_all: name everything that remains, which takes a second for 100,000 objects.
+    Args:
+        tracker: The state of every key.
+        roots: The resources, and where their keys begin.
+        began: The time at which the watch began, by the clock of `now`.
+        now: The present time.
+        patience: Seconds after which an object that was passed over counts as stuck.
+        name_all: Name every object that remains, which takes a second for 100,000 of them.
     """
     counts = _Counts(tracker, now - patience)
     for key, entry in tracker.entries.items():
@@ -150,7 +165,7 @@ def measure(
     whole = NamespaceProgress()
     for share in namespaces.values():
         whole.add(share)
-    named = counts.named(roots, every=name_all)
+    objects = counts.objects(roots, every=name_all)
     window = min(WINDOW, max(now - began, 1e-9))
     rate = sum(moment >= now - window for moment in counts.rewrites) / window
     seconds = whole.remaining / rate if rate else None
@@ -162,14 +177,14 @@ def measure(
         unopened=counts.unopened,
         rate=rate,
         seconds_left=seconds if whole.remaining else 0.0,
-        still=now - max(counts.rewrites) if counts.rewrites else None,
-        stuck=tuple(each for each in named if each.stuck),
-        left=named if name_all else (),
+        idle=now - max(counts.rewrites) if counts.rewrites else None,
+        stuck=tuple(each for each in objects if each.stuck),
+        remaining=objects if name_all else (),
     )
 
 
 def _stuck(key: bytes, entry: Entry, passed: Mapping[bytes, bytes]) -> str:
-    if entry.again:
+    if entry.regressions:
         return "it was written again, and not as wanted: an API server writes with another configuration"
     if key < passed.get(key.rpartition(b"/")[0], b""):
         return "passed over: objects behind it were rewritten"

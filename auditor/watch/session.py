@@ -1,4 +1,4 @@
-"""One watch of a rewrite, from the first read to the proof that nothing is left."""
+"""One watch of a rewrite, from the first read to the proof that nothing remains."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,26 +24,36 @@ STUCK = 60.0
 
 
 class Session:
-    """`with Session(...) as session:` reads once; then step() follows. said: called with what is to be told."""
+    """One watch: `with Session(...) as session:` reads once, follow() and step() follow the changes."""
 
     def __init__(
         self,
         access: Access,
         options: Options,
-        said: Callable[[str], None],
+        notify: Callable[[str], None],
         *,
         patience: float = PATIENCE,
         stuck: float = STUCK,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """A session that has not read anything yet.
+
+        Args:
+            access: How to reach the etcd.
+            options: The resources, and what they are judged by.
+            notify: Called with every message for the user.
+            patience: Seconds without any endpoint that answers, after which the session fails.
+            stuck: Seconds after which an object that was passed over counts as stuck.
+            clock: The time in seconds.
+        """
         if "*" in options.resources:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
         self.criteria = criteria.prepare(options)
         self.policy = self.criteria.policy.words(options.resources)
         self.tracker = self._empty()
         self.answers = True
-        self._said = said
-        self._stuck = stuck
+        self._notify = notify
+        self._stuck_after = stuck
         self._clock = clock
         self._resources = [
             Resource(name.rstrip("."), prefix, f"{prefix}/{path_of(name.rstrip('.'))}")
@@ -67,16 +77,16 @@ class Session:
         return self.criteria.policy.configured
 
     def read(self) -> None:
-        """Read everything at one revision; what is tracked already is not counted again. Raises LiveError."""
+        """Read every key at one revision; no object is counted twice. Raises LiveError."""
         forms: dict[bytes, tuple[StoredForm, int]] = {}
 
         def take(number: int, page: Sequence[kv.KeyValue]) -> None:
-            for each, form in zip(page, self._forms(number, page), strict=True):
-                forms[each.key] = form, each.mod_revision
+            for pair, form in zip(page, self._forms(number, page), strict=True):
+                forms[pair.key] = form, pair.mod_revision
 
-        revision = self._follower.read(take, forms.clear, self._said)
+        revision = self._follower.read(take, forms.clear, self._notify)
         if revision < self.tracker.revision:
-            self._said(f"the store went back from revision {self.tracker.revision:,} to {revision:,}: counted anew")
+            self._notify(f"the store went back from revision {self.tracker.revision:,} to {revision:,}: counted anew")
             self.tracker = self._empty()
         first = not self.reads
         self.tracker.replace(forms, revision, None if first else self._clock())
@@ -89,29 +99,29 @@ class Session:
         self._follower.watch(self.tracker.revision + 1)
 
     def step(self, seconds: float) -> bool:
-        """Take what came within `seconds` at most: whether anything changed. Raises LiveError."""
+        """Apply the messages of at most `seconds`: whether anything changed. Raises LiveError."""
         events: dict[int, list[kv.Event]] = {}
-        lost = ""
+        compaction = ""
         for message in self._follower.take(seconds):
             if isinstance(message, Events):
                 events.setdefault(message.range, []).extend(message.events)
             elif isinstance(message, HistoryCompacted):
-                lost = message.reason
+                compaction = message.reason
             elif isinstance(message, Notice):
                 self.answers = message.answers
-                self._said(message.text)
+                self._notify(message.text)
             else:
                 raise message
         for number, changes in events.items():
             self._apply(number, changes)
-        if lost:
-            self._said(f"{lost}: everything is read again")
+        if compaction:
+            self._notify(f"{compaction}: everything is read again")
             self.read()
             self.follow()
-        return bool(events or lost)
+        return bool(events or compaction)
 
     def confirm(self) -> bool:
-        """Whether a second read of everything bears out that nothing is left; watches on where it does not."""
+        """Whether a second read of every key confirms that nothing remains; watches on where it does not."""
         self.read()
         if not self.progress().all.remaining:
             return True
@@ -120,15 +130,15 @@ class Session:
 
     def progress(self, *, name_all: bool = False) -> Progress:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
-        return measure(self.tracker, roots, self._began, self._clock(), self._stuck, name_all=name_all)
+        return measure(self.tracker, roots, self._began, self._clock(), self._stuck_after, name_all=name_all)
 
     def _empty(self) -> Tracker:
-        """A tracker that holds KEKs to each other where a write provider was named."""
-        named = self.configured or self.criteria.policy.expected is not None
-        return Tracker(self.criteria.current_keks, presume=named)
+        """A tracker, which compares KEKs with each other where a write provider is specified."""
+        specified = self.configured or self.criteria.policy.expected is not None
+        return Tracker(self.criteria.current_keks, presume=specified)
 
     def _apply(self, number: int, events: Sequence[kv.Event]) -> None:
-        """All events of a range at once: to judge a thousand values takes hardly longer than to judge one."""
+        """Apply all events of a range at once: judging a thousand values takes hardly longer than judging one."""
         forms = iter(self._forms(number, [event.kv for event in events if event.type == kv.Event.PUT]))
         self.tracker.apply(
             [

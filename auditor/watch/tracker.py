@@ -1,7 +1,7 @@
-"""What is known of every key: its form and the revision it is of. Changes are applied in any order, and twice.
+"""The state of every key: its form, and the revision of it. Changes may be applied in any order, and twice.
 
-The count is never kept beside this map: it is made from it. An event that is already in it changes nothing, so that
-reading again and watching again from an earlier revision lose nothing and count nothing twice.
+Counts are computed from this map, never kept beside it. An event that is already in it changes nothing: a second read,
+and a watch from an earlier revision, lose nothing and count nothing twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,88 +12,97 @@ from auditor.model.vocabulary import Opened, Provider
 
 @dataclass(frozen=True, slots=True)
 class StoredForm:
-    """How a value is stored. findings: why it is not as it must be, joined with `;`, empty where it is.
-
-    kek_id: of KMS v2, printable. opened: what became of the keys that were supplied.
-    """
+    """The form in which a value is stored."""
 
     provider: Provider
     key_name: str
     kek_id: str
+    """The KEK id of KMS v2, printable."""
     findings: str
+    """Why the form is not as it must be, joined with `;`; empty where it is."""
     opened: Opened
+    """The outcome of the supplied keys."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One key. form: None where it is deleted. revision: of its last change.
-
-    counted: whether it was ever in another form than the wanted one; it stays in the total for good. changed: when it
-    last was seen to change, None at the first read. again: how often it was written in another form than the wanted.
-    """
+    """The state of one key."""
 
     form: StoredForm | None
+    """None where the key is deleted."""
     revision: int
+    """The revision of its last change."""
     counted: bool = False
+    """Whether it ever had another form than the target; it stays in the total for good."""
     changed: float | None = None
-    again: int = 0
+    """The time at which its last change was observed; None at the first read."""
+    regressions: int = 0
+    """How often it was written again in another form than the target."""
 
 
 class Tracker:
-    """The keys by the bytes of each. revision: up to which everything is in it.
-
-    keks: KMS name -> key id in force. presume: whether of a KMS that is not named there the newest value's is; else
-    any is as wanted.
-    """
+    """The state of every key, complete up to `revision`."""
 
     def __init__(self, keks: Mapping[str, str], *, presume: bool = True) -> None:
+        """A tracker without keys.
+
+        Args:
+            keks: KMS name -> the key id in force.
+            presume: Whether the newest value of another KMS tells its key id in force; else every id conforms.
+        """
         self.entries: dict[bytes, Entry] = {}
         self.revision = 0
         self._keks = dict(keks)
         self._presume = presume
         self._newest: dict[tuple[Provider, str], tuple[int, str]] = {}
 
-    def wanted(self, form: StoredForm) -> bool:
-        """Whether this is what the rewrite is to bring about."""
+    def conforms(self, form: StoredForm) -> bool:
+        """Whether this is the form that the rewrite is to bring about."""
         if form.findings:
             return False
         current = self._current(form)
         return current is None or current == form.kek_id
 
     def why(self, form: StoredForm) -> str:
-        """Why it is not: a finding's name."""
+        """The finding of a form that does not conform."""
         return form.findings or "stale-kek"
 
-    def replace(self, read: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
-        """Everything that there is at a revision: what is not among it was deleted."""
-        for key, (form, written) in read.items():
-            self._put(key, form, written, now)
+    def replace(self, snapshot: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
+        """Apply a read of every key: a key that is missing in it was deleted.
+
+        Args:
+            snapshot: Form and mod revision of every key.
+            revision: The revision of the read.
+            now: The time of the read; None for the first.
+        """
+        for key, (form, key_revision) in snapshot.items():
+            self._put(key, form, key_revision, now)
         for key, entry in self.entries.items():
-            if key not in read and entry.form is not None and entry.revision <= revision:
+            if key not in snapshot and entry.form is not None and entry.revision <= revision:
                 entry.form, entry.revision, entry.changed = None, revision, now
         self.revision = max(self.revision, revision)
         self._count(self.entries.values())
 
     def apply(self, changes: Iterable[tuple[bytes, StoredForm | None, int]], now: float) -> None:
-        """(key, form, revision) of each change; form: None where it was deleted."""
+        """Apply changes: (key, form, revision); form is None where the key was deleted."""
         before = dict(self._newest)
-        touched = []
+        entries = []
         for key, form, revision in changes:
             self._put(key, form, revision, now)
-            touched.append(self.entries[key])
-            if form is not None and not self.wanted(form) and self.entries[key].revision == revision:
+            entries.append(self.entries[key])
+            if form is not None and not self.conforms(form) and self.entries[key].revision == revision:
                 self.entries[key].counted = True
             self.revision = max(self.revision, revision)
-        # where the presumed KEK is another one now, what was as wanted is not any more
-        self._count(touched if before == self._newest else self.entries.values())
+        # where the presumed KEK is another one now, what conformed does not any more
+        self._count(entries if before == self._newest else self.entries.values())
 
     def _put(self, key: bytes, form: StoredForm | None, revision: int, now: float | None) -> None:
         entry = self.entries.get(key)
         if entry is None:
             self.entries[key] = Entry(form, revision, changed=now)
         elif revision > entry.revision:
-            if form is not None and not self.wanted(form):
-                entry.again += 1
+            if form is not None and not self.conforms(form):
+                entry.regressions += 1
             entry.form, entry.revision, entry.changed = form, revision, now
         else:
             return
@@ -103,14 +112,14 @@ class Tracker:
 
     def _count(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if entry.form is not None and not self.wanted(entry.form):
+            if entry.form is not None and not self.conforms(entry.form):
                 entry.counted = True
 
     def _current(self, form: StoredForm) -> str | None:
         """The id of the KEK that a KMS v2 value must be under; None of others."""
         if not form.kek_id:
             return None
-        known = self._keks.get(form.key_name)
-        if known is not None or not self._presume:
-            return known
+        kek = self._keks.get(form.key_name)
+        if kek is not None or not self._presume:
+            return kek
         return self._newest.get((form.provider, form.key_name), (0, form.kek_id))[1]

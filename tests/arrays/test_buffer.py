@@ -34,14 +34,14 @@ def column(numbers: list[int]) -> Ints:
     return np.array(numbers, np.int64)
 
 
-def padded(body: bytes, start: int, size: int) -> bytes:
+def pad(body: bytes, start: int, size: int) -> bytes:
     return body[start : start + size].ljust(size, b"\0")
 
 
 @given(bodies, st.data())
 def test_words_are_the_next_eight_bytes_and_zeros_past_the_end(body: bytes, data: st.DataObject) -> None:
     at = data.draw(st.lists(st.integers(0, len(body) + 20), max_size=12))
-    expected = [int.from_bytes(padded(body, start, 8), "little") for start in at]
+    expected = [int.from_bytes(pad(body, start, 8), "little") for start in at]
     assert Buffer(body).words(column(at)).tolist() == expected
 
 
@@ -50,7 +50,7 @@ def test_blocks_are_words_in_a_row(body: bytes, count: int, data: st.DataObject)
     at = data.draw(st.lists(st.integers(0, len(body) + 20), min_size=1, max_size=12))
     blocks = Buffer(body).blocks(column(at), count)
     assert blocks.shape == (len(at), count)
-    assert [row.astype("<u8").tobytes() for row in blocks] == [padded(body, start, 8 * count) for start in at]
+    assert [row.astype("<u8").tobytes() for row in blocks] == [pad(body, start, 8 * count) for start in at]
 
 
 @pytest.mark.parametrize("size", range(9))
@@ -150,7 +150,7 @@ def test_equal_and_hashes_see_every_single_byte(size: int) -> None:
     assert (hashed == own).tolist() == [False] * size + [True]
 
 
-def encoded(value: int) -> bytes:
+def varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -160,15 +160,15 @@ def encoded(value: int) -> bytes:
 
 @given(st.lists(st.one_of(st.integers(0, (1 << 56) - 1), st.integers(0, 300)), max_size=12), st.binary(max_size=8))
 def test_varints_are_read_back(values: list[int], rest: bytes) -> None:
-    words = [int.from_bytes(padded(encoded(value) + rest, 0, 8), "little") for value in values]
+    words = [int.from_bytes(pad(varint(value) + rest, 0, 8), "little") for value in values]
     value, size = varints(np.array(words, np.uint64))
     assert value.tolist() == values
-    assert size.tolist() == [len(encoded(value)) for value in values]
+    assert size.tolist() == [len(varint(value)) for value in values]
 
 
 @given(st.integers(1 << 56, (1 << 64) - 1))
 def test_a_varint_longer_than_a_word_has_no_size(value: int) -> None:
-    word = int.from_bytes(encoded(value)[:8], "little")
+    word = int.from_bytes(varint(value)[:8], "little")
     assert varints(np.array([word], np.uint64))[1].tolist() == [0]
 
 

@@ -36,7 +36,7 @@ def secret(name: str, password: str, note: str = "") -> StoredObject:
     return StoredObject(b"app", name.encode(), {b"password": password.encode()}, labels=labels)
 
 
-def put(etcd: Etcd, *versions: StoredObject | tuple[StoredObject, bytes]) -> None:
+def put_versions(etcd: Etcd, *versions: StoredObject | tuple[StoredObject, bytes]) -> None:
     for version in versions:
         thing, value = version if isinstance(version, tuple) else (version, version.protobuf())
         etcd.put(thing.key, value)
@@ -47,19 +47,21 @@ def cbc(fill: int) -> bytes:
 
 
 def work(etcd: Etcd) -> None:
-    put(etcd, secret("only", "pw-1"))
-    put(etcd, secret("annotated", "pw-2"), secret("annotated", "pw-2", "other metadata"))
-    put(etcd, secret("changed", "pw-3"), secret("changed", "pw-4"))
-    put(etcd, secret("gone", "pw-5"))
+    put_versions(etcd, secret("only", "pw-1"))
+    put_versions(etcd, secret("annotated", "pw-2"), secret("annotated", "pw-2", "other metadata"))
+    put_versions(etcd, secret("changed", "pw-3"), secret("changed", "pw-4"))
+    put_versions(etcd, secret("gone", "pw-5"))
     etcd.delete(secret("gone", "").key)
-    put(etcd, secret("encrypted", "pw-6"), (secret("encrypted", ""), cbc(0x80)))
-    put(etcd, secret("identical", "pw-7"), secret("identical", "pw-7"))
-    put(etcd, (secret("recoded", "pw-8"), secret("recoded", "pw-8").json()), secret("recoded", "pw-8", "x"))
-    put(etcd, (secret("back", ""), cbc(0x90)), secret("back", "pw-9"))
-    put(etcd, (secret("reborn", "pw-10"), secret("reborn", "pw-10").protobuf()))
+    put_versions(etcd, secret("encrypted", "pw-6"), (secret("encrypted", ""), cbc(0x80)))
+    put_versions(etcd, secret("identical", "pw-7"), secret("identical", "pw-7"))
+    put_versions(etcd, (secret("recoded", "pw-8"), secret("recoded", "pw-8").json()), secret("recoded", "pw-8", "x"))
+    put_versions(etcd, (secret("back", ""), cbc(0x90)), secret("back", "pw-9"))
+    put_versions(etcd, (secret("reborn", "pw-10"), secret("reborn", "pw-10").protobuf()))
     etcd.delete(secret("reborn", "").key)
-    put(etcd, secret("reborn", "pw-10", "again"))
-    put(etcd, (secret("short", ""), ciphertext("aescbc", b"key1", b"short")), (secret("text", ""), b"some text"))
+    put_versions(etcd, secret("reborn", "pw-10", "again"))
+    put_versions(
+        etcd, (secret("short", ""), ciphertext("aescbc", b"key1", b"short")), (secret("text", ""), b"some text")
+    )
     for name in (b"kube-system", b"default"):
         uid = UID if name == b"kube-system" else b"another"
         meta = pb.ObjectMeta(name=name, uid=uid)
@@ -246,7 +248,7 @@ def test_resources_of_the_core_group_may_end_in_a_dot(database: Path) -> None:
 # verdict and exit code
 
 
-def judged(*severities: Severity, complete: bool) -> Audit:
+def audit_with(*severities: Severity, complete: bool) -> Audit:
     """A real audit with other findings and another completeness."""
     audit = auditor.scan(DEFRAGMENTED, QUICK)
     marks = tuple((FindingKind.UNRECOGNISED, severity, 1) for severity in severities)
@@ -258,27 +260,27 @@ def judged(*severities: Severity, complete: bool) -> Audit:
 @pytest.mark.parametrize("fail_on", Severity)
 @pytest.mark.parametrize("severity", Severity)
 def test_a_finding_decides_at_or_above_the_level(severity: Severity, fail_on: Severity, *, complete: bool) -> None:
-    audit = judged(severity, complete=complete)
+    audit = audit_with(severity, complete=complete)
     expected = 1 if severity >= fail_on else 0 if complete else 3
     assert audit.exit_code(fail_on) == expected
     assert audit.verdict is Verdict.FINDINGS
 
 
 def test_the_highest_finding_decides() -> None:
-    audit = judged(Severity.LOW, Severity.HIGH, complete=False)
+    audit = audit_with(Severity.LOW, Severity.HIGH, complete=False)
     assert [audit.exit_code(level) for level in Severity] == [1, 1, 1, 3]
 
 
 @pytest.mark.parametrize(("complete", "verdict", "code"), [(True, Verdict.NONE, 0), (False, Verdict.INCONCLUSIVE, 3)])
 def test_without_findings_completeness_decides(verdict: Verdict, code: int, *, complete: bool) -> None:
-    audit = judged(complete=complete)
+    audit = audit_with(complete=complete)
     assert audit.verdict is verdict
     assert {audit.exit_code(level) for level in Severity} == {code}
 
 
 @pytest.mark.parametrize("decisive", [True, False])
 def test_only_what_is_decisive_keeps_the_conclusion_open(*, decisive: bool) -> None:
-    audit = replace(judged(complete=True), unexamined=(Unexamined("a part", "left out", decisive),))
+    audit = replace(audit_with(complete=True), unexamined=(Unexamined("a part", "left out", decisive),))
     assert audit.complete is not decisive
 
 
@@ -431,10 +433,10 @@ def test_data_frames(path: Path | None, database: Path) -> None:
 
 def test_findings_are_the_marked_rows_of_the_inventory(tree: Audit) -> None:
     findings, inventory = tree.findings, tree.inventory
-    marked = inventory[inventory["judged"] == "finding"]
+    marked = inventory[inventory["audit_with"] == "finding"]
     assert findings["id"].tolist() == marked["id"].tolist()
     assert findings["finding"].tolist() == marked["finding"].tolist()
-    assert set(inventory[inventory["judged"] == "pass"]["finding"]) <= {""}
+    assert set(inventory[inventory["audit_with"] == "pass"]["finding"]) <= {""}
     tally = tree.tally
     assert Counter(zip(findings["finding"], findings["severity"], strict=True)) == {
         (finding.label, severity.label): count for finding, severity, count in tally.findings

@@ -70,7 +70,7 @@ def texts_of(folder: Path) -> Iterator[tuple[str, str]]:
             yield path.name, path.read_text()
 
 
-def configured(snapshot: Path) -> list[str]:
+def stage_options(snapshot: Path) -> list[str]:
     config = snapshot.with_suffix(".encryption.json")
     return ["--encryption-config", str(config)] if config.exists() else []
 
@@ -84,12 +84,12 @@ CASES = [*((path, []) for path in SNAPSHOTS), *((path, EVERYTHING) for path in (
 )
 def test_no_name_of_any_fixture_is_in_any_output(snapshot: Path, options: list[str], tmp_path: Path) -> None:
     paths = [part for option, name in REPORTS.items() for part in (option, str(tmp_path / name))]
-    done = run("scan", snapshot, *paths, *options, *configured(snapshot), "-v", "--redact-names")
+    done = run("scan", snapshot, *paths, *options, *stage_options(snapshot), "-v", "--redact-names")
     assert done.returncode in {0, 1, 3}, done.stderr
     texts = {**dict(texts_of(tmp_path)), "stdout": done.stdout, "stderr": done.stderr}
     assert set(REPORTS.values()) < set(texts)
     assert leaks(snapshot, texts) == set()
-    plain = run("scan", snapshot, "--csv", "-", *options, *configured(snapshot))
+    plain = run("scan", snapshot, "--csv", "-", *options, *stage_options(snapshot))
     assert plain.returncode == done.returncode
     assert leaks(snapshot, {"plain": plain.stdout}), "the names are there to be found"
 
@@ -101,7 +101,7 @@ def rows_of(audit: auditor.Audit) -> list[dict[str, Any]]:
 def test_all_else_is_as_it_was() -> None:
     """Row by row: only names differ, one pseudonym stands for one name, and the shape of a key stays."""
     options = Options(encryption_configs=(str(REWRITTEN.with_suffix(".encryption.json")),), resources=("*",))
-    plain, audit = auditor.scan(REWRITTEN, options), auditor.scan(REWRITTEN, replaced(options))
+    plain, audit = auditor.scan(REWRITTEN, options), auditor.scan(REWRITTEN, redact(options))
     assert audit.redaction == Redaction(RedactionMethod.ORDINALS)
     assert audit.tally == plain.tally
     given: dict[tuple[str, str], str] = {}
@@ -121,7 +121,7 @@ def test_all_else_is_as_it_was() -> None:
     assert len(set(given.values())) == len(set(given) - {(column, text) for column, text in given if text == ""}) + 1
 
 
-def replaced(options: Options, key: Path | None = None) -> Options:
+def redact(options: Options, key: Path | None = None) -> Options:
     from dataclasses import replace
 
     return replace(options, redact_names=True, redact_key=str(key or ""))
@@ -137,7 +137,7 @@ def test_pseudonyms_match_between_reports_of_one_key(tmp_path: Path) -> None:
     key = key_file(tmp_path)
 
     def named(path: Path, key: Path) -> dict[str, tuple[str, str]]:
-        audit, plain = auditor.scan(path, replaced(Options(), key)), auditor.scan(path)
+        audit, plain = auditor.scan(path, redact(Options(), key)), auditor.scan(path)
         return {
             str(real["key"]): (str(row["namespace"]), str(row["name"]))
             for real, row in zip(rows_of(plain), rows_of(audit), strict=True)
@@ -160,23 +160,23 @@ def test_a_baseline_needs_names_that_can_be_compared(tmp_path: Path) -> None:
 
     key, compacted = key_file(tmp_path), MIGRATION / "4-compacted.db"
     plain = auditor.scan(compacted, Options(baseline=report(auditor.scan(REWRITTEN), "plain.json"))).baseline
-    keyed = report(auditor.scan(REWRITTEN, replaced(Options(), key)), "keyed.json")
-    found = auditor.scan(compacted, replaced(Options(baseline=keyed), key)).baseline
+    keyed = report(auditor.scan(REWRITTEN, redact(Options(), key)), "keyed.json")
+    found = auditor.scan(compacted, redact(Options(baseline=keyed), key)).baseline
     assert plain is not None
     assert found is not None
     assert (found.new, found.unchanged, found.moved) == (plain.new, plain.unchanged, plain.moved)
-    ordinals = report(auditor.scan(REWRITTEN, replaced(Options())), "ordinals.json")
-    for options in (Options(baseline=keyed), replaced(Options(baseline=keyed)), replaced(Options(baseline=ordinals))):
+    ordinals = report(auditor.scan(REWRITTEN, redact(Options())), "ordinals.json")
+    for options in (Options(baseline=keyed), redact(Options(baseline=keyed)), redact(Options(baseline=ordinals))):
         with pytest.raises(UsageError, match="names cannot be compared"):
             auditor.scan(compacted, options)
-    again = auditor.scan(REWRITTEN, replaced(Options(baseline=ordinals))).baseline
+    again = auditor.scan(REWRITTEN, redact(Options(baseline=ordinals))).baseline
     assert again is not None
     assert (again.new, again.absent) == (0, ())
 
 
 def test_hostile_names_are_replaced_too(tmp_path: Path) -> None:
     path = snapshot_after(tmp_path, hostile.work)
-    audit = auditor.scan(path, replaced(Options()))
+    audit = auditor.scan(path, redact(Options()))
     texts = json_module.dumps(json.document(audit, Severity.MEDIUM))
     for row in rows_of(audit):
         assert re.fullmatch(r"(namespace-\d+)?", row["namespace"])
@@ -207,7 +207,7 @@ def test_what_names_an_object_in_a_sentence(tmp_path: Path) -> None:
     path = sealing.database(tmp_path / "a.db", pairs)
     config = sealing.configuration(tmp_path / "c.json", sealing.provider("aescbc", ("key1", sealing.KEY)))
     options = Options(encryption_configs=(config,), hunt=True)
-    plain, audit = auditor.scan(path, options), auditor.scan(path, replaced(options))
+    plain, audit = auditor.scan(path, options), auditor.scan(path, redact(options))
     said = " ".join(plain.findings.detail)
     assert "opens as a different object: v1 Secret origin-space/origin-object" in said
     assert "of=/registry/secrets/origin-space/origin-object field=password" in said
@@ -227,7 +227,7 @@ def test_a_case_and_a_reason_are_words_of_a_person(tmp_path: Path) -> None:
     ignore.write_text(
         "accepted:\n- {finding: '*', name: old0, reason: payments/old0 is rotated., expires: 2999-01-01}\n"
     )
-    audit = auditor.scan(REWRITTEN, replaced(Options(case="platform and others", ignore=str(ignore))))
+    audit = auditor.scan(REWRITTEN, redact(Options(case="platform and others", ignore=str(ignore))))
     assert audit.acceptances[0].matches > 2
     text = json_module.dumps(json.document(audit, Severity.MEDIUM))
     assert not re.search(r"\bpayments\b|\bold0\b", text)

@@ -18,7 +18,7 @@ from tests.helpers.fixtures import REWRITTEN
 COREUTILS = shutil.which("sha256sum")
 
 
-def checked(folder: Path, name: str) -> "subprocess.CompletedProcess[bytes]":
+def sha256sum(folder: Path, name: str) -> "subprocess.CompletedProcess[bytes]":
     assert COREUTILS is not None
     command = [COREUTILS, "--check", "--strict", name]
     return subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=30)
@@ -29,11 +29,11 @@ def checked(folder: Path, name: str) -> "subprocess.CompletedProcess[bytes]":
 def test_sha256sum_reads_it(tmp_path: Path, name: str) -> None:
     assert run("scan", REWRITTEN, "--csv", tmp_path / name, "--json", tmp_path / "b.json").returncode == 1
     listed = f"{name}{format_.SUFFIX}"
-    assert checked(tmp_path, listed).returncode == 0
+    assert sha256sum(tmp_path, listed).returncode == 0
     assert stat.S_IMODE((tmp_path / listed).stat().st_mode) == 0o600
     report = tmp_path / "b.json"
     report.write_bytes(report.read_bytes().replace(b"findings", b"Findings", 1))
-    failed = checked(tmp_path, listed)
+    failed = sha256sum(tmp_path, listed)
     assert failed.returncode == 1
     assert b"b.json: FAILED" in failed.stdout
 

@@ -140,11 +140,11 @@ def _raise(error: BaseException) -> int:
 def test_an_exception_becomes_a_message_without_its_text(
     error: BaseException, *, shown: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert worker.run(lambda: _raise(error)) == worker.FAILED
-    said = capfd.readouterr().err
-    assert "MARKER" not in said
-    assert "Traceback" not in said
-    assert ("a message" in said) == shown
+    assert worker.run(lambda: _raise(error)) == worker.FAILURE
+    output = capfd.readouterr().err
+    assert "MARKER" not in output
+    assert "Traceback" not in output
+    assert ("a message" in output) == shown
 
 
 SHRINK = """
@@ -165,6 +165,6 @@ def test_a_file_that_shrinks_under_its_mapping_is_a_message(tmp_path: Path) -> N
     path = tmp_path / "shrinking"
     path.write_bytes(b"x" * 65536)
     ran = subprocess.run([sys.executable, "-c", SHRINK, str(path)], capture_output=True, text=True, check=False)
-    assert ran.returncode == worker.FAILED
+    assert ran.returncode == worker.FAILURE
     assert "SIGBUS" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -13,10 +13,10 @@ from tests.helpers.fixtures import REWRITTEN
 URL = "https://127.0.0.1:2379"
 
 
-def asked(evidence: str, given: LiveOptions = LiveOptions(), **environment: str) -> Access:  # noqa: B008 - frozen
-    made = access(evidence, given, environment)
-    assert made is not None
-    return made
+def live_access(evidence: str, options: LiveOptions = LiveOptions(), **environment: str) -> Access:  # noqa: B008 - frozen
+    result = access(evidence, options, environment)
+    assert result is not None
+    return result
 
 
 def test_a_file_needs_no_access() -> None:
@@ -27,43 +27,43 @@ def test_a_file_needs_no_access() -> None:
 
 def test_variables_of_etcdctl() -> None:
     files = {"ETCDCTL_CACERT": "ca", "ETCDCTL_CERT": "cert", "ETCDCTL_KEY": "key"}
-    made = asked(URL, LiveOptions(), **files, ETCDCTL_USER="root:pass:word")
-    assert (made.cacert, made.cert, made.key) == ("ca", "cert", "key")
-    assert (made.user, made.password) == ("root", "pass:word")
-    assert asked(URL, LiveOptions(cacert=Path("mine")), **files).cacert == "mine"
-    assert asked("http://127.0.0.1:1", LiveOptions(), **files).cacert == ""  # set for etcdctl, and no use here
+    result = live_access(URL, LiveOptions(), **files, ETCDCTL_USER="root:pass:word")
+    assert (result.cacert, result.cert, result.key) == ("ca", "cert", "key")
+    assert (result.user, result.password) == ("root", "pass:word")
+    assert live_access(URL, LiveOptions(cacert=Path("mine")), **files).cacert == "mine"
+    assert live_access("http://127.0.0.1:1", LiveOptions(), **files).cacert == ""  # set for etcdctl, and no use here
     with pytest.raises(UsageError, match="certificates are for https"):
-        asked("http://127.0.0.1:1", LiveOptions(cacert=Path("mine")), **files)
+        live_access("http://127.0.0.1:1", LiveOptions(cacert=Path("mine")), **files)
 
 
 def test_endpoints_of_etcdctl() -> None:
-    assert asked("a:1,b:2", ETCDCTL_ENDPOINTS="a:1,b:2").name == "http://a:1,http://b:2"
-    assert asked("a:1", LiveOptions(cacert=Path("ca")), ETCDCTL_ENDPOINTS="a:1").name == "https://a:1"
+    assert live_access("a:1,b:2", ETCDCTL_ENDPOINTS="a:1,b:2").name == "http://a:1,http://b:2"
+    assert live_access("a:1", LiveOptions(cacert=Path("ca")), ETCDCTL_ENDPOINTS="a:1").name == "https://a:1"
     assert access("a:1", LiveOptions(), {}) is None
 
 
 def test_more_endpoints() -> None:
-    assert asked(URL, LiveOptions(more=["https://b", "https://c:1"])).name == f"{URL},https://b:2379,https://c:1"
+    assert live_access(URL, LiveOptions(more=["https://b", "https://c:1"])).name == f"{URL},https://b:2379,https://c:1"
 
 
 def test_passwords(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("from the file\r\nsecond line\n")
-    assert asked(URL, LiveOptions(user="u", password_file=file), ETCDCTL_PASSWORD="x").password == "from the file"
-    assert asked(URL, LiveOptions(user="u"), ETCDCTL_PASSWORD="x").password == "x"
-    assert asked(URL, LiveOptions(user="u"), ETCDCTL_USER="other:y", ETCDCTL_PASSWORD="x").user == "u"
-    assert asked(URL, LiveOptions(), ETCDCTL_PASSWORD="x").password == ""
-    for given, said in (
+    assert live_access(URL, LiveOptions(user="u", password_file=file), ETCDCTL_PASSWORD="x").password == "from the file"
+    assert live_access(URL, LiveOptions(user="u"), ETCDCTL_PASSWORD="x").password == "x"
+    assert live_access(URL, LiveOptions(user="u"), ETCDCTL_USER="other:y", ETCDCTL_PASSWORD="x").user == "u"
+    assert live_access(URL, LiveOptions(), ETCDCTL_PASSWORD="x").password == ""
+    for options, said in (
         (LiveOptions(user="u:CANARY"), "--user takes a name only"),
         (LiveOptions(user="u", password_file=tmp_path / "absent"), "No such file"),
         (LiveOptions(password_file=file), "--password-file needs --user"),
     ):
         with pytest.raises(UsageError, match=said) as caught:
-            asked(URL, given)
+            live_access(URL, options)
         assert "CANARY" not in str(caught.value)
     file.write_bytes(b"\n")
     with pytest.raises(UsageError, match="its first line is empty"):
-        asked(URL, LiveOptions(user="u", password_file=file))
+        live_access(URL, LiveOptions(user="u", password_file=file))
 
 
 @pytest.mark.parametrize(

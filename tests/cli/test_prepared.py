@@ -19,11 +19,11 @@ SLOW = "import time\ntime.sleep(30)\nopen(__file__ + '.end', 'w').close()\n"
 """An import that leaves a file when it comes to its end."""
 
 
-def loaded(module: str) -> int:
+def is_loaded(module: str) -> int:
     return int(module in sys.modules)
 
 
-def imported(module: Path, content: str, *others: str) -> None:
+def preimport(module: Path, content: str, *others: str) -> None:
     """Prepare a process, which imports these, and wait until it has come to the last, which says so over a pipe."""
     near, far = os.pipe()
     try:
@@ -58,10 +58,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_task_runs_where_the_modules_are(module: Path) -> None:
-    imported(module, "")
-    assert worker.run(partial(loaded, module.stem)) == 1
-    assert not loaded(module.stem)
-    assert worker.run(partial(loaded, module.stem)) == 0
+    preimport(module, "")
+    assert worker.run(partial(is_loaded, module.stem)) == 1
+    assert not is_loaded(module.stem)
+    assert worker.run(partial(is_loaded, module.stem)) == 0
 
 
 def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
 def test_a_module_that_cannot_be_imported_is_left_to_the_command(
     module: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    imported(module, "raise ImportError('not this one')", "no.such.module")
+    preimport(module, "raise ImportError('not this one')", "no.such.module")
     assert worker.run(partial(says, "done", 3)) == 3
-    said = capfd.readouterr()
-    assert (said.out, said.err) == ("done\n", "")
+    message = capfd.readouterr()
+    assert (message.out, message.err) == ("done\n", "")
 
 
 def test_what_cannot_be_handed_over_is_a_fault() -> None:
@@ -145,9 +145,9 @@ def test_an_interrupt_before_there_is_a_task_is_told_once(module: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=20)
-    assert process.returncode == worker.INTERRUPTED
-    assert said == f"etcd-auditor: {worker.INTERRUPTION}\n"
+        _, message = process.communicate(timeout=20)
+    assert process.returncode == worker.INTERRUPT_CODE
+    assert message == f"etcd-auditor: {worker.INTERRUPTION}\n"
 
 
 def test_the_other_process_may_be_killed(module: Path) -> None:
@@ -184,7 +184,7 @@ def test_no_process_to_be_had_is_a_message(module: Path) -> None:
         "import os\ndef fork(): raise BlockingIOError(11, 'no more')\nos.fork = fork\n__main__.main()",
     )
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
-    assert done.returncode == worker.FAILED
+    assert done.returncode == worker.FAILURE
     assert done.stderr == "etcd-auditor: BlockingIOError: no more; nothing was concluded\n"
 
 

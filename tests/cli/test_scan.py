@@ -47,10 +47,10 @@ def test_help_tells_the_exit_codes(width: str) -> None:
     done = run("scan", "--help", COLUMNS=width, TERMINAL_WIDTH=width)
     assert done.returncode == 0
     assert done.stderr == ""
-    said = re.sub(r"\W+", "", done.stdout)
-    assert "Exitcodes" in said
+    output = re.sub(r"\W+", "", done.stdout)
+    assert "Exitcodes" in output
     for code in ("0nofindingator", "1afindingator", "2badusage", "3nosuchfinding"):
-        assert code in said, code
+        assert code in output, code
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"]])

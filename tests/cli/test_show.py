@@ -18,7 +18,7 @@ CONFIG = REWRITTEN.with_suffix(".encryption.json")
 CANARY = truth(REWRITTEN)["secrets"]["payments/old0"]["canary"]
 
 
-def answered(text: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def show_with_answer(text: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """The command with an answer on its standard input."""
     line = [sys.executable, "-m", "auditor", "show", *map(str, arguments)]
     return subprocess.run(line, input=text, capture_output=True, encoding="utf-8", check=False, timeout=120)
@@ -40,11 +40,11 @@ def test_the_story_is_told_without_a_value(tmp_path: Path) -> None:
 def test_values_are_written_only_when_asked_and_told(tmp_path: Path) -> None:
     asked: list[str | Path] = [REWRITTEN, "payments/old0", "--encryption-config", CONFIG, "--reveal"]
     for refusal in ("n\n", "", "\n"):
-        done = answered(refusal, *asked)
+        done = show_with_answer(refusal, *asked)
         assert done.returncode == 2
         assert "not confirmed" in done.stderr
         assert "CANARY" not in done.stdout + done.stderr
-    done = answered("y\n", *asked)
+    done = show_with_answer("y\n", *asked)
     assert done.returncode == 0
     assert f"data.password = {CANARY}" in done.stdout
     target = tmp_path / "a.json"
@@ -87,9 +87,9 @@ def test_what_was_not_read_is_said(tmp_path: Path) -> None:
 
 
 def test_help_tells_the_exit_codes() -> None:
-    said = re.sub(r"\W+", "", run("show", "--help").stdout)
+    output = re.sub(r"\W+", "", run("show", "--help").stdout)
     for code in ("0shownandeverything", "2nosuchkey", "3shownandsomething"):
-        assert code in said, code
+        assert code in output, code
 
 
 def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:

@@ -44,20 +44,20 @@ def document(etcd: Etcd, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
     done = run("watch", etcd.url, "--once", "--json", "-", *arguments)
     assert revision(etcd) == before
     assert "Traceback" not in done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert not list(VALIDATOR.iter_errors(found))
-    assert found["exit_code"] == done.returncode
-    assert found["remaining"] + found["rewritten"] + found["deleted"] == found["total"]
-    return done.returncode, found
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert not list(VALIDATOR.iter_errors(report))
+    assert report["exit_code"] == done.returncode
+    assert report["remaining"] + report["rewritten"] + report["deleted"] == report["total"]
+    return done.returncode, report
 
 
 def test_once(etcd: Etcd) -> None:
-    code, found = document(etcd, "--expect", "aescbc:key1")
+    code, report = document(etcd, "--expect", "aescbc:key1")
     assert code == 1
-    assert (found["total"], found["remaining"], found["present"], found["revision"]) == (15, 15, 20, revision(etcd))
-    assert [each["key"].encode() for each in found["objects"]] == sorted(name(number) for number in range(5, 20))
-    assert {each["finding"] for each in found["objects"]} == {"plaintext"}
-    assert "history, freed pages, the WAL" in found["not_examined"]
+    assert (report["total"], report["remaining"], report["present"], report["revision"]) == (15, 15, 20, revision(etcd))
+    assert [each["key"].encode() for each in report["objects"]] == sorted(name(number) for number in range(5, 20))
+    assert {each["finding"] for each in report["objects"]} == {"plaintext"}
+    assert "history, freed pages, the WAL" in report["not_examined"]
     _, other = document(etcd, "--expect", "aescbc:key2")
     assert (other["remaining"], {each["finding"] for each in other["objects"]}) == (20, {"plaintext", "stale-key"})
     code, back = document(etcd, "--expect", "plaintext")
@@ -70,9 +70,9 @@ def test_the_schema_is_one() -> None:
 
 
 def test_nothing_to_read_is_inconclusive(etcd: Etcd) -> None:
-    code, found = document(etcd, "--storage-prefix", "/elsewhere")
-    assert (code, found["present"]) == (3, 0)
-    assert "check the name and --storage-prefix" in found["conclusion"][0]
+    code, report = document(etcd, "--storage-prefix", "/elsewhere")
+    assert (code, report["present"]) == (3, 0)
+    assert "check the name and --storage-prefix" in report["conclusion"][0]
 
 
 def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
     config = configuration(tmp_path / "c.json", provider("kms v2", ("vault", b"")), {"identity": {}})
     with Etcd(tmp_path / "data") as etcd:
         etcd.put(StoredObject().key, value)
-        code, found = document(etcd, "--encryption-config", config)
-        assert (code, found["remaining"], found["unopened"]) == (3, 0, 1)
-        code, found = document(etcd, "--expect", "kms:vault")
-        assert (code, found["unopened"]) == (0, 1)
-        assert "by their prefixes, which prove nothing" in found["conclusion"][0]
+        code, report = document(etcd, "--encryption-config", config)
+        assert (code, report["remaining"], report["unopened"]) == (3, 0, 1)
+        code, report = document(etcd, "--expect", "kms:vault")
+        assert (code, report["unopened"]) == (0, 1)
+        assert "by their prefixes, which prove nothing" in report["conclusion"][0]
 
 
 LISTENING = (
@@ -96,7 +96,7 @@ LISTENING = (
 """The command as a terminal starts it: a shell that starts the suite in the background has it ignore Ctrl-C."""
 
 
-def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
+def start_watch(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", LISTENING, "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
     environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "120"}
     return subprocess.Popen(
@@ -107,7 +107,7 @@ def started(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subp
 def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         numbers = fill(etcd, 30)
-        with started(etcd, "--every", "0.1") as process:
+        with start_watch(etcd, "--every", "0.1") as process:
             assert process.stdout is not None
             lines = []
             for line in process.stdout:
@@ -128,7 +128,7 @@ def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
 
 def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
     """Ctrl-C ends with the numbers so far, and writes what was asked for."""
-    with started(etcd, "--json", str(tmp_path / "w.json")) as process:
+    with start_watch(etcd, "--json", str(tmp_path / "w.json")) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "watching" in line:
@@ -138,8 +138,8 @@ def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
         assert process.wait(60) == 1
     assert "interrupted" in rest
     assert "SOME REMAIN: 15 of 20 secrets are not as wanted" in rest
-    found = json.loads((tmp_path / "w.json").read_text())
-    assert (found["remaining"], found["exit_code"]) == (15, 1)
+    report = json.loads((tmp_path / "w.json").read_text())
+    assert (report["remaining"], report["exit_code"]) == (15, 1)
 
 
 def test_a_limit(etcd: Etcd) -> None:
@@ -151,7 +151,7 @@ def test_a_limit(etcd: Etcd) -> None:
 def test_on_a_terminal(etcd: Etcd) -> None:
     """A table is drawn there, and taken away at the end."""
     near, far = pty.openpty()
-    with started(etcd, "--for", "1.5", stdout=far) as process:
+    with start_watch(etcd, "--for", "1.5", stdout=far) as process:
         os.close(far)
         seen = b""
         while True:
@@ -206,9 +206,9 @@ def test_hostile_names_and_values(tmp_path: Path) -> None:
     script = tmp_path / "r.sh"
     with Etcd(tmp_path / "data") as etcd:
         hostile.work(etcd)
-        _, found = document(etcd, "--remediation", script)
+        _, report = document(etcd, "--remediation", script)
         done = run("watch", etcd.url, "--once")
-    texts = (done.stdout, done.stderr, json.dumps(found), script.read_text())
+    texts = (done.stdout, done.stderr, json.dumps(report), script.read_text())
     assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
     assert not any(hostile.MARK.decode() in text for text in texts)
     assert "Left out: " in script.read_text()
@@ -223,7 +223,7 @@ def test_no_value_in_any_output(tmp_path: Path) -> None:
         config = configuration(tmp_path / "c.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
         reports = [str(tmp_path / each) for each in ("w.json", "r.sh")]
         arguments = ["--encryption-config", config, "--json", reports[0], "--remediation", reports[1]]
-        with started(etcd, *arguments[2:], "--for", "1") as process:
+        with start_watch(etcd, *arguments[2:], "--for", "1") as process:
             said, _ = process.communicate(timeout=60)
         done = run("watch", etcd.url, *arguments, "--once", "--force")
     texts = [said, done.stdout, done.stderr, *(Path(each).read_text() for each in reports)]

@@ -46,17 +46,17 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("guard", [worker.run, worker.guarded], ids=["forked", "guarded"])
+@pytest.mark.parametrize("guard", [worker.run, worker.guard], ids=["forked", "guarded"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_exception_tells_its_text_or_looks_like_a_finding(
     fault: str, guard: Callable[[Callable[[], int]], int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert guard(raising(FAULTS[fault])) == 2
-    said = capfd.readouterr()
-    assert MARK not in said.out + said.err
-    assert "Traceback" not in said.err
-    assert said.err.startswith("etcd-auditor: ")
-    assert said.err.count("\n") == 1
+    output = capfd.readouterr()
+    assert MARK not in output.out + output.err
+    assert "Traceback" not in output.err
+    assert output.err.startswith("etcd-auditor: ")
+    assert output.err.count("\n") == 1
 
 
 def test_causes_stay_untold(capfd: pytest.CaptureFixture[str]) -> None:

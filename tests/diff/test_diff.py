@@ -51,32 +51,32 @@ def config(path: Path) -> tuple[str, ...]:
     return (str(file),) if file.exists() else ()
 
 
-def compared(before: Path, after: Path, **options: Any) -> Comparison:
+def stage_comparison(before: Path, after: Path, **options: Any) -> Comparison:
     """Both with the configuration of their own moment."""
-    wanted = DiffOptions(
+    diff_options = DiffOptions(
         Options(encryption_configs=config(before)), Options(encryption_configs=config(after)), **options
     )
-    return compare.compare(before, after, wanted)
+    return compare.compare(before, after, diff_options)
 
 
 def secrets(path: Path) -> dict[str, tuple[str, str, str]]:
     """Provider, key name and canary of every current Secret, from the truth alone."""
-    told = truth(path)
-    found = {}
-    for entry in told["stored"]:
+    truths = truth(path)
+    entries = {}
+    for entry in truths["stored"]:
         if "/secrets/" in entry["key"]:
             name = entry["key"].removeprefix("/registry/secrets/")
-            found[entry["key"]] = (entry["provider"], entry["key_name"], told["secrets"][name]["canary"])
-    return found
+            entries[entry["key"]] = (entry["provider"], entry["key_name"], truths["secrets"][name]["canary"])
+    return entries
 
 
-def expected(before: Path, after: Path) -> dict[str, tuple[str, str]]:
+def truth_forms(before: Path, after: Path) -> dict[str, tuple[str, str]]:
     """Form and content of every Secret between two stages, from the truth alone."""
     one, two = secrets(before), secrets(after)
-    found = {}
+    forms = {}
     for key in one.keys() | two.keys():
         if key not in one or key not in two:
-            found[key] = ("appeared" if key in two else "vanished", "")
+            forms[key] = ("appeared" if key in two else "vanished", "")
             continue
         (was, old, canary), (now, new, other) = one[key], two[key]
         plain, still = was.startswith("identity"), now.startswith("identity")
@@ -86,13 +86,13 @@ def expected(before: Path, after: Path) -> dict[str, tuple[str, str]]:
             (False, True): "turned to plaintext",
         }
         same = "unchanged" if (was, old) == (now, new) else "re-keyed"
-        found[key] = (form.get((plain, still), same), "same" if canary == other else "changed")
-    return found
+        forms[key] = (form.get((plain, still), same), "same" if canary == other else "changed")
+    return forms
 
 
 def test_the_truth_tells_the_readmes_story() -> None:
     """What expected() derives is worth comparing with: every step has its own counts."""
-    steps = [Counter(form for form, _ in expected(*pair).values()) for pair in PAIRS]
+    steps = [Counter(form for form, _ in truth_forms(*pair).values()) for pair in PAIRS]
     assert steps == [
         {"still plaintext": 27, "appeared": 7},
         {"became encrypted": 27, "unchanged": 7},
@@ -105,33 +105,39 @@ def test_the_truth_tells_the_readmes_story() -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].stem} {pair[1].stem}")
 def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
-    found = compared(*pair)
+    comparison = stage_comparison(*pair)
     rows = {key: (form, content) for key, form, content in zip(
-        *(found.columns[name] for name in ("key", "form", "content")), strict=True)}  # fmt: skip
-    assert rows == expected(*pair)
-    counted = {(form.label, content.label): count for (form, content), count in found.objects.items()}
-    assert counted == Counter(expected(*pair).values())
-    for path, each in zip(pair, (found.before, found.after), strict=True):
+        *(comparison.columns[name] for name in ("key", "form", "content")), strict=True)}  # fmt: skip
+    assert rows == truth_forms(*pair)
+    counted = {(form.label, content.label): count for (form, content), count in comparison.objects.items()}
+    assert counted == Counter(truth_forms(*pair).values())
+    for path, each in zip(pair, (comparison.before, comparison.after), strict=True):
         places = {place for place in PLACES.get(name_of(path), {}) if place != "latest"}
         readable = {place.label: count for place, (_, count) in compare.leftovers(each).items() if count}
         assert readable == {place: PLACES[name_of(path)][place] for place in places}
-    under = {(one.label, name): (was, now) for one, name, was, now in found.keys}
+    under = {(one.label, name): (was, now) for one, name, was, now in comparison.keys}
     for side, path in enumerate(pair):
-        told = Counter((provider.split(" ")[0], name) for provider, name, _ in secrets(path).values())
-        assert {key: counts[side] for key, counts in under.items() if counts[side]} == told
-    assert found.complete
+        expected = Counter((provider.split(" ")[0], name) for provider, name, _ in secrets(path).values())
+        assert {key: counts[side] for key, counts in under.items() if counts[side]} == expected
+    assert comparison.complete
     # leftovers and stale keys keep stages 2 to 4 and 6 from being as they should
-    assert found.exit_code(Severity.MEDIUM) == (0 if pair[1].stem[0] in "57" else 1)
+    assert comparison.exit_code(Severity.MEDIUM) == (0 if pair[1].stem[0] in "57" else 1)
 
 
 def test_from_the_first_stage_to_the_last() -> None:
-    found = compared(STAGES[0], STAGES[-1])
-    assert Counter(expected(STAGES[0], STAGES[-1]).values()) == {("became encrypted", "same"): 27, ("appeared", ""): 7}
-    assert found.objects == {(FormChange.BECAME_ENCRYPTED, Content.SAME): 27, (FormChange.APPEARED, Content.NONE): 7}
-    assert found.rewritten == 27
-    assert compare.leftovers(found.before)[Place.FREED] == (7, 7)
-    assert found.exit_code(Severity.MEDIUM) == 0
-    strict = compared(STAGES[0], STAGES[-1], same_content=True)
+    comparison = stage_comparison(STAGES[0], STAGES[-1])
+    assert Counter(truth_forms(STAGES[0], STAGES[-1]).values()) == {
+        ("became encrypted", "same"): 27,
+        ("appeared", ""): 7,
+    }
+    assert comparison.objects == {
+        (FormChange.BECAME_ENCRYPTED, Content.SAME): 27,
+        (FormChange.APPEARED, Content.NONE): 7,
+    }
+    assert comparison.rewritten == 27
+    assert compare.leftovers(comparison.before)[Place.FREED] == (7, 7)
+    assert comparison.exit_code(Severity.MEDIUM) == 0
+    strict = stage_comparison(STAGES[0], STAGES[-1], same_content=True)
     assert strict.exit_code(Severity.MEDIUM) == 1  # seven appeared
 
 
@@ -142,9 +148,9 @@ def test_without_keys_only_identical_bytes_prove_the_content() -> None:
         (FormChange.UNCHANGED, Content.SAME): 7,
     }
     one_side = Options(encryption_configs=config(STAGES[6]))
-    found = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side))
-    assert found.objects == {(FormChange.RE_KEYED, Content.UNKNOWN): 20, (FormChange.UNCHANGED, Content.SAME): 14}
-    assert found.exit_code(Severity.MEDIUM) == 0
+    comparison = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side))
+    assert comparison.objects == {(FormChange.RE_KEYED, Content.UNKNOWN): 20, (FormChange.UNCHANGED, Content.SAME): 14}
+    assert comparison.exit_code(Severity.MEDIUM) == 0
     strict = compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, one_side, same_content=True))
     assert strict.exit_code(Severity.MEDIUM) == 3
 
@@ -152,13 +158,13 @@ def test_without_keys_only_identical_bytes_prove_the_content() -> None:
 def test_what_is_expected_of_both_ends() -> None:
     """--expect plaintext turns the story round; --expect-before holds the current values of BEFORE to something."""
     plaintext = replace(ENCRYPTED, expect="plaintext")
-    found = compare.compare(STAGES[0], STAGES[1], DiffOptions(ENCRYPTED, plaintext))
-    assert found.exit_code(Severity.MEDIUM) == 1  # seven appeared encrypted
-    assert {finding.label: count for finding, _, count in found.after.tally.findings}["stale-provider"] == 7
+    comparison = compare.compare(STAGES[0], STAGES[1], DiffOptions(ENCRYPTED, plaintext))
+    assert comparison.exit_code(Severity.MEDIUM) == 1  # seven appeared encrypted
+    assert {finding.label: count for finding, _, count in comparison.after.tally.findings}["stale-provider"] == 7
     for expect, unlike in (("plaintext", 0), ("encrypted", 27), ("aescbc:key1", 27)):
-        held = compare.compare(STAGES[0], STAGES[6], DiffOptions(ENCRYPTED, ENCRYPTED, expect_before=expect))
-        assert held.unlike == unlike
-        assert held.exit_code(Severity.MEDIUM) == bool(unlike)
+        comparison = compare.compare(STAGES[0], STAGES[6], DiffOptions(ENCRYPTED, ENCRYPTED, expect_before=expect))
+        assert comparison.unlike == unlike
+        assert comparison.exit_code(Severity.MEDIUM) == bool(unlike)
     key2 = replace(ENCRYPTED, expect="aescbc:key2")
     assert compare.compare(STAGES[5], STAGES[6], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 0
     assert compare.compare(STAGES[4], STAGES[5], DiffOptions(ENCRYPTED, key2)).exit_code(Severity.MEDIUM) == 1
@@ -166,22 +172,25 @@ def test_what_is_expected_of_both_ends() -> None:
 
 def test_the_wrong_order_is_refused() -> None:
     with pytest.raises(UsageError, match=r"AFTER \(1-plaintext.db\) is at revision 103 .* 206.* the older one"):
-        compared(STAGES[6], STAGES[0])
-    found = compared(STAGES[6], STAGES[0], any_order=True)
-    assert found.objects == {(FormChange.TURNED_TO_PLAINTEXT, Content.SAME): 27, (FormChange.VANISHED, Content.NONE): 7}
-    assert found.exit_code(Severity.MEDIUM) == 1
+        stage_comparison(STAGES[6], STAGES[0])
+    comparison = stage_comparison(STAGES[6], STAGES[0], any_order=True)
+    assert comparison.objects == {
+        (FormChange.TURNED_TO_PLAINTEXT, Content.SAME): 27,
+        (FormChange.VANISHED, Content.NONE): 7,
+    }
+    assert comparison.exit_code(Severity.MEDIUM) == 1
 
 
 def test_different_clusters_are_refused() -> None:
     other = PROVIDERS / "1-every-provider.db"
     with pytest.raises(UsageError, match=r"different clusters.*uid is 71314e90.*nothing was compared"):
-        compared(STAGES[0], other)
-    found = compared(STAGES[0], other, different_clusters=True)
-    rows = zip(found.columns["form"], found.columns["key"], strict=True)
+        stage_comparison(STAGES[0], other)
+    comparison = stage_comparison(STAGES[0], other, different_clusters=True)
+    rows = zip(comparison.columns["form"], comparison.columns["key"], strict=True)
     forms = {str(key): form for form, key in rows if "/secrets/" in str(key)}
     mine, theirs = secrets(STAGES[0]).keys(), secrets(other).keys()
     assert forms == {**dict.fromkeys(mine, "vanished"), **dict.fromkeys(theirs, "appeared")}
-    assert found.rewritten == 0  # revisions of two clusters cannot be compared
+    assert comparison.rewritten == 0  # revisions of two clusters cannot be compared
 
 
 def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) -> None:
@@ -197,8 +206,8 @@ def test_what_only_one_sides_configuration_covers_is_compared(tmp_path: Path) ->
         (plain, encrypted, (ENCRYPTED, covers), FormChange.BECAME_ENCRYPTED),
         (encrypted, plain, (covers, ENCRYPTED), FormChange.TURNED_TO_PLAINTEXT),
     ):
-        found = compare.compare(before, after, DiffOptions(*options))
-        assert found.objects == {(form, Content.UNKNOWN): 1}
+        comparison = compare.compare(before, after, DiffOptions(*options))
+        assert comparison.objects == {(form, Content.UNKNOWN): 1}
 
 
 def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -> None:
@@ -206,11 +215,11 @@ def test_evidence_without_a_cluster_of_its_own_is_inconclusive(tmp_path: Path) -
     buckets = {**bolt_builder.store([bolt_builder.record(2, StoredObject().key, value)]), b"members": []}
     path = tmp_path / "a.db"
     path.write_bytes(bolt_builder.Builder(buckets, inline=bolt_builder.SMALL).build().seal())
-    found = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED))
-    assert found.exit_code(Severity.MEDIUM) == 3
-    assert [part.what for part in found.unexamined if part.decisive] == ["whether both are of one cluster"]
-    told = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
-    assert told.exit_code(Severity.MEDIUM) == 0
+    comparison = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert comparison.exit_code(Severity.MEDIUM) == 3
+    assert [part.what for part in comparison.unexamined if part.decisive] == ["whether both are of one cluster"]
+    comparison = compare.compare(path, path, DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    assert comparison.exit_code(Severity.MEDIUM) == 0
 
 
 MEMBER = 0x8000000000000005
@@ -232,18 +241,18 @@ def test_a_cluster_id_is_the_same_in_every_spelling(tmp_path: Path) -> None:
     record = {"key": key, "create_revision": 2, "mod_revision": 2, "version": 1, "value": text}
     header = {"cluster_id": cluster, "member_id": MEMBER, "revision": 2, "raft_term": 3}
     after.write_text(json.dumps({"header": header, "kvs": [record], "count": 1}, separators=(",", ":")))
-    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
-    ids = [side.evidence.backend.cluster_id for side in (found.before, found.after)]
+    comparison = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    ids = [side.evidence.backend.cluster_id for side in (comparison.before, comparison.after)]
     assert ids == [cluster, cluster]
-    assert [row["etcd_cluster"] for row in sides(found)] == [f"{cluster:016x}"] * 2
+    assert [row["etcd_cluster"] for row in sides(comparison)] == [f"{cluster:016x}"] * 2
     with pytest.raises(UsageError, match="different clusters"):
         compare._same_cluster(
             ["BEFORE", "AFTER"], [("", cluster, 2), ("", cluster + 1, 2)], DiffOptions(ENCRYPTED, ENCRYPTED)
         )
 
 
-def sides(found: Comparison) -> list[dict[str, Any]]:
-    whole = document(found, Severity.MEDIUM)
+def sides(comparison: Comparison) -> list[dict[str, Any]]:
+    whole = document(comparison, Severity.MEDIUM)
     return [whole["before"], whole["after"]]
 
 
@@ -257,9 +266,9 @@ def test_kek_rotation_is_re_keying(tmp_path: Path) -> None:
     ):
         plugins = f"vault={vault.endpoint}", f"legacy={legacy.endpoint}"
         sides = [Options(encryption_configs=config(path), kms_plugins=plugins) for path in (before, after)]
-        found = compare.compare(before, after, DiffOptions(sides[0], sides[1]))
-    assert found.complete
-    rows = [dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
+        comparison = compare.compare(before, after, DiffOptions(sides[0], sides[1]))
+    assert comparison.complete
+    rows = [dict(zip(comparison.columns, row, strict=True)) for row in zip(*comparison.columns.values(), strict=True)]
     one, two = secrets(before), secrets(after)
     for row in rows:
         kms = row["before_kek_id"] and row["after_kek_id"]
@@ -311,14 +320,18 @@ def test_every_form_and_content(tmp_path: Path) -> None:
     )
     gcm, box = provider("aesgcm", ("key1", OTHER), ("key1", KEY)), provider("secretbox", ("key1", KEY))
     both = Options(encryption_configs=(configuration(tmp_path / "c.json", gcm, box, {"identity": {}}),))
-    found = compare.compare(before, after, DiffOptions(both, both))
-    assert found.complete
+    comparison = compare.compare(before, after, DiffOptions(both, both))
+    assert comparison.complete
     rows = dict(
-        zip(found.columns["name"], zip(found.columns["form"], found.columns["content"], strict=True), strict=True)
+        zip(
+            comparison.columns["name"],
+            zip(comparison.columns["form"], comparison.columns["content"], strict=True),
+            strict=True,
+        )
     )
-    wanted = {name: (form, content) for name, _, _, form, content in told}
-    assert rows == {**wanted, "gone": ("vanished", ""), "come": ("appeared", "")}
-    assert list(found.columns["key"]) == sorted(found.columns["key"])
+    expected = {name: (form, content) for name, _, _, form, content in told}
+    assert rows == {**expected, "gone": ("vanished", ""), "come": ("appeared", "")}
+    assert list(comparison.columns["key"]) == sorted(comparison.columns["key"])
     # without keys the same name looks like the same key, and no content of what is encrypted is known
     blind = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
     rows = dict(
@@ -335,18 +348,18 @@ def test_a_name_that_is_ambiguous_without_its_key_is_no_proof_of_the_same_key(tm
     for byte in (b"\xa0", b"\xa1"):
         value = ciphertext("aesgcm", b"a:b", byte * 64)
         pairs.append(sealing.database(tmp_path / f"{byte.hex()}.db", [NAMESPACE, (StoredObject().key, value)]))
-    found = compare.compare(pairs[0], pairs[1], DiffOptions(ENCRYPTED, ENCRYPTED))
-    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
-    assert found.exit_code(Severity.MEDIUM) == 3
-    assert found.problems == 1
+    comparison = compare.compare(pairs[0], pairs[1], DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert comparison.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
+    assert comparison.exit_code(Severity.MEDIUM) == 3
+    assert comparison.problems == 1
 
 
 def test_values_of_no_known_form(tmp_path: Path) -> None:
     before = sealing.database(tmp_path / "a.db", [NAMESPACE, (StoredObject().key, b"neither")])
     after = sealing.database(tmp_path / "b.db", [NAMESPACE, (StoredObject().key, b"nor")])
-    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
-    assert found.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
-    assert found.exit_code(Severity.MEDIUM) == 1
+    comparison = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert comparison.objects == {(FormChange.UNKNOWN, Content.UNKNOWN): 1}
+    assert comparison.exit_code(Severity.MEDIUM) == 1
     same = compare.compare(before, before, DiffOptions(ENCRYPTED, ENCRYPTED))
     assert same.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
 
@@ -355,10 +368,10 @@ def test_a_prefix_that_differs_between_clusters(tmp_path: Path) -> None:
     value = ciphertext("kms v2", b"vault", kms_v2(b"\xa0" * 64))
     keys = [b"/%s/secrets/n/a" % prefix for prefix in (b"registry", b"kubernetes.io")]
     paths = [sealing.database(tmp_path / f"{number}.db", [(key, value)]) for number, key in enumerate(keys)]
-    found = compare.compare(paths[0], paths[1], DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
-    assert found.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
-    assert found.columns["name"] == ["a"]
-    assert found.columns["key"] == ["/kubernetes.io/secrets/n/a"]
+    comparison = compare.compare(paths[0], paths[1], DiffOptions(ENCRYPTED, ENCRYPTED, different_clusters=True))
+    assert comparison.objects == {(FormChange.UNCHANGED, Content.SAME): 1}
+    assert comparison.columns["name"] == ["a"]
+    assert comparison.columns["key"] == ["/kubernetes.io/secrets/n/a"]
 
 
 def test_deleted_and_created_again(tmp_path: Path) -> None:
@@ -373,19 +386,21 @@ def test_deleted_and_created_again(tmp_path: Path) -> None:
         for name in (b"a", b"b"):
             etcd.put(b"/registry/secrets/n/" + name, value)
         after = etcd.save(tmp_path / "after.db")
-    found = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
-    assert found.columns["detail"] == ["deleted and created again", ""]
-    assert found.rewritten == 2
-    assert found.notes == ("1 object was deleted and created again in between",)
+    comparison = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
+    assert comparison.columns["detail"] == ["deleted and created again", ""]
+    assert comparison.rewritten == 2
+    assert comparison.notes == ("1 object was deleted and created again in between",)
 
 
 def test_gaps_keep_the_comparison_open(tmp_path: Path) -> None:
     cut = tmp_path / "cut.db"
     cut.write_bytes(STAGES[6].read_bytes()[: 4096 * 20])
-    found = compare.compare(STAGES[5], cut, DiffOptions(ENCRYPTED, ENCRYPTED, any_order=True, different_clusters=True))
-    assert not found.complete
-    assert found.exit_code(Severity.MEDIUM) in {1, 3}
-    assert any("AFTER has gaps" in note for note in found.notes) or not found.of(FormChange.VANISHED)
+    comparison = compare.compare(
+        STAGES[5], cut, DiffOptions(ENCRYPTED, ENCRYPTED, any_order=True, different_clusters=True)
+    )
+    assert not comparison.complete
+    assert comparison.exit_code(Severity.MEDIUM) in {1, 3}
+    assert any("AFTER has gaps" in note for note in comparison.notes) or not comparison.of(FormChange.VANISHED)
 
 
 def test_a_directory_without_a_database_has_no_current_values(tmp_path: Path) -> None:
@@ -404,9 +419,9 @@ def test_pairing_is_that_of_dictionaries(one: list[bytes], two: list[bytes]) -> 
     for texts in (one, two):
         length = np.array([len(text) for text in texts], np.int64)
         sides.append((Buffer(b"".join(texts)), np.cumsum(length) - length, length))
-    found = sorted(zip(*(rows.tolist() for rows in join.outer_join(sides[0], sides[1])), strict=True))
+    pairs = sorted(zip(*(rows.tolist() for rows in join.outer_join(sides[0], sides[1])), strict=True))
     last = [{text: row for row, text in enumerate(texts)} for texts in (one, two)]
-    assert found == sorted((last[0].get(text, -1), last[1].get(text, -1)) for text in last[0].keys() | last[1].keys())
+    assert pairs == sorted((last[0].get(text, -1), last[1].get(text, -1)) for text in last[0].keys() | last[1].keys())
     count = min(len(one), len(two))
     cut = [(buffer, at[:count], length[:count]) for buffer, at, length in sides]
     same = join.identical(cut[0], cut[1]).tolist()
@@ -424,12 +439,12 @@ def outputs(folder: Path, *arguments: str | Path) -> tuple[int, dict[str, str], 
 
 def test_the_command_and_its_reports(tmp_path: Path) -> None:
     given_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
-    code, files, said = outputs(tmp_path, STAGES[5], STAGES[6], *given_)
+    code, files, output = outputs(tmp_path, STAGES[5], STAGES[6], *given_)
     assert code == 0
-    assert said.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
+    assert output.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
     rows = list(csv.DictReader(io.StringIO(files["d.csv"])))
     assert list(rows[0]) == list(diff_rows.COLUMNS)
-    assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == expected(STAGES[5], STAGES[6])
+    assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == truth_forms(STAGES[5], STAGES[6])
     document = json.loads(files["d.json"])
     assert not list(VALIDATOR.iter_errors(document))
     assert [{name: str(cell) for name, cell in row.items()} for row in document["objects"]] == rows
@@ -437,7 +452,7 @@ def test_the_command_and_its_reports(tmp_path: Path) -> None:
     assert document["after"]["left_behind"] == [{"place": "freed", "values": 31, "readable": 0}]
     assert files["d.html"].count("<td>re-keyed</td>") == 21  # a row each, and one of the table of forms
     assert (tmp_path / "d.csv.SHA256SUMS").exists()
-    assert all(len(line) <= 140 for line in said.splitlines())
+    assert all(len(line) <= 140 for line in output.splitlines())
 
 
 def test_usage(tmp_path: Path) -> None:
@@ -475,11 +490,11 @@ def test_hostile_names(tmp_path: Path) -> None:
     evidence = snapshot_after(tmp_path, hostile.work)
     reports = tmp_path / "reports"
     reports.mkdir()
-    code, files, said = outputs(reports, evidence, evidence, "--resource", "*")
+    code, files, output = outputs(reports, evidence, evidence, "--resource", "*")
     assert code == 1
     assert "<script" not in files["d.html"]
     assert "<img" not in files["d.html"]
-    texts = (said, *files.values())
+    texts = (output, *files.values())
     assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
     assert not any(hostile.MARK.decode() in text for text in texts)
     rows: Sequence[Sequence[str]] = list(csv.reader(io.StringIO(files["d.csv"])))

@@ -56,7 +56,7 @@ def document(*entries: Document) -> Document:
     }
 
 
-def read(directory: Path, content: Any) -> Configuration:
+def load_text(directory: Path, content: Any) -> Configuration:
     path = directory / "enc.yaml"
     if isinstance(content, dict):
         content = json.dumps(content)
@@ -67,7 +67,7 @@ def read(directory: Path, content: Any) -> Configuration:
 def refusal(directory: Path, content: Any) -> str:
     """What load() says of a file that it must refuse, after a look at whether it quotes the file."""
     with pytest.raises(ConfigurationError) as caught:
-        read(directory, content)
+        load_text(directory, content)
     return discreet(caught.value)
 
 
@@ -140,7 +140,7 @@ def test_the_wildcard_fixture_is_not_merged() -> None:
     ],
 )
 def test_which_rule_covers(tmp_path: Path, rules: list[list[str]], resource: str, expected: list[int] | None) -> None:
-    loaded = read(tmp_path, document(*(entry(*each, providers=[local()]) for each in rules)))
+    loaded = load_text(tmp_path, document(*(entry(*each, providers=[local()]) for each in rules)))
     entries = loaded.providers_for(resource)
     if expected is None:
         assert entries is None
@@ -188,7 +188,7 @@ def forms() -> dict[str, str]:
 
 @pytest.mark.parametrize("form", forms())
 def test_forms(tmp_path: Path, form: str) -> None:
-    loaded = read(tmp_path, forms()[form])
+    loaded = load_text(tmp_path, forms()[form])
     (rule,) = loaded.rules
     assert loaded.kind == ("EncryptionConfig" if form == "old kind" else "EncryptionConfiguration")
     assert rule.resources == ("secrets",)
@@ -200,7 +200,7 @@ def test_forms(tmp_path: Path, form: str) -> None:
 def test_names_are_what_go_reads(tmp_path: Path) -> None:
     """Surrogate pairs of JSON are joined and lone ones replaced: a name can always be made into a prefix."""
     for escaped, expected in (("\\ud83d\\ude00", "\U0001f600"), ("\\ud800", "\ufffd")):
-        entries = read(tmp_path, json.dumps(document()).replace(MARKER, escaped)).providers_for("secrets")
+        entries = load_text(tmp_path, json.dumps(document()).replace(MARKER, escaped)).providers_for("secrets")
         assert entries is not None
         assert entries[0].keys[0].name == expected
 
@@ -224,7 +224,7 @@ def test_names_are_what_go_reads(tmp_path: Path) -> None:
     ],
 )
 def test_accepted(tmp_path: Path, providers: list[Document]) -> None:
-    (rule,) = read(tmp_path, document(entry("secrets", providers=providers))).rules
+    (rule,) = load_text(tmp_path, document(entry("secrets", providers=providers))).rules
     assert len(rule.providers) == len(providers)
 
 
@@ -310,7 +310,7 @@ def test_refused_names(tmp_path: Path, names: list[Any], path: str) -> None:
 
 @pytest.mark.parametrize("names", [["secrets", "configmaps"], ["secrets", "*.apps"], ["*.", "*.apps"], ["secret"]])
 def test_accepted_names(tmp_path: Path, names: list[str]) -> None:
-    assert read(tmp_path, document(entry(*names))).rules[0].resources == tuple(names)
+    assert load_text(tmp_path, document(entry(*names))).rules[0].resources == tuple(names)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_masked_rule_is_refused(tmp_path: Path, first: str, second: str) -> No
 
 @pytest.mark.parametrize(("first", "second"), [("secrets", "*."), ("*.apps", "*.*"), ("*.", "jobs.batch")])
 def test_an_unmasked_rule_is_accepted(tmp_path: Path, first: str, second: str) -> None:
-    assert len(read(tmp_path, document(entry(first), entry(second))).rules) == 2
+    assert len(load_text(tmp_path, document(entry(first), entry(second))).rules) == 2
 
 
 def test_kms_v2_names_are_unique_across_rules(tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_a_large_configuration_is_read_or_refused(tmp_path: Path, name: str, cou
     if count == MOST_EVENTS:
         refusal(tmp_path, content)
     else:
-        assert calls(lambda: read(tmp_path, content)) < 60 * len(content)
+        assert calls(lambda: load_text(tmp_path, content)) < 60 * len(content)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ IDENTITY = (Provider.IDENTITY, ())
 SECRETS = frozenset({"secrets"})
 
 
-def made(*rules: tuple[list[str], list[tuple[Provider, tuple[tuple[str, bytes], ...]]]]) -> Configuration:
+def configuration_of(*rules: tuple[list[str], list[tuple[Provider, tuple[tuple[str, bytes], ...]]]]) -> Configuration:
     built = []
     for number, (resources, providers) in enumerate(rules):
         path = f"resources[{number}]"
@@ -38,7 +38,7 @@ def cbc(*keys: tuple[str, bytes]) -> tuple[Provider, tuple[tuple[str, bytes], ..
     return Provider.AESCBC, keys or (("key1", A),)
 
 
-def judged(said: list[Advice]) -> list[tuple[Severity, str]]:
+def judged_paths(said: list[Advice]) -> list[tuple[Severity, str]]:
     return [(each.severity, each.path) for each in said if each.judged]
 
 
@@ -46,18 +46,18 @@ def judged(said: list[Advice]) -> list[tuple[Severity, str]]:
 def test_fixtures_are_sound_but_still_list_identity(path: Path) -> None:
     loaded = load(path)
     said = advise(loaded, {"secrets", "configmaps"}, SECRETS)
-    assert judged(said) == []
+    assert judged_paths(said) == []
     assert [each.severity for each in said] == [Severity.LOW] * len(loaded.rules)
     assert all("identity" in each.text for each in said)
 
 
 def test_a_sound_configuration_has_none() -> None:
-    assert advise(made((["secrets", "*.apps"], [cbc()])), [], SECRETS) == []
+    assert advise(configuration_of((["secrets", "*.apps"], [cbc()])), [], SECRETS) == []
 
 
 def test_identity_first() -> None:
-    configuration = made((["secrets"], [IDENTITY, cbc()]), (["configmaps"], [IDENTITY]))
-    assert judged(advise(configuration, [], SECRETS)) == [
+    configuration = configuration_of((["secrets"], [IDENTITY, cbc()]), (["configmaps"], [IDENTITY]))
+    assert judged_paths(advise(configuration, [], SECRETS)) == [
         (Severity.HIGH, "resources[0].providers[0]"),
         (Severity.MEDIUM, "resources[1].providers[0]"),
     ]
@@ -65,18 +65,20 @@ def test_identity_first() -> None:
 
 
 def test_identity_first_by_a_wildcard() -> None:
-    assert judged(advise(made((["*.*"], [IDENTITY])), [], SECRETS)) == [(Severity.HIGH, "resources[0].providers[0]")]
+    assert judged_paths(advise(configuration_of((["*.*"], [IDENTITY])), [], SECRETS)) == [
+        (Severity.HIGH, "resources[0].providers[0]")
+    ]
 
 
 def test_identity_after_encryption_is_only_noted() -> None:
-    (said,) = advise(made((["secrets"], [cbc(), IDENTITY])), [], SECRETS)
+    (said,) = advise(configuration_of((["secrets"], [cbc(), IDENTITY])), [], SECRETS)
     assert (said.judged, said.severity, said.path) == (False, Severity.LOW, "resources[0].providers[1]")
 
 
 @pytest.mark.parametrize("name", ["secret", "configmap", "secrets.core", "secrets.v1", "deployments"])
 def test_names_that_protect_nothing(name: str) -> None:
-    said = advise(made((["secrets", name], [cbc()])), ["foos.example.com"], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].resources[1]")]
+    said = advise(configuration_of((["secrets", name], [cbc()])), ["foos.example.com"], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].resources[1]")]
     assert name in said[0].text
 
 
@@ -93,47 +95,47 @@ def test_names_that_protect_nothing(name: str) -> None:
     ],
 )
 def test_names_that_exist(name: str) -> None:
-    assert advise(made((["secrets"], [cbc()]), ([name], [cbc()])), ["foos.example.com"], SECRETS) == []
+    assert advise(configuration_of((["secrets"], [cbc()]), ([name], [cbc()])), ["foos.example.com"], SECRETS) == []
 
 
 def test_hostile_names_are_shown_printable() -> None:
-    (said,) = advise(made((["secrets", "a\x1b[31m"], [cbc()])), [], SECRETS)
+    (said,) = advise(configuration_of((["secrets", "a\x1b[31m"], [cbc()])), [], SECRETS)
     assert said.text.isprintable()
 
 
 def test_what_no_rule_covers() -> None:
-    ((severity, _),) = judged(advise(made((["configmaps"], [cbc()])), [], SECRETS))
+    ((severity, _),) = judged_paths(advise(configuration_of((["configmaps"], [cbc()])), [], SECRETS))
     assert severity is Severity.HIGH
-    assert len(judged(advise(made((["secret"], [cbc()])), [], SECRETS))) == 2
+    assert len(judged_paths(advise(configuration_of((["secret"], [cbc()])), [], SECRETS))) == 2
 
 
 def test_all_resources_is_no_name() -> None:
-    assert advise(made((["secrets"], [cbc()])), [], {"*", "secrets"}) == []
+    assert advise(configuration_of((["secrets"], [cbc()])), [], {"*", "secrets"}) == []
 
 
 def test_two_keys_of_one_name() -> None:
-    said = advise(made((["secrets"], [cbc(("key1", A), ("key1", B))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].name")]
+    said = advise(configuration_of((["secrets"], [cbc(("key1", A), ("key1", B))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].name")]
 
 
 def test_one_key_of_two_names() -> None:
-    said = advise(made((["secrets"], [cbc(("key1", A), ("key2", A))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].secret")]
+    said = advise(configuration_of((["secrets"], [cbc(("key1", A), ("key2", A))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].secret")]
 
 
 def test_two_keys_of_one_name_in_two_elements() -> None:
-    said = advise(made((["secrets"], [cbc(("1", A)), cbc(("1", B))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[1].keys[0].name")]
+    said = advise(configuration_of((["secrets"], [cbc(("1", A)), cbc(("1", B))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[1].keys[0].name")]
     other = (Provider.AESGCM, (("1", B),))
-    assert judged(advise(made((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == []
+    assert judged_paths(advise(configuration_of((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == []
 
 
 def test_one_key_in_two_elements() -> None:
     """As OpenShift lists keys: one element each."""
-    said = advise(made((["secrets"], [cbc(("1", A)), cbc(("2", B)), IDENTITY, cbc(("3", A))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[3].keys[0].secret")]
+    said = advise(configuration_of((["secrets"], [cbc(("1", A)), cbc(("2", B)), IDENTITY, cbc(("3", A))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[3].keys[0].secret")]
     other = (Provider.AESGCM, (("1", A),))
-    assert judged(advise(made((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == [
+    assert judged_paths(advise(configuration_of((["secrets"], [cbc(("1", A)), other])), [], SECRETS)) == [
         (Severity.MEDIUM, "resources[0].providers[1].keys[0].secret")
     ]
 
@@ -141,18 +143,23 @@ def test_one_key_in_two_elements() -> None:
 def test_keys_across_rules() -> None:
     """Only where the rules make up one resource's list, and only where they differ."""
     second = ["configmaps", "secrets."]
-    said = advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", B))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].name")]
-    said = advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("2", A))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].secret")]
-    assert judged(advise(made((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", A))])), [], SECRETS)) == []
-    apart = made((["secrets"], [cbc(("1", A))]), (["configmaps"], [cbc(("1", B))]), (["pods"], [cbc(("2", A))]))
-    assert judged(advise(apart, [], SECRETS)) == []
+    said = advise(configuration_of((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", B))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].name")]
+    said = advise(configuration_of((["secrets"], [cbc(("1", A))]), (second, [cbc(("2", A))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[1].providers[0].keys[0].secret")]
+    assert (
+        judged_paths(advise(configuration_of((["secrets"], [cbc(("1", A))]), (second, [cbc(("1", A))])), [], SECRETS))
+        == []
+    )
+    apart = configuration_of(
+        (["secrets"], [cbc(("1", A))]), (["configmaps"], [cbc(("1", B))]), (["pods"], [cbc(("2", A))])
+    )
+    assert judged_paths(advise(apart, [], SECRETS)) == []
 
 
 def test_each_pair_is_said_once() -> None:
     rules = (["secrets", "configmaps", "pods"], [cbc(("1", A), ("1", B))])
-    assert len(judged(advise(made(rules, (["pods"], [cbc(("2", B))])), [], SECRETS))) == 2
+    assert len(judged_paths(advise(configuration_of(rules, (["pods"], [cbc(("2", B))])), [], SECRETS))) == 2
 
 
 @pytest.mark.parametrize(
@@ -170,8 +177,8 @@ def test_each_pair_is_said_once() -> None:
     ],
 )
 def test_published_keys(text: bytes) -> None:
-    said = advise(made((["secrets"], [cbc(("key1", B), ("key2", text))])), [], SECRETS)
-    assert judged(said) == [(Severity.HIGH, "resources[0].providers[0].keys[1].secret")]
+    said = advise(configuration_of((["secrets"], [cbc(("key1", B), ("key2", text))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.HIGH, "resources[0].providers[0].keys[1].secret")]
     assert PUBLISHED[text] in said[0].text
     assert repr(text)[2:-1] not in said[0].text
 
@@ -196,28 +203,28 @@ def test_openshift_s_marker_that_encrypts_nothing(
     providers: list[tuple[Provider, tuple[tuple[str, bytes], ...]]], marks: int
 ) -> None:
     """Behind identity, or as an old read key, it is what the operator writes."""
-    said = advise(made((["secrets"], providers)), [], SECRETS)
+    said = advise(configuration_of((["secrets"], providers)), [], SECRETS)
     assert [each.judged for each in said if "marker" in each.text] == [False] * marks
     assert not any("published" in each.text or "same key" in each.text for each in said)
 
 
 def test_openshift_s_marker_as_write_key() -> None:
-    said = advise(made((["secrets"], [MARKED, IDENTITY])), [], SECRETS)
-    assert judged(said) == [(Severity.HIGH, "resources[0].providers[0].keys[0].secret")]
-    said = advise(made((["secrets"], [cbc(), (Provider.AESCBC, (("3", bytes(16)),))])), [], SECRETS)
-    assert judged(said) == [(Severity.HIGH, "resources[0].providers[1].keys[0].secret")]
+    said = advise(configuration_of((["secrets"], [MARKED, IDENTITY])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.HIGH, "resources[0].providers[0].keys[0].secret")]
+    said = advise(configuration_of((["secrets"], [cbc(), (Provider.AESCBC, (("3", bytes(16)),))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.HIGH, "resources[0].providers[1].keys[0].secret")]
 
 
 @pytest.mark.parametrize("text", [b"0123456789ABCDEF0123456789ABCDEF", b"correct horse battery st"])
 def test_passphrases(text: bytes) -> None:
-    said = advise(made((["secrets"], [cbc(("key1", text))])), [], SECRETS)
-    assert judged(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[0].secret")]
+    said = advise(configuration_of((["secrets"], [cbc(("key1", text))])), [], SECRETS)
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[0].secret")]
     assert text.decode() not in repr(said)
 
 
 def test_no_secret_is_told() -> None:
     keys = (("key1", b"abcdefghijklmnopqrstuvwxyz123456"), ("key1", b"p4ssphrase-p4ssphrase-p4ssphrase"), ("key2", A))
-    shown = repr(advise(made((["secrets"], [IDENTITY, cbc(*keys, ("key3", A))])), [], SECRETS))
+    shown = repr(advise(configuration_of((["secrets"], [IDENTITY, cbc(*keys, ("key3", A))])), [], SECRETS))
     for _, secret in keys:
         for form in (repr(secret)[2:-1], secret.hex(), base64.b64encode(secret).decode()):
             assert form not in shown
@@ -247,7 +254,7 @@ def test_differences(
     second: list[tuple[Provider, tuple[tuple[str, bytes], ...]]],
     differ: bool,
 ) -> None:
-    configurations = [made((["secrets"], first)), made((["secrets"], second))]
+    configurations = [configuration_of((["secrets"], first)), configuration_of((["secrets"], second))]
     said = differences(configurations, SECRETS)
     assert [each.severity for each in said] == [Severity.HIGH] * differ
     assert all(each.judged for each in said)
@@ -255,7 +262,12 @@ def test_differences(
 
 
 def test_differences_of_coverage() -> None:
-    assert len(differences([made((["secrets"], [cbc()])), made((["pods"], [cbc()]))], SECRETS)) == 1
-    assert len(differences([made((["secrets"], [cbc()])), made((["*.*"], [cbc()]))], SECRETS)) == 0
-    assert differences([made((["secrets"], [cbc()]))], SECRETS) == []
+    assert (
+        len(differences([configuration_of((["secrets"], [cbc()])), configuration_of((["pods"], [cbc()]))], SECRETS))
+        == 1
+    )
+    assert (
+        len(differences([configuration_of((["secrets"], [cbc()])), configuration_of((["*.*"], [cbc()]))], SECRETS)) == 0
+    )
+    assert differences([configuration_of((["secrets"], [cbc()]))], SECRETS) == []
     assert differences([], SECRETS) == []

@@ -104,7 +104,7 @@ def test_an_interrupt_ends_the_wait_for_a_drive(drive: Drive, others: int) -> No
         drive.wait()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == worker.INTERRUPTED
+    assert process.returncode == worker.INTERRUPT_CODE
     assert "interrupted; nothing was concluded" in said
 
 
@@ -132,7 +132,7 @@ def test_a_drive_that_does_not_answer_is_said_once(drive: Drive) -> None:
         drive.answer()
 
     ended = wait.wait(child, say, step=0.05)
-    assert (ended.status, ended.asked) == (0, 0)
+    assert (ended.status, ended.interrupt) == (0, 0)
     (line,) = said
     assert "has not answered" in line
 

@@ -80,8 +80,8 @@ class Browser:
         """The one file that is in the folder of downloads, once it is whole."""
 
         def whole(_: object) -> list[Path]:
-            found = list(self.downloads.iterdir())
-            return found if [each.suffix for each in found] == [".csv"] else []
+            files = list(self.downloads.iterdir())
+            return files if [each.suffix for each in files] == [".csv"] else []
 
         return WebDriverWait(self.driver, PATIENCE, 0.05).until(whole)[0]
 

@@ -130,14 +130,14 @@ def serve(folder: str, backing: str) -> None:
     import mfusepy
 
     data = Path(backing).read_bytes()
-    made = time.time_ns()
-    held = Gate()
+    timestamp = time.time_ns()
+    gate = Gate()
 
     class Served(mfusepy.Operations):  # type: ignore[misc]
         use_ns = True
 
         def init(self, path: str) -> None:
-            threading.Thread(target=held.listen, daemon=True).start()
+            threading.Thread(target=gate.listen, daemon=True).start()
             say("mounted")
 
         def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
@@ -145,14 +145,14 @@ def serve(folder: str, backing: str) -> None:
                 raise mfusepy.FuseOSError(errno.ENOENT)
             mode = stat.S_IFDIR | 0o755 if path == "/" else stat.S_IFREG | 0o444
             size = 0 if path == "/" else len(data)
-            times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), made)
+            times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), timestamp)
             return {"st_mode": mode, "st_nlink": 1, "st_size": size, **times}
 
         def readdir(self, path: str, fh: int) -> list[str]:
             return [".", "..", NAME]
 
         def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-            if held.fails(offset + size):
+            if gate.fails(offset + size):
                 raise mfusepy.FuseOSError(errno.EIO)
             return data[offset : offset + size]
 

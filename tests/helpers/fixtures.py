@@ -21,8 +21,8 @@ DEFRAGMENTED = MIGRATION / "5-defragmented.db"
 
 def truth(snapshot: Path) -> dict[str, Any]:
     """What is known to be in one of SNAPSHOTS."""
-    told: dict[str, Any] = json.loads(snapshot.with_suffix(".truth.json").read_text())
-    return told
+    document: dict[str, Any] = json.loads(snapshot.with_suffix(".truth.json").read_text())
+    return document
 
 
 def stored_secrets(snapshot: Path) -> list[tuple[bytes, pb.Secret]]:
@@ -31,11 +31,11 @@ def stored_secrets(snapshot: Path) -> list[tuple[bytes, pb.Secret]]:
 
     raw, rows = snapshot.read_bytes(), auditor.scan(snapshot).inventory
     rows = rows[(rows["provider"] == "identity") & (rows["encoding"] == "protobuf")]
-    found = []
+    secrets = []
     for offset, size in zip(rows["offset"].tolist(), rows["size"].tolist(), strict=True):
         value = raw[offset : offset + size]
-        found.append((value, pb.Secret.FromString(pb.Unknown.FromString(value[4:]).raw)))
-    return found
+        secrets.append((value, pb.Secret.FromString(pb.Unknown.FromString(value[4:]).raw)))
+    return secrets
 
 
 def name_of(path: Path) -> str:
@@ -45,16 +45,16 @@ def name_of(path: Path) -> str:
 
 def canaries(snapshot: Path) -> list[bytes]:
     """Every canary of a fixture, raw and in the codings in which one could leave."""
-    found: set[bytes] = set()
+    spellings: set[bytes] = set()
     for secret in truth(snapshot)["secrets"].values():
         for text in (secret["canary"], *secret.get("earlier", [])):
             raw = text.encode()
-            found |= {raw, raw.hex().encode()}
+            spellings |= {raw, raw.hex().encode()}
             # the middle of each base64 alignment, so that neighbours do not matter
             for shift in range(3):
                 coded = base64.b64encode(b"\0" * shift + raw)
-                found.add(coded[4 : len(coded) - 4])
-    return sorted(found)
+                spellings.add(coded[4 : len(coded) - 4])
+    return sorted(spellings)
 
 
 def repair(data: bytes) -> bytes:

@@ -16,8 +16,8 @@ def name_of(stage: Path) -> str:
 
 
 def truth(stage: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(Path(f"{stage}.truth.json").read_text())
-    return told
+    document: dict[str, Any] = json.loads(Path(f"{stage}.truth.json").read_text())
+    return document
 
 
 def configuration(stage: Path) -> str:
@@ -33,8 +33,8 @@ def unpack(stage: Path, folder: Path) -> Path:
 
 def canaries(stage: Path) -> dict[bytes, str]:
     """Every canary as it is stored, and the Secret that it is of."""
-    found = {}
+    names = {}
     for name, secret in truth(stage)["secrets"].items():
         for each in (secret, *secret["earlier"]):
-            found.update({text.encode(): name for text in each["stored_as"].values()})
-    return found
+            names.update({text.encode(): name for text in each["stored_as"].values()})
+    return names

@@ -48,7 +48,7 @@ def mark(item: pytest.Function) -> None:
 @cache
 def needs(function: Callable[..., object]) -> frozenset[str]:
     """The resources that a function reaches through functions and classes of the tests."""
-    found, visited, waiting = set(), set(), [function]
+    resources, visited, waiting = set(), set(), [function]
     while waiting:
         each: Any = waiting.pop()
         each = getattr(each, "__wrapped__", each)
@@ -57,12 +57,12 @@ def needs(function: Callable[..., object]) -> frozenset[str]:
         visited.add(id(each))
         resource = RESOURCES.get((each.__module__, getattr(each, "__qualname__", "")))
         if resource is not None:
-            found.add(resource)
+            resources.add(resource)
         elif isinstance(each, type):
             waiting += [member for member in vars(each).values() if isinstance(member, types.FunctionType)]
         elif isinstance(each, types.FunctionType):
             waiting += _globals(each)
-    return frozenset(found)
+    return frozenset(resources)
 
 
 def _globals(function: types.FunctionType) -> Iterator[Any]:

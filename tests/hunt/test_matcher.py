@@ -30,7 +30,7 @@ def needles(texts: Sequence[bytes]) -> list[Needle]:
     ]
 
 
-def found(those: Sequence[Needle], data: bytes, many: int) -> set[Match]:
+def matches(those: Sequence[Needle], data: bytes, many: int) -> set[Match]:
     """Number of the needle, kind, start and length of every match; stripes are small, so that matches cross them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(literal_search, "STRIPE", 50)
@@ -88,7 +88,7 @@ VALUES = st.lists(
 )
 
 
-def written(text: bytes, way: int, rng: random.Random) -> bytes:
+def spelling(text: bytes, way: int, rng: random.Random) -> bytes:
     """A value as it may stand somewhere."""
     if way == 0:
         return text
@@ -121,9 +121,9 @@ def test_both_ways_find_what_decoding_by_hand_finds(
     those = needles(texts)
     parts = [filling(rng)]
     for which, way in placed:
-        parts += [written(those[which % len(those)].text, way, rng), filling(rng)]
+        parts += [spelling(those[which % len(those)].text, way, rng), filling(rng)]
     data = b"".join(parts)
-    by_words, compiled = found(those, data, EVERY), found(those, data, NONE)
+    by_words, compiled = matches(those, data, EVERY), matches(those, data, NONE)
     assert by_words == compiled
     expected = by_hand(those, data)
     text = {needle.number: needle.text for needle in those}
@@ -152,8 +152,8 @@ def test_short_values_that_lie_in_each_other(length: int, data: st.DataObject) -
         parts.append(data.draw(st.sampled_from(ways))[data.draw(st.integers(0, 2)) :])
     text = b"".join(parts)
     text = text[: len(text) - data.draw(st.integers(0, 2))]
-    by_words = found(those, text, EVERY)
-    assert by_words == found(those, text, NONE)
+    by_words = matches(those, text, EVERY)
+    assert by_words == matches(those, text, NONE)
     expected = by_hand(those, text)
     assert {each for each in expected if each[1] != forms.BASE64} == {
         each for each in by_words if each[1] != forms.BASE64
@@ -185,7 +185,7 @@ def test_every_form_at_every_position_of_a_word(length: int, many: int, monkeypa
 def test_a_longer_value_that_begins_alike_is_no_copy(many: int) -> None:
     those = needles([b"abcdefgh-IJKLMNOP-1", b"abcdefgh-IJKLMNOP-2-and-more"])
     data = b"abcdefgh-IJKLMNOP-3 abcdefgh-IJKLMNOP-2-and-mo"
-    assert not found(those, data + b" " + base64.b64encode(data), many)
+    assert not matches(those, data + b" " + base64.b64encode(data), many)
 
 
 @pytest.mark.parametrize("length", [8, 11, 18])

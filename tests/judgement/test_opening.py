@@ -29,7 +29,7 @@ def audit(path: Path, **options: Any) -> auditor.Audit:
     return auditor.scan(path, auditor.Options(**given))
 
 
-def marked(found: pd.DataFrame, finding: str) -> set[str]:
+def keys_with(found: pd.DataFrame, finding: str) -> set[str]:
     return set(found[found.finding == finding].key)
 
 
@@ -50,7 +50,7 @@ def test_every_value_of_every_provider_opens_to_the_object_its_key_names(path: P
     rows = made.inventory
     encrypted = rows[(rows.provider != "identity") & (rows.provider != "")]
     assert set(encrypted.opened) == {"yes"}
-    assert not marked(made.findings, "undecryptable") | marked(made.findings, "misplaced")
+    assert not keys_with(made.findings, "undecryptable") | keys_with(made.findings, "misplaced")
     secrets = truth(path)["secrets"]
     latest = encrypted[(encrypted.place == "latest") & (encrypted.resource == "secrets")]
     assert len(latest) >= 30
@@ -133,7 +133,7 @@ def test_a_wrong_key_under_the_right_name_opens_nothing(tmp_path: Path) -> None:
         made = auditor.scan(MIGRATION / "3-rewritten.db", auditor.Options(encryption_configs=given))
         latest = made.inventory[made.inventory.place == "latest"]
         assert set(latest.opened) <= {"failed", "yes"}
-        assert len(marked(made.findings, "undecryptable") | marked(made.findings, "misplaced")) == len(latest)
+        assert len(keys_with(made.findings, "undecryptable") | keys_with(made.findings, "misplaced")) == len(latest)
 
 
 def test_a_configuration_without_the_key_leaves_values_orphaned(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_configuration_without_the_key_leaves_values_orphaned(tmp_path: Path) 
     assert len(made.findings[made.findings.finding == "orphaned"]) == 34
 
 
-def _swapped(path: Path, provider: str, folder: Path) -> tuple[Path, set[str]]:
+def _swap(path: Path, provider: str, folder: Path) -> tuple[Path, set[str]]:
     """Two values of one provider, each put under the other's key in a real etcd."""
     rows = audit(path).inventory
     rows = rows[(rows.provider == provider) & (rows.place == "latest") & (rows.resource == "secrets")].head(2)
@@ -165,10 +165,10 @@ def _swapped(path: Path, provider: str, folder: Path) -> tuple[Path, set[str]]:
     ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_swapped_ciphertexts(path: Path, provider: str, finding: str, tmp_path: Path, plugins: tuple[str, str]) -> None:
-    target, keys = _swapped(path, provider, tmp_path)
+    target, keys = _swap(path, provider, tmp_path)
     given = auditor.Options(encryption_configs=(str(config(path)),), kms_plugins=plugins if "kms" in provider else ())
     found = auditor.scan(target, given).findings
-    assert marked(found, finding) == keys
+    assert keys_with(found, finding) == keys
 
 
 def test_a_compromised_key_is_known(tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ MAGIC = {Encoding.PROTOBUF: b"k8s\0", Encoding.JSON: b"{", Encoding.CBOR: CBOR}
 every_encoding = pytest.mark.parametrize("encoder", ENCODERS)
 
 
-def decoded(thing: StoredObject, encoder: str) -> objects.Object:
+def decode_object(thing: StoredObject, encoder: str) -> objects.Object:
     encoding, encode = ENCODERS[encoder]
     return objects.decode(encode(thing), encoding)
 
 
 @every_encoding
 def test_a_secret(encoder: str) -> None:
-    found = decoded(SECRET, encoder)
+    found = decode_object(SECRET, encoder)
     assert not found.problem
     assert (found.api_version, found.kind) == (b"v1", b"Secret")
     assert (found.namespace, found.name, found.uid) == (b"payments", b"db", SECRET.uid)
@@ -45,7 +45,7 @@ def test_a_secret(encoder: str) -> None:
 
 @every_encoding
 def test_a_secret_without_data(encoder: str) -> None:
-    found = decoded(replace(SECRET, data=None), encoder)
+    found = decode_object(replace(SECRET, data=None), encoder)
     assert not found.problem
     assert found.data_keys == ()
     assert found.content
@@ -57,7 +57,7 @@ def test_a_secret_without_data(encoder: str) -> None:
     [(b"v1", b"ConfigMap"), (b"v1", b"Namespace"), (b"apps/v1", b"Deployment"), (b"x/v1", b"Secret")],
 )
 def test_other_kinds(encoder: str, api_version: bytes, kind: bytes) -> None:
-    found = decoded(StoredObject(b"n", b"a", None, kind=kind, api_version=api_version), encoder)
+    found = decode_object(StoredObject(b"n", b"a", None, kind=kind, api_version=api_version), encoder)
     assert not found.problem
     assert (found.api_version, found.kind, found.namespace, found.name) == (api_version, kind, b"n", b"a")
     assert found.created == CREATED
@@ -66,7 +66,7 @@ def test_other_kinds(encoder: str, api_version: bytes, kind: bytes) -> None:
 
 @every_encoding
 def test_config_maps_tell_their_keys(encoder: str) -> None:
-    found = decoded(StoredObject(b"n", b"a", {b"b.yaml": b"1", b"a.yaml": b"2"}, kind=b"ConfigMap"), encoder)
+    found = decode_object(StoredObject(b"n", b"a", {b"b.yaml": b"1", b"a.yaml": b"2"}, kind=b"ConfigMap"), encoder)
     assert sorted(found.data_keys) == [b"a.yaml", b"b.yaml"]
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_decode_names_no_time(encoding: Encoding) -> None:
 
 
 def test_texts_that_are_no_utf8() -> None:
-    found = decoded(StoredObject(b"\xff", b"\xfe\0", {b"\xfd": b"1"}, b"\xfc", uid=b"\xfb"), "protobuf")
+    found = decode_object(StoredObject(b"\xff", b"\xfe\0", {b"\xfd": b"1"}, b"\xfc", uid=b"\xfb"), "protobuf")
     assert (found.namespace, found.name, found.data_keys) == (b"\xff", b"\xfe\0", (b"\xfd",))
     assert (found.type, found.uid, found.problem) == (b"\xfc", b"\xfb", "")
 
@@ -118,7 +118,7 @@ def test_texts_that_are_no_utf8() -> None:
     ],
 )
 def test_metadata_and_order_do_not_count(encoder: str, other: StoredObject) -> None:
-    assert decoded(SECRET, encoder).content == decoded(other, encoder).content
+    assert decode_object(SECRET, encoder).content == decode_object(other, encoder).content
 
 
 @every_encoding
@@ -134,7 +134,7 @@ def test_metadata_and_order_do_not_count(encoder: str, other: StoredObject) -> N
     ],
 )
 def test_data_and_type_count(encoder: str, other: StoredObject) -> None:
-    assert decoded(SECRET, encoder).content != decoded(other, encoder).content
+    assert decode_object(SECRET, encoder).content != decode_object(other, encoder).content
 
 
 @given(
@@ -142,23 +142,23 @@ def test_data_and_type_count(encoder: str, other: StoredObject) -> None:
     st.binary(max_size=40),
 )
 def test_one_content_in_every_encoding(data: dict[bytes, bytes], other: bytes) -> None:
-    contents = {decoded(replace(SECRET, data=data), encoder).content for encoder in ENCODERS}
+    contents = {decode_object(replace(SECRET, data=data), encoder).content for encoder in ENCODERS}
     assert len(contents) == 1
     assert contents != {b""}
     changed = {**data, next(iter(data)): other}
-    assert (decoded(replace(SECRET, data=changed), "json").content in contents) == (changed == data)
+    assert (decode_object(replace(SECRET, data=changed), "json").content in contents) == (changed == data)
 
 
 @every_encoding
 def test_other_kinds_compare_all_but_metadata(encoder: str) -> None:
     one = StoredObject(b"n", b"a", {b"k": b"v"}, kind=b"ConfigMap")
-    assert decoded(one, encoder).content == decoded(replace(one, labels={b"a": b"b"}), encoder).content
-    assert decoded(one, encoder).content != decoded(replace(one, data={b"k": b"w"}), encoder).content
+    assert decode_object(one, encoder).content == decode_object(replace(one, labels={b"a": b"b"}), encoder).content
+    assert decode_object(one, encoder).content != decode_object(replace(one, data={b"k": b"w"}), encoder).content
 
 
 @every_encoding
 def test_repr_shows_nothing(encoder: str) -> None:
-    found = decoded(SECRET, encoder)
+    found = decode_object(SECRET, encoder)
     assert repr(found) == "Object(...)"
     assert str(found) == f"{found}" == "Object(...)"
 

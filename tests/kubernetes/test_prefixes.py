@@ -102,7 +102,7 @@ EXAMPLES = [
 ]
 
 
-def named(stored: RecordBatch, row: int = 0) -> bytes | None:
+def key_name(stored: RecordBatch, row: int = 0) -> bytes | None:
     """The key name of one value; None where it is ambiguous or there is none."""
     found = prefixes.classify(stored)
     length = int(found.name_len[row])
@@ -123,7 +123,7 @@ def test_worked_examples(provider: str, name: bytes, stored: str) -> None:
     assert classified.provider.tolist() == [BY_LABEL[provider]]
     assert classified.encoding.tolist() == [Encoding.NONE]
     assert not classified.malformed.any()
-    assert named(found) == name
+    assert key_name(found) == name
     assert kek(found) == (b"kek-7" if provider == "kms v2" else None)
 
 
@@ -131,7 +131,7 @@ def test_worked_examples(provider: str, name: bytes, stored: str) -> None:
 def test_providers(provider: str) -> None:
     found = values_batch([ciphertext(provider, b"key1", PAYLOADS[provider])])
     assert prefixes.classify(found).provider.tolist() == [BY_LABEL[provider]]
-    assert named(found) == b"key1"
+    assert key_name(found) == b"key1"
 
 
 def test_providers_keep_their_rows() -> None:
@@ -245,7 +245,7 @@ def test_any_bytes_behind_any_prefix(payloads: list[bytes], data: st.DataObject)
 
 def test_k3s_names() -> None:
     """k3s rotates to names that hold RFC 3339 times; aescbc's block length tells where they end."""
-    assert named(values_batch([ciphertext("aescbc", K3S, PAYLOADS["aescbc"])])) == K3S
+    assert key_name(values_batch([ciphertext("aescbc", K3S, PAYLOADS["aescbc"])])) == K3S
 
 
 @pytest.mark.parametrize("provider", LOCAL)
@@ -276,7 +276,7 @@ def test_candidates_are_safe_to_print(provider: str) -> None:
 def test_a_shared_name_with_colons(provider: str) -> None:
     payload = PAYLOADS[provider]
     stored = values_batch([ciphertext(provider, K3S, payload), ciphertext(provider, K3S, payload[::-1])])
-    assert [named(stored, row) for row in range(2)] == [K3S, K3S]
+    assert [key_name(stored, row) for row in range(2)] == [K3S, K3S]
 
 
 @pytest.mark.parametrize("provider", LOCAL)
@@ -292,7 +292,7 @@ def test_one_name_that_begins_another(provider: str) -> None:
     bodies = [BODY[provider](number) for number in range(4)]
     names = [b"a", b"a:b", b"a", b"a:b"]
     stored = values_batch([ciphertext(provider, name, body) for name, body in zip(names, bodies, strict=True)])
-    assert [named(stored, row) for row in range(4)] == names
+    assert [key_name(stored, row) for row in range(4)] == names
 
 
 BODY = {
@@ -314,7 +314,7 @@ def test_aescbc_names_that_begin_another_are_told_by_length() -> None:
     stored = values_batch(
         [ciphertext("aescbc", b"a", PAYLOADS["aescbc"]), ciphertext("aescbc", b"a:b", PAYLOADS["aescbc"])]
     )
-    assert [named(stored, row) for row in range(2)] == [b"a", b"a:b"]
+    assert [key_name(stored, row) for row in range(2)] == [b"a", b"a:b"]
 
 
 def test_a_colon_at_a_block_boundary_of_a_lone_value() -> None:
@@ -334,7 +334,7 @@ def test_payloads_never_lengthen_a_shared_name(provider: str, data: st.DataObjec
     starts = [payload[2:3] if provider.startswith("kms") else payload[:1] for payload in payloads]
     assume(len(set(starts)) == len(starts))
     stored = values_batch([ciphertext(provider, b"key1", payload) for payload in payloads])
-    assert {named(stored, row) for row in range(len(payloads))} == {b"key1"}
+    assert {key_name(stored, row) for row in range(len(payloads))} == {b"key1"}
     assert not prefixes.classify(stored).malformed.any()
 
 
@@ -342,7 +342,7 @@ def test_payloads_never_lengthen_a_shared_name(provider: str, data: st.DataObjec
 def test_kms_v2_names_never_hold_a_colon(payloads: list[bytes], name: bytes) -> None:
     """kube-apiserver refuses such names, so that even a lone value's name is certain."""
     stored = values_batch([ciphertext("kms v2", name, payload) for payload in payloads])
-    assert {named(stored, row) for row in range(len(payloads))} == {name}
+    assert {key_name(stored, row) for row in range(len(payloads))} == {name}
 
 
 def test_a_kms_v2_name_with_a_colon_is_malformed() -> None:
@@ -361,7 +361,7 @@ def test_names_of_any_text(name: bytes, provider: str) -> None:
         provider, payload[::-1]
     )
     stored = values_batch([ciphertext(provider, name, payload), ciphertext(provider, name, other)])
-    assert [named(stored, row) for row in range(2)] == [name, name]
+    assert [key_name(stored, row) for row in range(2)] == [name, name]
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=300))

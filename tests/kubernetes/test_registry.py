@@ -11,7 +11,9 @@ from auditor.text import printable
 from tests.helpers.batches import batch
 
 
-def classified(*paths: bytes, prefixes: tuple[str, ...] = (), likely: bool = True) -> tuple[list[Resource], list[str]]:
+def classify_keys(
+    *paths: bytes, prefixes: tuple[str, ...] = (), likely: bool = True
+) -> tuple[list[Resource], list[str]]:
     """The resource of each key of one batch, and the storage prefixes."""
     stored = batch([(path, b"") for path in paths])
     known = registry.Registry(prefixes)
@@ -20,7 +22,7 @@ def classified(*paths: bytes, prefixes: tuple[str, ...] = (), likely: bool = Tru
 
 
 def names(*paths: bytes, prefixes: tuple[str, ...] = ()) -> list[str]:
-    return [entry.name for entry in classified(*paths, prefixes=prefixes)[0]]
+    return [entry.name for entry in classify_keys(*paths, prefixes=prefixes)[0]]
 
 
 RESOURCES = {
@@ -69,7 +71,7 @@ RESOURCES = {
 
 @pytest.mark.parametrize(("path", "name"), RESOURCES.items(), ids=[path.decode() for path in RESOURCES])
 def test_resources(path: bytes, name: str) -> None:
-    (found, _), _ = classified(b"/registry/" + path, b"/registry/pods/n/a")
+    (found, _), _ = classify_keys(b"/registry/" + path, b"/registry/pods/n/a")
     assert found.name == name
     assert found.prefix == "/registry"
     assert not found.exempt
@@ -82,7 +84,7 @@ def test_prefixes_are_found_and_given(prefix: str) -> None:
     paths = [f"{prefix}/secrets/n/a".encode(), f"{prefix}/minions/m".encode(), f"{prefix}/x.io/secrets/n/a".encode()]
     expected = ["secrets", "nodes", "secrets.x.io"]
     assert names(*paths) == expected
-    assert classified(*paths)[1] == [prefix]
+    assert classify_keys(*paths)[1] == [prefix]
     for given_prefix in (prefix, prefix.strip("/"), f"{prefix}/"):
         assert names(*paths, prefixes=(given_prefix,)) == expected
 
@@ -97,7 +99,7 @@ def test_the_root_as_a_prefix() -> None:
 
 def test_several_prefixes_in_one_database() -> None:
     """OpenShift's two API servers share an etcd."""
-    found, prefixes = classified(
+    found, prefixes = classify_keys(
         b"/kubernetes.io/secrets/n/a",
         b"/openshift.io/routes/n/a",
         b"/openshift.io/oauth/accesstokens/t",
@@ -113,7 +115,7 @@ def test_several_prefixes_in_one_database() -> None:
 
 
 def test_the_same_resource_under_two_prefixes_stays_apart() -> None:
-    found, _ = classified(b"/registry/secrets/n/a", b"/old/secrets/n/a")
+    found, _ = classify_keys(b"/registry/secrets/n/a", b"/old/secrets/n/a")
     assert [(entry.prefix, entry.name, entry.path) for entry in found] == [
         ("/registry", "secrets", "/registry/secrets"),
         ("/old", "secrets", "/old/secrets"),
@@ -121,19 +123,19 @@ def test_the_same_resource_under_two_prefixes_stays_apart() -> None:
 
 
 def test_a_given_prefix_is_the_only_one() -> None:
-    found, prefixes = classified(b"/registry/secrets/n/a", b"/old/secrets/n/a", prefixes=("/old",))
+    found, prefixes = classify_keys(b"/registry/secrets/n/a", b"/old/secrets/n/a", prefixes=("/old",))
     assert prefixes == ["/old"]
     assert found == [registry.NO_RESOURCE, Resource("secrets", "/old", "/old/secrets")]
 
 
 def test_a_namespace_named_like_a_resource_makes_no_prefix() -> None:
-    found, prefixes = classified(b"/registry/pods/secrets/a", b"/registry/secrets/pods/configmaps")
+    found, prefixes = classify_keys(b"/registry/pods/secrets/a", b"/registry/secrets/pods/configmaps")
     assert prefixes == ["/registry"]
     assert [entry.name for entry in found] == ["pods", "secrets"]
 
 
 def test_keys_whose_values_are_no_objects_make_no_prefix() -> None:
-    found, prefixes = classified(b"/app/secrets/n/a", likely=False)
+    found, prefixes = classify_keys(b"/app/secrets/n/a", likely=False)
     assert (found, prefixes) == ([registry.NO_RESOURCE], [])
 
 
@@ -157,7 +159,7 @@ EXEMPT = {
 
 @pytest.mark.parametrize(("path", "name"), EXEMPT.items())
 def test_what_kubernetes_never_encrypts(path: bytes, name: str) -> None:
-    (found, other), _ = classified(path, b"/registry/pods/n/a")
+    (found, other), _ = classify_keys(path, b"/registry/pods/n/a")
     assert found.exempt
     assert found.name == name
     assert not other.exempt
@@ -175,7 +177,7 @@ def test_exempt_ones_are_never_selected() -> None:
     "path", [b"", b"/", b"//", b"a", b"registry/secrets/n/a", b"/elsewhere/thing/x", b"/" * 40, b"\0", b"/registry"]
 )
 def test_keys_under_no_prefix(path: bytes) -> None:
-    (found, other), prefixes = classified(path, b"/registry/pods/n/a")
+    (found, other), prefixes = classify_keys(path, b"/registry/pods/n/a")
     assert found == registry.NO_RESOURCE
     assert other.name == "pods"
     assert prefixes == ["/registry"]
@@ -200,14 +202,14 @@ def test_keys_under_no_prefix(path: bytes) -> None:
     ],
 )
 def test_hostile_keys(path: bytes, name: str) -> None:
-    (found, _), _ = classified(path, b"/registry/pods/n/a")
+    (found, _), _ = classify_keys(path, b"/registry/pods/n/a")
     assert found.name == name
     assert found.name.isprintable()
     assert printable(path).startswith(found.path)
 
 
 def test_hostile_prefixes() -> None:
-    found, prefixes = classified(b"/\xff\n\\/secrets/n/a")
+    found, prefixes = classify_keys(b"/\xff\n\\/secrets/n/a")
     assert prefixes == ["/\\xff\\x0a\\\\"]
     assert found[0].name == "secrets"
 
@@ -227,7 +229,7 @@ SEGMENTS = st.lists(
 @given(st.lists(SEGMENTS.map(b"/".join), min_size=1, max_size=12))
 def test_any_keys(paths: list[bytes]) -> None:
     """Nothing raises; no key is lost; what is called a resource lies under its path, and under a known prefix."""
-    found, prefixes = classified(*paths)
+    found, prefixes = classify_keys(*paths)
     assert len(found) == len(paths)
     for path, entry in zip(paths, found, strict=True):
         assert entry.name.isprintable()
@@ -239,8 +241,8 @@ def test_any_keys(paths: list[bytes]) -> None:
 @settings(max_examples=60)
 def test_keys_say_the_same_in_any_company(paths: list[bytes]) -> None:
     """With the prefix given, a key's resource depends on nothing but the key."""
-    together = classified(*paths, prefixes=("/registry",))[0]
-    assert together == [classified(path, prefixes=("/registry",))[0][0] for path in paths]
+    together = classify_keys(*paths, prefixes=("/registry",))[0]
+    assert together == [classify_keys(path, prefixes=("/registry",))[0][0] for path in paths]
 
 
 @given(st.lists(st.binary(max_size=12), min_size=1, max_size=20), st.binary(max_size=12))

@@ -53,25 +53,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pages")
 
 
-def written(audit: Audit, target: Path) -> Path:
+def write_page(audit: Audit, target: Path) -> Path:
     with target.open("w", encoding="utf-8") as out:
         report.write(audit, Severity.MEDIUM, out)
     return target
 
 
-def audited(path: Path) -> Audit:
+def audit_of(path: Path) -> Audit:
     file = path.with_suffix(".encryption.json")
     return auditor.scan(path, Options(encryption_configs=(str(file),) if file.exists() else (), case="K-17"))
 
 
 @pytest.fixture(scope="module")
 def compacted() -> Audit:
-    return audited(COMPACTED)
+    return audit_of(COMPACTED)
 
 
 @pytest.fixture(scope="module")
 def page(compacted: Audit, folder: Path) -> Path:
-    return written(compacted, folder / "compacted.html")
+    return write_page(compacted, folder / "compacted.html")
 
 
 def many(etcd: Etcd) -> None:
@@ -82,13 +82,13 @@ def many(etcd: Etcd) -> None:
 @pytest.fixture(scope="module")
 def large(folder: Path) -> tuple[Audit, Path]:
     audit = auditor.scan(snapshot_after(folder / "many", many))
-    return audit, written(audit, folder / "many.html")
+    return audit, write_page(audit, folder / "many.html")
 
 
 @pytest.fixture(scope="module")
 def nasty(folder: Path) -> tuple[Audit, Path]:
     audit = auditor.scan(snapshot_after(folder / "nasty", hostile.work))
-    return audit, written(audit, folder / "nasty.html")
+    return audit, write_page(audit, folder / "nasty.html")
 
 
 def as_csv(audit: Audit) -> str:
@@ -97,7 +97,7 @@ def as_csv(audit: Audit) -> str:
     return out.getvalue()
 
 
-def seen(browser: Browser, name: str) -> list[str]:
+def visible_cells(browser: Browser, name: str) -> list[str]:
     """The cells of a column on this screen."""
     cells = (
         "return [...document.querySelectorAll(`#table tbody td.of-${arguments[0]}`)].map((cell) => cell.textContent)"
@@ -112,8 +112,8 @@ def numbers(browser: Browser, name: str) -> list[int]:
         const at = heads.indexOf(arguments[0]);
         return [...document.querySelectorAll("#table tbody tr")].map((line) => Number(line.children[at].textContent));
     """
-    found: list[int] = browser.run(script, name)
-    return found
+    cells: list[int] = browser.run(script, name)
+    return cells
 
 
 def note(browser: Browser) -> str:
@@ -139,12 +139,12 @@ def search(browser: Browser, text: str) -> str:
     box = browser.driver.find_element(By.ID, "search")
     box.clear()
     box.send_keys(text)
-    said: str = browser.until(
+    summary: str = browser.until(
         "const text = document.getElementById('filtered').textContent;"
         'return text.includes(`search "${arguments[0]}"`) && text',
         text,
     )
-    return said
+    return summary
 
 
 # opening
@@ -152,8 +152,8 @@ def search(browser: Browser, text: str) -> str:
 
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_fixtures_report_opens_in_silence(path: Path, browser: Browser, folder: Path) -> None:
-    audit = audited(path)
-    target = written(audit, folder / f"{path.stem}.html")
+    audit = audit_of(path)
+    target = write_page(audit, folder / f"{path.stem}.html")
     for width, dark in ((1280, False), (480, True)):
         browser.page(target, width=width, dark=dark)
         assert browser.said() == []
@@ -198,7 +198,7 @@ def test_without_scripts_the_report_is_read_all_the_same(browser: Browser, page:
 
 
 def test_nothing_found_is_said(browser: Browser, folder: Path) -> None:
-    target = written(auditor.scan(DEFRAGMENTED), folder / "clean.html")
+    target = write_page(auditor.scan(DEFRAGMENTED), folder / "clean.html")
     browser.page(target)
     text = browser.driver.find_element(By.TAG_NAME, "body").text
     assert "readable" in text
@@ -216,9 +216,9 @@ def test_50000_findings_open_and_filter_with_few_rows_in_the_page(browser: Brows
     rows = "return document.querySelectorAll('#table tbody tr').length"
     assert 0 < browser.run(rows) < MANY // 100
     for text in ("s-00017", "team-7", "s-049"):
-        said = search(browser, text)
+        summary = search(browser, text)
         expected = sum(text in line for line in as_csv(audit).splitlines()[1:])
-        assert said.startswith(
+        assert summary.startswith(
             f"filtered: {expected:,} of {len(table.findings(audit.rows, audit.evidence)):,} findings"
         )
         assert browser.run(rows) < MANY // 100
@@ -255,7 +255,7 @@ def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Aud
         choose(browser, facet, value)
         count = sum(cell == value for cell in cells[facet])
         assert note(browser) == f"filtered: {count} of 63 findings ({facet} {value})"
-        assert set(seen(browser, facet)) == {value}
+        assert set(visible_cells(browser, facet)) == {value}
         browser.driver.find_element(By.ID, "clear").click()
         assert note(browser) == ""
     choose(browser, "place", "freed")
@@ -268,7 +268,7 @@ def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Aud
 
 def test_columns_sort_as_what_they_hold(browser: Browser, page: Path, compacted: Audit) -> None:
     browser.page(page)
-    ranks = [Severity[text.upper()] for text in seen(browser, "severity")]
+    ranks = [Severity[text.upper()] for text in visible_cells(browser, "severity")]
     assert ranks == sorted(ranks, reverse=True)
     Select(browser.driver.find_element(By.CSS_SELECTOR, ".dt-length select")).select_by_value("100")
     offset = browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]")
@@ -279,7 +279,7 @@ def test_columns_sort_as_what_they_hold(browser: Browser, page: Path, compacted:
     becomes(browser, lambda: numbers(browser, "offset"), expected[::-1])
     browser.driver.find_element(By.XPATH, "//table[@id='table']//th[normalize-space(.)='name']").click()
     names = sorted(map(str, table.findings(compacted.rows, compacted.evidence).columns["name"]))
-    becomes(browser, lambda: seen(browser, "name"), names)
+    becomes(browser, lambda: visible_cells(browser, "name"), names)
 
 
 def test_the_export_is_the_csv(browser: Browser, page: Path, compacted: Audit) -> None:
@@ -336,8 +336,8 @@ def test_a_finding_is_explained_and_can_be_checked_by_hand(browser: Browser, pag
     browser.page(page)
     browser.driver.find_element(By.CSS_SELECTOR, "#table tbody button").click()
     text = browser.driver.find_element(By.CLASS_NAME, "explained").text
-    for said in ("What it means", "What would stop it", "defragment every member", "Check it by hand"):
-        assert said in text
+    for phrase in ("What it means", "What would stop it", "defragment every member", "Check it by hand"):
+        assert phrase in text
     line = browser.driver.find_element(By.CSS_SELECTOR, ".explained code").text
     shown = subprocess.run(["bash", "-c", line], cwd=COMPACTED.parent, capture_output=True, text=True, check=True)
     assert shown.stdout.split()[1:5] == ["k", "8", "s", "\\0"]

@@ -34,11 +34,11 @@ def csv(path: Path) -> pd.DataFrame:
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two snapshots, a copy of one, a packed kine with its log, and what is nothing of etcd's; a folder with all."""
     folder = tmp_path_factory.mktemp("asked")
-    given = [PLAINTEXT, REWRITTEN, KINE, folder / "copy.db", folder / "notes.txt"]
+    evidence = [PLAINTEXT, REWRITTEN, KINE, folder / "copy.db", folder / "notes.txt"]
     shutil.copy(PLAINTEXT, folder / "copy.db")
     (folder / "notes.txt").write_text("nothing of etcd's")
-    made = ("--dataset", folder / "set", "--csv", folder / "a.csv", "--inventory", folder / "i.csv")
-    done = run("scan", *given, *made, "--json", folder / "a.json")
+    targets = ("--dataset", folder / "set", "--csv", folder / "a.csv", "--inventory", folder / "i.csv")
+    done = run("scan", *evidence, *targets, "--json", folder / "a.json")
     assert done.returncode == 1, done.stderr
     return folder
 
@@ -87,11 +87,11 @@ def test_each_finding_is_joined_to_its_own_cluster_once(asked: Path) -> None:
 
 def test_no_findings_can_be_asked_too(tmp_path: Path) -> None:
     """There was no file of findings then, which is an error to whoever asks for them."""
-    for number, given in enumerate(((PLAINTEXT,), (DEFRAGMENTED, "--resource", "none.example.com"))):
-        done = run("scan", *given, "--dataset", tmp_path / "set")
+    for number, evidence in enumerate(((PLAINTEXT,), (DEFRAGMENTED, "--resource", "none.example.com"))):
+        done = run("scan", *evidence, "--dataset", tmp_path / "set")
         assert done.returncode == (3 if number else 1), done.stderr
         shutil.copytree(tmp_path / "set", tmp_path / f"after-{number}")
-    alone = run("scan", *given, "--dataset", tmp_path / "empty")
+    alone = run("scan", *evidence, "--dataset", tmp_path / "empty")
     assert alone.returncode == 3, alone.stderr
     for table in ("findings", "inventory"):
         assert ask(tmp_path / "empty", f"SELECT count(*) FROM {{{table}}}") == [(0,)]
@@ -105,8 +105,8 @@ def test_no_findings_can_be_asked_too(tmp_path: Path) -> None:
 def test_what_has_no_hash_can_be_added_by_run_after_run(tmp_path: Path) -> None:
     """A second run with --quick was refused, and with --force took the place of the first."""
     for each in (PLAINTEXT, REWRITTEN):
-        made = ("--dataset", tmp_path / "set", "--csv", tmp_path / f"{each.stem}.csv")
-        assert run("scan", each, "--quick", *made).returncode == 1
+        targets = ("--dataset", tmp_path / "set", "--csv", tmp_path / f"{each.stem}.csv")
+        assert run("scan", each, "--quick", *targets).returncode == 1
     again = run("scan", PLAINTEXT, "--quick", "--dataset", tmp_path / "set")
     assert again.returncode == 2
     assert "exists" in again.stderr

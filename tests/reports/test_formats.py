@@ -56,8 +56,8 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 def audit(request: pytest.FixtureRequest) -> Audit:
     if request.param == "rewritten":
         return auditor.scan(REWRITTEN)
-    found: Audit = request.getfixturevalue("nasty")
-    return found
+    audit: Audit = request.getfixturevalue("nasty")
+    return audit
 
 
 def text_of(table: Table) -> str:
@@ -154,8 +154,8 @@ def test_the_columns_are_those_of_the_design(audit: Audit) -> None:
 
 
 def test_names_are_printable_and_reversible(nasty: Audit) -> None:
-    found = {str(name) for name in inventory(nasty.rows, nasty.evidence).columns["name"]}
-    assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= found
+    names = {str(name) for name in inventory(nasty.rows, nasty.evidence).columns["name"]}
+    assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= names
     for table in (findings(nasty.rows, nasty.evidence), inventory(nasty.rows, nasty.evidence)):
         for name, column in table.columns.items():
             assert all(str(cell).isprintable() for cell in column), name
@@ -200,8 +200,8 @@ def test_csv_escapes_in_every_column() -> None:
     rows = list(csv_module.DictReader(io.StringIO(text_of(Table(columns)))))
     expected = ["'=1", "'+1", "'-1", "'@1", "''1", "1=", "", "ok", "'''", "a,b", 'q"q']
     for name in COLUMNS:
-        wanted = hexes.get(name, ["3"] * len(cells) if name in NUMBERS else expected)
-        assert [row[name] for row in rows] == wanted
+        expected_cells = hexes.get(name, ["3"] * len(cells) if name in NUMBERS else expected)
+        assert [row[name] for row in rows] == expected_cells
 
 
 def test_csv_is_the_same_on_every_run() -> None:
@@ -294,13 +294,13 @@ def test_html_allows_nothing_but_its_own_scripts_and_styles(audit: Audit) -> Non
     page = Page(page_of(audit))
     first = [attributes for tag, attributes in page.elements if tag == "meta"]
     (policy,) = [each["content"] for each in first if each.get("http-equiv") == "Content-Security-Policy"]
-    said = dict(part.strip().split(" ", 1) for part in str(policy).split(";"))
+    directives = dict(part.strip().split(" ", 1) for part in str(policy).split(";"))
     run = [text for text, attributes in page.scripts if attributes.get("type") != "application/json"]
     hashes = ["'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'" for text in run]
-    assert said.pop("script-src").split() == hashes
+    assert directives.pop("script-src").split() == hashes
     (style,) = [attributes for tag, attributes in page.elements if tag == "style"]
-    assert said.pop("style-src") == f"'nonce-{style['nonce']}'"
-    assert said == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
+    assert directives.pop("style-src") == f"'nonce-{style['nonce']}'"
+    assert directives == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
     tags = [tag for tag, _ in page.elements]
     assert tags.index("meta") < min(tags.index("style"), tags.index("script"))
     css = page_of(audit).split("<style")[1].split("</style>")[0]
@@ -346,13 +346,13 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
     text = " ".join("".join(Page(page_of(audit)).texts).split())
     evidence, run = audit.evidence, audit.run
     (source,) = evidence.sources
-    said = [
+    lines = [
         evidence.sha256, seals.findings(audit), f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
         evidence.trailer.value, run.started, run.finished, audit.policy, hex_id(evidence.backend.cluster_id or 0),
         *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
         *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
     ]  # fmt: skip
-    for each in said:
+    for each in lines:
         assert " ".join(each.split()) in text, each
 
 
@@ -378,18 +378,18 @@ def test_the_terminal_gets_printable_text(audit: Audit, width: int) -> None:
 
 
 def test_the_terminal_gets_no_escapes_but_colours(nasty: Audit) -> None:
-    said = said_of(nasty, 8000, colour=True)
-    assert "\x1b[" in said
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    lines = said_of(nasty, 8000, colour=True)
+    assert "\x1b[" in lines
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", lines)
     assert all(line.isprintable() for line in plain.splitlines())
-    assert "[bold red]markup" in said
+    assert "[bold red]markup" in lines
 
 
 def test_the_terminal_names_the_evidence_and_its_hash(audit: Audit) -> None:
-    said = said_of(audit, 4000)
-    assert audit.evidence.name in said
-    assert audit.evidence.sha256 in said
-    assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
+    lines = said_of(audit, 4000)
+    assert audit.evidence.name in lines
+    assert audit.evidence.sha256 in lines
+    assert f"(exit {audit.exit_code(FAIL_ON)})" in lines.splitlines()[0]
 
 
 # together

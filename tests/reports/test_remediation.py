@@ -63,7 +63,7 @@ else:
 class Cluster:
     """A folder with the stand-in and the objects that it knows."""
 
-    def __init__(self, folder: Path, objects: list[remediation.Named]) -> None:
+    def __init__(self, folder: Path, objects: list[remediation.ObjectReference]) -> None:
         self.folder = folder
         self.objects = folder / "objects"
         self.objects.mkdir()
@@ -96,7 +96,7 @@ class Cluster:
         return (self.folder / "calls").read_text().splitlines()
 
 
-def written(objects: list[remediation.Named], found: str = "a snapshot") -> str:
+def script_of(objects: list[remediation.ObjectReference], found: str = "a snapshot") -> str:
     out = io.StringIO()
     remediation.rewrite(objects, found, out)
     return out.getvalue()
@@ -108,7 +108,7 @@ MANY = [("secrets", f"n{number % 2}", f"s{number}") for number in range(130)]
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
     made = Cluster(tmp_path, MANY)
-    made.script.write_text(written(MANY))
+    made.script.write_text(script_of(MANY))
     return made
 
 
@@ -152,7 +152,7 @@ def test_what_was_deleted_since_is_no_failure(tmp_path: Path) -> None:
     """A whole batch that is gone, and objects that have no namespace."""
     objects = [("secrets", "n", "gone"), ("widgets.lab.example.com", "", "a.b")]
     cluster = Cluster(tmp_path, objects[1:])
-    cluster.script.write_text(written(objects))
+    cluster.script.write_text(script_of(objects))
     done = cluster.run(APPLY="yes")
     assert done.returncode == 0, done.stderr
     assert "gone: secrets n gone" in done.stdout
@@ -161,13 +161,13 @@ def test_what_was_deleted_since_is_no_failure(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)), max_size=5))
-def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[remediation.Named]) -> None:
-    lines = [line for line in written(objects).splitlines() if line.startswith("batch ")]
+def test_no_name_reaches_a_shell_that_kubernetes_would_not_have(objects: list[remediation.ObjectReference]) -> None:
+    lines = [line for line in script_of(objects).splitlines() if line.startswith("batch ")]
     for line in lines:
         assert all(character.isascii() and (character.isalnum() or character in "-. ") for character in line)
     named = sum(len(line.split()) - 3 for line in lines)
-    left = [line for line in written(objects).splitlines() if line.startswith("# Left out: ")]
-    assert named + sum(int(line.split()[3]) for line in left) == len(set(objects))
+    comments = [line for line in script_of(objects).splitlines() if line.startswith("# Left out: ")]
+    assert named + sum(int(line.split()[3]) for line in comments) == len(set(objects))
 
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
@@ -179,9 +179,9 @@ def test_scripts_of_scans_are_read_by_shells(snapshot: Path, tmp_path: Path) -> 
     text = script.read_text()
     assert text.startswith("#!/bin/sh\n# WARNING: ")
     rows = auditor.scan(snapshot).findings
-    wanted = set(rows[(rows.place == "latest") & (rows.finding == "plaintext")].name)
+    expected = set(rows[(rows.place == "latest") & (rows.finding == "plaintext")].name)
     named = {name for line in text.splitlines() if line.startswith("batch ") for name in line.split()[3:]}
-    assert named == wanted
+    assert named == expected
 
 
 def test_a_dry_run_of_a_scans_script_compacts_nothing(tmp_path: Path) -> None:

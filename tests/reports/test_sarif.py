@@ -49,8 +49,8 @@ def run_of(audit: Audit) -> dict[str, Any]:
     faults = [f"{'/'.join(map(str, fault.path))}: {fault.validator}" for fault in validator().iter_errors(log)]
     assert faults == []
     (run,) = log["runs"]
-    found: dict[str, Any] = run
-    return found
+    results: dict[str, Any] = run
+    return results
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +128,9 @@ def test_gaps_and_what_was_not_examined_are_notifications(tmp_path: Path) -> Non
     path.write_bytes(PLAINTEXT.read_bytes()[:-8192])
     audit = auditor.scan(path)
     (invocation,) = run_of(audit)["invocations"]
-    said = [each["descriptor"]["id"] for each in invocation["toolExecutionNotifications"]]
-    assert said.count("gap") == len(audit.gaps) > 0
-    assert said.count("not-examined") == len(audit.unexamined)
+    descriptors = [each["descriptor"]["id"] for each in invocation["toolExecutionNotifications"]]
+    assert descriptors.count("gap") == len(audit.gaps) > 0
+    assert descriptors.count("not-examined") == len(audit.unexamined)
     assert invocation["exitCode"] == 1
 
 
@@ -152,8 +152,8 @@ def test_the_validator_can_fail() -> None:
 def test_leftovers_are_not_put_under_controls_of_configurations() -> None:
     for finding in FindingKind:
         for place in set(Place) - {Place.LATEST}:
-            found = {each.id for each in controls.of(finding, place, backup=True)}
-            assert not found & {"1.2.27", "1.2.28", "V-274882"}
+            ids = {each.id for each in controls.of(finding, place, backup=True)}
+            assert not ids & {"1.2.27", "1.2.28", "V-274882"}
     assert {each.id for each in controls.of(FindingKind.PLAINTEXT, Place.FREED, backup=True)} == {
         "SC-28(1)",
         "CP-9(8)",
@@ -175,13 +175,13 @@ def test_results_and_the_table_of_controls_agree() -> None:
         for taxon in each["taxa"]:
             key = (taxon["id"], each["ruleId"])
             counted[key] = counted.get(key, 0) + 1
-    told = {
-        (row["control"], found["finding"]): found["values"]
+    expected = {
+        (row["control"], entry["finding"]): entry["values"]
         for row in controls.table(audit)
-        for found in row["findings"]
+        for entry in row["findings"]
     }
-    assert counted == told
-    assert told["1.2.27", "plaintext"] == 8
+    assert counted == expected
+    assert expected["1.2.27", "plaintext"] == 8
     for row in controls.table(audit):
         assert row["wording"] == "may be relevant to; the assessor decides"
     (cis,) = (row for row in controls.table(audit) if row["control"] == "1.2.27")

@@ -37,14 +37,14 @@ def faults(document: dict[str, Any]) -> list[str]:
     return [f"{error.json_path}: {error.message[:200]}" for error in VALIDATOR.iter_errors(document)]
 
 
-def configured(path: Path) -> Options:
+def stage_options(path: Path) -> Options:
     file = path.with_suffix(".encryption.json")
     return Options(encryption_configs=(str(file),) if file.exists() else (), resources=("*",))
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return document_of(auditor.scan(REWRITTEN, configured(REWRITTEN)))
+    return document_of(auditor.scan(REWRITTEN, stage_options(REWRITTEN)))
 
 
 def test_the_schema_is_one() -> None:
@@ -85,7 +85,7 @@ def test_the_schema_is_that_of_the_columns() -> None:
 
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_fixtures_report_validates(path: Path) -> None:
-    audits = [auditor.scan(path), auditor.scan(path, configured(path)), auditor.scan(path, Options(quick=True))]
+    audits = [auditor.scan(path), auditor.scan(path, stage_options(path)), auditor.scan(path, Options(quick=True))]
     for audit in audits:
         assert faults(document_of(audit)) == []
 
@@ -145,7 +145,7 @@ def test_columns_are_defined_in_the_document(document: dict[str, Any]) -> None:
 
 
 def test_counts_keys_pages_and_sources_are_those_of_the_audit() -> None:
-    audit = auditor.scan(REWRITTEN, configured(REWRITTEN))
+    audit = auditor.scan(REWRITTEN, stage_options(REWRITTEN))
     document = document_of(audit)
     assert document["counts"]["findings"] == len(document["findings"]) == len(audit.findings)
     assert document["counts"]["inventory"] == len(audit.inventory)

@@ -34,24 +34,24 @@ accepted:
 """
 
 
-def keyed(path: Path, **more: Any) -> Options:
+def stage_options(path: Path, **more: Any) -> Options:
     return Options(encryption_configs=(str(path.with_suffix(".encryption.json")),), **more)
 
 
 def earlier(folder: Path) -> str:
     path = folder / "earlier.json"
     with path.open("w") as out:
-        json.write(auditor.scan(REWRITTEN, keyed(REWRITTEN)), FAIL_ON, out)
+        json.write(auditor.scan(REWRITTEN, stage_options(REWRITTEN)), FAIL_ON, out)
     return str(path)
 
 
-def ignored(folder: Path) -> str:
+def ignore_file(folder: Path) -> str:
     path = folder / "ignore.yaml"
     path.write_text(IGNORE)
     return str(path)
 
 
-def unpacked(folder: Path) -> Path:
+def data_directory(folder: Path) -> Path:
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "etcd"
@@ -61,19 +61,21 @@ AUDITS: dict[str, Callable[[Path], Audit]] = {
     "plaintext": lambda _: auditor.scan(PLAINTEXT),
     "every resource": lambda _: auditor.scan(REWRITTEN, Options(resources=("*",))),
     "several findings of one value": lambda _: auditor.scan(
-        PROVIDERS / "2-kek-rotated.db", keyed(PROVIDERS / "2-kek-rotated.db", compromised_keys=("aescbc:key1",))
+        PROVIDERS / "2-kek-rotated.db", stage_options(PROVIDERS / "2-kek-rotated.db", compromised_keys=("aescbc:key1",))
     ),
     "a configuration's findings": lambda _: auditor.scan(
         COMPACTED, Options(encryption_configs=(str(FIXTURES / "providers" / "1-every-provider.encryption.json"),))
     ),
-    "a hunt": lambda _: auditor.scan(PROVIDERS / "3-wildcards.db", keyed(PROVIDERS / "3-wildcards.db", hunt=True)),
-    "a data directory": lambda folder: auditor.scan(unpacked(folder)),
+    "a hunt": lambda _: auditor.scan(
+        PROVIDERS / "3-wildcards.db", stage_options(PROVIDERS / "3-wildcards.db", hunt=True)
+    ),
+    "a data directory": lambda folder: auditor.scan(data_directory(folder)),
     "quick": lambda _: auditor.scan(REWRITTEN, Options(quick=True)),
     "a baseline, accepted": lambda folder: auditor.scan(
-        COMPACTED, keyed(COMPACTED, baseline=earlier(folder), ignore=ignored(folder))
+        COMPACTED, stage_options(COMPACTED, baseline=earlier(folder), ignore=ignore_file(folder))
     ),
     "redacted": lambda folder: auditor.scan(
-        REWRITTEN, keyed(REWRITTEN, baseline=earlier(folder), ignore=ignored(folder), redact_names=True)
+        REWRITTEN, stage_options(REWRITTEN, baseline=earlier(folder), ignore=ignore_file(folder), redact_names=True)
     ),
     "hostile names": lambda folder: auditor.scan(snapshot_after(folder, hostile.work)),
     "nothing found": lambda _: auditor.scan(REWRITTEN, Options(resources=("nosuch",))),
@@ -130,9 +132,9 @@ def test_the_inventory_holds_the_same_values(audit: Audit) -> None:
     for shown, row in zip(pq.read_table(io.BytesIO(out.getvalue())).to_pylist(), rows, strict=True):
         for name, cell in row.items():
             assert shown[name] == (None if name in NUMBERS and not isinstance(cell, int) else cell)
-    told = Counter((row["id"], finding) for row in rows for finding in str(row["finding"]).split(";") if finding)
+    counts = Counter((row["id"], finding) for row in rows for finding in str(row["finding"]).split(";") if finding)
     values = [mark for marks in audit.rows.findings if is_value(marks) for mark in marks]
-    assert told == Counter(
+    assert counts == Counter(
         (row["id"], row["finding"])
         for row in rows_of(findings(audit.rows, audit.evidence))
         if FindingKind[str(row["finding"]).upper().replace("-", "_")] in {mark.kind for mark in values}
@@ -155,16 +157,18 @@ def test_the_counts_are_those_of_the_rows(audit: Audit) -> None:
 def test_the_terminal_counts_the_same(audit: Audit) -> None:
     out = io.StringIO()
     terminal.write(audit, FAIL_ON, Console(file=out, width=4000, highlight=False))
-    said = out.getvalue()
+    output = out.getvalue()
     rows = rows_of(findings(audit.rows, audit.evidence))
     counted = Counter((str(row["finding"]), str(row["severity"])) for row in rows)
     for (finding, severity), count in counted.items():
         if finding != "plaintext":
-            assert f"{words.plural(count, 'value')} {finding} ({severity})" in said
+            assert f"{words.plural(count, 'value')} {finding} ({severity})" in output
     readable = sum(count for (finding, _), count in counted.items() if finding == "plaintext")
-    assert (f"{words.plural(readable, 'readable value')} of " in said) == bool(readable)
-    assert f"(exit {audit.exit_code(FAIL_ON)})" in said.splitlines()[0]
-    assert f"Control: a planted plaintext {'object' if audit.resources == ('nosuch',) else 'Secret'} was found." in said
+    assert (f"{words.plural(readable, 'readable value')} of " in output) == bool(readable)
+    assert f"(exit {audit.exit_code(FAIL_ON)})" in output.splitlines()[0]
+    assert (
+        f"Control: a planted plaintext {'object' if audit.resources == ('nosuch',) else 'Secret'} was found." in output
+    )
 
 
 def test_accepted_and_known_findings_are_marked_in_sarif_too(tmp_path: Path) -> None:
@@ -210,10 +214,10 @@ def test_the_command_warns_on_standard_error(
         **nothing,
     )
     assert scan.run(request) == 1
-    said = capsys.readouterr()
-    assert "a.csv has 37 lines, and spreadsheets read no more than 20" in said.err
-    assert "i.csv has 37 lines" in said.err
-    assert "spreadsheets" not in said.out
+    output = capsys.readouterr()
+    assert "a.csv has 37 lines, and spreadsheets read no more than 20" in output.err
+    assert "i.csv has 37 lines" in output.err
+    assert "spreadsheets" not in output.out
     monkeypatch.setattr(csv, "MOST_LINES", 37)
     scan.run(replace(request, force=True))
     assert capsys.readouterr().err == ""

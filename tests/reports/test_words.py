@@ -20,7 +20,7 @@ def rewritten() -> Audit:
     return auditor.scan(REWRITTEN, Options(quick=True))
 
 
-def tallied(**changes: Any) -> Audit:
+def audit_with(**changes: Any) -> Audit:
     """A real audit with other counts."""
     audit = auditor.scan(DEFRAGMENTED, Options(quick=True, accept_partial=True))
     return replace(audit, tally=replace(audit.tally, **changes))
@@ -43,18 +43,18 @@ def test_a_verdict_of_findings(rewritten: Audit) -> None:
 
 
 def test_one_is_singular() -> None:
-    (line,) = words.verdict(tallied(**PLAIN), FAIL_ON)
+    (line,) = words.verdict(audit_with(**PLAIN), FAIL_ON)
     assert line == "FINDINGS: 1 readable value of 1 Secret, all in latest (exit 1)"
 
 
 def test_credentials_in_use_are_named() -> None:
-    lines = words.verdict(tallied(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
+    lines = words.verdict(audit_with(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
     assert "freed pages" in lines[0]
     assert "credentials are in use" in lines[1]
 
 
 def test_findings_other_than_plaintext() -> None:
-    audit = tallied(
+    audit = audit_with(
         marks=((FindingKind.WEAK_PROVIDER, Severity.LOW, 2), (FindingKind.UNRECOGNISED, Severity.MEDIUM, 1))
     )
     (line,) = words.verdict(audit, FAIL_ON)
@@ -63,7 +63,7 @@ def test_findings_other_than_plaintext() -> None:
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
-    audit = tallied(marks=())
+    audit = audit_with(marks=())
     if not complete:
         audit = replace(audit, unexamined=(replace(audit.unexamined[0], decisive=True),))
     (line,) = words.verdict(audit, FAIL_ON)
@@ -78,7 +78,7 @@ def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
     [(("secrets",), "Secret"), (("configmaps",), "ConfigMap"), (("*",), "object"), (("a", "b"), "object")],
 )
 def test_objects_are_called_what_they_are(resources: tuple[str, ...], noun: str) -> None:
-    audit = replace(tallied(**PLAIN), resources=resources)
+    audit = replace(audit_with(**PLAIN), resources=resources)
     assert f"of 1 {noun}," in words.verdict(audit, FAIL_ON)[0]
 
 
@@ -93,11 +93,11 @@ def test_next_steps_follow_the_places(rewritten: Audit) -> None:
 
 
 def test_no_steps_without_readable_values() -> None:
-    assert words.next_steps(tallied(readable=0)) == []
+    assert words.next_steps(audit_with(readable=0)) == []
 
 
 def test_current_plaintext_is_rewritten_first() -> None:
-    steps = words.next_steps(tallied(**PLAIN))
+    steps = words.next_steps(audit_with(**PLAIN))
     assert steps[2].startswith("rewrite what is readable in latest")
 
 
@@ -105,8 +105,8 @@ def test_the_table_of_places_adds_up(rewritten: Audit) -> None:
     header, rows = tables.of_places(rewritten)
     assert header[:3] == ["place", "values", "readable"]
     assert header[3:-2] == ["aescbc/key1"]
-    found = {row[0]: row[1:4] for row in rows}
-    assert found == {"latest": ["34", "0", "34"], "history": ["28", "28", "0"], "deleted": ["1", "1", "0"]}
+    counts_by_place = {row[0]: row[1:4] for row in rows}
+    assert counts_by_place == {"latest": ["34", "0", "34"], "history": ["28", "28", "0"], "deleted": ["1", "1", "0"]}
 
 
 def test_the_table_of_coverage_adds_up(rewritten: Audit) -> None:

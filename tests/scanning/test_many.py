@@ -28,15 +28,15 @@ PARTIAL = ["--quick", "--accept-partial"]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Backups as they lie about: two of one name, a container of two, a broken one, and what is none."""
-    made = tmp_path / "backups"
-    (made / "monday").mkdir(parents=True)
-    (made / "tuesday").mkdir()
-    shutil.copy(PLAINTEXT, made / "monday" / "snapshot.db")
-    shutil.copy(REWRITTEN, made / "tuesday" / "snapshot.db")
+    backups = tmp_path / "backups"
+    (backups / "monday").mkdir(parents=True)
+    (backups / "tuesday").mkdir()
+    shutil.copy(PLAINTEXT, backups / "monday" / "snapshot.db")
+    shutil.copy(REWRITTEN, backups / "tuesday" / "snapshot.db")
     files = {"a.db": DEFRAGMENTED.read_bytes(), "b.db": PLAINTEXT.read_bytes()}
-    (made / "both.tar").write_bytes(packing.tar(files))
-    (made / "notes.txt").write_text("nothing of etcd's")
-    return made
+    (backups / "both.tar").write_bytes(packing.tar(files))
+    (backups / "notes.txt").write_text("nothing of etcd's")
+    return backups
 
 
 def problems(audit: Audit) -> dict[str, str]:
@@ -53,10 +53,10 @@ def test_one_piece_is_what_it_always_was() -> None:
 
 
 def test_a_folder_stands_for_the_evidence_in_it(folder: Path) -> None:
-    found = resolve_arguments([str(folder)])
-    assert found == [str(folder / name) for name in ("both.tar", "monday/snapshot.db", "tuesday/snapshot.db")]
-    assert names(found) == ["both.tar", "monday/snapshot.db", "tuesday/snapshot.db"]
-    assert resolve_arguments([str(folder), found[0]]) == found
+    paths = resolve_arguments([str(folder)])
+    assert paths == [str(folder / name) for name in ("both.tar", "monday/snapshot.db", "tuesday/snapshot.db")]
+    assert names(paths) == ["both.tar", "monday/snapshot.db", "tuesday/snapshot.db"]
+    assert resolve_arguments([str(folder), paths[0]]) == paths
 
 
 def test_a_data_directory_is_one_piece(tmp_path: Path) -> None:
@@ -146,12 +146,12 @@ def test_a_data_set_can_be_asked_and_grows(folder: Path, tmp_path: Path) -> None
     refused = run("scan", folder / "monday" / "snapshot.db", "--dataset", target)
     assert refused.returncode == 2
     assert "exists" in refused.stderr
-    found = pd.read_parquet(target / "findings")
+    findings = pd.read_parquet(target / "findings")
     alone = [auditor.scan(folder / day / "snapshot.db").findings for day in ("monday", "tuesday")]
-    assert len(found) == sum(map(len, alone))
-    assert set(found.evidence) == {sha256 for each in alone for sha256 in each.evidence}
+    assert len(findings) == sum(map(len, alone))
+    assert set(findings.evidence) == {sha256 for each in alone for sha256 in each.evidence}
     sources = pd.read_parquet(target / "sources").set_index("evidence")
-    joined = found.merge(sources[["cluster"]], left_on="evidence", right_index=True)
+    joined = findings.merge(sources[["cluster"]], left_on="evidence", right_index=True)
     assert set(joined.cluster) == {"71314e90-44b9-4311-833c-506d91031055"}
     readable = joined[joined.finding == "plaintext"].groupby("evidence", observed=True).size()
     assert sorted(readable) == sorted(len(each[each.finding == "plaintext"]) for each in alone)
@@ -165,17 +165,17 @@ def test_a_data_set_can_be_asked_and_grows(folder: Path, tmp_path: Path) -> None
 def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
     (folder / "broken.db").write_bytes(DEFRAGMENTED.read_bytes()[:40])
     (folder / "empty.db").write_bytes(b"")
-    given = [str(DEFRAGMENTED), str(folder / "broken.db"), str(folder / "none.db"), str(folder / "empty.db")]
-    done = run("scan", *given, *PARTIAL)
+    evidence = [str(DEFRAGMENTED), str(folder / "broken.db"), str(folder / "none.db"), str(folder / "empty.db")]
+    done = run("scan", *evidence, *PARTIAL)
     assert done.returncode == 3
     assert sum("not read, see below" in line for line in done.stdout.splitlines()) == 3
     assert "(exit 3)" in done.stdout.splitlines()[0]
-    audit = many.scan(given, Options(quick=True, accept_partial=True))
+    audit = many.scan(evidence, Options(quick=True, accept_partial=True))
     assert set(problems(audit)) == {"broken.db", "none.db", "empty.db"}
     assert {gap.source for gap in audit.gaps} == {"broken.db", "none.db", "empty.db"}
     report = folder / "a.json"
-    assert run("scan", *given, "--json", report).returncode == 3
-    checked = run("verify", report, *given)
+    assert run("scan", *evidence, "--json", report).returncode == 3
+    checked = run("verify", report, *evidence)
     assert checked.returncode == 0, checked.stdout
     assert "could not be read when the report was made" in checked.stdout
 
@@ -211,7 +211,7 @@ def test_a_process_that_dies_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return scanned(path, options)
 
-    monkeypatch.setattr(auditor, "scan", dying)
+    monkeypatch.setattr(many, "one", dying)
     audit = many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
     assert "SIGKILL" in problems(audit)["1-plaintext.db"]
     assert [part.problem for part in audit.parts].count("") == 1
@@ -221,7 +221,7 @@ def test_a_fault_of_our_own_is_told_without_its_text(monkeypatch: pytest.MonkeyP
     def faulty(path: str, options: Options) -> Audit:
         raise ValueError("CANARY")
 
-    monkeypatch.setattr(auditor, "scan", faulty)
+    monkeypatch.setattr(many, "one", faulty)
     with pytest.raises(UnreadableEvidence) as caught:
         many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
     assert "a fault of etcd-auditor's own: ValueError" in str(caught.value)
@@ -237,17 +237,17 @@ def test_no_process_outlives_the_command(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "auditor", "scan", *big], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    found: list[int] = []
+    processes: list[int] = []
     until = time.monotonic() + 60
-    while len(found) < 3 and time.monotonic() < until:  # the command's own child, and its two
-        found = _descendants(process.pid)
-    assert len(found) >= 3
+    while len(processes) < 3 and time.monotonic() < until:  # the command's own child, and its two
+        processes = _descendants(process.pid)
+    assert len(processes) >= 3
     process.kill()
-    os.kill(found[0], signal.SIGKILL)
+    os.kill(processes[0], signal.SIGKILL)
     process.wait()
-    while any(map(_alive, found)) and time.monotonic() < until:
+    while any(map(_alive, processes)) and time.monotonic() < until:
         time.sleep(0.01)
-    assert not any(map(_alive, found))
+    assert not any(map(_alive, processes))
 
 
 def _descendants(pid: int) -> list[int]:

@@ -26,7 +26,7 @@ TREE = (Place.LATEST, Place.HISTORY, Place.DELETED)
 each_snapshot = pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: path.stem)
 
 
-def read(path: Path) -> Reading:
+def reading_of(path: Path) -> Reading:
     with EvidenceFile.open(path, hashed=False) as file:
         return snapshot.read_file(file)
 
@@ -44,7 +44,7 @@ def test_there_are_ten_snapshots() -> None:
 @each_snapshot
 def test_every_current_key_has_the_revisions_and_size_that_etcdctl_saw(path: Path) -> None:
     """Those that are exempt from encryption too, which the reports leave out."""
-    reading = read(path)
+    reading = reading_of(path)
     assert not reading.gaps
     told = {
         entry["key"]: tuple(entry[name] for name in ("create_revision", "mod_revision", "version", "size"))
@@ -70,7 +70,7 @@ def served_at(etcd: Etcd, key: bytes, revision: int) -> rpc.RangeResponse:
 @each_snapshot
 def test_every_record_is_what_a_restored_etcd_serves_at_its_revision(path: Path, tmp_path: Path) -> None:
     """Current values, history and deleted ones; a tombstone is served as nothing."""
-    reading, raw = read(path), path.read_bytes()
+    reading, raw = reading_of(path), path.read_bytes()
     seen = 0
     with restore(path, tmp_path / "data") as etcd:
         current = etcd.get_all()
@@ -120,7 +120,7 @@ def test_the_members_own_file_reads_as_the_last_snapshot(tmp_path: Path) -> None
     with tarfile.open(FIXTURES / "migration-aescbc" / "data-dir.tar.gz") as packed:
         name = next(name for name in packed.getnames() if name.endswith("member/snap/db"))
         packed.extract(name, tmp_path, filter="data")
-    raw, last = read(tmp_path / name), read(FIXTURES / "migration-aescbc" / "7-rotated.db")
+    raw, last = reading_of(tmp_path / name), reading_of(FIXTURES / "migration-aescbc" / "7-rotated.db")
     assert raw.kind == EvidenceKind.RAW_DATABASE
     assert not raw.gaps
     assert raw.backend.members == last.backend.members

@@ -30,7 +30,7 @@ COMPARED = ["offset", "size", "place", "key", "mod_revision", "create_revision",
 each_snapshot = pytest.mark.parametrize("path", SNAPSHOTS, ids=name_of)
 
 
-def expected(stored: list[oracle.Stored]) -> list[tuple[Any, ...]]:
+def expected_rows(stored: list[oracle.Stored]) -> list[tuple[Any, ...]]:
     """What the inventory of Secrets must hold, by COMPARED; a leftover without a key may be of a Secret."""
     return [
         (
@@ -49,7 +49,7 @@ def expected(stored: list[oracle.Stored]) -> list[tuple[Any, ...]]:
     ]
 
 
-def found(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
+def inventory_rows(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
     """The inventory's rows, by COMPARED; an unknown key or number is empty."""
     return [
         tuple(None if cell is pd.NA else "" if cell == "unknown" and name == "key" else cell for name, cell in pairs)
@@ -92,7 +92,7 @@ def test_the_plain_reader_reads_what_etcdctl_read(path: Path) -> None:
 
 @each_snapshot
 def test_rows_are_the_plain_readers(path: Path) -> None:
-    assert found(inventory(path)) == expected(oracle.database(path.read_bytes()))
+    assert inventory_rows(inventory(path)) == expected_rows(oracle.database(path.read_bytes()))
 
 
 @each_snapshot
@@ -119,7 +119,7 @@ def test_every_canary_of_the_file_lies_in_a_row(path: Path) -> None:
 
 def test_rows_of_the_raw_database_are_the_plain_readers(member: Path) -> None:
     database = member / "member" / "snap" / "db"
-    assert found(inventory(database)) == expected(oracle.database(database.read_bytes()))
+    assert inventory_rows(inventory(database)) == expected_rows(oracle.database(database.read_bytes()))
 
 
 def test_the_plain_reader_finds_in_the_log_what_the_database_holds(member: Path) -> None:

@@ -124,7 +124,7 @@ def torn(raw: bytes) -> bytes:
     return bytes(changed)
 
 
-def shuffled(raw: bytes) -> bytes:
+def shuffle_pages(raw: bytes) -> bytes:
     """Every third page has another header."""
     changed = bytearray(raw)
     for page in range(4, len(raw) // 4096, 3):
@@ -140,7 +140,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut 99": lambda raw: raw[: len(raw) * 99 // 100],
     "no metas": lambda raw: bytes(8192) + raw[8192:],
     "values torn": torn,
-    "other pages": shuffled,
+    "other pages": shuffle_pages,
     "other kinds": lambda raw: raw.replace(b"\x12\x06Secret", b"\x12\x06Sec\xffet"),
     "as json": lambda raw: raw.replace(b"k8s\0\x0a", b'{"a":'),
     "as cbor": lambda raw: raw.replace(b"k8s\0", b"\xd9\xd9\xf7\xa1"),

@@ -49,7 +49,7 @@ def outputs(folder: Path) -> Line:
     return ["-v", *(part for option, name in names.items() for part in (option, folder / name))]
 
 
-def said(done: "subprocess.CompletedProcess[str]", name: str = "") -> dict[str, str]:
+def messages(done: "subprocess.CompletedProcess[str]", name: str = "") -> dict[str, str]:
     assert "Traceback" not in done.stderr, name
     assert "fault of etcd-auditor" not in done.stderr, done.stderr
     return {f"{name} output": done.stdout, f"{name} errors": done.stderr}
@@ -81,14 +81,14 @@ def test_every_command_with_keys(snapshot: Path, tmp_path: Path) -> None:
     done = run("scan", snapshot, *given, *outputs(out), "--hunt", "--use-found-keys", "--resource", "*")
     assert done.returncode in {0, 1, 3}
     assert "opened" in done.stdout
-    texts = {**said(done, "scan"), **texts_of(out)}
+    texts = {**messages(done, "scan"), **texts_of(out)}
     assert {"a.csv", "b.parquet", "c.html", "d.json", "e.sarif", "f.sh"} < set(texts)
     assert any(name.endswith(".parquet") and name != "b.parquet" for name in texts)
-    texts |= said(run("verify", out / "d.json", snapshot), "verify")
-    texts |= said(run("verify", out / "c.html", PLAINTEXT), "verify with another")
+    texts |= messages(run("verify", out / "d.json", snapshot), "verify")
+    texts |= messages(run("verify", out / "c.html", PLAINTEXT), "verify with another")
     done = run("keys", snapshot, *given, "--json", tmp_path / "keys.json")
     assert done.returncode in {0, 3}
-    texts |= {**said(done, "keys"), "keys.json": (tmp_path / "keys.json").read_text()}
+    texts |= {**messages(done, "keys"), "keys.json": (tmp_path / "keys.json").read_text()}
     assert leaks(forbidden(snapshot), texts) == []
 
 
@@ -108,13 +108,13 @@ def test_what_a_plugin_unwraps_stays_inside(tmp_path: Path) -> None:
         given: Line = ["--encryption-config", config(snapshot), *plugins]
         done = run("scan", snapshot, *given, *outputs(out), "--hunt")
         asked = first.calls.total()
-        texts = {**said(done, "scan"), **texts_of(out)}
-        texts |= said(run("keys", snapshot, *given), "keys")
-        texts |= said(run("show", snapshot, next(iter(truth(snapshot)["secrets"])), *given), "show")
-        texts |= said(run("diff", PROVIDERS / "1-every-provider.db", snapshot, *given), "diff")
+        texts = {**messages(done, "scan"), **texts_of(out)}
+        texts |= messages(run("keys", snapshot, *given), "keys")
+        texts |= messages(run("show", snapshot, next(iter(truth(snapshot)["secrets"])), *given), "show")
+        texts |= messages(run("diff", PROVIDERS / "1-every-provider.db", snapshot, *given), "diff")
         first.refusing = second.garbage = True
-        texts |= said(run("scan", snapshot, *given, "-v"), "refused")
-    texts |= said(run("scan", snapshot, *given, "-v"), "gone")
+        texts |= messages(run("scan", snapshot, *given, "-v"), "refused")
+    texts |= messages(run("scan", snapshot, *given, "-v"), "gone")
     assert asked
     assert leaks(taint, texts) == []
     assert leaks(forbidden(snapshot), texts) == []
@@ -131,11 +131,11 @@ def test_kine(stage: Path, tmp_path: Path, *, given: bool) -> None:
     options: Line = ["--encryption-config", path] if given else []
     done = run("scan", evidence, *options, *outputs(out), "--hunt")
     assert done.returncode == 1
-    texts = {**said(done, "scan"), **texts_of(out), **said(run("keys", evidence, *options), "keys")}
+    texts = {**messages(done, "scan"), **texts_of(out), **messages(run("keys", evidence, *options), "keys")}
     name = next(iter(kine_stages.truth(stage)["secrets"]))
     shown = run("show", evidence, name, *options, "--json", tmp_path / "show.json")
     assert shown.returncode in {0, 3}
-    texts |= {**said(shown, "show"), "show.json": (tmp_path / "show.json").read_text()}
+    texts |= {**messages(shown, "show"), "show.json": (tmp_path / "show.json").read_text()}
     assert leaks(taint, texts) == []
 
 
@@ -177,7 +177,7 @@ def test_packed_evidence_and_the_keys_that_came_with_it(make: Callable[[Path], P
     for options in ([], ["--use-found-config"], ["--use-found-config", "--use-found-keys", "--hunt"]):
         done = run("scan", evidence, *outputs(out), *options, "--force")
         assert done.returncode == 1
-        assert leaks(taint, {**said(done), **texts_of(out)}) == []
+        assert leaks(taint, {**messages(done), **texts_of(out)}) == []
     if make is not _directory:
         assert "key-present" in (out / "a.csv").read_text()
 
@@ -190,7 +190,7 @@ def test_several_pieces_of_evidence(tmp_path: Path) -> None:
     done = run("scan", *names, *outputs(out), "--encryption-config", config(KEYED[1]), "--hunt")
     assert done.returncode == 1
     assert "4 pieces" in done.stdout + done.stderr or "broken.db" in done.stdout
-    texts = {**said(done), **texts_of(out)}
+    texts = {**messages(done), **texts_of(out)}
     assert [name for each in KEYED[:2] for name in leaks(forbidden(each), texts)] == []
 
 
@@ -223,11 +223,11 @@ def test_configurations_that_are_refused_are_not_quoted(broken: str, tmp_path: P
     for line in lines:
         done = run(*line, "--encryption-config", path)
         assert done.returncode == 2
-        texts |= said(done, str(line[0]))
+        texts |= messages(done, str(line[0]))
     assert leaks(forbidden(REWRITTEN), texts) == []
 
 
-def _given(folder: Path) -> Iterator[tuple[str, Line]]:
+def _wrong_options(folder: Path) -> Iterator[tuple[str, Line]]:
     """Options of every kind that are wrong; files in the place of others, with keys and canaries in them."""
     secrets, evidence = folder / "secrets.json", REWRITTEN
     secrets.write_bytes(CONFIGURATION)
@@ -271,9 +271,9 @@ def _given(folder: Path) -> Iterator[tuple[str, Line]]:
 def test_whatever_goes_wrong_nothing_is_quoted(tmp_path: Path) -> None:
     texts: dict[str, str] = {}
     codes: dict[str, int] = {}
-    for name, line in _given(tmp_path):
+    for name, line in _wrong_options(tmp_path):
         done = run(*line)
-        texts |= said(done, name)
+        texts |= messages(done, name)
         codes[name] = done.returncode
     assert leaks(forbidden(REWRITTEN), texts) == []
     assert leaks(forbidden(PLAINTEXT), texts) == []

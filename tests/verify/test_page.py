@@ -27,28 +27,28 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return target.read_bytes()
 
 
-def checked(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
+def checks_of(raw: bytes, folder: Path, evidence: Path | None = None) -> list[Check]:
     target = folder / "a.html"
     target.write_bytes(raw)
     return list(verify(target, [] if evidence is None else [str(evidence)]))
 
 
 def wrong(raw: bytes, folder: Path) -> str:
-    return "\n".join(check.said for check in checked(raw, folder) if not check.holds)
+    return "\n".join(check.text for check in checks_of(raw, folder) if not check.holds)
 
 
 def test_a_page_is_what_it_says(page: bytes, tmp_path: Path) -> None:
-    alone = checked(page, tmp_path)
+    alone = checks_of(page, tmp_path)
     assert all(check.holds for check in alone)
-    assert any("65 findings" in check.said for check in alone)
-    assert any("parts of the page" in check.said for check in alone)
-    whole = checked(page, tmp_path, REWRITTEN)
+    assert any("65 findings" in check.text for check in alone)
+    assert any("parts of the page" in check.text for check in alone)
+    whole = checks_of(page, tmp_path, REWRITTEN)
     assert all(check.holds for check in whole)
-    assert any("findings lie where the report says" in check.said for check in whole)
+    assert any("findings lie where the report says" in check.text for check in whole)
 
 
 def test_other_evidence_is_noticed(page: bytes, tmp_path: Path) -> None:
-    assert not all(check.holds for check in checked(page, tmp_path, PLAINTEXT))
+    assert not all(check.holds for check in checks_of(page, tmp_path, PLAINTEXT))
 
 
 def test_any_flipped_bit_is_noticed(page: bytes, tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ PLACES = {
 def test_it_is_said_which_part_was_changed(part: str, page: bytes, tmp_path: Path) -> None:
     start = page.index(seal.mark(part).encode())
     at = page.index(PLACES[part], start) + len(PLACES[part]) - 2
-    said = wrong(page[:at] + bytes([page[at] ^ 1]) + page[at + 1 :], tmp_path)
-    assert f"part {part} of the page is not what it was" in said
-    assert said.count("part ") == 1
+    texts = wrong(page[:at] + bytes([page[at] ^ 1]) + page[at + 1 :], tmp_path)
+    assert f"part {part} of the page is not what it was" in texts
+    assert texts.count("part ") == 1
 
 
 def test_it_is_said_which_finding_was_changed(page: bytes, tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def test_it_is_said_which_finding_was_changed(page: bytes, tmp_path: Path) -> No
     numbers = page[start : page.index(b"]", start)].split(b",")
     at = start + len(b",".join(numbers[:2])) + 1
     digit = b"1" if page[at : at + 1] != b"1" else b"2"
-    said = wrong(page[:at] + digit + page[at + 1 :], tmp_path)
-    assert "finding 3 of 65 " in said
-    assert "part findings of the page is not what it was" in said
+    texts = wrong(page[:at] + digit + page[at + 1 :], tmp_path)
+    assert "finding 3 of 65 " in texts
+    assert "part findings of the page is not what it was" in texts
 
 
 def test_what_is_added_or_taken_is_noticed(page: bytes, tmp_path: Path) -> None:
@@ -108,13 +108,13 @@ def test_a_custody_written_otherwise_is_noticed(page: bytes, tmp_path: Path) -> 
     """The same values, other bytes."""
     before, opening, rest = page.partition(seal.OPENING.encode())
     assert "not written as it was" in wrong(before + opening + rest.replace(b'{"format":', b'{ "format":', 1), tmp_path)
-    said = wrong(before + opening + rest.replace(b'"exit_code":1', b'"exit_code":0', 1), tmp_path)
-    assert "section exit_code is not what it was" in said
+    texts = wrong(before + opening + rest.replace(b'"exit_code":1', b'"exit_code":0', 1), tmp_path)
+    assert "section exit_code is not what it was" in texts
 
 
 def test_other_html_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        checked(b"<!doctype html><title>x</title>", tmp_path)
+        checks_of(b"<!doctype html><title>x</title>", tmp_path)
 
 
 ODD = {
@@ -128,16 +128,16 @@ ODD = {
 @pytest.mark.parametrize("column", ODD.values(), ids=list(ODD))
 def test_a_column_that_nobody_vouches_for_is_told(column: bytes, page: bytes, tmp_path: Path, *, alone: bool) -> None:
     """A number beside a cell took 16 GB, or was a fault of ours, before any hash was looked at."""
-    found = embed.FINDINGS.search(page)
-    assert found is not None
-    columns = json.loads(found[1])
+    element = embed.FINDINGS.search(page)
+    assert element is not None
+    columns = json.loads(element[1])
     cells = {name: json.dumps(each).encode() if alone and name != "place" else column for name, each in columns.items()}
     text = b",".join(b'"%s":%s' % (name.encode(), each) for name, each in cells.items())
     tracemalloc.start()
-    told = wrong(page[: found.start(1)] + b"{" + text + b"}" + page[found.end(1) :], tmp_path)
+    texts = wrong(page[: element.start(1)] + b"{" + text + b"}" + page[element.end(1) :], tmp_path)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "part findings of the page is not what it was" in told
+    assert "part findings of the page is not what it was" in texts
     assert most < 64 << 20
 
 
@@ -149,5 +149,5 @@ def test_half_a_character_in_a_finding_is_told(tmp_path: Path) -> None:
     report = json.loads(target.read_text())
     report["findings"][2]["key_name"] = "\ud800"
     target.write_text(json.dumps(report))
-    told = [check.said for check in verify(target, [str(REWRITTEN)]) if not check.holds]
-    assert told == ["finding 3 has not the columns of a finding"]
+    texts = [check.text for check in verify(target, [str(REWRITTEN)]) if not check.holds]
+    assert texts == ["finding 3 has not the columns of a finding"]

@@ -46,11 +46,11 @@ def test_every_current_secret_is_what_a_scan_says_it_is(path: Path, configured: 
         for key, offset, size, revision in zip(rows.key, rows.offset, rows["size"], rows.mod_revision, strict=True)
     ]
     found = judge(pairs, SECRETS, criteria.prepare(options))
-    ledger = Tracker({}, presume=configured)
-    ledger.replace({key: (form, main) for (key, _, main), form in zip(pairs, found, strict=True)}, 10**6, None)
+    tracker = Tracker({}, presume=configured)
+    tracker.replace({key: (form, main) for (key, _, main), form in zip(pairs, found, strict=True)}, 10**6, None)
     bad = {"plaintext", "stale-provider", "stale-key", "stale-kek", "unrecognised", "orphaned", "undecryptable"}
-    wanted = [not set(finding.split(";")) & bad for finding in rows.finding]
-    assert [ledger.wanted(form) for form in found] == wanted
+    expected = [not set(finding.split(";")) & bad for finding in rows.finding]
+    assert [tracker.conforms(form) for form in found] == expected
     assert [form.provider.label for form in found] == list(rows.provider)
     assert [form.key_name for form in found] == list(rows.key_name)
     assert [form.kek_id for form in found] == list(rows.kek_id)

@@ -130,7 +130,7 @@ def follow(session: Session, script: Script, work: threading.Thread, checked: th
 @pytest.mark.slow
 def test_thousands_of_secrets(which: str, count: int, tmp_path: Path) -> None:
     """Some are deleted, some are written anew in the old form and again, some are new; the rest is rewritten."""
-    said: list[str] = []
+    messages: list[str] = []
     with Etcd(tmp_path / "data", program=program(which)) as etcd:
         every = fill(etcd, count)
         script = Script(etcd, every)
@@ -162,7 +162,7 @@ def test_thousands_of_secrets(which: str, count: int, tmp_path: Path) -> None:
                     case _:
                         script.rewrite(number)
 
-        with Session(access(etcd.endpoint), KEY1, said.append) as session:
+        with Session(access(etcd.endpoint), KEY1, messages.append) as session:
             assert numbers(session) == (count, count, 0, 0, count)
             session.follow()
             thread = threading.Thread(target=work)
@@ -171,10 +171,10 @@ def test_thousands_of_secrets(which: str, count: int, tmp_path: Path) -> None:
             assert script.numbers()[1] == 0
             before = revision(etcd)
             assert session.confirm()
-            found = session.progress()
-            assert found.rate > 0
-            assert {share.total for share in found.namespaces.values()} == {
-                share.rewritten + share.deleted for share in found.namespaces.values()
+            progress = session.progress()
+            assert progress.rate > 0
+            assert {share.total for share in progress.namespaces.values()} == {
+                share.rewritten + share.deleted for share in progress.namespaces.values()
             }
             assert numbers(session) == script.numbers()
         assert revision(etcd) == before
@@ -183,18 +183,18 @@ def test_thousands_of_secrets(which: str, count: int, tmp_path: Path) -> None:
 
 def test_restart_cut_and_compaction_lose_nothing(tmp_path: Path) -> None:
     """The server stops and comes back, connections break, and history is compacted behind the watch's back."""
-    said: list[str] = []
+    messages: list[str] = []
     with Etcd(tmp_path / "data") as etcd, Proxy(etcd.endpoint) as proxy:
         every = fill(etcd, 600)
         script = Script(etcd, every)
-        with Session(access(proxy.endpoint), KEY1, said.append) as session:
+        with Session(access(proxy.endpoint), KEY1, messages.append) as session:
             for number in every[:50]:
                 script.rewrite(number)
             etcd.compact(revision(etcd))
             session.follow()  # from a revision that is gone
             caught_up(session, script)
             assert session.reads == 2
-            assert any("compacted" in text and "read again" in text for text in said)
+            assert any("compacted" in text and "read again" in text for text in messages)
             for number in every[50:100]:
                 script.rewrite(number)
             caught_up(session, script)
@@ -267,9 +267,9 @@ def test_a_role_that_may_only_read_the_secrets(tmp_path: Path) -> None:
         with Session(viewer, KEY1, lambda _: None) as session:
             assert numbers(session) == (50, 50, 0, 0, 50)
             session.follow()
-            said: list[str] = []
-            session._said = said.append
-            until(lambda: any("watching" in text for text in said), session)
+            messages: list[str] = []
+            session._notify = messages.append
+            until(lambda: any("watching" in text for text in messages), session)
         with pytest.raises(errors.Denied), Session(viewer, Options(resources=("configmaps",)), lambda _: None):
             pass
 
@@ -282,7 +282,7 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
         ):
             etcd.put(key, plain(number))
         with Session(access(etcd.endpoint), options, lambda _: None) as session:
-            named = [(each.of.resource, each.of.key) for each in session.progress(name_all=True).left]
+            named = [(each.object.resource, each.object.key) for each in session.progress(name_all=True).remaining]
             assert named == [
                 ("configmaps", "/a/configmaps/n/x"),
                 ("secrets", "/a/secrets/n/x"),
@@ -296,19 +296,19 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     with Etcd(tmp_path / "one") as old, Etcd(tmp_path / "two") as new, Proxy(old.endpoint) as proxy:
         fill(old, 200)
         for number in range(20):
             old.put(name(number), plain(number))
         fill(new, 30)
-        with Session(access(proxy.endpoint), KEY1, said.append) as session:
+        with Session(access(proxy.endpoint), KEY1, messages.append) as session:
             assert numbers(session) == (200, 200, 0, 0, 200)
             proxy.target = new.endpoint
             proxy.cut()
             session.read()
             assert numbers(session) == (30, 30, 0, 0, 30)
-            assert any("went back" in text for text in said)
+            assert any("went back" in text for text in messages)
 
 
 def test_nobody_answers(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ class Model:
         return len(self.counted), remaining, rewritten, deleted, len(self.forms)
 
 
-def told(ledger: Tracker, now: float = 0.0) -> Progress:
-    return measure(ledger, ROOTS, 0.0, now, 60.0, name_all=True)
+def progress_of(tracker: Tracker, now: float = 0.0) -> Progress:
+    return measure(tracker, ROOTS, 0.0, now, 60.0, name_all=True)
 
 
 def numbers(found: Progress) -> tuple[int, int, int, int, int]:
@@ -51,7 +51,7 @@ def numbers(found: Progress) -> tuple[int, int, int, int, int]:
     for name in ("total", "remaining", "rewritten", "deleted", "present"):
         assert sum(getattr(share, name) for share in found.namespaces.values()) == getattr(whole, name)
     assert sum(count for *_, count in found.under) == whole.present
-    assert len(found.left) == whole.remaining
+    assert len(found.remaining) == whole.remaining
     return whole.total, whole.remaining, whole.rewritten, whole.deleted, whole.present
 
 
@@ -64,13 +64,13 @@ def test_the_numbers_add_up_at_every_step(
     start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]], data: st.DataObject
 ) -> None:
     """Events come in pieces; after each some that were applied already come again, or everything is read again."""
-    ledger, model = Tracker({}), Model()
+    tracker, model = Tracker({}), Model()
     revision = 10
-    ledger.replace({key: (form, number) for number, (key, form) in enumerate(start.items(), 1)}, revision, None)
+    tracker.replace({key: (form, number) for number, (key, form) in enumerate(start.items(), 1)}, revision, None)
     now = {key: number for number, key in enumerate(start, 1)}
     for key, held in start.items():
         model.change(key, held)
-    assert numbers(told(ledger)) == model.numbers()
+    assert numbers(progress_of(tracker)) == model.numbers()
     events = [(key, form, revision + number) for number, (key, form) in enumerate(script, 1)]
     done = 0
     while done < len(events):
@@ -79,12 +79,12 @@ def test_the_numbers_add_up_at_every_step(
             model.change(key, form)
             now[key] = main
         again = data.draw(st.integers(0, done))
-        ledger.apply(events[again : done + size], 1.0)
+        tracker.apply(events[again : done + size], 1.0)
         done = min(done + size, len(events))
         if data.draw(st.booleans()):
-            ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, revision + done, 1.0)
-        assert numbers(told(ledger)) == model.numbers()
-        assert ledger.revision == revision + done
+            tracker.replace({key: (form, now[key]) for key, form in model.forms.items()}, revision + done, 1.0)
+        assert numbers(progress_of(tracker)) == model.numbers()
+        assert tracker.revision == revision + done
 
 
 @given(first, changes)
@@ -92,8 +92,8 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
     start: dict[bytes, StoredForm], script: list[tuple[bytes, StoredForm | None]]
 ) -> None:
     """After a compaction only the end is known: the forms are right, and every deletion of what was counted."""
-    ledger, model = Tracker({}), Model()
-    ledger.replace({key: (form, 1) for key, form in start.items()}, 1, None)
+    tracker, model = Tracker({}), Model()
+    tracker.replace({key: (form, 1) for key, form in start.items()}, 1, None)
     now = dict.fromkeys(start, 1)
     for key, held in start.items():
         model.change(key, held)
@@ -101,8 +101,8 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
     for number, (key, form) in enumerate(script, 2):
         model.change(key, form)
         now[key] = number
-    ledger.replace({key: (form, now[key]) for key, form in model.forms.items()}, len(script) + 2, 5.0)
-    total, remaining, rewritten, deleted, present = numbers(told(ledger))
+    tracker.replace({key: (form, now[key]) for key, form in model.forms.items()}, len(script) + 2, 5.0)
+    total, remaining, rewritten, deleted, present = numbers(progress_of(tracker))
     assert (remaining, present) == (model.numbers()[1], model.numbers()[4])
     assert total == len(counted | {key for key, form in model.forms.items() if form is OLD})
     assert deleted == len(counted - model.forms.keys())
@@ -111,56 +111,56 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
 
 def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
     """Of a KMS whose current KEK is not known that of the newest value is presumed."""
-    ledger = Tracker({})
-    ledger.replace({KEYS[0]: (kms("kek-a"), 5), KEYS[1]: (kms("kek-a"), 6)}, 6, None)
-    assert numbers(told(ledger)) == (0, 0, 0, 0, 2)
-    ledger.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
-    assert numbers(told(ledger)) == (1, 1, 0, 0, 2)
-    assert [(each.of.key, each.why) for each in told(ledger).left] == [(KEYS[1].decode(), "stale-kek")]
-    ledger.apply([(KEYS[1], kms("kek-b"), 8)], 2.0)
-    assert numbers(told(ledger)) == (1, 0, 1, 0, 2)
+    tracker = Tracker({})
+    tracker.replace({KEYS[0]: (kms("kek-a"), 5), KEYS[1]: (kms("kek-a"), 6)}, 6, None)
+    assert numbers(progress_of(tracker)) == (0, 0, 0, 0, 2)
+    tracker.apply([(KEYS[0], kms("kek-b"), 7)], 1.0)
+    assert numbers(progress_of(tracker)) == (1, 1, 0, 0, 2)
+    assert [(each.object.key, each.why) for each in progress_of(tracker).remaining] == [(KEYS[1].decode(), "stale-kek")]
+    tracker.apply([(KEYS[1], kms("kek-b"), 8)], 2.0)
+    assert numbers(progress_of(tracker)) == (1, 0, 1, 0, 2)
 
 
 def test_a_kek_that_was_read_in_any_order() -> None:
     """The first read comes in the order of keys: what counts is known at its end."""
-    ledger = Tracker({})
-    ledger.replace({KEYS[0]: (kms("kek-b"), 5), KEYS[1]: (kms("kek-a"), 3), KEYS[2]: (kms("kek-b"), 9)}, 9, None)
-    assert numbers(told(ledger)) == (1, 1, 0, 0, 3)
+    tracker = Tracker({})
+    tracker.replace({KEYS[0]: (kms("kek-b"), 5), KEYS[1]: (kms("kek-a"), 3), KEYS[2]: (kms("kek-b"), 9)}, 9, None)
+    assert numbers(progress_of(tracker)) == (1, 1, 0, 0, 3)
 
 
 def test_a_kek_that_is_known() -> None:
-    ledger = Tracker({"vault": "kek-a"})
-    ledger.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
-    assert [each.of.key for each in told(ledger).left] == [KEYS[0].decode()]
+    tracker = Tracker({"vault": "kek-a"})
+    tracker.replace({KEYS[0]: (kms("kek-b"), 9), KEYS[1]: (kms("kek-a"), 3)}, 9, None)
+    assert [each.object.key for each in progress_of(tracker).remaining] == [KEYS[0].decode()]
 
 
 def test_rate_time_left_and_what_is_stuck() -> None:
-    ledger = Tracker({})
-    ledger.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
-    found = told(ledger, now=30.0)
-    assert (found.rate, found.seconds_left, found.still, found.stuck) == (0.0, None, None, ())
-    ledger.apply([(KEYS[0], NEW, 2), (KEYS[2], NEW, 3)], 40.0)
-    found = told(ledger, now=50.0)
-    assert found.rate == 2 / 50
-    assert found.seconds_left == 6 * 25
-    assert found.still == 10.0
-    assert not found.stuck  # not for long enough
-    found = told(ledger, now=101.0)
-    assert [(each.of.name, each.stuck) for each in found.stuck] == [
+    tracker = Tracker({})
+    tracker.replace(dict.fromkeys(KEYS, (OLD, 1)), 1, None)
+    progress = progress_of(tracker, now=30.0)
+    assert (progress.rate, progress.seconds_left, progress.idle, progress.stuck) == (0.0, None, None, ())
+    tracker.apply([(KEYS[0], NEW, 2), (KEYS[2], NEW, 3)], 40.0)
+    progress = progress_of(tracker, now=50.0)
+    assert progress.rate == 2 / 50
+    assert progress.seconds_left == 6 * 25
+    assert progress.idle == 10.0
+    assert not progress.stuck  # not for long enough
+    progress = progress_of(tracker, now=101.0)
+    assert [(each.object.name, each.stuck) for each in progress.stuck] == [
         ("1", "passed over: objects behind it were rewritten")
     ]
-    assert found.rate == 0.0  # the window has moved on
-    ledger.apply([(KEYS[7], OLD, 4)], 102.0)
-    assert [each.of.name for each in told(ledger, now=103.0).stuck] == ["1", "3"]
-    assert "written again" in told(ledger, now=103.0).stuck[1].stuck
-    ledger.apply([(key, NEW, 5) for key in KEYS], 104.0)
-    found = told(ledger, now=105.0)
-    assert (found.seconds_left, found.stuck) == (0.0, ())
+    assert progress.rate == 0.0  # the window has moved on
+    tracker.apply([(KEYS[7], OLD, 4)], 102.0)
+    assert [each.object.name for each in progress_of(tracker, now=103.0).stuck] == ["1", "3"]
+    assert "written again" in progress_of(tracker, now=103.0).stuck[1].stuck
+    tracker.apply([(key, NEW, 5) for key in KEYS], 104.0)
+    progress = progress_of(tracker, now=105.0)
+    assert (progress.seconds_left, progress.stuck) == (0.0, ())
 
 
 def test_keys_become_names_that_are_safe_to_print() -> None:
-    ledger = Tracker({})
+    tracker = Tracker({})
     key = b"/registry/secrets/n\x1b[31m/x\xff"
-    ledger.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
-    named = [(each.of.resource, each.of.namespace, each.of.name) for each in told(ledger).left]
+    tracker.replace({key: (OLD, 1), b"/registry/secrets/cluster-scoped": (OLD, 2)}, 2, None)
+    named = [(each.object.resource, each.object.namespace, each.object.name) for each in progress_of(tracker).remaining]
     assert named == [("secrets", "", "cluster-scoped"), ("secrets", "n\\x1b[31m", "x\\xff")]

@@ -1,4 +1,4 @@
-"""The comparison as one self-contained HTML file: no script, no network. What is unchanged is counted, not listed."""
+"""The comparison as one self-contained HTML file: no script, no network. Unchanged objects are counted, not listed."""
 
 from typing import IO
 
@@ -7,7 +7,7 @@ from auditor.diff.rows import COLUMNS
 from auditor.model.vocabulary import Severity
 from auditor.reports.diff import words
 
-SHOWN = (
+VISIBLE = (
     *("severity", "finding", "form", "content", "resource", "namespace", "name"),
     *("before_provider", "before_key_name", "before_kek_id", "before_mod_revision"),
     *("after_provider", "after_key_name", "after_kek_id", "after_mod_revision", "detail"),
@@ -22,15 +22,15 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     environment = Environment(
         loader=PackageLoader("auditor.reports.diff"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    chosen = words.changed(comparison)
+    objects = words.differences(comparison)
     safe = []
-    for name in SHOWN:  # escaped here column by column: a template takes several times as long
+    for name in VISIBLE:  # escaped column by column: a template takes several times as long
         column = comparison.columns[name]
         texts = {cell: str(escape(cell)) for cell in set(column)}
-        safe.append([texts[column[row]] for row in chosen])
+        safe.append([texts[column[row]] for row in objects])
     out.writelines(
         environment.get_template("diff.html").stream(
-            made=comparison,
+            comparison=comparison,
             state=_CLASS[comparison.exit_code(fail_on)],
             verdict=words.verdict(comparison, fail_on),
             facts=[
@@ -40,13 +40,13 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
                 ("Policy of AFTER", comparison.after.policy),
                 ("Run", f"etcd-auditor {comparison.after.run.version}, {comparison.after.run.started}"),
             ],
-            tables=[words.forms(comparison), words.keys(comparison), words.left(comparison)],
-            unread=words.unread(comparison),
+            tables=[words.forms(comparison), words.keys(comparison), words.leftover_table(comparison)],
+            unexamined=words.unexamined(comparison),
             notes=words.notes(comparison),
-            shown=SHOWN,
+            shown=VISIBLE,
             meaning=COLUMNS,
             total=sum(comparison.objects.values()),
-            listed=len(chosen),
+            listed=len(objects),
             rows=zip(*safe, strict=True),
         )
     )

@@ -1,4 +1,4 @@
-"""The comparison as one JSON document; diff.schema.json beside this file says what it holds."""
+"""The comparison as one JSON document; diff.schema.json beside this file describes it."""
 
 import json
 from importlib.resources import files
@@ -14,19 +14,19 @@ from auditor.reports.diff import words
 from auditor.text import hex_id
 
 VERSION = 1
-"""Of the format. It grows where a reader of the older one would go wrong."""
+"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:diff:{VERSION}"
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a document."""
     text = files("auditor.reports.diff").joinpath("diff.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
-    """Plain values only."""
+    """The document, of plain values only."""
     conclusion = words.verdict(comparison, fail_on)
     return {
         "format": "etcd-auditor diff",
@@ -43,7 +43,7 @@ def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
             "rewritten": comparison.rewritten,
             "not_as_expected_before": comparison.unlike,
             "forms": {form.label: comparison.of(form) for form in FormChange},
-            "contents": {content.label: comparison.held(content) for content in list(Content)[1:]},
+            "contents": {content.label: comparison.with_content(content) for content in list(Content)[1:]},
             "forms_and_contents": [
                 {"form": form.label, "content": content.label, "objects": count}
                 for (form, content), count in comparison.objects.items()
@@ -77,8 +77,8 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     out.write("\n ]\n}\n" if rows else "]\n}\n")
 
 
-def _side(each: Audit) -> dict[str, Any]:
-    evidence = each.evidence
+def _side(audit: Audit) -> dict[str, Any]:
+    evidence = audit.evidence
     return {
         "name": evidence.name,
         "kind": evidence.description,
@@ -90,18 +90,18 @@ def _side(each: Audit) -> dict[str, Any]:
         "compacted": evidence.backend.compacted,
         "cluster": evidence.cluster.uid,
         "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
-        "policy": each.policy,
-        "complete": each.complete,
+        "policy": audit.policy,
+        "complete": audit.complete,
         "findings": [
             {"finding": finding.label, "severity": severity.label, "values": count}
-            for finding, severity, count in each.tally.findings
+            for finding, severity, count in audit.tally.findings
         ],
         "left_behind": [
             {"place": place.label, "values": count, "readable": readable}
-            for place, (count, readable) in leftovers(each).items()
+            for place, (count, readable) in leftovers(audit).items()
         ],
-        "readable_and_in_use": each.tally.in_use,
-        "gaps": [json_sections.gap(gap) for gap in each.gaps],
-        "not_examined": [json_sections.unexamined(part) for part in each.unexamined],
-        "notes": list(each.notes),
+        "readable_and_in_use": audit.tally.in_use,
+        "gaps": [json_sections.gap(gap) for gap in audit.gaps],
+        "not_examined": [json_sections.unexamined(part) for part in audit.unexamined],
+        "notes": list(audit.notes),
     }

@@ -10,7 +10,7 @@ from auditor.reports.diff import words
 from auditor.reports.terminal import table
 
 MOST = 20
-"""Parts not examined that are listed; the other reports have all of them."""
+"""Lines about gaps and parts not examined; the other reports have all of them."""
 _COLOUR = {0: "bold green", 1: "bold red", 3: "bold yellow"}
 
 
@@ -31,7 +31,7 @@ def write(comparison: Comparison, fail_on: Severity, console: Console) -> None:
     ):
         grid.add_row(Text(name), Text(text))
     console.print(grid)
-    for header, rows in (words.forms(comparison), words.keys(comparison), words.left(comparison)):
+    for header, rows in (words.forms(comparison), words.keys(comparison), words.leftover_table(comparison)):
         if rows:
             console.print()
             console.print(table(header, rows))
@@ -41,7 +41,7 @@ def write(comparison: Comparison, fail_on: Severity, console: Console) -> None:
         if (more := comparison.problems - LISTED) > 0:
             console.print(Text(f"and {more:,} more: see --csv, --html or --json"))
     console.print()
-    lines = words.unread(comparison)
+    lines = words.unexamined(comparison)
     console.print(Text("Not examined:"))
     for line in lines[:MOST]:
         console.print(Text(f"  {line}"))

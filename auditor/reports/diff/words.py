@@ -30,15 +30,15 @@ def _wrong(comparison: Comparison, fail_on: Severity) -> list[str]:
     now = sum(count for place, _, _, count, _ in tally.places if place is Place.LATEST)
     plain = comparison.of(FormChange.STILL_PLAINTEXT), comparison.of(FormChange.TURNED_TO_PLAINTEXT)
     readable = {place: count for place, (_, count) in leftovers(comparison.after).items() if count}
-    marks = {finding.label: count for finding, severity, count in tally.findings if severity >= fail_on}
-    if "plaintext" in marks:
+    findings = {finding.label: count for finding, severity, count in tally.findings if severity >= fail_on}
+    if "plaintext" in findings:
         reasons += [f"{count:,} of {now:,} {what}" for count, what in zip(plain, _PLAIN, strict=True) if count]
         if (other := tally.readable - sum(plain) - sum(readable.values())) > 0:
             reasons.append(f"{plural(other, 'other readable value')} in latest")
         if readable:
             where = ", ".join(f"{place.label} {count:,}" for place, count in readable.items())
             reasons.append(f"{plural(sum(readable.values()), 'readable value')} left behind ({where})")
-    reasons += [f"{plural(count, 'value')} {name}" for name, count in marks.items() if name != "plaintext"]
+    reasons += [f"{plural(count, 'value')} {name}" for name, count in findings.items() if name != "plaintext"]
     if comparison.same_content and comparison.moved:
         reasons.append(f"{plural(comparison.moved, 'object')} appeared, vanished or hold other content")
     return reasons
@@ -49,22 +49,22 @@ _PLAIN = (FormChange.STILL_PLAINTEXT.label, FormChange.TURNED_TO_PLAINTEXT.label
 
 def _story(comparison: Comparison) -> str:
     forms = [f"{count:,} {form.label}" for form in FormChange if (count := comparison.of(form))]
-    held = [
+    contents = [
         text.format(count)
         for content, text in (
             (Content.SAME, "the same in {:,}"),
             (Content.CHANGED, "changed in {:,}"),
             (Content.UNKNOWN, "unknown of {:,}"),
         )
-        if (count := comparison.held(content))
+        if (count := comparison.with_content(content))
     ]
     story = f"Of {plural(sum(comparison.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
-    return f"{story} Content {', '.join(held)}." if held else story
+    return f"{story} Content {', '.join(contents)}." if contents else story
 
 
-def side(each: Audit) -> str:
-    """One side for one line."""
-    evidence = each.evidence
+def side(audit: Audit) -> str:
+    """One side, in one line."""
+    evidence = audit.evidence
     sha256 = f"SHA-256 {evidence.sha256}" if evidence.sha256 else "not hashed"
     changed = f"; changed during the run: {evidence.changed}" if evidence.changed else ""
     about = f"{evidence.name}, {evidence.size:,} bytes; {evidence.description}"
@@ -85,7 +85,7 @@ def cluster(comparison: Comparison) -> str:
 
 
 def forms(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: objects by form, and what became of their content."""
+    """Header and rows: objects by form and content."""
     rows = []
     for form in FormChange:
         if total := comparison.of(form):
@@ -105,8 +105,8 @@ def keys(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return ["latest, under", "BEFORE", "AFTER"], rows
 
 
-def left(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: what lies behind the current values, and how much of it is readable."""
+def leftover_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: leftovers by place, and how many of them are readable."""
     sides = leftovers(comparison.before), leftovers(comparison.after)
     rows = [
         [place.label, *(f"{count:,}" for each in sides for count in each.get(place, (0, 0)))]
@@ -115,8 +115,8 @@ def left(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return ["left behind, in", "BEFORE", "readable", "AFTER", "readable"], rows
 
 
-def changed(comparison: Comparison) -> list[int]:
-    """Rows of the columns of which form or content differ, or that are not as they should be."""
+def differences(comparison: Comparison) -> list[int]:
+    """Rows of objects whose form or content differs, or that are not as they should be."""
     serious = {severity.label for severity in Severity if severity > Severity.LOW}
     cells = zip(*(comparison.columns[name] for name in ("form", "content", "severity")), strict=True)
     same = (FormChange.UNCHANGED.label, Content.SAME.label)
@@ -139,23 +139,23 @@ def label_of(provider: str | int, name: str | int) -> str:
     return f"{provider}/{name}" if name else str(provider)
 
 
-def unread(comparison: Comparison) -> list[str]:
-    """Everything that was not read or not told, side by side."""
+def unexamined(comparison: Comparison) -> list[str]:
+    """The gaps, and everything that was not examined or concluded on, of both sides."""
     lines = [f"Gap in {name}: {gap.source}: {gap.reason}" for name, each in _sides(comparison) for gap in each.gaps]
-    seen: dict[tuple[str, str], list[str]] = {}
-    for name, each in _sides(comparison):
-        for part in each.unexamined:
-            seen.setdefault((part.what, part.reason), []).append(name)
-    lines += [f"{' and '.join(names)}: {what}: {reason}" for (what, reason), names in seen.items()]
+    sides: dict[tuple[str, str], list[str]] = {}
+    for name, audit in _sides(comparison):
+        for part in audit.unexamined:
+            sides.setdefault((part.what, part.reason), []).append(name)
+    lines += [f"{' and '.join(names)}: {what}: {reason}" for (what, reason), names in sides.items()]
     return lines + [f"{part.what}: {part.reason}" for part in comparison.unexamined]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    seen: dict[str, list[str]] = {}
-    for name, each in _sides(comparison):
-        for note in each.notes:
-            seen.setdefault(note, []).append(name)
-    return [*comparison.notes, *(f"{' and '.join(names)}: {note}" for note, names in seen.items())]
+    sides: dict[str, list[str]] = {}
+    for name, audit in _sides(comparison):
+        for note in audit.notes:
+            sides.setdefault(note, []).append(name)
+    return [*comparison.notes, *(f"{' and '.join(names)}: {note}" for note, names in sides.items())]
 
 
 def _sides(comparison: Comparison) -> tuple[tuple[str, Audit], tuple[str, Audit]]:

@@ -1,7 +1,7 @@
-"""The scripts and styles of a page: libraries as their packages bring them, and the glue beside this file.
+"""The scripts and styles of a page: libraries from their packages, and the glue beside this file.
 
-The policy of a page lets in only these scripts, by their hashes, and only the styles with its nonce: markup that got
-into a page all the same would be inert. It names no source on any network.
+A page's content security policy allows only these scripts, by their hashes, and only the styles with its nonce:
+injected markup would be inert. It names no source on any network.
 """
 
 import base64
@@ -17,20 +17,21 @@ from pathlib import Path
 from auditor.errors import AuditorError
 
 GLUE = ("columns.js", "filter.js", "export.js", "explain.js", "table.js", "pictures.js", "print.js", "main.js")
-"""Our own scripts, in the order in which they use each other."""
+"""etcd-auditor's own scripts, in the order of their dependencies."""
 _EXPORT = re.compile(r"([\w$]+) as jQuery\b")
 _MARKUP = re.compile(r"<(?=!--|/?script)", re.IGNORECASE)
 
 
 class MissingLibrary(AuditorError):
-    """A library that the page is made with is not installed, or not as expected."""
+    """A library of the page is not installed, or not as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """name: of its part of the page."""
+    """A script of the page."""
 
     name: str
+    """The name of its part of the page."""
     text: str
     module: bool
 
@@ -41,32 +42,34 @@ class Script:
 
     @property
     def source(self) -> str:
-        """What a policy calls it."""
+        """The script in a policy: its hash."""
         digest = hashlib.sha256(self.text.encode()).digest()
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """content: of the meta element. nonce: what lets a style in."""
+    """The content security policy of a page, and the styles that it allows."""
 
     content: str
+    """The content of the meta element."""
     nonce: str
+    """The nonce of the style element."""
     styles: str
 
 
 @cache
 def scripts() -> tuple[Script, ...]:
-    """Raises MissingLibrary."""
+    """The scripts of every page. Raises MissingLibrary."""
     tables = _library("itables", "html/dt_bundle.js")
-    exported = _EXPORT.search(tables, tables.rfind("export{"))
-    if exported is None:
+    export = _EXPORT.search(tables, tables.rfind("export{"))
+    if export is None:
         raise MissingLibrary(
             "itables: html/dt_bundle.js exports no jQuery: install a version that pyproject.toml names"
         )
     plots = [_library("bokeh", f"server/static/js/{name}.min.js") for name in ("bokeh", "bokeh-api")]
     return (
-        Script("tables", f"{tables}\nglobalThis.jQuery = {exported[1]};\n", module=True),
+        Script("tables", f"{tables}\nglobalThis.jQuery = {export[1]};\n", module=True),
         Script("styling", _own("styling.js"), module=False),
         Script("plots", plots[0], module=False),
         Script("plotting", plots[1], module=False),
@@ -74,9 +77,10 @@ def scripts() -> tuple[Script, ...]:
     )
 
 
-def policy(chosen: tuple[Script, ...]) -> Policy:
+def policy(scripts: tuple[Script, ...]) -> Policy:
+    """A policy for these scripts, with a new nonce."""
     nonce = secrets.token_urlsafe(16)
-    allowed = " ".join(script.source for script in chosen)
+    allowed = " ".join(script.source for script in scripts)
     content = (
         f"default-src 'none'; script-src {allowed}; style-src 'nonce-{nonce}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -85,15 +89,15 @@ def policy(chosen: tuple[Script, ...]) -> Policy:
 
 
 def _library(package: str, name: str) -> str:
-    """A data file of an installed package, without importing it: that would take longer than the scan.
+    """A data file of an installed package. The package is not imported, which would take longer than the scan.
 
-    `<` before `script` and `!--` becomes its escape, which means the same where these can stand, in literals.
+    `<` before `script` and `!--` becomes its escape, which means the same in the literals where these can stand.
     """
-    found = find_spec(package)
-    if found is None or found.origin is None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
         raise MissingLibrary(f"{package} is not installed: the HTML report needs it")
     try:
-        text = Path(found.origin).with_name(name.partition("/")[0]).joinpath(name.partition("/")[2]).read_text("utf-8")
+        text = Path(spec.origin).with_name(name.partition("/")[0]).joinpath(name.partition("/")[2]).read_text("utf-8")
     except OSError as error:
         raise MissingLibrary(f"{package} holds no {name}: {error.strerror}; install it anew") from None
     return _MARKUP.sub(r"\\x3C", text)

@@ -1,7 +1,7 @@
-"""Tables and plain values inside a page, as JSON that no name in them can end or start anything from.
+"""Tables and plain values inside a page, as JSON in which no name is markup.
 
-A column is written as the list of its cells, or, where few differ, as `of` (what occurs) and `at` (which of them each
-cell is; left out where all are the same): 50,000 findings take a few bytes a cell, and no time to read.
+A column is the list of its cells or, where few differ, a dictionary: `of` holds its values and `at` the code of each
+cell (absent where all are the same). 50,000 findings take a few bytes a cell, and no time to read.
 """
 
 import json
@@ -16,7 +16,7 @@ from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS
 
 EXACT = (1 << 53) - 1
-"""Up to here JavaScript keeps every digit of a number; larger ones are written as text."""
+"""The largest integer that JavaScript keeps exactly; larger ones are written as text."""
 FINDINGS = re.compile(rb'<script type="application/json" id="findings">(.*?)</script>', re.DOTALL)
 
 
@@ -26,35 +26,37 @@ def text(value: Any) -> str:
 
 
 def script(name: str, value: Any) -> str:
+    """A script element that holds a plain value."""
     return f'<script type="application/json" id="{name}">{text(value)}</script>\n'
 
 
 def column(name: str, cells: Sequence[Cell]) -> str:
-    tabled = encode_if_smaller(cells)
-    if isinstance(tabled, Dictionary) and (name not in NUMBERS or all(map(_exact, tabled.values))):
-        if len(tabled.values) < 2 or not len(tabled):
-            return text({"of": list(tabled.values)[: len(tabled)], "count": len(tabled)})
-        codes = ",".join(tabled.map(list(map(str, range(len(tabled.values))))))
-        return f'{{"of":{text(list(tabled.values))},"at":[{codes}]}}'
+    """A column as JSON."""
+    dictionary = encode_if_smaller(cells)
+    if isinstance(dictionary, Dictionary) and (name not in NUMBERS or all(map(_exact, dictionary.values))):
+        if len(dictionary.values) < 2 or not len(dictionary):
+            return text({"of": list(dictionary.values)[: len(dictionary)], "count": len(dictionary)})
+        codes = ",".join(dictionary.map(list(map(str, range(len(dictionary.values))))))
+        return f'{{"of":{text(list(dictionary.values))},"at":[{codes}]}}'
     if name not in NUMBERS:
         return text(list(cells))
     if set(map(type, cells)) == {int} and _exact(max(cells, key=int)):
-        return f"[{_joined(cells)}]"
+        return f"[{_join(cells)}]"
     return text([cell if _exact(cell) else str(cell) for cell in cells])
 
 
 def _exact(cell: Cell) -> bool:
-    """Whether JavaScript keeps it as it is."""
+    """Whether JavaScript keeps the cell exactly."""
     return isinstance(cell, str) or cell <= EXACT
 
 
-def _joined(numbers: Iterable[Cell]) -> str:
-    """What json.dumps() makes of numbers, in half of its time."""
+def _join(numbers: Iterable[Cell]) -> str:
+    """Numbers as by json.dumps(), in half of its time."""
     return ",".join(map(str, numbers))
 
 
 def findings(columns: Mapping[str, str]) -> str:
-    """One line a column, each as column() made it, in the order of the table's columns."""
+    """One line a column() each, in the order of the table's columns."""
     parts = ['<script type="application/json" id="findings">{']
     for name in COLUMNS:  # joined once: they may be tens of megabytes
         parts += ["\n" if len(parts) == 1 else ",\n", text(name), ":", columns[name]]
@@ -62,15 +64,15 @@ def findings(columns: Mapping[str, str]) -> str:
 
 
 def rows(raw: bytes) -> list[dict[str, Cell]] | None:
-    """The findings that a page holds; None where it holds none that can be read."""
-    found = FINDINGS.search(raw)
-    if found is None:
+    """The findings of a page; None where it has none that can be read."""
+    element = FINDINGS.search(raw)
+    if element is None:
         return None
     try:
-        columns = json.loads(found[1].decode("ascii"))
+        columns = json.loads(element[1].decode("ascii"))
         cells = [_cells(columns[name]) for name in COLUMNS]
         if all(isinstance(each, repeat) and length_hint(each) > 1 for each in cells):
-            return None  # no two findings are the same: whatever the counts say, there is no end of them
+            return None  # no two findings are the same: a forged count would have no end
         return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*cells, strict=True)]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
@@ -79,11 +81,11 @@ def rows(raw: bytes) -> list[dict[str, Cell]] | None:
 def _cells(column: Any) -> Iterable[Cell]:
     if isinstance(column, list):
         return column
-    of = column["of"]
+    values = column["of"]
     if "at" not in column:
         count = column["count"]
-        # counted, not multiplied: nobody vouches for the number
-        return repeat(of[0], count) if len(of) == 1 and type(count) is int and 0 <= count < 1 << 31 else []
+        # an iterator, not a list: the count may be forged
+        return repeat(values[0], count) if len(values) == 1 and type(count) is int and 0 <= count < 1 << 31 else []
     if not all(type(code) is int and code >= 0 for code in column["at"]):
         raise ValueError
-    return [of[code] for code in column["at"]]
+    return [values[code] for code in column["at"]]

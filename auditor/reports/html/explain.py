@@ -1,4 +1,4 @@
-"""What the scripts of a page explain findings with, and what no report can say."""
+"""Explanations of findings for the scripts of a page, and the limitations of every report."""
 
 from auditor.model.audit import Audit
 from auditor.reports import causes
@@ -20,8 +20,8 @@ LIMITATIONS = (
 
 
 def document(audit: Audit) -> dict[str, dict[str, list[str]]]:
-    """For the scripts of a page: by finding what it means and what stops it, by place why and what stops it."""
+    """For the scripts of a page: meaning and remedy by finding, cause and remedy by place."""
     return {
-        "findings": {finding.label: list(said) for finding, said in MEANING.items()},
-        "places": {place.label: list(said) for place, said in causes.of(audit).items()},
+        "findings": {finding.label: list(texts) for finding, texts in MEANING.items()},
+        "places": {place.label: list(texts) for place, texts in causes.of(audit).items()},
     }

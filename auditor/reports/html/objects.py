@@ -12,49 +12,53 @@ from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
 
 MOST = 300
-"""Objects that are printed: about ten sheets."""
+"""Objects in print: about ten sheets."""
 HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
 _RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
 _LABEL = {rank: str(label) for label, rank in _RANK.items()}
 _SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "yes": 3}
-_SAID = ("", "no", "unknown", "yes")
+_SAME_LABELS = ("", "no", "unknown", "yes")
 
 
 @dataclass(frozen=True, slots=True)
-class Grouped:
-    """lines: cells in the order of HEADER, at most MOST. objects and findings: how many there are in all."""
+class ObjectGroups:
+    """The objects with findings."""
 
     lines: list[tuple[str, ...]]
+    """Cells in the order of HEADER, of at most MOST objects."""
     objects: int
+    """The number of objects in all."""
     findings: int
+    """The number of findings in all."""
 
 
-def group(table: Table) -> Grouped:
-    """In the order and the words in which print.js groups a filtered view."""
+def group(table: Table) -> ObjectGroups:
+    """The objects of a table, in the order and the words of print.js for a filtered view."""
     columns = table.columns
     numbers: dict[tuple[Cell, Cell, Cell], int] = {}
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
-    of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    object_codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
     level, current = encode(columns["severity"]), encode(columns["same_as_latest"])
+    # of each row its severity and whether it is the same as latest, in one number; of each object the highest
     rank = np.array([_RANK[cell] for cell in level.values], np.int64)[level.codes] * len(_SAME)
     rank += np.array([_SAME[cell] for cell in current.values], np.int64)[current.codes]
     severity, same = (np.zeros(len(numbers), np.int64) for _ in range(2))
-    np.maximum.at(severity, of, rank // len(_SAME))
-    np.maximum.at(same, of, rank % len(_SAME))
-    named = list(numbers)
+    np.maximum.at(severity, object_codes, rank // len(_SAME))
+    np.maximum.at(same, object_codes, rank % len(_SAME))
+    objects = list(numbers)
     first: list[int] = []
     ranks = severity * len(_SAME) + same
     for code in np.flatnonzero(np.bincount(ranks))[::-1].tolist():
-        alike = np.flatnonzero(ranks == code).tolist()
-        first += nsmallest(MOST - len(first), alike, key=named.__getitem__)
+        equals = np.flatnonzero(ranks == code).tolist()
+        first += nsmallest(MOST - len(first), equals, key=objects.__getitem__)
         if len(first) == MOST:
             break
-    order = np.argsort(of, kind="stable")
-    starts = np.searchsorted(of[order], first)
-    ends = np.searchsorted(of[order], first, side="right")
-    return Grouped(
+    order = np.argsort(object_codes, kind="stable")
+    starts = np.searchsorted(object_codes[order], first)
+    ends = np.searchsorted(object_codes[order], first, side="right")
+    return ObjectGroups(
         [
-            _line(columns, named[number], order[start:end].tolist(), int(severity[number]), int(same[number]))
+            _line(columns, objects[number], order[start:end].tolist(), int(severity[number]), int(same[number]))
             for number, start, end in zip(first, starts.tolist(), ends.tolist(), strict=True)
         ],
         len(numbers),
@@ -74,7 +78,7 @@ def _line(
         _distinct(columns["finding"], rows),
         _distinct(columns["place"], rows),
         f"{len(rows):,}",
-        _SAID[same],
+        _SAME_LABELS[same],
         f"{columns['source'][first]} {columns['offset'][first]}".strip(),
     )
 

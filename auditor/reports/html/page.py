@@ -1,4 +1,4 @@
-"""The visible page: everything that is to be read with scripts off, and places for what scripts add."""
+"""The visible page: everything that is readable without scripts, and the places that scripts fill."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ CONFIDENTIAL = "Confidential: names of Secrets"
 
 @cache
 def template() -> "Template":
-    """Compiled, which takes longer than to fill it in."""
+    """The template, compiled once: that takes longer than to render it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -38,8 +38,16 @@ def template() -> "Template":
     return environment.get_template("report.html")
 
 
-def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Policy, custody: Custody) -> str:
-    """The part of a page that is seen, as HTML from the first element to the last one that is no script."""
+def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy: Policy, custody: Custody) -> str:
+    """The visible part of a page, as HTML from the first element to the last before the scripts.
+
+    Args:
+        audit: The audit.
+        fail_on: The severity of --fail-on.
+        groups: The findings by object.
+        policy: The content security policy of the page.
+        custody: The custody at the end of the page.
+    """
     evidence = audit.evidence
     return template().render(
         audit=audit,
@@ -54,7 +62,7 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         facts=_facts(audit),
         sources=[(source, _stats(source)) for source in evidence.sources],
         backend=_backend(audit),
-        options=[(name, _said(value)) for name, value in audit.run.options],
+        options=[(name, _text(value)) for name, value in audit.run.options],
         gaps=audit.gaps[:MOST_GAPS],
         more_gaps=max(0, len(audit.gaps) - MOST_GAPS),
         decisive=[part for part in audit.unexamined if part.decisive],
@@ -65,11 +73,11 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
         places=tables.of_places(audit),
         coverage=tables.of_coverage(audit),
         keys=(key_table.HEADER, key_table.table(audit)),
-        grouped=grouped,
+        groups=groups,
         header=objects.HEADER,
         sha256=custody.findings,
         meanings=_meanings(audit),
-        gone=_gone(audit),
+        gone=_absent(audit),
         acceptances=_acceptances(audit),
         controls=_controls(custody.controls),
         wording=controls.WORDING,
@@ -80,17 +88,16 @@ def render(audit: Audit, fail_on: Severity, grouped: objects.Grouped, policy: Po
 
 
 def _scope(audit: Audit) -> str:
-    """What the verdict is about, in one sentence."""
+    """The scope of the verdict, in one sentence."""
     places = sorted({place for place, *_ in audit.tally.places})
-    seen = ", ".join("freed pages" if place.label == "freed" else place.label for place in places) or "no place"
+    place_names = ", ".join("freed pages" if place.label == "freed" else place.label for place in places) or "no place"
     resources = ", ".join(audit.resources) or "no resource"
-    return (
-        f"Scope: {resources} in {audit.evidence.name} ({words.scope(audit)}, {words.extent(audit)}); seen in: {seen}."
-    )
+    extent = f"{words.scope(audit)}, {words.extent(audit)}"
+    return f"Scope: {resources} in {audit.evidence.name} ({extent}); seen in: {place_names}."
 
 
 def _figures(audit: Audit) -> list[tuple[str, str, str]]:
-    """(figure, what it counts, class): what is to be seen first."""
+    """(figure, text, class): the figures at the head of the page."""
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
@@ -143,7 +150,7 @@ def _backend(audit: Audit) -> list[tuple[str, str]]:
     return [(name, value or "not known") for name, value in facts]
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -151,47 +158,47 @@ def _said(value: object) -> str:
     return str(value) or "-"
 
 
-def _gone(audit: Audit) -> tuple[list[str], list[list[str]], int]:
-    """Header, the first findings of the baseline that were not found again, and how many more there are."""
-    every = audit.baseline.absent if audit.baseline is not None else ()
+def _absent(audit: Audit) -> tuple[list[str], list[list[str]], int]:
+    """Header, the first of the findings that only the baseline has, and the number of others."""
+    findings = audit.baseline.absent if audit.baseline is not None else ()
     rows = [
         [
-            each.finding,
-            each.severity,
-            each.place,
-            each.resource,
-            f"{each.namespace}/{each.name}".strip("/"),
-            each.source,
+            finding.finding,
+            finding.severity,
+            finding.place,
+            finding.resource,
+            f"{finding.namespace}/{finding.name}".strip("/"),
+            finding.source,
         ]
-        for each in every[:MOST_GAPS]
+        for finding in findings[:MOST_GAPS]
     ]
-    return ["finding", "severity", "place", "resource", "object", "source"], rows, max(0, len(every) - MOST_GAPS)
+    return ["finding", "severity", "place", "resource", "object", "source"], rows, max(0, len(findings) - MOST_GAPS)
 
 
 def _acceptances(audit: Audit) -> tuple[list[str], list[list[str]]]:
     rows = [
-        [each.path, each.reason, each.expires + (" (expired)" if each.expired else ""), f"{each.matches:,}"]
-        for each in audit.acceptances
+        [entry.path, entry.reason, entry.expires + (" (expired)" if entry.expired else ""), f"{entry.matches:,}"]
+        for entry in audit.acceptances
     ]
     return ["entry", "reason", "until", "findings"], rows
 
 
 def _controls(controls_table: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: controls, with what in this report may be relevant to each."""
+    """Header and rows: controls, with the findings that may be relevant to each."""
     rows = []
-    for each in controls_table:
+    for control in controls_table:
         findings = ", ".join(
-            f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in each["findings"]
+            f"{part['values']:,} {part['finding']} {part['place']}".strip() for part in control["findings"]
         )
-        covered = each["coverage"]
-        values = f"{covered['readable']:,} of {covered['values']:,}" if covered else "-"
-        framework = f"{each['framework']} {each['framework_version']}".strip()
-        rows.append([framework, each["control"], each["title"], findings or "-", values])
+        coverage = control["coverage"]
+        values = f"{coverage['readable']:,} of {coverage['values']:,}" if coverage else "-"
+        framework = f"{control['framework']} {control['framework_version']}".strip()
+        rows.append([framework, control["control"], control["title"], findings or "-", values])
     return ["framework", "control", "about", "findings", "readable values"], rows
 
 
 def _meanings(audit: Audit) -> list[tuple[str, str, str, int]]:
-    """Of each finding that occurs: its name, meaning, what would stop it, and how many values have it."""
+    """Name, meaning, remedy and number of values of each finding in the audit."""
     counts: dict[FindingKind, int] = {}
     for finding, _, count in audit.tally.findings:
         counts[finding] = counts.get(finding, 0) + count

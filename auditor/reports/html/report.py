@@ -1,6 +1,6 @@
-"""The report as one self-contained HTML file, that opens from disk and asks nothing of any network.
+"""The report as one self-contained HTML file, which opens from disk and uses no network.
 
-The file is a sequence of named parts, each with a hash, and ends in what `etcd-auditor verify` needs (seal.py).
+The file is a sequence of named parts, each with a hash, and ends in the custody for `etcd-auditor verify` (seal.py).
 """
 
 from dataclasses import dataclass
@@ -18,42 +18,48 @@ from auditor.reports.interface import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What can be made while the evidence is still being hashed.
-
-    lines: the findings' columns as JSON, but for the hash of the evidence.
-    """
+class PageData:
+    """The parts of a page that need no hash of the evidence."""
 
     table: Table
     lines: dict[str, str]
-    grouped: objects.Grouped
-    drawn: pictures.Drawn
+    """The findings' columns as JSON, without the hash of the evidence."""
+    groups: objects.ObjectGroups
+    pictures: pictures.PictureData
 
 
-def prepare(table: Table, rows: Rows) -> Prepared:
-    """table: of table.of_findings(rows)."""
-    page.template()  # both are kept
+def prepare(table: Table, rows: Rows) -> PageData:
+    """Prepare a page. table: table.of_findings(rows)."""
+    page.template()  # both are cached
     assets.scripts()
-    return Prepared(
+    return PageData(
         table=table,
         lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},
-        grouped=objects.group(table),
-        drawn=pictures.draw(table, rows),
+        groups=objects.group(table),
+        pictures=pictures.prepare(table, rows),
     )
 
 
 def write(
-    audit: Audit, fail_on: Severity, out: IO[str], prepared: Prepared | None = None, sheet: csv.Sheet | None = None
+    audit: Audit, fail_on: Severity, out: IO[str], prepared: PageData | None = None, sheet: csv.Sheet | None = None
 ) -> None:
-    """prepared, sheet: of the findings, where they were made already."""
+    """Write the page.
+
+    Args:
+        audit: The audit.
+        fail_on: The severity of --fail-on.
+        out: The text stream.
+        prepared: The prepare()d page, where it exists already.
+        sheet: The findings as CSV, where they exist already.
+    """
     if prepared is None:
         prepared = prepare(table.of_findings(audit.rows), audit.rows)
     sealed_rows = table.with_hashes(prepared.table, audit.evidence)
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
     scripts = assets.scripts()
     parts = {
-        "page": page.render(audit, fail_on, prepared.grouped, assets.policy(scripts), custody),
-        "pictures": embed.script("pictures", pictures.document(audit, prepared.drawn)),
+        "page": page.render(audit, fail_on, prepared.groups, assets.policy(scripts), custody),
+        "pictures": embed.script("pictures", pictures.document(audit, prepared.pictures)),
         "findings": embed.findings(
             prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
         ),
@@ -73,7 +79,7 @@ class HtmlReport(Report):
     def __init__(self, fail_on: Severity, findings: FindingsSheet) -> None:
         self._fail_on = fail_on
         self._findings = findings
-        self._prepared: Prepared | None = None
+        self._prepared: PageData | None = None
 
     def prepare(self, rows: Rows) -> None:
         self._prepared = prepare(self._findings.prepare(rows), rows)

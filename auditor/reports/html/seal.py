@@ -1,7 +1,7 @@
 """Hashes of the parts of a page, by which `etcd-auditor verify` tells whether, and where, it was changed.
 
-A page is part behind part, each begun by a comment that names it, and last of all the custody: everything that a
-JSON report holds but the findings, which the page embeds by columns, and the hashes.
+A page is a sequence of parts, each behind a comment with its name, and the custody at its end: the sections of a JSON
+report without the findings, which the page embeds by columns, and the hashes.
 """
 
 import hashlib
@@ -21,17 +21,20 @@ MARK = re.compile(rb"<!--part ([a-z]+)-->\n")
 OPENING = '<script type="application/json" id="custody">'
 CLOSING = "</script>\n"
 PORTION = 1 << 20
+"""Characters that are encoded at once."""
 START = "<!doctype html>\n"
 END = "</body>\n</html>\n"
 
 
 class Custody:
-    """What verify needs of one audit. findings: SHA-256 of the findings as CSV. controls: see controls.table()."""
+    """The custody of one audit."""
 
     def __init__(self, audit: Audit, fail_on: Severity, sheet: Sheet) -> None:
         self._document = document.custody(audit, fail_on, sheet)
         self.findings: str = self._document["hashes"]["findings"]
+        """SHA-256 of the findings as CSV."""
         self.controls: list[dict[str, Any]] = self._document["controls"]
+        """See controls.table()."""
 
     def element(self, parts: Mapping[str, str]) -> str:
         """The script element that ends the page."""
@@ -50,31 +53,31 @@ def own(hashes: Mapping[str, Any]) -> str:
 
 
 def canonical(value: dict[str, Any]) -> str:
-    """The one way in which a custody is written."""
+    """The only form in which a custody is written."""
     return embed.text(value)
 
 
 def split(raw: bytes) -> tuple[dict[str, str], bytes, bytes]:
-    """Of a page the hash of each part by name, the custody's text, and what stands behind it.
+    """The hash of each part of a page by name, the custody's text, and the bytes behind it.
 
-    Raises ValueError where it is not made so: a part stands twice, or text before the first.
+    Raises ValueError for a malformed page: a part stands twice, or text before the first.
     """
     before, opening, rest = raw.partition(OPENING.encode())
-    text, closing, behind = rest.partition(CLOSING.encode())
-    head, *pieces = MARK.split(before)
-    names = [name.decode() for name in pieces[::2]]
+    text, closing, trailing = rest.partition(CLOSING.encode())
+    head, *parts = MARK.split(before)
+    names = [name.decode() for name in parts[::2]]
     if head != START.encode() or not (opening and closing) or len(set(names)) < len(names):
         raise ValueError
-    return {name: _digest(part) for name, part in zip(names, pieces[1::2], strict=True)}, text, behind
+    return {name: _digest(part) for name, part in zip(names, parts[1::2], strict=True)}, text, trailing
 
 
 def is_canonical(text: bytes) -> bool:
-    """Whether a custody's text is written the one way: a change that means the same is a change."""
+    """Whether a custody's text is canonical: a change of spelling is a change."""
     return canonical(json.loads(text)).encode() == text
 
 
 def _hash(text: str) -> str:
-    """In portions: of the findings of a large report a second copy would be felt."""
+    """The hash of a text, encoded in portions: a second copy of a large report's findings takes too much memory."""
     whole = hashlib.sha256()
     for at in range(0, len(text), PORTION):
         whole.update(text[at : at + PORTION].encode("utf-8"))

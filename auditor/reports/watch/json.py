@@ -1,4 +1,4 @@
-"""The state of a rewrite as one JSON document; watch.schema.json beside this file says what it holds."""
+"""The state of a rewrite as one JSON document; watch.schema.json beside this file describes it."""
 
 import json
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from auditor.reports.watch import words
 from auditor.watch.progress import Name, NamespaceProgress, Progress
 
 VERSION = 1
-"""Of the format. It grows where a reader of the older one would go wrong."""
+"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:watch:{VERSION}"
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a document."""
     text = files("auditor.reports.watch").joinpath("watch.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def document(
     progress: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
 ) -> dict[str, Any]:
-    """Plain values only; of what remains every object is named."""
+    """The document, of plain values only; it names every object that remains."""
     return {
         "format": "etcd-auditor watch",
         "version": VERSION,
@@ -39,21 +39,21 @@ def document(
         "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left, 1),
         "namespaces": [{"namespace": name, **_counts(share)} for name, share in progress.namespaces.items()],
         "under": [
-            {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": wanted, "values": count}
-            for provider, name, kek, wanted, count in progress.under
+            {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": conforms, "values": count}
+            for provider, name, kek, conforms, count in progress.under
         ],
         "objects": [
             {
-                **_name(each.of),
-                "provider": each.form.provider.label,
-                "key_name": each.form.key_name,
-                "kek_id": each.form.kek_id,
-                "opened": each.form.opened.label,
-                "finding": each.why,
-                "mod_revision": each.revision,
-                "stuck": each.stuck,
+                **_name(remaining.object),
+                "provider": remaining.form.provider.label,
+                "key_name": remaining.form.key_name,
+                "kek_id": remaining.form.kek_id,
+                "opened": remaining.form.opened.label,
+                "finding": remaining.why,
+                "mod_revision": remaining.revision,
+                "stuck": remaining.stuck,
             }
-            for each in progress.left
+            for remaining in progress.remaining
         ],
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),

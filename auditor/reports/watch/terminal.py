@@ -15,20 +15,27 @@ from auditor.reports.watch import words
 from auditor.text import moment
 from auditor.watch.progress import Progress
 
-KEPT = 4
-"""Messages that stay under the table."""
+MESSAGES = 4
+"""The latest messages, under the table."""
 
 
 class Board:
-    """`with board:` shows what show() is given, under `head`. every: seconds between two lines in a pipe."""
+    """The progress on a console, under `head`: `with board: board.show(progress)`."""
 
     def __init__(self, console: Console, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """A board.
+
+        Args:
+            console: A terminal, or a pipe.
+            every: Seconds between two lines in a pipe.
+            clock: The time in seconds.
+        """
         self.head = ""
         self._console = console
         self._every = every
         self._clock = clock
-        self._shown: tuple[str, float] | None = None
-        self._said: deque[str] = deque(maxlen=KEPT)
+        self._last_line: tuple[str, float] | None = None
+        self._messages: deque[str] = deque(maxlen=MESSAGES)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -44,9 +51,9 @@ class Board:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """What happened on the way: to the servers, not to the values."""
+        """Show a message about the servers."""
         if self._live is not None:
-            self._said.append(f"{moment(time.time())} {text}")
+            self._messages.append(f"{moment(time.time())} {text}")
         else:
             self._print(text)
 
@@ -56,9 +63,9 @@ class Board:
             return
         text, now = words.line(progress), self._clock()
         state = words.sums(progress)
-        if last or self._shown is None or (state != self._shown[0] and now - self._shown[1] >= self._every):
+        if last or self._last_line is None or (state != self._last_line[0] and now - self._last_line[1] >= self._every):
             self._print(text)
-            self._shown = state, now
+            self._last_line = state, now
 
     def _picture(self, progress: Progress) -> RenderableType:
         parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(progress)), Text()]
@@ -70,7 +77,7 @@ class Board:
         for (header, rows), numbers in tables:
             if rows:
                 parts += [table(header, rows, numbers=numbers), Text()]
-        return Group(*parts, *map(Text, self._said))
+        return Group(*parts, *map(Text, self._messages))
 
     def _print(self, text: str) -> None:
         self._console.print(Text(f"{moment(time.time())} {text}"), soft_wrap=True)

@@ -11,8 +11,8 @@ NOT_COVERED = (
 )
 MOST = 12
 """Namespaces and objects that are listed; --json has all."""
-STALLED = 60.0
-"""Seconds without a rewrite after which the whole is said to stand still."""
+STALL = 60.0
+"""Seconds without a rewrite, after which that is reported."""
 
 
 def exit_code(progress: Progress, *, configured: bool) -> int:
@@ -23,7 +23,7 @@ def exit_code(progress: Progress, *, configured: bool) -> int:
 
 
 def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool) -> list[str]:
-    """What an end says, exit code included, and what it does not cover."""
+    """The conclusion, exit code included, and its limits."""
     code = exit_code(progress, configured=configured)
     what = ", ".join(resources)
     at = f"at revision {progress.revision:,} (exit {code})"
@@ -59,8 +59,8 @@ def pace(progress: Progress) -> str:
     stuck = f"; {plural(len(progress.stuck), 'object')} stuck" if progress.stuck else ""
     if progress.seconds_left is not None:
         return f"; {progress.rate:,.1f}/s, {duration(progress.seconds_left)} left{stuck}"
-    if progress.still is not None and progress.still >= STALLED:
-        return f"; nothing was rewritten for {duration(progress.still)}{stuck}"
+    if progress.idle is not None and progress.idle >= STALL:
+        return f"; nothing was rewritten for {duration(progress.idle)}{stuck}"
     return stuck
 
 
@@ -76,15 +76,15 @@ def duration(seconds: float) -> str:
 def under(progress: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: values by provider, key and KEK."""
     rows = [
-        [label(provider, name) + (f" {kek}" if kek else ""), f"{count:,}", "as wanted" if wanted else "remaining"]
-        for provider, name, kek, wanted, count in progress.under
+        [label(provider, name) + (f" {kek}" if kek else ""), f"{count:,}", "as wanted" if conforms else "remaining"]
+        for provider, name, kek, conforms, count in progress.under
     ]
     return ["under", "values", ""], rows
 
 
 def namespaces(progress: Progress, most: int | None = MOST) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: those with the most that remains first; namespaces of which nothing is counted are left out."""
-    shares = sorted(progress.namespaces.items(), key=lambda each: (-each[1].remaining, each[0]))
+    """Header and rows: namespaces with counts, those with the most remaining objects first."""
+    shares = sorted(progress.namespaces.items(), key=lambda item: (-item[1].remaining, item[0]))
     counted = [(name, share) for name, share in shares if share.total]
     rows = [
         [name or "(cluster)", f"{share.remaining:,}", f"{share.rewritten:,}", f"{share.deleted:,}", f"{share.total:,}"]
@@ -96,9 +96,9 @@ def namespaces(progress: Progress, most: int | None = MOST) -> tuple[list[str], 
 
 
 def stuck(progress: Progress) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: what does not seem to be coming."""
+    """Header and rows: objects that the rewrite seems to have missed."""
     rows = [
-        ["/".join(filter(None, (each.of.namespace, each.of.name))), each.why, each.stuck]
+        ["/".join(filter(None, (each.object.namespace, each.object.name))), each.why, each.stuck]
         for each in progress.stuck[:MOST]
     ]
     if (more := len(progress.stuck) - MOST) > 0:

@@ -25,7 +25,7 @@ import auditor
 from tests.helpers import bolt_builder, members, oracle
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
-from tests.system.test_oracle import COMPARED, expected, found
+from tests.system.test_oracle import COMPARED, expected_rows, inventory_rows
 
 LETTERS = 24
 EVERY = 64
@@ -349,7 +349,7 @@ def test_a_readable_value_begins_at_its_offset_unless_its_head_is_lost(made: Mad
 
 def test_rows_are_the_plain_readers(made: Made) -> None:
     offset, size, place, key, page = (COMPARED.index(name) for name in ("offset", "size", "place", "key", "page"))
-    theirs, mine = found(made.rows), expected(made.stored)
+    theirs, mine = inventory_rows(made.rows), expected_rows(made.stored)
     lost = {each.offset for each in made.stored if each.key is None}
     assert [row for row in theirs if row[key] and row[offset] not in lost] == [row for row in mine if row[key]]
 
