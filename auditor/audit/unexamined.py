@@ -9,6 +9,7 @@ from auditor.arrays import parallel
 from auditor.evidence import exhibit, reading
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
+from auditor.kubernetes.registry import SECRET_ELSEWHERE
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
@@ -80,9 +81,11 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
 
 def elsewhere(store: Store, options: Options) -> list[Unexamined]:
     """Values under no storage prefix: what looks like Kubernetes', and what has a key that zeros were written over."""
-    count = lost = 0
+    count = lost = secrets = 0
+    elsewhere = np.array([resource == SECRET_ELSEWHERE for resource in store.resources], np.bool_)
     for part in store.parts:
         batch, claims = part.batch, part.prefixes
+        secrets += int(elsewhere[part.resource].sum())
         outside = part.outside & part.stores & (batch.key_at >= 0)
         likely = (claims.provider > Provider.IDENTITY) | (claims.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
@@ -93,6 +96,9 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
         what = f"{count:,} values under no storage prefix"
         left.append(Unexamined(what, reason, decisive=not options.storage_prefixes))
+    if secrets:
+        reason = "under none of the storage prefixes named: not judged"
+        left.append(Unexamined(f"{secrets:,} readable Secrets", reason, decisive=True))
     if lost:
         reason = "their keys are overwritten, and their bytes do not say what they are"
         left.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))

@@ -1,8 +1,8 @@
 """The sweep: a search of the bytes that are hashed, which knows nothing of the parse and must agree with it.
 
-A reader looks where values ought to be. The sweep looks everywhere for the beginnings of readable values: what it meets
-outside every row of the readers is a fragment (sweep_rows.py). What it searches for comes in as data: this module knows
-bytes and positions, nothing of Kubernetes.
+A reader looks where values ought to be. The sweep looks everywhere for the beginnings of readable values; whoever
+started it compares what it meets with the rows of the readers (audit/agreement.py). The signatures come in as data:
+this module knows bytes and positions, nothing of Kubernetes.
 
 A signature that is split over pages which are not contiguous in the file is not met: a limitation, not a promise.
 """
@@ -10,133 +10,90 @@ A signature that is split over pages which are not contiguous in the file is not
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from queue import Queue
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Ints
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import WINDOW
 
 CROWDED = 64
 """Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
 LEAST = 1 << 10
 """Hits that every window may have, however short."""
+STEP = 0.02
+"""Seconds between two looks at how far the hash is."""
 
 
 class Signature(NamedTuple):
-    """The beginning of a readable value.
-
-    pattern: an expression of hyperscan's, `.` matching every byte. opening: bytes with which every match begins.
-    longest: the most bytes that a match has; windows overlap by one less.
-    """
+    """The beginning of a readable value."""
 
     pattern: bytes
+    """An expression of hyperscan's, in which `.` matches every byte."""
     opening: bytes
+    """Bytes near the beginning of every match, from which its value can be located."""
     longest: int
+    """The most bytes that a match has; windows overlap by one less."""
 
 
 class Hits(NamedTuple):
-    """Where signatures end: columns of shape (hits,), ascending and distinct.
-
-    signature: uint8, its place in the order of the signatures. end: int64, behind its last byte. crowded: stretches
-    that were not searched to their end, (start, end).
-    """
+    """Where signatures end: columns of shape (hits,), ascending by end and distinct."""
 
     signature: NDArray[np.uint8]
+    """Its place in the order of the signatures."""
     end: Ints
+    """The offset behind its last byte."""
     crowded: tuple[tuple[int, int], ...]
+    """Stretches that were not searched to their end: (start, end)."""
 
 
-class Sweep:
-    """A search of windows that follow each other, in a thread of its own.
-
-    Whoever reads the bytes feeds it: feed() hands a window on and returns at once, unless the window before is still
-    being searched. A window must stay as it is until the next feed() or result().
-    """
+class Search:
+    """Signatures in windows that follow each other."""
 
     def __init__(self, signatures: Sequence[Signature]) -> None:
-        self._signatures = tuple(signatures)
-        self._overlap = max((each.longest for each in signatures), default=1) - 1
-        self._windows: Queue[tuple[memoryview, int] | None] = Queue(1)
-        self._idle = threading.Event()
-        self._idle.set()
+        import hyperscan  # waits until something is searched
+
+        self._overlap = max(signature.longest for signature in signatures) - 1
+        self._stopped = hyperscan.ScanTerminated
+        self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=[signature.pattern for signature in signatures],
+            ids=list(range(len(signatures))),
+            elements=len(signatures),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(signatures),
+        )
+        self._scratch = hyperscan.Scratch(self._database)
         self._numbers: list[int] = []
         self._ends: list[int] = []
         self._crowded: list[tuple[int, int]] = []
         self._tail = b""
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
-        self._thread.start()
 
     def feed(self, window: memoryview, at: int) -> None:
-        """Search a window whose first byte is byte `at` of the medium; the window before is free again."""
-        self._idle.wait()
-        self._idle.clear()
-        self._windows.put((window, at))
-
-    def result(self) -> Hits:
-        """What was met in all windows. Raises what the search raised."""
-        self.stop()
-        if self._failure is not None:
-            raise self._failure
-        table = np.array([self._numbers, self._ends], np.int64)
-        table = np.unique(table[::-1], axis=1)[::-1] if table.size else table.reshape(2, 0)
-        return Hits(table[0].astype(np.uint8), table[1], tuple(self._crowded))
-
-    def stop(self) -> None:
-        """Wait for the window that is being searched, and end the thread. Once is enough, and twice does no harm."""
-        if self._thread.is_alive():
-            self._windows.put(None)
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            search = _Search(self._signatures)
-            while (item := self._windows.get()) is not None:
-                if self._failure is None:
-                    self._search(search, *item)
-                self._idle.set()
-        except BaseException as error:  # noqa: BLE001 - handed on by result()
-            self._failure = error
-            self._idle.set()
-            while self._windows.get() is not None:
-                self._idle.set()
-
-    def _search(self, search: "_Search", window: memoryview, at: int) -> None:
+        """Search a window whose first byte is byte `at` of the medium; it follows the window before."""
         # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
         before = len(self._tail)
-        numbers, ends = search.run(memoryview(self._tail + bytes(window[: self._overlap])), LEAST)
-        for number, end in zip(numbers, ends, strict=True):
+        seam = memoryview(self._tail + bytes(window[: self._overlap]))
+        for number, end in zip(*self._run(seam, LEAST), strict=True):
             if end > before:
                 self._numbers.append(number)
                 self._ends.append(at + end - before)
         most = LEAST + len(window) // CROWDED
-        numbers, ends = search.run(window, most)
+        numbers, ends = self._run(window, most)
         self._numbers += numbers
         self._ends += [at + end for end in ends]
         if len(ends) > most:
             self._crowded.append((at + ends[-1], at + len(window)))
         self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
 
+    def hits(self) -> Hits:
+        """What all windows hold."""
+        table = np.array([self._ends, self._numbers], np.int64)
+        table = np.unique(table, axis=1) if table.size else table.reshape(2, 0)
+        return Hits(table[1].astype(np.uint8), table[0], tuple(self._crowded))
 
-class _Search:
-    """Signatures compiled to one database of hyperscan's, with its scratch space: for one thread."""
-
-    def __init__(self, signatures: Sequence[Signature]) -> None:
-        import hyperscan  # waits until something is searched
-
-        self._scanner = hyperscan
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[each.pattern for each in signatures],
-            ids=list(range(len(signatures))),
-            elements=len(signatures),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(signatures),
-        )
-        self._scratch = hyperscan.Scratch(self._database)
-
-    def run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
+    def _run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
         """Numbers and ends of the matches, in the order of their ends; one more than `most` where there are more."""
         numbers: list[int] = []
         ends: list[int] = []
@@ -146,6 +103,47 @@ class _Search:
             ends.append(end)
             return len(ends) > most
 
-        with suppress(self._scanner.ScanTerminated):
+        with suppress(self._stopped):
             self._database.scan(view, match_event_handler=hit, scratch=self._scratch)
         return numbers, ends
+
+
+class FileSweep:
+    """A search of one file in a thread of its own, close behind the hash: each page is still in memory.
+
+    It ends early where the hash does; result() is for whoever has the file's hash.
+    """
+
+    def __init__(self, file: EvidenceFile, signatures: Sequence[Signature]) -> None:
+        self.file = file
+        self._signatures = signatures
+        self._hits: Hits | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        self._thread.start()
+
+    def result(self) -> Hits:
+        """What the whole file holds. Raises what ended the search."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        if self._hits is None:
+            raise RuntimeError("the sweep ended with the hash, before the end of the file")
+        return self._hits
+
+    def _run(self) -> None:
+        try:
+            search, hashing, size = Search(self._signatures), self.file.hashing, self.file.size
+            view = memoryview(self.file.map)
+            done = 0
+            while done < size:
+                if not hashing.alive() and hashing.done < size:
+                    return  # stopped, or failed: whoever asks for the hash is told why
+                if hashing.done < min(done + WINDOW, size):
+                    hashing.join(STEP)
+                    continue
+                search.feed(view[done : done + WINDOW], done)
+                done = min(done + WINDOW, size)
+            self._hits = search.hits()
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error

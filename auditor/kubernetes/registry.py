@@ -19,6 +19,8 @@ DEEPEST = 6
 """Segments of a key looked at for prefix and resource: a prefix of up to four, and a group's two."""
 NO_RESOURCE = Resource("", "", "")
 EXEMPT_OTHER = Resource("", "", "", exempt=True)
+SECRET_ELSEWHERE = Resource("", "", "", by_content=True)
+"""Readable Secrets under none of the storage prefixes that are given: not judged, and not passed over."""
 
 
 OUTSIDE, EXEMPT = 0, 1
@@ -28,8 +30,7 @@ OUTSIDE, EXEMPT = 0, 1
 def match(resources: Sequence[Resource], names: frozenset[str]) -> Bools:
     """Which resources go by one of the names, shape (len(resources),); `*` is every one but the exempt."""
     named = [
-        not resource.exempt and (resource.name in names or ("*" in names and resource is not NO_RESOURCE))
-        for resource in resources
+        not resource.exempt and (resource.name in names or ("*" in names and resource.name)) for resource in resources
     ]
     return np.array(named, np.bool_)
 
@@ -43,7 +44,7 @@ class Registry:
     def __init__(self, storage_prefixes: Sequence[str] = ()) -> None:
         self.resources = [NO_RESOURCE, EXEMPT_OTHER]
         self.storage_prefixes = [f"/{prefix.strip('/')}".rstrip("/") for prefix in storage_prefixes]
-        self._detect = not storage_prefixes
+        self.detects = not storage_prefixes
         self._codes = {resource: code for code, resource in enumerate(self.resources)}
 
     def code(self, resource: Resource) -> int:
@@ -77,7 +78,7 @@ class Registry:
 
     def _look(self, texts: list[bytes], objects: Bools, depth: int) -> None:
         """Learn the prefixes under which a built-in resource lies."""
-        if not self._detect:
+        if not self.detects:
             return
         for text, likely in zip(texts, objects.tolist(), strict=True):
             if likely and text.startswith(b"/"):

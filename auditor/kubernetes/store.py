@@ -11,7 +11,6 @@ from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import fragments, prefixes, registry
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.resources import Resource
-from auditor.model.vocabulary import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,9 @@ def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = (
     """
     claims = [prefixes.classify(batch) for batch in batches]
     known = registry.Registry(storage_prefixes)
-    codes = known.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
+    codes = known.classify(
+        batches, [prefixes.likely(batch, claim) for batch, claim in zip(batches, claims, strict=True)]
+    )
     parts = [
         Classified(batch, *fragments.attribute(batch, claim, resource, known))
         for batch, claim, resource in zip(batches, claims, codes, strict=True)

@@ -214,7 +214,6 @@ def test_words_that_lie_apart(body: bytes, step: int) -> None:
     assert Buffer(body).strided_words(step).tolist() == expected
 
 
-@relaxed
 @given(st.lists(st.sampled_from([b"ab", b"a", b"b", b"abc"]), max_size=12), st.data())
 def test_occurrences_are_those_that_bytes_find(pieces: list[bytes], data: st.DataObject) -> None:
     raw = b"".join(pieces)
