@@ -204,14 +204,14 @@ def test_none_is_unreadable() -> None:
 
 
 def test_a_process_that_dies_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    scanned = auditor.scan
+    scanned = many.one
 
     def dying(path: str, options: Options) -> Audit:
         if path == str(PLAINTEXT):
             os.kill(os.getpid(), signal.SIGKILL)
         return scanned(path, options)
 
-    monkeypatch.setattr(auditor, "scan", dying)
+    monkeypatch.setattr(many, "one", dying)
     audit = many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
     assert "SIGKILL" in problems(audit)["1-plaintext.db"]
     assert [part.problem for part in audit.parts].count("") == 1
@@ -221,7 +221,7 @@ def test_a_fault_of_our_own_is_told_without_its_text(monkeypatch: pytest.MonkeyP
     def faulty(path: str, options: Options) -> Audit:
         raise ValueError("CANARY")
 
-    monkeypatch.setattr(auditor, "scan", faulty)
+    monkeypatch.setattr(many, "one", faulty)
     with pytest.raises(UnreadableEvidence) as caught:
         many.scan([str(PLAINTEXT), str(DEFRAGMENTED)], Options())
     assert "a fault of etcd-auditor's own: ValueError" in str(caught.value)
