@@ -271,6 +271,7 @@ def _unexamined(
     yield from unexamined.unidentified(judgement.selections)
     yield from hunted.unexamined
     yield from unexamined.elsewhere(judgement.store, options)
+    yield from unexamined.ungrouped(judgement.store, judgement.judged, judgement.criteria.policy)
     yield judgement.reading.standing or unexamined.standing(files)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.arrays import parallel
+from auditor.arrays.dtypes import Bools
 from auditor.evidence import exhibit, reading
 from auditor.judgement.criteria import Criteria
+from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.registry import SECRET_ELSEWHERE
 from auditor.kubernetes.store import Store
@@ -103,6 +105,19 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         reason = "their keys are overwritten, and their bytes do not say what they are"
         left.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
     return left
+
+
+def ungrouped(store: Store, judged: Bools, policy: Policy) -> list[Unexamined]:
+    """Resources of no table whose group nothing readable states, where a rule may be of them."""
+    return [
+        Unexamined(
+            f"{resource.name}: its group is unknown",
+            "its path is in no table and none of its objects is readable: whether a rule covers it cannot be told",
+            decisive=True,
+        )
+        for resource, chosen in zip(store.resources, judged.tolist(), strict=True)
+        if resource.unlisted and not chosen and policy.may_cover(resource.name)
+    ]
 
 
 def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
