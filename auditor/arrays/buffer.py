@@ -52,10 +52,22 @@ class Buffer:
 
     def occurrences(self, pattern: bytes, start: int, end: int) -> Iterator[int]:
         """Every position of `pattern` in the bytes from start to end."""
-        at = self._raw.find(pattern, start, end)
+        at = self._find(pattern, start, end)
         while at >= 0:
             yield at
-            at = self._raw.find(pattern, at + 1, end)
+            at = self._find(pattern, at + 1, end)
+
+    def _find(self, pattern: bytes, start: int, end: int) -> int:
+        """The first position of `pattern` in the bytes from start to end; -1 where there is none.
+
+        mmap.find of CPython up to 3.11.4 reads the byte behind `end` (gh-105235), which behind a file that ends with
+        its last page is no memory of ours: the last byte of a buffer is left to a copy of its last bytes.
+        """
+        at: int = self._raw.find(pattern, start, min(end, self.size - 1))
+        if at >= 0 or end < self.size:
+            return at
+        last = self.size - len(pattern)
+        return last if last >= start and self._raw[last:] == pattern else -1
 
     def words(self, at: Ints) -> Words:
         """The eight bytes at each position as a little-endian number, so that the first byte is the lowest."""

@@ -1,6 +1,6 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools
 from auditor.audit import (
+    agreement,
     baseline,
     corroborate,
     custody,
@@ -24,6 +25,7 @@ from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
+from auditor.evidence.sweep import FileSweep
 from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
@@ -60,6 +62,10 @@ class Judgement:
     """The values of the judged resources, one selection for each source and buffer."""
     unjudged: list[Selection]
     """The values of all others, where a hunt searches them too."""
+    sweeps: Sequence[FileSweep]
+    """Searches of the same files that know nothing of the readers."""
+    repeat: Callable[[Reading], "Judgement"]
+    """The same judgement of another reading of the same exhibit."""
     companion_configs: "CompanionConfigs | None" = None
     """Configurations in files that came with the evidence; None where no file did."""
 
@@ -96,10 +102,30 @@ def judge(
     also: resources that are judged beside those that the options and their configurations name. contents: whether
     all contents are compared; else only those that a leftover of this evidence is compared with.
     """
-    criteria, companion_configs = _criteria(files, options)
+    sweeps = () if options.quick else agreement.start(files)
     settings = triage.prepare(options, earlier)
     evidence = readers.read(files, quick=options.quick)
     log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
+
+    def repeat(reading: Reading) -> Judgement:
+        return _judge(files, options, log, reading, settings, sweeps, repeat, also=also, contents=contents)
+
+    return repeat(evidence)
+
+
+def _judge(
+    files: exhibit.Exhibit,
+    options: Options,
+    log: RunLog,
+    evidence: Reading,
+    settings: TriageSettings,
+    sweeps: Sequence[FileSweep],
+    repeat: Callable[[Reading], Judgement],
+    *,
+    also: frozenset[str],
+    contents: bool,
+) -> Judgement:
+    criteria, companion_configs = _criteria(files, options)
     store = classify(evidence.batches, options.storage_prefixes)
     judged = _judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
@@ -128,12 +154,27 @@ def judge(
         cluster=cluster,
         selections=leftovers.compare(selections),
         unjudged=unjudged,
+        sweeps=sweeps,
+        repeat=repeat,
         companion_configs=companion_configs,
     )
 
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
-    """Count what was judged, hunt for copies, wait for the hashes: the audit."""
+    """The audit, once readers and sweeps agree: what only the sweeps met is judged with the rest."""
+    audit = _conclude(files, judgement, options, log)
+    layout = Layout.of(files, judgement.reading.pages)
+    compared = agreement.compare(judgement.sweeps, judgement.store.parts, layout)
+    if compared.differs:
+        log.step("the sweep met what no reader had: judged again with it")
+        reading = judgement.reading
+        batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
+        audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
+    return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
+
+
+def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
+    """Count what was judged, hunt for copies, wait for the hashes."""
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
@@ -230,6 +271,7 @@ def _unexamined(
     yield from unexamined.unidentified(judgement.selections)
     yield from hunted.unexamined
     yield from unexamined.elsewhere(judgement.store, options)
+    yield from unexamined.ungrouped(judgement.store, judgement.judged, judgement.criteria.policy)
     yield judgement.reading.standing or unexamined.standing(files)
 
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from auditor.arrays import parallel
+from auditor.arrays.dtypes import Bools
 from auditor.evidence import exhibit, reading
 from auditor.judgement.criteria import Criteria
+from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
+from auditor.kubernetes.registry import SECRET_ELSEWHERE
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
@@ -80,9 +83,11 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
 
 def elsewhere(store: Store, options: Options) -> list[Unexamined]:
     """Values under no storage prefix: those that look like Kubernetes', and those with keys overwritten by zeros."""
-    count = lost = 0
+    count = lost = secrets = 0
+    elsewhere = np.array([resource == SECRET_ELSEWHERE for resource in store.resources], np.bool_)
     for part in store.parts:
         batch, claims = part.batch, part.prefixes
+        secrets += int(elsewhere[part.resource].sum())
         outside = part.outside & part.stores & (batch.key_at >= 0)
         likely = (claims.provider > Provider.IDENTITY) | (claims.encoding == Encoding.PROTOBUF)
         count += int((outside & likely).sum())
@@ -93,10 +98,26 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
         subject = f"{count:,} values under no storage prefix"
         parts.append(Unexamined(subject, reason, decisive=not options.storage_prefixes))
+    if secrets:
+        reason = "under none of the storage prefixes named: not judged"
+        parts.append(Unexamined(f"{secrets:,} readable Secrets", reason, decisive=True))
     if lost:
         reason = "their keys are overwritten, and their bytes do not say what they are"
         parts.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
     return parts
+
+
+def ungrouped(store: Store, judged: Bools, policy: Policy) -> list[Unexamined]:
+    """Resources of no table whose group nothing readable states, where a rule may be of them."""
+    return [
+        Unexamined(
+            f"{resource.name}: its group is unknown",
+            "its path is in no table and none of its objects is readable: whether a rule covers it cannot be told",
+            decisive=True,
+        )
+        for resource, chosen in zip(store.resources, judged.tolist(), strict=True)
+        if resource.unlisted and not chosen and policy.may_cover(resource.name)
+    ]
 
 
 def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:

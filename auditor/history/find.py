@@ -12,7 +12,7 @@ from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.history import versions
-from auditor.history.model import History
+from auditor.history.model import History, Version
 from auditor.judgement import leftovers, opening, selection
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
@@ -55,7 +55,6 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
     object_versions = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
-    unopened = sum(version.opened is Opened.NO_KEY for version in object_versions)
     standing = reading.standing or unexamined.standing(files)
     return History(
         evidence=evidence,
@@ -63,21 +62,17 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         key=printable(present[0]),
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
-        unexamined=(
-            *reading.unexamined,
-            *(
-                [
-                    Unexamined(
-                        f"{unopened:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured
-                    )
-                ]
-                if unopened
-                else []
-            ),
-            standing,
-        ),
+        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
         notes=criteria.notes,
     )
+
+
+def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Unexamined]:
+    """The encrypted versions that no supplied key opens: decisive where a configuration was given."""
+    count = sum(version.opened is Opened.NO_KEY for version in object_versions)
+    if not count:
+        return []
+    return [Unexamined(f"{count:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured)]
 
 
 def _open(store: Store, reading: Reading, criteria: Criteria) -> tuple[list[selection.Selection], Criteria]:

@@ -66,6 +66,15 @@ class Policy:
             for entries in (configuration.providers_for(resource),)
         )
 
+    def may_cover(self, resource: str) -> bool:
+        """Whether some rule could be of a resource whose group is not known."""
+        return any(
+            name.partition(".")[0] in {"*", resource}
+            for configuration in self.configurations
+            for rule in configuration.rules
+            for name in rule.resources
+        )
+
     def write(self, resource: str) -> tuple[Provider, str, bytes] | None:
         """Provider, key name and key that write this resource today; None where they are not known."""
         for configuration in self.configurations:

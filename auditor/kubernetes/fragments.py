@@ -1,6 +1,6 @@
 """Values whose etcd key is lost or names something else: of which resource they are, as far as their own bytes say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects
 from auditor.kubernetes.prefixes import Prefixes
-from auditor.kubernetes.registry import OUTSIDE, Registry, match
+from auditor.kubernetes.registry import OUTSIDE, SECRET_ELSEWHERE, Registry, match
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import Encoding, Provider, State
 
@@ -37,11 +37,11 @@ def attribute(
     """The same with the values without a key under a resource of their own: by kind, or UNIDENTIFIED.
 
     A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
-    A plain object of KINDS under the key of another resource is of its own: one letter of a key hides no Secret.
+    A plain object of KINDS under the key of another resource, or of none, is of its own: no key hides a Secret.
     A plain value without an object's head is UNIDENTIFIED, unless its key names one of KINDS.
     """
     headless = np.flatnonzero((batch.key_at < 0) & (batch.value_len > 0))
-    strays = list(_strays(batch, prefixes, resource, registry.resources))
+    strays = list(_strays(batch, prefixes, resource, registry))
     if headless.size:
         prefixes = replace(prefixes, provider=prefixes.provider.copy(), encoding=prefixes.encoding.copy())
     if headless.size or strays:
@@ -56,13 +56,14 @@ def attribute(
 
 
 def _strays(
-    batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], resources: Sequence[Resource]
+    batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], registry: Registry
 ) -> Iterator[tuple[int, Resource]]:
-    """Plain values under a storage prefix, and under the key of something else than they are: objects of KINDS, and
-    what begins as an object and does not go on as one.
+    """Plain values that are something else than their keys name: objects of KINDS, wherever they lie, and under a
+    storage prefix what begins as an object and does not go on as one.
     """
-    under = np.array([bool(entry.prefix) for entry in resources], np.bool_)[resource]
-    rows = np.flatnonzero(under & (prefixes.provider == Provider.IDENTITY))
+    resources = registry.resources
+    rows = np.flatnonzero((prefixes.provider == Provider.IDENTITY) & (batch.key_at >= 0))
+    under = np.array([bool(entry.prefix) for entry in resources], np.bool_)[resource[rows]]
     # eight bytes tell nearly all: only what they do not rule out is looked at again
     telling = batch.data.words(batch.value_at[rows] + TELLING.start)
     for name, heads in HEADS.items():
@@ -71,11 +72,38 @@ def _strays(
             alike = rows[foreign & (telling == np.uint64(int.from_bytes(head[TELLING], "little")))]
             at, length = batch.value_at[alike], batch.value_size[alike]
             for row in alike[batch.data.starts_with(at, length, head)].tolist():
-                named = resources[resource[row]]
-                yield row, replace(named, name=name, exempt=False, by_content=True)
+                yield row, _by_content(resources[resource[row]], name, registry)
+    yield from _trees(batch, prefixes, rows, resource, registry)
     headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (prefixes.encoding[rows] == Encoding.PROTOBUF)
-    for row in rows[headless & ~match(resources, frozenset(KINDS.values()))[resource[rows]]].tolist():
+    known = match(resources, frozenset(KINDS.values()))[resource[rows]]
+    for row in rows[under & headless & ~known].tolist():
         yield row, UNIDENTIFIED
+
+
+def _trees(
+    batch: RecordBatch,
+    prefixes: Prefixes,
+    rows: NDArray[np.int64],
+    resource: NDArray[np.int32],
+    registry: Registry,
+) -> Iterator[tuple[int, Resource]]:
+    """JSON and CBOR in any order and spacing: decoded where the name of one of KINDS stands in them at all."""
+    for kind, name in KINDS.items():
+        foreign = ~match(registry.resources, frozenset({name}))[resource[rows]]
+        for row in rows[foreign & np.isin(prefixes.encoding[rows], (Encoding.JSON, Encoding.CBOR))].tolist():
+            begin = int(batch.value_at[row])
+            if next(batch.data.occurrences(kind, begin, begin + int(batch.value_len[row])), None) is None:
+                continue
+            decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), content=False)
+            if (decoded.api_version, decoded.kind) == (b"v1", kind):
+                yield row, _by_content(registry.resources[resource[row]], name, registry)
+
+
+def _by_content(named: Resource, name: str, registry: Registry) -> Resource:
+    """A resource by what its objects say they are; their keys name another, or none."""
+    if not named.prefix and not registry.detects:
+        return SECRET_ELSEWHERE if name == "secrets" else named
+    return replace(named, name=name, exempt=False, by_content=True)
 
 
 def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
@@ -83,7 +111,9 @@ def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
     if prefixes.provider[row] == Provider.IDENTITY:
         cut = bool(batch.state[row] & State.TAIL_LOST)
         decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), cut=cut)
-        return KINDS.get(decoded.kind, "" if decoded.kind else UNIDENTIFIED.name)
+        if not decoded.kind:
+            return UNIDENTIFIED.name
+        return KINDS.get(decoded.kind, "") if decoded.api_version in {b"", b"v1"} else ""
     if prefixes.provider[row] == Provider.UNKNOWN and objects.tail(batch.value(row)).kind:
         prefixes.provider[row], prefixes.encoding[row] = Provider.IDENTITY, Encoding.PROTOBUF
         return "secrets"

@@ -31,6 +31,8 @@ PREFIXES = {
 }
 READABLE = (PROTOBUF, b"{", CBOR)
 """Beginnings of the values that need no key."""
+JSON_HEADS = (b'{"apiVer', b'{"kind":')
+"""How the JSON of a Kubernetes object begins where Go writes it: eight bytes each."""
 LONGEST_NAME = 1024
 """Bytes of the longest key name."""
 MOST_COLONS = 16
@@ -91,6 +93,19 @@ def classify(batch: RecordBatch) -> Prefixes:
 
     parallel_for(count, classify_part)
     return _name_keys(batch, provider, encoding, prefix)
+
+
+def likely(batch: RecordBatch, claims: Prefixes) -> Bools:
+    """The values that look like stored Kubernetes objects: of JSON those that begin as Go writes one.
+
+    metav1.TypeMeta of a typed object is `kind`, then `apiVersion`; unstructured ones have their keys sorted.
+    """
+    likely: Bools = claims.provider != Provider.UNKNOWN
+    rows = np.flatnonzero(claims.encoding == Encoding.JSON)
+    if rows.size:
+        likely = likely.copy()
+        likely[rows] = np.isin(batch.data.words(batch.value_at[rows]), [_word(head) for head in JSON_HEADS])
+    return likely
 
 
 def no_value(batch: RecordBatch) -> Bools:

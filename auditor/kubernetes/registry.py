@@ -19,6 +19,10 @@ DEEPEST = 6
 """Segments of a key that hold prefix and resource: up to four of a prefix, and two of a group's resource."""
 NO_RESOURCE = Resource("", "", "")
 EXEMPT_OTHER = Resource("", "", "", exempt=True)
+SECRET_ELSEWHERE = Resource("", "", "", by_content=True)
+"""Readable Secrets under none of the storage prefixes that are given: not judged, and not passed over."""
+
+
 OUTSIDE, EXEMPT = 0, 1
 """Codes of NO_RESOURCE and EXEMPT_OTHER in every registry."""
 
@@ -26,7 +30,7 @@ OUTSIDE, EXEMPT = 0, 1
 def match(resources: Sequence[Resource], names: frozenset[str]) -> Bools:
     """Whether each resource has one of the names, shape (len(resources),); `*` is every one but the exempt."""
     matches = [
-        not resource.exempt and (resource.name in names or ("*" in names and resource is not NO_RESOURCE))
+        not resource.exempt and (resource.name in names or ("*" in names and bool(resource.name)))
         for resource in resources
     ]
     return np.array(matches, np.bool_)
@@ -41,7 +45,7 @@ class Registry:
     def __init__(self, storage_prefixes: Sequence[str] = ()) -> None:
         self.resources = [NO_RESOURCE, EXEMPT_OTHER]
         self.storage_prefixes = [f"/{prefix.strip('/')}".rstrip("/") for prefix in storage_prefixes]
-        self._detect = not storage_prefixes
+        self.detects = not storage_prefixes
         self._codes = {resource: code for code, resource in enumerate(self.resources)}
 
     def code(self, resource: Resource) -> int:
@@ -81,7 +85,7 @@ class Registry:
 
     def _detect_prefixes(self, texts: list[bytes], objects: Bools, depth: int) -> None:
         """Add the storage prefixes of paths to built-in resources."""
-        if not self._detect:
+        if not self.detects:
             return
         for text, likely in zip(texts, objects.tolist(), strict=True):
             if likely and text.startswith(b"/"):

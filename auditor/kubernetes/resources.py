@@ -22,12 +22,15 @@ class Resource:
     """Whether kube-apiserver never encrypts it."""
     by_content: bool = False
     """Whether the name is that of the stored objects' kind, under etcd keys of another resource."""
+    unlisted: bool = False
+    """Whether no table has its path and no readable object states its group: the name is the path's first segment."""
 
 
 _GROUPS: Final[dict[str, str]] = {
     "": "bindings componentstatuses configmaps endpoints events limitranges namespaces persistentvolumeclaims "
     "persistentvolumes pods podtemplates resourcequotas secrets serviceaccounts",
     "apps": "controllerrevisions daemonsets deployments replicasets statefulsets",
+    "auditregistration.k8s.io": "auditsinks",
     "autoscaling": "horizontalpodautoscalers",
     "batch": "cronjobs jobs",
     "certificates.k8s.io": "certificatesigningrequests clustertrustbundles podcertificaterequests",
@@ -35,25 +38,30 @@ _GROUPS: Final[dict[str, str]] = {
     "discovery.k8s.io": "endpointslices",
     "flowcontrol.apiserver.k8s.io": "flowschemas prioritylevelconfigurations",
     "internal.apiserver.k8s.io": "storageversions",
-    "networking.k8s.io": "ingressclasses ipaddresses networkpolicies servicecidrs",
+    "lifecycle.k8s.io": "evictionrequests evictions",
+    "networking.k8s.io": "clustercidrs ingressclasses ipaddresses networkpolicies servicecidrs",
     "node.k8s.io": "runtimeclasses",
     "policy": "poddisruptionbudgets",
     "rbac.authorization.k8s.io": "clusterrolebindings clusterroles rolebindings roles",
-    "resource.k8s.io": "deviceclasses devicetaintrules resourceclaims resourceclaimtemplates "
-    "resourcepoolstatusrequests resourceslices",
-    "scheduling.k8s.io": "podgroups priorityclasses workloads",
+    "resource.k8s.io": "deviceclasses devicetaintrules podschedulingcontexts podschedulings resourceclaimparameters "
+    "resourceclaims resourceclaimtemplates resourceclasses resourceclassparameters resourcepoolstatusrequests "
+    "resourceslices",
+    "scheduling.k8s.io": "compositepodgroups podgroups priorityclasses workloads",
+    "settings.k8s.io": "podpresets",
     "storage.k8s.io": "csidrivers csinodes csistoragecapacities storageclasses volumeattachments "
     "volumeattributesclasses",
     "storagemigration.k8s.io": "storageversionmigrations",
-    "admissionregistration.k8s.io": "mutatingadmissionpolicies mutatingadmissionpolicybindings "
-    "mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings "
+    "admissionregistration.k8s.io": "externaladmissionhookconfigurations initializerconfigurations "
+    "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations "
+    "validatingadmissionpolicies validatingadmissionpolicybindings "
     "validatingwebhookconfigurations",
     "route.openshift.io": "routes",
     "template.openshift.io": "templates templateinstances brokertemplateinstances",
     "build.openshift.io": "builds buildconfigs",
     "apps.openshift.io": "deploymentconfigs",
     "image.openshift.io": "images imagestreams",
-    "user.openshift.io": "users groups identities useridentities",
+    "security.openshift.io": "rangeallocations securitycontextconstraints",
+    "user.openshift.io": "users groups",
 }
 _ELSEWHERE: Final[dict[str, str]] = {
     "controllers": "replicationcontrollers",
@@ -62,6 +70,11 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "podsecuritypolicy": "podsecuritypolicies.policy",
     "services/specs": "services",
     "services/endpoints": "endpoints",
+    "useridentities": "identities.user.openshift.io",
+    "registry/sdnnetworks": "clusternetworks.network.openshift.io",
+    "registry/sdnsubnets": "hostsubnets.network.openshift.io",
+    "registry/sdnnetnamespaces": "netnamespaces.network.openshift.io",
+    "registry/egressnetworkpolicy": "egressnetworkpolicies.network.openshift.io",
     "oauth/accesstokens": "oauthaccesstokens.oauth.openshift.io",
     "oauth/authorizetokens": "oauthauthorizetokens.oauth.openshift.io",
     "oauth/clients": "oauthclients.oauth.openshift.io",
@@ -92,7 +105,8 @@ def resource_at(prefix: str, segments: list[str]) -> Resource | None:
         path = f"{path}/{segments[1]}"
         name = BUILT_IN.get(f"{head}/{segments[1]}", f"{segments[1]}.{head}" if "." in head else head)
         return Resource(name, prefix, path)
-    return Resource(BUILT_IN.get(head, head), prefix, path)
+    known = BUILT_IN.get(head)
+    return Resource(known or head, prefix, path, unlisted=known is None)
 
 
 def path_of(name: str) -> str:

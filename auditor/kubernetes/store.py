@@ -1,17 +1,21 @@
 """The store: all records of the evidence, classified. Readers end here, and judgement begins."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import RecordBatch
-from auditor.kubernetes import fragments, prefixes, registry
+from auditor.kubernetes import fragments, objects, prefixes, registry
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.resources import Resource
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import Encoding, Provider
+from auditor.text import printable
+
+ASKED = 16
+"""Readable objects of a resource that may not decode before the next part is asked for its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,35 @@ def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = (
     """
     claims = [prefixes.classify(batch) for batch in batches]
     index = registry.Registry(storage_prefixes)
-    codes = index.classify(batches, [claim.provider != Provider.UNKNOWN for claim in claims])
+    likely = [prefixes.likely(batch, claim) for batch, claim in zip(batches, claims, strict=True)]
+    codes = index.classify(batches, likely)
     parts = [
         Classified(batch, *fragments.attribute(batch, claim, resource, index))
         for batch, claim, resource in zip(batches, claims, codes, strict=True)
     ]
-    return Store(tuple(parts), tuple(index.resources), tuple(index.storage_prefixes))
+    return Store(tuple(parts), tuple(_grouped(parts, index.resources)), tuple(index.storage_prefixes))
+
+
+def _grouped(parts: Sequence[Classified], resources: Sequence[Resource]) -> Iterator[Resource]:
+    """The resources, those of no table with the group that one of their readable objects states."""
+    for code, resource in enumerate(resources):
+        if not resource.unlisted:
+            yield resource
+            continue
+        version = next(filter(None, (_api_version(part, code) for part in parts)), b"")
+        group, slash, _ = version.partition(b"/")
+        if not version:
+            yield resource
+        else:
+            name = f"{resource.name}.{printable(group)}" if slash else resource.name
+            yield replace(resource, name=name, unlisted=False)
+
+
+def _api_version(part: Classified, code: int) -> bytes:
+    """What the first of some readable objects of a resource says; empty where none does."""
+    rows = np.flatnonzero((part.resource == code) & (part.prefixes.provider == Provider.IDENTITY))
+    for row in rows[:ASKED].tolist():
+        decoded = objects.decode(part.batch.value(row), Encoding(int(part.prefixes.encoding[row])), content=False)
+        if decoded.api_version:
+            return decoded.api_version
+    return b""

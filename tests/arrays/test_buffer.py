@@ -1,6 +1,10 @@
 """Column arithmetic against the same thing said in plain Python, one row at a time."""
 
+import mmap
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,3 +212,30 @@ def test_spread_raises_what_a_chunk_raised() -> None:
 def test_words_that_lie_apart(body: bytes, step: int) -> None:
     expected = [int.from_bytes(body[at : at + 8], "little") for at in range(0, len(body) - 7, step)]
     assert Buffer(body).strided_words(step).tolist() == expected
+
+
+@given(st.lists(st.sampled_from([b"ab", b"a", b"b", b"abc"]), max_size=12), st.data())
+def test_occurrences_are_those_that_bytes_find(pieces: list[bytes], data: st.DataObject) -> None:
+    raw = b"".join(pieces)
+    pattern = data.draw(st.sampled_from([b"a", b"ab", b"abc", b"bab"]))
+    start = data.draw(st.integers(0, len(raw)))
+    end = data.draw(st.integers(start, len(raw)))
+    expected = [at for at in range(start, end - len(pattern) + 1) if raw.startswith(pattern, at)]
+    assert list(Buffer(raw).occurrences(pattern, start, end)) == expected
+
+
+def test_nothing_behind_a_mapping_that_ends_on_a_page_is_read(tmp_path: Path) -> None:
+    """CPython up to 3.11.4 dies of it where no memory is mapped behind: the process is one of its own."""
+    path = tmp_path / "page"
+    path.write_bytes(bytes(mmap.PAGESIZE - 3) + b"end")
+    code = (
+        "import mmap, sys; from auditor.arrays.buffer import Buffer\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    maps = [mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) for _ in range(64)]\n"
+        "    for raw in maps[1::2]: raw.close()\n"
+        "    for raw in maps[::2]:\n"
+        f"        assert list(Buffer(raw).occurrences(b'end', 0, {mmap.PAGESIZE})) == [{mmap.PAGESIZE - 3}]\n"
+        f"        assert not list(Buffer(raw).occurrences(b'no', 0, {mmap.PAGESIZE}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

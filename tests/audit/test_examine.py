@@ -339,15 +339,19 @@ def test_a_database_without_kubernetes_is_not_concluded_on(
     assert (audit.verdict, audit.exit_code(Severity.LOW)) == (Verdict.INCONCLUSIVE, 3)
 
 
-def test_objects_under_no_prefix_keep_the_conclusion_open(tmp_path: Path) -> None:
+def test_objects_under_no_prefix_are_not_passed_over(tmp_path: Path) -> None:
     def strays(etcd: Etcd) -> None:
         etcd.put(b"/registry/secrets/a/b", cbc(0x80))
         etcd.put(b"stray-1", cbc(0x81))
         etcd.put(b"stray-2", StoredObject().protobuf())
 
-    audit = auditor.scan(snapshot_after(tmp_path, strays), QUICK)
-    assert not audit.complete
-    assert any("2 values under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
+    snapshot = snapshot_after(tmp_path, strays)
+    audit = auditor.scan(snapshot, QUICK)
+    assert audit.findings[audit.findings.finding == "plaintext"].key.tolist() == ["stray-2"]
+    assert any("1 values under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
+    audit = auditor.scan(snapshot, replace(QUICK, storage_prefixes=("/registry",)))
+    assert not audit.tally.readable
+    assert any("1 readable Secrets" in part.what and part.decisive for part in audit.unexamined)
 
 
 @pytest.mark.parametrize("resources", [("secrets",), ("secrets", "configmaps")], ids="+".join)

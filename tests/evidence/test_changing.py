@@ -113,16 +113,16 @@ def test_a_file_that_changes_is_no_ground_of_a_pass(tmp_path: Path, how: str) ->
 CUT = """
 import os, sys
 from auditor import __main__
-from auditor.evidence import snapshot
+from auditor.evidence.etcd import snapshot
 
-read = snapshot.read
+read_file = snapshot.read_file
 
 def cut(file, **options):
     if file.name == "cut.db":
-        os.truncate(file.path, 40_000)
-    return read(file, **options)
+        os.truncate(os.environ["CUT"], 40_000)
+    return read_file(file, **options)
 
-snapshot.read = cut
+snapshot.read_file = cut
 __main__.main()
 """
 """The command itself; the file is cut when it is mapped and about to be read."""
@@ -130,7 +130,8 @@ __main__.main()
 
 def scanned(*arguments: Path | str) -> "subprocess.CompletedProcess[str]":
     line = [sys.executable, "-c", CUT, "scan", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    environment = {**os.environ, "CUT": str(arguments[0])}
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
 def test_a_file_cut_under_the_command_is_a_message(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.discovery.arguments import names, resolve_arguments
-from auditor.scanning import many
+from auditor.scanning import many, one
 from tests.helpers import packing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
@@ -204,7 +204,7 @@ def test_none_is_unreadable() -> None:
 
 
 def test_a_process_that_dies_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    scanned = auditor.scan
+    scanned = one.one
 
     def dying(path: str, options: Options) -> Audit:
         if path == str(PLAINTEXT):

@@ -1,0 +1,149 @@
+"""The sweep: a search of the bytes that are hashed, which knows nothing of the parse and must agree with it.
+
+A reader looks where values ought to be. The sweep looks everywhere for the beginnings of readable values; whoever
+started it compares what it meets with the rows of the readers (audit/agreement.py). The signatures come in as data:
+this module knows bytes and positions, nothing of Kubernetes.
+
+A signature that is split over pages which are not contiguous in the file is not met: a limitation, not a promise.
+"""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Ints
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import WINDOW
+
+CROWDED = 64
+"""Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
+LEAST = 1 << 10
+"""Hits that every window may have, however short."""
+STEP = 0.02
+"""Seconds between two looks at how far the hash is."""
+
+
+class Signature(NamedTuple):
+    """The beginning of a readable value."""
+
+    pattern: bytes
+    """An expression of hyperscan's, in which `.` matches every byte."""
+    opening: bytes
+    """Bytes near the beginning of every match, from which its value can be located."""
+    longest: int
+    """The most bytes that a match has; windows overlap by one less."""
+
+
+class Hits(NamedTuple):
+    """Where signatures end: columns of shape (hits,), ascending by end and distinct."""
+
+    signature: NDArray[np.uint8]
+    """Its place in the order of the signatures."""
+    end: Ints
+    """The offset behind its last byte."""
+    crowded: tuple[tuple[int, int], ...]
+    """Stretches that were not searched to their end: (start, end)."""
+
+
+class Search:
+    """Signatures in windows that follow each other."""
+
+    def __init__(self, signatures: Sequence[Signature]) -> None:
+        import hyperscan  # waits until something is searched
+
+        self._overlap = max(signature.longest for signature in signatures) - 1
+        self._stopped = hyperscan.ScanTerminated
+        self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=[signature.pattern for signature in signatures],
+            ids=list(range(len(signatures))),
+            elements=len(signatures),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(signatures),
+        )
+        self._scratch = hyperscan.Scratch(self._database)
+        self._numbers: list[int] = []
+        self._ends: list[int] = []
+        self._crowded: list[tuple[int, int]] = []
+        self._tail = b""
+
+    def feed(self, window: memoryview, at: int) -> None:
+        """Search a window whose first byte is byte `at` of the medium; it follows the window before."""
+        # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
+        before = len(self._tail)
+        seam = memoryview(self._tail + bytes(window[: self._overlap]))
+        for number, end in zip(*self._run(seam, LEAST), strict=True):
+            if end > before:
+                self._numbers.append(number)
+                self._ends.append(at + end - before)
+        most = LEAST + len(window) // CROWDED
+        numbers, ends = self._run(window, most)
+        self._numbers += numbers
+        self._ends += [at + end for end in ends]
+        if len(ends) > most:
+            self._crowded.append((at + ends[-1], at + len(window)))
+        self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
+
+    def hits(self) -> Hits:
+        """What all windows hold."""
+        table = np.array([self._ends, self._numbers], np.int64)
+        table = np.unique(table, axis=1) if table.size else table.reshape(2, 0)
+        return Hits(table[1].astype(np.uint8), table[0], tuple(self._crowded))
+
+    def _run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
+        """Numbers and ends of the matches, in the order of their ends; one more than `most` where there are more."""
+        numbers: list[int] = []
+        ends: list[int] = []
+
+        def hit(number: int, _: int, end: int, *__: Any) -> bool:
+            numbers.append(number)
+            ends.append(end)
+            return len(ends) > most
+
+        with suppress(self._stopped):
+            self._database.scan(view, match_event_handler=hit, scratch=self._scratch)
+        return numbers, ends
+
+
+class FileSweep:
+    """A search of one file in a thread of its own, close behind the hash: each page is still in memory.
+
+    It ends early where the hash does; result() is for whoever has the file's hash.
+    """
+
+    def __init__(self, file: EvidenceFile, signatures: Sequence[Signature]) -> None:
+        self.file = file
+        self._signatures = signatures
+        self._hits: Hits | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        self._thread.start()
+
+    def result(self) -> Hits:
+        """What the whole file holds. Raises what ended the search."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        if self._hits is None:
+            raise RuntimeError("the sweep ended with the hash, before the end of the file")
+        return self._hits
+
+    def _run(self) -> None:
+        try:
+            search, hashing, size = Search(self._signatures), self.file.hashing, self.file.size
+            view = memoryview(self.file.map)
+            done = 0
+            while done < size:
+                if not hashing.alive() and hashing.done < size:
+                    return  # stopped, or failed: whoever asks for the hash is told why
+                if hashing.done < min(done + WINDOW, size):
+                    hashing.join(STEP)
+                    continue
+                search.feed(view[done : done + WINDOW], done)
+                done = min(done + WINDOW, size)
+            self._hits = search.hits()
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error

@@ -1,0 +1,98 @@
+"""The sweep against the same thing said in plain Python, whatever the windows."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.evidence.file import EvidenceFile
+from auditor.evidence.sweep import CROWDED, LEAST, FileSweep, Search, Signature
+from auditor.kubernetes.signatures import SIGNATURES, Form
+
+PIECES = [
+    b"k8s\0\n", b"k8s:enc:aescbc:v1:", b'"kind":"Secret"', b'{ "kind" :\n "Secret" }', b'\\"kind\\":\\"Secret\\"',
+    b"\xd9\xd9\xf7\xa2dkind", b"\xd9\xd9\xf7" + b"x" * 64 + b"apiVersion", b"k8s", b"\0\n", b"k8s:en", b"c:",
+    b'"kind":"Pod"', b"\xd9",
+]  # fmt: skip
+SEAMS = 2 * 16
+"""Hits of a seam, most of which its window has too."""
+
+
+def searched(raw: bytes, step: int) -> set[tuple[int, int]]:
+    search = Search(SIGNATURES)
+    for at in range(0, len(raw), step):
+        search.feed(memoryview(raw)[at : at + step], at)
+    hits = search.hits()
+    assert not hits.crowded
+    return set(zip(hits.signature.tolist(), hits.end.tolist(), strict=True))
+
+
+def expected(raw: bytes) -> set[tuple[int, int]]:
+    """Every end at which a signature matches; of several lengths that end alike the sweep tells one."""
+    found = set()
+    for number, signature in enumerate(SIGNATURES):
+        whole = re.compile(signature.pattern, re.DOTALL)
+        for start in range(len(raw)):
+            for end in range(start + 1, min(start + signature.longest, len(raw)) + 1):
+                if whole.fullmatch(raw, start, end):
+                    found.add((number, end))
+    return found
+
+
+@settings(deadline=None)  # the database is compiled anew for each
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=8), st.integers(1, 200))
+def test_what_is_met_is_what_stands_there_whatever_the_windows(pieces: list[bytes], step: int) -> None:
+    raw = b"".join(pieces)
+    assert searched(raw, step) == expected(raw)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_a_match_is_no_longer_than_it_says(signature: Signature) -> None:
+    longest = {Form.PROTOBUF: b"k8s\0\n", Form.ENCRYPTED: b"k8s:enc:"}
+    quote = b'\\\\\\"'
+    longest[Form.JSON] = quote + b"kind" + quote + b" " * 16 + b":" + b" " * 16 + quote + b"Secret" + quote
+    longest[Form.CBOR] = b"\xd9\xd9\xf7" + b"x" * 64 + b"apiVersion"
+    form = Form(SIGNATURES.index(signature))
+    assert len(longest[form]) == SIGNATURES[form].longest
+    assert re.fullmatch(SIGNATURES[form].pattern, longest[form], re.DOTALL)
+
+
+def test_a_crowded_window_is_not_searched_to_its_end() -> None:
+    raw = b"k8s\0\n" * 400_000
+    search = Search(SIGNATURES)
+    half = len(raw) // 2
+    search.feed(memoryview(raw)[:half], 0)
+    search.feed(memoryview(raw)[half:], half)
+    hits = search.hits()
+    assert hits.end.size <= 2 * (LEAST + half // CROWDED + 1) + SEAMS
+    (first, second) = [stretch for stretch in hits.crowded if stretch[1] - stretch[0] > 1000]
+    assert (first[1], second[1]) == (half, len(raw))
+    assert not set(hits.end.tolist()) & set(range(first[0] + 1, first[1]))
+
+
+def test_a_file_is_searched_to_its_end(tmp_path: Path) -> None:
+    raw = bytes(9_000_000) + b"k8s\0\n" + bytes(77) + b"k8s:enc:"
+    (tmp_path / "evidence").write_bytes(raw)
+    with EvidenceFile.open(tmp_path / "evidence", hashed=True) as file:
+        hits = FileSweep(file, SIGNATURES).result()
+        assert hits.end.tolist() == [9_000_005, len(raw)]
+        assert hits.signature.tolist() == [Form.PROTOBUF, Form.ENCRYPTED]
+
+
+def test_a_search_that_ends_early_has_no_result(tmp_path: Path) -> None:
+    (tmp_path / "evidence").write_bytes(bytes(1 << 26))
+    with EvidenceFile.open(tmp_path / "evidence", hashed=True) as file:
+        file.hashing.stop()
+        if file.hashing.done < file.size:
+            with pytest.raises(RuntimeError, match="before the end"):
+                FileSweep(file, SIGNATURES).result()
+
+
+def test_a_failure_is_raised_by_the_result(tmp_path: Path) -> None:
+    (tmp_path / "evidence").write_bytes(b"abc")
+    with EvidenceFile.open(tmp_path / "evidence", hashed=True) as file:
+        sweep = FileSweep(file, [Signature(b"(", b"(", 1)])
+        with pytest.raises(Exception, match=r"(?i)parenthes|compil|error"):
+            sweep.result()
