@@ -55,7 +55,7 @@ def test_credentials_in_use_are_named() -> None:
 
 def test_findings_other_than_plaintext() -> None:
     audit = audit_with(
-        marks=((FindingKind.WEAK_PROVIDER, Severity.LOW, 2), (FindingKind.UNRECOGNISED, Severity.MEDIUM, 1))
+        findings=((FindingKind.WEAK_PROVIDER, Severity.LOW, 2), (FindingKind.UNRECOGNISED, Severity.MEDIUM, 1))
     )
     (line,) = words.verdict(audit, FAIL_ON)
     assert line == "FINDINGS: no readable value; 2 values weak-provider (low), 1 value unrecognised (medium) (exit 1)"
@@ -63,7 +63,7 @@ def test_findings_other_than_plaintext() -> None:
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
-    audit = audit_with(marks=())
+    audit = audit_with(findings=())
     if not complete:
         audit = replace(audit, unexamined=(replace(audit.unexamined[0], decisive=True),))
     (line,) = words.verdict(audit, FAIL_ON)
