@@ -27,7 +27,7 @@ def audit_with(**changes: Any) -> Audit:
 
 
 PLAIN = {
-    "marks": ((FindingKind.PLAINTEXT, Severity.CRITICAL, 1),),
+    "findings": ((FindingKind.PLAINTEXT, Severity.CRITICAL, 1),),
     "readable": 1,
     "objects": 1,
     "contents": 1,
