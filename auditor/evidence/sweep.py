@@ -23,8 +23,8 @@ CROWDED = 64
 """Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
 LEAST = 1 << 10
 """Hits that every window may have, however short."""
-STEP = 0.02
-"""Seconds between two looks at how far the hash is."""
+SHIFT = 8
+"""Bits of a hit's code that say which signature it is."""
 
 
 class Signature(NamedTuple):
@@ -89,9 +89,8 @@ class Search:
 
     def hits(self) -> Hits:
         """What all windows hold."""
-        table = np.array([self._ends, self._numbers], np.int64)
-        table = np.unique(table, axis=1) if table.size else table.reshape(2, 0)
-        return Hits(table[1].astype(np.uint8), table[0], tuple(self._crowded))
+        codes = np.unique(np.array(self._ends, np.int64) << SHIFT | np.array(self._numbers, np.int64))
+        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, tuple(self._crowded))
 
     def _run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
         """Numbers and ends of the matches, in the order of their ends; one more than `most` where there are more."""
@@ -109,7 +108,7 @@ class Search:
 
 
 class FileSweep:
-    """A search of one file in a thread of its own, close behind the hash: each page is still in memory.
+    """A search of one file in a thread of its own, in the windows that are hashed.
 
     It ends early where the hash does; result() is for whoever has the file's hash.
     """
@@ -132,18 +131,26 @@ class FileSweep:
         return self._hits
 
     def _run(self) -> None:
+        hashing, size = self.file.hashing, self.file.size
+        listener = hashing.listen()
         try:
-            search, hashing, size = Search(self._signatures), self.file.hashing, self.file.size
-            view = memoryview(self.file.map)
-            done = 0
-            while done < size:
-                if not hashing.alive() and hashing.done < size:
-                    return  # stopped, or failed: whoever asks for the hash is told why
-                if hashing.done < min(done + WINDOW, size):
-                    hashing.join(STEP)
-                    continue
-                search.feed(view[done : done + WINDOW], done)
-                done = min(done + WINDOW, size)
-            self._hits = search.hits()
+            search, done = Search(self._signatures), 0
+            while (window := listener.get()) is not None:
+                at, content, count = window
+                self._feed(search, done, at)  # what was hashed before anyone listened
+                search.feed(content[:count], at)
+                hashing.release(content)
+                done = at + count
+            if hashing.done >= size:
+                self._feed(search, done, size)
+                self._hits = search.hits()
         except BaseException as error:  # noqa: BLE001 - handed on by result()
             self._failure = error
+            while (window := listener.get()) is not None:
+                hashing.release(window[1])
+
+    def _feed(self, search: Search, start: int, end: int) -> None:
+        """Search a part of the mapped file."""
+        view = memoryview(self.file.map)
+        for at in range(start, end, WINDOW):
+            search.feed(view[at : min(at + WINDOW, end)], at)
