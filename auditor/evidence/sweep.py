@@ -7,6 +7,7 @@ this module knows bytes and positions, nothing of Kubernetes.
 A signature that is split over pages which are not contiguous in the file is not met: a limitation, not a promise.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Ints
+from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.hashing import WINDOW
+from auditor.evidence.hashing import WINDOW, let_go
 
 CROWDED = 64
 """Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
@@ -118,6 +120,7 @@ class FileSweep:
         self._signatures = signatures
         self._hits: Hits | None = None
         self._failure: BaseException | None = None
+        self._descriptor = file.duplicate()  # the file may be closed before the thread has seen that it is not wanted
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._thread.start()
 
@@ -148,9 +151,14 @@ class FileSweep:
             self._failure = error
             while (window := listener.get()) is not None:
                 hashing.release(window[1])
+        finally:
+            let_go(self._descriptor)
 
     def _feed(self, search: Search, start: int, end: int) -> None:
-        """Search a part of the mapped file."""
-        view = memoryview(self.file.map)
-        for at in range(start, end, WINDOW):
-            search.feed(view[at : min(at + WINDOW, end)], at)
+        """Search a part of the file, read anew: through the mapping a file that shrinks would end the process."""
+        while start < end:
+            content = os.pread(self._descriptor, min(WINDOW, end - start), start)
+            if not content:
+                raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {start:,}); {NOTHING}")
+            search.feed(memoryview(content), start)
+            start += len(content)
