@@ -119,6 +119,7 @@ class FileSweep:
         self._signatures = signatures
         self._hits: Hits | None = None
         self._failure: BaseException | None = None
+        self._unwanted = False
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._thread.start()
 
@@ -131,13 +132,18 @@ class FileSweep:
             raise RuntimeError("the sweep ended with the hash, before the end of the file")
         return self._hits
 
+    def stop(self) -> None:
+        """End the search: nobody wants its result, and the file may change from now on."""
+        self._unwanted = True
+        self._thread.join()
+
     def _run(self) -> None:
         try:
             search, hashing, size = Search(self._signatures), self.file.hashing, self.file.size
             view = memoryview(self.file.map)
             done = 0
             while done < size:
-                if not hashing.alive() and hashing.done < size:
+                if self._unwanted or (not hashing.alive() and hashing.done < size):
                     return  # stopped, or failed: whoever asks for the hash is told why
                 if hashing.done < min(done + WINDOW, size):
                     hashing.join(STEP)
