@@ -31,7 +31,7 @@ STANDING = Unexamined(
 )
 """The parts of a store that no dump shows."""
 _JSON_HEAD = re.compile(rb'\s*\{\s*"header"\s*:\s*(\{[^{}]{0,400}\})\s*(,\s*"kvs"\s*:\s*\[)?')
-_JSON_TAIL = re.compile(rb'\s*(?:,\s*"more"\s*:\s*(true|false)\s*)?(?:,\s*"count"\s*:\s*(\d{1,19})\s*)?\}')
+_JSON_TAIL = re.compile(rb'\s*(?:,\s*"more"\s*:\s*(true|false)\s*)?(?:,\s*"count"\s*:\s*(\d{1,19})\s*)?\}\s*')
 _JSON_START = re.compile(rb'\{\s*"header"\s*:')
 _BLANKS = b" \t\r\n"
 _NAMES = {"cluster_id": 1, "member_id": 2, "revision": 3, "raft_term": 4}
