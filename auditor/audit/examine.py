@@ -103,14 +103,19 @@ def judge(
     all contents are compared; else only those that a leftover of this evidence is compared with.
     """
     sweeps = () if options.quick else agreement.start(files)
-    settings = triage.prepare(options, earlier)
-    evidence = readers.read(files, quick=options.quick)
-    log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
 
     def repeat(reading: Reading) -> Judgement:
         return _judge(files, options, log, reading, settings, sweeps, repeat, also=also, contents=contents)
 
-    return repeat(evidence)
+    try:
+        settings = triage.prepare(options, earlier)
+        evidence = readers.read(files, quick=options.quick)
+        log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
+        return repeat(evidence)
+    except BaseException:
+        for sweep in sweeps:
+            sweep.stop()
+        raise
 
 
 def _judge(

@@ -74,6 +74,8 @@ class Search:
 
     def feed(self, window: memoryview, at: int) -> None:
         """Search a window whose first byte is byte `at` of the medium; it follows the window before."""
+        if not len(window):
+            return
         # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
         before = len(self._tail)
         seam = memoryview(self._tail + bytes(window[: self._overlap]))
@@ -121,6 +123,7 @@ class FileSweep:
         self._hits: Hits | None = None
         self._failure: BaseException | None = None
         self._descriptor = file.duplicate()  # the file may be closed before the thread has seen that it is not wanted
+        self._unwanted = False
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._thread.start()
 
@@ -133,26 +136,48 @@ class FileSweep:
             raise RuntimeError("the sweep ended with the hash, before the end of the file")
         return self._hits
 
+    def stop(self) -> None:
+        """Search no further: nobody wants the result."""
+        self._unwanted = True
+
     def _run(self) -> None:
         hashing, size = self.file.hashing, self.file.size
         listener = hashing.listen()
         try:
-            search, done = Search(self._signatures), 0
+            search = self._started()
+            done = 0
             while (window := listener.get()) is not None:
                 at, content, count = window
-                self._feed(search, done, at)  # what was hashed before anyone listened
-                search.feed(content[:count], at)
+                if search is not None:
+                    search = self._searched(search, done, at, content[:count])
+                    done = at + count
                 hashing.release(content)
-                done = at + count
-            if hashing.done >= size:
-                self._feed(search, done, size)
+            if search is not None and hashing.done >= size and self._searched(search, done, size, memoryview(b"")):
                 self._hits = search.hits()
-        except BaseException as error:  # noqa: BLE001 - handed on by result()
-            self._failure = error
-            while (window := listener.get()) is not None:
-                hashing.release(window[1])
         finally:
             let_go(self._descriptor)
+
+    def _started(self) -> Search | None:
+        try:
+            return Search(self._signatures)
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error
+            return None
+
+    def _searched(self, search: Search, done: int, at: int, window: memoryview) -> Search | None:
+        """The search after a window at an offset, and what of the file was hashed before anyone listened.
+
+        None where it ended: the hash goes on without it.
+        """
+        try:
+            if self._unwanted:
+                return None
+            self._feed(search, done, at)
+            search.feed(window, at)
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error
+            return None
+        return search
 
     def _feed(self, search: Search, start: int, end: int) -> None:
         """Search a part of the file, read anew: through the mapping a file that shrinks would end the process."""

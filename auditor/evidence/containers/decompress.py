@@ -5,13 +5,17 @@ import lzma
 import mmap
 import sys
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from auditor.errors import AuditorError
+from auditor.evidence.containers import residue as residues
 from auditor.evidence.containers.limits import Budget
 from auditor.evidence.containers.magic import FRAMED, SKIPPABLE, Kind, skippable
 
 STEP = 1 << 20
+HEADER, _FIELDS = 10, 0x1C
+"""Bytes of a gzip header, and its flags for fields behind it (RFC 1952)."""
 INPUT = 1 << 16
 """Packed bytes of one call: lz4 copies its unused input at every call."""
 OUTPUT = 1 << 16
@@ -114,15 +118,32 @@ def inflate(stream: Stream, budget: Budget, name: str) -> Stream:
     return Stream(_blocks(stream, make, Kind.ZIP, budget, name))
 
 
+@dataclass
+class _Residue:
+    """The bytes of a compressed file that are no packed content, and that nothing explains."""
+
+    count: int = 0
+    where: str = ""
+
+    def add(self, count: int, where: str) -> None:
+        self.count += count
+        self.where = self.where or where
+
+
 def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, name: str) -> Iterator[bytes]:
     """Blocks out of concatenated streams, as `cat a.gz b.gz` makes them."""
-    rest = _skip_frames(stream, b"", name) if kind in FRAMED else b""
+    residue = _Residue()
+    rest = _skip_frames(stream, b"", name, residue) if kind in FRAMED else b""
     while True:
+        if kind is Kind.GZIP:
+            rest = _check_fields(stream, rest, residue)
         rest = yield from _stream(stream, make(), rest, kind, budget, name)
         if kind in FRAMED:
-            rest = _skip_frames(stream, rest, name)
+            rest = _skip_frames(stream, rest, name, residue)
         while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
             if not (rest := stream.read()):
+                if residue.count:
+                    raise Damaged(f"{name}: {residue.count:,} bytes of it are in {residue.where}: not read")
                 return
         if kind is Kind.ZIP:
             return
@@ -134,20 +155,39 @@ def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget
             raise Damaged(f"{name}: {surplus:,} bytes behind the {kind.value} data are something else: not read")
 
 
-def _skip_frames(stream: Stream, rest: bytes, name: str) -> bytes:
+def _check_fields(stream: Stream, rest: bytes, residue: _Residue) -> bytes:
+    """The bytes `rest`, or more of the stream, whose header is complete; a value in its fields is residue."""
+    while len(rest) < HEADER and (more := stream.read(INPUT)):
+        rest += more
+    if len(rest) >= HEADER and not rest[3] & _FIELDS:
+        return rest
+    while len(fields := residues.gzip_fields(rest)) + 10 >= len(rest) and len(rest) < STEP:
+        if not (more := stream.read(INPUT)):
+            break
+        rest += more
+    if residues.holds_value(fields):
+        residue.add(len(fields), "the extra field, name or comment of a gzip header, and begin as a stored value does")
+    return rest
+
+
+def _skip_frames(stream: Stream, rest: bytes, name: str, residue: _Residue) -> bytes:
     """The bytes `rest`, or the stream's next ones, without the skippable frames at their beginning."""
-    at = 0
     while True:
-        if len(rest) - at < SKIPPABLE and (more := stream.read(INPUT)):
-            rest, at = rest[at:] + more, 0
-        elif not (length := skippable(rest[at : at + SKIPPABLE])):
-            return rest[at:]
-        else:
-            at += length
-        while at > len(rest):
-            at -= len(rest)
-            if not (rest := stream.read(INPUT)):
-                raise Damaged(f"{name}: a skippable frame ends early, {at:,} bytes before its end: truncated")
+        while len(rest) < SKIPPABLE and (more := stream.read(INPUT)):
+            rest += more
+        if not (length := skippable(rest[:SKIPPABLE])):
+            return rest
+        # head: what is looked at of the frame; a longer one is no length and no table
+        head, rest = rest[SKIPPABLE:length], rest[length:]
+        missing = length - SKIPPABLE - len(head)
+        while missing:
+            if not (more := stream.read(INPUT)):
+                raise Damaged(f"{name}: a skippable frame ends early, {missing:,} bytes before its end: truncated")
+            part, rest = more[:missing], more[missing:]
+            missing -= len(part)
+            head += part if len(head) < STEP else part.strip(b"\0")[:1]
+        if not residues.is_explained(head):
+            residue.add(length - SKIPPABLE, "skippable frames, which hold no packed data")
 
 
 def _stream(

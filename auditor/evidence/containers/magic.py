@@ -92,16 +92,19 @@ _UNSUPPORTED = {
 
 def sniff(head: bytes) -> Kind:
     """The kind of a file by its first HEAD bytes, or all of them."""
-    if _is_database(head):
+    kind = _by_magic_number(head)
+    if _has_meta(head, FIRST_META) and kind is None:  # a small database may stand in packed bytes as it is
         return Kind.DATABASE
-    if kind := _by_magic_number(head):
+    if _is_tar(head):  # its first member may be a database that begins where a second meta page would
+        return Kind.TAR
+    if kind is not None:
         return kind
+    if any(_has_meta(head, size + FIRST_META) for size in PAGE_SIZES):
+        return Kind.DATABASE
     if head[:3] == b"BZh" and head[4:10] in {b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"}:
         return Kind.BZIP2
     if len(head) > 2 and head[0] == 0x78 and head[1] in {0x01, 0x5E, 0x9C, 0xDA}:
         return Kind.ZLIB
-    if _is_tar(head):
-        return Kind.TAR
     if _is_lzma(head):
         return Kind.LZMA
     if closed(head):
@@ -148,10 +151,9 @@ def _is_lzma(head: bytes) -> bool:
     return usual and (size == _NOT_STATED or size < _LARGEST)
 
 
-def _is_database(head: bytes) -> bool:
-    """Whether the magic of either meta page stands where some page size puts it, in either byte order."""
-    places = (FIRST_META, *(size + FIRST_META for size in PAGE_SIZES))
-    return any(head[at : at + 4] in {struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)} for at in places)
+def _has_meta(head: bytes, at: int) -> bool:
+    """Whether the magic of a meta page stands at `at`, in either byte order."""
+    return head[at : at + 4] in {struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)}
 
 
 def _is_lzw(head: bytes) -> bool:
@@ -161,10 +163,7 @@ def _is_lzw(head: bytes) -> bool:
     from auditor.evidence.containers import lzw
 
     content = lzw.plaintext_head(head)
-    return content.startswith(_EVENTS) or content[FIRST_META : FIRST_META + 4] in {
-        struct.pack("<I", MAGIC),
-        struct.pack(">I", MAGIC),
-    }
+    return content.startswith(_EVENTS) or _has_meta(content, FIRST_META)
 
 
 def _is_tar(head: bytes) -> bool:

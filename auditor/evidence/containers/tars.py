@@ -9,6 +9,7 @@ from typing import IO, Any, Self
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream
 from auditor.evidence.containers.limits import Budget, Refused
+from auditor.evidence.containers.residue import holds_value
 from auditor.text import shown
 
 LONGEST = 1 << 20
@@ -32,10 +33,13 @@ class _Header(tarfile.TarInfo):
 
     ended = False
     """Whether the last header was the block of zeros at the archive's end."""
+    hiding = 0
+    """Headers in which a stored value begins."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         cls.ended = len(buf) == tarfile.BLOCKSIZE and not any(buf)
+        cls.hiding += holds_value(bytes(buf))
         header = super().frombuf(buf, encoding, errors)
         if header.type in _EXTENDED_TYPES and header.size > LONGEST:
             raise _LongHeader
@@ -48,6 +52,7 @@ class _Header(tarfile.TarInfo):
             content = stream.read(self._block(self.size))  # type: ignore[attr-defined]
             if not _is_extended_header(self.type, content, self.size):
                 raise tarfile.HeaderError("bytes in an extended header that are no header")
+            type(self).hiding += holds_value(content)
             stream.buf, stream.pos = content + stream.buf, stream.pos - len(content)
         member: tarfile.TarInfo | None = super()._proc_member(archive)  # type: ignore[misc]
         return member
@@ -91,6 +96,7 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
         budget: Its limits.
     """
     header_type: type[_Header] = type("_Header", (_Header,), {})
+    odd = 0
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
@@ -106,13 +112,11 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
                 archive.members.clear()  # type: ignore[attr-defined] # tarfile keeps all headers
                 budget.member()
                 inner = member_names.normalize(name, member.name)
-                if member.islnk() or member.issym():
-                    member_names.check_link(name, inner, member.linkname, symbolic=member.issym())
-                elif member.isreg():
+                if member.isreg():
                     yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
-                elif not member.isdir():
-                    what = f"{shown(member.name)}, a device or pipe"
-                    raise Refused(f"{name} holds {what}: nothing in it was read")
+                    odd += _padding(archive, member)
+                else:
+                    _check(name, inner, member)
             surplus = _bytes_behind(archive) if header_type.ended else 0
     except _LongHeader:
         raise Refused(f"{name} has a header of more than {LONGEST:,} bytes, as no tar made in good faith has") from None
@@ -123,6 +127,30 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
     stream.drain()
     if surplus:
         raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")
+    if odd:
+        raise Damaged(f"{name}: {odd:,} bytes that are not zero stand in the padding behind its members: not read")
+    if header_type.hiding:
+        raise Damaged(f"{name}: {header_type.hiding:,} of its headers hold the beginning of a stored value: not read")
+
+
+def _check(name: str, inner: str, member: tarfile.TarInfo) -> None:
+    """Check a member without content: a link, which is never followed, or a folder. Raises Refused."""
+    if member.islnk() or member.issym():
+        member_names.check_link(name, inner, member.linkname, symbolic=member.issym())
+    elif not member.isdir():
+        raise Refused(f"{name} holds {shown(member.name)}, a device or pipe: nothing in it was read")
+
+
+def _padding(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    """Bytes that are not zero between the end of a member's content and the next header, where tars pad with zeros."""
+    parts: Any = member.sparse
+    end = member.offset_data + (sum(size for _, size in parts) if parts is not None else member.size)
+    stream = archive.fileobj
+    if not 0 < archive.offset - end < tarfile.BLOCKSIZE:
+        return 0
+    if stream.tell() < end:
+        stream.seek(end)
+    return len(stream.read(archive.offset - stream.tell()).strip(b"\0"))
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> Stream | str:

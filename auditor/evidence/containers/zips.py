@@ -15,6 +15,7 @@ from typing import IO
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped
 from auditor.evidence.containers.limits import Budget, Refused
+from auditor.evidence.containers.residue import holds_value
 from auditor.text import shown
 
 ENCRYPTED = 1
@@ -27,6 +28,8 @@ LOCAL = struct.Struct("<4s5H3L2H")
 """The header before each member (APPNOTE.TXT 4.3.7)."""
 UNIX = 16
 """Shift of a member's Unix mode in its external attributes."""
+LONGEST_PATH, LONGEST_NAME = 4096, 255
+"""Bytes of a path and of each of its parts, at most (Linux limits.h)."""
 LARGEST_DIRECTORY = 64 << 20
 """Bytes of a directory, at most: zipfile reads it into memory."""
 _END = b"PK\x05\x06"
@@ -82,15 +85,17 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
                 budget.member()
                 inner = member_names.normalize(name, info.orig_filename)
                 mode = info.external_attr >> UNIX
-                if stat.S_ISLNK(mode):
-                    target = archive.read(info).decode("utf-8", "surrogateescape") if info.file_size < STEP else "/"
+                stored = info.file_size or info.compress_size
+                if stat.S_ISLNK(mode) and (target := _link_target(archive, info)):
                     member_names.check_link(name, inner, target, symbolic=True)
-                elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode):
+                elif not stored and (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)):
                     raise Refused(f"{name} holds {shown(inner)}, a device or pipe: nothing in it was read")
-                elif not info.filename.endswith("/"):  # is_dir() fails for an empty name
+                elif stored or not info.filename.endswith("/"):  # is_dir() fails for an empty name
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
             if surplus := _unlisted_bytes(mapping, entries, archive.start_dir):
                 raise Damaged(f"{name}: {surplus:,} bytes of it are of no file that its directory names: not read")
+            if _hides_value(mapping, entries, archive.start_dir):
+                raise Damaged(f"{name}: a stored value begins in its names, comments or extra fields: not read")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, struct.error, zlib.error):
         raise Damaged(f"{name}: the zip has no directory that holds together: truncated, or no zip") from None
 
@@ -118,6 +123,28 @@ def _unlisted_bytes(mapping: mmap.mmap, entries: list[zipfile.ZipInfo], director
             end = start + LOCAL.size + sum(LOCAL.unpack(header)[-2:]) + info.compress_size
             end_so_far = max(end_so_far, end + _descriptor(mapping[end : end + DESCRIPTOR], info))
     return count
+
+
+def _link_target(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    """The target of a symbolic link; empty where its content is none: a member with data is data, whatever its mode."""
+    if info.flag_bits & ENCRYPTED or not 0 < info.file_size <= LONGEST_PATH:
+        return ""
+    target = archive.read(info)
+    if b"\0" in target or holds_value(target) or max(map(len, target.split(b"/"))) > LONGEST_NAME:
+        return ""
+    return target.decode("utf-8", "surrogateescape")
+
+
+def _hides_value(mapping: mmap.mmap, entries: list[zipfile.ZipInfo], directory: int) -> bool:
+    """Whether a stored value begins in the directory, behind it, or in the headers of members."""
+    headers = (
+        (info.header_offset, sum(LOCAL.unpack(header)[-2:]))
+        for info in entries
+        if len(header := mapping[info.header_offset : info.header_offset + LOCAL.size]) == LOCAL.size
+    )
+    return holds_value(mapping[directory:]) or any(
+        holds_value(mapping[at : at + LOCAL.size + size]) for at, size in headers
+    )
 
 
 def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import RecordBatch
+from auditor.evidence.bbolt import freelist
 from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, overlaps, valid_elements
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
@@ -56,6 +57,7 @@ def read(walker: Walker) -> Store:
         buckets[name] = _bucket(walker, at, size)
     if b"key" not in buckets:
         walker.gap(min(walker.meta.root, walker.pages), "no bucket named `key` under the root")
+    freelist.check(walker)
     sizes = tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
     # the only reference to the one large bucket, so that mvcc.read() can free it
     records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()))
