@@ -100,7 +100,7 @@ def prepare(
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
-    notes = []
+    notes = [f"{configuration.source}: {note}" for configuration in configurations for note in configuration.notes]
     for (provider, name), plugin in plugins.items():
         if provider is not Provider.KMS_V2 or name in keks:
             continue
