@@ -15,6 +15,7 @@ from typing import Any
 
 from auditor.encryption import go_values, wrappers
 from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
+from auditor.kubernetes.resources import AGGREGATED
 from auditor.model.vocabulary import Provider
 from auditor.text import shown
 
@@ -96,6 +97,15 @@ class Configuration:
             if covering:
                 return tuple(entry for rule in covering for entry in rule.providers)
         return None
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether it is of an aggregated API server: its rules name nothing that kube-apiserver serves."""
+        return all(_split(name)[1] in AGGREGATED for rule in self.rules for name in rule.resources)
+
+    def serves(self, resource: str) -> bool:
+        """Whether its API server may write a resource: an aggregated one only what its rules name."""
+        return not self.aggregated or self.providers_for(resource) is not None
 
     def lists(self) -> list[tuple[Rule, ...]]:
         """The distinct lists of rules: for each resource or wildcard the rules that name it."""

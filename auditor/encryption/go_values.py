@@ -56,6 +56,11 @@ def plain(text: str) -> str | None:
     return text
 
 
+def joined(text: str) -> str:
+    """The text as Go reads it: pairs of surrogates are one character, and a lone one is replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _number(value: float) -> str:
     """The number as Go's encoding/json writes it, where that is a whole one."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from auditor.encryption.go_values import NULLS, Unquoted, plain
+from auditor.encryption.go_values import NULLS, Unquoted, joined, plain
 from auditor.errors import AuditorError
 
 LARGEST = 1 << 20
@@ -47,8 +47,7 @@ class Reader:
         self.name = name
         self.kind = kind
         self.as_kubernetes = as_kubernetes
-        self.notes: dict[str, None] = {}
-        """What is accepted here, and not by every kube-apiserver, or not read."""
+        self.notes: dict[str, None] = {}  # what not every kube-apiserver accepts, or what is not read
 
     def fail(self, path: str, reason: str) -> Any:
         """Raise ConfigurationError."""
@@ -109,13 +108,13 @@ class Reader:
                 self.fail("", f"nested deeper than {DEEPEST}")
             if isinstance(part, dict):
                 left -= len(part) + 1
-                return {_joined(name): value(inner, depth + 1) for name, inner in part.items() if inner is not None}
+                return {joined(name): value(inner, depth + 1) for name, inner in part.items() if inner is not None}
             if isinstance(part, list):
                 left -= 1
                 return [value(inner, depth + 1) for inner in part]
             if isinstance(part, bool):
                 return Unquoted("true" if part else "false")
-            return part if part is None or isinstance(part, Unquoted) else _joined(part)
+            return part if part is None or isinstance(part, Unquoted) else joined(part)
 
         return value(document, 0)
 
@@ -243,7 +242,7 @@ class _Tree:
                 self._reader.fail(where, "a field that is no text, or that stands twice")
             name = self._value(events, event, depth + 1) if isinstance(event, yaml.AliasEvent) else None
             if isinstance(event, yaml.ScalarEvent):
-                name = _joined(event.value)
+                name = joined(event.value)
                 self._add(event, 1, len(name))
                 if event.anchor:
                     self._anchors[event.anchor] = name, 1, len(name)
@@ -280,8 +279,8 @@ class _Tree:
         if event.tag in TYPED:
             return Unquoted(plain(event.value) or "")
         if event.style is None and event.tag is None and isinstance(scalar := plain(event.value), Unquoted):
-            return scalar if self._reader.as_kubernetes else _joined(event.value)
-        return _joined(event.value)
+            return scalar if self._reader.as_kubernetes else joined(event.value)
+        return joined(event.value)
 
 
 def _more(events: Iterator[Any]) -> bool:
@@ -295,11 +294,6 @@ def _more(events: Iterator[Any]) -> bool:
     except (yaml.YAMLError, ConfigurationError, ValueError, OverflowError):
         return True
     return False
-
-
-def _joined(text: str) -> str:
-    """The text as Go reads it: pairs of surrogates are one character, and a lone one is replaced."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _where(mark: Any) -> str:

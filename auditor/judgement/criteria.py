@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.encryption import published_trial
 from auditor.encryption.configuration import Configuration, ProviderEntry, load
-from auditor.encryption.lint import Advice, advise, differences
+from auditor.encryption.lint import Advice, advise, differences, obligations
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
 from auditor.judgement.policy import Policy
@@ -66,7 +66,7 @@ class Criteria:
         advice = [
             (configuration.source, advised)
             for configuration in self.configurations
-            for advised in advise(configuration, present, must)
+            for advised in advise(configuration, present, obligations(configuration, self.configurations, must))
         ]
         names = ", ".join(configuration.source for configuration in self.configurations)
         return advice + [(names, advised) for advised in differences(self.configurations, must)]
