@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, output, worker
+from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Configurations,
@@ -70,7 +70,8 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     """0 where everything was read, 3 where not."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    output.check([json], [*files, *map(Path, options.encryption_configs)], force=force)
+    inputs = [*files, *map(Path, options.encryption_configs), *live_options.files(live)]
+    output.check([json, *checksums.targets([json])], inputs, force=force)
     from auditor import scan
 
     audit = scan(evidence, options, access=access)
@@ -80,6 +81,7 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
 
     if json is not None:
         output.save(json, lambda out: key_table.write(audit, out), force=force)
+        checksums.write([json], force=force)
     stream = sys.stderr if json == output.STDOUT else sys.stdout
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))

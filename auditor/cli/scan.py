@@ -254,7 +254,7 @@ def run(request: ScanRequest) -> int:
     options = request.options
     other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
     inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs))
-    protected = list(map(Path, inputs))
+    protected = [*map(Path, inputs), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)

@@ -44,7 +44,7 @@ def verify(
     documents = []
     broken = False
     for file in reports:
-        document = _load(file, listed=file != path)
+        document = _load(file, listed=file != path or bool(lists))
         if document is None:
             continue
         if isinstance(document, Check):

@@ -146,7 +146,11 @@ def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]
     stored = file.map[at:].hex()
     if stored == digest:
         return Trailer.MATCHES, None
-    reason = f"the SHA-256 trailer at offset {at} is {stored[:16]}..., the {at:,} bytes before it give {digest[:16]}..."
+    # what stands there may be a part of a value, where the file was cut: it is not quoted
+    reason = (
+        f"the last {TRAILER} bytes, at offset {at}, are not the SHA-256 of the {at:,} bytes before them, which give "
+        f"{digest[:16]}...: the file was changed, or cut where no trailer stands; take the snapshot or the copy again"
+    )
     return Trailer.DOES_NOT_MATCH, Gap(file.name, at, TRAILER, reason)
 
 
