@@ -1,7 +1,6 @@
 """Strict reading of YAML and JSON files from untrusted hands: errors name a line or path, never a text of the file.
 
-A file is read once, event by event, up to the first event that is not acceptable. LARGEST and MOST_EVENTS bound the
-cost of a hostile file, and what its aliases stand for.
+A file is read once, up to the first event that is not acceptable. LARGEST and MOST_EVENTS bound its cost and aliases.
 
 Source: k8s.io/apimachinery pkg/runtime/serializer/json/json.go (what begins with a brace is JSON, all else is YAML, of
 which the first document counts), sigs.k8s.io/yaml goyaml.v2/decode.go (aliases, merge keys).

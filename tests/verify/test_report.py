@@ -66,7 +66,8 @@ def test_a_member_that_stands_twice_among_many_is_named_soon(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["diff", "keys", "show"])
 def test_other_json_is_held_to_its_sums_or_named(command: str, tmp_path: Path) -> None:
     target = tmp_path / "d.json"
-    arguments = {"diff": [PLAINTEXT, REWRITTEN], "keys": [REWRITTEN], "show": [REWRITTEN, "default/canary"]}[command]
+    evidence: list[Path | str] = [PLAINTEXT, REWRITTEN] if command == "diff" else [REWRITTEN]
+    arguments = [*evidence, *(["default/canary"] if command == "show" else [])]
     if command == "show":
         keys = json.loads(run("scan", REWRITTEN, "--json", "-").stdout)["findings"]
         arguments[1] = next(row["key"] for row in keys if row["key"] not in {"", "unknown"})
