@@ -300,9 +300,8 @@ def _length_before(buffer: Buffer, at: int, floor: int) -> int:
 
 def _fragments(buffer: Buffer, start: int, end: int) -> list[CarvedRecord]:
     """The bytes between two values that are not zero, such as the tail of a value whose head was overwritten."""
-    raw = buffer.slice(start, end - start)
-    at = start + len(raw) - len(raw.lstrip(b"\0"))
-    length = len(raw.strip(b"\0"))
+    at, stop = buffer.trimmed(start, end)
+    length = stop - at
     if not length:
         return []
     return [CarvedRecord(at, at + length, value_at=at, value_len=length, state=State.HEAD_LOST)]
