@@ -201,6 +201,23 @@ class Buffer:
         parallel_for(start.size, scan, size=1 << 11)
         return filled
 
+    def trimmed(self, start: int, end: int) -> tuple[int, int]:
+        """The range without the zeros at its beginning and end; empty where it holds nothing else."""
+        step = 1 << 20
+        while start < end:
+            part = self.data[start : min(start + step, end)]
+            if part.any():
+                start += int(np.argmax(part != 0))
+                break
+            start += part.size
+        while end > start:
+            part = self.data[max(end - step, start) : end]
+            if part.any():
+                end -= int(np.argmax(part[::-1] != 0))
+                break
+            end -= part.size
+        return start, end
+
     def strings(self, at: Ints, length: Ints) -> Iterator[tuple[Any, Words, Words]]:
         """Strings in blocks of up to eight words: rows not at their end, their words, masks of their bits."""
         rows: Any = slice(None)

@@ -7,7 +7,7 @@ value of no known kind, or outside every row. It becomes a fragment, which is ju
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from auditor.hunt.locate import Layout
 from auditor.kubernetes.signatures import KEYS, NEAR, SIGNATURES, Form
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap
-from auditor.model.vocabulary import Provider, State
+from auditor.model.vocabulary import Place, Provider, State
 
 LONGEST = 1 << 22
 """Bytes from a signature on that are taken for its value where nothing says how long it is."""
@@ -143,16 +143,17 @@ def _compare(hits: Hits, buffer: Buffer, source: str, spans: Spans, layout: Layo
         own = inside & (spans.key[around] | begins)
         carried = inside & ~own & spans.readable[around]
     records = list(_fragments(buffer, hits, np.flatnonzero(~own & ~carried), spans))
-    fragments = []
-    for record in records:
-        batch = carve.batch(buffer, source, [record], layout.place(source, record.value_at))
-        batch.page[:] = layout.page(source, record.value_at)
-        fragments.append(batch)
+    joined: tuple[RecordBatch, ...] = ()
+    if records:
+        batch = carve.batch(buffer, source, records, Place.SLACK)
+        places = [layout.place(source, record.value_at) for record in records]
+        pages = [layout.page(source, record.value_at) for record in records]
+        batch = replace(batch, place=np.array(places, np.uint8), page=np.array(pages, np.int64))
+        joined = batch.split()
     gaps = tuple(
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in hits.crowded
     )
-    joined = (RecordBatch.concatenate(fragments),) if fragments else ()
     return Agreement(joined, gaps, 1, int(own.sum()), int(carried.sum()))
 
 
@@ -172,9 +173,11 @@ def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator
         stop = min(stop, begin + LONGEST)
         if form is Form.JSON:
             record = _json(buffer, max(begin - 1, 0), done, stop)
+        elif form in _AT_START:
+            record = carve.value_at(buffer, begin, stop)
         else:
-            values = carve.search(buffer, [begin], [stop], fragments=True)
-            record = values[0] if values else _bare(begin, end, State.HEAD_LOST | State.TAIL_LOST)
+            near = buffer.slice(begin, stop - begin).rstrip(b"\0")
+            record = _bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)
         yield record
         done = max(record.end, end)
 
@@ -183,6 +186,7 @@ def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
     """The JSON object whose `kind` stands at `at`, to its last brace; what is near where it is not whole."""
     low = max(floor, at - ENCLOSING)
     before = buffer.slice(low, at - low)
+    stop = next(buffer.occurrences(b"\0", at, stop), stop)  # no text has a zero byte
     text = before + buffer.slice(at, stop - at)
     depth, place = 0, len(before)
     while (place := max(before.rfind(b"{", 0, place), before.rfind(b"}", 0, place))) >= 0:
@@ -198,8 +202,7 @@ def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
         else:
             return _bare(low + place, low + place + len(decoded[:length].encode("utf-8", "surrogateescape")))
     begin = low + place if place >= 0 else at
-    end = begin + len(buffer.slice(begin, stop - begin).split(b"\0", 1)[0])
-    return _bare(begin, max(end, at + 1), State.HEAD_LOST | State.TAIL_LOST)
+    return _bare(begin, max(stop, at + 1), State.HEAD_LOST | State.TAIL_LOST)
 
 
 def _bare(begin: int, end: int, state: State = State(0)) -> CarvedRecord:  # noqa: B008 - an immutable flag

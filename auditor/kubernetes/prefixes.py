@@ -117,9 +117,13 @@ def likely(batch: RecordBatch, claims: Prefixes) -> Bools:
 
 
 def no_value(batch: RecordBatch) -> Bools:
-    """The records without a value: tombstones, and the empty record that --bump-revision writes."""
-    empty: Bools = (batch.key_len == 0) & (batch.value_len == 0)
-    return empty | batch.has(State.TOMBSTONE)
+    """The records without a value: tombstones, and the empty record that --bump-revision writes.
+
+    etcd writes a tombstone with its key alone; one that holds a value all the same is judged as any other.
+    """
+    empty: Bools = batch.value_len == 0
+    empty &= (batch.key_len == 0) | batch.has(State.TOMBSTONE)
+    return empty
 
 
 def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:

@@ -7,20 +7,21 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
+from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import freelist
 from auditor.evidence.bbolt.elements import ELEMENT, IS_BUCKET, Leaves, overlaps, valid_elements
 from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
-from auditor.model.vocabulary import PageKind
+from auditor.model.vocabulary import PageKind, Place
 from auditor.text import shown
 
 EXPECTED = frozenset(
@@ -47,7 +48,7 @@ class Store:
     """The contents of a backend."""
 
     records: RecordBatch
-    """The records of the `key` bucket."""
+    """The records of the `key` bucket, and behind them what its other elements hold."""
     facts: Backend
 
 
@@ -70,9 +71,19 @@ def read(walker: Walker) -> Store:
     names = _bucket_names(sorted(buckets))
     sizes = tuple((names[name], int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
     # the only reference to the one large bucket, so that mvcc.read() can free it
-    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()))
+    undecoded: list[Leaves] = []
+    records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()), undecoded)
     walker.gaps.extend(gaps)
-    return Store(records, _facts(walker, buckets, sizes, records.mod_revision))
+    facts = _facts(walker, buckets, sizes, records.mod_revision)
+    return Store(RecordBatch.concatenate([records, *_carved(walker, undecoded)]) if undecoded else records, facts)
+
+
+def _carved(walker: Walker, undecoded: Sequence[Leaves]) -> Iterator[RecordBatch]:
+    """The values in elements of the `key` bucket that are no records, as of bytes that no structure describes."""
+    for leaves in undecoded:
+        start, end = leaves.key_at.tolist(), (leaves.value_at + leaves.value_len).tolist()
+        for rows in carve.portions(walker.buffer, start, end, fragments=True):
+            yield carve.batch(walker.buffer, walker.source, rows, Place.SLACK, walker.page_size)
 
 
 def _bucket(walker: Walker, at: int, size: int) -> Leaves:

@@ -37,7 +37,9 @@ _DAMAGE = {
 }
 
 
-def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list[Gap]]:
+def read(
+    buffer: Buffer, source: str, leaves: Leaves, undecoded: list[Leaves] | None = None
+) -> tuple[RecordBatch, list[Gap]]:
     """The records of the `key` bucket in revision order, each with its place, and gaps for those that are damaged.
 
     A record without a key (etcdutl's --bump-revision writes one with an empty value) has key_len 0 and place latest.
@@ -46,11 +48,14 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list
         buffer: The file.
         source: Its name.
         leaves: All elements of the `key` bucket.
+        undecoded: A list to which the elements that are no records are added.
     """
     gaps: list[Gap] = []
+    undecoded = [] if undecoded is None else undecoded
     valid, main, sub = _revisions(buffer, leaves)
     _gap_rows(gaps, source, leaves, ~valid, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
     if not valid.all():
+        undecoded.append(leaves.take(~valid))
         leaves = leaves.take(valid)
         main, sub = main[valid], sub[valid]
     batch = _batch(buffer, source, leaves, main, sub)
@@ -59,6 +64,8 @@ def read(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, list
     for code, reason in _DAMAGE.items():
         _gap_rows(gaps, source, leaves, damage == code, reason)
     _gap_rows(gaps, source, leaves, impossible, "record's create_revision is later than its own")
+    if (damage == NO_RECORD).any():
+        undecoded.append(leaves.take(damage == NO_RECORD))
     del leaves  # its memory is needed below
     if (damage == NO_RECORD).any():
         batch = batch.take(damage != NO_RECORD)

@@ -40,7 +40,7 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
         runs, is_previous = page_runs.live_runs(previous), walker.kinds == PageKind.PREVIOUS_ROOT
         spans = [Spans(*(column[is_previous[each.page]] for column in each)) for each in previous.spans]
         batches.append(_carve_gaps(walker, runs.take(is_previous[runs.pages]), spans, slack))
-    return tuple(batch for batch in batches if len(batch))
+    return tuple(part for batch in batches if len(batch) for part in batch.split())
 
 
 def _read_pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[RecordBatch]:
@@ -120,5 +120,11 @@ def _headless(walker: Walker, pages: Ints, runs: Runs) -> tuple[Ints, Ints]:
 
 def _carve(walker: Walker, start: Ints, end: Ints, place: Place, *, fragments: bool = True) -> RecordBatch:
     """Values carved from ranges of bytes."""
-    rows = carve.search(walker.buffer, start.tolist(), end.tolist(), fragments=fragments)
-    return carve.batch(walker.buffer, walker.source, rows, place, walker.page_size)
+    parts = [
+        carve.batch(walker.buffer, walker.source, rows, place, walker.page_size)
+        for rows in carve.portions(walker.buffer, start.tolist(), end.tolist(), fragments=fragments)
+    ]
+    if not parts:
+        return carve.batch(walker.buffer, walker.source, [], place, walker.page_size)
+    joined = RecordBatch.concatenate(parts)
+    return joined.take(np.argsort(joined.value_at, kind="stable")) if len(parts) > 1 else joined
