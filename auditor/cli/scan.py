@@ -247,7 +247,7 @@ def run(request: ScanRequest) -> int:
     from auditor.evidence.discovery.arguments import resolve_arguments
 
     _check(request)
-    evidence = resolve_arguments(request.evidence)
+    evidence = resolve_arguments(request.evidence, _is_report)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
@@ -269,6 +269,13 @@ def run(request: ScanRequest) -> int:
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
     terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)
     return audit.exit_code(request.fail_on)
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file of a folder is a report of ours, as its hashes say."""
+    from auditor.verify.verify import is_sound
+
+    return is_sound(path)
 
 
 def _check(request: ScanRequest) -> None:
