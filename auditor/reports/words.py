@@ -129,9 +129,10 @@ def others(audit: Audit) -> str:
 
 def next_steps(audit: Audit) -> list[str]:
     """The next steps, the evidence and the credentials first."""
+    unreadable = _unreadable(audit)
     if not audit.tally.readable:
-        return []
-    steps = ["preserve this evidence"]
+        return unreadable
+    steps = ["preserve this evidence", *unreadable]
     credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
     steps.append(f"rotate the {plural(count, 'credential')}")
@@ -142,6 +143,19 @@ def next_steps(audit: Audit) -> list[str]:
     steps = list(dict.fromkeys(steps))
     steps[-1] += ", then take and audit new backups"
     return steps
+
+
+def _unreadable(audit: Audit) -> list[str]:
+    """The step for values that no key at hand reads: the configurations that were in force when they were written."""
+    kinds = {kind for kind, *_ in audit.tally.findings} & {FindingKind.UNDECRYPTABLE, FindingKind.ORPHANED}
+    if not kinds:
+        return []
+    oldest, newest = audit.tally.unreadable or (None, None)
+    when = "when the values that cannot be read were written"
+    if oldest is not None and newest is not None:
+        which = f"revision {oldest:,}" if oldest == newest else f"revisions {oldest:,} to {newest:,}"
+        when = f"at {which}, where the values that cannot be read were written"
+    return [f"look for the configuration of each API server as it was {when}"]
 
 
 def kind(audit: Audit) -> str:
