@@ -289,7 +289,9 @@ def _check(request: ScanRequest) -> None:
 
 
 def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
-    rows = any(target is not None for target in (*request.targets, request.dataset))
+    # the names that --case may hold are known by the rows
+    named = request.options.redact_names and bool(request.options.case)
+    rows = named or any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
         from auditor.scanning import many

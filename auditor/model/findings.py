@@ -127,6 +127,8 @@ class AbsentFinding:
     """File that the offset points into."""
     offset: int | str
     """Offset of the value's first byte; empty where it has none."""
+    mod_revision: int | str = ""
+    """Revision that wrote it; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,11 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
         if in_use := _in_use(audit):
-            lines.append(f"{in_use}: these credentials are in use.")
+            what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
+            lines.append(f"{in_use}: {what}.")
         if tally.undetermined:
-            question = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
+            what = "are credentials in use" if _secrets_alone(audit) else "hold what is in use"
+            question = f"Whether {tally.undetermined:,} of them {what} is unknown"
             lines.append(f"{question}: they could not be compared with the current values.")
         return [*lines, *acceptances]
     return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
@@ -101,6 +103,11 @@ def names(audit: Audit) -> str:
     return f"namespaces, names and uids are replaced by {substitutes} (--redact-names)"
 
 
+def _secrets_alone(audit: Audit) -> bool:
+    """Whether all that was selected are Secrets: a Pod or a Lease is no credential."""
+    return set(audit.resources) == {"secrets"}
+
+
 def _objects(audit: Audit) -> str:
     resources = audit.resources
     noun = (
@@ -135,7 +142,10 @@ def next_steps(audit: Audit) -> list[str]:
     steps = ["preserve this evidence", *unreadable]
     credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
-    steps.append(f"rotate the {plural(count, 'credential')}")
+    if _secrets_alone(audit):
+        steps.append(f"rotate the {plural(count, 'credential')}")
+    else:
+        steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
     following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
     if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):

@@ -15,7 +15,7 @@ from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
 OTHERS = {f"etcd-auditor {name}": f"etcd-auditor {name}" for name in ("diff", "keys", "watch")} | {
-    "": "etcd-auditor show"
+    "etcd-auditor history": "etcd-auditor show"
 }
 """Formats of JSON without hashes of itself, and what wrote them."""
 EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</script>', re.DOTALL)

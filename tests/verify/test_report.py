@@ -66,11 +66,15 @@ def test_a_member_that_stands_twice_among_many_is_named_soon(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["diff", "keys", "show"])
 def test_other_json_is_held_to_its_sums_or_named(command: str, tmp_path: Path) -> None:
     target = tmp_path / "d.json"
-    evidence: list[Path | str] = [PLAINTEXT, REWRITTEN] if command == "diff" else [REWRITTEN]
-    arguments = [*evidence, *(["default/canary"] if command == "show" else [])]
+    commands: dict[str, list[str | Path]] = {
+        "diff": [PLAINTEXT, REWRITTEN],
+        "keys": [REWRITTEN],
+        "show": [REWRITTEN, "default/canary"],
+    }
+    arguments = commands[command]
     if command == "show":
         keys = json.loads(run("scan", REWRITTEN, "--json", "-").stdout)["findings"]
-        arguments[1] = next(row["key"] for row in keys if row["key"] not in {"", "unknown"})
+        arguments.append(next(row["key"] for row in keys if row["key"] not in {"", "unknown"}))
     assert run(command, *arguments, "--json", target).returncode in {0, 1, 3}
     done = run("verify", target)
     assert done.returncode == 0, done.stderr
