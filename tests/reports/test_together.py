@@ -3,6 +3,7 @@
 import csv as csv_module
 import io
 import json as json_module
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def from_csv(table: Table) -> list[dict[str, str]]:
     out = io.StringIO()
     csv.write(table, out)
     rows = csv_module.DictReader(io.StringIO(out.getvalue(), newline=""))
-    return [{name: cell.removeprefix("'") for name, cell in row.items()} for row in rows]
+    return [{name: re.sub(r"(^|[,;|\t\n\r])'", r"\1", cell) for name, cell in row.items()} for row in rows]
 
 
 def as_text(row: dict[str, Any]) -> dict[str, str]:
