@@ -16,8 +16,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.carve import CarvedRecord
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.headless import CarvedRecord, without_record
 from auditor.evidence.sweep import FileSweep, Hits
 from auditor.hunt.locate import Layout
 from auditor.kubernetes.signatures import SIGNATURES, Form
@@ -190,7 +190,7 @@ def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator
         if form is Form.JSON:
             record = _json(buffer, max(begin - 1, 0), done, stop)
         elif form in _AT_START:
-            record = carve.value_at(buffer, begin, stop)
+            record = without_record(buffer, begin, begin, stop)
         else:
             near = buffer.slice(begin, stop - begin).rstrip(b"\0")
             record = _bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)
