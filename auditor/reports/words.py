@@ -134,7 +134,7 @@ def next_steps(audit: Audit) -> list[str]:
     steps = ["preserve this evidence"]
     credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
-    steps.append(f"rotate the {plural(count, 'credential')}")
+    steps.append(f"rotate the {plural(count, 'credential')}" if count else "rotate what the readable values hold")
     following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
     if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
@@ -151,8 +151,9 @@ def kind(audit: Audit) -> str:
         return audit.evidence.description
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     kind, description = audit.evidence.kind, audit.evidence.description
-    parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {backend.revision:,}"]
-    if kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
+    revision = f"{backend.revision:,}" if backend.revision else "unknown"
+    parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {revision}"]
+    if backend.revision and kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
         parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
