@@ -121,6 +121,7 @@ class FileSweep:
         self._failure: BaseException | None = None
         self._unwanted = False
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        file.at_close.append(self.stop)  # the file may change from then on, and shrink
         self._thread.start()
 
     def result(self) -> Hits:
