@@ -20,7 +20,7 @@ from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.headless import CarvedRecord, without_record
 from auditor.evidence.sweep import FileSweep, Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes.signatures import SIGNATURES, Form
+from auditor.kubernetes.signatures import KEYS, NEAR, SIGNATURES, Form
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, Provider, State
@@ -181,6 +181,8 @@ def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator
     for row in rows.tolist():
         form, end = Form(int(hits.signature[row])), int(hits.end[row])
         if end <= done:
+            continue
+        if form is Form.CBOR and not any(name in buffer.slice(end, NEAR) for name in KEYS):
             continue
         low = max(end - SIGNATURES[form].longest, 0)
         begin = low + max(buffer.slice(low, end - low).rfind(SIGNATURES[form].opening), 0)

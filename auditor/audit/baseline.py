@@ -188,6 +188,7 @@ def _absent_finding(row: Mapping[str, Any]) -> AbsentFinding:
         key=str(row["key"]),
         source=str(row["source"]),
         offset=row["offset"],
+        mod_revision=row["mod_revision"],
     )
 
 

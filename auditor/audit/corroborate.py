@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import value_counts
+from auditor.audit import writers
 from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.evidence.batch import RecordBatch
 from auditor.judgement.criteria import Criteria
@@ -62,7 +63,7 @@ def observe(
         scope: names of the judged resources, and `*`.
     """
     authoritative = [values for values in selections if values.authoritative]
-    if not criteria.configurations or not authoritative:
+    if not authoritative:
         return []
     present = {
         values.resources[code].name
@@ -70,6 +71,12 @@ def observe(
         for code, _ in value_counts(values.resource.astype(np.int64))
     }
     names = list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(present) if "*" in scope else ())]))
+    notes = [
+        *writers.observe(authoritative, names, configured=bool(criteria.configurations)),
+        *writers.unread(selections),
+    ]
+    if not criteria.configurations:
+        return notes
     nodes = store.match(frozenset({"nodes"}))
     proofs = [
         proof
@@ -77,7 +84,7 @@ def observe(
         if part.batch.source in {values.batch.source for values in authoritative}
         for proof in _proofs(part.batch, nodes[part.resource])
     ]
-    return [
+    return notes + [
         f"{configuration.source}: {note}"
         for configuration in criteria.configurations
         for note in (

@@ -21,6 +21,7 @@ from auditor.audit import (
     unexamined,
 )
 from auditor.audit.cluster import identify
+from auditor.audit.evidence_notes import evidence_notes
 from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, readers
@@ -37,7 +38,6 @@ from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage
-from auditor.model.vocabulary import EvidenceKind
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -81,9 +81,7 @@ def examine(
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
 ) -> Audit:
-    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence where nothing in it can
-    be read.
-    """
+    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence."""
     log = log or RunLog()
     return conclude(files, judge(files, options, log, contents=False, earlier=earlier), options, log)
 
@@ -289,7 +287,7 @@ def _notes(
     advice: Sequence[tuple[str, Advice]],
 ) -> Iterator[str]:
     criteria = judgement.criteria
-    yield from _evidence_notes(evidence, judgement.reading)
+    yield from evidence_notes(evidence, judgement.reading)
     yield from criteria.notes
     yield from hunted.notes
     yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
@@ -298,18 +296,3 @@ def _notes(
             yield f"{source}: {advised.path}: {advised.text}"
     for (provider, name), plugin in criteria.plugins.items():
         yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
-
-
-def _evidence_notes(evidence: Evidence, reading_: Reading) -> Iterator[str]:
-    for container in evidence.containers:
-        digest = container.sha256 or "not computed"
-        yield f"unpacked from {container.name}, {container.size:,} bytes, SHA-256 {digest}"
-    yield from reading_.notes
-    backend = evidence.backend
-    if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
-        finished = backend.compacted if backend.compacted is not None else "none"
-        yield f"a compaction at {backend.scheduled} was scheduled and not finished (last finished: {finished})"
-    if backend.auth_enabled:
-        yield "etcd authentication is on: this file holds bcrypt hashes of its users' passwords"
-    if reading_.kind is EvidenceKind.RAW_DATABASE:
-        yield "a raw database file has no trailer: nothing in it proves that it is whole"

@@ -70,7 +70,7 @@ def load(path: Path) -> tuple[IgnoreRule, ...]:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
-    reader = Reader(name, "ignore file", "")
+    reader = Reader(name, "ignore file", as_kubernetes=False)
     top = reader.mapping(reader.parse(raw), "", {"accepted"})
     return tuple(
         _rule(reader, value, f"accepted[{number}]") for number, value in enumerate(reader.sequence(top, "accepted", ""))

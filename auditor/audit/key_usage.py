@@ -1,6 +1,7 @@
 """The use of keys: number, places and resources of the values under each provider, key and KEK id."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,11 +18,20 @@ from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
 """Objects that are listed for one key."""
+ELSEWHERE = "no configuration"
+"""Origin of a key that the evidence holds, or that is published."""
+NO_ORIGIN = "another origin"
+"""Origin of the key of values that none of several keys of its name opens."""
 
 
 def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
-    """One entry for each key of the selected values, and one for each configured key that none of them needs."""
-    rows: dict[tuple[Provider, str, str], list[tuple[Selection, Ints]]] = {}
+    """One entry for each key of the selected values, and one for each configured key that none of them needs.
+
+    Keys of one name that differ are one entry each, and so are the values under this name that none of them opens.
+    """
+    origins = _origins(selections, configurations)
+    namesakes = {pair for pair, _ in origins}
+    rows: dict[tuple[Provider, str, str, str], list[tuple[Selection, Ints]]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
         with_kek = np.flatnonzero(length >= 0)
@@ -30,19 +40,22 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
         number[with_kek], heads = factorize(values.batch.data, at[with_kek], length[with_kek])
         number[with_kek] += 1
         ids = ["", *map(printable, values.batch.data.slices(at[with_kek[heads]], length[with_kek[heads]]))]
-        keys = from_columns((values.key_label, number), (len(values.key_labels), len(ids)), lambda *pair: pair)
+        # of each value: whether one of several keys of its name opens it
+        several = np.array([label.pair in namesakes for label in values.key_labels], np.bool_)[values.key_label]
+        told = (several & (values.opened == Opened.YES)).astype(np.int64)
+        sizes = (len(values.key_labels), len(ids), 2)
+        keys = from_columns((values.key_label, number, told), sizes, lambda *codes: codes)
         for code, group in split_by(keys.codes):
-            label, kek = keys.values[code]
-            rows.setdefault((*values.key_labels[label].pair, ids[kek]), []).append((values, group))
-    configured: set[tuple[Provider, str]] = {
-        (entry.provider, shown(name))
-        for configuration in configurations
-        for entry in configuration.providers
-        if entry.provider is not Provider.IDENTITY
-        for name in ([key.name for key in entry.keys] or [entry.name])
+            label, kek, opened = keys.values[code]
+            pair = values.key_labels[label].pair
+            origin = origins[pair, values.key_labels[label].secret] if opened else NO_ORIGIN * (pair in namesakes)
+            rows.setdefault((*pair, ids[kek], origin), []).append((values, group))
+    configured: set[tuple[Provider, str, str]] = {
+        (provider, name, origins.get(((provider, name), secret), ""))
+        for provider, name, secret, _ in _configured(configurations)
     }
-    used = [_use(label, parts, configured) for label, parts in rows.items()]
-    unused = configured - {(use.provider, use.key_name) for use in used}
+    used = [_use(label, parts, {key[:2] for key in configured}) for label, parts in rows.items()]
+    unused = configured - {(use.provider, use.key_name, use.origin) for use in used}
     used += [
         KeyUsage(
             provider=provider,
@@ -54,16 +67,54 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
             newest=None,
             values=0,
             opened=0,
+            failed=0,
+            origin=origin,
             configured=True,
             objects=(),
         )
-        for provider, name in unused
+        for provider, name, origin in unused
     ]
-    return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id)))
+    return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id, use.origin)))
+
+
+def _configured(configurations: Sequence[Configuration]) -> Iterator[tuple[Provider, str, bytes, tuple[str, str]]]:
+    """Provider, printable name and bytes of each configured key, and the file and the path in it."""
+    sources = [configuration.source for configuration in configurations]
+    for number, configuration in enumerate(configurations, 1):
+        several = sources.count(configuration.source) > 1
+        source = f"{configuration.source} (file {number})" if several else configuration.source
+        for entry in configuration.providers:
+            for position, key in enumerate(entry.keys):
+                yield entry.provider, shown(key.name), key.secret, (source, f"{entry.path}.keys[{position}]")
+            if not entry.keys and entry.provider is not Provider.IDENTITY:
+                yield entry.provider, shown(entry.name), b"", (source, entry.path)
+
+
+def _origins(
+    selections: Sequence[Selection], configurations: Sequence[Configuration]
+) -> dict[tuple[tuple[Provider, str], bytes], str]:
+    """The origin of each key whose name others have too: its files, with the path where one file has several."""
+    places: dict[tuple[tuple[Provider, str], bytes], dict[str, str]] = {}
+    for provider, name, secret, (source, path) in _configured(configurations):
+        places.setdefault(((provider, name), secret), {}).setdefault(source, path)
+    for values in selections:
+        for number, label in enumerate(values.key_labels):
+            if label.secret and ((values.key_label == number) & (values.opened == Opened.YES)).any():
+                places.setdefault((label.pair, label.secret), {})
+    numbers = Counter(pair for pair, _ in places)
+    in_file = Counter((pair, source) for (pair, _), files in places.items() for source in files)
+    return {
+        (pair, secret): ", ".join(
+            f"{source} {path}" if in_file[pair, source] > 1 else source for source, path in files.items()
+        )
+        or ELSEWHERE
+        for (pair, secret), files in places.items()
+        if numbers[pair] > 1
+    }
 
 
 def _use(
-    label: tuple[Provider, str, str],
+    label: tuple[Provider, str, str, str],
     parts: list[tuple[Selection, Ints]],
     configured: set[tuple[Provider, str]],
 ) -> KeyUsage:
@@ -72,18 +123,19 @@ def _use(
     resources: set[str] = set()
     objects: dict[str, None] = {}
     revisions: list[int] = []
-    opened = 0
+    opened = failed = 0
     for values, rows in parts:
         for place, size in value_counts(values.batch.place[rows].astype(np.int64)):
             places[Place(place)] = places.get(Place(place), 0) + size
         resources |= {values.resources[code].name for code, _ in value_counts(values.resource[rows].astype(np.int64))}
         opened += int((values.opened[rows] == Opened.YES).sum())
+        failed += int((values.opened[rows] == Opened.FAILED).sum())
         own = values.batch.mod_revision[rows]
         revisions += [int(own.min()), int(own.max())]
         first = rows[:MOST_OBJECTS]
         keys = values.batch.data.slices(values.batch.key_at[first], values.batch.key_len[first])
         objects.update(dict.fromkeys(printables(keys)))
-    provider, name, kek = label
+    provider, name, kek, origin = label
     return KeyUsage(
         provider=provider,
         key_name=name,
@@ -94,6 +146,8 @@ def _use(
         newest=max(revisions),
         values=sum(places.values()),
         opened=opened,
+        failed=failed,
+        origin=origin,
         configured=(provider, name) in configured,
         objects=tuple(list(objects)[:MOST_OBJECTS]),
     )

@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from auditor.audit.rows import NOT_KNOWN, tag
+from auditor.audit.ids import tag
+from auditor.audit.rows import NOT_KNOWN
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import Acceptance, Cell, KeyUsage, Rows
+from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
 from auditor.model.vocabulary import FindingKind, RedactionMethod
-from auditor.options import Options
+from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
 LEAST_KEY = 16
@@ -26,6 +27,8 @@ DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, so that two of 100,000 names meet once in 50,000 runs."""
 PSEUDONYM_PREFIXES = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
 UID, MEMBER = "u", "m"
+_PSEUDONYM = re.compile(r"(?:namespace|name)-[0-9a-f]+")
+_PART = re.compile(r"[A-Za-z0-9-]+")
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _HITS = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
 """Findings of a hunt, whose ids hash names."""
@@ -81,7 +84,14 @@ class Pseudonyms:
         return _WORD.sub(lambda match: self._word(match[0]), text)
 
     def _word(self, word: str) -> str:
-        return next((self._by_name[kind, word] for kind in (NAMESPACE, NAME) if (kind, word) in self._by_name), word)
+        known = self._known(word)
+        return known if known is not None else _PART.sub(lambda part: self._known(part[0]) or part[0], word)
+
+    def _known(self, word: str) -> str | None:
+        """The pseudonym of a known name, in whatever case it is written."""
+        kinds = (NAMESPACE, NAME)
+        spellings = (word, word.lower())
+        return next((self._by_name[kind, w] for kind in kinds for w in spellings if (kind, w) in self._by_name), None)
 
     def _digest(self, kind: str, name: str) -> str:
         return hmac.digest(self._secret, encode(f"{kind}\0{name}"), "sha256").hex()
@@ -146,6 +156,7 @@ class Redactor:
             unmarked_audit,
             evidence=self._evidence(unmarked_audit.evidence, self._pseudonyms),
             keys=tuple(map(self._key_use, unmarked_audit.keys)),
+            baseline=self._baseline(unmarked_audit.baseline),
             acceptances=tuple(
                 self._acceptance(acceptance, self._pseudonyms) for acceptance in unmarked_audit.acceptances
             ),
@@ -199,8 +210,27 @@ class Redactor:
         return replace(acceptance, reason=pseudonyms.in_words(acceptance.reason))
 
     def _run(self, run: Run, pseudonyms: Pseudonyms) -> Run:
-        options = tuple(
-            (name, pseudonyms(UID, value) if name == "expect_cluster" and isinstance(value, str) else value)
-            for name, value in run.options
-        )
+        def option(name: str, value: Setting) -> Setting:
+            if name == "expect_cluster" and isinstance(value, str):
+                return pseudonyms(UID, value)
+            return pseudonyms.in_words(value) if name == "case" and isinstance(value, str) else value
+
+        options = tuple((name, option(name, value)) for name, value in run.options)
         return replace(run, options=options, case=pseudonyms.in_words(run.case))
+
+    def _baseline(self, baseline: Baseline | None) -> Baseline | None:
+        """The baseline with pseudonyms for the names of an earlier report that was not redacted."""
+        return baseline and replace(baseline, absent=tuple(map(self._absent, baseline.absent)))
+
+    def _absent(self, finding: AbsentFinding) -> AbsentFinding:
+        names = (finding.namespace, finding.name)
+        if all(name in {"", NOT_KNOWN} or _PSEUDONYM.fullmatch(name) for name in names) and any(
+            map(_PSEUDONYM.fullmatch, names)
+        ):
+            return finding
+        return replace(
+            finding,
+            namespace=self._pseudonym(NAMESPACE, finding.namespace),
+            name=self._pseudonym(NAME, finding.name),
+            key=self._row_key(finding.key, finding.namespace, finding.name),
+        )

@@ -1,6 +1,5 @@
 """The rows of a report, column by column. They hold names of objects, and never a value."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, TypeVar
@@ -19,6 +18,7 @@ from auditor.arrays.dictionary import (
 )
 from auditor.arrays.dtypes import Ints
 from auditor.audit import duplicates
+from auditor.audit.ids import tag
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
 from auditor.hunt.hit import Hit
@@ -27,7 +27,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import KEY, NAME, NAMESPACE, encode, marked, moments, printables, unmarked
+from auditor.text import KEY, NAME, NAMESPACE, marked, moments, printables, unmarked
 
 T = TypeVar("T")
 
@@ -283,11 +283,6 @@ def _ids(values: Selection) -> list[str]:
     """Ids by source and offset: the same value of the same evidence has the same id in every run."""
     source = tag("" if values.authoritative and not values.companion else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]
-
-
-def tag(text: str) -> str:
-    """Six hexadecimal digits of a text's hash."""
-    return hashlib.blake2b(encode(text), digest_size=3).hexdigest()
 
 
 def _numbers(column: Ints, unknown: str = NOT_KNOWN) -> Sequence[Cell]:

@@ -17,6 +17,7 @@ from auditor.kubernetes.store import Store
 from auditor.model.findings import Coverage, Tally
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, Severity
 
+UNREADABLE = FindingKind.UNDECRYPTABLE | FindingKind.ORPHANED
 PORTION = 1 << 18
 """Values counted at once."""
 
@@ -87,7 +88,18 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         undetermined=undetermined,
         readable_places=tuple(sorted(readable_places)),
         freed_pages=tuple(sorted(pages)),
+        unreadable=_unreadable(selections),
     )
+
+
+def _unreadable(selections: Sequence[Selection]) -> tuple[int, ...]:
+    """Lowest and highest mod revision of the values that the keys at hand do not read; empty without any."""
+    revisions = [
+        values.batch.mod_revision[((values.findings & np.uint16(UNREADABLE)) != 0) & (values.batch.mod_revision >= 0)]
+        for values in selections
+    ]
+    every = np.concatenate([np.zeros(0, np.int64), *revisions])
+    return (int(every.min()), int(every.max())) if every.size else ()
 
 
 def _by_place_and_key(values: Selection, chosen: Bools) -> dict[tuple[Place, Provider, str], int]:

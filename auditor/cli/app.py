@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli import diff, keys, scan, show, verify, watch
+from auditor.cli.commands import Command
 from auditor.version import __version__
 
 app = typer.Typer(
@@ -30,9 +31,9 @@ def main(
     """Audit etcd snapshots for Kubernetes encryption at rest. Evidence is only ever read."""
 
 
-app.command(epilog=scan.CODES)(scan.scan)
-app.command(epilog=keys.CODES)(keys.keys)
-app.command(epilog=diff.CODES)(diff.diff)
-app.command(epilog=watch.CODES)(watch.watch)
-app.command(epilog=show.CODES)(show.show)
-app.command(epilog=verify.CODES)(verify.verify)
+app.command(epilog=scan.CODES, cls=Command)(scan.scan)
+app.command(epilog=keys.CODES, cls=Command)(keys.keys)
+app.command(epilog=diff.CODES, cls=Command)(diff.diff)
+app.command(epilog=watch.CODES, cls=Command)(watch.watch)
+app.command(epilog=show.CODES, cls=Command)(show.show)
+app.command(epilog=verify.CODES, cls=Command)(verify.verify)

@@ -19,7 +19,7 @@ def targets(outputs: Sequence[Path | None]) -> dict[Path, list[Path]]:
     lists: dict[Path, list[Path]] = {}
     first: dict[Path, Path] = {}
     for output in outputs:
-        if output is None or output == STDOUT:
+        if output is None or output == STDOUT or not output.name:  # output.check() refuses one without a name
             continue
         namesake = first.setdefault(output.parent, output)
         lists.setdefault(namesake.with_name(namesake.name + SUFFIX), []).append(output)

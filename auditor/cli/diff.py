@@ -170,7 +170,7 @@ def run(request: DiffRequest) -> int:
     }
     access = _access(request)
     files = [path for path, each in zip((request.before, request.after), access, strict=True) if each is None]
-    protected = [*map(Path, files), *map(Path, sorted(inputs))]
+    protected = [*map(Path, files), *map(Path, sorted(inputs)), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     from auditor.diff.compare import DiffOptions, compare
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, output, worker
+from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Configurations,
@@ -24,7 +24,8 @@ from auditor.cli.options import (
 from auditor.options import Options
 
 CODES = (
-    "Exit codes: 0 everything inside the scope was read; 2 bad usage, nothing readable, or a fault of the auditor's "
+    "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not open values that name it; "
+    "2 bad usage, nothing readable, or a fault of the auditor's "
     "own; "
     "3 something was not read or not concluded on: what nothing read needs may be needed there."
 )
@@ -67,10 +68,11 @@ def keys(
 
 
 def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *, force: bool) -> int:
-    """0 where everything was read, 3 where not."""
+    """0 where everything was read, 1 where a supplied key fails on values that name it, 3 where not all was read."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    output.check([json], [*files, *map(Path, options.encryption_configs)], force=force)
+    inputs = [*files, *map(Path, options.encryption_configs), *live_options.files(live)]
+    output.check([json, *checksums.targets([json])], inputs, force=force)
     from auditor import scan
 
     audit = scan(evidence, options, access=access)
@@ -80,10 +82,17 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
 
     if json is not None:
         output.save(json, lambda out: key_table.write(audit, out), force=force)
+        checksums.write([json], force=force)
     stream = sys.stderr if json == output.STDOUT else sys.stdout
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
     console.print()
+    failures = key_table.failures(audit)
+    supplied = options.encryption_configs or options.kms_plugins
+    for sentence in (*failures, *(key_table.untried(audit) if supplied else ())):
+        console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
     terminal.gaps(audit, console)
     console.print(Text(CAUTION))
+    if failures:
+        return 1
     return 0 if audit.complete else 3

@@ -169,6 +169,13 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
     return access
 
 
+def files(live: LiveOptions, environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """The files that the options name: certificates, a key, a password. Reports are not written over them."""
+    variables = (environment.get(name) for name in ("ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"))
+    named = (live.cacert, live.cert, live.key, live.password_file)
+    return [*(path for path in named if path is not None), *(Path(name) for name in variables if name)]
+
+
 def none(evidence: Sequence[str], live: LiveOptions) -> None:
     """Refuse a live etcd among several exhibits. Raises UsageError."""
     if live.anything or any(map(is_live, evidence)):

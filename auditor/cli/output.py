@@ -12,6 +12,8 @@ from auditor.errors import UsageError
 STDOUT = Path("-")
 MODE = 0o600
 FOLDER_MODE = 0o700
+LOGS = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps beside a database."""
 
 Writer = Callable[[IO[Any]], None]
 
@@ -33,10 +35,9 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
     for target in outputs:
         if target == STDOUT:
             continue
-        if any(each.is_dir() and _inside(target, each) for each in evidence):
-            raise UsageError(f"{target} lies inside the evidence: choose another folder for the report")
-        if any(_same(target, each) for each in evidence):
-            raise UsageError(f"{target} is the evidence: choose another file for the report")
+        if not target.name:
+            raise UsageError(f"{target} is a folder: name a file")
+        _refuse_evidence(target, evidence)
         if not target.parent.is_dir():
             raise UsageError(f"{target}: there is no folder {target.parent}")
         if target.is_dir():
@@ -45,6 +46,15 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
             raise UsageError(f"{target} is no regular file: name another")
         if target.exists() and not force:
             raise UsageError(f"{target} exists: choose another file, or overwrite it with --force")
+
+
+def _refuse_evidence(target: Path, evidence: Sequence[Path]) -> None:
+    if any(each.is_dir() and _inside(target, each) for each in evidence):
+        raise UsageError(f"{target} lies inside the evidence: choose another folder for the report")
+    if any(_same(target, each) for each in evidence):
+        raise UsageError(f"{target} is the evidence: choose another file for the report")
+    if any(_beside(target, each) for each in evidence):
+        raise UsageError(f"{target} lies beside the evidence and is read with it: choose another file for the report")
 
 
 def folder(target: Path, evidence: Sequence[Path]) -> None:
@@ -120,6 +130,25 @@ def _absolute(target: Path) -> str:
 
 def _inside(target: Path, folder: Path) -> bool:
     return target.resolve().is_relative_to(folder.resolve())
+
+
+def _beside(target: Path, evidence: Path) -> bool:
+    """Whether a file of this name is, or would be, read along with the evidence: a log, a journal, a configuration.
+
+    By its name beside the database (SQLite's logs, distributions' configurations), or as a part of the data directory
+    that a member/snap/db lies in.
+    """
+    from auditor.evidence.discovery import companions  # the other commands need none of it
+
+    file, other = target.resolve(), evidence.resolve()
+    if file.parent == other.parent and (
+        file.name in {f"{other.name}{ending}" for ending in LOGS}
+        or companions.is_companion(file.name)
+        or any(_same(file, candidate) for candidate in companions.candidates(other))
+    ):
+        return True
+    folders = other.parts[-3:-1] == ("member", "snap")
+    return folders and file.is_relative_to(other.parent.parent)
 
 
 def _same(target: Path, evidence: Path) -> bool:

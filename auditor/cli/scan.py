@@ -247,14 +247,14 @@ def run(request: ScanRequest) -> int:
     from auditor.evidence.discovery.arguments import resolve_arguments
 
     _check(request)
-    evidence = resolve_arguments(request.evidence)
+    evidence = resolve_arguments(request.evidence, _is_report)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
     options = request.options
     other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
     inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs))
-    protected = list(map(Path, inputs))
+    protected = [*map(Path, inputs), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
@@ -271,6 +271,13 @@ def run(request: ScanRequest) -> int:
     return audit.exit_code(request.fail_on)
 
 
+def _is_report(path: Path) -> bool:
+    """Whether a file of a folder is a report of ours, as its hashes say."""
+    from auditor.verify.verify import is_sound
+
+    return is_sound(path)
+
+
 def _check(request: ScanRequest) -> None:
     """Raises UsageError where options contradict each other."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
@@ -282,7 +289,9 @@ def _check(request: ScanRequest) -> None:
 
 
 def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
-    rows = any(target is not None for target in (*request.targets, request.dataset))
+    # the names that --case may hold are known by the rows
+    named = request.options.redact_names and bool(request.options.case)
+    rows = named or any(target is not None for target in (*request.targets, request.dataset))
     options = replace(request.options, rows=rows)
     if len(evidence) > 1:
         from auditor.scanning import many

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, output, worker
+from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir, library_options
 from auditor.cli.progress import bars
@@ -84,9 +84,8 @@ def run(
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [evidence]
-    output.check(
-        [json], [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each], force=force
-    )
+    inputs = [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each]
+    output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
     from auditor.scanning.one import single
 
     with bars() as observer, single(evidence, options, observer, access) as exhibit:
@@ -98,6 +97,7 @@ def run(
 
     if json is not None:
         output.save(json, lambda out: report.save(history, out), force=force)
+        checksums.write([json], force=force)
     stream = sys.stderr if json == output.STDOUT else sys.stdout
     report.write(history, terminal.Printer(stream), reveal=reveal)
     return 0 if history.complete else 3

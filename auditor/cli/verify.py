@@ -18,6 +18,11 @@ CODES = (
     "2 bad usage: no report, or no evidence of its kind."
 )
 
+CAUTION = (
+    "Hashes show a change, not an author: whoever makes a report anew can seal it anew. A signature or a time stamp of "
+    "the SHA256SUMS rules that out; so does another scan of the evidence."
+)
+
 
 def verify(
     report: Annotated[
@@ -65,4 +70,5 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
         return 1
     what = "report and evidence" if evidence else "the report; no evidence was given"
     console.print(Text(f"ALL AS REPORTED: {plural(successes, 'check')}, of {what} (exit 0)", "bold green"))
+    console.print(Text(CAUTION), soft_wrap=True)
     return 0

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
+from auditor.encryption import go_values, wrappers
+from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
+from auditor.kubernetes.resources import AGGREGATED
 from auditor.model.vocabulary import Provider
 from auditor.text import shown
 
@@ -22,7 +24,7 @@ SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
 LOCAL = {"aescbc": Provider.AESCBC, "aesgcm": Provider.AESGCM, "secretbox": Provider.SECRETBOX}
 REFUSED = {"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}
 REFUSED_GROUPS = {"events.k8s.io", "extensions"}
-_DURATION = re.compile(r"^(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*$")
+INT32 = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Configuration:
     """Rules in the order of the file."""
     sha256: str
     """SHA-256 of the file's bytes."""
+    notes: tuple[str, ...] = ()
+    """What in the file only some releases accept, or what was not read."""
 
     @property
     def providers(self) -> tuple[ProviderEntry, ...]:
@@ -93,6 +97,15 @@ class Configuration:
             if covering:
                 return tuple(entry for rule in covering for entry in rule.providers)
         return None
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether it is of an aggregated API server: its rules name nothing that kube-apiserver serves."""
+        return all(_split(name)[1] in AGGREGATED for rule in self.rules for name in rule.resources)
+
+    def serves(self, resource: str) -> bool:
+        """Whether its API server may write a resource: an aggregated one only what its rules name."""
+        return not self.aggregated or self.providers_for(resource) is not None
 
     def lists(self) -> list[tuple[Rule, ...]]:
         """The distinct lists of rules: for each resource or wildcard the rules that name it."""
@@ -123,30 +136,18 @@ def load(path: Path) -> Configuration:
 def parse(raw: bytes, name: str) -> Configuration:
     """The configuration in a YAML or JSON text. Raises ConfigurationError, with `name` for the file."""
     reader = Reader(name)
-    document = _unwrap(reader, reader.parse(raw))
+    document = wrappers.unwrap(reader, reader.parse(raw))
+    if isinstance(document, dict) and not wrappers.is_of(document, KINDS):
+        expected = "expected apiserver.config.k8s.io/v1 EncryptionConfiguration or v1 EncryptionConfig"
+        reader.fail("", f"{wrappers.described(document)}: {expected}")
     top = reader.mapping(document, "", {"apiVersion", "kind", "resources"})
-    api_version, kind = reader.text(top, "apiVersion", ""), reader.text(top, "kind", "")
-    if (api_version, kind) not in KINDS:
-        reader.fail("kind", "expected apiserver.config.k8s.io/v1 EncryptionConfiguration or v1 EncryptionConfig")
+    kind = reader.text(top, "kind", "")
     rules = tuple(
         _rule(reader, value, f"resources[{number}]")
         for number, value in enumerate(reader.sequence(top, "resources", ""))
     )
     _check_rules(reader, rules)
-    return Configuration(name, kind, rules, hashlib.sha256(raw).hexdigest())
-
-
-def _unwrap(reader: Reader, document: Any) -> Any:
-    """The configuration in OpenShift's Secret `encryption-config-*`; any other document itself."""
-    if not isinstance(document, dict) or document.get("kind") != "Secret":
-        return document
-    for name, in_base64 in (("data", True), ("stringData", False)):
-        part = document.get(name)
-        inner = part.get("encryption-config") if isinstance(part, dict) else None
-        if isinstance(inner, str):
-            path = f"{name}.encryption-config"
-            return reader.parse(_secret(reader, inner, path) if in_base64 else inner.encode())
-    return reader.fail("data.encryption-config", "a Secret that wraps no EncryptionConfiguration")
+    return Configuration(name, kind, rules, hashlib.sha256(raw).hexdigest(), tuple(reader.notes))
 
 
 def _rule(reader: Reader, element: Any, path: str) -> Rule:
@@ -170,31 +171,30 @@ def _rule(reader: Reader, element: Any, path: str) -> Rule:
 
 
 def _resource(reader: Reader, name: Any, path: str) -> None:
-    if not isinstance(name, str) or not name:
+    """Refuse what validateResourceNames does: names that match nothing are none of it."""
+    if not isinstance(name, str):
         reader.fail(path, "expected the name of a resource")
+    if isinstance(name, go_values.Unquoted):
+        reader.fail(path, "a number or a boolean, not a text in quotes" + REFUSES)
     resource, group = _split(name)
     if name != name.lower():
         reader.fail(path, "capital letters")
-    if (
-        name == "*"
-        or (resource != "*" and "*" in resource)
-        or (group != "*" and "*" in group)
-        or (group == "*" and resource != "*")
-    ):
+    if name == "*" or (group == "*" and resource != "*"):
         reader.fail(path, "a wildcard must be *.GROUP, *. or *.*")
-    if resource in REFUSED or group in REFUSED_GROUPS:
+    if name in REFUSED or group in REFUSED_GROUPS:
         reader.fail(path, "kube-apiserver refuses this resource or group")
 
 
 def _provider(reader: Reader, element: Any, path: str) -> ProviderEntry:
     entry = reader.mapping(element, path, {*LOCAL, "identity", "kms"})
-    if len(entry) != 1:
-        reader.fail(path, f"expected exactly one provider, found {len(entry)}")
-    (kind, settings), *_ = entry.items()
+    known = [kind for kind in (*LOCAL, "identity", "kms") if kind in entry]
+    if len(known) != 1:
+        reader.fail(path, f"expected exactly one provider, found {len(known)}")
+    kind = known[0]
+    settings = entry[kind]
     path = f"{path}.{kind}"
     if kind == "identity":
-        if settings != {}:
-            reader.fail(path, "identity has no settings")
+        reader.mapping(settings, path, set())
         return ProviderEntry(Provider.IDENTITY, path=path)
     if kind == "kms":
         return _kms(reader, settings, path)
@@ -231,16 +231,26 @@ def _kms(reader: Reader, value: Any, path: str) -> ProviderEntry:
         reader.fail(f"{path}.apiVersion", "expected v1 or v2")
     if not name or (version == "v2" and ":" in name):
         reader.fail(f"{path}.name", "empty, or a colon in the name of a KMS v2")
-    if not endpoint.startswith("unix:"):
-        reader.fail(f"{path}.endpoint", "expected unix:///path")
-    cache = reader.text(settings, "cachesize", path)
-    if cache and (version == "v2" or not re.fullmatch(r"-?\d{1,10}", cache) or int(cache) == 0):
-        reader.fail(f"{path}.cachesize", "a whole number other than 0, and only for KMS v1")
+    if go_values.scheme(endpoint) != "unix":
+        reader.fail(f"{path}.endpoint", "expected unix:///path" + REFUSES)
+    _cache(reader, settings.get("cachesize"), version, f"{path}.cachesize")
     timeout = reader.text(settings, "timeout", path, "3s")
-    if not _DURATION.match(timeout) or not re.search(r"[1-9]", timeout):
-        reader.fail(f"{path}.timeout", "expected a duration above 0, such as 3s")
+    if (go_values.nanoseconds(timeout) or 0) <= 0:
+        reader.fail(f"{path}.timeout", "expected a duration above 0, such as 3s" + REFUSES)
+    endpoint = "unix" + endpoint[len("unix") :]
     provider = Provider.KMS_V1 if version == "v1" else Provider.KMS_V2
     return ProviderEntry(provider, name=name, endpoint=endpoint, path=path)
+
+
+def _cache(reader: Reader, cache: Any, version: str, path: str) -> None:
+    """Refuse a cachesize that is no int32 other than 0; that of a KMS v2 is noted."""
+    if cache is None:
+        return
+    whole = isinstance(cache, go_values.Unquoted) and re.fullmatch(r"-?\d{1,10}", cache)
+    if not whole or not -INT32 <= int(cache) < INT32 or (version == "v1" and int(cache) == 0):
+        reader.fail(path, "expected a whole number other than 0, without quotes" + REFUSES)
+    if version == "v2":
+        reader.note(f"{path}: accepted for KMS v2 by Kubernetes 1.25 and 1.26, refused since 1.27")
 
 
 def _check_rules(reader: Reader, rules: tuple[Rule, ...]) -> None:

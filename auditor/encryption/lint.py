@@ -12,6 +12,8 @@ from auditor.text import shown
 
 UNLISTED = frozenset({"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"})
 """Resources of kube-apiserver itself whose keys begin with their group, as those of custom resources do."""
+MOST_NAMES = 5
+"""Resources named in one note."""
 _PRINTABLE = frozenset(string.printable.encode())
 
 
@@ -37,7 +39,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
         resources: names of the resources in the evidence.
         must: names of the resources that must be encrypted.
     """
-    names = {*BUILT_IN.values(), *UNLISTED, *resources}
+    names = {*BUILT_IN.values(), *UNLISTED, *resources} - {""}
     advice = []
     for name in sorted(set(must) - {"*"}):
         entries = configuration.providers_for(name)
@@ -46,16 +48,21 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
         elif entries[0].provider is Provider.IDENTITY:
             advice.append(Advice(Severity.HIGH, entries[0].path, f"identity is first: {name} is written in plain"))
     covered = {entry.path for name in must for entry in (configuration.providers_for(name) or ())[:1]}
-    for rule in configuration.rules:
+    for position, rule in enumerate(configuration.rules):
         first = rule.providers[0]
-        if first.provider is Provider.IDENTITY and first.path not in covered:
+        if "*" not in must and first.path not in covered and _is_exception(rule, configuration.rules[position + 1 :]):
+            text = f"{_names(rule)}: under identity alone, before a wildcard that encrypts the rest: written in plain"
+            advice.append(Advice(Severity.LOW, first.path, text, judged=False))
+        elif first.provider is Provider.IDENTITY and first.path not in covered:
             advice.append(
                 Advice(Severity.MEDIUM, first.path, "identity is first: what this rule covers is written in plain")
             )
         for number, name in enumerate(rule.resources):
-            if not name.startswith("*") and name.rstrip(".") not in names:
+            resource, _, group = name.partition(".")
+            wildcard = resource == "*" and (group == "*" or "*" not in group)
+            if not wildcard and (f"{resource}.{group}" if group else resource) not in names:
                 path = f"{rule.path}.resources[{number}]"
-                text = f"{shown(name)} is no resource known or seen: it protects nothing"
+                text = f"{shown(name) or 'an empty name'} is no resource known or seen: it protects nothing"
                 advice.append(Advice(Severity.MEDIUM, path, text))
         listed = [entry for entry in rule.providers[1:] if entry.provider is Provider.IDENTITY]
         advice += [
@@ -70,6 +77,24 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
         ]
     advice += dict.fromkeys(advised for rules in configuration.lists() for advised in _duplicates(rules))
     return advice + [advised for rule in configuration.rules for advised in _weak(rule)]
+
+
+def _is_exception(rule: Rule, later: Sequence[Rule]) -> bool:
+    """Whether a rule of identity alone takes its resources out of later wildcards that encrypt.
+
+    This is how the documentation of Kubernetes leaves resources out: a decision, not a mistake.
+    """
+    if any(entry.provider is not Provider.IDENTITY for entry in rule.providers):
+        return False
+    encrypting = {
+        name for other in later if other.providers[0].provider is not Provider.IDENTITY for name in other.resources
+    }
+    return all({"*.*", f"*.{name.partition('.')[2]}"} & encrypting for name in rule.resources)
+
+
+def _names(rule: Rule) -> str:
+    more = f" and {len(rule.resources) - MOST_NAMES:,} more" if len(rule.resources) > MOST_NAMES else ""
+    return ", ".join(map(shown, rule.resources[:MOST_NAMES])) + more
 
 
 def _duplicates(rules: Sequence[Rule]) -> Iterator[Advice]:
@@ -110,11 +135,32 @@ def _is_marker(entry: ProviderEntry, key: Key) -> bool:
     return entry.provider is Provider.AESGCM and key.secret == MARKER
 
 
+def obligations(
+    configuration: Configuration, configurations: Sequence[Configuration], must: Collection[str]
+) -> frozenset[str]:
+    """What a file must encrypt, of what must be: an aggregated API server's what it names, others not that.
+
+    Args:
+        configuration: the file.
+        configurations: every file of the cluster.
+        must: names of the resources that must be encrypted.
+    """
+    return frozenset(name for name in must if name == "*" or configuration in _writers(configurations, name))
+
+
+def _writers(configurations: Sequence[Configuration], name: str) -> list[Configuration]:
+    """The files of the API servers that write a resource: where an aggregated one names it, kube-apiserver does not."""
+    aggregated = [configuration for configuration in configurations if configuration.aggregated]
+    return [configuration for configuration in aggregated if configuration.serves(name)] or [
+        configuration for configuration in configurations if configuration not in aggregated
+    ]
+
+
 def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:
     """Advice on several API servers: resources that they write with different providers or keys."""
     advice = []
     for name in sorted(set(must) - {"*"}):
-        writers = {_writer(configuration.providers_for(name)) for configuration in configurations}
+        writers = {_writer(configuration.providers_for(name)) for configuration in _writers(configurations, name)}
         if len(writers) > 1:
             text = f"the configurations write {name} with different providers or keys"
             advice.append(Advice(Severity.HIGH, "resources", text))

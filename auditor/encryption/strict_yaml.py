@@ -1,12 +1,16 @@
 """Strict reading of YAML and JSON files from untrusted hands: errors name a line or path, never a text of the file.
 
-A file is read once, event by event, up to the first event that is not acceptable. LARGEST and MOST_EVENTS bound the
-cost of a hostile file.
+A file is read once, up to the first event that is not acceptable. LARGEST and MOST_EVENTS bound its cost and aliases.
+
+Source: k8s.io/apimachinery pkg/runtime/serializer/json/json.go (what begins with a brace is JSON, all else is YAML, of
+which the first document counts), sigs.k8s.io/yaml goyaml.v2/decode.go (aliases, merge keys).
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditor.encryption.go_values import NULLS, Unquoted, joined, plain
 from auditor.errors import AuditorError
 
 LARGEST = 1 << 20
@@ -14,7 +18,11 @@ MOST_EVENTS = 20_000
 """Scalars, and beginnings and ends of lists and objects: some 3,000 keys of an EncryptionConfiguration."""
 DEEPEST = 32
 NULL = "tag:yaml.org,2002:null"
-NULLS = {"", "~", "null", "Null", "NULL"}
+TEXT = "tag:yaml.org,2002:str"
+TYPED = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"})
+MERGE = "<<"
+REFUSES = "; kube-apiserver refuses it, so that another configuration is in force"
+MOST_NOTES = 5
 
 
 class ConfigurationError(AuditorError):
@@ -30,34 +38,84 @@ class Reader:
     Args:
         name: printable name of the file.
         kind: kind of file that is expected.
-        refused: end of the message on a field that such a file cannot have.
+        as_kubernetes: whether the file is read as kube-apiserver does: with aliases, types, and the first document of
+            several.
     """
 
-    def __init__(
-        self, name: str, kind: str = "EncryptionConfiguration", refused: str = "; kube-apiserver refuses it since 1.31"
-    ) -> None:
+    def __init__(self, name: str, kind: str = "EncryptionConfiguration", *, as_kubernetes: bool = True) -> None:
         self.name = name
         self.kind = kind
-        self.refused = refused
+        self.as_kubernetes = as_kubernetes
+        self.notes: dict[str, None] = {}  # what not every kube-apiserver accepts, or what is not read
 
     def fail(self, path: str, reason: str) -> Any:
         """Raise ConfigurationError."""
         raise ConfigurationError(f"{self.name}: {path or 'the document'}: {reason}") from None
+
+    def note(self, text: str) -> None:
+        """Add a note: the first MOST_NOTES count."""
+        if len(self.notes) < MOST_NOTES:
+            self.notes[text] = None
 
     def parse(self, raw: bytes) -> Any:
         """The one document in these bytes, of objects, lists and texts; None for null."""
         import yaml
 
         try:
+            if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+                return _Tree(self).document(yaml.parse(raw.decode("utf-16"), Loader=yaml.BaseLoader))
             text = raw.decode("utf-8")
-            if text.lstrip().startswith("{"):  # JSON may be indented with tabs, YAML may not; its strings hold none
-                text = text.replace("\t", " ")
-            return self._document(self._acceptable(yaml.parse(text, Loader=yaml.BaseLoader)))
+            if text.lstrip().startswith("{"):
+                return self._json(text)
+            return _Tree(self).document(yaml.parse(text, Loader=yaml.BaseLoader))
         except yaml.MarkedYAMLError as error:
             where = _where(error.problem_mark or error.context_mark)
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            return self.fail(where, "no JSON, which a file is that begins with a brace" + self._refuses)
         except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
             where = ""
         return self.fail(where, "neither YAML nor JSON")
+
+    @property
+    def _refuses(self) -> str:
+        return REFUSES if self.as_kubernetes else ""
+
+    def _json(self, text: str) -> Any:
+        """The document of a JSON text."""
+
+        def constant(_: str) -> None:
+            raise ValueError
+
+        def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            mapping = dict(pairs)
+            if len(mapping) < len(pairs):
+                self.fail("", "a field that stands twice")
+            return mapping
+
+        document = json.loads(
+            text, parse_int=Unquoted, parse_float=Unquoted, parse_constant=constant, object_pairs_hook=fields
+        )
+        left = MOST_EVENTS
+
+        def value(part: Any, depth: int) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                self.fail("", f"too many parts: no {self.kind}")
+            if depth > DEEPEST:
+                self.fail("", f"nested deeper than {DEEPEST}")
+            if isinstance(part, dict):
+                left -= len(part) + 1
+                return {joined(name): value(inner, depth + 1) for name, inner in part.items() if inner is not None}
+            if isinstance(part, list):
+                left -= 1
+                return [value(inner, depth + 1) for inner in part]
+            if isinstance(part, bool):
+                return Unquoted("true" if part else "false")
+            return part if part is None or isinstance(part, Unquoted) else joined(part)
+
+        return value(document, 0)
 
     def mapping(self, value: Any, path: str, fields: set[str]) -> dict[str, Any]:
         """The value as an object.
@@ -70,7 +128,10 @@ class Reader:
         if not isinstance(value, dict):
             self.fail(path, "expected an object")
         if value.keys() - fields:
-            self.fail(path, f"a field that is none of {', '.join(sorted(fields))}{self.refused}")
+            unknown = f"a field that is none of {', '.join(sorted(fields))}"
+            if not self.as_kubernetes:
+                self.fail(path, unknown)
+            self.note(f"{path or 'the document'}: {unknown}: ignored up to Kubernetes 1.30, refused since 1.31")
         mapping: dict[str, Any] = value
         return mapping
 
@@ -101,55 +162,137 @@ class Reader:
         field = value.get(name, default)
         if not isinstance(field, str):
             self.fail(f"{path}.{name}" if path else name, "expected text")
+        if self.as_kubernetes and isinstance(field, Unquoted):
+            self.fail(f"{path}.{name}" if path else name, "a number or a boolean, not a text in quotes" + REFUSES)
         text: str = field
         return text
 
-    def _acceptable(self, events: Iterator[Any]) -> Iterator[Any]:
-        """The events of a file: at most MOST_EVENTS, and no anchors, a few of which can stand for gigabytes."""
+
+class _Tree:
+    """The tree of a file's first document, made of its events."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
+        """Value of each anchor, and the parts and characters that it stands for."""
+        self._parts = self._characters = 0
+        """Parts and characters so far, those of aliases included."""
+
+    def document(self, events: Iterator[Any]) -> Any:
+        """The first document of a stream; the only one, unless it is read as kube-apiserver does."""
+        import yaml
+
+        events = self._bounded(events)
+        next(events)  # the stream's beginning
+        if isinstance(next(events), yaml.StreamEndEvent):
+            self._reader.fail("", "expected one document, found none")
+        document = self._value(events, next(events), 0)
+        next(events)  # the document's end
+        if not self._reader.as_kubernetes:
+            if not isinstance(another := next(events), yaml.StreamEndEvent):
+                self._reader.fail(_where(another.start_mark), "expected one document, found another")
+        elif document is not None and _more(events):
+            self._reader.note("it holds more than one document, of which kube-apiserver and this audit read the first")
+        return document
+
+    def _bounded(self, events: Iterator[Any]) -> Iterator[Any]:
+        """The events of a file, at most MOST_EVENTS, and no anchors where they are not accepted."""
         import yaml
 
         for number, event in enumerate(events):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                self.fail(_where(event.start_mark), "anchors and aliases are not accepted")
+            anchored = isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
+            if anchored and not self._reader.as_kubernetes:
+                self._reader.fail(_where(event.start_mark), "anchors and aliases are not accepted")
             if number > MOST_EVENTS:
-                self.fail(_where(event.start_mark), f"too many parts: no {self.kind}")
+                self._reader.fail(_where(event.start_mark), f"too many parts: no {self._reader.kind}")
             yield event
-
-    def _document(self, events: Iterator[Any]) -> Any:
-        """The only document of a stream."""
-        import yaml
-
-        next(events)  # the stream's beginning
-        if isinstance(next(events), yaml.StreamEndEvent):
-            self.fail("", "expected one document, found none")
-        document = self._value(events, next(events), 0)
-        next(events)  # the document's end
-        if not isinstance(another := next(events), yaml.StreamEndEvent):
-            self.fail(_where(another.start_mark), "expected one document, found another")
-        return document
 
     def _value(self, events: Iterator[Any], event: Any, depth: int) -> Any:
         """The value that begins with this event."""
         import yaml
 
-        where = _where(event.start_mark)
         if depth > DEEPEST:
-            self.fail(where, f"nested deeper than {DEEPEST}")
+            self._reader.fail(_where(event.start_mark), f"nested deeper than {DEEPEST}")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        parts, characters = self._parts, self._characters
+        self._add(event, 1, len(event.value) if isinstance(event, yaml.ScalarEvent) else 0)
+        value: Any
         if isinstance(event, yaml.MappingStartEvent):
-            fields: dict[str, Any] = {}
-            while not isinstance(key := next(events), yaml.MappingEndEvent):
-                if not isinstance(key, yaml.ScalarEvent) or key.value in fields:
-                    self.fail(_where(key.start_mark), "a field that is no text, or that stands twice")
-                fields[key.value] = self._value(events, next(events), depth + 1)
-            return {name: value for name, value in fields.items() if value is not None}  # as Go: null is absent
-        if isinstance(event, yaml.SequenceStartEvent):
-            elements = []
+            value = self._mapping(events, depth)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = []
             while not isinstance(element := next(events), yaml.SequenceEndEvent):
-                elements.append(self._value(events, element, depth + 1))
-            return elements
-        if event.tag == NULL or (event.style is None and event.value in NULLS):
+                value.append(self._value(events, element, depth + 1))
+        else:
+            value = self._scalar(event)
+        if event.anchor:
+            self._anchors[event.anchor] = value, self._parts - parts, self._characters - characters
+        return value
+
+    def _mapping(self, events: Iterator[Any], depth: int) -> dict[str, Any]:
+        import yaml
+
+        fields: dict[str, Any] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            merge = self._reader.as_kubernetes and getattr(event, "value", "") == MERGE and event.style is None
+            where = _where(event.start_mark)
+            if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
+                self._reader.fail(where, "a field that is no text, or that stands twice")
+            name = self._value(events, event, depth + 1) if isinstance(event, yaml.AliasEvent) else None
+            if isinstance(event, yaml.ScalarEvent):
+                name = joined(event.value)
+                self._add(event, 1, len(name))
+                if event.anchor:
+                    self._anchors[event.anchor] = name, 1, len(name)
+            value = self._value(events, next(events), depth + 1)
+            if merge:
+                merged = value if isinstance(value, list) else [value]
+                if not all(isinstance(part, dict) for part in merged):
+                    self._reader.fail(where, "a merge of something that is no object")
+                entries = [entry for part in merged for entry in part.items()]
+            else:
+                entries = [(name, value)]
+            for field, part in entries:
+                if not isinstance(field, str) or field in fields:
+                    self._reader.fail(where, "a field that is no text, or that stands twice")
+                fields[field] = part
+        return {name: value for name, value in fields.items() if value is not None}  # as Go: null is absent
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            self._reader.fail(_where(event.start_mark), "an alias of nothing before it")
+        value, parts, characters = self._anchors[event.anchor]
+        self._add(event, parts, characters)
+        return value
+
+    def _add(self, event: Any, parts: int, characters: int) -> None:
+        self._parts += parts
+        self._characters += characters
+        if self._parts > MOST_EVENTS or self._characters > LARGEST:
+            self._reader.fail(_where(event.start_mark), f"its aliases stand for too much: no {self._reader.kind}")
+
+    def _scalar(self, event: Any) -> str | None:
+        if event.tag == NULL or (event.style is None and event.value in NULLS and event.tag != TEXT):
             return None
-        return event.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # as Go: pairs joined
+        if event.tag in TYPED:
+            return Unquoted(plain(event.value) or "")
+        if event.style is None and event.tag is None and isinstance(scalar := plain(event.value), Unquoted):
+            return scalar if self._reader.as_kubernetes else joined(event.value)
+        return joined(event.value)
+
+
+def _more(events: Iterator[Any]) -> bool:
+    """Whether anything but empty documents follows, be it a document or what is none."""
+    import yaml
+
+    try:
+        for event in events:
+            if isinstance(event, yaml.NodeEvent) and getattr(event, "value", None) != "":
+                return True
+    except (yaml.YAMLError, ConfigurationError, ValueError, OverflowError):
+        return True
+    return False
 
 
 def _where(mark: Any) -> str:

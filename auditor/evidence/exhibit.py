@@ -5,6 +5,7 @@ Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a
 
 import os
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -32,10 +33,13 @@ class Role(Enum):
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
+    SQLITE_JOURNAL = "SQLite's rollback journal"
     RANGE = "keys of a live etcd"
     SETTINGS = "file that came with it"
 
 
+BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX, "-journal": Role.SQLITE_JOURNAL}
+"""SQLite's files beside a database: in WAL mode, and its rollback journal (fileformat2.html; walformat.html)."""
 _ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
     magic.Kind.SQLITE: Role.SQLITE,
@@ -86,23 +90,36 @@ class Exhibit:
         return cls(name, [(role or Role.DATABASE, file)])
 
     @classmethod
-    def with_wal(cls, name: str, database: EvidenceFile, wal: EvidenceFile) -> Self:
-        """A database out of a container with the file beside it that has the name of SQLite's WAL; it owns both.
+    def with_beside(cls, name: str, database: EvidenceFile, beside: Sequence[tuple[Role, EvidenceFile]]) -> Self:
+        """A database out of a container with the files beside it that have the names of SQLite's; it owns all.
 
         Args:
             name: The exhibit's name.
             database: The database.
-            wal: The file beside it; closed, and a gap, if the database is not SQLite.
+            beside: The files beside it by role; each is closed, and a gap, if the database is not SQLite.
         """
-        exhibit = cls.of_file(name, database)
-        if exhibit.of(Role.SQLITE):
-            exhibit.files.append((Role.SQLITE_LOG, wal))
-            exhibit.has_wal = True
-        else:
-            wal.close()
-            reason = f"{wal.name} lies beside a database that is not SQLite's: not read"
-            exhibit.gaps.append(Gap(wal.name, 0, wal.size, reason))
+        try:
+            exhibit = cls.of_file(name, database)
+        except BaseException:
+            for _, file in beside:
+                file.close()
+            raise
+        for role, file in beside:
+            if exhibit.of(Role.SQLITE):
+                exhibit.add_beside(role, file)
+                continue
+            file.close()
+            reason = f"{file.name} lies beside a database that is not SQLite's: not read"
+            exhibit.gaps.append(Gap(file.name, 0, file.size, reason))
         return exhibit
+
+    def add_beside(self, role: Role, file: EvidenceFile) -> None:
+        """Add one of SQLite's files beside the database. A rollback journal is only swept: that is a gap."""
+        self.files.append((role, file))
+        self.has_wal |= role is Role.SQLITE_LOG
+        if role is Role.SQLITE_JOURNAL:
+            reason = f"{file.name} is SQLite's rollback journal: its pages, as they were before, are only swept"
+            self.gaps.append(Gap(file.name, 0, file.size, reason))
 
     def of(self, role: Role) -> list[EvidenceFile]:
         """The files of one role."""

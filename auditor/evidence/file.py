@@ -81,6 +81,10 @@ class EvidenceFile:
         """
         return cls(descriptor, name, name, hashed=hashed, hashing=hashing)
 
+    def duplicate(self) -> int:
+        """A descriptor of the same open file, whose closing is the caller's."""
+        return os.dup(self._fd)
+
     def now(self) -> os.stat_result:
         """The file system's metadata of the file now."""
         return os.fstat(self._fd)

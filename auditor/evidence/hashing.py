@@ -5,6 +5,8 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from queue import SimpleQueue
+from typing import TypeAlias
 
 from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.observer import Observer
@@ -18,8 +20,12 @@ WINDOW = 1 << 22
 
 Few enough to stay in the processor's cache between the two, and enough not to wait for the lock all the time.
 """
+AHEAD = 2
+"""Windows that the hash may be ahead of whoever listens."""
 STEP = 0.1
 """Seconds between two calls of an observer."""
+
+Listener: TypeAlias = "SimpleQueue[tuple[int, memoryview, int] | None]"
 
 
 def trailer_length(size: int) -> int:
@@ -44,7 +50,11 @@ class FileHash:
         self.done = 0
         self.size = size
         self._descriptor = os.dup(descriptor)  # the file may be closed before the thread has seen that it is not wanted
-        self._window = memoryview(bytearray(min(WINDOW, max(size, 1))))
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._free.put(memoryview(bytearray(min(WINDOW, max(size, 1)))))
+        self._lock = threading.Lock()
+        self._ended = False
+        self._listener: Listener | None = None
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._head = self._whole = hashlib.sha256()
@@ -63,7 +73,10 @@ class FileHash:
             self._failure = error
         finally:
             let_go(self._descriptor)
-            self._window = memoryview(b"")
+            with self._lock:
+                self._ended = True
+                if self._listener is not None:
+                    self._listener.put(None)
 
     def _follow(self, digest: "hashlib._Hash") -> int:  # noqa: ARG002 - for a file that still grows
         """The file's size, once it is known."""
@@ -71,18 +84,44 @@ class FileHash:
 
     def _read(self, digest: "hashlib._Hash", end: int) -> None:
         while self.done < end and not self._stop.is_set():
+            window = self._free.get()
             try:
-                count = os.preadv(self._descriptor, [self._window[: end - self.done]], self.done)
+                count = os.preadv(self._descriptor, [window[: end - self.done]], self.done)
             except OSError as error:
                 raise UnreadableEvidence(
                     f"{READ_FAILURE} ({error.strerror} at offset {self.done:,}); {NOTHING}"
                 ) from None
             if not count:
                 raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {self.done:,}); {NOTHING}")
-            digest.update(self._window[:count])
+            digest.update(window[:count])
+            with self._lock:
+                listener = self._listener
+            if listener is None:
+                self._free.put(window)
+            else:
+                listener.put((self.done, window, count))
             self.done += count
         if self.done < end:  # else the hash of a part would be taken for the file's
             raise UnreadableEvidence(f"hashing was ended at offset {self.done:,}; {NOTHING}")
+
+    def listen(self) -> "Listener":
+        """The windows that are hashed from now on: offset, bytes and their number; None behind the last.
+
+        Whoever takes a window gives it back with release(): the hash reads no further than its free windows reach.
+        """
+        listener: Listener = SimpleQueue()
+        with self._lock:
+            if self._ended:
+                listener.put(None)
+            else:
+                self._listener = listener
+                for _ in range(AHEAD):
+                    self._free.put(memoryview(bytearray(min(WINDOW, max(self.size, 1)))))
+        return listener
+
+    def release(self, window: memoryview) -> None:
+        """Give a window of listen() back."""
+        self._free.put(window)
 
     def alive(self) -> bool:
         return self._thread.is_alive()
@@ -157,6 +196,15 @@ class NoHash:
 
     def alive(self) -> bool:
         return False
+
+    def listen(self) -> Listener:
+        """No window at all."""
+        listener: Listener = SimpleQueue()
+        listener.put(None)
+        return listener
+
+    def release(self, window: memoryview) -> None:
+        """There is nothing to give back."""
 
     def join(self, seconds: float) -> None:
         """There is nothing to wait for."""

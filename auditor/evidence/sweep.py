@@ -7,6 +7,7 @@ this module knows bytes and positions, nothing of Kubernetes.
 A signature that is split over pages which are not contiguous in the file is not met: a limitation, not a promise.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Ints
+from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.hashing import WINDOW
+from auditor.evidence.hashing import WINDOW, let_go
 
 CROWDED = 64
 """Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
 LEAST = 1 << 10
 """Hits that every window may have, however short."""
-STEP = 0.02
-"""Seconds between two looks at how far the hash is."""
+SHIFT = 8
+"""Bits of a hit's code that say which signature it is."""
 
 
 class Signature(NamedTuple):
@@ -72,6 +74,8 @@ class Search:
 
     def feed(self, window: memoryview, at: int) -> None:
         """Search a window whose first byte is byte `at` of the medium; it follows the window before."""
+        if not len(window):
+            return
         # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
         before = len(self._tail)
         seam = memoryview(self._tail + bytes(window[: self._overlap]))
@@ -89,9 +93,8 @@ class Search:
 
     def hits(self) -> Hits:
         """What all windows hold."""
-        table = np.array([self._ends, self._numbers], np.int64)
-        table = np.unique(table, axis=1) if table.size else table.reshape(2, 0)
-        return Hits(table[1].astype(np.uint8), table[0], tuple(self._crowded))
+        codes = np.unique(np.array(self._ends, np.int64) << SHIFT | np.array(self._numbers, np.int64))
+        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, tuple(self._crowded))
 
     def _run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
         """Numbers and ends of the matches, in the order of their ends; one more than `most` where there are more."""
@@ -109,7 +112,7 @@ class Search:
 
 
 class FileSweep:
-    """A search of one file in a thread of its own, close behind the hash: each page is still in memory.
+    """A search of one file in a thread of its own, in the windows that are hashed.
 
     It ends early where the hash does; result() is for whoever has the file's hash.
     """
@@ -119,6 +122,7 @@ class FileSweep:
         self._signatures = signatures
         self._hits: Hits | None = None
         self._failure: BaseException | None = None
+        self._descriptor = file.duplicate()  # the file may be closed before the thread has seen that it is not wanted
         self._unwanted = False
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         file.at_close.append(self.stop)  # the file may change from then on, and shrink
@@ -134,23 +138,53 @@ class FileSweep:
         return self._hits
 
     def stop(self) -> None:
-        """End the search: nobody wants its result, and the file may change from now on."""
+        """Search no further: nobody wants the result."""
         self._unwanted = True
-        self._thread.join()
 
     def _run(self) -> None:
+        hashing, size = self.file.hashing, self.file.size
+        listener = hashing.listen()
         try:
-            search, hashing, size = Search(self._signatures), self.file.hashing, self.file.size
-            view = memoryview(self.file.map)
+            search = self._started()
             done = 0
-            while done < size:
-                if self._unwanted or (not hashing.alive() and hashing.done < size):
-                    return  # stopped, or failed: whoever asks for the hash is told why
-                if hashing.done < min(done + WINDOW, size):
-                    hashing.join(STEP)
-                    continue
-                search.feed(view[done : done + WINDOW], done)
-                done = min(done + WINDOW, size)
-            self._hits = search.hits()
+            while (window := listener.get()) is not None:
+                at, content, count = window
+                if search is not None:
+                    search = self._searched(search, done, at, content[:count])
+                    done = at + count
+                hashing.release(content)
+            if search is not None and hashing.done >= size and self._searched(search, done, size, memoryview(b"")):
+                self._hits = search.hits()
+        finally:
+            let_go(self._descriptor)
+
+    def _started(self) -> Search | None:
+        try:
+            return Search(self._signatures)
         except BaseException as error:  # noqa: BLE001 - handed on by result()
             self._failure = error
+            return None
+
+    def _searched(self, search: Search, done: int, at: int, window: memoryview) -> Search | None:
+        """The search after a window at an offset, and what of the file was hashed before anyone listened.
+
+        None where it ended: the hash goes on without it.
+        """
+        try:
+            if self._unwanted:
+                return None
+            self._feed(search, done, at)
+            search.feed(window, at)
+        except BaseException as error:  # noqa: BLE001 - handed on by result()
+            self._failure = error
+            return None
+        return search
+
+    def _feed(self, search: Search, start: int, end: int) -> None:
+        """Search a part of the file, read anew: through the mapping a file that shrinks would end the process."""
+        while start < end:
+            content = os.pread(self._descriptor, min(WINDOW, end - start), start)
+            if not content:
+                raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {start:,}); {NOTHING}")
+            search.feed(memoryview(content), start)
+            start += len(content)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditor.encryption import published_trial
 from auditor.encryption.configuration import Configuration, ProviderEntry, load
-from auditor.encryption.lint import Advice, advise, differences
+from auditor.encryption.lint import Advice, advise, differences, obligations
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
 from auditor.judgement.policy import Policy
@@ -66,7 +66,7 @@ class Criteria:
         advice = [
             (configuration.source, advised)
             for configuration in self.configurations
-            for advised in advise(configuration, present, must)
+            for advised in advise(configuration, present, obligations(configuration, self.configurations, must))
         ]
         names = ", ".join(configuration.source for configuration in self.configurations)
         return advice + [(names, advised) for advised in differences(self.configurations, must)]
@@ -100,7 +100,7 @@ def prepare(
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
-    notes = []
+    notes = [f"{configuration.source}: {note}" for configuration in configurations for note in configuration.notes]
     for (provider, name), plugin in plugins.items():
         if provider is not Provider.KMS_V2 or name in keks:
             continue

@@ -212,7 +212,8 @@ def _judge_keys(values: Selection, criteria: Criteria, keyring: Keyring, rows: I
     for group, places in split_by(groups.codes):
         resource, number, state = groups.values[group]
         label = values.key_labels[number]
-        if criteria.policy.configured and state is not Opened.FAILED and label.candidate not in keyring.rule(resource):
+        served = criteria.policy.serves(resource)
+        if served and state is not Opened.FAILED and label.candidate not in keyring.rule(resource):
             values.mark(rows[places], FindingKind.ORPHANED)
             continue
         secret = label.secret if state is Opened.YES else b""
@@ -229,7 +230,7 @@ def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> 
         unreadable = current & (values.resource == code)
         if criteria.policy.reads_plaintext(values.resources[code].name):
             claims = batch.data.starts_with(batch.value_at, batch.value_size, prefixes.ENCRYPTED)
-            unreadable &= claims if criteria.policy.configured else False
+            unreadable &= claims if criteria.policy.serves(values.resources[code].name) else False
         values.mark(np.flatnonzero(unreadable), FindingKind.ORPHANED)
 
 

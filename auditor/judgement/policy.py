@@ -66,6 +66,10 @@ class Policy:
             for entries in (configuration.providers_for(resource),)
         )
 
+    def serves(self, resource: str) -> bool:
+        """Whether a configuration is of an API server that may write this resource."""
+        return any(configuration.serves(resource) for configuration in self.configurations)
+
     def may_cover(self, resource: str) -> bool:
         """Whether some rule could be of a resource whose group is not known."""
         return any(

@@ -35,10 +35,18 @@ JSON_HEADS = (b'{"apiVer', b'{"kind":')
 """How the JSON of a Kubernetes object begins where Go writes it: eight bytes each."""
 LONGEST_NAME = 1024
 """Bytes of the longest key name."""
+LONGEST_KEK_ID = 1024
+"""Bytes of the longest keyID that kube-apiserver stores (pkg/storage/value/encrypt/envelope/kmsv2 keyIDMaxSize)."""
+UNLIKELY = b'"{}\x7f'
+"""Bytes that no name of a key holds; nor does it hold control characters. JSON and YAML behind a prefix hold them."""
 MOST_COLONS = 16
 """Colons after a prefix that may end the key name."""
 AMBIGUOUS = -2
 """name_len of a value whose key name and payload cannot be separated."""
+_ONES = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_SPACES = np.uint64(0x20) * _ONES
+_PATTERNS = tuple(np.uint64(byte) * _ONES for byte in UNLIKELY)
 _SMALLEST = {Provider.AESCBC: 32, Provider.AESGCM: 28, Provider.SECRETBOX: 40, Provider.KMS_V1: 31, Provider.KMS_V2: 8}
 """Bytes of the shortest payload: nonce or IV, tag or padding, and at least one block."""
 
@@ -134,8 +142,10 @@ def kek_ids(batch: RecordBatch, values: Prefixes) -> tuple[Ints, Ints]:
     head = batch.data.words(np.minimum(second, end))
     id_len, id_width = varints(head >> np.uint64(8))
     valid = (second < end) & ((head & np.uint64(0xFF)) == 0x12) & (id_width > 0) & (id_width < 8)
-    valid &= second + 1 + id_width + id_len <= end
-    at[rows[valid]] = (second + 1 + id_width)[valid]
+    valid &= (id_len <= LONGEST_KEK_ID) & (second + 1 + id_width + id_len <= end)
+    begin = np.where(valid, second + 1 + id_width, 0)
+    valid &= _plausible(batch.data, begin, np.where(valid, id_len, 0))
+    at[rows[valid]] = begin[valid]
     length[rows[valid]] = id_len[valid]
     return at, length
 
@@ -156,7 +166,7 @@ def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
     for length in _rounds(buffer, at, end - at):
         if length[0] < 0:
             break
-        if _shaped(buffer, provider, at + length + 1, end)[0]:
+        if _shaped(buffer, provider, at + length + 1, end)[0] and _plausible(buffer, at, length)[0]:
             names.append(printable(buffer.slice(int(at[0]), int(length[0]))))
     return names
 
@@ -164,7 +174,7 @@ def candidates(batch: RecordBatch, values: Prefixes, row: int) -> list[str]:
 def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArray[np.uint8], prefix: Ints) -> Prefixes:
     """The prefixes with the ends of their key names. Names and payloads may hold colons.
 
-    A candidate ends at a colon and leaves a payload of the provider's shape. Where several do, the longest that at
+    A candidate is plausible text before a colon, with a payload of the shape behind it. Of several, the longest that at
     least two values with different payloads share is the name; where none is shared, the name is ambiguous.
     """
     name_at = batch.value_at + prefix
@@ -179,11 +189,12 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
     shared = np.full(rows.size, -1, np.int64)
     rounds: list[Ints] = []
     for length in _rounds(buffer, at, end - at):
-        shaped = (length >= 0) & _shaped(buffer, kind, at + length + 1, end)
+        plausible = (length >= 0) & _plausible(buffer, at, np.maximum(length, 0))
+        shaped = plausible & _shaped(buffer, kind, at + length + 1, end)
         if rounds:
             shaped &= kind != Provider.KMS_V2  # kube-apiserver refuses a colon in the name of a KMS v2 plugin
         else:
-            first = length
+            first = np.where(plausible, length, -1)
         chosen[shaped] = length[shaped]
         fitting += shaped
         rounds.append(np.where(shaped, length, -1))
@@ -220,6 +231,40 @@ def _rounds(buffer: Buffer, at: Ints, length: Ints) -> list[Ints]:
         colon[rows[step >= 0]] = (begin + step)[step >= 0]
         rounds.append(colon)
     return rounds
+
+
+def _plausible(buffer: Buffer, at: Ints, length: Ints) -> Bools:
+    """Whether the strings can be names that somebody gave: UTF-8 without control characters or UNLIKELY.
+
+    What else stands between a prefix and a colon is part of a value: it must not be quoted as a name.
+    """
+    plausible = np.ones(at.shape, np.bool_)
+    foreign = np.zeros(at.shape, np.bool_)
+    every = np.arange(at.size)
+    for index, words, mask in buffer.strings(at, np.where(length <= LONGEST_NAME, length, 0)):
+        rows = every[index]
+        # bytes below 0x20, then those of UNLIKELY: of the flags of a word the lowest is right, and one is enough
+        flags = (words - _SPACES) & ~words
+        for pattern in _PATTERNS:
+            difference = words ^ pattern
+            flags |= (difference - _ONES) & ~difference
+        plausible[rows] &= ~((flags & _HIGH & mask).any(axis=1))
+        foreign[rows] |= (words & _HIGH & mask).any(axis=1)
+    plausible &= length <= LONGEST_NAME
+    rows = np.flatnonzero(plausible & foreign)
+    if rows.size:
+        numbers, heads = factorize(buffer, at[rows], length[rows])
+        names = buffer.slices(at[rows[heads]], length[rows[heads]])
+        plausible[rows] = np.array([_is_utf8(name) for name in names])[numbers]
+    return plausible
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _shaped(buffer: Buffer, provider: NDArray[np.uint8], at: Ints, end: Ints) -> Bools:

@@ -80,6 +80,10 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "oauth/clients": "oauthclients.oauth.openshift.io",
     "oauth/clientauthorizations": "oauthclientauthorizations.oauth.openshift.io",
 }
+AGGREGATED: Final = frozenset(
+    f"{group}.openshift.io" for group in ("apps", "build", "image", "oauth", "project", "route", "template", "user")
+)
+"""Groups of OpenShift's aggregated API servers, each of which has a configuration beside kube-apiserver's."""
 BUILT_IN: Final[dict[str, str]] = {
     **{path: f"{path}.{group}" if group else path for group, paths in _GROUPS.items() for path in paths.split()},
     **_ELSEWHERE,

@@ -12,6 +12,9 @@ from auditor.evidence.sweep import Signature
 BLANKS = rb"[ \t\r\n]{0,16}"
 QUOTE = rb"\\{0,3}\""
 """A quotation mark, also as it stands in JSON inside JSON."""
+KEYS = (b"kind", b"apiVersion")
+"""One of them stands within NEAR bytes of the tag in an object's CBOR; three bytes alone stand there by chance."""
+NEAR = 64
 
 
 class Form(IntEnum):
@@ -26,7 +29,7 @@ class Form(IntEnum):
 SIGNATURES = (
     Signature(rb"k8s\x00\x0a", b"k8s\0", 5),
     Signature(rb"k8s:enc:", b"k8s:enc:", 8),
-    Signature(QUOTE + rb"kind" + QUOTE + BLANKS + rb":" + BLANKS + QUOTE + rb"Secret" + QUOTE, b"kind", 59),
-    Signature(rb"\xd9\xd9\xf7.{0,64}(?:kind|apiVersion)", b"\xd9\xd9\xf7", 77),
+    Signature(rb"\"kind" + QUOTE + BLANKS + rb":" + BLANKS + QUOTE + rb"Secret[\"\\]", b"kind", 53),
+    Signature(rb"\xd9\xd9\xf7", b"\xd9\xd9\xf7", 3),
 )
-"""In the order of Form."""
+"""In the order of Form. Expressions that begin with fixed bytes cost half of others."""

@@ -81,6 +81,10 @@ class Tally:
     """Numbers of the freed pages of the database that hold plaintext values."""
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
     """Part of `findings` that --ignore accepts."""
+    unreadable: tuple[int, ...] = ()
+    """Lowest and highest mod revision of the values that no supplied key opens, or no provider in force reads; empty
+    where there are none, or their revisions are not known or of different stores.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ class AbsentFinding:
     """File that the offset points into."""
     offset: int | str
     """Offset of the value's first byte; empty where it has none."""
+    mod_revision: int | str = ""
+    """Revision that wrote it; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,10 @@ class KeyUsage:
     """Number of values under the key; 0 for a configured key that none of them needs."""
     opened: int
     """Number of these values that a supplied key opens."""
+    failed: int
+    """Number of these values that a supplied key of this name was tried on, and does not open."""
+    origin: str
+    """Origin of the key, where several keys of this name are supplied; empty where its name says which it is."""
     configured: bool
     """Whether a configuration names the key."""
     objects: tuple[str, ...]

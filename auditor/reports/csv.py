@@ -1,8 +1,10 @@
-"""CSV, safe to open in a spreadsheet: a cell that one would take for a formula gets a leading apostrophe.
+"""CSV, safe to open in a spreadsheet: where one would take a cell for a formula, an apostrophe stands before it.
 
-To undo it, drop the first character of every cell that begins with an apostrophe.
+Spreadsheets split lines at commas, semicolons, tabs or bars, by country and by the import's settings: the apostrophe
+stands at the beginning of a cell and behind each such mark in it. To undo it, drop every apostrophe that stands there.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +18,9 @@ from auditor.reports.interface import Report
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
+_SEPARATORS = (";", "|", "\t")
+_INNER = re.compile(r"""([,;|\t\n\r])(?="*[=+\-@\t\r'])""")
+"""A mark at which some spreadsheets split, before what one of them would take for a formula."""
 MOST_LINES = 1_048_576
 """Excel's limit, the header included; LibreOffice's is the same unless raised."""
 BLOCK_LINES = 1 << 12
@@ -163,15 +168,21 @@ def _cells(cells: Sequence[Cell], *, number: bool) -> list[str]:
     if number:
         return texts
     whole = "\n".join(("", *texts))
-    if whole.count("\n") == len(texts) and not any(mark in whole for mark in _UNSAFE):
+    if whole.count("\n") == len(texts) and not any(mark in whole for mark in _UNSAFE) and not _is_split(whole):
         return texts
     return list(map(_cell, texts))
 
 
+def _is_split(text: str) -> bool:
+    """Whether a mark in the text would begin a formula where spreadsheets split there."""
+    return any(mark in text for mark in _SEPARATORS) and _INNER.search(text) is not None
+
+
 def _cell(text: str) -> str:
     """RFC 4180, inert: csv.writer takes three times as long for 50,000 rows of cells that are mostly the same."""
-    if text.startswith(FORMULA):
+    if text.lstrip('"').startswith(FORMULA):
         text = f"'{text}"
+    text = _INNER.sub(r"\1'", text)
     if any(mark in text for mark in ',"\n\r'):
         doubled = text.replace('"', '""')
         return f'"{doubled}"'

@@ -16,7 +16,7 @@ def table(audit: Audit) -> list[list[str]]:
     return [
         [
             usage.provider.label,
-            usage.key_name or "?",
+            (usage.key_name or "?") + (f" of {usage.origin}" if usage.origin else ""),
             usage.kek_id,
             f"{usage.values:,}",
             ", ".join(f"{place.label} {count:,}" for place, count in usage.places),
@@ -38,12 +38,49 @@ def needed(audit: Audit, usage: KeyUsage) -> str:
     return "nothing read in this evidence needs it" if audit.complete else "unproven: not everything was read"
 
 
+def failures(audit: Audit) -> list[str]:
+    """A sentence for each name under which values are that the keys supplied do not open."""
+    return [
+        f"{_share(opened, count)} under {label} {'are' if opened > 1 else 'is'} decrypted by the key "
+        f"supplied: another key of this name is needed{' too' if opened else ''}"
+        for label, count, opened, failed in _by_name(audit)
+        if failed
+    ]
+
+
+def untried(audit: Audit) -> list[str]:
+    """A sentence for each name under which values are on which no key could be tried."""
+    return [
+        f"nothing could be tried on {plural(count, 'value')} under {label}: its key was not supplied"
+        for label, count, opened, failed in _by_name(audit)
+        if count and not opened and not failed
+    ]
+
+
+def _share(opened: int, count: int) -> str:
+    if opened:
+        return f"{opened:,} of {plural(count, 'value')}"
+    return f"none of {plural(count, 'value')}"
+
+
+def _by_name(audit: Audit) -> list[tuple[str, int, int, int]]:
+    """Label of each provider and key name, and the numbers of its values, of opened ones and of those that fail."""
+    totals: dict[str, list[int]] = {}
+    for usage in audit.keys:
+        if usage.provider > Provider.IDENTITY:
+            total = totals.setdefault("/".join(filter(None, (usage.provider.label, usage.key_name))), [0, 0, 0])
+            for position, number in enumerate((usage.values, usage.opened, usage.failed)):
+                total[position] += number
+    return [(label, values, opened, failed) for label, (values, opened, failed) in totals.items()]
+
+
 def entries(audit: Audit) -> list[dict[str, Any]]:
     """One entry a key, and one for values that are readable without any; plain values only."""
     return [
         {
             "provider": usage.provider.label,
             "key_name": usage.key_name,
+            "origin": usage.origin,
             "kek_id": usage.kek_id,
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
@@ -51,6 +88,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "newest": usage.newest,
             "values": usage.values,
             "opened": usage.opened,
+            "failed": usage.failed,
             "configured": usage.configured,
             "objects": list(usage.objects),
             "needed": needed(audit, usage),

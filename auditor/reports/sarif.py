@@ -7,6 +7,7 @@ lines.
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from typing import IO, Any
 from urllib.parse import quote
@@ -17,13 +18,15 @@ from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.reports import controls, seals, words
+from auditor.reports.fingerprints import Fingerprints
 from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-FINGERPRINT = "etcdAuditorId/v1"
+MOST_RESULTS = 25_000
+"""Results of one run that GitHub takes (docs.github.com, SARIF support for code scanning)."""
 LEVELS = {Severity.LOW: "note", Severity.MEDIUM: "warning", Severity.HIGH: "error", Severity.CRITICAL: "error"}
 SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Severity.CRITICAL: "9.5"}
 """GitHub's security-severity, in the middle of its bands."""
@@ -57,19 +60,20 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
     kinds = [finding for _, finding in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
+    prints = Fingerprints(audit.evidence.cluster.uid)
     for cells, finding in zip(table.rows(), kinds, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
-        result = _result(row, index, backup=backup)
+        result = _result(row, index, prints, backup=backup)
         if finding.baseline is not None:
             result["baselineState"] = finding.baseline.value
         if audit.acceptances:  # in SARIF a missing list means unknown, an empty one none
             result["suppressions"] = [_suppression(finding.accepted)] if finding.accepted else []
         yield result
     for absent in audit.baseline.absent if audit.baseline is not None else ():
-        yield _absent(absent)
+        yield _absent(absent, prints)
 
 
-def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dict[str, Any]:
+def _result(row: dict[str, Cell], index: dict[str, int], prints: Fingerprints, *, backup: bool) -> dict[str, Any]:
     label = str(row["finding"])
     finding = BY_LABEL[label]
     return {
@@ -79,9 +83,9 @@ def _result(row: dict[str, Cell], index: dict[str, int], *, backup: bool) -> dic
         "level": LEVELS[SEVERITIES[str(row["severity"])]],
         "message": {"text": _message(row)},
         "locations": [_location(row, index)],
-        "partialFingerprints": {FINGERPRINT: str(row["id"])},
+        "partialFingerprints": prints.of(row),
         "taxa": _taxa(finding, controls.PLACES.get(str(row["place"])), backup=backup),
-        "properties": {name: cell for name, cell in row.items() if name != "id"},
+        "properties": dict(row),
     }
 
 
@@ -95,7 +99,7 @@ def _suppression(accepted: str) -> dict[str, str]:
     return {"kind": "external", "status": "accepted", "justification": accepted}
 
 
-def _absent(finding: AbsentFinding) -> dict[str, Any]:
+def _absent(finding: AbsentFinding, prints: Fingerprints) -> dict[str, Any]:
     what = "/".join(filter(None, (finding.namespace, finding.name))) or finding.source
     return {
         "ruleId": finding.finding,
@@ -104,9 +108,13 @@ def _absent(finding: AbsentFinding) -> dict[str, Any]:
         "level": LEVELS[SEVERITIES[finding.severity]],
         "baselineState": "absent",
         "message": {
-            "text": escape(f"gone since the baseline: {finding.finding}: {finding.resource} {what} in {finding.place}")
+            "text": escape(
+                f"Gone since the baseline: {finding.finding} of {finding.resource} {what} in {finding.place}."
+            )
         },
-        "partialFingerprints": {FINGERPRINT: finding.id},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(finding.source)}}}],
+        "partialFingerprints": prints.of(asdict(finding)),
+        "properties": {"id": finding.id},
     }
 
 
@@ -115,7 +123,8 @@ def _message(row: dict[str, Cell]) -> str:
     where = f"{row['place']}, offset {row['offset']}" if row["offset"] != "" else str(row["source"])
     detail = f" ({row['detail']})" if row["detail"] else ""
     subject = f"{row['resource']} {what}" if what else str(row["source"])
-    return escape(f"{row['finding']}: {subject} in {where}{detail}")
+    means, _ = MEANING[BY_LABEL[str(row["finding"])]]
+    return escape(f"{means} It is {subject} in {where}{detail}.")
 
 
 def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
@@ -262,5 +271,18 @@ class SarifReport(Report):
     def __init__(self, fail_on: Severity) -> None:
         self._fail_on = fail_on
 
+        self._results = 0
+
     def write(self, audit: Audit, out: IO[str]) -> None:
+        absent = len(audit.baseline.absent) if audit.baseline is not None else 0
+        self._results = len(pairs_of(audit.rows)) + absent
         write(audit, self._fail_on, out)
+
+    def caution(self, name: str) -> str:
+        """A warning where GitHub would refuse or cut the file; empty where it takes all."""
+        if self._results <= MOST_RESULTS:
+            return ""
+        return (
+            f"{name} has {self._results:,} results, and GitHub takes no more than {MOST_RESULTS:,}: narrow the scan "
+            "(--storage-prefix, --resource), or give the file to a tool that takes all"
+        )

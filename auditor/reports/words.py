@@ -34,9 +34,11 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
         if in_use := _in_use(audit):
-            lines.append(f"{in_use}: these credentials are in use.")
+            what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
+            lines.append(f"{in_use}: {what}.")
         if tally.undetermined:
-            question = f"Whether {tally.undetermined:,} of them are credentials in use is unknown"
+            what = "are credentials in use" if _secrets_alone(audit) else "hold what is in use"
+            question = f"Whether {tally.undetermined:,} of them {what} is unknown"
             lines.append(f"{question}: they could not be compared with the current values.")
         return [*lines, *acceptances]
     return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
@@ -101,6 +103,11 @@ def names(audit: Audit) -> str:
     return f"namespaces, names and uids are replaced by {substitutes} (--redact-names)"
 
 
+def _secrets_alone(audit: Audit) -> bool:
+    """Whether all that was selected are Secrets: a Pod or a Lease is no credential."""
+    return set(audit.resources) == {"secrets"}
+
+
 def _objects(audit: Audit) -> str:
     resources = audit.resources
     noun = (
@@ -129,12 +136,18 @@ def others(audit: Audit) -> str:
 
 def next_steps(audit: Audit) -> list[str]:
     """The next steps, the evidence and the credentials first."""
+    unreadable = _unreadable(audit)
     if not audit.tally.readable:
-        return []
-    steps = ["preserve this evidence"]
+        return unreadable
+    steps = ["preserve this evidence", *unreadable]
     credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
-    steps.append(f"rotate the {plural(count, 'credential')}" if count else "rotate what the readable values hold")
+    if not count:
+        steps.append("rotate what the readable values hold")
+    elif _secrets_alone(audit):
+        steps.append(f"rotate the {plural(count, 'credential')}")
+    else:
+        steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
     following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
     if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
@@ -142,6 +155,19 @@ def next_steps(audit: Audit) -> list[str]:
     steps = list(dict.fromkeys(steps))
     steps[-1] += ", then take and audit new backups"
     return steps
+
+
+def _unreadable(audit: Audit) -> list[str]:
+    """The step for values that no key at hand reads: the configurations that were in force when they were written."""
+    kinds = {kind for kind, *_ in audit.tally.findings} & {FindingKind.UNDECRYPTABLE, FindingKind.ORPHANED}
+    if not kinds:
+        return []
+    oldest, newest = audit.tally.unreadable or (None, None)
+    when = "when the values that cannot be read were written"
+    if oldest is not None and newest is not None:
+        which = f"revision {oldest:,}" if oldest == newest else f"revisions {oldest:,} to {newest:,}"
+        when = f"at {which}, where the values that cannot be read were written"
+    return [f"look for the configuration of each API server as it was {when}"]
 
 
 def kind(audit: Audit) -> str:

@@ -213,12 +213,12 @@ def _control(audits: Sequence[Audit]) -> Control | None:
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[Provider, str, str], list[KeyUsage]] = {}
+    groups: dict[tuple[Provider, str, str, str], list[KeyUsage]] = {}
     for audit in audits:
         for usage in audit.keys:
-            groups.setdefault((usage.provider, usage.key_name, usage.kek_id), []).append(usage)
+            groups.setdefault((usage.provider, usage.key_name, usage.kek_id, usage.origin), []).append(usage)
     usages = []
-    for (provider, key_name, kek_id), usages_of_key in sorted(groups.items()):
+    for (provider, key_name, kek_id, origin), usages_of_key in sorted(groups.items()):
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
@@ -233,6 +233,8 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 newest=None,
                 values=sum(usage.values for usage in usages_of_key),
                 opened=sum(usage.opened for usage in usages_of_key),
+                failed=sum(usage.failed for usage in usages_of_key),
+                origin=origin,
                 configured=any(usage.configured for usage in usages_of_key),
                 objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
             )

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from auditor.audit.baseline import WORDS, BaselineReport
+from auditor.audit.ids import with_letter
 from auditor.errors import UsageError
 from auditor.text import shown
 from auditor.verify import files, report
@@ -23,7 +24,8 @@ def load(path: Path) -> BaselineReport:
     for check in report.check(name, document, raw):
         if not check.holds:
             raise UsageError(f"--baseline {name}: {check.text}; see etcd-auditor verify")
-    rows, evidence, options = report.rows(document), document.get("evidence"), document["run"].get("options")
+    rows = [{**row, "id": with_letter(str(row["id"]))} for row in report.rows(document)]
+    evidence, options = document.get("evidence"), document["run"].get("options")
     known = all(str(row[column]) in labels for row in rows for column, labels in WORDS.items())
     if not (known and isinstance(evidence, dict) and isinstance(options, dict)):
         raise UsageError(f"--baseline {name}: it holds what no report of ours does")

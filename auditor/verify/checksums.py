@@ -4,6 +4,10 @@ import re
 from pathlib import Path
 
 SUFFIX = ".SHA256SUMS"
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that editors put before a list."""
+_BSD = re.compile(rb"SHA256 \((.+)\) = ([0-9a-f]{64})", re.DOTALL)
+"""A line as BSD's and macOS' programs write it, and `sha256sum --tag`."""
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
 _ESCAPED = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
@@ -26,8 +30,12 @@ def line(sha256: str, name: bytes) -> bytes:
 def parse(raw: bytes) -> tuple[list[tuple[str, bytes]], list[int]]:
     """(hash, name) of each line, and the numbers of malformed lines."""
     sums, malformed = [], []
-    for number, text in enumerate(raw.split(b"\n"), 1):
+    for number, ended in enumerate(raw.removeprefix(_MARK).split(b"\n"), 1):
+        text = ended.removesuffix(b"\r")  # a list that went through a mail; a name's own is escaped
         if not text:
+            continue
+        if bsd := _BSD.fullmatch(text):
+            sums.append((bsd[2].decode(), bsd[1]))
             continue
         match = _LINE.fullmatch(text)
         if match is None:

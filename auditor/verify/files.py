@@ -16,7 +16,7 @@ ENDING = checksums.SUFFIX.lstrip(".")
 def read(path: Path) -> bytes:
     """The bytes of a file. Raises UsageError where it cannot be read."""
     if not path.is_file():
-        raise UsageError(f"{shown(path.name)}: no such regular file")
+        raise UsageError(f"{shown(path)}: no such regular file")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,15 +1,19 @@
 """An HTML report against its hashes of its own parts: the visible page, and the data behind it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from auditor.reports.html import embed, seal
 from auditor.verify.checks import Check, differs, safe, same
 
+_MARK = re.compile(rb"<!--part [a-z]+-->\r?\n")
+_CONVERTED = b"\r\n"
+
 
 def is_page(raw: bytes) -> bool:
     """Whether these bytes are a page of etcd-auditor's, whole or not: other HTML has no parts."""
-    return seal.MARK.search(raw) is not None
+    return _MARK.search(raw) is not None
 
 
 def findings(raw: bytes) -> list[dict[str, Any]]:
@@ -30,6 +34,9 @@ def check(name: str, raw: bytes, document: dict[str, Any]) -> Iterator[Check]:
     if not isinstance(hashes, dict) or not isinstance(parts, dict):
         yield differs(name, "it holds no hashes of the parts of its page")
         return
+    if _CONVERTED in raw:
+        yield differs(name, "its line ends were converted to CRLF on the way; the rest is held to its hashes without")
+        raw = raw.replace(_CONVERTED, b"\n")
     try:
         digests, custody, trailing = seal.split(raw)
     except ValueError:

@@ -8,11 +8,16 @@ from typing import Any
 from auditor.errors import UsageError
 from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, sarif, seals
+from auditor.reports import json as json_report
 from auditor.reports.json import VERSION
 from auditor.verify import page
 from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
+OTHERS = {f"etcd-auditor {name}": f"etcd-auditor {name}" for name in ("diff", "keys", "watch")} | {
+    "etcd-auditor history": "etcd-auditor show"
+}
+"""Formats of JSON without hashes of itself, and what wrote them."""
 EMBEDDED = re.compile(rb'<script type="application/json" id="custody">(.*?)</script>', re.DOTALL)
 """The element of an HTML report with the document of auditor.reports.json.custody(); `<` is written as \\u003c."""
 BEGINNING = 256
@@ -32,12 +37,12 @@ def looks_like_one(raw: bytes) -> bool:
     """
     if sarif.SCHEMA.encode() in raw[:BEGINNING]:
         return False
-    return raw.lstrip()[:1] == b"{" or EMBEDDED.search(raw) is not None or page.is_page(raw)
+    return _is_json(raw) or EMBEDDED.search(raw) is not None or page.is_page(raw)
 
 
 def load(name: str, raw: bytes) -> dict[str, Any] | Check:
     """The document, or the check that it fails. Raises UsageError for anything but a report of etcd-auditor."""
-    embedded = None if raw.lstrip()[:1] == b"{" else EMBEDDED.search(raw)
+    embedded = None if _is_json(raw) else EMBEDDED.search(raw)
     if embedded is None and page.is_page(raw):
         return differs(name, "it is a page of etcd-auditor's, and holds no custody")
     try:
@@ -50,6 +55,11 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
         return differs(name, f"the member {safe(error)} stands twice in one object")
     except (ValueError, RecursionError):
         return differs(name, "it is no JSON that can be read")
+    if isinstance(document, dict) and "hashes" not in document and (kind := OTHERS.get(str(document.get("format")))):
+        raise UsageError(
+            f"{name} is the JSON of {kind}, which holds no hashes of itself: the SHA256SUMS that was written beside it "
+            "vouches for it, and none that lies here lists it"
+        )
     if not isinstance(document, dict) or not (document.get("format") == FORMAT or "hashes" in document):
         raise UsageError(f"{name} is JSON, and no report of etcd-auditor")
     if embedded:
@@ -74,7 +84,11 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
         return
     hashes_of_sections = hashes["sections"]
     present = [part for part in document if part not in seals.UNSEALED]
-    differences = [f"section {safe(part)} is missing" for part in hashes_of_sections if part not in document]
+    # the list of sections is closed: one that was left out together with its hash is missed too
+    sections = json_report.schema()["required"]
+    expected = dict.fromkeys([*sections, *hashes_of_sections])
+    differences = [f"section {safe(part)} is missing" for part in expected if part not in document]
+    differences += [f"section {safe(part)} is no part of a report" for part in present if part not in sections]
     differences += [
         f"section {safe(part)} is not what it was"
         for part in present
@@ -88,7 +102,7 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
         yield same(name, f"{len(hashes_of_sections) + 1} sections, by the hashes in it")
     if "findings" in document:
         yield from _findings(name, document["findings"], hashes)
-    if page.is_page(raw):
+    if not _is_json(raw):  # by what the report is, not by what the page looks like
         yield from page.check(name, raw, document)
 
 
@@ -133,8 +147,13 @@ def _is_cell(cell: Any) -> bool:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateMember(next(name for name in names if names.count(name) > 1))
+    members: dict[str, Any] = {}
+    for name, member in pairs:
+        if name in members:
+            raise _DuplicateMember(name)
+        members[name] = member
     return members
+
+
+def _is_json(raw: bytes) -> bool:
+    return raw.lstrip()[:1] == b"{"

@@ -267,3 +267,25 @@ def test_marks_in_sentences() -> None:
         "unknown",
     ]
     assert give.in_words("a, b. and c") == "name-1, name-2. and c"
+
+
+def test_a_case_and_an_earlier_report_hold_no_names_in_any_output(tmp_path: Path) -> None:
+    """In the options too; and the absent findings of a report that was not redacted."""
+    earlier = tmp_path / "earlier.json"
+    assert run("scan", PLAINTEXT, "--json", earlier).returncode == 1
+    document = json_module.loads(earlier.read_text())
+    first = next(row for row in document["findings"] if row["namespace"] and row["name"] != "unknown")
+    names = {row["name"] for row in document["findings"] if len(row["name"]) > 4 and row["name"] != "unknown"}
+    case = f"{first['namespace']}/{first['name']} leaked, {first['name'].upper()}.{first['namespace']}"
+    for options in ([], ["--baseline", str(earlier)], ["--baseline", str(earlier), "--expect", "aescbc"]):
+        outputs = [part for kind in ("json", "html", "sarif", "csv") for part in (f"--{kind}", tmp_path / f"r.{kind}")]
+        done = run("scan", PLAINTEXT, "--redact-names", "--case", case, *options, *outputs, "--force")
+        texts = (
+            done.stdout
+            + done.stderr
+            + "".join((tmp_path / f"r.{kind}").read_text() for kind in ("json", "html", "sarif", "csv"))
+        )
+        assert not [name for name in names if name in texts]
+    alone = run("scan", PLAINTEXT, "--redact-names", "--case", case)
+    assert "leaked" in alone.stdout
+    assert first["name"] not in alone.stdout

@@ -2,11 +2,12 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule, load
-from auditor.encryption.lint import Advice, advise, differences
+from auditor.encryption.lint import Advice, advise, differences, obligations
 from auditor.encryption.published import PUBLISHED
 from auditor.model.vocabulary import Provider, Severity
 from tests.helpers.fixtures import FIXTURES
@@ -271,3 +272,53 @@ def test_differences_of_coverage() -> None:
     )
     assert differences([configuration_of((["secrets"], [cbc()]))], SECRETS) == []
     assert differences([], SECRETS) == []
+
+
+def test_the_documented_opt_out_is_noted() -> None:
+    """Kubernetes' documentation leaves events out like this (kubernetes/website#39897)."""
+    configuration = configuration_of((["events"], [IDENTITY]), (["*.*"], [cbc()]))
+    (note,) = advise(configuration, [], SECRETS)
+    assert (note.judged, note.path) == (False, "resources[0].providers[0]")
+    assert "events" in note.text
+
+
+@pytest.mark.parametrize(
+    ("rules", "must"),
+    [
+        (((["events"], [IDENTITY, cbc()]), (["*.*"], [cbc()])), SECRETS),
+        (((["events"], [IDENTITY]), (["*.*"], [cbc()])), SECRETS | {"events"}),
+        (((["events"], [IDENTITY]), (["*.*"], [cbc()])), SECRETS | {"*"}),
+        (((["events"], [IDENTITY]), (["*.*"], [IDENTITY])), SECRETS),
+        (((["events"], [IDENTITY]), (["secrets"], [cbc()])), SECRETS),
+        (((["events", "jobs.batch"], [IDENTITY]), (["*."], [cbc()])), SECRETS),
+    ],
+)
+def test_what_is_no_opt_out_stays_a_finding(rules: tuple[Any, ...], must: frozenset[str]) -> None:
+    assert "resources[0].providers[0]" in [path for _, path in judged_paths(advise(configuration_of(*rules), [], must))]
+
+
+@pytest.mark.parametrize("name", ["", ".", "*.*.*", "apiserveripinfo.foo", "secrets..", "*x"])
+def test_names_that_match_nothing(name: str) -> None:
+    said = judged_paths(advise(configuration_of(([name], [cbc()]), (["*."], [cbc()])), [""], SECRETS))
+    assert said == [(Severity.MEDIUM, "resources[0].resources[0]")]
+
+
+def test_an_aggregated_api_server_is_held_to_what_it_serves() -> None:
+    kube = configuration_of((["secrets"], [cbc()]))
+    route = configuration_of((["routes.route.openshift.io"], [cbc(("1", B))]))
+    oauth = configuration_of((["oauthaccesstokens.oauth.openshift.io"], [cbc(("1", A))]))
+    every = (kube, route, oauth)
+    must = SECRETS | {"routes.route.openshift.io", "oauthaccesstokens.oauth.openshift.io"}
+    assert [sorted(obligations(one, every, must)) for one in every] == [
+        ["secrets"],
+        ["routes.route.openshift.io"],
+        ["oauthaccesstokens.oauth.openshift.io"],
+    ]
+    assert differences(every, must) == []
+    assert obligations(route, (route,), SECRETS) == frozenset()
+    assert obligations(kube, (kube,), must) == must
+
+
+def test_two_files_of_one_aggregated_api_server_are_compared() -> None:
+    files = [configuration_of((["routes.route.openshift.io"], [cbc(("1", key))])) for key in (A, B)]
+    assert len(differences(files, ["routes.route.openshift.io"])) == 1

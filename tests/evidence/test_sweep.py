@@ -52,8 +52,8 @@ def test_what_is_met_is_what_stands_there_whatever_the_windows(pieces: list[byte
 def test_a_match_is_no_longer_than_it_says(signature: Signature) -> None:
     longest = {Form.PROTOBUF: b"k8s\0\n", Form.ENCRYPTED: b"k8s:enc:"}
     quote = b'\\\\\\"'
-    longest[Form.JSON] = quote + b"kind" + quote + b" " * 16 + b":" + b" " * 16 + quote + b"Secret" + quote
-    longest[Form.CBOR] = b"\xd9\xd9\xf7" + b"x" * 64 + b"apiVersion"
+    longest[Form.JSON] = b'"kind' + quote + b" " * 16 + b":" + b" " * 16 + quote + b'Secret"'
+    longest[Form.CBOR] = b"\xd9\xd9\xf7"
     form = Form(SIGNATURES.index(signature))
     assert len(longest[form]) == SIGNATURES[form].longest
     assert re.fullmatch(SIGNATURES[form].pattern, longest[form], re.DOTALL)

@@ -20,9 +20,10 @@ from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.options import Options
 from auditor.reports import controls, sarif
 from auditor.reports.meaning import MEANING
-from tests.helpers import hostile
+from tests.helpers import bolt_builder, hostile
 from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS
+from tests.helpers.objects import StoredObject
 
 FAIL_ON = Severity.MEDIUM
 
@@ -70,9 +71,9 @@ def test_every_fixture_is_valid_and_says_what_the_csv_says(snapshot: Path) -> No
     run = run_of(audit)
     table = findings(audit.rows, audit.evidence)
     rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in table.rows()]
-    assert [
-        {"id": each["partialFingerprints"][sarif.FINGERPRINT], **each["properties"]} for each in run["results"]
-    ] == rows
+    assert [each["properties"] for each in run["results"]] == rows
+    prints = [each["partialFingerprints"]["primaryLocationLineHash"] for each in run["results"]]
+    assert len(set(prints)) == len(prints)
     raw = snapshot.read_bytes()
     for each, row in zip(run["results"], rows, strict=True):
         rule = run["tool"]["driver"]["rules"][each["ruleIndex"]]
@@ -187,3 +188,40 @@ def test_results_and_the_table_of_controls_agree() -> None:
     (cis,) = (row for row in controls.table(audit) if row["control"] == "1.2.27")
     assert cis["coverage"] == {"values": sum(entry[3] for entry in audit.tally.places if entry[0] is Place.LATEST),
                                "readable": 8, "opened": cis["coverage"]["opened"]}  # fmt: skip
+
+
+def test_other_secrets_at_the_same_offsets_have_other_fingerprints(tmp_path: Path) -> None:
+    """Two nights: the objects differ, or lie elsewhere, and triage must not go over from one to the other."""
+
+    def night(name: str, *names: bytes) -> dict[str, set[str]]:
+        records = [bolt_builder.record(number, *_readable(each)) for number, each in enumerate(names, 2)]
+        path = tmp_path / f"{name}.db"
+        path.write_bytes(bolt_builder.backend(records).seal())
+        results = run_of(auditor.scan(path))["results"]
+        assert all(each["message"]["text"].endswith(".") for each in results)
+        return {
+            each["properties"]["key"]: set(each["partialFingerprints"].values())
+            for each in results
+            if each["properties"]["place"] == "latest"
+        }
+
+    monday, tuesday = night("monday", b"aaa-0", b"aaa-1"), night("tuesday", b"bbb-0", b"bbb-1")
+    wednesday = night("wednesday", b"aaa-1", b"ccc-1")
+    assert not {each for own in monday.values() for each in own} & {each for own in tuesday.values() for each in own}
+    shared = set(monday) & set(wednesday)
+    assert len(shared) == 1
+    assert all(monday[key] == wednesday[key] for key in shared)
+
+
+def _readable(name: bytes) -> tuple[bytes, bytes]:
+    stored = StoredObject(name=name, data={b"password": b"hunter2-" + name})
+    return stored.key, stored.protobuf()
+
+
+def test_more_results_than_github_takes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = sarif.SarifReport(Severity.MEDIUM)
+    audit = auditor.scan(PLAINTEXT)
+    report.write(audit, io.StringIO())
+    assert not report.caution("r.sarif")
+    monkeypatch.setattr(sarif, "MOST_RESULTS", 3)
+    assert "GitHub takes no more than 3" in report.caution("r.sarif")

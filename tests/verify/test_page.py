@@ -151,3 +151,16 @@ def test_half_a_character_in_a_finding_is_told(tmp_path: Path) -> None:
     target.write_text(json.dumps(report))
     texts = [check.text for check in verify(target, [str(REWRITTEN)]) if not check.holds]
     assert texts == ["finding 3 has not the columns of a finding"]
+
+
+def test_line_ends_and_a_headline_that_were_changed_are_noticed(page: bytes, tmp_path: Path) -> None:
+    """Whatever the page looks like: its custody holds hashes of parts."""
+    at = page.index(b"<p>FINDINGS:")
+    doctored = page[:at] + b"<p>NO FINDINGS IN WHAT WAS EXAMINED (exit 0)" + page[page.index(b"</p>", at) :]
+    for raw in (doctored, doctored.replace(b"\n", b"\r\n"), doctored.replace(b"-->\n", b"--> \n")):
+        assert wrong(raw, tmp_path)
+    assert "is not what it was" in wrong(doctored.replace(b"\n", b"\r\n"), tmp_path)
+    assert wrong(page.replace(b"\n", b"\r\n"), tmp_path) == (
+        "its line ends were converted to CRLF on the way; the rest is held to its hashes without"
+    )
+    assert wrong(page.replace(b"<!--part ", b"<!-- part "), tmp_path)

@@ -41,7 +41,8 @@ def is_one(places: Collection[Place]) -> bool:
 
 def evidence(name: str, files: Sequence[tuple[Place, str, ExtractedFile]]) -> Exhibit:
     """A data directory out of files with their places and names; it takes the files."""
-    exhibit = Exhibit(name, directory=True, has_wal=any(place.folder == "wal" for place, _, _ in files))
+    has_wal = any(role(place) is Role.LOG and file.size for place, _, file in files)
+    exhibit = Exhibit(name, directory=True, has_wal=has_wal)
     try:
         for place, file_name, file in files:
             data_directory.add(exhibit, role(place), file_name, file)

@@ -2,37 +2,42 @@
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.member_name import is_member
-from auditor.evidence.discovery import companions, remote
-from auditor.evidence.discovery.paths import is_whole
-from auditor.evidence.exhibit import role_of
+from auditor.evidence.discovery import bystanders, companions, remote
+from auditor.evidence.discovery.config_files import LARGEST, is_settings
+from auditor.evidence.discovery.paths import is_sqlite, is_whole
+from auditor.evidence.exhibit import BESIDE, role_of
 from auditor.text import shown
 
 URL = "://"
-LOG = "-wal"
-"""What SQLite adds to a database's name for its WAL (fileformat2.html, section 4)."""
-_EVIDENCE = magic.CONTAINERS | {magic.Kind.DATABASE, magic.Kind.SQLITE}
+_EVIDENCE = magic.CONTAINERS | magic.STORES
 
 
-def resolve_arguments(arguments: Sequence[str]) -> list[str]:
+def _none(_: Path) -> bool:
+    return False
+
+
+def resolve_arguments(arguments: Sequence[str], is_report: Callable[[Path], bool] = _none) -> list[str]:
     """Paths and URLs without repetitions, in the order of the arguments. Raises UsageError for a pattern without match.
 
-    A folder that is no data directory stands for the evidence in it and below it; where there is none, for itself.
+    A folder that is no data directory stands for the files in it and below it that are not known to hold no values;
+    where there is none, for itself. is_report: whether a text of no known kind is a report that verifies.
     """
     resolved: list[str] = []
     for text in arguments:
         if URL in text or os.path.lexists(text):
-            resolved += [text] if URL in text else _path(Path(text))
+            resolved += [text] if URL in text else _path(Path(text), is_report)
         elif glob.has_magic(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
             if not matches:
                 raise UsageError(f"{shown(text)}: nothing matches this pattern")
-            resolved += [path for match in matches for path in _path(Path(match))]
+            resolved += [path for match in matches for path in _path(Path(match), is_report)]
         else:
             resolved.append(text)
     return list(dict.fromkeys(resolved))
@@ -85,23 +90,66 @@ def is_data_directory(path: Path) -> bool:
     return (base / "snap" / "db").is_file() or any((base / "wal").glob("*.wal"))
 
 
-def _path(path: Path) -> list[str]:
+def _path(path: Path, is_report: Callable[[Path], bool]) -> list[str]:
     if not path.is_dir() or is_data_directory(path) or is_whole(path):
         return [str(path)]
-    return [str(inner) for inner in _inside(path)] or [str(path)]
+    return [str(inner) for inner in _inside(path, is_report)] or [str(path)]
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """The evidence in a folder and below it, by content; links to folders are not followed."""
-    for root, folders, files in os.walk(folder):
+def _inside(folder: Path, is_report: Callable[[Path], bool]) -> Iterator[Path]:
+    """The evidence in a folder and below it, by content, and all that is not known to hold no values.
+
+    What cannot be read is reported by whoever opens it, under its name. Links to folders are followed where they lead
+    out of the folder: what lies in it is met there.
+    """
+    unlisted: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
         parent = Path(root)
-        for name in sorted(files):
-            path = parent / name
-            if not companions.is_companion(name) and _is_evidence(path):
-                yield path
+        yield from (parent / name for name in sorted(files) if not _is_beside(parent / name, is_report))
         exhibits = [name for name in sorted(folders) if is_data_directory(parent / name) or is_whole(parent / name)]
+        links = [name for name in sorted(folders) if name not in exhibits and (parent / name).is_symlink()]
         yield from (parent / name for name in exhibits)
-        folders[:] = [name for name in sorted(folders) if name not in exhibits]
+        yield from (parent / name for name in links if not _leads_into(parent / name, folder))
+        folders[:] = [name for name in sorted(folders) if name not in exhibits and name not in links]
+    yield from unlisted
+
+
+def _leads_into(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _is_beside(path: Path, is_report: Callable[[Path], bool]) -> bool:
+    """Whether a file needs no exhibit of its own: it is read with another, or is known to hold no values."""
+    base = next((path.name.removesuffix(ending) for ending in BESIDE if path.name.endswith(ending)), "")
+    if base and is_sqlite(path.with_name(base)):
+        return True
+    if _is_evidence(path):
+        # OpenShift's archive of keys is read with the snapshot of its stamp
+        return companions.is_companion(path.name) and companions.is_paired(path)
+    if companions.is_companion(path.name) and _is_configuration(path):
+        return True
+    return bystanders.is_bystander(path) or (_is_regular(path) and is_report(path))
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_configuration(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError:
+        return False
+    return is_settings(lambda size: content[:size]) and b"\0" not in content
 
 
 def _is_evidence(path: Path) -> bool:
@@ -110,10 +158,7 @@ def _is_evidence(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             head = file.read(magic.HEAD)
-            kind = magic.sniff(head)
-            if kind is magic.Kind.SQLITE_LOG:  # a WAL beside its database is read with it
-                return not path.with_name(path.name.removesuffix(LOG)).is_file() or not path.name.endswith(LOG)
-            return kind in _EVIDENCE or role_of(head) is not None
+            return magic.sniff(head) in _EVIDENCE or role_of(head) is not None
     except (OSError, UnreadableEvidence):
         return True  # an unreadable file is reported, not passed over
 

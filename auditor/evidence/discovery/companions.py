@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _OPENSHIFT = re.compile(r"snapshot_(\d{4}-\d\d-\d\d_\d{6})(__POSSIBLY_DIRTY__)?\.db")
+_DIRTY = "__POSSIBLY_DIRTY__"
+_ARCHIVE = re.compile(rf"static_kuberesources_(\d{{4}}-\d\d-\d\d_\d{{6}})({_DIRTY})?\.tar\.gz")
 _FIXED = (
     "encryption-config.json",
     "encryption-config.yaml",
@@ -37,3 +39,12 @@ def candidates(snapshot: Path) -> Iterator[Path]:
     for name in dict.fromkeys(names):
         if (path := snapshot.with_name(name)).is_file():
             yield path
+
+
+def is_paired(archive: Path) -> bool:
+    """Whether a file is the archive of keys that OpenShift makes with a snapshot, which lies beside it."""
+    stamp = _ARCHIVE.fullmatch(archive.name)
+    if stamp is None:
+        return False
+    names = (f"snapshot_{stamp[1]}{stamp[2] or ''}.db", f"snapshot_{stamp[1]}{_DIRTY}.db")
+    return any(archive.with_name(name).is_file() for name in names)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.discovery import distributions
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
@@ -82,17 +83,23 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibi
         raise UnreadableEvidence(f"{name} is no etcd data directory: it holds neither member/snap nor member/wal")
     exhibit = Exhibit(name, directory=True, has_wal=wal.is_dir())
     try:
+        if wal_dir is not None and (base / "wal").is_dir() and not wal.samefile(base / "wal"):
+            _aside(exhibit, path, base / "wal")
         _known(exhibit, path, base, {"snap", "wal"} | ({"member"} if base == path else set()))
         if base != path:
             _known(exhibit, path, path, {"member"})
-        if snap.is_dir():
-            _folder(exhibit, path, snap, _SNAP, hashed=hashed)
-        if wal.is_dir():
-            _folder(exhibit, top, wal, _WAL, hashed=hashed)
-        if (base / _WAL_TMP).is_dir():
-            _folder(exhibit, path, base / _WAL_TMP, _ANY_LOG, hashed=hashed)
-        if (wal / _WAL_TMP).is_dir():
-            _folder(exhibit, top, wal / _WAL_TMP, _ANY_LOG, hashed=hashed)
+        folders = (
+            (path, snap, _SNAP),
+            (top, wal, _WAL),
+            (path, base / _WAL_TMP, _ANY_LOG),
+            (top, wal / _WAL_TMP, _ANY_LOG),
+        )
+        for parent, folder, kinds in folders:
+            if folder.is_dir():
+                _folder(exhibit, parent, folder, kinds, hashed=hashed)
+        if wal.is_dir() and not exhibit.of(Role.LOG):
+            reason = "the folder holds no segment of a WAL: what etcd wrote last is not there"
+            exhibit.gaps.append(Gap(_name(top, wal), 0, 0, reason))
     except BaseException:
         exhibit.__exit__(None, None, None)
         raise
@@ -100,6 +107,14 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibi
         raise UnreadableEvidence(f"{name} holds no file of etcd's: neither a database nor a WAL")
     exhibit.files.sort(key=lambda entry: entry[1].name)
     return exhibit
+
+
+def _aside(exhibit: Exhibit, top: Path, wal: Path) -> None:
+    """A gap for every file of the directory's own WAL, where --wal-dir names another."""
+    for entry in entries(exhibit, top, wal):
+        name = _name(top, entry)
+        reason = f"{name} is of the directory's own WAL, and --wal-dir names another: scan the directory without it too"
+        exhibit.gaps.append(Gap(name, 0, entry.lstat().st_size, reason))
 
 
 def _known(exhibit: Exhibit, top: Path, folder: Path, names: set[str]) -> None:
@@ -142,8 +157,11 @@ def entries(exhibit: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
 
 
 def foreign(exhibit: Exhibit, top: Path, entry: Path) -> None:
-    """A gap for a file that etcd does not write."""
+    """A gap for a file that etcd does not write, a note for one that a distribution is known to put there."""
     name = _name(top, entry)
+    if owner := distributions.owner(entry):
+        exhibit.notes.append(f"{name} is {owner}'s own, and holds no values")
+        return
     try:
         size = entry.lstat().st_size
     except OSError:

@@ -14,8 +14,9 @@ from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.discovery import companions, paths, remote
 from auditor.evidence.discovery.config_files import is_settings
-from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.exhibit import BESIDE, Exhibit, Role
 from auditor.evidence.file import EvidenceFile
+from auditor.model.evidence import Gap
 from auditor.options import Options
 from auditor.text import shown
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
 
 OpenExhibit = Callable[[], Exhibit]
-LOG = "-wal"
-"""What SQLite adds to a database's name for its WAL (fileformat2.html, section 4)."""
 
 
 @dataclass
@@ -43,6 +42,8 @@ class Exhibits:
     settings: list[EvidenceFile] = field(default_factory=list)
     """Files that may hold a configuration."""
     notes: list[str] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    """Companions that cannot be read, and what else lies in them."""
 
     def __len__(self) -> int:
         return len(self.openers)
@@ -102,6 +103,8 @@ def _add_companions(exhibits: Exhibits, exhibit: Exhibit, path: Path, options: O
         raise
     exhibit.containers = exhibits.containers
     exhibit.settings = tuple(exhibits.settings)
+    exhibit.gaps += exhibits.gaps
+    exhibit.notes += exhibits.notes
     exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
 
 
@@ -111,19 +114,35 @@ def _companions(exhibits: Exhibits, path: Path, options: Options) -> list[Eviden
     for candidate in companions.candidates(path):
         if any(_same(candidate, Path(config)) for config in options.encryption_configs):
             continue
-        file = EvidenceFile.open(candidate, hashed=not options.quick)
-        if magic.of(file.map) in magic.CONTAINERS:
-            exhibits.containers = (*exhibits.containers, file)
-            extraction = _unpacked(file, options)
-            try:
-                files += _settings(extraction)
-            finally:
-                extraction.close()
-        elif is_settings(lambda size, file=file: file.map[:size]):  # type: ignore[misc]
-            files.append(file)
-        else:
-            file.close()
+        name = shown(candidate.name)
+        try:
+            if not candidate.stat().st_size:
+                exhibits.notes.append(f"{name} is empty")
+                continue
+            files += _companion(exhibits, EvidenceFile.open(candidate, hashed=not options.quick), options)
+        except (OSError, UnreadableEvidence) as error:
+            why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
+            exhibits.gaps.append(Gap(name, 0, 0, why))
     return files
+
+
+def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list[EvidenceFile]:
+    """The files of one companion that hold a configuration: it, or what is packed in it; the rest of that is gaps."""
+    if magic.of(file.map) in magic.CONTAINERS:
+        exhibits.containers = (*exhibits.containers, file)
+        extraction = _unpacked(file, options)
+        try:
+            exhibits.gaps += extraction.gaps
+            for member in extraction.members:
+                reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
+                exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
+            return _settings(extraction)
+        finally:
+            extraction.close()
+    if is_settings(lambda size: file.map[:size]):
+        return [file]
+    file.close()
+    return []
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -187,11 +206,11 @@ def _grouped(extraction: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
             exhibits.append((str(name), list(places.values())))
             for member in places.values():
                 single.pop(member.name, None)
-    logs = {log for name in single if (log := name.with_ending(LOG)) in single}
+    companions_of = {name: [own for end in BESIDE if (own := name.with_ending(end)) in single] for name in single}
+    beside = {own for names in companions_of.values() for own in names}
     for name, member in single.items():
-        if name not in logs:
-            wal = single.get(name.with_ending(LOG))
-            exhibits.append((str(name), [member] if wal is None else [member, wal]))
+        if name not in beside:
+            exhibits.append((str(name), [member, *(single[own] for own in companions_of[name])]))
     return sorted(exhibits, key=lambda exhibit: exhibit[0])
 
 
@@ -240,10 +259,11 @@ def _opener(
         exhibit.settings = tuple(exhibits.settings)
         exhibit.notes += exhibits.notes
         if first:  # reported once, used for all
+            exhibit.gaps += exhibits.gaps
             exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
             if extraction.others:
                 container, count = exhibits.containers[0].name, len(extraction.others)
-                exhibit.notes.append(f"{count:,} other files in {container} are nothing of etcd's: not read")
+                exhibit.notes.append(f"{count:,} other files in {container} are texts in which no value begins")
         return exhibit
 
     return opener
@@ -263,8 +283,25 @@ def _exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
         ]
         return archived_directory.evidence(name, files)
     if len(members) > 1:
-        return Exhibit.with_wal(name, *(member.file.open(own) for own, member in zip(names, members, strict=True)))
+        database, *beside = zip(names, members, strict=True)
+        return _with_beside(name, database[1], beside)
     return Exhibit.of_file(name, members[0].file.open(name))
+
+
+def _with_beside(name: str, database: ExtractedMember, beside: Sequence[tuple[str, ExtractedMember]]) -> Exhibit:
+    """A database with the files that have the names of SQLite's; an empty one holds nothing and is a note."""
+    files, notes = [], []
+    for own, member in beside:
+        role = next(role for ending, role in BESIDE.items() if own.endswith(ending))
+        if member.file.size:
+            files.append((role, member.file.open(own)))
+        else:
+            member.file.close()
+            notes.append(f"{own} is empty")
+    exhibit = Exhibit.with_beside(name, database.file.open(name), files)
+    exhibit.has_wal |= any(note.endswith("-wal is empty") for note in notes)
+    exhibit.notes += notes
+    return exhibit
 
 
 def _settings(extraction: Extraction) -> list[EvidenceFile]:

@@ -6,16 +6,14 @@ from pathlib import Path
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers.limits import Limits
-from auditor.evidence.discovery import data_directory
-from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.discovery import bystanders, companions, data_directory
+from auditor.evidence.exhibit import BESIDE, Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
 SQLITE = b"SQLite format 3\0"
-_BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX}
-"""SQLite's files beside a database in WAL mode (fileformat2.html, section 4; walformat.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,16 @@ def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(),
 def is_whole(folder: Path) -> bool:
     """Whether a folder is one exhibit: kine's database with its WAL, or Gardener's backups."""
     try:
-        return _sqlite_in(folder) is not None or bool(objects.in_folder(folder))
+        database = _sqlite_in(folder)
+        if database is not None:
+            own = {database.name, *(database.name + ending for ending in BESIDE)}
+            return all(
+                entry.name in own or (bystanders.is_bystander(entry) and not companions.is_companion(entry.name))
+                for entry in folder.iterdir()
+            )
+        return bool(objects.in_folder(folder))
+    except OSError:
+        return False
     except UnreadableEvidence:
         return False  # several databases: each is an exhibit
 
@@ -67,7 +74,7 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
     """A folder with kine's database or with Gardener's backups; None where it is neither."""
     if (database := _sqlite_in(path)) is not None:
         exhibit = Exhibit(name, [(Role.SQLITE, EvidenceFile.open(database, hashed=hashed))])
-        _others(exhibit, path, {database.name, *(database.name + ending for ending in _BESIDE)})
+        _others(exhibit, path, {database.name, *(database.name + ending for ending in BESIDE)})
         return _sqlite(exhibit, database, hashed=hashed)
     if backups := objects.in_folder(path):
         exhibit = Exhibit(name, directory=True)
@@ -77,9 +84,9 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
 
 
 def _others(exhibit: Exhibit, folder: Path, names: set[str]) -> None:
-    """A gap for every other entry of a folder."""
+    """A gap for every other entry of a folder that is not known to hold no values."""
     for entry in data_directory.entries(exhibit, folder, folder):
-        if entry.name not in names:
+        if entry.name not in names and not bystanders.is_bystander(entry):
             data_directory.foreign(exhibit, folder, entry)
 
 
@@ -105,23 +112,27 @@ def _sqlite_in(folder: Path) -> Path | None:
     """The SQLite database of a folder such as k3s's server/db; None where there is none, or where etcd's own lies."""
     if (folder / "member").is_dir() or (folder / "snap").is_dir():
         return None
-    databases = []
-    for path in sorted(folder.glob("*.db")):
-        try:
-            with path.open("rb") as file:
-                if path.is_file() and file.read(len(SQLITE)) == SQLITE:
-                    databases.append(path)
-        except OSError:
-            continue
+    databases = [path for path in sorted(folder.glob("*.db")) if is_sqlite(path)]
     if len(databases) > 1:
         names = ", ".join(shown(path.name) for path in databases)
         raise UnreadableEvidence(f"{shown(folder)} holds several SQLite databases ({names}): give one")
     return databases[0] if databases else None
 
 
+def is_sqlite(path: Path) -> bool:
+    """Whether a regular file begins as SQLite's databases do; a pipe is not opened."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return False
+
+
 def _sqlite(exhibit: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
     """Add SQLite's files beside the database; the reader reports what an absent one means."""
-    for ending, role in _BESIDE.items():
+    for ending, role in BESIDE.items():
         companion = path.with_name(path.name + ending)
         name = shown(companion.name)
         try:
@@ -130,9 +141,10 @@ def _sqlite(exhibit: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
                 exhibit.notes.append(f"{name} is empty")
                 exhibit.has_wal |= role is Role.SQLITE_LOG
                 continue
-            exhibit.files.append((role, EvidenceFile.open(companion, hashed=hashed, name=name)))
-            exhibit.has_wal |= role is Role.SQLITE_LOG
+            exhibit.add_beside(role, EvidenceFile.open(companion, hashed=hashed, name=name))
         except FileNotFoundError:
+            if role is Role.SQLITE_JOURNAL:
+                continue
             exhibit.notes.append(f"there is no {name} beside {shown(path.name)}")
         except (OSError, UnreadableEvidence) as error:
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"

@@ -14,16 +14,14 @@ from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import MemberName
-from auditor.evidence.discovery import archived_directory
+from auditor.evidence.discovery import archived_directory, bystanders
 from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.exhibit import BESIDE
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
-_LIKELY = re.compile(r"(^|/)(etcd[^/]*|[^/]*snapshot[^/]*|[^/]*\.(db|backup|bolt)(\.part)?)$", re.IGNORECASE)
-"""Names of databases whose first pages may be damaged."""
 _ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z)$", re.IGNORECASE)
-_NO_DATABASE = re.compile(r"\.(md|txt|json|ya?ml|conf|service|sh|crt|key|pem|pub|sha256|log|env|tmpl)$", re.IGNORECASE)
 
 
 class Origin(NamedTuple):
@@ -151,10 +149,21 @@ class _Walk:
             self._extract(self._extraction.members, origin, stream, size)
         elif is_settings(stream.peek):
             self._extract(self._extraction.settings, origin, stream, size)
-        elif _LIKELY.search(path) and not _NO_DATABASE.search(path):
+        elif bystanders.is_likely(path) or path.endswith(tuple(BESIDE)):
             self._extract(self._extraction.members, origin, stream, size)
         else:
-            self._extraction.others.append(str(origin.name))
+            self._bystander(str(origin.name), path, stream, size)
+
+    def _bystander(self, name: str, path: str, stream: Stream, size: int) -> None:
+        """A file of no kind: a text without values, or a gap."""
+        reason = f"{name} is nothing that is recognised: not read"
+        try:
+            if bystanders.is_joined(path, stream.peek) or bystanders.is_text(iter(stream.read, b"")):
+                self._extraction.others.append(name)
+                return
+        except Damaged as error:
+            reason = str(error)
+        self._extraction.gaps.append(Gap(name, 0, size, reason))
 
     def _extract(self, members: list[ExtractedMember], origin: Origin, stream: Stream, size: int) -> None:
         name = str(origin.name)

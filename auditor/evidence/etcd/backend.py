@@ -5,8 +5,9 @@ Format: etcd server/storage/schema/ (bucket.go, cindex.go, membership.go) and se
 
 import hashlib
 import json
+import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import mvcc
 from auditor.model.evidence import Backend, Gap
 from auditor.model.vocabulary import PageKind, Place
+from auditor.text import shown
 
 EXPECTED = frozenset(
     b"key meta lease alarm members members_removed cluster auth authUsers authRoles authRevision test".split()
@@ -30,6 +32,13 @@ BUCKET_HEADER = 16
 PAGE_HEADER = 16
 FEW = 4096
 """Pairs that are read of a bucket other than `key`: those with facts hold a handful."""
+
+BUCKET_NAME = re.compile(rb"[A-Za-z][A-Za-z_]{0,23}")
+MEMBER_ID = re.compile(rb"[0-9a-f]{1,16}")
+LONGEST_NAME = 253
+"""Characters of the longest name of a member that is shown: those of a host's name."""
+VERSION = re.compile(rb"\d{1,5}\.\d{1,5}(\.\d{1,5})?(-[0-9A-Za-z.]{1,32})?")
+"""A semantic version (go-semver), which is what etcd stores."""
 
 T = TypeVar("T")
 
@@ -59,7 +68,8 @@ def read(walker: Walker) -> Store:
     if b"key" not in buckets:
         walker.gap(min(walker.meta.root, walker.pages), "no bucket named `key` under the root")
     freelist.check(walker)
-    sizes = tuple((_text(name), int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
+    names = _bucket_names(sorted(buckets))
+    sizes = tuple((names[name], int(leaves.flags.size)) for name, leaves in sorted(buckets.items()))
     # the only reference to the one large bucket, so that mvcc.read() can free it
     undecoded: list[Leaves] = []
     records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()), undecoded)
@@ -137,6 +147,12 @@ def _facts(
         }
 
     meta, cluster = pairs(b"meta"), pairs(b"cluster")
+    for bucket, key in ((b"meta", b"storageVersion"), (b"cluster", b"clusterVersion")):
+        raw = pairs(bucket).get(key)
+        if raw is not None and VERSION.fullmatch(raw) is None:
+            at, text = _at(walker, buckets[bucket], key), key.decode()
+            reason = f"offset {at}: the {text} is no version, {len(raw):,} bytes of something else: not quoted"
+            walker.gaps.append(Gap(walker.source, at, len(raw), reason))
     finished = _decode(meta.get(b"finishedCompactRev"), _revision)
     scheduled = _decode(meta.get(b"scheduledCompactRev"), _revision)
     newest = int(mod_revision[-1]) if mod_revision.size else 0
@@ -146,8 +162,8 @@ def _facts(
         newest_record=newest,
         compacted=finished,
         scheduled=scheduled,
-        storage_version=_decode(meta.get(b"storageVersion"), _text),
-        cluster_version=_decode(cluster.get(b"clusterVersion"), _text),
+        storage_version=_decode(meta.get(b"storageVersion"), _version),
+        cluster_version=_decode(cluster.get(b"clusterVersion"), _version),
         consistent_index=_decode(meta.get(b"consistent_index"), _number),
         term=_decode(meta.get(b"term"), _number),
         members=tuple(_member(key, value) for key, value in pairs(b"members").items()),
@@ -157,6 +173,13 @@ def _facts(
         pages=walker.meta.high_water,
         auth_enabled=pairs(b"auth").get(b"authEnabled") == b"\x01",
     )
+
+
+def _at(walker: Walker, leaves: Leaves, key: bytes) -> int:
+    """The offset of the value of the last pair with this key."""
+    rows = [row for row in range(min(leaves.flags.size, FEW)) if leaves.key_len[row] == len(key)]
+    matches = [row for row in rows if walker.buffer.slice(int(leaves.key_at[row]), len(key)) == key]
+    return int(leaves.value_at[matches[-1]])
 
 
 def _decode(raw: bytes | None, convert: Callable[[bytes], T]) -> T | None:
@@ -175,8 +198,19 @@ def _revision(raw: bytes) -> int:
     return int(struct.unpack(">q", raw[:8])[0])
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
+def _bucket_names(names: Iterable[bytes]) -> dict[bytes, str]:
+    """The names of the buckets for reports. One that nobody would choose may be a value: it is not quoted."""
+    return {
+        name: name.decode("ascii") if BUCKET_NAME.fullmatch(name) else f"unknown bucket {number} ({len(name):,} bytes)"
+        for number, name in enumerate(names, 1)
+    }
+
+
+def _version(raw: bytes) -> str:
+    """A version as etcd writes it; a bucket that holds another text is not quoted. Raises ValueError."""
+    if VERSION.fullmatch(raw) is None:
+        raise ValueError
+    return raw.decode("ascii")
 
 
 def _cluster_id(members: list[bytes]) -> int | None:
@@ -198,4 +232,6 @@ def _member(key: bytes, value: bytes) -> tuple[str, str]:
         name = json.loads(value).get("name", "")
     except (ValueError, AttributeError, RecursionError):
         name = ""
-    return _text(key), str(name)
+    member = key.decode("ascii") if MEMBER_ID.fullmatch(key) else f"no id ({len(key):,} bytes)"
+    text = name if isinstance(name, str) and len(name) <= LONGEST_NAME else "no name of a member"
+    return member, shown(text)

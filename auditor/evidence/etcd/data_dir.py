@@ -68,7 +68,7 @@ def _database(file: EvidenceFile | None, *, quick: bool) -> Reading:
         gap = Gap("member/snap/db", 0, 0, "there is no member/snap/db: the database itself is missing")
         return Reading(kind=EvidenceKind.DATA_DIRECTORY, description="", gaps=(gap,))
     try:
-        return snapshot.read_file(file, quick=quick)
+        return snapshot.read_file(file, quick=quick, raw=True)
     except UnreadableEvidence as error:
         return Reading(
             kind=EvidenceKind.DATA_DIRECTORY,
@@ -134,7 +134,7 @@ def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
     role = Role.SPARE.value
     for file in exhibit.of(Role.SPARE):
         try:
-            reading = snapshot.read_file(file, quick=False)
+            reading = snapshot.read_file(file, quick=False, raw=True)
         except UnreadableEvidence as error:
             gap = Gap(file.name, 0, file.size, str(error))
             yield _OtherFile(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))

@@ -35,8 +35,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     return replace(reading, kind=EvidenceKind.LIVE_SNAPSHOT, description=description, kinds={file.name: description})
 
 
-def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
+def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> Reading:
     """The records that the current root reaches and, unless `quick`, those outside its tree.
+
+    Args:
+        file: The database.
+        quick: Whether the rest is left out.
+        raw: Whether it is known to be a member's own file, which has no trailer to miss.
 
     Raises UnreadableEvidence where no meta page is valid and no stored value is recognised.
     """
@@ -48,7 +53,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True) -> Reading:
         return _without_meta(file, buffer, trailer, error)
     walker = Walker(buffer, metas.current, file.name, file.size - trailer)
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
-    kind = _kind(metas, file.size, trailer)
+    kind = _kind(metas, file.size, trailer, raw=raw)
     walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
     store = backend.read(walker)
     batches = store.records.split()
@@ -146,14 +151,20 @@ def check_trailer(file: EvidenceFile, digest: str) -> tuple[Trailer, Gap | None]
     stored = file.map[at:].hex()
     if stored == digest:
         return Trailer.MATCHES, None
-    reason = f"the SHA-256 trailer at offset {at} is {stored[:16]}..., the {at:,} bytes before it give {digest[:16]}..."
+    # what stands there may be a part of a value, where the file was cut: it is not quoted
+    reason = (
+        f"the last {TRAILER} bytes, at offset {at}, are not the SHA-256 of the {at:,} bytes before them, which give "
+        f"{digest[:16]}...: the file was changed, or cut where no trailer stands; take the snapshot or the copy again"
+    )
     return Trailer.DOES_NOT_MATCH, Gap(file.name, at, TRAILER, reason)
 
 
-def _kind(metas: meta.Metas, size: int, trailer: int) -> EvidenceKind:
-    """The kind of database file, by its trailer or by the metas that a snapshot writes."""
+def _kind(metas: meta.Metas, size: int, trailer: int, *, raw: bool) -> EvidenceKind:
+    """The kind of database file, by its trailer or by the metas that a snapshot writes. raw: as of read_file()."""
     if trailer:
         return EvidenceKind.API_SNAPSHOT
+    if raw:
+        return EvidenceKind.RAW_DATABASE
     first, second = metas.current, metas.older
     # a snapshot has the newer of two equal metas in page 0 and ends at the high-water mark; a raw file may do so too,
     # after an empty commit with an even transaction id: an ambiguous file does not count as whole

@@ -217,7 +217,10 @@ def _keys(audit: Audit) -> dict[str, Any]:
     listed = keys[:MOST_KEYS]
     return {
         "rows": [
-            label(use.provider, use.key_name or "?") + (f" (KEK {use.kek_id})" if use.kek_id else "") for use in listed
+            label(use.provider, use.key_name or "?")
+            + (f" of {use.origin}" if use.origin else "")
+            + (f" (KEK {use.kek_id})" if use.kek_id else "")
+            for use in listed
         ],
         "series": [
             {"name": place.label, "counts": [dict(use.places).get(place, 0) for use in listed]} for place in places

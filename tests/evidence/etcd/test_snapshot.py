@@ -120,7 +120,8 @@ def test_a_trailer_that_does_not_match_is_a_gap(at: int, write: Write) -> None:
     assert audit.evidence.trailer == Trailer.DOES_NOT_MATCH
     (gap,) = audit.gaps
     assert (gap.source, gap.offset, gap.length) == (path.name, len(data) - 32, 32)
-    assert data[-32:].hex()[:16] in gap.reason
+    quoted = data[-32:].hex()[:16] in gap.reason
+    assert not quoted or at == -1, "what stands there may be a part of a value"
     assert hashlib.sha256(data[:-32]).hexdigest()[:16] in gap.reason
     assert not audit.complete
 
@@ -245,3 +246,40 @@ def test_a_file_that_grows_while_it_is_read_is_said_to_have_changed(write: Write
         with path.open("ab") as more:
             more.write(b"x")
         assert f"size {len(WHOLE)} -> {len(WHOLE) + 1}" in file.changed()
+
+
+def facts(**values: bytes) -> bytes:
+    """A snapshot with these versions in its small buckets."""
+    buckets = dict(bolt_builder.store(RECORDS))
+    buckets[b"meta"] = [*buckets[b"meta"], (b"storageVersion", values.get("storage", b"3.6.0"))]
+    buckets[b"cluster"] = [(b"clusterVersion", values.get("cluster", b"3.6.0"))]
+    if "bucket" in values:
+        buckets[values["bucket"]] = [(b"a", b"b")]
+    return bolt_builder.Builder(buckets, inline=bolt_builder.SMALL).build().seal()
+
+
+def test_versions_are_told(write: Write) -> None:
+    audit = auditor.scan(write(facts()))
+    assert (audit.evidence.backend.storage_version, audit.evidence.backend.cluster_version) == ("3.6.0", "3.6.0")
+    assert not audit.gaps
+
+
+@pytest.mark.parametrize("name", ["storage", "cluster"])
+@pytest.mark.parametrize(
+    "text", [b"3.6\x1b[2JNO FINDINGS", b"hunter2-hunter2", b"3.6.0 hunter2", b"\xffhunter2", b"", b"3." * 99]
+)
+def test_a_version_that_is_none_is_a_gap_and_not_quoted(name: str, text: bytes, write: Write) -> None:
+    audit = auditor.scan(write(facts(**{name: text})))
+    assert getattr(audit.evidence.backend, f"{name}_version") is None
+    (gap,) = audit.gaps
+    assert f"the {name}Version is no version, {len(text)} bytes" in gap.reason
+    assert not any(part in gap.reason for part in ("hunter2", "\x1b"))
+
+
+@pytest.mark.parametrize("bucket", [b"hunter2-hunter2-hunter2", b"\x1b[2J", b"b" * 300])
+def test_the_name_of_a_bucket_that_may_be_a_value_is_not_quoted(bucket: bytes, write: Write) -> None:
+    audit = auditor.scan(write(facts(bucket=bucket)))
+    names = [name for name, _ in audit.evidence.backend.buckets]
+    assert any(name.endswith(f"({len(bucket)} bytes)") for name in names)
+    assert all(name.isprintable() and len(name) < 40 and "hunter2" not in name for name in names)
+    assert audit.gaps

@@ -1,0 +1,96 @@
+"""What the order of revisions shows of those who write: API servers that differ; and values that no key at hand reads.
+
+The outcome is notes, never findings.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from auditor.arrays.dtypes import Ints
+from auditor.audit.tally import UNREADABLE
+from auditor.judgement.selection import Selection
+from auditor.model.vocabulary import Opened, Place, Provider
+from auditor.text import KEY, marked, printable
+
+RECENT = 32
+"""Newest values of a resource that are looked at."""
+SWITCHES = 3
+"""Changes from one form to another and back that one migration, rotation or return does not explain."""
+MOST = 5
+"""Revisions or objects named in one note."""
+
+Form = tuple[Provider, str, bool]
+"""Provider, key name, and whether the key supplied under this name fails."""
+
+
+def observe(selections: Sequence[Selection], names: Sequence[str], *, configured: bool) -> Iterator[str]:
+    """Notes on resources whose newest values are written in two forms by turns.
+
+    Args:
+        selections: the judged values that an API server reads.
+        names: names of the resources.
+        configured: whether there is a configuration.
+    """
+    for name in names:
+        written = sorted((revision, form) for values in selections for revision, form in _written(values, name))[
+            -RECENT:
+        ]
+        forms = [form for _, form in written]
+        if len(set(forms)) > 1 and sum(before != after for before, after in pairwise(forms)) >= SWITCHES:
+            yield _by_turns(name, written, configured=configured)
+
+
+def unread(selections: Sequence[Selection]) -> Iterator[str]:
+    """A note that names the first values that no key at hand reads."""
+    keys: list[str] = []
+    count = 0
+    for values in selections:
+        rows = np.flatnonzero((values.findings & np.uint16(UNREADABLE)) != 0)
+        count += rows.size
+        keys += [printable(values.key(row)) for row in rows[: MOST - len(keys)].tolist()]
+    named = [marked(key, KEY) for key in dict.fromkeys(filter(None, keys))]
+    if named:
+        more = f" and {count - len(keys):,} more" if count > len(keys) else ""
+        noun = "value that cannot be read is" if count == 1 else "values that cannot be read are"
+        yield f"the {noun} of {', '.join(named)}{more}"
+
+
+def _written(values: Selection, name: str) -> list[tuple[int, Form]]:
+    """Revision and form of the newest values of a resource that a root leads to."""
+    batch = values.batch
+    of_resource = np.array([resource.name == name for resource in values.resources], np.bool_)[values.resource]
+    rows: Ints = np.flatnonzero(of_resource & (batch.place <= Place.DELETED) & (batch.mod_revision >= 0))
+    rows = rows[np.argsort(batch.mod_revision[rows], kind="stable")[-RECENT:]]
+    return [
+        (
+            int(batch.mod_revision[row]),
+            (*values.key_labels[values.key_label[row]].pair, bool(values.opened[row] == Opened.FAILED)),
+        )
+        for row in rows.tolist()
+        if values.prefixes.provider[row] != Provider.UNKNOWN
+    ]
+
+
+def _by_turns(name: str, written: Sequence[tuple[int, Form]], *, configured: bool) -> str:
+    forms = [form for _, form in written]
+    plain = [form for form in forms if form[0] is Provider.IDENTITY]
+    odd = plain[0] if plain else min(dict.fromkeys(forms), key=forms.count)
+    revisions = [revision for revision, form in written if form == odd]
+    others = [revision for revision, form in written if form != odd]
+    more = f" and {len(revisions) - MOST:,} more" if len(revisions) > MOST else ""
+    listed = ", ".join(f"{revision:,}" for revision in revisions[-MOST:]) + more
+    what = "plain values" if plain else f"values under {_label(odd)}"
+    after = "encrypted ones" if plain else "those under another key"
+    which = "this" if configured else "one"
+    return (
+        f"{what} of {name} were written after {after} and between them (revisions {listed} among {others[0]:,} to "
+        f"{others[-1]:,}): more than one API server writes, not all with {which} configuration; "
+        "make them equal before rewriting"
+    )
+
+
+def _label(form: Form) -> str:
+    provider, name, fails = form
+    return "/".join(filter(None, (provider.label, name))) + (" that the key supplied does not open" if fails else "")

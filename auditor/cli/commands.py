@@ -1,0 +1,29 @@
+"""Commands that refuse an option with an empty value.
+
+A variable that was not set would else switch a check off without a word: `--expect-sha256 "$SHA"`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+class Command(TyperCommand):
+    """A command of etcd-auditor."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the command line. Raises UsageError of click for an empty option or argument."""
+        values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.params:
+            if parameter.name in values and _is_empty(values[parameter.name]):
+                name = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.name.upper()
+                ctx.fail(f"{name} is empty: give it a value, or leave it out (was a variable not set?)")
+        return super().parse_args(ctx, args)
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value
+    return isinstance(value, Iterable) and any(map(_is_empty, value))

@@ -1,0 +1,97 @@
+"""Documents that wrap an EncryptionConfiguration: Secrets, ConfigMaps and RKE's state.
+
+Sources: gardener pkg/component/kubernetes/apiserver/secrets.go, library-go pkg/operator/encryption/secrets, HyperShift
+(a Secret, each under a field of its own name); rke cluster/state.go (FullState, State.EncryptionConfig).
+"""
+
+import base64
+import binascii
+from collections.abc import Collection
+from typing import Any
+
+from auditor.encryption.strict_yaml import Reader
+
+DEEPEST = 3
+"""Wrappings, one in another: a ConfigMap that holds RKE's state."""
+MARK = "EncryptionConfig"
+_FIELDS = {"Secret": (("data", True), ("stringData", False)), "ConfigMap": (("data", False), ("binaryData", True))}
+"""Fields of an object that hold texts, and whether these are in base64."""
+_STATES = ("currentState", "desiredState")
+_KINDS = (
+    "AdmissionConfiguration AuthenticationConfiguration AuthorizationConfiguration Cluster ClusterConfiguration",
+    "ClusterRole Config ConfigMap ConfigMapList ControllerManagerConfig CronJob CustomResourceDefinition DaemonSet",
+    "Deployment EgressSelectorConfiguration EncryptionConfig EncryptionConfiguration HostedCluster HostedControlPlane",
+    "InitConfiguration Job JoinConfiguration KMSConfiguration KubeletConfiguration KubeProxyConfiguration List",
+    "Namespace Node Pod PodList Policy ResourceConfig Secret SecretList Service ServiceAccount StatefulSet",
+    "TracingConfiguration",
+)
+_NAMED = frozenset(kind for kinds in _KINDS for kind in kinds.split())
+"""Kinds that are named in a message: no other text of the file is."""
+
+
+def unwrap(reader: Reader, document: Any, depth: int = 0) -> Any:
+    """The configuration in a document that wraps one; any other document itself."""
+    if not isinstance(document, dict) or depth > DEEPEST:
+        return document
+    kind = document.get("kind")
+    if isinstance(kind, str) and kind in _FIELDS:
+        return _in_object(reader, document, kind, depth)
+    if "kind" not in document and any(isinstance(document.get(name), dict) for name in _STATES):
+        return _in_state(reader, document, depth)
+    return document
+
+
+def is_of(document: dict[str, Any], kinds: Collection[tuple[str, str]]) -> bool:
+    """Whether the document has one of these pairs of apiVersion and kind."""
+    version, kind = document.get("apiVersion"), document.get("kind")
+    return isinstance(version, str) and isinstance(kind, str) and (version, kind) in kinds
+
+
+def described(document: dict[str, Any]) -> str:
+    """A document of another kind, in words that quote no text of it but that of a known kind."""
+    version, kind = document.get("apiVersion"), document.get("kind")
+    if not isinstance(kind, str) or not kind:
+        return "a document without a kind"
+    if kind not in _NAMED:
+        return "an object of another kind"
+    if version == "v1":
+        return f"a v1 {kind}"
+    return f"{'an' if kind[0] in 'AEI' else 'a'} {kind} of {'another version' if version else 'no version'}"
+
+
+def _in_object(reader: Reader, document: dict[str, Any], kind: str, depth: int) -> Any:
+    """The configuration in the one field of a Secret or ConfigMap that holds one."""
+    inner: dict[str, str] = {}
+    for part_name, in_base64 in _FIELDS[kind]:
+        part = document.get(part_name)
+        for name, value in part.items() if isinstance(part, dict) else ():
+            text = _decoded(value) if in_base64 and isinstance(value, str) else value
+            if isinstance(text, str) and MARK in text:
+                inner[name] = text
+    if not inner:
+        reader.fail("", f"a v1 {kind}, and no field of it holds an EncryptionConfiguration")
+    if len(set(inner.values())) > 1:
+        reader.fail("", f"a v1 {kind} that holds several EncryptionConfigurations: give the one in force as a file")
+    text = next(iter(inner.values()))
+    return unwrap(reader, reader.parse(text.encode("utf-8", "surrogatepass")), depth + 1)
+
+
+def _in_state(reader: Reader, document: dict[str, Any], depth: int) -> Any:
+    """The configuration in RKE's state: that of the current state, which is in force, else of the desired one."""
+    states = [document.get(name) for name in _STATES]
+    texts = [state.get("encryptionConfig") for state in states if isinstance(state, dict)]
+    found = [text for text in texts if isinstance(text, str) and MARK in text]
+    if not found:
+        reader.fail("", "an RKE state, and neither its current nor its desired state holds an EncryptionConfiguration")
+    if len(set(found)) > 1:
+        reader.note("RKE's current and desired state hold different configurations: the current one is read")
+    return unwrap(reader, reader.parse(found[0].encode("utf-8", "surrogatepass")), depth + 1)
+
+
+def _decoded(text: str) -> str | None:
+    """The text in base64; None where it is none."""
+    try:
+        raw = base64.b64decode("".join(text.split()), validate=True)
+        return raw.decode("utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8")
+    except (binascii.Error, ValueError):
+        return None

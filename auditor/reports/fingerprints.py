@@ -1,0 +1,43 @@
+"""Fingerprints of results, by which collectors of SARIF tell one night's findings from another's."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.model.vocabulary import FindingKind, Place
+
+FINGERPRINT = "etcdAuditorFinding/v2"
+"""v1 was the id, which is an offset: another object at the same offset of another night's snapshot had the same."""
+LINE_HASH = "primaryLocationLineHash"
+"""The fingerprint that GitHub compares by."""
+_WITHOUT_VALUES = frozenset(
+    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
+)
+"""Findings with rows of their own, which are no stored values."""
+
+
+class Fingerprints:
+    """The fingerprints of one run's results, each once: what identifies a finding in its own evidence.
+
+    That is its kind, the place, the object and, outside `latest`, the revision that wrote it, as the baseline compares;
+    for a value without an etcd key its own evidence and offset. Copies of one revision are numbered.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        """cluster: uid of the Kubernetes cluster; empty where it is unknown."""
+        self._cluster = cluster
+        self._counts: Counter[str] = Counter()
+
+    def of(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """The fingerprints of a finding by its row."""
+        identity = [self._cluster, *(str(row[name]) for name in ("finding", "place", "resource", "key"))]
+        if row["place"] != Place.LATEST.label:
+            identity.append(str(row["mod_revision"]))
+        if row["key"] in {"", "unknown"} or row["finding"] in _WITHOUT_VALUES:
+            identity += [str(row.get("evidence", "")), str(row["source"]), str(row["offset"]), str(row["id"])]
+        digest = hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode("ascii")).hexdigest()
+        self._counts[digest] += 1
+        number = self._counts[digest]
+        return {FINGERPRINT: f"{digest[:32]}:{number}", LINE_HASH: f"{digest[:16]}:{number}"}

@@ -1,0 +1,37 @@
+"""Notes on API servers that write differently, and on values that no key at hand reads."""
+
+from pathlib import Path
+
+import pytest
+
+from auditor import Options, scan
+
+CASES = Path(__file__).parents[2] / "fixtures/cases"
+
+
+def notes(case: str, *configs: str) -> list[str]:
+    folder = CASES / case
+    options = Options(encryption_configs=tuple(str(folder / name) for name in configs))
+    return list(scan(folder / "snapshot.db", options).notes)
+
+
+@pytest.mark.parametrize(("configs", "which"), [(("config.json",), "this"), ((), "one")])
+def test_api_servers_that_differ(configs: tuple[str, ...], which: str) -> None:
+    (note,) = [note for note in notes("api-servers-that-differ", *configs) if "API server writes" in note]
+    assert note == (
+        "plain values of secrets were written after encrypted ones and between them (revisions 3, 5, 7, 9 among 2 to "
+        f"8): more than one API server writes, not all with {which} configuration; make them equal before rewriting"
+    )
+
+
+@pytest.mark.parametrize(
+    "configs", [(), ("config-first-key.json",), ("config-first-key.json", "config-second-key.json")]
+)
+def test_one_rotation_is_no_difference(configs: tuple[str, ...]) -> None:
+    assert not [note for note in notes("keys-with-a-wrong-key", *configs) if "API server writes" in note]
+
+
+def test_values_that_cannot_be_read_are_named() -> None:
+    (note,) = [note for note in notes("keys-with-a-wrong-key", "config-wrong-key.json") if "cannot be read" in note]
+    assert "/registry/secrets/" in note
+    assert note.endswith(" and 3 more")
