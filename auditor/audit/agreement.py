@@ -16,8 +16,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.carve import CarvedRecord
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.headless import CarvedRecord, without_record
 from auditor.evidence.sweep import FileSweep, Hits
 from auditor.hunt.locate import Layout
 from auditor.kubernetes.signatures import KEYS, NEAR, SIGNATURES, Form
@@ -27,6 +27,8 @@ from auditor.model.vocabulary import Place, Provider, State
 
 LONGEST = 1 << 22
 """Bytes from a signature on that are taken for its value where nothing says how long it is."""
+CROWD, MOST_OF_CROWD = 1 << 16, 256
+"""Bytes in which so many strays are told apart, at most; the others are a gap."""
 ENCLOSING = 1 << 16
 """Bytes before the `kind` of a JSON object in which its brace is looked for."""
 _LONGEST = np.array([signature.longest for signature in SIGNATURES])
@@ -142,7 +144,8 @@ def _compare(hits: Hits, buffer: Buffer, source: str, spans: Spans, layout: Layo
         begins = np.isin(hits.signature, _AT_START) & (hits.end - _LONGEST[hits.signature] == spans.start[around])
         own = inside & (spans.key[around] | begins)
         carried = inside & ~own & spans.readable[around]
-    records = list(_fragments(buffer, hits, np.flatnonzero(~own & ~carried), spans))
+    strays, crowded = _crowds(hits, np.flatnonzero(~own & ~carried))
+    records = list(_fragments(buffer, hits, strays, spans))
     joined: tuple[RecordBatch, ...] = ()
     if records:
         batch = carve.batch(buffer, source, records, Place.SLACK)
@@ -152,9 +155,24 @@ def _compare(hits: Hits, buffer: Buffer, source: str, spans: Spans, layout: Layo
         joined = batch.split()
     gaps = tuple(
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
-        for begin, end in hits.crowded
+        for begin, end in (*hits.crowded, *crowded)
     )
     return Agreement(joined, gaps, 1, int(own.sum()), int(carried.sum()))
+
+
+def _crowds(hits: Hits, rows: Ints) -> tuple[Ints, list[tuple[int, int]]]:
+    """The rows of hits without those that crowd, and where those stand: stretches of bytes, adjacent ones as one."""
+    window = hits.end[rows] // CROWD
+    begins = np.searchsorted(window, window, "left")  # hits ascend
+    excess = np.arange(rows.size) - begins >= MOST_OF_CROWD
+    stretches: list[tuple[int, int]] = []
+    for number in np.unique(window[excess]).tolist():
+        ends = hits.end[rows[excess & (window == number)]]
+        begin, end = int(ends[0]), int(ends[-1])
+        if stretches and begin - stretches[-1][1] <= CROWD:
+            begin = stretches.pop()[0]
+        stretches.append((begin, end))
+    return rows[~excess], stretches
 
 
 def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator[CarvedRecord]:
@@ -174,7 +192,7 @@ def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator
         if form is Form.JSON:
             record = _json(buffer, max(begin - 1, 0), done, stop)
         elif form in _AT_START:
-            record = carve.value_at(buffer, begin, stop)
+            record = without_record(buffer, begin, begin, stop)
         else:
             near = buffer.slice(begin, stop - begin).rstrip(b"\0")
             record = _bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)

@@ -7,6 +7,7 @@ import mmap
 import os
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ class EvidenceFile:
     def __init__(self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None) -> None:
         self.name = name
         self._fd = descriptor
+        self.at_close: list[Callable[[], None]] = []
         try:
             self.before = os.fstat(self._fd)
             if not stat.S_ISREG(self.before.st_mode):
@@ -104,8 +106,10 @@ class EvidenceFile:
         self.close()
 
     def close(self) -> None:
-        """Stop hashing and close the file; idempotent."""
+        """Stop hashing, and whatever else reads the mapping, and close the file; idempotent."""
         self.hashing.stop()
+        while self.at_close:
+            self.at_close.pop()()
         if self._fd >= 0:
             let_go(self._fd)  # the mapping lives as long as the columns that point into it
             self._fd = -1

@@ -125,6 +125,7 @@ class FileSweep:
         self._descriptor = file.duplicate()  # the file may be closed before the thread has seen that it is not wanted
         self._unwanted = False
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        file.at_close.append(self.stop)  # the file may change from then on, and shrink
         self._thread.start()
 
     def result(self) -> Hits:

@@ -142,7 +142,9 @@ def next_steps(audit: Audit) -> list[str]:
     steps = ["preserve this evidence", *unreadable]
     credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
-    if _secrets_alone(audit):
+    if not count:
+        steps.append("rotate what the readable values hold")
+    elif _secrets_alone(audit):
         steps.append(f"rotate the {plural(count, 'credential')}")
     else:
         steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
@@ -175,8 +177,9 @@ def kind(audit: Audit) -> str:
         return audit.evidence.description
     compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     kind, description = audit.evidence.kind, audit.evidence.description
-    parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {backend.revision:,}"]
-    if kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
+    revision = f"{backend.revision:,}" if backend.revision else "unknown"
+    parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {revision}"]
+    if backend.revision and kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
         parts[0] += f", {compacted}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")

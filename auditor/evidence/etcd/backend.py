@@ -157,7 +157,8 @@ def _facts(
     scheduled = _decode(meta.get(b"scheduledCompactRev"), _revision)
     newest = int(mod_revision[-1]) if mod_revision.size else 0
     return Backend(
-        revision=max(newest, finished or 0, scheduled or 0, 1),
+        # an empty store is at revision 1; without the bucket `key` nobody can know
+        revision=max(newest, finished or 0, scheduled or 0, int(any(name == "key" for name, _ in sizes))),
         newest_record=newest,
         compacted=finished,
         scheduled=scheduled,

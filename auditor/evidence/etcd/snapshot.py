@@ -13,7 +13,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.tree import Walker
-from auditor.evidence.etcd import backend, unallocated
+from auditor.evidence.etcd import backend, transfer, unallocated
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
@@ -57,7 +57,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
     walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
     store = backend.read(walker)
     batches = store.records.split()
-    gaps = list(walker.gaps)
+    gaps = [*(transfer.damage(file) if walker.gaps else ()), *walker.gaps]
     if not quick:
         previous = None
         if metas.differ and metas.older is not None:
@@ -109,7 +109,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
         database=file,
         pages=_page_map(walker),
         trailer=trailer,
-        gaps=(Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error)),),
+        gaps=(*transfer.damage(file), Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error))),
         kinds={file.name: kind.label},
     )
 

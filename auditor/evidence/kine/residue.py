@@ -16,7 +16,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.arrays.parallel import ranges
 from auditor.evidence import carve
 from auditor.evidence.batch import UNKNOWN
-from auditor.evidence.carve import CarvedRecord
+from auditor.evidence.headless import CarvedRecord
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.schema import KineColumns
 from auditor.model.vocabulary import State
