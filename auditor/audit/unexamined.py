@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.registry import SECRET_ELSEWHERE
 from auditor.kubernetes.store import Store
+from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
 from auditor.model.vocabulary import Encoding, Opened, Place, Provider
@@ -27,6 +29,10 @@ STANDING_DIRECTORY = Unexamined(
 STANDING_LIVE = Unexamined(
     "the WAL, other members, backups, old disk blocks", "a member does not hand them out", decisive=False
 )
+EVENTS = {"events", "events.events.k8s.io", "masterleases", "leases.coordination.k8s.io"}
+"""What an etcd of events holds: Events, and what kube-apiserver keeps in each of its stores."""
+EVENTS_ALONE = "this etcd holds nothing but events: scan it together with the one that holds the rest"
+"""The reason of an absence that other evidence settles."""
 
 
 def standing(files: exhibit.Exhibit) -> Unexamined:
@@ -70,15 +76,35 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
     where = f"(prefixes seen: {prefixes})"
     if options.storage_prefixes:
         where = f"under {', '.join(options.storage_prefixes)}"
+    reason = f"nothing of this resource is stored {where}; check the name and --storage-prefix"
+    if holds_events_alone(coverage, options):
+        reason = EVENTS_ALONE
     return [
-        Unexamined(
-            f"{name}: no object",
-            f"nothing of this resource is stored {where}; check the name and --storage-prefix",
-            True,
-        )
+        Unexamined(f"{name}: no object", reason, True)
         for name in options.resources
         if (not present if name == "*" else name.rstrip(".") not in present)
     ]
+
+
+def settled(audits: Sequence[Audit]) -> list[Audit]:
+    """Audits of which one of events alone is not open, where another has the resources that it has not."""
+    present = {row.resource for audit in audits for row in audit.coverage if not row.exempt}
+
+    def settle(part: Unexamined) -> Unexamined:
+        name = part.what.partition(":")[0].rstrip(".")
+        elsewhere = part.reason == EVENTS_ALONE and (name in present or (name == "*" and len(present) > 1))
+        return replace(part, decisive=False) if elsewhere else part
+
+    return [replace(audit, unexamined=tuple(map(settle, audit.unexamined))) for audit in audits]
+
+
+def holds_events_alone(coverage: Sequence[Coverage], options: Options) -> bool:
+    """Whether an etcd is the one of events: nothing but Events and leases, under storage prefixes.
+
+    kube-apiserver's --etcd-servers-overrides puts events into an etcd of their own; kops and Gardener do so.
+    """
+    names = {row.resource for row in coverage if row.resource or options.storage_prefixes}
+    return "events" in {name.partition(".")[0] for name in names} and names <= EVENTS
 
 
 def elsewhere(store: Store, options: Options) -> list[Unexamined]:

@@ -245,9 +245,10 @@ def scan(
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     from auditor.evidence.discovery.arguments import resolve_arguments
+    from auditor.verify.own import is_report
 
     _check(request)
-    evidence = resolve_arguments(request.evidence, _is_report)
+    evidence = resolve_arguments(request.evidence, is_report)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
@@ -269,13 +270,6 @@ def run(request: ScanRequest) -> int:
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
     terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)
     return audit.exit_code(request.fail_on)
-
-
-def _is_report(path: Path) -> bool:
-    """Whether a file of a folder is a report of ours, as its hashes say."""
-    from auditor.verify.verify import is_sound
-
-    return is_sound(path)
 
 
 def _check(request: ScanRequest) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from auditor.audit import unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
@@ -41,7 +42,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         UnreadableEvidence: No exhibit could be read.
     """
     audits = [_rename(each.base, each.result) for each in outcomes if isinstance(each.result, Audit)]
-    audits.sort(key=lambda audit: audit.evidence.name)
+    audits = sorted(unexamined.settled(audits), key=lambda audit: audit.evidence.name)
     problems = sorted((each.name, each.result) for each in outcomes if isinstance(each.result, str))
     if not audits:
         reasons = "; ".join(why for _, why in problems[:3]) or "no evidence"

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from auditor.errors import AuditorError, UsageError
+from auditor.errors import UsageError
 from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
 from auditor.verify import evidence, files, report
 from auditor.verify.checks import Check, note, unchecked
+from auditor.verify.own import is_report
 
 
 def verify(
@@ -57,28 +58,12 @@ def verify(
         return
     documents.sort(key=lambda pair: "findings" not in pair[1])
     if documents:
-        report_name, document = documents[0]
-        yield from evidence.check(
-            report_name, document, resolve_arguments(exhibits, is_sound), options or Options(), observer
-        )
+        resolved = resolve_arguments(exhibits, is_report)
+        yield from evidence.check(*documents[0], resolved, options or Options(), observer)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
-
-
-def is_sound(path: Path) -> bool:
-    """Whether a file is a report of etcd-auditor's that is what its own hashes say."""
-    try:
-        raw = files.read(path)
-        if not report.looks_like_one(raw):
-            return False
-        document = report.load(shown(path.name), raw)
-        return not isinstance(document, Check) and all(
-            each.holds for each in report.check(shown(path.name), document, raw)
-        )
-    except (AuditorError, OSError):
-        return False
 
 
 def _load(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:

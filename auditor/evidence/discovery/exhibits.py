@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Self
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
-from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.discovery import companions, paths, remote
 from auditor.evidence.discovery.config_files import is_settings
-from auditor.evidence.exhibit import BESIDE, Exhibit, Role
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.options import Options
 from auditor.text import shown
 
 if TYPE_CHECKING:
-    from auditor.evidence.discovery.archived_directory import Place
     from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
 
 OpenExhibit = Callable[[], Exhibit]
@@ -179,7 +177,9 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
     exhibits = Exhibits([], (container,), notes=list(notes))
     try:
         exhibits.extraction = extraction = _unpacked(container, options)
-        for name, members in _grouped(extraction):
+        from auditor.evidence.discovery import archived_exhibits
+
+        for name, members in archived_exhibits.grouped(extraction):
             first = not exhibits.openers
             exhibits.openers.append((name, _opener(name, members, exhibits, extraction, first=first)))
         if not exhibits.openers:
@@ -193,46 +193,6 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         exhibits.__exit__(None, None, None)
         raise
     return exhibits
-
-
-def _grouped(extraction: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
-    """The members of each exhibit, by its name: data directories, databases with their WAL, single files."""
-    from auditor.evidence.discovery import archived_directory
-
-    exhibits: list[tuple[str, list[ExtractedMember]]] = []
-    single = {member.name: member for member in extraction.members}
-    for name, places in _directories(extraction).items():
-        if archived_directory.is_one(places):
-            exhibits.append((str(name), list(places.values())))
-            for member in places.values():
-                single.pop(member.name, None)
-    companions_of = {name: [own for end in BESIDE if (own := name.with_ending(end)) in single] for name in single}
-    beside = {own for names in companions_of.values() for own in names}
-    for name, member in single.items():
-        if name not in beside:
-            exhibits.append((str(name), [member, *(single[own] for own in companions_of[name])]))
-    return sorted(exhibits, key=lambda exhibit: exhibit[0])
-
-
-def _directories(extraction: Extraction) -> dict[MemberName, dict[Place, ExtractedMember]]:
-    """The members that may make up data directories, by the directory's name and their place in it.
-
-    A place that an archive holds twice belongs to another directory.
-    """
-    from auditor.evidence.discovery import archived_directory
-
-    directories: dict[MemberName, dict[Place, ExtractedMember]] = {}
-    for member in extraction.members:
-        archive, path = member.origin.archive, member.origin.path
-        if (place := archived_directory.match(path)) is None:
-            continue
-        top, number = shown(place.top.rstrip("/")), 1
-        name = archive.inside(top) if top else archive
-        while place in directories.setdefault(name, {}):
-            number += 1
-            name = archive.inside(f"{top}#{number}")
-        directories[name][place] = member
-    return directories
 
 
 def _opener(
@@ -249,9 +209,11 @@ def _opener(
     """
 
     def opener() -> Exhibit:
+        from auditor.evidence.discovery import archived_exhibits
+
         for member in members:
             extraction.members.remove(member)
-        exhibit = _exhibit(name, members)
+        exhibit = archived_exhibits.exhibit(name, members)
         exhibit.containers = exhibits.containers
         own = {str(member.name) for member in members}
         others = {str(member.name) for member in extraction.members} - own
@@ -267,41 +229,6 @@ def _opener(
         return exhibit
 
     return opener
-
-
-def _exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
-    """A data directory, a database with its WAL, or a single file; it takes the files."""
-    from auditor.evidence.discovery import archived_directory
-
-    names = [str(member.name) for member in members]
-    places = [archived_directory.match(member.origin.path) for member in members]
-    if places[0] is not None and (len(members) > 1 or name != names[0]):
-        files = [
-            (place, own, member.file)
-            for place, own, member in zip(places, names, members, strict=True)
-            if place is not None
-        ]
-        return archived_directory.evidence(name, files)
-    if len(members) > 1:
-        database, *beside = zip(names, members, strict=True)
-        return _with_beside(name, database[1], beside)
-    return Exhibit.of_file(name, members[0].file.open(name))
-
-
-def _with_beside(name: str, database: ExtractedMember, beside: Sequence[tuple[str, ExtractedMember]]) -> Exhibit:
-    """A database with the files that have the names of SQLite's; an empty one holds nothing and is a note."""
-    files, notes = [], []
-    for own, member in beside:
-        role = next(role for ending, role in BESIDE.items() if own.endswith(ending))
-        if member.file.size:
-            files.append((role, member.file.open(own)))
-        else:
-            member.file.close()
-            notes.append(f"{own} is empty")
-    exhibit = Exhibit.with_beside(name, database.file.open(name), files)
-    exhibit.has_wal |= any(note.endswith("-wal is empty") for note in notes)
-    exhibit.notes += notes
-    return exhibit
 
 
 def _settings(extraction: Extraction) -> list[EvidenceFile]:

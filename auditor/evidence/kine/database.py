@@ -9,7 +9,7 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.gaps import listed
-from auditor.evidence.kine import file_format, overflow, pages, rows, schema, unreferenced, wal
+from auditor.evidence.kine import file_format, overflow, pages, rows, schema, structure, unreferenced, wal
 from auditor.evidence.kine.file_format import Header
 from auditor.evidence.kine.image import Image, Tree, freelist, walk
 from auditor.evidence.kine.overflow import Claims
@@ -138,7 +138,10 @@ def read_visible(database: Database) -> None:
             for file, page, cells in _cells(database, tree):
                 if table.name == "sqlite_sequence":  # a name and a number in each row
                     cells = cells.take(cells.size > LONGEST_SEQUENCE)
+                if table.name == "sqlite_stat1":
+                    cells = cells.take(~structure.statistics(database.store.files[file], cells, database.tables))
                 _foreign(database, table, file, page, cells)
+    database.referenced[structure.pointer_maps(database.image, database.referenced)] = True
     database.trunks, leaves, faults = freelist(database.image, database.head.trunk, database.referenced)
     database.free[database.trunks] = True
     database.free[leaves] = True

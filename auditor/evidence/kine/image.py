@@ -136,6 +136,8 @@ def freelist(image: Image, trunk: int, referenced: Bools) -> tuple[Ints, Ints, l
             count = 0
         leaf_numbers = file_format.be32(image.words(np.repeat(page, count), 8 + 4 * np.arange(count, dtype=np.int64)))
         numbers = np.unique(leaf_numbers)
+        if numbers.size < leaf_numbers.size:
+            faults.append((trunk, f"page {trunk} of the freelist names a page twice"))
         good = image.has(numbers)
         good[good] = ~referenced[numbers[good]]
         _list(faults, numbers[~good], "is named by the freelist and is not free, or not in the file")

@@ -191,8 +191,9 @@ def _page_columns(
     state: NDArray[np.uint8],
     mask: Bools,
 ) -> UnreferencedPages:
-    lead = unreferenced.lead(database.store.files[file], pages, database.image.size)
-    lead[np.isin(pages.number, database.trunks) & (row == Place.FREED)] = 8
+    lead = unreferenced.lead(database.store.files[file], pages, database.image.size, database.head.usable)
+    trunk = np.isin(pages.number, database.trunks) & (row == Place.FREED)
+    lead[trunk] = np.maximum(lead[trunk], 8)
     return UnreferencedPages(
         number=pages.number,
         at=pages.at,

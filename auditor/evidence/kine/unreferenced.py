@@ -61,6 +61,8 @@ class UnreferencedPages(Columns):
         return Pages(self.number, self.at)
 
 
+MOST_NUMBERED = 1 << 24
+"""Pages up to which the number of each has a byte that is zero: no text is taken for numbers."""
 ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers and the offset of the leaf of each -> file (-1: none) and offset of the page's image."""
 
@@ -236,7 +238,28 @@ def frame_of(at: Ints, page_size: int) -> Ints:
     return (at - HEADER - FRAME) // (FRAME + page_size)
 
 
-def lead(buffer: Buffer, pages: Pages, size: int) -> Ints:
-    """Bytes to leave out at the beginning of pages that are no b-tree pages: the number of the next overflow page."""
-    following: Ints = np.where(file_format.be32(buffer.words(pages.at)) <= size, 4, 0)
+def lead(buffer: Buffer, pages: Pages, size: int, usable: int) -> Ints:
+    """Bytes to leave out at the beginning of pages that are no b-tree pages.
+
+    The number of the next overflow page; of a trunk page of a freelist the numbers of free pages, and those behind them
+    that its count no longer reaches (fileformat2.html, section 1.5).
+
+    Args:
+        buffer: The file.
+        pages: The page images.
+        size: Pages of the database.
+        usable: Bytes of a page without the reserved ones.
+    """
+    head = buffer.words(pages.at)
+    following: Ints = np.where(file_format.be32(head) <= size, 4, 0)
+    if size >= MOST_NUMBERED:
+        return following
+    count = file_format.be32(head, 4)
+    trunk = (following > 0) & (count > 0) & (8 + 4 * count <= usable)
+    for row in np.flatnonzero(trunk).tolist():
+        words = np.frombuffer(buffer.slice(int(pages.at[row]), usable & ~3), ">u4")[2:]
+        listed = int(np.argmin(np.append((words > 0) & (words <= size), False)))
+        numbers = words[: count[row]]
+        if listed >= numbers.size == np.unique(numbers).size:
+            following[row] = 8 + 4 * listed
     return following

@@ -39,7 +39,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     gaps = list(log.gaps)
     base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
     store = _store(exhibit, (base, name), buffer, log, gaps)
-    frames = _frames(buffer, log)
+    frames = _frames(buffer, log, store.usable)
     frames = frames.take(log.current) if quick else frames
     every = unreferenced.read(store, 1, frames, WalLookup(log, 0, log.page_size))
     batches = tuple(batch for batch in every if len(batch))
@@ -84,8 +84,8 @@ def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: WalF
     )
 
 
-def _frames(buffer: Buffer, log: WalFrames) -> UnreferencedPages:
+def _frames(buffer: Buffer, log: WalFrames, usable: int) -> UnreferencedPages:
     """All frames, with their places."""
     place = np.where(log.current, Place.UNPLACED, Place.WAL).astype(np.uint8)
-    lead = unreferenced.lead(buffer, Pages(log.number, log.at), int(log.number.max()))
+    lead = unreferenced.lead(buffer, Pages(log.number, log.at), int(log.number.max()), usable)
     return UnreferencedPages(number=log.number, at=log.at, row=place, rest=place, state=log.state, lead=lead)

@@ -1,0 +1,105 @@
+"""What is structure to SQLite is no fragment: honest databases of kine's pass, and what is not structure is met."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from auditor import Audit, Options, Severity, scan
+from tests.helpers import members_on_disk
+from tests.helpers.members_on_disk import LEAK, kine, row, sealed
+
+
+def fill(connection: sqlite3.Connection, name: str, count: int = 200) -> None:
+    connection.execute("BEGIN")
+    for number in range(count):
+        row(connection, *sealed(f"{name}{number}".encode()))
+    connection.execute("COMMIT")
+
+
+def emptied(path: Path, *before: str) -> sqlite3.Connection:
+    """A database with a freelist of zeroed pages."""
+    connection = kine(path, *before)
+    connection.execute("PRAGMA secure_delete=ON")
+    fill(connection, "a")
+    connection.execute("DELETE FROM kine WHERE id > 10")
+    return connection
+
+
+def freed(path: Path) -> None:
+    emptied(path).close()
+
+
+def freed_and_used_again(path: Path) -> None:
+    connection = emptied(path)
+    fill(connection, "b", 50)
+    connection.execute("DELETE FROM kine WHERE id > 230")
+    fill(connection, "c", 20)
+    connection.close()
+
+
+def analyzed(path: Path) -> None:
+    connection = kine(path)
+    fill(connection, "a")
+    connection.execute("ANALYZE")
+    connection.close()
+
+
+def vacuumed(path: Path) -> None:
+    connection = emptied(path, "PRAGMA auto_vacuum=FULL")
+    fill(connection, "b")
+    connection.close()
+
+
+def vacuumed_in_steps(path: Path) -> None:
+    connection = emptied(path, "PRAGMA auto_vacuum=INCREMENTAL")
+    connection.execute("PRAGMA incremental_vacuum(5)").fetchall()
+    connection.close()
+
+
+def audit(path: Path) -> Audit:
+    return scan(path, Options(encryption_configs=(members_on_disk.configuration(path.parent),)))
+
+
+@pytest.mark.parametrize("make", [freed, freed_and_used_again, analyzed, vacuumed, vacuumed_in_steps])
+def test_an_honest_database_passes(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "state.db")
+    assert audit(tmp_path / "state.db").exit_code(Severity.MEDIUM) == 0
+
+
+def page(path: Path, number: int, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek((number - 1) * 4096 + at)
+        file.write(content)
+
+
+def trunk(path: Path) -> int:
+    return int.from_bytes(path.read_bytes()[32:36], "big")
+
+
+@pytest.mark.parametrize("at", [8, 400, 2048, 4096 - len(LEAK.protobuf())])
+def test_a_value_in_a_trunk_page_or_a_pointer_map_is_met(at: int, tmp_path: Path) -> None:
+    freed(tmp_path / "state.db")
+    page(tmp_path / "state.db", trunk(tmp_path / "state.db"), at, LEAK.protobuf())
+    assert audit(tmp_path / "state.db").exit_code(Severity.MEDIUM) == 1
+    vacuumed(tmp_path / "other.db")
+    page(tmp_path / "other.db", 2, at, LEAK.protobuf())
+    assert audit(tmp_path / "other.db").exit_code(Severity.MEDIUM) == 1
+
+
+def test_a_freelist_that_names_a_page_twice_is_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    freed(path)
+    number = trunk(path)
+    at = (number - 1) * 4096
+    page(path, number, 12, path.read_bytes()[at + 8 : at + 12])
+    assert any("twice" in gap.reason for gap in audit(path).gaps)
+
+
+def test_statistics_that_are_none_are_searched(tmp_path: Path) -> None:
+    analyzed(tmp_path / "state.db")
+    connection = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    connection.execute("INSERT INTO sqlite_stat1 VALUES ('kine', 'kine_name_index', 'U2VjcmV0LWluLXN0YXRpc3RpY3M=')")
+    connection.close()
+    assert any("sqlite_stat1" in gap.reason for gap in audit(tmp_path / "state.db").gaps)

@@ -1,0 +1,42 @@
+"""An etcd of events alone: told as one, and open until the one that holds the rest is scanned with it."""
+
+from pathlib import Path
+
+from tests.helpers import bolt_builder, members_on_disk
+from tests.helpers.command import run
+from tests.helpers.members_on_disk import snapshot, write
+from tests.helpers.objects import StoredObject
+
+EVENT = StoredObject(kind=b"Event", name=b"started")
+
+
+def events(*more: bolt_builder.Pair) -> bytes:
+    key = b"/registry/events/default/started"
+    return bolt_builder.backend([bolt_builder.record(2, key, EVENT.protobuf()), *more]).seal()
+
+
+def scan(folder: Path, name: str) -> tuple[int, str]:
+    done = run("scan", folder / name, "--encryption-config", members_on_disk.configuration(folder))
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_main_and_events_together_are_in_order(tmp_path: Path) -> None:
+    write(tmp_path / "store" / "events" / "backup.db", events())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing but events" in text
+    write(tmp_path / "store" / "events2" / "backup.db", events())
+    assert scan(tmp_path, "store")[0] == 3
+    write(tmp_path / "store" / "main" / "backup.db", snapshot())
+    code, text = scan(tmp_path, "store")
+    assert code == 0
+    assert "nothing but events" in text
+
+
+def test_an_etcd_with_anything_else_is_none_of_events(tmp_path: Path) -> None:
+    node = StoredObject(kind=b"Node", name=b"a").protobuf()
+    write(tmp_path / "store" / "a.db", events(bolt_builder.record(3, b"/registry/minions/a", node)))
+    write(tmp_path / "store" / "b.db", snapshot())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing but events" not in text
