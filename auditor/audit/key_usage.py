@@ -56,25 +56,27 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     }
     used = [_use(label, parts, {key[:2] for key in configured}) for label, parts in rows.items()]
     unused = configured - {(use.provider, use.key_name, use.origin) for use in used}
-    used += [
-        KeyUsage(
-            provider=provider,
-            key_name=name,
-            kek_id="",
-            places=(),
-            resources=(),
-            oldest=None,
-            newest=None,
-            values=0,
-            opened=0,
-            failed=0,
-            origin=origin,
-            configured=True,
-            objects=(),
-        )
-        for provider, name, origin in unused
-    ]
+    used += [_unused(*key) for key in unused]
     return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id, use.origin)))
+
+
+def _unused(provider: Provider, name: str, origin: str) -> KeyUsage:
+    """A configured key that no value needs."""
+    return KeyUsage(
+        provider=provider,
+        key_name=name,
+        kek_id="",
+        places=(),
+        resources=(),
+        oldest=None,
+        newest=None,
+        values=0,
+        opened=0,
+        failed=0,
+        origin=origin,
+        configured=True,
+        objects=(),
+    )
 
 
 def _configured(configurations: Sequence[Configuration]) -> Iterator[tuple[Provider, str, bytes, tuple[str, str]]]:
