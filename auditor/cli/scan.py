@@ -254,7 +254,7 @@ def run(request: ScanRequest) -> int:
         live_options.none(evidence, request.live)
     options = request.options
     other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
-    inputs = (*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs))
+    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs)]
     protected = [*map(Path, inputs), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
@@ -267,8 +267,8 @@ def run(request: ScanRequest) -> int:
     checksums.write(request.targets, force=request.force)
     from auditor.reports import terminal
 
-    stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
-    terminal.write(audit, request.fail_on, terminal.Printer(stream), verbose=request.verbose)
+    printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
+    terminal.write(audit, request.fail_on, printer, verbose=request.verbose)
     return audit.exit_code(request.fail_on)
 
 
@@ -285,8 +285,7 @@ def _check(request: ScanRequest) -> None:
 def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    rows = named or any(target is not None for target in (*request.targets, request.dataset))
-    options = replace(request.options, rows=rows)
+    options = replace(request.options, rows=named or any((*request.targets, request.dataset)))
     if len(evidence) > 1:
         from auditor.scanning import many
 
