@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.vocabulary import FindingKind, Place
 
 FINGERPRINT = "etcdAuditorFinding/v2"
@@ -41,3 +42,17 @@ class Fingerprints:
         self._counts[digest] += 1
         number = self._counts[digest]
         return {FINGERPRINT: f"{digest[:32]}:{number}", LINE_HASH: f"{digest[:16]}:{number}"}
+
+
+def absent_row(finding: AbsentFinding) -> dict[str, Cell]:
+    """The cells of the row of an absent finding that a fingerprint is made of."""
+    return {
+        "finding": finding.finding,
+        "place": finding.place,
+        "resource": finding.resource,
+        "key": finding.key,
+        "mod_revision": finding.mod_revision,
+        "source": finding.source,
+        "offset": finding.offset,
+        "id": finding.id,
+    }

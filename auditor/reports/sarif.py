@@ -7,7 +7,6 @@ lines.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from typing import IO, Any
 from urllib.parse import quote
@@ -18,7 +17,7 @@ from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
 from auditor.reports import controls, seals, words
-from auditor.reports.fingerprints import Fingerprints
+from auditor.reports.fingerprints import Fingerprints, absent_row
 from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
 from auditor.text import restore
@@ -113,7 +112,7 @@ def _absent(finding: AbsentFinding, prints: Fingerprints) -> dict[str, Any]:
             )
         },
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(finding.source)}}}],
-        "partialFingerprints": prints.of(asdict(finding)),
+        "partialFingerprints": prints.of(absent_row(finding)),
         "properties": {"id": finding.id},
     }
 

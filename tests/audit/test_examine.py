@@ -437,10 +437,10 @@ def test_data_frames(path: Path | None, database: Path) -> None:
 
 def test_findings_are_the_marked_rows_of_the_inventory(tree: Audit) -> None:
     findings, inventory = tree.findings, tree.inventory
-    marked = inventory[inventory["audit_with"] == "finding"]
+    marked = inventory[inventory["judged"] == "finding"]
     assert findings["id"].tolist() == marked["id"].tolist()
     assert findings["finding"].tolist() == marked["finding"].tolist()
-    assert set(inventory[inventory["audit_with"] == "pass"]["finding"]) <= {""}
+    assert set(inventory[inventory["judged"] == "pass"]["finding"]) <= {""}
     tally = tree.tally
     assert Counter(zip(findings["finding"], findings["severity"], strict=True)) == {
         (finding.label, severity.label): count for finding, severity, count in tally.findings

@@ -222,7 +222,8 @@ def test_configurations_that_are_refused_are_not_quoted(broken: str, tmp_path: P
     lines.append(["show", REWRITTEN, "payments/old0"])
     for line in lines:
         done = run(*line, "--encryption-config", path)
-        assert done.returncode == 2
+        # what API servers up to 1.30 ignored is accepted, with a note that does not quote it
+        assert (done.returncode == 2) is (broken != "a field too many")
         texts |= messages(done, str(line[0]))
     assert leaks(forbidden(REWRITTEN), texts) == []
 
