@@ -109,9 +109,9 @@ def _keys(case: Case) -> tuple[Outcome, str]:
     report = case.out / "a.json"
     options = replace(options, resources=("*",), rows=False)
     run = partial(keys.run, path, LiveOptions(), options, report, force=True)
-    code, _ = ended(case, len(case.data), {0, 3}, run)
-    if code == 3:
-        return Outcome.OPEN, ""
+    code, _ = ended(case, len(case.data), {0, 1, 3}, run)
+    if code:  # 1: a key that was supplied does not open what names it
+        return (Outcome.FOUND if code == 1 else Outcome.OPEN), ""
     plain = [each for each in loads(report.read_text())["keys"] if each["provider"] in {"identity", "unknown"}]
     if case.left and not any(PLAIN.key.decode() in each["objects"] for each in plain):
         return Outcome.UNTRUE, "all was read, and the canary is among what needs a key"
