@@ -114,6 +114,9 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
     for number, findings in enumerate(rows.findings):
         own = []
         for finding in findings:
+            if finding.grouped:
+                own.append(finding)
+                continue
             cells = (finding.kind.label, *(str(column[number]) for column in columns))
             if cells not in fitting:
                 fitting[cells] = [rule for rule in rules if rule.fits(cells)]
@@ -122,7 +125,7 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
             if rule is None:
                 own.append(finding)
                 continue
-            accepted[finding.kind, finding.severity] += 1
+            accepted[finding.kind, finding.severity] += finding.values or 1
             own.append(replace(finding, accepted=f"accepted until {rule.expires.isoformat()}: {rule.reason}"))
         table.append(tuple(own))
     acceptances = tuple(

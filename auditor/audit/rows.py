@@ -1,6 +1,6 @@
 """The rows of a report, column by column. They hold names of objects, and never a value."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from auditor.arrays.dictionary import (
     with_cells,
 )
 from auditor.arrays.dtypes import Ints
-from auditor.audit import duplicates
+from auditor.audit import duplicates, provider_rows
 from auditor.audit.ids import tag
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
@@ -38,7 +38,7 @@ _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKN
 
 
 def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
-    """All rows, sorted by source and offset; findings of configurations last.
+    """All rows, sorted by source and offset; findings of providers and of configurations last.
 
     Args:
         selections: the judged values.
@@ -53,8 +53,8 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         ordered = values.take(order)
         parts.append(_columns(ordered, copies[number][order]))
         tables.append(_findings(ordered))
-    configuration_findings = [(source, advised) for source, advised in advice if advised.judged and parts]
-    if len(parts) == 1 and not hits and not configuration_findings:
+    valueless = [*provider_rows.rows(selections), *_configurations(advice)] if parts else []
+    if len(parts) == 1 and not hits and not valueless:
         return Rows(parts[0], tables[0])
     columns: dict[str, list[Cell]] = {
         name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
@@ -65,13 +65,24 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         _add(columns, findings, hits, unmapped)
     elif len(selections) > len({values.batch.source for values in selections}):
         _sort(columns, findings)  # the values of one source lie in several buffers
-    for source, advised in configuration_findings:
-        cells = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
-        cells["detail"] = f"{advised.path}: {advised.text}"
+    for cells, finding in valueless:
         for name, column in columns.items():
             column.append(cells.get(name, ""))
-        findings.append((Finding(FindingKind.CONFIGURATION, advised.severity),))
+        findings.append((finding,))
     return Rows(columns, findings)
+
+
+def _configurations(advice: Sequence[tuple[str, Advice]]) -> Iterator[tuple[dict[str, Cell], Finding]]:
+    """The cells of the findings of configurations, those that apply, and the findings."""
+    for source, advised in advice:
+        if advised.judged:
+            cells: dict[str, Cell] = {
+                "id": tag(f"{source} {advised.path} {advised.text}"),
+                "judged": "finding",
+                "source": source,
+                "detail": f"{advised.path}: {advised.text}",
+            }
+            yield cells, Finding(FindingKind.CONFIGURATION, advised.severity)
 
 
 def _add(
@@ -131,7 +142,10 @@ def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -
 
 def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
     grades = values.grades()
-    findings = [tuple(Finding(kind, grade.severity(kind)) for kind in grade.findings) for grade in grades.values]
+    findings = [
+        tuple(Finding(kind, grade.severity(kind), grouped=kind is provider_rows.KIND) for kind in grade.findings)
+        for grade in grades.values
+    ]
     return from_table(findings, grades.codes)
 
 

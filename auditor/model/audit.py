@@ -69,12 +69,12 @@ class ExhibitSummary:
     """Uid of its kube-system namespace; empty where it is not readable."""
     revision: int = 0
     """Current revision of its store."""
-    verdict: Verdict = Verdict.INCONCLUSIVE
-    """Conclusion on this exhibit alone."""
     complete: bool = False
     """Whether everything inside the scope was read and concluded."""
     severity: Severity | None = None
     """Highest severity among its findings that are not accepted; None where there are none."""
+    accepted: Severity | None = None
+    """Highest severity among its accepted findings; None where there are none."""
     values: int = 0
     """Number of stored values of the selected resources."""
     readable: int = 0
@@ -95,6 +95,10 @@ class ExhibitSummary:
         if self.severity is not None and self.severity >= fail_on:
             return 1
         return 0 if self.complete else 3
+
+    def verdict(self, fail_on: Severity) -> Verdict:
+        """The conclusion on this exhibit alone."""
+        return Verdict.of(self.severity, self.accepted, fail_on, complete=self.complete and not self.problem)
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,10 @@ class Audit:
         """Whether everything inside the scope was read and concluded."""
         return not self.gaps and not any(part.decisive for part in self.unexamined)
 
-    @property
-    def verdict(self) -> Verdict:
-        """The conclusion. Without findings it is inconclusive unless the audit is complete."""
-        if self.tally.findings:
-            return Verdict.FINDINGS
-        return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
+    def verdict(self, fail_on: Severity = Severity.MEDIUM) -> Verdict:
+        """The conclusion. fail_on: the least severity that fails the run."""
+        accepted = max((severity for _, severity, count in self.tally.accepted if count), default=None)
+        return Verdict.of(max(self.severities, default=None), accepted, fail_on, complete=self.complete)
 
     @property
     def severities(self) -> tuple[Severity, ...]:

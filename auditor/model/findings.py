@@ -39,6 +39,10 @@ class Finding:
     """Date and reason of its acceptance; empty where it is not accepted."""
     baseline: BaselineState | None = None
     """State in comparison with an earlier report; None without --baseline."""
+    grouped: bool = False
+    """Whether it has no row of its own among the findings: the row of its group reports it."""
+    values: int = 0
+    """Number of values that the row of a group stands for; 0 in every other row."""
 
 
 Cell: TypeAlias = str | int
@@ -131,6 +135,10 @@ class AbsentFinding:
     """Offset of the value's first byte; empty where it has none."""
     mod_revision: int | str = ""
     """Revision that wrote it; empty where it has none."""
+    provider: str = ""
+    """Label of the provider."""
+    key_name: str = ""
+    """Name of the key or KMS plugin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,9 @@ def inventory(rows: Rows, evidence: Evidence) -> Table:
 def of_findings(rows: Rows) -> Table:
     """findings() before the hashes of the evidence are known: their column is empty."""
     encoded = rows.findings
-    if isinstance(encoded, Dictionary) and all(len(own) == 1 and not remarks(own[0]) for own in encoded.values):
+    if isinstance(encoded, Dictionary) and all(
+        len(own) == 1 and not own[0].grouped and not remarks(own[0]) for own in encoded.values
+    ):
         # nearly always: one finding a row
         kinds = from_table([finding.kind.label for (finding,) in encoded.values], encoded.codes)
         levels = from_table([finding.severity.label for (finding,) in encoded.values], encoded.codes)
@@ -101,6 +103,7 @@ def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
         (row, finding)
         for row, own in enumerate(rows.findings)
         for finding in (own if len(own) < 2 else sorted(own, key=lambda finding: finding.kind.label))
+        if not finding.grouped
     ]
 
 
@@ -138,7 +141,7 @@ def of_values(rows: Rows) -> Table:
 
 def is_value(findings: tuple[Finding, ...]) -> bool:
     """Whether a row with these findings is that of a stored value."""
-    return not (findings and findings[0].kind & VALUELESS)
+    return not (findings and (findings[0].values or findings[0].kind & VALUELESS))
 
 
 def value_rows(rows: Rows) -> list[int]:

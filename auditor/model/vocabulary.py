@@ -213,5 +213,25 @@ class Verdict(Enum):
     """The conclusion of an audit."""
 
     FINDINGS = "findings"
+    ACCEPTED = "accepted findings"
     INCONCLUSIVE = "inconclusive"
     NONE = "no findings in what was examined"
+
+    @classmethod
+    def of(
+        cls, highest: "Severity | None", accepted: "Severity | None", fail_on: "Severity", *, complete: bool
+    ) -> "Verdict":
+        """The verdict of a run.
+
+        Args:
+            highest: the highest severity among the findings that are not accepted; None where there are none.
+            accepted: the same of those that --ignore accepts.
+            fail_on: the least severity that fails the run.
+            complete: whether everything inside the scope was read and concluded.
+        """
+        if highest is not None and highest >= fail_on:
+            return cls.FINDINGS
+        if not complete:
+            return cls.INCONCLUSIVE
+        standing = max((level for level in (highest, accepted) if level is not None), default=Severity.LOW)
+        return cls.ACCEPTED if standing >= Severity.MEDIUM else cls.NONE

@@ -17,6 +17,7 @@ from auditor.model import table
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.findings import Cell
 from auditor.model.table import Table
+from auditor.model.vocabulary import Severity
 from auditor.reports import parquet
 from auditor.text import encode
 
@@ -91,7 +92,7 @@ def _conclusion(part: ExhibitSummary) -> dict[str, object]:
     return {
         **numbers,
         "part": part.name,
-        "verdict": part.verdict.value,
+        "verdict": part.verdict(Severity.MEDIUM).value,
         "trailer": part.trailer.label if part.trailer else "",
         "problem": part.problem,
     }

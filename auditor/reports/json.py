@@ -89,7 +89,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "format": "etcd-auditor",
         "version": VERSION,
         "schema": SCHEMA,
-        "verdict": audit.verdict.value,
+        "verdict": audit.verdict(fail_on).value,
         "conclusion": words.verdict(audit, fail_on),
         "exit_code": audit.exit_code(fail_on),
         "fail_on": fail_on.label,

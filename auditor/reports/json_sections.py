@@ -58,7 +58,7 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "trailer": "" if part.trailer is None else part.trailer.value,
         "cluster": part.cluster,
         "revision": part.revision,
-        "verdict": part.verdict.value,
+        "verdict": part.verdict(fail_on).value,
         "complete": part.complete,
         "severity": "" if part.severity is None else part.severity.label,
         "values": part.values,

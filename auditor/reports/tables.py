@@ -21,7 +21,7 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
     rows = [
         [
             part.name,
-            "not read, see below" if part.problem else part.verdict.value,
+            "not read, see below" if part.problem else part.verdict(fail_on).value,
             str(part.exit_code(fail_on)),
             *(
                 ["", "", "", ""]

@@ -16,7 +16,12 @@ MOST_GAPS = 10
 PIPE_WIDTH = 140
 FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Case", "Baseline", "Names")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
-_COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+_COLOUR = {
+    Verdict.FINDINGS: "bold red",
+    Verdict.ACCEPTED: "bold yellow",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.NONE: "bold",
+}
 
 
 class _Trimmed(io.TextIOBase):
@@ -48,11 +53,9 @@ class Printer(Console):
 
 def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False) -> None:
     lines = words.verdict(audit, fail_on)
-    console.print(Text(lines[0], _COLOUR[audit.verdict]))
+    console.print(Text(lines[0], _COLOUR[audit.verdict(fail_on)]))
     for line in lines[1:]:
         console.print(Text(line))
-    if audit.tally.readable and (also := words.others(audit)):
-        console.print(Text(f"Also: {also}"))
     console.print()
     facts = words.facts(audit)
     grid = Table.grid(padding=(0, 2))
@@ -66,7 +69,7 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
     _counts(audit, fail_on, console, verbose=verbose)
     gaps(audit, console)
     if control := words.control(audit):
-        console.print(Text(f"Control: {control}."))
+        console.print(Text(f"Self-test: {control}."))
     absent(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))

@@ -21,27 +21,70 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def verdict(audit: Audit, fail_on: Severity) -> list[str]:
-    """The conclusion in one or two sentences, exit code included."""
-    code = f"(exit {audit.exit_code(fail_on)})"
+    """The conclusion in a few sentences: the verdict with the exit code first, then what weakens it."""
+    outcome, tally = audit.verdict(fail_on), audit.tally
+    standing = [_readable(audit)] if tally.readable else []
+    others_ = others(audit)
+    if outcome is Verdict.FINDINGS:
+        head = f"FINDINGS: {standing[0] if standing else others_}"
+        head += "" if audit.complete else f", and inconclusive: {plural(open_points(audit), 'gap')}"
+    elif outcome is Verdict.ACCEPTED:
+        head = f"ACCEPTED FINDINGS: {'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)}"
+    elif outcome is Verdict.INCONCLUSIVE:
+        grave = any(severity >= Severity.MEDIUM for _, severity, _ in tally.findings)
+        let_pass = f"{'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)};"
+        head = f"INCONCLUSIVE: {let_pass if grave else 'no findings'} in what was examined, and not everything was"
+    else:
+        head = "NO FINDINGS in what was examined"
+    lines = [f"{head} (exit {audit.exit_code(fail_on)})"]
+    lines += [f"The result is weakened by {options}."] if (options := weakening(audit, fail_on)) else []
+    lines += _currency(audit)
+    lines += [f"Also: {others_}."] if others_ and others_ not in head else []
+    return [*lines, *accepted(audit)]
+
+
+def open_points(audit: Audit) -> int:
+    """The number of gaps, and of other parts inside the scope that were not examined."""
+    return len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
+
+
+def weakening(audit: Audit, fail_on: Severity) -> str:
+    """The options that make the result weaker, separated by commas; empty where there are none."""
+    options = dict(audit.run.options)
+    flags = {"accept_partial": "--accept-partial", "quick": "--quick", "range_only": "--range"}
+    names = [f"--fail-on {fail_on.label}"] if fail_on > Severity.MEDIUM else []
+    names += ["--ignore"] if options.get("ignore") else []
+    names += [flag for name, flag in flags.items() if options.get(name)]
+    names += ["--expect plaintext"] if options.get("expect") == "plaintext" else []
+    return ", ".join(names)
+
+
+def _acceptance(audit: Audit, fail_on: Severity) -> str:
+    """The options that let findings of medium severity or above pass, and the number of them."""
+    accepted_ = sum(count for _, severity, count in audit.tally.accepted if severity >= Severity.MEDIUM)
+    every = sum(count for _, severity, count in audit.tally.findings if severity >= Severity.MEDIUM)
+    parts = [f"{accepted_:,} by --ignore"] if accepted_ else []
+    parts += [f"{every - accepted_:,} by --fail-on {fail_on.label}"] if every > accepted_ else []
+    return f", accepted: {', '.join(parts)}"
+
+
+def _readable(audit: Audit) -> str:
+    """The readable values, the objects that they are of, and their places."""
     tally = audit.tally
-    acceptances = accepted(audit)
-    if audit.verdict is Verdict.NONE:
-        return [f"NO FINDINGS IN WHAT WAS EXAMINED {code}"]
-    if audit.verdict is Verdict.INCONCLUSIVE:
-        return [f"INCONCLUSIVE: no findings in what was examined, and not everything was {code}"]
-    if tally.readable:
-        what = _objects(audit)
-        where = _places(tally.readable_places)
-        lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
-        if in_use := _in_use(audit):
-            what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
-            lines.append(f"{in_use}: {what}.")
-        if tally.undetermined:
-            what = "are credentials in use" if _secrets_alone(audit) else "hold what is in use"
-            question = f"Whether {tally.undetermined:,} of them {what} is unknown"
-            lines.append(f"{question}: they could not be compared with the current values.")
-        return [*lines, *acceptances]
-    return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
+    return f"{plural(tally.readable, 'readable value')} of {_objects(audit)}, {_places(tally.readable_places)}"
+
+
+def _currency(audit: Audit) -> list[str]:
+    """What is in use of what is readable, and what could not be compared."""
+    lines = []
+    if audit.tally.readable and (in_use := _in_use(audit)):
+        what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
+        lines.append(f"{in_use}: {what}.")
+    if audit.tally.readable and audit.tally.undetermined:
+        what = "are credentials in use" if _secrets_alone(audit) else "hold what is in use"
+        question = f"Whether {audit.tally.undetermined:,} of them {what} is unknown"
+        lines.append(f"{question}: they could not be compared with the current values.")
+    return lines
 
 
 def current(audit: Audit) -> int:

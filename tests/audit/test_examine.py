@@ -263,7 +263,7 @@ def test_a_finding_decides_at_or_above_the_level(severity: Severity, fail_on: Se
     audit = audit_with(severity, complete=complete)
     expected = 1 if severity >= fail_on else 0 if complete else 3
     assert audit.exit_code(fail_on) == expected
-    assert audit.verdict is Verdict.FINDINGS
+    assert audit.verdict() is Verdict.FINDINGS
 
 
 def test_the_highest_finding_decides() -> None:
@@ -274,7 +274,7 @@ def test_the_highest_finding_decides() -> None:
 @pytest.mark.parametrize(("complete", "verdict", "code"), [(True, Verdict.NONE, 0), (False, Verdict.INCONCLUSIVE, 3)])
 def test_without_findings_completeness_decides(verdict: Verdict, code: int, *, complete: bool) -> None:
     audit = audit_with(complete=complete)
-    assert audit.verdict is verdict
+    assert audit.verdict() is verdict
     assert {audit.exit_code(level) for level in Severity} == {code}
 
 
@@ -336,7 +336,7 @@ def test_a_database_without_kubernetes_is_not_concluded_on(
     audit = auditor.scan(
         snapshot_after(tmp_path, lambda etcd: etcd.put_many([(key, b"v")])), replace(QUICK, resources=resources)
     )
-    assert (audit.verdict, audit.exit_code(Severity.LOW)) == (Verdict.INCONCLUSIVE, 3)
+    assert (audit.verdict(), audit.exit_code(Severity.LOW)) == (Verdict.INCONCLUSIVE, 3)
 
 
 def test_objects_under_no_prefix_are_not_passed_over(tmp_path: Path) -> None:
@@ -449,5 +449,5 @@ def test_findings_are_the_marked_rows_of_the_inventory(tree: Audit) -> None:
 
 def test_without_rows_the_verdict_is_the_same(database: Path, tree: Audit) -> None:
     audit = auditor.scan(database, replace(QUICK, rows=False))
-    assert (audit.tally, audit.coverage, audit.verdict) == (tree.tally, tree.coverage, tree.verdict)
+    assert (audit.tally, audit.coverage, audit.verdict()) == (tree.tally, tree.coverage, tree.verdict())
     assert len(audit.findings) == len(audit.inventory) == 0

@@ -31,7 +31,7 @@ def ignoring(folder: Path, *entries: str) -> str:
 def test_accepted_findings_stay_and_do_not_decide(tmp_path: Path) -> None:
     plain = auditor.scan(REWRITTEN)
     audit = auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, ALL)))
-    assert audit.verdict is Verdict.FINDINGS
+    assert audit.verdict() is Verdict.FINDINGS
     assert audit.tally.findings == plain.tally.findings
     assert sum(count for *_, count in audit.tally.accepted) == 29
     assert plain.exit_code(Severity.MEDIUM) == 1

@@ -89,7 +89,7 @@ def test_a_run_that_misses_it_is_inconclusive(part: str, monkeypatch: pytest.Mon
     assert "NOT FOUND" in words.control(audit)
     assert audit.exit_code(Severity.MEDIUM) != 0
     if not audit.tally.findings:
-        assert audit.verdict is Verdict.INCONCLUSIVE
+        assert audit.verdict() is Verdict.INCONCLUSIVE
 
 
 def test_its_cost() -> None:

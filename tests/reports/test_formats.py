@@ -258,7 +258,7 @@ def test_json(audit: Audit) -> None:
         dict(zip(DESIGN, row, strict=True)) for row in findings(audit.rows, audit.evidence).rows()
     ]
     assert list(document["columns"]) == DESIGN
-    assert document["verdict"] == audit.verdict.value
+    assert document["verdict"] == audit.verdict().value
     assert document["exit_code"] == audit.exit_code(FAIL_ON)
     assert document["complete"] is audit.complete
     assert document["evidence"]["sha256"] == audit.evidence.sha256

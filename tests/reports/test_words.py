@@ -67,7 +67,7 @@ def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
     if not complete:
         audit = replace(audit, unexamined=(replace(audit.unexamined[0], decisive=True),))
     (line,) = words.verdict(audit, FAIL_ON)
-    assert audit.verdict is (Verdict.NONE if complete else Verdict.INCONCLUSIVE)
+    assert audit.verdict() is (Verdict.NONE if complete else Verdict.INCONCLUSIVE)
     assert "no findings in what was examined" in line.lower()
     assert line.endswith("(exit 0)" if complete else "(exit 3)")
     assert "clean" not in line.lower()

@@ -55,7 +55,7 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         policy=policy,
         confidential=CONFIDENTIAL,
         verdict=words.verdict(audit, fail_on),
-        others=words.others(audit),
+        outcome=audit.verdict(fail_on).name.lower(),
         scope=_scope(audit),
         control=words.control(audit),
         figures=_figures(audit),
@@ -102,7 +102,7 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
     current = words.current(audit)
-    open_points = len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
+    open_points = words.open_points(audit)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),
