@@ -30,6 +30,8 @@ def main() -> None:
         try:
             app(prog_name="etcd-auditor")
         except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # click ends with 1, which means a finding
+                return worker.PIPE_CODE
             return end.code if isinstance(end.code, int) else 0
         return 0
 

@@ -71,12 +71,14 @@ class Options:
     """Whether the conclusion may be complete without what --quick or --range leaves out."""
     rows: bool = True
     """Whether Audit.rows is built; reports other than the summary need it."""
+    leading: int = 0
+    """Number of objects with findings whose rows are built where not all are: the summary names them."""
 
 
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows` is not among them: it concerns the reports, not the audit.
+    `rows` and `leading` are not among them: they concern the reports, not the audit.
     """
     return {
         "resources": options.resources,

@@ -14,6 +14,7 @@ from auditor.audit import (
     custody,
     expectations,
     key_usage,
+    leading,
     positive_control,
     rows,
     tally,
@@ -186,7 +187,12 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     reported = options.rows or judgement.triage.needs_rows
-    table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
+    if reported:
+        table = rows.build(selections, advice, hunted.hits)
+    elif options.leading:
+        table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
+    else:
+        table = rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)

@@ -37,13 +37,19 @@ JUDGED = ("out of scope", "pass", "finding")
 _SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: NOT_KNOWN}
 
 
-def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]], hits: Sequence[Hit] = ()) -> Rows:
+def build(
+    selections: Sequence[Selection],
+    advice: Sequence[tuple[str, Advice]],
+    hits: Sequence[Hit] = (),
+    grouped: Sequence[Selection] = (),
+) -> Rows:
     """All rows, sorted by source and offset; findings of providers and of configurations last.
 
     Args:
         selections: the judged values.
         advice: on configurations, each with its file.
         hits: of a hunt.
+        grouped: the values that rows of providers count, where they are not these.
     """
     copies = duplicates.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
@@ -53,7 +59,7 @@ def build(selections: Sequence[Selection], advice: Sequence[tuple[str, Advice]],
         ordered = values.take(order)
         parts.append(_columns(ordered, copies[number][order]))
         tables.append(_findings(ordered))
-    valueless = [*provider_rows.rows(selections), *_configurations(advice)] if parts else []
+    valueless = [*provider_rows.rows(grouped or selections), *_configurations(advice)] if parts else []
     if len(parts) == 1 and not hits and not valueless:
         return Rows(parts[0], tables[0])
     columns: dict[str, list[Cell]] = {

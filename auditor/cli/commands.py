@@ -1,4 +1,4 @@
-"""Commands that refuse an option with an empty value.
+"""Commands that refuse an option with an empty value, and a group that takes `help` and `version` for options.
 
 A variable that was not set would else switch a check off without a word: `--expect-sha256 "$SHA"`.
 """
@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+
+class Group(TyperGroup):
+    """The program: `help`, `help COMMAND` and `version` are what `--help`, `COMMAND --help` and `--version` are."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the command line, as its options say it."""
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        elif args == ["version"]:
+            args = ["--version"]
+        return super().parse_args(ctx, args)
 
 
 class Command(TyperCommand):

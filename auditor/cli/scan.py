@@ -43,6 +43,8 @@ CODES = (
     "3 no such finding, and something inside the scope was not read or not concluded. "
     "For several evidence items: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
+LEADING = 21
+"""Objects with findings that are looked up for the summary: those that it names, and one that says there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class ScanRequest:
     jobs: int
     force: bool
     verbose: bool
+    names: bool
 
     @property
     def targets(self) -> list[Path | None]:
@@ -189,7 +192,10 @@ def scan(
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
+        bool, typer.Option("--verbose", "-v", help="Print every object, and the coverage of every resource.")
+    ] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Name objects where standard output is no terminal, too.")
     ] = False,
 ) -> None:
     """Audit a snapshot: classify every value of the resources, and report each that is readable."""
@@ -240,6 +246,7 @@ def scan(
         jobs=jobs,
         force=force,
         verbose=verbose,
+        names=names,
     )
     raise typer.Exit(worker.run(partial(run, request)))
 
@@ -270,7 +277,9 @@ def run(request: ScanRequest) -> int:
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
-    terminal.write(audit, request.fail_on, printer, verbose=request.verbose)
+    terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
+    if lines := output.written([*request.targets, *checksums.targets(request.targets), request.dataset]):
+        printer.print(*lines, sep="\n", markup=False)
     return audit.exit_code(request.fail_on)
 
 
@@ -287,7 +296,8 @@ def _check(request: ScanRequest) -> None:
 def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    options = replace(request.options, rows=named or any((*request.targets, request.dataset)))
+    rows = named or request.verbose or any((*request.targets, request.dataset))
+    options = replace(request.options, rows=rows, leading=0 if rows else LEADING)
     if len(evidence) > 1:
         from auditor.scanning import many
 

@@ -25,11 +25,13 @@ CODES = (
 def show(
     evidence: Evidence,
     object_name: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="KEY", help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False
+            metavar="KEY",
+            help="An etcd key, or NAMESPACE/NAME of an object of --resource; without it their names are listed.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     resource: Annotated[
         str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
     ] = "secrets",
@@ -59,9 +61,27 @@ def show(
         work_dir=work_dir,
         rows=False,
     )
+    if object_name is None:
+        if reveal or json is not None:
+            raise typer.BadParameter("--reveal and --json need a KEY")
+        raise typer.Exit(worker.run(partial(names, evidence, live, options)))
     if reveal and not yes:
         confirm(object_name)
     raise typer.Exit(worker.run(partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)))
+
+
+def names(evidence: str, live: LiveOptions, options: Options) -> int:
+    """Print the names of the objects: 0 where everything was read, 3 where not."""
+    access = live_options.access(evidence, live)
+    from auditor.scanning.one import single
+
+    with bars() as observer, single(evidence, options, observer, access) as exhibit:
+        from auditor.history import names as objects  # numpy takes time
+
+        listing, gaps = objects.listing(exhibit, options)
+    sys.stdout.writelines(f"{name}\n" for name in listing)
+    sys.stderr.write(f"etcd-auditor: {len(listing):,} names; give one as KEY\n")
+    return 3 if gaps else 0
 
 
 def confirm(key: str) -> None:

@@ -20,6 +20,8 @@ MMAP_THRESHOLD = 1 << 23
 """Bytes of the largest block that is kept: a column of a million records. Larger ones, faulted in anew, leave no holes
 between others."""
 INTERRUPT_CODE = 130
+PIPE_CODE = 141
+"""The exit code where nobody reads the output any more: that of a program which SIGPIPE ends."""
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4
 """Seconds that a thread may keep the interpreter's lock. By default it is fifty times as long, and the hashing thread
@@ -71,6 +73,7 @@ def guard(task: Callable[[], int]) -> int:
     except BrokenPipeError:
         # nobody reads the output any more; the rest of the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CODE
     except BaseException as error:  # noqa: BLE001
         _say(describe(error))
     return FAILURE

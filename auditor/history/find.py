@@ -11,7 +11,7 @@ from auditor.audit import custody, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
-from auditor.history import versions
+from auditor.history import names, versions
 from auditor.history.model import History, Version
 from auditor.judgement import leftovers, opening, selection
 from auditor.judgement.criteria import Criteria, prepare, with_published
@@ -46,10 +46,11 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     parts_by_key = {raw: _parts(raw, store) for raw in candidates}
     present = [raw for raw, parts in parts_by_key.items() if parts]
     if len(present) > 1:
-        names = ", ".join(map(printable, present))
-        raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
+        every = ", ".join(map(printable, present))
+        raise UsageError(f"{_argument(key)} is more than one key: give one of {every}")
     if not present:
-        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps)))
+        similar = names.ending(store, options.resources[0].rstrip("."), shown(key)) if candidates else []
+        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps), similar))
     object_store = replace(store, parts=tuple(parts_by_key[present[0]]))
     selections, criteria = _open(object_store, reading, criteria)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
@@ -129,9 +130,10 @@ def _resource(store: Store) -> str:
     return next(filter(None, names), "")
 
 
-def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int) -> str:
+def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int, similar: Sequence[str]) -> str:
     keys = " or ".join(map(printable, candidates)) or _argument(key)
     unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
     if not candidates:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"
-    return f"{name} holds no key {keys}{unread}"
+    exists = f"; {' and '.join(similar)} {'exists' if len(similar) == 1 else 'exist'}" if similar else ""
+    return f"{name} holds no key {keys}{exists}{unread}"

@@ -177,6 +177,13 @@ def others(audit: Audit) -> str:
     )
 
 
+def explained(audit: Audit) -> list[str]:
+    """The words of the summary that `etcd-auditor explain` explains, findings first."""
+    kinds = dict.fromkeys(kind.label for kind, _, _ in audit.tally.findings)
+    places = [place.label for place in audit.tally.readable_places]
+    return [*kinds, *places, *(["gap"] if audit.gaps else [])]
+
+
 def next_steps(audit: Audit) -> list[str]:
     """The next steps, the evidence and the credentials first."""
     unreadable = _unreadable(audit)

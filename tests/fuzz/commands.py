@@ -67,6 +67,7 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
         jobs=1,
         force=True,
         verbose=True,
+        names=True,
     )
     code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan.run(request))
     if odd := _unsafe(script):

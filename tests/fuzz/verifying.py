@@ -83,6 +83,7 @@ def _reports(path: Path, case: Case) -> dict[str, bytes]:
         jobs=1,
         force=True,
         verbose=False,
+        names=False,
     )
     ended(case, len(case.base.data), {1}, lambda: scan.run(request))
     (case.out / "c.csv.SHA256SUMS").rename(case.out / SUMS)

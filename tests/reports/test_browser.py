@@ -21,8 +21,8 @@ from auditor import Options
 from auditor.model import table
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
-from auditor.reports import csv, seals
-from auditor.reports.html import objects, report
+from auditor.reports import csv, objects, seals
+from auditor.reports.html import report
 from auditor.text import printable
 from tests.benchmarks.fill import write as put
 from tests.helpers import hostile

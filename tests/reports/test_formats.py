@@ -21,8 +21,8 @@ from auditor.model.audit import Audit
 from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory
 from auditor.model.vocabulary import Severity
-from auditor.reports import csv, json, parquet, seals, terminal
-from auditor.reports.html import embed, objects, report
+from auditor.reports import csv, json, objects, parquet, seals, terminal
+from auditor.reports.html import embed, report
 from auditor.text import hex_id, printable
 from tests.helpers import hostile
 from tests.helpers.columns import COLUMNS as DESIGN

@@ -7,8 +7,8 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, key_table, tables, words
-from auditor.reports.html import embed, explain, objects
+from auditor.reports import controls, key_table, objects, tables, words
+from auditor.reports.html import embed, explain
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
 from auditor.reports.meaning import MEANING
