@@ -99,14 +99,13 @@ def compare(
         row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
         states = []
         for finding in findings:
-            if finding.grouped:
+            if not finding.grouped:  # the row of its group has the state
+                key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
+                state = _state(key, unmatched)
+                new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
+                states.append(replace(finding, baseline=state))
+            else:
                 states.append(finding)
-                continue
-            key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
-            state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
-            unmatched[key] -= state is BaselineState.UNCHANGED
-            new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
-            states.append(replace(finding, baseline=state))
         table.append(tuple(states))
     counts = Counter(finding.baseline for findings in table for finding in findings)
     absent, moved = _absent(earlier_rows, keys, unmatched, new_writes)
@@ -121,6 +120,13 @@ def compare(
         absent=absent,
     )
     return Comparison(replace(rows, findings=table), baseline, tuple(_notes(earlier, options)))
+
+
+def _state(key: tuple[str, ...], unmatched: Counter[tuple[str, ...]]) -> BaselineState:
+    """The state of a finding with this identity; uses up one of the earlier ones."""
+    state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
+    unmatched[key] -= state is BaselineState.UNCHANGED
+    return state
 
 
 def _check_names(earlier: BaselineReport, redaction: Redaction | None) -> None:

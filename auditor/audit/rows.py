@@ -17,7 +17,7 @@ from auditor.arrays.dictionary import (
     with_cells,
 )
 from auditor.arrays.dtypes import Ints
-from auditor.audit import duplicates, provider_rows
+from auditor.audit import duplicates, hit_rows, provider_rows
 from auditor.audit.ids import tag
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
@@ -27,7 +27,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import KEY, NAME, NAMESPACE, marked, moments, printables, unmarked
+from auditor.text import NAME, NAMESPACE, marked, moments, printables
 
 T = TypeVar("T")
 
@@ -68,7 +68,11 @@ def build(
     findings = list(chain.from_iterable(tables))
     if hits:
         unmapped = frozenset(values.batch.source for values in selections if not values.batch.located)
-        _add(columns, findings, hits, unmapped)
+        for cells, finding in hit_rows.rows(hits, unmapped):
+            for name, column in columns.items():
+                column.append(cells.get(name, ""))
+            findings.append((finding,))
+        _sort(columns, findings)
     elif len(selections) > len({values.batch.source for values in selections}):
         _sort(columns, findings)  # the values of one source lie in several buffers
     for cells, finding in valueless:
@@ -89,53 +93,6 @@ def _configurations(advice: Sequence[tuple[str, Advice]]) -> Iterator[tuple[dict
                 "detail": f"{advised.path}: {advised.text}",
             }
             yield cells, Finding(FindingKind.CONFIGURATION, advised.severity)
-
-
-def _add(
-    columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
-) -> None:
-    """Add the hits of a hunt, in the order of the rows. unmapped: sources without offsets."""
-    for hit in hits:
-        default = ("", "", NOT_KNOWN if hit.key else "")
-        namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else default
-        detail = _hit_detail(hit)
-        row: dict[str, Cell] = {
-            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(detail)}") + f"{max(hit.offset, 0):010x}",
-            "place": hit.place.label if hit.place is not None else "",
-            "judged": "finding",
-            "resource": hit.resource,
-            "namespace": namespace,
-            "name": name,
-            "key": hit.key,
-            "provider": hit.provider.label if hit.place is not None else "",
-            "decrypted": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
-            "mod_revision": "" if hit.place is None else hit.mod_revision if hit.mod_revision >= 0 else NOT_KNOWN,
-            "source": hit.source,
-            "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
-            "size": hit.size if hit.offset >= 0 else "",
-            "page": hit.page if hit.page >= 0 else "",
-            "detail": detail,
-        }
-        for column, cells in columns.items():
-            cells.append(row.get(column, ""))
-        level = policy.severity(hit.finding, current=False, same_as_latest=False)
-        findings.append((Finding(hit.finding, level),))
-    _sort(columns, findings)
-
-
-def _hit_detail(hit: Hit) -> str:
-    """Original, form and field of a hit, and the values that a key opens."""
-    where = f"{' inside the decrypted value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
-    where = "; outside every stored value" if hit.unheld else where
-    if hit.opens is None:
-        more = f" and {hit.copy.more_owners:,} more" if hit.copy.more_owners else ""
-        owner = marked(hit.copy.owner, KEY)
-        return f"of={owner} field={hit.copy.field}{more} value=#{hit.copy.number} as={hit.form}{where}"
-    if not hit.opens.keys:
-        return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {hit.opens.values:,} values of this evidence"
-    path = f" in={hit.path}" if hit.path else ""
-    keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
-    return f"{keys}; the keys found decrypt {hit.opens.values:,} values of this evidence"
 
 
 def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -> None:

@@ -16,7 +16,7 @@ from auditor.model.audit import Audit
 from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
-from auditor.reports import controls, seals, words
+from auditor.reports import controls, seals, verdict
 from auditor.reports.fingerprints import Fingerprints, absent_row
 from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
@@ -157,7 +157,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
         "invocations": [_invocation(audit, fail_on)],
         "columnKind": "unicodeCodePoints",
         "properties": {
-            "conclusion": words.verdict(audit, fail_on),
+            "conclusion": verdict.sentences(audit, fail_on),
             "complete": audit.complete,
             "policy": audit.policy,
             "case": audit.run.case,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity, Verdict
-from auditor.reports import tables, words
+from auditor.reports import tables, verdict, words
 
 MOST_GAPS = 10
 MOST_OBJECTS = 20
@@ -66,7 +66,7 @@ def write(
         verbose: Whether every object with a finding is listed, and the coverage of every resource.
         names: Whether objects are named, else the ids of their rows are; by default where the console is a terminal.
     """
-    lines = words.verdict(audit, fail_on)
+    lines = verdict.sentences(audit, fail_on)
     console.print(Text(lines[0], _COLOUR[audit.verdict(fail_on)]))
     for line in lines[1:]:
         console.print(Text(line))
@@ -82,9 +82,9 @@ def write(
     absent(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
-    if steps := words.next_steps(audit):
+    if steps := verdict.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
-    if explained := words.explained(audit):
+    if explained := verdict.explained(audit):
         console.print(Text(f"Explained by `etcd-auditor explain`: {', '.join(explained)}"))
 
 

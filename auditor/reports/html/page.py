@@ -7,7 +7,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, key_table, objects, tables, words
+from auditor.reports import controls, key_table, objects, tables, verdict, words
 from auditor.reports.html import embed, explain
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -54,7 +54,7 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         evidence=evidence,
         policy=policy,
         confidential=CONFIDENTIAL,
-        verdict=words.verdict(audit, fail_on),
+        verdict=verdict.sentences(audit, fail_on),
         outcome=audit.verdict(fail_on).name.lower(),
         scope=_scope(audit),
         control=words.control(audit),
@@ -67,7 +67,7 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         more_gaps=max(0, len(audit.gaps) - MOST_GAPS),
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
-        steps=words.next_steps(audit),
+        steps=verdict.next_steps(audit),
         causes=tables.of_causes(audit),
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
@@ -101,8 +101,8 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
-    current = words.current(audit)
-    open_points = words.open_points(audit)
+    current = verdict.current(audit)
+    open_points = verdict.open_points(audit)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),

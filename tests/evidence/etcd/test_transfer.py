@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import auditor
-from auditor.reports import words
+from auditor.reports import verdict, words
 
 CASE = Path(__file__).parents[3] / "fixtures" / "cases" / "snapshot-through-a-terminal" / "snapshot.db"
 
@@ -13,7 +13,7 @@ def test_the_cause_is_named_and_the_revision_unknown() -> None:
     assert any("went through a terminal; copy it again without -t" in gap.reason for gap in audit.gaps)
     assert words.kind(audit).startswith("raw database file; revision unknown")
     assert "compacted" not in words.kind(audit)
-    assert not any("0 credentials" in step for step in words.next_steps(audit))
+    assert not any("0 credentials" in step for step in verdict.next_steps(audit))
 
 
 def test_every_database_without_a_valid_root_too(tmp_path: Path) -> None:
