@@ -78,7 +78,7 @@ def test_the_schema_is_that_of_the_columns() -> None:
     assert list(defs["row"]["properties"]) == list(COLUMNS)
     assert {name for name, cell in defs["row"]["properties"].items() if cell == {"$ref": "#/$defs/cell"}} == NUMBERS
     for name, values in json.VALUES.items():
-        cell = {"$ref": f"#/$defs/{name}"}
+        cell: dict[str, Any] = {"$ref": f"#/$defs/{name}"}
         if name in {"place", "provider"}:  # a row of no stored value has none
             cell, values = {"anyOf": [cell, {"description": "of no stored value", "const": ""}]}, values[1:]
         assert defs[name] == {"enum": list(values)}
