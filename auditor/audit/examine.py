@@ -32,6 +32,7 @@ from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
+from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
 from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
@@ -146,7 +147,7 @@ def _judge(
         layout = Layout.of(files, evidence.pages)
         criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
     if criteria.keyring is not None:
-        compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
+        compared = None if contents else leftovers.compared(selections)
         selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
     return Judgement(
         criteria=criteria,
@@ -155,7 +156,12 @@ def _judge(
         store=store,
         judged=judged,
         cluster=cluster,
-        selections=leftovers.compare(selections),
+        selections=leftovers.compare(
+            selections,
+            leftovers.Reference(selections=selections, complete=not evidence.gaps),
+            keyring=criteria.keyring,
+            habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
+        ),
         unjudged=unjudged,
         sweeps=sweeps,
         repeat=repeat,

@@ -80,7 +80,7 @@ class ExhibitSummary:
     readable: int = 0
     """Number of plaintext values among them."""
     in_use: int = 0
-    """Number of leftovers among the plaintext ones with the content of the current, encrypted value."""
+    """Number of leftovers among the plaintext ones that hold what is current."""
     gaps: int = 0
     """Number of parts that were not read or not concluded on."""
     sources: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from auditor.model.audit import Audit, Run
 from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, SameAsLatest, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
 from auditor.reports.interface import Report
@@ -22,7 +22,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "provider": tuple(provider.label for provider in Provider),
     "encoding": tuple(encoding.label for encoding in Encoding),
     "opened": ("", *(opened.label for opened in Opened)),
-    "same_as_latest": ("", "yes", "no", "unknown"),
+    "same_as_latest": tuple(same.label for same in SameAsLatest),
 }
 """The values of columns with a closed list of them."""
 KINDS = {

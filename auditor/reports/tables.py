@@ -32,7 +32,7 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
         ]
         for part in audit.parts
     ]
-    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
+    return ["evidence", "conclusion", "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
 
 
 def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:

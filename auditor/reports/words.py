@@ -33,13 +33,12 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         what = _objects(audit)
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
-        if in_use := _in_use(audit):
-            what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
-            lines.append(f"{in_use}: {what}.")
+        if holders := _current_holders(audit):
+            lines.append(f"{holders} {reference(audit)}.")
         if tally.undetermined:
-            what = "are credentials in use" if _secrets_alone(audit) else "hold what is in use"
-            question = f"Whether {tally.undetermined:,} of them {what} is unknown"
-            lines.append(f"{question}: they could not be compared with the current values.")
+            where = "there" if holders else reference(audit)
+            question = f"Whether {tally.undetermined:,} of them hold what is current {where} is unknown"
+            lines.append(f"{question}: not every current value was read, or not all of them.")
         return [*lines, *acceptances]
     return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
 
@@ -53,13 +52,25 @@ def current(audit: Audit) -> int:
     )
 
 
-def _in_use(audit: Audit) -> str:
-    """The readable values that are current, or hold a credential in use; empty where none is known to."""
+def _current_holders(audit: Audit) -> str:
+    """The readable values that are current, or hold what is; empty where none is known to."""
     same, now = audit.tally.in_use, current(audit)
+    hold = "holds" if same == 1 else "hold"
     if not now:
-        return f"{same:,} of them hold the same content as the current value" if same else ""
-    also = f", and {plural(same, 'leftover')} {'holds' if same == 1 else 'hold'} the same content" if same else ""
+        return f"{same:,} of them {hold} what is current" if same else ""
+    also = f", and {plural(same, 'leftover')} {hold} what is current" if same else ""
     return f"{now:,} of them {'is the current value' if now == 1 else 'are current values'}{also}"
+
+
+def reference(audit: Audit) -> str:
+    """Where and as of when values are called current: no issuer was asked whether it still accepts them."""
+    if audit.parts:
+        return "in the same piece of evidence (the table has its revision)"
+    backend, cluster = audit.evidence.backend, audit.evidence.cluster
+    snapshot = audit.evidence.kind in {EvidenceKind.API_SNAPSHOT, EvidenceKind.NO_TRAILER, EvidenceKind.LIVE_SNAPSHOT}
+    revision = f"{backend.revision:,}" if backend.revision else "unknown"
+    what = "this snapshot" if snapshot else "this evidence"
+    return f"in {what} (revision {revision}, newest object time {cluster.newest or 'unknown'})"
 
 
 def accepted(audit: Audit) -> list[str]:

@@ -106,7 +106,11 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),
-        (f"{tally.in_use:,}", "leftovers that hold a credential in use", "bad" if tally.in_use else "good"),
+        (
+            f"{tally.in_use:,}",
+            f"leftovers that hold what is current {words.reference(audit)}",
+            "bad" if tally.in_use else "good",
+        ),
         (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
         (f"{opened:,}", "values opened with a key", ""),
         (f"{open_points:,}", "points that keep the conclusion open", "open" if open_points else "good"),
