@@ -63,7 +63,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     """
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
-    readable = in_use = undetermined = 0
+    readable = current_holders = undetermined = 0
     readable_places: set[Place] = set()
     pages: set[int] = set()
     for values in selections:
@@ -74,7 +74,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable += plain.size
         if not plain.size:
             continue
-        in_use += int(np.isin(values.same_as_latest[plain], CURRENT).sum())
+        current_holders += int(np.isin(values.same_as_latest[plain], CURRENT).sum())
         undetermined += int((values.same_as_latest[plain] == SameAsLatest.UNKNOWN).sum())
         readable_places |= {Place(code) for code in set(batch.place[plain].tolist())}
         if values.authoritative:
@@ -85,7 +85,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable=readable,
         contents=_contents(selections),
         objects=_objects(selections),
-        in_use=in_use,
+        current_holders=current_holders,
         undetermined=undetermined,
         readable_places=tuple(sorted(readable_places)),
         freed_pages=tuple(sorted(pages)),

@@ -17,7 +17,7 @@ from auditor.options import Options
 CODES = (
     "Exit codes: 0 shown, and everything inside the scope was read; "
     "2 no such key, bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 shown, and something was not read or not opened: more of the object may lie there."
+    "3 shown, and something was not read or not decrypted: more of the object may lie there."
 )
 
 
@@ -86,7 +86,7 @@ def run(
     files = [] if access is not None else [evidence]
     inputs = [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each]
     output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
-    from auditor.scanning.one import single
+    from auditor.scanning.exhibit import single
 
     with bars() as observer, single(evidence, options, observer, access) as exhibit:
         from auditor.history import find  # imported while the file is being hashed: numpy takes time

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -72,17 +72,17 @@ class ExhibitSummary:
     verdict: Verdict = Verdict.INCONCLUSIVE
     """Conclusion on this exhibit alone."""
     complete: bool = False
-    """Whether everything inside the scope was read and concluded on."""
+    """Whether everything inside the scope was read and concluded."""
     severity: Severity | None = None
     """Highest severity among its findings that are not accepted; None where there are none."""
     values: int = 0
     """Number of stored values of the selected resources."""
     readable: int = 0
     """Number of plaintext values among them."""
-    in_use: int = 0
+    current_holders: int = 0
     """Number of leftovers among the plaintext ones that hold what is current."""
     gaps: int = 0
-    """Number of parts that were not read or not concluded on."""
+    """Number of parts that were not read or not concluded."""
     sources: tuple[str, ...] = ()
     """Names of all its files."""
     problem: str = ""
@@ -116,9 +116,10 @@ class Audit:
     keys: tuple[KeyUsage, ...]
     """Keys that the judged values need, and configured keys that none of them needs."""
     rows: Rows
-    """One row for each stored value of the selected resources; empty where no report needs rows."""
+    """One row for each stored value of the selected resources, and for each finding without one; empty where no report
+    needs rows."""
     gaps: tuple[Gap, ...]
-    """Parts inside the scope that were not read or not concluded on."""
+    """Parts inside the scope that were not read or not concluded."""
     unexamined: tuple[Unexamined, ...]
     """Parts that the run leaves out."""
     notes: tuple[str, ...]
@@ -127,6 +128,8 @@ class Audit:
     """Version, options and times of the run."""
     acceptances: tuple[Acceptance, ...] = ()
     """Entries of the ignore file, and how many findings each matches."""
+    current: CurrentReference | None = None
+    """Newer evidence that decides what is current; None where the evidence itself does."""
     baseline: Baseline | None = None
     """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None
@@ -152,7 +155,7 @@ class Audit:
 
     @property
     def complete(self) -> bool:
-        """Whether everything inside the scope was read and concluded on."""
+        """Whether everything inside the scope was read and concluded."""
         return not self.gaps and not any(part.decisive for part in self.unexamined)
 
     @property

@@ -8,7 +8,7 @@ from auditor.model.vocabulary import EvidenceKind, LiveWay, Trailer
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part inside the audit's scope that was not read or not concluded on."""
+    """A part inside the audit's scope that was not read or not concluded."""
 
     source: str
     """Name of the file."""
@@ -17,7 +17,7 @@ class Gap:
     length: int
     """Length of the part in bytes; 0 where it is not known."""
     reason: str
-    """Why it was not read or not concluded on."""
+    """Why it was not read or not concluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,22 @@ class Live:
     def description(self) -> str:
         """The kind of evidence, in words."""
         return f"live {self.way.label} of {self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentReference:
+    """Newer evidence of the same cluster: what is current in it decides what leftovers hold."""
+
+    name: str
+    """Printable name."""
+    description: str
+    """Kind of evidence, in words."""
+    revision: int
+    """Current revision of its store; 0 where it is not known."""
+    newest: str
+    """Newest time in its most recently written objects, ISO 8601 in UTC."""
+    limits: tuple[str, ...] = ()
+    """Why it does not say of every value whether it is current."""
 
 
 @dataclass(frozen=True, slots=True)

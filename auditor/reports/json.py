@@ -9,10 +9,9 @@ from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, SameAsLatest, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
+from auditor.reports.format_version import VERSION
 from auditor.reports.interface import Report
 
-VERSION = 1
-"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
 VALUES: dict[str, tuple[str, ...]] = {
     "place": tuple(place.label for place in Place),
@@ -21,7 +20,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "judged": ("pass", "finding", "out of scope"),
     "provider": tuple(provider.label for provider in Provider),
     "encoding": tuple(encoding.label for encoding in Encoding),
-    "opened": ("", *(opened.label for opened in Opened)),
+    "decrypted": ("", *(opened.label for opened in Opened)),
     "same_as_latest": tuple(same.label for same in SameAsLatest),
 }
 """The values of columns with a closed list of them."""
@@ -115,6 +114,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
         "control": _control(audit),
+        "current": None if audit.current is None else json_sections.current(audit.current),
         "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
         "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],
         "redaction": "" if audit.redaction is None else audit.redaction.label,
@@ -146,7 +146,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
     accepted = {(finding, severity): count for finding, severity, count in tally.accepted}
     return {
         "places": [
-            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
+            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "decrypted": opened}
             for place, provider, name, count, opened in tally.places
         ],
         "findings": [
@@ -162,7 +162,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
             "values": tally.readable,
             "distinct_contents": tally.contents,
             "distinct_objects": tally.objects,
-            "same_as_latest": tally.in_use,
+            "same_as_latest": tally.current_holders,
             "not_compared": tally.undetermined,
             "places": [place.label for place in tally.readable_places],
             "freed_pages": list(tally.freed_pages),

@@ -26,7 +26,7 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
             *(
                 ["", "", "", ""]
                 if part.problem
-                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+                else [f"{part.values:,}", f"{part.readable:,}", f"{part.current_holders:,}", f"{part.revision:,}"]
             ),
             part.sha256[:12],
         ]
@@ -56,7 +56,7 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
         counts = [f"{counts_by_key.get(column, (0, 0))[0]:,}" for column in columns]
         where = _pages(audit) if place is Place.FREED else ""
         rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
-    return ["place", "values", "readable", *names, "opened", ""], rows
+    return ["place", "values", "readable", *names, "decrypted", ""], rows
 
 
 def _pages(audit: Audit) -> str:

@@ -14,7 +14,7 @@ from auditor.reports import tables, words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
-FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Case", "Baseline", "Names")
+FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
 

@@ -12,7 +12,7 @@ from auditor.model.vocabulary import (
     Trailer,
     Verdict,
 )
-from auditor.reports import causes
+from auditor.reports import causes, currency
 from auditor.text import hex_id
 
 
@@ -33,44 +33,9 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
         what = _objects(audit)
         where = _places(tally.readable_places)
         lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
-        if holders := _current_holders(audit):
-            lines.append(f"{holders} {reference(audit)}.")
-        if tally.undetermined:
-            where = "there" if holders else reference(audit)
-            question = f"Whether {tally.undetermined:,} of them hold what is current {where} is unknown"
-            lines.append(f"{question}: not every current value was read, or not all of them.")
+        lines += currency.sentences(audit)
         return [*lines, *acceptances]
     return [f"FINDINGS: no readable value; {others(audit)} {code}", *acceptances]
-
-
-def current(audit: Audit) -> int:
-    """The number of readable current values."""
-    return sum(
-        count
-        for place, provider, _, count, _ in audit.tally.places
-        if place is Place.LATEST and provider is Provider.IDENTITY and place in audit.tally.readable_places
-    )
-
-
-def _current_holders(audit: Audit) -> str:
-    """The readable values that are current, or hold what is; empty where none is known to."""
-    same, now = audit.tally.in_use, current(audit)
-    hold = "holds" if same == 1 else "hold"
-    if not now:
-        return f"{same:,} of them {hold} what is current" if same else ""
-    also = f", and {plural(same, 'leftover')} {hold} what is current" if same else ""
-    return f"{now:,} of them {'is the current value' if now == 1 else 'are current values'}{also}"
-
-
-def reference(audit: Audit) -> str:
-    """Where and as of when values are called current: no issuer was asked whether it still accepts them."""
-    if audit.parts:
-        return "in the same piece of evidence (the table has its revision)"
-    backend, cluster = audit.evidence.backend, audit.evidence.cluster
-    snapshot = audit.evidence.kind in {EvidenceKind.API_SNAPSHOT, EvidenceKind.NO_TRAILER, EvidenceKind.LIVE_SNAPSHOT}
-    revision = f"{backend.revision:,}" if backend.revision else "unknown"
-    what = "this snapshot" if snapshot else "this evidence"
-    return f"in {what} (revision {revision}, newest object time {cluster.newest or 'unknown'})"
 
 
 def accepted(audit: Audit) -> list[str]:
@@ -80,7 +45,7 @@ def accepted(audit: Audit) -> list[str]:
     if not count:
         return []
     verb = "is" if count == 1 else "are"
-    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without a say in the exit code."]
+    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without effect on the exit code."]
 
 
 def baseline(audit: Audit) -> str:
@@ -102,7 +67,7 @@ def control(audit: Audit) -> str:
     first = next(iter(audit.resources), "secrets")
     noun = {"secrets": "Secret", "*": "Secret", "configmaps": "ConfigMap"}.get(first, "object")
     if audit.control.success:
-        return f"a planted plaintext {noun} was found"
+        return f"passed, a planted plaintext {noun} was reported"
     return f"A PLANTED PLAINTEXT {noun.upper()} WAS NOT FOUND: what this run did not find is unproven"
 
 
@@ -151,7 +116,8 @@ def next_steps(audit: Audit) -> list[str]:
     if not audit.tally.readable:
         return unreadable
     steps = ["preserve this evidence", *unreadable]
-    credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
+    own = currency.current(audit) and audit.current is None
+    credentials = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
     if not count:
         steps.append("rotate what the readable values hold")
@@ -284,5 +250,12 @@ def facts(audit: Audit) -> dict[str, str]:
         "Policy": audit.policy,
         "Run": f"etcd-auditor {run.version}, {run.started} to {run.finished}",
     }
-    optional = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
+    newer = audit.current and f"{audit.current.description}; what is current is decided {currency.reference(audit)}"
+    optional = {
+        "Current": newer or "",
+        "Case": run.case,
+        "Live": live(audit),
+        "Baseline": baseline(audit),
+        "Names": names(audit),
+    }
     return common | {name: text for name, text in optional.items() if text}

@@ -160,7 +160,7 @@ def test_the_tally_counts_values_contents_and_objects_apart(tree: Audit) -> None
     assert tally.readable == 14
     assert tally.contents == 13
     assert tally.objects == 9
-    assert tally.in_use == 4
+    assert tally.current_holders == 4
     assert tally.undetermined == 1
     assert sum(count for _, _, _, count, _ in tally.places) == RECORDS["secrets"]
 
@@ -202,8 +202,8 @@ def test_readable_objects_tell_their_metadata_and_others_do_not(tree: Audit) -> 
     assert set(plain["type"]) == {"Opaque"}
     for column in ("uid", "type", "data_keys", "created"):
         assert set(other[column]) == {"unknown"}
-    assert set(rows[rows["provider"] == "aescbc"]["opened"]) <= {"no key", "not tried"}
-    assert set(plain["opened"]) == {""}
+    assert set(rows[rows["provider"] == "aescbc"]["decrypted"]) <= {"no key", "not tried"}
+    assert set(plain["decrypted"]) == {""}
 
 
 # coverage and resources

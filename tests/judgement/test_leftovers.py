@@ -114,7 +114,7 @@ def test_a_secret_made_again_under_another_name_is_named(written: str, tmp_path:
     assert answers(audit) == [("elsewhere", "critical", "token is current as auth of shop/api-9c1b")]
     both = scan(tmp_path, [(old.key, stored), sealed(secret(b"api-7f8d")), sealed(new), sealed(other)], KEY)
     assert answers(both) == [("elsewhere", "critical", "token is current as auth of shop/api-9c1b and 1 more")]
-    assert both.tally.in_use == 1
+    assert both.tally.current_holders == 1
 
 
 def test_what_is_in_part_here_and_in_part_elsewhere_says_both(tmp_path: Path) -> None:
@@ -206,5 +206,5 @@ def test_the_stages_of_a_migration_have_27_current_ones(stage: str) -> None:
     audit = auditor.scan(MIGRATION / f"{stage}.db", auditor.Options(encryption_configs=(config,)))
     plain = audit.findings[audit.findings.finding == "plaintext"]
     assert plain.same_as_latest.value_counts().to_dict() == {"yes": 27, "no": 2}
-    assert audit.tally.in_use == 27
+    assert audit.tally.current_holders == 27
     assert sum(count for _, severity, count in audit.tally.findings if severity is Severity.CRITICAL) == 27

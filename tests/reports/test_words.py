@@ -38,7 +38,7 @@ PLAIN = {
 def test_a_verdict_of_findings(rewritten: Audit) -> None:
     lines = words.verdict(rewritten, FAIL_ON)
     assert lines[0] == "FINDINGS: 29 readable values of 28 Secrets, in history and deleted (exit 1)"
-    assert "28 of them" in lines[1]
+    assert "29 of them" in lines[1]
     assert "unknown" in lines[1]
 
 
@@ -47,10 +47,10 @@ def test_one_is_singular() -> None:
     assert line == "FINDINGS: 1 readable value of 1 Secret, all in latest (exit 1)"
 
 
-def test_credentials_in_use_are_named() -> None:
-    lines = words.verdict(audit_with(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
+def test_what_is_current_is_said_with_its_revision_and_time() -> None:
+    lines = words.verdict(audit_with(**{**PLAIN, "current_holders": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
     assert "freed pages" in lines[0]
-    assert "credentials are in use" in lines[1]
+    assert lines[1].startswith("1 of them holds what is current in this snapshot (revision 155, newest object time 20")
 
 
 def test_findings_other_than_plaintext() -> None:

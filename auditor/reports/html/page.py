@@ -7,7 +7,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, key_table, tables, words
+from auditor.reports import controls, currency, key_table, tables, words
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
-FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Run", "Live", "Baseline", "Names")
+FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Run", "Live", "Baseline", "Names")
 LABELS = {"Trailer": "etcd's trailer"}
 CONFIDENTIAL = "Confidential: names of Secrets"
 
@@ -101,19 +101,19 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
-    current = words.current(audit)
+    current = currency.current(audit)
     open_points = len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),
         (
-            f"{tally.in_use:,}",
-            f"leftovers that hold what is current {words.reference(audit)}",
-            "bad" if tally.in_use else "good",
+            f"{tally.current_holders:,}",
+            f"{'of them' if audit.current else 'leftovers that'} hold what is current {currency.reference(audit)}",
+            "bad" if tally.current_holders else "good",
         ),
         (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
-        (f"{opened:,}", "values opened with a key", ""),
-        (f"{open_points:,}", "points that keep the conclusion open", "open" if open_points else "good"),
+        (f"{opened:,}", "values decrypted with a key", ""),
+        (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
     ]
 
 
