@@ -9,6 +9,7 @@ from auditor.arrays.dtypes import Bools
 from auditor.audit import (
     agreement,
     baseline,
+    chronology,
     custody,
     expectations,
     key_usage,
@@ -34,6 +35,8 @@ from auditor.judgement.selection import select_by_source
 from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Evidence
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -207,11 +210,19 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
         run=custody.run(options, log, criteria.plugins, tools),
         acceptances=triaged.acceptances,
+        chronology=_chronology(judgement, evidence) if options.rows else None,
         current=judgement.current,
         baseline=triaged.baseline,
         control=control,
     )
     return judgement.triage.names.audit(audit)
+
+
+def _chronology(judgement: Judgement, evidence: Evidence) -> Chronology:
+    """What is known of time: of the evidence, and of the revisions with findings."""
+    revisions = [values.batch.mod_revision[values.findings > 0] for values in judgement.selections]
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
+    return chronology.chronology(judgement.store, judgement.reading, evidence, wanted)
 
 
 def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
-from auditor.audit import custody, unexamined
+from auditor.audit import chronology, custody, redaction, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
@@ -19,7 +20,8 @@ from auditor.judgement.policy import Policy
 from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified, Store, classify
-from auditor.model.evidence import Cluster, Unexamined
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Cluster, Evidence, Unexamined
 from auditor.model.vocabulary import Opened, Place, Provider, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
@@ -66,7 +68,22 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         gaps=(*reading.gaps, *gaps),
         unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
         notes=criteria.notes,
+        chronology=_chronology(store, reading, evidence, object_versions),
     )
+
+
+def _chronology(store: Store, reading: Reading, evidence: Evidence, object_versions: Sequence[Version]) -> Chronology:
+    """The bounds of the object's revisions; a revision ends where a later one of the same store replaced it."""
+    revisions = sorted({version.mod_revision for version in object_versions if version.mod_revision >= 0})
+    served = sorted(
+        {
+            version.mod_revision
+            for version in object_versions
+            if version.place <= Place.DELETED and version.mod_revision >= 0 and reading.serves(version.source)
+        }
+    )
+    times = chronology.chronology(store, reading, evidence, revisions, dict(pairwise(served)))
+    return redaction.Redactor(None).chronology(times)
 
 
 def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Unexamined]:

@@ -113,28 +113,6 @@ def _protobuf(value: bytes, *, content: bool) -> Object:
     return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=digest)
 
 
-def newest(value: bytes, encoding: Encoding) -> int:
-    """The latest time in an object, in seconds since 1970 UTC: creation, managed fields, or a Lease's renewal.
-
-    0 where the value does not decode, or has no time.
-    """
-    try:
-        if encoding is Encoding.PROTOBUF:
-            unknown = pb.Unknown.FromString(value[ENVELOPE:])
-            # in other kinds than Lease the same field is something else
-            lease = pb.Lease.FromString(unknown.raw if unknown.type_meta.kind == b"Lease" else b"")
-            meta = pb.Object.FromString(unknown.raw).metadata
-            times = [entry.time.seconds for entry in meta.managed_fields]
-            return max([0, meta.creation_timestamp.seconds, lease.spec.renew_time.seconds, *times])
-        meta = parse(value, encoding)["metadata"]
-        texts = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
-        return max(seconds(text) or 0 for text in texts)
-    except (DecodeError, UnicodeDecodeError):
-        return 0
-    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
-        return 0
-
-
 def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
     """Name and bytes of every data value of a Secret; none where it does not decode. They must never be written."""
     try:

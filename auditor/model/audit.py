@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
@@ -128,6 +129,8 @@ class Audit:
     """Version, options and times of the run."""
     acceptances: tuple[Acceptance, ...] = ()
     """Entries of the ignore file, and how many findings each matches."""
+    chronology: Chronology | None = None
+    """What is known of time; None where no report needs it, and for several exhibits."""
     current: CurrentReference | None = None
     """Newer evidence that decides what is current; None where the evidence itself does."""
     baseline: Baseline | None = None

@@ -114,6 +114,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "notes": list(audit.notes),
         "next": words.next_steps(audit),
         "control": _control(audit),
+        "time": None if audit.chronology is None else json_sections.chronology(audit.chronology),
         "current": None if audit.current is None else json_sections.current(audit.current),
         "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
         "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],

@@ -3,6 +3,7 @@
 from typing import Any
 
 from auditor.model.audit import ExhibitSummary
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, Live, Source, Stat, Unexamined
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
 from auditor.model.vocabulary import Severity
@@ -68,6 +69,25 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "sources": list(part.sources),
         "problem": part.problem,
         "exit_code": part.exit_code(fail_on),
+    }
+
+
+def chronology(times: Chronology) -> dict[str, Any]:
+    """What is known of time."""
+    return {
+        "bounds": [
+            {
+                "what": bound.what,
+                "bound": bound.bound,
+                "time": bound.time,
+                "kind": bound.kind.value,
+                "source": bound.source,
+            }
+            for bound in times.bounds
+        ],
+        "contradictions": list(times.contradictions),
+        "objects_examined": times.examined,
+        "objects": times.objects,
     }
 
 

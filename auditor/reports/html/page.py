@@ -7,7 +7,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, currency, key_table, tables, words
+from auditor.reports import controls, currency, key_table, tables, time_table, words
 from auditor.reports.html import embed, explain, objects
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -72,6 +72,8 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
         coverage=tables.of_coverage(audit),
+        times=(time_table.HEADER, time_table.rows(audit.chronology)) if audit.chronology is not None else None,
+        time_remarks=time_table.remarks(audit.chronology) if audit.chronology is not None else (),
         keys=(key_table.HEADER, key_table.table(audit)),
         groups=groups,
         header=objects.HEADER,
