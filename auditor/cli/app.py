@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, keys, scan, show, verify, watch
+from auditor.cli import diff, find, keys, scan, show, verify, watch
 from auditor.cli.commands import Command
 from auditor.version import __version__
 
@@ -36,4 +36,5 @@ app.command(epilog=keys.CODES, cls=Command)(keys.keys)
 app.command(epilog=diff.CODES, cls=Command)(diff.diff)
 app.command(epilog=watch.CODES, cls=Command)(watch.watch)
 app.command(epilog=show.CODES, cls=Command)(show.show)
+app.command(epilog=find.CODES, cls=Command)(find.find)
 app.command(epilog=verify.CODES, cls=Command)(verify.verify)
