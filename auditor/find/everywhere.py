@@ -34,7 +34,11 @@ def everywhere(
 
     Raises:
         UsageError: The options do not fit the evidence.
+        ConfigurationError: A configuration is not acceptable.
     """
+    from auditor.judgement.criteria import prepare
+
+    criteria = prepare(options)
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
 
@@ -43,7 +47,7 @@ def everywhere(
             files.work_dir = options.work_dir
             from auditor.find.search import search  # imported while the files are being hashed: numpy takes time
 
-            return search(files, options, values, observer)
+            return search(files, options, criteria, values, observer)
 
     for path in paths:
         try:

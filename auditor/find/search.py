@@ -9,6 +9,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.audit import custody, unexamined
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
+from auditor.find import compressed
+from auditor.find.compressed import Unpacked
 from auditor.find.model import ExhibitSearch, Occurrence, Remnant
 from auditor.find.remnants import RemnantSearch
 from auditor.hunt import copies
@@ -16,7 +18,7 @@ from auditor.hunt.hit import NOT_KNOWN, Hit
 from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle
 from auditor.judgement import opening, selection
-from auditor.judgement.criteria import Criteria, prepare, with_published
+from auditor.judgement.criteria import Criteria, with_published
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store, classify
@@ -27,7 +29,8 @@ from auditor.options import Options
 
 BLIND = Unexamined(
     "what find cannot see",
-    "values inside gzip (Helm), in base64 broken into lines or coded twice, changed by more than JSON's escapes",
+    "values in base64 broken into lines or coded twice, compressed in other objects than Secrets and ConfigMaps, "
+    "changed by more than JSON's escapes",
     decisive=False,
 )
 BOOTSTRAP = b"/bootstrap/"
@@ -37,20 +40,20 @@ SAME_PLACE = 8
 
 
 def search(
-    files: exhibit.Exhibit, options: Options, values: Sequence[bytes], observer: Observer = SILENT
+    files: exhibit.Exhibit, options: Options, criteria: Criteria, values: Sequence[bytes], observer: Observer = SILENT
 ) -> ExhibitSearch:
     """Where each value stands in an exhibit.
 
     Args:
         files: The exhibit.
-        options: The keys.
+        options: The storage prefixes.
+        criteria: The keys.
         values: What to look for.
         observer: Its methods are called with the progress of hashing.
 
     Raises:
         UnreadableEvidence: Nothing in the exhibit can be read.
     """
-    criteria = prepare(options)
     reading = readers.read(files, quick=False)
     store = classify(reading.batches, options.storage_prefixes)
     opened = _opened(store, reading, criteria)
@@ -61,7 +64,12 @@ def search(
     ]
     unread = _unread_files(files, store)
     hits, overflow = copies.hunt(needles, store, opened, layout, unread)
-    occurrences = tuple(_occurrence(hit, reading) for hit in _distinct(hits))
+    packed = list(compressed.unpacked(opened))
+    served = frozenset(batch.source for batch in store.batches if reading.serves(batch.source))
+    occurrences = (
+        *(_occurrence(hit, reading) for hit in _distinct(hits)),
+        *(compressed.occurrences(needles, [part for part in packed if part.text is not None], served)),
+    )
     found = {occurrence.value for occurrence in occurrences}
     remnants = _remnants([needle for needle in needles if needle.number not in found], store, layout, unread)
     evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
@@ -73,6 +81,7 @@ def search(
         unexamined=(
             *reading.unexamined,
             *_closed(store, opened),
+            *_still_packed(packed),
             BLIND,
             reading.standing or unexamined.standing(files),
         ),
@@ -107,6 +116,12 @@ def _closed(store: Store, opened: Sequence[Selection]) -> Iterator[Unexamined]:
     if records:
         reason = "encrypted with the server's token, which find does not take"
         yield Unexamined(f"{records:,} records of {BOOTSTRAP.decode()}", reason, decisive=True)
+
+
+def _still_packed(packed: Sequence[Unpacked]) -> Iterator[Unexamined]:
+    """Compressed data that does not unpack: damaged, or larger than it may be."""
+    if count := sum(part.text is None for part in packed):
+        yield Unexamined(f"{count:,} compressed values of Secrets and ConfigMaps", "not unpacked", decisive=True)
 
 
 def _unread_files(files: exhibit.Exhibit, store: Store) -> dict[str, Buffer]:
