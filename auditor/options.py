@@ -65,6 +65,12 @@ class Options:
     """Whether pseudonyms stand for namespaces and names: ordinals, or with `redact_key` an HMAC."""
     redact_key: str = ""
     """File with the key of the pseudonyms."""
+    current: str = ""
+    """Newer evidence of the same cluster, which decides what is current; empty for the evidence itself."""
+    current_configs: tuple[str, ...] = ()
+    """EncryptionConfiguration files of the newer evidence; none for `encryption_configs`."""
+    as_of: str = ""
+    """Time by which something counts as expired, ISO 8601; empty for the time of the run."""
     quick: bool = False
     """Whether hashes are left out, and all that no root reaches."""
     accept_partial: bool = False
@@ -108,6 +114,9 @@ def settings(options: Options) -> dict[str, Setting]:
         "ignore": options.ignore,
         "redact_names": options.redact_names,
         "redact_key": options.redact_key,
+        "current": options.current,
+        "current_configs": options.current_configs,
+        "as_of": options.as_of,
         "quick": options.quick,
         "accept_partial": options.accept_partial,
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from auditor.evidence.reading import Reading
-from auditor.kubernetes import objects, registry
+from auditor.kubernetes import objects, registry, times
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Cluster
 from auditor.model.vocabulary import Encoding, Place
@@ -40,4 +40,4 @@ def _times(store: Store, evidence: Reading) -> Iterator[int]:
         last = slice(-NEWEST, None) if ordered else np.argsort(batch.mod_revision)[-NEWEST:]
         for row in np.arange(len(batch))[last].tolist():
             if encodings[row] and store.resources[part.resource[row]].prefix:
-                yield objects.newest(batch.value(row), Encoding(int(encodings[row])))
+                yield times.newest(batch.value(row), Encoding(int(encodings[row])))

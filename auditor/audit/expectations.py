@@ -5,6 +5,7 @@ import re
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.kubernetes.trees import seconds
 from auditor.model.evidence import Cluster
 from auditor.observer import Observer
 from auditor.options import Options
@@ -19,6 +20,10 @@ class UnexpectedEvidence(AuditorError):
 
 def check(options: Options) -> None:
     """Refuse an expectation that cannot be checked. Raises UsageError."""
+    if options.current_configs and not options.current:
+        raise UsageError("--current-config belongs to --current: name the newer evidence")
+    if options.as_of and seconds(options.as_of) is None:
+        raise UsageError("--as-of takes a time in ISO 8601, such as 2026-11-29T00:00:00Z")
     if not options.expect_sha256:
         return
     if not _HEX.fullmatch(options.expect_sha256.lower()):

@@ -15,6 +15,7 @@ from auditor.audit.rows import NOT_KNOWN
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
 from auditor.model.vocabulary import HUNTED, RedactionMethod
@@ -148,6 +149,8 @@ class Redactor:
                 replace(part, what=self.text(part.what), reason=self.text(part.reason)) for part in audit.unexamined
             ),
         )
+        if audit.chronology is not None:
+            unmarked_audit = replace(unmarked_audit, chronology=self.chronology(audit.chronology))
         if self._pseudonyms is None:
             return unmarked_audit
         return replace(
@@ -160,6 +163,14 @@ class Redactor:
             ),
             run=self._run(unmarked_audit.run, self._pseudonyms),
             redaction=self.redaction,
+        )
+
+    def chronology(self, times: Chronology) -> Chronology:
+        """The bounds without marks, and with pseudonyms for their marked names."""
+        return replace(
+            times,
+            bounds=tuple(replace(bound, source=self.text(bound.source)) for bound in times.bounds),
+            contradictions=tuple(map(self.text, times.contradictions)),
         )
 
     def text(self, text: str) -> str:

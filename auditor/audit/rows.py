@@ -22,11 +22,11 @@ from auditor.audit.ids import tag
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
 from auditor.hunt.hit import Hit
-from auditor.judgement import policy, selection
+from auditor.judgement import policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, prefixes
 from auditor.model.findings import Cell, Finding, Rows
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, SameAsLatest, State
 from auditor.text import NAME, NAMESPACE, marked, moments, printables
 
 T = TypeVar("T")
@@ -34,7 +34,6 @@ T = TypeVar("T")
 NOT_KNOWN = "unknown"
 EMPTY = Rows({}, ())
 JUDGED = ("out of scope", "pass", "finding")
-_SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: NOT_KNOWN}
 
 
 def build(
@@ -144,7 +143,7 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
         "decrypted": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
-        "same_as_latest": from_codes(values.same_as_latest, lambda code: _SAME[code]),
+        "same_as_latest": from_codes(values.same_as_latest, lambda code: SameAsLatest(code).label),
         "type": facts.type,
         "data_keys": facts.data_keys,
         "created": facts.created,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, explain, keys, scan, show, verify, watch
+from auditor.cli import diff, explain, find, keys, scan, show, verify, watch
 from auditor.cli.commands import Command, Group
 from auditor.version import __version__
 
@@ -40,6 +40,7 @@ for command, codes in (
     (diff.diff, diff.CODES),
     (watch.watch, watch.CODES),
     (show.show, show.CODES),
+    (find.find, find.CODES),
     (verify.verify, verify.CODES),
     (explain.explain, explain.CODES),
 ):

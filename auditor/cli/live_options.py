@@ -169,6 +169,20 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
     return access
 
 
+def accesses(
+    evidence: Sequence[str], live: LiveOptions, environment: Mapping[str, str] = os.environ
+) -> "tuple[Access | None, ...]":
+    """access() of several arguments: the options are those of every endpoint among them; an empty text is none.
+
+    Raises UsageError as access() does.
+    """
+    lives = [bool(each) and is_live(each, environment) for each in evidence]
+    if sum(lives) > 1 and live.more:
+        raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
+    options = [live if own or not any(lives) else LiveOptions(timeout=live.timeout) for own in lives]
+    return tuple(access(each, own, environment) if each else None for each, own in zip(evidence, options, strict=True))
+
+
 def files(live: LiveOptions, environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The files that the options name: certificates, a key, a password. Reports are not written over them."""
     variables = (environment.get(name) for name in ("ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"))

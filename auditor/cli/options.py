@@ -74,6 +74,26 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+Current = Annotated[
+    str | None,
+    typer.Option(
+        "--current",
+        help="Newer evidence of the same cluster (a snapshot, a data directory, https://HOST:2379): what is current in "
+        "it decides what leftovers hold.",
+        show_default=False,
+    ),
+]
+CurrentConfigurations = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--current-config",
+        help="An EncryptionConfiguration of the evidence of --current, instead; repeatable.",
+        show_default=False,
+    ),
+]
+AsOf = Annotated[
+    str, typer.Option(help="The time by which something has expired, ISO 8601; now when left out.", show_default=False)
+]
 FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

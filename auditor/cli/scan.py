@@ -1,7 +1,7 @@
 """etcd-auditor scan: run the audit, write the reports, print the summary."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,10 @@ from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
+    AsOf,
     Configurations,
+    Current,
+    CurrentConfigurations,
     Evidences,
     FailOn,
     Keks,
@@ -28,10 +31,9 @@ from auditor.cli.options import (
 )
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, write_dataset
-from auditor.errors import UsageError
+from auditor.cli.scan_request import ScanRequest
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
-from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -45,46 +47,6 @@ CODES = (
 )
 LEADING = 21
 """Objects with findings that are looked up for the summary: those that it names, and one that says there are more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """One scan, as on the command line."""
-
-    evidence: tuple[str, ...]
-    live: LiveOptions
-    options: Options
-    fail_on: Severity
-    csv: Path | None
-    inventory: Path | None
-    json: Path | None
-    html: Path | None
-    sarif: Path | None
-    remediation: Path | None
-    dataset: Path | None
-    jobs: int
-    force: bool
-    verbose: bool
-    names: bool
-
-    @property
-    def targets(self) -> list[Path | None]:
-        """The output files; the snapshot of --keep is the last."""
-        snapshot = Path(self.options.keep) if self.options.keep else None
-        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, snapshot]
-
-    @property
-    def reports(self) -> dict[str, Path]:
-        """The files of the reports, by the name of the format."""
-        files = {
-            "csv": self.csv,
-            f"inventory{self.inventory.suffix if self.inventory else ''}": self.inventory,
-            "json": self.json,
-            "sarif": self.sarif,
-            "remediation": self.remediation,
-            "html": self.html,
-        }
-        return {name: path for name, path in files.items() if path is not None}
 
 
 @live_options.live_options
@@ -172,6 +134,9 @@ def scan(
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
+    current: Current = None,
+    current_config: CurrentConfigurations = None,
+    as_of: AsOf = "",
     quick: Quick = False,
     accept_partial: AcceptPartial = False,
     csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
@@ -228,21 +193,20 @@ def scan(
         ignore=ignore,
         redact_names=redact_names,
         redact_key=redact_key,
+        current=current,
+        current_configs=current_config,
+        as_of=as_of,
         quick=quick,
         accept_partial=accept_partial,
     )
+    outputs = {"csv": csv, "inventory": inventory, "json": json, "html": html, "sarif": sarif}
+    outputs |= {"remediation": remediation, "dataset": dataset}
     request = ScanRequest(
         evidence=tuple(evidence),
         live=live,
         options=options,
         fail_on=Severity[fail_on.name],
-        csv=csv,
-        inventory=inventory,
-        json=json,
-        html=html,
-        sarif=sarif,
-        remediation=remediation,
-        dataset=dataset,
+        **outputs,
         jobs=jobs,
         force=force,
         verbose=verbose,
@@ -256,20 +220,21 @@ def run(request: ScanRequest) -> int:
     from auditor.evidence.discovery.arguments import resolve_arguments
     from auditor.verify.own import is_report
 
-    _check(request)
+    request.check()
     evidence = resolve_arguments(request.evidence, is_report)
-    access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
+    access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
-    other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
-    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs)]
+    files = [*options.current_configs, *([options.current] if current_access is None else [])]
+    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key]
+    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
     protected = [*map(Path, inputs), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on)
-    audit = _audit(evidence, access, request, reports)
+    audit = _audit(evidence, (access, current_access), request, reports)
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)
@@ -283,17 +248,12 @@ def run(request: ScanRequest) -> int:
     return audit.exit_code(request.fail_on)
 
 
-def _check(request: ScanRequest) -> None:
-    """Raises UsageError where options contradict each other."""
-    if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
-        raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    if request.options.redact_names and request.remediation is not None:
-        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
-    if request.options.keep == str(output.STDOUT):
-        raise UsageError("--keep - : name a file for the snapshot")
-
-
-def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
+def _audit(
+    evidence: list[str],
+    accesses: "tuple[Access | None, Access | None]",
+    request: ScanRequest,
+    reports: ReportFiles,
+) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
     rows = named or request.verbose or any((*request.targets, request.dataset))
@@ -308,4 +268,5 @@ def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, r
     import auditor
 
     with bars() as observer:
-        return auditor.scan(evidence[0], options, observer=Preparing(observer, reports), access=access)
+        told = Preparing(observer, reports)
+        return auditor.scan(evidence[0], options, observer=told, access=accesses[0], current_access=accesses[1])

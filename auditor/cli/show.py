@@ -73,7 +73,7 @@ def show(
 def names(evidence: str, live: LiveOptions, options: Options) -> int:
     """Print the names of the objects: 0 where everything was read, 3 where not."""
     access = live_options.access(evidence, live)
-    from auditor.scanning.one import single
+    from auditor.scanning.exhibit import single
 
     with bars() as observer, single(evidence, options, observer, access) as exhibit:
         from auditor.history import names as objects  # numpy takes time
@@ -106,7 +106,7 @@ def run(
     files = [] if access is not None else [evidence]
     inputs = [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each]
     output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
-    from auditor.scanning.one import single
+    from auditor.scanning.exhibit import single
 
     with bars() as observer, single(evidence, options, observer, access) as exhibit:
         from auditor.history import find  # imported while the file is being hashed: numpy takes time

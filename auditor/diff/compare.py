@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from auditor.audit import examine
+from auditor.audit.judgement import Judgement
 from auditor.diff import objects, rows
 from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence, UsageError
@@ -22,7 +23,7 @@ from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning.one import single
+from auditor.scanning.exhibit import single
 from auditor.text import hex_id
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def compare(
     )
 
 
-def _check_fit(names: list[str], judgements: Sequence[examine.Judgement], options: DiffOptions) -> bool | None:
+def _check_fit(names: list[str], judgements: Sequence[Judgement], options: DiffOptions) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
     facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements]
     same = _same_cluster(names, facts, options)
@@ -203,9 +204,7 @@ def _counts(diff: objects.Diff, current: Sequence[Selection], options: DiffOptio
     }
 
 
-def _judge(
-    files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]
-) -> list[examine.Judgement]:
+def _judge(files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]) -> list[Judgement]:
     """Both judgements, each with the resources that the other's configurations add."""
     after = examine.judge(files[1], options[1], logs[1])
     before = examine.judge(files[0], options[0], logs[0], after.resources)
@@ -214,7 +213,7 @@ def _judge(
     return [before, after]
 
 
-def _current(name: str, judgement: examine.Judgement) -> Selection:
+def _current(name: str, judgement: Judgement) -> Selection:
     selection = objects.current(judgement.selections)
     if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")

@@ -162,7 +162,7 @@ def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Se
     Args:
         finding: kind of finding.
         current: whether the API server reads the value, or would.
-        same_as_latest: whether a leftover has the content of the current value.
+        same_as_latest: whether a leftover holds something that is current.
     """
     if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH

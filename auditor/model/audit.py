@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -79,8 +80,8 @@ class ExhibitSummary:
     """Number of stored values of the selected resources."""
     readable: int = 0
     """Number of plaintext values among them."""
-    in_use: int = 0
-    """Number of leftovers among the plaintext ones with the content of the current, encrypted value."""
+    current_holders: int = 0
+    """Number of leftovers among the plaintext ones that hold what is current."""
     gaps: int = 0
     """Number of parts that were not read or not concluded."""
     sources: tuple[str, ...] = ()
@@ -132,6 +133,10 @@ class Audit:
     """Version, options and times of the run."""
     acceptances: tuple[Acceptance, ...] = ()
     """Entries of the ignore file, and how many findings each matches."""
+    chronology: Chronology | None = None
+    """What is known of time; None where no report needs it, and for several exhibits."""
+    current: CurrentReference | None = None
+    """Newer evidence that decides what is current; None where the evidence itself does."""
     baseline: Baseline | None = None
     """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None

@@ -167,6 +167,22 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrentReference:
+    """Newer evidence of the same cluster: what is current in it decides what leftovers hold."""
+
+    name: str
+    """Printable name."""
+    description: str
+    """Kind of evidence, in words."""
+    revision: int
+    """Current revision of its store; 0 where it is not known."""
+    newest: str
+    """Newest time in its most recently written objects, ISO 8601 in UTC."""
+    limits: tuple[str, ...] = ()
+    """Why it does not say of every value whether it is current."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The evidence as it was read: a database file, a data directory of several `sources`, or a live endpoint.
 

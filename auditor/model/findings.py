@@ -77,10 +77,10 @@ class Tally:
     """Number of distinct stored bytes among the plaintext values."""
     objects: int
     """Number of distinct etcd keys among the plaintext values."""
-    in_use: int
-    """Number of plaintext values with the content of the current, encrypted value."""
+    current_holders: int
+    """Number of plaintext leftovers that hold what is current: yes, part and elsewhere of SameAsLatest."""
     undetermined: int
-    """Number of plaintext values whose current value could not be compared."""
+    """Number of plaintext leftovers of which that is unknown."""
     readable_places: tuple[Place, ...]
     """Places that hold plaintext values."""
     freed_pages: tuple[int, ...]

@@ -31,7 +31,7 @@ COLUMNS: dict[str, str] = {
     "kek_id": "KMS v2's keyID, stored in clear",
     "encoding": "protobuf, json or cbor, of what is readable",
     "decrypted": "yes, no key, failed or not tried; empty for what needs no key",
-    "same_as_latest": "whether a leftover holds the content of the current value: yes, no or unknown",
+    "same_as_latest": "yes, part, elsewhere, no or unknown: whether what a leftover holds is current, by value",
     "type": "of a readable Secret",
     "data_keys": "names of the data of a readable Secret, joined with ;",
     "created": "creation time of the object, UTC",

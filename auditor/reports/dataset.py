@@ -51,7 +51,7 @@ def write(table: pa.Table, out: IO[bytes]) -> None:
 
 SOURCES = pa.schema(
     [(name, pa.string()) for name in ("source", "kind", "modified", "part", "cluster", "verdict", "trailer", "problem")]
-    + [(name, pa.int64()) for name in ("size", "revision", "values", "readable", "in_use", "gaps")]
+    + [(name, pa.int64()) for name in ("size", "revision", "values", "readable", "current_holders", "gaps")]
 )
 
 
@@ -88,7 +88,9 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
 
 
 def _conclusion(part: ExhibitSummary) -> dict[str, object]:
-    numbers = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
+    numbers = {
+        name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "current_holders", "gaps")
+    }
     return {
         **numbers,
         "part": part.name,

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from auditor.model.audit import Audit, Run
 from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, SameAsLatest, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, verdict, words
 from auditor.reports.csv import Sheet
 from auditor.reports.format_version import VERSION
@@ -21,7 +21,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "provider": ("", *(provider.label for provider in Provider)),
     "encoding": tuple(encoding.label for encoding in Encoding),
     "decrypted": ("", *(opened.label for opened in Opened)),
-    "same_as_latest": ("", "yes", "no", "unknown"),
+    "same_as_latest": tuple(same.label for same in SameAsLatest),
 }
 """The values of columns with a closed list of them."""
 KINDS = {
@@ -114,6 +114,8 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "notes": list(audit.notes),
         "next": verdict.next_steps(audit),
         "control": _control(audit),
+        "time": None if audit.chronology is None else json_sections.chronology(audit.chronology),
+        "current": None if audit.current is None else json_sections.current(audit.current),
         "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
         "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],
         "redaction": "" if audit.redaction is None else audit.redaction.label,
@@ -161,7 +163,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
             "values": tally.readable,
             "distinct_contents": tally.contents,
             "distinct_objects": tally.objects,
-            "same_as_latest": tally.in_use,
+            "same_as_latest": tally.current_holders,
             "not_compared": tally.undetermined,
             "places": [place.label for place in tally.readable_places],
             "freed_pages": list(tally.freed_pages),

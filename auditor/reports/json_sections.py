@@ -3,7 +3,8 @@
 from typing import Any
 
 from auditor.model.audit import ExhibitSummary
-from auditor.model.evidence import Backend, Cluster, Evidence, Gap, Live, Source, Stat, Unexamined
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, Live, Source, Stat, Unexamined
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
 from auditor.model.vocabulary import Severity
 from auditor.text import hex_id
@@ -63,11 +64,41 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "severity": "" if part.severity is None else part.severity.label,
         "values": part.values,
         "readable": part.readable,
-        "in_use": part.in_use,
+        "current_holders": part.current_holders,
         "gaps": part.gaps,
         "sources": list(part.sources),
         "problem": part.problem,
         "exit_code": part.exit_code(fail_on),
+    }
+
+
+def chronology(times: Chronology) -> dict[str, Any]:
+    """What is known of time."""
+    return {
+        "bounds": [
+            {
+                "what": bound.what,
+                "bound": bound.bound,
+                "time": bound.time,
+                "kind": bound.kind.value,
+                "source": bound.source,
+            }
+            for bound in times.bounds
+        ],
+        "contradictions": list(times.contradictions),
+        "objects_examined": times.examined,
+        "objects": times.objects,
+    }
+
+
+def current(reference: CurrentReference) -> dict[str, Any]:
+    """The newer evidence that decides what is current."""
+    return {
+        "name": reference.name,
+        "kind": reference.description,
+        "revision": reference.revision,
+        "newest_object_time": reference.newest,
+        "limits": list(reference.limits),
     }
 
 

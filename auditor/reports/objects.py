@@ -16,8 +16,10 @@ MOST = 300
 HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
 _RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
 _LABEL = {rank: str(label) for label, rank in _RANK.items()}
-_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "yes": 3}
-_SAME_LABELS = ("", "no", "unknown", "yes")
+_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "elsewhere": 3, "part": 4, "yes": 5}
+_SAME_LABELS = tuple(map(str, _SAME))
+_HELD = 3
+"""Rank from which on something is current: these ranks are told apart in the cell, and not in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def group(table: Table, most: int = MOST) -> ObjectGroups:
     np.maximum.at(same, object_codes, rank % len(_SAME))
     objects = list(numbers)
     first: list[int] = []
-    ranks = severity * len(_SAME) + same
+    ranks = severity * len(_SAME) + np.minimum(same, _HELD)
     for code in np.flatnonzero(np.bincount(ranks))[::-1].tolist():
         equals = np.flatnonzero(ranks == code).tolist()
         first += nsmallest(most - len(first), equals, key=objects.__getitem__)

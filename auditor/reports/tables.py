@@ -26,13 +26,13 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
             *(
                 ["", "", "", ""]
                 if part.problem
-                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+                else [f"{part.values:,}", f"{part.readable:,}", f"{part.current_holders:,}", f"{part.revision:,}"]
             ),
             part.sha256[:12],
         ]
         for part in audit.parts
     ]
-    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
+    return ["evidence", "conclusion", "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
 
 
 def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:

@@ -1,8 +1,8 @@
 """The conclusion in sentences, which all reports share: the verdict, what weakens it, what is in use, what is next."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
-from auditor.reports import causes
+from auditor.model.vocabulary import FindingKind, Place, Severity, Verdict
+from auditor.reports import causes, currency
 from auditor.reports.words import plural
 
 
@@ -24,7 +24,7 @@ def sentences(audit: Audit, fail_on: Severity) -> list[str]:
         head = "NO FINDINGS in what was examined"
     lines = [f"{head} (exit {audit.exit_code(fail_on)})"]
     lines += [f"The result is weakened by {options}."] if (options := weakening(audit, fail_on)) else []
-    lines += _currency(audit)
+    lines += currency.sentences(audit) if tally.readable else []
     lines += [f"Also: {others_}."] if others_ and others_ not in head else []
     return [*lines, *accepted(audit)]
 
@@ -58,37 +58,6 @@ def _readable(audit: Audit) -> str:
     """The readable values, the objects that they are of, and their places."""
     tally = audit.tally
     return f"{plural(tally.readable, 'readable value')} of {_objects(audit)}, {_places(tally.readable_places)}"
-
-
-def _currency(audit: Audit) -> list[str]:
-    """What is in use of what is readable, and what could not be compared."""
-    lines = []
-    if audit.tally.readable and (in_use := _in_use(audit)):
-        what = "these credentials are in use" if secrets_alone(audit) else "what they hold is in use"
-        lines.append(f"{in_use}: {what}.")
-    if audit.tally.readable and audit.tally.undetermined:
-        what = "are credentials in use" if secrets_alone(audit) else "hold what is in use"
-        question = f"Whether {audit.tally.undetermined:,} of them {what} is unknown"
-        lines.append(f"{question}: they could not be compared with the current values.")
-    return lines
-
-
-def current(audit: Audit) -> int:
-    """The number of readable current values."""
-    return sum(
-        count
-        for place, provider, _, count, _ in audit.tally.places
-        if place is Place.LATEST and provider is Provider.IDENTITY and place in audit.tally.readable_places
-    )
-
-
-def _in_use(audit: Audit) -> str:
-    """The readable values that are current, or hold a credential in use; empty where none is known to."""
-    same, now = audit.tally.in_use, current(audit)
-    if not now:
-        return f"{same:,} of them hold the same content as the current value" if same else ""
-    also = f", and {plural(same, 'leftover')} {'holds' if same == 1 else 'hold'} the same content" if same else ""
-    return f"{now:,} of them {'is the current value' if now == 1 else 'are current values'}{also}"
 
 
 def accepted(audit: Audit) -> list[str]:
@@ -137,7 +106,8 @@ def next_steps(audit: Audit) -> list[str]:
     if not audit.tally.readable:
         return unreadable
     steps = ["preserve this evidence", *unreadable]
-    credentials = audit.tally.in_use if not (current(audit) or audit.tally.undetermined) else 0
+    own = currency.current(audit) and audit.current is None
+    credentials = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
     if not count:
         steps.append("rotate what the readable values hold")

@@ -8,7 +8,7 @@ from auditor.model.vocabulary import (
     RedactionMethod,
     Trailer,
 )
-from auditor.reports import causes
+from auditor.reports import causes, currency
 from auditor.text import hex_id
 
 
@@ -151,5 +151,12 @@ def facts(audit: Audit) -> dict[str, str]:
         "Policy": audit.policy,
         "Run": f"etcd-auditor {run.version}, {run.started} to {run.finished}",
     }
-    optional = {"Case": run.case, "Live": live(audit), "Baseline": baseline(audit), "Names": names(audit)}
+    newer = audit.current and f"{audit.current.description}; what is current is decided {currency.reference(audit)}"
+    optional = {
+        "Current": newer or "",
+        "Case": run.case,
+        "Live": live(audit),
+        "Baseline": baseline(audit),
+        "Names": names(audit),
+    }
     return common | {name: text for name, text in optional.items() if text}

@@ -10,7 +10,7 @@ from auditor.audit import unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
-from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
@@ -73,9 +73,17 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         ),
         parts=parts,
         acceptances=_acceptances(audits),
+        current=_current(audits),
         control=_control(audits),
         redaction=first.redaction,
     )
+
+
+def _current(audits: Sequence[Audit]) -> CurrentReference | None:
+    """The newer evidence, which is the same for all, with what limits it for any of them."""
+    references = [audit.current for audit in audits if audit.current is not None]
+    limits = dict.fromkeys(limit for reference in references for limit in reference.limits)
+    return replace(references[0], limits=tuple(limits)) if references else None
 
 
 def _rename(base: str, audit: Audit) -> Audit:
@@ -129,7 +137,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
         accepted=max((severity for _, severity, count in tally.accepted if count), default=None),
         values=sum(count for _, _, _, count, _ in tally.places),
         readable=tally.readable,
-        in_use=tally.in_use,
+        current_holders=tally.current_holders,
         gaps=len(audit.gaps),
         sources=tuple(source.name for source in evidence.sources),
     )
@@ -186,7 +194,7 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
-        in_use=sum(each.in_use for each in tallies),
+        current_holders=sum(each.current_holders for each in tallies),
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import Severity
-from auditor.cli import diff, keys, scan, show
+from auditor.cli import diff, keys, scan, scan_request, show
 from auditor.cli.live_options import LiveOptions
 from auditor.reports.remediation import FUNCTIONS
 from tests.fuzz import oracle, verifying
@@ -52,7 +52,7 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
     path, options = case.lay()
     script, table = case.out / "a.sh", case.out / "b.parquet"
     costly = case.rng.randrange(oracle.SELDOM) == 0
-    request = scan.ScanRequest(
+    request = scan_request.ScanRequest(
         evidence=(path,),
         live=LiveOptions(),
         options=replace(options, **more),

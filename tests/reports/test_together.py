@@ -214,11 +214,11 @@ def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
 def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auditor.cli import live_options, scan
+    from auditor.cli import live_options, scan, scan_request
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
-    request = scan.ScanRequest(
+    request = scan_request.ScanRequest(
         evidence=(str(PLAINTEXT),),
         jobs=0,
         live=live_options.LiveOptions(),

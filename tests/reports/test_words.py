@@ -52,10 +52,10 @@ def test_one_is_singular() -> None:
     assert line == "FINDINGS: 1 readable value of 1 Secret, all in latest (exit 1)"
 
 
-def test_credentials_in_use_are_named() -> None:
-    lines = verdict.sentences(audit_with(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
+def test_what_is_current_is_said_with_its_revision_and_time() -> None:
+    lines = verdict.sentences(audit_with(**{**PLAIN, "current_holders": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
     assert "freed pages" in lines[0]
-    assert "credentials are in use" in lines[2]
+    assert lines[1].startswith("1 of them holds what is current in this snapshot (revision 155, newest object time 20")
 
 
 def test_findings_other_than_plaintext() -> None:

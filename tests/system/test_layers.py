@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 # fmt: off
 ROOMS = (
     "version", "text", "errors", "options", "protobuf", "arrays", "model", "observer", "run_log", "evidence",
-    "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "watch", "diff", "reports",
+    "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "find", "watch", "diff", "reports",
     "verify", "", "cli", "__main__",
 )
 # fmt: on

@@ -7,7 +7,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, key_table, objects, tables, verdict, words
+from auditor.reports import controls, currency, key_table, objects, tables, time_table, verdict, words
 from auditor.reports.html import embed, explain
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
-FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Run", "Live", "Baseline", "Names")
+FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Run", "Live", "Baseline", "Names")
 LABELS = {"Trailer": "etcd's trailer"}
 CONFIDENTIAL = "Confidential: names of Secrets"
 
@@ -72,6 +72,8 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
         coverage=tables.of_coverage(audit),
+        times=(time_table.HEADER, time_table.rows(audit.chronology)) if audit.chronology is not None else None,
+        time_remarks=time_table.remarks(audit.chronology) if audit.chronology is not None else (),
         keys=(key_table.HEADER, key_table.table(audit)),
         groups=groups,
         header=objects.HEADER,
@@ -101,12 +103,16 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
-    current = verdict.current(audit)
+    current = currency.current(audit)
     open_points = verdict.open_points(audit)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),
-        (f"{tally.in_use:,}", "leftovers that hold a credential in use", "bad" if tally.in_use else "good"),
+        (
+            f"{tally.current_holders:,}",
+            f"{'of them' if audit.current else 'leftovers that'} hold what is current {currency.reference(audit)}",
+            "bad" if tally.current_holders else "good",
+        ),
         (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
         (f"{opened:,}", "values decrypted with a key", ""),
         (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
