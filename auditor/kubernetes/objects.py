@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from auditor.evidence.protobuf_wire import encoded_varint, leading_fields, varint_at
+from auditor.kubernetes.credentials import valid_until
+from auditor.kubernetes.secret_names import selectors
 from auditor.kubernetes.trees import as_bytes, data_value, parse, seconds
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -47,6 +49,10 @@ class Object(NamedTuple):
     """Type of a Secret."""
     data_keys: tuple[bytes, ...] = ()
     """Names of the data of a Secret or ConfigMap."""
+    valid_until: str = ""
+    """Last day of what authenticates in a Secret (credentials.valid_until()); empty where it was not asked for."""
+    selectors: tuple[str, ...] = ()
+    """Controllers that select a Secret by its labels (secret_names.selectors())."""
     content: bytes = b""
     """Digest of the object without its metadata, for comparisons within this process; it must never be written."""
     problem: str = ""
@@ -56,7 +62,9 @@ class Object(NamedTuple):
         return "Object(...)"
 
 
-def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True) -> Object:
+def decode(
+    value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True, credentials: bool = False
+) -> Object:
     """The object in a value. Never raises: a value that does not decode has a `problem`.
 
     Args:
@@ -64,14 +72,15 @@ def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool
         encoding: of the value.
         cut: whether the end of the value is lost; protobuf is decoded up to there.
         content: whether the digest of the content is computed.
+        credentials: whether `valid_until` and `selectors` are.
     """
     try:
         if encoding is Encoding.PROTOBUF:
-            return _cut(value) if cut else _protobuf(value, content=content)
+            return _cut(value) if cut else _protobuf(value, content=content, credentials=credentials)
         if cut and (start := _JSON_START.match(value)):
             return Object(start[2], start[1], problem=CUT)
         if encoding in {Encoding.JSON, Encoding.CBOR}:
-            return _tree(parse(value, encoding))
+            return _tree(parse(value, encoding), credentials=credentials)
     except (DecodeError, UnicodeDecodeError):
         return Object(problem="no protobuf envelope" if encoding is Encoding.PROTOBUF else "text that is not UTF-8")
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
@@ -90,15 +99,20 @@ def _unwrap(value: bytes) -> tuple[bytes, bytes, bytes]:
     return unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
 
 
-def _protobuf(value: bytes, *, content: bool) -> Object:
+def _protobuf(value: bytes, *, content: bool, credentials: bool) -> Object:
     api_version, kind, raw = _unwrap(value)
     if not kind:
         return Object(problem="an envelope that names no kind")
     if kind == b"Secret" and api_version == b"v1":
         secret = pb.Secret.FromString(raw)
         keys = tuple([entry.key for entry in secret.data])
-        digest = _digest(secret.type, [(entry.key, entry.value) for entry in secret.data]) if content else b""
-        return _with_meta(secret.metadata, api_version, kind, secret.type, keys, digest)
+        pairs = [(entry.key, entry.value) for entry in secret.data] if content or credentials else []
+        digest = _digest(secret.type, pairs) if content else b""
+        decoded = _with_meta(secret.metadata, api_version, kind, secret.type, keys, digest)
+        if not credentials:
+            return decoded
+        labels = [(entry.key, entry.value) for entry in secret.metadata.labels]
+        return decoded._replace(valid_until=valid_until(secret.type, pairs), selectors=selectors(labels))
     digest = _without_metadata(raw) if content else b""
     if kind == b"ConfigMap":
         # the field numbers of a Secret; binaryData, field 3, is skipped as a foreign type
@@ -207,8 +221,8 @@ def _without_metadata(raw: bytes) -> bytes:
     return _digest(raw[sum(decoded) :] if decoded is not None else b"", [])
 
 
-def _tree(tree: Any) -> Object:
-    """An object from JSON or CBOR."""
+def _tree(tree: Any, *, credentials: bool = False) -> Object:
+    """An object from JSON or CBOR. credentials: as in decode()."""
     if not isinstance(tree, dict) or not isinstance(tree.get("kind"), (str, bytes)):
         return Object(problem="an object that names no kind")
     meta = tree.get("metadata")
@@ -218,13 +232,18 @@ def _tree(tree: Any) -> Object:
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
         keys = tuple(sorted(as_bytes(key) for key in data))
+    end = ""
+    selected: tuple[str, ...] = ()
     if kind == b"Secret" and isinstance(data, dict):
-        content = _digest(
-            as_bytes(tree.get("type")), [(as_bytes(key), data_value(value)) for key, value in data.items()]
-        )
+        pairs = [(as_bytes(key), data_value(value)) for key, value in data.items()]
+        content = _digest(as_bytes(tree.get("type")), pairs)
+        end = valid_until(as_bytes(tree.get("type")), pairs) if credentials else ""
     else:
         rest = {key: part for key, part in tree.items() if key != "metadata"}
         content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
+    labels = meta.get("labels")
+    if credentials and kind == b"Secret" and isinstance(labels, dict):
+        selected = selectors([(as_bytes(key), as_bytes(value)) for key, value in labels.items()])
     created = seconds(meta.get("creationTimestamp"))
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
     return Object(
@@ -236,6 +255,8 @@ def _tree(tree: Any) -> Object:
         created=created,
         type=as_bytes(tree.get("type")),
         data_keys=keys,
+        valid_until=end,
+        selectors=selected,
         content=content,
     )
 
