@@ -71,12 +71,14 @@ class Options:
     """Whether the conclusion may be complete without what --quick or --range leaves out."""
     rows: bool = True
     """Whether Audit.rows is built; reports other than the summary need it."""
+    listed: bool = True
+    """Whether `used_by` is told of every value; else of those with findings alone, where no inventory is asked for."""
 
 
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows` is not among them: it concerns the reports, not the audit.
+    `rows` and `listed` are not among them: they concern the reports, not the audit.
     """
     return {
         "resources": options.resources,

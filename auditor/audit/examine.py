@@ -16,9 +16,11 @@ from auditor.audit import (
     key_usage,
     positive_control,
     rows,
+    scopes,
     tally,
     triage,
     unexamined,
+    used_by,
 )
 from auditor.audit.cluster import identify
 from auditor.audit.evidence_notes import evidence_notes
@@ -31,9 +33,7 @@ from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
-from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection, select_by_source
-from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
@@ -130,7 +130,7 @@ def _judge(
 ) -> Judgement:
     criteria, companion_configs = _criteria(files, options)
     store = classify(evidence.batches, options.storage_prefixes)
-    judged = _judged(store, options, criteria.policy, also)
+    judged = scopes.judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
@@ -147,7 +147,9 @@ def _judge(
         criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
     if criteria.keyring is not None:
         compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
-        selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
+        selections = opening.open_every(
+            selections, criteria, criteria.keyring, keep=options.hunt, contents=compared, credentials=options.rows
+        )
     return Judgement(
         criteria=criteria,
         triage=settings,
@@ -181,12 +183,16 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
-    scope = _scope(options, judgement)
+    scope = scopes.names(store, options, judgement.judged)
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     reported = options.rows or judgement.triage.needs_rows
-    table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
+    # for reports alone: baselines and ignore files know no such column
+    usage = None
+    if options.rows:
+        usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
+    table = rows.build(selections, advice, hunted.hits, usage) if reported else rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
@@ -226,21 +232,6 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     if not options.use_found_config:
         return prepare(options), configs
     return prepare(options, configs.configurations, configs.older), configs
-
-
-def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
-    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any."""
-    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
-    asked = {name.rstrip(".") for name in options.resources}
-    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
-
-
-def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
-    """The resources that are judged: those asked for first, then what a configuration adds."""
-    entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
-    asked = [name.rstrip(".") for name in options.resources]
-    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
-    return tuple(dict.fromkeys([*asked, *sorted(added)]))
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:

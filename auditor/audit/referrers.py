@@ -257,10 +257,11 @@ class _Part:
     def _add(self, row: int, reference: Reference) -> None:
         revision = 0 if self._current[row] else int(self._part.batch.mod_revision[row])
         if revision >= 0:
-            space = reference.namespace
-            if space is None:
-                reference = reference._replace(namespace=self._subject(row).namespace)
-            self._found.edges[Edge(reference, self._subject(row), revision)] = None
+            subject = self._subject(row)
+            if reference.namespace is None:
+                own = subject.namespace or secret_names.CLUSTER_NAMESPACES.get(subject.resource, b"")
+                reference = reference._replace(namespace=own)
+            self._found.edges[Edge(reference, subject, revision)] = None
 
 
 def versions(store: Store, subjects: Collection[Subject]) -> dict[Subject, list[int]]:

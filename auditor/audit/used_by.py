@@ -7,12 +7,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from auditor.arrays.dictionary import constant, encode_if_smaller
 from auditor.audit.referrers import CONTROLLED, Edge, Owner, Referrers, SecretName, Subject, collect, versions
 from auditor.evidence.reading import Reading
+from auditor.judgement.selection import Selection
 from auditor.kubernetes.references import ANY, Through
 from auditor.kubernetes.resources import path_of
 from auditor.kubernetes.store import Store
-from auditor.text import NAME, NAMESPACE, encode, marked, printable
+from auditor.model.vocabulary import Place
+from auditor.text import NAME, NAMESPACE, encode, marked, printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -207,3 +212,62 @@ class _Search:
         path = encode(path_of(subject.resource))
         keys = (b"/".join((prefix, path, subject.namespace, subject.name)) for prefix in self._prefixes)
         return any(key in self._referrers.present for key in keys)
+
+
+def of_selections(
+    selections: Sequence[Selection], store: Store, reading: Reading, keyring: "Keyring | None", *, listed: bool
+) -> Usage | None:
+    """Who refers to the Secrets that reports name; None where there are none.
+
+    Args:
+        selections: the judged values.
+        store: all values of the evidence.
+        reading: says whether the API server reads the latest values of a source.
+        keyring: opens encrypted objects; None for no keys.
+        listed: whether reports name every value, not only those with findings.
+    """
+    secrets: dict[SecretName, None] = {}
+    leftovers = False
+    for values in selections:
+        for row, secret in secrets_of(values).items():
+            if secret[1] and (listed or values.findings[row]):
+                secrets[secret] = None
+                leftovers |= values.batch.place[row] != Place.LATEST
+    return find(store, reading, keyring, secrets.keys(), leftovers=leftovers) if secrets else None
+
+
+def column(usage: Usage | None, values: Selection, selectors: Sequence[tuple[str, ...]]) -> Sequence[str]:
+    """The cell of every value of a selection; empty for those of other resources, and without a usage.
+
+    Args:
+        usage: of all Secrets.
+        values: the selection.
+        selectors: controllers that select each Secret by its labels.
+    """
+    cells = [""] * len(values)
+    if usage is None:
+        return constant("", len(values))
+    current = (values.served | values.batch.at(Place.LATEST)).tolist()
+    revisions = values.batch.mod_revision.tolist()
+    for row, secret in secrets_of(values).items():
+        cells[row] = (
+            usage.cell(secret, -1 if current[row] else revisions[row], selectors[row]) if secret[1] else UNKNOWN
+        )
+    return encode_if_smaller(cells)
+
+
+def secrets_of(values: Selection) -> dict[int, SecretName]:
+    """Namespace and name of every value that is a Secret's, by row; empty where the name is lost."""
+    names = np.array([entry.name == "secrets" for entry in values.resources], np.bool_)
+    rows = np.flatnonzero(names[values.resource])
+    keys = values.batch.data.slices(np.maximum(values.batch.key_at[rows], 0), values.batch.key_size[rows])
+    paths = [len(restore(entry.path)) + 1 for entry in values.resources]
+    secrets: dict[int, SecretName] = {}
+    for row, key, code in zip(rows.tolist(), keys, values.resource[rows].tolist(), strict=True):
+        if values.batch.key_at[row] >= 0:
+            namespace, _, name = key[paths[code] :].rpartition(b"/")
+        else:
+            decoded = values.decode(row)
+            namespace, name = (decoded.namespace, decoded.name) if decoded is not None else (b"", b"")
+        secrets[row] = namespace, name
+    return secrets

@@ -287,7 +287,11 @@ def _check(request: ScanRequest) -> None:
 def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    options = replace(request.options, rows=named or any((*request.targets, request.dataset)))
+    options = replace(
+        request.options,
+        rows=named or any((*request.targets, request.dataset)),
+        listed=bool(request.inventory or request.dataset),
+    )
     if len(evidence) > 1:
         from auditor.scanning import many
 

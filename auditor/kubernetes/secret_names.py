@@ -26,6 +26,8 @@ SELECTED_BY: tuple[tuple[bytes, bytes, str], ...] = (
     (b"sealedsecrets.bitnami.com/sealed-secrets-key", b"", "sealed-secrets"),
 )
 """Label, its value (empty for any), and the controller that selects Secrets by it."""
+CLUSTER_NAMESPACES = {"clusterissuers.cert-manager.io": b"cert-manager"}
+"""Namespace that cluster-scoped objects mean where they name none: the default of --cluster-resource-namespace."""
 METADATA = "metadata"
 """Field of an object that says what it is, not what it uses; its annotations are entries of a map."""
 

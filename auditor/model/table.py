@@ -34,6 +34,8 @@ COLUMNS: dict[str, str] = {
     "same_as_latest": "whether a leftover holds the content of the current value: yes, no or unknown",
     "type": "of a readable Secret",
     "data_keys": "names of the data of a readable Secret, joined with ;",
+    "valid_until": "last day, UTC, of what authenticates in a readable or decrypted Secret; none stated, or unknown",
+    "used_by": "objects that refer to the Secret, the first ten and +N; no reference found, or unknown",
     "created": "creation time of the object, UTC",
     "create_revision": "etcd's create revision",
     "mod_revision": "etcd's mod revision",
