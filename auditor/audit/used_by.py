@@ -3,21 +3,23 @@
 Of Pods, ReplicaSets and Jobs the controller is named, up to the first that is none of these, where the evidence has it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from auditor.arrays.dictionary import constant, encode_if_smaller
-from auditor.audit.referrers import CONTROLLED, Edge, Owner, Referrers, SecretName, Subject, collect, versions
+from auditor.arrays.dtypes import Ints
+from auditor.arrays.parallel import split_by
+from auditor.audit.owners import Labels
+from auditor.audit.referrers import Collection, SecretName, collect
 from auditor.evidence.reading import Reading
 from auditor.judgement.selection import Selection
-from auditor.kubernetes.references import ANY, Through
-from auditor.kubernetes.resources import path_of
+from auditor.kubernetes.references import Through
 from auditor.kubernetes.store import Store
 from auditor.model.vocabulary import Place
-from auditor.text import NAME, NAMESPACE, encode, marked, printable, restore
+from auditor.text import restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -25,25 +27,19 @@ if TYPE_CHECKING:
 NO_REFERENCE, UNKNOWN = "no reference found", "unknown"
 MOST = 10
 """Objects of one cell."""
-_CLIMBED = CONTROLLED | {"pods"}
-_ENDINGS = (("", "s"), ("", "es"), ("y", "ies"))
-"""Endings of a kind in lower case, and of its plural."""
-PROVIDER_CLASSES = "secretproviderclasses.secrets-store.csi.x-k8s.io"
-CERTIFICATES = "certificates.cert-manager.io"
-
-
-class User(NamedTuple):
-    """An object that refers to a Secret."""
-
-    through: Through
-    """REFERENCE or NAME."""
-    subject: Subject
+NAMES = " (names)"
+"""Mark of an object that names a Secret in a field that is not declared as a reference."""
+DETOURS = {
+    Through.PROVIDER_CLASS: "secretproviderclasses.secrets-store.csi.x-k8s.io",
+    Through.CERTIFICATE: "certificates.cert-manager.io",
+}
+"""Resources of objects through which others refer to Secrets."""
 
 
 class Version(NamedTuple):
     """An earlier version of an object that refers to a Secret."""
 
-    user: User
+    label: str
     first: int
     """Its revision."""
     last: int
@@ -52,10 +48,10 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Who refers to the Secrets that were asked for."""
+    """Who refers to the Secrets that were asked for. Labels have marks for redaction."""
 
-    users: Mapping[SecretName, Sequence[User]]
-    """Current objects, those that refer first, by name."""
+    users: Mapping[SecretName, Sequence[str]]
+    """Labels of current objects, sorted, those that refer first."""
     earlier: Mapping[SecretName, Sequence[Version]]
     """Earlier versions of objects."""
     lifetimes: Mapping[SecretName, Sequence[int]]
@@ -64,52 +60,43 @@ class Usage:
     """Whether an object that could refer to a Secret was not read."""
 
     def cell(self, secret: SecretName, revision: int, selectors: Sequence[str] = ()) -> str:
-        """The cell of one value, with marks for redaction.
+        """The cell of one value.
 
         Args:
             secret: namespace and name.
             revision: mod revision of a leftover; -1 of a current value, or where it is not known.
             selectors: controllers that select it by its labels.
         """
-        parts = [_label(user) for user in self.users.get(secret, ())]
-        present = {user.subject for user in self.users.get(secret, ())}
-        parts += [
-            f"{_label(user)} (at revision {revision})"
-            for user in self.users_at(secret, revision)
-            if user.subject not in present
-        ]
-        parts += selectors
-        if len(parts) > MOST:
-            parts[MOST:] = [f"+{len(parts) - MOST}"]
+        users = self.users.get(secret, ())
+        past = self.users_at(secret, revision)
+        count = len(users) + len(past) + len(selectors)
+        parts = [*users[:MOST], *(f"{label} (at revision {revision})" for label in past), *selectors][:MOST]
+        if count > MOST:
+            parts.append(f"+{count - MOST}")
         if self.unread:
             parts.append(UNKNOWN)
         return ";".join(parts) or NO_REFERENCE
 
-    def users_at(self, secret: SecretName, revision: int) -> list[User]:
-        """The objects that referred to a Secret while one of its revisions was current."""
+    def users_at(self, secret: SecretName, revision: int) -> list[str]:
+        """The objects that referred to a Secret while one of its revisions was current, and do so no more."""
         if revision < 0 or secret not in self.earlier:
             return []
         end = next((other for other in self.lifetimes.get(secret, ()) if other > revision), 0)
-        users = {
-            version.user
+        labels = {
+            version.label
             for version in self.earlier[secret]
             if (not end or version.first < end) and (not version.last or version.last > revision)
         }
-        return sorted(users, key=_order)
+        present = {label.removesuffix(NAMES) for label in self.users.get(secret, ())}
+        return _ordered(label for label in labels if label.removesuffix(NAMES) not in present)
 
 
-def _order(user: User) -> tuple[bool, Subject]:
-    return user.through is Through.NAME, user.subject
-
-
-def _label(user: User) -> str:
-    resource, namespace, name = user.subject
-    parts = [resource, marked(printable(namespace), NAMESPACE) if namespace else "", marked(printable(name), NAME)]
-    return "/".join(filter(None, parts)) + (" (names)" if user.through is Through.NAME else "")
+def _ordered(labels: Iterable[str]) -> list[str]:
+    return sorted(labels, key=lambda label: (label.endswith(NAMES), label))
 
 
 def find(
-    store: Store, reading: Reading, keyring: "Keyring | None", secrets: Collection[SecretName], *, leftovers: bool
+    store: Store, reading: Reading, keyring: "Keyring | None", secrets: Sequence[SecretName], *, leftovers: bool
 ) -> Usage:
     """Who refers to some Secrets.
 
@@ -120,98 +107,82 @@ def find(
         secrets: namespace and name of each.
         leftovers: whether some of them are leftovers, to which earlier versions of objects may have referred.
     """
-    names = {name for _, name in secrets}
-    referrers = collect(store, reading, keyring, names, earlier=leftovers)
-    by_name: dict[bytes, list[SecretName]] = {}
-    for secret in secrets:
-        by_name.setdefault(secret[1], []).append(secret)
-    search = _Search(referrers, store, by_name)
-    users: dict[SecretName, dict[Subject, User]] = {}
-    past: dict[SecretName, list[tuple[User, Edge]]] = {}
-    for secret, user, edge in search.resolved():
-        if edge.mod_revision:
-            past.setdefault(secret, []).append((user, edge))
-        else:
-            own = users.setdefault(secret, {})
-            if own.setdefault(user.subject, user).through is Through.NAME:
-                own[user.subject] = user
-    writes = versions(store, {edge.subject for own in past.values() for _, edge in own})
-    secret_writes = versions(store, {Subject("secrets", *secret) for secret in past})
-    return Usage(
-        users={secret: sorted(own.values(), key=_order) for secret, own in users.items()},
-        earlier={secret: [_version(user, edge, writes) for user, edge in own] for secret, own in past.items()},
-        lifetimes={(subject.namespace, subject.name): own for subject, own in secret_writes.items()},
-        unread=referrers.unread,
+    collection = collect(store, reading, keyring, secrets, earlier=leftovers)
+    labels = Labels(collection, store)
+    secret, subject, named = _edges(collection, labels)
+    labels.of(np.unique(subject))  # all together
+    users: dict[SecretName, list[str]] = {}
+    past: dict[SecretName, list[Version]] = {}
+    until = labels.successors() if leftovers and (labels.revisions[subject] > 0).any() else None
+    for number, rows in split_by(secret):
+        current = labels.revisions[subject[rows]] == 0
+        refers = set(labels.of(subject[rows[current & ~named[rows]]]))
+        names = {label + NAMES for label in labels.of(subject[rows[current & named[rows]]]) if label not in refers}
+        if refers or names:
+            users[secrets[number]] = _ordered(refers | names)
+        old = rows[~current]
+        if until is not None and old.size:
+            own = zip(
+                labels.of(subject[old]), named[old].tolist(), labels.revisions[subject[old]].tolist(),
+                until[subject[old]].tolist(), strict=True,
+            )  # fmt: skip
+            past[secrets[number]] = [Version(label + NAMES * name, first, last) for label, name, first, last in own]
+    return Usage(users, past, _lifetimes(store, past), collection.unread)
+
+
+def _edges(collection: Collection, labels: Labels) -> tuple[Ints, Ints, Ints]:
+    """Secret, subject and whether it is only named, of each distinct reference, those through another object too."""
+    parts = [
+        (numbers, rows + base, np.full(rows.size, named))
+        for objects, base in zip(collection.objects, labels.bases, strict=True)
+        for rows, numbers, named in objects.edges
+    ]
+    secret, subject, named = (
+        np.concatenate([part[place] for part in parts]) if parts else np.zeros(0, np.int64) for place in range(3)
     )
+    detours = [
+        (base + detour.row, detour)
+        for objects, base in zip(collection.objects, labels.bases, strict=True)
+        for detour in objects.detours
+    ]
+    if detours:
+        by_object: dict[tuple[str, bytes, bytes], set[int]] = {}
+        for number, each in zip(secret.tolist(), subject.tolist(), strict=True):
+            resource, namespace, name = labels.subject(each)
+            if resource in DETOURS.values() and labels.revisions[each] == 0:
+                by_object.setdefault((resource, namespace, name), set()).add(number)
+        more = [
+            (number, row)
+            for row, detour in detours
+            for number in by_object.get((DETOURS[detour.through], detour.namespace, detour.name), ())
+        ]
+        secret = np.concatenate((secret, np.array([number for number, _ in more], np.int64)))
+        subject = np.concatenate((subject, np.array([row for _, row in more], np.int64)))
+        named = np.concatenate((named, np.zeros(len(more), np.bool_)))
+    # the same field may stand in several containers: each edge counts once
+    size = max(int(subject.max(initial=0)) + 1, 1)
+    distinct = np.unique((secret * size + subject) * 2 + named.astype(np.int64))
+    both = distinct // 2
+    return both // size, both % size, (distinct % 2).astype(np.bool_)
 
 
-def _version(user: User, edge: Edge, writes: Mapping[Subject, Sequence[int]]) -> Version:
-    last = next((other for other in writes.get(edge.subject, ()) if other > edge.mod_revision), 0)
-    return Version(user, edge.mod_revision, last)
-
-
-class _Search:
-    """The references of the evidence, resolved to Secrets and to the objects that are named for them."""
-
-    def __init__(self, referrers: Referrers, store: Store, secrets: Mapping[bytes, Sequence[SecretName]]) -> None:
-        self._referrers, self._secrets = referrers, secrets
-        self._prefixes = tuple(map(encode, store.storage_prefixes))
-        self._tops: dict[tuple[Subject, bool], Subject] = {}
-
-    def resolved(self) -> Iterator[tuple[SecretName, User, Edge]]:
-        """Secret and user of each reference, those through another object too."""
-        through: dict[tuple[str, bytes, bytes], list[SecretName]] = {}
-        for edge in self._referrers.edges:
-            if edge.reference.through in {Through.REFERENCE, Through.NAME}:
-                for secret in self._targets(edge):
-                    yield secret, self._user(edge), edge
-                    if edge.subject.resource in {PROVIDER_CLASSES, CERTIFICATES} and not edge.mod_revision:
-                        through.setdefault(edge.subject, []).append(secret)
-        resources = {Through.PROVIDER_CLASS: PROVIDER_CLASSES, Through.CERTIFICATE: CERTIFICATES}
-        for edge in self._referrers.edges:
-            _, namespace, way = edge.reference
-            if way in resources:
-                for secret in through.get((resources[way], namespace or b"", edge.reference.name), ()):
-                    yield secret, self._user(edge), edge
-
-    def _targets(self, edge: Edge) -> Iterator[SecretName]:
-        for secret in self._secrets.get(edge.reference.name, ()):
-            if edge.reference.namespace in {secret[0], ANY}:
-                yield secret
-
-    def _user(self, edge: Edge) -> User:
-        named = edge.reference.through is Through.NAME
-        current = not edge.mod_revision
-        if (edge.subject, current) not in self._tops:
-            self._tops[edge.subject, current] = self._top(edge.subject, current=current)
-        return User(Through.NAME if named else Through.REFERENCE, self._tops[edge.subject, current])
-
-    def _top(self, subject: Subject, *, current: bool) -> Subject:
-        """The controller at the top, as far as the evidence has it; for an earlier version as far as it is named."""
-        seen = {subject}
-        while subject.resource in _CLIMBED and (owner := self._referrers.owners.get(subject)) is not None:
-            resource = self._resource(owner)
-            above = Subject(resource, subject.namespace, owner.name)
-            if not resource or above in seen or (current and not self._exists(above)):
-                break
-            seen.add(above)
-            subject = above
-        return subject
-
-    def _resource(self, owner: Owner) -> str:
-        """The resource of an owner's kind; empty where the evidence has none, and for a Node, which owns no Pods."""
-        group, slash, _ = owner.api_version.partition(b"/")
-        kind = printable(owner.kind).lower()
-        if not slash and kind == "node":
-            return ""
-        plurals = [kind.removesuffix(end) + plural for end, plural in _ENDINGS if kind.endswith(end)]
-        known = (self._referrers.resources.get((printable(group) if slash else "", plural)) for plural in plurals)
-        return next(filter(None, known), "")
-
-    def _exists(self, subject: Subject) -> bool:
-        path = encode(path_of(subject.resource))
-        keys = (b"/".join((prefix, path, subject.namespace, subject.name)) for prefix in self._prefixes)
-        return any(key in self._referrers.present for key in keys)
+def _lifetimes(store: Store, past: Mapping[SecretName, object]) -> dict[SecretName, list[int]]:
+    """The revisions of every write of some Secrets, deletions too, ascending."""
+    if not past:
+        return {}
+    secrets = np.array([entry.name == "secrets" for entry in store.resources], np.bool_)
+    paths = [len(restore(entry.path)) + 1 for entry in store.resources]
+    revisions: dict[SecretName, set[int]] = {secret: set() for secret in past}
+    for part in store.parts:
+        batch = part.batch
+        rows = np.flatnonzero(secrets[part.resource] & (batch.key_at >= 0) & (batch.mod_revision >= 0))
+        keys = batch.data.slices(batch.key_at[rows], batch.key_size[rows])
+        cells = zip(keys, part.resource[rows].tolist(), batch.mod_revision[rows].tolist(), strict=True)
+        for key, code, revision in cells:
+            namespace, _, name = key[paths[code] :].rpartition(b"/")
+            if (namespace, name) in revisions:
+                revisions[namespace, name].add(revision)
+    return {secret: sorted(own) for secret, own in revisions.items()}
 
 
 def of_selections(
@@ -233,7 +204,7 @@ def of_selections(
             if secret[1] and (listed or values.findings[row]):
                 secrets[secret] = None
                 leftovers |= values.batch.place[row] != Place.LATEST
-    return find(store, reading, keyring, secrets.keys(), leftovers=leftovers) if secrets else None
+    return find(store, reading, keyring, list(secrets), leftovers=leftovers) if secrets else None
 
 
 def column(usage: Usage | None, values: Selection, selectors: Sequence[tuple[str, ...]]) -> Sequence[str]:
