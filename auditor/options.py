@@ -71,6 +71,12 @@ class Options:
     """Whether the conclusion may be complete without what --quick or --range leaves out."""
     rows: bool = True
     """Whether Audit.rows is built; reports other than the summary need it."""
+    rotation: bool = False
+    """Whether Audit.rotation is built: the list of what to rotate."""
+    owners: str = ""
+    """File of globs of Secrets and the teams that they belong to."""
+    owner_label: str = ""
+    """Label of namespaces that names their team."""
     listed: bool = True
     """Whether `used_by` is told of every value; else of those with findings alone, where no inventory is asked for."""
 
@@ -110,4 +116,7 @@ def settings(options: Options) -> dict[str, Setting]:
         "redact_key": options.redact_key,
         "quick": options.quick,
         "accept_partial": options.accept_partial,
+        "rotation": options.rotation,
+        "owners": options.owners,
+        "owner_label": options.owner_label,
     }

@@ -15,6 +15,7 @@ from auditor.audit import (
     expectations,
     key_usage,
     positive_control,
+    rotation,
     rows,
     scopes,
     tally,
@@ -148,7 +149,12 @@ def _judge(
     if criteria.keyring is not None:
         compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
         selections = opening.open_every(
-            selections, criteria, criteria.keyring, keep=options.hunt, contents=compared, credentials=options.rows
+            selections,
+            criteria,
+            criteria.keyring,
+            keep=options.hunt or options.rotation,
+            contents=compared,
+            credentials=options.rows,
         )
     return Judgement(
         criteria=criteria,
@@ -199,6 +205,8 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
     log.rows(triaged.rows)
+    parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
+    to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
     tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
@@ -218,6 +226,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         acceptances=triaged.acceptances,
         baseline=triaged.baseline,
         control=control,
+        rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
     )
     return judgement.triage.names.audit(audit)
 

@@ -19,6 +19,7 @@ from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
+from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
@@ -178,6 +179,26 @@ class Redactor:
             ),
             run=self._run(unmarked_audit.run, self._pseudonyms),
             redaction=self.redaction,
+        )
+
+    def rotation(self, rotation: Rotation) -> Rotation:
+        """The list of what to rotate without marks, and with the pseudonyms of the rows."""
+        redacts = self._pseudonyms is not None
+        return replace(
+            rotation,
+            rows=tuple(
+                replace(
+                    row,
+                    secrets=tuple(map(self.text, row.secrets)),
+                    valid_until=quarter(row.valid_until) if redacts else row.valid_until,
+                    rotate_at=self.text(row.rotate_at),
+                    rotate=self.text(row.rotate),
+                    reach=self.text(row.reach),
+                    used_by=self.text(row.used_by),
+                    owner=self.text(row.owner),
+                )
+                for row in rotation.rows
+            ),
         )
 
     def text(self, text: str) -> str:

@@ -1,14 +1,12 @@
 """etcd-auditor scan: run the audit, write the reports, print the summary."""
 
-import sys
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import live_options, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -26,15 +24,8 @@ from auditor.cli.options import (
     WorkDir,
     library_options,
 )
-from auditor.cli.progress import bars, counting
-from auditor.cli.reports import Preparing, ReportFiles, write_dataset
-from auditor.errors import UsageError
-from auditor.model.audit import Audit
+from auditor.cli.scan_run import ScanRequest, run
 from auditor.model.vocabulary import Severity
-from auditor.options import Options
-
-if TYPE_CHECKING:
-    from auditor.evidence.live.access import Access
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
@@ -43,45 +34,6 @@ CODES = (
     "3 no such finding, and something inside the scope was not read or not concluded. "
     "For several evidence items: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """One scan, as on the command line."""
-
-    evidence: tuple[str, ...]
-    live: LiveOptions
-    options: Options
-    fail_on: Severity
-    csv: Path | None
-    inventory: Path | None
-    json: Path | None
-    html: Path | None
-    sarif: Path | None
-    remediation: Path | None
-    dataset: Path | None
-    jobs: int
-    force: bool
-    verbose: bool
-
-    @property
-    def targets(self) -> list[Path | None]:
-        """The output files; the snapshot of --keep is the last."""
-        snapshot = Path(self.options.keep) if self.options.keep else None
-        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, snapshot]
-
-    @property
-    def reports(self) -> dict[str, Path]:
-        """The files of the reports, by the name of the format."""
-        files = {
-            "csv": self.csv,
-            f"inventory{self.inventory.suffix if self.inventory else ''}": self.inventory,
-            "json": self.json,
-            "sarif": self.sarif,
-            "remediation": self.remediation,
-            "html": self.html,
-        }
-        return {name: path for name, path in files.items() if path is not None}
 
 
 @live_options.live_options
@@ -184,6 +136,18 @@ def scan(
     dataset: Annotated[
         Path | None, typer.Option(help="Write findings and inventory into a Parquet data set, which may grow.")
     ] = None,
+    rotation: Annotated[
+        Path | None,
+        typer.Option(help="Write what to rotate, in its order, to a .csv or .md file.", show_default=False),
+    ] = None,
+    split_by: Annotated[str, typer.Option(help="owner: a file of --rotation for each owner.", show_default=False)] = "",
+    owners: Annotated[
+        Path | None,
+        typer.Option(help="A file of lines `GLOB TEAM`: whose the Secrets NAMESPACE/NAME are.", show_default=False),
+    ] = None,
+    owner_label: Annotated[
+        str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
+    ] = "",
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -224,6 +188,9 @@ def scan(
         redact_key=redact_key,
         quick=quick,
         accept_partial=accept_partial,
+        rotation=rotation is not None,
+        owners=owners,
+        owner_label=owner_label,
     )
     request = ScanRequest(
         evidence=tuple(evidence),
@@ -237,69 +204,10 @@ def scan(
         sarif=sarif,
         remediation=remediation,
         dataset=dataset,
+        rotation=rotation,
+        split_by=split_by,
         jobs=jobs,
         force=force,
         verbose=verbose,
     )
     raise typer.Exit(worker.run(partial(run, request)))
-
-
-def run(request: ScanRequest) -> int:
-    """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
-    from auditor.evidence.discovery.arguments import resolve_arguments
-    from auditor.verify.own import is_report
-
-    _check(request)
-    evidence = resolve_arguments(request.evidence, is_report)
-    access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
-    if len(evidence) > 1:
-        live_options.none(evidence, request.live)
-    options = request.options
-    other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
-    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs)]
-    protected = [*map(Path, inputs), *live_options.files(request.live)]
-    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
-    if request.dataset is not None:
-        output.folder(request.dataset, protected)
-    reports = ReportFiles(request.reports, request.fail_on)
-    audit = _audit(evidence, access, request, reports)
-    reports.write(audit, force=request.force)
-    if request.dataset is not None:
-        write_dataset(audit, request.dataset, force=request.force)
-    checksums.write(request.targets, force=request.force)
-    from auditor.reports import terminal
-
-    printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
-    terminal.write(audit, request.fail_on, printer, verbose=request.verbose)
-    return audit.exit_code(request.fail_on)
-
-
-def _check(request: ScanRequest) -> None:
-    """Raises UsageError where options contradict each other."""
-    if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
-        raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    if request.options.redact_names and request.remediation is not None:
-        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
-    if request.options.keep == str(output.STDOUT):
-        raise UsageError("--keep - : name a file for the snapshot")
-
-
-def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, reports: ReportFiles) -> Audit:
-    # the names that --case may hold are known by the rows
-    named = request.options.redact_names and bool(request.options.case)
-    options = replace(
-        request.options,
-        rows=named or any((*request.targets, request.dataset)),
-        listed=bool(request.inventory or request.dataset),
-    )
-    if len(evidence) > 1:
-        from auditor.scanning import many
-
-        with counting() as report:
-            audit = many.scan(evidence, options, request.jobs, report)
-        reports.prepare(audit.rows)
-        return audit
-    import auditor
-
-    with bars() as observer:
-        return auditor.scan(evidence[0], options, observer=Preparing(observer, reports), access=access)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity, Verdict
-from auditor.reports import tables, words
+from auditor.reports import rotation, tables, words
 
 MOST_GAPS = 10
 PIPE_WIDTH = 140
@@ -72,6 +72,8 @@ def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = 
         console.print(Text(f"Note: {note}."))
     if steps := words.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
+    if audit.rotation is not None:
+        console.print(Text(f"Rotation: {rotation.counts(audit.rotation)}."))
     if audit.tally.readable:
         console.print()
         console.print(table(*tables.of_causes(audit), numbers=False))

@@ -198,11 +198,11 @@ def test_more_rows_than_a_spreadsheet_holds_are_told() -> None:
 def test_the_command_warns_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auditor.cli import live_options, scan
+    from auditor.cli import live_options, scan_run
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
     nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
-    request = scan.ScanRequest(
+    request = scan_run.ScanRequest(
         evidence=(str(PLAINTEXT),),
         jobs=0,
         live=live_options.LiveOptions(),
@@ -214,7 +214,7 @@ def test_the_command_warns_on_standard_error(
         verbose=False,
         **nothing,
     )
-    assert scan.run(request) == 1
+    assert scan_run.run(request) == 1
     output = capsys.readouterr()
     assert "a.csv has 37 lines, and spreadsheets read no more than 20" in output.err
     assert "i.csv has 37 lines" in output.err
