@@ -79,12 +79,20 @@ class Options:
     """Whether Audit.rows is built; reports other than the summary need it."""
     leading: int = 0
     """Number of objects with findings whose rows are built where not all are: the summary names them."""
+    rotation: bool = False
+    """Whether Audit.rotation is built: the list of what to rotate."""
+    owners: str = ""
+    """File of globs of Secrets and the teams that they belong to."""
+    owner_label: str = ""
+    """Label of namespaces that names their team."""
+    listed: bool = True
+    """Whether `used_by` is told of every value; else of those with findings alone, where no inventory is asked for."""
 
 
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows` and `leading` are not among them: they concern the reports, not the audit.
+    `rows`, `leading` and `listed` are not among them: they concern the reports, not the audit.
     """
     return {
         "resources": options.resources,
@@ -119,4 +127,7 @@ def settings(options: Options) -> dict[str, Setting]:
         "as_of": options.as_of,
         "quick": options.quick,
         "accept_partial": options.accept_partial,
+        "rotation": options.rotation,
+        "owners": options.owners,
+        "owner_label": options.owner_label,
     }

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.arrays.dtypes import Bools
 from auditor.audit import (
     agreement,
     baseline,
@@ -17,9 +16,12 @@ from auditor.audit import (
     newer,
     positive_control,
     remarks,
+    rotation,
     rows,
+    scopes,
     tally,
     triage,
+    used_by,
 )
 from auditor.audit.cluster import identify
 from auditor.audit.judgement import Judgement
@@ -30,11 +32,9 @@ from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
-from auditor.judgement.policy import Policy
 from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import select_by_source
-from auditor.kubernetes import fragments
-from auditor.kubernetes.store import Store, classify
+from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Evidence
@@ -117,7 +117,7 @@ def _judge(
 ) -> Judgement:
     criteria, companion_configs = _criteria(files, options)
     store = classify(evidence.batches, options.storage_prefixes)
-    judged = _judged(store, options, criteria.policy, also)
+    judged = scopes.judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
@@ -134,7 +134,14 @@ def _judge(
         criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
     if criteria.keyring is not None:
         compared = None if contents or options.current else leftovers.compared(selections)
-        selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
+        selections = opening.open_every(
+            selections,
+            criteria,
+            criteria.keyring,
+            keep=options.hunt or options.rotation,
+            contents=compared,
+            credentials=options.rows,
+        )
     return Judgement(
         criteria=criteria,
         triage=settings,
@@ -182,13 +189,17 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
-    scope = _scope(options, judgement)
+    scope = scopes.names(store, options, judgement.judged)
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     reported = options.rows or judgement.triage.needs_rows
+    # for reports alone: baselines and ignore files know no such column
+    usage = None
+    if options.rows:
+        usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
     if reported:
-        table = rows.build(selections, advice, hunted.hits)
+        table = rows.build(selections, advice, hunted.hits, usage=usage)
     elif options.leading:
         table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
     else:
@@ -199,6 +210,8 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
     log.rows(triaged.rows)
+    parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
+    to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
     tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
@@ -220,6 +233,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         current=judgement.current,
         baseline=triaged.baseline,
         control=control,
+        rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
     )
     return judgement.triage.names.audit(audit)
 
@@ -241,21 +255,6 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     if not options.use_found_config:
         return prepare(options), configs
     return prepare(options, configs.configurations, configs.older), configs
-
-
-def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
-    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any."""
-    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
-    asked = {name.rstrip(".") for name in options.resources}
-    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
-
-
-def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
-    """The resources that are judged: those asked for first, then what a configuration adds."""
-    entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
-    asked = [name.rstrip(".") for name in options.resources]
-    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
-    return tuple(dict.fromkeys([*asked, *sorted(added)]))
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:

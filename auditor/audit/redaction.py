@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor.arrays.dictionary import Dictionary, from_table
+from auditor.arrays.dictionary import encode as encode_column
+from auditor.audit.facts import NOT_KNOWN
 from auditor.audit.ids import tag
-from auditor.audit.rows import NOT_KNOWN
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
+from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
@@ -28,6 +31,7 @@ DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, so that two of 100,000 names meet once in 50,000 runs."""
 PSEUDONYM_PREFIXES = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
 UID, MEMBER = "u", "m"
+_DAY = re.compile(r"(\d{4})-(\d\d)-\d\d")
 _PSEUDONYM = re.compile(r"(?:namespace|name)-[0-9a-f]+")
 _PART = re.compile(r"[A-Za-z0-9-]+")
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -51,6 +55,18 @@ def prepare(options: Options) -> "Redactor":
     if len(secret) < LEAST_KEY:
         raise UsageError(f"--redact-key {path}: {len(secret)} bytes can be guessed; expected at least {LEAST_KEY}")
     return Redactor(Pseudonyms(secret))
+
+
+def quarter(day: str) -> str:
+    """Year and quarter of a day: an exact end finds a certificate in public logs. Other words stay."""
+    match = _DAY.fullmatch(day)
+    return f"{match[1]}-Q{(int(match[2]) + 2) // 3}" if match else day
+
+
+def _mapped(column: Sequence[Cell], change: Callable[[str], str]) -> Dictionary[Cell]:
+    """The column with every distinct cell changed once."""
+    encoded = encode_column(column)
+    return from_table([change(str(cell)) for cell in encoded.values], encoded.codes)
 
 
 class Pseudonyms:
@@ -118,6 +134,7 @@ class Redactor:
         if pseudonym is None:
             if any("\x0e" in str(detail) for detail in set(columns["detail"])):
                 columns["detail"] = [unmarked(str(detail)) for detail in columns["detail"]]
+            columns["used_by"] = _mapped(columns["used_by"], unmarked)
             return replace(rows, columns=columns)
         keys = columns["key"]
         triples = list(zip(keys, columns["namespace"], columns["name"], strict=True))
@@ -126,6 +143,8 @@ class Redactor:
         columns["key"] = [self._row_key(str(key), str(namespace), str(name)) for key, namespace, name in triples]
         columns["uid"] = [pseudonym(UID, str(cell)) for cell in columns["uid"]]
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
+        columns["used_by"] = _mapped(columns["used_by"], self.text)
+        columns["valid_until"] = _mapped(columns["valid_until"], quarter)
         columns["id"] = [
             self._id(str(id_), row, columns) if own and own[0].kind & HUNTED else id_
             for row, (id_, own) in enumerate(zip(columns["id"], rows.findings, strict=True))
@@ -171,6 +190,26 @@ class Redactor:
             times,
             bounds=tuple(replace(bound, source=self.text(bound.source)) for bound in times.bounds),
             contradictions=tuple(map(self.text, times.contradictions)),
+        )
+
+    def rotation(self, rotation: Rotation) -> Rotation:
+        """The list of what to rotate without marks, and with the pseudonyms of the rows."""
+        redacts = self._pseudonyms is not None
+        return replace(
+            rotation,
+            rows=tuple(
+                replace(
+                    row,
+                    secrets=tuple(map(self.text, row.secrets)),
+                    valid_until=quarter(row.valid_until) if redacts else row.valid_until,
+                    rotate_at=self.text(row.rotate_at),
+                    rotate=self.text(row.rotate),
+                    reach=self.text(row.reach),
+                    used_by=self.text(row.used_by),
+                    owner=self.text(row.owner),
+                )
+                for row in rotation.rows
+            ),
         )
 
     def text(self, text: str) -> str:

@@ -1,8 +1,8 @@
 """The rows of a report, column by column. They hold names of objects, and never a value."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,25 +13,25 @@ from auditor.arrays.dictionary import (
     from_codes,
     from_columns,
     from_table,
-    from_table_if_smaller,
     with_cells,
 )
 from auditor.arrays.dtypes import Ints
-from auditor.audit import duplicates, hit_rows, provider_rows
+from auditor.audit import duplicates, hit_rows, provider_rows, used_by
+from auditor.audit.facts import NOT_KNOWN, Facts, facts_of
 from auditor.audit.ids import tag
+from auditor.audit.used_by import Usage
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
 from auditor.hunt.hit import Hit
 from auditor.judgement import policy
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import objects, prefixes
+from auditor.kubernetes import prefixes
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, SameAsLatest, State
-from auditor.text import NAME, NAMESPACE, marked, moments, printables
+from auditor.text import NAME, NAMESPACE, marked, printables
 
 T = TypeVar("T")
 
-NOT_KNOWN = "unknown"
 EMPTY = Rows({}, ())
 JUDGED = ("out of scope", "pass", "finding")
 
@@ -41,6 +41,7 @@ def build(
     advice: Sequence[tuple[str, Advice]],
     hits: Sequence[Hit] = (),
     grouped: Sequence[Selection] = (),
+    usage: Usage | None = None,
 ) -> Rows:
     """All rows, sorted by source and offset; findings of providers and of configurations last.
 
@@ -49,6 +50,7 @@ def build(
         advice: on configurations, each with its file.
         hits: of a hunt.
         grouped: the values that rows of providers count, where they are not these.
+        usage: of the Secrets; None for none.
     """
     copies = duplicates.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
@@ -56,7 +58,7 @@ def build(
     for number, values in enumerate(selections):
         order = np.argsort(values.batch.offset, kind="stable")
         ordered = values.take(order)
-        parts.append(_columns(ordered, copies[number][order]))
+        parts.append(_columns(ordered, copies[number][order], usage))
         tables.append(_findings(ordered))
     valueless = [*provider_rows.rows(grouped or selections), *_configurations(advice)] if parts else []
     if len(parts) == 1 and not hits and not valueless:
@@ -111,15 +113,21 @@ def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
     return from_table(findings, grades.codes)
 
 
-def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
-    """The columns of one selection. copies: code of the best other place of each value (duplicates.best)."""
+def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, Sequence[Cell]]:
+    """The columns of one selection.
+
+    Args:
+        values: the selection.
+        copies: code of the best other place of each value (duplicates.best).
+        usage: of the Secrets.
+    """
     batch, claims = values.batch, values.prefixes
     keys = printables(batch.data.slices(batch.key_at, batch.key_size))
     names = [
         key[len(values.resources[code].path) + 1 :].rpartition("/")
         for key, code in zip(keys, values.resource.tolist(), strict=True)
     ]
-    facts = _facts(values)
+    facts = facts_of(values)
     for row in np.flatnonzero(batch.key_at < 0).tolist():
         namespace, name = facts.named[row]
         keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
@@ -146,6 +154,8 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "same_as_latest": from_codes(values.same_as_latest, lambda code: SameAsLatest(code).label),
         "type": facts.type,
         "data_keys": facts.data_keys,
+        "valid_until": facts.valid_until,
+        "used_by": used_by.column(usage, values, facts.selectors),
         "created": facts.created,
         "create_revision": _numbers(batch.create_revision),
         "mod_revision": _numbers(batch.mod_revision),
@@ -161,57 +171,7 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
     }
 
 
-class _Facts(NamedTuple):
-    """Metadata of readable and opened objects, one entry a row; `unknown` for other values."""
-
-    uid: Sequence[str]
-    """Uid of the object."""
-    type: Sequence[str]
-    """Type of a Secret."""
-    data_keys: Sequence[str]
-    """Names of the data, joined with ;."""
-    created: Sequence[str]
-    """Creation time, UTC."""
-    named: Sequence[tuple[str, str]]
-    """Namespace and name; empty for values that are not readable."""
-    problem: Sequence[str]
-    """Why the object does not decode; empty where it does."""
-
-
-def _facts(values: Selection) -> _Facts:
-    """The metadata of all values; each distinct value is decoded once."""
-    readable = values.prefixes.provider == Provider.IDENTITY
-    readable[list(values.objects)] = True
-    rows = np.flatnonzero(readable)
-    # the readable rows by distinct value: first row of each value, and `inverse`, the value of each row
-    which = values.by_value[0][rows] if rows.size else rows
-    distinct, first, inverse = np.unique(which, return_index=True, return_inverse=True)
-    decoded = [object_ or objects.Object() for object_ in values.decoded(rows[first], content=False)]
-    slot = np.full(len(values), distinct.size)  # the last slot is for values that are not readable
-    slot[rows] = inverse
-    undecoded = np.array([bool(object_.problem) for object_ in decoded], np.bool_)
-    opened = values.opened[rows[first]] > Opened.NOT_TRIED if rows.size else undecoded
-    slot[rows[(undecoded & opened)[inverse]]] = distinct.size
-    flat = iter(printables([key for object_ in decoded for key in object_.data_keys]))
-    keys = [";".join(islice(flat, len(object_.data_keys))) for object_ in decoded]
-    created = [object_.created for object_ in decoded]
-    namespaces = printables([object_.namespace for object_ in decoded])
-    pairs = zip(namespaces, printables([object_.name for object_ in decoded]), strict=True)
-
-    def column(cells: Iterable[T], default: T) -> Sequence[T]:
-        return from_table_if_smaller([*cells, default], slot)
-
-    return _Facts(
-        uid=column(printables([object_.uid for object_ in decoded]), NOT_KNOWN),
-        type=column(printables([object_.type for object_ in decoded]), NOT_KNOWN),
-        data_keys=column(keys, NOT_KNOWN),
-        created=column(moments(created), NOT_KNOWN),
-        named=column(pairs, ("", "")),
-        problem=column([object_.problem for object_ in decoded], ""),
-    )
-
-
-def _details(values: Selection, names: list[tuple[str, str, str]], facts: _Facts) -> Dictionary[str]:
+def _details(values: Selection, names: list[tuple[str, str, str]], facts: Facts) -> Dictionary[str]:
     """The column `detail`. names: namespace, slash and name of each etcd key."""
     columns = (values.prefixes.provider, values.opened, values.prefixes.malformed)
     usual = from_columns(columns, (len(Provider), len(Opened), 2), _usual_detail)

@@ -1,14 +1,12 @@
 """etcd-auditor scan: run the audit, write the reports, print the summary."""
 
-import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import live_options, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -29,14 +27,9 @@ from auditor.cli.options import (
     WorkDir,
     library_options,
 )
-from auditor.cli.progress import bars, counting
-from auditor.cli.reports import Preparing, ReportFiles, write_dataset
 from auditor.cli.scan_request import ScanRequest
-from auditor.model.audit import Audit
+from auditor.cli.scan_run import run
 from auditor.model.vocabulary import Severity
-
-if TYPE_CHECKING:
-    from auditor.evidence.live.access import Access
 
 CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
@@ -45,8 +38,6 @@ CODES = (
     "3 no such finding, and something inside the scope was not read or not concluded. "
     "For several evidence items: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
-LEADING = 21
-"""Objects with findings that are looked up for the summary: those that it names, and one that says there are more."""
 
 
 @live_options.live_options
@@ -152,6 +143,18 @@ def scan(
     dataset: Annotated[
         Path | None, typer.Option(help="Write findings and inventory into a Parquet data set, which may grow.")
     ] = None,
+    rotation: Annotated[
+        Path | None,
+        typer.Option(help="Write what to rotate, in its order, to a .csv or .md file.", show_default=False),
+    ] = None,
+    split_by: Annotated[str, typer.Option(help="owner: a file of --rotation for each owner.", show_default=False)] = "",
+    owners: Annotated[
+        Path | None,
+        typer.Option(help="A file of lines `GLOB TEAM`: whose the Secrets NAMESPACE/NAME are.", show_default=False),
+    ] = None,
+    owner_label: Annotated[
+        str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
+    ] = "",
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -198,75 +201,22 @@ def scan(
         as_of=as_of,
         quick=quick,
         accept_partial=accept_partial,
+        rotation=rotation is not None,
+        owners=owners,
+        owner_label=owner_label,
     )
     outputs = {"csv": csv, "inventory": inventory, "json": json, "html": html, "sarif": sarif}
-    outputs |= {"remediation": remediation, "dataset": dataset}
+    outputs |= {"remediation": remediation, "dataset": dataset, "rotation": rotation}
     request = ScanRequest(
         evidence=tuple(evidence),
         live=live,
         options=options,
         fail_on=Severity[fail_on.name],
         **outputs,
+        split_by=split_by,
         jobs=jobs,
         force=force,
         verbose=verbose,
         names=names,
     )
     raise typer.Exit(worker.run(partial(run, request)))
-
-
-def run(request: ScanRequest) -> int:
-    """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
-    from auditor.evidence.discovery.arguments import resolve_arguments
-    from auditor.verify.own import is_report
-
-    request.check()
-    evidence = resolve_arguments(request.evidence, is_report)
-    if len(evidence) > 1:
-        live_options.none(evidence, request.live)
-    access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
-    options = request.options
-    files = [*options.current_configs, *([options.current] if current_access is None else [])]
-    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key]
-    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
-    protected = [*map(Path, inputs), *live_options.files(request.live)]
-    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
-    if request.dataset is not None:
-        output.folder(request.dataset, protected)
-    reports = ReportFiles(request.reports, request.fail_on)
-    audit = _audit(evidence, (access, current_access), request, reports)
-    reports.write(audit, force=request.force)
-    if request.dataset is not None:
-        write_dataset(audit, request.dataset, force=request.force)
-    checksums.write(request.targets, force=request.force)
-    from auditor.reports import terminal
-
-    printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
-    terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    if lines := output.written([*request.targets, *checksums.targets(request.targets), request.dataset]):
-        printer.print(*lines, sep="\n", markup=False)
-    return audit.exit_code(request.fail_on)
-
-
-def _audit(
-    evidence: list[str],
-    accesses: "tuple[Access | None, Access | None]",
-    request: ScanRequest,
-    reports: ReportFiles,
-) -> Audit:
-    # the names that --case may hold are known by the rows
-    named = request.options.redact_names and bool(request.options.case)
-    rows = named or request.verbose or any((*request.targets, request.dataset))
-    options = replace(request.options, rows=rows, leading=0 if rows else LEADING)
-    if len(evidence) > 1:
-        from auditor.scanning import many
-
-        with counting() as report:
-            audit = many.scan(evidence, options, request.jobs, report)
-        reports.prepare(audit.rows)
-        return audit
-    import auditor
-
-    with bars() as observer:
-        told = Preparing(observer, reports)
-        return auditor.scan(evidence[0], options, observer=told, access=accesses[0], current_access=accesses[1])

@@ -158,8 +158,8 @@ class Selection:
         """The object of a readable or opened value; None where it is neither."""
         return self.decoded(np.array([row]), content=True)[0]
 
-    def decoded(self, rows: Ints, *, content: bool) -> list[Object | None]:
-        """decode() of every row. Without `content` the digests of the objects' contents are empty."""
+    def decoded(self, rows: Ints, *, content: bool, credentials: bool = False) -> list[Object | None]:
+        """decode() of every row, with digests of the objects' contents and with `valid_until` only on request."""
         batch = self.batch
         raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
         readable = (self.prefixes.provider[rows] == Provider.IDENTITY).tolist()
@@ -176,7 +176,7 @@ class Selection:
             elif no_key and not value.startswith(prefixes.READABLE):
                 decoded.append(objects.tail(value))
             else:
-                decoded.append(objects.decode(value, encoding, cut=short, content=content))
+                decoded.append(objects.decode(value, encoding, cut=short, content=content, credentials=credentials))
         return decoded
 
     def key(self, row: int) -> bytes:

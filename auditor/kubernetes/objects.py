@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from auditor.evidence.protobuf_wire import BYTES, encoded_varint, leading_fields, varint_at
+from auditor.kubernetes.credentials import valid_until
 from auditor.kubernetes.data_digest import digests
+from auditor.kubernetes.secret_names import selectors
 from auditor.kubernetes.trees import as_bytes, data_value, parse, seconds
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -51,6 +53,10 @@ class Object(NamedTuple):
     """Type of a Secret."""
     data_keys: tuple[bytes, ...] = ()
     """Names of the data of a Secret or ConfigMap."""
+    valid_until: str = ""
+    """Last day of what authenticates in a Secret (credentials.valid_until()); empty where it was not asked for."""
+    selectors: tuple[str, ...] = ()
+    """Controllers that select a Secret by its labels (secret_names.selectors())."""
     content: bytes = b""
     """Digest of the object without its metadata, for comparisons within this process; it must never be written."""
     values: tuple[tuple[bytes, bytes], ...] = ()
@@ -62,7 +68,9 @@ class Object(NamedTuple):
         return "Object(...)"
 
 
-def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True) -> Object:
+def decode(
+    value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True, credentials: bool = False
+) -> Object:
     """The object in a value. Never raises: a value that does not decode has a `problem`.
 
     Args:
@@ -70,14 +78,15 @@ def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool
         encoding: of the value.
         cut: whether the end of the value is lost; protobuf is decoded up to there.
         content: whether the digests of the content and of its data values are computed.
+        credentials: whether `valid_until` and `selectors` are.
     """
     try:
         if encoding is Encoding.PROTOBUF:
-            return _cut(value) if cut else _protobuf(value, content=content)
+            return _cut(value) if cut else _protobuf(value, content=content, credentials=credentials)
         if cut and (start := _JSON_START.match(value)):
             return Object(start[2], start[1], problem=CUT)
         if encoding in {Encoding.JSON, Encoding.CBOR}:
-            return _tree(parse(value, encoding), content=content)
+            return _tree(parse(value, encoding), content=content, credentials=credentials)
     except (DecodeError, UnicodeDecodeError):
         return Object(problem="no protobuf envelope" if encoding is Encoding.PROTOBUF else "text that is not UTF-8")
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
@@ -96,7 +105,7 @@ def _unwrap(value: bytes) -> tuple[bytes, bytes, bytes]:
     return unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
 
 
-def _protobuf(value: bytes, *, content: bool) -> Object:
+def _protobuf(value: bytes, *, content: bool, credentials: bool) -> Object:
     api_version, kind, raw = _unwrap(value)
     if not kind:
         return Object(problem="an envelope that names no kind")
@@ -104,7 +113,11 @@ def _protobuf(value: bytes, *, content: bool) -> Object:
         secret = pb.Secret.FromString(raw)
         keys = tuple([entry.key for entry in secret.data])
         decoded = _with_meta(secret.metadata, api_version, kind, secret.type, keys)
-        return _with_content(decoded, _pairs_of(secret)) if content else decoded
+        pairs = _pairs_of(secret) if content or credentials else []
+        if credentials:
+            labels = [(entry.key, entry.value) for entry in secret.metadata.labels]
+            decoded = decoded._replace(valid_until=valid_until(secret.type, pairs), selectors=selectors(labels))
+        return _with_content(decoded, pairs) if content else decoded
     digest = _without_metadata(raw) if content else b""
     if kind == b"ConfigMap":
         # the field numbers of a Secret; binaryData, field 3, is skipped as a foreign type
@@ -225,8 +238,8 @@ def _with_content(secret: Object, pairs: list[tuple[bytes, bytes]]) -> Object:
     return secret._replace(content=_digest(secret.type, values), values=values)
 
 
-def _tree(tree: Any, *, content: bool) -> Object:
-    """An object from JSON or CBOR."""
+def _tree(tree: Any, *, content: bool, credentials: bool) -> Object:
+    """An object from JSON or CBOR. content, credentials: as in decode()."""
     if not isinstance(tree, dict) or not isinstance(tree.get("kind"), (str, bytes)):
         return Object(problem="an object that names no kind")
     meta = tree.get("metadata")
@@ -236,6 +249,13 @@ def _tree(tree: Any, *, content: bool) -> Object:
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
         keys = tuple(sorted(as_bytes(key) for key in data))
+    end = ""
+    selected: tuple[str, ...] = ()
+    if kind == b"Secret" and credentials:
+        end = valid_until(as_bytes(tree.get("type")), _pairs(tree))
+        labels = meta.get("labels")
+        if isinstance(labels, dict):
+            selected = selectors([(as_bytes(key), as_bytes(value)) for key, value in labels.items()])
     created = seconds(meta.get("creationTimestamp"))
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
     decoded = Object(
@@ -247,6 +267,8 @@ def _tree(tree: Any, *, content: bool) -> Object:
         created=created,
         type=as_bytes(tree.get("type")),
         data_keys=keys,
+        valid_until=end,
+        selectors=selected,
     )
     if not content:
         return decoded

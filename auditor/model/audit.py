@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
 
@@ -141,6 +142,8 @@ class Audit:
     """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None
     """Positive control of the run; None where none was run."""
+    rotation: Rotation | None = None
+    """What to rotate; None where it was not asked for."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
     parts: tuple[ExhibitSummary, ...] = ()

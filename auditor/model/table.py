@@ -34,6 +34,8 @@ COLUMNS: dict[str, str] = {
     "same_as_latest": "yes, part, elsewhere, no or unknown: whether what a leftover holds is current, by value",
     "type": "of a readable Secret",
     "data_keys": "names of the data of a readable Secret, joined with ;",
+    "valid_until": "last day, UTC, of what authenticates in a readable or decrypted Secret; none stated, or unknown",
+    "used_by": "objects that refer to the Secret, the first ten and +N; no reference found, or unknown",
     "created": "creation time of the object, UTC",
     "create_revision": "etcd's create revision",
     "mod_revision": "etcd's mod revision",

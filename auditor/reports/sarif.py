@@ -1,8 +1,8 @@
 """The findings as SARIF 2.1.0 (OASIS, errata 01), for code scanning and for tools that collect results.
 
-Rows are those of the CSV, with all their columns as properties. Texts from evidence stand in properties and, with
-what SARIF would read as a link or a placeholder escaped, in messages. Byte regions are used, since evidence has no
-lines.
+Rows are those of the CSV, with all their columns but WITHHELD as properties. Texts from evidence stand in properties
+and, with what SARIF would read as a link or a placeholder escaped, in messages. Byte regions are used, since evidence
+has no lines.
 """
 
 import json
@@ -31,6 +31,8 @@ SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Sev
 """GitHub's security-severity, in the middle of its bands."""
 HIGHEST = {**FIXED, FindingKind.PLAINTEXT: Severity.CRITICAL, FindingKind.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result has that of its row."""
+WITHHELD = frozenset({"valid_until", "used_by"})
+"""Columns that say what to attack first: code scanning shows its results to many."""
 _ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
 RULES = {finding.label: number for number, finding in enumerate(FindingKind)}
 FRAMEWORKS = tuple(controls.VERSIONS)
@@ -84,7 +86,7 @@ def _result(row: dict[str, Cell], index: dict[str, int], prints: Fingerprints, *
         "locations": [_location(row, index)],
         "partialFingerprints": prints.of(row),
         "taxa": _taxa(finding, controls.PLACES.get(str(row["place"])), backup=backup),
-        "properties": dict(row),
+        "properties": {name: cell for name, cell in row.items() if name not in WITHHELD},
     }
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity, Verdict
-from auditor.reports import tables, verdict, words
+from auditor.reports import rotation, tables, verdict, words
 
 MOST_GAPS = 10
 MOST_OBJECTS = 20
@@ -84,6 +84,8 @@ def write(
         console.print(Text(f"Note: {note}."))
     if steps := verdict.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
+    if audit.rotation is not None:
+        console.print(Text(f"Rotation: {rotation.counts(audit.rotation)}."))
     if explained := verdict.explained(audit):
         console.print(Text(f"Explained by `etcd-auditor explain`: {', '.join(explained)}"))
 

@@ -100,12 +100,18 @@ def others(audit: Audit) -> str:
     )
 
 
+ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
+
+
 def next_steps(audit: Audit) -> list[str]:
     """The next steps, the evidence and the credentials first."""
     unreadable = _unreadable(audit)
     if not audit.tally.readable:
         return unreadable
+    following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps = ["preserve this evidence", *unreadable]
+    if Place.LATEST in audit.tally.readable_places:  # else what is rotated is stored in the clear again
+        steps += [ENCRYPT_FIRST, following[Place.LATEST]]
     own = currency.current(audit) and audit.current is None
     credentials = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
     count = credentials or audit.tally.objects
@@ -115,7 +121,6 @@ def next_steps(audit: Audit) -> list[str]:
         steps.append(f"rotate the {plural(count, 'credential')}")
     else:
         steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
-    following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
     steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
     if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
         steps.append(causes.NEXT_PLACE[Place.FREED])

@@ -114,6 +114,7 @@ def test_all_else_is_as_it_was() -> None:
             "key",
             "uid",
             "detail",
+            "used_by",
         }
         for column in ("namespace", "name", "uid"):
             assert given.setdefault((column, before[column]), after[column]) == after[column]

@@ -71,7 +71,10 @@ def test_every_fixture_is_valid_and_says_what_the_csv_says(snapshot: Path) -> No
     run = run_of(audit)
     table = findings(audit.rows, audit.evidence)
     rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in table.rows()]
-    assert [each["properties"] for each in run["results"]] == rows
+    # who uses a credential, and until when it is valid, is no matter for everyone who sees the code scanning
+    withheld = {"valid_until", "used_by"}
+    shown = [{name: cell for name, cell in row.items() if name not in withheld} for row in rows]
+    assert [each["properties"] for each in run["results"]] == shown
     prints = [each["partialFingerprints"]["primaryLocationLineHash"] for each in run["results"]]
     assert len(set(prints)) == len(prints)
     raw = snapshot.read_bytes()

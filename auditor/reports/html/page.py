@@ -7,7 +7,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, currency, key_table, objects, tables, time_table, verdict, words
+from auditor.reports import controls, currency, key_table, objects, rotation, tables, time_table, verdict, words
 from auditor.reports.html import embed, explain
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
@@ -68,6 +68,9 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
         steps=verdict.next_steps(audit),
+        rotation=rotation.table(audit.rotation) if audit.rotation is not None else None,
+        rotated=rotation.counts(audit.rotation) if audit.rotation is not None else "",
+        rotation_classes=rotation.CLASSES,
         causes=tables.of_causes(audit),
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
