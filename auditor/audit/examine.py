@@ -16,6 +16,7 @@ from auditor.audit import (
     key_usage,
     positive_control,
     rows,
+    scope,
     tally,
     triage,
     unexamined,
@@ -31,9 +32,7 @@ from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
-from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection, select_by_source
-from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.model.evidence import Cluster, Evidence, Unexamined
@@ -130,7 +129,7 @@ def _judge(
 ) -> Judgement:
     criteria, companion_configs = _criteria(files, options)
     store = classify(evidence.batches, options.storage_prefixes)
-    judged = _judged(store, options, criteria.policy, also)
+    judged = scope.judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
@@ -144,7 +143,10 @@ def _judge(
 
         unjudged = hunting.others(store, judged, evidence.serves)
         layout = Layout.of(files, evidence.pages)
-        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
+        searched = hunting.SearchedEvidence(
+            options=options, criteria=criteria, selections=selections, rest=unjudged, store=store, layout=layout
+        )
+        criteria = hunting.keys_of(searched)
     if criteria.keyring is not None:
         compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
         selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
@@ -181,8 +183,8 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
-    scope = _scope(options, judgement)
-    advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
+    names = scope.names(store, judgement.judged, options)
+    advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(names))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     reported = options.rows or judgement.triage.needs_rows
@@ -199,15 +201,15 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     audit = Audit(
         evidence=evidence,
         pages=judgement.reading.pages,
-        policy=criteria.policy.words(scope),
-        resources=scope,
+        policy=criteria.policy.words(names),
+        resources=names,
         coverage=coverage,
         tally=replace(totals, accepted=triaged.accepted),
         keys=keys,
         rows=triaged.rows,
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),
-        notes=(*_notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
+        notes=(*_notes(evidence, judgement, hunted, keys, names, advice), *triaged.notes),
         run=custody.run(options, log, criteria.plugins, tools),
         acceptances=triaged.acceptances,
         baseline=triaged.baseline,
@@ -223,24 +225,8 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     from auditor.hunt import companion_configs
 
     configs = companion_configs.read(files.settings)
-    if not options.use_found_config:
-        return prepare(options), configs
-    return prepare(options, configs.configurations, configs.older), configs
-
-
-def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
-    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any."""
-    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
-    asked = {name.rstrip(".") for name in options.resources}
-    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
-
-
-def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
-    """The resources that are judged: those asked for first, then what a configuration adds."""
-    entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
-    asked = [name.rstrip(".") for name in options.resources]
-    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
-    return tuple(dict.fromkeys([*asked, *sorted(added)]))
+    used = (configs.configurations, configs.older) if options.use_found_config else ()
+    return prepare(options, *used), configs
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
@@ -250,15 +236,16 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         return NOTHING
     from auditor.hunt import hunt as hunting
 
-    return hunting.everything(
-        options,
-        configs,
-        judgement.criteria,
-        judgement.selections,
-        judgement.unjudged,
-        judgement.store,
-        Layout.of(files, judgement.reading.pages),
+    layout = Layout.of(files, judgement.reading.pages)
+    searched = hunting.SearchedEvidence(
+        options=options,
+        criteria=judgement.criteria,
+        selections=judgement.selections,
+        rest=judgement.unjudged,
+        store=judgement.store,
+        layout=layout,
     )
+    return hunting.hunt(searched, configs)
 
 
 def _unexamined(
@@ -283,14 +270,14 @@ def _notes(
     judgement: Judgement,
     hunted: HuntResult,
     keys: Sequence[KeyUsage],
-    scope: Sequence[str],
+    names: Sequence[str],
     advice: Sequence[tuple[str, Advice]],
 ) -> Iterator[str]:
     criteria = judgement.criteria
     yield from evidence_notes(evidence, judgement.reading)
     yield from criteria.notes
     yield from hunted.notes
-    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
+    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, names)
     for source, advised in advice:
         if not advised.judged:
             yield f"{source}: {advised.path}: {advised.text}"
