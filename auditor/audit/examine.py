@@ -10,6 +10,7 @@ from auditor.arrays.dtypes import Bools
 from auditor.audit import (
     agreement,
     baseline,
+    bootstrap,
     corroborate,
     custody,
     expectations,
@@ -206,6 +207,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         coverage=coverage,
         tally=replace(totals, accepted=triaged.accepted),
         keys=keys,
+        bootstrap=bootstrap.records(store, options),
         rows=triaged.rows,
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),

@@ -74,6 +74,14 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+Token = Annotated[
+    Path | None,
+    typer.Option(
+        "--k3s-token",
+        help="File with k3s' or RKE2's server token: it opens their record of keys.",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

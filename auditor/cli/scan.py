@@ -22,6 +22,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Token,
     WalDir,
     WorkDir,
     library_options,
@@ -139,10 +140,7 @@ def scan(
             "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
         ),
     ] = False,
-    k3s_token: Annotated[
-        Path | None,
-        typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
-    ] = None,
+    k3s_token: Token = None,
     expect_sha256: Annotated[
         str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
     ] = "",

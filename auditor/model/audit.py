@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
 
@@ -133,6 +133,8 @@ class Audit:
     """Positive control of the run; None where none was run."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
+    bootstrap: tuple[BootstrapRecord, ...] = ()
+    """Records of configuration that k3s or RKE2 keeps in the store."""
     parts: tuple[ExhibitSummary, ...] = ()
     """Summaries of the exhibits where there are several; empty for one."""
 
