@@ -82,6 +82,26 @@ Token = Annotated[
         show_default=False,
     ),
 ]
+BaselineReport = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline", help="An earlier JSON report: say what is new, still there and gone.", show_default=False
+    ),
+]
+Ignore = Annotated[
+    Path | None,
+    typer.Option(
+        "--ignore", help="A YAML file of accepted findings, each with a reason and a date.", show_default=False
+    ),
+]
+RedactKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--redact-key",
+        help="File with a key: pseudonyms that match between reports made with it.",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

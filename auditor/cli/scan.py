@@ -12,9 +12,11 @@ from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
+    BaselineReport,
     Configurations,
     Evidences,
     FailOn,
+    Ignore,
     Keks,
     Level,
     MaxRatio,
@@ -22,6 +24,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    RedactKey,
     Token,
     WalDir,
     WorkDir,
@@ -147,21 +150,12 @@ def scan(
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
-    ] = None,
-    ignore: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
-    ] = None,
+    baseline: BaselineReport = None,
+    ignore: Ignore = None,
     redact_names: Annotated[
         bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
     ] = False,
-    redact_key: Annotated[
-        Path | None,
-        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
-    ] = None,
+    redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
