@@ -52,7 +52,7 @@ Prefixes = Annotated[
     list[str] | None,
     typer.Option(
         "--storage-prefix",
-        help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.",
+        help="kube-apiserver's --etcd-prefix; repeatable. Default: detected.",
         show_default=False,
     ),
 ]
@@ -78,7 +78,7 @@ Token = Annotated[
     Path | None,
     typer.Option(
         "--k3s-token",
-        help="File with k3s' or RKE2's server token: it opens their record of keys.",
+        help="File with k3s' or RKE2's server token: it decrypts their record of keys.",
         show_default=False,
     ),
 ]
@@ -102,7 +102,7 @@ RedactKey = Annotated[
         show_default=False,
     ),
 ]
-FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
+FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[
     bool,

@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.headless import SIGNATURES, CarvedRecord, number, without_record
+from auditor.evidence.headless import CARVED, CarvedRecord, number, without_record
 from auditor.model.vocabulary import Place, State
 
 PORTION = 1 << 16
@@ -127,7 +127,7 @@ def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
 def _anchors(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, bool]]:
     """The positions of revisions' separators (True) and of signatures, ascending."""
     revisions = zip(buffer.occurrences(SUBREVISION, start, end), repeat(True))
-    values = (zip(buffer.occurrences(signature, start, end), repeat(False)) for signature in SIGNATURES)
+    values = (zip(buffer.occurrences(signature, start, end), repeat(False)) for signature in CARVED)
     return merge(revisions, *values)
 
 

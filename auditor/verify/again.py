@@ -14,6 +14,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
 from auditor.observer import Observer
 from auditor.options import Options, Setting, settings
+from auditor.reports import format_version
 from auditor.reports import json as json_report
 from auditor.scanning import many, one
 from auditor.text import decode, restore, shown
@@ -66,6 +67,10 @@ class Repetition:
         evidence = document.get("evidence")
         if isinstance(evidence, dict) and evidence.get("live"):
             yield unchecked(compare.ANOTHER, f"{name} is of a live etcd, which is not what it was: not audited again")
+            return
+        if document.get("version") != format_version.VERSION:
+            text = f"{name} has an older format, whose words are others: scan the evidence with it as --baseline"
+            yield unchecked(compare.ANOTHER, text)
             return
         recorded = _recorded(document)
         fail_on = next((each for each in Severity if each.label == document.get("fail_on")), None)

@@ -57,7 +57,7 @@ def test_the_token_decrypts_the_record_and_its_keys_the_values(tmp_path: Path) -
     (each,) = document["bootstrap"]
     assert [each[name] for name, _ in COUNTS] == [value for _, value in COUNTS]
     (usage,) = document["keys"]
-    assert (usage["key_name"], usage["opened"]) == ("aescbckey", 1)
+    assert (usage["key_name"], usage["decrypted"]) == ("aescbckey", 1)
 
 
 def test_another_token(tmp_path: Path) -> None:

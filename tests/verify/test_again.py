@@ -15,7 +15,7 @@ from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, seals
 from auditor.reports.html import seal
 from tests.helpers.command import run
-from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, REWRITTEN
+from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN
 from tests.helpers.kine_stages import KINE
 
 EVIDENCE = MIGRATION / "4-compacted.db"
@@ -193,6 +193,11 @@ def test_options_that_are_none(change: Callable[[dict[str, Any]], object], tmp_p
 
     done = again(forged(report(tmp_path, EVIDENCE), with_run), EVIDENCE)
     assert (done.returncode, "the options in it are none of etcd-auditor's" in done.stdout) == (1, True)
+
+
+def test_reports_of_an_older_format() -> None:
+    done = run("verify", FIXTURES / "reports-0.1.0" / "report.json", EVIDENCE, "--again")
+    assert (done.returncode, "scan the evidence with it as --baseline" in done.stdout) == (1, True)
 
 
 def test_usage(tmp_path: Path) -> None:

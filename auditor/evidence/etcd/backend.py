@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class Buckets:
     """The contents of a backend."""
 
     records: RecordBatch
@@ -52,7 +52,7 @@ class Store:
     facts: Backend
 
 
-def read(walker: Walker) -> Store:
+def read(walker: Walker) -> Buckets:
     """Walk every bucket under the walker's meta. Invalid pages and elements become gaps of the walker."""
     buckets: dict[bytes, Leaves] = {}
     top = walker.walk(walker.meta.root)
@@ -75,7 +75,7 @@ def read(walker: Walker) -> Store:
     records, gaps = mvcc.read(walker.buffer, walker.source, buckets.pop(b"key", Leaves.empty()), undecoded)
     walker.gaps.extend(gaps)
     facts = _facts(walker, buckets, sizes, records.mod_revision)
-    return Store(RecordBatch.concatenate([records, *_carved(walker, undecoded)]) if undecoded else records, facts)
+    return Buckets(RecordBatch.concatenate([records, *_carved(walker, undecoded)]) if undecoded else records, facts)
 
 
 def _carved(walker: Walker, undecoded: Sequence[Leaves]) -> Iterator[RecordBatch]:
