@@ -60,4 +60,4 @@ def test_it_is_a_baseline(reports: Path, tmp_path: Path) -> None:
     written = tmp_path / "new.json"
     run("scan", COMPACTED, "--encryption-config", CONFIG, "--baseline", reports / "report.json", "--json", written)
     baseline = json.loads(written.read_text())["baseline"]
-    assert (baseline["new"], baseline["unchanged"], baseline["absent"]) == (0, 63, [])
+    assert (baseline["new"], baseline["still"], baseline["gone"]) == (0, 63, [])
