@@ -115,7 +115,7 @@ BREAKING = {
     "a member missing": lambda document: document.pop("gaps"),
     "a member too many": lambda document: document.update(clean=True),
     "a bare word": lambda document: document.update(verdict="clean"),
-    "another version": lambda document: document.update(version=2),
+    "another version": lambda document: document.update(version=3),
     "a cell missing": lambda document: document["findings"][0].pop("offset"),
     "a cell too many": lambda document: document["findings"][0].update(value="x"),
     "text for a number": lambda document: document["findings"][0].update(offset="12"),
