@@ -8,6 +8,7 @@ import numpy as np
 from auditor.audit import (
     agreement,
     baseline,
+    bootstrap,
     chronology,
     custody,
     expectations,
@@ -131,7 +132,10 @@ def _judge(
 
         unjudged = hunting.others(store, judged, evidence.serves)
         layout = Layout.of(files, evidence.pages)
-        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
+        searched = hunting.SearchedEvidence(
+            options=options, criteria=criteria, selections=selections, rest=unjudged, store=store, layout=layout
+        )
+        criteria = hunting.keys_of(searched)
     if criteria.keyring is not None:
         compared = None if contents or options.current else leftovers.compared(selections)
         selections = opening.open_every(
@@ -223,6 +227,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         coverage=coverage,
         tally=replace(totals, accepted=triaged.accepted),
         keys=keys,
+        bootstrap=bootstrap.records(store, options),
         rows=triaged.rows,
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
@@ -252,9 +257,8 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     from auditor.hunt import companion_configs
 
     configs = companion_configs.read(files.settings)
-    if not options.use_found_config:
-        return prepare(options), configs
-    return prepare(options, configs.configurations, configs.older), configs
+    used = (configs.configurations, configs.older) if options.use_found_config else ()
+    return prepare(options, *used), configs
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
@@ -264,12 +268,13 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         return NOTHING
     from auditor.hunt import hunt as hunting
 
-    return hunting.everything(
-        options,
-        configs,
-        judgement.criteria,
-        judgement.selections,
-        judgement.unjudged,
-        judgement.store,
-        Layout.of(files, judgement.reading.pages),
+    layout = Layout.of(files, judgement.reading.pages)
+    searched = hunting.SearchedEvidence(
+        options=options,
+        criteria=judgement.criteria,
+        selections=judgement.selections,
+        rest=judgement.unjudged,
+        store=judgement.store,
+        layout=layout,
     )
+    return hunting.hunt(searched, configs)

@@ -94,6 +94,34 @@ CurrentConfigurations = Annotated[
 AsOf = Annotated[
     str, typer.Option(help="The time by which something has expired, ISO 8601; now when left out.", show_default=False)
 ]
+Token = Annotated[
+    Path | None,
+    typer.Option(
+        "--k3s-token",
+        help="File with k3s' or RKE2's server token: it decrypts their record of keys.",
+        show_default=False,
+    ),
+]
+BaselineReport = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline", help="An earlier JSON report: say what is new, still there and gone.", show_default=False
+    ),
+]
+Ignore = Annotated[
+    Path | None,
+    typer.Option(
+        "--ignore", help="A YAML file of accepted findings, each with a reason and a date.", show_default=False
+    ),
+]
+RedactKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--redact-key",
+        help="File with a key: pseudonyms that match between reports made with it.",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

@@ -11,11 +11,13 @@ from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
     AsOf,
+    BaselineReport,
     Configurations,
     Current,
     CurrentConfigurations,
     Evidences,
     FailOn,
+    Ignore,
     Keks,
     Level,
     MaxRatio,
@@ -23,6 +25,8 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    RedactKey,
+    Token,
     WalDir,
     WorkDir,
     library_options,
@@ -95,33 +99,19 @@ def scan(
             "--use-found-config", help="Judge and decrypt by the encryption configuration that came with the evidence."
         ),
     ] = False,
-    k3s_token: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with k3s' or RKE2's server token: it decrypts their record of keys.", show_default=False
-        ),
-    ] = None,
+    k3s_token: Token = None,
     expect_sha256: Annotated[
         str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
     ] = "",
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
-    ] = None,
-    ignore: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
-    ] = None,
+    baseline: BaselineReport = None,
+    ignore: Ignore = None,
     redact_names: Annotated[
         bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
     ] = False,
-    redact_key: Annotated[
-        Path | None,
-        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
-    ] = None,
+    redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.encryption import go_values, wrappers
+from auditor.encryption import go_values, manifests, wrappers
 from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
 from auditor.kubernetes.resources import AGGREGATED
 from auditor.model.vocabulary import Provider
@@ -136,7 +136,7 @@ def load(path: Path) -> Configuration:
 def parse(raw: bytes, name: str) -> Configuration:
     """The configuration in a YAML or JSON text. Raises ConfigurationError, with `name` for the file."""
     reader = Reader(name)
-    document = wrappers.unwrap(reader, reader.parse(raw))
+    document = manifests.read(reader, raw)
     if isinstance(document, dict) and not wrappers.is_of(document, KINDS):
         expected = "expected apiserver.config.k8s.io/v1 EncryptionConfiguration or v1 EncryptionConfig"
         reader.fail("", f"{wrappers.described(document)}: {expected}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -146,6 +146,8 @@ class Audit:
     """What to rotate; None where it was not asked for."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
+    bootstrap: tuple[BootstrapRecord, ...] = ()
+    """Records of configuration that k3s or RKE2 keeps in the store."""
     parts: tuple[ExhibitSummary, ...] = ()
     """Summaries of the exhibits where there are several; empty for one."""
 

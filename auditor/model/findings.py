@@ -186,6 +186,8 @@ class KeyUsage:
     """Name of the key or KMS plugin; empty where the values name none."""
     kek_id: str
     """KMS v2's keyID; empty for other providers."""
+    kek_version: str
+    """Version of the KEK that the wrapped data keys name, `vault:v2`; empty where they name none."""
     places: tuple[tuple[Place, int], ...]
     """Number of values under the key in each place."""
     resources: tuple[str, ...]
@@ -206,3 +208,25 @@ class KeyUsage:
     """Whether a configuration names the key."""
     objects: tuple[str, ...]
     """Etcd keys of some of these values, printable."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapRecord:
+    """The record that k3s and RKE2 keep of their configuration, as far as a server token decrypts it."""
+
+    key: str
+    """Etcd key: its last part is a digest of the server token."""
+    values: int
+    """Number of its values."""
+    places: tuple[tuple[Place, int], ...]
+    """Number of its values in each place."""
+    opened: int
+    """Number of the values that the server token decrypts, or an empty one."""
+    tokenless: bool
+    """Whether an empty server token decrypts them: anyone can."""
+    named: bool
+    """Whether the key is of the server token that is supplied."""
+    tried: bool
+    """Whether a server token is supplied."""
+    keys: tuple[str, ...]
+    """Encryption keys in the decrypted values, PROVIDER/NAME, printable."""

@@ -57,6 +57,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         coverage=_coverage(audits),
         tally=_tally([each.tally for each in audits]),
         keys=_keys(audits),
+        bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         rows=_rows([each.rows for each in audits]),
         gaps=(
             *(gap for each in audits for gap in each.gaps),
@@ -222,12 +223,13 @@ def _control(audits: Sequence[Audit]) -> Control | None:
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[Provider, str, str, str], list[KeyUsage]] = {}
+    groups: dict[tuple[Provider, str, str, str, str], list[KeyUsage]] = {}
     for audit in audits:
         for usage in audit.keys:
-            groups.setdefault((usage.provider, usage.key_name, usage.kek_id, usage.origin), []).append(usage)
+            identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
+            groups.setdefault(identity, []).append(usage)
     usages = []
-    for (provider, key_name, kek_id, origin), usages_of_key in sorted(groups.items()):
+    for (provider, key_name, kek_id, kek_version, origin), usages_of_key in sorted(groups.items()):
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
@@ -236,6 +238,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 provider=provider,
                 key_name=key_name,
                 kek_id=kek_id,
+                kek_version=kek_version,
                 places=tuple(sorted(places.items())),
                 resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
                 oldest=None,

@@ -83,10 +83,12 @@ def test_every_fixture_is_valid_and_says_what_the_csv_says(snapshot: Path) -> No
         assert rule["id"] == each["ruleId"] == row["finding"]
         (location,) = each["locations"]
         place = location["physicalLocation"]
-        if row["finding"] in {"configuration", "weak-provider"}:  # of no stored value
-            assert "region" not in place
-            continue
         region = place["region"]
+        # docs.github.com, SARIF support: required of every region
+        assert (region["startLine"], region["startColumn"], region["endLine"], region["endColumn"]) == (1, 1, 1, 2)
+        if row["finding"] in {"configuration", "weak-provider"}:  # of no stored value
+            assert "byteOffset" not in region
+            continue
         assert raw[region["byteOffset"] :].startswith((b"k8s", b"{"))
         artifact = run["artifacts"][place["artifactLocation"]["index"]]
         assert artifact["location"]["uri"] == place["artifactLocation"]["uri"] == snapshot.name
