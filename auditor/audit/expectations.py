@@ -33,6 +33,8 @@ def live(options: Options, *, live: bool) -> None:
         raise UsageError("--range and --keep belong to a live endpoint: https://HOST:2379")
     if live and options.wal_dir:
         raise UsageError("a live endpoint has no --wal-dir: audit the member's data directory")
+    if live and options.raw:
+        raise UsageError("a live endpoint sends a snapshot: --raw belongs to a member's own file, member/snap/db")
     if options.range_only and options.quick:
         raise UsageError("--range reads no file that --quick could leave out: give one of them")
     if options.range_only and (options.keep or options.expect_sha256):

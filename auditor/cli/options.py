@@ -48,6 +48,12 @@ MaxRatio = Annotated[int, typer.Option(min=1, help="Bytes that it may unpack to 
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
 ]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The evidence is a member's own file, member/snap/db: it has no trailer that could be missing."
+    ),
+]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option(
@@ -82,6 +88,23 @@ AcceptPartial = Annotated[
         "--accept-partial",
         help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
     ),
+]
+Hunt = Annotated[bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")]
+HuntMinLength = Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")]
+HuntFields = Annotated[
+    list[str] | None,
+    typer.Option(help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False),
+]
+UseFoundKeys = Annotated[bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")]
+UseFoundConfig = Annotated[
+    bool,
+    typer.Option(
+        "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+    ),
+]
+K3sToken = Annotated[
+    Path | None,
+    typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
 ]
 
 

@@ -57,7 +57,7 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "sha256": part.sha256,
         "trailer": "" if part.trailer is None else part.trailer.value,
         "cluster": part.cluster,
-        "revision": part.revision,
+        "revision": part.revision or None,
         "verdict": part.verdict.value,
         "complete": part.complete,
         "severity": "" if part.severity is None else part.severity.label,
@@ -96,8 +96,8 @@ def acceptance(entry: Acceptance) -> dict[str, Any]:
 
 def _backend(backend: Backend) -> dict[str, Any]:
     return {
-        "revision": backend.revision,
-        "newest_record": backend.newest_record,
+        "revision": backend.revision or None,
+        "newest_record": backend.newest_record if backend.revision else None,
         "compacted": backend.compacted,
         "scheduled": backend.scheduled,
         "storage_version": backend.storage_version,

@@ -1,6 +1,7 @@
 """Sentences that the terminal and the HTML report share: verdict, next steps, facts of the evidence."""
 
 from auditor.model.audit import Audit
+from auditor.model.evidence import Backend
 from auditor.model.vocabulary import (
     EvidenceKind,
     FindingKind,
@@ -30,9 +31,10 @@ def verdict(audit: Audit, fail_on: Severity) -> list[str]:
     if audit.verdict is Verdict.INCONCLUSIVE:
         return [f"INCONCLUSIVE: no findings in what was examined, and not everything was {code}"]
     if tally.readable:
-        what = _objects(audit)
+        # a fragment may be of any object
+        what = f" of {_objects(audit)}" if tally.objects else ""
         where = _places(tally.readable_places)
-        lines = [f"FINDINGS: {plural(tally.readable, 'readable value')} of {what}, {where} {code}"]
+        lines = [f"FINDINGS: {plural(tally.readable, 'readable value')}{what}, {where} {code}"]
         if in_use := _in_use(audit):
             what = "these credentials are in use" if _secrets_alone(audit) else "what they hold is in use"
             lines.append(f"{in_use}: {what}.")
@@ -175,12 +177,11 @@ def kind(audit: Audit) -> str:
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     if audit.parts:
         return audit.evidence.description
-    compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     kind, description = audit.evidence.kind, audit.evidence.description
     revision = f"{backend.revision:,}" if backend.revision else "unknown"
     parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {revision}"]
     if backend.revision and kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
-        parts[0] += f", {compacted}"
+        parts[0] += f", {'never compacted' if backend.compacted is None else f'compacted at {backend.compacted:,}'}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
@@ -192,6 +193,13 @@ def kind(audit: Audit) -> str:
     if cluster.newest:
         parts.append(f"newest object time {cluster.newest}")
     return "; ".join(parts)
+
+
+def compaction(backend: Backend) -> str:
+    """The revision of the last compaction, for a table."""
+    if backend.compacted is not None:
+        return f"{backend.compacted:,}"
+    return "never" if backend.revision else "unknown"
 
 
 def extent(audit: Audit) -> str:

@@ -107,7 +107,7 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
             raise UsageError(f"{opened.containers[0].name} holds {len(opened)} pieces of evidence, and one is wanted")
         ((_, opener),) = opened
         with opener() as exhibit:
-            exhibit.work_dir = options.work_dir
+            exhibit.work_dir, exhibit.raw = options.work_dir, options.raw
             yield exhibit
 
 
@@ -123,7 +123,7 @@ def _access(path: str, options: Options, access: "Access | None") -> "Access | N
 
 def _examine(exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None" = None) -> Audit:
     with exhibit as files:
-        files.work_dir = options.work_dir
+        files.work_dir, files.raw = options.work_dir, options.raw
         log.step(f"opened {len(files.files)} of the evidence's files for reading")
         if options.expect_sha256:
             expectations.sha256(files, options.expect_sha256, log)

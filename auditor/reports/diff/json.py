@@ -86,7 +86,7 @@ def _side(audit: Audit) -> dict[str, Any]:
         "sha256": evidence.sha256,
         "trailer": evidence.trailer.value,
         "changed": evidence.changed,
-        "revision": evidence.backend.revision,
+        "revision": evidence.backend.revision or None,
         "compacted": evidence.backend.compacted,
         "cluster": evidence.cluster.uid,
         "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
