@@ -77,9 +77,13 @@ def cluster(name: str, actual: Cluster, etcd: int | None, expected: str) -> None
         etcd: id of its etcd cluster; None where it is not known.
         expected: uid of the kube-system namespace.
     """
-    if actual.uid and actual.uid == expected.strip():
+    uids = {each.uid: each for each in actual.clusters if each.uid}
+    if expected.strip() in uids:
         return
-    if actual.uid:
+    if len(uids) > 1:
+        listed = ", ".join(f"{each.uid} under {shown(each.prefix)}" for each in uids.values())
+        uid = f"it holds {len(uids)} clusters, whose kube-system namespaces have other uids: {listed}"
+    elif actual.uid:
         uid = f"the kube-system namespace's uid is {actual.uid}, created {actual.created or 'at an unknown time'}"
     else:
         uid = "it has no kube-system namespace that can be read without a key"

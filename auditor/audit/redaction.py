@@ -200,7 +200,8 @@ class Redactor:
 
     def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
         members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)
-        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid))
+        clusters = tuple(replace(each, uid=pseudonym(UID, each.uid)) for each in evidence.cluster.clusters)
+        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid), clusters=clusters)
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
     def _key_use(self, use: KeyUsage) -> KeyUsage:

@@ -164,7 +164,9 @@ def compare(
 
 def _check_fit(names: list[str], judgements: Sequence[examine.Judgement], options: DiffOptions) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
-    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements]
+    facts = [
+        (each.cluster.identity, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements
+    ]
     same = _same_cluster(names, facts, options)
     if same is not False:
         _check_order(names, facts, options)

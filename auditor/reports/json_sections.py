@@ -119,6 +119,10 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "created": cluster.created,
         "newest": cluster.newest,
         "prefixes": list(cluster.prefixes),
+        "clusters": [
+            {"prefix": each.prefix, "uid": each.uid, "created": each.created, "values": each.values}
+            for each in cluster.clusters
+        ],
     }
 
 

@@ -1,7 +1,7 @@
 """Sentences that the terminal and the HTML report share: verdict, next steps, facts of the evidence."""
 
 from auditor.model.audit import Audit
-from auditor.model.evidence import Backend
+from auditor.model.evidence import Backend, Cluster
 from auditor.model.vocabulary import (
     EvidenceKind,
     FindingKind,
@@ -186,13 +186,25 @@ def kind(audit: Audit) -> str:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
         parts.append(f"etcd cluster version {backend.cluster_version}")
-    if cluster.uid:
+    if cluster.several:
+        parts.append(clusters(cluster))
+    elif cluster.uid:
         parts.append(f"Kubernetes cluster {cluster.uid} created {cluster.created}")
     elif not cluster.prefixes:
         parts.append("no Kubernetes storage prefix found")
     if cluster.newest:
         parts.append(f"newest object time {cluster.newest}")
     return "; ".join(parts)
+
+
+def clusters(cluster: Cluster) -> str:
+    """The cluster under each of several storage prefixes."""
+    listed = (
+        f"{each.prefix} {each.uid or ('unknown' if each.own else 'of none with a kube-system namespace')}"
+        f"{f' created {each.created}' if each.created else ''}, {plural(each.values, 'value')}"
+        for each in cluster.clusters
+    )
+    return f"{len(cluster.clusters)} storage prefixes, several clusters: {'; '.join(listed)}"
 
 
 def compaction(backend: Backend) -> str:

@@ -88,7 +88,7 @@ def _side(audit: Audit) -> dict[str, Any]:
         "changed": evidence.changed,
         "revision": evidence.backend.revision or None,
         "compacted": evidence.backend.compacted,
-        "cluster": evidence.cluster.uid,
+        "cluster": evidence.cluster.identity,
         "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
         "policy": audit.policy,
         "complete": audit.complete,

@@ -73,7 +73,7 @@ def side(audit: Audit) -> str:
 
 
 def cluster(comparison: Comparison) -> str:
-    one, two = comparison.before.evidence.cluster.uid, comparison.after.evidence.cluster.uid
+    one, two = comparison.before.evidence.cluster.identity, comparison.after.evidence.cluster.identity
     if one and one == two:
         return f"both of Kubernetes cluster {one}"
     etcd, other = (

@@ -153,7 +153,7 @@ def _backend(audit: Audit) -> list[tuple[str, str]]:
         ),
         ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes" if backend.page_size else None),
         ("pairs by bucket", ", ".join(f"{name} {count:,}" for name, count in backend.buckets)),
-        ("Kubernetes cluster", cluster.uid),
+        ("Kubernetes cluster", words.clusters(cluster) if cluster.several else cluster.uid),
         ("created", cluster.created),
         ("newest object time", cluster.newest),
         ("storage prefixes", ", ".join(cluster.prefixes)),
