@@ -29,6 +29,8 @@ class Options:
     """Folder of the WAL of a data directory, where it lies elsewhere."""
     raw: bool = False
     """Whether a database file alone is a member's own, member/snap/db, not a snapshot that has lost its trailer."""
+    unnamed_pipes: tuple[str, ...] = ()
+    """Pipes and devices that were met in folders: they are not opened, where one that is named is read."""
     work_dir: str = ""
     """Folder of private, unlinked files; the system's temporary folder where empty."""
     keep: str = ""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor import inputs
 from auditor.audit.ids import tag
 from auditor.audit.rows import NOT_KNOWN
 from auditor.errors import UsageError
@@ -46,7 +47,7 @@ def prepare(options: Options) -> "Redactor":
         return Redactor(Pseudonyms(b""))
     path = Path(options.redact_key)
     try:
-        secret = path.read_bytes().strip()
+        secret = inputs.read(path, inputs.LARGEST).strip()
     except OSError as error:
         raise UsageError(f"--redact-key {path} cannot be read: {error.strerror}") from None
     if len(secret) < LEAST_KEY:

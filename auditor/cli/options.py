@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor import inputs
 from auditor.options import Options
 
 
@@ -109,8 +110,14 @@ K3sToken = Annotated[
 
 
 def library_options(**values: Any) -> Options:
-    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default."""
-    return Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default.
+
+    Raises UsageError for a pipe that cannot be read: those of small files are read here, in the first process.
+    """
+    options = Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    small = (options.k3s_token, options.ignore, options.redact_key)
+    inputs.receive(path for path in (*options.encryption_configs, *small) if path)
+    return options
 
 
 def _plain(value: Any) -> Any:

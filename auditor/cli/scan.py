@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auditor import inputs
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
@@ -243,10 +244,14 @@ def run(request: ScanRequest) -> int:
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
+    if len(evidence) > 1 and inputs.STDIN in evidence:
+        raise UsageError("standard input is one piece of evidence: scan it by itself")
+    unnamed = tuple(path for path in evidence if path not in request.evidence and inputs.is_pipe(path))
+    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
     options = request.options
     other_inputs = options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key
-    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs)]
-    protected = [*map(Path, inputs), *live_options.files(request.live)]
+    files = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, other_inputs)]
+    protected = [*map(Path, files), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)

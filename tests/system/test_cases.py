@@ -24,7 +24,7 @@ def scan(case: str, *arguments: str | Path) -> tuple[int, str]:
     return done.returncode, text
 
 
-PASSES = {
+PASSES: dict[str, list[tuple[str, ...]]] = {
     "data-dir-of-k3s": [("etcd", CONFIG, "config.json")],
     "stopped-member-same-root": [
         ("data", CONFIG, "config.json"),

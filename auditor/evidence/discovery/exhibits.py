@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from auditor import inputs
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.magic import Kind
-from auditor.evidence.discovery import companions, paths, remote
+from auditor.evidence.discovery import companions, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
@@ -72,6 +73,10 @@ def opened(argument: str, options: Options) -> Exhibits:
         if wal_dir is not None:
             raise UsageError(f"{remote.shown(argument)} is one object: --wal-dir belongs to a data directory")
         return _remote(argument, options)
+    if inputs.is_pipe(argument) and argument not in options.unnamed_pipes:
+        if wal_dir is not None:
+            raise UsageError(f"{inputs.name(argument)} is a pipe: --wal-dir belongs to a data directory")
+        return _streamed(pipe.spool(argument, options), options)
     path = Path(argument)
     if path.is_dir() or not _is_container(path):
         exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
@@ -85,7 +90,12 @@ def opened(argument: str, options: Options) -> Exhibits:
 
 
 def _remote(url: str, options: Options) -> Exhibits:
-    file, notes = remote.fetch(url, options)
+    return _streamed(remote.fetch(url, options), options)
+
+
+def _streamed(received: tuple[EvidenceFile, list[str]], options: Options) -> Exhibits:
+    """The exhibits of a file that came as a stream, and that nothing lies beside."""
+    file, notes = received
     if _is_packed(file.map[: magic.HEAD]):
         return _packed(file, None, options, notes)
     exhibit = Exhibit.of_file(file.name, file)
