@@ -27,6 +27,10 @@ class Options:
     """Keys that others have, `PROVIDER:NAME`."""
     wal_dir: str = ""
     """Folder of the WAL of a data directory, where it lies elsewhere."""
+    raw: bool = False
+    """Whether a database file alone is a member's own, member/snap/db, not a snapshot that has lost its trailer."""
+    unnamed_pipes: tuple[str, ...] = ()
+    """Pipes and devices that were met in folders: they are not opened, where one that is named is read."""
     work_dir: str = ""
     """Folder of private, unlinked files; the system's temporary folder where empty."""
     keep: str = ""
@@ -103,6 +107,7 @@ def settings(options: Options) -> dict[str, Setting]:
         "expect": options.expect,
         "compromised_keys": options.compromised_keys,
         "wal_dir": options.wal_dir,
+        "raw": options.raw,
         "work_dir": options.work_dir,
         "keep": options.keep,
         "keep_force": options.keep_force,

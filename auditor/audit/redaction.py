@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor import inputs
 from auditor.arrays.dictionary import Dictionary, from_table
 from auditor.arrays.dictionary import encode as encode_column
 from auditor.audit.facts import NOT_KNOWN
@@ -49,7 +50,7 @@ def prepare(options: Options) -> "Redactor":
         return Redactor(Pseudonyms(b""))
     path = Path(options.redact_key)
     try:
-        secret = path.read_bytes().strip()
+        secret = inputs.read(path, inputs.LARGEST).strip()
     except OSError as error:
         raise UsageError(f"--redact-key {path} cannot be read: {error.strerror}") from None
     if len(secret) < LEAST_KEY:
@@ -248,7 +249,8 @@ class Redactor:
 
     def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
         members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)
-        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid))
+        clusters = tuple(replace(each, uid=pseudonym(UID, each.uid)) for each in evidence.cluster.clusters)
+        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid), clusters=clusters)
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
     def _key_use(self, use: KeyUsage) -> KeyUsage:

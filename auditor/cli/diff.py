@@ -19,6 +19,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Raw,
     WorkDir,
     library_options,
 )
@@ -104,6 +105,7 @@ def diff(
     after_wal_dir: Annotated[
         Path | None, typer.Option(help="The WAL of AFTER, where it lies elsewhere.", show_default=False)
     ] = None,
+    raw: Raw = False,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     range_only: Annotated[
@@ -135,6 +137,7 @@ def diff(
             current_keks=current_kek,
             expect=expected,
             wal_dir=wal_dir,
+            raw=raw and not live_options.is_live(evidence),
             work_dir=work_dir,
             range_only=range_only and live_options.is_live(evidence),
             quick=quick,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor import inputs
 from auditor.errors import UsageError
 from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
 
@@ -219,7 +220,7 @@ def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str
 
 def _first_line(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = inputs.read(path, inputs.LARGEST).decode("utf-8")
     except OSError as error:
         raise UsageError(f"--password-file {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor import inputs
 from auditor.options import Options
 
 
@@ -47,6 +48,12 @@ MaxUnpacked = Annotated[int, typer.Option(min=1, help="Bytes that one container 
 MaxRatio = Annotated[int, typer.Option(min=1, help="Bytes that it may unpack to for each byte of its own.")]
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The evidence is a member's own file, member/snap/db: it has no trailer that could be missing."
+    ),
 ]
 Prefixes = Annotated[
     list[str] | None,
@@ -131,11 +138,30 @@ AcceptPartial = Annotated[
         help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
     ),
 ]
+Hunt = Annotated[bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")]
+HuntMinLength = Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")]
+HuntFields = Annotated[
+    list[str] | None,
+    typer.Option(help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False),
+]
+UseFoundKeys = Annotated[bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")]
+UseFoundConfig = Annotated[
+    bool,
+    typer.Option(
+        "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+    ),
+]
 
 
 def library_options(**values: Any) -> Options:
-    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default."""
-    return Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default.
+
+    Raises UsageError for a pipe that cannot be read: those of small files are read here, in the first process.
+    """
+    options = Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    small = (options.k3s_token, options.ignore, options.redact_key)
+    inputs.receive(path for path in (*options.encryption_configs, *small) if path)
+    return options
 
 
 def _plain(value: Any) -> Any:

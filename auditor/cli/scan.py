@@ -17,6 +17,9 @@ from auditor.cli.options import (
     CurrentConfigurations,
     Evidences,
     FailOn,
+    Hunt,
+    HuntFields,
+    HuntMinLength,
     Ignore,
     Keks,
     Level,
@@ -25,8 +28,11 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Raw,
     RedactKey,
     Token,
+    UseFoundConfig,
+    UseFoundKeys,
     WalDir,
     WorkDir,
     library_options,
@@ -80,25 +86,12 @@ def scan(
     ] = None,
     fail_on: FailOn = Level.MEDIUM,
     wal_dir: WalDir = None,
-    hunt: Annotated[
-        bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")
-    ] = False,
-    hunt_min_length: Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")] = 8,
-    hunt_field: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False
-        ),
-    ] = None,
-    use_found_keys: Annotated[
-        bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
-    ] = False,
-    use_found_config: Annotated[
-        bool,
-        typer.Option(
-            "--use-found-config", help="Judge and decrypt by the encryption configuration that came with the evidence."
-        ),
-    ] = False,
+    raw: Raw = False,
+    hunt: Hunt = False,
+    hunt_min_length: HuntMinLength = 8,
+    hunt_field: HuntFields = None,
+    use_found_keys: UseFoundKeys = False,
+    use_found_config: UseFoundConfig = False,
     k3s_token: Token = None,
     expect_sha256: Annotated[
         str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
@@ -157,7 +150,6 @@ def scan(
     ] = False,
 ) -> None:
     """Audit a snapshot: classify every value of the resources, and report each that is readable."""
-
     options = library_options(
         resources=resource,
         storage_prefixes=storage_prefix,
@@ -167,6 +159,7 @@ def scan(
         expect=expect,
         compromised_keys=compromised_key,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
         keep=keep,
         keep_force=force and keep is not None,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditor import inputs
 from auditor.cli import checksums, live_options, output
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
@@ -29,12 +30,16 @@ def run(request: ScanRequest) -> int:
     evidence = resolve_arguments(request.evidence, is_report)
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
+    if len(evidence) > 1 and inputs.STDIN in evidence:
+        raise UsageError("standard input is one evidence item: scan it by itself")
+    unnamed = tuple(path for path in evidence if path not in request.evidence and inputs.is_pipe(path))
+    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
     files = [*options.current_configs, *([options.current] if current_access is None else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
-    inputs = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
-    protected = [*map(Path, inputs), *live_options.files(request.live)]
+    read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
+    protected = [*map(Path, read), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)

@@ -9,7 +9,7 @@ import typer
 
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
-from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir, library_options
+from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, Raw, WalDir, WorkDir, library_options
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -41,6 +41,7 @@ def show(
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    raw: Raw = False,
     json: Annotated[
         Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
     ] = None,
@@ -58,6 +59,7 @@ def show(
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
         rows=False,
     )

@@ -7,9 +7,11 @@ No traceback is printed: one could quote the evidence.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
+from auditor import inputs
 from auditor.cli import prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
@@ -37,10 +39,16 @@ def run(task: Callable[[], int]) -> int:
         return guard(task)
     sys.stdout.flush()
     sys.stderr.flush()
-    child = prefork.take(task)
+    child = prefork.take(partial(_with_inputs, inputs.contents(), task))
     if child is None:
         child = start(task)
     return _code(wait.wait(child, _say))
+
+
+def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
+    """The exit code of a task that needs the bytes of pipes which the first process has read."""
+    inputs.hand_over(pipes)
+    return task()
 
 
 def start(task: Callable[[], int]) -> int:

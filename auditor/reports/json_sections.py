@@ -58,7 +58,7 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "sha256": part.sha256,
         "trailer": "" if part.trailer is None else part.trailer.value,
         "cluster": part.cluster,
-        "revision": part.revision,
+        "revision": part.revision or None,
         "verdict": part.verdict(fail_on).value,
         "complete": part.complete,
         "severity": "" if part.severity is None else part.severity.label,
@@ -127,8 +127,8 @@ def acceptance(entry: Acceptance) -> dict[str, Any]:
 
 def _backend(backend: Backend) -> dict[str, Any]:
     return {
-        "revision": backend.revision,
-        "newest_record": backend.newest_record,
+        "revision": backend.revision or None,
+        "newest_record": backend.newest_record if backend.revision else None,
         "compacted": backend.compacted,
         "scheduled": backend.scheduled,
         "storage_version": backend.storage_version,
@@ -150,6 +150,10 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "created": cluster.created,
         "newest": cluster.newest,
         "prefixes": list(cluster.prefixes),
+        "clusters": [
+            {"prefix": each.prefix, "uid": each.uid, "created": each.created, "values": each.values}
+            for each in cluster.clusters
+        ],
     }
 
 

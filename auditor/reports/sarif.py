@@ -63,7 +63,7 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
     kinds = [finding for _, finding in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
-    prints = Fingerprints(audit.evidence.cluster.uid)
+    prints = Fingerprints(audit.evidence.cluster.identity)
     for cells, finding in zip(table.rows(), kinds, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
         result = _result(row, index, prints, backup=backup)

@@ -26,7 +26,12 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
             *(
                 ["", "", "", ""]
                 if part.problem
-                else [f"{part.values:,}", f"{part.readable:,}", f"{part.current_holders:,}", f"{part.revision:,}"]
+                else [
+                    f"{part.values:,}",
+                    f"{part.readable:,}",
+                    f"{part.current_holders:,}",
+                    f"{part.revision:,}" if part.revision else "unknown",
+                ]
             ),
             part.sha256[:12],
         ]

@@ -57,7 +57,8 @@ def _acceptance(audit: Audit, fail_on: Severity) -> str:
 def _readable(audit: Audit) -> str:
     """The readable values, the objects that they are of, and their places."""
     tally = audit.tally
-    return f"{plural(tally.readable, 'readable value')} of {_objects(audit)}, {_places(tally.readable_places)}"
+    what = f" of {_objects(audit)}" if tally.objects else ""  # a fragment may be of any object
+    return f"{plural(tally.readable, 'readable value')}{what}, {_places(tally.readable_places)}"
 
 
 def accepted(audit: Audit) -> list[str]:

@@ -1,6 +1,7 @@
 """Sentences that the terminal and the HTML report share: verdict, next steps, facts of the evidence."""
 
 from auditor.model.audit import Audit
+from auditor.model.evidence import Backend, Cluster
 from auditor.model.vocabulary import (
     EvidenceKind,
     LiveWay,
@@ -53,23 +54,41 @@ def kind(audit: Audit) -> str:
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     if audit.parts:
         return audit.evidence.description
-    compacted = f"compacted at {backend.compacted:,}" if backend.compacted is not None else "never compacted"
     kind, description = audit.evidence.kind, audit.evidence.description
     revision = f"{backend.revision:,}" if backend.revision else "unknown"
     parts = [description if kind is EvidenceKind.KINE_WAL else f"{description}; revision {revision}"]
     if backend.revision and kind not in {EvidenceKind.LIVE_RANGE, EvidenceKind.KINE_WAL, *causes.DUMPS}:
-        parts[0] += f", {compacted}"
+        parts[0] += f", {'never compacted' if backend.compacted is None else f'compacted at {backend.compacted:,}'}"
     if backend.storage_version:
         parts.append(f"etcd storage version {backend.storage_version}")
     elif backend.cluster_version:
         parts.append(f"etcd cluster version {backend.cluster_version}")
-    if cluster.uid:
+    if cluster.several:
+        parts.append(clusters(cluster))
+    elif cluster.uid:
         parts.append(f"Kubernetes cluster {cluster.uid} created {cluster.created}")
     elif not cluster.prefixes:
         parts.append("no Kubernetes storage prefix found")
     if cluster.newest:
         parts.append(f"newest object time {cluster.newest}")
     return "; ".join(parts)
+
+
+def clusters(cluster: Cluster) -> str:
+    """The cluster under each of several storage prefixes."""
+    listed = (
+        f"{each.prefix} {each.uid or ('unknown' if each.own else 'of none with a kube-system namespace')}"
+        f"{f' created {each.created}' if each.created else ''}, {plural(each.values, 'value')}"
+        for each in cluster.clusters
+    )
+    return f"{len(cluster.clusters)} storage prefixes, several clusters: {'; '.join(listed)}"
+
+
+def compaction(backend: Backend) -> str:
+    """The revision of the last compaction, for a table."""
+    if backend.compacted is not None:
+        return f"{backend.compacted:,}"
+    return "never" if backend.revision else "unknown"
 
 
 def extent(audit: Audit) -> str:

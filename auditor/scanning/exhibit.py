@@ -40,7 +40,7 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
             raise UsageError(f"{opened.containers[0].name} holds {len(opened)} evidence items, and one is wanted")
         ((_, opener),) = opened
         with opener() as exhibit:
-            exhibit.work_dir = options.work_dir
+            exhibit.work_dir, exhibit.raw = options.work_dir, options.raw
             yield exhibit
 
 

@@ -131,7 +131,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
         size=evidence.size,
         sha256=evidence.sha256,
         trailer=evidence.trailer,
-        cluster=evidence.cluster.uid,
+        cluster=evidence.cluster.identity,
         revision=evidence.backend.revision,
         complete=audit.complete,
         severity=max(audit.severities, default=None),
@@ -147,7 +147,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
 def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     """All files together; the facts of a single database are empty."""
     exhibits = [each.evidence for each in audits]
-    clusters = {each.cluster.uid for each in exhibits}
+    clusters = {each.cluster.identity for each in exhibits}
     trailers = {each.trailer for each in exhibits}
     return Evidence(
         name=name or f"{count:,} evidence items",
@@ -160,7 +160,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
-        cluster=replace(exhibits[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        cluster=replace(exhibits[0].cluster, newest="", clusters=()) if len(clusters) == 1 else Cluster(),
         sources=tuple(source for each in exhibits for source in each.sources),
         directory=True,
         containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),

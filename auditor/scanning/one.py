@@ -101,7 +101,7 @@ def _examine(
     exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None", judge: "Judge | None"
 ) -> Audit:
     with exhibit as files:
-        files.work_dir = options.work_dir
+        files.work_dir, files.raw = options.work_dir, options.raw
         log.step(f"opened {len(files.files)} of the evidence's files for reading")
         if options.expect_sha256:
             expectations.sha256(files, options.expect_sha256, log)

@@ -116,10 +116,18 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
             f"{'of them' if audit.current else 'leftovers that'} hold what is current {currency.reference(audit)}",
             "bad" if tally.current_holders else "good",
         ),
-        (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
+        _objects(audit),
         (f"{opened:,}", "values decrypted with a key", ""),
         (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
     ]
+
+
+def _objects(audit: Audit) -> tuple[str, str, str]:
+    """The tile of the objects that are readable; of a fragment nobody knows which it is of."""
+    count, text = audit.tally.objects, "objects with a readable value"
+    if audit.tally.readable and not count:
+        return "unknown", text, "bad"
+    return f"{count:,}", text, "bad" if count else "good"
 
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
@@ -142,16 +150,19 @@ def _backend(audit: Audit) -> list[tuple[str, str]]:
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     members = ", ".join(f"{member} {name}".strip() for member, name in backend.members)
     facts = [
-        ("revision", f"{backend.revision:,}"),
-        ("compacted at", f"{backend.compacted:,}" if backend.compacted is not None else "never"),
+        ("revision", f"{backend.revision:,}" if backend.revision else "unknown"),
+        ("compacted at", words.compaction(backend)),
         ("storage version", backend.storage_version),
         ("cluster version", backend.cluster_version),
         ("etcd cluster id", None if backend.cluster_id is None else hex_id(backend.cluster_id)),
         ("members", members),
-        ("raft", f"index {backend.consistent_index}, term {backend.term}"),
-        ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes"),
+        (
+            "raft",
+            None if backend.consistent_index is None else f"index {backend.consistent_index}, term {backend.term}",
+        ),
+        ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes" if backend.page_size else None),
         ("pairs by bucket", ", ".join(f"{name} {count:,}" for name, count in backend.buckets)),
-        ("Kubernetes cluster", cluster.uid),
+        ("Kubernetes cluster", words.clusters(cluster) if cluster.several else cluster.uid),
         ("created", cluster.created),
         ("newest object time", cluster.newest),
         ("storage prefixes", ", ".join(cluster.prefixes)),
