@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from auditor.cli import prefork, wait
+from auditor.cli import orphan, prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
 FAILURE = 2
@@ -42,10 +42,13 @@ def run(task: Callable[[], int]) -> int:
 
 
 def start(task: Callable[[], int]) -> int:
-    """The number of a forked process that runs the task."""
+    """The number of a forked process that runs the task, and that ends with this one."""
+    lifeline = orphan.Lifeline()
     child = os.fork()
     if not child:
+        lifeline.child()
         os._exit(_in_child(task))
+    lifeline.parent()
     return child
 
 
@@ -81,6 +84,8 @@ def _in_child(task: Callable[[], int]) -> int:
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     code = guard(task)
     try:
         sys.stdout.flush()
@@ -88,6 +93,12 @@ def _in_child(task: Callable[[], int]) -> int:
     except OSError:
         return FAILURE
     return code
+
+
+def _interrupt(*_: object) -> None:
+    """Interrupt the task, once: a terminal's Ctrl-C comes from the terminal, and again from the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _keep_memory() -> None:

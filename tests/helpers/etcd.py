@@ -143,6 +143,19 @@ class Etcd:
     def defragment(self) -> None:
         self.call("Defragment", rpc.DefragmentRequest())
 
+    def alarm(self, kind: str) -> None:
+        """Have the member raise an alarm, NOSPACE or CORRUPT (etcd api/etcdserverpb/rpc.proto, AlarmRequest)."""
+        member = int(self.call("Status", rpc.StatusRequest()).header.member_id)
+        number, digits = {"NOSPACE": 1, "CORRUPT": 2}[kind], bytearray()
+        while member > 0x7F:
+            digits.append(member & 0x7F | 0x80)
+            member >>= 7
+        request = b"\x08\x01\x10" + bytes([*digits, member]) + b"\x18" + bytes([number])
+        stub = self.channel.unary_unary(
+            "/etcdserverpb.Maintenance/Alarm", request_serializer=bytes, response_deserializer=bytes
+        )
+        stub(request, timeout=30)
+
     def lease(self, ttl: int, number: int = 0) -> int:
         """The id of a new lease: `number`, or where that is 0 one of etcd's choice."""
         return int(self.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=ttl, id=number)).id)

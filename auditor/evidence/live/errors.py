@@ -40,6 +40,14 @@ class Incomplete(Unavailable):
     """The stream ended before the snapshot did."""
 
 
+class DifferentClusters(LiveError):
+    """The endpoints belong to more than one cluster."""
+
+
+class SetBack(LiveError):
+    """The store is older than it was: a backup was restored. Begin again."""
+
+
 _NOBODY = "authentication is on, and no user was named: give --user"
 _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: permission denied": (Denied, "permission denied"),

@@ -6,10 +6,11 @@ from pathlib import Path
 from auditor.errors import UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.live import errors, range_read, snapshot
+from auditor.evidence.live import errors, members, range_read, snapshot
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Member, MemberStatus
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.members import MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.model.evidence import Gap, Live, Unexamined
 from auditor.model.vocabulary import LiveWay
@@ -19,10 +20,6 @@ from auditor.text import hex_id
 
 PREFIX = "/registry"
 """The default storage prefix of --range, as of kube-apiserver."""
-
-
-class DifferentClusters(errors.LiveError):
-    """The endpoints belong to more than one cluster."""
 
 
 def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
@@ -42,12 +39,11 @@ def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
         statuses, silent = client.statuses()
         for status in statuses:
             observer.step(f"{status.endpoint} answers: member {hex_id(status.member_id)}, revision {status.revision}")
-        _same_cluster(statuses)
-        client.prefer(min(statuses, key=lambda status: not status.leader).endpoint)
+        client.prefer(min(statuses, key=lambda status: (status.learner, not status.leader)).endpoint)
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
                 return _range(client, statuses, silent, options, spool, observer)
-            sender = _snapshot(client, spool, observer)
+            sender, doubt = _snapshot(client, spool, observer)
             if keep is not None:
                 spool.keep(force=options.keep_force)
             observer.step(f"took the snapshot of {sender.endpoint}: {spool.size} bytes, its SHA-256 matches")
@@ -56,13 +52,13 @@ def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
         return Exhibit(
             sender.endpoint,
             [(Role.DATABASE, file)],
-            gaps=_stale(statuses, sender, name),
-            notes=[*_lagging(statuses, silent, sender.endpoint), *client.notes],
+            gaps=_gaps(statuses, sender, name, doubt),
+            notes=[*_notes(statuses, silent, sender.endpoint), *client.notes],
             live=_live(LiveWay.SNAPSHOT, sender, sender.revision),
         )
 
 
-def _snapshot(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
+def _snapshot(client: Client, spool: Spool, observer: Observer) -> tuple[MemberStatus, str]:
     try:
         return snapshot.take(client, spool, observer)
     except errors.Denied as error:
@@ -100,7 +96,8 @@ def _range(
     return Exhibit(
         status.endpoint,
         [(Role.RANGE, file)],
-        notes=[*_lagging(statuses, silent, ""), *client.notes],
+        gaps=[Gap(file.name, 0, 0, doubt) for doubt in members.doubts(statuses)],
+        notes=[*_notes(statuses, silent, ""), *client.notes],
         live=_live(LiveWay.RANGE, status, keys.revision),
         index=keys.index,
         unexamined=unexamined,
@@ -118,44 +115,26 @@ def _live(way: LiveWay, status: MemberStatus, revision: int) -> Live:
     )
 
 
-def _same_cluster(statuses: Sequence[MemberStatus]) -> None:
-    if len({status.cluster_id for status in statuses}) > 1:
-        clusters = ", ".join(f"{status.endpoint} cluster {hex_id(status.cluster_id)}" for status in statuses)
-        raise DifferentClusters(f"the endpoints are not of one cluster ({clusters}): audit each cluster by itself")
+def _notes(statuses: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
+    return [
+        *members.notes(statuses, silent),
+        *members.lagging(statuses, read),
+        *members.differences(statuses),
+    ]
 
 
-def _lagging(statuses: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
-    """Notes on members that do not answer, know no leader, or are behind.
+def _gaps(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str, doubt: str) -> list[Gap]:
+    """Gaps for what the sender's database may lack, and for what may be wrong in any member's.
 
     Args:
         statuses: The members that answer.
-        silent: The reasons of the other endpoints.
-        read: The endpoint of the snapshot; empty for a range, which is read through several.
+        sender: The one that was read.
+        source: The name of its snapshot.
+        doubt: Why a read that all members agree on was not possible; empty where it was.
     """
-    newest = max(statuses, key=lambda status: (status.revision, status.raft_index))
-    notes = [f"{reason}; its member was not asked" for reason in silent.values()]
-    for status in statuses:
-        if not status.leader:
-            notes.append(f"{status.endpoint}: member {hex_id(status.member_id)} knows of no leader")
-        if status.revision < newest.revision:
-            behind = f"at revision {status.revision:,} (raft index {status.raft_index:,})"
-            ahead = f"{newest.endpoint} is at {newest.revision:,} (raft index {newest.raft_index:,})"
-            who = "the member that was read" if status.endpoint == read else "member"
-            notes.append(f"{status.endpoint}: {who} {hex_id(status.member_id)} is behind: {behind}, while {ahead}")
-    return notes
-
-
-def _stale(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str) -> list[Gap]:
-    """A gap for writes that the sender's database may lack; its latest values may not be current then."""
-    newest = max(status.revision for status in statuses)
-    reason = ""
-    if not sender.leader:
-        reason = (
-            f"member {hex_id(sender.member_id)} knows of no leader: what the others wrote since is not in its database"
-        )
-    elif sender.revision < newest:
-        reason = f"member {hex_id(sender.member_id)} is behind the others: take another endpoint"
-    return [Gap(source, 0, 0, f"what was written after revision {sender.revision:,}: {reason}")] if reason else []
+    reason = members.staleness(statuses, sender) or doubt
+    reasons = [f"what was written after revision {sender.revision:,}: {reason}"] if reason else []
+    return [Gap(source, 0, 0, text) for text in (*reasons, *members.doubts(statuses))]
 
 
 def _shown(prefixes: Sequence[str]) -> str:

@@ -1,13 +1,14 @@
 """One member of a live etcd, through one of its client URLs: status, range, snapshot, watch. Nothing that writes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from auditor.errors import UsageError
 from auditor.evidence.live import diagnose, errors, stubs
 from auditor.evidence.live.access import Access, Endpoint, shown
+from auditor.evidence.live.cluster import Cluster
+from auditor.evidence.live.members import MemberStatus, alarms
 from auditor.evidence.live.watch_stream import InactivityTimer, WatchStream
 from auditor.protobuf import rpc_pb2 as rpc
 
@@ -25,28 +26,20 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MemberStatus:
-    """A member's answer to Status (etcd api/etcdserverpb/rpc.proto)."""
-
-    endpoint: str
-    member_id: int
-    cluster_id: int
-    version: str
-    revision: int
-    raft_index: int
-    raft_term: int
-    leader: int
-    """The id of the leader that it knows of, 0 for none."""
-    db_size: int
-
-
 class Member:
     """A connection to one endpoint, authenticated where a user is named. Raises LiveError and UsageError."""
 
-    def __init__(self, access: Access, endpoint: Endpoint) -> None:
+    def __init__(self, access: Access, endpoint: Endpoint, cluster: Cluster | None = None) -> None:
+        """A connection, made with the first request.
+
+        Args:
+            access: The credentials.
+            endpoint: One of its endpoints.
+            cluster: The cluster that the member must be of; by default its own.
+        """
         self.endpoint = endpoint.url
         self._access = access
+        self._cluster = cluster or Cluster()
         self._client_url = endpoint
         if endpoint.secure:
             diagnose.context(access)
@@ -85,7 +78,10 @@ class Member:
         self._client.close()
 
     def status(self) -> MemberStatus:
+        """The member's state, which it tells without asking others. Raises DifferentClusters."""
         answer = self._ask(self._client.maintenancestub.Status, rpc.StatusRequest(), "status")
+        self._cluster.check(answer.header.cluster_id, self.endpoint)
+        raised, troubles = alarms(answer.errors)
         return MemberStatus(
             endpoint=self.endpoint,
             member_id=answer.header.member_id,
@@ -96,11 +92,17 @@ class Member:
             raft_term=answer.raft_term,
             leader=answer.leader,
             db_size=answer.db_size,
+            learner=answer.is_learner,
+            alarms=raised,
+            troubles=troubles,
         )
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """One page. Linearizable unless the request says otherwise. Raises Compacted, Denied and the rest."""
+        """One page, linearizable. Raises Compacted, Denied, SetBack, DifferentClusters and the rest."""
+        floor = self._cluster.floor
         answer: rpc.RangeResponse = self._ask(self._client.kvstub.Range, request, "range")
+        self._cluster.check(answer.header.cluster_id, self.endpoint)
+        self._cluster.seen(answer.header, floor, self.endpoint)
         return answer
 
     def snapshot(self) -> Iterator[rpc.SnapshotResponse]:
@@ -115,7 +117,7 @@ class Member:
         """
         method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
         metadata = (*(self._client.metadata or ()), ("hasleader", "true"))
-        return WatchStream(method, metadata, request, self.endpoint)
+        return WatchStream(method, metadata, request, self.endpoint, self._access.timeout)
 
     def _ask(self, method: Any, request: Any, what: str) -> Any:
         import grpc

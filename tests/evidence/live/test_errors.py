@@ -11,8 +11,7 @@ from auditor.errors import AuditorError
 from auditor.evidence import scratch
 from auditor.evidence.live import client, spool
 from auditor.evidence.live.access import Access, endpoints
-from auditor.evidence.live.errors import Compacted, Incomplete, Unavailable
-from auditor.evidence.live.exhibit import DifferentClusters
+from auditor.evidence.live.errors import Compacted, DifferentClusters, Incomplete, Unavailable
 from auditor.evidence.live.range_read import RESTARTS
 from auditor.model.vocabulary import Trailer
 from tests.helpers.command import run
