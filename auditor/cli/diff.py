@@ -126,7 +126,14 @@ def diff(
     if range_only and not (live_options.is_live(before) or live_options.is_live(after)):
         raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
 
-    def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
+    def options(
+        evidence: str,
+        configurations: list[Path] | None,
+        wal_dir: Path | None,
+        expected: str,
+        *,
+        opening_only: bool = False,
+    ) -> Options:
         return library_options(
             resources=resource,
             storage_prefixes=storage_prefix,
@@ -134,6 +141,7 @@ def diff(
             kms_plugins=kms_plugin,
             current_keks=current_kek,
             expect=expected,
+            opening_only=opening_only,
             wal_dir=wal_dir,
             work_dir=work_dir,
             range_only=range_only and live_options.is_live(evidence),
@@ -145,7 +153,14 @@ def diff(
         before=before,
         after=after,
         live=live,
-        before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
+        before_options=options(
+            before,
+            before_config,
+            before_wal_dir,
+            expect_before or "encrypted",
+            # a configuration of both sides is of AFTER's state where something else is expected of BEFORE
+            opening_only=bool(expect_before) and not before_config,
+        ),
         after_options=options(after, after_config, after_wal_dir, expect),
         expect_before=expect_before,
         same_content=same_content,
