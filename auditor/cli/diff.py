@@ -19,6 +19,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Range,
     WorkDir,
     library_options,
 )
@@ -106,14 +107,7 @@ def diff(
     ] = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
-    range_only: Annotated[
-        bool,
-        typer.Option(
-            "--range",
-            help="Of an endpoint read only the current keys under --storage-prefix (/registry).",
-            rich_help_panel=live_options.PANEL,
-        ),
-    ] = False,
+    range_only: Range = False,
     quick: Quick = False,
     accept_partial: AcceptPartial = False,
     csv: Annotated[Path | None, typer.Option(help="Write every object, one row each; - for standard output.")] = None,

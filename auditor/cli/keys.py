@@ -17,6 +17,7 @@ from auditor.cli.options import (
     MaxUnpacked,
     Plugins,
     Prefixes,
+    Range,
     WalDir,
     WorkDir,
     library_options,
@@ -43,6 +44,7 @@ def keys(
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     max_unpacked: MaxUnpacked = 64 << 30,
@@ -60,6 +62,7 @@ def keys(
         current_keks=current_kek,
         wal_dir=wal_dir,
         work_dir=work_dir,
+        range_only=range_only,
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         rows=False,
@@ -92,6 +95,8 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     for sentence in (*failures, *(key_table.untried(audit) if supplied else ())):
         console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
     terminal.gaps(audit, console)
+    for note in audit.notes if audit.evidence.live is not None else ():
+        console.print(Text(f"Note: {note}."))
     console.print(Text(CAUTION))
     if failures:
         return 1

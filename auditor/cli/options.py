@@ -74,6 +74,15 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+Range = Annotated[
+    bool,
+    typer.Option(
+        "--range",
+        help="Read only the current keys under --storage-prefix (/registry), or those that the user's roles may read, "
+        "for want of the root role.",
+        rich_help_panel="Live etcd",
+    ),
+]
 FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

@@ -22,6 +22,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Range,
     WalDir,
     WorkDir,
     library_options,
@@ -104,14 +105,7 @@ def scan(
     ] = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
-    range_only: Annotated[
-        bool,
-        typer.Option(
-            "--range",
-            help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
-            rich_help_panel=live_options.PANEL,
-        ),
-    ] = False,
+    range_only: Range = False,
     keep: Annotated[
         Path | None,
         typer.Option(

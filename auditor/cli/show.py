@@ -9,7 +9,7 @@ import typer
 
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
-from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir, library_options
+from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, Range, WalDir, WorkDir, library_options
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -37,6 +37,7 @@ def show(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     json: Annotated[
@@ -57,6 +58,7 @@ def show(
         kms_plugins=kms_plugin,
         wal_dir=wal_dir,
         work_dir=work_dir,
+        range_only=range_only,
         rows=False,
     )
     if reveal and not yes:

@@ -41,9 +41,7 @@ def one(
     expectations.check(options)
     access = _access(path, options, access)
     if access is not None:
-        from auditor.evidence.live import exhibit as live
-
-        return _examine(live.gather(access, options, log), options, log, earlier)
+        return _examine(_live(access, options, log), options, log, earlier)
     with exhibits.opened(path, options) as opened:
         if len(opened) == 1:
             ((_, opener),) = opened
@@ -97,9 +95,7 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
     """
     access = _access(path, options, access)
     if access is not None:
-        from auditor.evidence.live import exhibit as live
-
-        with live.gather(access, options, observer) as exhibit:
+        with _live(access, options, observer) as exhibit:
             yield exhibit
         return
     with exhibits.opened(path, options) as opened:
@@ -109,6 +105,17 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
         with opener() as exhibit:
             exhibit.work_dir = options.work_dir
             yield exhibit
+
+
+def _live(access: "Access", options: Options, observer: Observer) -> Exhibit:
+    """The exhibit of a live etcd. Raises LiveError."""
+    from auditor.evidence.live import exhibit as live
+    from auditor.evidence.live.scope import Scope
+    from auditor.kubernetes.resources import BUILT_IN, path_of
+
+    paths = () if "*" in options.resources else tuple(path_of(name.rstrip(".")) for name in options.resources)
+    scope = Scope(options.storage_prefixes, paths, frozenset({*BUILT_IN, *paths}), partial=not options.accept_partial)
+    return live.gather(access, options, observer, scope)
 
 
 def _access(path: str, options: Options, access: "Access | None") -> "Access | None":

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from auditor.evidence.live import errors, members, range_read
+from auditor.evidence.live import errors, members, range_read, roles
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.cluster import Cluster
@@ -118,6 +118,8 @@ class Follower:
                     for number, bounds in enumerate(self._ranges):
                         for page in pager.pages(*bounds):
                             take(number, page.kvs)
+                except errors.Denied as error:
+                    raise roles.denial(error, client, self._ranges) from None
                 except errors.Compacted:
                     if attempt == range_read.RESTARTS:
                         raise

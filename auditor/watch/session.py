@@ -9,7 +9,7 @@ from typing import Self
 from auditor.errors import UsageError
 from auditor.evidence.live import errors, range_read
 from auditor.evidence.live.access import Access
-from auditor.evidence.live.exhibit import PREFIX
+from auditor.evidence.live.scope import PREFIX
 from auditor.judgement import criteria
 from auditor.kubernetes.resources import Resource, path_of
 from auditor.options import Options

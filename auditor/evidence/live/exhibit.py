@@ -6,29 +6,28 @@ from pathlib import Path
 from auditor.errors import UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.live import errors, members, range_read, snapshot
+from auditor.evidence.live import errors, members, roles, snapshot
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
 from auditor.evidence.live.members import MemberStatus
+from auditor.evidence.live.scope import Scope
 from auditor.evidence.live.spool import Spool
-from auditor.model.evidence import Gap, Live, Unexamined
+from auditor.model.evidence import Gap, Live
 from auditor.model.vocabulary import LiveWay
 from auditor.observer import Observer
 from auditor.options import Options
 from auditor.text import hex_id
 
-PREFIX = "/registry"
-"""The default storage prefix of --range, as of kube-apiserver."""
 
-
-def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
+def gather(access: Access, options: Options, observer: Observer, scope: Scope | None = None) -> Exhibit:
     """The exhibit of a cluster: a snapshot, or with --range its keys. Nothing is ever written to a member.
 
     Args:
         access: The endpoints.
         options: The run's options.
         observer: Hears of members and of the bytes received.
+        scope: The keys to read with --range; by default those under the storage prefixes.
 
     Raises LiveError, NoRoom and UsageError.
     """
@@ -42,7 +41,7 @@ def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
         client.prefer(min(statuses, key=lambda status: (status.learner, not status.leader)).endpoint)
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
-                return _range(client, statuses, silent, options, spool, observer)
+                return _range(client, (statuses, silent), scope or Scope(options.storage_prefixes), spool, observer)
             sender, doubt = _snapshot(client, spool, observer)
             if keep is not None:
                 spool.keep(force=options.keep_force)
@@ -62,45 +61,34 @@ def _snapshot(client: Client, spool: Spool, observer: Observer) -> tuple[MemberS
     try:
         return snapshot.take(client, spool, observer)
     except errors.Denied as error:
-        raise errors.Denied(
-            f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
-        ) from None
+        only = f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
+        raise errors.Denied("; ".join(filter(None, (only, roles.has(client))))) from None
 
 
 def _range(
     client: Client,
-    statuses: Sequence[MemberStatus],
-    silent: dict[str, str],
-    options: Options,
+    answers: tuple[Sequence[MemberStatus], dict[str, str]],
+    scope: Scope,
     spool: Spool,
     observer: Observer,
 ) -> Exhibit:
-    prefixes = tuple(f"/{prefix.strip('/')}" for prefix in options.storage_prefixes or (PREFIX,))
-    try:
-        keys = range_read.read(client, prefixes, spool, observer)
-    except errors.Denied as error:
-        raise errors.Denied(
-            f"{error}: this credential may not read every key under {_shown(prefixes)}; name what it may with "
-            "--storage-prefix"
-        ) from None
+    statuses, silent = answers
+    keys, ranges = scope.read(client, spool, observer)
+    covered = roles.words(ranges)
     if not spool.size:
-        raise errors.LiveError(f"{statuses[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
+        raise errors.LiveError(f"{statuses[0].endpoint} holds no key under {covered}: check --storage-prefix")
     status = client.ask(Member.status)
     observer.step(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {status.endpoint}")
     file = EvidenceFile.adopt(spool.release(), status.endpoint)
-    partial = not options.accept_partial
-    unexamined = [
-        Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
-        Unexamined(f"keys outside {_shown(prefixes)}", "--range: not read; see --storage-prefix", partial),
-    ]
     return Exhibit(
         status.endpoint,
         [(Role.RANGE, file)],
         gaps=[Gap(file.name, 0, 0, doubt) for doubt in members.doubts(statuses)],
-        notes=[*_notes(statuses, silent, ""), *client.notes],
+        notes=[f"--range covers the current keys of {covered}", *_notes(statuses, silent, ""), *client.notes],
         live=_live(LiveWay.RANGE, status, keys.revision),
         index=keys.index,
-        unexamined=unexamined,
+        unexamined=scope.unexamined(ranges),
+        storage_prefixes=scope.storage_prefixes(keys.depth),
     )
 
 
@@ -135,7 +123,3 @@ def _gaps(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str, d
     reason = members.staleness(statuses, sender) or doubt
     reasons = [f"what was written after revision {sender.revision:,}: {reason}"] if reason else []
     return [Gap(source, 0, 0, text) for text in (*reasons, *members.doubts(statuses))]
-
-
-def _shown(prefixes: Sequence[str]) -> str:
-    return ", ".join(shown(prefix) for prefix in prefixes)

@@ -105,6 +105,16 @@ class Member:
         self._cluster.seen(answer.header, floor, self.endpoint)
         return answer
 
+    def roles(self, user: str) -> list[str]:
+        """The names of the roles of a user, who may ask for itself."""
+        method = stubs.load().etcdrpc.AuthStub(self._client.channel).UserGet
+        return list(self._ask(method, rpc.AuthUserGetRequest(name=user), "user get").roles)
+
+    def permissions(self, role: str) -> list[rpc.Permission]:
+        """The permissions of a role that the user has."""
+        method = stubs.load().etcdrpc.AuthStub(self._client.channel).RoleGet
+        return list(self._ask(method, rpc.AuthRoleGetRequest(role=role), "role get").perm)
+
     def snapshot(self) -> Iterator[rpc.SnapshotResponse]:
         """The messages of the Snapshot stream. The timeout is that of each message, not of the stream."""
         yield from self._paced(self._client.maintenancestub.Snapshot, rpc.SnapshotRequest(), "snapshot")
