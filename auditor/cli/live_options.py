@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from auditor.errors import UsageError
-from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
+from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_bare, is_endpoint
 
 ENDPOINTS = "ETCDCTL_ENDPOINTS"
 PANEL = "Live etcd"
@@ -183,8 +183,9 @@ def none(evidence: Sequence[str], live: LiveOptions) -> None:
 
 
 def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the evidence is a URL, or the value of ETCDCTL_ENDPOINTS, where etcdctl allows one without a scheme."""
-    return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
+    """Whether the evidence is a URL, or HOST:PORT without a scheme, as etcdctl takes it, and no file has that name."""
+    bare = is_bare(evidence) or evidence == environment.get(ENDPOINTS)
+    return is_endpoint(evidence) or (bare and not Path(evidence).exists())
 
 
 def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:

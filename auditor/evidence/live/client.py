@@ -59,10 +59,11 @@ class Client:
         """The result of `work` with a member. After Unavailable the next endpoint's member begins it anew.
 
         A token that is not valid any more is renewed once. Raises any other LiveError of `work`, and Unavailable with
-        the reason of each endpoint after the last attempt.
+        the reason of each endpoint after the last attempt, or after Stuck when all were tried and the time is over.
         """
         reasons: dict[str, str] = {}
         renewed = False
+        start = time.monotonic()
         most = ROUNDS * len(self.access.endpoints)
         attempts = 0
         while True:
@@ -78,7 +79,9 @@ class Client:
                 self.close()
                 reasons[endpoint.url] = str(error)
                 attempts += 1
-                if attempts == most:
+                everywhere = not attempts % len(self.access.endpoints)
+                late = isinstance(error, errors.Stuck) and time.monotonic() - start >= self.access.timeout
+                if attempts == most or (late and everywhere):
                     raise errors.Unavailable(_all(reasons)) from None
                 self.note(f"{error}; {self.advance()}")
                 if not attempts % len(self.access.endpoints):

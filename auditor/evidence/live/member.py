@@ -20,10 +20,11 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
+
+
+NO_QUORUM = "it knows of no leader: most members of its cluster do not answer, and there is no quorum"
 
 
 class Member:
@@ -43,10 +44,10 @@ class Member:
         self._client_url = endpoint
         if endpoint.secure:
             diagnose.context(access)
+        etcd3 = stubs.load()
         import grpc
 
-        etcd3 = stubs.load()
-        options: list[tuple[str, Any]] = list(OPTIONS)
+        options: list[tuple[str, Any]] = [*OPTIONS, *_keepalive(access.timeout)]
         if access.server_name:
             names = ("grpc.ssl_target_name_override", "grpc.default_authority")
             options += [(name, access.server_name) for name in names]
@@ -130,12 +131,36 @@ class Member:
         return WatchStream(method, metadata, request, self.endpoint, self._access.timeout)
 
     def _ask(self, method: Any, request: Any, what: str) -> Any:
+        """The answer to a request. One that is late is diagnosed meanwhile, so that its reason is there in time."""
         import grpc
 
+        call = method.future(request, timeout=self._access.timeout, metadata=self._client.metadata)
+        why = ""
         try:
-            return method(request, timeout=self._access.timeout, metadata=self._client.metadata)
+            try:
+                return call.result(self._access.timeout / 2)
+            except grpc.FutureTimeoutError:
+                why = diagnose.diagnose(self._client_url, self._access) or self._without_leader()
+                return call.result()
         except grpc.RpcError as error:
-            raise self._diagnosed(errors.translated(error, self.endpoint, what)) from None
+            translated = errors.translated(error, self.endpoint, what)
+            if isinstance(translated, errors.TimedOut):
+                why = why or self._without_leader()
+                raise errors.Stuck(f"{self.endpoint}: {why}") if why else translated from None
+            raise self._diagnosed(translated) from None
+        finally:
+            call.cancel()
+
+    def _without_leader(self) -> str:
+        """The reason of a request that is late, where the member says that it knows of no leader; else empty."""
+        import grpc
+
+        call = self._client.maintenancestub.Status
+        try:
+            answer = call(rpc.StatusRequest(), timeout=self._access.timeout / 4, metadata=self._client.metadata)
+        except grpc.RpcError:
+            return ""
+        return "" if answer.leader else NO_QUORUM
 
     def _paced(self, method: Any, request: Any, what: str) -> Iterator[Any]:
         import grpc
@@ -163,3 +188,12 @@ class Member:
         if isinstance(error, errors.Unavailable) and (why := diagnose.diagnose(self._client_url, self._access)):
             return errors.Unavailable(f"{self.endpoint}: {why}")
         return error
+
+
+def _keepalive(timeout: float) -> list[tuple[str, int]]:
+    """gRPC's options for pings: as often as etcd allows (--grpc-keepalive-min-time, 5 s), and seldom enough."""
+    third = int(timeout * 1000 / 3)
+    return [
+        ("grpc.keepalive_time_ms", min(max(third, 6_000), 30_000)),
+        ("grpc.keepalive_timeout_ms", min(max(third, 1_000), 10_000)),
+    ]

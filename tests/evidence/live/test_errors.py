@@ -111,7 +111,7 @@ def test_a_member_that_falls_silent(etcd: Etcd, options: auditor.Options) -> Non
 
 @each_way
 def test_a_member_that_never_says_anything(etcd: Etcd, options: auditor.Options) -> None:
-    with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match=r"\(DEADLINE_EXCEEDED\)"):
+    with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match="answers nothing"):
         auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=0.5))
     assert 0 < proxy.faults < 10  # it does not ask for ever
 
