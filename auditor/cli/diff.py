@@ -218,6 +218,6 @@ def _access(request: DiffRequest) -> "tuple[Access | None, Access | None]":
     lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
-    options = [request.live if each or not any(lives) else LiveOptions(timeout=request.live.timeout) for each in lives]
+    options = [request.live if each or not any(lives) else LiveOptions() for each in lives]
     before, after = (live_options.access(*each) for each in zip((request.before, request.after), options, strict=True))
     return before, after

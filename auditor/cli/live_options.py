@@ -66,9 +66,12 @@ PasswordFile = Annotated[
     typer.Option(help="File whose first line is the password.", show_default=False, rich_help_panel=PANEL),
 ]
 Timeout = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0.1, help="Seconds without a message after which an endpoint counts as gone.", rich_help_panel=PANEL
+        min=0.1,
+        help="Seconds without a message after which an endpoint counts as gone; 30 when left out.",
+        show_default=False,
+        rich_help_panel=PANEL,
     ),
 ]
 
@@ -85,12 +88,12 @@ class LiveOptions:
     server_name: str = ""
     user: str = ""
     password_file: Path | None = None
-    timeout: float = TIMEOUT
+    timeout: float | None = None
 
     @property
     def anything(self) -> bool:
-        """Whether any of them is given, apart from the timeout."""
-        return self != LiveOptions(timeout=self.timeout)
+        """Whether any of them is given."""
+        return self != LiveOptions()
 
 
 NOT_LIVE = LiveOptions()
@@ -163,7 +166,7 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
         server_name=live.server_name,
         user=user,
         password=password,
-        timeout=live.timeout,
+        timeout=live.timeout or TIMEOUT,
     )
     access.check()
     return access

@@ -31,8 +31,12 @@ def show(
         ),
     ],
     resource: Annotated[
-        str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
-    ] = "secrets",
+        str | None,
+        typer.Option(
+            help="What NAMESPACE/NAME is of, as an EncryptionConfiguration names it; secrets when left out.",
+            show_default=False,
+        ),
+    ] = None,
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
@@ -51,8 +55,10 @@ def show(
 ) -> None:
     """Show one object through every place and revision: what changed when, under what; values redacted."""
 
+    if resource is not None and object_name.startswith("/"):
+        raise UsageError("--resource is of a NAMESPACE/NAME, and an etcd key names its own: leave one of them out")
     options = library_options(
-        resources=[resource],
+        resources=[resource or "secrets"],
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
