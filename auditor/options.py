@@ -17,6 +17,8 @@ class Options:
     """Prefixes of the etcd keys (--etcd-prefix of kube-apiserver); none for those that the keys show."""
     encryption_configs: tuple[str, ...] = ()
     """EncryptionConfiguration files to open and judge with."""
+    opening_only: bool = False
+    """Whether they are of another state than the evidence: values are opened with them, and not held to them."""
     kms_plugins: tuple[str, ...] = ()
     """KMS plugins that may be called, `NAME` or `NAME=unix:///path`; no other is."""
     current_keks: tuple[str, ...] = ()
@@ -96,7 +98,8 @@ class Options:
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows`, `leading` and `listed` are not among them: they concern the reports, not the audit.
+    `rows`, `leading` and `listed` are not among them, which concern the reports, nor `opening_only`, which a comparison
+    decides.
     """
     return {
         "resources": options.resources,

@@ -117,7 +117,7 @@ def _judge(
     contents: bool,
 ) -> Judgement:
     criteria, companion_configs = _criteria(files, options)
-    store = classify(evidence.batches, options.storage_prefixes)
+    store = classify(evidence.batches, evidence.storage_prefixes or options.storage_prefixes)
     judged = scopes.judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
     if options.expect_cluster:

@@ -54,7 +54,7 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
         Unexamined(
             f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
             "claimed encrypted by prefix, not decrypted: no key",
-            decisive=criteria.policy.configured,
+            decisive=bool(criteria.configurations),
         )
         for (provider, name), size in sorted(counts.items())
     ]

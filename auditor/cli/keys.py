@@ -17,6 +17,7 @@ from auditor.cli.options import (
     MaxUnpacked,
     Plugins,
     Prefixes,
+    Range,
     Raw,
     Token,
     WalDir,
@@ -45,6 +46,7 @@ def keys(
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     raw: Raw = False,
@@ -65,6 +67,7 @@ def keys(
         wal_dir=wal_dir,
         raw=raw,
         work_dir=work_dir,
+        range_only=range_only,
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         rows=False,
@@ -101,6 +104,8 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     if options.k3s_token and not audit.bootstrap:
         console.print(Text("--k3s-token: there is no record of k3s or RKE2 under /bootstrap/ to decrypt."))
     terminal.gaps(audit, console)
+    for note in audit.notes if audit.evidence.live is not None else ():
+        console.print(Text(f"Note: {note}."))
     console.print(Text(CAUTION))
     if failures or key_table.bootstrap_fails(audit):
         return 1

@@ -16,7 +16,7 @@ import typer
 
 from auditor import inputs
 from auditor.errors import UsageError
-from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
+from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_bare, is_endpoint
 
 ENDPOINTS = "ETCDCTL_ENDPOINTS"
 PANEL = "Live etcd"
@@ -67,9 +67,12 @@ PasswordFile = Annotated[
     typer.Option(help="File whose first line is the password.", show_default=False, rich_help_panel=PANEL),
 ]
 Timeout = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0.1, help="Seconds without a message after which an endpoint counts as gone.", rich_help_panel=PANEL
+        min=0.1,
+        help="Seconds without a message after which an endpoint counts as gone; 30 when left out.",
+        show_default=False,
+        rich_help_panel=PANEL,
     ),
 ]
 
@@ -86,12 +89,12 @@ class LiveOptions:
     server_name: str = ""
     user: str = ""
     password_file: Path | None = None
-    timeout: float = TIMEOUT
+    timeout: float | None = None
 
     @property
     def anything(self) -> bool:
-        """Whether any of them is given, apart from the timeout."""
-        return self != LiveOptions(timeout=self.timeout)
+        """Whether any of them is given."""
+        return self != LiveOptions()
 
 
 NOT_LIVE = LiveOptions()
@@ -164,7 +167,7 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
         server_name=live.server_name,
         user=user,
         password=password,
-        timeout=live.timeout,
+        timeout=live.timeout or TIMEOUT,
     )
     access.check()
     return access
@@ -198,8 +201,9 @@ def none(evidence: Sequence[str], live: LiveOptions) -> None:
 
 
 def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the evidence is a URL, or the value of ETCDCTL_ENDPOINTS, where etcdctl allows one without a scheme."""
-    return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
+    """Whether the evidence is a URL, or HOST:PORT without a scheme, as etcdctl takes it, and no file has that name."""
+    bare = is_bare(evidence) or evidence == environment.get(ENDPOINTS)
+    return is_endpoint(evidence) or (bare and not Path(evidence).exists())
 
 
 def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:

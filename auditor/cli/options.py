@@ -129,6 +129,15 @@ RedactKey = Annotated[
         show_default=False,
     ),
 ]
+Range = Annotated[
+    bool,
+    typer.Option(
+        "--range",
+        help="Read only the current keys under --storage-prefix (/registry), or those that the user's roles may read, "
+        "without the root role.",
+        rich_help_panel="Live etcd",
+    ),
+]
 FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

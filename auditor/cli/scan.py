@@ -28,6 +28,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Range,
     Raw,
     RedactKey,
     Token,
@@ -70,14 +71,7 @@ def scan(
     ] = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
-    range_only: Annotated[
-        bool,
-        typer.Option(
-            "--range",
-            help="Read only the current keys under --storage-prefix (/registry), without the root role.",
-            rich_help_panel=live_options.PANEL,
-        ),
-    ] = False,
+    range_only: Range = False,
     keep: Annotated[
         Path | None,
         typer.Option(

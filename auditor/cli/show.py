@@ -9,7 +9,17 @@ import typer
 
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
-from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, Raw, WalDir, WorkDir, library_options
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Plugins,
+    Prefixes,
+    Range,
+    Raw,
+    WalDir,
+    WorkDir,
+    library_options,
+)
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -33,12 +43,17 @@ def show(
         ),
     ] = None,
     resource: Annotated[
-        str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
-    ] = "secrets",
+        str | None,
+        typer.Option(
+            help="What NAMESPACE/NAME is of, as an EncryptionConfiguration names it; secrets when left out.",
+            show_default=False,
+        ),
+    ] = None,
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     raw: Raw = False,
@@ -53,14 +68,17 @@ def show(
 ) -> None:
     """Show one object through every place and revision: what changed when, under what; values redacted."""
 
+    if resource is not None and (object_name or "").startswith("/"):
+        raise UsageError("--resource is of a NAMESPACE/NAME, and an etcd key names its own: leave one of them out")
     options = library_options(
-        resources=[resource],
+        resources=[resource or "secrets"],
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
         wal_dir=wal_dir,
         raw=raw,
         work_dir=work_dir,
+        range_only=range_only,
         rows=False,
     )
     if object_name is None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 from auditor import inputs
-from auditor.cli import prefork, wait
+from auditor.cli import orphan, prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
 FAILURE = 2
@@ -52,10 +52,13 @@ def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
 
 
 def start(task: Callable[[], int]) -> int:
-    """The number of a forked process that runs the task."""
+    """The number of a forked process that runs the task, and that ends with this one."""
+    lifeline = orphan.Lifeline()
     child = os.fork()
     if not child:
+        lifeline.child()
         os._exit(_in_child(task))
+    lifeline.parent()
     return child
 
 
@@ -92,6 +95,8 @@ def _in_child(task: Callable[[], int]) -> int:
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     code = guard(task)
     try:
         sys.stdout.flush()
@@ -99,6 +104,12 @@ def _in_child(task: Callable[[], int]) -> int:
     except OSError:
         return FAILURE
     return code
+
+
+def _interrupt(*_: object) -> None:
+    """Interrupt the task, once: a terminal's Ctrl-C comes from the terminal, and again from the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _keep_memory() -> None:

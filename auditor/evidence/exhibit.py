@@ -72,6 +72,8 @@ class Exhibit:
     """The endpoint, where this is a live etcd."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
     """Index of a range's spool, as etcd/range_answer.py reads it."""
+    storage_prefixes: tuple[str, ...] = ()
+    """Those of a range's keys; none where the keys tell."""
     unexamined: list[Unexamined] = field(default_factory=list)
     """Parts that were left out while the exhibit was opened."""
     raw: bool = False

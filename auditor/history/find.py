@@ -45,7 +45,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     """
     criteria = prepare(options)
     reading = readers.read(files, quick=False)
-    store = classify(reading.batches, options.storage_prefixes)
+    store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
     candidates = _keys(key, options.resources[0].rstrip("."), store)
     parts_by_key = {raw: _parts(raw, store) for raw in candidates}
     present = [raw for raw, parts in parts_by_key.items() if parts]
@@ -68,7 +68,7 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
         unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
-        notes=criteria.notes,
+        notes=(*criteria.notes, *(files.notes if files.live is not None else ())),
         chronology=_chronology(store, reading, evidence, object_versions),
     )
 

@@ -30,9 +30,7 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
     """
     access = reach(path, options, access)
     if access is not None:
-        from auditor.evidence.live import exhibit as live
-
-        with live.gather(access, options, observer) as exhibit:
+        with live(access, options, observer) as exhibit:
             yield exhibit
         return
     with exhibits.opened(path, options) as opened:
@@ -42,6 +40,17 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
         with opener() as exhibit:
             exhibit.work_dir, exhibit.raw = options.work_dir, options.raw
             yield exhibit
+
+
+def live(access: "Access", options: Options, observer: Observer) -> Exhibit:
+    """The exhibit of a live etcd. Raises LiveError."""
+    from auditor.evidence.live import exhibit as live_exhibit
+    from auditor.evidence.live.scope import Scope
+    from auditor.kubernetes.resources import BUILT_IN, path_of
+
+    paths = () if "*" in options.resources else tuple(path_of(name.rstrip(".")) for name in options.resources)
+    scope = Scope(options.storage_prefixes, paths, frozenset({*BUILT_IN, *paths}), partial=not options.accept_partial)
+    return live_exhibit.gather(access, options, observer, scope)
 
 
 def reach(path: str, options: Options, access: "Access | None") -> "Access | None":

@@ -11,7 +11,7 @@ from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning import newer
-from auditor.scanning.exhibit import reach
+from auditor.scanning.exhibit import live, reach
 
 if TYPE_CHECKING:
     from auditor.audit.baseline import BaselineReport
@@ -56,9 +56,7 @@ def _one(
 ) -> Audit:
     access = reach(path, options, access)
     if access is not None:
-        from auditor.evidence.live import exhibit as live
-
-        return _examine(live.gather(access, options, log), options, log, earlier, judge)
+        return _examine(live(access, options, log), options, log, earlier, judge)
     with exhibits.opened(path, options) as opened:
         if len(opened) == 1:
             ((_, opener),) = opened
