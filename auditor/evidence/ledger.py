@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Ints
+from auditor.arrays.dtypes import Bools, Ints
 from auditor.model.evidence import Balance
 
 enabled = True
@@ -98,6 +98,18 @@ class Ledger:
         """All intervals, in the order in which they were added."""
         for account, start, end in zip(self._accounts, self._starts, self._ends, strict=True):
             yield account, Intervals(start, end)
+
+    def extend(self, other: "Ledger", chosen: Bools, size: int) -> None:
+        """Add another ledger's intervals of the same medium that begin in some of its pages.
+
+        Args:
+            other: The other ledger.
+            chosen: Which pages.
+            size: Bytes of a page.
+        """
+        for account, (start, end) in other.intervals():
+            rows = chosen[np.minimum(start // size, chosen.size - 1)]
+            self.add(account, start[rows], end[rows])
 
     def settle(self, start: int = 0, end: int | None = None) -> Intervals:
         """What is unaccounted in a part of the medium: holes between its intervals, and where two of them overlap.
@@ -192,6 +204,16 @@ def merged(intervals: Intervals) -> Intervals:
     first[1:] = start[1:] > reach[:-1]
     last = np.append(np.flatnonzero(first)[1:] - 1, start.size - 1)
     return Intervals(start[first], reach[last])
+
+
+def cut(intervals: Intervals, at: Ints) -> Intervals:
+    """Ascending disjoint intervals, parted at these positions where they lie inside."""
+    start, end = intervals
+    at = np.unique(at)
+    row = np.searchsorted(start, at, "right") - 1
+    inside = row >= 0
+    inside[inside] = (at[inside] > start[row[inside]]) & (at[inside] < end[row[inside]])
+    return Intervals(*(np.sort(np.concatenate((column, at[inside]))) for column in (start, end)))
 
 
 def columns(pairs: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:

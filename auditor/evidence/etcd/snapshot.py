@@ -17,6 +17,7 @@ from auditor.evidence.etcd import backend, transfer, unallocated
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
+from auditor.evidence.ledger import Account
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, Trailer
@@ -55,6 +56,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
     kind = _kind(metas, file.size, trailer, raw=raw)
     walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     store = backend.read(walker)
     batches = store.records.split()
     gaps = [*(transfer.damage(file) if walker.gaps else ()), *walker.gaps]
@@ -77,6 +79,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
         gaps=tuple(gaps),
         unexamined=tuple(_unexamined(walker, metas)) if quick else (),
         kinds={file.name: kind.label},
+        balances=() if quick else (walker.ledger.balance(),),
     )
 
 
@@ -98,6 +101,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
     """A file without a valid meta page: its pages one by one, under the page size that fits most of them."""
     walker = Walker(buffer, _likely_meta(buffer, file.size - trailer), file.name, file.size - trailer)
     walker.kinds[:] = PageKind.FREED
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
@@ -111,6 +115,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
         trailer=trailer,
         gaps=(*transfer.damage(file), Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error))),
         kinds={file.name: kind.label},
+        balances=(walker.ledger.balance(),),
     )
 
 
