@@ -22,6 +22,7 @@ from auditor.audit import (
 )
 from auditor.audit.cluster import identify
 from auditor.audit.evidence_notes import evidence_notes
+from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit, readers
@@ -173,7 +174,8 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
         reading = judgement.reading
         batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
         audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
-    return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
+    ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
+    return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
 
 def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
@@ -185,15 +187,13 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
-    reported = options.rows or judgement.triage.needs_rows
-    table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
+    table = rows.build(selections, advice, hunted.hits) if options.rows or judgement.triage.needs_rows else rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
     database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
     log.rows(triaged.rows)
-    tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
@@ -208,10 +208,11 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),
         notes=(*_notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, tools),
+        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
         baseline=triaged.baseline,
         control=control,
+        ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Balance, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -131,6 +131,8 @@ class Audit:
     """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None
     """Positive control of the run; None where none was run."""
+    ledger: tuple[Balance, ...] = ()
+    """What the readers account for, of each medium that has a ledger; empty with --quick."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
     parts: tuple[ExhibitSummary, ...] = ()

@@ -1,6 +1,7 @@
 """The whole audit as one JSON document; report.schema.json beside this file describes it."""
 
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, Any
 
@@ -110,6 +111,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "tally": _tally(audit),
         "coverage": [json_sections.coverage(row) for row in audit.coverage],
         "keys": key_table.entries(audit),
+        "ledger": [asdict(own) for own in audit.ledger],
         "gaps": [json_sections.gap(gap) for gap in audit.gaps],
         "not_examined": [json_sections.unexamined(part) for part in audit.unexamined],
         "notes": list(audit.notes),

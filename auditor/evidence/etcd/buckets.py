@@ -67,6 +67,14 @@ def leases(buffer: Buffer, leaves: Leaves) -> Bools:
     return sound
 
 
+def is_member(raw: bytes) -> bool:
+    """Whether bytes are the JSON of a member, or of a change of one (membership.ConfigChangeContext)."""
+    try:
+        return not raw or _CHANGE(b"", raw)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _exactly(content: re.Pattern[bytes]) -> Callable[[bytes, bytes], bool]:
     return lambda _, value: content.fullmatch(value) is not None
 
@@ -85,7 +93,7 @@ def is_text(raw: bytes) -> bool:
     return len(raw) <= LONGEST_TEXT and raw.decode("utf-8").isprintable()
 
 
-def _is_range_end(raw: bytes) -> bool:
+def is_range_end(raw: bytes) -> bool:
     """The end of a range of keys: a text, or one with its last byte raised; a zero for `from there on`."""
     return raw == b"\0" or (len(raw) <= LONGEST_TEXT and is_text(raw[:-1]))
 
@@ -175,7 +183,7 @@ def _user(key: bytes, value: bytes) -> bool:
 
 def _role(key: bytes, value: bytes) -> bool:
     """authpb.Role: name, and permissions of a kind, a key and the end of a range."""
-    permission = {1: None, 2: _is_range_end, 3: _is_range_end}
+    permission = {1: None, 2: is_range_end, 3: is_range_end}
     return is_text(key) and _parsed(value, {1: key.__eq__, 2: lambda raw: _parsed(raw, permission)}, 2)
 
 
@@ -185,6 +193,16 @@ def _lease(key: bytes, value: bytes) -> bool:
 
 _MEMBER = _document(
     {"id": _is_number, "peerURLs": _are_urls, "isLearner": _is_flag, "name": _is_name, "clientURLs": _are_urls}
+)
+_CHANGE = _document(
+    {
+        "id": _is_number,
+        "peerURLs": _are_urls,
+        "isLearner": _is_flag,
+        "name": _is_name,
+        "clientURLs": _are_urls,
+        "isPromote": _is_flag,
+    }
 )
 _CONF_STATE = _document(
     {
