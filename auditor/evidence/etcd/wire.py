@@ -251,6 +251,8 @@ def printable(buffer: Buffer, at: Ints, length: Ints) -> Bools:
     """Which strings are bounded, and printable ASCII throughout."""
     sound: Bools = length <= LONGEST_TEXT
     rows = np.flatnonzero(sound & (length > 0))
+    if not rows.size:
+        return sound
     for part in chunks(rows.size, 1 << 12):
         chosen = rows[part]
         octets = buffer.data[ranges(at[chosen], length[chosen])]
