@@ -25,6 +25,8 @@ from auditor.model.vocabulary import Encoding, Place, Provider, State
 
 LOST = np.uint8(State.HEAD_LOST | State.TAIL_LOST | State.BAD_CHECKSUM)
 """What of a value is left may end anywhere."""
+TORN = (Place.FREED, Place.SLACK, Place.UNPLACED)
+"""Where pages of several times may lie side by side: a value there may end as another one does."""
 UNKNOWN_FIELDS = (b"\x0a", b"\x12", b"\x1a", b"\x22")
 """Of runtime.Unknown: type, object, encoding and type of the content."""
 SEALED_FIELDS = (b"\x0a", b"\x12", b"\x1a", b"\x22", b"\x28")
@@ -48,6 +50,7 @@ def beside(batch: RecordBatch, claims: Prefixes) -> Iterator[RecordBatch]:
     if not ledger.enabled:
         return
     whole = ((batch.state & LOST) == 0) & (batch.key_at >= 0) & (batch.value_len > 0)
+    whole &= ~np.isin(batch.place, TORN)
     parts: dict[int, list[tuple[int, int]]] = {}
     for encoding, find in ((Encoding.PROTOBUF, _envelopes), (Encoding.JSON, _documents), (Encoding.CBOR, _items)):
         rows = np.flatnonzero(whole & (claims.encoding == encoding))
@@ -143,6 +146,8 @@ def _unread(buffer: Buffer, at: int, end: int, known: Mapping[int, int], repeate
             seen.add(number)
             begin = stop
     except WireError:
+        if not begin:
+            return []  # no message at all: the row itself is what cannot be told
         pieces.append((at + begin, end))
     return pieces
 

@@ -16,7 +16,7 @@ from tests.helpers import bolt_builder as bolt
 from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.fixtures import SNAPSHOTS, name_of
 from tests.helpers.objects import StoredObject
-from tests.system.test_planting import FORMS
+from tests.helpers.planting import FORMS
 
 POD = StoredObject(name=b"p", api_version=b"v1", kind=b"Pod", data={})
 SEALED = ciphertext("aescbc", b"key1", bytes(range(48)))

@@ -18,7 +18,7 @@ from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import SNAPSHOTS, name_of
 from tests.helpers.objects import StoredObject
-from tests.system.test_planting import FORMS
+from tests.helpers.planting import FORMS
 
 SEALED = ciphertext("aescbc", b"key1", bytes(range(48)))
 RECORDS = [bolt.record(2 + number, b"/registry/secrets/a/s%d" % number, SEALED) for number in range(3)]
