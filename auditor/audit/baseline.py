@@ -15,16 +15,12 @@ from typing import Any, NamedTuple
 from auditor.errors import UsageError
 from auditor.model.audit import Redaction
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
-from auditor.model.vocabulary import BaselineState, FindingKind, Place, RedactionMethod, Severity
+from auditor.model.vocabulary import VALUELESS_LABELS, BaselineState, FindingKind, Place, RedactionMethod, Severity
 
 REMARK = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
 """Remarks that auditor.model.table adds to a detail."""
 VALUE_NUMBER = re.compile(r" value=#\d+")
 """Number of a value, which belongs to one run."""
-NO_VALUES = frozenset(
-    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
-)
-"""Labels of the findings with rows of their own, which are no stored values."""
 WORDS = {
     "finding": frozenset(kind.label for kind in FindingKind),
     "severity": frozenset(level.label for level in Severity),
@@ -55,7 +51,7 @@ class BaselineReport(NamedTuple):
     redaction: str
     """Label of its redaction; empty where names stay."""
     complete: bool
-    """Whether its run read and concluded on everything."""
+    """Whether its run read and concluded everything."""
 
 
 class Comparison(NamedTuple):
@@ -166,7 +162,7 @@ def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[
         identity += [str(row[name]) for name in ("namespace", "name", "uid")]
     if row["place"] != Place.LATEST.label:
         identity.append(str(row["mod_revision"]))
-    if finding in NO_VALUES:
+    if finding in VALUELESS_LABELS:
         identity += [str(row["source"]), VALUE_NUMBER.sub("", REMARK.sub("", str(row["detail"])))]
     return tuple(identity)
 

@@ -18,7 +18,7 @@ from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
 """Objects that are listed for one key."""
-ELSEWHERE = "no configuration"
+NO_CONFIGURATION = "no configuration"
 """Origin of a key that the evidence holds, or that is published."""
 NO_ORIGIN = "another origin"
 """Origin of the key of values that none of several keys of its name opens."""
@@ -109,7 +109,7 @@ def _origins(
         (pair, secret): ", ".join(
             f"{source} {path}" if in_file[pair, source] > 1 else source for source, path in files.items()
         )
-        or ELSEWHERE
+        or NO_CONFIGURATION
         for (pair, secret), files in places.items()
         if numbers[pair] > 1
     }

@@ -17,7 +17,7 @@ from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
-from auditor.model.vocabulary import FindingKind, RedactionMethod
+from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
@@ -30,8 +30,6 @@ UID, MEMBER = "u", "m"
 _PSEUDONYM = re.compile(r"(?:namespace|name)-[0-9a-f]+")
 _PART = re.compile(r"[A-Za-z0-9-]+")
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_HITS = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
-"""Findings of a hunt, whose ids hash names."""
 _OFFSET = 10
 """Digits of the offset at the end of an id (rows.py)."""
 
@@ -128,7 +126,7 @@ class Redactor:
         columns["uid"] = [pseudonym(UID, str(cell)) for cell in columns["uid"]]
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
         columns["id"] = [
-            self._id(str(id_), row, columns) if own and own[0].kind & _HITS else id_
+            self._id(str(id_), row, columns) if own and own[0].kind & HUNTED else id_
             for row, (id_, own) in enumerate(zip(columns["id"], rows.findings, strict=True))
         ]
         findings = [

@@ -91,7 +91,7 @@ def _add(
             "name": name,
             "key": hit.key,
             "provider": hit.provider.label if hit.place is not None else "",
-            "opened": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
+            "decrypted": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
             "mod_revision": "" if hit.place is None else hit.mod_revision if hit.mod_revision >= 0 else NOT_KNOWN,
             "source": hit.source,
             "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
@@ -108,17 +108,17 @@ def _add(
 
 def _hit_detail(hit: Hit) -> str:
     """Original, form and field of a hit, and the values that a key opens."""
-    where = f"{' inside the opened value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
+    where = f"{' inside the decrypted value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
     where = "; outside every stored value" if hit.unheld else where
     if hit.opens is None:
         more = f" and {hit.copy.more_owners:,} more" if hit.copy.more_owners else ""
         owner = marked(hit.copy.owner, KEY)
         return f"of={owner} field={hit.copy.field}{more} value=#{hit.copy.number} as={hit.form}{where}"
     if not hit.opens.keys:
-        return f"key={hit.copy.owner} as={hit.form}{where}; it opens {hit.opens.values:,} values of this evidence"
+        return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {hit.opens.values:,} values of this evidence"
     path = f" in={hit.path}" if hit.path else ""
     keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
-    return f"{keys}; the keys found open {hit.opens.values:,} values of this evidence"
+    return f"{keys}; the keys found decrypt {hit.opens.values:,} values of this evidence"
 
 
 def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -> None:
@@ -166,7 +166,7 @@ def _columns(values: Selection, copies: Ints) -> dict[str, Sequence[Cell]]:
         "key_name": from_codes(values.key_label, lambda code: values.key_labels[code].name),
         "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
-        "opened": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
+        "decrypted": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
         "same_as_latest": from_codes(values.same_as_latest, lambda code: _SAME[code]),
         "type": facts.type,
         "data_keys": facts.data_keys,
@@ -270,7 +270,7 @@ def _usual_detail(provider: int, opened: int, malformed: int) -> str:
     elif provider in policy.WEAK:
         parts.append(policy.WEAK[Provider(provider)])
     if opened == Opened.NO_KEY:
-        parts.append("claimed encrypted by prefix, not opened")
+        parts.append("claimed encrypted by prefix, not decrypted")
     return "; ".join(parts)
 
 

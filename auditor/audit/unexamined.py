@@ -51,7 +51,7 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
     return [
         Unexamined(
             f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
-            "claimed encrypted by prefix, not opened: no key",
+            "claimed encrypted by prefix, not decrypted: no key",
             decisive=criteria.policy.configured,
         )
         for (provider, name), size in sorted(counts.items())
@@ -168,7 +168,9 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
         for place, count in sorted(others.items())
     ]
     parts += [
-        Unexamined(f"{count:,} encrypted values in {place.label} without their etcd key", "not opened", decisive=False)
+        Unexamined(
+            f"{count:,} encrypted values in {place.label} without their etcd key", "not decrypted", decisive=False
+        )
         for place, count in sorted(encrypted.items())
     ]
     return parts

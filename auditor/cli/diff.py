@@ -34,7 +34,7 @@ CODES = (
     "Exit codes: 0 AFTER is as expected and everything on both sides was read; 1 something in AFTER is not: a finding "
     "at or above --fail-on, leftovers included, BEFORE is not as --expect-before says, or, with --same-content, an "
     "object appeared, vanished or changed; 2 bad usage, other clusters or the wrong order, nothing readable, or a "
-    "fault of the auditor's own; 3 no such thing, and something was not read or not concluded on."
+    "fault of the auditor's own; 3 no such thing, and something was not read or not concluded."
 )
 
 

@@ -24,10 +24,9 @@ from auditor.cli.options import (
 from auditor.options import Options
 
 CODES = (
-    "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not open values that name it; "
-    "2 bad usage, nothing readable, or a fault of the auditor's "
-    "own; "
-    "3 something was not read or not concluded on: what nothing read needs may be needed there."
+    "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not decrypt values that name "
+    "it; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 something was not read or not concluded: what nothing read needs may be needed there."
 )
 
 CAUTION = (
@@ -50,7 +49,7 @@ def keys(
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
-    """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
+    """List the keys that a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
 
     options = library_options(
         resources=["*"],

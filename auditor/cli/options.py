@@ -52,7 +52,7 @@ Prefixes = Annotated[
     list[str] | None,
     typer.Option(
         "--storage-prefix",
-        help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.",
+        help="kube-apiserver's --etcd-prefix; repeatable. Default: detected.",
         show_default=False,
     ),
 ]
@@ -74,7 +74,7 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
-FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
+FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[
     bool,

@@ -40,8 +40,8 @@ CODES = (
     "Exit codes: 0 no finding at or above --fail-on and everything inside the scope was read; "
     "1 a finding at or above --fail-on, unless --ignore accepts it; "
     "2 bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 no such finding, and something inside the scope was not read or not concluded on. "
-    "Of several pieces of evidence: 1 where one has a finding, else 3 where one was not read, 2 where none was."
+    "3 no such finding, and something inside the scope was not read or not concluded. "
+    "For several evidence items: 1 where one has a finding, else 3 where one was not read, 2 where none was."
 )
 
 
@@ -100,7 +100,7 @@ def scan(
     ] = "encrypted",
     compromised_key: Annotated[
         list[str] | None,
-        typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+        typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),
     ] = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
@@ -108,7 +108,7 @@ def scan(
         bool,
         typer.Option(
             "--range",
-            help="Read only the current keys under --storage-prefix (/registry), for want of the root role.",
+            help="Read only the current keys under --storage-prefix (/registry), without the root role.",
             rich_help_panel=live_options.PANEL,
         ),
     ] = False,
@@ -136,12 +136,14 @@ def scan(
     use_found_config: Annotated[
         bool,
         typer.Option(
-            "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+            "--use-found-config", help="Judge and decrypt by the encryption configuration that came with the evidence."
         ),
     ] = False,
     k3s_token: Annotated[
         Path | None,
-        typer.Option(help="File with k3s' or RKE2's server token: it opens their record of keys.", show_default=False),
+        typer.Option(
+            help="File with k3s' or RKE2's server token: it decrypts their record of keys.", show_default=False
+        ),
     ] = None,
     expect_sha256: Annotated[
         str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)

@@ -17,7 +17,7 @@ from auditor.options import Options
 CODES = (
     "Exit codes: 0 shown, and everything inside the scope was read; "
     "2 no such key, bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 shown, and something was not read or not opened: more of the object may lie there."
+    "3 shown, and something was not read or not decrypted: more of the object may lie there."
 )
 
 

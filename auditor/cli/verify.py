@@ -37,7 +37,7 @@ def verify(
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
 ) -> None:
-    """Hold a report to its own hashes, to the SHA256SUMS beside it, and to the evidence: what differs, and where.
+    """Verify a report against its hashes, the SHA256SUMS beside it, and the evidence: what differs, and where.
 
     The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
     """

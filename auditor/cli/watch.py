@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CODES = (
     "Exit codes: 0 no current value is left in the old form, as a second read bore out; 1 it ended (--once, --for, "
     "Ctrl-C) while some remain; 2 bad usage, no endpoint answers, permission denied, or a fault of the auditor's own; "
-    "3 none remains, and there is no object at all, or a value that no key of the given configuration opens."
+    "3 none remains, and there is no object at all, or a value that no key of the configuration decrypts."
 )
 
 TICK = 1.0

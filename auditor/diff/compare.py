@@ -102,7 +102,7 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether both sides were read and concluded on, and the comparison answers every question."""
+        """Whether both sides were read and concluded, and the comparison answers every question."""
         inconclusive = any(part.decisive for part in self.unexamined)
         return self.before.complete and self.after.complete and not inconclusive
 
@@ -247,7 +247,7 @@ def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], opt
     if newer < older and not options.any_order:
         raise UsageError(
             f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
-            "compared. Exchange them, or give --any-order if a store was set back"
+            "compared. Swap them, or use --any-order after a rollback"
         )
 
 
@@ -261,7 +261,7 @@ def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
     if unknown := comparison.with_content(Content.UNKNOWN):
-        reason = "the bytes differ, and no key opens them on both sides"
+        reason = "the bytes differ, and no key decrypts them on both sides"
         points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
     return points
 

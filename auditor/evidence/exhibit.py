@@ -1,4 +1,4 @@
-"""An exhibit: one numbered item of evidence, its opened files by role; and the role of a file by its magic number.
+"""An exhibit: one item of evidence, its opened files by role; and the role of a file by its magic number.
 
 Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a running member holds one.
 """

@@ -72,7 +72,7 @@ def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Un
     count = sum(version.opened is Opened.NO_KEY for version in object_versions)
     if not count:
         return []
-    return [Unexamined(f"{count:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured)]
+    return [Unexamined(f"{count:,} encrypted values", "not decrypted: no key", decisive=criteria.policy.configured)]
 
 
 def _open(store: Store, reading: Reading, criteria: Criteria) -> tuple[list[selection.Selection], Criteria]:

@@ -120,7 +120,7 @@ def _outside(form: NeedleForm, source: str, buffer: Buffer, start: int, size: in
 
 
 def _in_opened(matcher: NeedleMatcher, values: Selection) -> Iterator[Hit]:
-    """Hits inside the opened values of other objects; each has the row of the encrypted value."""
+    """Hits inside the decrypted values of other objects; each has the row of the encrypted value."""
     for rows in _portions(values.plaintexts):
         starts = [0, *accumulate(len(values.plaintexts[row]) + 1 for row in rows)]
         buffer = Buffer(b"\0".join([*(values.plaintexts[row] for row in rows), b""]))

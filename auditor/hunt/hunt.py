@@ -30,7 +30,7 @@ MOST_ROUNDS = 8
 """Rounds of opening: OpenShift encrypts each key with the one before it."""
 BLIND = (
     "what --hunt cannot see",
-    "values that were not opened, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
+    "values that were not decrypted, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
 )
 
 
@@ -73,7 +73,7 @@ def keys_of(
 def _with_bootstrap_keys(options: Options, criteria: Criteria, store: Store) -> Criteria:
     keys, count, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
     names = ", ".join(key.label for key in keys) or "none"
-    note = f"--k3s-token opens {opened:,} of {count:,} values of the /bootstrap record; keys in them, used: {names}"
+    note = f"--k3s-token decrypts {opened:,} of {count:,} values of the /bootstrap record; keys in them, used: {names}"
     return criteria.extended([key.entry for key in keys], note)
 
 

@@ -134,7 +134,7 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     entries = dict.fromkeys(entry for _, opening in trials for entry in opening)
     names = ", ".join(f"{entry.provider.label}/{shown(key.name)}" for entry in entries for key in entry.keys)
     tally = f"{len(PUBLISHED)} published keys were tried on {total:,} {'value' if total == 1 else 'values'}"
-    note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
+    note = f"{tally}: {f'one is {names}' if entries else 'none decrypts any'}"
     if not entries:
         return replace(criteria, notes=(*criteria.notes, note))
     return criteria.extended(tuple(entries), note)

@@ -182,7 +182,7 @@ class _Trial:
 def _compare_with_key(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     """Finding and reason where an opened value is not the object that the rest of its etcd key names."""
     if decoded.problem:
-        return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {decoded.problem}"
+        return FindingKind.UNDECRYPTABLE, f"decrypts to nonsense: {decoded.problem}"
     namespace, slash, name = rest.partition(b"/")
     expected = (namespace, name) if slash else (b"", namespace)
     kind = KINDS.get(resource)
@@ -258,7 +258,7 @@ def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
             supplied = criteria.current_keks.get(name)
             expected = encode(supplied) if supplied is not None else newest[name][1]
             if kek != expected:
-                presumed = "" if supplied is not None else ", presumed from the newest revision"
+                presumed = "" if supplied is not None else ", assumed from the newest revision"
                 values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")
 
 
@@ -281,5 +281,5 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
     for values, candidate, rows in groups:
         form = newest[candidate.name][1]
         if candidate.form != form:
-            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: presumed stale"
+            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: assumed stale"
             values.mark(rows, FindingKind.STALE_PROVIDER, reason)

@@ -121,7 +121,7 @@ class Policy:
     def known(self, candidate: "Candidate") -> str:
         """Why others have the key that opens a value; empty where it is not known that they do."""
         if candidate.secret in PUBLISHED:
-            return f"opens with a published key ({PUBLISHED[candidate.secret]})"
+            return f"decrypts with a published key ({PUBLISHED[candidate.secret]})"
         return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
 
     def words(self, resources: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ class ExhibitSummary:
     verdict: Verdict = Verdict.INCONCLUSIVE
     """Conclusion on this exhibit alone."""
     complete: bool = False
-    """Whether everything inside the scope was read and concluded on."""
+    """Whether everything inside the scope was read and concluded."""
     severity: Severity | None = None
     """Highest severity among its findings that are not accepted; None where there are none."""
     values: int = 0
@@ -82,7 +82,7 @@ class ExhibitSummary:
     in_use: int = 0
     """Number of leftovers among the plaintext ones with the content of the current, encrypted value."""
     gaps: int = 0
-    """Number of parts that were not read or not concluded on."""
+    """Number of parts that were not read or not concluded."""
     sources: tuple[str, ...] = ()
     """Names of all its files."""
     problem: str = ""
@@ -116,9 +116,10 @@ class Audit:
     keys: tuple[KeyUsage, ...]
     """Keys that the judged values need, and configured keys that none of them needs."""
     rows: Rows
-    """One row for each stored value of the selected resources; empty where no report needs rows."""
+    """One row for each stored value of the selected resources, and for each finding without one; empty where no report
+    needs rows."""
     gaps: tuple[Gap, ...]
-    """Parts inside the scope that were not read or not concluded on."""
+    """Parts inside the scope that were not read or not concluded."""
     unexamined: tuple[Unexamined, ...]
     """Parts that the run leaves out."""
     notes: tuple[str, ...]
@@ -154,7 +155,7 @@ class Audit:
 
     @property
     def complete(self) -> bool:
-        """Whether everything inside the scope was read and concluded on."""
+        """Whether everything inside the scope was read and concluded."""
         return not self.gaps and not any(part.decisive for part in self.unexamined)
 
     @property

@@ -8,7 +8,7 @@ from auditor.model.vocabulary import EvidenceKind, LiveWay, Trailer
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part inside the audit's scope that was not read or not concluded on."""
+    """A part inside the audit's scope that was not read or not concluded."""
 
     source: str
     """Name of the file."""
@@ -17,7 +17,7 @@ class Gap:
     length: int
     """Length of the part in bytes; 0 where it is not known."""
     reason: str
-    """Why it was not read or not concluded on."""
+    """Why it was not read or not concluded."""
 
 
 @dataclass(frozen=True, slots=True)

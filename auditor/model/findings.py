@@ -46,7 +46,9 @@ Cell: TypeAlias = str | int
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The stored values of the selected resources as reports show them, sorted by source and offset."""
+    """The rows of reports: stored values of the selected resources by source and offset, then hits of a hunt and
+    findings of configurations, which have no stored value.
+    """
 
     columns: Mapping[str, Sequence[Cell]]
     """Columns by name, one cell a value: auditor.model.table.COLUMNS, without evidence, finding and severity."""

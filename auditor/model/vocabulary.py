@@ -125,6 +125,13 @@ class FindingKind(IntFlag):
         return (self.name or "").lower().replace("_", "-")
 
 
+HUNTED = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
+"""Findings of a hit, whose offset is the hit's own."""
+VALUELESS = FindingKind.CONFIGURATION | HUNTED
+"""Findings with rows of their own, which are no stored values: of a configuration, or of a hit."""
+VALUELESS_LABELS = frozenset(kind.label for kind in FindingKind if kind & VALUELESS)
+
+
 class Opened(IntEnum):
     """The outcome of opening a stored value with the supplied keys."""
 

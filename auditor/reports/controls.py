@@ -117,5 +117,5 @@ def _coverage(control: Control, audit: Audit) -> dict[str, int]:
     return {
         "values": sum(row[3] for row in rows),
         "readable": sum(row[3] for row in rows if row[1] is Provider.IDENTITY),
-        "opened": sum(row[4] for row in rows),
+        "decrypted": sum(row[4] for row in rows),
     }

@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from auditor.model.findings import AbsentFinding, Cell
-from auditor.model.vocabulary import FindingKind, Place
+from auditor.model.vocabulary import VALUELESS_LABELS, Place
 
 FINGERPRINT = "etcdAuditorFinding/v2"
 """v1 was the id, which is an offset: another object at the same offset of another night's snapshot had the same."""
 LINE_HASH = "primaryLocationLineHash"
 """The fingerprint that GitHub compares by."""
-_WITHOUT_VALUES = frozenset(
-    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
-)
-"""Findings with rows of their own, which are no stored values."""
 
 
 class Fingerprints:
@@ -36,7 +32,7 @@ class Fingerprints:
         identity = [self._cluster, *(str(row[name]) for name in ("finding", "place", "resource", "key"))]
         if row["place"] != Place.LATEST.label:
             identity.append(str(row["mod_revision"]))
-        if row["key"] in {"", "unknown"} or row["finding"] in _WITHOUT_VALUES:
+        if row["key"] in {"", "unknown"} or row["finding"] in VALUELESS_LABELS:
             identity += [str(row.get("evidence", "")), str(row["source"]), str(row["offset"]), str(row["id"])]
         digest = hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode("ascii")).hexdigest()
         self._counts[digest] += 1

@@ -14,11 +14,11 @@ from auditor.reports.terminal import table
 from auditor.reports.words import plural
 from auditor.text import printable
 
-FORMAT, VERSION = "etcd-auditor history", 1
+FORMAT, VERSION = "etcd-auditor history", 2
 MOST_NAMES = 12
 """Fields that one line of changes names."""
 HEADER = [
-    "revision", "place", "provider", "opened", "content", "bytes", "size", "same as latest",
+    "revision", "place", "provider", "decrypted", "content", "bytes", "size", "same as latest",
     "source", "offset", "page", "state",
 ]  # fmt: skip
 
@@ -122,7 +122,7 @@ def _story(history: History) -> Iterator[str]:
         elif best.change is not None:
             text = _change(best.change)
         elif best.fields is None:
-            text, earlier = f"stored under {version.label}; {best.detail or 'not opened'}", True
+            text, earlier = f"stored under {version.label}; {best.detail or 'not decrypted'}", True
         else:
             first = "created" if best.mod_revision == best.create_revision else "the earliest that is left"
             text, earlier = (
@@ -179,7 +179,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "key_name": version.key_name,
         "kek_id": version.kek_id,
         "encoding": version.encoding,
-        "opened": version.opened.label if version.opened is not Opened.NOT_TRIED else "",
+        "decrypted": version.opened.label if version.opened is not Opened.NOT_TRIED else "",
         "content": version.content or None,
         "stored": version.stored or None,
         "same_as_latest": version.same_as_latest,

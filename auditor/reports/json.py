@@ -10,10 +10,9 @@ from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
 from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
 from auditor.reports import controls, csv, json_sections, key_table, seals, words
 from auditor.reports.csv import Sheet
+from auditor.reports.format_version import VERSION
 from auditor.reports.interface import Report
 
-VERSION = 1
-"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
 VALUES: dict[str, tuple[str, ...]] = {
     "place": tuple(place.label for place in Place),
@@ -22,7 +21,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "judged": ("pass", "finding", "out of scope"),
     "provider": tuple(provider.label for provider in Provider),
     "encoding": tuple(encoding.label for encoding in Encoding),
-    "opened": ("", *(opened.label for opened in Opened)),
+    "decrypted": ("", *(opened.label for opened in Opened)),
     "same_as_latest": ("", "yes", "no", "unknown"),
 }
 """The values of columns with a closed list of them."""
@@ -148,7 +147,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
     accepted = {(finding, severity): count for finding, severity, count in tally.accepted}
     return {
         "places": [
-            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
+            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "decrypted": opened}
             for place, provider, name, count, opened in tally.places
         ],
         "findings": [

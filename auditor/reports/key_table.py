@@ -8,7 +8,7 @@ from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Place, Provider
 from auditor.reports.words import plural
 
-HEADER = ["provider", "key", "KEK id", "values", "in", "opened", "revisions", "needed"]
+HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
 
 
 def table(audit: Audit) -> list[list[str]]:
@@ -87,7 +87,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "oldest": usage.oldest,
             "newest": usage.newest,
             "values": usage.values,
-            "opened": usage.opened,
+            "decrypted": usage.opened,
             "failed": usage.failed,
             "configured": usage.configured,
             "objects": list(usage.objects),
@@ -100,7 +100,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
 def write(audit: Audit, out: IO[str]) -> None:
     document = {
         "format": "etcd-auditor keys",
-        "version": 1,
+        "version": 2,
         "evidence": audit.evidence.sha256,
         "keys": entries(audit),
     }

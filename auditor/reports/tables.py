@@ -56,7 +56,7 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
         counts = [f"{counts_by_key.get(column, (0, 0))[0]:,}" for column in columns]
         where = _pages(audit) if place is Place.FREED else ""
         rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
-    return ["place", "values", "readable", *names, "opened", ""], rows
+    return ["place", "values", "readable", *names, "decrypted", ""], rows
 
 
 def _pages(audit: Audit) -> str:

@@ -69,7 +69,7 @@ def accepted(audit: Audit) -> list[str]:
     if not count:
         return []
     verb = "is" if count == 1 else "are"
-    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without a say in the exit code."]
+    return [f"{count:,} of {plural(total, 'finding')} {verb} accepted: counted, and without effect on the exit code."]
 
 
 def baseline(audit: Audit) -> str:
@@ -91,7 +91,7 @@ def control(audit: Audit) -> str:
     first = next(iter(audit.resources), "secrets")
     noun = {"secrets": "Secret", "*": "Secret", "configmaps": "ConfigMap"}.get(first, "object")
     if audit.control.success:
-        return f"a planted plaintext {noun} was found"
+        return f"passed, a planted plaintext {noun} was reported"
     return f"A PLANTED PLAINTEXT {noun.upper()} WAS NOT FOUND: what this run did not find is unproven"
 
 

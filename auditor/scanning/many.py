@@ -52,9 +52,9 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UsageError: An option belongs to a single exhibit.
     """
     if options.expect_sha256:
-        raise UsageError("--expect-sha256 is the hash of one piece of evidence: scan it by itself")
+        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
     if options.baseline:
-        raise UsageError("--baseline is of one piece of evidence: scan it by itself")
+        raise UsageError("--baseline is of one evidence item: scan it by itself")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
     log = RunLog()
@@ -78,7 +78,7 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         for job in running:
             job.process.kill()
             _end(job)
-    log.step(f"examined {len(paths):,} pieces of evidence, {limit} at once")
+    log.step(f"examined {len(paths):,} evidence items, {limit} at once")
     return merge("", outcomes, log)
 
 

@@ -143,7 +143,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     clusters = {each.cluster.uid for each in exhibits}
     trailers = {each.trailer for each in exhibits}
     return Evidence(
-        name=name or f"{count:,} pieces of evidence",
+        name=name or f"{count:,} evidence items",
         kind=min(exhibits, key=lambda evidence: evidence.description).kind,
         description=", ".join(sorted({part.kind for part in _parts(audits, ())})),
         size=sum(each.size for each in exhibits),

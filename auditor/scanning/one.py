@@ -49,7 +49,7 @@ def one(
             ((_, opener),) = opened
             return _examine(opener(), options, log, earlier)
         if options.baseline:
-            raise UsageError(f"--baseline is of one piece of evidence: {path} holds {len(opened)}")
+            raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
         return _all(opened, options, log)
 
 
@@ -58,7 +58,7 @@ def _all(members: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
     from auditor.scanning import merge
 
     container = members.containers[0].name
-    log.step(f"found {len(members)} pieces of evidence in {container}")
+    log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []
     for name, opener in members:
         try:
@@ -104,7 +104,7 @@ def single(path: str, options: Options, observer: Observer, access: "Access | No
         return
     with exhibits.opened(path, options) as opened:
         if len(opened) != 1:
-            raise UsageError(f"{opened.containers[0].name} holds {len(opened)} pieces of evidence, and one is wanted")
+            raise UsageError(f"{opened.containers[0].name} holds {len(opened)} evidence items, and one is wanted")
         ((_, opener),) = opened
         with opener() as exhibit:
             exhibit.work_dir = options.work_dir

@@ -202,8 +202,8 @@ def test_readable_objects_tell_their_metadata_and_others_do_not(tree: Audit) -> 
     assert set(plain["type"]) == {"Opaque"}
     for column in ("uid", "type", "data_keys", "created"):
         assert set(other[column]) == {"unknown"}
-    assert set(rows[rows["provider"] == "aescbc"]["opened"]) <= {"no key", "not tried"}
-    assert set(plain["opened"]) == {""}
+    assert set(rows[rows["provider"] == "aescbc"]["decrypted"]) <= {"no key", "not tried"}
+    assert set(plain["decrypted"]) == {""}
 
 
 # coverage and resources

@@ -103,7 +103,7 @@ def test_the_terminal_and_the_json_say_so(tmp_path: Path) -> None:
 
     target = tmp_path / "a.json"
     done = run("scan", DEFRAGMENTED, "--json", target)
-    assert "Control: a planted plaintext Secret was found." in done.stdout
+    assert "Self-test: passed, a planted plaintext Secret was reported." in done.stdout
     told: dict[str, Any] = json.loads(target.read_text())["control"]
     assert told["found"] is True
     assert told["planted"] == [{"place": "latest", "found": True}, {"place": "freed", "found": True}]

@@ -18,7 +18,7 @@ from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, canaries, name_of
 
 REWRITTEN = MIGRATION / "3-rewritten.db"
 DESIGN_COLUMNS = (
-    "id,evidence,place,finding,severity,judged,resource,namespace,name,uid,key,provider,key_name,kek_id,encoding,opened,"
+    "id,evidence,place,finding,severity,judged,resource,namespace,name,uid,key,provider,key_name,kek_id,encoding,decrypted,"
     "same_as_latest,type,data_keys,created,create_revision,mod_revision,version,state,source,offset,size,extents,page,"
     "also_in,detail"
 )

@@ -33,7 +33,7 @@ def keys(snapshot: Path, *configs: Path) -> tuple[int, str, list[dict[str, objec
 def test_a_key_that_does_not_open_what_names_it(name: str, opened: int, sentence: str) -> None:
     code, said, (row,) = keys(SPLIT / "snapshot.db", SPLIT / f"config-{name}-key.json")
     assert code == 1
-    assert (row["values"], row["opened"], row["failed"]) == (8, opened, 8 - opened)
+    assert (row["values"], row["decrypted"], row["failed"]) == (8, opened, 8 - opened)
     assert sentence in said
 
 
@@ -41,7 +41,7 @@ def test_two_keys_of_one_name_have_a_row_each() -> None:
     files = [SPLIT / f"config-{name}-key.json" for name in ("first", "second")]
     code, _, rows = keys(SPLIT / "snapshot.db", *files)
     assert code == 0
-    assert [(row["origin"], row["values"], row["opened"]) for row in rows] == [(file.name, 4, 4) for file in files]
+    assert [(row["origin"], row["values"], row["decrypted"]) for row in rows] == [(file.name, 4, 4) for file in files]
     assert [(row["oldest"], row["newest"]) for row in rows] == [(2, 5), (6, 9)]
 
 

@@ -1,4 +1,4 @@
-"""Two pieces of evidence compared: the real migration stage by stage, and every form and content there is."""
+"""Two evidence items compared: the real migration stage by stage, and every form and content there is."""
 
 import base64
 import csv

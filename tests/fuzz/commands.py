@@ -33,7 +33,7 @@ ASIDE = frozenset({
 
 
 def of(command: str, base: Base) -> Base:
-    """What a command is given of a kind: show and diff take one piece of evidence."""
+    """What a command is given of a kind: show and diff take one evidence item."""
     return base.alone or base if command in {"show", "diff"} else base
 
 

@@ -320,7 +320,7 @@ def test_html_embeds_every_finding(audit: Audit) -> None:
 
 
 def test_html_lists_findings_by_object(audit: Audit) -> None:
-    """What is read with scripts off and on paper: every object, how many findings, the gravest first."""
+    """What is read with scripts off and on paper: every object, how many findings, most severe first."""
     header, *rows = Page(page_of(audit)).tables["objects"]
     assert tuple(header) == objects.HEADER
     table = findings(audit.rows, audit.evidence).columns

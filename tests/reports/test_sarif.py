@@ -187,7 +187,7 @@ def test_results_and_the_table_of_controls_agree() -> None:
         assert row["wording"] == "may be relevant to; the assessor decides"
     (cis,) = (row for row in controls.table(audit) if row["control"] == "1.2.27")
     assert cis["coverage"] == {"values": sum(entry[3] for entry in audit.tally.places if entry[0] is Place.LATEST),
-                               "readable": 8, "opened": cis["coverage"]["opened"]}  # fmt: skip
+                               "readable": 8, "decrypted": cis["coverage"]["decrypted"]}  # fmt: skip
 
 
 def test_other_secrets_at_the_same_offsets_have_other_fingerprints(tmp_path: Path) -> None:

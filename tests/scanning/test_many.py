@@ -1,4 +1,4 @@
-"""Several pieces of evidence at once: one report, one exit code, and none that stops the others."""
+"""Several evidence items at once: one report, one exit code, and none that stops the others."""
 
 import json
 import os

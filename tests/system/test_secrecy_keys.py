@@ -80,7 +80,7 @@ def test_every_command_with_keys(snapshot: Path, tmp_path: Path) -> None:
     out.mkdir()
     done = run("scan", snapshot, *given, *outputs(out), "--hunt", "--use-found-keys", "--resource", "*")
     assert done.returncode in {0, 1, 3}
-    assert "opened" in done.stdout
+    assert "decrypted" in done.stdout
     texts = {**messages(done, "scan"), **texts_of(out)}
     assert {"a.csv", "b.parquet", "c.html", "d.json", "e.sarif", "f.sh"} < set(texts)
     assert any(name.endswith(".parquet") and name != "b.parquet" for name in texts)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class Buckets:
     """The contents of a backend."""
 
     records: RecordBatch
@@ -37,7 +37,7 @@ class Store:
     facts: Backend
 
 
-def read(walker: Walker) -> Store:
+def read(walker: Walker) -> Buckets:
     """Walk every bucket under the walker's meta. Invalid pages and elements become gaps of the walker.
 
     What is not of its type is no part of the walker's ledger.
@@ -65,7 +65,7 @@ def read(walker: Walker) -> Store:
     walker.gaps.extend(gaps)
     for name, leaves in contents.items():
         accounts.add_pairs(walker.ledger, walker.buffer, name, leaves)
-    return Store(records, _facts(walker, contents, sizes, records.mod_revision))
+    return Buckets(records, _facts(walker, contents, sizes, records.mod_revision))
 
 
 def _bucket(walker: Walker, at: int, size: int) -> Leaves:

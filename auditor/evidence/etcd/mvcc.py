@@ -30,11 +30,11 @@ MARK = ord("t")
 _KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x30
 _TAGS = frozenset({_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE})
 
-NO_RECORD, ELSEWHERE, MORE = 1, 2, 3
+NO_RECORD, OTHER_REVISION, MORE = 1, 2, 3
 """Damage of a record: unreadable; of another revision; with fields that were not read."""
 _DAMAGE = {
     NO_RECORD: "record is no mvccpb.KeyValue",
-    ELSEWHERE: "record's mod_revision is not the revision it is stored under",
+    OTHER_REVISION: "record's mod_revision is not the revision it is stored under",
     MORE: "record holds a field twice, or one that mvccpb.KeyValue does not have: not all of it was read",
 }
 
@@ -196,7 +196,7 @@ def _read_fields(buffer: Buffer, batch: RecordBatch, odd: list[int], *, cut: boo
             mod[row], damage[number] = _parse(buffer, batch, number, int(start[row]), int(end[row]))
         without_mod = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these lack a mod_revision
         elsewhere = (mod != batch.mod_revision[part]) & ((mod != UNKNOWN) | ~without_mod)
-        damage[part] = np.where(elsewhere & (damage[part] == 0), ELSEWHERE, damage[part])
+        damage[part] = np.where(elsewhere & (damage[part] == 0), OTHER_REVISION, damage[part])
 
     parallel_for(len(batch), parse)
     return damage

@@ -16,7 +16,7 @@ from auditor.evidence.kine.image import Image, Tree, freelist, walk
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Cells, Pages
 from auditor.evidence.kine.schema import KineColumns, Table
-from auditor.evidence.kine.unreferenced import Store
+from auditor.evidence.kine.unreferenced import DatabaseFiles
 from auditor.evidence.kine.wal import WalFrames
 from auditor.model.evidence import Gap
 
@@ -32,7 +32,7 @@ class Database:
     of b-trees; `free` pages. `trunks`: the freelist's trunk pages.
     """
 
-    store: Store
+    store: DatabaseFiles
     head: Header
     log: WalFrames
     image: Image
@@ -101,7 +101,7 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(
+    store = DatabaseFiles(
         sources=names,
         files=files,
         page_size=size,

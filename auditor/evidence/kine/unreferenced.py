@@ -23,7 +23,7 @@ from auditor.model.vocabulary import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class DatabaseFiles:
     """The files of one database: the database itself, and its WAL."""
 
     sources: tuple[str, ...]
@@ -67,7 +67,7 @@ ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers and the offset of the leaf of each -> file (-1: none) and offset of the page's image."""
 
 
-def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
+def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """The values in these pages.
 
     Args:
@@ -116,7 +116,7 @@ def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> 
         yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
 
 
-def local_rows(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
+def local_rows(store: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
     """The rows of cells without overflow pages, and which of the cells are no rows."""
     candidates = records.decode(store.files[file], cells.payload, cells.local, cells.size, store.columns.count)
     good = candidates.good & (cells.local == cells.size) & candidates.numeric(store.columns.numbers)
@@ -135,7 +135,7 @@ def local_rows(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[row
 
 
 def assembled_rows(
-    store: Store, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
+    store: DatabaseFiles, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
 ) -> tuple[rows.Rows, Ints]:
     """The rows of cells with overflow pages, and which of the cells are no rows.
 
@@ -165,7 +165,7 @@ def assembled_rows(
     return table_rows, np.flatnonzero(~good)
 
 
-def _unclaimed(store: Store, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
+def _unclaimed(store: DatabaseFiles, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
     """The stretches outside the overflow pages of rows."""
     page = np.searchsorted(images.pages.at, parsed.start, "right") - 1
     free = store.claims.free(np.full(page.size, file, np.int64), images.pages.at[page])
@@ -174,7 +174,7 @@ def _unclaimed(store: Store, file: int, images: UnreferencedPages, parsed: Parse
 
 
 def search(
-    store: Store,
+    store: DatabaseFiles,
     file: int,
     start: Ints,
     end: Ints,

@@ -13,7 +13,7 @@ from auditor.reports import json_sections
 from auditor.reports.diff import words
 from auditor.text import hex_id
 
-VERSION = 1
+VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:diff:{VERSION}"
 

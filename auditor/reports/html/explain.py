@@ -8,7 +8,7 @@ LIMITATIONS = (
     "A finding says that bytes lie in this file. It does not say that anyone read them, nor who wrote them.",
     "No finding means none in what was examined: other members, backups and old disk blocks may hold what this file "
     "does not.",
-    "A provider's prefix proves nothing about the bytes behind it: only a value that was opened with a key is known "
+    "A provider's prefix proves nothing about the bytes behind it: only a value that was decrypted with a key is known "
     "to be encrypted.",
     "aescbc does not authenticate: a value that was changed so that it opens as another valid object cannot be told.",
     "Same as latest compares what a Secret holds, not when it was last used: a credential may be in use elsewhere, or "

@@ -1,4 +1,4 @@
-"""Findings by object, for paper and for browsers without scripts: the gravest first, up to a bound."""
+"""Findings by object, for paper and for browsers without scripts: most severe first, up to a bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

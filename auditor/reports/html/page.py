@@ -108,8 +108,8 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
         (f"{current:,}", "of them current values", "bad" if current else "good"),
         (f"{tally.in_use:,}", "leftovers that hold a credential in use", "bad" if tally.in_use else "good"),
         (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
-        (f"{opened:,}", "values opened with a key", ""),
-        (f"{open_points:,}", "points that keep the conclusion open", "open" if open_points else "good"),
+        (f"{opened:,}", "values decrypted with a key", ""),
+        (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
     ]
 
 

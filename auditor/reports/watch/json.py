@@ -8,7 +8,7 @@ from typing import IO, Any
 from auditor.reports.watch import words
 from auditor.watch.progress import Name, NamespaceProgress, Progress
 
-VERSION = 1
+VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:watch:{VERSION}"
 
@@ -48,7 +48,7 @@ def document(
                 "provider": remaining.form.provider.label,
                 "key_name": remaining.form.key_name,
                 "kek_id": remaining.form.kek_id,
-                "opened": remaining.form.opened.label,
+                "decrypted": remaining.form.opened.label,
                 "finding": remaining.why,
                 "mod_revision": remaining.revision,
                 "stuck": remaining.stuck,

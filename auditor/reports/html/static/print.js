@@ -54,7 +54,7 @@ function preparePrint(columns, filter, rows) {
   note.textContent = filter.said(rows.length);
   const shown = groups.slice(0, MOST_PRINTED);
   said.textContent = shown.length < groups.length
-    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, the gravest first.`
-    : `${groups.length.toLocaleString("en")} objects, the gravest first.`;
+    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, most severe first.`
+    : `${groups.length.toLocaleString("en")} objects, most severe first.`;
   body.replaceChildren(...shown.map((group) => element("tr", "", ...printedLine(columns, group).map((text) => element("td", text)))));
 }
