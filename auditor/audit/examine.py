@@ -26,6 +26,7 @@ from auditor.audit import (
 )
 from auditor.audit.cluster import identify
 from auditor.audit.judgement import Judgement
+from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
@@ -185,7 +186,8 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
         reading = judgement.reading
         batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
         audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
-    return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
+    ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
+    return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
 
 def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
@@ -239,6 +241,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         baseline=triaged.baseline,
         control=control,
         rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
+        ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditor.model.chronology import Chronology
-from auditor.model.evidence import CurrentReference, Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
@@ -144,6 +144,8 @@ class Audit:
     """Positive control of the run; None where none was run."""
     rotation: Rotation | None = None
     """What to rotate; None where it was not asked for."""
+    ledger: tuple[Balance, ...] = ()
+    """What the readers account for, of each medium that has a ledger; empty with --quick."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
     bootstrap: tuple[BootstrapRecord, ...] = ()

@@ -32,6 +32,28 @@ class Unexamined:
     """Whether it keeps the conclusion from being complete."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """The bytes of one medium by what its readers account for; they add up to its size."""
+
+    medium: str
+    """Name of the file, the layer or the buffer."""
+    size: int
+    """Bytes of the medium."""
+    structure: int
+    """Fields that its format names, each once and checked."""
+    row: int
+    """Keys and values of stored values."""
+    empty: int
+    """Zeros, and padding whose value the format fixes."""
+    checksum: int
+    """Checksums."""
+    inner: int
+    """Bytes that are a medium of their own."""
+    unaccounted: int
+    """All else; each of them that is not zero is carved, and a fragment or a gap where that explains nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The metadata of an etcd backend; None where the backend has none.

@@ -17,7 +17,8 @@ from auditor.model.vocabulary import VALUELESS
 COLUMNS: dict[str, str] = {
     "id": "the same for the same value in the same evidence, on every run",
     "evidence": "SHA-256 of the evidence file, empty where it was not hashed",
-    "place": "where the bytes lie: latest, history, deleted, old-value, previous-root, freed, slack, wal, unplaced",
+    "place": "where the bytes lie: latest, history, deleted, old-value, previous-root, freed, "
+    "slack, wal, v2-store, unplaced",
     "finding": "the finding; in the inventory several are joined with ;",
     "severity": "low, medium, high or critical; in the inventory the highest",
     "judged": "pass, finding or out of scope",

@@ -14,7 +14,8 @@ class Place(IntEnum):
     FREED = 5
     SLACK = 6
     WAL = 7
-    UNPLACED = 8
+    V2_STORE = 8
+    UNPLACED = 9
 
     @property
     def label(self) -> str:

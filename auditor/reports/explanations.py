@@ -31,6 +31,7 @@ PLACES = {
     Place.FREED: "a page that no root reaches: compaction or a rewrite freed it, and nothing wiped it",
     Place.SLACK: "bytes of a page outside every element, or past the high-water mark",
     Place.WAL: "a record or frame of a write-ahead log",
+    Place.V2_STORE: "a node of etcd's v2 store, as of a raft snapshot; kube-apiserver of today does not read it",
     Place.UNPLACED: "readable, but no valid root leads anywhere: current or freed cannot be told",
 }
 """Meaning of each place."""

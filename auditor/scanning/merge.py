@@ -77,6 +77,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         current=_current(audits),
         control=_control(audits),
         redaction=first.redaction,
+        ledger=tuple(own for each in audits for own in each.ledger),
     )
 
 
@@ -106,6 +107,7 @@ def _rename(base: str, audit: Audit) -> Audit:
             containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),
         rows=rows,
+        ledger=tuple(replace(own, medium=names.get(own.medium, own.medium)) for own in audit.ledger),
         gaps=tuple(replace(gap, source=names.get(gap.source, rename(gap.source))) for gap in audit.gaps),
         parts=tuple(
             replace(part, name=rename(part.name), sources=tuple(names[each] for each in part.sources))

@@ -93,9 +93,9 @@ def test_a_run_that_misses_it_is_inconclusive(part: str, monkeypatch: pytest.Mon
 
 
 def test_its_cost() -> None:
-    """In calls, once all is imported: 4,176 where this was written, in 3.2 to 4.5 ms."""
+    """In calls, once all is imported: 9,780 with the ledger of its pages, in 9 ms."""
     assert positive_control.run(Options(), Policy(), ("/registry",)).success
-    assert calls(lambda: positive_control.run(Options(), Policy(), ("/registry",))) < 8_000
+    assert calls(lambda: positive_control.run(Options(), Policy(), ("/registry",))) < 15_000
 
 
 def test_the_terminal_and_the_json_say_so(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from auditor.evidence.etcd import backend, unallocated
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import TRAILER, WINDOW, trailer_length
+from auditor.evidence.ledger import Account
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, Trailer
@@ -61,6 +62,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
     kind = EvidenceKind.API_SNAPSHOT if surplus else _kind(metas, file.size, trailer, raw=raw)
     walker.gaps.extend(surplus or _size_gaps(file, metas.current, kind, trailer))
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     store = backend.read(walker)
     batches = store.records.split()
     gaps = [*walker.gaps]
@@ -83,6 +85,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
         gaps=tuple(gaps),
         unexamined=tuple(_unexamined(walker, metas)) if quick else (),
         kinds={file.name: kind.label},
+        balances=() if quick else (walker.ledger.balance(),),
     )
 
 
@@ -104,6 +107,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
     """A file without a valid meta page: its pages one by one, under the page size that fits most of them."""
     walker = Walker(buffer, _likely_meta(buffer, file.size - trailer), file.name, file.size - trailer)
     walker.kinds[:] = PageKind.FREED
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
@@ -117,6 +121,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
         trailer=trailer,
         gaps=(Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error)),),
         kinds={file.name: kind.label},
+        balances=(walker.ledger.balance(),),
     )
 
 
