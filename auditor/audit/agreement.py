@@ -83,12 +83,11 @@ def start(exhibit: Exhibit) -> list[FileSweep]:
     return [FileSweep(file, SIGNATURES) for file in files if file.hashing.size]
 
 
-def compare(sweeps: Sequence[FileSweep], parts: Sequence[Classified], layout: Layout) -> Agreement:
-    """The hits of every file against the rows of it. Raises what ended a sweep."""
+def compare(sweeps: Sequence[FileSweep], spans: Sequence[Spans], layout: Layout) -> Agreement:
+    """The hits of every file against the rows of it: spans_of() its name. Raises what ended a sweep."""
     total = Agreement()
-    for sweep in sweeps:
-        source = sweep.file.name
-        one = _compare(sweep.result(), Buffer(sweep.file.map), source, spans_of(parts, source), layout)
+    for sweep, rows in zip(sweeps, spans, strict=True):
+        one = _compare(sweep.result(), Buffer(sweep.file.map), sweep.file.name, rows, layout)
         total = Agreement(
             fragments=(*total.fragments, *one.fragments),
             gaps=(*total.gaps, *one.gaps),

@@ -165,9 +165,11 @@ def _judge(
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
     """The audit, once readers and sweeps agree: what only the sweeps met is judged with the rest."""
-    audit = _conclude(files, judgement, options, log)
+    # what needs no hit is made before _conclude() waits for the hashes, with which the sweeps end
+    spans = [agreement.spans_of(judgement.store.parts, sweep.file.name) for sweep in judgement.sweeps]
     layout = Layout.of(files, judgement.reading.pages)
-    compared = agreement.compare(judgement.sweeps, judgement.store.parts, layout)
+    audit = _conclude(files, judgement, options, log)
+    compared = agreement.compare(judgement.sweeps, spans, layout)
     if compared.differs:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
