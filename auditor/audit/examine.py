@@ -24,9 +24,9 @@ from auditor.audit.cluster import identify
 from auditor.audit.evidence_notes import evidence_notes
 from auditor.audit.triage import TriageSettings
 from auditor.encryption.lint import Advice
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
-from auditor.evidence.sweep import FileSweep
 from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
@@ -61,8 +61,8 @@ class Judgement:
     selections: list[Selection]
     """The values of the judged resources, one selection for each source and buffer."""
     unjudged: list[Selection]
-    """The values of all others, where a hunt searches them too."""
-    sweeps: Sequence[FileSweep]
+    """The others, where a hunt searches them too."""
+    sweeps: Sequence[agreement.MediumSweep]
     """Searches of the same files that know nothing of the readers."""
     repeat: Callable[[Reading], "Judgement"]
     """The same judgement of another reading of the same exhibit."""
@@ -97,22 +97,27 @@ def judge(
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
-    also: resources that are judged beside those that the options and their configurations name. contents: whether
-    all contents are compared; else only those that a leftover of this evidence is compared with.
+    also: resources that are judged beside those of options and configurations. contents: whether all contents are
+    compared; else only those that a leftover is compared with.
     """
-    sweeps = () if options.quick else agreement.start(files)
+    held_to = _criteria(files, options)
+    encrypted = {*options.resources, *also, *held_to[0].policy.encrypted}
+    sweeps = () if options.quick else agreement.start(files, encrypted)
 
     def repeat(reading: Reading) -> Judgement:
-        return _judge(files, options, log, reading, settings, sweeps, repeat, also=also, contents=contents)
+        return _judge(files, options, log, reading, settings, sweeps, repeat, held_to, also=also, contents=contents)
 
     try:
         settings = triage.prepare(options, earlier)
-        evidence = readers.read(files, quick=options.quick)
+        try:
+            evidence = readers.read(files, quick=options.quick)
+        except UnreadableEvidence as error:
+            evidence = agreement.unrecognised(files, sweeps, error)
         log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
         return repeat(evidence)
     except BaseException:
         for sweep in sweeps:
-            sweep.stop()
+            sweep.sweep.stop()
         raise
 
 
@@ -122,16 +127,16 @@ def _judge(
     log: RunLog,
     evidence: Reading,
     settings: TriageSettings,
-    sweeps: Sequence[FileSweep],
+    sweeps: Sequence[agreement.MediumSweep],
     repeat: Callable[[Reading], Judgement],
+    held_to: "tuple[Criteria, CompanionConfigs | None]",
     *,
     also: frozenset[str],
     contents: bool,
 ) -> Judgement:
-    criteria, companion_configs = _criteria(files, options)
+    criteria, companion_configs = held_to
     store = classify(evidence.batches, options.storage_prefixes)
-    judged = _judged(store, options, criteria.policy, also)
-    cluster = identify(store, evidence)
+    judged, cluster = _judged(store, options, criteria.policy, also), identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
@@ -164,17 +169,16 @@ def _judge(
 
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
-    """The audit, once readers and sweeps agree: what only the sweeps met is judged with the rest."""
-    # what needs no hit is made before _conclude() waits for the hashes, with which the sweeps end
-    spans = [agreement.spans_of(judgement.store.parts, sweep.file.name) for sweep in judgement.sweeps]
+    """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
+    spans = [agreement.spans_of(judgement.store.parts, each.sweep.file.name) for each in judgement.sweeps]
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     compared = agreement.compare(judgement.sweeps, spans, layout)
     if compared.differs:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
-        batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
-        audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
+        more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
+        audit = _conclude(files, judgement.repeat(more), options, log)
     return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
 
 
@@ -192,8 +196,8 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
-    database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
-    triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
+    database = judgement.reading.database.name if judgement.reading.database is not None else ""
+    triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
     tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
@@ -239,9 +243,8 @@ def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]
 
 def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds."""
-    entries = [judgement.store.resources[code] for code in np.flatnonzero(judgement.judged).tolist()]
     asked = [name.rstrip(".") for name in options.resources]
-    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
+    added = () if "*" in asked else judgement.resources - {fragments.UNIDENTIFIED.name}
     return tuple(dict.fromkeys([*asked, *sorted(added)]))
 
 
@@ -264,11 +267,7 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
 
 
 def _unexamined(
-    files: exhibit.Exhibit,
-    judgement: Judgement,
-    options: Options,
-    coverage: Sequence[Coverage],
-    hunted: HuntResult,
+    files: exhibit.Exhibit, judgement: Judgement, options: Options, coverage: Sequence[Coverage], hunted: HuntResult
 ) -> Iterator[Unexamined]:
     yield from unexamined.left_out(judgement.reading, options)
     yield from unexamined.absent(coverage, options)

@@ -39,6 +39,8 @@ class Signature(NamedTuple):
     """Bytes near the beginning of every match, from which its value can be located."""
     longest: int
     """The most bytes that a match has; windows overlap by one less."""
+    caseless: bool = False
+    """Whether letters of either case match."""
 
 
 class Hits(NamedTuple):
@@ -65,7 +67,10 @@ class Search:
             expressions=[signature.pattern for signature in signatures],
             ids=list(range(len(signatures))),
             elements=len(signatures),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(signatures),
+            flags=[
+                hyperscan.HS_FLAG_DOTALL | (hyperscan.HS_FLAG_CASELESS if signature.caseless else 0)
+                for signature in signatures
+            ],
         )
         self._scratch = hyperscan.Scratch(self._database)
         self._codes: list[Ints] = []
