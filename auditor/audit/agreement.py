@@ -5,23 +5,22 @@ that object: a manifest that it carries. Anything else no reader has read: insid
 value of no known kind, or outside every row. It becomes a fragment, which is judged as any other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, strays
+from auditor.audit.media import Medium, Sweeps
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.reading import Reading
-from auditor.evidence.sweep import FileSweep, Hits
+from auditor.evidence.sweep import Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes import signatures
 from auditor.kubernetes.signatures import Form, Mark
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap, PageMap
@@ -29,17 +28,6 @@ from auditor.model.vocabulary import EvidenceKind, Place, Provider
 
 CROWD, MOST_OF_CROWD = 1 << 16, 256
 """Bytes in which so many strays are told apart, at most; the others are a gap."""
-HEAD = 1 << 16
-"""Leading bytes of a file that tell whether it is a text."""
-
-
-class MediumSweep(NamedTuple):
-    """The sweep of one file, and what is searched for in it."""
-
-    sweep: FileSweep
-    marks: tuple[Mark, ...]
-    companion: bool
-    """Whether the file only came with the evidence: what it may hold is a Secret, or a key, which others look for."""
 
 
 class Spans(NamedTuple):
@@ -88,47 +76,28 @@ class Agreement:
         return f"sweep of {files}: {strays:,} beginnings of values that no reader had met are judged too{carried}"
 
 
-def start(exhibit: Exhibit, resources: Iterable[str]) -> list[MediumSweep]:
-    """A sweep of each file, beside its hash.
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout) -> Agreement:
+    """The hits of every medium against the rows of it. Raises what ended a sweep.
 
-    resources: those that must be encrypted, as options and configurations name them.
+    Args:
+        sweeps: Of the exhibit.
+        spans: Of each of its files: spans_of() its name.
+        layout: Of the exhibit.
     """
-    kind = signatures.kinds(resources)
-    sweeps = []
-    for role, file in exhibit.files:
-        if role is Role.RANGE or not file.hashing.size:
-            continue
-        searched = signatures.SECRET if role is Role.SETTINGS else kind
-        text = _is_text(bytes(file.map[:HEAD]))
-        marks = signatures.text_marks(searched) if text else signatures.marks(searched)
-        sweep = FileSweep(file, [mark.signature for mark in marks])
-        sweeps.append(MediumSweep(sweep, marks, role is Role.SETTINGS))
-    return sweeps
+    every = [_compare(medium, rows, layout) for medium, rows in zip(sweeps.searched_files(), spans, strict=True)]
+    every += [_compare(medium, NO_SPANS, layout) for medium in sweeps.searched_residues()]
+    return Agreement(
+        fragments=tuple(fragment for one in every for fragment in one.fragments),
+        gaps=tuple(gap for one in every for gap in one.gaps),
+        files=len(sweeps.files),
+        signatures=sum(one.signatures for one in every),
+        manifests=sum(one.manifests for one in every),
+    )
 
 
-def _is_text(head: bytes) -> bool:
-    """Whether a file may be a text: mysqldump writes every byte as it is but zeros, line ends and quotation marks."""
-    return b"\0" not in head
-
-
-def compare(media: Sequence[MediumSweep], spans: Sequence[Spans], layout: Layout) -> Agreement:
-    """The hits of every file against the rows of it: spans_of() its name. Raises what ended a sweep."""
-    total = Agreement()
-    for medium, rows in zip(media, spans, strict=True):
-        one = _compare(medium, Buffer(medium.sweep.file.map), rows, layout)
-        total = Agreement(
-            fragments=(*total.fragments, *one.fragments),
-            gaps=(*total.gaps, *one.gaps),
-            files=total.files + 1,
-            signatures=total.signatures + one.signatures,
-            manifests=total.manifests + one.manifests,
-        )
-    return total
-
-
-def unrecognised(exhibit: Exhibit, media: Sequence[MediumSweep], error: UnreadableEvidence) -> Reading:
+def unrecognised(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) -> Reading:
     """The reading of an exhibit that no reader understands, where a sweep meets values in it; else raises the error."""
-    if not compare(media, [NO_SPANS] * len(media), Layout.of(exhibit, PageMap.NONE)).differs:
+    if not compare(sweeps, [NO_SPANS] * len(sweeps.files), Layout.of(exhibit, PageMap.NONE)).differs:
         raise error
     kind = EvidenceKind.UNRECOGNISED
     files = [file for role, file in exhibit.files if role is not Role.SETTINGS]
@@ -175,8 +144,8 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
     return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def _compare(medium: MediumSweep, buffer: Buffer, spans: Spans, layout: Layout) -> Agreement:
-    hits, source = medium.sweep.result(), medium.sweep.file.name
+def _compare(medium: Medium, spans: Spans, layout: Layout) -> Agreement:
+    hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
     strayed = ~own & ~carried
     if medium.companion:
@@ -190,8 +159,12 @@ def _compare(medium: MediumSweep, buffer: Buffer, spans: Spans, layout: Layout) 
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
-    fragments = tuple(part for batch in batches for part in _placed(batch, layout).split())
-    return Agreement(fragments, (*gaps, *decoded.gaps), 1, int(own.sum()), int(carried.sum()))
+    return Agreement(
+        fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
+        gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
+        signatures=int(own.sum()),
+        manifests=int(carried.sum()),
+    )
 
 
 def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, Bools]:
@@ -218,11 +191,13 @@ def _may_be_secret(hits: Hits, marks: Sequence[Mark]) -> Bools:
     return may_be
 
 
-def _placed(batch: RecordBatch, layout: Layout) -> RecordBatch:
-    """The records with place and page by where they lie."""
+def _placed(batch: RecordBatch, offset: int, layout: Layout) -> RecordBatch:
+    """The records with place and page by where they lie. offset: where in the source their medium begins."""
+    if offset:
+        batch = replace(batch, mapped=False, stored_at=batch.offset + offset, stored_len=batch.size)
     at = batch.offset.tolist()
-    places = [layout.place(batch.source, offset) for offset in at]
-    pages = [layout.page(batch.source, offset) for offset in at]
+    places = [layout.place(batch.source, begin) for begin in at]
+    pages = [layout.page(batch.source, begin) for begin in at]
     return replace(batch, place=np.array(places, np.uint8), page=np.array(pages, np.int64))
 
 

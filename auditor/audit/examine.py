@@ -14,6 +14,7 @@ from auditor.audit import (
     custody,
     expectations,
     key_usage,
+    media,
     positive_control,
     rows,
     tally,
@@ -62,7 +63,7 @@ class Judgement:
     """The values of the judged resources, one selection for each source and buffer."""
     unjudged: list[Selection]
     """The others, where a hunt searches them too."""
-    sweeps: Sequence[agreement.MediumSweep]
+    sweeps: media.Sweeps
     """Searches of the same files that know nothing of the readers."""
     repeat: Callable[[Reading], "Judgement"]
     """The same judgement of another reading of the same exhibit."""
@@ -102,7 +103,7 @@ def judge(
     """
     held_to = _criteria(files, options)
     encrypted = {*options.resources, *also, *held_to[0].policy.encrypted}
-    sweeps = () if options.quick else agreement.start(files, encrypted)
+    sweeps = media.Sweeps() if options.quick else media.start(files, encrypted)
 
     def repeat(reading: Reading) -> Judgement:
         return _judge(files, options, log, reading, settings, sweeps, repeat, held_to, also=also, contents=contents)
@@ -116,8 +117,7 @@ def judge(
         log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
         return repeat(evidence)
     except BaseException:
-        for sweep in sweeps:
-            sweep.sweep.stop()
+        sweeps.stop()
         raise
 
 
@@ -127,7 +127,7 @@ def _judge(
     log: RunLog,
     evidence: Reading,
     settings: TriageSettings,
-    sweeps: Sequence[agreement.MediumSweep],
+    sweeps: media.Sweeps,
     repeat: Callable[[Reading], Judgement],
     held_to: "tuple[Criteria, CompanionConfigs | None]",
     *,
@@ -170,7 +170,7 @@ def _judge(
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
     """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
-    spans = [agreement.spans_of(judgement.store.parts, each.sweep.file.name) for each in judgement.sweeps]
+    spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     compared = agreement.compare(judgement.sweeps, spans, layout)

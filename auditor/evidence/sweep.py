@@ -94,9 +94,11 @@ class Search:
         self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
 
     def hits(self) -> Hits:
-        """What all windows hold."""
+        """What all windows hold; the next one is the first of another medium."""
         codes = np.concatenate([np.zeros(0, np.int64), *self._codes])
-        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, tuple(self._crowded))
+        crowded = tuple(self._crowded)
+        self._codes, self._crowded, self._tail = [], [], b""
+        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, crowded)
 
     def _run(self, view: memoryview, at: int, most: int) -> Ints:
         """Codes of the matches, in the order of their ends; one more than `most` where there are more.
