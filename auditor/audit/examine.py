@@ -14,6 +14,7 @@ from auditor.audit import (
     expectations,
     key_usage,
     leading,
+    media,
     newer,
     positive_control,
     remarks,
@@ -28,6 +29,7 @@ from auditor.audit.cluster import identify
 from auditor.audit.judgement import Judgement
 from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import NOTHING, HuntResult
@@ -89,21 +91,25 @@ def judge(
         earlier: The report that options.baseline names.
         judge_newer: Judges the evidence that options.current names; None where it names none.
     """
-    sweeps = () if options.quick else agreement.start(files)
+    held_to = _criteria(files, options)
+    encrypted = {*options.resources, *also, *held_to[0].policy.encrypted}
+    sweeps = media.Sweeps() if options.quick else media.start(files, encrypted)
 
     def repeat(reading: Reading) -> Judgement:
-        judgement = _judge(files, options, log, reading, settings, also=also, contents=contents)
+        judgement = _judge(files, options, log, reading, settings, held_to, also=also, contents=contents)
         judgement = _compared(judgement, options, judge_newer)
         return replace(judgement, sweeps=sweeps, repeat=repeat)
 
     try:
         settings = triage.prepare(options, earlier)
-        evidence = readers.read(files, quick=options.quick)
+        try:
+            evidence = readers.read(files, quick=options.quick)
+        except UnreadableEvidence as error:
+            evidence = agreement.unrecognised(files, sweeps, error)
         log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
         return repeat(evidence)
     except BaseException:
-        for sweep in sweeps:
-            sweep.stop()
+        sweeps.stop()
         raise
 
 
@@ -113,11 +119,12 @@ def _judge(
     log: RunLog,
     evidence: Reading,
     settings: TriageSettings,
+    held_to: "tuple[Criteria, CompanionConfigs | None]",
     *,
     also: frozenset[str],
     contents: bool,
 ) -> Judgement:
-    criteria, companion_configs = _criteria(files, options)
+    criteria, companion_configs = held_to
     store = classify(evidence.batches, evidence.storage_prefixes or options.storage_prefixes)
     judged = scopes.judged(store, options, criteria.policy, also)
     cluster = identify(store, evidence)
@@ -177,15 +184,16 @@ def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge |
 
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
-    """The audit, once readers and sweeps agree: what only the sweeps met is judged with the rest."""
-    audit = _conclude(files, judgement, options, log)
+    """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
+    spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
-    compared = agreement.compare(judgement.sweeps, judgement.store.parts, layout)
+    audit = _conclude(files, judgement, options, log)
+    compared = agreement.compare(judgement.sweeps, spans, layout)
     if compared.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
-        batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
-        audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
+        more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
+        audit = _conclude(files, judgement.repeat(more), options, log)
     ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
     return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
@@ -213,8 +221,8 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
-    database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
-    triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
+    database = judgement.reading.database.name if judgement.reading.database is not None else ""
+    triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
     parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)

@@ -1,15 +1,15 @@
 """The judgement: evidence read, opened and judged. Counting and reporting start from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from auditor.arrays.dtypes import Bools
+from auditor.audit.media import NO_SWEEPS, Sweeps
 from auditor.audit.triage import TriageSettings
 from auditor.evidence.reading import Reading
-from auditor.evidence.sweep import FileSweep
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
@@ -36,7 +36,7 @@ class Judgement:
     """The values of the judged resources, one selection for each source and buffer."""
     unjudged: list[Selection]
     """The values of all others, where a hunt searches them too."""
-    sweeps: Sequence[FileSweep] = ()
+    sweeps: Sweeps = NO_SWEEPS
     """Searches of the same files that know nothing of the readers."""
     repeat: Callable[[Reading], "Judgement"] | None = None
     """The same judgement of another reading of the same exhibit."""

@@ -14,6 +14,7 @@ from typing import Self
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import exports, foreign, magic
+from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
 
@@ -38,6 +39,7 @@ class Role(Enum):
     SQLITE_JOURNAL = "SQLite's rollback journal"
     RANGE = "keys of a live etcd"
     SETTINGS = "file that came with it"
+    OTHER = "file of no known kind, swept and not read"
 
 
 BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX, "-journal": Role.SQLITE_JOURNAL}
@@ -66,6 +68,8 @@ class Exhibit:
     """Whether the store's write-ahead log is part of it."""
     containers: tuple[EvidenceFile, ...] = ()
     """The archives that the files were unpacked from; their opener closes them."""
+    residues: list[Residue] = field(default_factory=list)
+    """What these hold beside their members, as far as a value begins in it."""
     settings: tuple[EvidenceFile, ...] = ()
     """Companion files that may hold keys; those that are reported with this exhibit are among `files` too."""
     live: Live | None = None
@@ -107,7 +111,7 @@ class Exhibit:
         Args:
             name: The exhibit's name.
             database: The database.
-            beside: The files beside it by role; each is closed, and a gap, if the database is not SQLite.
+            beside: The files beside it by role; each is only swept, and a gap, if the database is not SQLite.
         """
         try:
             exhibit = cls.of_file(name, database)
@@ -119,7 +123,7 @@ class Exhibit:
             if exhibit.of(Role.SQLITE):
                 exhibit.add_beside(role, file)
                 continue
-            file.close()
+            exhibit.files.append((Role.OTHER, file))
             reason = f"{file.name} lies beside a database that is not SQLite's: not read"
             exhibit.gaps.append(Gap(file.name, 0, file.size, reason))
         return exhibit
@@ -135,6 +139,11 @@ class Exhibit:
     def of(self, role: Role) -> list[EvidenceFile]:
         """The files of one role."""
         return [file for file_role, file in self.files if file_role is role]
+
+    @property
+    def known(self) -> list[EvidenceFile]:
+        """The files that are of a store, or came with it."""
+        return [file for role, file in self.files if role is not Role.OTHER]
 
     @property
     def in_use(self) -> bool:

@@ -66,6 +66,17 @@ class Policy:
             for entries in (configuration.providers_for(resource),)
         )
 
+    @property
+    def encrypted(self) -> frozenset[str]:
+        """The names of resources, and the wildcards, that a configuration writes encrypted."""
+        return frozenset(
+            name
+            for configuration in self.configurations
+            for rule in configuration.rules
+            if rule.providers and rule.providers[0].provider is not Provider.IDENTITY
+            for name in rule.resources
+        )
+
     def serves(self, resource: str) -> bool:
         """Whether a configuration is of an API server that may write this resource."""
         return any(configuration.serves(resource) for configuration in self.configurations)

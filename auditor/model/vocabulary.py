@@ -184,6 +184,7 @@ class EvidenceKind(Enum):
     PROTOBUF_DUMP = "etcdctl dump, protobuf"
     KINE_DATABASE = "kine's SQLite database"
     KINE_WAL = "kine's SQLite database: its write-ahead log alone"
+    UNRECOGNISED = "file of no known kind, in which the sweep met the beginnings of values"
     LIVE_SNAPSHOT = "live snapshot stream"
     LIVE_RANGE = "live range"
 

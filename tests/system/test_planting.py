@@ -16,7 +16,6 @@ import pytest
 
 import auditor
 from auditor import Options
-from auditor.audit import agreement
 from auditor.evidence import ledger
 from auditor.evidence.ledger import Account
 from tests.helpers import kine_stages, planting
@@ -102,7 +101,7 @@ def test_the_ledger_alone_meets_what_has_no_signature(tmp_path: Path) -> None:
 def alone(way: str) -> Iterator[None]:
     """Both ways, or one of them."""
     by_ledger, by_sweep = WAYS[way]
-    with mock.patch.object(ledger, "enabled", by_ledger), mock.patch.object(agreement, "enabled", by_sweep):
+    with mock.patch.object(ledger, "enabled", by_ledger), mock.patch.object(media, "enabled", by_sweep):
         yield
 
 

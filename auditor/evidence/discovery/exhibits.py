@@ -13,6 +13,7 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.magic import Kind
+from auditor.evidence.containers.residue import Residue, holds_value
 from auditor.evidence.discovery import companions, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.etcd import transfer
@@ -45,6 +46,8 @@ class Exhibits:
     notes: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     """Companions that cannot be read, and what else lies in them."""
+    residues: list[Residue] = field(default_factory=list)
+    """What companions that are containers hold beside their members."""
 
     def __len__(self) -> int:
         return len(self.openers)
@@ -114,6 +117,7 @@ def _add_companions(exhibits: Exhibits, exhibit: Exhibit, path: Path, options: O
     exhibit.containers = exhibits.containers
     exhibit.settings = tuple(exhibits.settings)
     exhibit.gaps += exhibits.gaps
+    exhibit.residues += exhibits.residues
     exhibit.notes += exhibits.notes
     exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
 
@@ -143,6 +147,7 @@ def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list
         extraction = _unpacked(file, options)
         try:
             exhibits.gaps += extraction.gaps
+            exhibits.residues += extraction.own.kept
             for member in extraction.members:
                 reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
                 exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
@@ -203,6 +208,7 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         exhibits.extraction = extraction = _unpacked(container, options)
         from auditor.evidence.discovery import archived_exhibits
 
+        _take_values(extraction)
         for name, members in archived_exhibits.grouped(extraction):
             first = not exhibits.openers
             exhibits.openers.append((name, _opener(name, members, exhibits, extraction, first=first)))
@@ -219,6 +225,16 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         exhibits.__exit__(None, None, None)
         raise
     return exhibits
+
+
+def _take_values(extraction: Extraction) -> None:
+    """Make evidence of files of no known kind in which values begin, where a container holds nothing else."""
+    if extraction.members or not extraction.unknown:
+        return
+    for member in list(extraction.unknown):
+        if any(holds_value(block) for block in member.file.blocks()):
+            extraction.unknown.remove(member)
+            extraction.members.append(member)
 
 
 def _opener(
@@ -249,6 +265,8 @@ def _opener(
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
             exhibit.notes += extraction.notes
+            exhibit.files += [(Role.OTHER, file) for file in _taken(extraction.unknown)]
+            exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
             if extraction.others:
                 container, count = exhibits.containers[0].name, len(extraction.others)
@@ -260,8 +278,12 @@ def _opener(
 
 def _settings(extraction: Extraction) -> list[EvidenceFile]:
     """The files of a container that hold a configuration, taken out of its contents."""
+    return _taken(extraction.settings)
+
+
+def _taken(members: list[ExtractedMember]) -> list[EvidenceFile]:
     files = []
-    while extraction.settings:
-        member = extraction.settings.pop(0)
+    while members:
+        member = members.pop(0)
         files.append(member.file.open(str(member.name)))
     return files

@@ -14,8 +14,10 @@ from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import MemberName
+from auditor.evidence.containers.residue import OwnBytes
 from auditor.evidence.discovery import archived_directory, bystanders, embedded
 from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.discovery.data_directory import MOST_OTHERS
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import BESIDE
 from auditor.evidence.file import EvidenceFile
@@ -25,6 +27,10 @@ from auditor.text import shown
 _ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z|b64|base64|hex|asc|txt)$", re.IGNORECASE)
 _EMBEDDING = frozenset({Kind.OTHER, Kind.DATABASE})
 """Kinds of files in which a store may begin later: where a meta page stands at 4,096, the first one may be missing."""
+
+
+LARGEST_UNKNOWN = 1 << 30
+"""Bytes of a file of no known kind that is kept to be swept, at most."""
 
 
 class Origin(NamedTuple):
@@ -58,16 +64,20 @@ class Extraction:
     """Databases, and files of data directories."""
     settings: list[ExtractedMember] = field(default_factory=list)
     """Files that may hold a configuration."""
+    unknown: list[ExtractedMember] = field(default_factory=list)
+    """Files of no known kind, each of which is a gap too."""
     gaps: list[Gap] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """The names of all other files."""
+    own: OwnBytes = field(default_factory=OwnBytes)
+    """What of the container, and of those in it, is no member's."""
 
     def close(self) -> None:
-        for member in (*self.members, *self.settings):
-            member.file.close()
-        self.members.clear()
-        self.settings.clear()
+        for members in (self.members, self.settings, self.unknown):
+            for member in members:
+                member.file.close()
+            members.clear()
 
 
 def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False) -> Extraction:
@@ -111,12 +121,13 @@ class _Walk:
         elif kind in magic.TEXTS:
             self._text(origin, kind, stream, depth, head)
         elif kind in magic.STREAMS:
-            inner = unpacked(stream, kind, self._budget, name)
-            if magic.sniff(inner.peek(magic.HEAD)) is not Kind.TAR:
-                origin = _decompressed(origin)
-            self.open(origin, inner, depth + 1)
+            inner = unpacked(stream, kind, self._budget, name, self._extraction.own)
+            if magic.sniff(inner.peek(magic.HEAD)) is Kind.TAR:
+                self._tar(origin.name, inner, depth + 1, layer=str(_decompressed(origin).name))
+            else:
+                self.open(_decompressed(origin), inner, depth + 1)
         elif kind is Kind.TAR:
-            self._archive(origin.name, depth, tars.members(stream, name, self._budget))
+            self._tar(origin.name, stream, depth, layer=name)
         elif kind is Kind.ZIP:
             self._zip(origin.name, stream, depth, file, size)
         elif kind in _EMBEDDING and (start := embedded.start(head)):
@@ -160,16 +171,22 @@ class _Walk:
         except Damaged as error:
             self._extraction.gaps.append(Gap(str(archive), 0, 0, str(error)))
 
+    def _tar(self, archive: MemberName, stream: Stream, depth: int, *, layer: str) -> None:
+        """Unpack an archive. layer: the name of its own bytes, which are no file where it was compressed."""
+        self._budget.level(depth)
+        own = self._extraction.own
+        self._archive(archive, depth, tars.members(stream, str(archive), self._budget, own, layer))
+
     def _zip(self, archive: MemberName, stream: Stream, depth: int, file: EvidenceFile | None, size: int) -> None:
         name = str(archive)
         if file is not None:
-            self._archive(archive, depth, zips.members(file.map, name, self._budget))
+            self._archive(archive, depth, zips.members(file.map, name, self._budget, self._extraction.own))
             return
         extracted = self._store.fill(stream, name, size)
         with extracted.open(name) as whole:
             if extracted.broken:
                 self._extraction.gaps.append(Gap(name, 0, whole.size, extracted.broken))
-            self._archive(archive, depth, zips.members(whole.map, name, self._budget))
+            self._archive(archive, depth, zips.members(whole.map, name, self._budget, self._extraction.own))
 
     def _leaf(self, origin: Origin, kind: Kind, stream: Stream, size: int) -> None:
         path = origin.path
@@ -180,14 +197,30 @@ class _Walk:
         elif bystanders.is_likely(path) or path.endswith(tuple(BESIDE)):
             self._extract(self._extraction.members, origin, stream, size)
         else:
-            self._bystander(str(origin.name), path, stream, size)
+            self._bystander(origin, stream, size)
 
-    def _bystander(self, name: str, path: str, stream: Stream, size: int) -> None:
-        """A file of no kind: a text without values, or a gap."""
+    def _bystander(self, origin: Origin, stream: Stream, size: int) -> None:
+        """A file of no kind: a text without values, or a gap. It is kept for the sweep where it is not too large."""
+        name, path = str(origin.name), origin.path
         what = foreign.describe(stream.peek(foreign.HEAD), path) or "nothing that is recognised"
         reason = f"{name} is {what}: not read"
+        if bystanders.is_joined(path, stream.peek):
+            self._extraction.others.append(name)
+            return
+        if 0 < size <= LARGEST_UNKNOWN and len(self._extraction.unknown) < MOST_OTHERS:
+            extracted = self._store.fill(stream, name, size, hashed=self._hashed)
+            if not extracted.broken and bystanders.is_text(extracted.blocks()):
+                extracted.close()
+                self._extraction.others.append(name)
+                return
+            self._extraction.gaps.append(Gap(name, 0, size, extracted.broken or reason))
+            if extracted.size:
+                self._extraction.unknown.append(ExtractedMember(origin, extracted))
+            else:
+                extracted.close()
+            return
         try:
-            if bystanders.is_joined(path, stream.peek) or bystanders.is_text(iter(stream.read, b"")):
+            if bystanders.is_text(iter(stream.read, b"")):
                 self._extraction.others.append(name)
                 return
         except Damaged as error:
