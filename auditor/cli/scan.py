@@ -260,7 +260,8 @@ def run(request: ScanRequest) -> int:
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on)
-    audit = _audit(evidence, access, request, reports)
+    reports.check(options, len(evidence))
+    audit = reports.of_cluster(_audit(evidence, access, request, reports), options)
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)
@@ -276,8 +277,6 @@ def _check(request: ScanRequest) -> None:
     """Raises UsageError where options contradict each other."""
     if request.inventory is not None and request.inventory.suffix not in {".csv", ".parquet"}:
         raise UsageError(f"--inventory {request.inventory}: the name must end in .csv or .parquet")
-    if request.options.redact_names and request.remediation is not None:
-        raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
     if request.options.keep == str(output.STDOUT):
         raise UsageError("--keep - : name a file for the snapshot")
 
@@ -286,6 +285,7 @@ def _audit(evidence: list[str], access: "Access | None", request: ScanRequest, r
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
     options = replace(request.options, rows=named or any((*request.targets, request.dataset)))
+    options = reports.any_cluster(options)
     if len(evidence) > 1:
         from auditor.scanning import many
 
