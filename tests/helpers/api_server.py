@@ -25,6 +25,7 @@ from tests.helpers import sealing
 from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
+from tests.helpers.objects import field as proto
 
 IDENTITY = ("identity", "", b"")
 REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 429: "TooManyRequests"}
@@ -163,14 +164,28 @@ class _Handler(BaseHTTPRequestHandler):
         number = len(self.api.requests)
         self.api.requests.append((method, self.path))
         fault = self.api.fault(method, self.path, number)
-        code, document = (fault, status(fault)) if fault > CUT else self.api.answer(method, self.path, body)
-        data = json.dumps(document).encode()
+        kind = "application/json"
+        if self.path.startswith("/openapi/v2"):
+            code, data, kind = 200, OPENAPI, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+        else:
+            code, document = (fault, status(fault)) if fault > CUT else self.api.answer(method, self.path, body)
+            data = json.dumps(document).encode()
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data[: len(data) // 2] if fault == CUT else data)
         self.close_connection = self.close_connection or fault == CUT
+
+
+def _openapi() -> bytes:
+    """The least by which kubectl up to 1.26 believes that Secrets take dryRun (googleapis/gnostic openapiv2)."""
+    dry_run = proto(8, proto(1, proto(2, proto(3, proto(4, b"dryRun")))))
+    kind = proto(
+        13, proto(1, b"x-kubernetes-group-version-kind") + proto(2, proto(2, b"group: ''\nkind: Secret\nversion: v1\n"))
+    )
+    path = proto(2, proto(1, b"/api/v1/secrets") + proto(2, proto(8, dry_run + kind)))
+    return proto(1, b"2.0") + proto(8, path)
 
 
 def status(code: int, resource: str = "", name: str = "") -> dict[str, Any]:
@@ -209,6 +224,7 @@ def _resource(name: str, kind: str, *, namespaced: bool) -> dict[str, Any]:
     return {"name": name, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind, "verbs": verbs}
 
 
+OPENAPI = _openapi()
 _DISCOVERY: dict[str, dict[str, Any]] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},

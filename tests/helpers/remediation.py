@@ -5,8 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,14 +61,14 @@ class Migration:
     folder: Path
     count: int = 7
     uid: str = UID
-    wild: bool = False
-    """Whether namespaces are encrypted in etcd too."""
-    resources: Sequence[str] = ("secrets",)
-    environment: dict[str, str] = field(default_factory=dict)
+    etcd: Etcd = None  # type: ignore[assignment]
+    """Its etcd, or one member of it; started where none is given."""
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.etcd = Etcd(self.folder / "data")
+        self.own = self.etcd is None
+        if self.own:
+            self.etcd = Etcd(self.folder / "data")
         self.server = ApiServer(self.etcd, self.uid).__enter__()
         for number in range(self.count):
             self.server.create(secret(number), IDENTITY)
@@ -86,19 +85,18 @@ class Migration:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.server.__exit__(kind, error, at)
-        self.etcd.__exit__(kind, error, at)
+        if self.own:
+            self.etcd.__exit__(kind, error, at)
 
     @property
     def variables(self) -> dict[str, str]:
-        variables = {
+        return {
             "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
             "HOME": str(self.folder),
             "KUBECONFIG": str(self.kubeconfig),
             "PAUSE": "0",
             "OPERATOR": "tester",
-            **self.environment,
         }
-        return {name: value for name, value in variables.items() if value}
 
     @property
     def live(self) -> dict[str, str]:

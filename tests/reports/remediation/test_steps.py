@@ -1,5 +1,7 @@
 """The steps of a script, by the real kubectl and etcdctl: an API server of the tests' own keeps objects in etcd."""
 
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -9,11 +11,17 @@ from typing import Self
 
 import pytest
 
+from auditor.protobuf import rpc_pb2 as rpc
+from tests.evidence.gardener.test_backup import full, written  # noqa: F401 - a fixture
+from tests.helpers import members
 from tests.helpers.api_server import CUT, IDENTITY, ApiServer, kubeconfig
+from tests.helpers.cluster_model import World
+from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
-from tests.helpers.remediation import CBC, OTHER_UID, UID, Migration, program, secret
+from tests.helpers.remediation import CBC, OTHER_UID, UID, Migration, auditor_program, program, secret
 from tests.helpers.sealing import OTHER, configuration, provider, seal
+from tests.reports.remediation.test_script import kine
 
 
 @pytest.fixture
@@ -73,7 +81,7 @@ def test_a_write_path_that_is_not_switched_stops_everything(migration: Migration
     migration.server.providers = [IDENTITY, CBC]
     code, said = migration.apply()
     assert code == 1
-    assert "STOPPED: the API server took it and did not write it as wanted" in said
+    assert "STOPPED: this API server does not write secrets as wanted" in said
     assert {path.partition("?")[0] for path in migration.written} == {"/api/v1/namespaces/ns/secrets/s000"}
     assert not any(line.startswith(("done", "rewritten", "verified")) for line in migration.notes)
     code, said = migration.run(COMPACT="yes", PRESERVED=str(migration.evidence), **migration.live)
@@ -100,7 +108,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_rewritten(migration: Migra
     migration.server.fault = lambda method, path, number: 403 if "/s003" in path else 0
     code, said = migration.apply()
     assert (code, migration.plain) == (1, ["s003"])
-    assert "FAILED: secrets ns s003 (unread)" in said
+    assert "FAILED: secrets ns s003: it cannot be read" in said
     assert "the API server answers Forbidden" in said
     assert not any("s003" in line for line in migration.notes)
     code, said = migration.run(COMPACT="yes", PRESERVED=str(migration.evidence), **migration.live)
@@ -148,7 +156,7 @@ def test_an_object_that_only_seems_to_be_gone_is_not_passed_over(migration: Migr
     migration.server.fault = lambda method, path, number: 404 if "/s004" in path else 0
     code, said = migration.apply()
     assert (code, migration.plain) == (1, ["s004"])
-    assert "FAILED: secrets ns s004 (unread)" in said
+    assert "FAILED: secrets ns s004: it cannot be read" in said
 
 
 def test_what_was_deleted_since_is_no_failure(migration: Migration) -> None:
@@ -470,3 +478,62 @@ def test_values_of_every_kind_go_through_unchanged(tmp_path: Path) -> None:
             assert (code, cluster.plain) == (0, []), said
         plain, _ = cluster.server.opened(odd.key, cluster.server.stored(odd.key).value)
         assert plain == odd.protobuf()
+
+
+def test_members_one_at_a_time_followers_first(tmp_path: Path) -> None:
+    with members.cluster(tmp_path / "members") as three, Migration(tmp_path / "one", etcd=three[0]) as migration:
+        assert migration.make().returncode == 1
+        live = {"ETCDCTL_ENDPOINTS": ",".join(each.endpoint for each in three)}
+        kept = {"PRESERVED": str(migration.evidence), **live}
+        assert migration.run(APPLY="yes", **kept)[0] == 0
+        assert migration.run(COMPACT="yes", **kept)[0] == 0
+        status = {each: each.call("Status", rpc.StatusRequest()) for each in three}
+        copies = {each: shutil.copytree(each.folder, each.folder.with_name(f"{each.name}-copy")) for each in three}
+        followers = [each for each in three if status[each].header.member_id != status[each].leader]
+        leader = next(each for each in three if each not in followers)
+
+        def step(member: Etcd, copy: Etcd, endpoints: dict[str, str]) -> tuple[int, str]:
+            hexed = f"{status[member].header.member_id:x}"
+            return migration.run(DEFRAGMENT=hexed, PRESERVED=str(copies[copy]), **endpoints)
+
+        code, said = step(leader, leader, live)
+        assert (code, "followers first" in said) == (2, True), said
+        code, said = step(followers[0], followers[1], live)
+        assert (code, "is not of member" in said) == (2, True), said
+        code, said = step(followers[0], followers[0], {"ETCDCTL_ENDPOINTS": followers[0].endpoint})
+        assert (code, "the cluster has 3 members, and ETCDCTL_ENDPOINTS names 1" in said) == (2, True), said
+        for each in (*followers, leader):
+            code, said = step(each, each, live)
+            assert code == 0, said
+        assert len([line for line in migration.notes if line.startswith("defragmented")]) == 3
+
+
+@pytest.mark.parametrize("store", ["kine", "gardener"])
+def test_what_is_preserved_of_other_stores(store: str, tmp_path: Path, full: bytes) -> None:  # noqa: F811
+    """Their own evidence, by the real auditor; the API server is a model."""
+    (tmp_path / "evidence").mkdir()
+    evidence = kine(tmp_path / "evidence") if store == "kine" else written(tmp_path / "evidence", full)
+    target = tmp_path / "case" / "r.sh"
+    target.parent.mkdir()
+    done = run("scan", evidence, "--remediation", target, "--expect-cluster", UID)
+    assert target.exists(), done.stderr
+    uid = re.findall(r"^CLUSTER=(.*)$", target.read_text(), re.MULTILINE)[0]
+    with World(random.Random(0)) as world:
+        world.troubled = False
+        world.clusters["a"].uid = uid
+        world.install(tmp_path / "bin")
+        auditor_program(tmp_path / "bin")
+        world.steps["none"] = "rewrite"
+        environment = {
+            "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+            "PAUSE": "0",
+            "APPLY": "yes",
+            "ETCDCTL_ENDPOINTS": "b11",
+        }
+        command = ["sh", str(target)]
+        asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (asked.returncode, "is not preserved" in asked.stderr) == (2, True), asked
+        environment["PRESERVED"] = str(evidence)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert "preserved: SHA-256 " in done.stdout, done
+        assert "etcdctl" not in done.stderr

@@ -61,12 +61,16 @@ portion() {
   set -- $(pending "$OF" "$IN" "$@")
   last='' taken='' attempt=0
   while [ $# -gt 0 ]; do
-    code=0
-    seen=$(look "$OF" "$IN" "$@") || code=$?
     inside=none
     if [ -n "$ETCD" ]; then
       inside=$(stored "$@") || inside=unread
     fi
+    code=0 seen=
+    # before the first attempt most are known to be left without asking the API server
+    case $attempt$HELD$inside$LF in
+      0encrypted* | 0*" yes$LF"* | [1-9]*) seen=$(look "$OF" "$IN" "$@") || code=$? ;;
+      *) code=2 ;;
+    esac
     judged=$(NAMES="$*" SEEN=$seen LAST=$last INSIDE=$inside TAKEN=$taken awk -v code="$code" -v after="$REVISION" "$JUDGE" < /dev/null)
     settle
     # shellcheck disable=SC2046
@@ -158,14 +162,21 @@ probed() {
 failures() {
   while read -r word name why _; do
     [ "$word" = left ] || continue
-    warn "FAILED: $OF $IN $name ($why)"
+    case $why in
+      unread) text="it cannot be read" ;;
+      etcd-unread) text="etcd gives no answer" ;;
+      changing) text="kubectl and etcd do not show the same revision" ;;
+      unchanged) text="the API server took it, and what is stored is not as wanted" ;;
+      *) text="the API server did not take it" ;;
+    esac
+    warn "FAILED: $OF $IN $name: $text"
     FAILED=$((FAILED + 1))
     if [ "$why" = unchanged ]; then
       case $PROBED in
         *" $OF "*) ;;
         *)
           STOPPED=yes
-          warn "STOPPED: the API server took it and did not write it as wanted: switch the write path of every API server first"
+          warn "STOPPED: this API server does not write $OF as wanted: switch the write path of every API server first"
           ;;
       esac
     fi
