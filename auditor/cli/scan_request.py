@@ -57,8 +57,6 @@ class ScanRequest:
         if self.inventory is not None and self.inventory.suffix not in {".csv", ".parquet"}:
             raise UsageError(f"--inventory {self.inventory}: the name must end in .csv or .parquet")
         self._check_rotation()
-        if self.options.redact_names and self.remediation is not None:
-            raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
         if self.options.keep == str(output.STDOUT):
             raise UsageError("--keep - : name a file for the snapshot")
 

@@ -44,7 +44,8 @@ def run(request: ScanRequest) -> int:
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on)
-    audit = _audit(evidence, (access, current_access), request, reports)
+    reports.check(options, len(evidence))
+    audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)
@@ -79,6 +80,7 @@ def _audit(
         # copies of what an encrypted Secret holds are to be rotated too
         listed=bool(request.inventory or request.dataset or (request.rotation and request.options.hunt)),
     )
+    options = reports.any_cluster(options)
     if len(evidence) > 1:
         if request.rotation is not None:
             raise UsageError("--rotation is of one evidence item: name one")

@@ -91,6 +91,9 @@ def watch(
         float, typer.Option(min=0, help="Seconds without any endpoint that answers, before it is given up.")
     ] = 300.0,
     live: LiveOptions = NOT_LIVE,
+    expect_cluster: Annotated[
+        str, typer.Option(help="Uid of the kube-system namespace, for --remediation.", show_default=False)
+    ] = "",
     json: Annotated[
         Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
     ] = None,
@@ -112,6 +115,7 @@ def watch(
         kms_plugins=kms_plugin,
         current_keks=current_kek,
         expect=expect,
+        expect_cluster=expect_cluster,
     )
     request = WatchRequest(
         endpoint=endpoint,
@@ -138,11 +142,15 @@ def run(request: WatchRequest) -> int:
     targets = [request.json, request.remediation]
     protected = [Path(path) for path in request.options.encryption_configs]
     output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
-    from auditor.reports import remediation
+    from auditor.options import settings
+    from auditor.reports.remediation import plan, script
+    from auditor.reports.remediation.objects import ObjectReference
     from auditor.reports.terminal import Printer
     from auditor.reports.watch import json, terminal, words
     from auditor.watch.session import Session
 
+    if request.remediation is not None:
+        plan.cluster_uid("", request.options.expect_cluster, access.name)
     notes: list[str] = []
     # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
@@ -159,9 +167,11 @@ def run(request: WatchRequest) -> int:
     with board, session:
         progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.object.resource, each.object.namespace, each.object.name) for each in progress.remaining]
+            names = [each.object for each in progress.remaining]
+            objects = [ObjectReference(each.resource, each.namespace, each.name, each.key) for each in names]
             at = f"the keys of {access.name} at revision {progress.revision:,}"
-            output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
+            made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy)
+            output.save(request.remediation, partial(script.write_plan, made), force=request.force)
         board.show(progress)
         if not request.once:
             progress = _follow(session, board, request.seconds, every if console.is_terminal else min(TICK, every))

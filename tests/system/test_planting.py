@@ -16,6 +16,7 @@ import pytest
 
 import auditor
 from auditor import Options
+from auditor.audit import media
 from auditor.evidence import ledger
 from auditor.evidence.ledger import Account
 from tests.helpers import kine_stages, planting

@@ -232,7 +232,7 @@ def test_comparisons(tmp_path: Path, keys: bool) -> None:
 
 def test_watches(tmp_path: Path) -> None:
     """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
-    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh")]
+    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh"), "--expect-cluster", "u-1"]
     config = str(REWRITTEN.with_suffix(".encryption.json"))
     with restore(PLAINTEXT, tmp_path / "data") as etcd:
         once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)
