@@ -94,31 +94,24 @@ def compare(
     keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier_rows]
     unmatched = Counter(keys)
     new_writes: Counter[tuple[str, ...]] = Counter()
+
+    def with_state(row: Mapping[str, Any], finding: Finding) -> Finding:
+        if finding.grouped:  # the row of its group has the state
+            return finding
+        key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
+        state = _state(key, unmatched)
+        new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
+        return replace(finding, baseline=state)
+
     table: list[tuple[Finding, ...]] = []
     for number, findings in enumerate(rows.findings):
         row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
-        states = []
-        for finding in findings:
-            if not finding.grouped:  # the row of its group has the state
-                key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
-                state = _state(key, unmatched)
-                new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
-                states.append(replace(finding, baseline=state))
-            else:
-                states.append(finding)
-        table.append(tuple(states))
+        table.append(tuple(with_state(row, finding) for finding in findings))
     counts = Counter(finding.baseline for findings in table for finding in findings)
     absent, moved = _absent(earlier_rows, keys, unmatched, new_writes)
-    baseline = Baseline(
-        name=earlier.name,
-        sha256=earlier.sha256,
-        evidence=earlier.evidence,
-        same_evidence=same,
-        new=counts[BaselineState.NEW],
-        unchanged=counts[BaselineState.UNCHANGED],
-        moved=moved,
-        absent=absent,
-    )
+    new, unchanged = counts[BaselineState.NEW], counts[BaselineState.UNCHANGED]
+    head = {"name": earlier.name, "sha256": earlier.sha256, "evidence": earlier.evidence}
+    baseline = Baseline(**head, same_evidence=same, new=new, unchanged=unchanged, moved=moved, absent=absent)
     return Comparison(replace(rows, findings=table), baseline, tuple(_notes(earlier, options)))
 
 

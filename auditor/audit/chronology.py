@@ -144,7 +144,7 @@ def _of_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[TimeBou
     if newest is not None:
         yield TimeBound("the evidence", "not before", moment(newest.time), TimeKind.RECORDED, newest.source)
     if evidence.cluster.created:
-        source = "creationTimestamp of the kube-system namespace"
+        source = "creationTimestamp of the cluster's own namespace"
         yield TimeBound("the cluster", "at", evidence.cluster.created, TimeKind.RECORDED, source)
     for file in (*evidence.containers, *evidence.sources):
         if file.modified:

@@ -37,7 +37,7 @@ from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.secret_comparison import Habit
-from auditor.judgement.selection import select_by_source
+from auditor.judgement.selection import Selection, select_by_source
 from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
 from auditor.model.chronology import Chronology
@@ -126,15 +126,13 @@ def _judge(
 ) -> Judgement:
     criteria, companion_configs = held_to
     store = classify(evidence.batches, evidence.storage_prefixes or options.storage_prefixes)
-    judged = scopes.judged(store, options, criteria.policy, also)
-    cluster = identify(store, evidence)
+    judged, cluster = scopes.judged(store, options, criteria.policy, also), identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
-    if not options.quick:
-        criteria = with_published(criteria, selections)
-    unjudged = []
+    criteria = criteria if options.quick else with_published(criteria, selections)
+    unjudged: list[Selection] = []
     if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
@@ -207,17 +205,14 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
-    reported = options.rows or judgement.triage.needs_rows
-    # for reports alone: baselines and ignore files know no such column
     usage = None
-    if options.rows:
+    if options.rows:  # for reports alone: baselines and ignore files know no such column
         usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
-    if reported:
+    table = rows.EMPTY
+    if options.rows or judgement.triage.needs_rows:
         table = rows.build(selections, advice, hunted.hits, usage=usage)
     elif options.leading:
         table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
-    else:
-        table = rows.EMPTY
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
@@ -226,7 +221,6 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     log.rows(triaged.rows)
     parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
-    tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
@@ -242,7 +236,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
         notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, tools),
+        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
         chronology=_chronology(judgement, evidence) if options.rows else None,
         current=judgement.current,

@@ -121,18 +121,8 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         copies: code of the best other place of each value (duplicates.best).
         usage: of the Secrets.
     """
-    batch, claims = values.batch, values.prefixes
-    keys = printables(batch.data.slices(batch.key_at, batch.key_size))
-    names = [
-        key[len(values.resources[code].path) + 1 :].rpartition("/")
-        for key, code in zip(keys, values.resource.tolist(), strict=True)
-    ]
-    facts = facts_of(values)
-    for row in np.flatnonzero(batch.key_at < 0).tolist():
-        namespace, name = facts.named[row]
-        keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
-    for row in np.flatnonzero(~values.identified & (batch.key_at >= 0)).tolist():
-        names[row] = NOT_KNOWN, "/", NOT_KNOWN
+    batch, claims, facts = values.batch, values.prefixes, facts_of(values)
+    keys, names = _names(values, facts)
     nothing: Dictionary[Cell] = constant("", len(values))
     kek_at, kek_len = prefixes.kek_ids(batch, claims)
     with_kek = np.flatnonzero(kek_len >= 0)
@@ -169,6 +159,22 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         "also_in": from_codes(copies, lambda code: duplicates.LABELS[code]),
         "detail": _details(values, names, facts),
     }
+
+
+def _names(values: Selection, facts: Facts) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """Etcd key of each value, and namespace, slash and name in it, or of the object where the key is lost."""
+    batch = values.batch
+    keys = printables(batch.data.slices(batch.key_at, batch.key_size))
+    names = [
+        key[len(values.resources[code].path) + 1 :].rpartition("/")
+        for key, code in zip(keys, values.resource.tolist(), strict=True)
+    ]
+    for row in np.flatnonzero(batch.key_at < 0).tolist():
+        namespace, name = facts.named[row]
+        keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~values.identified & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
+    return keys, names
 
 
 def _details(values: Selection, names: list[tuple[str, str, str]], facts: Facts) -> Dictionary[str]:

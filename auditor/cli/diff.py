@@ -123,17 +123,12 @@ def diff(
         raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
 
     def options(
-        evidence: str,
-        configurations: list[Path] | None,
-        wal_dir: Path | None,
-        expected: str,
-        *,
-        opening_only: bool = False,
+        evidence: str, configs: list[Path] | None, wal_dir: Path | None, expected: str, *, opening_only: bool = False
     ) -> Options:
         return library_options(
             resources=resource,
             storage_prefixes=storage_prefix,
-            encryption_configs=tuple(map(str, configurations or encryption_config or ())),
+            encryption_configs=tuple(map(str, configs or encryption_config or ())),
             kms_plugins=kms_plugin,
             current_keks=current_kek,
             expect=expected,

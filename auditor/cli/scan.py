@@ -182,18 +182,11 @@ def scan(
         owners=owners,
         owner_label=owner_label,
     )
-    outputs = {"csv": csv, "inventory": inventory, "json": json, "html": html, "sarif": sarif}
-    outputs |= {"remediation": remediation, "dataset": dataset, "rotation": rotation}
+    # fmt: off
     request = ScanRequest(
-        evidence=tuple(evidence),
-        live=live,
-        options=options,
-        fail_on=Severity[fail_on.name],
-        **outputs,
-        split_by=split_by,
-        jobs=jobs,
-        force=force,
-        verbose=verbose,
-        names=names,
+        evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
+        csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
+        rotation=rotation, split_by=split_by, jobs=jobs, force=force, verbose=verbose, names=names,
     )
+    # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

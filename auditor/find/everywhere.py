@@ -1,6 +1,7 @@
 """The search of all evidence that is named: exhibit after exhibit. One that cannot be read does not stop the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from auditor.errors import AuditorError, UsageError
@@ -9,7 +10,7 @@ from auditor.evidence.exhibit import Exhibit
 from auditor.find.model import ExhibitSearch, Findings
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
-from auditor.scanning.exhibit import reach
+from auditor.scanning.exhibit import live, reach
 from auditor.text import shown
 
 if TYPE_CHECKING:
@@ -51,22 +52,27 @@ def everywhere(
 
     for path in paths:
         try:
-            found = reach(path, options, access)
-            if found is not None:
-                from auditor.evidence.live import exhibit as live
-
-                searches.append(look(live.gather(found, options, observer)))
+            way = reach(path, options, access)
+            if way is not None:
+                searches.append(look(live(way, options, observer)))
                 continue
             with exhibits.opened(path, options) as members:
                 for name, opener in members:
-                    try:
+                    with _collected(name, problems):
                         searches.append(look(opener()))
-                    except UsageError:
-                        raise
-                    except AuditorError as error:
-                        problems.append((name, str(error)))
         except UsageError:
             raise
         except AuditorError as error:
             problems.append((shown(path), str(error)))
     return Findings(len(values), tuple(searches), tuple(problems))
+
+
+@contextmanager
+def _collected(name: str, problems: list[tuple[str, str]]) -> Iterator[None]:
+    """Adds why an exhibit cannot be read to the problems, under its name. Raises UsageError."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except AuditorError as error:
+        problems.append((name, str(error)))

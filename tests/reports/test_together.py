@@ -219,7 +219,7 @@ def test_the_command_warns_on_standard_error(
     from auditor.cli import live_options, scan_request, scan_run
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
-    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset"))
+    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset", "rotation"))
     request = scan_request.ScanRequest(
         evidence=(str(PLAINTEXT),),
         jobs=0,
@@ -231,6 +231,7 @@ def test_the_command_warns_on_standard_error(
         force=False,
         verbose=False,
         names=False,
+        split_by="",
         **nothing,
     )
     assert scan_run.run(request) == 1

@@ -42,7 +42,7 @@ def test_a_verdict_of_findings(rewritten: Audit) -> None:
         == "FINDINGS: 29 readable values of 28 Secrets, in history and deleted, and inconclusive: 3 gaps (exit 1)"
     )
     assert lines[1] == "The result is weakened by --quick."
-    assert "28 of them" in lines[2]
+    assert "29 of them" in lines[2]
     assert "unknown" in lines[2]
 
 
@@ -55,7 +55,7 @@ def test_one_is_singular() -> None:
 def test_what_is_current_is_said_with_its_revision_and_time() -> None:
     lines = verdict.sentences(audit_with(**{**PLAIN, "current_holders": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
     assert "freed pages" in lines[0]
-    assert lines[1].startswith("1 of them holds what is current in this snapshot (revision 155, newest object time 20")
+    assert lines[2].startswith("1 of them holds what is current in this snapshot (revision 155, newest object time 20")
 
 
 def test_findings_other_than_plaintext() -> None:

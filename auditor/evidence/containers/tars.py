@@ -115,12 +115,7 @@ def members(
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
-            fileobj=readable,
-            mode="r|",
-            bufsize=OUTPUT,
-            tarinfo=header_type,
-            encoding="utf-8",
-            errors="surrogateescape",
+            fileobj=readable, mode="r|", bufsize=OUTPUT, tarinfo=header_type, encoding="utf-8", errors="surrogateescape"
         ) as archive:
             # tarfile skips block by block, and goes on behind the end: a size of 2^80 would keep it for ever
             while archive.offset <= budget.most and (member := archive.next()) is not None:
@@ -144,6 +139,18 @@ def members(
     if not header_type.ended:
         raise Damaged(why)
     stream.drain()
+    _whole(name, surplus, odd, hiding)
+
+
+def _whole(name: str, surplus: int, odd: int, hiding: int) -> None:
+    """Refuse what no reader looks at. Raises Damaged.
+
+    Args:
+        name: The archive's name in messages.
+        surplus: Number of bytes behind its end.
+        odd: Number of bytes in paddings that are not zero.
+        hiding: Number of stored values that begin in bytes of no member.
+    """
     if surplus:
         raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")
     if odd:

@@ -68,9 +68,7 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
         steps=verdict.next_steps(audit),
-        rotation=rotation.table(audit.rotation) if audit.rotation is not None else None,
-        rotated=rotation.counts(audit.rotation) if audit.rotation is not None else "",
-        rotation_classes=rotation.CLASSES,
+        **_rotation(audit),
         causes=tables.of_causes(audit),
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
@@ -90,6 +88,14 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         columns=COLUMNS,
         explained=embed.script("explained", explain.document(audit)),
     )
+
+
+def _rotation(audit: Audit) -> dict[str, object]:
+    """The list of what to rotate, for the template."""
+    if audit.rotation is None:
+        return {"rotation": None, "rotated": "", "rotation_classes": rotation.CLASSES}
+    table, counts = rotation.table(audit.rotation), rotation.counts(audit.rotation)
+    return {"rotation": table, "rotated": counts, "rotation_classes": rotation.CLASSES}
 
 
 def _scope(audit: Audit) -> str:
