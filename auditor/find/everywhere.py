@@ -1,11 +1,11 @@
 """The search of all evidence that is named: exhibit after exhibit. One that cannot be read does not stop the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
-from auditor.evidence.exhibit import Exhibit
 from auditor.find.model import ExhibitSearch, Findings
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
@@ -14,6 +14,7 @@ from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
+    from auditor.judgement.criteria import Criteria
 
 
 def everywhere(
@@ -41,32 +42,46 @@ def everywhere(
     criteria = prepare(options)
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
-
-    def look(exhibit: Exhibit) -> ExhibitSearch:
-        with exhibit as files:
-            files.work_dir = options.work_dir
-            from auditor.find.search import search  # imported while the files are being hashed: numpy takes time
-
-            return search(files, options, criteria, values, observer)
-
     for path in paths:
         try:
-            found = reach(path, options, access)
-            if found is not None:
-                from auditor.evidence.live import exhibit as live
-
-                searches.append(look(live.gather(found, options, observer)))
-                continue
-            with exhibits.opened(path, options) as members:
-                for name, opener in members:
-                    try:
-                        searches.append(look(opener()))
-                    except UsageError:
-                        raise
-                    except AuditorError as error:
-                        problems.append((name, str(error)))
+            for name, opener in _openers(path, options, observer, access):
+                result = _searched(opener, options, criteria, values, observer)
+                if isinstance(result, str):
+                    problems.append((name, result))
+                else:
+                    searches.append(result)
         except UsageError:
             raise
         except AuditorError as error:
             problems.append((shown(path), str(error)))
     return Findings(len(values), tuple(searches), tuple(problems))
+
+
+def _searched(
+    opener: exhibits.OpenExhibit, options: Options, criteria: "Criteria", values: Sequence[bytes], observer: Observer
+) -> ExhibitSearch | str:
+    """The search of one exhibit, or why it cannot be read."""
+    try:
+        with opener() as files:
+            files.work_dir = options.work_dir
+            from auditor.find.search import search  # imported while the files are being hashed: numpy takes time
+
+            return search(files, options, criteria, values, observer)
+    except UsageError:
+        raise
+    except AuditorError as error:
+        return str(error)
+
+
+def _openers(
+    path: str, options: Options, observer: Observer, access: "Access | None"
+) -> Iterator[tuple[str, exhibits.OpenExhibit]]:
+    """Name and opener of every exhibit at a path, or behind a live endpoint."""
+    access = reach(path, options, access)
+    if access is not None:
+        from auditor.evidence.live import exhibit as live
+
+        yield shown(path), partial(live.gather, access, options, observer)
+        return
+    with exhibits.opened(path, options) as members:
+        yield from members
