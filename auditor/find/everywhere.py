@@ -1,12 +1,11 @@
 """The search of all evidence that is named: exhibit after exhibit. One that cannot be read does not stop the others."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
-from auditor.evidence.exhibit import Exhibit
 from auditor.find.model import ExhibitSearch, Findings
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
@@ -15,6 +14,7 @@ from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
+    from auditor.judgement.criteria import Criteria
 
 
 def everywhere(
@@ -42,24 +42,14 @@ def everywhere(
     criteria = prepare(options)
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
-
-    def look(exhibit: Exhibit) -> ExhibitSearch:
-        with exhibit as files:
-            files.work_dir = options.work_dir
-            from auditor.find.search import search  # imported while the files are being hashed: numpy takes time
-
-            return search(files, options, criteria, values, observer)
-
     for path in paths:
         try:
-            way = reach(path, options, access)
-            if way is not None:
-                searches.append(look(live(way, options, observer)))
-                continue
-            with exhibits.opened(path, options) as members:
-                for name, opener in members:
-                    with _collected(name, problems):
-                        searches.append(look(opener()))
+            for name, opener in _openers(path, options, observer, access):
+                result = _searched(opener, options, criteria, values, observer)
+                if isinstance(result, str):
+                    problems.append((name, result))
+                else:
+                    searches.append(result)
         except UsageError:
             raise
         except AuditorError as error:
@@ -67,12 +57,29 @@ def everywhere(
     return Findings(len(values), tuple(searches), tuple(problems))
 
 
-@contextmanager
-def _collected(name: str, problems: list[tuple[str, str]]) -> Iterator[None]:
-    """Adds why an exhibit cannot be read to the problems, under its name. Raises UsageError."""
+def _searched(
+    opener: exhibits.OpenExhibit, options: Options, criteria: "Criteria", values: Sequence[bytes], observer: Observer
+) -> ExhibitSearch | str:
+    """The search of one exhibit, or why it cannot be read."""
     try:
-        yield
+        with opener() as files:
+            files.work_dir = options.work_dir
+            from auditor.find.search import search  # imported while the files are being hashed: numpy takes time
+
+            return search(files, options, criteria, values, observer)
     except UsageError:
         raise
     except AuditorError as error:
-        problems.append((name, str(error)))
+        return str(error)
+
+
+def _openers(
+    path: str, options: Options, observer: Observer, access: "Access | None"
+) -> Iterator[tuple[str, exhibits.OpenExhibit]]:
+    """Name and opener of every exhibit at a path, or behind a live endpoint."""
+    access = reach(path, options, access)
+    if access is not None:
+        yield shown(path), partial(live, access, options, observer)
+        return
+    with exhibits.opened(path, options) as members:
+        yield from members
