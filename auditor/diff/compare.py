@@ -19,7 +19,7 @@ from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
+from auditor.model.vocabulary import EvidenceKind, FindingKind, Place, Provider, Severity, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
@@ -37,6 +37,7 @@ CURRENT = (
     | FindingKind.MISPLACED
 )
 """Findings of a current value that --expect-before rules out."""
+KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
 LISTED = 20
 """Objects that the summary names."""
 STALE = FindingKind.STALE_PROVIDER | FindingKind.STALE_KEY | FindingKind.STALE_KEK
@@ -146,8 +147,9 @@ def compare(
         judgements = _judge(exhibits, side_options, logs)
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), exhibits, strict=True)]
         current = [_current(name, each) for name, each in zip(names, judgements, strict=True)]
-        same_cluster = _check_fit(names, judgements, options)
-        diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True)
+        same_store = _same_store(judgements)
+        same_cluster = _check_fit(names, judgements, options, same_store=same_store)
+        diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True and same_store)
         counts = _counts(diff, current, options)
         before_audit, after_audit = (
             examine.conclude(*each) for each in zip(exhibits, judgements, side_options, logs, strict=True)
@@ -158,18 +160,25 @@ def compare(
     known = same_cluster is not None or options.different_clusters
     return replace(
         comparison,
-        unexamined=tuple(_unexamined(comparison, known=known, any_order=options.any_order)),
-        notes=tuple(_notes(comparison, int(diff.recreated.sum()))),
+        unexamined=(*_pending(names, judgements), *_unexamined(comparison, known=known, any_order=options.any_order)),
+        notes=tuple(_notes(comparison, int(diff.recreated.sum()), same_store=same_store)),
     )
 
 
-def _check_fit(names: list[str], judgements: Sequence[Judgement], options: DiffOptions) -> bool | None:
+def _same_store(judgements: Sequence[Judgement]) -> bool:
+    """Whether both are etcd's, or both kine's: revisions of one have nothing to do with those of the other."""
+    return len({each.reading.kind in KINE for each in judgements}) == 1
+
+
+def _check_fit(
+    names: list[str], judgements: Sequence[Judgement], options: DiffOptions, *, same_store: bool
+) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
     facts = [
         (each.cluster.identity, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements
     ]
     same = _same_cluster(names, facts, options)
-    if same is not False:
+    if same is not False and same_store:
         _check_order(names, facts, options)
     return same
 
@@ -252,6 +261,17 @@ def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], opt
         )
 
 
+def _pending(names: Sequence[str], judgements: Sequence[Judgement]) -> list[Unexamined]:
+    """Writes of a data directory's WAL that take effect at etcd's next start: what is current then is not compared."""
+    points = []
+    for name, judgement in zip(names, judgements, strict=True):
+        if count := sum(int(values.batch.has(State.NOT_YET_APPLIED).sum()) for values in judgement.selections):
+            what = "committed write of the WAL" if count == 1 else "committed writes of the WAL"
+            reason = "its database has not applied them yet: not compared; scan reports them"
+            points.append(Unexamined(f"{count:,} {what} of {name}", reason, decisive=True))
+    return points
+
+
 def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list[Unexamined]:
     points = []
     if not known:
@@ -272,8 +292,10 @@ def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list
     return points
 
 
-def _notes(comparison: Comparison, again: int) -> list[str]:
+def _notes(comparison: Comparison, again: int, *, same_store: bool) -> list[str]:
     notes = []
+    if not same_store:
+        notes.append("one side is of kine and the other of etcd: their revisions, and so their order, are not compared")
     if again:
         what = "object was" if again == 1 else "objects were"
         notes.append(f"{again:,} {what} deleted and created again in between")

@@ -83,7 +83,7 @@ class Access:
             raise UsageError("some endpoints are https and some http: give those of one kind")
         if secure == {False} and (self.cacert or self.cert or self.server_name):
             raise UsageError(
-                "--cacert, --cert, --key and --server-name are for https:// endpoints, and these are http://"
+                "certificates are for https:// endpoints, and these are http://: leave --cacert and the rest out"
             )
         if self.user and not self.password:
             raise UsageError(f"user {shown(self.user)} has no password: give --password-file")
