@@ -194,7 +194,7 @@ def test_the_model_notices_harm(tmp_path: Path) -> None:
         text = schedule.script.read_text()
         world.context = "b"
         world.clusters["b"].write = NEW
-        schedule.script.write_text(text.replace("CLUSTER=uid-aaaa", "CLUSTER=uid-bbbb"))
+        schedule.script.write_text(text.replace("EA_CLUSTER=uid-aaaa", "EA_CLUSTER=uid-bbbb"))
         process = schedule.start("rewrite", "", PRESERVED=str(schedule.files["other"]))
         said, _ = process.communicate(timeout=300)
         assert any("in another cluster" in each for each in world.violations), said

@@ -112,9 +112,9 @@ def test_every_line_is_what_the_shell_is_to_run() -> None:
 
 def test_a_plain_migration_rewrites_into_the_write_provider() -> None:
     text = text_of(MIGRATION / "2-enabled.db", encryption_configs=config("2-enabled"))
-    assert f"CLUSTER={UID}\n" in text
+    assert f"EA_CLUSTER={UID}\n" in text
     assert "at /registry/secrets/ /registry/secrets/payments/ k8s:enc:aescbc:v1:key1:\n" in text
-    assert "COMPACTION=yes\nDEFRAGMENTATION=yes\n" in text
+    assert "EA_COMPACTION=yes\nEA_DEFRAGMENTATION=yes\n" in text
     assert f"--encryption-config={config('2-enabled')[0]}" in text
     assert 'audit watch "$ETCDCTL_ENDPOINTS" --once' in text
     assert "among them 1 value in history" in text or "values in history" in text
@@ -124,10 +124,10 @@ def test_a_rotation_rewrites_into_its_own_key_and_notes_it_apart() -> None:
     first = text_of(MIGRATION / "2-enabled.db", encryption_configs=config("2-enabled"))
     second = text_of(MIGRATION / "6-rotating.db", encryption_configs=config("6-rotating"))
     assert "k8s:enc:aescbc:v1:key2:\n" in second
-    runs = [re.findall(r"^RUN=(\S+)$", text, re.MULTILINE) for text in (first, second)]
+    runs = [re.findall(r"^EA_RUN=(\S+)$", text, re.MULTILINE) for text in (first, second)]
     assert runs[0] != runs[1]
     other = text_of(MIGRATION / "2-enabled.db", expect="aescbc:key9")
-    assert re.findall(r"^RUN=(\S+)$", other, re.MULTILINE) not in runs
+    assert re.findall(r"^EA_RUN=(\S+)$", other, re.MULTILINE) not in runs
 
 
 def test_a_decryption_expects_plain_values() -> None:
@@ -143,14 +143,14 @@ def test_wildcards_are_verified_by_a_range() -> None:
 def test_where_nothing_is_left_nothing_is_rewritten() -> None:
     text = text_of(DEFRAGMENTED)
     assert "# 1. Rewrite 0 objects" in text
-    assert "COMPACTION=no\nDEFRAGMENTATION=no\n" in text
+    assert "EA_COMPACTION=no\nEA_DEFRAGMENTATION=no\n" in text
     assert "compact() {" not in text
     assert "defragment() {" not in text
 
 
 def test_kine_has_no_step_of_etcd(tmp_path: Path) -> None:
     text = text_of(kine(tmp_path), expect_cluster=UID)
-    assert "STORE=kine\n" in text
+    assert "EA_STORE=kine\n" in text
     assert "which_etcd() {" not in text
     assert "compact() {" not in text
     assert "batch secrets " in text
@@ -160,7 +160,7 @@ def test_kine_has_no_step_of_etcd(tmp_path: Path) -> None:
 
 def test_gardener_has_its_own_ways(tmp_path: Path, full: bytes) -> None:  # noqa: F811
     text = text_of(written(tmp_path, full), expect_cluster=UID)
-    assert "STORE=gardener\n" in text
+    assert "EA_STORE=gardener\n" in text
     assert "etcd-druid defragments by its schedule" in text
     assert "compact() {" not in text
 
@@ -185,8 +185,8 @@ def test_without_a_uid_no_script_is_made(tmp_path: Path) -> None:
     assert not table.exists()
     done = run("scan", evidence, "--remediation", target, "--expect-cluster", UID)
     assert done.returncode == 1
-    assert f"CLUSTER={UID}\n" in target.read_text()
-    assert "UID_SHOWN=no\n" in target.read_text()
+    assert f"EA_CLUSTER={UID}\n" in target.read_text()
+    assert "EA_UID_SHOWN=no\n" in target.read_text()
     assert "for the script --expect-cluster says so" in " ".join(done.stdout.split())
     odd = run("scan", evidence, "--remediation", target, "--force", "--expect-cluster", "$(id)")
     assert odd.returncode == 2

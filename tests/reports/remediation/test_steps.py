@@ -171,7 +171,7 @@ def test_a_login_that_expires_ends_it(migration: Migration) -> None:
     migration.server.fault = lambda method, path, number: 401 if len(migration.written) else 0
     code, said = migration.apply()
     assert code == 2
-    assert "the login has expired" in said
+    assert "You must be logged in to the server" in said
     assert "REFUSED: kubectl cannot read the namespace kube-system" in said
     assert len(migration.written) == 1
     migration.server.fault = lambda method, path, number: 0
@@ -389,7 +389,7 @@ def test_where_namespaces_are_encrypted_an_object_just_rewritten_shows_whose_etc
 def test_members_that_are_not_the_evidences_are_confirmed(migration: Migration) -> None:
     text = migration.script.read_text()
     member = member_of(migration.etcd)
-    migration.script.write_text(text.replace(f"MEMBERS_THEN={member}", "MEMBERS_THEN=1234"))
+    migration.script.write_text(text.replace(f"EA_MEMBERS_THEN={member}", "EA_MEMBERS_THEN=1234"))
     code, said = migration.apply()
     assert (code, f"now {member}, then 1234" in said) == (2, True)
     code, said = migration.apply(MEMBERS=member)
@@ -517,7 +517,7 @@ def test_what_is_preserved_of_other_stores(store: str, tmp_path: Path, full: byt
     target.parent.mkdir()
     done = run("scan", evidence, "--remediation", target, "--expect-cluster", UID)
     assert target.exists(), done.stderr
-    uid = re.findall(r"^CLUSTER=(.*)$", target.read_text(), re.MULTILINE)[0]
+    uid = re.findall(r"^EA_CLUSTER=(.*)$", target.read_text(), re.MULTILINE)[0]
     with World(random.Random(0)) as world:
         world.troubled = False
         world.clusters["a"].uid = uid

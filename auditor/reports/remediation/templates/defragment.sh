@@ -1,13 +1,13 @@
 # defragment MEMBER: one, followers first, all others healthy before and after
 defragment() {
-  [ -n "$ETCD" ] || refuse "defragmentation needs ETCDCTL_ENDPOINTS"
-  [ "$HELD" = yes ] || refuse "etcd's kube-system is encrypted, and no object was rewritten that shows whose etcd this is"
-  if [ "$COMPACTION" = yes ]; then
+  [ -n "$EA_ETCD" ] || refuse "defragmentation needs ETCDCTL_ENDPOINTS"
+  [ "$EA_HELD" = yes ] || refuse "etcd's kube-system is encrypted, and no object was rewritten that shows whose etcd this is"
+  if [ "$EA_COMPACTION" = yes ]; then
     known=$(noted compacted) || refuse "the history is not compacted: COMPACT=yes first"
     compacted "$known" || refuse "this etcd is not compacted at revision $known, as was noted"
   fi
   number=$(etcd member list | grep -c .)
-  here=$(printf '%s\n' "$MEMBERS_NOW" | awk '{ print $2 }' | sort -u | wc -l)
+  here=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '{ print $2 }' | sort -u | wc -l)
   [ "$number" -eq "$here" ] || refuse "the cluster has $number members, and ETCDCTL_ENDPOINTS names $here: name each"
   list=' ' chosen=
   while read -r _ id leader _ size _ endpoint; do
@@ -19,7 +19,7 @@ defragment() {
     list="$list$role:$state "
     if [ "$hex" = "$DEFRAGMENT" ]; then chosen=$endpoint part=$role was=$size now_done=$state; fi
   done << END
-$MEMBERS_NOW
+$EA_MEMBERS_NOW
 END
   [ -n "$chosen" ] || refuse "DEFRAGMENT=$DEFRAGMENT names none of these members"
   if [ "$now_done" = "done" ]; then
@@ -31,9 +31,9 @@ END
   healthy || refuse "not every member is healthy: nothing is defragmented"
   allowed
   which_etcd
-  : > "$TMP/errors"
+  : > "$EA_TMP/errors"
   code=0
-  ETCDCTL_ENDPOINTS=$chosen ETCDCTL_API=3 etcdctl --command-timeout=3600s defrag > /dev/null 2>> "$TMP/errors" || code=$?
+  ETCDCTL_ENDPOINTS=$chosen ETCDCTL_API=3 etcdctl --command-timeout=3600s defrag > /dev/null 2>> "$EA_TMP/errors" || code=$?
   try=1
   until healthy; do
     if [ "$try" -ge 30 ]; then refuse "a member is not healthy after the defragmentation of $DEFRAGMENT: stop and look"; fi

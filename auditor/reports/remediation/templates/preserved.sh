@@ -5,8 +5,8 @@ who() { printf '%s' "${OPERATOR:-$(id -un)}" | tr -c 'A-Za-z0-9@._+-' '_'; }
 scan() {
   path=$1
   shift
-  if [ "$UID_SHOWN" = yes ]; then set -- "$@" --expect-cluster "$CLUSTER"; fi
-  audit scan "$path" "$@" 2> "$TMP/audit"
+  if [ "$EA_UID_SHOWN" = yes ]; then set -- "$@" --expect-cluster "$EA_CLUSTER"; fi
+  audit scan "$path" "$@" 2> "$EA_TMP/audit"
 }
 
 # facts PATH: the lines of its JSON that are asked below
@@ -15,30 +15,30 @@ facts() {
     sed -n -e '/^ "complete"/p' -e '/^ "evidence": {/,/^ }/p' -e '/^ "counts": {/,/^ }/p'
 }
 
-# fact NAME INDENT: of the facts in $FACTSHEET
+# fact NAME INDENT: of the facts in $EA_FACTSHEET
 fact() {
-  printf '%s\n' "$FACTSHEET" | sed -n -e "s/^$2\"$1\": \"\([^\"]*\)\".*/\1/p" -e "s/^$2\"$1\": \([0-9][0-9]*\).*/\1/p" | sed 1q
+  printf '%s\n' "$EA_FACTSHEET" | sed -n -e "s/^$2\"$1\": \"\([^\"]*\)\".*/\1/p" -e "s/^$2\"$1\": \([0-9][0-9]*\).*/\1/p" | sed 1q
 }
 
 # examine PATH: kind, trailer, hash and revision of a piece of evidence of this cluster, at or past the script's own
 examine() {
   [ -e "$1" ] || refuse "$1 does not exist"
-  FACTSHEET=$(facts "$1")
-  KIND=$(fact kind '  ') TRAILER=$(fact trailer '  ') SHA256=$(fact sha256 '  ') AT=$(fact revision '   ')
-  GAPS=$(fact gaps '  ') CHANGED=$(fact changed '  ')
-  if [ "$UID_SHOWN" = no ] && [ "$SHA256" != "$EVIDENCE" ]; then
+  EA_FACTSHEET=$(facts "$1")
+  EA_KIND=$(fact kind '  ') EA_TRAILER=$(fact trailer '  ') EA_SHA256=$(fact sha256 '  ') EA_AT=$(fact revision '   ')
+  EA_GAPS=$(fact gaps '  ') EA_CHANGED=$(fact changed '  ')
+  if [ "$EA_UID_SHOWN" = no ] && [ "$EA_SHA256" != "$EA_EVIDENCE" ]; then
     # the operator said of which cluster the evidence is: this is of the same etcd, or it cannot be told
     case $(fact uid '   ')/$(fact cluster_id '   ') in
-      "$CLUSTER"/*) ;;
-      /"${ETCD_THEN:-unknown}") ;;
+      "$EA_CLUSTER"/*) ;;
+      /"${EA_ETCD_THEN:-unknown}") ;;
       *) refuse "$1 does not show of which cluster it is" ;;
     esac
   fi
-  if [ -z "$SHA256" ] || [ -z "$AT" ] || [ -n "$CHANGED" ]; then
-    tail -n 3 "$TMP/audit" >&2
-    refuse "$1 is not known to be evidence of cluster $CLUSTER"
+  if [ -z "$EA_SHA256" ] || [ -z "$EA_AT" ] || [ -n "$EA_CHANGED" ]; then
+    tail -n 3 "$EA_TMP/audit" >&2
+    refuse "$1 is not known to be evidence of cluster $EA_CLUSTER"
   fi
-  [ "$AT" -ge "$REVISION" ] || refuse "$1 is of revision $AT: older than the evidence, which is of $REVISION"
+  [ "$EA_AT" -ge "$EA_REVISION" ] || refuse "$1 is of revision $EA_AT: older than the evidence, which is of $EA_REVISION"
 }
 
 # preserved STEP [MEMBER]: what the step makes unrecoverable is kept elsewhere; for a member, a copy of its data directory
@@ -47,27 +47,27 @@ preserved() {
   if [ -n "${PRESERVED:-}" ]; then
     examine "$PRESERVED"
     whole=no
-    case $KIND in
-      'API snapshot') if [ -z "$member" ] && [ "$TRAILER" = matches ]; then whole=yes; fi ;;
-      'etcd data directory'*) if [ "$GAPS" = 0 ]; then whole=yes; fi ;;
-      'kine'*'SQLite database' | 'Gardener'*) if [ "$GAPS" = 0 ] && [ "$STORE" != etcd ]; then whole=yes; fi ;;
+    case $EA_KIND in
+      'API snapshot') if [ -z "$member" ] && [ "$EA_TRAILER" = matches ]; then whole=yes; fi ;;
+      'etcd data directory'*) if [ "$EA_GAPS" = 0 ]; then whole=yes; fi ;;
+      'kine'*'SQLite database' | 'Gardener'*) if [ "$EA_GAPS" = 0 ] && [ "$EA_STORE" != etcd ]; then whole=yes; fi ;;
     esac
-    [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($KIND, $GAPS gaps)" "$NEEDED"
+    [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($EA_KIND, $EA_GAPS gaps)" "$EA_NEEDED"
     if [ -n "$member" ]; then
       owner=$(wal_member "$PRESERVED")
       [ "$owner" = "$member" ] || refuse "$PRESERVED is not of member $member: its log is of ${owner:-none that can be read}"
     fi
     why=
   else
-    SHA256=${PRESERVED_SHA256:-} AT=unread why=$(printf '%s' "${PRESERVED_REASON:-}" | tr -s '[:space:]' '_')
-    case $SHA256 in *[!0-9a-f]*) SHA256= ;; esac
-    if [ "$(printf '%s' "$SHA256" | wc -c)" -ne 64 ] || [ -z "$why" ]; then
-      refuse "$step: what it makes unrecoverable is not preserved" "$NEEDED" \
+    EA_SHA256=${PRESERVED_SHA256:-} EA_AT=unread why=$(printf '%s' "${PRESERVED_REASON:-}" | tr -s '[:space:]' '_')
+    case $EA_SHA256 in *[!0-9a-f]*) EA_SHA256= ;; esac
+    if [ "$(printf '%s' "$EA_SHA256" | wc -c)" -ne 64 ] || [ -z "$why" ]; then
+      refuse "$step: what it makes unrecoverable is not preserved" "$EA_NEEDED" \
         "or PRESERVED_SHA256=HASH PRESERVED_REASON='why there is no copy here'"
     fi
   fi
-  note preserved "$step" "$SHA256" "$AT" "$(now)" "$(who)" ${why:+"$why"}
-  say "preserved: SHA-256 $SHA256${why:+ ($why)}, revision $AT; noted by $(who)"
+  note preserved "$step" "$EA_SHA256" "$EA_AT" "$(now)" "$(who)" ${why:+"$why"}
+  say "preserved: SHA-256 $EA_SHA256${why:+ ($why)}, revision $EA_AT; noted by $(who)"
 }
 
 # wal_member DIRECTORY: the member's id, of the metadata at the beginning of the newest segment (etcd wal/walpb)

@@ -1,29 +1,29 @@
-DONE=0 GONE=0 FAILED=0 WOULD=0 WROTE=0 STOPPED=no
-PROBED=' '
-LF='
+EA_DONE=0 EA_GONE=0 EA_FAILED=0 EA_WOULD=0 EA_WROTE=0 EA_STOPPED=no
+EA_PROBED=' '
+EA_LF='
 '
 
 # at TREE ROOT FORM: where etcd keeps the objects of the batches that follow, and how their values are to begin
-at() { TREE=$1 ROOT=$2 WANTED=$3 && export ROOT WANTED; }
+at() { EA_TREE=$1 EA_ROOT=$2 EA_WANTED=$3 && export EA_ROOT EA_WANTED; }
 
 # batch RESOURCE NAMESPACE NAME...: the first of a resource alone, which shows whether the write path is as wanted
 batch() {
-  OF=$1 IN=$2
+  EA_OF=$1 EA_IN=$2
   shift 2
   while [ $# -gt 0 ]; do
-    if [ "$STOPPED" = yes ]; then
-      FAILED=$((FAILED + $#))
+    if [ "$EA_STOPPED" = yes ]; then
+      EA_FAILED=$((EA_FAILED + $#))
       return 0
     fi
-    size=$CHUNK
-    case $PROBED in *" $OF "*) ;; *) [ "$MODE" = dry ] || size=1 ;; esac
+    size=$EA_CHUNK
+    case $EA_PROBED in *" $EA_OF "*) ;; *) [ "$EA_MODE" = dry ] || size=1 ;; esac
     part=
     while [ $# -gt 0 ] && [ "$size" -gt 0 ]; do
       part="$part $1" size=$((size - 1))
       shift
     done
     # shellcheck disable=SC2086 # valid names hold nothing that a shell splits or expands
-    if [ "$MODE" = dry ]; then try $part; else portion $part; fi
+    if [ "$EA_MODE" = dry ]; then try $part; else portion $part; fi
     if [ "$PER_SECOND" -gt 0 ]; then sleep 1; fi
   done
 }
@@ -32,21 +32,21 @@ batch() {
 try() {
   allowed
   # shellcheck disable=SC2046
-  set -- $(pending "$OF" "$IN" "$@")
+  set -- $(pending "$EA_OF" "$EA_IN" "$@")
   [ $# -gt 0 ] || return 0
   code=0
-  seen=$(look "$OF" "$IN" "$@") || code=$?
-  taken=" $(copy "$OF" "$IN" "$@" | tr '\n' ' ')"
+  seen=$(look "$EA_OF" "$EA_IN" "$@") || code=$?
+  taken=" $(copy "$EA_OF" "$EA_IN" "$@" | tr '\n' ' ')"
   for name in "$@"; do
     case $taken in
-      *" $name "*) WOULD=$((WOULD + 1)) ;;
+      *" $name "*) EA_WOULD=$((EA_WOULD + 1)) ;;
       *)
-        case $code$LF$seen in
-          0*"$LF$name "* | [12]*)
-            warn "WOULD FAIL: $OF $IN $name"
-            FAILED=$((FAILED + 1))
+        case $code$EA_LF$seen in
+          0*"$EA_LF$name "* | [12]*)
+            warn "WOULD FAIL: $EA_OF $EA_IN $name"
+            EA_FAILED=$((EA_FAILED + 1))
             ;;
-          *) GONE=$((GONE + 1)) ;;
+          *) EA_GONE=$((EA_GONE + 1)) ;;
         esac
         ;;
     esac
@@ -58,20 +58,20 @@ try() {
 portion() {
   allowed
   # shellcheck disable=SC2046
-  set -- $(pending "$OF" "$IN" "$@")
+  set -- $(pending "$EA_OF" "$EA_IN" "$@")
   last='' taken='' attempt=0
   while [ $# -gt 0 ]; do
     inside=none
-    if [ -n "$ETCD" ]; then
+    if [ -n "$EA_ETCD" ]; then
       inside=$(stored "$@") || inside=unread
     fi
     code=0 seen=
     # before the first attempt most are known to be left without asking the API server
-    case $attempt$HELD$inside$LF in
-      0encrypted* | 0*" yes$LF"* | [1-9]*) seen=$(look "$OF" "$IN" "$@") || code=$? ;;
+    case $attempt$EA_HELD$inside$EA_LF in
+      0encrypted* | 0*" yes$EA_LF"* | [1-9]*) seen=$(look "$EA_OF" "$EA_IN" "$@") || code=$? ;;
       *) code=2 ;;
     esac
-    judged=$(NAMES="$*" SEEN=$seen LAST=$last INSIDE=$inside TAKEN=$taken awk -v code="$code" -v after="$REVISION" "$JUDGE" < /dev/null)
+    judged=$(EA_NAMES="$*" EA_SEEN=$seen EA_LAST=$last EA_INSIDE=$inside EA_TAKEN=$taken awk -v code="$code" -v after="$EA_REVISION" "$EA_JUDGE" < /dev/null)
     settle
     # shellcheck disable=SC2046
     set -- $(printf '%s\n' "$judged" | awk '$1 == "left" { print $2 }')
@@ -79,25 +79,25 @@ portion() {
     if [ "$attempt" -gt 0 ]; then sleep "$PAUSE"; fi
     attempt=$((attempt + 1)) last=$seen
     allowed
-    taken=$(copy "$OF" "$IN" "$@")
+    taken=$(copy "$EA_OF" "$EA_IN" "$@")
   done
   [ $# = 0 ] || failures
   reasons
 }
 
 # JUDGE: what is known of each name -> done NAME UID VERSION, fresh or not; written, without etcd; gone; left, and why
-JUDGE='
+EA_JUDGE='
   function table(text, into, field,   rows, n, i, cell) {
     n = split(text, rows, "\n")
     for (i = 1; i <= n; i++) if (split(rows[i], cell, " ") == 3) into[cell[1]] = cell[field]
   }
   BEGIN {
-    table(ENVIRON["SEEN"], uid, 2); table(ENVIRON["SEEN"], version, 3); table(ENVIRON["LAST"], earlier, 3)
-    inside = ENVIRON["INSIDE"]
+    table(ENVIRON["EA_SEEN"], uid, 2); table(ENVIRON["EA_SEEN"], version, 3); table(ENVIRON["EA_LAST"], earlier, 3)
+    inside = ENVIRON["EA_INSIDE"]
     if (inside != "none") { table(inside, revision, 2); table(inside, good, 3) }
-    n = split(ENVIRON["TAKEN"], rows, "\n")
+    n = split(ENVIRON["EA_TAKEN"], rows, "\n")
     for (i = 1; i <= n; i++) taken[rows[i]] = 1
-    n = split(ENVIRON["NAMES"], name, " ")
+    n = split(ENVIRON["EA_NAMES"], name, " ")
     for (i = 1; i <= n; i++) {
       it = name[i]
       fresh = (it in taken) && (it in version) && (it in earlier) && version[it] != earlier[it] ? "fresh" : "found"
@@ -120,18 +120,18 @@ settle() {
     case $word in
       done)
         prove "$name" "$version" "$fresh"
-        note "done" "$OF" "$IN" "$name" "$uid" "$version"
-        DONE=$((DONE + 1))
+        note "done" "$EA_OF" "$EA_IN" "$name" "$uid" "$version"
+        EA_DONE=$((EA_DONE + 1))
         probed "$version"
         ;;
       written)
-        note written "$OF" "$IN" "$name" "$uid" "$version"
-        WROTE=$((WROTE + 1))
+        note written "$EA_OF" "$EA_IN" "$name" "$uid" "$version"
+        EA_WROTE=$((EA_WROTE + 1))
         probed "$version"
         ;;
       gone)
-        say "gone: $OF $IN $name"
-        GONE=$((GONE + 1))
+        say "gone: $EA_OF $EA_IN $name"
+        EA_GONE=$((EA_GONE + 1))
         ;;
     esac
   done << END
@@ -141,21 +141,21 @@ END
 
 # an object that was just rewritten through kubectl stands in etcd under its new resourceVersion: it is this cluster's
 prove() {
-  if [ "$HELD" != encrypted ] || [ "$3" != fresh ]; then return 0; fi
-  note proof "$OF" "$IN" "$1" "$2"
-  note etcd "$ETCD"
-  HELD=yes
+  if [ "$EA_HELD" != encrypted ] || [ "$3" != fresh ]; then return 0; fi
+  note proof "$EA_OF" "$EA_IN" "$1" "$2"
+  note etcd "$EA_ETCD"
+  EA_HELD=yes
 }
 
 # probed REVISION: the first object of a resource is as wanted; what is newer must be too
 probed() {
-  case $PROBED in *" $OF "*) return 0 ;; esac
-  PROBED="$PROBED$OF "
-  [ -n "$ETCD" ] || return 0
+  case $EA_PROBED in *" $EA_OF "*) return 0 ;; esac
+  EA_PROBED="$EA_PROBED$EA_OF "
+  [ -n "$EA_ETCD" ] || return 0
   others=$(newer "$1")
   [ -n "$others" ] || return 0
-  STOPPED=yes
-  warn "STOPPED: an API server still writes another form of $OF:" "$(printf '%s\n' "$others" | sed 5q | tr '\n' ' ')"
+  EA_STOPPED=yes
+  warn "STOPPED: an API server still writes another form of $EA_OF:" "$(printf '%s\n' "$others" | sed 5q | tr '\n' ' ')"
 }
 
 # failures: names that are left after all attempts; where the API server took one and wrote nothing else, all stop
@@ -169,14 +169,14 @@ failures() {
       unchanged) text="the API server took it, and what is stored is not as wanted" ;;
       *) text="the API server did not take it" ;;
     esac
-    warn "FAILED: $OF $IN $name: $text"
-    FAILED=$((FAILED + 1))
+    warn "FAILED: $EA_OF $EA_IN $name: $text"
+    EA_FAILED=$((EA_FAILED + 1))
     if [ "$why" = unchanged ]; then
-      case $PROBED in
-        *" $OF "*) ;;
+      case $EA_PROBED in
+        *" $EA_OF "*) ;;
         *)
-          STOPPED=yes
-          warn "STOPPED: this API server does not write $OF as wanted: switch the write path of every API server first"
+          EA_STOPPED=yes
+          warn "STOPPED: this API server does not write $EA_OF as wanted: switch the write path of every API server first"
           ;;
       esac
     fi
@@ -188,9 +188,9 @@ END
 rewrite() {
   if ! noted preserved rewrite > /dev/null; then preserved rewrite; fi
   objects
-  counted="$DONE rewritten now, $GONE gone, $WROTE written and not looked at, $FAILED failed or left out"
+  counted="$EA_DONE rewritten now, $EA_GONE gone, $EA_WROTE written and not looked at, $EA_FAILED failed or left out"
   say "rewrite: $counted"
-  if [ "$FAILED" != 0 ]; then
+  if [ "$EA_FAILED" != 0 ]; then
     warn "not all was rewritten: see above, and run it again"
     exit 1
   fi

@@ -26,20 +26,20 @@
 
 # ---- what this script is about
 # {{ plan.origin }}
-RUN={{ plan.run | quote }}
-EVIDENCE={{ (plan.evidence or "-") | quote }}
-CLUSTER={{ plan.cluster | quote }}
-UID_SHOWN={{ "yes" if plan.uid_shown else "no" }}
-ETCD_THEN={{ plan.etcd_cluster | quote }}
-REVISION={{ plan.revision }}
-BINDING={{ plan.binding | quote }}
-STORE={{ plan.store | quote }}
-PREFIX={{ plan.prefix | quote }}
-MEMBERS_THEN={{ plan.members | join(",") | quote }}
-OBJECTS={{ plan.objects }}
-COMPACTION={{ "yes" if plan.compaction else "no" }}
-DEFRAGMENTATION={{ "yes" if plan.defragmentation else "no" }}
-NEEDED={{ plan.needed | quote }}
+EA_RUN={{ plan.run | quote }}
+EA_EVIDENCE={{ (plan.evidence or "-") | quote }}
+EA_CLUSTER={{ plan.cluster | quote }}
+EA_UID_SHOWN={{ "yes" if plan.uid_shown else "no" }}
+EA_ETCD_THEN={{ plan.etcd_cluster | quote }}
+EA_REVISION={{ plan.revision }}
+EA_BINDING={{ plan.binding | quote }}
+EA_STORE={{ plan.store | quote }}
+EA_PREFIX={{ plan.prefix | quote }}
+EA_MEMBERS_THEN={{ plan.members | join(",") | quote }}
+EA_OBJECTS={{ plan.objects }}
+EA_COMPACTION={{ "yes" if plan.compaction else "no" }}
+EA_DEFRAGMENTATION={{ "yes" if plan.defragmentation else "no" }}
+EA_NEEDED={{ plan.needed | quote }}
 
 screen() {
 :
