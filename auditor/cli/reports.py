@@ -70,3 +70,23 @@ def write_dataset(audit: Audit, folder: Path, *, force: bool) -> None:
 
     files = [(path, partial(dataset.write, table)) for path, table in dataset.files(audit)]
     output.fill(folder, files, force=force)
+
+
+def rotation_files(audit: Audit, target: Path, *, split: bool) -> dict[Path, Audit]:
+    """The files of the list of what to rotate, and the audit that each is of: one for each owner, or one."""
+    if not split:
+        return {target: audit}
+    from auditor.reports import rotation
+
+    return {
+        target.with_name(f"{target.stem}.{owner}{target.suffix}"): own
+        for owner, own in rotation.by_owner(audit).items()
+    }
+
+
+def write_rotation(files: Mapping[Path, Audit], *, force: bool) -> None:
+    from auditor.reports import rotation
+
+    for path, audit in files.items():
+        write = rotation.write_markdown if path.suffix == ".md" else rotation.write_csv
+        output.save(path, partial(write, audit), force=force)

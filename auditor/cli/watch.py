@@ -1,12 +1,14 @@
 """etcd-auditor watch: follow a rewrite, show its progress, print what remains at the end."""
 
 import gc
+import signal
 import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -29,6 +31,10 @@ CODES = (
 
 TICK = 1.0
 """Seconds between two looks at the state; at least four times as long as one takes."""
+LINES = 10.0
+"""Seconds between two lines where there is no terminal."""
+LONGEST_STEP = 0.25
+"""Seconds between two looks for a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class WatchRequest:
     once: bool
     seconds: float
     """The watch ends after so many; 0: only when nothing remains."""
-    every: float
+    every: float | None
+    """Seconds between two lines, or two states of the table; None for what fits the output."""
     stuck_after: float
     patience: float
     json: Path | None
@@ -69,7 +76,14 @@ def watch(
     for_: Annotated[
         float, typer.Option("--for", min=0, help="End after so many seconds; 0: only when nothing remains.")
     ] = 0.0,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two lines where there is no terminal.")] = 10.0,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Seconds between two lines, 10 when left out; on a terminal between two states of the table, 1.",
+            show_default=False,
+        ),
+    ] = None,
     stuck_after: Annotated[
         float, typer.Option(min=0, help="Seconds after which an object that was passed over counts as stuck.")
     ] = 60.0,
@@ -133,7 +147,8 @@ def run(request: WatchRequest) -> int:
     # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
-    board = terminal.Board(console, request.every)
+    every = request.every or (TICK if console.is_terminal else LINES)
+    board = terminal.Board(console, every)
 
     def notify(text: str) -> None:
         notes.append(text)
@@ -149,7 +164,7 @@ def run(request: WatchRequest) -> int:
             output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
         board.show(progress)
         if not request.once:
-            progress = _follow(session, board, request.seconds)
+            progress = _follow(session, board, request.seconds, every if console.is_terminal else min(TICK, every))
         if request.json:
             progress = session.progress(name_all=True)
     configured = session.configured
@@ -161,27 +176,54 @@ def run(request: WatchRequest) -> int:
     return words.exit_code(progress, configured=configured)
 
 
-def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
-    """Follow until nothing remains, the time is over, or Ctrl-C: the state at the end."""
+def _follow(session: "Session", board: "Board", seconds: float, every: float) -> "Progress":
+    """Follow until nothing remains, the time is over, or a signal: the state at the end."""
     start = time.monotonic()
-    progress = session.progress()
+    interrupt = Interrupt(session)
     try:
-        if not progress.all.remaining and session.confirm():
-            return session.progress()
-        session.follow()
-        due = time.monotonic() + TICK
-        while not seconds or time.monotonic() - start < seconds:
-            changed = session.step(max(due - time.monotonic(), 0.0))
-            if time.monotonic() < due and changed:
-                continue
-            before = time.monotonic()
-            progress = session.progress()
-            board.show(progress)
-            due = time.monotonic() + max(TICK, 4 * (time.monotonic() - before))
-            if not progress.all.remaining and session.confirm():
-                break
+        with interrupt:
+            if session.progress().over and session.confirm():
+                return session.progress()
+            session.follow()
+            due = time.monotonic() + every
+            while not interrupt.came and (not seconds or time.monotonic() - start < seconds):
+                session.step(min(max(due - time.monotonic(), 0.0), LONGEST_STEP))
+                if time.monotonic() < due:
+                    continue
+                before = time.monotonic()
+                progress = session.progress()
+                board.show(progress)
+                due = time.monotonic() + max(every, 4 * (time.monotonic() - before))
+                if progress.over and session.confirm():
+                    break
     except KeyboardInterrupt:
+        pass  # while keys were read: nothing of the state has changed
+    if interrupt.came:
         board.say("interrupted")
     progress = session.progress()
     board.show(progress, last=True)
     return progress
+
+
+class Interrupt:
+    """SIGINT and SIGTERM in a `with`: noted, and raised at once only while keys are being read."""
+
+    def __init__(self, session: "Session") -> None:
+        self.came = False
+        self._session = session
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number in self._before:  # what comes later only ends what is ending
+            signal.signal(number, signal.SIG_IGN)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
+        if self._session.reading:
+            raise KeyboardInterrupt

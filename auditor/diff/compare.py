@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from auditor.audit import examine
+from auditor.audit.judgement import Judgement
 from auditor.diff import objects, rows
 from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence import exhibit
 from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
-from auditor.model.evidence import Evidence, Unexamined
+from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning.one import single
+from auditor.scanning.exhibit import single
 from auditor.text import hex_id
 
 if TYPE_CHECKING:
@@ -157,14 +158,16 @@ def compare(
     known = same_cluster is not None or options.different_clusters
     return replace(
         comparison,
-        unexamined=tuple(_unexamined(comparison, known=known)),
+        unexamined=tuple(_unexamined(comparison, known=known, any_order=options.any_order)),
         notes=tuple(_notes(comparison, int(diff.recreated.sum()))),
     )
 
 
-def _check_fit(names: list[str], judgements: Sequence[examine.Judgement], options: DiffOptions) -> bool | None:
+def _check_fit(names: list[str], judgements: Sequence[Judgement], options: DiffOptions) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
-    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements]
+    facts = [
+        (each.cluster.identity, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements
+    ]
     same = _same_cluster(names, facts, options)
     if same is not False:
         _check_order(names, facts, options)
@@ -203,9 +206,7 @@ def _counts(diff: objects.Diff, current: Sequence[Selection], options: DiffOptio
     }
 
 
-def _judge(
-    files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]
-) -> list[examine.Judgement]:
+def _judge(files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]) -> list[Judgement]:
     """Both judgements, each with the resources that the other's configurations add."""
     after = examine.judge(files[1], options[1], logs[1])
     before = examine.judge(files[0], options[0], logs[0], after.resources)
@@ -214,7 +215,7 @@ def _judge(
     return [before, after]
 
 
-def _current(name: str, judgement: examine.Judgement) -> Selection:
+def _current(name: str, judgement: Judgement) -> Selection:
     selection = objects.current(judgement.selections)
     if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
@@ -244,18 +245,23 @@ def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], op
 def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> None:
     """Raises UsageError where AFTER is the older one, unless the options accept that."""
     older, newer = facts[0][2], facts[1][2]
-    if newer < older and not options.any_order:
+    if 0 < newer < older and not options.any_order:
         raise UsageError(
             f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
             "compared. Swap them, or use --any-order after a rollback"
         )
 
 
-def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
+def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list[Unexamined]:
     points = []
     if not known:
         reason = "neither a kube-system namespace nor an etcd cluster id can be read on both sides"
         points.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
+    if unordered := [
+        audit.evidence for audit in (comparison.before, comparison.after) if not audit.evidence.backend.revision
+    ]:
+        reason = f"the revision of {unordered[0].name} is unknown; --any-order accepts it"
+        points.append(Unexamined("whether AFTER is the newer one", reason, not any_order))
     if unknown := comparison.of(FormChange.UNKNOWN):
         points.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
@@ -286,8 +292,3 @@ def leftovers(audit: Audit) -> dict[Place, tuple[int, int]]:
             values, readable = counts.get(place, (0, 0))
             counts[place] = values + count, readable + count * (provider is Provider.IDENTITY)
     return counts
-
-
-def revision(evidence: Evidence) -> str:
-    compacted = evidence.backend.compacted
-    return f"{evidence.backend.revision:,}" + (f", compacted at {compacted:,}" if compacted is not None else "")

@@ -24,6 +24,8 @@ class Reading:
     """The file whose latest values are in force; None where there is no database."""
     companions: frozenset[str] = frozenset()
     """Names of other files whose latest values are in force too."""
+    storage_prefixes: tuple[str, ...] = ()
+    """Those that its reader knows of; none for those of the options, or that the keys show."""
     backend: Backend = Backend.UNKNOWN
     """The store's own facts."""
     pages: PageMap = PageMap.NONE

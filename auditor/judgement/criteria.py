@@ -111,7 +111,11 @@ def prepare(
         else:
             if current:
                 keks[name] = current
-    policy = replace(policy, configurations=configurations)
+    if not options.opening_only:
+        policy = replace(policy, configurations=configurations)
+    if contradiction := policy.contradiction(options.resources):
+        option = f"{options.expect} is expected (--expect, or of BEFORE --expect-before)"
+        raise UsageError(f"{option}, and {contradiction}: leave one of the two out, or give the right one")
     return Criteria(
         keyring=Keyring(configurations, plugins, others),
         policy=policy,

@@ -242,4 +242,7 @@ def test_nothing_that_writes_is_in_the_client() -> None:
         for service in rpc_pb2.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    assert methods == {"KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot", "Auth.Authenticate"}
+    assert methods == {
+        "KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot",
+        "Auth.Authenticate", "Auth.UserGet", "Auth.RoleGet",
+    }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import Severity
-from auditor.cli import diff, keys, scan, show
+from auditor.cli import diff, keys, scan_request, scan_run, show
 from auditor.cli.live_options import LiveOptions
 from auditor.reports.remediation import FUNCTIONS
 from tests.fuzz import oracle, verifying
@@ -52,10 +52,10 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
     path, options = case.lay()
     script, table = case.out / "a.sh", case.out / "b.parquet"
     costly = case.rng.randrange(oracle.SELDOM) == 0
-    request = scan.ScanRequest(
+    request = scan_request.ScanRequest(
         evidence=(path,),
         live=LiveOptions(),
-        options=replace(options, **more),
+        options=replace(options, rotation=True, **more),
         fail_on=Severity.MEDIUM,
         csv=case.out / "a.csv",
         inventory=table if costly else case.out / "b.csv",
@@ -64,11 +64,14 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
         sarif=case.out / "e.sarif",
         remediation=script,
         dataset=None,
+        rotation=case.out / "f.md",
+        split_by="",
         jobs=1,
         force=True,
         verbose=True,
+        names=True,
     )
-    code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan.run(request))
+    code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan_run.run(request))
     if odd := _unsafe(script):
         return Outcome.UNSAFE, odd
     return oracle.concluded(case.base, case.data, code, quick=bool(more.get("quick")))

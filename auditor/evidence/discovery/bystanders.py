@@ -28,6 +28,8 @@ _BLANKS = b" \t\r\n\f"
 _SIGNS = re.compile(
     rb"k8s:enc:|k8s\\(?:u0000|x00|0)|k8s(?:%00|&#0)|"
     rb"\\{0,3}\"kind\\{0,3}\"\s{0,16}:\s{0,16}\\{0,3}\"Secret\\{0,3}\"|"
+    # a manifest in YAML
+    rb"(?:^|\n)[ \t-]{0,64}kind:[ \t]{0,16}[\"']?Secret(?:List)?[\"']?(?:\s|\Z)|"
     # hex: k8s, then \0\n or :enc:; "kind":"Secret"
     rb"(?i:6b3873(?:000a|3a656e633a)|226b696e64223a(?:20)?2253656372657422)|"
     # base64 of k8s\0\n and k8s:enc: at three alignments, of "kind":"Secret" likewise

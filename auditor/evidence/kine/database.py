@@ -16,6 +16,7 @@ from auditor.evidence.kine.image import Image, Tree, freelist, walk
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Cells, Pages
 from auditor.evidence.kine.schema import KineColumns, Table
+from auditor.evidence.kine.stale import Structure
 from auditor.evidence.kine.unreferenced import DatabaseFiles
 from auditor.evidence.kine.wal import WalFrames
 from auditor.model.evidence import Gap
@@ -120,10 +121,14 @@ def read_visible(database: Database) -> None:
     """
     _odd(database, 0, structure.expansion(database.store.files[0]))
     top = _walk(database, 1)
+    entries: list[bytes] = []
     for file, page, cells in _cells(database, top):
         del page
         _odd(database, file, structure.odd_entries(database.store.files[file], cells))
         database.tables += schema.tables(database.store.files[file], cells)
+        entries += schema.entries(database.store.files[file], cells)
+    names = [table.name for table in database.tables]
+    database.store = replace(database.store, structure=Structure(entries, names))
     kine = next(
         (table for table in database.tables if table.kind == "table" and table.name == "kine" and table.root), None
     )

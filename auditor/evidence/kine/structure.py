@@ -16,6 +16,7 @@ from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.image import Image
 from auditor.evidence.kine.pages import Cells, Pages
 from auditor.evidence.kine.schema import Table
+from auditor.evidence.kine.stale import STATISTICS
 from auditor.evidence.ledger import Intervals as Stretches
 
 LARGEST_ROOT = 52
@@ -24,7 +25,6 @@ ENTRY = 5
 """Bytes of an entry of a pointer map: the kind of a page, and the number of the one that names it."""
 KINDS = 5
 """The kinds of page in pointer maps, from 1 on."""
-_STATISTICS = rb"(?:[0-9]{1,19}(?: [0-9]{1,19}){0,9}(?: unordered| noskipscan| sz=[0-9]{1,9})*)"
 _HEADER = 64
 """Bytes of a header of a record of statistics at most."""
 
@@ -114,7 +114,7 @@ def _is_pointer_map(image: Image, number: int, most: int) -> bool:
 def statistics(buffer: Buffer, cells: Cells, tables: Sequence[Table]) -> Bools:
     """Which rows of sqlite_stat1 hold a table's name, an index's, and numbers, and nothing else."""
     names = b"|".join(re.escape(table.name.encode()) for table in tables)
-    row = re.compile(rb"(?:%b)(?:%b)?%b" % (names, names, _STATISTICS))
+    row = re.compile(rb"(?:%b)(?:%b)?%b" % (names, names, STATISTICS))
     sound = np.zeros(cells.page.size, np.bool_)
     for number in np.flatnonzero((cells.next == 0) & (cells.size == cells.local)).tolist():
         payload = buffer.slice(int(cells.payload[number]), int(cells.local[number]))

@@ -18,6 +18,7 @@ from auditor.evidence.kine import file_format, overflow, records, residue, rows,
 from auditor.evidence.kine.overflow import Assembled, Claims, PayloadParts
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
 from auditor.evidence.kine.schema import KineColumns
+from auditor.evidence.kine.stale import Structure
 from auditor.evidence.kine.wal import FRAME, HEADER, WalFrames
 from auditor.model.vocabulary import Place
 
@@ -38,6 +39,8 @@ class DatabaseFiles:
     """The overflow pages that rows have claimed."""
     work_dir: str
     """The folder of private files; the system's own where empty."""
+    structure: Structure = residue.NOTHING_KNOWN
+    """What the database keeps for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,9 @@ def search(
     buffer = store.files[file]
     for value in np.unique(place).tolist():
         same_place = place == value
-        values = residue.search(buffer, start[same_place], end[same_place], store.columns, store.usable)
+        values = residue.search(
+            buffer, start[same_place], end[same_place], store.columns, store.usable, store.structure
+        )
         if not values:
             continue
         batch = carve.batch(buffer, store.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))
