@@ -134,7 +134,7 @@ def intervals(evidence: Evidence) -> dict[Account, list[tuple[int, int]]]:
 def planted(evidence: Evidence, form: bytes, seed: int) -> Iterator[tuple[Account, int, bytes]]:
     """The file with a Secret at the first, the last and a random place of every interval: account, offset, content.
 
-    Where the interval is shorter, the Secret is cut to it.
+    Where the interval is shorter, the Secret is cut to it. What the repair undoes is left out.
     """
     raw, rng = evidence.file.read_bytes(), random.Random(seed)
     for account, parts in intervals(evidence).items():
@@ -142,7 +142,9 @@ def planted(evidence: Evidence, form: bytes, seed: int) -> Iterator[tuple[Accoun
             last = max(start, end - len(form))
             for at in sorted({start, rng.randint(start, last), last}):
                 content = form[: end - at]
-                yield account, at, evidence.repair(raw[:at] + content + raw[at + len(content) :])
+                changed = evidence.repair(raw[:at] + content + raw[at + len(content) :])
+                if changed != raw:  # a checksum is made right again, whatever was written there
+                    yield account, at, changed
 
 
 def ends_with_0(evidence: Evidence) -> bool:
