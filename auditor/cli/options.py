@@ -81,6 +81,10 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+CompromisedKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
+]
 FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[

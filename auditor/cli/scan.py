@@ -13,6 +13,7 @@ from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
+    CompromisedKeys,
     Configurations,
     Evidences,
     FailOn,
@@ -106,10 +107,7 @@ def scan(
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
     ] = "encrypted",
-    compromised_key: Annotated[
-        list[str] | None,
-        typer.Option(help="PROVIDER:NAME of a key that must open nothing; repeatable.", show_default=False),
-    ] = None,
+    compromised_key: CompromisedKeys = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     range_only: Annotated[
@@ -236,11 +234,13 @@ def scan(
 
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
+    from auditor.evidence.discovery import bystanders
     from auditor.evidence.discovery.arguments import resolve_arguments
     from auditor.verify.own import is_report
 
     _check(request)
-    evidence = resolve_arguments(request.evidence, is_report)
+    passed: list[str] = []
+    evidence = resolve_arguments(request.evidence, is_report, passed)
     access = live_options.access(evidence[0], request.live) if len(evidence) == 1 else None
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
@@ -257,6 +257,9 @@ def run(request: ScanRequest) -> int:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on)
     audit = _audit(evidence, access, request, reports)
+    if passed:
+        note = bystanders.note(passed, "the folders that were named", every=request.verbose)
+        audit = replace(audit, notes=(*audit.notes, note))
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)

@@ -62,9 +62,14 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         key=printable(present[0]),
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
-        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
+        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), UNSWEPT, standing),
         notes=criteria.notes,
     )
+
+
+UNSWEPT = Unexamined(
+    "what no reader accounts for", "show takes no sweep: scan searches those bytes, too", decisive=False
+)
 
 
 def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Unexamined]:
