@@ -81,6 +81,10 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+CompromisedKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),
+]
 Current = Annotated[
     str | None,
     typer.Option(

@@ -12,6 +12,7 @@ from auditor.cli.options import (
     AcceptPartial,
     AsOf,
     BaselineReport,
+    CompromisedKeys,
     Configurations,
     Current,
     CurrentConfigurations,
@@ -65,10 +66,7 @@ def scan(
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
     ] = "encrypted",
-    compromised_key: Annotated[
-        list[str] | None,
-        typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),
-    ] = None,
+    compromised_key: CompromisedKeys = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     range_only: Range = False,

@@ -23,11 +23,13 @@ LEADING = 21
 
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
+    from auditor.evidence.discovery import bystanders
     from auditor.evidence.discovery.arguments import resolve_arguments
     from auditor.verify.own import is_report
 
     request.check()
-    evidence = resolve_arguments(request.evidence, is_report)
+    passed: list[str] = []
+    evidence = resolve_arguments(request.evidence, is_report, passed)
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
     if len(evidence) > 1 and inputs.STDIN in evidence:
@@ -46,6 +48,9 @@ def run(request: ScanRequest) -> int:
     reports = ReportFiles(request.reports, request.fail_on)
     reports.check(options, len(evidence))
     audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
+    if passed:
+        note = bystanders.note(passed, "the folders that were named", every=request.verbose)
+        audit = replace(audit, notes=(*audit.notes, note))
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)

@@ -11,20 +11,19 @@ import numpy as np
 
 from auditor.audit import examine
 from auditor.audit.judgement import Judgement
-from auditor.diff import objects, rows
+from auditor.diff import fit, objects, rows
 from auditor.diff.objects import Content, FormChange
-from auditor.errors import UnreadableEvidence, UsageError
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
 from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import EvidenceKind, FindingKind, Place, Provider, Severity, State
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning.exhibit import single
-from auditor.text import hex_id
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -37,7 +36,6 @@ CURRENT = (
     | FindingKind.MISPLACED
 )
 """Findings of a current value that --expect-before rules out."""
-KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
 LISTED = 20
 """Objects that the summary names."""
 STALE = FindingKind.STALE_PROVIDER | FindingKind.STALE_KEY | FindingKind.STALE_KEK
@@ -147,8 +145,10 @@ def compare(
         judgements = _judge(exhibits, side_options, logs)
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), exhibits, strict=True)]
         current = [_current(name, each) for name, each in zip(names, judgements, strict=True)]
-        same_store = _same_store(judgements)
-        same_cluster = _check_fit(names, judgements, options, same_store=same_store)
+        same_store = fit.same_store(judgements)
+        same_cluster = fit.same_cluster(
+            names, judgements, different_clusters=options.different_clusters, any_order=options.any_order
+        )
         diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True and same_store)
         counts = _counts(diff, current, options)
         before_audit, after_audit = (
@@ -163,24 +163,6 @@ def compare(
         unexamined=(*_pending(names, judgements), *_unexamined(comparison, known=known, any_order=options.any_order)),
         notes=tuple(_notes(comparison, int(diff.recreated.sum()), same_store=same_store)),
     )
-
-
-def _same_store(judgements: Sequence[Judgement]) -> bool:
-    """Whether both are etcd's, or both kine's: revisions of one have nothing to do with those of the other."""
-    return len({each.reading.kind in KINE for each in judgements}) == 1
-
-
-def _check_fit(
-    names: list[str], judgements: Sequence[Judgement], options: DiffOptions, *, same_store: bool
-) -> bool | None:
-    """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
-    facts = [
-        (each.cluster.identity, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements
-    ]
-    same = _same_cluster(names, facts, options)
-    if same is not False and same_store:
-        _check_order(names, facts, options)
-    return same
 
 
 class _Counts(TypedDict):
@@ -229,36 +211,6 @@ def _current(name: str, judgement: Judgement) -> Selection:
     if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
     return selection
-
-
-def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> bool | None:
-    """None where it cannot be told. Raises UsageError where they differ, unless the options accept that."""
-    (uid, etcd, _), (other, other_etcd, _) = facts
-    if uid and other:
-        what, (one, two) = "kube-system namespace's uid", (uid, other)
-    elif etcd is not None and other_etcd is not None:
-        # derived from the first members of a cluster: another one where members were added or removed
-        what, (one, two) = "etcd cluster id by its members", (hex_id(etcd), hex_id(other_etcd))
-    else:
-        return None
-    if one == two:
-        return True
-    if not options.different_clusters:
-        raise UsageError(
-            f"{names[0]} and {names[1]} are of different clusters: the {what} is {one} and {two}; nothing was "
-            "compared. Give --different-clusters if that is meant"
-        )
-    return False
-
-
-def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> None:
-    """Raises UsageError where AFTER is the older one, unless the options accept that."""
-    older, newer = facts[0][2], facts[1][2]
-    if 0 < newer < older and not options.any_order:
-        raise UsageError(
-            f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
-            "compared. Swap them, or use --any-order after a rollback"
-        )
 
 
 def _pending(names: Sequence[str], judgements: Sequence[Judgement]) -> list[Unexamined]:

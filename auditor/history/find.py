@@ -67,10 +67,15 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         key=printable(present[0]),
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
-        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
+        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), UNSWEPT, standing),
         notes=(*criteria.notes, *(files.notes if files.live is not None else ())),
         chronology=_chronology(store, reading, evidence, object_versions),
     )
+
+
+UNSWEPT = Unexamined(
+    "what no reader accounts for", "show takes no sweep: scan searches those bytes, too", decisive=False
+)
 
 
 def _chronology(store: Store, reading: Reading, evidence: Evidence, object_versions: Sequence[Version]) -> Chronology:

@@ -6,13 +6,15 @@ What is empty, all zero, binary, encoded or named like a backup is never among t
 import codecs
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from auditor.evidence.containers.residue import TEXTS
 
 LONGEST = 256 << 20
 """Bytes of the longest text that is read to its end; a longer one is not known."""
+LISTED = 8
+"""Names of them in a remark."""
 STEP = 1 << 20
 """Bytes of a block."""
 _LIKELY = re.compile(
@@ -38,6 +40,20 @@ _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
 """A text that is nothing but base64 or hex: what it encodes is not known."""
 _JOINED = re.compile(r"joined-.*")
 """What k3s leaves beside its database: an empty file (pkg/etcd/etcd.go)."""
+
+
+def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
+    """The remark on files that are known to hold no values.
+
+    Args:
+        names: Their names.
+        where: What they lie in.
+        every: Whether all of them are listed.
+    """
+    listed = names if every else names[:LISTED]
+    more = f" and {len(names) - len(listed):,} more" if len(names) > len(listed) else ""
+    what = "other file is a text or report" if len(names) == 1 else "other files are texts or reports"
+    return f"{len(names):,} {what} in which no value begins, in {where}: {', '.join(listed)}{more}"
 
 
 def is_likely(path: str) -> bool:

@@ -14,7 +14,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.residue import Residue, holds_value
-from auditor.evidence.discovery import companions, paths, pipe, remote
+from auditor.evidence.discovery import bystanders, companions, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
@@ -269,8 +269,7 @@ def _opener(
             exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
             if extraction.others:
-                container, count = exhibits.containers[0].name, len(extraction.others)
-                exhibit.notes.append(f"{count:,} other files in {container} are texts in which no value begins")
+                exhibit.notes.append(bystanders.note(extraction.others, exhibits.containers[0].name))
         return exhibit
 
     return opener
