@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 from auditor.evidence.live import errors, members, range_read, roles
@@ -21,6 +20,7 @@ from auditor.evidence.live.member import Member
 from auditor.evidence.live.watch_stream import WatchStream
 from auditor.protobuf import kv_pb2 as kv
 from auditor.protobuf import rpc_pb2 as rpc
+from auditor.watch.messages import Events, HistoryCompacted, Members, Message, Notice
 
 PATIENCE = 300.0
 """Seconds without any endpoint that answers, after which the watch fails."""
@@ -35,43 +35,6 @@ MOST_EVENTS = 4096
 
 PageSink = Callable[[int, Sequence[kv.KeyValue]], None]
 """Called with the number of a range, and a page of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Changes of one range, in the order of their revisions."""
-
-    range: int
-    events: tuple[kv.Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryCompacted:
-    """The revisions from which a watch was to begin are compacted: every key must be read again."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """An event of a connection."""
-
-    text: str
-    answers: bool
-    """Whether an endpoint answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The state of the members."""
-
-    notes: tuple[str, ...]
-    """What there is to say of them."""
-    doubts: tuple[str, ...]
-    """Reasons for which what they answer may be wrong."""
-
-
-Message = Events | HistoryCompacted | Notice | Members | BaseException
 
 
 class Follower:

@@ -15,8 +15,9 @@ from auditor.kubernetes.resources import Resource, path_of
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
-from auditor.watch.follow import PATIENCE, Events, Follower, HistoryCompacted, Members, Notice
+from auditor.watch.follow import PATIENCE, Follower
 from auditor.watch.judge import judge
+from auditor.watch.messages import Events, HistoryCompacted, Members, Notice
 from auditor.watch.progress import Progress, measure
 from auditor.watch.tracker import StoredForm, Tracker
 
