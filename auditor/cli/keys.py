@@ -17,6 +17,8 @@ from auditor.cli.options import (
     MaxUnpacked,
     Plugins,
     Prefixes,
+    Range,
+    Raw,
     Token,
     WalDir,
     WorkDir,
@@ -44,8 +46,10 @@ def keys(
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    raw: Raw = False,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
@@ -61,7 +65,9 @@ def keys(
         current_keks=current_kek,
         k3s_token=k3s_token,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
+        range_only=range_only,
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         rows=False,
@@ -98,6 +104,8 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     if options.k3s_token and not audit.bootstrap:
         console.print(Text("--k3s-token: there is no record of k3s or RKE2 under /bootstrap/ to decrypt."))
     terminal.gaps(audit, console)
+    for note in audit.notes if audit.evidence.live is not None else ():
+        console.print(Text(f"Note: {note}."))
     console.print(Text(CAUTION))
     if failures or key_table.bootstrap_fails(audit):
         return 1

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from auditor import inputs
 from auditor.encryption.configuration import Key, ProviderEntry, parse
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
@@ -36,9 +37,9 @@ _NAMED = re.compile(rb"/bootstrap/[0-9a-f]{12}")
 
 def token(path: Path) -> bytes:
     """The password part of a token file: `K10<hash>::server:<password>`, or the password alone. Raises UsageError."""
-    name = shown(path.name)
+    name = inputs.name(path)
     try:
-        raw = path.read_bytes()[: LARGEST_TOKEN + 1].strip()
+        raw = inputs.read(path, LARGEST_TOKEN)[: LARGEST_TOKEN + 1].strip()
     except OSError as error:
         raise UsageError(f"--k3s-token {name} cannot be read: {error.strerror}") from None
     if not raw or len(raw) > LARGEST_TOKEN:

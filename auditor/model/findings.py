@@ -39,6 +39,10 @@ class Finding:
     """Date and reason of its acceptance; empty where it is not accepted."""
     baseline: BaselineState | None = None
     """State in comparison with an earlier report; None without --baseline."""
+    grouped: bool = False
+    """Whether it has no row of its own among the findings: the row of its group reports it."""
+    values: int = 0
+    """Number of values that the row of a group stands for; 0 in every other row."""
 
 
 Cell: TypeAlias = str | int
@@ -73,10 +77,10 @@ class Tally:
     """Number of distinct stored bytes among the plaintext values."""
     objects: int
     """Number of distinct etcd keys among the plaintext values."""
-    in_use: int
-    """Number of plaintext values with the content of the current, encrypted value."""
+    current_holders: int
+    """Number of plaintext leftovers that hold what is current: yes, part and elsewhere of SameAsLatest."""
     undetermined: int
-    """Number of plaintext values whose current value could not be compared."""
+    """Number of plaintext leftovers of which that is unknown."""
     readable_places: tuple[Place, ...]
     """Places that hold plaintext values."""
     freed_pages: tuple[int, ...]
@@ -131,6 +135,10 @@ class AbsentFinding:
     """Offset of the value's first byte; empty where it has none."""
     mod_revision: int | str = ""
     """Revision that wrote it; empty where it has none."""
+    provider: str = ""
+    """Label of the provider."""
+    key_name: str = ""
+    """Name of the key or KMS plugin."""
 
 
 @dataclass(frozen=True, slots=True)

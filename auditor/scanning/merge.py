@@ -10,7 +10,7 @@ from auditor.audit import unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
-from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
@@ -74,9 +74,18 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         ),
         parts=parts,
         acceptances=_acceptances(audits),
+        current=_current(audits),
         control=_control(audits),
         redaction=first.redaction,
+        ledger=tuple(own for each in audits for own in each.ledger),
     )
+
+
+def _current(audits: Sequence[Audit]) -> CurrentReference | None:
+    """The newer evidence, which is the same for all, with what limits it for any of them."""
+    references = [audit.current for audit in audits if audit.current is not None]
+    limits = dict.fromkeys(limit for reference in references for limit in reference.limits)
+    return replace(references[0], limits=tuple(limits)) if references else None
 
 
 def _rename(base: str, audit: Audit) -> Audit:
@@ -98,6 +107,7 @@ def _rename(base: str, audit: Audit) -> Audit:
             containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),
         rows=rows,
+        ledger=tuple(replace(own, medium=names.get(own.medium, own.medium)) for own in audit.ledger),
         gaps=tuple(replace(gap, source=names.get(gap.source, rename(gap.source))) for gap in audit.gaps),
         parts=tuple(
             replace(part, name=rename(part.name), sources=tuple(names[each] for each in part.sources))
@@ -123,14 +133,14 @@ def as_part(audit: Audit) -> ExhibitSummary:
         size=evidence.size,
         sha256=evidence.sha256,
         trailer=evidence.trailer,
-        cluster=evidence.cluster.uid,
+        cluster=evidence.cluster.identity,
         revision=evidence.backend.revision,
-        verdict=audit.verdict,
         complete=audit.complete,
         severity=max(audit.severities, default=None),
+        accepted=max((severity for _, severity, count in tally.accepted if count), default=None),
         values=sum(count for _, _, _, count, _ in tally.places),
         readable=tally.readable,
-        in_use=tally.in_use,
+        current_holders=tally.current_holders,
         gaps=len(audit.gaps),
         sources=tuple(source.name for source in evidence.sources),
     )
@@ -139,7 +149,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
 def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     """All files together; the facts of a single database are empty."""
     exhibits = [each.evidence for each in audits]
-    clusters = {each.cluster.uid for each in exhibits}
+    clusters = {each.cluster.identity for each in exhibits}
     trailers = {each.trailer for each in exhibits}
     return Evidence(
         name=name or f"{count:,} evidence items",
@@ -152,7 +162,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
-        cluster=replace(exhibits[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        cluster=replace(exhibits[0].cluster, newest="", clusters=()) if len(clusters) == 1 else Cluster(),
         sources=tuple(source for each in exhibits for source in each.sources),
         directory=True,
         containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),
@@ -187,7 +197,7 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
-        in_use=sum(each.in_use for each in tallies),
+        current_holders=sum(each.current_holders for each in tallies),
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
