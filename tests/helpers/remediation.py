@@ -126,7 +126,7 @@ class Migration:
     def run(self, *arguments: str, shell: str = "sh", **environment: str) -> tuple[int, str]:
         """Exit code, and all that the script says; no value is in it."""
         with self.start(*arguments, shell=shell, **environment) as process:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=600)
         assert CANARY.decode() not in said
         return process.returncode, said
 

@@ -406,7 +406,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(migration: Migration) -> None
     migration.server.before = before
     process = migration.start(APPLY="yes", PRESERVED=str(migration.evidence), **migration.live)
     processes.append(process)
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL
     assert list(migration.script.parent.glob("*.lock"))
     code, said = migration.apply()

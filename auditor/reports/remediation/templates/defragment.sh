@@ -33,7 +33,8 @@ END
   which_etcd
   : > "$EA_TMP/errors"
   code=0
-  ETCDCTL_ENDPOINTS=$chosen ETCDCTL_API=3 etcdctl --command-timeout=3600s defrag > /dev/null 2>> "$EA_TMP/errors" || code=$?
+  ETCDCTL_ENDPOINTS=$chosen ETCDCTL_API=3 ETCDCTL_DIAL_TIMEOUT=${ETCDCTL_DIAL_TIMEOUT:-20s} ETCDCTL_COMMAND_TIMEOUT=3600s \
+    etcdctl defrag > /dev/null 2>> "$EA_TMP/errors" || code=$?
   try=1
   until healthy; do
     if [ "$try" -ge 30 ]; then refuse "a member is not healthy after the defragmentation of $DEFRAGMENT: stop and look"; fi

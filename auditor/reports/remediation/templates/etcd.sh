@@ -1,4 +1,8 @@
-etcd() { ETCDCTL_API=3 etcdctl "$@" 2>> "$EA_TMP/errors"; }
+# etcdctl's own patience is two seconds to connect and five to answer: too little for a member that is busy
+etcd() {
+  ETCDCTL_API=3 ETCDCTL_DIAL_TIMEOUT=${ETCDCTL_DIAL_TIMEOUT:-20s} ETCDCTL_COMMAND_TIMEOUT=${ETCDCTL_COMMAND_TIMEOUT:-60s} \
+    etcdctl "$@" 2>> "$EA_TMP/errors"
+}
 
 # members: CLUSTER MEMBER LEADER REVISION SIZE ERRORS ENDPOINT of each endpoint
 members() {
