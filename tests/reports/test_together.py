@@ -220,5 +220,5 @@ def test_the_command_warns_on_standard_error(
     assert "i.csv has 37 lines" in output.err
     assert "spreadsheets" not in output.out
     monkeypatch.setattr(csv, "MOST_LINES", 37)
-    scan.run(replace(request, force=True))
+    scan_run.run(replace(request, force=True))
     assert capsys.readouterr().err == ""
