@@ -5,35 +5,29 @@ that object: a manifest that it carries. Anything else no reader has read: insid
 value of no known kind, or outside every row. It becomes a fragment, which is judged as any other.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.audit import encoded_strays, strays
+from auditor.audit.media import Medium, Sweeps
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
-from auditor.evidence.batch import UNKNOWN, RecordBatch
+from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
-from auditor.evidence.headless import CarvedRecord, without_record
-from auditor.evidence.sweep import FileSweep, Hits
+from auditor.evidence.reading import Reading
+from auditor.evidence.sweep import Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes.signatures import KEYS, NEAR, SIGNATURES, Form
+from auditor.kubernetes.signatures import Form, Mark
 from auditor.kubernetes.store import Classified
-from auditor.model.evidence import Gap
-from auditor.model.vocabulary import Place, Provider, State
+from auditor.model.evidence import Gap, PageMap
+from auditor.model.vocabulary import EvidenceKind, Place, Provider
 
-LONGEST = 1 << 22
-"""Bytes from a signature on that are taken for its value where nothing says how long it is."""
 CROWD, MOST_OF_CROWD = 1 << 16, 256
 """Bytes in which so many strays are told apart, at most; the others are a gap."""
-ENCLOSING = 1 << 16
-"""Bytes before the `kind` of a JSON object in which its brace is looked for."""
-_LONGEST = np.array([signature.longest for signature in SIGNATURES])
-_AT_START = (Form.PROTOBUF, Form.ENCRYPTED)
-"""Signatures of one length, with which a stored value begins."""
 
 
 class Spans(NamedTuple):
@@ -43,8 +37,13 @@ class Spans(NamedTuple):
     end: Ints
     readable: Bools
     """Part of a value that needs no key."""
+    foreign: Bools
+    """Part of a value that is no object of Kubernetes and does not claim to be encrypted."""
     key: Bools
     """An etcd key."""
+
+
+NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,87 +76,129 @@ class Agreement:
         return f"sweep of {files}: {strays:,} beginnings of values that no reader had met are judged too{carried}"
 
 
-def start(exhibit: Exhibit) -> list[FileSweep]:
-    """A sweep of each file that holds stored values, beside its hash."""
-    files = [file for role, file in exhibit.files if role not in {Role.SETTINGS, Role.RANGE}]
-    return [FileSweep(file, SIGNATURES) for file in files if file.hashing.size]
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout) -> Agreement:
+    """The hits of every medium against the rows of it. Raises what ended a sweep.
+
+    Args:
+        sweeps: Of the exhibit.
+        spans: Of each of its files: spans_of() its name.
+        layout: Of the exhibit.
+    """
+    every = [_compare(medium, rows, layout) for medium, rows in zip(sweeps.searched_files(), spans, strict=True)]
+    every += [_compare(medium, NO_SPANS, layout) for medium in sweeps.searched_residues()]
+    return Agreement(
+        fragments=tuple(fragment for one in every for fragment in one.fragments),
+        gaps=tuple(gap for one in every for gap in one.gaps),
+        files=len(sweeps.files),
+        signatures=sum(one.signatures for one in every),
+        manifests=sum(one.manifests for one in every),
+    )
 
 
-def compare(sweeps: Sequence[FileSweep], parts: Sequence[Classified], layout: Layout) -> Agreement:
-    """The hits of every file against the rows of it. Raises what ended a sweep."""
-    total = Agreement()
-    for sweep in sweeps:
-        source = sweep.file.name
-        one = _compare(sweep.result(), Buffer(sweep.file.map), source, spans_of(parts, source), layout)
-        total = Agreement(
-            fragments=(*total.fragments, *one.fragments),
-            gaps=(*total.gaps, *one.gaps),
-            files=total.files + 1,
-            signatures=total.signatures + one.signatures,
-            manifests=total.manifests + one.manifests,
-        )
-    return total
+def unrecognised(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) -> Reading:
+    """The reading of an exhibit that no reader understands, where a sweep meets values in it; else raises the error."""
+    if not compare(sweeps, [NO_SPANS] * len(sweeps.files), Layout.of(exhibit, PageMap.NONE)).differs:
+        raise error
+    kind = EvidenceKind.UNRECOGNISED
+    files = [file for role, file in exhibit.files if role is not Role.SETTINGS]
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        gaps=(*exhibit.gaps, *(Gap(file.name, 0, file.size, str(error)) for file in files)),
+        unexamined=tuple(exhibit.unexamined),
+        notes=tuple(exhibit.notes),
+        kinds={file.name: kind.label for file in files},
+    )
 
 
 def spans_of(parts: Sequence[Classified], source: str) -> Spans:
     """What the rows of a source account for in it."""
-    columns: list[tuple[Ints, Ints, Bools, Bools]] = []
+    columns: list[tuple[Any, ...]] = []
     for part in parts:
         batch = part.batch
         if batch.source != source or not batch.located:
             continue
         readable: Bools = part.prefixes.provider == Provider.IDENTITY
+        foreign: Bools = part.prefixes.provider == Provider.UNKNOWN
         whole = np.ones(len(batch), np.bool_)
         whole[list(batch.extents)] = False
         begin, size = batch.offset[whole], batch.size[whole]
-        columns.append((begin, begin + size, readable[whole], np.zeros(begin.size, np.bool_)))
+        columns.append((begin, begin + size, readable[whole], foreign[whole], np.zeros(begin.size, np.bool_)))
         pieces = [
-            (extent.offset, extent.offset + extent.length, readable[row])
+            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False)
             for row, extents in batch.extents.items()
             for extent in extents
             if (extent.source or source) == source
         ]
         if pieces:
-            begins, ends, plain = zip(*pieces, strict=True)
-            columns.append((np.array(begins), np.array(ends), np.array(plain), np.zeros(len(pieces), np.bool_)))
+            begins, ends, *kinds = zip(*pieces, strict=True)
+            columns.append((np.array(begins), np.array(ends), *(np.array(kind, np.bool_) for kind in kinds)))
         if batch.mapped:
             keyed = batch.key_at >= 0
             begin = batch.key_at[keyed]
             no, yes = np.zeros(begin.size, np.bool_), np.ones(begin.size, np.bool_)
-            columns.append((begin, begin + batch.key_size[keyed], no, yes))
+            columns.append((begin, begin + batch.key_size[keyed], no, no, yes))
     if not columns:
-        nothing, none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-        return Spans(nothing, nothing, none, none)
-    begin, end, plain_, key = (np.concatenate(column) for column in zip(*columns, strict=True))
-    order = np.argsort(begin, kind="stable")
-    return Spans(begin[order], end[order], plain_[order], key[order])
+        return NO_SPANS
+    order = np.argsort(np.concatenate([column[0] for column in columns]), kind="stable")
+    return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def _compare(hits: Hits, buffer: Buffer, source: str, spans: Spans, layout: Layout) -> Agreement:
-    last = hits.end - 1
-    span = np.searchsorted(spans.start, last, "right") - 1
-    inside = span >= 0
-    inside[inside] = last[inside] < spans.end[span[inside]]
-    own = carried = np.zeros(hits.end.size, np.bool_)
-    if spans.start.size:
-        around = np.where(inside, span, 0)
-        begins = np.isin(hits.signature, _AT_START) & (hits.end - _LONGEST[hits.signature] == spans.start[around])
-        own = inside & (spans.key[around] | begins)
-        carried = inside & ~own & spans.readable[around]
-    strays, crowded = _crowds(hits, np.flatnonzero(~own & ~carried))
-    records = list(_fragments(buffer, hits, strays, spans))
-    joined: tuple[RecordBatch, ...] = ()
-    if records:
-        batch = carve.batch(buffer, source, records, Place.SLACK)
-        places = [layout.place(source, record.value_at) for record in records]
-        pages = [layout.page(source, record.value_at) for record in records]
-        batch = replace(batch, place=np.array(places, np.uint8), page=np.array(pages, np.int64))
-        joined = batch.split()
+def _compare(medium: Medium, spans: Spans, layout: Layout) -> Agreement:
+    hits, source, buffer = medium.hits, medium.source, medium.buffer
+    own, carried = _explained(hits, medium.marks, spans)
+    strayed = ~own & ~carried
+    if medium.companion:
+        strayed &= _may_be_secret(hits, medium.marks)
+    rows, crowded = _crowds(hits, np.flatnonzero(strayed))
+    records = list(strays.fragments(buffer, hits, rows, spans.start, medium.marks))
+    decoded = encoded_strays.fragments(buffer, source, hits, rows, spans.start, medium.marks)
+    batches = [carve.batch(buffer, source, records, Place.SLACK)] if records else []
+    batches += [decoded.records] if decoded.records is not None else []
     gaps = tuple(
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
-    return Agreement(joined, gaps, 1, int(own.sum()), int(carried.sum()))
+    return Agreement(
+        fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
+        gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
+        signatures=int(own.sum()),
+        manifests=int(carried.sum()),
+    )
+
+
+def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, Bools]:
+    """Which hits are a row's own, and which lie inside a readable value."""
+    if not spans.start.size or not hits.end.size:
+        nothing = np.zeros(hits.end.size, np.bool_)
+        return nothing, nothing
+    opens = np.array([mark.opens_row for mark in marks], np.bool_)[hits.signature]
+    claims = np.array([mark.form is Form.ENCRYPTED for mark in marks], np.bool_)[hits.signature]
+    letters = np.array([mark.letters for mark in marks])[hits.signature]
+    last = hits.end - 1
+    span = np.searchsorted(spans.start, last, "right") - 1
+    around = np.maximum(span, 0)
+    inside = (span >= 0) & (last < spans.end[around])
+    own = inside & (spans.key[around] | (opens & (hits.end - letters == spans.start[around])))
+    # what another application writes about encryption is no value, and nothing that is readable
+    return own, inside & ~own & (spans.readable[around] | (claims & spans.foreign[around]))
+
+
+def _may_be_secret(hits: Hits, marks: Sequence[Mark]) -> Bools:
+    """Which hits may be a v1 Secret's: all that a companion is held to."""
+    forms = np.array([mark.form for mark in marks])[hits.signature]
+    may_be: Bools = (forms == Form.PROTOBUF) | (forms == Form.JSON)
+    return may_be
+
+
+def _placed(batch: RecordBatch, offset: int, layout: Layout) -> RecordBatch:
+    """The records with place and page by where they lie. offset: where in the source their medium begins."""
+    if offset:
+        batch = replace(batch, mapped=False, stored_at=batch.offset + offset, stored_len=batch.size)
+    at = batch.offset.tolist()
+    places = [layout.place(batch.source, begin) for begin in at]
+    pages = [layout.page(batch.source, begin) for begin in at]
+    return replace(batch, place=np.array(places, np.uint8), page=np.array(pages, np.int64))
 
 
 def _crowds(hits: Hits, rows: Ints) -> tuple[Ints, list[tuple[int, int]]]:
@@ -173,56 +214,3 @@ def _crowds(hits: Hits, rows: Ints) -> tuple[Ints, list[tuple[int, int]]]:
             begin = stretches.pop()[0]
         stretches.append((begin, end))
     return rows[~excess], stretches
-
-
-def _fragments(buffer: Buffer, hits: Hits, rows: Ints, spans: Spans) -> Iterator[CarvedRecord]:
-    """The values that begin at these hits, apart from each other; each ends at the latest where a row begins."""
-    done = 0
-    for row in rows.tolist():
-        form, end = Form(int(hits.signature[row])), int(hits.end[row])
-        if end <= done:
-            continue
-        if form is Form.CBOR and not any(name in buffer.slice(end, NEAR) for name in KEYS):
-            continue
-        low = max(end - SIGNATURES[form].longest, 0)
-        begin = low + max(buffer.slice(low, end - low).rfind(SIGNATURES[form].opening), 0)
-        following = int(np.searchsorted(spans.start, end, "left"))
-        stop = int(spans.start[following]) if following < spans.start.size else buffer.size
-        stop = min(stop, begin + LONGEST)
-        if form is Form.JSON:
-            record = _json(buffer, max(begin - 1, 0), done, stop)
-        elif form in _AT_START:
-            record = without_record(buffer, begin, begin, stop)
-        else:
-            near = buffer.slice(begin, stop - begin).rstrip(b"\0")
-            record = _bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)
-        yield record
-        done = max(record.end, end)
-
-
-def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
-    """The JSON object whose `kind` stands at `at`, to its last brace; what is near where it is not whole."""
-    low = max(floor, at - ENCLOSING)
-    before = buffer.slice(low, at - low)
-    stop = next(buffer.occurrences(b"\0", at, stop), stop)  # no text has a zero byte
-    text = before + buffer.slice(at, stop - at)
-    depth, place = 0, len(before)
-    while (place := max(before.rfind(b"{", 0, place), before.rfind(b"}", 0, place))) >= 0:
-        depth += 1 if before[place : place + 1] == b"}" else -1
-        if depth < 0:
-            break
-    if place >= 0:
-        decoded = text[place:].decode("utf-8", "surrogateescape")
-        try:
-            _, length = json.JSONDecoder().raw_decode(decoded)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return _bare(low + place, low + place + len(decoded[:length].encode("utf-8", "surrogateescape")))
-    begin = low + place if place >= 0 else at
-    return _bare(begin, max(stop, at + 1), State.HEAD_LOST | State.TAIL_LOST)
-
-
-def _bare(begin: int, end: int, state: State = State(0)) -> CarvedRecord:  # noqa: B008 - an immutable flag
-    unknown = UNKNOWN
-    return CarvedRecord(begin, end, unknown, 0, begin, end - begin, unknown, unknown, unknown, unknown, state)

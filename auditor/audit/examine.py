@@ -1,44 +1,47 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.arrays.dtypes import Bools
 from auditor.audit import (
     agreement,
     baseline,
-    corroborate,
+    bootstrap,
+    chronology,
     custody,
     expectations,
     key_usage,
+    leading,
+    media,
+    newer,
     positive_control,
+    remarks,
     rotation,
     rows,
     scopes,
     tally,
     triage,
-    unexamined,
     used_by,
 )
 from auditor.audit.cluster import identify
-from auditor.audit.evidence_notes import evidence_notes
+from auditor.audit.judgement import Judgement
+from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
-from auditor.encryption.lint import Advice
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
-from auditor.evidence.sweep import FileSweep
 from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
+from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
-from auditor.kubernetes.store import Store, classify
+from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
-from auditor.model.evidence import Cluster, Evidence, Unexamined
-from auditor.model.findings import Coverage, KeyUsage
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Evidence
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -46,45 +49,25 @@ if TYPE_CHECKING:
     from auditor.hunt.companion_configs import CompanionConfigs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from."""
-
-    criteria: Criteria
-    """What the values are opened and judged with, the keys that the evidence itself holds included."""
-    triage: TriageSettings
-    """What the options say of reports."""
-    reading: Reading
-    store: Store
-    judged: Bools
-    """Which of the store's resources are judged, shape (len(store.resources),)."""
-    cluster: Cluster
-    selections: list[Selection]
-    """The values of the judged resources, one selection for each source and buffer."""
-    unjudged: list[Selection]
-    """The values of all others, where a hunt searches them too."""
-    sweeps: Sequence[FileSweep]
-    """Searches of the same files that know nothing of the readers."""
-    repeat: Callable[[Reading], "Judgement"]
-    """The same judgement of another reading of the same exhibit."""
-    companion_configs: "CompanionConfigs | None" = None
-    """Configurations in files that came with the evidence; None where no file did."""
-
-    @property
-    def resources(self) -> frozenset[str]:
-        """The names of the judged resources."""
-        return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
-
-
 def examine(
     files: exhibit.Exhibit,
     options: Options,
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
+    judge_newer: newer.Judge | None = None,
 ) -> Audit:
-    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence."""
+    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence.
+
+    Args:
+        files: The exhibit.
+        options: What to audit and how far.
+        log: Of the run.
+        earlier: The report that options.baseline names.
+        judge_newer: Judges the evidence that options.current names; None where it names none.
+    """
     log = log or RunLog()
-    return conclude(files, judge(files, options, log, contents=False, earlier=earlier), options, log)
+    judgement = judge(files, options, log, contents=False, earlier=earlier, judge_newer=judge_newer)
+    return conclude(files, judgement, options, log)
 
 
 def judge(
@@ -95,25 +78,38 @@ def judge(
     *,
     contents: bool = True,
     earlier: baseline.BaselineReport | None = None,
+    judge_newer: newer.Judge | None = None,
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
-    also: resources that are judged beside those that the options and their configurations name. contents: whether
-    all contents are compared; else only those that a leftover of this evidence is compared with.
+    Args:
+        files: The exhibit.
+        options: What to audit and how far.
+        log: Of the run.
+        also: Resources that are judged beside those that the options and their configurations name.
+        contents: Whether all contents are compared; else only those that a leftover is compared with.
+        earlier: The report that options.baseline names.
+        judge_newer: Judges the evidence that options.current names; None where it names none.
     """
-    sweeps = () if options.quick else agreement.start(files)
+    held_to = _criteria(files, options)
+    encrypted = {*options.resources, *also, *held_to[0].policy.encrypted}
+    sweeps = media.Sweeps() if options.quick else media.start(files, encrypted)
 
     def repeat(reading: Reading) -> Judgement:
-        return _judge(files, options, log, reading, settings, sweeps, repeat, also=also, contents=contents)
+        judgement = _judge(files, options, log, reading, settings, held_to, also=also, contents=contents)
+        judgement = _compared(judgement, options, judge_newer)
+        return replace(judgement, sweeps=sweeps, repeat=repeat)
 
     try:
         settings = triage.prepare(options, earlier)
-        evidence = readers.read(files, quick=options.quick)
+        try:
+            evidence = readers.read(files, quick=options.quick)
+        except UnreadableEvidence as error:
+            evidence = agreement.unrecognised(files, sweeps, error)
         log.step(f"read {sum(map(len, evidence.batches)):,} records and fragments")
         return repeat(evidence)
     except BaseException:
-        for sweep in sweeps:
-            sweep.stop()
+        sweeps.stop()
         raise
 
 
@@ -123,31 +119,31 @@ def _judge(
     log: RunLog,
     evidence: Reading,
     settings: TriageSettings,
-    sweeps: Sequence[FileSweep],
-    repeat: Callable[[Reading], Judgement],
+    held_to: "tuple[Criteria, CompanionConfigs | None]",
     *,
     also: frozenset[str],
     contents: bool,
 ) -> Judgement:
-    criteria, companion_configs = _criteria(files, options)
-    store = classify(evidence.batches, options.storage_prefixes)
-    judged = scopes.judged(store, options, criteria.policy, also)
-    cluster = identify(store, evidence)
+    criteria, companion_configs = held_to
+    store = classify(evidence.batches, evidence.storage_prefixes or options.storage_prefixes)
+    judged, cluster = scopes.judged(store, options, criteria.policy, also), identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
-    if not options.quick:
-        criteria = with_published(criteria, selections)
-    unjudged = []
+    criteria = criteria if options.quick else with_published(criteria, selections)
+    unjudged: list[Selection] = []
     if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         unjudged = hunting.others(store, judged, evidence.serves)
         layout = Layout.of(files, evidence.pages)
-        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
+        searched = hunting.SearchedEvidence(
+            options=options, criteria=criteria, selections=selections, rest=unjudged, store=store, layout=layout
+        )
+        criteria = hunting.keys_of(searched)
     if criteria.keyring is not None:
-        compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
+        compared = None if contents or options.current else leftovers.compared(selections)
         selections = opening.open_every(
             selections,
             criteria,
@@ -163,25 +159,41 @@ def _judge(
         store=store,
         judged=judged,
         cluster=cluster,
-        selections=leftovers.compare(selections),
+        selections=selections,
         unjudged=unjudged,
-        sweeps=sweeps,
-        repeat=repeat,
         companion_configs=companion_configs,
     )
 
 
+def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
+    """The judgement with what is current, in its own evidence or in newer."""
+    reading, current = judgement.reading, None
+    if judge_newer is None:
+        reference = leftovers.Reference(selections=judgement.selections, complete=not reading.gaps)
+    else:
+        reference, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
+    selections = leftovers.compare(
+        judgement.selections,
+        reference,
+        keyring=judgement.criteria.keyring,
+        habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
+    )
+    return replace(judgement, selections=selections, current=current)
+
+
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
-    """The audit, once readers and sweeps agree: what only the sweeps met is judged with the rest."""
-    audit = _conclude(files, judgement, options, log)
+    """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
+    spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
-    compared = agreement.compare(judgement.sweeps, judgement.store.parts, layout)
-    if compared.differs:
+    audit = _conclude(files, judgement, options, log)
+    compared = agreement.compare(judgement.sweeps, spans, layout)
+    if compared.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
-        batches, gaps = (*reading.batches, *compared.fragments), (*reading.gaps, *compared.gaps)
-        audit = _conclude(files, judgement.repeat(replace(reading, batches=batches, gaps=gaps)), options, log)
-    return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
+        more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
+        audit = _conclude(files, judgement.repeat(more), options, log)
+    ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
+    return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
 
 def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
@@ -193,21 +205,22 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
-    reported = options.rows or judgement.triage.needs_rows
-    # for reports alone: baselines and ignore files know no such column
     usage = None
-    if options.rows:
+    if options.rows:  # for reports alone: baselines and ignore files know no such column
         usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
-    table = rows.build(selections, advice, hunted.hits, usage) if reported else rows.EMPTY
+    table = rows.EMPTY
+    if options.rows or judgement.triage.needs_rows:
+        table = rows.build(selections, advice, hunted.hits, usage=usage)
+    elif options.leading:
+        table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
-    database_name = judgement.reading.database.name if judgement.reading.database is not None else ""
-    triaged = triage.apply(judgement.triage, table, files, database_name, store.storage_prefixes, options)
+    database = judgement.reading.database.name if judgement.reading.database is not None else ""
+    triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
     parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
-    tools = custody.tools() if options.rows else ()  # looked up where a report will name them
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
@@ -218,17 +231,28 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         coverage=coverage,
         tally=replace(totals, accepted=triaged.accepted),
         keys=keys,
+        bootstrap=bootstrap.records(store, options),
         rows=triaged.rows,
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
-        unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),
-        notes=(*_notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, tools),
+        unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
+        notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
+        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
+        chronology=_chronology(judgement, evidence) if options.rows else None,
+        current=judgement.current,
         baseline=triaged.baseline,
         control=control,
         rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
+        ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
+
+
+def _chronology(judgement: Judgement, evidence: Evidence) -> Chronology:
+    """What is known of time: of the evidence, and of the revisions with findings."""
+    revisions = [values.batch.mod_revision[values.findings > 0] for values in judgement.selections]
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
+    return chronology.chronology(judgement.store, judgement.reading, evidence, wanted)
 
 
 def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":
@@ -238,9 +262,8 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     from auditor.hunt import companion_configs
 
     configs = companion_configs.read(files.settings)
-    if not options.use_found_config:
-        return prepare(options), configs
-    return prepare(options, configs.configurations, configs.older), configs
+    used = (configs.configurations, configs.older) if options.use_found_config else ()
+    return prepare(options, *used), configs
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
@@ -250,49 +273,13 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         return NOTHING
     from auditor.hunt import hunt as hunting
 
-    return hunting.everything(
-        options,
-        configs,
-        judgement.criteria,
-        judgement.selections,
-        judgement.unjudged,
-        judgement.store,
-        Layout.of(files, judgement.reading.pages),
+    layout = Layout.of(files, judgement.reading.pages)
+    searched = hunting.SearchedEvidence(
+        options=options,
+        criteria=judgement.criteria,
+        selections=judgement.selections,
+        rest=judgement.unjudged,
+        store=judgement.store,
+        layout=layout,
     )
-
-
-def _unexamined(
-    files: exhibit.Exhibit,
-    judgement: Judgement,
-    options: Options,
-    coverage: Sequence[Coverage],
-    hunted: HuntResult,
-) -> Iterator[Unexamined]:
-    yield from unexamined.left_out(judgement.reading, options)
-    yield from unexamined.absent(coverage, options)
-    yield from unexamined.unopened(judgement.selections, judgement.criteria)
-    yield from unexamined.unidentified(judgement.selections)
-    yield from hunted.unexamined
-    yield from unexamined.elsewhere(judgement.store, options)
-    yield from unexamined.ungrouped(judgement.store, judgement.judged, judgement.criteria.policy)
-    yield judgement.reading.standing or unexamined.standing(files)
-
-
-def _notes(
-    evidence: Evidence,
-    judgement: Judgement,
-    hunted: HuntResult,
-    keys: Sequence[KeyUsage],
-    scope: Sequence[str],
-    advice: Sequence[tuple[str, Advice]],
-) -> Iterator[str]:
-    criteria = judgement.criteria
-    yield from evidence_notes(evidence, judgement.reading)
-    yield from criteria.notes
-    yield from hunted.notes
-    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
-    for source, advised in advice:
-        if not advised.judged:
-            yield f"{source}: {advised.path}: {advised.text}"
-    for (provider, name), plugin in criteria.plugins.items():
-        yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
+    return hunting.hunt(searched, configs)

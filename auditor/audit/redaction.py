@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor import inputs
 from auditor.arrays.dictionary import Dictionary, from_table
 from auditor.arrays.dictionary import encode as encode_column
 from auditor.audit.facts import NOT_KNOWN
@@ -17,6 +18,7 @@ from auditor.audit.ids import tag
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
 from auditor.model.rotation import Rotation
@@ -48,7 +50,7 @@ def prepare(options: Options) -> "Redactor":
         return Redactor(Pseudonyms(b""))
     path = Path(options.redact_key)
     try:
-        secret = path.read_bytes().strip()
+        secret = inputs.read(path, inputs.LARGEST).strip()
     except OSError as error:
         raise UsageError(f"--redact-key {path} cannot be read: {error.strerror}") from None
     if len(secret) < LEAST_KEY:
@@ -167,6 +169,8 @@ class Redactor:
                 replace(part, what=self.text(part.what), reason=self.text(part.reason)) for part in audit.unexamined
             ),
         )
+        if audit.chronology is not None:
+            unmarked_audit = replace(unmarked_audit, chronology=self.chronology(audit.chronology))
         if self._pseudonyms is None:
             return unmarked_audit
         return replace(
@@ -179,6 +183,14 @@ class Redactor:
             ),
             run=self._run(unmarked_audit.run, self._pseudonyms),
             redaction=self.redaction,
+        )
+
+    def chronology(self, times: Chronology) -> Chronology:
+        """The bounds without marks, and with pseudonyms for their marked names."""
+        return replace(
+            times,
+            bounds=tuple(replace(bound, source=self.text(bound.source)) for bound in times.bounds),
+            contradictions=tuple(map(self.text, times.contradictions)),
         )
 
     def rotation(self, rotation: Rotation) -> Rotation:
@@ -237,7 +249,8 @@ class Redactor:
 
     def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
         members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)
-        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid))
+        clusters = tuple(replace(each, uid=pseudonym(UID, each.uid)) for each in evidence.cluster.clusters)
+        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid), clusters=clusters)
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
     def _key_use(self, use: KeyUsage) -> KeyUsage:

@@ -1,6 +1,6 @@
 """The rows of a report, column by column. They hold names of objects, and never a value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -16,39 +16,40 @@ from auditor.arrays.dictionary import (
     with_cells,
 )
 from auditor.arrays.dtypes import Ints
-from auditor.audit import duplicates, used_by
+from auditor.audit import duplicates, hit_rows, provider_rows, used_by
 from auditor.audit.facts import NOT_KNOWN, Facts, facts_of
 from auditor.audit.ids import tag
 from auditor.audit.used_by import Usage
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
 from auditor.hunt.hit import Hit
-from auditor.judgement import policy, selection
+from auditor.judgement import policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.findings import Cell, Finding, Rows
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, State
-from auditor.text import KEY, NAME, NAMESPACE, marked, printables, unmarked
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, SameAsLatest, State
+from auditor.text import NAME, NAMESPACE, marked, printables
 
 T = TypeVar("T")
 
 EMPTY = Rows({}, ())
 JUDGED = ("out of scope", "pass", "finding")
-_SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: NOT_KNOWN}
 
 
 def build(
     selections: Sequence[Selection],
     advice: Sequence[tuple[str, Advice]],
     hits: Sequence[Hit] = (),
+    grouped: Sequence[Selection] = (),
     usage: Usage | None = None,
 ) -> Rows:
-    """All rows, sorted by source and offset; findings of configurations last.
+    """All rows, sorted by source and offset; findings of providers and of configurations last.
 
     Args:
         selections: the judged values.
         advice: on configurations, each with its file.
         hits: of a hunt.
+        grouped: the values that rows of providers count, where they are not these.
         usage: of the Secrets; None for none.
     """
     copies = duplicates.best(selections)
@@ -59,8 +60,8 @@ def build(
         ordered = values.take(order)
         parts.append(_columns(ordered, copies[number][order], usage))
         tables.append(_findings(ordered))
-    configuration_findings = [(source, advised) for source, advised in advice if advised.judged and parts]
-    if len(parts) == 1 and not hits and not configuration_findings:
+    valueless = [*provider_rows.rows(grouped or selections), *_configurations(advice)] if parts else []
+    if len(parts) == 1 and not hits and not valueless:
         return Rows(parts[0], tables[0])
     columns: dict[str, list[Cell]] = {
         name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
@@ -68,63 +69,31 @@ def build(
     findings = list(chain.from_iterable(tables))
     if hits:
         unmapped = frozenset(values.batch.source for values in selections if not values.batch.located)
-        _add(columns, findings, hits, unmapped)
+        for cells, finding in hit_rows.rows(hits, unmapped):
+            for name, column in columns.items():
+                column.append(cells.get(name, ""))
+            findings.append((finding,))
+        _sort(columns, findings)
     elif len(selections) > len({values.batch.source for values in selections}):
         _sort(columns, findings)  # the values of one source lie in several buffers
-    for source, advised in configuration_findings:
-        cells = {"id": tag(f"{source} {advised.path} {advised.text}"), "judged": "finding", "source": source}
-        cells["detail"] = f"{advised.path}: {advised.text}"
+    for cells, finding in valueless:
         for name, column in columns.items():
             column.append(cells.get(name, ""))
-        findings.append((Finding(FindingKind.CONFIGURATION, advised.severity),))
+        findings.append((finding,))
     return Rows(columns, findings)
 
 
-def _add(
-    columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]], hits: Sequence[Hit], unmapped: frozenset[str]
-) -> None:
-    """Add the hits of a hunt, in the order of the rows. unmapped: sources without offsets."""
-    for hit in hits:
-        default = ("", "", NOT_KNOWN if hit.key else "")
-        namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else default
-        detail = _hit_detail(hit)
-        row: dict[str, Cell] = {
-            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(detail)}") + f"{max(hit.offset, 0):010x}",
-            "place": hit.place.label if hit.place is not None else "",
-            "judged": "finding",
-            "resource": hit.resource,
-            "namespace": namespace,
-            "name": name,
-            "key": hit.key,
-            "provider": hit.provider.label if hit.place is not None else "",
-            "decrypted": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
-            "mod_revision": "" if hit.place is None else hit.mod_revision if hit.mod_revision >= 0 else NOT_KNOWN,
-            "source": hit.source,
-            "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
-            "size": hit.size if hit.offset >= 0 else "",
-            "page": hit.page if hit.page >= 0 else "",
-            "detail": detail,
-        }
-        for column, cells in columns.items():
-            cells.append(row.get(column, ""))
-        level = policy.severity(hit.finding, current=False, same_as_latest=False)
-        findings.append((Finding(hit.finding, level),))
-    _sort(columns, findings)
-
-
-def _hit_detail(hit: Hit) -> str:
-    """Original, form and field of a hit, and the values that a key opens."""
-    where = f"{' inside the decrypted value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
-    where = "; outside every stored value" if hit.unheld else where
-    if hit.opens is None:
-        more = f" and {hit.copy.more_owners:,} more" if hit.copy.more_owners else ""
-        owner = marked(hit.copy.owner, KEY)
-        return f"of={owner} field={hit.copy.field}{more} value=#{hit.copy.number} as={hit.form}{where}"
-    if not hit.opens.keys:
-        return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {hit.opens.values:,} values of this evidence"
-    path = f" in={hit.path}" if hit.path else ""
-    keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
-    return f"{keys}; the keys found decrypt {hit.opens.values:,} values of this evidence"
+def _configurations(advice: Sequence[tuple[str, Advice]]) -> Iterator[tuple[dict[str, Cell], Finding]]:
+    """The cells of the findings of configurations, those that apply, and the findings."""
+    for source, advised in advice:
+        if advised.judged:
+            cells: dict[str, Cell] = {
+                "id": tag(f"{source} {advised.path} {advised.text}"),
+                "judged": "finding",
+                "source": source,
+                "detail": f"{advised.path}: {advised.text}",
+            }
+            yield cells, Finding(FindingKind.CONFIGURATION, advised.severity)
 
 
 def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -> None:
@@ -137,7 +106,10 @@ def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -
 
 def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
     grades = values.grades()
-    findings = [tuple(Finding(kind, grade.severity(kind)) for kind in grade.findings) for grade in grades.values]
+    findings = [
+        tuple(Finding(kind, grade.severity(kind), grouped=kind is provider_rows.KIND) for kind in grade.findings)
+        for grade in grades.values
+    ]
     return from_table(findings, grades.codes)
 
 
@@ -149,18 +121,8 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         copies: code of the best other place of each value (duplicates.best).
         usage: of the Secrets.
     """
-    batch, claims = values.batch, values.prefixes
-    keys = printables(batch.data.slices(batch.key_at, batch.key_size))
-    names = [
-        key[len(values.resources[code].path) + 1 :].rpartition("/")
-        for key, code in zip(keys, values.resource.tolist(), strict=True)
-    ]
-    facts = facts_of(values)
-    for row in np.flatnonzero(batch.key_at < 0).tolist():
-        namespace, name = facts.named[row]
-        keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
-    for row in np.flatnonzero(~values.identified & (batch.key_at >= 0)).tolist():
-        names[row] = NOT_KNOWN, "/", NOT_KNOWN
+    batch, claims, facts = values.batch, values.prefixes, facts_of(values)
+    keys, names = _names(values, facts)
     nothing: Dictionary[Cell] = constant("", len(values))
     kek_at, kek_len = prefixes.kek_ids(batch, claims)
     with_kek = np.flatnonzero(kek_len >= 0)
@@ -179,7 +141,7 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
         "decrypted": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
-        "same_as_latest": from_codes(values.same_as_latest, lambda code: _SAME[code]),
+        "same_as_latest": from_codes(values.same_as_latest, lambda code: SameAsLatest(code).label),
         "type": facts.type,
         "data_keys": facts.data_keys,
         "valid_until": facts.valid_until,
@@ -197,6 +159,22 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         "also_in": from_codes(copies, lambda code: duplicates.LABELS[code]),
         "detail": _details(values, names, facts),
     }
+
+
+def _names(values: Selection, facts: Facts) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """Etcd key of each value, and namespace, slash and name in it, or of the object where the key is lost."""
+    batch = values.batch
+    keys = printables(batch.data.slices(batch.key_at, batch.key_size))
+    names = [
+        key[len(values.resources[code].path) + 1 :].rpartition("/")
+        for key, code in zip(keys, values.resource.tolist(), strict=True)
+    ]
+    for row in np.flatnonzero(batch.key_at < 0).tolist():
+        namespace, name = facts.named[row]
+        keys[row], names[row] = NOT_KNOWN, (namespace, "/", name) if name else (NOT_KNOWN, "/", NOT_KNOWN)
+    for row in np.flatnonzero(~values.identified & (batch.key_at >= 0)).tolist():
+        names[row] = NOT_KNOWN, "/", NOT_KNOWN
+    return keys, names
 
 
 def _details(values: Selection, names: list[tuple[str, str, str]], facts: Facts) -> Dictionary[str]:

@@ -10,9 +10,18 @@ from auditor.cli import live_options, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
+    AsOf,
+    BaselineReport,
+    CompromisedKeys,
     Configurations,
+    Current,
+    CurrentConfigurations,
     Evidences,
     FailOn,
+    Hunt,
+    HuntFields,
+    HuntMinLength,
+    Ignore,
     Keks,
     Level,
     MaxRatio,
@@ -20,11 +29,18 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Range,
+    Raw,
+    RedactKey,
+    Token,
+    UseFoundConfig,
+    UseFoundKeys,
     WalDir,
     WorkDir,
     library_options,
 )
-from auditor.cli.scan_run import ScanRequest, run
+from auditor.cli.scan_request import ScanRequest
+from auditor.cli.scan_run import run
 from auditor.model.vocabulary import Severity
 
 CODES = (
@@ -50,20 +66,10 @@ def scan(
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
     ] = "encrypted",
-    compromised_key: Annotated[
-        list[str] | None,
-        typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),
-    ] = None,
+    compromised_key: CompromisedKeys = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
-    range_only: Annotated[
-        bool,
-        typer.Option(
-            "--range",
-            help="Read only the current keys under --storage-prefix (/registry), without the root role.",
-            rich_help_panel=live_options.PANEL,
-        ),
-    ] = False,
+    range_only: Range = False,
     keep: Annotated[
         Path | None,
         typer.Option(
@@ -72,55 +78,31 @@ def scan(
     ] = None,
     fail_on: FailOn = Level.MEDIUM,
     wal_dir: WalDir = None,
-    hunt: Annotated[
-        bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")
-    ] = False,
-    hunt_min_length: Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")] = 8,
-    hunt_field: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False
-        ),
-    ] = None,
-    use_found_keys: Annotated[
-        bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")
-    ] = False,
-    use_found_config: Annotated[
-        bool,
-        typer.Option(
-            "--use-found-config", help="Judge and decrypt by the encryption configuration that came with the evidence."
-        ),
-    ] = False,
-    k3s_token: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with k3s' or RKE2's server token: it decrypts their record of keys.", show_default=False
-        ),
-    ] = None,
+    raw: Raw = False,
+    hunt: Hunt = False,
+    hunt_min_length: HuntMinLength = 8,
+    hunt_field: HuntFields = None,
+    use_found_keys: UseFoundKeys = False,
+    use_found_config: UseFoundConfig = False,
+    k3s_token: Token = None,
     expect_sha256: Annotated[
         str, typer.Option("--expect-sha256", help="Refuse evidence whose SHA-256 is another.", show_default=False)
     ] = "",
     expect_cluster: Annotated[
         str, typer.Option(help="Refuse evidence whose kube-system namespace has another uid.", show_default=False)
     ] = "",
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="An earlier JSON report: say what is new, still there and gone.", show_default=False),
-    ] = None,
-    ignore: Annotated[
-        Path | None,
-        typer.Option(help="A YAML file of accepted findings, each with a reason and a date.", show_default=False),
-    ] = None,
+    baseline: BaselineReport = None,
+    ignore: Ignore = None,
     redact_names: Annotated[
         bool, typer.Option("--redact-names", help="Put ordinals for namespaces, names and uids in every output.")
     ] = False,
-    redact_key: Annotated[
-        Path | None,
-        typer.Option(help="File with a key: pseudonyms that match between reports made with it.", show_default=False),
-    ] = None,
+    redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
+    current: Current = None,
+    current_config: CurrentConfigurations = None,
+    as_of: AsOf = "",
     quick: Quick = False,
     accept_partial: AcceptPartial = False,
     csv: Annotated[Path | None, typer.Option(help="Write the findings, one row each; - for standard output.")] = None,
@@ -153,11 +135,13 @@ def scan(
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also print the coverage of every resource.")
+        bool, typer.Option("--verbose", "-v", help="Print every object, and the coverage of every resource.")
+    ] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Name objects where standard output is no terminal, too.")
     ] = False,
 ) -> None:
     """Audit a snapshot: classify every value of the resources, and report each that is readable."""
-
     options = library_options(
         resources=resource,
         storage_prefixes=storage_prefix,
@@ -167,6 +151,7 @@ def scan(
         expect=expect,
         compromised_keys=compromised_key,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
         keep=keep,
         keep_force=force and keep is not None,
@@ -186,28 +171,20 @@ def scan(
         ignore=ignore,
         redact_names=redact_names,
         redact_key=redact_key,
+        current=current,
+        current_configs=current_config,
+        as_of=as_of,
         quick=quick,
         accept_partial=accept_partial,
         rotation=rotation is not None,
         owners=owners,
         owner_label=owner_label,
     )
+    # fmt: off
     request = ScanRequest(
-        evidence=tuple(evidence),
-        live=live,
-        options=options,
-        fail_on=Severity[fail_on.name],
-        csv=csv,
-        inventory=inventory,
-        json=json,
-        html=html,
-        sarif=sarif,
-        remediation=remediation,
-        dataset=dataset,
-        rotation=rotation,
-        split_by=split_by,
-        jobs=jobs,
-        force=force,
-        verbose=verbose,
+        evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
+        csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
+        rotation=rotation, split_by=split_by, jobs=jobs, force=force, verbose=verbose, names=names,
     )
+    # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

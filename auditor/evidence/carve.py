@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.headless import CARVED, CarvedRecord, number, without_record
+from auditor.evidence.headless import CARVED, LONGEST_SIGNATURE, CarvedRecord, number, without_record
 from auditor.model.vocabulary import Place, State
 
 PORTION = 1 << 16
@@ -106,6 +106,15 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
         version=columns["version"],
         page=columns["value_at"] // page_size if page_size else np.full(len(rows), UNKNOWN, np.int64),
         state=columns["state"].astype(np.uint8),
+    )
+
+
+def explained(buffer: Buffer, rows: Iterable[CarvedRecord]) -> int:
+    """Bytes of records, and of values that begin as values do; what else is not zero is a fragment."""
+    return sum(
+        row.end - row.start
+        for row in rows
+        if row.key_at >= 0 or buffer.slice(row.value_at, LONGEST_SIGNATURE).startswith(CARVED)
     )
 
 

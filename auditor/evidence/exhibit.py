@@ -13,11 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.containers import exports, magic
+from auditor.evidence.containers import exports, foreign, magic
+from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
 
 LOCKS = Path("/proc/locks")
+STEP = 1 << 22
+"""Bytes that are looked at, at once."""
 
 
 class Role(Enum):
@@ -36,6 +39,7 @@ class Role(Enum):
     SQLITE_JOURNAL = "SQLite's rollback journal"
     RANGE = "keys of a live etcd"
     SETTINGS = "file that came with it"
+    OTHER = "file of no known kind, swept and not read"
 
 
 BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX, "-journal": Role.SQLITE_JOURNAL}
@@ -64,14 +68,20 @@ class Exhibit:
     """Whether the store's write-ahead log is part of it."""
     containers: tuple[EvidenceFile, ...] = ()
     """The archives that the files were unpacked from; their opener closes them."""
+    residues: list[Residue] = field(default_factory=list)
+    """What these hold beside their members, as far as a value begins in it."""
     settings: tuple[EvidenceFile, ...] = ()
     """Companion files that may hold keys; those that are reported with this exhibit are among `files` too."""
     live: Live | None = None
     """The endpoint, where this is a live etcd."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
     """Index of a range's spool, as etcd/range_answer.py reads it."""
+    storage_prefixes: tuple[str, ...] = ()
+    """Those of a range's keys; none where the keys tell."""
     unexamined: list[Unexamined] = field(default_factory=list)
     """Parts that were left out while the exhibit was opened."""
+    raw: bool = False
+    """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""
     """Folder for scratch files with decoded values; the system's folder for temporary files where empty."""
 
@@ -79,13 +89,18 @@ class Exhibit:
     def of_file(cls, name: str, file: EvidenceFile) -> Self:
         """One opened file as an exhibit, which owns it from now on.
 
-        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes.
+        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes, and for what is no store by its
+        content: a dump of SQL, an error page, zeros.
         """
+        head = bytes(file.map[: magic.HEAD])
         try:
-            role = role_of(bytes(file.map[: magic.HEAD]))
+            role = role_of(head)
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
+        if role is None and (what := foreign.describe(head, name) or _zeros(file)):
+            file.close()
+            raise UnreadableEvidence(f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
         return cls(name, [(role or Role.DATABASE, file)])
 
@@ -96,7 +111,7 @@ class Exhibit:
         Args:
             name: The exhibit's name.
             database: The database.
-            beside: The files beside it by role; each is closed, and a gap, if the database is not SQLite.
+            beside: The files beside it by role; each is only swept, and a gap, if the database is not SQLite.
         """
         try:
             exhibit = cls.of_file(name, database)
@@ -108,7 +123,7 @@ class Exhibit:
             if exhibit.of(Role.SQLITE):
                 exhibit.add_beside(role, file)
                 continue
-            file.close()
+            exhibit.files.append((Role.OTHER, file))
             reason = f"{file.name} lies beside a database that is not SQLite's: not read"
             exhibit.gaps.append(Gap(file.name, 0, file.size, reason))
         return exhibit
@@ -124,6 +139,11 @@ class Exhibit:
     def of(self, role: Role) -> list[EvidenceFile]:
         """The files of one role."""
         return [file for file_role, file in self.files if file_role is role]
+
+    @property
+    def known(self) -> list[EvidenceFile]:
+        """The files that are of a store, or came with it."""
+        return [file for role, file in self.files if role is not Role.OTHER]
 
     @property
     def in_use(self) -> bool:
@@ -145,6 +165,14 @@ class Exhibit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for _, file in self.files:
             file.close()
+
+
+def _zeros(file: EvidenceFile) -> str:
+    """The words for a file of zeros alone; empty for any other."""
+    for at in range(0, file.size, STEP):
+        if file.map[at : at + STEP].strip(b"\0"):
+            return ""
+    return f"zeros alone, {file.size:,} bytes: what stood there is not in it; take the backup again"
 
 
 def role_of(head: bytes) -> Role | None:

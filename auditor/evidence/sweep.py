@@ -9,6 +9,7 @@ A signature that is split over pages which are not contiguous in the file is not
 
 import os
 import threading
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -38,6 +39,8 @@ class Signature(NamedTuple):
     """Bytes near the beginning of every match, from which its value can be located."""
     longest: int
     """The most bytes that a match has; windows overlap by one less."""
+    caseless: bool = False
+    """Whether letters of either case match."""
 
 
 class Hits(NamedTuple):
@@ -64,11 +67,13 @@ class Search:
             expressions=[signature.pattern for signature in signatures],
             ids=list(range(len(signatures))),
             elements=len(signatures),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(signatures),
+            flags=[
+                hyperscan.HS_FLAG_DOTALL | (hyperscan.HS_FLAG_CASELESS if signature.caseless else 0)
+                for signature in signatures
+            ],
         )
         self._scratch = hyperscan.Scratch(self._database)
-        self._numbers: list[int] = []
-        self._ends: list[int] = []
+        self._codes: list[Ints] = []
         self._crowded: list[tuple[int, int]] = []
         self._tail = b""
 
@@ -78,37 +83,38 @@ class Search:
             return
         # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
         before = len(self._tail)
-        seam = memoryview(self._tail + bytes(window[: self._overlap]))
-        for number, end in zip(*self._run(seam, LEAST), strict=True):
-            if end > before:
-                self._numbers.append(number)
-                self._ends.append(at + end - before)
+        seam = self._run(memoryview(self._tail + bytes(window[: self._overlap])), at - before, LEAST)
         most = LEAST + len(window) // CROWDED
-        numbers, ends = self._run(window, most)
-        self._numbers += numbers
-        self._ends += [at + end for end in ends]
-        if len(ends) > most:
-            self._crowded.append((at + ends[-1], at + len(window)))
+        codes = self._run(window, at, most)
+        if codes.size > most:
+            self._crowded.append((int(codes[-1]) >> SHIFT, at + len(window)))
+        # window by window: the hash is a window ahead, and nothing is left to be sorted at its end
+        codes = np.sort(np.concatenate((seam[seam >> SHIFT > at], codes)))
+        self._codes.append(codes[np.diff(codes, prepend=-1) != 0])
         self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
 
     def hits(self) -> Hits:
-        """What all windows hold."""
-        codes = np.unique(np.array(self._ends, np.int64) << SHIFT | np.array(self._numbers, np.int64))
-        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, tuple(self._crowded))
+        """What all windows hold; the next one is the first of another medium."""
+        codes = np.concatenate([np.zeros(0, np.int64), *self._codes])
+        crowded = tuple(self._crowded)
+        self._codes, self._crowded, self._tail = [], [], b""
+        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, crowded)
 
-    def _run(self, view: memoryview, most: int) -> tuple[list[int], list[int]]:
-        """Numbers and ends of the matches, in the order of their ends; one more than `most` where there are more."""
-        numbers: list[int] = []
-        ends: list[int] = []
+    def _run(self, view: memoryview, at: int, most: int) -> Ints:
+        """Codes of the matches, in the order of their ends; one more than `most` where there are more.
+
+        at: the offset of the first byte.
+        """
+        codes = array("q")
+        append = codes.append
 
         def hit(number: int, _: int, end: int, *__: Any) -> bool:
-            numbers.append(number)
-            ends.append(end)
-            return len(ends) > most
+            append(end << SHIFT | number)
+            return len(codes) > most
 
         with suppress(self._stopped):
             self._database.scan(view, match_event_handler=hit, scratch=self._scratch)
-        return numbers, ends
+        return np.frombuffer(codes, np.int64) + (at << SHIFT)
 
 
 class FileSweep:

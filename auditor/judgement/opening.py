@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PORTION = 1 << 9
 """Values opened together, so few that they stay in the processor's cache from one step to the next."""
+NAMESPACED = {"secrets", "configmaps", "pods"}
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
 """Kinds, of version v1, of some resources. Objects of other resources are compared by namespace and name alone."""
 
@@ -192,8 +193,11 @@ def _compare_with_key(decoded: objects.Object, resource: str, rest: bytes) -> tu
     """Finding and reason where an opened value is not the object that the rest of its etcd key names."""
     if decoded.problem:
         return FindingKind.UNDECRYPTABLE, f"decrypts to nonsense: {decoded.problem}"
-    namespace, slash, name = rest.partition(b"/")
-    expected = (namespace, name) if slash else (b"", namespace)
+    *before, name = rest.split(b"/")
+    # kcp stores an object under its logical cluster: CLUSTER/NAMESPACE/NAME, or CLUSTER/NAME where it has no namespace
+    if len(before) == 2 or (before and not decoded.namespace and resource not in NAMESPACED):
+        before = before[1:]
+    expected = (b"/".join(before), name)
     kind = KINDS.get(resource)
     same_name = (decoded.namespace, decoded.name) == expected
     if same_name and (kind is None or (decoded.api_version, decoded.kind) == (b"v1", kind)):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools
-from auditor.encryption.configuration import Configuration
+from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.encryption.published import PUBLISHED
 from auditor.model.vocabulary import FindingKind, Provider, Severity
 from auditor.text import printable
@@ -66,6 +66,17 @@ class Policy:
             for entries in (configuration.providers_for(resource),)
         )
 
+    @property
+    def encrypted(self) -> frozenset[str]:
+        """The names of resources, and the wildcards, that a configuration writes encrypted."""
+        return frozenset(
+            name
+            for configuration in self.configurations
+            for rule in configuration.rules
+            if rule.providers and rule.providers[0].provider is not Provider.IDENTITY
+            for name in rule.resources
+        )
+
     def serves(self, resource: str) -> bool:
         """Whether a configuration is of an API server that may write this resource."""
         return any(configuration.serves(resource) for configuration in self.configurations)
@@ -88,6 +99,30 @@ class Policy:
                 key = first.keys[0] if first.keys else None
                 return first.provider, key.name if key else first.name, key.secret if key else b""
         return (*self.expected, b"") if self.expected else None
+
+    def contradiction(self, resources: Sequence[str]) -> str:
+        """A configuration that writes what --expect rules out, and what that is; empty where both can hold.
+
+        resources: those of the options, which --expect is of; `*` for all that a configuration names.
+        """
+        if not self.plaintext and self.expected is None:
+            return ""
+        for configuration in self.configurations:
+            named = [name for rule in configuration.rules for name in rule.resources]
+            for resource in named if "*" in resources else resources:
+                entries = configuration.providers_for(resource.rstrip("."))
+                if entries and (writes := self._ruled_out(entries[0])):
+                    return f"{configuration.source} writes {printable(resource.encode())} as {writes}"
+        return ""
+
+    def _ruled_out(self, entry: ProviderEntry) -> str:
+        """What a provider writes, where --expect rules it out; else empty."""
+        name = entry.keys[0].name if entry.keys else entry.name
+        writes = entry.provider.label + (f"/{printable(name.encode())}" if name else "")
+        if self.plaintext:
+            return "" if entry.provider is Provider.IDENTITY else writes
+        provider, expected = self.expected or (entry.provider, "")
+        return "" if entry.provider is provider and expected in {"", name} else writes
 
     def reads_plaintext(self, resource: str) -> bool:
         """Whether an API server under these configurations can read a plain value: only with identity listed."""
@@ -162,7 +197,7 @@ def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Se
     Args:
         finding: kind of finding.
         current: whether the API server reads the value, or would.
-        same_as_latest: whether a leftover has the content of the current value.
+        same_as_latest: whether a leftover holds something that is current.
     """
     if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH

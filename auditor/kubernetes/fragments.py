@@ -10,8 +10,9 @@ from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.registry import OUTSIDE, SECRET_ELSEWHERE, Registry, match
-from auditor.kubernetes.resources import Resource
+from auditor.kubernetes.resources import Resource, of_kind
 from auditor.model.vocabulary import Encoding, Provider, State
+from auditor.text import printable
 
 KINDS = {b"Secret": "secrets", b"ConfigMap": "configmaps"}
 HEADS = {
@@ -23,6 +24,8 @@ HEADS = {
 }
 """How a plain object of each resource begins: runtime.Unknown's TypeMeta (k8s.io/apimachinery pkg/runtime
 generated.proto), and JSON as Go writes a TypeMeta."""
+UNENCRYPTED = frozenset({b"Endpoints", b"RangeAllocation"})
+"""Kinds of what kube-apiserver writes without its transformers: masterleases, ranges. No key tells them apart here."""
 TELLING = slice(4, 12)
 """Bytes of a head that differ from those of nearly everything else."""
 TYPE_META = ord("\n")
@@ -36,7 +39,7 @@ def attribute(
 ) -> tuple[Prefixes, NDArray[np.int32]]:
     """The same with the values without a key under a resource of their own: by kind, or UNIDENTIFIED.
 
-    A readable object of another kind than KINDS stays under no resource. What ends as a v1 Secret ends is readable.
+    A readable object of a kind of no resource stays under none. What ends as a v1 Secret ends is readable.
     A plain object of KINDS under the key of another resource, or of none, is of its own: no key hides a Secret.
     A plain value without an object's head is UNIDENTIFIED, unless its key names one of KINDS.
     """
@@ -113,7 +116,12 @@ def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
         decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), cut=cut)
         if not decoded.kind:
             return UNIDENTIFIED.name
-        return KINDS.get(decoded.kind, "") if decoded.api_version in {b"", b"v1"} else ""
+        if decoded.kind in KINDS and decoded.api_version in {b"", b"v1"}:
+            return KINDS[decoded.kind]
+        protobuf = prefixes.encoding[row] == Encoding.PROTOBUF
+        if decoded.kind in UNENCRYPTED or not (decoded.name or protobuf):  # JSON without a name only refers to one
+            return ""
+        return of_kind(printable(decoded.api_version), printable(decoded.kind))
     if prefixes.provider[row] == Provider.UNKNOWN and objects.tail(batch.value(row)).kind:
         prefixes.provider[row], prefixes.encoding[row] = Provider.IDENTITY, Encoding.PROTOBUF
         return "secrets"

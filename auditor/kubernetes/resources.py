@@ -5,6 +5,7 @@ OpenShift: oauth-apiserver pkg/oauth/apiserver/registry and openshift-apiserver 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 
@@ -80,6 +81,8 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "oauth/clients": "oauthclients.oauth.openshift.io",
     "oauth/clientauthorizations": "oauthclientauthorizations.oauth.openshift.io",
 }
+_DISSOLVED: Final = "extensions"
+"""The group that Deployments, Ingresses and others were in once; they are stored under the paths of today."""
 AGGREGATED: Final = frozenset(
     f"{group}.openshift.io" for group in ("apps", "build", "image", "oauth", "project", "route", "template", "user")
 )
@@ -118,3 +121,25 @@ def path_of(name: str) -> str:
     built_in = next((path for path, resource in BUILT_IN.items() if resource == name), None)
     plural, _, group = name.partition(".")
     return built_in or (f"{group}/{plural}" if group else name)
+
+
+@cache
+def _names() -> dict[tuple[str, str], str]:
+    """Resources of the table by plural and group; those of the groups that Kubernetes dissolved by plural alone."""
+    names = {(plural, group): name for name in BUILT_IN.values() for plural, _, group in (name.partition("."),)}
+    return {**{(plural, _DISSOLVED): name for (plural, _), name in names.items()}, **names}
+
+
+def of_kind(api_version: str, kind: str) -> str:
+    """The resource whose objects are of a kind, named as in an EncryptionConfiguration; empty where none is known.
+
+    The plural of a kind that no table has is guessed as Kubernetes does (apimachinery pkg/api/meta/restmapper.go).
+    """
+    group = api_version.rpartition("/")[0]
+    singular = kind.lower()
+    plurals = [singular, f"{singular}s", f"{singular}es", f"{singular.removesuffix('y')}ies"]
+    known = next((_names()[plural, group] for plural in plurals if (plural, group) in _names()), "")
+    if known or "." not in group:
+        return known
+    guess = 2 if singular.endswith("s") else 3 if singular.endswith("y") else 1
+    return f"{plurals[guess]}.{group}"

@@ -75,14 +75,16 @@ class ObjectMeta(_message.Message):
     def __init__(self, name: _Optional[bytes] = ..., namespace: _Optional[bytes] = ..., uid: _Optional[bytes] = ..., creation_timestamp: _Optional[_Union[Time, _Mapping]] = ..., labels: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., annotations: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., owner_references: _Optional[_Iterable[_Union[OwnerReference, _Mapping]]] = ..., managed_fields: _Optional[_Iterable[_Union[ManagedFieldsEntry, _Mapping]]] = ...) -> None: ...
 
 class Secret(_message.Message):
-    __slots__ = ("metadata", "data", "type")
+    __slots__ = ("metadata", "data", "type", "string_data")
     METADATA_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    STRING_DATA_FIELD_NUMBER: _ClassVar[int]
     metadata: ObjectMeta
     data: _containers.RepeatedCompositeFieldContainer[Entry]
     type: bytes
-    def __init__(self, metadata: _Optional[_Union[ObjectMeta, _Mapping]] = ..., data: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., type: _Optional[bytes] = ...) -> None: ...
+    string_data: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, metadata: _Optional[_Union[ObjectMeta, _Mapping]] = ..., data: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., type: _Optional[bytes] = ..., string_data: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
 
 class LeaseSpec(_message.Message):
     __slots__ = ("renew_time",)

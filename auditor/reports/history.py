@@ -9,7 +9,7 @@ from rich.text import Text
 
 from auditor.history.model import Change, History, Version
 from auditor.model.vocabulary import Opened
-from auditor.reports import json_sections
+from auditor.reports import json_sections, time_table
 from auditor.reports.terminal import table
 from auditor.reports.words import plural
 from auditor.text import printable
@@ -47,6 +47,10 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
         console.print(Text(f"Content #{number} ({where}, {version.encoding})", "bold"))
         _fields(version, console, reveal=reveal)
     console.print()
+    console.print(table(time_table.HEADER, time_table.rows(history.chronology), numbers=False))
+    for remark in time_table.remarks(history.chronology):
+        console.print(Text(f"{remark}."), soft_wrap=True)
+    console.print()
     for gap in history.gaps:
         console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=True)
     console.print(Text("Not examined:"))
@@ -74,6 +78,7 @@ def save(history: History, out: IO[str]) -> None:
         "gaps": [json_sections.gap(gap) for gap in history.gaps],
         "not_examined": [json_sections.unexamined(part) for part in history.unexamined],
         "notes": list(history.notes),
+        "time": json_sections.chronology(history.chronology),
     }
     json.dump(document, out, indent=1, ensure_ascii=True)
     out.write("\n")

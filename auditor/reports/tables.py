@@ -21,18 +21,23 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
     rows = [
         [
             part.name,
-            "not read, see below" if part.problem else part.verdict.value,
+            "not read, see below" if part.problem else part.verdict(fail_on).value,
             str(part.exit_code(fail_on)),
             *(
                 ["", "", "", ""]
                 if part.problem
-                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+                else [
+                    f"{part.values:,}",
+                    f"{part.readable:,}",
+                    f"{part.current_holders:,}",
+                    f"{part.revision:,}" if part.revision else "unknown",
+                ]
             ),
             part.sha256[:12],
         ]
         for part in audit.parts
     ]
-    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
+    return ["evidence", "conclusion", "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
 
 
 def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:

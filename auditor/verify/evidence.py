@@ -200,7 +200,8 @@ def _beginning(row: dict[str, Any]) -> bytes | None:
     else:
         beginning = None
     if beginning is not None and State.ENCODED.labels in str(row["state"]).split(";"):
-        beginning = base64.b64encode(beginning[: len(beginning) // 3 * 3])
+        # what lost its head stands at any of three alignments, or in other writing
+        beginning = None if head_lost else base64.b64encode(beginning[: len(beginning) // 3 * 3])
     return beginning
 
 

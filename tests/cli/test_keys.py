@@ -1,6 +1,8 @@
 """The keys command: what each key opens, keys of one name, and keys that do not open what names them."""
 
+import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -82,6 +84,34 @@ def test_openshift_numbers_the_keys_of_each_api_server() -> None:
         "openshift-apiserver.json": 1,
         "openshift-kube-apiserver.json": 13,
         "openshift-oauth-apiserver.json": 1,
+    }
+
+
+def test_a_hunt_counts_by_key_not_by_name() -> None:
+    """Three keys are called 3: each opens its own component's values."""
+    options = [part for name in COMPONENTS for part in ("--encryption-config", str(OPENSHIFT / f"{name}.json"))]
+    rows = list(
+        csv.DictReader(run("scan", OPENSHIFT / "snapshot.db", *options, "--hunt", "--csv", "-").stdout.splitlines())
+    )
+    opens = {
+        row["name"].removeprefix("encryption-key-"): row["detail"].partition("; ")[2]
+        for row in rows
+        if row["finding"] == "key-present" and row["name"].endswith("-3")
+    }
+    assert {name: re.search(r"\d+", text)[0] for name, text in opens.items()} == {  # type: ignore[index]
+        "openshift-apiserver-3": "1",
+        "openshift-kube-apiserver-3": "13",
+        "openshift-oauth-apiserver-3": "1",
+    }
+    configurations = {
+        row["name"].removeprefix("encryption-config-"): re.findall(r"\d+", row["detail"])
+        for row in rows
+        if row["finding"] == "key-present" and "an EncryptionConfiguration" in row["detail"]
+    }
+    assert configurations == {
+        "openshift-apiserver": ["3", "1"],
+        "openshift-kube-apiserver": ["3", "13"],
+        "openshift-oauth-apiserver": ["3", "1"],
     }
 
 

@@ -1,6 +1,7 @@
 """The sweep against the same thing said in plain Python, whatever the windows."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sweep import CROWDED, LEAST, FileSweep, Search, Signature
-from auditor.kubernetes.signatures import SIGNATURES, Form
+from auditor.kubernetes.signatures import SIGNATURES, Form, Mark, Writing, text_marks
 
 PIECES = [
     b"k8s\0\n", b"k8s:enc:aescbc:v1:", b'"kind":"Secret"', b'{ "kind" :\n "Secret" }', b'\\"kind\\":\\"Secret\\"',
@@ -20,8 +21,11 @@ SEAMS = 2 * 16
 """Hits of a seam, most of which its window has too."""
 
 
-def searched(raw: bytes, step: int) -> set[tuple[int, int]]:
-    search = Search(SIGNATURES)
+TEXT = text_marks()
+
+
+def searched(raw: bytes, step: int, signatures: Sequence[Signature] = SIGNATURES) -> set[tuple[int, int]]:
+    search = Search(signatures)
     for at in range(0, len(raw), step):
         search.feed(memoryview(raw)[at : at + step], at)
     hits = search.hits()
@@ -51,12 +55,29 @@ def test_what_is_met_is_what_stands_there_whatever_the_windows(pieces: list[byte
 @pytest.mark.parametrize("signature", SIGNATURES)
 def test_a_match_is_no_longer_than_it_says(signature: Signature) -> None:
     longest = {Form.PROTOBUF: b"k8s\0\n", Form.ENCRYPTED: b"k8s:enc:"}
-    quote = b'\\\\\\"'
+    quote = b'\\\\\\""'
     longest[Form.JSON] = b'"kind' + quote + b" " * 16 + b":" + b" " * 16 + quote + b'Secret"'
     longest[Form.CBOR] = b"\xd9\xd9\xf7"
     form = Form(SIGNATURES.index(signature))
     assert len(longest[form]) == SIGNATURES[form].longest
     assert re.fullmatch(SIGNATURES[form].pattern, longest[form], re.DOTALL)
+
+
+@pytest.mark.parametrize("mark", [mark for mark in TEXT if mark.letters and mark.writing is not Writing.PLAIN])
+def test_letters_are_met_wherever_lines_break(mark: Mark) -> None:
+    letters = mark.signature.opening.lower() if mark.writing is Writing.HEX else mark.signature.opening
+    for width in range(1, len(letters) + 1):
+        lines = b"\r\n    ".join(letters[at : at + width] for at in range(0, len(letters), width))
+        text = b"zz" * 70 + b" " + lines + b" zz"
+        end = text.index(lines) + len(lines)
+        for step in (7, 1000):
+            hits = searched(text, step, [each.signature for each in TEXT])
+            assert (TEXT.index(mark), end) in hits
+    assert re.fullmatch(mark.whole, mark_bytes(mark), re.DOTALL)
+
+
+def mark_bytes(mark: Mark) -> bytes:
+    return b'"kind": "Secret"' if mark.form is Form.JSON else {0: b"k8s\0\n", 1: b"k8s:enc:"}[mark.form]
 
 
 def test_a_crowded_window_is_not_searched_to_its_end() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw
+from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others
 from tests.fuzz.base import Base
 
 
@@ -11,6 +11,8 @@ def make(folder: Path) -> list[Base]:
     made = databases.make(folder)
     latest, config = next(base for base in made if base.place == "latest"), made[0].config
     exported = exports.make(folder, latest, config)
+    freed = next(base for base in made if base.place == "freed")
+    dump = next(base for base in exported if base.place == "dump")
     increment = next(base for base in exported if base.place == "increment")
     return [
         *made,
@@ -19,4 +21,5 @@ def make(folder: Path) -> list[Base]:
         *configurations.make(latest),
         *exported,
         *lzw.make(latest, increment),
+        *others.make(folder, latest, freed, dump),
     ]

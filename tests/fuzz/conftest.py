@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw
+from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others
 from tests.fuzz.base import Base
 
 DATABASES = ("latest", "deleted", "history", "freed", "wal")
@@ -28,6 +28,7 @@ KINE = {
 ARCHIVES = tuple(archives.PACKS)
 CONFIGURATIONS = ("configuration, yaml", "configuration, json")
 EXPORTS = ("dump", "increment", "bootstrap record")
+OTHERS = ("responses", "folder", "v2 store", "freelist")
 LZW = ("full, LZW", "increment, LZW")
 Find = Callable[[str], Base]
 
@@ -49,10 +50,18 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
                 "archives": lambda: archives.make(latest),
                 "configurations": lambda: configurations.make(latest),
                 "exports": lambda: exports.make(folder, latest, latest.config),
+                "others": lambda: others.make(folder, latest, family("databases")["freed"], family("exports")["dump"]),
                 "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
             }
             made = makers[name]()
         return {each.place: each for each in made}
 
-    names = {"databases": DATABASES, "kine": KINE, "archives": ARCHIVES, "configurations": CONFIGURATIONS, "lzw": LZW}
+    names = {
+        "others": OTHERS,
+        "databases": DATABASES,
+        "kine": KINE,
+        "archives": ARCHIVES,
+        "configurations": CONFIGURATIONS,
+        "lzw": LZW,
+    }
     return lambda place: family(next((name for name, each in names.items() if place in each), "exports"))[place]

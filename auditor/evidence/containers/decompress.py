@@ -47,6 +47,8 @@ class Stream:
         self._blocks = blocks
         self._ahead = b""
         self._at = 0
+        self.position = 0
+        """Bytes that were read."""
         self._failure: Damaged | None = None
 
     def peek(self, size: int) -> bytes:
@@ -70,6 +72,7 @@ class Stream:
                 raise self._failure
             self._ahead, self._at = next(self._blocks, b""), 0
         start, self._at = self._at, min(self._at + size, len(self._ahead))
+        self.position += self._at - start
         return self._ahead if self._at - start == len(self._ahead) else self._ahead[start : self._at]
 
     def drain(self) -> None:
@@ -90,7 +93,7 @@ def mapped(mapping: mmap.mmap, start: int = 0, end: int | None = None) -> Stream
     return Stream(mapping[at : min(at + INPUT, stop)] for at in range(start, stop, INPUT))
 
 
-def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str) -> Stream:
+def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str, own: residues.OwnBytes) -> Stream:
     """The content of a compressed stream. Its read() raises Damaged, and Refused where the budget is spent.
 
     Args:
@@ -98,8 +101,9 @@ def unpacked(stream: Stream, kind: Kind, budget: Budget, name: str) -> Stream:
         kind: Their compression.
         budget: Limits of the content.
         name: The stream's name in messages.
+        own: What of it is no packed content.
     """
-    return Stream(_blocks(stream, _factory(kind), kind, budget, name))
+    return Stream(_blocks(stream, _factory(kind), kind, budget, _Surplus(name, own)))
 
 
 def inflate(stream: Stream, budget: Budget, name: str) -> Stream:
@@ -115,13 +119,16 @@ def inflate(stream: Stream, budget: Budget, name: str) -> Stream:
     def make() -> Decompressor:
         return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
 
-    return Stream(_blocks(stream, make, Kind.ZIP, budget, name))
+    return Stream(_blocks(stream, make, Kind.ZIP, budget, _Surplus(name, residues.OwnBytes())))
 
 
 @dataclass
-class _Residue:
+class _Surplus:
     """The bytes of a compressed file that are no packed content, and that nothing explains."""
 
+    name: str
+    """The file's name."""
+    own: residues.OwnBytes
     count: int = 0
     where: str = ""
 
@@ -130,64 +137,73 @@ class _Residue:
         self.where = self.where or where
 
 
-def _blocks(stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, name: str) -> Iterator[bytes]:
+def _blocks(
+    stream: Stream, make: Callable[[], Decompressor], kind: Kind, budget: Budget, surplus: _Surplus
+) -> Iterator[bytes]:
     """Blocks out of concatenated streams, as `cat a.gz b.gz` makes them."""
-    residue = _Residue()
-    rest = _skip_frames(stream, b"", name, residue) if kind in FRAMED else b""
+    name = surplus.name
+    rest = _skip_frames(stream, b"", surplus) if kind in FRAMED else b""
     while True:
         if kind is Kind.GZIP:
-            rest = _check_fields(stream, rest, residue)
+            rest = _check_fields(stream, rest, surplus)
         rest = yield from _stream(stream, make(), rest, kind, budget, name)
         if kind in FRAMED:
-            rest = _skip_frames(stream, rest, name, residue)
+            rest = _skip_frames(stream, rest, surplus)
         while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
             if not (rest := stream.read()):
-                if residue.count:
-                    raise Damaged(f"{name}: {residue.count:,} bytes of it are in {residue.where}: not read")
+                if surplus.count:
+                    raise Damaged(f"{name}: {surplus.count:,} bytes of it are in {surplus.where}: not read")
                 return
         if kind is Kind.ZIP:
             return
         rest = rest.lstrip(b"\0")
         if rest[:1] != _FIRST[kind]:
-            surplus = len(rest)
-            while block := stream.read():
-                surplus += len(block)
-            raise Damaged(f"{name}: {surplus:,} bytes behind the {kind.value} data are something else: not read")
+            count = 0
+            while rest:
+                surplus.own.look(name, stream.position - len(rest), rest)
+                count += len(rest)
+                rest = stream.read()
+            raise Damaged(f"{name}: {count:,} bytes behind the {kind.value} data are something else: not read")
 
 
-def _check_fields(stream: Stream, rest: bytes, residue: _Residue) -> bytes:
-    """The bytes `rest`, or more of the stream, whose header is complete; a value in its fields is residue."""
+def _check_fields(stream: Stream, rest: bytes, surplus: _Surplus) -> bytes:
+    """The bytes `rest`, or more of the stream, whose header is complete; a value in its fields is surplus."""
     while len(rest) < HEADER and (more := stream.read(INPUT)):
         rest += more
     if len(rest) >= HEADER and not rest[3] & _FIELDS:
         return rest
-    while len(fields := residues.gzip_fields(rest)) + 10 >= len(rest) and len(rest) < STEP:
+    while len(fields := residues.gzip_fields(rest)) + HEADER >= len(rest) and len(rest) < STEP:
         if not (more := stream.read(INPUT)):
             break
         rest += more
-    if residues.holds_value(fields):
-        residue.add(len(fields), "the extra field, name or comment of a gzip header, and begin as a stored value does")
+    if surplus.own.look(surplus.name, stream.position - len(rest) + HEADER, fields):
+        surplus.add(len(fields), "the extra field, name or comment of a gzip header, and begin as a stored value does")
     return rest
 
 
-def _skip_frames(stream: Stream, rest: bytes, name: str, residue: _Residue) -> bytes:
+def _skip_frames(stream: Stream, rest: bytes, surplus: _Surplus) -> bytes:
     """The bytes `rest`, or the stream's next ones, without the skippable frames at their beginning."""
     while True:
         while len(rest) < SKIPPABLE and (more := stream.read(INPUT)):
             rest += more
         if not (length := skippable(rest[:SKIPPABLE])):
             return rest
+        begin = stream.position - len(rest) + SKIPPABLE
         # head: what is looked at of the frame; a longer one is no length and no table
         head, rest = rest[SKIPPABLE:length], rest[length:]
         missing = length - SKIPPABLE - len(head)
         while missing:
             if not (more := stream.read(INPUT)):
-                raise Damaged(f"{name}: a skippable frame ends early, {missing:,} bytes before its end: truncated")
+                why = f"a skippable frame ends early, {missing:,} bytes before its end: truncated"
+                raise Damaged(f"{surplus.name}: {why}")
             part, rest = more[:missing], more[missing:]
+            if len(head) >= STEP:
+                surplus.own.look(surplus.name, begin + length - SKIPPABLE - missing, part)
             missing -= len(part)
             head += part if len(head) < STEP else part.strip(b"\0")[:1]
         if not residues.is_explained(head):
-            residue.add(length - SKIPPABLE, "skippable frames, which hold no packed data")
+            surplus.own.look(surplus.name, begin, head)
+            surplus.add(length - SKIPPABLE, "skippable frames, which hold no packed data")
 
 
 def _stream(

@@ -1,9 +1,10 @@
 """Scratch files for the members of containers, hashed while they are written."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from auditor.evidence.containers.decompress import Damaged, Stream
+from auditor.evidence.containers.decompress import STEP, Damaged, Stream
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import HashWhileWriting
 from auditor.evidence.scratch import ScratchFile
@@ -19,6 +20,13 @@ class ExtractedFile:
     size: int = 0
     broken: str = ""
     """The reason that the content is incomplete; empty where it is whole."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its content, read again."""
+        at = 0
+        while block := os.pread(self.descriptor, STEP, at):
+            yield block
+            at += len(block)
 
     def close(self) -> None:
         """Stop hashing and close the file, which is gone then."""

@@ -5,9 +5,23 @@ What stands there is read by nobody. A container that hides a stored value there
 
 import re
 import struct
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-_VALUE = re.compile(rb'k8s\0\n|k8s:enc:|\xd9\xd9\xf7|"kind"\s{0,16}:\s{0,16}"Secret"')
-"""The beginnings of what Kubernetes stores: kubernetes/signatures.py has them all, for the sweep."""
+TEXTS = (
+    rb"k8s:enc:|k8s\\{1,4}(?:u0000|x00|0)|k8s(?:%00|&#0)|"
+    rb"\\{0,3}\"{1,2}kind\\{0,3}\"{1,2}\s{0,16}:\s{0,16}\\{0,3}\"{1,2}Secret\\{0,3}\"|"
+    # hex: k8s, then \0\n or :enc:; "kind":"Secret"
+    rb"(?i:6b3873(?:000a|3a656e633a)|226b696e64223a(?:20)?2253656372657422)|"
+    # base64 of k8s\0\n and k8s:enc: at three alignments, of "kind":"Secret" likewise
+    rb"azhzAA[o-r]|s4cwAK|rOHMAC|azhzOmVuYz|s4czplbmM6|rOHM6ZW5jO|"
+    rb"ImtpbmQiOiJTZWNyZXQi|JraW5kIjoiU2VjcmV0I|ia2luZCI6IlNlY3JldC"
+)
+"""The beginnings of what Kubernetes stores, as they stand in a text: by themselves, escaped, in hex and in base64."""
+_VALUE = re.compile(rb"k8s\0\n|\xd9\xd9\xf7|" + TEXTS)
+"""The same in any bytes: kubernetes/signatures.py has them all, for the sweep."""
+MOST_KEPT = 64 << 20
+"""Bytes of containers' own that are kept to be swept, at most."""
 _GZIP_HEADER = 10
 _EXTRA, _NAME, _COMMENT = 4, 8, 16
 """Flags of a gzip header (RFC 1952)."""
@@ -16,6 +30,39 @@ _SEEK_TABLE = b"\xb1\xea\x92\x8f"
 _SEEK_FOOTER = struct.Struct("<IB4s")
 SMALL = 16
 """Bytes of a skippable frame in which no object fits: pzstd writes the length of the next frame."""
+
+
+class Residue(NamedTuple):
+    """A stretch of a container that is no member's."""
+
+    source: str
+    """The container's name: where it is packed itself, positions are those of its unpacked bytes."""
+    offset: int
+    content: bytes
+
+
+@dataclass(slots=True)
+class OwnBytes:
+    """The stretches of containers, beside their members, in which a value begins."""
+
+    kept: list[Residue] = field(default_factory=list)
+    size: int = 0
+    """Bytes that are kept."""
+
+    def look(self, source: str, offset: int, content: bytes) -> bool:
+        """Whether a value begins in a stretch, which is kept then for the sweep.
+
+        Args:
+            source: The container's name.
+            offset: Where in it the stretch begins.
+            content: Its bytes.
+        """
+        if not holds_value(content):
+            return False
+        if self.size + len(content) <= MOST_KEPT:
+            self.kept.append(Residue(source, offset, content))
+            self.size += len(content)
+        return True
 
 
 def holds_value(raw: bytes) -> bool:

@@ -9,7 +9,7 @@ from typing import IO, Any, Self
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream
 from auditor.evidence.containers.limits import Budget, Refused
-from auditor.evidence.containers.residue import holds_value
+from auditor.evidence.containers.residue import OwnBytes
 from auditor.text import shown
 
 LONGEST = 1 << 20
@@ -33,13 +33,10 @@ class _Header(tarfile.TarInfo):
 
     ended = False
     """Whether the last header was the block of zeros at the archive's end."""
-    hiding = 0
-    """Headers in which a stored value begins."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         cls.ended = len(buf) == tarfile.BLOCKSIZE and not any(buf)
-        cls.hiding += holds_value(bytes(buf))
         header = super().frombuf(buf, encoding, errors)
         if header.type in _EXTENDED_TYPES and header.size > LONGEST:
             raise _LongHeader
@@ -52,7 +49,6 @@ class _Header(tarfile.TarInfo):
             content = stream.read(self._block(self.size))  # type: ignore[attr-defined]
             if not _is_extended_header(self.type, content, self.size):
                 raise tarfile.HeaderError("bytes in an extended header that are no header")
-            type(self).hiding += holds_value(content)
             stream.buf, stream.pos = content + stream.buf, stream.pos - len(content)
         member: tarfile.TarInfo | None = super()._proc_member(archive)  # type: ignore[misc]
         return member
@@ -71,20 +67,36 @@ def _is_extended_header(kind: bytes, content: bytes, size: int) -> bool:
 
 
 class _Readable(io.RawIOBase):
-    """A stream with tarfile's interface."""
+    """A stream with tarfile's interface, which keeps what was read and is no member's content."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._blocks: list[tuple[int, bytes]] = []
+        self.content = range(0)
+        """Where the content of the last member lies."""
+        self.position = 0
 
     def read(self, size: int = STEP) -> bytes:
-        return self._stream.read(size)
+        block = self._stream.read(size)
+        begin, self.position = self.position, self.position + len(block)
+        if begin not in self.content or self.position > self.content.stop:
+            self._blocks.append((begin, block))
+        return block
+
+    def own(self, start: int, end: int) -> bytes:
+        """The bytes from start to end, which are no longer kept, nor are those before."""
+        parts = [block[max(start - at, 0) : max(end - at, 0)] for at, block in self._blocks]
+        self._blocks = [(at, block) for at, block in self._blocks if at + len(block) > end]
+        return b"".join(parts)
 
 
 class _LongHeader(Exception):
     """A header longer than LONGEST. No subclass of tarfile's errors, which end the archive."""
 
 
-def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, int, Stream | str]]:
+def members(
+    stream: Stream, name: str, budget: Budget, own: OwnBytes, layer: str
+) -> Iterator[tuple[str, int, Stream | str]]:
     """(name, size, content) of every regular file, or the reason that there is no content.
 
     The content must be read before the next member. Raises Refused for names that lead out of the archive, and for
@@ -94,23 +106,24 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
         stream: The archive.
         name: Its name in messages.
         budget: Its limits.
+        own: What of it is no member's.
+        layer: The name of that.
     """
     header_type: type[_Header] = type("_Header", (_Header,), {})
-    odd = 0
+    readable = _Readable(stream)
+    odd = hiding = done = 0
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
-            fileobj=_Readable(stream),
-            mode="r|",
-            bufsize=OUTPUT,
-            tarinfo=header_type,
-            encoding="utf-8",
-            errors="surrogateescape",
+            fileobj=readable, mode="r|", bufsize=OUTPUT, tarinfo=header_type, encoding="utf-8", errors="surrogateescape"
         ) as archive:
             # tarfile skips block by block, and goes on behind the end: a size of 2^80 would keep it for ever
             while archive.offset <= budget.most and (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # tarfile keeps all headers
                 budget.member()
+                hiding += own.look(layer, done, readable.own(done, member.offset_data))
+                done = _content_end(member)
+                readable.content = range(member.offset_data, done)
                 inner = member_names.normalize(name, member.name)
                 if member.isreg():
                     yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
@@ -118,6 +131,7 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
                 else:
                     _check(name, inner, member)
             surplus = _bytes_behind(archive) if header_type.ended else 0
+            hiding += own.look(layer, done, readable.own(done, readable.position))
     except _LongHeader:
         raise Refused(f"{name} has a header of more than {LONGEST:,} bytes, as no tar made in good faith has") from None
     except (tarfile.TarError, EOFError, ValueError, OSError, IndexError):
@@ -125,12 +139,24 @@ def members(stream: Stream, name: str, budget: Budget) -> Iterator[tuple[str, in
     if not header_type.ended:
         raise Damaged(why)
     stream.drain()
+    _whole(name, surplus, odd, hiding)
+
+
+def _whole(name: str, surplus: int, odd: int, hiding: int) -> None:
+    """Refuse what no reader looks at. Raises Damaged.
+
+    Args:
+        name: The archive's name in messages.
+        surplus: Number of bytes behind its end.
+        odd: Number of bytes in paddings that are not zero.
+        hiding: Number of stored values that begin in bytes of no member.
+    """
     if surplus:
         raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")
     if odd:
         raise Damaged(f"{name}: {odd:,} bytes that are not zero stand in the padding behind its members: not read")
-    if header_type.hiding:
-        raise Damaged(f"{name}: {header_type.hiding:,} of its headers hold the beginning of a stored value: not read")
+    if hiding:
+        raise Damaged(f"{name}: a stored value begins in its headers, or between its members, {hiding:,} times")
 
 
 def _check(name: str, inner: str, member: tarfile.TarInfo) -> None:
@@ -141,10 +167,16 @@ def _check(name: str, inner: str, member: tarfile.TarInfo) -> None:
         raise Refused(f"{name} holds {shown(member.name)}, a device or pipe: nothing in it was read")
 
 
+def _content_end(member: tarfile.TarInfo) -> int:
+    """The position behind a member's content: of a sparse one, behind the parts that are stored."""
+    parts: Any = member.sparse
+    size = sum(size for _, size in parts) if parts is not None else member.size if member.isreg() else 0
+    return member.offset_data + size
+
+
 def _padding(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
     """Bytes that are not zero between the end of a member's content and the next header, where tars pad with zeros."""
-    parts: Any = member.sparse
-    end = member.offset_data + (sum(size for _, size in parts) if parts is not None else member.size)
+    end = _content_end(member)
     stream = archive.fileobj
     if not 0 < archive.offset - end < tarfile.BLOCKSIZE:
         return 0

@@ -15,7 +15,7 @@ from typing import IO
 from auditor.evidence.containers import member_names
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped
 from auditor.evidence.containers.limits import Budget, Refused
-from auditor.evidence.containers.residue import holds_value
+from auditor.evidence.containers.residue import OwnBytes, holds_value
 from auditor.text import shown
 
 ENCRYPTED = 1
@@ -67,7 +67,7 @@ class _File(io.RawIOBase):
         return len(octets)
 
 
-def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str, int, Stream | str]]:
+def members(mapping: mmap.mmap, name: str, budget: Budget, own: OwnBytes) -> Iterator[tuple[str, int, Stream | str]]:
     """(name, size, content) of every file, or the reason that there is no content.
 
     Raises Refused for names that lead out of the archive, and for devices; Damaged where it has no directory.
@@ -76,6 +76,7 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
         mapping: The archive.
         name: Its name in messages.
         budget: Its limits.
+        own: What of it is no member's.
     """
     _check_directory_size(mapping, name)
     try:
@@ -92,9 +93,10 @@ def members(mapping: mmap.mmap, name: str, budget: Budget) -> Iterator[tuple[str
                     raise Refused(f"{name} holds {shown(inner)}, a device or pipe: nothing in it was read")
                 elif stored or not info.filename.endswith("/"):  # is_dir() fails for an empty name
                     yield inner, info.file_size, _content(archive, info, mapping, name, budget)
-            if surplus := _unlisted_bytes(mapping, entries, archive.start_dir):
+            hiding = _hides_value(mapping, name, entries, archive.start_dir, own)
+            if surplus := _unlisted_bytes(mapping, name, entries, archive.start_dir, own):
                 raise Damaged(f"{name}: {surplus:,} bytes of it are of no file that its directory names: not read")
-            if _hides_value(mapping, entries, archive.start_dir):
+            if hiding:
                 raise Damaged(f"{name}: a stored value begins in its names, comments or extra fields: not read")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, struct.error, zlib.error):
         raise Damaged(f"{name}: the zip has no directory that holds together: truncated, or no zip") from None
@@ -113,12 +115,17 @@ def _check_directory_size(mapping: mmap.mmap, name: str) -> None:
         raise Refused(f"{name} has a directory of {size:,} bytes: unpack it, and scan its parts")
 
 
-def _unlisted_bytes(mapping: mmap.mmap, entries: list[zipfile.ZipInfo], directory: int) -> int:
+def _unlisted_bytes(
+    mapping: mmap.mmap, name: str, entries: list[zipfile.ZipInfo], directory: int, own: OwnBytes
+) -> int:
     """Bytes before the directory that are not zero and no entry's: a member that is missing in the directory alone."""
     count = end_so_far = 0
     for info in [*sorted(entries, key=lambda entry: entry.header_offset), None]:
         start = info.header_offset if info is not None else directory
-        count += sum(len(mapping[at : min(at + STEP, start)].strip(b"\0")) for at in range(end_so_far, start, STEP))
+        for at in range(end_so_far, start, STEP):
+            part = mapping[at : min(at + STEP, start)]
+            count += len(part.strip(b"\0"))
+            own.look(name, at, part)
         if info is not None and len(header := mapping[start : start + LOCAL.size]) == LOCAL.size:
             end = start + LOCAL.size + sum(LOCAL.unpack(header)[-2:]) + info.compress_size
             end_so_far = max(end_so_far, end + _descriptor(mapping[end : end + DESCRIPTOR], info))
@@ -135,16 +142,14 @@ def _link_target(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
     return target.decode("utf-8", "surrogateescape")
 
 
-def _hides_value(mapping: mmap.mmap, entries: list[zipfile.ZipInfo], directory: int) -> bool:
+def _hides_value(mapping: mmap.mmap, name: str, entries: list[zipfile.ZipInfo], directory: int, own: OwnBytes) -> bool:
     """Whether a stored value begins in the directory, behind it, or in the headers of members."""
-    headers = (
-        (info.header_offset, sum(LOCAL.unpack(header)[-2:]))
-        for info in entries
-        if len(header := mapping[info.header_offset : info.header_offset + LOCAL.size]) == LOCAL.size
-    )
-    return holds_value(mapping[directory:]) or any(
-        holds_value(mapping[at : at + LOCAL.size + size]) for at, size in headers
-    )
+    hides = own.look(name, directory, mapping[directory:])
+    for info in entries:
+        at = info.header_offset
+        if len(header := mapping[at : at + LOCAL.size]) == LOCAL.size:
+            hides |= own.look(name, at, mapping[at : at + LOCAL.size + sum(LOCAL.unpack(header)[-2:])])
+    return hides
 
 
 def _descriptor(behind: bytes, info: zipfile.ZipInfo) -> int:

@@ -46,10 +46,10 @@ def evidence(name: str, files: Sequence[tuple[Place, str, ExtractedFile]]) -> Ex
     try:
         for place, file_name, file in files:
             data_directory.add(exhibit, role(place), file_name, file)
-        if not exhibit.files:
+        if not exhibit.known:
             raise UnreadableEvidence(f"{name} is a data directory without a file that holds anything")
     except BaseException:
         exhibit.__exit__(None, None, None)
         raise
-    exhibit.files.sort(key=lambda entry: entry[1].name)
+    exhibit.files.sort(key=data_directory.in_order)
     return exhibit

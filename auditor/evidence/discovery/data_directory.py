@@ -31,6 +31,8 @@ _WAL = (
 )
 _ANY_LOG = ((re.compile(".*"), Role.LOG_COPY),)
 _WAL_TMP = "wal.tmp"
+MOST_OTHERS = 64
+"""Files of no known kind that are swept, at most: each is open until the end."""
 _FOLDERS = {"snap": _SNAP, "wal": _WAL, _WAL_TMP: _ANY_LOG}
 
 
@@ -50,19 +52,24 @@ def add(exhibit: Exhibit, role: Role | None, name: str, file: "ExtractedFile") -
 
     Raises UnreadableEvidence where the database cannot be mapped.
     """
-    if role is None or not file.size:
+    if role is None:
+        exhibit.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
+    elif not file.size:
+        exhibit.notes.append(f"{name} is empty")
+    if not file.size or (role is None and len(exhibit.of(Role.OTHER)) >= MOST_OTHERS):
         file.close()
-        if role is None:
-            exhibit.gaps.append(Gap(name, 0, file.size, f"{name} is nothing that etcd writes: not read"))
-        else:
-            exhibit.notes.append(f"{name} is empty")
         return
     try:
-        exhibit.files.append((role, file.open(name)))
+        exhibit.files.append((role or Role.OTHER, file.open(name)))
     except UnreadableEvidence as error:
         if role is Role.DATABASE:
             raise
         exhibit.gaps.append(Gap(name, 0, 0, str(error)))
+
+
+def in_order(entry: tuple[Role, EvidenceFile]) -> tuple[bool, str]:
+    """The place of a file among others: by its name, and behind them where it is nothing of etcd's."""
+    return entry[0] is Role.OTHER, entry[1].name
 
 
 def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibit:
@@ -85,9 +92,9 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibi
     try:
         if wal_dir is not None and (base / "wal").is_dir() and not wal.samefile(base / "wal"):
             _aside(exhibit, path, base / "wal")
-        _known(exhibit, path, base, {"snap", "wal"} | ({"member"} if base == path else set()))
+        _known(exhibit, path, base, {"snap", "wal"} | ({"member"} if base == path else set()), hashed=hashed)
         if base != path:
-            _known(exhibit, path, path, {"member"})
+            _known(exhibit, path, path, {"member"}, hashed=hashed)
         folders = (
             (path, snap, _SNAP),
             (top, wal, _WAL),
@@ -103,9 +110,9 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibi
     except BaseException:
         exhibit.__exit__(None, None, None)
         raise
-    if not exhibit.files:
+    if not exhibit.known:
         raise UnreadableEvidence(f"{name} holds no file of etcd's: neither a database nor a WAL")
-    exhibit.files.sort(key=lambda entry: entry[1].name)
+    exhibit.files.sort(key=in_order)
     return exhibit
 
 
@@ -117,11 +124,11 @@ def _aside(exhibit: Exhibit, top: Path, wal: Path) -> None:
         exhibit.gaps.append(Gap(name, 0, entry.lstat().st_size, reason))
 
 
-def _known(exhibit: Exhibit, top: Path, folder: Path, names: set[str]) -> None:
+def _known(exhibit: Exhibit, top: Path, folder: Path, names: set[str], *, hashed: bool) -> None:
     """A gap for every entry that is none of these folders."""
     for entry in entries(exhibit, top, folder):
         if entry.name not in names | {_WAL_TMP}:
-            foreign(exhibit, top, entry)
+            foreign(exhibit, top, entry, hashed=hashed)
 
 
 def _folder(
@@ -132,7 +139,7 @@ def _folder(
             continue
         role = next((role for pattern, role in kinds if pattern.fullmatch(entry.name)), None)
         if role is None or entry.is_dir():
-            foreign(exhibit, top, entry)
+            foreign(exhibit, top, entry, hashed=hashed)
             continue
         name = _name(top, entry)
         try:
@@ -156,16 +163,23 @@ def entries(exhibit: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
         exhibit.gaps.append(Gap(_name(top, folder), 0, 0, f"the folder cannot be listed: {error.strerror}"))
 
 
-def foreign(exhibit: Exhibit, top: Path, entry: Path) -> None:
-    """A gap for a file that etcd does not write, a note for one that a distribution is known to put there."""
+def foreign(exhibit: Exhibit, top: Path, entry: Path, *, hashed: bool) -> None:
+    """A gap for a file that etcd does not write, a note for one that a distribution is known to put there.
+
+    A regular one is swept all the same, where files are hashed.
+    """
     name = _name(top, entry)
     if owner := distributions.owner(entry):
         exhibit.notes.append(f"{name} is {owner}'s own, and holds no values")
         return
+    size = 0
     try:
-        size = entry.lstat().st_size
-    except OSError:
-        size = 0
+        status = entry.lstat()
+        size = status.st_size
+        if hashed and size and stat.S_ISREG(status.st_mode) and len(exhibit.of(Role.OTHER)) < MOST_OTHERS:
+            exhibit.files.append((Role.OTHER, EvidenceFile.open(entry, hashed=True, name=name)))
+    except (OSError, UnreadableEvidence):
+        pass  # the gap says that it was not read
     exhibit.gaps.append(Gap(name, 0, size, f"{name} is nothing that etcd writes: not read"))
 
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from auditor import inputs
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
-from auditor.evidence.discovery import companions, paths, remote
+from auditor.evidence.containers.magic import Kind
+from auditor.evidence.containers.residue import Residue, holds_value
+from auditor.evidence.discovery import bystanders, companions, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
@@ -42,6 +46,8 @@ class Exhibits:
     notes: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     """Companions that cannot be read, and what else lies in them."""
+    residues: list[Residue] = field(default_factory=list)
+    """What companions that are containers hold beside their members."""
 
     def __len__(self) -> int:
         return len(self.openers)
@@ -70,6 +76,10 @@ def opened(argument: str, options: Options) -> Exhibits:
         if wal_dir is not None:
             raise UsageError(f"{remote.shown(argument)} is one object: --wal-dir belongs to a data directory")
         return _remote(argument, options)
+    if inputs.is_pipe(argument) and argument not in options.unnamed_pipes:
+        if wal_dir is not None:
+            raise UsageError(f"{inputs.name(argument)} is a pipe: --wal-dir belongs to a data directory")
+        return _streamed(pipe.spool(argument, options), options)
     path = Path(argument)
     if path.is_dir() or not _is_container(path):
         exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
@@ -83,8 +93,13 @@ def opened(argument: str, options: Options) -> Exhibits:
 
 
 def _remote(url: str, options: Options) -> Exhibits:
-    file, notes = remote.fetch(url, options)
-    if magic.of(file.map) in magic.CONTAINERS:
+    return _streamed(remote.fetch(url, options), options)
+
+
+def _streamed(received: tuple[EvidenceFile, list[str]], options: Options) -> Exhibits:
+    """The exhibits of a file that came as a stream, and that nothing lies beside."""
+    file, notes = received
+    if _is_packed(file.map[: magic.HEAD]):
         return _packed(file, None, options, notes)
     exhibit = Exhibit.of_file(file.name, file)
     exhibit.notes += notes
@@ -102,6 +117,7 @@ def _add_companions(exhibits: Exhibits, exhibit: Exhibit, path: Path, options: O
     exhibit.containers = exhibits.containers
     exhibit.settings = tuple(exhibits.settings)
     exhibit.gaps += exhibits.gaps
+    exhibit.residues += exhibits.residues
     exhibit.notes += exhibits.notes
     exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
 
@@ -131,6 +147,7 @@ def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list
         extraction = _unpacked(file, options)
         try:
             exhibits.gaps += extraction.gaps
+            exhibits.residues += extraction.own.kept
             for member in extraction.members:
                 reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
                 exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
@@ -156,9 +173,21 @@ def _is_container(path: Path) -> bool:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            return magic.sniff(file.read(magic.HEAD)) in magic.CONTAINERS
+            return _is_packed(file.read(magic.HEAD))
     except OSError:
         return False
+
+
+def _is_packed(head: bytes) -> bool:
+    """Whether a file is a container, or holds a store behind other bytes, by its first magic.HEAD bytes."""
+    kind = magic.sniff(head)
+    if kind in magic.CONTAINERS:
+        return True
+    if kind in magic.STORES and (kind is not Kind.DATABASE or magic.begins_with_meta(head)):
+        return False
+    from auditor.evidence.discovery import embedded  # numpy
+
+    return embedded.start(head) > 0
 
 
 def _unpacked(container: EvidenceFile, options: Options) -> Extraction:
@@ -179,13 +208,16 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         exhibits.extraction = extraction = _unpacked(container, options)
         from auditor.evidence.discovery import archived_exhibits
 
+        _take_values(extraction)
         for name, members in archived_exhibits.grouped(extraction):
             first = not exhibits.openers
             exhibits.openers.append((name, _opener(name, members, exhibits, extraction, first=first)))
         if not exhibits.openers:
             from auditor.evidence.discovery.unpack import nothing
 
-            raise nothing(container.name, extraction)
+            raise nothing(container, extraction)
+        if extraction.gaps and magic.of(container.map) not in magic.TEXTS:
+            exhibits.gaps += transfer.damage(container)
         exhibits.settings += _settings(extraction)
         if path is not None:
             exhibits.settings += _companions(exhibits, path, options)
@@ -193,6 +225,16 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         exhibits.__exit__(None, None, None)
         raise
     return exhibits
+
+
+def _take_values(extraction: Extraction) -> None:
+    """Make evidence of files of no known kind in which values begin, where a container holds nothing else."""
+    if extraction.members or not extraction.unknown:
+        return
+    for member in list(extraction.unknown):
+        if any(holds_value(block) for block in member.file.blocks()):
+            extraction.unknown.remove(member)
+            extraction.members.append(member)
 
 
 def _opener(
@@ -222,10 +264,12 @@ def _opener(
         exhibit.notes += exhibits.notes
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
+            exhibit.notes += extraction.notes
+            exhibit.files += [(Role.OTHER, file) for file in _taken(extraction.unknown)]
+            exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
             if extraction.others:
-                container, count = exhibits.containers[0].name, len(extraction.others)
-                exhibit.notes.append(f"{count:,} other files in {container} are texts in which no value begins")
+                exhibit.notes.append(bystanders.note(extraction.others, exhibits.containers[0].name))
         return exhibit
 
     return opener
@@ -233,8 +277,12 @@ def _opener(
 
 def _settings(extraction: Extraction) -> list[EvidenceFile]:
     """The files of a container that hold a configuration, taken out of its contents."""
+    return _taken(extraction.settings)
+
+
+def _taken(members: list[ExtractedMember]) -> list[EvidenceFile]:
     files = []
-    while extraction.settings:
-        member = extraction.settings.pop(0)
+    while members:
+        member = members.pop(0)
         files.append(member.file.open(str(member.name)))
     return files

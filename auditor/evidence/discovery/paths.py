@@ -74,20 +74,27 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
     """A folder with kine's database or with Gardener's backups; None where it is neither."""
     if (database := _sqlite_in(path)) is not None:
         exhibit = Exhibit(name, [(Role.SQLITE, EvidenceFile.open(database, hashed=hashed))])
-        _others(exhibit, path, {database.name, *(database.name + ending for ending in BESIDE)})
+        _others(exhibit, path, {database.name, *(database.name + ending for ending in BESIDE)}, hashed=hashed)
         return _sqlite(exhibit, database, hashed=hashed)
     if backups := objects.in_folder(path):
         exhibit = Exhibit(name, directory=True)
-        _others(exhibit, path, {backup.name for backup in backups})
+        _others(exhibit, path, {backup.name for backup in backups}, hashed=hashed)
         return _backup(exhibit, backups, unpacking, hashed=hashed)
     return None
 
 
-def _others(exhibit: Exhibit, folder: Path, names: set[str]) -> None:
+def _others(exhibit: Exhibit, folder: Path, names: set[str], *, hashed: bool) -> None:
     """A gap for every other entry of a folder that is not known to hold no values."""
+    passed: list[str] = []
     for entry in data_directory.entries(exhibit, folder, folder):
-        if entry.name not in names and not bystanders.is_bystander(entry):
-            data_directory.foreign(exhibit, folder, entry)
+        if entry.name in names:
+            continue
+        if bystanders.is_bystander(entry):
+            passed.append(shown(entry.name))
+        else:
+            data_directory.foreign(exhibit, folder, entry, hashed=hashed)
+    if passed:
+        exhibit.notes.append(bystanders.note(passed, exhibit.name))
 
 
 def _backup(exhibit: Exhibit, paths: list[Path], unpacking: Unpacking, *, hashed: bool) -> Exhibit:
@@ -102,8 +109,10 @@ def _backup(exhibit: Exhibit, paths: list[Path], unpacking: Unpacking, *, hashed
             continue
         exhibit.files.append((Role.BACKUP, opened.file))
         exhibit.gaps += opened.gaps
+        exhibit.residues += opened.residues
         exhibit.notes += [opened.note] if opened.note else []
-    if not exhibit.files:
+    exhibit.files.sort(key=lambda entry: entry[0] is Role.OTHER)
+    if not exhibit.of(Role.BACKUP):
         raise UnreadableEvidence(f"{exhibit.name}: none of its {len(paths):,} objects can be read")
     return exhibit
 

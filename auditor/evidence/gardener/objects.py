@@ -16,6 +16,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import SEPARATOR, MemberName
+from auditor.evidence.containers.residue import OwnBytes, Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
@@ -53,6 +54,8 @@ class OpenedObject:
     """What it was unpacked from."""
     gaps: Sequence[Gap] = ()
     """What of it could not be unpacked."""
+    residues: Sequence[Residue] = ()
+    """What of it is no packed content, as far as a value begins in it."""
 
 
 @dataclass
@@ -139,9 +142,9 @@ def _unpacked(
     from auditor.evidence.containers.decompress import Stream, unpacked
     from auditor.evidence.containers.extracted import Extractor  # the libraries of archives wait until there is one
 
-    stream = Stream(packed.blocks())
+    stream, own = Stream(packed.blocks()), OwnBytes()
     if kind in magic.STREAMS:
-        stream = unpacked(stream, kind, budget, packed.shown)
+        stream = unpacked(stream, kind, budget, packed.shown, own)
     extracted = Extractor(work_dir).fill(stream, packed.shown, hashed=hashed)
     if not extracted.size:
         extracted.close()
@@ -150,7 +153,7 @@ def _unpacked(
     name = str(MemberName(packed.shown).inside(inner))
     reasons = [extracted.broken, *_missing(packed.paths, packed.shown)]
     gaps = tuple(Gap(name, extracted.size, 0, reason) for reason in reasons if reason)
-    return OpenedObject(extracted.open(name), f"unpacked from {packed.description}", gaps)
+    return OpenedObject(extracted.open(name), f"unpacked from {packed.description}", gaps, own.kept)
 
 
 def _parts(path: Path) -> list[Path]:

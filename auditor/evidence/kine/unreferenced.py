@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.evidence import carve
+from auditor.evidence import carve, ledger
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.kine import file_format, overflow, records, residue, rows
+from auditor.evidence.kine import file_format, overflow, records, residue, rows, structure
 from auditor.evidence.kine.overflow import Assembled, Claims, PayloadParts
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
 from auditor.evidence.kine.schema import KineColumns
+from auditor.evidence.kine.stale import Structure
 from auditor.evidence.kine.wal import FRAME, HEADER, WalFrames
 from auditor.model.vocabulary import Place
 
@@ -38,6 +39,8 @@ class DatabaseFiles:
     """The overflow pages that rows have claimed."""
     work_dir: str
     """The folder of private files; the system's own where empty."""
+    structure: Structure = residue.NOTHING_KNOWN
+    """What the database keeps for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,11 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
         unknown = np.full(page.size, UNKNOWN, np.int64)
         yield from search(store, source, at, at + parts.rest[tails], images.rest[page], unknown, images.state[page])
     start, end = _unclaimed(store, file, images, parsed)
+    if ledger.enabled:
+        rest = structure.reserved(buffer, pages, store.page_size, store.usable)
+        odd = structure.odd_keys(buffer, parsed.keys)
+        start = np.concatenate((start, rest.start, odd.start))
+        end = np.concatenate((end, rest.end, odd.end))
     start = np.concatenate((start, malformed.payload))
     end = np.concatenate((end, malformed.payload + malformed.local))
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
@@ -191,7 +199,9 @@ def search(
     buffer = store.files[file]
     for value in np.unique(place).tolist():
         same_place = place == value
-        values = residue.search(buffer, start[same_place], end[same_place], store.columns, store.usable)
+        values = residue.search(
+            buffer, start[same_place], end[same_place], store.columns, store.usable, store.structure
+        )
         if not values:
             continue
         batch = carve.batch(buffer, store.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))

@@ -35,6 +35,12 @@ def document(
         "revision": progress.revision,
         **_counts(progress.all),
         "unopened": progress.unopened,
+        "created_in_old_form": progress.created_otherwise,
+        "keys_that_open_nothing": [
+            {"provider": provider.label, "key_name": name, "values": count}
+            for provider, name, count in progress.useless
+        ],
+        "doubts": list(progress.doubts),
         "rate": round(progress.rate, 3),
         "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left, 1),
         "namespaces": [{"namespace": name, **_counts(share)} for name, share in progress.namespaces.items()],
@@ -52,6 +58,7 @@ def document(
                 "finding": remaining.why,
                 "mod_revision": remaining.revision,
                 "stuck": remaining.stuck,
+                "created": remaining.created,
             }
             for remaining in progress.remaining
         ],

@@ -30,6 +30,11 @@ def scan(folder: Path, raw: bytes) -> Audit:
     return auditor.scan(folder / "backup.bin")
 
 
+def of_members(audit: Audit) -> list[str]:
+    """The sources of values that are not the container's own."""
+    return [source for source in audit.inventory.source if "!" in source]
+
+
 def frame(content: bytes, number: int = 0) -> bytes:
     return struct.pack("<II", 0x184D2A50 + number, len(content)) + content
 
@@ -40,7 +45,7 @@ def test_a_skippable_frame_that_nothing_explains_is_a_gap(
     tmp_path: Path, pack: Callable[[bytes], bytes], order: int
 ) -> None:
     audit = scan(tmp_path, b"".join([frame(LEAK), pack(SNAPSHOT)][::order]))
-    assert len(audit.inventory) == 1
+    assert len(of_members(audit)) == 1
     assert any("skippable frames" in gap.reason for gap in audit.gaps)
 
 
@@ -70,7 +75,7 @@ def in_gzip(flags: int, fields: bytes) -> bytes:
 )
 def test_a_value_in_the_header_of_a_gzip_is_a_gap(tmp_path: Path, flags: int, fields: bytes) -> None:
     audit = scan(tmp_path, in_gzip(flags, fields))
-    assert len(audit.inventory) == 1
+    assert len(of_members(audit)) == 1
     assert any("gzip header" in gap.reason for gap in audit.gaps)
 
 
@@ -85,7 +90,7 @@ def test_bytes_in_the_padding_of_a_tar_are_a_gap(tmp_path: Path, pack: Callable[
     at = raw.find(b"hello") + 5
     raw[at : at + len(LEAK)] = LEAK
     audit = scan(tmp_path, pack(bytes(raw)))
-    assert len(audit.inventory) == 1
+    assert len(of_members(audit)) == 1
     assert any("padding" in gap.reason for gap in audit.gaps)
 
 
@@ -123,7 +128,7 @@ def test_a_value_beside_the_members_of_a_zip_is_a_gap(
     tmp_path: Path, change: Callable[[zipfile.ZipFile, zipfile.ZipInfo], None]
 ) -> None:
     audit = scan(tmp_path, in_zip(change))
-    assert len(audit.inventory) == 1
+    assert len(of_members(audit)) == 1
     assert any("comments or extra fields" in gap.reason for gap in audit.gaps)
 
 
@@ -136,7 +141,7 @@ def test_a_member_of_a_zip_that_has_data_is_data_whatever_its_mode(tmp_path: Pat
         info.external_attr = mode << 16
         archive.writestr(info, SNAPSHOT)
     audit = scan(tmp_path, out.getvalue())
-    assert len(audit.inventory) == 1
+    assert len(of_members(audit)) == 1
     assert not audit.gaps
 
 

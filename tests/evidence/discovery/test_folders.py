@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.evidence.containers.residue import holds_value
 from auditor.evidence.discovery import bystanders
 from auditor.evidence.discovery.arguments import resolve_arguments
 from tests.evidence.etcd.test_wal import put
@@ -145,7 +146,7 @@ def test_what_lies_beside_a_packed_data_directory_is_told(tmp_path: Path) -> Non
     assert scan(write(tmp_path / "a.zip", packing.zip_archive(files)), tmp_path)[0] == 0
     files["member/secret.bin"] = READABLE
     code, text = scan(write(tmp_path / "b.zip", packing.zip_archive(files)), tmp_path)
-    assert code == 3
+    assert code == 1
     assert "secret.bin" in text
 
 
@@ -271,7 +272,7 @@ def test_their_names_alone_are_not_enough(name: str, content: bytes, tmp_path: P
     top = data_directory(tmp_path / "data")
     write(top / name, content)
     code, text = scan(top, tmp_path)
-    assert code == 3
+    assert code == (1 if "/" not in name and holds_value(content) else 3)  # files are swept, folders are not
     assert name.partition("/")[0] in text
 
 

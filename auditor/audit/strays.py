@@ -1,0 +1,105 @@
+"""Strays: beginnings of values that lie in no row, made into fragments, which are judged as any other."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from auditor.arrays.buffer import Buffer
+from auditor.arrays.dtypes import Ints
+from auditor.evidence.batch import UNKNOWN
+from auditor.evidence.headless import CarvedRecord, without_record
+from auditor.evidence.sweep import Hits
+from auditor.kubernetes.signatures import KEYS, NEAR, Form, Mark, Writing
+from auditor.model.vocabulary import State
+
+LONGEST = 1 << 22
+"""Bytes from a signature on that are taken for its value where nothing says how long it is."""
+ENCLOSING = 1 << 16
+"""Bytes before the `kind` of a JSON object in which its brace is looked for."""
+_GROWTH = (1 << 12, 1 << 16, 1 << 19, LONGEST)
+"""Bytes of an object that are decoded at first, and if it does not end in them: most are small."""
+_HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
+
+
+def fragments(buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark]) -> Iterator[CarvedRecord]:
+    """The values that begin at hits of plain writing, apart from each other.
+
+    Args:
+        buffer: The medium.
+        hits: What the sweep met in it.
+        rows: The hits that no row of a reader explains, ascending.
+        starts: Where the rows of the readers begin, ascending: each value ends there at the latest.
+        marks: What the signatures are.
+    """
+    done = 0
+    plain = np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
+    for row in rows[plain[hits.signature[rows]]].tolist():
+        mark, end = marks[int(hits.signature[row])], int(hits.end[row])
+        if end <= done:
+            continue
+        if mark.form is Form.CBOR and not any(name in buffer.slice(end, NEAR) for name in KEYS):
+            continue
+        low = max(end - mark.signature.longest, 0)
+        begin = low + max(buffer.slice(low, end - low).rfind(mark.signature.opening), 0)
+        following = int(np.searchsorted(starts, end, "left"))
+        stop = int(starts[following]) if following < starts.size else buffer.size
+        record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
+        yield record
+        done = max(record.end, end)
+
+
+def value_at(buffer: Buffer, form: Form, begin: int, end: int, floor: int, stop: int) -> CarvedRecord:
+    """The value of one beginning.
+
+    Args:
+        buffer: The medium.
+        form: What begins.
+        begin: Where; of JSON, where the word `kind` stands.
+        end: The position behind the beginning.
+        floor: Where the value begins at the earliest.
+        stop: Where it ends at the latest.
+    """
+    if form is Form.JSON:
+        return _json(buffer, max(begin - 1, 0), floor, stop)
+    if form in _HEADS:
+        return without_record(buffer, begin, begin, stop)
+    near = buffer.slice(begin, stop - begin).rstrip(b"\0")
+    return bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)
+
+
+def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
+    """The JSON object whose `kind` stands at `at`, to its last brace; what is near where it is not whole."""
+    low = max(floor, at - ENCLOSING)
+    before = buffer.slice(low, at - low)
+    depth, place = 0, len(before)
+    while (place := max(before.rfind(b"{", 0, place), before.rfind(b"}", 0, place))) >= 0:
+        depth += 1 if before[place : place + 1] == b"}" else -1
+        if depth < 0:
+            break
+    if place >= 0 and (length := _object_length(buffer, low + place, stop)):
+        return bare(low + place, low + place + length)
+    begin = low + place if place >= 0 else at
+    stop = next(buffer.occurrences(b"\0", at, stop), stop)  # no text has a zero byte
+    return bare(begin, max(stop, at + 1), State.HEAD_LOST | State.TAIL_LOST)
+
+
+def _object_length(buffer: Buffer, at: int, stop: int) -> int:
+    """Bytes of the JSON object that begins at `at`; 0 where none ends before `stop`."""
+    for size in _GROWTH:
+        raw = buffer.slice(at, min(size, stop - at))
+        decoded = raw.decode("utf-8", "surrogateescape")
+        try:
+            _, length = json.JSONDecoder().raw_decode(decoded)
+        except (ValueError, RecursionError):
+            if len(raw) < size or b"\0" in raw:
+                return 0
+        else:
+            return len(decoded[:length].encode("utf-8", "surrogateescape"))
+    return 0
+
+
+def bare(begin: int, end: int, state: State = State(0)) -> CarvedRecord:  # noqa: B008 - an immutable flag
+    """A value of which nothing but its bytes is known."""
+    unknown = UNKNOWN
+    return CarvedRecord(begin, end, unknown, 0, begin, end - begin, unknown, unknown, unknown, unknown, state)
