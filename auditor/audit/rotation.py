@@ -16,11 +16,12 @@ from auditor.kubernetes import rbac
 from auditor.kubernetes.credential_classes import POWERFUL_TOKEN
 from auditor.kubernetes.rbac import Rbac
 from auditor.kubernetes.store import Store
+from auditor.kubernetes.trees import seconds
 from auditor.model.findings import Baseline, Rows
 from auditor.model.rotation import Rotation, RotationRow
 from auditor.model.vocabulary import BaselineState, Place
 from auditor.options import Options
-from auditor.text import NAME, NAMESPACE, marked, printable
+from auditor.text import NAME, NAMESPACE, marked, moment, printable
 
 STATUSES = ("current", "unknown", "changed", "expired")
 """Status of a credential, in the order of the list."""
@@ -61,7 +62,8 @@ def of_selections(
     globs = teams.load(options.owners) if options.owners else ()
     namespaces = teams.by_label(store, reading, options.owner_label) if options.owner_label else {}
     usage, table, hits, baseline = parts
-    return build(selections, Context(usage, rbac.read(store, reading), Teams(globs, namespaces), table, hits, baseline))
+    context = Context(usage, rbac.read(store, reading), Teams(globs, namespaces), table, hits, baseline)
+    return build(selections, context, moment(seconds(options.as_of))[:10])
 
 
 def build(selections: Sequence[Selection], context: Context, today: str = "") -> Rotation:
