@@ -152,10 +152,19 @@ class Gathering:
     def _hold(self, identity: Identity, holder: Holder) -> None:
         own = self.values.holders.setdefault(identity, {})
         place = holder.secret, holder.field
-        known = own.get(place)
-        # of several copies the one that the baseline has
-        if known is None or holder.state is BaselineState.UNCHANGED:
-            own[place] = holder
+        if place in own:
+            # a certificate renewed under its key, or copies of which the baseline has one
+            known = own[place]
+            state = known.state if known.state is BaselineState.UNCHANGED else holder.state
+            holder = holder._replace(end=latest([known.end, holder.end]), state=state)
+        own[place] = holder
+
+
+def latest(ends: Iterable[str]) -> str:
+    """The latest of some `valid_until`; that none is stated, or known, whatever the others say."""
+    distinct = set(ends) - {credentials.NOTHING}
+    words = (credentials.NONE_STATED, UNKNOWN)
+    return next((word for word in words if word in distinct), max(distinct, default=credentials.NOTHING))
 
 
 def _states(table: Rows) -> dict[tuple[str, int], BaselineState]:

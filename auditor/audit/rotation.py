@@ -6,21 +6,22 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from auditor.audit import teams
-from auditor.audit.exposed_values import READABLE, ExposedValues, Gathering, Holder, Identity
+from auditor.audit.exposed_values import READABLE, ExposedValues, Gathering, Holder, Identity, latest
 from auditor.audit.teams import Teams
 from auditor.audit.used_by import MOST, NO_REFERENCE, UNKNOWN, Usage, secrets_of
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import Hit
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import credentials, rbac
+from auditor.kubernetes import rbac
 from auditor.kubernetes.credential_classes import POWERFUL_TOKEN
 from auditor.kubernetes.rbac import Rbac
 from auditor.kubernetes.store import Store
+from auditor.kubernetes.trees import seconds
 from auditor.model.findings import Baseline, Rows
 from auditor.model.rotation import Rotation, RotationRow
 from auditor.model.vocabulary import BaselineState, Place
 from auditor.options import Options
-from auditor.text import NAME, NAMESPACE, marked, printable
+from auditor.text import NAME, NAMESPACE, marked, moment, printable
 
 STATUSES = ("current", "unknown", "changed", "expired")
 """Status of a credential, in the order of the list."""
@@ -61,7 +62,8 @@ def of_selections(
     globs = teams.load(options.owners) if options.owners else ()
     namespaces = teams.by_label(store, reading, options.owner_label) if options.owner_label else {}
     usage, table, hits, baseline = parts
-    return build(selections, Context(usage, rbac.read(store, reading), Teams(globs, namespaces), table, hits, baseline))
+    context = Context(usage, rbac.read(store, reading), Teams(globs, namespaces), table, hits, baseline)
+    return build(selections, context, moment(seconds(options.as_of))[:10])
 
 
 def build(selections: Sequence[Selection], context: Context, today: str = "") -> Rotation:
@@ -107,8 +109,7 @@ def _row(
 ) -> RotationRow:
     """The row of one value."""
     first = min(holders, key=lambda holder: (holder.kind.order, holder.secret, holder.field))
-    ends = {holder.end for holder in holders if holder.end}
-    end = next((word for word in (credentials.NONE_STATED, UNKNOWN) if word in ends), max(ends, default=""))
+    end = latest(holder.end for holder in holders)
     status = (
         "current" if identity.digest in values.current else "unknown" if values.unread or not first.field else "changed"
     )
@@ -193,17 +194,12 @@ def _folded(rows: Sequence[RotationRow]) -> Iterator[RotationRow]:
             own[0],
             credentials=len(own),
             secrets=tuple(sorted(secret for row in own for secret in row.secrets)),
-            valid_until=_latest(row.valid_until for row in own),
+            valid_until=latest(row.valid_until for row in own),
             rotate_at=f"by {own[0].keeper}, which renews all of them",
             used_by=_joined(users),
             can_read="; ".join(dict.fromkeys(row.can_read for row in own)),
             baseline="new" if any(row.baseline == "new" for row in own) else own[0].baseline,
         )
-
-
-def _latest(ends: Iterable[str]) -> str:
-    distinct = set(ends)
-    return next((word for word in (credentials.NONE_STATED, UNKNOWN) if word in distinct), max(distinct))
 
 
 def _joined(cells: Sequence[str]) -> str:
