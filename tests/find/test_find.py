@@ -221,4 +221,5 @@ def test_the_beginning_of_a_value_in_a_file_without_pages_is_no_part_of_it() -> 
     dump = FIXTURES / "cases" / "dump-beside-config" / "dump.json"
     text = dump.read_bytes()[300:340] + b"-and-not-this"
     (exhibit,) = find(dump, [text]).exhibits
-    assert exhibit.remnants == exhibit.occurrences == ()
+    assert not exhibit.remnants
+    assert not exhibit.occurrences
