@@ -24,8 +24,8 @@ CERTAIN = 8
 """Bytes of a run that ends somewhere in freed bytes; at a page's border a shorter one is a part."""
 HEADERS = (0, 4, 16)
 """Bytes of a page before what it continues: nothing, SQLite's number of the next page, bbolt's header."""
-LOSSY = frozenset({Place.FREED, Place.PREVIOUS_ROOT, Place.SLACK, Place.UNPLACED, Place.WAL})
-"""Places in which bytes outside every value may be the rest of one."""
+LOSSY = frozenset({Place.FREED, Place.PREVIOUS_ROOT, Place.SLACK, Place.WAL})
+"""Places in which bytes outside every value may be the rest of one: in files without pages nothing is used anew."""
 
 
 class RemnantSearch:

@@ -214,3 +214,12 @@ def test_several_exhibits_are_searched_and_one_that_is_none_leaves_it_open(tmp_p
     absent = everywhere([str(path), str(tmp_path / "b.db")], options, ABSENT)
     assert absent.exit_code == 3
     assert everywhere([str(tmp_path / "b.db")], options, ABSENT).exit_code in {2, 3}
+
+
+def test_the_beginning_of_a_value_in_a_file_without_pages_is_no_part_of_it() -> None:
+    """A dump's bytes are not used anew: what begins alike is another text."""
+    dump = FIXTURES / "cases" / "dump-beside-config" / "dump.json"
+    text = dump.read_bytes()[300:340] + b"-and-not-this"
+    (exhibit,) = find(dump, [text]).exhibits
+    assert not exhibit.remnants
+    assert not exhibit.occurrences
