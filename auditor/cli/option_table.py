@@ -62,7 +62,7 @@ STAGES = {
     option: stage
     for stage, options in {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
-        "--max-ratio --raw --current --value-file",
+        "--max-ratio --raw --current --value-file --whole",
         Stage.SELECTION: "--resource --storage-prefix",
         Stage.OPENING: "--kms-plugin --use-found-keys --k3s-token --current-config",
         Stage.POLICY: "--encryption-config --before-config --after-config --use-found-config --current-kek --expect "
@@ -70,7 +70,7 @@ STAGES = {
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
         Stage.IDENTITY: "--expect-sha256 --expect-cluster",
-        Stage.COMPARISON: "--same-content --different-clusters --any-order",
+        Stage.COMPARISON: "--again --same-content --different-clusters --any-order",
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --reveal --yes --verbose --names "
         "--as-of --owners --owner-label --split-by",

@@ -45,10 +45,10 @@ def test_every_option_of_every_command(command: str, option: str) -> None:
 
 def test_the_table_is_read() -> None:
     assert len(OPTIONS) > 60
-    assert {name for name, _ in OPTIONS} == {"scan", "keys", "show", "diff", "watch", "verify"}
+    assert {name for name, _ in OPTIONS} == {"scan", "keys", "show", "diff", "watch", "verify", "find"}
 
 
-@pytest.mark.parametrize("command", ["scan", "keys", "show", "diff", "watch", "verify"])
+@pytest.mark.parametrize("command", ["scan", "keys", "show", "diff", "watch", "verify", "find"])
 def test_empty_arguments_are_refused(command: str) -> None:
     """The current folder would be read in place of what a variable was to name."""
     done = run(command, "", "", COLUMNS="200", TERMINAL_WIDTH="200")
