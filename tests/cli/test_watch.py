@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import re
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import PASSWORD, with_users
 from tests.helpers.objects import StoredObject
-from tests.helpers.sealing import KEY, configuration, provider
+from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
 from tests.watch.test_session import NEW, fill, name, revision
 
 UID = "71314e90-44b9-4311-833c-506d91031055"
@@ -142,6 +143,58 @@ def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
     assert "SOME REMAIN: 15 of 20 secrets are not as wanted" in rest
     report = json.loads((tmp_path / "w.json").read_text())
     assert (report["remaining"], report["exit_code"]) == (15, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_its_process_alone(etcd: Etcd, tmp_path: Path, number: signal.Signals) -> None:
+    """As kill(1) and a supervisor send it; a terminal sends it to the child too."""
+    with start_watch(etcd, "--json", str(tmp_path / "w.json")) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "watching" in line:
+                process.send_signal(number)
+                break
+        rest = process.stdout.read()
+        assert process.wait(60) == 1
+    assert "interrupted" in rest
+    assert json.loads((tmp_path / "w.json").read_text())["remaining"] == 15
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["prctl", "pipe"])
+def test_a_child_does_not_outlive_its_parent(tmp_path: Path, *, asked: bool) -> None:
+    """SIGKILL, which no process can pass on; where the kernel cannot be asked, a pipe tells."""
+    code = (
+        "import os, sys, time; from auditor.cli import orphan, worker\n"
+        f"if not {asked}: orphan.has_death_signal = lambda: False\n"
+        "worker.run(lambda: print(os.getpid(), flush=True) or time.sleep(600) or 0)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert int(process.stdout.readline())
+        process.kill()
+        # the child holds the other end: its death closes it
+        assert process.stdout.read() == ""
+
+
+def test_a_key_that_opens_nothing_is_said(tmp_path: Path) -> None:
+    sealed = configuration(tmp_path / "right.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
+    wrong = configuration(tmp_path / "wrong.json", provider("aescbc", ("key1", OTHER)), {"identity": {}})
+    with Etcd(tmp_path / "data") as etcd:
+        for number in range(4):
+            thing = StoredObject(b"n", b"s%d" % number)
+            etcd.put(thing.key, seal("aescbc", "key1", KEY, thing, random.Random(number)))
+        code, report = document(etcd, "--encryption-config", sealed)
+        assert (code, report["keys_that_open_nothing"]) == (0, [])
+        code, report = document(etcd, "--encryption-config", wrong)
+        assert code == 3
+        assert report["keys_that_open_nothing"] == [{"provider": "aescbc", "key_name": "key1", "values": 4}]
+        said = "the supplied key aescbc/key1 decrypts none of the 4 values that name it"
+        assert said in report["conclusion"][0]
+        assert said in " ".join(run("watch", etcd.url, "--encryption-config", wrong).stdout.split())
+        etcd.put(StoredObject(b"n", b"plain").key, StoredObject(b"n", b"plain").protobuf())
+        code, report = document(etcd, "--encryption-config", wrong)
+        assert code == 1
+        assert any(said in line for line in report["conclusion"][1:])
 
 
 def test_a_limit(etcd: Etcd) -> None:
