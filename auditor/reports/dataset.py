@@ -90,6 +90,7 @@ def _conclusion(part: ExhibitSummary) -> dict[str, object]:
     numbers = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
     return {
         **numbers,
+        "revision": part.revision or None,
         "part": part.name,
         "verdict": part.verdict.value,
         "trailer": part.trailer.label if part.trailer else "",
