@@ -93,6 +93,7 @@ def _conclusion(part: ExhibitSummary) -> dict[str, object]:
     }
     return {
         **numbers,
+        "revision": part.revision or None,
         "part": part.name,
         "verdict": part.verdict(Severity.MEDIUM).value,
         "trailer": part.trailer.label if part.trailer else "",

@@ -102,7 +102,7 @@ def describe(head: bytes, path: str) -> str:
         return "a file of a member's data directory, by its name: give the directory, not one file of it"
     if text_encodings.decoded_head(head):
         form = "hex" if text_encodings.is_hex(head) else "base64"
-        return f"{form} text, and what it stands for is nothing that is recognised"
+        return f"a text, perhaps {form}, and what it would stand for is nothing that is recognised"
     if _ENCRYPTED.search(path):
         return "encrypted, by its name: decrypt it, and scan what it holds"
     return "a text, and no export of a store that is known" if _is_text(head) else ""

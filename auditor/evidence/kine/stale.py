@@ -15,6 +15,8 @@ PREFIX = b"/registry/"
 """The beginning of names: kine writes /registry/health itself (pkg/drivers/generic/generic.go)."""
 _CUT = (PREFIX, b"compact_rev_key")
 """Beginnings of names by which one that is cut is known."""
+SHORT, SHORTEST = 3, 10
+"""Bytes of a name that say little, and of what may stand before no more of one."""
 BESIDE = 14
 """Bytes of a cell without its beginning, and of what SQLite wrote over that, beside another that is whole."""
 _ROW = re.compile(rb"[\x00-\xff]{0,3}[\x0a-\x28]\x00[\x0d-\xff][\x00-\xff]?[\x00-\x06\x08\x09]{5}[\x00-\xff]{0,4}")
@@ -112,7 +114,9 @@ def _cut(part: bytes, at: int) -> bool:
     """Whether the end of a part is the beginning of a cell: its numbers, and a name that is cut."""
     rest = part[at:]
     return _ROW.fullmatch(rest) is not None or any(
-        len(rest) <= BETWEEN + size and rest.endswith(name[:size]) for name in _CUT for size in range(4, len(name) + 1)
+        len(rest) <= size + (BETWEEN if size > SHORT else SHORTEST) and rest.endswith(name[:size])
+        for name in _CUT
+        for size in range(2, len(name) + 1)
     )
 
 

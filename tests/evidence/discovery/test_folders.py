@@ -286,3 +286,42 @@ def test_in_a_data_directory_the_database_has_no_trailer_to_miss(txids: tuple[in
     assert code == (3 if txids == (4, 3) else 0)
     if code:
         assert "raw database" in text
+
+
+def test_files_that_hold_no_values_are_counted_and_all_listed_on_demand(backups: Path) -> None:
+    names = [f"note-{number:02}.txt" for number in range(12)]
+    for name in names:
+        write(backups / name, b"a text\n")
+    code, text = scan(backups, backups.parent)
+    assert code == 0
+    text = " ".join(text.split())
+    assert "12 other files are texts or reports in which no value begins" in text
+    assert "note-07.txt and 4 more" in text
+    assert names[-1] not in text
+    text = " ".join(scan(backups, backups.parent, "-v")[1].split())
+    assert all(name in text for name in names)
+
+
+FOREIGN = {
+    "k3s.dump": (b"PGDMP\x01\x0e\x00" + bytes(range(200)), "a PostgreSQL dump in its custom format"),
+    "secrets.json": (
+        b'{"apiVersion": "v1", "items": [{"apiVersion": "v1", "kind": "Secret"}], "kind": "List"}',
+        "Kubernetes objects as an API server answers with",
+    ),
+    "all.yaml": (b"apiVersion: v1\nitems:\n- data:\n    a: Yg==\n  kind: Secret\nkind: List\n", "Kubernetes objects"),
+    "a.db.age": (b"age-encryption.org/v1\n-> X25519 abc\n" + bytes(range(256)), "age-encrypted"),
+    "a.db.gpg": (b"\x85\x02\x0c\x03" + bytes(range(256)), "encrypted by OpenPGP"),
+    "dump.hexdump": (b"00000000: 0000 0000 0000 0000  ........\n" * 40, "a hex dump"),
+    "snapshot.db": (b'{"kind":"Status","apiVersion":"v1","status":"Failure","code":403}', "a Status of an API server"),
+    "0000000000000000-0000000000000000.wal": (bytes(8) + b"\x04" * 600, "give the directory"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("below", ["", "a/b/"])
+def test_what_is_no_store_is_named_for_what_it_is(name: str, below: str, backups: Path) -> None:
+    content, words = FOREIGN[name]
+    write(backups / below / name, content)
+    code, text = scan(backups, backups.parent)
+    assert code == 3
+    assert words in " ".join(text.split())
