@@ -27,7 +27,8 @@ _ANOTHER = re.compile(
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r")) + b"\x7f"
 _BLANKS = b" \t\r\n\f"
-_SIGNS = re.compile(TEXTS)
+_SIGNS = re.compile(TEXTS + rb"|(?:^|\n)[ \t-]{0,40}kind:[ \t]{0,8}[\"']?Secret[\"']?[ \t]{0,8}\r?\n")
+"""And a manifest in YAML."""
 _OVERLAP = 128
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
 """A text that is nothing but base64 or hex: what it encodes is not known."""
