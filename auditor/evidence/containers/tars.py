@@ -110,8 +110,7 @@ def members(
         layer: The name of that.
     """
     header_type: type[_Header] = type("_Header", (_Header,), {})
-    readable = _Readable(stream)
-    odd = hiding = done = 0
+    readable, odd, hiding, done = _Readable(stream), 0, 0, 0
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
@@ -144,6 +143,18 @@ def members(
     if not header_type.ended:
         raise Damaged(why)
     stream.drain()
+    _raise_for(name, surplus, odd, hiding)
+
+
+def _raise_for(name: str, surplus: int, odd: int, hiding: int) -> None:
+    """Raise Damaged for bytes that are no member's and that nothing explains.
+
+    Args:
+        name: The archive's name.
+        surplus: Bytes behind its end.
+        odd: Bytes in the padding of members.
+        hiding: How many stretches hold the beginning of a stored value.
+    """
     if surplus:
         raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")
     if odd:
