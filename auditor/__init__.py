@@ -28,6 +28,7 @@ def scan(
     *,
     observer: Observer = SILENT,
     access: "Access | None" = None,
+    current_access: "Access | None" = None,
 ) -> Audit:
     """Audit a database file, a data directory, a container of some, or a live etcd or remote object by its URL.
 
@@ -38,6 +39,7 @@ def scan(
         options: What to audit and how far; by default the Secrets of the evidence.
         observer: Its methods are called with the run's progress, and with the rows before the evidence is hashed.
         access: How to reach a live etcd.
+        current_access: How to reach the evidence that options.current names, where that is live.
 
     Raises:
         auditor.errors.UnreadableEvidence: Nothing in the evidence can be read as etcd's.
@@ -52,4 +54,4 @@ def scan(
         from auditor.verify import baseline
 
         earlier = baseline.load(Path(options.baseline))
-    return one(os.fspath(path), options, observer, access, earlier)
+    return one(os.fspath(path), options, observer, access, earlier, current_access)

@@ -11,7 +11,7 @@ NOTHING = "nothing was concluded"
 READ_FAILURE = "the evidence shrank or became unreadable while it was read"
 _FATAL_SIGNALS = {
     signal.SIGBUS: f"{READ_FAILURE} (SIGBUS); {NOTHING}",
-    signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps for want of memory; {NOTHING}",
+    signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps because memory ran out; {NOTHING}",
 }
 
 

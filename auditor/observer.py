@@ -16,7 +16,11 @@ class Observer:
         """Bytes of the evidence that are hashed, and bytes in all."""
 
     def rows(self, rows: "Rows") -> None:
-        """The rows of the reports. The evidence is still being hashed, and reports can be prepared meanwhile."""
+        """The rows of the reports, as a rule while the evidence is still being hashed.
+
+        Reports can be prepared meanwhile. Called again where the sweep meets more than the readers, and for several
+        exhibits after the last one.
+        """
 
     def step(self, text: str) -> None:
         """A step of the run is over; the text names neither this machine nor its folders."""

@@ -17,6 +17,8 @@ class Options:
     """Prefixes of the etcd keys (--etcd-prefix of kube-apiserver); none for those that the keys show."""
     encryption_configs: tuple[str, ...] = ()
     """EncryptionConfiguration files to open and judge with."""
+    opening_only: bool = False
+    """Whether they are of another state than the evidence: values are opened with them, and not held to them."""
     kms_plugins: tuple[str, ...] = ()
     """KMS plugins that may be called, `NAME` or `NAME=unix:///path`; no other is."""
     current_keks: tuple[str, ...] = ()
@@ -27,6 +29,10 @@ class Options:
     """Keys that others have, `PROVIDER:NAME`."""
     wal_dir: str = ""
     """Folder of the WAL of a data directory, where it lies elsewhere."""
+    raw: bool = False
+    """Whether a database file alone is a member's own, member/snap/db, not a snapshot that has lost its trailer."""
+    unnamed_pipes: tuple[str, ...] = ()
+    """Pipes and devices that were met in folders: they are not opened, where one that is named is read."""
     work_dir: str = ""
     """Folder of private, unlinked files; the system's temporary folder where empty."""
     keep: str = ""
@@ -65,18 +71,35 @@ class Options:
     """Whether pseudonyms stand for namespaces and names: ordinals, or with `redact_key` an HMAC."""
     redact_key: str = ""
     """File with the key of the pseudonyms."""
+    current: str = ""
+    """Newer evidence of the same cluster, which decides what is current; empty for the evidence itself."""
+    current_configs: tuple[str, ...] = ()
+    """EncryptionConfiguration files of the newer evidence; none for `encryption_configs`."""
+    as_of: str = ""
+    """Time by which something counts as expired, ISO 8601; empty for the time of the run."""
     quick: bool = False
     """Whether hashes are left out, and all that no root reaches."""
     accept_partial: bool = False
     """Whether the conclusion may be complete without what --quick or --range leaves out."""
     rows: bool = True
     """Whether Audit.rows is built; reports other than the summary need it."""
+    leading: int = 0
+    """Number of objects with findings whose rows are built where not all are: the summary names them."""
+    rotation: bool = False
+    """Whether Audit.rotation is built: the list of what to rotate."""
+    owners: str = ""
+    """File of globs of Secrets and the teams that they belong to."""
+    owner_label: str = ""
+    """Label of namespaces that names their team."""
+    listed: bool = True
+    """Whether `used_by` is told of every value; else of those with findings alone, where no inventory is asked for."""
 
 
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows` is not among them: it concerns the reports, not the audit.
+    `rows`, `leading` and `listed` are not among them, which concern the reports, nor `opening_only`, which a comparison
+    decides.
     """
     return {
         "resources": options.resources,
@@ -87,6 +110,7 @@ def settings(options: Options) -> dict[str, Setting]:
         "expect": options.expect,
         "compromised_keys": options.compromised_keys,
         "wal_dir": options.wal_dir,
+        "raw": options.raw,
         "work_dir": options.work_dir,
         "keep": options.keep,
         "keep_force": options.keep_force,
@@ -106,6 +130,12 @@ def settings(options: Options) -> dict[str, Setting]:
         "ignore": options.ignore,
         "redact_names": options.redact_names,
         "redact_key": options.redact_key,
+        "current": options.current,
+        "current_configs": options.current_configs,
+        "as_of": options.as_of,
         "quick": options.quick,
         "accept_partial": options.accept_partial,
+        "rotation": options.rotation,
+        "owners": options.owners,
+        "owner_label": options.owner_label,
     }

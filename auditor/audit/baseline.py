@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 from auditor.errors import UsageError
 from auditor.model.audit import Redaction
 from auditor.model.findings import AbsentFinding, Baseline, Finding, Rows
-from auditor.model.vocabulary import BaselineState, FindingKind, Place, RedactionMethod, Severity
+from auditor.model.vocabulary import VALUELESS_LABELS, BaselineState, FindingKind, Place, RedactionMethod, Severity
 
 REMARK = re.compile(r"(^|; )(baseline: |accepted until \d{4}-\d\d-\d\d: ).*", re.DOTALL)
 """Remarks that auditor.model.table adds to a detail."""
 VALUE_NUMBER = re.compile(r" value=#\d+")
 """Number of a value, which belongs to one run."""
-NO_VALUES = frozenset(
-    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
-)
-"""Labels of the findings with rows of their own, which are no stored values."""
+PROVIDERS = FindingKind.WEAK_PROVIDER.label
+"""Label of the finding with one row a provider and key name."""
 WORDS = {
     "finding": frozenset(kind.label for kind in FindingKind),
     "severity": frozenset(level.label for level in Severity),
@@ -55,7 +53,7 @@ class BaselineReport(NamedTuple):
     redaction: str
     """Label of its redaction; empty where names stay."""
     complete: bool
-    """Whether its run read and concluded on everything."""
+    """Whether its run read and concluded everything."""
 
 
 class Comparison(NamedTuple):
@@ -92,33 +90,36 @@ def compare(
     same = bool(shared) and all(str(row["evidence"]) in shared for row in earlier.rows)
     if not same:
         _check_names(earlier, redaction)
-    keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier.rows]
+    earlier_rows = _merged(earlier.rows)
+    keys = [_key(row, str(row["finding"]), str(row["evidence"]), shared) for row in earlier_rows]
     unmatched = Counter(keys)
     new_writes: Counter[tuple[str, ...]] = Counter()
+
+    def with_state(row: Mapping[str, Any], finding: Finding) -> Finding:
+        if finding.grouped:  # the row of its group has the state
+            return finding
+        key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
+        state = _state(key, unmatched)
+        new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
+        return replace(finding, baseline=state)
+
     table: list[tuple[Finding, ...]] = []
     for number, findings in enumerate(rows.findings):
         row = {name: column[number] for name, column in rows.columns.items()} if findings else {}
-        states = []
-        for finding in findings:
-            key = _key(row, finding.kind.label, hashes.get(str(row["source"]), database), shared)
-            state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
-            unmatched[key] -= state is BaselineState.UNCHANGED
-            new_writes[_write(row, finding.kind.label)] += state is BaselineState.NEW
-            states.append(replace(finding, baseline=state))
-        table.append(tuple(states))
+        table.append(tuple(with_state(row, finding) for finding in findings))
     counts = Counter(finding.baseline for findings in table for finding in findings)
-    absent, moved = _absent(earlier, keys, unmatched, new_writes)
-    baseline = Baseline(
-        name=earlier.name,
-        sha256=earlier.sha256,
-        evidence=earlier.evidence,
-        same_evidence=same,
-        new=counts[BaselineState.NEW],
-        unchanged=counts[BaselineState.UNCHANGED],
-        moved=moved,
-        absent=absent,
-    )
+    absent, moved = _absent(earlier_rows, keys, unmatched, new_writes)
+    new, unchanged = counts[BaselineState.NEW], counts[BaselineState.UNCHANGED]
+    head = {"name": earlier.name, "sha256": earlier.sha256, "evidence": earlier.evidence}
+    baseline = Baseline(**head, same_evidence=same, new=new, unchanged=unchanged, moved=moved, absent=absent)
     return Comparison(replace(rows, findings=table), baseline, tuple(_notes(earlier, options)))
+
+
+def _state(key: tuple[str, ...], unmatched: Counter[tuple[str, ...]]) -> BaselineState:
+    """The state of a finding with this identity; uses up one of the earlier ones."""
+    state = BaselineState.UNCHANGED if unmatched[key] > 0 else BaselineState.NEW
+    unmatched[key] -= state is BaselineState.UNCHANGED
+    return state
 
 
 def _check_names(earlier: BaselineReport, redaction: Redaction | None) -> None:
@@ -132,7 +133,7 @@ def _check_names(earlier: BaselineReport, redaction: Redaction | None) -> None:
 
 
 def _absent(
-    earlier: BaselineReport,
+    earlier_rows: list[dict[str, Any]],
     keys: list[tuple[str, ...]],
     unmatched: Counter[tuple[str, ...]],
     new_writes: Counter[tuple[str, ...]],
@@ -140,14 +141,14 @@ def _absent(
     """The absent findings, and the number of them that are new in another place.
 
     Args:
-        earlier: the earlier report.
-        keys: identity of each of its findings.
+        earlier_rows: findings of the earlier report.
+        keys: identity of each of them.
         unmatched: absent findings by identity; used up.
         new_writes: new findings by write; used up.
     """
     absent: list[AbsentFinding] = []
     moved = 0
-    for row, key in zip(earlier.rows, keys, strict=True):
+    for row, key in zip(earlier_rows, keys, strict=True):
         if unmatched[key] > 0:
             unmatched[key] -= 1
             absent.append(_absent_finding(row))
@@ -159,6 +160,9 @@ def _absent(
 
 def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[str]) -> tuple[str, ...]:
     """The identity of a finding."""
+    if finding == PROVIDERS:
+        same = evidence if evidence in shared else ""
+        return finding, same, *(str(row[name]) for name in ("resource", "provider", "key_name"))
     if evidence in shared:
         return finding, evidence, str(row["id"])
     identity = [finding, *(str(row[name]) for name in ("place", "resource", "key"))]
@@ -166,9 +170,18 @@ def _key(row: Mapping[str, Any], finding: str, evidence: str, shared: frozenset[
         identity += [str(row[name]) for name in ("namespace", "name", "uid")]
     if row["place"] != Place.LATEST.label:
         identity.append(str(row["mod_revision"]))
-    if finding in NO_VALUES:
+    if finding in VALUELESS_LABELS:
         identity += [str(row["source"]), VALUE_NUMBER.sub("", REMARK.sub("", str(row["detail"])))]
     return tuple(identity)
+
+
+def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a report, one a group where one of format version 1 has one a value."""
+    merged: dict[tuple[str, ...], dict[str, Any]] = {}
+    for number, row in enumerate(rows):
+        group = tuple(str(row[name]) for name in ("source", "resource", "provider", "key_name"))
+        merged.setdefault(group if row["finding"] == PROVIDERS else (str(number),), row)
+    return list(merged.values())
 
 
 def _write(row: Mapping[str, Any], finding: str) -> tuple[str, ...]:
@@ -186,6 +199,8 @@ def _absent_finding(row: Mapping[str, Any]) -> AbsentFinding:
         namespace=str(row["namespace"]),
         name=str(row["name"]),
         key=str(row["key"]),
+        provider=str(row["provider"]),
+        key_name=str(row["key_name"]),
         source=str(row["source"]),
         offset=row["offset"],
         mod_revision=row["mod_revision"],

@@ -98,7 +98,7 @@ def observe(
 def _write_keys(
     configuration: Configuration, criteria: Criteria, authoritative: Sequence[Selection], names: Sequence[str]
 ) -> Iterator[str]:
-    """Whether the write key of each resource opens its newest values; resources with one outcome share a note."""
+    """Whether the write key of each resource decrypts its newest values; resources with one outcome share a note."""
     outcomes: dict[str, list[str]] = {}
     for name in names:
         for entry in (configuration.providers_for(name) or ())[:1]:
@@ -114,7 +114,7 @@ def _newest_values(
 ) -> tuple[str, str]:
     """The outcome for a resource's write provider, and the values that it concerns."""
     plain = entry.provider is Provider.IDENTITY
-    writer, opens = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "open")
+    writer, verb = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "decrypt")
     unknown = f"whether {writer} is in force cannot be told from"
     which, rows = _newest_first(authoritative, name)
     if not rows.size:
@@ -124,14 +124,14 @@ def _newest_values(
     newest = int(values.batch.mod_revision[first])
     under = _label(*values.key_labels[values.key_label[first]].pair)
     if count == 1:
-        return f"{writer} {opens}s the newest", f"value of {name} (revision {newest:,})"
+        return f"{writer} {verb}s the newest", f"value of {name} (revision {newest:,})"
     if count:
         oldest = int(authoritative[which[count - 1]].batch.mod_revision[rows[count - 1]])
-        return f"{writer} {opens}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
+        return f"{writer} {verb}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
     if under == _key(entry) and values.opened[first] == Opened.NO_KEY:
-        return unknown, f"{name} (revision {newest:,}, the newest, was not opened)"
+        return unknown, f"{name} (revision {newest:,}, the newest, was not decrypted)"
     by = " by its prefix" if under == _key(entry) else ""
-    return f"{writer} does not {opens} the newest value of", f"{name} (revision {newest:,} is{by} under {under})"
+    return f"{writer} does not {verb} the newest value of", f"{name} (revision {newest:,} is{by} under {under})"
 
 
 def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, Ints]:

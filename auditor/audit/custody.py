@@ -40,7 +40,7 @@ def finish(
     """
     every = [file for _, file in files.files]
     hashing.wait([file.hashing for file in (*files.containers, *every)], observer)
-    containers = [_source(file, f"{magic.of(file.map).value} container") for file in files.containers]
+    containers = [_source(file, _container_kind(file)) for file in files.containers]
     sources = [_source(file, read.kinds.get(file.name, role.value)) for role, file in files.files]
     gaps = [
         Gap(source.name, 0, source.size, f"the file changed while it was read: {source.changed}")
@@ -74,6 +74,11 @@ def finish(
         live=files.live,
     )
     return evidence, gaps
+
+
+def _container_kind(file: EvidenceFile) -> str:
+    kind = magic.of(file.map)
+    return f"{kind.value} container" if kind in magic.CONTAINERS else "file with bytes before what is read of it"
 
 
 def _changes(sources: Sequence[Source], *, named: bool) -> str:

@@ -1,30 +1,34 @@
 """The audit itself: evidence in, `Audit` out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.arrays.dtypes import Bools
 from auditor.audit import (
     agreement,
     baseline,
-    corroborate,
+    bootstrap,
+    chronology,
     custody,
     expectations,
     key_usage,
+    leading,
     media,
+    newer,
     positive_control,
+    remarks,
+    rotation,
     rows,
+    scopes,
     tally,
     triage,
-    unexamined,
+    used_by,
 )
 from auditor.audit.cluster import identify
-from auditor.audit.evidence_notes import evidence_notes
+from auditor.audit.judgement import Judgement
+from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
-from auditor.encryption.lint import Advice
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
@@ -32,13 +36,12 @@ from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening
 from auditor.judgement.criteria import Criteria, prepare, with_published
-from auditor.judgement.policy import Policy
+from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
-from auditor.kubernetes import fragments
-from auditor.kubernetes.store import Store, classify
+from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
-from auditor.model.evidence import Cluster, Evidence, Unexamined
-from auditor.model.findings import Coverage, KeyUsage
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Evidence
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -46,45 +49,25 @@ if TYPE_CHECKING:
     from auditor.hunt.companion_configs import CompanionConfigs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """Evidence read, opened and judged, before anything is counted: what examine() and a comparison start from."""
-
-    criteria: Criteria
-    """What the values are opened and judged with, the keys that the evidence itself holds included."""
-    triage: TriageSettings
-    """What the options say of reports."""
-    reading: Reading
-    store: Store
-    judged: Bools
-    """Which of the store's resources are judged, shape (len(store.resources),)."""
-    cluster: Cluster
-    selections: list[Selection]
-    """The values of the judged resources, one selection for each source and buffer."""
-    unjudged: list[Selection]
-    """The others, where a hunt searches them too."""
-    sweeps: media.Sweeps
-    """Searches of the same files that know nothing of the readers."""
-    repeat: Callable[[Reading], "Judgement"]
-    """The same judgement of another reading of the same exhibit."""
-    companion_configs: "CompanionConfigs | None" = None
-    """Configurations in files that came with the evidence; None where no file did."""
-
-    @property
-    def resources(self) -> frozenset[str]:
-        """The names of the judged resources."""
-        return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
-
-
 def examine(
     files: exhibit.Exhibit,
     options: Options,
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
+    judge_newer: newer.Judge | None = None,
 ) -> Audit:
-    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence."""
+    """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence.
+
+    Args:
+        files: The exhibit.
+        options: What to audit and how far.
+        log: Of the run.
+        earlier: The report that options.baseline names.
+        judge_newer: Judges the evidence that options.current names; None where it names none.
+    """
     log = log or RunLog()
-    return conclude(files, judge(files, options, log, contents=False, earlier=earlier), options, log)
+    judgement = judge(files, options, log, contents=False, earlier=earlier, judge_newer=judge_newer)
+    return conclude(files, judgement, options, log)
 
 
 def judge(
@@ -95,18 +78,27 @@ def judge(
     *,
     contents: bool = True,
     earlier: baseline.BaselineReport | None = None,
+    judge_newer: newer.Judge | None = None,
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
 
-    also: resources that are judged beside those of options and configurations. contents: whether all contents are
-    compared; else only those that a leftover is compared with.
+    Args:
+        files: The exhibit.
+        options: What to audit and how far.
+        log: Of the run.
+        also: Resources that are judged beside those that the options and their configurations name.
+        contents: Whether all contents are compared; else only those that a leftover is compared with.
+        earlier: The report that options.baseline names.
+        judge_newer: Judges the evidence that options.current names; None where it names none.
     """
     held_to = _criteria(files, options)
     encrypted = {*options.resources, *also, *held_to[0].policy.encrypted}
     sweeps = media.Sweeps() if options.quick else media.start(files, encrypted)
 
     def repeat(reading: Reading) -> Judgement:
-        return _judge(files, options, log, reading, settings, sweeps, repeat, held_to, also=also, contents=contents)
+        judgement = _judge(files, options, log, reading, settings, held_to, also=also, contents=contents)
+        judgement = _compared(judgement, options, judge_newer)
+        return replace(judgement, sweeps=sweeps, repeat=repeat)
 
     try:
         settings = triage.prepare(options, earlier)
@@ -127,32 +119,39 @@ def _judge(
     log: RunLog,
     evidence: Reading,
     settings: TriageSettings,
-    sweeps: media.Sweeps,
-    repeat: Callable[[Reading], Judgement],
     held_to: "tuple[Criteria, CompanionConfigs | None]",
     *,
     also: frozenset[str],
     contents: bool,
 ) -> Judgement:
     criteria, companion_configs = held_to
-    store = classify(evidence.batches, options.storage_prefixes)
-    judged, cluster = _judged(store, options, criteria.policy, also), identify(store, evidence)
+    store = classify(evidence.batches, evidence.storage_prefixes or options.storage_prefixes)
+    judged, cluster = scopes.judged(store, options, criteria.policy, also), identify(store, evidence)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
-    if not options.quick:
-        criteria = with_published(criteria, selections)
-    unjudged = []
+    criteria = criteria if options.quick else with_published(criteria, selections)
+    unjudged: list[Selection] = []
     if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
 
         unjudged = hunting.others(store, judged, evidence.serves)
         layout = Layout.of(files, evidence.pages)
-        criteria = hunting.keys_of(options, criteria, [*selections, *unjudged], store, layout)
+        searched = hunting.SearchedEvidence(
+            options=options, criteria=criteria, selections=selections, rest=unjudged, store=store, layout=layout
+        )
+        criteria = hunting.keys_of(searched)
     if criteria.keyring is not None:
-        compared = None if contents else {key for _, keys in leftovers.locate(selections) for key in keys}
-        selections = opening.open_every(selections, criteria, criteria.keyring, keep=options.hunt, contents=compared)
+        compared = None if contents or options.current else leftovers.compared(selections)
+        selections = opening.open_every(
+            selections,
+            criteria,
+            criteria.keyring,
+            keep=options.hunt or options.rotation,
+            contents=compared,
+            credentials=options.rows,
+        )
     return Judgement(
         criteria=criteria,
         triage=settings,
@@ -160,12 +159,26 @@ def _judge(
         store=store,
         judged=judged,
         cluster=cluster,
-        selections=leftovers.compare(selections),
+        selections=selections,
         unjudged=unjudged,
-        sweeps=sweeps,
-        repeat=repeat,
         companion_configs=companion_configs,
     )
+
+
+def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
+    """The judgement with what is current, in its own evidence or in newer."""
+    reading, current = judgement.reading, None
+    if judge_newer is None:
+        reference = leftovers.Reference(selections=judgement.selections, complete=not reading.gaps)
+    else:
+        reference, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
+    selections = leftovers.compare(
+        judgement.selections,
+        reference,
+        keyring=judgement.criteria.keyring,
+        habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
+    )
+    return replace(judgement, selections=selections, current=current)
 
 
 def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
@@ -174,12 +187,13 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     compared = agreement.compare(judgement.sweeps, spans, layout)
-    if compared.differs:
+    if compared.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
         more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
         audit = _conclude(files, judgement.repeat(more), options, log)
-    return replace(audit, notes=(*audit.notes, *filter(None, [compared.note])))
+    ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
+    return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
 
 def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
@@ -187,19 +201,26 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     criteria, store, selections = judgement.criteria, judgement.store, judgement.selections
     hunted = _hunt(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
-    scope = _scope(options, judgement)
+    scope = scopes.names(store, options, judgement.judged)
     advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
-    reported = options.rows or judgement.triage.needs_rows
-    table = rows.build(selections, advice, hunted.hits) if reported else rows.EMPTY
+    usage = None
+    if options.rows:  # for reports alone: baselines and ignore files know no such column
+        usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
+    table = rows.EMPTY
+    if options.rows or judgement.triage.needs_rows:
+        table = rows.build(selections, advice, hunted.hits, usage=usage)
+    elif options.leading:
+        table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
     database = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
-    tools = custody.tools() if options.rows else ()  # looked up where a report will name them
+    parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
+    to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")
     audit = Audit(
@@ -210,16 +231,28 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         coverage=coverage,
         tally=replace(totals, accepted=triaged.accepted),
         keys=keys,
+        bootstrap=bootstrap.records(store, options),
         rows=triaged.rows,
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
-        unexamined=tuple(_unexamined(files, judgement, options, coverage, hunted)),
-        notes=(*_notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, tools),
+        unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
+        notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
+        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
+        chronology=_chronology(judgement, evidence) if options.rows else None,
+        current=judgement.current,
         baseline=triaged.baseline,
         control=control,
+        rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
+        ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
+
+
+def _chronology(judgement: Judgement, evidence: Evidence) -> Chronology:
+    """What is known of time: of the evidence, and of the revisions with findings."""
+    revisions = [values.batch.mod_revision[values.findings > 0] for values in judgement.selections]
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
+    return chronology.chronology(judgement.store, judgement.reading, evidence, wanted)
 
 
 def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":
@@ -229,23 +262,8 @@ def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, Comp
     from auditor.hunt import companion_configs
 
     configs = companion_configs.read(files.settings)
-    if not options.use_found_config:
-        return prepare(options), configs
-    return prepare(options, configs.configurations, configs.older), configs
-
-
-def _judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
-    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any."""
-    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
-    asked = {name.rstrip(".") for name in options.resources}
-    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
-
-
-def _scope(options: Options, judgement: Judgement) -> tuple[str, ...]:
-    """The resources that are judged: those asked for first, then what a configuration adds."""
-    asked = [name.rstrip(".") for name in options.resources]
-    added = () if "*" in asked else judgement.resources - {fragments.UNIDENTIFIED.name}
-    return tuple(dict.fromkeys([*asked, *sorted(added)]))
+    used = (configs.configurations, configs.older) if options.use_found_config else ()
+    return prepare(options, *used), configs
 
 
 def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
@@ -255,45 +273,13 @@ def _hunt(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hun
         return NOTHING
     from auditor.hunt import hunt as hunting
 
-    return hunting.everything(
-        options,
-        configs,
-        judgement.criteria,
-        judgement.selections,
-        judgement.unjudged,
-        judgement.store,
-        Layout.of(files, judgement.reading.pages),
+    layout = Layout.of(files, judgement.reading.pages)
+    searched = hunting.SearchedEvidence(
+        options=options,
+        criteria=judgement.criteria,
+        selections=judgement.selections,
+        rest=judgement.unjudged,
+        store=judgement.store,
+        layout=layout,
     )
-
-
-def _unexamined(
-    files: exhibit.Exhibit, judgement: Judgement, options: Options, coverage: Sequence[Coverage], hunted: HuntResult
-) -> Iterator[Unexamined]:
-    yield from unexamined.left_out(judgement.reading, options)
-    yield from unexamined.absent(coverage, options)
-    yield from unexamined.unopened(judgement.selections, judgement.criteria)
-    yield from unexamined.unidentified(judgement.selections)
-    yield from hunted.unexamined
-    yield from unexamined.elsewhere(judgement.store, options)
-    yield from unexamined.ungrouped(judgement.store, judgement.judged, judgement.criteria.policy)
-    yield judgement.reading.standing or unexamined.standing(files)
-
-
-def _notes(
-    evidence: Evidence,
-    judgement: Judgement,
-    hunted: HuntResult,
-    keys: Sequence[KeyUsage],
-    scope: Sequence[str],
-    advice: Sequence[tuple[str, Advice]],
-) -> Iterator[str]:
-    criteria = judgement.criteria
-    yield from evidence_notes(evidence, judgement.reading)
-    yield from criteria.notes
-    yield from hunted.notes
-    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
-    for source, advised in advice:
-        if not advised.judged:
-            yield f"{source}: {advised.path}: {advised.text}"
-    for (provider, name), plugin in criteria.plugins.items():
-        yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
+    return hunting.hunt(searched, configs)

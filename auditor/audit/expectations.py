@@ -5,6 +5,7 @@ import re
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.kubernetes.trees import seconds
 from auditor.model.evidence import Cluster
 from auditor.observer import Observer
 from auditor.options import Options
@@ -19,6 +20,10 @@ class UnexpectedEvidence(AuditorError):
 
 def check(options: Options) -> None:
     """Refuse an expectation that cannot be checked. Raises UsageError."""
+    if options.current_configs and not options.current:
+        raise UsageError("--current-config belongs to --current: name the newer evidence")
+    if options.as_of and seconds(options.as_of) is None:
+        raise UsageError("--as-of takes a time in ISO 8601, such as 2026-11-29T00:00:00Z")
     if not options.expect_sha256:
         return
     if not _HEX.fullmatch(options.expect_sha256.lower()):
@@ -33,6 +38,8 @@ def live(options: Options, *, live: bool) -> None:
         raise UsageError("--range and --keep belong to a live endpoint: https://HOST:2379")
     if live and options.wal_dir:
         raise UsageError("a live endpoint has no --wal-dir: audit the member's data directory")
+    if live and options.raw:
+        raise UsageError("a live endpoint sends a snapshot: --raw belongs to a member's own file, member/snap/db")
     if options.range_only and options.quick:
         raise UsageError("--range reads no file that --quick could leave out: give one of them")
     if options.range_only and (options.keep or options.expect_sha256):
@@ -75,9 +82,13 @@ def cluster(name: str, actual: Cluster, etcd: int | None, expected: str) -> None
         etcd: id of its etcd cluster; None where it is not known.
         expected: uid of the kube-system namespace.
     """
-    if actual.uid and actual.uid == expected.strip():
+    uids = {each.uid: each for each in actual.clusters if each.uid}
+    if expected.strip() in uids:
         return
-    if actual.uid:
+    if len(uids) > 1:
+        listed = ", ".join(f"{each.uid} under {shown(each.prefix)}" for each in uids.values())
+        uid = f"it holds {len(uids)} clusters, whose kube-system namespaces have other uids: {listed}"
+    elif actual.uid:
         uid = f"the kube-system namespace's uid is {actual.uid}, created {actual.created or 'at an unknown time'}"
     else:
         uid = "it has no kube-system namespace that can be read without a key"

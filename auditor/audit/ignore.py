@@ -17,10 +17,11 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from auditor import inputs
 from auditor.encryption.strict_yaml import LARGEST, ConfigurationError, Reader
 from auditor.model.findings import Acceptance, Finding, Rows
 from auditor.model.vocabulary import FindingKind, Place, Severity
-from auditor.text import printable, shown
+from auditor.text import printable
 
 GLOBS = ("finding", "resource", "namespace", "name", "place")
 FIELDS = {*GLOBS, "reason", "expires"}
@@ -61,15 +62,15 @@ class Outcome:
 
 def load(path: Path) -> tuple[IgnoreRule, ...]:
     """The rules of an ignore file. Raises ConfigurationError, which never quotes the file."""
-    name = shown(path.name)
+    name = inputs.name(path)
     try:
-        if not path.is_file():
-            raise ConfigurationError(f"{name}: no such file")
-        if path.stat().st_size > LARGEST:
-            raise ConfigurationError(f"{name}: larger than {LARGEST:,} bytes: no ignore file")
-        raw = path.read_bytes()
+        raw = inputs.read(path, LARGEST)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{name}: no such file") from None
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
+    if len(raw) > LARGEST:
+        raise ConfigurationError(f"{name}: larger than {LARGEST:,} bytes: no ignore file")
     reader = Reader(name, "ignore file", as_kubernetes=False)
     top = reader.mapping(reader.parse(raw), "", {"accepted"})
     return tuple(
@@ -114,6 +115,9 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
     for number, findings in enumerate(rows.findings):
         own = []
         for finding in findings:
+            if finding.grouped:
+                own.append(finding)
+                continue
             cells = (finding.kind.label, *(str(column[number]) for column in columns))
             if cells not in fitting:
                 fitting[cells] = [rule for rule in rules if rule.fits(cells)]
@@ -122,7 +126,7 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
             if rule is None:
                 own.append(finding)
                 continue
-            accepted[finding.kind, finding.severity] += 1
+            accepted[finding.kind, finding.severity] += finding.values or 1
             own.append(replace(finding, accepted=f"accepted until {rule.expires.isoformat()}: {rule.reason}"))
         table.append(tuple(own))
     acceptances = tuple(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,17 +12,27 @@ from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import split_by, value_counts
 from auditor.encryption.configuration import Configuration
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import prefixes
+from auditor.kubernetes import prefixes, wrapped_keys
 from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import printable, printables, shown
 
 MOST_OBJECTS = 1000
 """Objects that are listed for one key."""
-ELSEWHERE = "no configuration"
+NO_CONFIGURATION = "no configuration"
 """Origin of a key that the evidence holds, or that is published."""
 NO_ORIGIN = "another origin"
 """Origin of the key of values that none of several keys of its name opens."""
+
+
+class _Row(NamedTuple):
+    """What tells the keys of values apart, as in KeyUsage."""
+
+    provider: Provider
+    key_name: str
+    kek_id: str
+    kek_version: str
+    origin: str
 
 
 def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
@@ -31,7 +42,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
     """
     origins = _origins(selections, configurations)
     namesakes = {pair for pair, _ in origins}
-    rows: dict[tuple[Provider, str, str, str], list[tuple[Selection, Ints]]] = {}
+    rows: dict[_Row, list[tuple[Selection, Ints]]] = {}
     for values in selections:
         at, length = prefixes.kek_ids(values.batch, values.prefixes)
         with_kek = np.flatnonzero(length >= 0)
@@ -43,21 +54,23 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
         # of each value: whether one of several keys of its name opens it
         several = np.array([label.pair in namesakes for label in values.key_labels], np.bool_)[values.key_label]
         told = (several & (values.opened == Opened.YES)).astype(np.int64)
-        sizes = (len(values.key_labels), len(ids), 2)
-        keys = from_columns((values.key_label, number, told), sizes, lambda *codes: codes)
+        version, versions = wrapped_keys.versions(values.batch, values.prefixes)
+        sizes = (len(values.key_labels), len(ids), len(versions), 2)
+        keys = from_columns((values.key_label, number, version, told), sizes, lambda *codes: codes)
         for code, group in split_by(keys.codes):
-            label, kek, opened = keys.values[code]
+            label, kek, wrapping, opened = keys.values[code]
             pair = values.key_labels[label].pair
             origin = origins[pair, values.key_labels[label].secret] if opened else NO_ORIGIN * (pair in namesakes)
-            rows.setdefault((*pair, ids[kek], origin), []).append((values, group))
+            row = _Row(pair[0], pair[1], ids[kek], versions[wrapping], origin)
+            rows.setdefault(row, []).append((values, group))
     configured: set[tuple[Provider, str, str]] = {
         (provider, name, origins.get(((provider, name), secret), ""))
         for provider, name, secret, _ in _configured(configurations)
     }
-    used = [_use(label, parts, {key[:2] for key in configured}) for label, parts in rows.items()]
+    used = [_use(row, parts, {key[:2] for key in configured}) for row, parts in rows.items()]
     unused = configured - {(use.provider, use.key_name, use.origin) for use in used}
     used += [_unused(*key) for key in unused]
-    return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id, use.origin)))
+    return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id, use.kek_version, use.origin)))
 
 
 def _unused(provider: Provider, name: str, origin: str) -> KeyUsage:
@@ -66,6 +79,7 @@ def _unused(provider: Provider, name: str, origin: str) -> KeyUsage:
         provider=provider,
         key_name=name,
         kek_id="",
+        kek_version="",
         places=(),
         resources=(),
         oldest=None,
@@ -109,18 +123,20 @@ def _origins(
         (pair, secret): ", ".join(
             f"{source} {path}" if in_file[pair, source] > 1 else source for source, path in files.items()
         )
-        or ELSEWHERE
+        or NO_CONFIGURATION
         for (pair, secret), files in places.items()
         if numbers[pair] > 1
     }
 
 
-def _use(
-    label: tuple[Provider, str, str, str],
-    parts: list[tuple[Selection, Ints]],
-    configured: set[tuple[Provider, str]],
-) -> KeyUsage:
-    """The use of one key. parts: selections, and their rows under the key."""
+def _use(row: _Row, parts: list[tuple[Selection, Ints]], configured: set[tuple[Provider, str]]) -> KeyUsage:
+    """The use of one key.
+
+    Args:
+        row: The key.
+        parts: Selections, and their rows under the key.
+        configured: Provider and name of every configured key.
+    """
     places: dict[Place, int] = {}
     resources: set[str] = set()
     objects: dict[str, None] = {}
@@ -137,11 +153,11 @@ def _use(
         first = rows[:MOST_OBJECTS]
         keys = values.batch.data.slices(values.batch.key_at[first], values.batch.key_len[first])
         objects.update(dict.fromkeys(printables(keys)))
-    provider, name, kek, origin = label
     return KeyUsage(
-        provider=provider,
-        key_name=name,
-        kek_id=kek,
+        provider=row.provider,
+        key_name=row.key_name,
+        kek_id=row.kek_id,
+        kek_version=row.kek_version,
         places=tuple(sorted(places.items())),
         resources=tuple(sorted(resources)),
         oldest=min(revisions),
@@ -149,7 +165,7 @@ def _use(
         values=sum(places.values()),
         opened=opened,
         failed=failed,
-        origin=origin,
-        configured=(provider, name) in configured,
+        origin=row.origin,
+        configured=(row.provider, row.key_name) in configured,
         objects=tuple(list(objects)[:MOST_OBJECTS]),
     )

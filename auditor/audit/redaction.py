@@ -10,14 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor import inputs
+from auditor.arrays.dictionary import Dictionary, from_table
+from auditor.arrays.dictionary import encode as encode_column
+from auditor.audit.facts import NOT_KNOWN
 from auditor.audit.ids import tag
-from auditor.audit.rows import NOT_KNOWN
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
-from auditor.model.vocabulary import FindingKind, RedactionMethod
+from auditor.model.rotation import Rotation
+from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
@@ -27,11 +32,10 @@ DIGITS = 12
 """Hexadecimal digits of a pseudonym: 48 bits, so that two of 100,000 names meet once in 50,000 runs."""
 PSEUDONYM_PREFIXES = {NAMESPACE: "namespace", NAME: "name", KEY: "key", "u": "uid", "m": "member"}
 UID, MEMBER = "u", "m"
+_DAY = re.compile(r"(\d{4})-(\d\d)-\d\d")
 _PSEUDONYM = re.compile(r"(?:namespace|name)-[0-9a-f]+")
 _PART = re.compile(r"[A-Za-z0-9-]+")
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_HITS = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
-"""Findings of a hunt, whose ids hash names."""
 _OFFSET = 10
 """Digits of the offset at the end of an id (rows.py)."""
 
@@ -46,12 +50,24 @@ def prepare(options: Options) -> "Redactor":
         return Redactor(Pseudonyms(b""))
     path = Path(options.redact_key)
     try:
-        secret = path.read_bytes().strip()
+        secret = inputs.read(path, inputs.LARGEST).strip()
     except OSError as error:
         raise UsageError(f"--redact-key {path} cannot be read: {error.strerror}") from None
     if len(secret) < LEAST_KEY:
         raise UsageError(f"--redact-key {path}: {len(secret)} bytes can be guessed; expected at least {LEAST_KEY}")
     return Redactor(Pseudonyms(secret))
+
+
+def quarter(day: str) -> str:
+    """Year and quarter of a day: an exact end finds a certificate in public logs. Other words stay."""
+    match = _DAY.fullmatch(day)
+    return f"{match[1]}-Q{(int(match[2]) + 2) // 3}" if match else day
+
+
+def _mapped(column: Sequence[Cell], change: Callable[[str], str]) -> Dictionary[Cell]:
+    """The column with every distinct cell changed once."""
+    encoded = encode_column(column)
+    return from_table([change(str(cell)) for cell in encoded.values], encoded.codes)
 
 
 class Pseudonyms:
@@ -119,6 +135,7 @@ class Redactor:
         if pseudonym is None:
             if any("\x0e" in str(detail) for detail in set(columns["detail"])):
                 columns["detail"] = [unmarked(str(detail)) for detail in columns["detail"]]
+            columns["used_by"] = _mapped(columns["used_by"], unmarked)
             return replace(rows, columns=columns)
         keys = columns["key"]
         triples = list(zip(keys, columns["namespace"], columns["name"], strict=True))
@@ -127,8 +144,10 @@ class Redactor:
         columns["key"] = [self._row_key(str(key), str(namespace), str(name)) for key, namespace, name in triples]
         columns["uid"] = [pseudonym(UID, str(cell)) for cell in columns["uid"]]
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
+        columns["used_by"] = _mapped(columns["used_by"], self.text)
+        columns["valid_until"] = _mapped(columns["valid_until"], quarter)
         columns["id"] = [
-            self._id(str(id_), row, columns) if own and own[0].kind & _HITS else id_
+            self._id(str(id_), row, columns) if own and own[0].kind & HUNTED else id_
             for row, (id_, own) in enumerate(zip(columns["id"], rows.findings, strict=True))
         ]
         findings = [
@@ -150,6 +169,8 @@ class Redactor:
                 replace(part, what=self.text(part.what), reason=self.text(part.reason)) for part in audit.unexamined
             ),
         )
+        if audit.chronology is not None:
+            unmarked_audit = replace(unmarked_audit, chronology=self.chronology(audit.chronology))
         if self._pseudonyms is None:
             return unmarked_audit
         return replace(
@@ -162,6 +183,34 @@ class Redactor:
             ),
             run=self._run(unmarked_audit.run, self._pseudonyms),
             redaction=self.redaction,
+        )
+
+    def chronology(self, times: Chronology) -> Chronology:
+        """The bounds without marks, and with pseudonyms for their marked names."""
+        return replace(
+            times,
+            bounds=tuple(replace(bound, source=self.text(bound.source)) for bound in times.bounds),
+            contradictions=tuple(map(self.text, times.contradictions)),
+        )
+
+    def rotation(self, rotation: Rotation) -> Rotation:
+        """The list of what to rotate without marks, and with the pseudonyms of the rows."""
+        redacts = self._pseudonyms is not None
+        return replace(
+            rotation,
+            rows=tuple(
+                replace(
+                    row,
+                    secrets=tuple(map(self.text, row.secrets)),
+                    valid_until=quarter(row.valid_until) if redacts else row.valid_until,
+                    rotate_at=self.text(row.rotate_at),
+                    rotate=self.text(row.rotate),
+                    reach=self.text(row.reach),
+                    used_by=self.text(row.used_by),
+                    owner=self.text(row.owner),
+                )
+                for row in rotation.rows
+            ),
         )
 
     def text(self, text: str) -> str:
@@ -200,7 +249,8 @@ class Redactor:
 
     def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
         members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)
-        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid))
+        clusters = tuple(replace(each, uid=pseudonym(UID, each.uid)) for each in evidence.cluster.clusters)
+        cluster: Cluster = replace(evidence.cluster, uid=pseudonym(UID, evidence.cluster.uid), clusters=clusters)
         return replace(evidence, backend=replace(evidence.backend, members=members), cluster=cluster)
 
     def _key_use(self, use: KeyUsage) -> KeyUsage:

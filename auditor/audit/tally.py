@@ -12,12 +12,13 @@ from auditor.encryption.lint import Advice
 from auditor.evidence.batch import RecordBatch
 from auditor.hunt.hit import Hit
 from auditor.judgement import policy, selection
-from auditor.judgement.selection import SAME, UNKNOWN, Selection
+from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
 from auditor.model.findings import Coverage, Tally
-from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, SameAsLatest, Severity
 
 UNREADABLE = FindingKind.UNDECRYPTABLE | FindingKind.ORPHANED
+CURRENT = [same for same in SameAsLatest if same.current]
 PORTION = 1 << 18
 """Values counted at once."""
 
@@ -62,7 +63,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
     """
     places: Counter[tuple[Place, Provider, str]] = Counter()
     opened: Counter[tuple[Place, Provider, str]] = Counter()
-    readable = in_use = undetermined = 0
+    readable = current_holders = undetermined = 0
     readable_places: set[Place] = set()
     pages: set[int] = set()
     for values in selections:
@@ -73,8 +74,8 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable += plain.size
         if not plain.size:
             continue
-        in_use += int((values.same_as_latest[plain] == SAME).sum())
-        undetermined += int((values.same_as_latest[plain] == UNKNOWN).sum())
+        current_holders += int(np.isin(values.same_as_latest[plain], CURRENT).sum())
+        undetermined += int((values.same_as_latest[plain] == SameAsLatest.UNKNOWN).sum())
         readable_places |= {Place(code) for code in set(batch.place[plain].tolist())}
         if values.authoritative:
             pages |= set(batch.page[plain[batch.place[plain] == Place.FREED]].tolist())
@@ -84,7 +85,7 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         readable=readable,
         contents=_contents(selections),
         objects=_objects(selections),
-        in_use=in_use,
+        current_holders=current_holders,
         undetermined=undetermined,
         readable_places=tuple(sorted(readable_places)),
         freed_pages=tuple(sorted(pages)),

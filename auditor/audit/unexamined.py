@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from auditor.judgement.criteria import Criteria
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.registry import SECRET_ELSEWHERE
+from auditor.kubernetes.resources import BUILT_IN
 from auditor.kubernetes.store import Store
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
@@ -51,8 +53,8 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
     return [
         Unexamined(
             f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
-            "claimed encrypted by prefix, not opened: no key",
-            decisive=criteria.policy.configured,
+            "claimed encrypted by prefix, not decrypted: no key",
+            decisive=bool(criteria.configurations),
         )
         for (provider, name), size in sorted(counts.items())
     ]
@@ -80,10 +82,18 @@ def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
     if holds_events_alone(coverage, options):
         reason = EVENTS_ALONE
     return [
-        Unexamined(f"{name}: no object", reason, True)
+        Unexamined(f"{name}: no object", f"{reason}{_similar(name, present)}", True)
         for name in options.resources
         if (not present if name == "*" else name.rstrip(".") not in present)
     ]
+
+
+def _similar(name: str, present: set[str]) -> str:
+    """The resource that was meant: a plural, or a name close to one that is stored or built in."""
+    known = sorted(present | set(BUILT_IN.values()))
+    lowered = name.rstrip(".").lower()
+    close = [each for each in (f"{lowered}s", f"{lowered}es") if each in known] or get_close_matches(lowered, known, 1)
+    return f"; did you mean {close[0]}?" if close and close[0] != lowered else ""
 
 
 def settled(audits: Sequence[Audit]) -> list[Audit]:
@@ -168,7 +178,9 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
         for place, count in sorted(others.items())
     ]
     parts += [
-        Unexamined(f"{count:,} encrypted values in {place.label} without their etcd key", "not opened", decisive=False)
+        Unexamined(
+            f"{count:,} encrypted values in {place.label} without their etcd key", "not decrypted", decisive=False
+        )
         for place, count in sorted(encrypted.items())
     ]
     return parts

@@ -93,4 +93,4 @@ def _by_turns(name: str, written: Sequence[tuple[int, Form]], *, configured: boo
 
 def _label(form: Form) -> str:
     provider, name, fails = form
-    return "/".join(filter(None, (provider.label, name))) + (" that the key supplied does not open" if fails else "")
+    return "/".join(filter(None, (provider.label, name))) + (" that the key supplied does not decrypt" if fails else "")

@@ -4,14 +4,17 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, keys, scan, show, verify, watch
-from auditor.cli.commands import Command
+from auditor.cli import diff, explain, find, keys, scan, show, verify, watch
+from auditor.cli.commands import Command, Group
 from auditor.version import __version__
 
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings=SETTINGS,
     help="Find every readable Secret in an etcd snapshot, and say where it lies.",
 )
 
@@ -25,15 +28,20 @@ def _version(requested: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Audit etcd snapshots for Kubernetes encryption at rest. Evidence is only ever read."""
 
 
-app.command(epilog=scan.CODES, cls=Command)(scan.scan)
-app.command(epilog=keys.CODES, cls=Command)(keys.keys)
-app.command(epilog=diff.CODES, cls=Command)(diff.diff)
-app.command(epilog=watch.CODES, cls=Command)(watch.watch)
-app.command(epilog=show.CODES, cls=Command)(show.show)
-app.command(epilog=verify.CODES, cls=Command)(verify.verify)
+for command, codes in (
+    (scan.scan, scan.CODES),
+    (keys.keys, keys.CODES),
+    (diff.diff, diff.CODES),
+    (watch.watch, watch.CODES),
+    (show.show, show.CODES),
+    (find.find, find.CODES),
+    (verify.verify, verify.CODES),
+    (explain.explain, explain.CODES),
+):
+    app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)

@@ -19,6 +19,8 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     Quick,
+    Range,
+    Raw,
     WorkDir,
     library_options,
 )
@@ -34,7 +36,7 @@ CODES = (
     "Exit codes: 0 AFTER is as expected and everything on both sides was read; 1 something in AFTER is not: a finding "
     "at or above --fail-on, leftovers included, BEFORE is not as --expect-before says, or, with --same-content, an "
     "object appeared, vanished or changed; 2 bad usage, other clusters or the wrong order, nothing readable, or a "
-    "fault of the auditor's own; 3 no such thing, and something was not read or not concluded on."
+    "fault of the auditor's own; 3 no such thing, and something was not read or not concluded."
 )
 
 
@@ -104,16 +106,10 @@ def diff(
     after_wal_dir: Annotated[
         Path | None, typer.Option(help="The WAL of AFTER, where it lies elsewhere.", show_default=False)
     ] = None,
+    raw: Raw = False,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
-    range_only: Annotated[
-        bool,
-        typer.Option(
-            "--range",
-            help="Of an endpoint read only the current keys under --storage-prefix (/registry).",
-            rich_help_panel=live_options.PANEL,
-        ),
-    ] = False,
+    range_only: Range = False,
     quick: Quick = False,
     accept_partial: AcceptPartial = False,
     csv: Annotated[Path | None, typer.Option(help="Write every object, one row each; - for standard output.")] = None,
@@ -126,15 +122,19 @@ def diff(
     if range_only and not (live_options.is_live(before) or live_options.is_live(after)):
         raise UsageError("--range belongs to a live endpoint: https://HOST:2379")
 
-    def options(evidence: str, configurations: list[Path] | None, wal_dir: Path | None, expected: str) -> Options:
+    def options(
+        evidence: str, configs: list[Path] | None, wal_dir: Path | None, expected: str, *, opening_only: bool = False
+    ) -> Options:
         return library_options(
             resources=resource,
             storage_prefixes=storage_prefix,
-            encryption_configs=tuple(map(str, configurations or encryption_config or ())),
+            encryption_configs=tuple(map(str, configs or encryption_config or ())),
             kms_plugins=kms_plugin,
             current_keks=current_kek,
             expect=expected,
+            opening_only=opening_only,
             wal_dir=wal_dir,
+            raw=raw and not live_options.is_live(evidence),
             work_dir=work_dir,
             range_only=range_only and live_options.is_live(evidence),
             quick=quick,
@@ -145,7 +145,14 @@ def diff(
         before=before,
         after=after,
         live=live,
-        before_options=options(before, before_config, before_wal_dir, expect_before or "encrypted"),
+        before_options=options(
+            before,
+            before_config,
+            before_wal_dir,
+            expect_before or "encrypted",
+            # a configuration of both sides is of AFTER's state where something else is expected of BEFORE
+            opening_only=bool(expect_before) and not before_config,
+        ),
         after_options=options(after, after_config, after_wal_dir, expect),
         expect_before=expect_before,
         same_content=same_content,
@@ -209,6 +216,6 @@ def _access(request: DiffRequest) -> "tuple[Access | None, Access | None]":
     lives = [live_options.is_live(each) for each in (request.before, request.after)]
     if all(lives) and request.live.more:
         raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
-    options = [request.live if each or not any(lives) else LiveOptions(timeout=request.live.timeout) for each in lives]
+    options = [request.live if each or not any(lives) else LiveOptions() for each in lives]
     before, after = (live_options.access(*each) for each in zip((request.before, request.after), options, strict=True))
     return before, after

@@ -17,6 +17,9 @@ from auditor.cli.options import (
     MaxUnpacked,
     Plugins,
     Prefixes,
+    Range,
+    Raw,
+    Token,
     WalDir,
     WorkDir,
     library_options,
@@ -24,10 +27,9 @@ from auditor.cli.options import (
 from auditor.options import Options
 
 CODES = (
-    "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not open values that name it; "
-    "2 bad usage, nothing readable, or a fault of the auditor's "
-    "own; "
-    "3 something was not read or not concluded on: what nothing read needs may be needed there."
+    "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not decrypt values that name "
+    "it, or the server token not the record; 2 bad usage, nothing readable, or a fault of the auditor's own; "
+    "3 something was not read or not concluded: what nothing read needs may be needed there."
 )
 
 CAUTION = (
@@ -42,15 +44,18 @@ def keys(
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
+    k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    raw: Raw = False,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
-    """Say which keys a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
+    """List the keys that a restore of this evidence needs: by provider, key name and KEK id, over every resource."""
 
     options = library_options(
         resources=["*"],
@@ -58,8 +63,11 @@ def keys(
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
         current_keks=current_kek,
+        k3s_token=k3s_token,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
+        range_only=range_only,
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         rows=False,
@@ -71,7 +79,8 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     """0 where everything was read, 1 where a supplied key fails on values that name it, 3 where not all was read."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    inputs = [*files, *map(Path, options.encryption_configs), *live_options.files(live)]
+    named = [*options.encryption_configs, *filter(None, (options.wal_dir, options.k3s_token))]
+    inputs = [*files, *map(Path, named), *live_options.files(live)]
     output.check([json, *checksums.targets([json])], inputs, force=force)
     from auditor import scan
 
@@ -88,11 +97,16 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
     console.print()
     failures = key_table.failures(audit)
-    supplied = options.encryption_configs or options.kms_plugins
-    for sentence in (*failures, *(key_table.untried(audit) if supplied else ())):
+    supplied = options.encryption_configs or options.kms_plugins or options.k3s_token
+    untried = key_table.untried(audit) if supplied else []
+    for sentence in (*failures, *untried, *key_table.bootstrap(audit)):
         console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
+    if options.k3s_token and not audit.bootstrap:
+        console.print(Text("--k3s-token: there is no record of k3s or RKE2 under /bootstrap/ to decrypt."))
     terminal.gaps(audit, console)
+    for note in audit.notes if audit.evidence.live is not None else ():
+        console.print(Text(f"Note: {note}."))
     console.print(Text(CAUTION))
-    if failures:
+    if failures or key_table.bootstrap_fails(audit):
         return 1
     return 0 if audit.complete else 3

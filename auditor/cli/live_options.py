@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor import inputs
 from auditor.errors import UsageError
-from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
+from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_bare, is_endpoint
 
 ENDPOINTS = "ETCDCTL_ENDPOINTS"
 PANEL = "Live etcd"
@@ -66,9 +67,12 @@ PasswordFile = Annotated[
     typer.Option(help="File whose first line is the password.", show_default=False, rich_help_panel=PANEL),
 ]
 Timeout = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0.1, help="Seconds without a message after which an endpoint counts as gone.", rich_help_panel=PANEL
+        min=0.1,
+        help="Seconds without a message after which an endpoint counts as gone; 30 when left out.",
+        show_default=False,
+        rich_help_panel=PANEL,
     ),
 ]
 
@@ -85,12 +89,12 @@ class LiveOptions:
     server_name: str = ""
     user: str = ""
     password_file: Path | None = None
-    timeout: float = TIMEOUT
+    timeout: float | None = None
 
     @property
     def anything(self) -> bool:
-        """Whether any of them is given, apart from the timeout."""
-        return self != LiveOptions(timeout=self.timeout)
+        """Whether any of them is given."""
+        return self != LiveOptions()
 
 
 NOT_LIVE = LiveOptions()
@@ -163,10 +167,24 @@ def access(evidence: str, live: LiveOptions, environment: Mapping[str, str] = os
         server_name=live.server_name,
         user=user,
         password=password,
-        timeout=live.timeout,
+        timeout=live.timeout or TIMEOUT,
     )
     access.check()
     return access
+
+
+def accesses(
+    evidence: Sequence[str], live: LiveOptions, environment: Mapping[str, str] = os.environ
+) -> "tuple[Access | None, ...]":
+    """access() of several arguments: the options are those of every endpoint among them; an empty text is none.
+
+    Raises UsageError as access() does.
+    """
+    lives = [bool(each) and is_live(each, environment) for each in evidence]
+    if sum(lives) > 1 and live.more:
+        raise UsageError("--endpoint: it cannot be told of which of the two clusters it is; leave it out")
+    options = [live if own or not any(lives) else LiveOptions(timeout=live.timeout) for own in lives]
+    return tuple(access(each, own, environment) if each else None for each, own in zip(evidence, options, strict=True))
 
 
 def files(live: LiveOptions, environment: Mapping[str, str] = os.environ) -> list[Path]:
@@ -183,8 +201,9 @@ def none(evidence: Sequence[str], live: LiveOptions) -> None:
 
 
 def is_live(evidence: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the evidence is a URL, or the value of ETCDCTL_ENDPOINTS, where etcdctl allows one without a scheme."""
-    return is_endpoint(evidence) or (evidence == environment.get(ENDPOINTS) and not Path(evidence).exists())
+    """Whether the evidence is a URL, or HOST:PORT without a scheme, as etcdctl takes it, and no file has that name."""
+    bare = is_bare(evidence) or evidence == environment.get(ENDPOINTS)
+    return is_endpoint(evidence) or (bare and not Path(evidence).exists())
 
 
 def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str, str]:
@@ -205,7 +224,7 @@ def _credentials(live: LiveOptions, environment: Mapping[str, str]) -> tuple[str
 
 def _first_line(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = inputs.read(path, inputs.LARGEST).decode("utf-8")
     except OSError as error:
         raise UsageError(f"--password-file {path}: {error.strerror}") from None
     except UnicodeDecodeError:

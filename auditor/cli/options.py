@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auditor import inputs
 from auditor.options import Options
 
 
@@ -48,11 +49,17 @@ MaxRatio = Annotated[int, typer.Option(min=1, help="Bytes that it may unpack to 
 WalDir = Annotated[
     Path | None, typer.Option(help="The WAL of a data directory, where it lies elsewhere.", show_default=False)
 ]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The evidence is a member's own file, member/snap/db: it has no trailer that could be missing."
+    ),
+]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option(
         "--storage-prefix",
-        help="kube-apiserver's --etcd-prefix; repeatable. Detected when left out.",
+        help="kube-apiserver's --etcd-prefix; repeatable. Default: detected.",
         show_default=False,
     ),
 ]
@@ -74,7 +81,68 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
-FailOn = Annotated[Level, typer.Option(help="The least severity that makes the exit code 1.")]
+CompromisedKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),
+]
+Current = Annotated[
+    str | None,
+    typer.Option(
+        "--current",
+        help="Newer evidence of the same cluster (a snapshot, a data directory, https://HOST:2379): what is current in "
+        "it decides what leftovers hold.",
+        show_default=False,
+    ),
+]
+CurrentConfigurations = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--current-config",
+        help="An EncryptionConfiguration of the evidence of --current, instead; repeatable.",
+        show_default=False,
+    ),
+]
+AsOf = Annotated[
+    str, typer.Option(help="The time by which something has expired, ISO 8601; now when left out.", show_default=False)
+]
+Token = Annotated[
+    Path | None,
+    typer.Option(
+        "--k3s-token",
+        help="File with k3s' or RKE2's server token: it decrypts their record of keys.",
+        show_default=False,
+    ),
+]
+BaselineReport = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline", help="An earlier JSON report: say what is new, still there and gone.", show_default=False
+    ),
+]
+Ignore = Annotated[
+    Path | None,
+    typer.Option(
+        "--ignore", help="A YAML file of accepted findings, each with a reason and a date.", show_default=False
+    ),
+]
+RedactKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--redact-key",
+        help="File with a key: pseudonyms that match between reports made with it.",
+        show_default=False,
+    ),
+]
+Range = Annotated[
+    bool,
+    typer.Option(
+        "--range",
+        help="Read only the current keys under --storage-prefix (/registry), or those that the user's roles may read, "
+        "without the root role.",
+        rich_help_panel="Live etcd",
+    ),
+]
+FailOn = Annotated[Level, typer.Option(help="Minimum severity that fails the run (exit 1).")]
 Quick = Annotated[bool, typer.Option("--quick", help="Only latest, history and deleted; no hashing.")]
 AcceptPartial = Annotated[
     bool,
@@ -83,11 +151,30 @@ AcceptPartial = Annotated[
         help="Let --quick or --range conclude: what they leave out does not make the exit code 3.",
     ),
 ]
+Hunt = Annotated[bool, typer.Option("--hunt", help="Look for copies of Secrets' values, and for keys, everywhere.")]
+HuntMinLength = Annotated[int, typer.Option(min=4, help="Bytes of the shortest value that --hunt looks for.")]
+HuntFields = Annotated[
+    list[str] | None,
+    typer.Option(help="A field of Secrets that --hunt looks for whatever it holds; repeatable.", show_default=False),
+]
+UseFoundKeys = Annotated[bool, typer.Option("--use-found-keys", help="Open with keys that lie in the evidence itself.")]
+UseFoundConfig = Annotated[
+    bool,
+    typer.Option(
+        "--use-found-config", help="Judge and open by the encryption configuration that came with the evidence."
+    ),
+]
 
 
 def library_options(**values: Any) -> Options:
-    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default."""
-    return Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default.
+
+    Raises UsageError for a pipe that cannot be read: those of small files are read here, in the first process.
+    """
+    options = Options(**{name: _plain(value) for name, value in values.items() if value is not None})
+    small = (options.k3s_token, options.ignore, options.redact_key)
+    inputs.receive(path for path in (*options.encryption_configs, *small) if path)
+    return options
 
 
 def _plain(value: Any) -> Any:

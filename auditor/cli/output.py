@@ -8,10 +8,13 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 from auditor.errors import UsageError
+from auditor.text import shown
 
 STDOUT = Path("-")
 MODE = 0o600
 FOLDER_MODE = 0o700
+KILOBYTES = 1_000_000
+"""Bytes from which a size is printed in megabytes."""
 LOGS = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database."""
 
@@ -118,6 +121,22 @@ def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> N
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def written(targets: Sequence[Path | None]) -> list[str]:
+    """A line for each file or folder that was written, with its size.
+
+    targets: The outputs; None for one that is not asked for.
+    """
+    files = [target for target in dict.fromkeys(targets) if target is not None and target != STDOUT]
+    return [f"Wrote {shown(target)} ({_size(target)})" for target in files if target.exists()]
+
+
+def _size(target: Path) -> str:
+    if target.is_dir():
+        return "a folder"
+    size = target.stat().st_size
+    return f"{size:,} bytes" if size < KILOBYTES else f"{size / 1e6:.1f} MB"
 
 
 def _open(descriptor: int, *, binary: bool) -> IO[Any]:

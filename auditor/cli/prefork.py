@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 
-ORPHAN_CODE = 2
-"""The exit code of a process that never gets a task; nobody waits for it."""
+from auditor.cli.orphan import ORPHAN_CODE
 
 
 def prepare(modules: Sequence[str], start: Callable[[Callable[[], int]], int]) -> None:

@@ -22,7 +22,7 @@ def counting() -> Iterator["ExhibitDone | None"]:
         return
 
     def write(done: int, total: int, outcome: "Outcome") -> None:
-        conclusion = outcome.result if isinstance(outcome.result, str) else outcome.result.verdict.value
+        conclusion = outcome.result if isinstance(outcome.result, str) else outcome.result.verdict().value
         sys.stderr.write(f"[{done}/{total}] {outcome.name}: {conclusion}\n")
 
     yield write

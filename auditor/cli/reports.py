@@ -2,18 +2,25 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.cli import output
+from auditor.errors import UsageError
 from auditor.model.audit import Audit
 from auditor.model.findings import Rows
 from auditor.model.vocabulary import Severity
 from auditor.observer import Observer
+from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.reports.interface import Report
+
+
+SCRIPT = "remediation"
+"""The report that is a script."""
 
 
 class ReportFiles:
@@ -40,7 +47,45 @@ class ReportFiles:
         for _, report in self._reports:
             report.prepare(rows)
 
+    def check(self, options: Options, pieces: int) -> None:
+        """Refuse what --remediation does not go with. Raises UsageError.
+
+        Args:
+            options: The options of the scan.
+            pieces: The number of pieces of evidence.
+        """
+        if SCRIPT not in self._targets:
+            return
+        if options.redact_names:
+            raise UsageError("--remediation writes commands with the names of objects: leave out --redact-names")
+        if options.use_found_config:
+            raise UsageError("--remediation needs the configuration in --encryption-config, not --use-found-config")
+        if pieces > 1:
+            raise UsageError("--remediation: a script is of one piece of evidence: scan it alone")
+
+    def any_cluster(self, options: Options) -> Options:
+        """The options of the library: for a script --expect-cluster is enough where evidence does not show its own."""
+        return replace(options, expect_cluster="") if SCRIPT in self._targets else options
+
+    def of_cluster(self, audit: Audit, options: Options) -> Audit:
+        """The audit, noting whether only --expect-cluster says of which cluster it is. Raises UnexpectedEvidence."""
+        if SCRIPT not in self._targets or not options.expect_cluster:
+            return audit
+        from auditor.audit import expectations
+
+        evidence, notes = audit.evidence, audit.notes
+        if evidence.cluster.uid:
+            expected = options.expect_cluster
+            expectations.cluster(evidence.name, evidence.cluster, evidence.backend.cluster_id, expected)
+        else:
+            notes += ("the evidence does not show of which cluster it is: for the script --expect-cluster says so",)
+        settings = {**dict(audit.run.options), "expect_cluster": options.expect_cluster}
+        return replace(audit, notes=notes, run=replace(audit.run, options=tuple(settings.items())))
+
     def write(self, audit: Audit, *, force: bool) -> None:
+        """Write all of them, or none where one refuses the audit. Raises UsageError."""
+        for _, report in self._reports:
+            report.check(audit)
         for target, report in self._reports:
             output.save(target, partial(report.write, audit), force=force, binary=report.binary)
             name = "standard output" if target == output.STDOUT else target.name
@@ -70,3 +115,23 @@ def write_dataset(audit: Audit, folder: Path, *, force: bool) -> None:
 
     files = [(path, partial(dataset.write, table)) for path, table in dataset.files(audit)]
     output.fill(folder, files, force=force)
+
+
+def rotation_files(audit: Audit, target: Path, *, split: bool) -> dict[Path, Audit]:
+    """The files of the list of what to rotate, and the audit that each is of: one for each owner, or one."""
+    if not split:
+        return {target: audit}
+    from auditor.reports import rotation
+
+    return {
+        target.with_name(f"{target.stem}.{owner}{target.suffix}"): own
+        for owner, own in rotation.by_owner(audit).items()
+    }
+
+
+def write_rotation(files: Mapping[Path, Audit], *, force: bool) -> None:
+    from auditor.reports import rotation
+
+    for path, audit in files.items():
+        write = rotation.write_markdown if path.suffix == ".md" else rotation.write_csv
+        output.save(path, partial(write, audit), force=force)

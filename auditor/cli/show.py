@@ -9,7 +9,17 @@ import typer
 
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
-from auditor.cli.options import Configurations, Evidence, Plugins, Prefixes, WalDir, WorkDir, library_options
+from auditor.cli.options import (
+    Configurations,
+    Evidence,
+    Plugins,
+    Prefixes,
+    Range,
+    Raw,
+    WalDir,
+    WorkDir,
+    library_options,
+)
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
@@ -17,7 +27,7 @@ from auditor.options import Options
 CODES = (
     "Exit codes: 0 shown, and everything inside the scope was read; "
     "2 no such key, bad usage, nothing readable, or a fault of the auditor's own; "
-    "3 shown, and something was not read or not opened: more of the object may lie there."
+    "3 shown, and something was not read or not decrypted: more of the object may lie there."
 )
 
 
@@ -25,20 +35,28 @@ CODES = (
 def show(
     evidence: Evidence,
     object_name: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="KEY", help="An etcd key, or NAMESPACE/NAME of an object of --resource.", show_default=False
+            metavar="KEY",
+            help="An etcd key, or NAMESPACE/NAME of an object of --resource; without it their names are listed.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     resource: Annotated[
-        str, typer.Option(help="What KEY is of, as an EncryptionConfiguration names it, unless it is an etcd key.")
-    ] = "secrets",
+        str | None,
+        typer.Option(
+            help="What NAMESPACE/NAME is of, as an EncryptionConfiguration names it; secrets when left out.",
+            show_default=False,
+        ),
+    ] = None,
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     live: LiveOptions = NOT_LIVE,
+    range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    raw: Raw = False,
     json: Annotated[
         Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
     ] = None,
@@ -50,18 +68,40 @@ def show(
 ) -> None:
     """Show one object through every place and revision: what changed when, under what; values redacted."""
 
+    if resource is not None and (object_name or "").startswith("/"):
+        raise UsageError("--resource is of a NAMESPACE/NAME, and an etcd key names its own: leave one of them out")
     options = library_options(
-        resources=[resource],
+        resources=[resource or "secrets"],
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
         wal_dir=wal_dir,
+        raw=raw,
         work_dir=work_dir,
+        range_only=range_only,
         rows=False,
     )
+    if object_name is None:
+        if reveal or json is not None:
+            raise typer.BadParameter("--reveal and --json need a KEY")
+        raise typer.Exit(worker.run(partial(names, evidence, live, options)))
     if reveal and not yes:
         confirm(object_name)
     raise typer.Exit(worker.run(partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)))
+
+
+def names(evidence: str, live: LiveOptions, options: Options) -> int:
+    """Print the names of the objects: 0 where everything was read, 3 where not."""
+    access = live_options.access(evidence, live)
+    from auditor.scanning.exhibit import single
+
+    with bars() as observer, single(evidence, options, observer, access) as exhibit:
+        from auditor.history import names as objects  # numpy takes time
+
+        listing, gaps = objects.listing(exhibit, options)
+    sys.stdout.writelines(f"{name}\n" for name in listing)
+    sys.stderr.write(f"etcd-auditor: {len(listing):,} names; give one as KEY\n")
+    return 3 if gaps else 0
 
 
 def confirm(key: str) -> None:
@@ -86,7 +126,7 @@ def run(
     files = [] if access is not None else [evidence]
     inputs = [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each]
     output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
-    from auditor.scanning.one import single
+    from auditor.scanning.exhibit import single
 
     with bars() as observer, single(evidence, options, observer, access) as exhibit:
         from auditor.history import find  # imported while the file is being hashed: numpy takes time

@@ -9,8 +9,21 @@ from typing import Annotated
 import typer
 
 from auditor.cli import worker
-from auditor.cli.options import MaxRatio, MaxUnpacked, WalDir, WorkDir, library_options
+from auditor.cli.options import (
+    BaselineReport,
+    Configurations,
+    Ignore,
+    MaxRatio,
+    MaxUnpacked,
+    Plugins,
+    RedactKey,
+    Token,
+    WalDir,
+    WorkDir,
+    library_options,
+)
 from auditor.cli.progress import bars
+from auditor.errors import UsageError
 from auditor.options import Options
 
 CODES = (
@@ -20,7 +33,7 @@ CODES = (
 
 CAUTION = (
     "Hashes show a change, not an author: whoever makes a report anew can seal it anew. A signature or a time stamp of "
-    "the SHA256SUMS rules that out; so does another scan of the evidence."
+    "the SHA256SUMS rules that out; so does another audit of the evidence (--again)."
 )
 
 
@@ -32,21 +45,57 @@ def verify(
         list[str] | None,
         typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Audit the evidence anew with the options that the report records, and compare. Keys are given anew.",
+        ),
+    ] = False,
+    encryption_config: Configurations = None,
+    kms_plugin: Plugins = None,
+    k3s_token: Token = None,
+    baseline: BaselineReport = None,
+    ignore: Ignore = None,
+    redact_key: RedactKey = None,
     wal_dir: WalDir = None,
     work_dir: WorkDir = None,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
 ) -> None:
-    """Hold a report to its own hashes, to the SHA256SUMS beside it, and to the evidence: what differs, and where.
+    """Verify a report against its hashes, the SHA256SUMS beside it, and the evidence: what differs, and where.
 
-    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file.
+    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file, or use --again.
     """
 
-    options = library_options(wal_dir=wal_dir, work_dir=work_dir, max_unpacked=max_unpacked, max_ratio=max_ratio)
-    raise typer.Exit(worker.run(partial(run, report, evidence or [], options)))
+    files = {
+        "--encryption-config": encryption_config,
+        "--kms-plugin": kms_plugin,
+        "--k3s-token": k3s_token,
+        "--baseline": baseline,
+        "--ignore": ignore,
+        "--redact-key": redact_key,
+    }
+    if not again and (early := next((option for option, value in files.items() if value), None)):
+        raise UsageError(f"{early} is for another audit of the evidence: give --again too")
+    if again and not evidence:
+        raise UsageError("--again audits the evidence: name it behind the report")
+    options = library_options(
+        encryption_configs=encryption_config,
+        kms_plugins=kms_plugin,
+        k3s_token=k3s_token,
+        baseline=baseline,
+        ignore=ignore,
+        redact_key=redact_key,
+        wal_dir=wal_dir,
+        work_dir=work_dir,
+        max_unpacked=max_unpacked,
+        max_ratio=max_ratio,
+    )
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, again=again)))
 
 
-def run(report: Path, evidence: Sequence[str], options: Options) -> int:
+def run(report: Path, evidence: Sequence[str], options: Options, *, again: bool = False) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
     from rich.text import Text  # imported in the child process: the parent needs none of it
 
@@ -59,7 +108,7 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
     console = Printer(sys.stdout)
     checks: list[Check] = []
     with bars() as observer:
-        for check in verification.verify(report, evidence, options, observer):
+        for check in verification.verify(report, evidence, options, observer, repeat=again):
             checks.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.text}", colours.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
@@ -69,6 +118,8 @@ def run(report: Path, evidence: Sequence[str], options: Options) -> int:
         console.print(Text(f"{plural(failed, 'check')} failed, {successes:,} held (exit 1)", "bold red"))
         return 1
     what = "report and evidence" if evidence else "the report; no evidence was given"
+    what += ", which was audited again" if again else ""
     console.print(Text(f"ALL AS REPORTED: {plural(successes, 'check')}, of {what} (exit 0)", "bold green"))
-    console.print(Text(CAUTION), soft_wrap=True)
+    if not again:
+        console.print(Text(CAUTION), soft_wrap=True)
     return 0

@@ -83,9 +83,8 @@ def _attend(child: int, pipe: int, say: Callable[[str], None], step: float) -> E
                 if number == signal.SIGCHLD:
                     continue
                 killed = bool(interrupt)
-                # the terminal sends SIGINT to the child too: a second one would interrupt its handling of the first
-                if killed or number == signal.SIGTERM:
-                    os.kill(child, signal.SIGKILL if killed else signal.SIGTERM)
+                # a terminal sends SIGINT to the child too, which heeds the first one only
+                os.kill(child, signal.SIGKILL if killed else number)
                 interrupt = interrupt or number
             continue
         now = _asleep(child)

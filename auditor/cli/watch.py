@@ -1,12 +1,14 @@
 """etcd-auditor watch: follow a rewrite, show its progress, print what remains at the end."""
 
 import gc
+import signal
 import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
 CODES = (
     "Exit codes: 0 no current value is left in the old form, as a second read bore out; 1 it ended (--once, --for, "
     "Ctrl-C) while some remain; 2 bad usage, no endpoint answers, permission denied, or a fault of the auditor's own; "
-    "3 none remains, and there is no object at all, or a value that no key of the given configuration opens."
+    "3 none remains, and there is no object at all, or a value that no key of the configuration decrypts."
 )
 
 TICK = 1.0
 """Seconds between two looks at the state; at least four times as long as one takes."""
+LINES = 10.0
+"""Seconds between two lines where there is no terminal."""
+LONGEST_STEP = 0.25
+"""Seconds between two looks for a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class WatchRequest:
     once: bool
     seconds: float
     """The watch ends after so many; 0: only when nothing remains."""
-    every: float
+    every: float | None
+    """Seconds between two lines, or two states of the table; None for what fits the output."""
     stuck_after: float
     patience: float
     json: Path | None
@@ -69,7 +76,14 @@ def watch(
     for_: Annotated[
         float, typer.Option("--for", min=0, help="End after so many seconds; 0: only when nothing remains.")
     ] = 0.0,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two lines where there is no terminal.")] = 10.0,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Seconds between two lines, 10 when left out; on a terminal between two states of the table, 1.",
+            show_default=False,
+        ),
+    ] = None,
     stuck_after: Annotated[
         float, typer.Option(min=0, help="Seconds after which an object that was passed over counts as stuck.")
     ] = 60.0,
@@ -77,6 +91,9 @@ def watch(
         float, typer.Option(min=0, help="Seconds without any endpoint that answers, before it is given up.")
     ] = 300.0,
     live: LiveOptions = NOT_LIVE,
+    expect_cluster: Annotated[
+        str, typer.Option(help="Uid of the kube-system namespace, for --remediation.", show_default=False)
+    ] = "",
     json: Annotated[
         Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
     ] = None,
@@ -98,6 +115,7 @@ def watch(
         kms_plugins=kms_plugin,
         current_keks=current_kek,
         expect=expect,
+        expect_cluster=expect_cluster,
     )
     request = WatchRequest(
         endpoint=endpoint,
@@ -124,16 +142,21 @@ def run(request: WatchRequest) -> int:
     targets = [request.json, request.remediation]
     protected = [Path(path) for path in request.options.encryption_configs]
     output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
-    from auditor.reports import remediation
+    from auditor.options import settings
+    from auditor.reports.remediation import plan, script
+    from auditor.reports.remediation.objects import ObjectReference
     from auditor.reports.terminal import Printer
     from auditor.reports.watch import json, terminal, words
     from auditor.watch.session import Session
 
+    if request.remediation is not None:
+        plan.cluster_uid("", request.options.expect_cluster, access.name)
     notes: list[str] = []
     # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
-    board = terminal.Board(console, request.every)
+    every = request.every or (TICK if console.is_terminal else LINES)
+    board = terminal.Board(console, every)
 
     def notify(text: str) -> None:
         notes.append(text)
@@ -144,12 +167,14 @@ def run(request: WatchRequest) -> int:
     with board, session:
         progress = session.progress(name_all=request.remediation is not None)
         if request.remediation:
-            objects = [(each.object.resource, each.object.namespace, each.object.name) for each in progress.remaining]
+            names = [each.object for each in progress.remaining]
+            objects = [ObjectReference(each.resource, each.namespace, each.name, each.key) for each in names]
             at = f"the keys of {access.name} at revision {progress.revision:,}"
-            output.save(request.remediation, lambda out: remediation.rewrite(objects, at, out), force=request.force)
+            made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy)
+            output.save(request.remediation, partial(script.write_plan, made), force=request.force)
         board.show(progress)
         if not request.once:
-            progress = _follow(session, board, request.seconds)
+            progress = _follow(session, board, request.seconds, every if console.is_terminal else min(TICK, every))
         if request.json:
             progress = session.progress(name_all=True)
     configured = session.configured
@@ -161,27 +186,54 @@ def run(request: WatchRequest) -> int:
     return words.exit_code(progress, configured=configured)
 
 
-def _follow(session: "Session", board: "Board", seconds: float) -> "Progress":
-    """Follow until nothing remains, the time is over, or Ctrl-C: the state at the end."""
+def _follow(session: "Session", board: "Board", seconds: float, every: float) -> "Progress":
+    """Follow until nothing remains, the time is over, or a signal: the state at the end."""
     start = time.monotonic()
-    progress = session.progress()
+    interrupt = Interrupt(session)
     try:
-        if not progress.all.remaining and session.confirm():
-            return session.progress()
-        session.follow()
-        due = time.monotonic() + TICK
-        while not seconds or time.monotonic() - start < seconds:
-            changed = session.step(max(due - time.monotonic(), 0.0))
-            if time.monotonic() < due and changed:
-                continue
-            before = time.monotonic()
-            progress = session.progress()
-            board.show(progress)
-            due = time.monotonic() + max(TICK, 4 * (time.monotonic() - before))
-            if not progress.all.remaining and session.confirm():
-                break
+        with interrupt:
+            if session.progress().over and session.confirm():
+                return session.progress()
+            session.follow()
+            due = time.monotonic() + every
+            while not interrupt.came and (not seconds or time.monotonic() - start < seconds):
+                session.step(min(max(due - time.monotonic(), 0.0), LONGEST_STEP))
+                if time.monotonic() < due:
+                    continue
+                before = time.monotonic()
+                progress = session.progress()
+                board.show(progress)
+                due = time.monotonic() + max(every, 4 * (time.monotonic() - before))
+                if progress.over and session.confirm():
+                    break
     except KeyboardInterrupt:
+        pass  # while keys were read: nothing of the state has changed
+    if interrupt.came:
         board.say("interrupted")
     progress = session.progress()
     board.show(progress, last=True)
     return progress
+
+
+class Interrupt:
+    """SIGINT and SIGTERM in a `with`: noted, and raised at once only while keys are being read."""
+
+    def __init__(self, session: "Session") -> None:
+        self.came = False
+        self._session = session
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number in self._before:  # what comes later only ends what is ending
+            signal.signal(number, signal.SIG_IGN)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
+        if self._session.reading:
+            raise KeyboardInterrupt

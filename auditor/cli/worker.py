@@ -7,10 +7,12 @@ No traceback is printed: one could quote the evidence.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
-from auditor.cli import prefork, wait
+from auditor import inputs
+from auditor.cli import orphan, prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
 
 FAILURE = 2
@@ -20,6 +22,8 @@ MMAP_THRESHOLD = 1 << 23
 """Bytes of the largest block that is kept: a column of a million records. Larger ones, faulted in anew, leave no holes
 between others."""
 INTERRUPT_CODE = 130
+PIPE_CODE = 141
+"""The exit code where nobody reads the output any more: that of a program which SIGPIPE ends."""
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4
 """Seconds that a thread may keep the interpreter's lock. By default it is fifty times as long, and the hashing thread
@@ -35,17 +39,26 @@ def run(task: Callable[[], int]) -> int:
         return guard(task)
     sys.stdout.flush()
     sys.stderr.flush()
-    child = prefork.take(task)
+    child = prefork.take(partial(_with_inputs, inputs.contents(), task))
     if child is None:
         child = start(task)
     return _code(wait.wait(child, _say))
 
 
+def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
+    """The exit code of a task that needs the bytes of pipes which the first process has read."""
+    inputs.hand_over(pipes)
+    return task()
+
+
 def start(task: Callable[[], int]) -> int:
-    """The number of a forked process that runs the task."""
+    """The number of a forked process that runs the task, and that ends with this one."""
+    lifeline = orphan.Lifeline()
     child = os.fork()
     if not child:
+        lifeline.child()
         os._exit(_in_child(task))
+    lifeline.parent()
     return child
 
 
@@ -71,6 +84,7 @@ def guard(task: Callable[[], int]) -> int:
     except BrokenPipeError:
         # nobody reads the output any more; the rest of the buffer must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CODE
     except BaseException as error:  # noqa: BLE001
         _say(describe(error))
     return FAILURE
@@ -81,6 +95,8 @@ def _in_child(task: Callable[[], int]) -> int:
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     code = guard(task)
     try:
         sys.stdout.flush()
@@ -88,6 +104,12 @@ def _in_child(task: Callable[[], int]) -> int:
     except OSError:
         return FAILURE
     return code
+
+
+def _interrupt(*_: object) -> None:
+    """Interrupt the task, once: a terminal's Ctrl-C comes from the terminal, and again from the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _keep_memory() -> None:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from auditor.audit import examine
-from auditor.diff import objects, rows
+from auditor.audit.judgement import Judgement
+from auditor.diff import fit, objects, rows
 from auditor.diff.objects import Content, FormChange
-from auditor.errors import UnreadableEvidence, UsageError
+from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
 from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
-from auditor.model.evidence import Evidence, Unexamined
+from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning.one import single
-from auditor.text import hex_id
+from auditor.scanning.exhibit import single
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -102,7 +102,7 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether both sides were read and concluded on, and the comparison answers every question."""
+        """Whether both sides were read and concluded, and the comparison answers every question."""
         inconclusive = any(part.decisive for part in self.unexamined)
         return self.before.complete and self.after.complete and not inconclusive
 
@@ -145,8 +145,11 @@ def compare(
         judgements = _judge(exhibits, side_options, logs)
         names = [f"{side} ({each.name})" for side, each in zip(("BEFORE", "AFTER"), exhibits, strict=True)]
         current = [_current(name, each) for name, each in zip(names, judgements, strict=True)]
-        same_cluster = _check_fit(names, judgements, options)
-        diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True)
+        same_store = fit.same_store(judgements)
+        same_cluster = fit.same_cluster(
+            names, judgements, different_clusters=options.different_clusters, any_order=options.any_order
+        )
+        diff = objects.compare(current[0], current[1], same_cluster=same_cluster is True and same_store)
         counts = _counts(diff, current, options)
         before_audit, after_audit = (
             examine.conclude(*each) for each in zip(exhibits, judgements, side_options, logs, strict=True)
@@ -157,18 +160,9 @@ def compare(
     known = same_cluster is not None or options.different_clusters
     return replace(
         comparison,
-        unexamined=tuple(_unexamined(comparison, known=known)),
-        notes=tuple(_notes(comparison, int(diff.recreated.sum()))),
+        unexamined=(*_pending(names, judgements), *_unexamined(comparison, known=known, any_order=options.any_order)),
+        notes=tuple(_notes(comparison, int(diff.recreated.sum()), same_store=same_store)),
     )
-
-
-def _check_fit(names: list[str], judgements: Sequence[examine.Judgement], options: DiffOptions) -> bool | None:
-    """Whether both are of one cluster; None where it cannot be told. Raises UsageError where they do not fit."""
-    facts = [(each.cluster.uid, each.reading.backend.cluster_id, each.reading.backend.revision) for each in judgements]
-    same = _same_cluster(names, facts, options)
-    if same is not False:
-        _check_order(names, facts, options)
-    return same
 
 
 class _Counts(TypedDict):
@@ -203,9 +197,7 @@ def _counts(diff: objects.Diff, current: Sequence[Selection], options: DiffOptio
     }
 
 
-def _judge(
-    files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]
-) -> list[examine.Judgement]:
+def _judge(files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]) -> list[Judgement]:
     """Both judgements, each with the resources that the other's configurations add."""
     after = examine.judge(files[1], options[1], logs[1])
     before = examine.judge(files[0], options[0], logs[0], after.resources)
@@ -214,60 +206,48 @@ def _judge(
     return [before, after]
 
 
-def _current(name: str, judgement: examine.Judgement) -> Selection:
+def _current(name: str, judgement: Judgement) -> Selection:
     selection = objects.current(judgement.selections)
     if selection is None:
         raise UnreadableEvidence(f"{name} holds no database: there are no current values to compare")
     return selection
 
 
-def _same_cluster(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> bool | None:
-    """None where it cannot be told. Raises UsageError where they differ, unless the options accept that."""
-    (uid, etcd, _), (other, other_etcd, _) = facts
-    if uid and other:
-        what, (one, two) = "kube-system namespace's uid", (uid, other)
-    elif etcd is not None and other_etcd is not None:
-        # derived from the first members of a cluster: another one where members were added or removed
-        what, (one, two) = "etcd cluster id by its members", (hex_id(etcd), hex_id(other_etcd))
-    else:
-        return None
-    if one == two:
-        return True
-    if not options.different_clusters:
-        raise UsageError(
-            f"{names[0]} and {names[1]} are of different clusters: the {what} is {one} and {two}; nothing was "
-            "compared. Give --different-clusters if that is meant"
-        )
-    return False
+def _pending(names: Sequence[str], judgements: Sequence[Judgement]) -> list[Unexamined]:
+    """Writes of a data directory's WAL that take effect at etcd's next start: what is current then is not compared."""
+    points = []
+    for name, judgement in zip(names, judgements, strict=True):
+        if count := sum(int(values.batch.has(State.NOT_YET_APPLIED).sum()) for values in judgement.selections):
+            what = "committed write of the WAL" if count == 1 else "committed writes of the WAL"
+            reason = "its database has not applied them yet: not compared; scan reports them"
+            points.append(Unexamined(f"{count:,} {what} of {name}", reason, decisive=True))
+    return points
 
 
-def _check_order(names: list[str], facts: list[tuple[str, int | None, int]], options: DiffOptions) -> None:
-    """Raises UsageError where AFTER is the older one, unless the options accept that."""
-    older, newer = facts[0][2], facts[1][2]
-    if newer < older and not options.any_order:
-        raise UsageError(
-            f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
-            "compared. Exchange them, or give --any-order if a store was set back"
-        )
-
-
-def _unexamined(comparison: Comparison, *, known: bool) -> list[Unexamined]:
+def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list[Unexamined]:
     points = []
     if not known:
         reason = "neither a kube-system namespace nor an etcd cluster id can be read on both sides"
         points.append(Unexamined("whether both are of one cluster", f"{reason}; --different-clusters accepts it", True))
+    if unordered := [
+        audit.evidence for audit in (comparison.before, comparison.after) if not audit.evidence.backend.revision
+    ]:
+        reason = f"the revision of {unordered[0].name} is unknown; --any-order accepts it"
+        points.append(Unexamined("whether AFTER is the newer one", reason, not any_order))
     if unknown := comparison.of(FormChange.UNKNOWN):
         points.append(
             Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
         )
     if unknown := comparison.with_content(Content.UNKNOWN):
-        reason = "the bytes differ, and no key opens them on both sides"
+        reason = "the bytes differ, and no key decrypts them on both sides"
         points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
     return points
 
 
-def _notes(comparison: Comparison, again: int) -> list[str]:
+def _notes(comparison: Comparison, again: int, *, same_store: bool) -> list[str]:
     notes = []
+    if not same_store:
+        notes.append("one side is of kine and the other of etcd: their revisions, and so their order, are not compared")
     if again:
         what = "object was" if again == 1 else "objects were"
         notes.append(f"{again:,} {what} deleted and created again in between")
@@ -286,8 +266,3 @@ def leftovers(audit: Audit) -> dict[Place, tuple[int, int]]:
             values, readable = counts.get(place, (0, 0))
             counts[place] = values + count, readable + count * (provider is Provider.IDENTITY)
     return counts
-
-
-def revision(evidence: Evidence) -> str:
-    compacted = evidence.backend.compacted
-    return f"{evidence.backend.revision:,}" + (f", compacted at {compacted:,}" if compacted is not None else "")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from auditor.arrays import join
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import value_counts
-from auditor.errors import UsageError
+from auditor.diff import together
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Opened, Place, Provider
@@ -92,19 +92,14 @@ class Diff:
 
 
 def current(selections: Sequence[Selection]) -> Selection | None:
-    """The current values of the selected resources; None where there is no authoritative database.
-
-    Raises UsageError where they lie in several files or buffers: kine's database and its log, Gardener's increments.
-    """
+    """The current values of the selected resources; None where there is no authoritative database."""
     authoritative = [each for each in selections if each.authoritative]
     serving = [each for each in authoritative if (each.batch.at(Place.LATEST) & (each.batch.key_at >= 0)).any()]
-    if len(serving) > 1:
-        names = ", ".join(dict.fromkeys(each.batch.source for each in serving))
-        raise UsageError(f"diff compares values of one file, these are in {names} or overflow pages: scan both instead")
-    for values in serving or authoritative:
-        rows = values.batch.at(Place.LATEST) & values.identified & (values.batch.key_at >= 0)
-        return values.take(np.flatnonzero(rows))
-    return None
+    parts = [
+        values.take(np.flatnonzero(values.batch.at(Place.LATEST) & values.identified & (values.batch.key_at >= 0)))
+        for values in serving or authoritative[:1]
+    ]
+    return (parts[0] if len(parts) == 1 else together.concatenate(parts)) if parts else None
 
 
 def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:

@@ -19,7 +19,7 @@ SIDE_COLUMNS = {
     "provider": "identity, aescbc, aesgcm, secretbox, kms v1, kms v2 or unknown: what the prefix claims",
     "key_name": "the key's or the KMS plugin's name",
     "kek_id": "KMS v2's keyID, which stands in clear",
-    "opened": "yes, no key, failed or not tried; empty for what needs no key",
+    "decrypted": "yes, no key, failed or not tried; empty for what needs no key",
     "mod_revision": "etcd's mod revision",
     "size": "bytes of the stored value",
 }
@@ -123,7 +123,7 @@ def _side(side: Selection, rows: Ints) -> dict[str, list[Cell]]:
         "provider": spread(_labels(stored_prefixes.provider, [provider.label for provider in Provider])),
         "key_name": spread(_labels(side.key_label[present_rows], [label.name for label in side.key_labels])),
         "kek_id": spread(printables(batch.data.slices(at, np.maximum(length, 0)))),
-        "opened": spread(_labels(side.opened[present_rows], opened)),
+        "decrypted": spread(_labels(side.opened[present_rows], opened)),
         "mod_revision": spread(batch.mod_revision.tolist()),
         "size": spread(batch.value_len.tolist()),
     }

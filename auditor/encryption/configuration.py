@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.encryption import go_values, wrappers
+from auditor import inputs
+from auditor.encryption import go_values, manifests, wrappers
 from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
 from auditor.kubernetes.resources import AGGREGATED
 from auditor.model.vocabulary import Provider
-from auditor.text import shown
 
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}
 SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
@@ -121,22 +121,22 @@ class Configuration:
 
 def load(path: Path) -> Configuration:
     """The configuration in a YAML or JSON file. Raises ConfigurationError."""
-    name = shown(path.name)
+    name = inputs.name(path)
     try:
-        if not path.is_file():
-            raise ConfigurationError(f"{name}: no such file")
-        if path.stat().st_size > LARGEST:
-            raise ConfigurationError(f"{name}: larger than {LARGEST:,} bytes: no EncryptionConfiguration")
-        raw = path.read_bytes()
+        raw = inputs.read(path, LARGEST)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{name}: no such file") from None
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from None
+    if len(raw) > LARGEST:
+        raise ConfigurationError(f"{name}: larger than {LARGEST:,} bytes: no EncryptionConfiguration")
     return parse(raw, name)
 
 
 def parse(raw: bytes, name: str) -> Configuration:
     """The configuration in a YAML or JSON text. Raises ConfigurationError, with `name` for the file."""
     reader = Reader(name)
-    document = wrappers.unwrap(reader, reader.parse(raw))
+    document = manifests.read(reader, raw)
     if isinstance(document, dict) and not wrappers.is_of(document, KINDS):
         expected = "expected apiserver.config.k8s.io/v1 EncryptionConfiguration or v1 EncryptionConfig"
         reader.fail("", f"{wrappers.described(document)}: {expected}")

@@ -153,7 +153,7 @@ class Keyring:
                 elif opened is not None and (kind := encoding(opened)):
                     attempts[row] = Attempt(Opened.YES, candidate, "", opened, kind)
                 elif opened is not None:
-                    failures[row] = "opens to nonsense"
+                    failures[row] = "decrypts to nonsense"
         return [
             attempts.get(row) or _failed(matching.get(row, []), failures.get(row, ""), reasons.get(row, ""))
             for row in range(len(stored))
@@ -205,5 +205,5 @@ def _failed(matching: Sequence[Candidate], failure: str, reason: str) -> Attempt
     longest = max(matching, key=lambda candidate: len(candidate.prefix))
     if all(candidate.transformer is None for candidate in matching):
         reason = f"KMS plugin {longest.name} was not named by --kms-plugin"
-    failure = failure or "the supplied key does not open it"
+    failure = failure or "the supplied key does not decrypt it"
     return Attempt(Opened.NO_KEY, longest, reason) if reason else Attempt(Opened.FAILED, longest, failure)

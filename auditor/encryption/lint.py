@@ -69,7 +69,7 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
             Advice(
                 Severity.LOW,
                 entry.path,
-                "identity is still listed: plain values stay readable to the API server",
+                "the identity provider is still listed, so the API server accepts unencrypted values",
                 judged=False,
             )
             for entry in listed
@@ -124,7 +124,7 @@ def _weak(rule: Rule) -> Iterator[Advice]:
                 text = "OpenShift's marker of identity mode, 16 zero bytes: nothing must be encrypted with it"
                 yield Advice(Severity.LOW, path, text, judged=False)
             elif key.secret in PUBLISHED:
-                text = f"a published key ({PUBLISHED[key.secret]}): anyone can open what it encrypts"
+                text = f"a published key ({PUBLISHED[key.secret]}): anyone can decrypt what it encrypts"
                 yield Advice(Severity.HIGH, path, text)
             elif set(key.secret) <= _PRINTABLE:
                 yield Advice(Severity.MEDIUM, path, "all bytes are printable: a passphrase, weaker than its length")

@@ -1,1 +1,1 @@
-"""Where bytes lie: snapshot files, bbolt pages, MVCC revisions. Knows nothing of Kubernetes."""
+"""Where bytes lie: files, containers, and the records of each store. Judges nothing, and names no resource."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.headless import SIGNATURES, CarvedRecord, number, without_record
+from auditor.evidence.headless import CARVED, LONGEST_SIGNATURE, CarvedRecord, number, without_record
 from auditor.model.vocabulary import Place, State
 
 PORTION = 1 << 16
@@ -109,6 +109,15 @@ def batch(buffer: Buffer, source: str, rows: list[CarvedRecord], place: Place, p
     )
 
 
+def explained(buffer: Buffer, rows: Iterable[CarvedRecord]) -> int:
+    """Bytes of records, and of values that begin as values do; what else is not zero is a fragment."""
+    return sum(
+        row.end - row.start
+        for row in rows
+        if row.key_at >= 0 or buffer.slice(row.value_at, LONGEST_SIGNATURE).startswith(CARVED)
+    )
+
+
 def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
     """Records, and values without one, in one range of bytes: ascending and disjoint."""
     floor, record = start, None
@@ -127,7 +136,7 @@ def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
 def _anchors(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, bool]]:
     """The positions of revisions' separators (True) and of signatures, ascending."""
     revisions = zip(buffer.occurrences(SUBREVISION, start, end), repeat(True))
-    values = (zip(buffer.occurrences(signature, start, end), repeat(False)) for signature in SIGNATURES)
+    values = (zip(buffer.occurrences(signature, start, end), repeat(False)) for signature in CARVED)
     return merge(revisions, *values)
 
 

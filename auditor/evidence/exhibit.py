@@ -1,4 +1,4 @@
-"""An exhibit: one numbered item of evidence, its opened files by role; and the role of a file by its magic number.
+"""An exhibit: one item of evidence, its opened files by role; and the role of a file by its magic number.
 
 Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a running member holds one.
 """
@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.containers import exports, magic
+from auditor.evidence.containers import exports, foreign, magic
 from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
 
 LOCKS = Path("/proc/locks")
+STEP = 1 << 22
+"""Bytes that are looked at, at once."""
 
 
 class Role(Enum):
@@ -74,8 +76,12 @@ class Exhibit:
     """The endpoint, where this is a live etcd."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
     """Index of a range's spool, as etcd/range_answer.py reads it."""
+    storage_prefixes: tuple[str, ...] = ()
+    """Those of a range's keys; none where the keys tell."""
     unexamined: list[Unexamined] = field(default_factory=list)
     """Parts that were left out while the exhibit was opened."""
+    raw: bool = False
+    """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""
     """Folder for scratch files with decoded values; the system's folder for temporary files where empty."""
 
@@ -83,13 +89,18 @@ class Exhibit:
     def of_file(cls, name: str, file: EvidenceFile) -> Self:
         """One opened file as an exhibit, which owns it from now on.
 
-        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes.
+        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes, and for what is no store by its
+        content: a dump of SQL, an error page, zeros.
         """
+        head = bytes(file.map[: magic.HEAD])
         try:
-            role = role_of(bytes(file.map[: magic.HEAD]))
+            role = role_of(head)
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
+        if role is None and (what := foreign.describe(head, name) or _zeros(file)):
+            file.close()
+            raise UnreadableEvidence(f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
         return cls(name, [(role or Role.DATABASE, file)])
 
@@ -154,6 +165,14 @@ class Exhibit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for _, file in self.files:
             file.close()
+
+
+def _zeros(file: EvidenceFile) -> str:
+    """The words for a file of zeros alone; empty for any other."""
+    for at in range(0, file.size, STEP):
+        if file.map[at : at + STEP].strip(b"\0"):
+            return ""
+    return f"zeros alone, {file.size:,} bytes: what stood there is not in it; take the backup again"
 
 
 def role_of(head: bytes) -> Role | None:

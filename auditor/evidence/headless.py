@@ -11,10 +11,10 @@ from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.protobuf_wire import LONGEST, varint_at
 from auditor.model.vocabulary import State
 
-SIGNATURES = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
+CARVED = (b"k8s\0\n", b"k8s:enc:", b'{"kind":"')
 """How stored values begin: an envelope's type, an encrypting prefix, JSON."""
-_ANY_SIGNATURE = re.compile(b"|".join(map(re.escape, SIGNATURES)))
-LONGEST_SIGNATURE = max(map(len, SIGNATURES))
+_ANY_SIGNATURE = re.compile(b"|".join(map(re.escape, CARVED)))
+LONGEST_SIGNATURE = max(map(len, CARVED))
 SMALLEST = 32
 """Bytes of a stored object, at least: an envelope's magic, type and metadata, or as much of JSON."""
 
@@ -71,7 +71,7 @@ def _length_before(buffer: Buffer, at: int, floor: int) -> int:
     for size in range(1, 5):
         if at - size - 1 >= floor and buffer.slice(at - size - 1, 1) in (b"\x2a", b"\x12"):
             length, after = number(buffer, at - size, at)
-            if after == at and length > len(SIGNATURES[0]):
+            if after == at and length > len(CARVED[0]):
                 return length
     return 0
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from importlib import import_module
 
-from auditor.evidence.etcd import snapshot
+from auditor.errors import UnreadableEvidence
+from auditor.evidence.etcd import snapshot, transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.reading import Reader, Reading
 
@@ -28,6 +29,8 @@ READERS: dict[Role, Reader] = {
     Role.DATABASE: snapshot.read,
 }
 """By role: the first one that a file of the exhibit has decides."""
+_TEXTS = frozenset({Role.DUMP, Role.BACKUP, Role.RANGE, Role.SETTINGS})
+"""Roles of files that may be text, whose line ends say nothing."""
 DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
 """Reads databases, WALs and raft snapshots together."""
 
@@ -36,10 +39,16 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The reading of an exhibit by its reader. Raises UnreadableEvidence where its only file holds nothing readable."""
     role = next((role for role in READERS if exhibit.of(role)), Role.DATABASE)
     reader = DATA_DIRECTORY if exhibit.directory and role is Role.DATABASE else READERS[role]
-    reading = reader(exhibit, quick=quick)
+    try:
+        reading = reader(exhibit, quick=quick)
+    except UnreadableEvidence as error:
+        causes = filter(None, (transfer.cause(file) for _, file in exhibit.files))
+        raise UnreadableEvidence("; ".join([str(error), *dict.fromkeys(causes)])) from None
+    damaged = {gap.source for gap in reading.gaps}
+    binary = [file for role, file in exhibit.files if role not in _TEXTS and file.name in damaged]
     return replace(
         reading,
-        gaps=(*exhibit.gaps, *reading.gaps),
+        gaps=(*exhibit.gaps, *(gap for file in binary for gap in transfer.damage(file)), *reading.gaps),
         unexamined=(*exhibit.unexamined, *reading.unexamined),
         notes=(*exhibit.notes, *reading.notes),
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit
 from auditor.evidence.file import EvidenceFile
-from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
+from auditor.model.evidence import Backend, Balance, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind
 
 
@@ -24,6 +24,8 @@ class Reading:
     """The file whose latest values are in force; None where there is no database."""
     companions: frozenset[str] = frozenset()
     """Names of other files whose latest values are in force too."""
+    storage_prefixes: tuple[str, ...] = ()
+    """Those that its reader knows of; none for those of the options, or that the keys show."""
     backend: Backend = Backend.UNKNOWN
     """The store's own facts."""
     pages: PageMap = PageMap.NONE
@@ -38,6 +40,8 @@ class Reading:
     """Remarks for the report."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Kinds of files in words, by name; a file without an entry is of the kind of its role."""
+    balances: tuple[Balance, ...] = ()
+    """What the readers account for, of each medium that has a ledger."""
     standing: Unexamined | None = None
     """The parts that no evidence of this kind shows; None for those of an etcd database or data directory."""
 

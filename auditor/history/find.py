@@ -3,27 +3,31 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
-from auditor.audit import custody, unexamined
+from auditor.audit import chronology, custody, redaction, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
-from auditor.history import versions
+from auditor.history import names, versions
 from auditor.history.model import History, Version
-from auditor.judgement import leftovers, opening, selection
+from auditor.judgement import leftovers, opening, secret_values, selection
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
 from auditor.kubernetes import registry
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified, Store, classify
-from auditor.model.evidence import Cluster, Unexamined
-from auditor.model.vocabulary import Opened, Provider, State
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Cluster, Evidence, Unexamined
+from auditor.model.vocabulary import Opened, Place, Provider, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import printable, restore, shown
+
+SECRETS = frozenset({secret_values.RESOURCE})
 
 
 def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
@@ -41,17 +45,18 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
     """
     criteria = prepare(options)
     reading = readers.read(files, quick=False)
-    store = classify(reading.batches, options.storage_prefixes)
+    store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
     candidates = _keys(key, options.resources[0].rstrip("."), store)
     parts_by_key = {raw: _parts(raw, store) for raw in candidates}
     present = [raw for raw, parts in parts_by_key.items() if parts]
     if len(present) > 1:
-        names = ", ".join(map(printable, present))
-        raise UsageError(f"{_argument(key)} is more than one key: give one of {names}")
+        every = ", ".join(map(printable, present))
+        raise UsageError(f"{_argument(key)} is more than one key: give one of {every}")
     if not present:
-        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps)))
+        similar = names.ending(store, options.resources[0].rstrip("."), shown(key)) if candidates else []
+        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps), similar))
     object_store = replace(store, parts=tuple(parts_by_key[present[0]]))
-    selections, criteria = _open(object_store, reading, criteria)
+    selections, criteria = _open(object_store, store, reading, criteria)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
     object_versions = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
@@ -62,9 +67,29 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         key=printable(present[0]),
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
-        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), standing),
-        notes=criteria.notes,
+        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), UNSWEPT, standing),
+        notes=(*criteria.notes, *(files.notes if files.live is not None else ())),
+        chronology=_chronology(store, reading, evidence, object_versions),
     )
+
+
+UNSWEPT = Unexamined(
+    "what no reader accounts for", "show takes no sweep: scan searches those bytes, too", decisive=False
+)
+
+
+def _chronology(store: Store, reading: Reading, evidence: Evidence, object_versions: Sequence[Version]) -> Chronology:
+    """The bounds of the object's revisions; a revision ends where a later one of the same store replaced it."""
+    revisions = sorted({version.mod_revision for version in object_versions if version.mod_revision >= 0})
+    served = sorted(
+        {
+            version.mod_revision
+            for version in object_versions
+            if version.place <= Place.DELETED and version.mod_revision >= 0 and reading.serves(version.source)
+        }
+    )
+    times = chronology.chronology(store, reading, evidence, revisions, dict(pairwise(served)))
+    return redaction.Redactor(None).chronology(times)
 
 
 def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Unexamined]:
@@ -72,20 +97,45 @@ def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Un
     count = sum(version.opened is Opened.NO_KEY for version in object_versions)
     if not count:
         return []
-    return [Unexamined(f"{count:,} encrypted values", "not opened: no key", decisive=criteria.policy.configured)]
+    return [Unexamined(f"{count:,} encrypted values", "not decrypted: no key", decisive=criteria.policy.configured)]
 
 
-def _open(store: Store, reading: Reading, criteria: Criteria) -> tuple[list[selection.Selection], Criteria]:
-    """The values by source, opened with every key, and the criteria with the published keys that are among them."""
+def _open(
+    store: Store, whole: Store, reading: Reading, criteria: Criteria
+) -> tuple[list[selection.Selection], Criteria]:
+    """The values by source, opened with every key, and the criteria with the published keys that are among them.
+
+    Args:
+        store: The object's values.
+        whole: All values of the evidence: a Secret is compared with every current one.
+        reading: Says which files the API server reads.
+        criteria: The keys.
+    """
+    selections = _select(store, reading)
+    criteria = with_published(criteria, selections)
+    selections = _opened(selections, criteria, keep=True)
+    current = selections
+    if any(secret_values.are_secrets(values).any() for values in selections):
+        secrets = [part.take(part.batch.at(Place.LATEST) & whole.match(SECRETS)[part.resource]) for part in whole.parts]
+        current = _opened(_select(replace(whole, parts=tuple(secrets)), reading), criteria, keep=False)
+    reference = leftovers.Reference(selections=current, complete=not reading.gaps)
+    return leftovers.compare(selections, reference, keyring=criteria.keyring), criteria
+
+
+def _select(store: Store, reading: Reading) -> list[selection.Selection]:
+    """The values of every resource of a store, by source."""
     every_resource = np.ones(len(store.resources), np.bool_)
     selections = selection.select_by_source(store, every_resource, reading, plaintext=True)
-    selections = [values for values in selections if len(values)]
-    criteria = with_published(criteria, selections)
-    if criteria.keyring is not None:
-        # judging one object's values takes all others of its resource: nothing is judged here
-        neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
-        selections = [opening.open_all(values, neutral, criteria.keyring, keep=True) for values in selections]
-    return leftovers.compare(selections), criteria
+    return [values for values in selections if len(values)]
+
+
+def _opened(selections: list[selection.Selection], criteria: Criteria, *, keep: bool) -> list[selection.Selection]:
+    """The values opened with every key."""
+    if criteria.keyring is None:
+        return selections
+    # judging one object's values takes all others of its resource: nothing is judged here
+    neutral = replace(criteria, policy=Policy(compromised=criteria.policy.compromised), current_keks={})
+    return [opening.open_all(values, neutral, criteria.keyring, keep=keep) for values in selections]
 
 
 def _argument(key: str) -> str:
@@ -129,9 +179,10 @@ def _resource(store: Store) -> str:
     return next(filter(None, names), "")
 
 
-def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int) -> str:
+def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int, similar: Sequence[str]) -> str:
     keys = " or ".join(map(printable, candidates)) or _argument(key)
     unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
     if not candidates:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"
-    return f"{name} holds no key {keys}{unread}"
+    exists = f"; {' and '.join(similar)} {'exists' if len(similar) == 1 else 'exist'}" if similar else ""
+    return f"{name} holds no key {keys}{exists}{unread}"

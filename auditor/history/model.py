@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from auditor.model.chronology import Chronology
 from auditor.model.evidence import Evidence, Gap, Unexamined
 from auditor.model.vocabulary import Opened, Place, Provider
 
@@ -92,6 +93,8 @@ class History:
     gaps: tuple[Gap, ...]
     unexamined: tuple[Unexamined, ...]
     notes: tuple[str, ...]
+    chronology: Chronology
+    """What is known of time, of the revisions of this object."""
 
     @property
     def complete(self) -> bool:

@@ -5,13 +5,10 @@ from dataclasses import replace
 
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.history.model import Change, Field, Version
-from auditor.judgement import selection
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import fields, prefixes
-from auditor.model.vocabulary import Encoding, Opened, Place, Provider, State
-from auditor.text import moment, printable
-
-_SAME = {0: "", selection.SAME: "yes", selection.DIFFERENT: "no", selection.UNKNOWN: "unknown"}
+from auditor.model.vocabulary import Encoding, Opened, Place, Provider, SameAsLatest, State
+from auditor.text import moment, printable, unmarked
 
 
 class _Numbers:
@@ -93,14 +90,14 @@ def _value(source: Selection, row: int) -> Version:
         opened=Opened(int(source.opened[row])),
         content=0,
         stored=0,
-        same_as_latest=_SAME[int(source.same_as_latest[row])],
+        same_as_latest=SameAsLatest(int(source.same_as_latest[row])).label,
         type=printable(contents.type) if contents is not None else "",
         created=moment(contents.created) if contents is not None else "",
         source=batch.source,
         offset=int(batch.offset[row]) if batch.located else UNKNOWN,
         size=int(batch.size[row]),
         page=int(batch.page[row]),
-        detail="; ".join(dict.fromkeys(filter(None, details))),
+        detail=unmarked("; ".join(dict.fromkeys(filter(None, details)))),
         fields=None,
         change=None,
         copy_of=UNKNOWN,

@@ -3,6 +3,7 @@
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def hunt(
     store: Store,
     opened: Sequence[Selection],
     layout: Layout,
+    unread: Mapping[str, Buffer] = MappingProxyType({}),
 ) -> tuple[list[Hit], list[Gap]]:
     """Every copy outside the owners' own stored values, and gaps for values with too many copies.
 
@@ -37,6 +39,7 @@ def hunt(
         store: all stored values of the evidence.
         opened: selections whose opened plaintexts are searched too.
         layout: the parts of the evidence outside every stored value.
+        unread: files that no record points into, by name; they are searched too.
     """
     if not needles:
         return [], []
@@ -44,6 +47,7 @@ def hunt(
     buffers: dict[tuple[str, int], tuple[Buffer, bool]] = {}
     for batch in store.batches:
         buffers.setdefault((batch.source, id(batch.data)), (batch.data, batch.mapped))
+    buffers |= {(name, id(buffer)): (buffer, True) for name, buffer in unread.items()}
     hits: list[Hit] = []
     for (source, _), (buffer, mapped) in sorted(buffers.items(), key=lambda item: item[0][0]):
         if matches := list(matcher.matches(buffer)):
@@ -120,7 +124,7 @@ def _outside(form: NeedleForm, source: str, buffer: Buffer, start: int, size: in
 
 
 def _in_opened(matcher: NeedleMatcher, values: Selection) -> Iterator[Hit]:
-    """Hits inside the opened values of other objects; each has the row of the encrypted value."""
+    """Hits inside the decrypted values of other objects; each has the row of the encrypted value."""
     for rows in _portions(values.plaintexts):
         starts = [0, *accumulate(len(values.plaintexts[row]) + 1 for row in rows)]
         buffer = Buffer(b"\0".join([*(values.plaintexts[row] for row in rows), b""]))

@@ -1,36 +1,33 @@
 """The hunt: keys in the evidence, the values that they open, and every copy of every value."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import TypeAlias
 
 from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Bools, Ints
-from auditor.encryption.configuration import ProviderEntry
-from auditor.encryption.keyring import Keyring
-from auditor.hunt import companion_configs, copies, forms, k3s, key_material
+from auditor.arrays.dtypes import Bools
+from auditor.hunt import companion_configs, copies, forms, k3s, key_hits, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
 from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
+from auditor.hunt.key_hits import KeyIdentity
 from auditor.hunt.key_material import EvidenceKey
 from auditor.hunt.locate import Layout
-from auditor.hunt.needles import Needle, collect
+from auditor.hunt.needles import collect
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
-from auditor.model.vocabulary import FindingKind, Opened
 from auditor.options import Options
-from auditor.text import KEY, encode, marked, shown
+from auditor.text import KEY, marked
 
+_ConfigurationHit: TypeAlias = tuple[Hit, tuple[KeyIdentity, ...]]
 MOST_ROUNDS = 8
 """Rounds of opening: OpenShift encrypts each key with the one before it."""
 BLIND = (
     "what --hunt cannot see",
-    "values that were not opened, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
+    "values that were not decrypted, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
 )
 
 
@@ -49,37 +46,45 @@ def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[S
     ]
 
 
-def keys_of(
-    options: Options,
-    criteria: Criteria,
-    selections: Sequence[Selection],
-    store: Store,
-    layout: Layout,
-) -> Criteria:
-    """The criteria with the keys that a k3s token opens and, with --use-found-keys, all keys in the evidence.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchedEvidence:
+    """What a hunt searches, and the keys that it has for it."""
 
-    Args:
-        options: of the run.
-        criteria: with the supplied keys.
-        selections: all values, judged or not.
-        store: all stored values of the evidence.
-        layout: the parts of the evidence outside every stored value.
-    """
-    if options.k3s_token:
-        criteria = _with_bootstrap_keys(options, criteria, store)
-    return _with_evidence_keys(criteria, selections, store, layout) if options.use_found_keys else criteria
+    options: Options
+    """Options of the run."""
+    criteria: Criteria
+    """Every key: keys_of() adds those that the evidence holds."""
+    selections: Sequence[Selection]
+    """The judged values; hunt() takes them opened, with their plaintexts."""
+    rest: Sequence[Selection]
+    """The values that others() returns."""
+    store: Store
+    """All stored values of the evidence."""
+    layout: Layout
+    """The parts of the evidence outside every stored value."""
+
+
+def keys_of(searched: SearchedEvidence) -> Criteria:
+    """The criteria with the keys that a k3s token opens and, with --use-found-keys, all keys in the evidence."""
+    criteria = searched.criteria
+    if searched.options.k3s_token:
+        criteria = _with_bootstrap_keys(searched.options, criteria, searched.store)
+    if searched.options.use_found_keys:
+        values = [*searched.selections, *searched.rest]
+        criteria = _with_evidence_keys(criteria, values, searched.store, searched.layout)
+    return criteria
 
 
 def _with_bootstrap_keys(options: Options, criteria: Criteria, store: Store) -> Criteria:
     keys, count, opened = k3s.keys(store.batches, k3s.token(Path(options.k3s_token)))
     names = ", ".join(key.label for key in keys) or "none"
-    note = f"--k3s-token opens {opened:,} of {count:,} values of the /bootstrap record; keys in them, used: {names}"
+    note = f"--k3s-token decrypts {opened:,} of {count:,} values of the /bootstrap record; keys in them, used: {names}"
     return criteria.extended([key.entry for key in keys], note)
 
 
 def _with_evidence_keys(criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout) -> Criteria:
     """The criteria with every key in the evidence, and the keys that these open in turn."""
-    known: dict[tuple[object, ...], EvidenceKey] = {}
+    known: dict[KeyIdentity, EvidenceKey] = {}
     for _ in range(MOST_ROUNDS):
         opened = _opened(criteria, selections)
         fresh = [key for key in _material(opened, store, layout)[0] if _identity(key) not in known]
@@ -95,69 +100,42 @@ def _where(key: EvidenceKey) -> str:
     return marked(key.where, KEY) if key.where.startswith("/") else key.where
 
 
-def hunt(
-    options: Options,
-    criteria: Criteria,
-    selections: Sequence[Selection],
-    rest: Sequence[Selection],
-    store: Store,
-    layout: Layout,
-) -> HuntResult:
-    """Every copy and every key in the evidence.
+def hunt(searched: SearchedEvidence, companions: CompanionConfigs | None) -> HuntResult:
+    """The hits of --hunt, and the keys in companion files of the evidence.
 
-    Args:
-        options: of the run.
-        criteria: with every key.
-        selections: the judged values, opened, with their plaintexts.
-        rest: the values that others() returns.
-        store: all stored values of the evidence.
-        layout: the parts of the evidence outside every stored value.
+    companions: encryption configurations in companion files; None where there can be none.
     """
-    opened = [*selections, *_opened(criteria, rest)]
+    result = _hunt(searched) if searched.options.hunt else NOTHING
+    if companions is None:
+        return result
+    entries = [key for *_, key in companions.keys]
+    pairs = list(zip(companion_configs.hits(companions), map(key_hits.identities, entries), strict=True))
+    every = [*searched.selections, *searched.rest]
+    hits = key_hits.with_opened_values(pairs, [*searched.criteria.entries, *entries], every)
+    notes = companion_configs.notes(companions, used=searched.options.use_found_config)
+    return replace(result, hits=(*result.hits, *hits), notes=(*result.notes, *notes))
+
+
+def _hunt(searched: SearchedEvidence) -> HuntResult:
+    """Every copy and every key in the evidence."""
+    options, criteria, store, layout = searched.options, searched.criteria, searched.store, searched.layout
+    opened = [*searched.selections, *_opened(criteria, searched.rest)]
     needles, omissions = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
     keys, configurations = _material(opened, store, layout)
-    key_needles = _key_needles(criteria, [key.entry for key in keys], len(needles))
+    entries = [*criteria.entries, *(key.entry for key in keys)]
+    key_needles, key_of = key_hits.needles(entries, len(needles))
     hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout)
-    complete = _with_opened_values([*hits, *configurations], criteria, keys, opened)
+    single = [(hit, [key_of[hit.copy.number]] if hit.copy.number in key_of else []) for hit in hits]
     unexamined = [
         Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {reason}", decisive=False)
         for reason, count in sorted(omissions.items())
     ]
     return HuntResult(
-        tuple(complete),
+        tuple(key_hits.with_opened_values([*single, *configurations], entries, opened)),
         tuple(gaps),
         (*unexamined, Unexamined(*BLIND, decisive=False)),
         (f"--hunt looked for {len(needles):,} distinct values and {len(key_needles):,} forms of keys",),
     )
-
-
-def everything(
-    options: Options,
-    companions: CompanionConfigs | None,
-    criteria: Criteria,
-    selections: Sequence[Selection],
-    rest: Sequence[Selection],
-    store: Store,
-    layout: Layout,
-) -> HuntResult:
-    """The hits of --hunt, and the keys in companion files of the evidence.
-
-    Args:
-        options: of the run.
-        companions: encryption configurations in companion files; None where there can be none.
-        criteria: with every key.
-        selections: the judged values, opened, with their plaintexts.
-        rest: the values that others() returns.
-        store: all stored values of the evidence.
-        layout: the parts of the evidence outside every stored value.
-    """
-    result = hunt(options, criteria, selections, rest, store, layout) if options.hunt else NOTHING
-    if companions is None:
-        return result
-    entries = [key for *_, key in companions.keys]
-    hits = _with_opened_values(companion_configs.hits(companions), criteria, [], [*selections, *rest], entries)
-    notes = companion_configs.notes(companions, used=options.use_found_config)
-    return replace(result, hits=(*result.hits, *hits), notes=(*result.notes, *notes))
 
 
 def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selection]:
@@ -166,8 +144,10 @@ def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selecti
     return opening.open_every(selections, criteria, criteria.keyring, keep=True)
 
 
-def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tuple[list[EvidenceKey], list[Hit]]:
-    """The keys in the evidence, and a hit for each configuration that holds some."""
+def _material(
+    opened: Sequence[Selection], store: Store, layout: Layout
+) -> tuple[list[EvidenceKey], list[_ConfigurationHit]]:
+    """The keys in the evidence, and a hit for each configuration that holds some, with its keys."""
     keys = list(key_material.openshift(opened))
     hits, _ = copies.hunt(key_material.needles(), store, opened, layout)
     texts = {
@@ -175,7 +155,7 @@ def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tupl
         for values in opened
         for row, text in values.plaintexts.items()
     }
-    configurations = []
+    configurations: list[_ConfigurationHit] = []
     for hit in hits:
         where = (
             hit.key
@@ -195,68 +175,21 @@ def _material(opened: Sequence[Selection], store: Store, layout: Layout) -> tupl
         )
         if own:
             keys += own
-            configurations.append(hit._replace(opens=Opens(0, len(own))))
-    distinct = {_identity(key): key for key in keys}
-    return list(distinct.values()), _one_a_holder(configurations)
+            distinct = set(map(_identity, own))
+            configurations.append((hit._replace(opens=Opens(0, len(distinct))), tuple(distinct)))
+    distinct_keys = {_identity(key): key for key in keys}
+    return list(distinct_keys.values()), _one_a_holder(configurations)
 
 
-def _identity(evidence_key: EvidenceKey) -> tuple[object, ...]:
-    """Provider, name and bytes of a key."""
-    key = evidence_key.entry.keys[0]
-    return evidence_key.entry.provider, key.name, key.secret
+def _identity(key: EvidenceKey) -> KeyIdentity:
+    (identity,) = key_hits.identities(key.entry)
+    return identity
 
 
-def _one_a_holder(hits: list[Hit]) -> list[Hit]:
+def _one_a_holder(hits: list[_ConfigurationHit]) -> list[_ConfigurationHit]:
     """One hit for each object: a configuration names its kind once, and may match in several forms."""
-    first: dict[tuple[str, str, int], Hit] = {}
-    for hit in hits:
-        first.setdefault((hit.source, hit.key, hit.offset if hit.key == NOT_KNOWN else hit.mod_revision), hit)
+    first: dict[tuple[str, str, int], _ConfigurationHit] = {}
+    for hit, keys in hits:
+        where = hit.offset if hit.key == NOT_KNOWN else hit.mod_revision
+        first.setdefault((hit.source, hit.key, where), (hit, keys))
     return list(first.values())
-
-
-def _key_needles(criteria: Criteria, entries: Sequence[ProviderEntry], number: int) -> list[Needle]:
-    """Needles for every key, as bytes and as hex; its base64 is a form of the bytes. number: of the needle before."""
-    needles: dict[bytes, Needle] = {}
-    for entry in [*criteria.entries, *entries]:
-        for key in entry.keys:
-            name = encode(f"{entry.provider.label}/{key.name}")
-            for text in (key.secret, key.secret.hex().encode(), key.secret.hex().upper().encode()):
-                if len(set(text)) > 2:  # the all-zero marker stands in every page
-                    number += 1
-                    needles.setdefault(text, Needle(text, number, FindingKind.KEY_PRESENT, ((name, b""),), frozenset()))
-    return list(needles.values())
-
-
-def _with_opened_values(
-    hits: Sequence[Hit],
-    criteria: Criteria,
-    keys: Sequence[EvidenceKey],
-    opened: Sequence[Selection],
-    more: Sequence[ProviderEntry] = (),
-) -> list[Hit]:
-    """The hits, those of keys with the number of values of this evidence that the key opens."""
-    every = [*criteria.entries, *(key.entry for key in keys), *more]
-    opens = _opens(every, opened) if any(hit.finding is FindingKind.KEY_PRESENT for hit in hits) else Counter()
-    total = sum(opens.values())
-    return [hit if hit.finding is not FindingKind.KEY_PRESENT else _with_opens(hit, opens, total) for hit in hits]
-
-
-def _with_opens(hit: Hit, opens: Mapping[str, int], total: int) -> Hit:
-    """A key's hit with the number of values that it opens; a configuration's with that of all keys together."""
-    if hit.opens is not None:
-        return hit._replace(opens=hit.opens._replace(values=total))
-    return hit._replace(opens=Opens(opens[hit.copy.owner]))
-
-
-def _opens(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Counter[str]:
-    """The number of encrypted values that each key opens, by PROVIDER/NAME."""
-    keyring = Keyring((), {}, tuple(dict.fromkeys(entries)))
-    counts: Counter[str] = Counter()
-    for values in opened:
-        rows: Ints = np.flatnonzero((values.opened != Opened.NOT_TRIED) & (values.batch.key_at >= 0))
-        for resource, _, keys, stored in opening.portions(values, rows):
-            for attempt in keyring.open(resource.name, keys, stored):
-                if attempt.opened is Opened.YES and attempt.by is not None:
-                    name = shown(attempt.by.name)
-                    counts[f"{attempt.by.provider.label}/{name}"] += 1
-    return counts

@@ -9,29 +9,37 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from auditor.encryption.configuration import ProviderEntry, parse
+from auditor import inputs
+from auditor.encryption.configuration import Key, ProviderEntry, parse
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
 from auditor.evidence.batch import RecordBatch
 from auditor.hunt.key_material import EvidenceKey
+from auditor.model.findings import BootstrapRecord
+from auditor.model.vocabulary import Place, Provider
 from auditor.text import printable, shown
 
 PREFIX = b"/bootstrap/"
 ROUNDS = 4096
 NONCE = 12
 LARGEST_TOKEN = 4096
+_NAMED = re.compile(rb"/bootstrap/[0-9a-f]{12}")
+"""A record's etcd key as k3s writes it: other text behind the prefix is not quoted."""
 
 
 def token(path: Path) -> bytes:
     """The password part of a token file: `K10<hash>::server:<password>`, or the password alone. Raises UsageError."""
-    name = shown(path.name)
+    name = inputs.name(path)
     try:
-        raw = path.read_bytes()[: LARGEST_TOKEN + 1].strip()
+        raw = inputs.read(path, LARGEST_TOKEN)[: LARGEST_TOKEN + 1].strip()
     except OSError as error:
         raise UsageError(f"--k3s-token {name} cannot be read: {error.strerror}") from None
     if not raw or len(raw) > LARGEST_TOKEN:
@@ -43,22 +51,63 @@ def keys(batches: Iterable[RecordBatch], password: bytes) -> tuple[list[Evidence
     """The keys of every revision of the record, the number of its values, and how many of them the token opens."""
     distinct: dict[tuple[object, ...], EvidenceKey] = {}
     count = opened = 0
+    for key, _, value in _values(batches):
+        count += 1
+        plain = _decrypt(value, password)
+        opened += plain is not None
+        for provider, encryption_key in _keys(plain):
+            evidence_key = EvidenceKey(ProviderEntry(provider, (encryption_key,)), printable(key))
+            distinct.setdefault((provider, encryption_key.name, encryption_key.secret), evidence_key)
+    return list(distinct.values()), count, opened
+
+
+def records(batches: Iterable[RecordBatch], password: bytes | None) -> tuple[BootstrapRecord, ...]:
+    """The records in the evidence, one for each etcd key, and what the token decrypts of each.
+
+    batches: all records of the evidence. password: of --k3s-token; None where there is none.
+    """
+    groups: dict[str, list[tuple[Place, bytes]]] = {}
+    for key, place, value in _values(batches):
+        groups.setdefault(key.decode() if _NAMED.fullmatch(key) else f"{PREFIX.decode()}...", []).append((place, value))
+    return tuple(_record(key, values, password) for key, values in sorted(groups.items()))
+
+
+def _record(key: str, values: Sequence[tuple[Place, bytes]], password: bytes | None) -> BootstrapRecord:
+    """The record of one etcd key. values: place and bytes of each."""
+    tokenless = key.endswith(_name(b""))
+    passwords = [*([password] if password is not None else []), *([b""] if tokenless else [])]
+    plaintexts = [
+        next((plain for each in passwords if (plain := _decrypt(value, each)) is not None), None) for _, value in values
+    ]
+    names = (f"{provider.label}/{shown(each.name)}" for plain in plaintexts for provider, each in _keys(plain))
+    return BootstrapRecord(
+        key=key,
+        values=len(values),
+        places=tuple(sorted(Counter(place for place, _ in values).items())),
+        opened=sum(plain is not None for plain in plaintexts),
+        tokenless=tokenless,
+        named=password is not None and key.endswith(_name(password)),
+        tried=password is not None,
+        keys=tuple(dict.fromkeys(names)),
+    )
+
+
+def _name(password: bytes) -> str:
+    """The last part of a record's key: the beginning of the SHA-256 of the token's password."""
+    return hashlib.sha256(password).hexdigest()[:12]
+
+
+def _values(batches: Iterable[RecordBatch]) -> Iterator[tuple[bytes, Place, bytes]]:
+    """Etcd key, place and bytes of every value of a record."""
     for batch in batches:
         rows = np.flatnonzero((batch.key_len > len(PREFIX)) & (batch.value_len > 0) & (batch.key_at >= 0))
         length = batch.key_size[rows]
         for row in rows[batch.data.starts_with(batch.key_at[rows], length, PREFIX)].tolist():
-            count += 1
-            plain = _open(batch.value(row), password)
-            opened += plain is not None
-            for entry in _entries(plain or b""):
-                for key in entry.keys:
-                    holder = printable(batch.key(row))
-                    evidence_key = EvidenceKey(ProviderEntry(entry.provider, (key,)), holder)
-                    distinct.setdefault((entry.provider, key.name, key.secret), evidence_key)
-    return list(distinct.values()), count, opened
+            yield batch.key(row), Place(int(batch.place[row])), batch.value(row)
 
 
-def _open(value: bytes, password: bytes) -> bytes | None:
+def _decrypt(value: bytes, password: bytes) -> bytes | None:
+    """The plaintext of a value; None where the token does not decrypt it."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -69,11 +118,23 @@ def _open(value: bytes, password: bytes) -> bytes | None:
         return None
     if len(payload) < NONCE + 16:
         return None
-    key = hashlib.pbkdf2_hmac("sha1", password, salt, ROUNDS, 32)
     try:
-        return AESGCM(key).decrypt(payload[:NONCE], payload[NONCE:], None)
+        return AESGCM(_derived(password, salt)).decrypt(payload[:NONCE], payload[NONCE:], None)
     except InvalidTag:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _derived(password: bytes, salt: bytes) -> bytes:
+    """The key of one value: the hunt for keys and the table of records both need it."""
+    return hashlib.pbkdf2_hmac("sha1", password, salt, ROUNDS, 32)
+
+
+def _keys(plain: bytes | None) -> Iterator[tuple[Provider, Key]]:
+    """The keys of the configuration in a decrypted value."""
+    for entry in _entries(plain or b""):
+        for key in entry.keys:
+            yield entry.provider, key
 
 
 def _entries(plain: bytes) -> Iterator[ProviderEntry]:

@@ -1,31 +1,16 @@
 """Needles: the data values of every Secret that is readable or opened, without those that stand anywhere."""
 
-import math
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import blake2b
 
 import numpy as np
 
 from auditor.judgement.selection import Selection
-from auditor.kubernetes import objects
+from auditor.kubernetes import common_values, objects
 from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
 from auditor.text import printable
-
-PUBLIC_FIELDS = frozenset({b"namespace", b"ca.crt", b"service-ca.crt"})
-"""Fields that every token Secret repeats, and public ones."""
-PUBLIC_PEM = re.compile(rb"\s*-----BEGIN (TRUSTED |X509 )?(CERTIFICATE|PUBLIC KEY|CERTIFICATE REQUEST)-----")
-PRIVATE_PEM = b"PRIVATE KEY-----"
-HOST = re.compile(rb"([a-z][a-z0-9+]*://)?[a-z0-9_-]+(\.[a-z0-9_-]+)+(:\d+)?(/[a-z0-9._/-]*)?")
-LONGEST_HOST = 253
-WORD = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]+")
-LEAST_BITS = 36.0
-"""Entropy below which a value could stand elsewhere by chance or habit."""
-WORD_BITS, MARK_BITS = 12.0, 2.0
-_LETTER, _DIGIT = math.log2(26), math.log2(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ def collect(selections: Sequence[Selection], least: int, fields: frozenset[str])
                 text = value.strip() or value
                 digest = blake2b(text, digest_size=32).digest()  # with the texts as keys there would be two of each
                 if (reason := refusals.get((name, digest))) is None:
-                    reason = "" if printable(name) in fields else _refusal(name, text, least)
+                    reason = "" if printable(name) in fields else common_values.reason(name, text, least)
                     refusals[name, digest] = reason
                     omissions[reason] += 1
                 if not reason:
@@ -138,45 +123,3 @@ def secrets(values: Selection) -> Iterator[tuple[int, bytes, Encoding]]:
     for row, plaintext in values.plaintexts.items():
         if is_secret[row]:
             yield row, plaintext, Encoding(int(values.prefixes.encoding[row]))
-
-
-def _refusal(name: bytes, text: bytes, least: int) -> str:
-    """The reason to leave a value out; empty for none."""
-    if len(text) < least:
-        return f"shorter than {least} bytes"
-    if name in PUBLIC_FIELDS:
-        return "in the fields namespace, ca.crt, service-ca.crt"
-    if PUBLIC_PEM.match(text) and PRIVATE_PEM not in text:
-        return "certificates and public keys"
-    if len(text) <= LONGEST_HOST and HOST.fullmatch(text):
-        return "host names and addresses"
-    if len(text) <= 64 and text.isascii() and _bits(text.decode()) < LEAST_BITS:
-        return "common words and other values of low entropy"
-    return ""
-
-
-def _bits(text: str) -> float:
-    """An estimate of a value's entropy: a common word counts little, and a repetition counts once."""
-    words = _words()
-    total = 0.0
-    for part in set(WORD.findall(text)):
-        if part.isalpha():
-            common = part.lower() in words
-            total += WORD_BITS if common else _LETTER * len(set(part)) + (len(part) if _mixed(part) else 0)
-        elif part.isdigit():
-            total += _DIGIT * len(set(part))
-        else:
-            total += MARK_BITS
-    return total
-
-
-def _mixed(part: str) -> bool:
-    return part not in {part.lower(), part.upper(), part.capitalize()}
-
-
-@cache
-def _words() -> frozenset[str]:
-    """Common words, names and passwords from the lists of zxcvbn."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
-    return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)

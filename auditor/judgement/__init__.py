@@ -1,1 +1,1 @@
-"""Judgement of the stored values by the audit criteria."""
+"""Judgement of the stored values by the audit criteria. The class `Judgement`, its outcome, is in audit/examine.py."""

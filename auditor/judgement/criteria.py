@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,23 +95,17 @@ def prepare(
     if policy == Policy() and not (supplied or companions or others):
         return Criteria(keyring=None, policy=policy, current_keks={}, plugins={}, configurations=(), notes=())
     from auditor.encryption.keyring import Keyring  # loads ciphers, which a run without keys does not need
-    from auditor.encryption.kms import KmsError
 
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
     notes = [f"{configuration.source}: {note}" for configuration in configurations for note in configuration.notes]
-    for (provider, name), plugin in plugins.items():
-        if provider is not Provider.KMS_V2 or name in keks:
-            continue
-        try:
-            current = plugin.current_key_id()
-        except KmsError as error:
-            notes.append(str(error))
-        else:
-            if current:
-                keks[name] = current
-    policy = replace(policy, configurations=configurations)
+    notes += _ask_for_keks(plugins, keks)
+    if not options.opening_only:
+        policy = replace(policy, configurations=configurations)
+    if contradiction := policy.contradiction(options.resources):
+        option = f"{options.expect} is expected (--expect, or of BEFORE --expect-before)"
+        raise UsageError(f"{option}, and {contradiction}: leave one of the two out, or give the right one")
     return Criteria(
         keyring=Keyring(configurations, plugins, others),
         policy=policy,
@@ -120,6 +114,22 @@ def prepare(
         configurations=configurations,
         notes=tuple(notes),
     )
+
+
+def _ask_for_keks(plugins: Mapping[tuple[Provider, str], Plugin], keks: dict[str, str]) -> Iterator[str]:
+    """Add the KEK in force of each plugin whose KEK is not named; what plugins refuse, as notes."""
+    from auditor.encryption.kms import KmsError  # gRPC
+
+    for (provider, name), plugin in plugins.items():
+        if provider is not Provider.KMS_V2 or name in keks:
+            continue
+        try:
+            current = plugin.current_key_id()
+        except KmsError as error:
+            yield str(error)
+        else:
+            if current:
+                keks[name] = current
 
 
 def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Criteria:
@@ -134,7 +144,7 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     entries = dict.fromkeys(entry for _, opening in trials for entry in opening)
     names = ", ".join(f"{entry.provider.label}/{shown(key.name)}" for entry in entries for key in entry.keys)
     tally = f"{len(PUBLISHED)} published keys were tried on {total:,} {'value' if total == 1 else 'values'}"
-    note = f"{tally}: {f'one is {names}' if entries else 'none opens any'}"
+    note = f"{tally}: {f'one is {names}' if entries else 'none decrypts any'}"
     if not entries:
         return replace(criteria, notes=(*criteria.notes, note))
     return criteria.extended(tuple(entries), note)

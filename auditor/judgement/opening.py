@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PORTION = 1 << 9
 """Values opened together, so few that they stay in the processor's cache from one step to the next."""
+NAMESPACED = {"secrets", "configmaps", "pods"}
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
 """Kinds, of version v1, of some resources. Objects of other resources are compared by namespace and name alone."""
 
@@ -34,6 +35,7 @@ def open_every(
     *,
     keep: bool = False,
     contents: Container[bytes] | None = None,
+    credentials: bool = False,
 ) -> list[Selection]:
     """The selections with every encrypted value tried and judged. Values without their key or a part are not tried.
 
@@ -43,8 +45,12 @@ def open_every(
         keyring: the keys.
         keep: whether the selections keep the plaintexts, for a hunt.
         contents: etcd keys of the objects whose contents are compared later; None for all.
+        credentials: whether the objects say until when their credentials are valid.
     """
-    opened = [open_all(values, criteria, keyring, keep=keep, contents=contents) for values in selections]
+    opened = [
+        open_all(values, criteria, keyring, keep=keep, contents=contents, credentials=credentials)
+        for values in selections
+    ]
     if criteria.policy.configured or criteria.current_keks:
         _judge_keks(opened, criteria)
         _judge_forms(opened)
@@ -58,6 +64,7 @@ def open_all(
     *,
     keep: bool = False,
     contents: Container[bytes] | None = None,
+    credentials: bool = False,
 ) -> Selection:
     """open_every() for one selection, without the judgement of KEKs and of forms, which needs all selections.
 
@@ -67,11 +74,12 @@ def open_all(
         keyring: the keys.
         keep: whether the selection keeps the plaintexts, for a hunt.
         contents: etcd keys of the objects whose contents are compared later; None for all.
+        credentials: whether the objects say until when their credentials are valid.
     """
     batch = values.batch
     whole = values.identified & (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
     encrypted = values.prefixes.provider > Provider.IDENTITY
-    trial = _Trial(values, keep=keep, contents=contents)
+    trial = _Trial(values, keep=keep, contents=contents, credentials=credentials)
     trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
     trial_rows = np.flatnonzero(encrypted & whole)
     for resource, rows, keys, stored in portions(values, trial_rows):
@@ -98,10 +106,10 @@ def portions(values: Selection, rows: Ints) -> Iterator[tuple[Resource, Ints, li
 class _Trial:
     """The columns of a selection, changed by the attempts to open its values."""
 
-    def __init__(self, values: Selection, *, keep: bool, contents: Container[bytes] | None) -> None:
+    def __init__(self, values: Selection, *, keep: bool, contents: Container[bytes] | None, credentials: bool) -> None:
         claims = values.prefixes
         self.opened = values.opened.copy()
-        self._values, self._keep, self._contents = values, keep, contents
+        self._values, self._keep, self._contents, self._credentials = values, keep, contents, credentials
         self._findings, self._encoding = values.findings.copy(), claims.encoding.copy()
         self._key_label = values.key_label.copy()
         self._labels: dict[Candidate, int] = {}
@@ -134,7 +142,9 @@ class _Trial:
                 if self._keep:
                     self._plaintexts[row] = attempt.plaintext
                 content = self._contents is None or key in self._contents
-                self._objects[row] = objects.decode(attempt.plaintext, attempt.encoding, content=content)
+                self._objects[row] = objects.decode(
+                    attempt.plaintext, attempt.encoding, content=content, credentials=self._credentials
+                )
                 finding, reason = _compare_with_key(self._objects[row], resource.name, key[head:])
             elif attempt.opened is Opened.FAILED and attempt.by is not None:
                 finding = FindingKind.UNDECRYPTABLE
@@ -182,9 +192,12 @@ class _Trial:
 def _compare_with_key(decoded: objects.Object, resource: str, rest: bytes) -> tuple[int, str]:
     """Finding and reason where an opened value is not the object that the rest of its etcd key names."""
     if decoded.problem:
-        return FindingKind.UNDECRYPTABLE, f"opens to nonsense: {decoded.problem}"
-    namespace, slash, name = rest.partition(b"/")
-    expected = (namespace, name) if slash else (b"", namespace)
+        return FindingKind.UNDECRYPTABLE, f"decrypts to nonsense: {decoded.problem}"
+    *before, name = rest.split(b"/")
+    # kcp stores an object under its logical cluster: CLUSTER/NAMESPACE/NAME, or CLUSTER/NAME where it has no namespace
+    if len(before) == 2 or (before and not decoded.namespace and resource not in NAMESPACED):
+        before = before[1:]
+    expected = (b"/".join(before), name)
     kind = KINDS.get(resource)
     same_name = (decoded.namespace, decoded.name) == expected
     if same_name and (kind is None or (decoded.api_version, decoded.kind) == (b"v1", kind)):
@@ -258,7 +271,7 @@ def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
             supplied = criteria.current_keks.get(name)
             expected = encode(supplied) if supplied is not None else newest[name][1]
             if kek != expected:
-                presumed = "" if supplied is not None else ", presumed from the newest revision"
+                presumed = "" if supplied is not None else ", assumed from the newest revision"
                 values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")
 
 
@@ -281,5 +294,5 @@ def _judge_forms(selections: Sequence[Selection]) -> None:
     for values, candidate, rows in groups:
         form = newest[candidate.name][1]
         if candidate.form != form:
-            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: presumed stale"
+            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: assumed stale"
             values.mark(rows, FindingKind.STALE_PROVIDER, reason)

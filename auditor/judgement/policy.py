@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools
-from auditor.encryption.configuration import Configuration
+from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.encryption.published import PUBLISHED
 from auditor.model.vocabulary import FindingKind, Provider, Severity
 from auditor.text import printable
@@ -100,6 +100,30 @@ class Policy:
                 return first.provider, key.name if key else first.name, key.secret if key else b""
         return (*self.expected, b"") if self.expected else None
 
+    def contradiction(self, resources: Sequence[str]) -> str:
+        """A configuration that writes what --expect rules out, and what that is; empty where both can hold.
+
+        resources: those of the options, which --expect is of; `*` for all that a configuration names.
+        """
+        if not self.plaintext and self.expected is None:
+            return ""
+        for configuration in self.configurations:
+            named = [name for rule in configuration.rules for name in rule.resources]
+            for resource in named if "*" in resources else resources:
+                entries = configuration.providers_for(resource.rstrip("."))
+                if entries and (writes := self._ruled_out(entries[0])):
+                    return f"{configuration.source} writes {printable(resource.encode())} as {writes}"
+        return ""
+
+    def _ruled_out(self, entry: ProviderEntry) -> str:
+        """What a provider writes, where --expect rules it out; else empty."""
+        name = entry.keys[0].name if entry.keys else entry.name
+        writes = entry.provider.label + (f"/{printable(name.encode())}" if name else "")
+        if self.plaintext:
+            return "" if entry.provider is Provider.IDENTITY else writes
+        provider, expected = self.expected or (entry.provider, "")
+        return "" if entry.provider is provider and expected in {"", name} else writes
+
     def reads_plaintext(self, resource: str) -> bool:
         """Whether an API server under these configurations can read a plain value: only with identity listed."""
         for configuration in self.configurations:
@@ -132,7 +156,7 @@ class Policy:
     def known(self, candidate: "Candidate") -> str:
         """Why others have the key that opens a value; empty where it is not known that they do."""
         if candidate.secret in PUBLISHED:
-            return f"opens with a published key ({PUBLISHED[candidate.secret]})"
+            return f"decrypts with a published key ({PUBLISHED[candidate.secret]})"
         return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
 
     def words(self, resources: Sequence[str]) -> str:
@@ -173,7 +197,7 @@ def severity(finding: FindingKind, *, current: bool, same_as_latest: bool) -> Se
     Args:
         finding: kind of finding.
         current: whether the API server reads the value, or would.
-        same_as_latest: whether a leftover has the content of the current value.
+        same_as_latest: whether a leftover holds something that is current.
     """
     if finding is FindingKind.PLAINTEXT:
         return Severity.CRITICAL if current or same_as_latest else Severity.HIGH

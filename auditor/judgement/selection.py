@@ -17,15 +17,12 @@ from auditor.kubernetes import fragments, objects, prefixes
 from auditor.kubernetes.objects import Object
 from auditor.kubernetes.resources import Resource
 from auditor.kubernetes.store import Classified, Store, concatenate
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, Severity, State
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, Place, Provider, SameAsLatest, Severity, State
 from auditor.text import printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate
     from auditor.evidence.reading import Reading
-
-SAME, DIFFERENT, UNKNOWN = 1, 2, 3
-"""Comparison of a leftover's content with that of the current value; 0 where it does not apply."""
 
 
 class KeyLabel(NamedTuple):
@@ -58,12 +55,12 @@ class Grade(NamedTuple):
     """Place of the value."""
     current: bool
     """Whether the API server reads the value, or would."""
-    same: int
-    """SAME, DIFFERENT, UNKNOWN or 0, as in Selection.same_as_latest."""
+    same: SameAsLatest
+    """Whether what the value holds is current."""
 
     def severity(self, finding: FindingKind) -> Severity:
         """The severity of one of the findings."""
-        return policy.severity(finding, current=self.current, same_as_latest=self.same == SAME)
+        return policy.severity(finding, current=self.current, same_as_latest=self.same.current)
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Selection:
     key_label: Ints
     """Label of each value, an index into key_labels."""
     same_as_latest: NDArray[np.uint8]
-    """SAME, DIFFERENT, UNKNOWN or 0 of each value, by leftovers.compare()."""
+    """Whether what each value holds is current, codes of SameAsLatest, by leftovers.compare()."""
     opened: NDArray[np.uint8]
     """Outcome of opening each value, codes of Opened."""
     objects: Mapping[int, Object] = field(default_factory=dict)
@@ -133,7 +130,7 @@ class Selection:
     def grades(self) -> Dictionary[Grade]:
         """The grade of each value."""
         columns = (self.findings, self.batch.place, self.served | self.batch.at(Place.LATEST), self.same_as_latest)
-        return from_columns(columns, (1 << len(FindingKind), len(Place), 2, UNKNOWN + 1), _grade)
+        return from_columns(columns, (1 << len(FindingKind), len(Place), 2, len(SameAsLatest)), _grade)
 
     def mark(self, rows: Ints | list[int], finding: int, reason: str = "") -> None:
         """Add a finding to some values, with a reason where its name does not say all.
@@ -161,8 +158,8 @@ class Selection:
         """The object of a readable or opened value; None where it is neither."""
         return self.decoded(np.array([row]), content=True)[0]
 
-    def decoded(self, rows: Ints, *, content: bool) -> list[Object | None]:
-        """decode() of every row. Without `content` the digests of the objects' contents are empty."""
+    def decoded(self, rows: Ints, *, content: bool, credentials: bool = False) -> list[Object | None]:
+        """decode() of every row, with digests of the objects' contents and with `valid_until` only on request."""
         batch = self.batch
         raw = batch.data.slices(batch.value_at[rows], batch.value_len[rows])
         readable = (self.prefixes.provider[rows] == Provider.IDENTITY).tolist()
@@ -179,7 +176,7 @@ class Selection:
             elif no_key and not value.startswith(prefixes.READABLE):
                 decoded.append(objects.tail(value))
             else:
-                decoded.append(objects.decode(value, encoding, cut=short, content=content))
+                decoded.append(objects.decode(value, encoding, cut=short, content=content, credentials=credentials))
         return decoded
 
     def key(self, row: int) -> bytes:
@@ -201,7 +198,7 @@ class Selection:
 
 
 def _grade(findings: int, place: int, current: int, same: int) -> Grade:
-    return Grade(FindingKind(findings), Place(place), bool(current), same)
+    return Grade(FindingKind(findings), Place(place), bool(current), SameAsLatest(same))
 
 
 def select(

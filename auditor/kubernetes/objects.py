@@ -7,11 +7,15 @@ Envelope: `k8s\\0` and runtime.Unknown (k8s.io/apimachinery pkg/runtime/generate
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from auditor.evidence.protobuf_wire import encoded_varint, leading_fields, varint_at
+from auditor.evidence.protobuf_wire import BYTES, encoded_varint, leading_fields, varint_at
+from auditor.kubernetes.credentials import valid_until
+from auditor.kubernetes.data_digest import digests
+from auditor.kubernetes.secret_names import selectors
 from auditor.kubernetes.trees import as_bytes, data_value, parse, seconds
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -25,6 +29,8 @@ LONGEST_TAIL = 1 << 16
 """Bytes at the end of a fragment to search for the end of a Secret."""
 _SECRET_END = re.compile(rb"\x1a([\x01-\x7f])([A-Za-z0-9][A-Za-z0-9./_-]{0,126})(?:\x28[\x00\x01])?\x1a\x00\x22")
 """A v1 Secret's type is field 3, `immutable` 5; the envelope's contentEncoding and contentType are 3 and 4."""
+_DATA_FIELDS = {2, 4}
+"""A Secret's data and stringData."""
 _JSON_START = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([\w./]+)"')
 
 
@@ -47,8 +53,14 @@ class Object(NamedTuple):
     """Type of a Secret."""
     data_keys: tuple[bytes, ...] = ()
     """Names of the data of a Secret or ConfigMap."""
+    valid_until: str = ""
+    """Last day of what authenticates in a Secret (credentials.valid_until()); empty where it was not asked for."""
+    selectors: tuple[str, ...] = ()
+    """Controllers that select a Secret by its labels (secret_names.selectors())."""
     content: bytes = b""
     """Digest of the object without its metadata, for comparisons within this process; it must never be written."""
+    values: tuple[tuple[bytes, bytes], ...] = ()
+    """Of a Secret the name and the digest (data_digest) of each data value, with `content`; must never be written."""
     problem: str = ""
     """Why the value does not decode, without a quotation of it; empty where it does."""
 
@@ -56,22 +68,25 @@ class Object(NamedTuple):
         return "Object(...)"
 
 
-def decode(value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True) -> Object:
+def decode(
+    value: bytes, encoding: Encoding, *, cut: bool = False, content: bool = True, credentials: bool = False
+) -> Object:
     """The object in a value. Never raises: a value that does not decode has a `problem`.
 
     Args:
         value: the stored or opened value.
         encoding: of the value.
         cut: whether the end of the value is lost; protobuf is decoded up to there.
-        content: whether the digest of the content is computed.
+        content: whether the digests of the content and of its data values are computed.
+        credentials: whether `valid_until` and `selectors` are.
     """
     try:
         if encoding is Encoding.PROTOBUF:
-            return _cut(value) if cut else _protobuf(value, content=content)
+            return _cut(value) if cut else _protobuf(value, content=content, credentials=credentials)
         if cut and (start := _JSON_START.match(value)):
             return Object(start[2], start[1], problem=CUT)
         if encoding in {Encoding.JSON, Encoding.CBOR}:
-            return _tree(parse(value, encoding))
+            return _tree(parse(value, encoding), content=content, credentials=credentials)
     except (DecodeError, UnicodeDecodeError):
         return Object(problem="no protobuf envelope" if encoding is Encoding.PROTOBUF else "text that is not UTF-8")
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
@@ -90,15 +105,19 @@ def _unwrap(value: bytes) -> tuple[bytes, bytes, bytes]:
     return unknown.type_meta.api_version, unknown.type_meta.kind, unknown.raw
 
 
-def _protobuf(value: bytes, *, content: bool) -> Object:
+def _protobuf(value: bytes, *, content: bool, credentials: bool) -> Object:
     api_version, kind, raw = _unwrap(value)
     if not kind:
         return Object(problem="an envelope that names no kind")
     if kind == b"Secret" and api_version == b"v1":
         secret = pb.Secret.FromString(raw)
         keys = tuple([entry.key for entry in secret.data])
-        digest = _digest(secret.type, [(entry.key, entry.value) for entry in secret.data]) if content else b""
-        return _with_meta(secret.metadata, api_version, kind, secret.type, keys, digest)
+        decoded = _with_meta(secret.metadata, api_version, kind, secret.type, keys)
+        pairs = _pairs_of(secret) if content or credentials else []
+        if credentials:
+            labels = [(entry.key, entry.value) for entry in secret.metadata.labels]
+            decoded = decoded._replace(valid_until=valid_until(secret.type, pairs), selectors=selectors(labels))
+        return _with_content(decoded, pairs) if content else decoded
     digest = _without_metadata(raw) if content else b""
     if kind == b"ConfigMap":
         # the field numbers of a Secret; binaryData, field 3, is skipped as a foreign type
@@ -107,37 +126,31 @@ def _protobuf(value: bytes, *, content: bool) -> Object:
     return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=digest)
 
 
-def newest(value: bytes, encoding: Encoding) -> int:
-    """The latest time in an object, in seconds since 1970 UTC: creation, managed fields, or a Lease's renewal.
-
-    0 where the value does not decode, or has no time.
-    """
-    try:
-        if encoding is Encoding.PROTOBUF:
-            unknown = pb.Unknown.FromString(value[ENVELOPE:])
-            # in other kinds than Lease the same field is something else
-            lease = pb.Lease.FromString(unknown.raw if unknown.type_meta.kind == b"Lease" else b"")
-            meta = pb.Object.FromString(unknown.raw).metadata
-            times = [entry.time.seconds for entry in meta.managed_fields]
-            return max([0, meta.creation_timestamp.seconds, lease.spec.renew_time.seconds, *times])
-        meta = parse(value, encoding)["metadata"]
-        texts = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
-        return max(seconds(text) or 0 for text in texts)
-    except (DecodeError, UnicodeDecodeError):
-        return 0
-    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
-        return 0
-
-
 def data(value: bytes, encoding: Encoding) -> list[tuple[bytes, bytes]]:
     """Name and bytes of every data value of a Secret; none where it does not decode. They must never be written."""
     try:
         if encoding is Encoding.PROTOBUF:
-            secret = pb.Secret.FromString(pb.Unknown.FromString(value[ENVELOPE:]).raw)
-            return [(entry.key, entry.value) for entry in secret.data]
-        return [(as_bytes(name), data_value(text)) for name, text in parse(value, encoding)["data"].items()]
+            return _pairs_of(pb.Secret.FromString(pb.Unknown.FromString(value[ENVELOPE:]).raw))
+        return _pairs(parse(value, encoding))
     except (DecodeError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return []
+
+
+def leading_data(value: bytes) -> list[tuple[bytes, bytes]]:
+    """The data values of a protobuf Secret without its end that are whole. They must never be written."""
+    raw = dict(leading_fields(value[ENVELOPE:])).get(2, b"")
+    pairs = []
+    for number, entry in leading_fields(raw):
+        # the last field that there is may be cut: of an entry the value's length says whether it is
+        parts = list(leading_fields(entry)) if number in _DATA_FIELDS else []
+        if [field for field, _ in parts] == [1, 2] and entry == b"".join(_written(*part) for part in parts):
+            pairs.append((parts[0][1], parts[1][1]))
+    return pairs
+
+
+def _written(number: int, content: bytes) -> bytes:
+    """A field as it stands in a message."""
+    return bytes([number << 3 | BYTES]) + encoded_varint(len(content)) + content
 
 
 def annotations(value: bytes) -> dict[bytes, bytes]:
@@ -207,8 +220,26 @@ def _without_metadata(raw: bytes) -> bytes:
     return _digest(raw[sum(decoded) :] if decoded is not None else b"", [])
 
 
-def _tree(tree: Any) -> Object:
-    """An object from JSON or CBOR."""
+def _pairs_of(secret: pb.Secret) -> list[tuple[bytes, bytes]]:
+    """Name and bytes of every data value."""
+    pairs = [(entry.key, entry.value) for entry in secret.data]
+    return pairs + [(entry.key, entry.value) for entry in secret.string_data] if secret.string_data else pairs
+
+
+def _pairs(tree: Any) -> list[tuple[bytes, bytes]]:
+    """Name and bytes of every data value of a Secret in JSON or CBOR; stringData is no base64."""
+    pairs = [(as_bytes(name), data_value(text)) for name, text in (tree.get("data") or {}).items()]
+    return pairs + [(as_bytes(name), as_bytes(text)) for name, text in (tree.get("stringData") or {}).items()]
+
+
+def _with_content(secret: Object, pairs: list[tuple[bytes, bytes]]) -> Object:
+    """A Secret with the digests of its data."""
+    values = tuple(zip([name for name, _ in pairs], digests([value for _, value in pairs]), strict=True))
+    return secret._replace(content=_digest(secret.type, values), values=values)
+
+
+def _tree(tree: Any, *, content: bool, credentials: bool) -> Object:
+    """An object from JSON or CBOR. content, credentials: as in decode()."""
     if not isinstance(tree, dict) or not isinstance(tree.get("kind"), (str, bytes)):
         return Object(problem="an object that names no kind")
     meta = tree.get("metadata")
@@ -218,16 +249,16 @@ def _tree(tree: Any) -> Object:
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
         keys = tuple(sorted(as_bytes(key) for key in data))
-    if kind == b"Secret" and isinstance(data, dict):
-        content = _digest(
-            as_bytes(tree.get("type")), [(as_bytes(key), data_value(value)) for key, value in data.items()]
-        )
-    else:
-        rest = {key: part for key, part in tree.items() if key != "metadata"}
-        content = _digest(json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass"), [])
+    end = ""
+    selected: tuple[str, ...] = ()
+    if kind == b"Secret" and credentials:
+        end = valid_until(as_bytes(tree.get("type")), _pairs(tree))
+        labels = meta.get("labels")
+        if isinstance(labels, dict):
+            selected = selectors([(as_bytes(key), as_bytes(value)) for key, value in labels.items()])
     created = seconds(meta.get("creationTimestamp"))
     namespace, name, uid = (as_bytes(meta.get(text)) for text in ("namespace", "name", "uid"))
-    return Object(
+    decoded = Object(
         api_version=api_version,
         kind=kind,
         namespace=namespace,
@@ -236,11 +267,19 @@ def _tree(tree: Any) -> Object:
         created=created,
         type=as_bytes(tree.get("type")),
         data_keys=keys,
-        content=content,
+        valid_until=end,
+        selectors=selected,
     )
+    if not content:
+        return decoded
+    if kind == b"Secret":
+        return _with_content(decoded, _pairs(tree))
+    rest = {key: part for key, part in tree.items() if key != "metadata"}
+    text = json.dumps(rest, sort_keys=True, default=repr).encode("utf-8", "surrogatepass")
+    return decoded._replace(content=_digest(text, []))
 
 
-def _digest(head: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
+def _digest(head: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The digest of a type and data, in any order of the pairs. Lengths separate the parts."""
     digest = hashlib.blake2b(head, digest_size=16)
     for key, value in sorted(pairs):

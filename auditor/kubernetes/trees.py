@@ -25,19 +25,30 @@ def parse(value: bytes, encoding: Encoding) -> Any:
     return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
+def item_length(value: bytes) -> int:
+    """Bytes of the CBOR item that a value begins with, its tag included; 0 where there is none."""
+    try:
+        return _item(value)[1]
+    except ValueError:
+        return 0
+
+
 def _cbor(value: bytes) -> Any:
+    return _item(value)[0]
+
+
+def _item(value: bytes) -> tuple[Any, int]:
+    """The first item of a value, and the position behind it. Raises ValueError."""
     import cbor2  # rare (alpha gate CBORServingAndStorage): not worth an import in every run
 
+    stream = io.BytesIO(value[len(SELF_DESCRIBED) :])
     try:
-        decoder = cbor2.CBORDecoder(
-            io.BytesIO(value[len(SELF_DESCRIBED) :]), semantic_decoders={28: _refuse, 29: _refuse}
-        )
-        tree = decoder.decode()
+        tree = cbor2.CBORDecoder(stream, semantic_decoders={28: _refuse, 29: _refuse}).decode()
     except Exception:  # noqa: BLE001 - its tags run code of other libraries, which may raise anything
         tree = None
     if tree is None:
         raise ValueError("no CBOR")
-    return tree
+    return tree, len(SELF_DESCRIBED) + stream.tell()
 
 
 def _refuse(*_: Any) -> Any:

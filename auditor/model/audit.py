@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditor.model.evidence import Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Baseline, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
+from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
 
@@ -69,20 +71,20 @@ class ExhibitSummary:
     """Uid of its kube-system namespace; empty where it is not readable."""
     revision: int = 0
     """Current revision of its store."""
-    verdict: Verdict = Verdict.INCONCLUSIVE
-    """Conclusion on this exhibit alone."""
     complete: bool = False
-    """Whether everything inside the scope was read and concluded on."""
+    """Whether everything inside the scope was read and concluded."""
     severity: Severity | None = None
     """Highest severity among its findings that are not accepted; None where there are none."""
+    accepted: Severity | None = None
+    """Highest severity among its accepted findings; None where there are none."""
     values: int = 0
     """Number of stored values of the selected resources."""
     readable: int = 0
     """Number of plaintext values among them."""
-    in_use: int = 0
-    """Number of leftovers among the plaintext ones with the content of the current, encrypted value."""
+    current_holders: int = 0
+    """Number of leftovers among the plaintext ones that hold what is current."""
     gaps: int = 0
-    """Number of parts that were not read or not concluded on."""
+    """Number of parts that were not read or not concluded."""
     sources: tuple[str, ...] = ()
     """Names of all its files."""
     problem: str = ""
@@ -95,6 +97,10 @@ class ExhibitSummary:
         if self.severity is not None and self.severity >= fail_on:
             return 1
         return 0 if self.complete else 3
+
+    def verdict(self, fail_on: Severity) -> Verdict:
+        """The conclusion on this exhibit alone."""
+        return Verdict.of(self.severity, self.accepted, fail_on, complete=self.complete and not self.problem)
 
 
 @dataclass(frozen=True)
@@ -116,9 +122,10 @@ class Audit:
     keys: tuple[KeyUsage, ...]
     """Keys that the judged values need, and configured keys that none of them needs."""
     rows: Rows
-    """One row for each stored value of the selected resources; empty where no report needs rows."""
+    """One row for each stored value of the selected resources, and for each finding without one; empty where no report
+    needs rows."""
     gaps: tuple[Gap, ...]
-    """Parts inside the scope that were not read or not concluded on."""
+    """Parts inside the scope that were not read or not concluded."""
     unexamined: tuple[Unexamined, ...]
     """Parts that the run leaves out."""
     notes: tuple[str, ...]
@@ -127,12 +134,22 @@ class Audit:
     """Version, options and times of the run."""
     acceptances: tuple[Acceptance, ...] = ()
     """Entries of the ignore file, and how many findings each matches."""
+    chronology: Chronology | None = None
+    """What is known of time; None where no report needs it, and for several exhibits."""
+    current: CurrentReference | None = None
+    """Newer evidence that decides what is current; None where the evidence itself does."""
     baseline: Baseline | None = None
     """Comparison with an earlier report; None without --baseline."""
     control: Control | None = None
     """Positive control of the run; None where none was run."""
+    rotation: Rotation | None = None
+    """What to rotate; None where it was not asked for."""
+    ledger: tuple[Balance, ...] = ()
+    """What the readers account for, of each medium that has a ledger; empty with --quick."""
     redaction: Redaction | None = None
     """Pseudonyms in place of names; None where names stay."""
+    bootstrap: tuple[BootstrapRecord, ...] = ()
+    """Records of configuration that k3s or RKE2 keeps in the store."""
     parts: tuple[ExhibitSummary, ...] = ()
     """Summaries of the exhibits where there are several; empty for one."""
 
@@ -152,15 +169,13 @@ class Audit:
 
     @property
     def complete(self) -> bool:
-        """Whether everything inside the scope was read and concluded on."""
+        """Whether everything inside the scope was read and concluded."""
         return not self.gaps and not any(part.decisive for part in self.unexamined)
 
-    @property
-    def verdict(self) -> Verdict:
-        """The conclusion. Without findings it is inconclusive unless the audit is complete."""
-        if self.tally.findings:
-            return Verdict.FINDINGS
-        return Verdict.NONE if self.complete else Verdict.INCONCLUSIVE
+    def verdict(self, fail_on: Severity = Severity.MEDIUM) -> Verdict:
+        """The conclusion. fail_on: the least severity that fails the run."""
+        accepted = max((severity for _, severity, count in self.tally.accepted if count), default=None)
+        return Verdict.of(max(self.severities, default=None), accepted, fail_on, complete=self.complete)
 
     @property
     def severities(self) -> tuple[Severity, ...]:

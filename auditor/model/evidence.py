@@ -8,7 +8,7 @@ from auditor.model.vocabulary import EvidenceKind, LiveWay, Trailer
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part inside the audit's scope that was not read or not concluded on."""
+    """A part inside the audit's scope that was not read or not concluded."""
 
     source: str
     """Name of the file."""
@@ -17,7 +17,7 @@ class Gap:
     length: int
     """Length of the part in bytes; 0 where it is not known."""
     reason: str
-    """Why it was not read or not concluded on."""
+    """Why it was not read or not concluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,28 @@ class Unexamined:
     """Why it is left out."""
     decisive: bool
     """Whether it keeps the conclusion from being complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """The bytes of one medium by what its readers account for; they add up to its size."""
+
+    medium: str
+    """Name of the file, the layer or the buffer."""
+    size: int
+    """Bytes of the medium."""
+    structure: int
+    """Fields that its format names, each once and checked."""
+    row: int
+    """Keys and values of stored values."""
+    empty: int
+    """Zeros, and padding whose value the format fixes."""
+    checksum: int
+    """Checksums."""
+    inner: int
+    """Bytes that are a medium of their own."""
+    unaccounted: int
+    """All else; each of them that is not zero is carved, and a fragment or a gap where that explains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +118,44 @@ Backend.UNKNOWN = Backend(
 
 
 @dataclass(frozen=True, slots=True)
+class PrefixCluster:
+    """What is stored under one storage prefix. Texts are empty where they are not readable."""
+
+    prefix: str
+    uid: str = ""
+    """Uid of its kube-system namespace."""
+    created: str = ""
+    """Creation of that namespace, ISO 8601 in UTC."""
+    values: int = 0
+    """Stored values under the prefix, of every resource and in every place."""
+    own: bool = False
+    """Whether it has a kube-system namespace, readable or not: that of another API server of a cluster has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """The Kubernetes cluster of the evidence. Texts are empty where they are not readable."""
 
     uid: str = ""
-    """Uid of the kube-system namespace."""
+    """Uid of the kube-system namespace; empty where several prefixes have different ones."""
     created: str = ""
     """Creation of the kube-system namespace, ISO 8601 in UTC."""
     newest: str = ""
     """Latest time in the metadata of the most recently written objects, ISO 8601 in UTC."""
     prefixes: tuple[str, ...] = ()
     """Storage prefixes."""
+    clusters: tuple[PrefixCluster, ...] = ()
+    """The cluster under each storage prefix."""
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one storage prefix is that of a cluster."""
+        return sum(each.own for each in self.clusters) > 1
+
+    @property
+    def identity(self) -> str:
+        """The uids of all its clusters in one text; empty where none is readable."""
+        return self.uid or ", ".join(sorted({each.uid for each in self.clusters if each.uid}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +213,22 @@ class Live:
     def description(self) -> str:
         """The kind of evidence, in words."""
         return f"live {self.way.label} of {self.endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentReference:
+    """Newer evidence of the same cluster: what is current in it decides what leftovers hold."""
+
+    name: str
+    """Printable name."""
+    description: str
+    """Kind of evidence, in words."""
+    revision: int
+    """Current revision of its store; 0 where it is not known."""
+    newest: str
+    """Newest time in its most recently written objects, ISO 8601 in UTC."""
+    limits: tuple[str, ...] = ()
+    """Why it does not say of every value whether it is current."""
 
 
 @dataclass(frozen=True, slots=True)

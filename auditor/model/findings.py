@@ -39,6 +39,10 @@ class Finding:
     """Date and reason of its acceptance; empty where it is not accepted."""
     baseline: BaselineState | None = None
     """State in comparison with an earlier report; None without --baseline."""
+    grouped: bool = False
+    """Whether it has no row of its own among the findings: the row of its group reports it."""
+    values: int = 0
+    """Number of values that the row of a group stands for; 0 in every other row."""
 
 
 Cell: TypeAlias = str | int
@@ -46,7 +50,9 @@ Cell: TypeAlias = str | int
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The stored values of the selected resources as reports show them, sorted by source and offset."""
+    """The rows of reports: stored values of the selected resources by source and offset, then hits of a hunt and
+    findings of configurations, which have no stored value.
+    """
 
     columns: Mapping[str, Sequence[Cell]]
     """Columns by name, one cell a value: auditor.model.table.COLUMNS, without evidence, finding and severity."""
@@ -71,10 +77,10 @@ class Tally:
     """Number of distinct stored bytes among the plaintext values."""
     objects: int
     """Number of distinct etcd keys among the plaintext values."""
-    in_use: int
-    """Number of plaintext values with the content of the current, encrypted value."""
+    current_holders: int
+    """Number of plaintext leftovers that hold what is current: yes, part and elsewhere of SameAsLatest."""
     undetermined: int
-    """Number of plaintext values whose current value could not be compared."""
+    """Number of plaintext leftovers of which that is unknown."""
     readable_places: tuple[Place, ...]
     """Places that hold plaintext values."""
     freed_pages: tuple[int, ...]
@@ -129,6 +135,10 @@ class AbsentFinding:
     """Offset of the value's first byte; empty where it has none."""
     mod_revision: int | str = ""
     """Revision that wrote it; empty where it has none."""
+    provider: str = ""
+    """Label of the provider."""
+    key_name: str = ""
+    """Name of the key or KMS plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,8 @@ class KeyUsage:
     """Name of the key or KMS plugin; empty where the values name none."""
     kek_id: str
     """KMS v2's keyID; empty for other providers."""
+    kek_version: str
+    """Version of the KEK that the wrapped data keys name, `vault:v2`; empty where they name none."""
     places: tuple[tuple[Place, int], ...]
     """Number of values under the key in each place."""
     resources: tuple[str, ...]
@@ -196,3 +208,25 @@ class KeyUsage:
     """Whether a configuration names the key."""
     objects: tuple[str, ...]
     """Etcd keys of some of these values, printable."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapRecord:
+    """The record that k3s and RKE2 keep of their configuration, as far as a server token decrypts it."""
+
+    key: str
+    """Etcd key: its last part is a digest of the server token."""
+    values: int
+    """Number of its values."""
+    places: tuple[tuple[Place, int], ...]
+    """Number of its values in each place."""
+    opened: int
+    """Number of the values that the server token decrypts, or an empty one."""
+    tokenless: bool
+    """Whether an empty server token decrypts them: anyone can."""
+    named: bool
+    """Whether the key is of the server token that is supplied."""
+    tried: bool
+    """Whether a server token is supplied."""
+    keys: tuple[str, ...]
+    """Encryption keys in the decrypted values, PROVIDER/NAME, printable."""

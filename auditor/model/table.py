@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 from auditor.arrays.dictionary import Dictionary, constant, encode, from_table
 from auditor.model.evidence import Evidence
 from auditor.model.findings import Cell, Finding, Rows
-from auditor.model.vocabulary import FindingKind
+from auditor.model.vocabulary import VALUELESS
 
 COLUMNS: dict[str, str] = {
     "id": "the same for the same value in the same evidence, on every run",
     "evidence": "SHA-256 of the evidence file, empty where it was not hashed",
-    "place": "where the bytes lie: latest, history, deleted, old-value, previous-root, freed, slack, wal, unplaced",
-    "finding": "what was found; in the inventory several are joined with ;",
+    "place": "where the bytes lie: latest, history, deleted, old-value, previous-root, freed, "
+    "slack, wal, v2-store, unplaced",
+    "finding": "the finding; in the inventory several are joined with ;",
     "severity": "low, medium, high or critical; in the inventory the highest",
     "judged": "pass, finding or out of scope",
     "resource": "as an EncryptionConfiguration names it",
@@ -28,12 +29,14 @@ COLUMNS: dict[str, str] = {
     "key": "the etcd key",
     "provider": "identity, aescbc, aesgcm, secretbox, kms v1, kms v2 or unknown: what the prefix claims",
     "key_name": "the key's or the KMS plugin's name in the prefix; empty where ambiguous",
-    "kek_id": "KMS v2's keyID, which stands in clear",
+    "kek_id": "KMS v2's keyID, stored in clear",
     "encoding": "protobuf, json or cbor, of what is readable",
-    "opened": "yes, no key, failed or not tried; empty for what needs no key",
-    "same_as_latest": "whether a leftover holds the content of the current value: yes, no or unknown",
+    "decrypted": "yes, no key, failed or not tried; empty for what needs no key",
+    "same_as_latest": "yes, part, elsewhere, no or unknown: whether what a leftover holds is current, by value",
     "type": "of a readable Secret",
     "data_keys": "names of the data of a readable Secret, joined with ;",
+    "valid_until": "last day, UTC, of what authenticates in a readable or decrypted Secret; none stated, or unknown",
+    "used_by": "objects that refer to the Secret, the first ten and +N; no reference found, or unknown",
     "created": "creation time of the object, UTC",
     "create_revision": "etcd's create revision",
     "mod_revision": "etcd's mod revision",
@@ -45,11 +48,9 @@ COLUMNS: dict[str, str] = {
     "extents": "offset+length of each part, where a value is not contiguous in source",
     "page": "number of the page that holds the value",
     "also_in": "the best other place that holds the same key with identical stored bytes",
-    "detail": "what else there is to say",
+    "detail": "further particulars",
 }
 NUMBERS = frozenset({"create_revision", "mod_revision", "version", "offset", "size", "page"})
-ELSEWHERE = FindingKind.CONFIGURATION | FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
-"""Findings with rows of their own, which are no stored values: of a configuration, or of a hit of a hunt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ def inventory(rows: Rows, evidence: Evidence) -> Table:
 def of_findings(rows: Rows) -> Table:
     """findings() before the hashes of the evidence are known: their column is empty."""
     encoded = rows.findings
-    if isinstance(encoded, Dictionary) and all(len(own) == 1 and not remarks(own[0]) for own in encoded.values):
+    if isinstance(encoded, Dictionary) and all(
+        len(own) == 1 and not own[0].grouped and not remarks(own[0]) for own in encoded.values
+    ):
         # nearly always: one finding a row
         kinds = from_table([finding.kind.label for (finding,) in encoded.values], encoded.codes)
         levels = from_table([finding.severity.label for (finding,) in encoded.values], encoded.codes)
@@ -103,6 +106,7 @@ def pairs_of(rows: Rows) -> list[tuple[int, Finding]]:
         (row, finding)
         for row, own in enumerate(rows.findings)
         for finding in (own if len(own) < 2 else sorted(own, key=lambda finding: finding.kind.label))
+        if not finding.grouped
     ]
 
 
@@ -140,7 +144,7 @@ def of_values(rows: Rows) -> Table:
 
 def is_value(findings: tuple[Finding, ...]) -> bool:
     """Whether a row with these findings is that of a stored value."""
-    return not (findings and findings[0].kind & ELSEWHERE)
+    return not (findings and (findings[0].values or findings[0].kind & VALUELESS))
 
 
 def value_rows(rows: Rows) -> list[int]:

@@ -14,7 +14,8 @@ class Place(IntEnum):
     FREED = 5
     SLACK = 6
     WAL = 7
-    UNPLACED = 8
+    V2_STORE = 8
+    UNPLACED = 9
 
     @property
     def label(self) -> str:
@@ -124,6 +125,13 @@ class FindingKind(IntFlag):
         return (self.name or "").lower().replace("_", "-")
 
 
+HUNTED = FindingKind.COPIED_VALUE | FindingKind.KEY_PRESENT
+"""Findings of a hit, whose offset is the hit's own."""
+VALUELESS = FindingKind.CONFIGURATION | HUNTED
+"""Findings with rows of their own, which are no stored values: of a configuration, or of a hit."""
+VALUELESS_LABELS = frozenset(kind.label for kind in FindingKind if kind & VALUELESS)
+
+
 class Opened(IntEnum):
     """The outcome of opening a stored value with the supplied keys."""
 
@@ -135,6 +143,32 @@ class Opened(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower().replace("_", " ")
+
+
+class SameAsLatest(IntEnum):
+    """Whether a leftover's data values are current ones: in the Secret of its own key, or in any other."""
+
+    NOT_COMPARED = 0
+    """A current value itself, or one that no current value is compared with."""
+    YES = 1
+    """All are, in the Secret of its own key; of other resources the content is that of the current object."""
+    NO = 2
+    """None is, and all that could hold one was read."""
+    UNKNOWN = 3
+    """None is known to be, and something that could hold one was not read."""
+    PART = 4
+    """Some are, in the Secret of its own key."""
+    ELSEWHERE = 5
+    """Some are, in Secrets of other keys."""
+
+    @property
+    def label(self) -> str:
+        return "" if self is SameAsLatest.NOT_COMPARED else self.name.lower()
+
+    @property
+    def current(self) -> bool:
+        """Whether the leftover holds something that is current."""
+        return self in {SameAsLatest.YES, SameAsLatest.PART, SameAsLatest.ELSEWHERE}
 
 
 class EvidenceKind(Enum):
@@ -207,5 +241,25 @@ class Verdict(Enum):
     """The conclusion of an audit."""
 
     FINDINGS = "findings"
+    ACCEPTED = "accepted findings"
     INCONCLUSIVE = "inconclusive"
     NONE = "no findings in what was examined"
+
+    @classmethod
+    def of(
+        cls, highest: "Severity | None", accepted: "Severity | None", fail_on: "Severity", *, complete: bool
+    ) -> "Verdict":
+        """The verdict of a run.
+
+        Args:
+            highest: the highest severity among the findings that are not accepted; None where there are none.
+            accepted: the same of those that --ignore accepts.
+            fail_on: the least severity that fails the run.
+            complete: whether everything inside the scope was read and concluded.
+        """
+        if highest is not None and highest >= fail_on:
+            return cls.FINDINGS
+        if not complete:
+            return cls.INCONCLUSIVE
+        standing = max((level for level in (highest, accepted) if level is not None), default=Severity.LOW)
+        return cls.ACCEPTED if standing >= Severity.MEDIUM else cls.NONE

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditor/protobuf/kubernetes.proto\x12\x17\x65tcd_auditor.kubernetes\"-\n\x08TypeMeta\x12\x13\n\x0b\x61pi_version\x18\x01 \x01(\x0c\x12\x0c\n\x04kind\x18\x02 \x01(\x0c\"L\n\x07Unknown\x12\x34\n\ttype_meta\x18\x01 \x01(\x0b\x32!.etcd_auditor.kubernetes.TypeMeta\x12\x0b\n\x03raw\x18\x02 \x01(\x0c\"\x17\n\x04Time\x12\x0f\n\x07seconds\x18\x01 \x01(\x03\"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x12ManagedFieldsEntry\x12+\n\x04time\x18\x04 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\"\xef\x01\n\nObjectMeta\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x03 \x01(\x0c\x12\x0b\n\x03uid\x18\x05 \x01(\x0c\x12\x39\n\x12\x63reation_timestamp\x18\x08 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\x12\x33\n\x0b\x61nnotations\x18\x0c \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\x12\x43\n\x0emanaged_fields\x18\x11 \x03(\x0b\x32+.etcd_auditor.kubernetes.ManagedFieldsEntry\"{\n\x06Secret\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta\x12,\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\x12\x0c\n\x04type\x18\x03 \x01(\x0c\">\n\tLeaseSpec\x12\x31\n\nrenew_time\x18\x05 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\"p\n\x05Lease\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\".etcd_auditor.kubernetes.LeaseSpec\"?\n\x06Object\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!auditor/protobuf/kubernetes.proto\x12\x17\x65tcd_auditor.kubernetes\"-\n\x08TypeMeta\x12\x13\n\x0b\x61pi_version\x18\x01 \x01(\x0c\x12\x0c\n\x04kind\x18\x02 \x01(\x0c\"L\n\x07Unknown\x12\x34\n\ttype_meta\x18\x01 \x01(\x0b\x32!.etcd_auditor.kubernetes.TypeMeta\x12\x0b\n\x03raw\x18\x02 \x01(\x0c\"\x17\n\x04Time\x12\x0f\n\x07seconds\x18\x01 \x01(\x03\"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x12ManagedFieldsEntry\x12+\n\x04time\x18\x04 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\"U\n\x0eOwnerReference\x12\x0c\n\x04kind\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x13\n\x0b\x61pi_version\x18\x05 \x01(\x0c\x12\x12\n\ncontroller\x18\x06 \x01(\x08\"\xe2\x02\n\nObjectMeta\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x11\n\tnamespace\x18\x03 \x01(\x0c\x12\x0b\n\x03uid\x18\x05 \x01(\x0c\x12\x39\n\x12\x63reation_timestamp\x18\x08 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\x12.\n\x06labels\x18\x0b \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\x12\x33\n\x0b\x61nnotations\x18\x0c \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\x12\x41\n\x10owner_references\x18\r \x03(\x0b\x32\'.etcd_auditor.kubernetes.OwnerReference\x12\x43\n\x0emanaged_fields\x18\x11 \x03(\x0b\x32+.etcd_auditor.kubernetes.ManagedFieldsEntry\"\xb0\x01\n\x06Secret\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta\x12,\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\x12\x0c\n\x04type\x18\x03 \x01(\x0c\x12\x33\n\x0bstring_data\x18\x04 \x03(\x0b\x32\x1e.etcd_auditor.kubernetes.Entry\">\n\tLeaseSpec\x12\x31\n\nrenew_time\x18\x05 \x01(\x0b\x32\x1d.etcd_auditor.kubernetes.Time\"p\n\x05Lease\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\".etcd_auditor.kubernetes.LeaseSpec\"?\n\x06Object\x12\x35\n\x08metadata\x18\x01 \x01(\x0b\x32#.etcd_auditor.kubernetes.ObjectMeta')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTRY']._serialized_end=247
   _globals['_MANAGEDFIELDSENTRY']._serialized_start=249
   _globals['_MANAGEDFIELDSENTRY']._serialized_end=314
-  _globals['_OBJECTMETA']._serialized_start=317
-  _globals['_OBJECTMETA']._serialized_end=556
-  _globals['_SECRET']._serialized_start=558
-  _globals['_SECRET']._serialized_end=681
-  _globals['_LEASESPEC']._serialized_start=683
-  _globals['_LEASESPEC']._serialized_end=745
-  _globals['_LEASE']._serialized_start=747
-  _globals['_LEASE']._serialized_end=859
-  _globals['_OBJECT']._serialized_start=861
-  _globals['_OBJECT']._serialized_end=924
+  _globals['_OWNERREFERENCE']._serialized_start=316
+  _globals['_OWNERREFERENCE']._serialized_end=401
+  _globals['_OBJECTMETA']._serialized_start=404
+  _globals['_OBJECTMETA']._serialized_end=758
+  _globals['_SECRET']._serialized_start=761
+  _globals['_SECRET']._serialized_end=937
+  _globals['_LEASESPEC']._serialized_start=939
+  _globals['_LEASESPEC']._serialized_end=1001
+  _globals['_LEASE']._serialized_start=1003
+  _globals['_LEASE']._serialized_end=1115
+  _globals['_OBJECT']._serialized_start=1117
+  _globals['_OBJECT']._serialized_end=1180
 # @@protoc_insertion_point(module_scope)

@@ -1,1 +1,1 @@
-"""Reports, a module a format, all of the same `Audit`. None knows how a finding was made."""
+"""Reports, a module a format, all of the same `Audit`. None judges anything."""

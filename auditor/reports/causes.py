@@ -11,6 +11,7 @@ NEXT_PLACE = {
     Place.FREED: "defragment every member",
     Place.SLACK: "defragment every member",
     Place.WAL: "replace each member's data directory, WAL included",
+    Place.V2_STORE: "replace each member's data directory, raft snapshots included",
 }
 CAUSES = {
     Place.LATEST: (
@@ -43,6 +44,10 @@ CAUSES = {
     ),
     Place.WAL: (
         "the write-ahead log keeps every write until its segment is purged; API snapshots do not carry it",
+        "replace each member's data directory; destroy backups of the disk",
+    ),
+    Place.V2_STORE: (
+        "a migration from etcd's v2 API copies and does not remove; raft snapshots keep the v2 store ever since",
         "replace each member's data directory; destroy backups of the disk",
     ),
     Place.UNPLACED: (
@@ -90,6 +95,7 @@ KINE_CAUSES = {
         "the log keeps older images of pages until they are written over; a clean stop does not fold it in",
         "restart kine, which truncates its log (0.14.11 and later); destroy copies of state.db-wal",
     ),
+    Place.V2_STORE: CAUSES[Place.V2_STORE],
     Place.UNPLACED: CAUSES[Place.UNPLACED],
 }
 """Cause and remedy by place for kine's SQLite, which has no defragmentation."""

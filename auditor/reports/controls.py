@@ -86,6 +86,8 @@ def table(audit: Audit) -> list[dict[str, Any]]:
     shared = Counter(zip(map(id, audit.rows.findings), audit.rows.columns.get("place", ()), strict=True))
     for (number, place), count in shared.items():
         for finding in by_id[number]:
+            if finding.values:  # its values are counted one by one
+                continue
             counts[finding.kind, str(place)] += count
     return [
         {
@@ -117,5 +119,5 @@ def _coverage(control: Control, audit: Audit) -> dict[str, int]:
     return {
         "values": sum(row[3] for row in rows),
         "readable": sum(row[3] for row in rows if row[1] is Provider.IDENTITY),
-        "opened": sum(row[4] for row in rows),
+        "decrypted": sum(row[4] for row in rows),
     }

@@ -13,7 +13,7 @@ from typing import IO
 from auditor.arrays.dictionary import Dictionary, encode_if_smaller
 from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
-from auditor.model.table import COLUMNS, NUMBERS, Table, inventory, of_findings, with_hashes
+from auditor.model.table import NUMBERS, Table, inventory, of_findings, with_hashes
 from auditor.reports.interface import Report
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -25,15 +25,16 @@ MOST_LINES = 1_048_576
 """Excel's limit, the header included; LibreOffice's is the same unless raised."""
 BLOCK_LINES = 1 << 12
 """Lines of one write."""
-_AHEAD = [name for name in COLUMNS if name not in {"id", "evidence"}]
-"""The columns behind the hash of the evidence, which is known last."""
+_FIRST = {"id", "evidence"}
+"""The first columns: the hash of the evidence is known last."""
 
 
 def prepare(table: Table) -> list[str]:
     """The text of every row behind its first two cells, id and evidence: it needs no hash of the evidence."""
     columns: list[list[str]] = []
     constant = False
-    for name in _AHEAD:
+    names = [name for name in table.columns if name not in _FIRST]  # a report of an earlier version has others
+    for name in names:
         column = encode_if_smaller(table.columns[name])
         if not isinstance(column, Dictionary):
             columns.append(_cells(column, number=name in NUMBERS))
@@ -46,7 +47,7 @@ def prepare(table: Table) -> list[str]:
         else:
             columns.append(column.map(texts))
             constant = len(texts) == 1 and len(table) > 0
-    return [",".join(_AHEAD), *map(",".join, zip(*columns, strict=True))]
+    return [",".join(names), *map(",".join, zip(*columns, strict=True))]
 
 
 def lines(columns: Mapping[str, Sequence[Cell]], numbers: frozenset[str]) -> Iterator[str]:

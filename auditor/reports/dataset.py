@@ -17,6 +17,7 @@ from auditor.model import table
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.findings import Cell
 from auditor.model.table import Table
+from auditor.model.vocabulary import Severity
 from auditor.reports import parquet
 from auditor.text import encode
 
@@ -50,7 +51,7 @@ def write(table: pa.Table, out: IO[bytes]) -> None:
 
 SOURCES = pa.schema(
     [(name, pa.string()) for name in ("source", "kind", "modified", "part", "cluster", "verdict", "trailer", "problem")]
-    + [(name, pa.int64()) for name in ("size", "revision", "values", "readable", "in_use", "gaps")]
+    + [(name, pa.int64()) for name in ("size", "revision", "values", "readable", "current_holders", "gaps")]
 )
 
 
@@ -87,11 +88,13 @@ def _sources(audit: Audit) -> dict[str, list[dict[str, object]]]:
 
 
 def _conclusion(part: ExhibitSummary) -> dict[str, object]:
-    numbers = {name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "in_use", "gaps")}
+    numbers = {
+        name: getattr(part, name) for name in ("cluster", "revision", "values", "readable", "current_holders", "gaps")
+    }
     return {
         **numbers,
         "part": part.name,
-        "verdict": part.verdict.value,
+        "verdict": part.verdict(Severity.MEDIUM).value,
         "trailer": part.trailer.label if part.trailer else "",
         "problem": part.problem,
     }

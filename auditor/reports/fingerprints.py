@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from auditor.model.findings import AbsentFinding, Cell
-from auditor.model.vocabulary import FindingKind, Place
+from auditor.model.vocabulary import VALUELESS_LABELS, FindingKind, Place
 
 FINGERPRINT = "etcdAuditorFinding/v2"
 """v1 was the id, which is an offset: another object at the same offset of another night's snapshot had the same."""
 LINE_HASH = "primaryLocationLineHash"
 """The fingerprint that GitHub compares by."""
-_WITHOUT_VALUES = frozenset(
-    kind.label for kind in (FindingKind.CONFIGURATION, FindingKind.COPIED_VALUE, FindingKind.KEY_PRESENT)
-)
-"""Findings with rows of their own, which are no stored values."""
 
 
 class Fingerprints:
@@ -33,11 +29,14 @@ class Fingerprints:
 
     def of(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The fingerprints of a finding by its row."""
-        identity = [self._cluster, *(str(row[name]) for name in ("finding", "place", "resource", "key"))]
-        if row["place"] != Place.LATEST.label:
-            identity.append(str(row["mod_revision"]))
-        if row["key"] in {"", "unknown"} or row["finding"] in _WITHOUT_VALUES:
-            identity += [str(row.get("evidence", "")), str(row["source"]), str(row["offset"]), str(row["id"])]
+        if row["finding"] == FindingKind.WEAK_PROVIDER.label:  # of a provider, whatever values are under it
+            names = ["finding", "resource", "provider", "key_name"]
+        else:
+            names = ["finding", "place", "resource", "key"]
+            names += [] if row["place"] == Place.LATEST.label else ["mod_revision"]
+            without_key = row["key"] in {"", "unknown"} or row["finding"] in VALUELESS_LABELS
+            names += ["evidence", "source", "offset", "id"] if without_key else []
+        identity = [self._cluster, *(str(row.get(name, "")) for name in names)]
         digest = hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode("ascii")).hexdigest()
         self._counts[digest] += 1
         number = self._counts[digest]
@@ -51,6 +50,8 @@ def absent_row(finding: AbsentFinding) -> dict[str, Cell]:
         "place": finding.place,
         "resource": finding.resource,
         "key": finding.key,
+        "provider": finding.provider,
+        "key_name": finding.key_name,
         "mod_revision": finding.mod_revision,
         "source": finding.source,
         "offset": finding.offset,

@@ -41,7 +41,7 @@ def _sarif(fail_on: Severity, _: FindingsSheet) -> Report:
 
 
 def _remediation(_: Severity, __: FindingsSheet) -> Report:
-    from auditor.reports.remediation import RemediationReport
+    from auditor.reports.remediation.script import RemediationReport
 
     return RemediationReport()
 

@@ -9,16 +9,16 @@ from rich.text import Text
 
 from auditor.history.model import Change, History, Version
 from auditor.model.vocabulary import Opened
-from auditor.reports import json_sections
+from auditor.reports import json_sections, time_table
 from auditor.reports.terminal import table
 from auditor.reports.words import plural
 from auditor.text import printable
 
-FORMAT, VERSION = "etcd-auditor history", 1
+FORMAT, VERSION = "etcd-auditor history", 2
 MOST_NAMES = 12
 """Fields that one line of changes names."""
 HEADER = [
-    "revision", "place", "provider", "opened", "content", "bytes", "size", "same as latest",
+    "revision", "place", "provider", "decrypted", "content", "bytes", "size", "same as latest",
     "source", "offset", "page", "state",
 ]  # fmt: skip
 
@@ -47,6 +47,10 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
         console.print(Text(f"Content #{number} ({where}, {version.encoding})", "bold"))
         _fields(version, console, reveal=reveal)
     console.print()
+    console.print(table(time_table.HEADER, time_table.rows(history.chronology), numbers=False))
+    for remark in time_table.remarks(history.chronology):
+        console.print(Text(f"{remark}."), soft_wrap=True)
+    console.print()
     for gap in history.gaps:
         console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=True)
     console.print(Text("Not examined:"))
@@ -74,6 +78,7 @@ def save(history: History, out: IO[str]) -> None:
         "gaps": [json_sections.gap(gap) for gap in history.gaps],
         "not_examined": [json_sections.unexamined(part) for part in history.unexamined],
         "notes": list(history.notes),
+        "time": json_sections.chronology(history.chronology),
     }
     json.dump(document, out, indent=1, ensure_ascii=True)
     out.write("\n")
@@ -122,7 +127,7 @@ def _story(history: History) -> Iterator[str]:
         elif best.change is not None:
             text = _change(best.change)
         elif best.fields is None:
-            text, earlier = f"stored under {version.label}; {best.detail or 'not opened'}", True
+            text, earlier = f"stored under {version.label}; {best.detail or 'not decrypted'}", True
         else:
             first = "created" if best.mod_revision == best.create_revision else "the earliest that is left"
             text, earlier = (
@@ -179,7 +184,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "key_name": version.key_name,
         "kek_id": version.kek_id,
         "encoding": version.encoding,
-        "opened": version.opened.label if version.opened is not Opened.NOT_TRIED else "",
+        "decrypted": version.opened.label if version.opened is not Opened.NOT_TRIED else "",
         "content": version.content or None,
         "stored": version.stored or None,
         "same_as_latest": version.same_as_latest,

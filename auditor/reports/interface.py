@@ -16,6 +16,10 @@ class Report(Protocol):
         """Prepare everything that needs no hash, while the evidence is still being hashed."""
         return
 
+    def check(self, audit: Audit) -> None:  # noqa: ARG002 - most take any audit
+        """Refuse an audit, before any report is written. Raises UsageError."""
+        return
+
     def write(self, audit: Audit, out: IO[Any]) -> None:
         """Write the whole report."""
 

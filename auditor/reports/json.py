@@ -1,28 +1,28 @@
 """The whole audit as one JSON document; report.schema.json beside this file describes it."""
 
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, Any
 
 from auditor.model.audit import Audit, Run
 from auditor.model.table import COLUMNS, NUMBERS, findings, value_rows
-from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, Severity
-from auditor.reports import controls, csv, json_sections, key_table, seals, words
+from auditor.model.vocabulary import Encoding, FindingKind, Opened, PageKind, Place, Provider, SameAsLatest, Severity
+from auditor.reports import controls, csv, json_sections, key_table, seals, verdict, words
 from auditor.reports.csv import Sheet
+from auditor.reports.format_version import VERSION
 from auditor.reports.interface import Report
 
-VERSION = 1
-"""The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:report:{VERSION}"
 VALUES: dict[str, tuple[str, ...]] = {
-    "place": tuple(place.label for place in Place),
+    "place": ("", *(place.label for place in Place)),
     "finding": tuple(finding.label for finding in FindingKind),
     "severity": tuple(severity.label for severity in Severity),
     "judged": ("pass", "finding", "out of scope"),
-    "provider": tuple(provider.label for provider in Provider),
+    "provider": ("", *(provider.label for provider in Provider)),
     "encoding": tuple(encoding.label for encoding in Encoding),
-    "opened": ("", *(opened.label for opened in Opened)),
-    "same_as_latest": ("", "yes", "no", "unknown"),
+    "decrypted": ("", *(opened.label for opened in Opened)),
+    "same_as_latest": tuple(same.label for same in SameAsLatest),
 }
 """The values of columns with a closed list of them."""
 KINDS = {
@@ -90,8 +90,8 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "format": "etcd-auditor",
         "version": VERSION,
         "schema": SCHEMA,
-        "verdict": audit.verdict.value,
-        "conclusion": words.verdict(audit, fail_on),
+        "verdict": audit.verdict(fail_on).value,
+        "conclusion": verdict.sentences(audit, fail_on),
         "exit_code": audit.exit_code(fail_on),
         "fail_on": fail_on.label,
         "complete": audit.complete,
@@ -106,6 +106,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
             "findings": len(sheet),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
+            "ledger": [asdict(own) for own in audit.ledger],
         },
         "tally": _tally(audit),
         "coverage": [json_sections.coverage(row) for row in audit.coverage],
@@ -113,8 +114,10 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
         "gaps": [json_sections.gap(gap) for gap in audit.gaps],
         "not_examined": [json_sections.unexamined(part) for part in audit.unexamined],
         "notes": list(audit.notes),
-        "next": words.next_steps(audit),
+        "next": verdict.next_steps(audit),
         "control": _control(audit),
+        "time": None if audit.chronology is None else json_sections.chronology(audit.chronology),
+        "current": None if audit.current is None else json_sections.current(audit.current),
         "baseline": None if audit.baseline is None else json_sections.baseline(audit.baseline),
         "accepted": [json_sections.acceptance(entry) for entry in audit.acceptances],
         "redaction": "" if audit.redaction is None else audit.redaction.label,
@@ -146,7 +149,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
     accepted = {(finding, severity): count for finding, severity, count in tally.accepted}
     return {
         "places": [
-            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "opened": opened}
+            {"place": place.label, "provider": provider.label, "key_name": name, "values": count, "decrypted": opened}
             for place, provider, name, count, opened in tally.places
         ],
         "findings": [
@@ -162,7 +165,7 @@ def _tally(audit: Audit) -> dict[str, Any]:
             "values": tally.readable,
             "distinct_contents": tally.contents,
             "distinct_objects": tally.objects,
-            "same_as_latest": tally.in_use,
+            "same_as_latest": tally.current_holders,
             "not_compared": tally.undetermined,
             "places": [place.label for place in tally.readable_places],
             "freed_pages": list(tally.freed_pages),

@@ -3,7 +3,8 @@
 from typing import Any
 
 from auditor.model.audit import ExhibitSummary
-from auditor.model.evidence import Backend, Cluster, Evidence, Gap, Live, Source, Stat, Unexamined
+from auditor.model.chronology import Chronology
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, Live, Source, Stat, Unexamined
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
 from auditor.model.vocabulary import Severity
 from auditor.text import hex_id
@@ -57,17 +58,47 @@ def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
         "sha256": part.sha256,
         "trailer": "" if part.trailer is None else part.trailer.value,
         "cluster": part.cluster,
-        "revision": part.revision,
-        "verdict": part.verdict.value,
+        "revision": part.revision or None,
+        "verdict": part.verdict(fail_on).value,
         "complete": part.complete,
         "severity": "" if part.severity is None else part.severity.label,
         "values": part.values,
         "readable": part.readable,
-        "in_use": part.in_use,
+        "current_holders": part.current_holders,
         "gaps": part.gaps,
         "sources": list(part.sources),
         "problem": part.problem,
         "exit_code": part.exit_code(fail_on),
+    }
+
+
+def chronology(times: Chronology) -> dict[str, Any]:
+    """What is known of time."""
+    return {
+        "bounds": [
+            {
+                "what": bound.what,
+                "bound": bound.bound,
+                "time": bound.time,
+                "kind": bound.kind.value,
+                "source": bound.source,
+            }
+            for bound in times.bounds
+        ],
+        "contradictions": list(times.contradictions),
+        "objects_examined": times.examined,
+        "objects": times.objects,
+    }
+
+
+def current(reference: CurrentReference) -> dict[str, Any]:
+    """The newer evidence that decides what is current."""
+    return {
+        "name": reference.name,
+        "kind": reference.description,
+        "revision": reference.revision,
+        "newest_object_time": reference.newest,
+        "limits": list(reference.limits),
     }
 
 
@@ -96,8 +127,8 @@ def acceptance(entry: Acceptance) -> dict[str, Any]:
 
 def _backend(backend: Backend) -> dict[str, Any]:
     return {
-        "revision": backend.revision,
-        "newest_record": backend.newest_record,
+        "revision": backend.revision or None,
+        "newest_record": backend.newest_record if backend.revision else None,
         "compacted": backend.compacted,
         "scheduled": backend.scheduled,
         "storage_version": backend.storage_version,
@@ -119,6 +150,10 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "created": cluster.created,
         "newest": cluster.newest,
         "prefixes": list(cluster.prefixes),
+        "clusters": [
+            {"prefix": each.prefix, "uid": each.uid, "created": each.created, "values": each.values}
+            for each in cluster.clusters
+        ],
     }
 
 

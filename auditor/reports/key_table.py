@@ -4,11 +4,11 @@ import json
 from typing import IO, Any
 
 from auditor.model.audit import Audit
-from auditor.model.findings import KeyUsage
+from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
 from auditor.reports.words import plural
 
-HEADER = ["provider", "key", "KEK id", "values", "in", "opened", "revisions", "needed"]
+HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
 
 
 def table(audit: Audit) -> list[list[str]]:
@@ -17,7 +17,7 @@ def table(audit: Audit) -> list[list[str]]:
         [
             usage.provider.label,
             (usage.key_name or "?") + (f" of {usage.origin}" if usage.origin else ""),
-            usage.kek_id,
+            kek(usage),
             f"{usage.values:,}",
             ", ".join(f"{place.label} {count:,}" for place, count in usage.places),
             f"{usage.opened:,}" if usage.values else "-",
@@ -27,6 +27,11 @@ def table(audit: Audit) -> list[list[str]]:
         for usage in audit.keys
         if usage.provider is not Provider.IDENTITY
     ]
+
+
+def kek(usage: KeyUsage) -> str:
+    """The KEK's id, and its version where the wrapped data keys name one."""
+    return ", ".join(filter(None, (usage.kek_id, usage.kek_version)))
 
 
 def needed(audit: Audit, usage: KeyUsage) -> str:
@@ -57,6 +62,34 @@ def untried(audit: Audit) -> list[str]:
     ]
 
 
+def bootstrap(audit: Audit) -> list[str]:
+    """A sentence for each record that k3s or RKE2 keeps: a restore needs the server token that encrypts it."""
+    return [_bootstrap(record) for record in audit.bootstrap]
+
+
+def bootstrap_fails(audit: Audit) -> bool:
+    """Whether the server token supplied is not the one that the evidence needs."""
+    records = [record for record in audit.bootstrap if record.tried]
+    opens = any(record.opened and not record.tokenless for record in records)
+    return any(record.named and record.opened < record.values for record in records) or (bool(records) and not opens)
+
+
+def _bootstrap(record: BootstrapRecord) -> str:
+    count = plural(record.values, "value")
+    head = f"{record.key}, k3s' or RKE2's own record of its configuration, has {count}"
+    if record.tokenless and record.opened:
+        outcome = f"{record.opened:,} of {record.values:,} are decrypted with an empty server token: anyone can"
+    elif not record.tried:
+        outcome = "a restore needs the server token that encrypts it, and --k3s-token was not given"
+    elif record.opened:
+        outcome = f"--k3s-token decrypts {record.opened:,} of {record.values:,}"
+    else:
+        named = "though its name is that of this token" if record.named else "another server token is needed"
+        outcome = f"--k3s-token decrypts none of them, {named}"
+    keys = f"; encryption keys in it: {', '.join(record.keys) or 'none'}" if record.opened else ""
+    return f"{head}: {outcome}{keys}"
+
+
 def _share(opened: int, count: int) -> str:
     if opened:
         return f"{opened:,} of {plural(count, 'value')}"
@@ -82,12 +115,13 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "key_name": usage.key_name,
             "origin": usage.origin,
             "kek_id": usage.kek_id,
+            "kek_version": usage.kek_version,
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
             "oldest": usage.oldest,
             "newest": usage.newest,
             "values": usage.values,
-            "opened": usage.opened,
+            "decrypted": usage.opened,
             "failed": usage.failed,
             "configured": usage.configured,
             "objects": list(usage.objects),
@@ -100,9 +134,22 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
 def write(audit: Audit, out: IO[str]) -> None:
     document = {
         "format": "etcd-auditor keys",
-        "version": 1,
+        "version": 2,
         "evidence": audit.evidence.sha256,
         "keys": entries(audit),
+        "bootstrap": [
+            {
+                "key": record.key,
+                "values": record.values,
+                "places": {place.label: count for place, count in record.places},
+                "tried": record.tried,
+                "named": record.named,
+                "decrypted": record.opened,
+                "tokenless": record.tokenless,
+                "keys": list(record.keys),
+            }
+            for record in audit.bootstrap
+        ],
     }
     json.dump(document, out, indent=1)
     out.write("\n")

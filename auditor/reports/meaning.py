@@ -9,7 +9,7 @@ MEANING: dict[FindingKind, tuple[str, str]] = {
         "and take new backups.",
     ),
     FindingKind.KNOWN_KEY: (
-        "A value opens with a key that is published, or that was named as compromised.",
+        "A value decrypts with a key that is published, or that was named as compromised.",
         "Put a new key first, rewrite every object, and rotate what was stored under the old one.",
     ),
     FindingKind.KEY_PRESENT: (
@@ -25,7 +25,7 @@ MEANING: dict[FindingKind, tuple[str, str]] = {
         "Find out what wrote it: the API server refuses or misreads it under this key.",
     ),
     FindingKind.UNDECRYPTABLE: (
-        "The key that a value names was supplied and does not open it, or opens it to nonsense.",
+        "The key that a value names was supplied and does not decrypt it, or decrypts it to nonsense.",
         "Check that the configuration is the one in force; restore the object from another source.",
     ),
     FindingKind.ORPHANED: (

@@ -1,8 +1,8 @@
 """The findings as SARIF 2.1.0 (OASIS, errata 01), for code scanning and for tools that collect results.
 
-Rows are those of the CSV, with all their columns as properties. Texts from evidence stand in properties and, with
-what SARIF would read as a link or a placeholder escaped, in messages. Byte regions are used, since evidence has no
-lines.
+Rows are those of the CSV, with all their columns but WITHHELD as properties. Texts from evidence stand in properties
+and, with what SARIF would read as a link or a placeholder escaped, in messages. A region is one of bytes, since
+evidence has no lines; the line that GitHub requires is the first.
 """
 
 import json
@@ -16,7 +16,7 @@ from auditor.model.audit import Audit
 from auditor.model.findings import AbsentFinding, Cell
 from auditor.model.table import COLUMNS, findings, pairs_of
 from auditor.model.vocabulary import FindingKind, Place, Severity
-from auditor.reports import controls, seals, words
+from auditor.reports import controls, seals, verdict
 from auditor.reports.fingerprints import Fingerprints, absent_row
 from auditor.reports.interface import Report
 from auditor.reports.meaning import MEANING
@@ -26,11 +26,15 @@ VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_RESULTS = 25_000
 """Results of one run that GitHub takes (docs.github.com, SARIF support for code scanning)."""
+FIRST_LINE = {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 2}
+"""Required of every region by GitHub. Evidence has no lines: where there is an offset, that tells the place."""
 LEVELS = {Severity.LOW: "note", Severity.MEDIUM: "warning", Severity.HIGH: "error", Severity.CRITICAL: "error"}
 SCORES = {Severity.LOW: "3.0", Severity.MEDIUM: "5.5", Severity.HIGH: "8.0", Severity.CRITICAL: "9.5"}
 """GitHub's security-severity, in the middle of its bands."""
 HIGHEST = {**FIXED, FindingKind.PLAINTEXT: Severity.CRITICAL, FindingKind.CONFIGURATION: Severity.HIGH}
 """The severity of a rule; a result has that of its row."""
+WITHHELD = frozenset({"valid_until", "used_by"})
+"""Columns that say what to attack first: code scanning shows its results to many."""
 _ESCAPES = str.maketrans({"[": "\\[", "]": "\\]", "{": "{{", "}": "}}"})
 RULES = {finding.label: number for number, finding in enumerate(FindingKind)}
 FRAMEWORKS = tuple(controls.VERSIONS)
@@ -59,7 +63,7 @@ def results(audit: Audit) -> Iterator[dict[str, Any]]:
     kinds = [finding for _, finding in pairs_of(audit.rows)]
     backup = controls.is_backup(audit)
     index = {each.name: number for number, each in enumerate(audit.evidence.sources)}
-    prints = Fingerprints(audit.evidence.cluster.uid)
+    prints = Fingerprints(audit.evidence.cluster.identity)
     for cells, finding in zip(table.rows(), kinds, strict=True):
         row = dict(zip(COLUMNS, cells, strict=True))
         result = _result(row, index, prints, backup=backup)
@@ -84,7 +88,7 @@ def _result(row: dict[str, Cell], index: dict[str, int], prints: Fingerprints, *
         "locations": [_location(row, index)],
         "partialFingerprints": prints.of(row),
         "taxa": _taxa(finding, controls.PLACES.get(str(row["place"])), backup=backup),
-        "properties": dict(row),
+        "properties": {name: cell for name, cell in row.items() if name not in WITHHELD},
     }
 
 
@@ -111,7 +115,9 @@ def _absent(finding: AbsentFinding, prints: Fingerprints) -> dict[str, Any]:
                 f"Gone since the baseline: {finding.finding} of {finding.resource} {what} in {finding.place}."
             )
         },
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(finding.source)}}}],
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": uri(finding.source)}, "region": dict(FIRST_LINE)}}
+        ],
         "partialFingerprints": prints.of(absent_row(finding)),
         "properties": {"id": finding.id},
     }
@@ -128,11 +134,11 @@ def _message(row: dict[str, Cell]) -> str:
 
 def _location(row: dict[str, Cell], index: dict[str, int]) -> dict[str, Any]:
     source = str(row["source"])
-    place: dict[str, Any] = {"artifactLocation": {"uri": uri(source)}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": uri(source)}, "region": dict(FIRST_LINE)}
     if source in index:
         place["artifactLocation"]["index"] = index[source]
     if isinstance(row["offset"], int) and isinstance(row["size"], int):
-        place["region"] = {"byteOffset": row["offset"], "byteLength": row["size"]}
+        place["region"] |= {"byteOffset": row["offset"], "byteLength": row["size"]}
     location: dict[str, Any] = {"physicalLocation": place}
     if row["key"]:
         location["logicalLocations"] = [
@@ -157,7 +163,7 @@ def _run(audit: Audit, fail_on: Severity) -> dict[str, Any]:
         "invocations": [_invocation(audit, fail_on)],
         "columnKind": "unicodeCodePoints",
         "properties": {
-            "conclusion": words.verdict(audit, fail_on),
+            "conclusion": verdict.sentences(audit, fail_on),
             "complete": audit.complete,
             "policy": audit.policy,
             "case": audit.run.case,

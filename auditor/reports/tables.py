@@ -21,18 +21,23 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
     rows = [
         [
             part.name,
-            "not read, see below" if part.problem else part.verdict.value,
+            "not read, see below" if part.problem else part.verdict(fail_on).value,
             str(part.exit_code(fail_on)),
             *(
                 ["", "", "", ""]
                 if part.problem
-                else [f"{part.values:,}", f"{part.readable:,}", f"{part.in_use:,}", f"{part.revision:,}"]
+                else [
+                    f"{part.values:,}",
+                    f"{part.readable:,}",
+                    f"{part.current_holders:,}",
+                    f"{part.revision:,}" if part.revision else "unknown",
+                ]
             ),
             part.sha256[:12],
         ]
         for part in audit.parts
     ]
-    return ["evidence", "conclusion", "exit", "values", "readable", "in use", "revision", "SHA-256"], rows
+    return ["evidence", "conclusion", "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
 
 
 def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
@@ -56,7 +61,7 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
         counts = [f"{counts_by_key.get(column, (0, 0))[0]:,}" for column in columns]
         where = _pages(audit) if place is Place.FREED else ""
         rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
-    return ["place", "values", "readable", *names, "opened", ""], rows
+    return ["place", "values", "readable", *names, "decrypted", ""], rows
 
 
 def _pages(audit: Audit) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from typing import IO, cast
 
 from rich.console import Console
@@ -10,13 +11,20 @@ from rich.text import Text
 
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity, Verdict
-from auditor.reports import tables, words
+from auditor.reports import rotation, tables, verdict, words
 
 MOST_GAPS = 10
+MOST_OBJECTS = 20
 PIPE_WIDTH = 140
-FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Case", "Baseline", "Names")
+FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names")
+OBJECT_COLUMNS = ("severity", "finding", "place", "rows", "same as latest")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
-_COLOUR = {Verdict.FINDINGS: "bold red", Verdict.INCONCLUSIVE: "bold yellow", Verdict.NONE: "bold green"}
+_COLOUR = {
+    Verdict.FINDINGS: "bold red",
+    Verdict.ACCEPTED: "bold yellow",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.NONE: "bold",
+}
 
 
 class _Trimmed(io.TextIOBase):
@@ -46,35 +54,50 @@ class Printer(Console):
         raise BrokenPipeError
 
 
-def write(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False) -> None:
-    lines = words.verdict(audit, fail_on)
-    console.print(Text(lines[0], _COLOUR[audit.verdict]))
+def write(
+    audit: Audit, fail_on: Severity, console: Console, *, verbose: bool = False, names: bool | None = None
+) -> None:
+    """Print the summary.
+
+    Args:
+        audit: The audit.
+        fail_on: The severity of --fail-on.
+        console: Where to.
+        verbose: Whether every object with a finding is listed, and the coverage of every resource.
+        names: Whether objects are named, else the ids of their rows are; by default where the console is a terminal.
+    """
+    lines = verdict.sentences(audit, fail_on)
+    console.print(Text(lines[0], _COLOUR[audit.verdict(fail_on)]))
     for line in lines[1:]:
         console.print(Text(line))
-    if audit.tally.readable and (also := words.others(audit)):
-        console.print(Text(f"Also: {also}"))
     console.print()
-    facts = words.facts(audit)
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name in FACTS:
-        if name in facts:
-            grid.add_row(Text(name), Text(facts[name]))
-    console.print(grid)
+    head = words.facts(audit)
+    console.print(facts({name: head[name] for name in FACTS if name in head}))
     console.print()
     _counts(audit, fail_on, console, verbose=verbose)
+    _objects(audit, console, verbose=verbose, names=console.is_terminal if names is None else names)
     gaps(audit, console)
     if control := words.control(audit):
-        console.print(Text(f"Control: {control}."))
+        console.print(Text(f"Self-test: {control}."))
     absent(audit, console)
     for note in audit.notes:
         console.print(Text(f"Note: {note}."))
-    if steps := words.next_steps(audit):
+    if steps := verdict.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
-    if audit.tally.readable:
-        console.print()
-        console.print(table(*tables.of_causes(audit), numbers=False))
+    if audit.rotation is not None:
+        console.print(Text(f"Rotation: {rotation.counts(audit.rotation)}."))
+    if explained := verdict.explained(audit):
+        console.print(Text(f"Explained by `etcd-auditor explain`: {', '.join(explained)}"))
+
+
+def facts(lines: Mapping[str, str]) -> Table:
+    """A line for each name, its text beside it."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in lines.items():
+        grid.add_row(Text(name), Text(text))
+    return grid
 
 
 def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:
@@ -85,6 +108,26 @@ def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool)
     if verbose:
         console.print()
         console.print(table(*tables.of_coverage(audit)))
+    console.print()
+
+
+def _objects(audit: Audit, console: Console, *, verbose: bool, names: bool) -> None:
+    """The objects with findings, most severe first."""
+    if not audit.rows.columns:
+        return
+    from auditor.model.table import of_findings  # numpy, which the process that only parses must not load
+    from auditor.reports import objects
+
+    groups = objects.group(of_findings(audit.rows), len(audit.rows) if verbose else MOST_OBJECTS)
+    rows = []
+    for (severity, resource, name, kinds, places, count, same, _), id_ in zip(groups.lines, groups.ids, strict=True):
+        what = (name if resource in {"", "secrets"} else f"{resource} {name}") if names else id_
+        rows.append([what, severity, kinds, places, count, same])
+    if not rows:
+        return
+    console.print(table(["object" if names else "row", *OBJECT_COLUMNS], rows, numbers=False))
+    if groups.objects > len(rows):
+        console.print(Text("and more: -v lists all of them, as do --csv and --html"))
     console.print()
 
 

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from auditor import errors
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
+from auditor.evidence.live.access import is_endpoint
 from auditor.model.audit import Audit
 from auditor.model.evidence import PageMap
 from auditor.options import Options
@@ -52,9 +53,11 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UsageError: An option belongs to a single exhibit.
     """
     if options.expect_sha256:
-        raise UsageError("--expect-sha256 is the hash of one piece of evidence: scan it by itself")
+        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
     if options.baseline:
-        raise UsageError("--baseline is of one piece of evidence: scan it by itself")
+        raise UsageError("--baseline is of one evidence item: scan it by itself")
+    if options.current and is_endpoint(options.current):
+        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
     log = RunLog()
@@ -78,7 +81,7 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         for job in running:
             job.process.kill()
             _end(job)
-    log.step(f"examined {len(paths):,} pieces of evidence, {limit} at once")
+    log.step(f"examined {len(paths):,} evidence items, {limit} at once")
     return merge("", outcomes, log)
 
 

@@ -10,7 +10,7 @@ from auditor.audit import unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
-from auditor.model.evidence import Backend, Cluster, Evidence, Gap, PageMap, Unexamined
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
@@ -57,6 +57,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         coverage=_coverage(audits),
         tally=_tally([each.tally for each in audits]),
         keys=_keys(audits),
+        bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         rows=_rows([each.rows for each in audits]),
         gaps=(
             *(gap for each in audits for gap in each.gaps),
@@ -73,9 +74,18 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         ),
         parts=parts,
         acceptances=_acceptances(audits),
+        current=_current(audits),
         control=_control(audits),
         redaction=first.redaction,
+        ledger=tuple(own for each in audits for own in each.ledger),
     )
+
+
+def _current(audits: Sequence[Audit]) -> CurrentReference | None:
+    """The newer evidence, which is the same for all, with what limits it for any of them."""
+    references = [audit.current for audit in audits if audit.current is not None]
+    limits = dict.fromkeys(limit for reference in references for limit in reference.limits)
+    return replace(references[0], limits=tuple(limits)) if references else None
 
 
 def _rename(base: str, audit: Audit) -> Audit:
@@ -97,6 +107,7 @@ def _rename(base: str, audit: Audit) -> Audit:
             containers=tuple(replace(each, name=names[each.name]) for each in evidence.containers),
         ),
         rows=rows,
+        ledger=tuple(replace(own, medium=names.get(own.medium, own.medium)) for own in audit.ledger),
         gaps=tuple(replace(gap, source=names.get(gap.source, rename(gap.source))) for gap in audit.gaps),
         parts=tuple(
             replace(part, name=rename(part.name), sources=tuple(names[each] for each in part.sources))
@@ -122,14 +133,14 @@ def as_part(audit: Audit) -> ExhibitSummary:
         size=evidence.size,
         sha256=evidence.sha256,
         trailer=evidence.trailer,
-        cluster=evidence.cluster.uid,
+        cluster=evidence.cluster.identity,
         revision=evidence.backend.revision,
-        verdict=audit.verdict,
         complete=audit.complete,
         severity=max(audit.severities, default=None),
+        accepted=max((severity for _, severity, count in tally.accepted if count), default=None),
         values=sum(count for _, _, _, count, _ in tally.places),
         readable=tally.readable,
-        in_use=tally.in_use,
+        current_holders=tally.current_holders,
         gaps=len(audit.gaps),
         sources=tuple(source.name for source in evidence.sources),
     )
@@ -138,10 +149,10 @@ def as_part(audit: Audit) -> ExhibitSummary:
 def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
     """All files together; the facts of a single database are empty."""
     exhibits = [each.evidence for each in audits]
-    clusters = {each.cluster.uid for each in exhibits}
+    clusters = {each.cluster.identity for each in exhibits}
     trailers = {each.trailer for each in exhibits}
     return Evidence(
-        name=name or f"{count:,} pieces of evidence",
+        name=name or f"{count:,} evidence items",
         kind=min(exhibits, key=lambda evidence: evidence.description).kind,
         description=", ".join(sorted({part.kind for part in _parts(audits, ())})),
         size=sum(each.size for each in exhibits),
@@ -151,7 +162,7 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         trailer_bytes=0,
         changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
-        cluster=replace(exhibits[0].cluster, newest="") if len(clusters) == 1 else Cluster(),
+        cluster=replace(exhibits[0].cluster, newest="", clusters=()) if len(clusters) == 1 else Cluster(),
         sources=tuple(source for each in exhibits for source in each.sources),
         directory=True,
         containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),
@@ -186,7 +197,7 @@ def _tally(tallies: Sequence[Tally]) -> Tally:
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
-        in_use=sum(each.in_use for each in tallies),
+        current_holders=sum(each.current_holders for each in tallies),
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
@@ -214,12 +225,13 @@ def _control(audits: Sequence[Audit]) -> Control | None:
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[Provider, str, str, str], list[KeyUsage]] = {}
+    groups: dict[tuple[Provider, str, str, str, str], list[KeyUsage]] = {}
     for audit in audits:
         for usage in audit.keys:
-            groups.setdefault((usage.provider, usage.key_name, usage.kek_id, usage.origin), []).append(usage)
+            identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
+            groups.setdefault(identity, []).append(usage)
     usages = []
-    for (provider, key_name, kek_id, origin), usages_of_key in sorted(groups.items()):
+    for (provider, key_name, kek_id, kek_version, origin), usages_of_key in sorted(groups.items()):
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
@@ -228,6 +240,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 provider=provider,
                 key_name=key_name,
                 kek_id=kek_id,
+                kek_version=kek_version,
                 places=tuple(sorted(places.items())),
                 resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
                 oldest=None,

@@ -1,7 +1,5 @@
 """From a path to its audit: every exhibit that lies there, one after another."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from auditor.audit import expectations
@@ -12,9 +10,12 @@ from auditor.model.audit import Audit
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
+from auditor.scanning import newer
+from auditor.scanning.exhibit import live, reach
 
 if TYPE_CHECKING:
     from auditor.audit.baseline import BaselineReport
+    from auditor.audit.newer import Judge
     from auditor.evidence.live.access import Access
 
 
@@ -24,6 +25,7 @@ def one(
     observer: Observer = SILENT,
     access: "Access | None" = None,
     earlier: "BaselineReport | None" = None,
+    current_access: "Access | None" = None,
 ) -> Audit:
     """The audit of the exhibit at a path, or of all exhibits of a container together.
 
@@ -33,36 +35,47 @@ def one(
         observer: Its methods are called with the run's progress.
         access: How to reach a live etcd; then `path` is not looked at.
         earlier: The report that options.baseline names.
+        current_access: How to reach the evidence that options.current names, where it is live.
 
     Raises:
         UnreadableEvidence: No exhibit can be read.
     """
     log = RunLog(observer)
     expectations.check(options)
-    access = _access(path, options, access)
-    if access is not None:
-        from auditor.evidence.live import exhibit as live
+    with newer.opened(options, current_access, log) as judge:
+        return _one(path, options, log, access, earlier, judge)
 
-        return _examine(live.gather(access, options, log), options, log, earlier)
+
+def _one(
+    path: str,
+    options: Options,
+    log: RunLog,
+    access: "Access | None",
+    earlier: "BaselineReport | None",
+    judge: "Judge | None",
+) -> Audit:
+    access = reach(path, options, access)
+    if access is not None:
+        return _examine(live(access, options, log), options, log, earlier, judge)
     with exhibits.opened(path, options) as opened:
         if len(opened) == 1:
             ((_, opener),) = opened
-            return _examine(opener(), options, log, earlier)
+            return _examine(opener(), options, log, earlier, judge)
         if options.baseline:
-            raise UsageError(f"--baseline is of one piece of evidence: {path} holds {len(opened)}")
-        return _all(opened, options, log)
+            raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
+        return _all(opened, options, log, judge)
 
 
-def _all(members: exhibits.Exhibits, options: Options, log: RunLog) -> Audit:
+def _all(members: exhibits.Exhibits, options: Options, log: RunLog, judge: "Judge | None") -> Audit:
     """One audit of every exhibit of a container."""
     from auditor.scanning import merge
 
     container = members.containers[0].name
-    log.step(f"found {len(members)} pieces of evidence in {container}")
+    log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []
     for name, opener in members:
         try:
-            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)))
+            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)), None, judge)
         except AuditorError as error:
             result = str(error)
         outcomes.append(merge.Outcome(name, container, result))
@@ -82,52 +95,15 @@ class _Hashing(Observer):
         self._observer.hashed(done, total)
 
 
-@contextmanager
-def single(path: str, options: Options, observer: Observer, access: "Access | None" = None) -> Iterator[Exhibit]:
-    """The one exhibit that lies at a path, or behind a live endpoint, opened.
-
-    Args:
-        path: The evidence.
-        options: Where its WAL lies, and how containers are unpacked.
-        observer: Its methods are called with the progress of receiving.
-        access: How to reach a live etcd; then `path` is not looked at.
-
-    Raises:
-        UsageError: A container holds several exhibits.
-    """
-    access = _access(path, options, access)
-    if access is not None:
-        from auditor.evidence.live import exhibit as live
-
-        with live.gather(access, options, observer) as exhibit:
-            yield exhibit
-        return
-    with exhibits.opened(path, options) as opened:
-        if len(opened) != 1:
-            raise UsageError(f"{opened.containers[0].name} holds {len(opened)} pieces of evidence, and one is wanted")
-        ((_, opener),) = opened
-        with opener() as exhibit:
-            exhibit.work_dir = options.work_dir
-            yield exhibit
-
-
-def _access(path: str, options: Options, access: "Access | None") -> "Access | None":
-    """How to reach the evidence, where it is live. Raises UsageError where the options do not fit."""
-    from auditor.evidence.live.access import Access, endpoints, is_endpoint
-
-    if access is None and is_endpoint(path):
-        access = Access(endpoints([path]))
-    expectations.live(options, live=access is not None)
-    return access
-
-
-def _examine(exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None" = None) -> Audit:
+def _examine(
+    exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None", judge: "Judge | None"
+) -> Audit:
     with exhibit as files:
-        files.work_dir = options.work_dir
+        files.work_dir, files.raw = options.work_dir, options.raw
         log.step(f"opened {len(files.files)} of the evidence's files for reading")
         if options.expect_sha256:
             expectations.sha256(files, options.expect_sha256, log)
             log.step("the SHA-256 is the expected one")
         from auditor.audit.examine import examine  # imported while the files are being hashed: numpy takes time
 
-        return examine(files, options, log, earlier)
+        return examine(files, options, log, earlier, judge)

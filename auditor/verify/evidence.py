@@ -15,7 +15,7 @@ from auditor.evidence.discovery.arguments import names, outermost, rename_member
 from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
 from auditor.kubernetes import prefixes
-from auditor.model.vocabulary import Encoding, FindingKind, Provider, State
+from auditor.model.vocabulary import HUNTED, Encoding, FindingKind, Provider, State
 from auditor.observer import Observer
 from auditor.options import Options
 from auditor.text import printable, restore
@@ -25,8 +25,8 @@ from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, note, safe, 
 MAGIC = {Encoding.PROTOBUF.label: prefixes.PROTOBUF, Encoding.JSON.label: b"{", Encoding.CBOR.label: prefixes.CBOR}
 CLAIMS = {provider.label: prefixes.ENCRYPTED + prefix for provider, prefix in prefixes.PREFIXES.items()}
 _EXTENT = re.compile(r"\d+\+(\d+)")
-ELSEWHERE = frozenset({FindingKind.COPIED_VALUE.label, FindingKind.KEY_PRESENT.label})
-"""Findings whose offset need not be that of a stored value."""
+HITS = frozenset(kind.label for kind in FindingKind if kind & HUNTED)
+"""Labels of findings whose offset need not be that of a stored value."""
 
 
 def check(
@@ -189,7 +189,7 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
 
 def _beginning(row: dict[str, Any]) -> bytes | None:
     """The first bytes of a row's value; None where the row does not tell them."""
-    if row["finding"] in ELSEWHERE:
+    if row["finding"] in HITS:
         return None
     provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.model.table import COLUMNS, Table
-from auditor.reports import csv, sarif, seals
+from auditor.model.table import Table
+from auditor.reports import csv, format_version, sarif, seals
 from auditor.reports import json as json_report
-from auditor.reports.json import VERSION
 from auditor.verify import page
 from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
@@ -65,8 +64,10 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
     if embedded:
         document["findings"] = page.findings(raw)
     version = document.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise UsageError(f"{name} has the format version {version}; this etcd-auditor knows those up to {VERSION}")
+    if isinstance(version, int) and version > format_version.VERSION:
+        raise UsageError(
+            f"{name} has the format version {version}; this etcd-auditor knows those up to {format_version.VERSION}"
+        )
     return document
 
 
@@ -101,25 +102,27 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
     if not differences:
         yield same(name, f"{len(hashes_of_sections) + 1} sections, by the hashes in it")
     if "findings" in document:
-        yield from _findings(name, document["findings"], hashes)
+        yield from _findings(name, document["findings"], hashes, format_version.columns(document))
     if not _is_json(raw):  # by what the report is, not by what the page looks like
         yield from page.check(name, raw, document)
 
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The findings that have all columns of one."""
-    findings = document.get("findings")
-    return [row for row in findings if _is_row(row)] if isinstance(findings, list) else []
+    findings, columns = document.get("findings"), format_version.columns(document)
+    return [row for row in findings if _is_row(row, columns)] if isinstance(findings, list) else []
 
 
-def _findings(name: str, findings: Any, hashes: dict[str, Any]) -> Iterator[Check]:
-    if not isinstance(findings, list) or not all(map(_is_row, findings)):
-        malformed = next((number for number, row in enumerate(findings, 1) if not _is_row(row)), 0) if findings else 0
+def _findings(name: str, findings: Any, hashes: dict[str, Any], columns: tuple[str, ...]) -> Iterator[Check]:
+    """The findings, in columns of the document's version, against their hashes."""
+    if not isinstance(findings, list) or not all(_is_row(row, columns) for row in findings):
+        rows = findings if isinstance(findings, list) else ()
+        malformed = next((number for number, row in enumerate(rows, 1) if not _is_row(row, columns)), 0)
         yield differs(
             name, f"finding {malformed} has not the columns of a finding" if malformed else "it holds no findings"
         )
         return
-    table = Table({column: [row[column] for row in findings] for column in COLUMNS})
+    table = Table({column: [row[column] for row in findings] for column in columns})
     whole, lines = seals.lines(csv.sheet(table))
     if hashes.get("findings") == whole:
         yield same(name, f"{len(findings):,} findings, by the hash of them as CSV")
@@ -138,8 +141,8 @@ def _findings(name: str, findings: Any, hashes: dict[str, Any]) -> Iterator[Chec
         yield differs(name, f"{more:,} more findings are not what they were")
 
 
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and row.keys() == COLUMNS.keys() and all(map(_is_cell, row.values()))
+def _is_row(row: Any, columns: tuple[str, ...]) -> bool:
+    return isinstance(row, dict) and row.keys() == set(columns) and all(map(_is_cell, row.values()))
 
 
 def _is_cell(cell: Any) -> bool:

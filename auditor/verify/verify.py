@@ -19,14 +19,17 @@ def verify(
     exhibits: Sequence[str] = (),
     options: Options | None = None,
     observer: Observer = SILENT,
+    *,
+    repeat: bool = False,
 ) -> Iterator[Check]:
     """The checks of a report, or of a list of checksums and the reports in it, one by one.
 
     Args:
         path: The report or the list.
         exhibits: The paths of the evidence.
-        options: Where the WAL of the evidence lies and how containers are unpacked; nothing else of them is used.
+        options: Where the WAL of the evidence lies and how containers are unpacked, and for another audit the keys.
         observer: Its methods are called with the progress of hashing.
+        repeat: Whether the evidence is audited again with the options that the report records.
 
     Raises:
         UsageError: `path` is neither a report nor a list, or names no evidence.
@@ -42,28 +45,48 @@ def verify(
         yield from files.check(checksum_list)
     if not lists:
         yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
-    documents = []
-    broken = False
-    for file in reports:
-        document = _load(file, listed=file != path or bool(lists))
-        if document is None:
-            continue
-        if isinstance(document, Check):
-            broken = True
-            yield document
-        else:
-            yield from report.check(shown(file.name), document, files.read(file))
-            documents.append((shown(file.name), document))
+    loaded = [(file, _load(file, listed=file != path or bool(lists))) for file in reports]
+    documents = [(shown(file.name), each, files.read(file)) for file, each in loaded if isinstance(each, dict)]
+    for document in documents:
+        yield from report.check(*document)
+    broken = [each for _, each in loaded if isinstance(each, Check)]
+    yield from broken
     if not exhibits:
         return
-    documents.sort(key=lambda pair: "findings" not in pair[1])
     if documents:
-        resolved = resolve_arguments(exhibits, is_report)
-        yield from evidence.check(*documents[0], resolved, options or Options(), observer)
+        paths = resolve_arguments(exhibits, is_report)
+        yield from _with_evidence(documents, paths, options or Options(), observer, repeat=repeat)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
+
+
+def _with_evidence(
+    documents: list[tuple[str, dict[str, Any], bytes]],
+    paths: Sequence[str],
+    options: Options,
+    observer: Observer,
+    *,
+    repeat: bool,
+) -> Iterator[Check]:
+    """The checks of reports against their evidence.
+
+    Args:
+        documents: Name, document and bytes of each report.
+        paths: The evidence.
+        options: Of verify().
+        observer: Its methods are called with the progress.
+        repeat: Whether the evidence is audited again.
+    """
+    documents.sort(key=lambda each: "findings" not in each[1])
+    yield from evidence.check(*documents[0][:2], paths, options, observer)
+    if repeat:
+        from auditor.verify.again import Repetition  # the audit, which nothing else here needs
+
+        repetition = Repetition(paths, options, observer)
+        for name, document, raw in documents:
+            yield from repetition.check(name, document, raw)
 
 
 def _load(path: Path, *, listed: bool) -> dict[str, Any] | Check | None:

@@ -1,7 +1,8 @@
 """Ranges of keys, followed: read at one revision, then watched from the next, through outages of the servers.
 
 etcd server/storage/mvcc/watcher.go: a watch that begins at a revision sends every event from it on, in order, or is
-cancelled with the revision of the compaction that took them.
+cancelled with the revision of the compaction that took them. One that begins at a revision of the future waits for it
+without a word, so that the store's revision is asked for first.
 """
 
 import queue
@@ -9,20 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
-from auditor.evidence.live import errors, range_read
+from auditor.evidence.live import errors, members, range_read, roles
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.client import Client
+from auditor.evidence.live.cluster import Cluster
 from auditor.evidence.live.member import Member
 from auditor.evidence.live.watch_stream import WatchStream
 from auditor.protobuf import kv_pb2 as kv
 from auditor.protobuf import rpc_pb2 as rpc
+from auditor.watch.messages import Events, HistoryCompacted, Members, Message, Notice
 
 PATIENCE = 300.0
 """Seconds without any endpoint that answers, after which the watch fails."""
+MEMBERS_EVERY = 30.0
+"""Seconds between two looks at the state of the members."""
 WAIT = 0.25
 LONGEST_WAIT = 5.0
 QUEUE_SIZE = 1024
@@ -32,33 +35,6 @@ MOST_EVENTS = 4096
 
 PageSink = Callable[[int, Sequence[kv.KeyValue]], None]
 """Called with the number of a range, and a page of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Changes of one range, in the order of their revisions."""
-
-    range: int
-    events: tuple[kv.Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryCompacted:
-    """The revisions from which a watch was to begin are compacted: every key must be read again."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """An event of a connection."""
-
-    text: str
-    answers: bool
-    """Whether an endpoint answers."""
-
-
-Message = Events | HistoryCompacted | Notice | BaseException
 
 
 class Follower:
@@ -72,11 +48,13 @@ class Follower:
             ranges: (first key, end) of each range.
             patience: Seconds without any endpoint that answers, after which a watch fails.
         """
+        self.cluster = Cluster()
+        """The one that the first answer was of: no other is read or watched."""
         self._access = access
         self._ranges = ranges
         self._patience = patience
         self._messages: queue.Queue[Message] = queue.Queue(QUEUE_SIZE)
-        self._listeners: list[_Listener] = []
+        self._threads: list[_Watcher] = []
 
     def __enter__(self) -> Self:
         return self
@@ -93,9 +71,9 @@ class Follower:
             say: Called with every message for the user.
 
         Raises:
-            LiveError: No endpoint answers, or one refuses.
+            LiveError: No endpoint answers, or one refuses, is of another cluster, or was set back.
         """
-        with Client(self._access) as client:
+        with Client(self._access, self.cluster, say) as client:
             for attempt in range(range_read.RESTARTS + 1):
                 pager = range_read.Pager(client)
                 clear()
@@ -103,24 +81,34 @@ class Follower:
                     for number, bounds in enumerate(self._ranges):
                         for page in pager.pages(*bounds):
                             take(number, page.kvs)
+                except errors.Denied as error:
+                    raise roles.denial(error, client, self._ranges) from None
                 except errors.Compacted:
                     if attempt == range_read.RESTARTS:
                         raise
                     say(f"revision {pager.revision:,} was compacted while it was read: begun again")
                 else:
                     break
-            for note in client.notes:
-                say(note)
         return pager.revision
+
+    def members(self) -> Members:
+        """The state of the members. Raises LiveError where none answers, and DifferentClusters."""
+        with Client(self._access, self.cluster) as client:
+            statuses, silent = client.statuses()
+            notes = (*client.notes, *members.notes(statuses, silent), *members.differences(statuses))
+        return Members(notes, tuple(members.doubts(statuses)))
 
     def watch(self, revision: int) -> None:
         """Begin to watch every range from this revision on; messages of an earlier watch are dropped."""
         self.stop()
         self._messages = queue.Queue(QUEUE_SIZE)
-        self._listeners = [
-            _Listener(self._access, number, bounds, revision=revision, messages=self._messages, patience=self._patience)
+        self._threads = [
+            _Listener(self._access, self.cluster, self._messages, self._patience, (number, bounds, revision))
             for number, bounds in enumerate(self._ranges)
         ]
+        self._threads.append(_Census(self.members, self._messages))
+        for each in self._threads:
+            each.start()
 
     def take(self, seconds: float) -> list[Message]:
         """The messages that wait, up to MOST_EVENTS events; empty where none comes within `seconds`."""
@@ -135,100 +123,144 @@ class Follower:
         return messages
 
     def stop(self) -> None:
-        for listener in self._listeners:
-            listener.stop()
-        self._listeners = []
+        for each in self._threads:
+            each.stop()
+        self._threads = []
 
 
-class _Listener:
-    """One range's watch, in a thread: through any endpoint that answers, from where the last one ended."""
+class _Watcher(threading.Thread):
+    """A thread that sends messages until it is stopped, or fails."""
 
-    def __init__(
-        self,
-        access: Access,
-        number: int,
-        bounds: tuple[bytes, bytes],
-        revision: int,
-        messages: "queue.Queue[Message]",
-        patience: float,
-    ) -> None:
-        self._access = access
-        self._number = number
-        self._bounds = bounds
-        self._next = revision
+    def __init__(self, messages: "queue.Queue[Message]", name: str) -> None:
+        super().__init__(name=name, daemon=True)
         self._messages = messages
-        self._patience = patience
         self._stop_event = threading.Event()
-        self._stream: WatchStream | None = None
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=f"watch {number}", daemon=True)
-        self._thread.start()
 
     def stop(self) -> None:
-        with self._lock:
-            self._stop_event.set()
-            if self._stream is not None:
-                self._stream.close()
-        self._thread.join(timeout=self._access.timeout)
-
-    def _run(self) -> None:
-        try:
-            with Client(self._access) as client:
-                self._listen(client)
-        except errors.Compacted as error:
-            self._send(HistoryCompacted(str(error)))
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
-            self._send(error)
-
-    def _listen(self, client: Client) -> None:
-        since = time.monotonic()
-        wait = WAIT
-        while not self._stop_event.is_set():
-            start = self._next
-            try:
-                client.ask(partial(self._watch, client))
-                failure = ""
-            except errors.Unavailable as error:
-                failure = str(error)
-            client.close()
-            if self._stop_event.is_set():
-                return
-            if self._next > start or not failure:
-                since, wait = time.monotonic(), WAIT
-            elif time.monotonic() - since > self._patience:
-                raise errors.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
-            self._send(Notice(failure or f"{client.endpoint}: the watch ended, and was begun again", not failure))
-            self._stop_event.wait(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
-
-    def _watch(self, client: Client, member: Member) -> None:
-        """One watch, until its stream ends. An error after its creation is no failure to answer."""
-        key, end = self._bounds
-        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next)
-        created = False
-        with member.watch(request) as stream:
-            with self._lock:
-                self._stream = stream
-                if self._stop_event.is_set():
-                    return
-            try:
-                for answer in stream:
-                    if answer.created:
-                        created = True
-                        self._send(Notice(f"watching {client.endpoint} from revision {self._next:,}", answers=True))
-                    if answer.events:
-                        self._send(Events(self._number, tuple(answer.events)))
-                        # while a watch catches up its headers are ahead of its events: only events count
-                        self._next = answer.events[-1].kv.mod_revision + 1
-            except (errors.Unavailable, errors.Expired):
-                if not created:
-                    raise
-            finally:
-                with self._lock:
-                    self._stream = None
+        """End it. A request to a member that hangs is not waited for: nobody takes its messages any more."""
+        self._stop_event.set()
 
     def _send(self, message: Message) -> None:
         while not self._stop_event.is_set():
             with suppress(queue.Full):
                 self._messages.put(message, timeout=WAIT)
                 return
+
+
+class _Census(_Watcher):
+    """Looks at the state of the members from time to time."""
+
+    def __init__(self, look: Callable[[], Members], messages: "queue.Queue[Message]") -> None:
+        super().__init__(messages, "members")
+        self._look = look
+
+    def run(self) -> None:
+        while not self._stop_event.wait(MEMBERS_EVERY):
+            try:
+                self._send(self._look())
+            except (errors.Unavailable, errors.Denied):
+                continue  # told by the watch, which needs an answer
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
+                self._send(error)
+                return
+
+
+class _Listener(_Watcher):
+    """One range's watch: through any endpoint that answers, from where the last one ended."""
+
+    def __init__(
+        self,
+        access: Access,
+        cluster: Cluster,
+        messages: "queue.Queue[Message]",
+        patience: float,
+        work: tuple[int, tuple[bytes, bytes], int],
+    ) -> None:
+        """A listener that does not run yet.
+
+        Args:
+            access: The endpoints.
+            cluster: The one that they must be of.
+            messages: Where its messages go.
+            patience: Seconds without any endpoint that answers, after which it fails.
+            work: Number of the range, its bounds, and the first revision.
+        """
+        number, self._bounds, self._next = work
+        super().__init__(messages, f"watch {number}")
+        self._number = number
+        self._cluster = cluster
+        self._patience = patience
+        self._client = Client(access, cluster, lambda text: self._send(Notice(text, answers=False)))
+        self._stream: WatchStream | None = None
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        super().stop()
+        with self._lock:
+            if self._stream is not None:
+                self._stream.close()
+
+    def run(self) -> None:
+        try:
+            with self._client:
+                self._listen()
+        except errors.Compacted as error:
+            self._send(HistoryCompacted(str(error)))
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever takes it
+            self._send(error)
+
+    def _listen(self) -> None:
+        since = time.monotonic()
+        wait = WAIT
+        while not self._stop_event.is_set():
+            start = self._next
+            failure = ""
+            try:
+                end = self._client.ask(self._watch)
+            except errors.Unavailable as error:
+                failure = end = str(error)
+            self._client.close()
+            if self._next > start or not failure:
+                since, wait = time.monotonic(), WAIT
+            elif time.monotonic() - since > self._patience:
+                raise errors.Unavailable(f"{failure}; nothing answered for {self._patience:g} s")
+            self._send(Notice(end, not failure))
+            self._stop_event.wait(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    def _watch(self, member: Member) -> str:
+        """One watch, until its stream ends: why it did. An error after its creation is no failure to answer."""
+        key, end = self._bounds
+        # of the right cluster, and as far as it was: a linearizable read tells
+        member.range(rpc.RangeRequest(key=key, keys_only=True, limit=1))
+        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next)
+        created = False
+        with member.watch(request) as stream:
+            with self._lock:
+                self._stream = stream
+                if self._stop_event.is_set():
+                    return ""
+            try:
+                for answer in stream:
+                    self._cluster.check(answer.header.cluster_id, member.endpoint)
+                    if answer.created:
+                        created = True
+                        self._send(Notice(f"watching {member.endpoint} from revision {self._next:,}", answers=True))
+                    self._take(answer.events)
+            except errors.TimedOut as error:
+                return f"{error}; {self._client.advance()}"
+            except (errors.Unavailable, errors.Expired) as error:
+                if not created:
+                    raise
+                return f"{error}: the watch is begun again"
+            finally:
+                with self._lock:
+                    self._stream = None
+        return f"{member.endpoint}: the watch ended, and is begun again"
+
+    def _take(self, events: Sequence[kv.Event]) -> None:
+        if events:
+            self._send(Events(self._number, tuple(events)))
+            # while a watch catches up its headers are ahead of its events: only events count
+            self._next = events[-1].kv.mod_revision + 1
+            self._cluster.reached(self._next - 1)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from auditor.model.vocabulary import Opened, Provider
+from auditor.model.vocabulary import FindingKind, Opened, Provider
 from auditor.text import printable
 from auditor.watch.tracker import Entry, StoredForm, Tracker
 
+UNDECRYPTABLE = FindingKind.UNDECRYPTABLE.label
 WINDOW = 60.0
 """Seconds over which the rate is measured."""
 
@@ -33,6 +34,8 @@ class Remaining:
     revision: int
     stuck: str
     """Why the rewrite seems to have missed it; empty where it may still come."""
+    created: bool
+    """Whether it was created in this form while the watch ran."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,10 @@ class Progress:
     """(provider, key name, KEK id, whether that is the target, values)."""
     unopened: int
     """Values whose prefix conforms, and that none of the supplied keys could open."""
+    useless: tuple[tuple[Provider, str, int], ...]
+    """(provider, key name, values that name it) of every supplied key that opens none of them: a wrong key."""
+    created_otherwise: int
+    """Objects that were created in another form than the target while the watch ran, whatever became of them."""
     rate: float
     """Objects rewritten a second, over the last WINDOW."""
     seconds_left: float | None
@@ -75,8 +82,22 @@ class Progress:
     idle: float | None
     """Seconds since the last object was rewritten; None before the first."""
     stuck: tuple[Remaining, ...] = field(repr=False)
+    created: tuple[Remaining, ...] = field(repr=False)
+    """The objects that were created in another form than the target, and still are in one."""
     remaining: tuple[Remaining, ...] = field(repr=False)
     """Every object that remains, on request."""
+    doubts: tuple[str, ...] = ()
+    """Reasons for which what the members answer may be wrong."""
+
+    @property
+    def unjudged(self) -> int:
+        """Objects under a key whose supplied secret opens none of them: as wanted by prefix, or not, cannot be told."""
+        return sum(count for *_, count in self.useless)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing remains that a rewrite could reach, or a longer watch could tell."""
+        return self.all.remaining == self.unjudged
 
 
 Root = tuple[str, bytes]
@@ -96,6 +117,9 @@ class _Counts:
         self.rewrites: list[float] = []
         self.passed: dict[bytes, bytes] = {}
         self.unopened = 0
+        self.created_otherwise = 0
+        self.failures: dict[tuple[Provider, str], int] = {}
+        self.opening: set[tuple[Provider, str]] = set()
         self._tracker = tracker
         self._deadline = deadline
         self._conforming: dict[StoredForm, bool] = {}
@@ -104,6 +128,7 @@ class _Counts:
         folder = key.rpartition(b"/")[0]
         share = self.folders.get(folder) or self.folders.setdefault(folder, NamespaceProgress())
         form = entry.form
+        self.created_otherwise += entry.created_otherwise
         if form is None:
             share.total += entry.counted
             share.deleted += entry.counted
@@ -114,6 +139,7 @@ class _Counts:
         conforms = self._conforming[form]
         code = form.provider, form.key_name, form.kek_id, conforms
         self.under[code] = self.under.get(code, 0) + 1
+        self._try(form)
         share.total += entry.counted or not conforms
         if not conforms:
             share.remaining += 1
@@ -128,6 +154,18 @@ class _Counts:
             if entry.changed <= self._deadline:
                 self.passed[folder] = max(self.passed.get(folder, b""), key)
 
+    def _try(self, form: StoredForm) -> None:
+        """Note whether the key that a value names opens it."""
+        label = form.provider, form.key_name
+        if form.opened is Opened.YES:
+            self.opening.add(label)
+        elif form.findings == UNDECRYPTABLE:
+            self.failures[label] = self.failures.get(label, 0) + 1
+
+    @property
+    def useless(self) -> tuple[tuple[Provider, str, int], ...]:
+        return tuple((*label, count) for label, count in sorted(self.failures.items()) if label not in self.opening)
+
     def namespaces(self, roots: Sequence[Root]) -> dict[str, NamespaceProgress]:
         namespaces: dict[str, NamespaceProgress] = {}
         for folder, share in sorted(self.folders.items()):
@@ -138,9 +176,9 @@ class _Counts:
     def objects(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
         """The objects that remain, by key; unless `every`, only those that are stuck."""
         reasons = ((key, form, entry, _stuck(key, entry, self.passed)) for key, form, entry in self.remaining)
-        selection = sorted((each for each in reasons if every or each[3]), key=itemgetter(0))
+        selection = sorted((each for each in reasons if every or each[3] or _created(each[2])), key=itemgetter(0))
         return tuple(
-            Remaining(_name(key, roots), form, self._tracker.why(form), entry.revision, stuck)
+            Remaining(_name(key, roots), form, self._tracker.why(form), entry.revision, stuck, _created(entry))
             for key, form, entry, stuck in selection
         )
 
@@ -175,18 +213,26 @@ def measure(
         namespaces=namespaces,
         under=tuple((*code, count) for code, count in sorted(counts.under.items())),
         unopened=counts.unopened,
+        useless=counts.useless,
+        created_otherwise=counts.created_otherwise,
         rate=rate,
         seconds_left=seconds if whole.remaining else 0.0,
         idle=now - max(counts.rewrites) if counts.rewrites else None,
         stuck=tuple(each for each in objects if each.stuck),
+        created=tuple(each for each in objects if each.created),
         remaining=objects if name_all else (),
     )
+
+
+def _created(entry: Entry) -> bool:
+    """Whether an object that remains was created so; one that was written again is stuck for another reason."""
+    return entry.created_otherwise and not entry.regressions
 
 
 def _stuck(key: bytes, entry: Entry, passed: Mapping[bytes, bytes]) -> str:
     if entry.regressions:
         return "it was written again, and not as wanted: an API server writes with another configuration"
-    if key < passed.get(key.rpartition(b"/")[0], b""):
+    if not entry.created and key < passed.get(key.rpartition(b"/")[0], b""):
         return "passed over: objects behind it were rewritten"
     return ""
 

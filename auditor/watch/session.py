@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from auditor.errors import UsageError
-from auditor.evidence.live import range_read
+from auditor.evidence.live import errors, range_read
 from auditor.evidence.live.access import Access
-from auditor.evidence.live.exhibit import PREFIX
+from auditor.evidence.live.scope import PREFIX
 from auditor.judgement import criteria
 from auditor.kubernetes.resources import Resource, path_of
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
-from auditor.watch.follow import PATIENCE, Events, Follower, HistoryCompacted, Notice
+from auditor.watch.follow import PATIENCE, Follower
 from auditor.watch.judge import judge
+from auditor.watch.messages import Events, HistoryCompacted, Members, Notice
 from auditor.watch.progress import Progress, measure
 from auditor.watch.tracker import StoredForm, Tracker
 
@@ -52,6 +54,9 @@ class Session:
         self.policy = self.criteria.policy.words(options.resources)
         self.tracker = self._empty()
         self.answers = True
+        self.reading = False
+        """Whether keys are being read: an interrupt then changes nothing of the state."""
+        self._members = Members((), ())
         self._notify = notify
         self._stuck_after = stuck
         self._clock = clock
@@ -66,6 +71,7 @@ class Session:
         self.reads = 0
 
     def __enter__(self) -> Self:
+        self._look()
         self.read()
         return self
 
@@ -84,11 +90,15 @@ class Session:
             for pair, form in zip(page, self._forms(number, page), strict=True):
                 forms[pair.key] = form, pair.mod_revision
 
-        revision = self._follower.read(take, forms.clear, self._notify)
-        if revision < self.tracker.revision:
-            self._notify(f"the store went back from revision {self.tracker.revision:,} to {revision:,}: counted anew")
-            self.tracker = self._empty()
-        first = not self.reads
+        try:
+            self.reading = True
+            revision = self._follower.read(take, forms.clear, self._notify)
+        except errors.SetBack as error:
+            self._forget(error)
+            revision = self._follower.read(take, forms.clear, self._notify)
+        finally:
+            self.reading = False
+        first = not self.tracker.revision
         self.tracker.replace(forms, revision, None if first else self._clock())
         self.reads += 1
         if first:
@@ -101,12 +111,18 @@ class Session:
     def step(self, seconds: float) -> bool:
         """Apply the messages of at most `seconds`: whether anything changed. Raises LiveError."""
         events: dict[int, list[kv.Event]] = {}
-        compaction = ""
+        again = ""
         for message in self._follower.take(seconds):
             if isinstance(message, Events):
                 events.setdefault(message.range, []).extend(message.events)
             elif isinstance(message, HistoryCompacted):
-                compaction = message.reason
+                again = message.reason
+            elif isinstance(message, errors.SetBack):
+                events.clear()
+                self._forget(message)
+                again = "the store is another one"
+            elif isinstance(message, Members):
+                self._learn(message)
             elif isinstance(message, Notice):
                 self.answers = message.answers
                 self._notify(message.text)
@@ -114,23 +130,48 @@ class Session:
                 raise message
         for number, changes in events.items():
             self._apply(number, changes)
-        if compaction:
-            self._notify(f"{compaction}: everything is read again")
+        if again:
+            self._notify(f"{again}: everything is read again")
             self.read()
             self.follow()
-        return bool(events or compaction)
+        return bool(events or again)
 
     def confirm(self) -> bool:
-        """Whether a second read of every key confirms that nothing remains; watches on where it does not."""
+        """Whether a second read of every key confirms that the end is reached; watches on where it does not."""
+        self._look()
         self.read()
-        if not self.progress().all.remaining:
+        if self.progress().over:
             return True
         self.follow()
         return False
 
     def progress(self, *, name_all: bool = False) -> Progress:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
-        return measure(self.tracker, roots, self._began, self._clock(), self._stuck_after, name_all=name_all)
+        now = self._clock()
+        progress = measure(self.tracker, roots, self._began, now, self._stuck_after, name_all=name_all)
+        return replace(progress, doubts=self._members.doubts)
+
+    def _look(self) -> None:
+        """Ask the members for their state; say what is new. Raises DifferentClusters, and Unavailable."""
+        try:
+            self._learn(self._follower.members())
+        except errors.Denied:  # a role may read keys and not ask for this
+            self._notify("the members' state could not be asked for: permission denied")
+
+    def _learn(self, members: Members) -> None:
+        for text in members.notes:
+            if text not in self._members.notes:
+                self._notify(text)
+        for text in self._members.notes:
+            if text not in members.notes:
+                self._notify(f"no longer so: {text}")
+        self._members = members
+
+    def _forget(self, error: errors.SetBack) -> None:
+        """Count anew: the store is not the one that was counted."""
+        self._notify(f"{error}: counted anew")
+        self._follower.cluster.forget()
+        self.tracker = self._empty()
 
     def _empty(self) -> Tracker:
         """A tracker, which compares KEKs with each other where a write provider is specified."""

@@ -38,6 +38,10 @@ class Entry:
     """The time at which its last change was observed; None at the first read."""
     regressions: int = 0
     """How often it was written again in another form than the target."""
+    created: bool = False
+    """Whether it was created, or created again, after the first read."""
+    created_otherwise: bool = False
+    """Whether that was in another form than the target; it stays so for good."""
 
 
 class Tracker:
@@ -99,9 +103,13 @@ class Tracker:
     def _put(self, key: bytes, form: StoredForm | None, revision: int, now: float | None) -> None:
         entry = self.entries.get(key)
         if entry is None:
-            self.entries[key] = Entry(form, revision, changed=now)
+            self.entries[key] = entry = Entry(form, revision, changed=now, created=now is not None)
+            entry.created_otherwise = entry.created and form is not None and not self.conforms(form)
         elif revision > entry.revision:
-            if form is not None and not self.conforms(form):
+            if form is not None and entry.form is None:
+                entry.created = True
+                entry.created_otherwise |= not self.conforms(form)
+            elif form is not None and not self.conforms(form):
                 entry.regressions += 1
             entry.form, entry.revision, entry.changed = form, revision, now
         else:

@@ -29,7 +29,7 @@ def test_every_run_finds_it(path: Path) -> None:
     audit = auditor.scan(path)
     assert audit.control is not None
     assert audit.control.planted == BOTH
-    assert words.control(audit) == "a planted plaintext Secret was found"
+    assert words.control(audit) == "passed, a planted plaintext Secret was reported"
     assert positive_control.FOUND in [step for _, step in audit.run.log]
     # it is no part of what the run says of the evidence
     assert not (audit.inventory.name == positive_control.NAME.decode()).any()
@@ -89,13 +89,13 @@ def test_a_run_that_misses_it_is_inconclusive(part: str, monkeypatch: pytest.Mon
     assert "NOT FOUND" in words.control(audit)
     assert audit.exit_code(Severity.MEDIUM) != 0
     if not audit.tally.findings:
-        assert audit.verdict is Verdict.INCONCLUSIVE
+        assert audit.verdict() is Verdict.INCONCLUSIVE
 
 
 def test_its_cost() -> None:
-    """In calls, once all is imported: 4,176 where this was written, in 3.2 to 4.5 ms."""
+    """In calls, once all is imported: 9,780 with the ledger of its pages, in 9 ms."""
     assert positive_control.run(Options(), Policy(), ("/registry",)).success
-    assert calls(lambda: positive_control.run(Options(), Policy(), ("/registry",))) < 8_000
+    assert calls(lambda: positive_control.run(Options(), Policy(), ("/registry",))) < 15_000
 
 
 def test_the_terminal_and_the_json_say_so(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_terminal_and_the_json_say_so(tmp_path: Path) -> None:
 
     target = tmp_path / "a.json"
     done = run("scan", DEFRAGMENTED, "--json", target)
-    assert "Control: a planted plaintext Secret was found." in done.stdout
+    assert "Self-test: passed, a planted plaintext Secret was reported." in done.stdout
     told: dict[str, Any] = json.loads(target.read_text())["control"]
     assert told["found"] is True
     assert told["planted"] == [{"place": "latest", "found": True}, {"place": "freed", "found": True}]

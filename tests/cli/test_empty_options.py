@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import typer
 
+from auditor.cli.app import app
 from tests.helpers.command import run
 from tests.helpers.fixtures import REWRITTEN
 
@@ -21,6 +23,29 @@ def test_an_empty_option_is_refused(option: str) -> None:
         assert done.returncode == 2
         assert f"{option} is empty" in done.stderr
         assert not done.stdout
+
+
+OPTIONS = [
+    (name, option)
+    for name, command in typer.main.get_group(app).commands.items()
+    for parameter in command.params
+    if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+    for option in parameter.opts
+]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_every_option_of_every_command(command: str, option: str) -> None:
+    """By the table that the command line itself is made of: an option that is added is held to it too."""
+    parser = typer.main.get_group(app).commands[command]
+    for arguments in ([option, ""], [f"{option}="]):
+        with pytest.raises(Exception, match=f"{option} is empty"):  # typer brings a click of its own
+            parser.make_context(command, ["a", "b", *arguments])
+
+
+def test_the_table_is_read() -> None:
+    assert len(OPTIONS) > 60
+    assert {name for name, _ in OPTIONS} == {"scan", "keys", "show", "diff", "watch", "verify"}
 
 
 @pytest.mark.parametrize("command", ["scan", "keys", "show", "diff", "watch", "verify"])

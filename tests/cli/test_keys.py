@@ -1,6 +1,8 @@
 """The keys command: what each key opens, keys of one name, and keys that do not open what names them."""
 
+import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def keys(snapshot: Path, *configs: Path) -> tuple[int, str, list[dict[str, objec
 def test_a_key_that_does_not_open_what_names_it(name: str, opened: int, sentence: str) -> None:
     code, said, (row,) = keys(SPLIT / "snapshot.db", SPLIT / f"config-{name}-key.json")
     assert code == 1
-    assert (row["values"], row["opened"], row["failed"]) == (8, opened, 8 - opened)
+    assert (row["values"], row["decrypted"], row["failed"]) == (8, opened, 8 - opened)
     assert sentence in said
 
 
@@ -41,7 +43,7 @@ def test_two_keys_of_one_name_have_a_row_each() -> None:
     files = [SPLIT / f"config-{name}-key.json" for name in ("first", "second")]
     code, _, rows = keys(SPLIT / "snapshot.db", *files)
     assert code == 0
-    assert [(row["origin"], row["values"], row["opened"]) for row in rows] == [(file.name, 4, 4) for file in files]
+    assert [(row["origin"], row["values"], row["decrypted"]) for row in rows] == [(file.name, 4, 4) for file in files]
     assert [(row["oldest"], row["newest"]) for row in rows] == [(2, 5), (6, 9)]
 
 
@@ -82,6 +84,34 @@ def test_openshift_numbers_the_keys_of_each_api_server() -> None:
         "openshift-apiserver.json": 1,
         "openshift-kube-apiserver.json": 13,
         "openshift-oauth-apiserver.json": 1,
+    }
+
+
+def test_a_hunt_counts_by_key_not_by_name() -> None:
+    """Three keys are called 3: each opens its own component's values."""
+    options = [part for name in COMPONENTS for part in ("--encryption-config", str(OPENSHIFT / f"{name}.json"))]
+    rows = list(
+        csv.DictReader(run("scan", OPENSHIFT / "snapshot.db", *options, "--hunt", "--csv", "-").stdout.splitlines())
+    )
+    opens = {
+        row["name"].removeprefix("encryption-key-"): row["detail"].partition("; ")[2]
+        for row in rows
+        if row["finding"] == "key-present" and row["name"].endswith("-3")
+    }
+    assert {name: re.search(r"\d+", text)[0] for name, text in opens.items()} == {  # type: ignore[index]
+        "openshift-apiserver-3": "1",
+        "openshift-kube-apiserver-3": "13",
+        "openshift-oauth-apiserver-3": "1",
+    }
+    configurations = {
+        row["name"].removeprefix("encryption-config-"): re.findall(r"\d+", row["detail"])
+        for row in rows
+        if row["finding"] == "key-present" and "an EncryptionConfiguration" in row["detail"]
+    }
+    assert configurations == {
+        "openshift-apiserver": ["3", "1"],
+        "openshift-kube-apiserver": ["3", "13"],
+        "openshift-oauth-apiserver": ["3", "1"],
     }
 
 

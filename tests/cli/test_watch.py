@@ -25,6 +25,8 @@ from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, configuration, provider
 from tests.watch.test_session import NEW, fill, name, revision
 
+UID = "71314e90-44b9-4311-833c-506d91031055"
+
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 CLEAN = {"ETCDCTL_ENDPOINTS": "", "ETCDCTL_USER": ""}
 
@@ -206,7 +208,7 @@ def test_hostile_names_and_values(tmp_path: Path) -> None:
     script = tmp_path / "r.sh"
     with Etcd(tmp_path / "data") as etcd:
         hostile.work(etcd)
-        _, report = document(etcd, "--remediation", script)
+        _, report = document(etcd, "--remediation", script, "--expect-cluster", UID)
         done = run("watch", etcd.url, "--once")
     texts = (done.stdout, done.stderr, json.dumps(report), script.read_text())
     assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
@@ -222,7 +224,16 @@ def test_no_value_in_any_output(tmp_path: Path) -> None:
         etcd.put(StoredObject().key, StoredObject(data={b"password": canary.encode()}).protobuf())
         config = configuration(tmp_path / "c.json", provider("aescbc", ("key1", KEY)), {"identity": {}})
         reports = [str(tmp_path / each) for each in ("w.json", "r.sh")]
-        arguments = ["--encryption-config", config, "--json", reports[0], "--remediation", reports[1]]
+        arguments = [
+            "--encryption-config",
+            config,
+            "--json",
+            reports[0],
+            "--remediation",
+            reports[1],
+            "--expect-cluster",
+            UID,
+        ]
         with start_watch(etcd, *arguments[2:], "--for", "1") as process:
             said, _ = process.communicate(timeout=60)
         done = run("watch", etcd.url, *arguments, "--once", "--force")
@@ -242,4 +253,7 @@ def test_nothing_that_writes_is_in_the_client() -> None:
         for service in rpc_pb2.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    assert methods == {"KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot", "Auth.Authenticate"}
+    assert methods == {
+        "KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot",
+        "Auth.Authenticate", "Auth.UserGet", "Auth.RoleGet",
+    }  # fmt: skip

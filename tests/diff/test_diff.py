@@ -1,4 +1,4 @@
-"""Two pieces of evidence compared: the real migration stage by stage, and every form and content there is."""
+"""Two evidence items compared: the real migration stage by stage, and every form and content there is."""
 
 import base64
 import csv
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from auditor import Options, Severity
 from auditor.arrays import join
 from auditor.arrays.buffer import Buffer
-from auditor.diff import compare
+from auditor.diff import compare, fit
 from auditor.diff import rows as diff_rows
 from auditor.diff.compare import Comparison, DiffOptions
 from auditor.diff.objects import Content, FormChange
@@ -246,9 +246,7 @@ def test_a_cluster_id_is_the_same_in_every_spelling(tmp_path: Path) -> None:
     assert ids == [cluster, cluster]
     assert [row["etcd_cluster"] for row in sides(comparison)] == [f"{cluster:016x}"] * 2
     with pytest.raises(UsageError, match="different clusters"):
-        compare._same_cluster(
-            ["BEFORE", "AFTER"], [("", cluster, 2), ("", cluster + 1, 2)], DiffOptions(ENCRYPTED, ENCRYPTED)
-        )
+        fit._same(["BEFORE", "AFTER"], [("", cluster), ("", cluster + 1)], different_clusters=False)
 
 
 def sides(comparison: Comparison) -> list[dict[str, Any]]:

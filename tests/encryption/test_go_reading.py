@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import auditor
+from auditor import Options
 from auditor.encryption import go_values
 from auditor.encryption.configuration import Configuration, load, parse
 from auditor.encryption.strict_yaml import ConfigurationError
@@ -134,6 +136,24 @@ def test_cachesize(size: str, *, accepted: bool) -> None:
 def test_cachesize_of_a_kms_v2_is_noted() -> None:
     (note,) = read(json.dumps(document(entry("secrets", providers=[kms(cachesize=5)])))).notes
     assert "Kubernetes 1.25 and 1.26, refused since 1.27" in note
+
+
+def test_a_configuration_of_kubernetes_1_25() -> None:
+    """k8s.io/apiserver v0.25.0, valid-configs: accepted, with a note on each KMS v2 with a cache."""
+    configuration = load(CASES / "kms-v2-with-cachesize" / "kmsv2-first.yaml")
+    assert configuration.providers[0].provider.label == "kms v2"
+    assert all("Kubernetes 1.25 and 1.26, refused since 1.27" in note for note in configuration.notes)
+    assert configuration.notes
+
+
+def test_a_ciphertext_that_somebody_else_published() -> None:
+    """simonkrenger/k8s-etcd-decryptor, README.md."""
+    case = CASES / "k8s-etcd-decryptor-readme"
+    options = Options(encryption_configs=(str(case / "encryption-config.yaml"),))
+    (row,) = auditor.scan(case / "dump.json", options).inventory.to_dict("records")
+    assert (row["decrypted"], row["namespace"], row["name"]) == ("yes", "simon-project", "my-secret")
+    assert (row["uid"], row["type"]) == ("6567b48b-9f45-11ea-8fb6-fa163e827b27", "Opaque")
+    assert row["data_keys"] == "mykey"
 
 
 def test_unknown_fields_are_noted_and_not_quoted() -> None:

@@ -70,7 +70,7 @@ def test_the_database_of_a_member_that_writes_on(program: str, tmp_path: Path) -
         assert changes(audit)
         assert audit.evidence.changed
         assert not audit.complete
-        assert audit.verdict is not Verdict.NONE  # pages torn by the writer may look like findings
+        assert audit.verdict() is not Verdict.NONE  # pages torn by the writer may look like findings
     still = auditor.scan(tmp_path / "data" / "member" / "snap" / "db", ENOUGH)
     assert not changes(still)
 
@@ -82,7 +82,7 @@ def test_a_member_that_defragments_puts_another_file_there(program: str, tmp_pat
             tmp_path / "data" / "member" / "snap" / "db", ENOUGH, observer=Calling(rows=lambda _: etcd.defragment())
         )
     assert changes(audit)
-    assert audit.verdict is Verdict.INCONCLUSIVE
+    assert audit.verdict() is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("how", ["removed", "written", "touched", "replaced"])
@@ -90,7 +90,7 @@ def test_a_file_that_changes_is_no_ground_of_a_pass(tmp_path: Path, how: str) ->
     with Etcd(tmp_path / "data") as etcd:
         etcd.put(StoredObject().key, ENCRYPTED)
         path = etcd.save(tmp_path / "saved.db")
-    assert auditor.scan(path, ENOUGH).verdict is Verdict.NONE
+    assert auditor.scan(path, ENOUGH).verdict() is Verdict.NONE
     other = Path(shutil.copy(path, tmp_path / "other.db"))
 
     def change(_: Rows) -> None:
@@ -107,7 +107,7 @@ def test_a_file_that_changes_is_no_ground_of_a_pass(tmp_path: Path, how: str) ->
 
     audit = auditor.scan(path, ENOUGH, observer=Calling(rows=change))
     assert changes(audit)
-    assert audit.verdict is Verdict.INCONCLUSIVE
+    assert audit.verdict() is Verdict.INCONCLUSIVE
 
 
 CUT = """

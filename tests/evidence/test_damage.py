@@ -94,17 +94,19 @@ def test_without_a_root_what_is_readable_is_found_and_the_metas_are_named(tmp_pa
     for column in ("offset", "size", "key", "mod_revision"):
         assert readable[column].tolist() == expected[column].tolist()
     reason = " ".join(gap.reason for gap in audit.gaps)
-    for part in ("case.db", "offset 16", "edda0ced", "01020304"):
+    for part in ("case.db", "offset 16", "edda0ced"):
         assert part in reason
+    assert "01020304" not in reason
 
 
-def test_two_bad_metas_before_nothing_are_named_with_offset_expected_and_found(tmp_path: Path) -> None:
+def test_two_bad_metas_before_nothing_are_named_with_offset_and_nothing_is_quoted(tmp_path: Path) -> None:
     data = bytearray(PAGE * 4)
     data[16:20] = data[PAGE + 16 : PAGE + 20] = b"\1\2\3\4"
     message = audited(tmp_path, bytes(data))
     assert isinstance(message, str)
-    for part in ("case.db", "offset 16", "edda0ced", "01020304"):
+    for part in ("case.db", "offset 16", "edda0ced"):
         assert part in message
+    assert "01020304" not in message
 
 
 @pytest.mark.parametrize(

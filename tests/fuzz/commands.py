@@ -11,29 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from auditor import Severity
-from auditor.cli import diff, keys, scan, show
+from auditor.cli import diff, keys, scan_request, scan_run, show
 from auditor.cli.live_options import LiveOptions
-from auditor.reports.remediation import FUNCTIONS
+from auditor.reports.remediation.script import DATA
 from tests.fuzz import oracle, verifying
 from tests.fuzz.base import PLAIN, Base
 from tests.fuzz.case import Case, ended
 from tests.fuzz.oracle import End, Outcome
 
 _KEY = re.compile(rb"/(?:registry|bootstrap)/[!-~\x80-\xff]{1,80}")
-_LINE = re.compile(r"(#.*|batch( [a-z0-9][a-z0-9.-]*| -){2}( [a-z0-9][a-z0-9.-]*)+|show etcdctl [a-z\"$ -]+|)")
-"""What may stand behind the functions of a script of remediation, but for ASIDE."""
-ASIDE = frozenset({
-    'if [ "$FAILED" != 0 ]; then echo "not all was rewritten: see above" >&2; exit 1; fi',
-    'if [ "$APPLY" = yes ]; then',
-    "  revision=$(etcdctl endpoint status --write-out json | sed 's/.*\"revision\":\\([0-9]*\\).*/\\1/' | head -n 1)",
-    "else",
-    "  revision=CURRENT",
-    "fi",
-})  # fmt: skip
+_LINE = re.compile(
+    r"(#.*|batch( [a-z0-9][a-z0-9.-]*| -){2}( [a-z0-9][a-z0-9.-]*)+|at( /?[A-Za-z0-9._/-]+){2} \S+|[A-Z0-9_]+=.*|say .*"
+    r"|[a-z_]+\(\) \{|\}|:|command=\$1|shift|clean \|\| return 1|\"\$AUDITOR\" \"\$command\" .*|audit [a-z]+ .*|"
+    r"main \"\$@\"|)"
+)
+"""What may stand behind the steps of a script of remediation."""
 
 
 def of(command: str, base: Base) -> Base:
-    """What a command is given of a kind: show and diff take one piece of evidence."""
+    """What a command is given of a kind: show and diff take one evidence item."""
     return base.alone or base if command in {"show", "diff"} else base
 
 
@@ -52,10 +48,10 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
     path, options = case.lay()
     script, table = case.out / "a.sh", case.out / "b.parquet"
     costly = case.rng.randrange(oracle.SELDOM) == 0
-    request = scan.ScanRequest(
+    request = scan_request.ScanRequest(
         evidence=(path,),
         live=LiveOptions(),
-        options=replace(options, **more),
+        options=replace(options, rotation=True, expect_cluster=oracle.UID, **more),
         fail_on=Severity.MEDIUM,
         csv=case.out / "a.csv",
         inventory=table if costly else case.out / "b.csv",
@@ -64,12 +60,22 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
         sarif=case.out / "e.sarif",
         remediation=script,
         dataset=None,
+        rotation=case.out / "f.md",
+        split_by="",
         jobs=1,
         force=True,
         verbose=True,
+        names=True,
     )
-    code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan.run(request))
-    if odd := _unsafe(script):
+    try:
+        code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan_run.run(request))
+    except End as end:
+        if end.outcome is not Outcome.REFUSED:
+            raise
+        # no script is made of some evidence that is audited well
+        request = replace(request, remediation=None)
+        code, _ = ended(case, len(case.data), {0, 1, 3}, lambda: scan_run.run(request))
+    if script.exists() and (odd := _unsafe(script)):
         return Outcome.UNSAFE, odd
     return oracle.concluded(case.base, case.data, code, quick=bool(more.get("quick")))
 
@@ -77,10 +83,10 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
 def _unsafe(script: Path) -> str:
     """Which line of a script is no command that may stand there; a shell's own check of the whole."""
     text = script.read_text(encoding="utf-8")
-    behind = text.partition(FUNCTIONS)[2].split("\n")
-    odd = [number for number, line in enumerate(behind, 1) if line not in ASIDE and not _LINE.fullmatch(line)]
-    if odd or not all(line.startswith("#") for line in text.partition(FUNCTIONS)[0].splitlines()):
-        return f"line {odd[:1]} behind the functions"
+    behind = text.partition(DATA)[2].split("\n")
+    odd = [number for number, line in enumerate(behind, 1) if not _LINE.fullmatch(line)]
+    if odd:
+        return f"line {odd[:1]} behind the steps"
     checked = subprocess.run(["/bin/sh", "-n", str(script)], capture_output=True, check=False)
     return "" if checked.returncode == 0 else "sh -n refuses it"
 

@@ -4,7 +4,7 @@ import io
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
 from functools import cache
@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import auditor
 from auditor import Severity
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, UsageError
 from auditor.model import table
-from auditor.reports import csv, json, parquet, remediation, sarif, terminal
+from auditor.reports import csv, json, parquet, sarif, terminal
 from auditor.reports.html import report
+from auditor.reports.remediation import script
 from tests.fuzz.base import Base
 from tests.helpers.taint import codings
 
@@ -28,6 +29,8 @@ PATIENCE = 60
 MEMORY = 160 << 20
 """Bytes that a run may need at its peak, beside TIMES those of the file."""
 TIMES = 64
+UID = "0f0f0f0f-0000-4000-8000-000000000001"
+"""Of the cluster, for the script: the evidence shows none."""
 PART = 12
 SELDOM = 8
 """One file in so many is read with other options too, and written as HTML and Parquet, which cost the most."""
@@ -208,7 +211,9 @@ def _rendered(audit: auditor.Audit, *, costly: bool) -> str:
     csv.write(table.inventory(audit.rows, audit.evidence), out)
     json.write(audit, Severity.MEDIUM, out)
     sarif.write(audit, Severity.MEDIUM, out)
-    remediation.write(audit, out)
+    with suppress(UsageError):  # no script is made of some evidence
+        asked = tuple((name, UID if name == "expect_cluster" else value) for name, value in audit.run.options)
+        script.write(replace(audit, run=replace(audit.run, options=asked)), out)
     terminal.write(audit, Severity.MEDIUM, terminal.Printer(out), verbose=True)
     if costly:
         report.write(audit, Severity.MEDIUM, out)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import Severity
-from auditor.cli import scan, verify
+from auditor.cli import scan_request, scan_run, verify
 from auditor.cli.live_options import LiveOptions
 from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, seals
@@ -68,7 +68,7 @@ def judge(case: Case) -> tuple[Outcome, str]:
 
 def _reports(path: Path, case: Case) -> dict[str, bytes]:
     """JSON, HTML and CSV with the list of their sums, as scan writes them."""
-    request = scan.ScanRequest(
+    request = scan_request.ScanRequest(
         evidence=(str(path),),
         live=LiveOptions(),
         options=case.base.lay(case.folder / "evidence", case.base.data)[1],
@@ -80,11 +80,14 @@ def _reports(path: Path, case: Case) -> dict[str, bytes]:
         sarif=None,
         remediation=None,
         dataset=None,
+        rotation=None,
+        split_by="",
         jobs=1,
         force=True,
         verbose=False,
+        names=False,
     )
-    ended(case, len(case.base.data), {1}, lambda: scan.run(request))
+    ended(case, len(case.base.data), {1}, lambda: scan_run.run(request))
     (case.out / "c.csv.SHA256SUMS").rename(case.out / SUMS)
     return {each.name: each.read_bytes() for each in case.out.iterdir()}
 

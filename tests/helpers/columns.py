@@ -3,8 +3,8 @@
 # fmt: off
 COLUMNS = [
     "id", "evidence", "place", "finding", "severity", "judged", "resource", "namespace", "name", "uid", "key",
-    "provider", "key_name", "kek_id", "encoding", "opened", "same_as_latest", "type", "data_keys", "created",
-    "create_revision", "mod_revision", "version", "state", "source", "offset", "size", "extents", "page", "also_in",
-    "detail",
+    "provider", "key_name", "kek_id", "encoding", "decrypted", "same_as_latest", "type", "data_keys",
+    "valid_until", "used_by", "created", "create_revision", "mod_revision", "version", "state", "source", "offset",
+    "size", "extents", "page", "also_in", "detail",
 ]
 # fmt: on

@@ -61,7 +61,8 @@ class Tls:
 class Etcd:
     """One member, listening on 127.0.0.1; `folder` becomes its data directory.
 
-    peers: of a cluster, the peer URL of each member by its name; a member starts when most of them do.
+    peers: of a cluster, the peer URL of each member by its name; a member starts when most of them do. listen: another
+    URL for clients, such as that of a Unix socket.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Etcd:
         tls: Tls | None = None,
         name: str = "t",
         peers: Mapping[str, str] | None = None,
+        listen: str = "",
     ) -> None:
         self.folder = folder
         self.options = options
@@ -79,6 +81,7 @@ class Etcd:
         self.tls = tls
         self.name = name
         self.peers = peers
+        self.listen = listen
         self.start()
 
     @property
@@ -88,7 +91,8 @@ class Etcd:
     def start(self) -> None:
         client, peer = free_ports(2)
         self.endpoint = f"127.0.0.1:{client}"
-        urls = [f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}"]
+        client_urls = ",".join(filter(None, (self.url, self.listen)))
+        urls = [f"--listen-client-urls={client_urls}", f"--advertise-client-urls={self.url}"]
         peers = self.peers or {self.name: f"http://127.0.0.1:{peer}"}
         urls += [
             f"--listen-peer-urls={peers[self.name]}",
@@ -142,6 +146,19 @@ class Etcd:
 
     def defragment(self) -> None:
         self.call("Defragment", rpc.DefragmentRequest())
+
+    def alarm(self, kind: str) -> None:
+        """Have the member raise an alarm, NOSPACE or CORRUPT (etcd api/etcdserverpb/rpc.proto, AlarmRequest)."""
+        member = int(self.call("Status", rpc.StatusRequest()).header.member_id)
+        number, digits = {"NOSPACE": 1, "CORRUPT": 2}[kind], bytearray()
+        while member > 0x7F:
+            digits.append(member & 0x7F | 0x80)
+            member >>= 7
+        request = b"\x08\x01\x10" + bytes([*digits, member]) + b"\x18" + bytes([number])
+        stub = self.channel.unary_unary(
+            "/etcdserverpb.Maintenance/Alarm", request_serializer=bytes, response_deserializer=bytes
+        )
+        stub(request, timeout=30)
 
     def lease(self, ttl: int, number: int = 0) -> int:
         """The id of a new lease: `number`, or where that is 0 one of etcd's choice."""

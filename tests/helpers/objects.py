@@ -25,12 +25,17 @@ class StoredObject:
     uid: bytes = b"6f0f5f1c-0000-4000-8000-000000000001"
     created: int = CREATED
     labels: Mapping[bytes, bytes] | None = None
+    """Annotations."""
+    selectors: Mapping[bytes, bytes] | None = None
+    """Labels."""
 
     def protobuf(self) -> bytes:
         meta = pb.ObjectMeta(name=self.name, namespace=self.namespace, uid=self.uid)
         meta.creation_timestamp.seconds = self.created
         for key, value in (self.labels or {}).items():
             meta.annotations.add(key=key, value=value)
+        for key, value in (self.selectors or {}).items():
+            meta.labels.add(key=key, value=value)
         secret = pb.Secret(metadata=meta)
         if self.kind == b"Secret":
             secret.type = self.type
@@ -47,6 +52,8 @@ class StoredObject:
         }
         if self.labels:
             meta["annotations"] = {key.decode(): value.decode() for key, value in self.labels.items()}
+        if self.selectors:
+            meta["labels"] = {key.decode(): value.decode() for key, value in self.selectors.items()}
         manifest: dict[str, Any] = {
             "apiVersion": self.api_version.decode(),
             "kind": self.kind.decode(),

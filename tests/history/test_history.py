@@ -132,7 +132,7 @@ def test_without_a_key_only_the_claim_is_shown() -> None:
     version = history.versions[2]
     assert (version.opened, version.fields, version.content) == (Opened.NO_KEY, None, 0)
     assert history.complete
-    assert any("not opened" in part.reason for part in history.unexamined)
+    assert any("not decrypted" in part.reason for part in history.unexamined)
     unknown = object_history(REWRITTEN, "payments/old0", encryption_configs=(str(REWRITTEN.parents[1] / OTHER),))
     assert not unknown.complete
 

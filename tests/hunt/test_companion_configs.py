@@ -113,7 +113,7 @@ def test_the_keys_are_findings_with_their_place(tmp_path: Path, make: Any) -> No
     rows = [row for row in present(audit) if "/old " not in row["detail"]]
     assert {row["severity"] for row in rows} == {"critical"}
     (row,) = (row for row in rows if "aescbc/key1" in row["detail"])
-    assert "it opens 34 values of this evidence" in row["detail"]
+    assert "it decrypts 34 values of this evidence" in row["detail"]
     assert (row["place"], row["provider"], row["key"]) == ("", "", "")
     kept = {each.name: each for each in audit.evidence.sources}
     assert row["evidence"] == kept[row["source"]].sha256
@@ -147,7 +147,7 @@ def test_older_revisions_are_found_and_do_not_judge(tmp_path: Path) -> None:
     audit = auditor.scan(openshift(tmp_path), USED)
     assert {row["source"].split("kube-apiserver-pod-")[1][0] for row in present(audit)} == {"6", "7"}
     (old,) = (row for row in present(audit) if "/old" in row["detail"])
-    assert "it opens 0 values" in old["detail"]
+    assert "it decrypts 0 values" in old["detail"]
     assert "write key aescbc/key1" in audit.policy
     assert "pod-6" not in audit.policy
 

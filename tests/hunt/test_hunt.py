@@ -31,7 +31,7 @@ from tests.helpers.sealing import KEY, configuration, database, provider, seal
 PASSWORD = b'Tr0ub4dor&3-"q/x+y'
 OWNER = StoredObject(namespace=b"prod", name=b"db", data={b"password": PASSWORD, b"username": b"postgres"})
 HUNT = Options(hunt=True)
-SOME = "opens? [1-9][0-9]* values"
+SOME = "decrypts? [1-9][0-9]* values"
 """What a key is said to open: a page that etcd left behind may hold a value once more, as its commits fall."""
 
 
@@ -119,7 +119,7 @@ def test_every_copy_has_its_holder_its_field_and_its_place(store: tuple[Path, st
         there = raw[row["offset"] : row["offset"] + row["size"]]
         if row["detail"].split(" as=")[1].startswith("raw"):
             assert there == PASSWORD
-        elif "inside the opened value" in row["detail"]:
+        elif "inside the decrypted value" in row["detail"]:
             assert there.startswith(b"k8s:enc:aescbc:v1:key1:")
     assert not (found.severity != "high").any()
     assert "postgres" not in " ".join(found.detail)
@@ -140,7 +140,7 @@ def test_no_way_of_searching_loses_a_copy(store: tuple[Path, str], monkeypatch: 
 def test_without_a_key_nothing_is_hunted_and_that_is_said(store: tuple[Path, str]) -> None:
     audit = auditor.scan(store[0], HUNT)
     assert copies(audit).empty
-    assert any("not opened" in part.reason for part in audit.unexamined if "hunt" in part.what)
+    assert any("not decrypted" in part.reason for part in audit.unexamined if "hunt" in part.what)
 
 
 def test_no_value_is_shown(store: tuple[Path, str], tmp_path: Path) -> None:
@@ -244,10 +244,10 @@ def test_a_configuration_in_the_evidence_opens_it(coded: Callable[[bytes], bytes
     found = copies(audit, "key-present")
     assert "full-cluster-state" in set(found.name)
     assert found.detail.str.contains(SOME).any()
-    assert set(audit.inventory[audit.inventory.key == OWNER.key.decode()].opened) == {"no key"}
+    assert set(audit.inventory[audit.inventory.key == OWNER.key.decode()].decrypted) == {"no key"}
     used = auditor.scan(path, Options(hunt=True, use_found_keys=True))
     row = used.inventory[(used.inventory.key == OWNER.key.decode()) & (used.inventory.finding != "key-present")]
-    assert set(row.opened) == {"yes"}
+    assert set(row.decrypted) == {"yes"}
     assert any("--use-found-keys: aescbc/key1 was found in" in note for note in used.notes)
 
 
@@ -274,10 +274,10 @@ def test_openshifts_chain_of_key_secrets(tmp_path: Path) -> None:
         path = etcd.save(tmp_path / "openshift.db")
     used = auditor.scan(path, Options(hunt=True, use_found_keys=True))
     latest = used.inventory[used.inventory.place == "latest"]
-    assert set(latest[latest.provider == "aescbc"].opened) == {"yes"}
+    assert set(latest[latest.provider == "aescbc"].decrypted) == {"yes"}
     assert sum("--use-found-keys" in note for note in used.notes) == 3
     without = auditor.scan(path, HUNT)
-    assert "yes" not in set(without.inventory.opened)
+    assert "yes" not in set(without.inventory.decrypted)
     assert not copies(without, "key-present").empty
 
 
@@ -301,12 +301,12 @@ def test_k3s_own_record_opens_with_the_token(tmp_path: Path) -> None:
         etcd.put(b"/bootstrap/0116f8f9ffdb", record(plain, bytes(12)))
         path = etcd.save(tmp_path / "k3s.db")
     audit = auditor.scan(path, Options(k3s_token=str(token)))
-    assert set(audit.inventory.opened) == {"yes"}
+    assert set(audit.inventory.decrypted) == {"yes"}
     assert any("1 of 1 values of the /bootstrap record" in note for note in audit.notes)
     token.write_bytes(b"wrong")
     audit = auditor.scan(path, Options(k3s_token=str(token)))
-    assert set(audit.inventory.opened) == {"no key"}
-    assert any("opens 0 of 1" in note for note in audit.notes)
+    assert set(audit.inventory.decrypted) == {"no key"}
+    assert any("decrypts 0 of 1" in note for note in audit.notes)
 
 
 @pytest.mark.slow
@@ -369,7 +369,7 @@ def test_a_key_with_a_name_like_our_own_text_keeps_it(tmp_path: Path) -> None:
     holder = config_map(b"raw", it=b"\0\1" + KEY + b"\2")
     path = database(tmp_path / "keys.db", [(OWNER.key, secret), (b"/registry/configmaps/prod/raw", holder)])
     found = copies(auditor.scan(path, Options(hunt=True, encryption_configs=(config,))), "key-present")
-    assert set(found.detail) == {f"key=aescbc/{name} as=raw in=data.it; it opens 1 values of this evidence"}
+    assert set(found.detail) == {f"key=aescbc/{name} as=raw in=data.it; it decrypts 1 values of this evidence"}
 
 
 def test_the_role_of_a_file_decides_its_place(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_every_value_of_every_provider_opens_to_the_object_its_key_names(path: P
     made = audit(path, resources=("secrets", "configmaps"), kms_plugins=plugins)
     rows = made.inventory
     encrypted = rows[(rows.provider != "identity") & (rows.provider != "")]
-    assert set(encrypted.opened) == {"yes"}
+    assert set(encrypted.decrypted) == {"yes"}
     assert not keys_with(made.findings, "undecryptable") | keys_with(made.findings, "misplaced")
     secrets = truth(path)["secrets"]
     latest = encrypted[(encrypted.place == "latest") & (encrypted.resource == "secrets")]
@@ -66,7 +66,7 @@ def test_every_value_of_every_provider_opens_to_the_object_its_key_names(path: P
 def test_without_the_plugins_exactly_the_kms_values_stay_closed(path: Path) -> None:
     made = audit(path, resources=("secrets", "configmaps"))
     rows = made.inventory
-    closed = rows.opened == "no key"
+    closed = rows.decrypted == "no key"
     assert closed.any()
     assert (closed == rows.provider.isin(["kms v1", "kms v2"])).all()
     assert not made.complete
@@ -132,7 +132,7 @@ def test_a_wrong_key_under_the_right_name_opens_nothing(tmp_path: Path) -> None:
         given = (_with_key(tmp_path, bytes([seed]) * 32),)
         made = auditor.scan(MIGRATION / "3-rewritten.db", auditor.Options(encryption_configs=given))
         latest = made.inventory[made.inventory.place == "latest"]
-        assert set(latest.opened) <= {"failed", "yes"}
+        assert set(latest.decrypted) <= {"failed", "yes"}
         assert len(keys_with(made.findings, "undecryptable") | keys_with(made.findings, "misplaced")) == len(latest)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.kubernetes import objects
+from auditor.kubernetes import objects, times
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.helpers.fixtures import PLAINTEXT, stored_secrets
@@ -75,7 +75,7 @@ def test_a_lease_tells_when_it_was_renewed() -> None:
     lease.metadata.name = b"controller"
     lease.spec.renew_time.seconds = CREATED + 77
     stored = envelope(b"coordination.k8s.io/v1", b"Lease", lease.SerializeToString())
-    assert objects.newest(stored, Encoding.PROTOBUF) == CREATED + 77
+    assert times.newest(stored, Encoding.PROTOBUF) == CREATED + 77
 
 
 def test_managed_fields_tell_the_newest_time() -> None:
@@ -84,18 +84,18 @@ def test_managed_fields_tell_the_newest_time() -> None:
     for later in (5, 9, 2):
         meta.managed_fields.add().time.seconds = CREATED + later
     raw = pb.Object(metadata=meta).SerializeToString()
-    assert objects.newest(envelope(b"v1", b"Pod", raw), Encoding.PROTOBUF) == CREATED + 9
+    assert times.newest(envelope(b"v1", b"Pod", raw), Encoding.PROTOBUF) == CREATED + 9
 
 
 @every_encoding
 def test_the_time_of_its_making_is_the_newest_where_there_is_no_other(encoder: str) -> None:
     encoding, encode = ENCODERS[encoder]
-    assert objects.newest(encode(SECRET), encoding) == CREATED
+    assert times.newest(encode(SECRET), encoding) == CREATED
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 def test_what_does_not_decode_names_no_time(encoding: Encoding) -> None:
-    assert objects.newest(b'{"metadata": 7}', encoding) == objects.newest(b"k8s\0\xff", encoding) == 0
+    assert times.newest(b'{"metadata": 7}', encoding) == times.newest(b"k8s\0\xff", encoding) == 0
 
 
 def test_texts_that_are_no_utf8() -> None:

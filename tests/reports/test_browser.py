@@ -3,6 +3,7 @@
 import csv as csv_module
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,8 +22,8 @@ from auditor import Options
 from auditor.model import table
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
-from auditor.reports import csv, seals
-from auditor.reports.html import objects, report
+from auditor.reports import csv, objects, seals
+from auditor.reports.html import report
 from auditor.text import printable
 from tests.benchmarks.fill import write as put
 from tests.helpers import hostile
@@ -110,7 +111,8 @@ def numbers(browser: Browser, name: str) -> list[int]:
     script = """
         const heads = [...document.querySelectorAll("#table thead th")].map((head) => head.textContent.trim());
         const at = heads.indexOf(arguments[0]);
-        return [...document.querySelectorAll("#table tbody tr")].map((line) => Number(line.children[at].textContent));
+        const cells = [...document.querySelectorAll("#table tbody tr")].map((line) => line.children[at].textContent);
+        return cells.filter(Boolean).map(Number);
     """
     cells: list[int] = browser.run(script, name)
     return cells
@@ -254,15 +256,15 @@ def test_filters_keep_what_they_say(browser: Browser, page: Path, compacted: Aud
     for facet, value in chosen.items():
         choose(browser, facet, value)
         count = sum(cell == value for cell in cells[facet])
-        assert note(browser) == f"filtered: {count} of 63 findings ({facet} {value})"
+        assert note(browser) == f"filtered: {count} of 30 findings ({facet} {value})"
         assert set(visible_cells(browser, facet)) == {value}
         browser.driver.find_element(By.ID, "clear").click()
         assert note(browser) == ""
     choose(browser, "place", "freed")
     choose(browser, "namespace", "platform")
     both = sum(pair == ("freed", "platform") for pair in zip(cells["place"], cells["namespace"], strict=True))
-    assert note(browser).startswith(f"filtered: {both} of 63 ")
-    assert search(browser, "nothing of the kind").startswith("filtered: 0 of 63 ")
+    assert note(browser).startswith(f"filtered: {both} of 30 ")
+    assert search(browser, "nothing of the kind").startswith("filtered: 0 of 30 ")
     assert "No finding passes" in browser.driver.find_element(By.ID, "table").text
 
 
@@ -272,7 +274,8 @@ def test_columns_sort_as_what_they_hold(browser: Browser, page: Path, compacted:
     assert ranks == sorted(ranks, reverse=True)
     Select(browser.driver.find_element(By.CSS_SELECTOR, ".dt-length select")).select_by_value("100")
     offset = browser.driver.find_element(By.XPATH, "//table[@id='table']//th[contains(., 'offset')]")
-    expected = sorted(int(cell) for cell in table.findings(compacted.rows, compacted.evidence).columns["offset"])
+    cells = table.findings(compacted.rows, compacted.evidence).columns["offset"]
+    expected = sorted(int(cell) for cell in cells if cell != "")  # that of a provider has none
     offset.click()
     becomes(browser, lambda: numbers(browser, "offset"), expected)
     offset.click()
@@ -295,10 +298,10 @@ def test_a_filtered_export_says_so(browser: Browser, page: Path, compacted: Audi
     choose(browser, "place", "freed")
     browser.driver.find_element(By.ID, "export").click()
     target = browser.downloaded()
-    assert target.name == "findings-filtered-29-of-63.csv"
+    assert target.name == "findings-filtered-29-of-30.csv"
     rows = list(csv_module.DictReader(io.StringIO(target.read_text())))
     whole = [row for row in csv_module.DictReader(io.StringIO(as_csv(compacted))) if row["place"] == "freed"]
-    assert {row.pop("filtered") for row in rows} == {"filtered: 29 of 63 findings (place freed)"}
+    assert {row.pop("filtered") for row in rows} == {"filtered: 29 of 30 findings (place freed)"}
     assert sorted(rows, key=lambda row: row["id"]) == sorted(whole, key=lambda row: row["id"])
 
 
@@ -308,7 +311,7 @@ def test_a_filtered_print_says_so(browser: Browser, page: Path) -> None:
     sheets = browser.printed()
     text = " ".join(" ".join(sheets).split())
     assert "filtered: " in text
-    assert 'of 63 findings (search "old1")' in text
+    assert 'of 30 findings (search "old1")' in text
     assert "payments/old1" in text
     assert "payments/old2" not in text
     assert all("Confidential: names of Secrets" in sheet for sheet in sheets)
@@ -350,7 +353,7 @@ def test_the_page_map_leads_to_its_rows(browser: Browser, page: Path, compacted:
     assert [link.text for link in links] == [f"page {number}" for number in compacted.tally.freed_pages]
     links[0].click()
     first = compacted.tally.freed_pages[0]
-    assert note(browser) == f"filtered: {pages[first]} of 63 findings (page {first})"
+    assert note(browser) == f"filtered: {pages[first]} of 30 findings (page {first})"
     assert set(numbers(browser, "page")) == {first}
     browser.driver.find_element(By.ID, "clear").click()
     picture = browser.driver.find_element(By.ID, "pages-picture")
@@ -404,9 +407,11 @@ def test_hostile_names_are_exported_as_the_csv_has_them(browser: Browser, nasty:
     for row in rows:
         assert row.pop("filtered").startswith("filtered: ")
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in row.values())
-    assert sorted(row["id"] + row["name"] for row in rows) == sorted(row["id"] + row["name"] for row in whole)
+        cells = [part for cell in row.values() for part in re.split(r"[,;|\t\r\n]", cell)[1:]]
+        assert not any(part.lstrip('"').startswith(("=", "+", "-", "@")) for part in cells)
+    assert sorted(row.items() for row in rows) == sorted(row.items() for row in whole)
     assert {printable(name).rpartition("/")[2] for name in hostile.RAW} <= {
-        row["name"].removeprefix("'") for row in rows
+        re.sub(r"""(^|[,;|])'(?="*[=+\-@'])""", r"\1", row["name"]) for row in rows
     }
 
 

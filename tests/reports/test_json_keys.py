@@ -8,8 +8,8 @@ from auditor.options import Options, settings
 
 
 def test_every_option_is_reported() -> None:
-    """All but `rows`, which says which reports are made."""
-    assert set(settings(Options())) == {field.name for field in fields(Options)} - {"rows"}
+    """All but `rows`, `leading` and `listed`, which say which reports are made."""
+    assert set(settings(Options())) == {field.name for field in fields(Options)} - {"rows", "leading", "listed"}
 
 
 def test_a_baseline_compares_options_that_are_reported() -> None:

@@ -9,7 +9,7 @@ import auditor
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
-from auditor.reports import tables, words
+from auditor.reports import tables, verdict, words
 from tests.helpers.fixtures import DEFRAGMENTED, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
@@ -36,29 +36,34 @@ PLAIN = {
 
 
 def test_a_verdict_of_findings(rewritten: Audit) -> None:
-    lines = words.verdict(rewritten, FAIL_ON)
-    assert lines[0] == "FINDINGS: 29 readable values of 28 Secrets, in history and deleted (exit 1)"
-    assert "28 of them" in lines[1]
-    assert "unknown" in lines[1]
+    lines = verdict.sentences(rewritten, FAIL_ON)
+    assert (
+        lines[0]
+        == "FINDINGS: 29 readable values of 28 Secrets, in history and deleted, and inconclusive: 3 gaps (exit 1)"
+    )
+    assert lines[1] == "The result is weakened by --quick."
+    assert "29 of them" in lines[2]
+    assert "unknown" in lines[2]
 
 
 def test_one_is_singular() -> None:
-    (line,) = words.verdict(audit_with(**PLAIN), FAIL_ON)
+    line, weakened = verdict.sentences(audit_with(**PLAIN), FAIL_ON)
+    assert weakened == "The result is weakened by --accept-partial, --quick."
     assert line == "FINDINGS: 1 readable value of 1 Secret, all in latest (exit 1)"
 
 
-def test_credentials_in_use_are_named() -> None:
-    lines = words.verdict(audit_with(**{**PLAIN, "in_use": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
+def test_what_is_current_is_said_with_its_revision_and_time() -> None:
+    lines = verdict.sentences(audit_with(**{**PLAIN, "current_holders": 1, "readable_places": (Place.FREED,)}), FAIL_ON)
     assert "freed pages" in lines[0]
-    assert "credentials are in use" in lines[1]
+    assert lines[2].startswith("1 of them holds what is current in this snapshot (revision 155, newest object time 20")
 
 
 def test_findings_other_than_plaintext() -> None:
     audit = audit_with(
         findings=((FindingKind.WEAK_PROVIDER, Severity.LOW, 2), (FindingKind.UNRECOGNISED, Severity.MEDIUM, 1))
     )
-    (line,) = words.verdict(audit, FAIL_ON)
-    assert line == "FINDINGS: no readable value; 2 values weak-provider (low), 1 value unrecognised (medium) (exit 1)"
+    line, _ = verdict.sentences(audit, FAIL_ON)
+    assert line == "FINDINGS: 2 values weak-provider (low), 1 value unrecognised (medium) (exit 1)"
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -66,8 +71,8 @@ def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
     audit = audit_with(findings=())
     if not complete:
         audit = replace(audit, unexamined=(replace(audit.unexamined[0], decisive=True),))
-    (line,) = words.verdict(audit, FAIL_ON)
-    assert audit.verdict is (Verdict.NONE if complete else Verdict.INCONCLUSIVE)
+    line, _ = verdict.sentences(audit, FAIL_ON)
+    assert audit.verdict() is (Verdict.NONE if complete else Verdict.INCONCLUSIVE)
     assert "no findings in what was examined" in line.lower()
     assert line.endswith("(exit 0)" if complete else "(exit 3)")
     assert "clean" not in line.lower()
@@ -79,11 +84,11 @@ def test_a_verdict_without_findings_keeps_its_scope(*, complete: bool) -> None:
 )
 def test_objects_are_called_what_they_are(resources: tuple[str, ...], noun: str) -> None:
     audit = replace(audit_with(**PLAIN), resources=resources)
-    assert f"of 1 {noun}," in words.verdict(audit, FAIL_ON)[0]
+    assert f"of 1 {noun}," in verdict.sentences(audit, FAIL_ON)[0]
 
 
 def test_next_steps_follow_the_places(rewritten: Audit) -> None:
-    steps = words.next_steps(rewritten)
+    steps = verdict.next_steps(rewritten)
     assert steps[0] == "preserve this evidence"
     assert steps[1].startswith("rotate the 28 credential")
     assert steps[2] == "compact the history"
@@ -93,11 +98,11 @@ def test_next_steps_follow_the_places(rewritten: Audit) -> None:
 
 
 def test_no_steps_without_readable_values() -> None:
-    assert words.next_steps(audit_with(readable=0)) == []
+    assert verdict.next_steps(audit_with(readable=0)) == []
 
 
 def test_current_plaintext_is_rewritten_first() -> None:
-    steps = words.next_steps(audit_with(**PLAIN))
+    steps = verdict.next_steps(audit_with(**PLAIN))
     assert steps[2].startswith("rewrite what is readable in latest")
 
 

@@ -1,4 +1,4 @@
-"""Several pieces of evidence at once: one report, one exit code, and none that stops the others."""
+"""Several evidence items at once: one report, one exit code, and none that stops the others."""
 
 import json
 import os
@@ -124,8 +124,9 @@ def test_every_report_is_made_of_all(folder: Path, tmp_path: Path) -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     parts = {"both.tar!a.db": "0", "both.tar!b.db": "1", "monday/snapshot.db": "1", "tuesday/snapshot.db": "1"}
     for name, code in parts.items():
-        (line,) = (each for each in lines if each[:1] == [name])
-        assert line[2] == code
+        (line,) = (" ".join(each) for each in lines if each[:1] == [name])
+        verdict = {"0": "no findings in what was examined", "1": "findings"}[code]
+        assert line.startswith(f"{name} {verdict} {code} ")
     document = json.loads((out / "a.json").read_text())
     assert [part["name"] for part in document["parts"]] == list(parts)
     rows = pd.read_csv(out / "a.csv", keep_default_na=False)
@@ -136,7 +137,7 @@ def test_every_report_is_made_of_all(folder: Path, tmp_path: Path) -> None:
     assert all(name in html for name in parts)
     checked = run("verify", out / "a.json", folder)
     assert checked.returncode == 0, checked.stdout
-    assert "4 pieces" in done.stdout
+    assert "4 evidence items" in done.stdout
 
 
 def test_a_data_set_can_be_asked_and_grows(folder: Path, tmp_path: Path) -> None:

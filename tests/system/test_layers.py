@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # fmt: off
 ROOMS = (
-    "version", "text", "errors", "options", "protobuf", "arrays", "model", "observer", "run_log", "evidence",
-    "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "watch", "diff", "reports",
+    "version", "text", "errors", "inputs", "options", "protobuf", "arrays", "model", "observer", "run_log", "evidence",
+    "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "find", "watch", "diff", "reports",
     "verify", "", "cli", "__main__",
 )
 # fmt: on

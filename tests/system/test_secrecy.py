@@ -199,6 +199,29 @@ def test_one_object_shown(snapshot: Path, tmp_path: Path) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+def test_values_looked_for(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The values come from outside: what says where they stand says nothing of them."""
+    config = snapshot.with_suffix(".encryption.json")
+    given = ["--encryption-config", str(config)] if config.exists() else []
+    wanted, out = tmp_path_factory.mktemp("values") / "values", tmp_path_factory.mktemp("find")
+    wanted.write_text("\n".join(canaries(snapshot)))
+    done = run("find", snapshot, "--value-file", wanted, *given, "--json", out / "find.json")
+    assert done.returncode == 1
+    assert leaks(forbidden(snapshot), {"stdout": done.stdout, "stderr": done.stderr, **texts_of(out)}) == []
+
+
+@pytest.mark.parametrize("snapshot", SNAPSHOTS[:4], ids=id_of)
+def test_values_that_are_current_elsewhere(snapshot: Path, tmp_path: Path) -> None:
+    """Of the newer evidence too, whose values are compared in memory."""
+    newer = DEFRAGMENTED
+    given = ["--current", str(newer), "--current-config", str(newer.with_suffix(".encryption.json"))]
+    reports = [f"--{kind}={tmp_path / f'r.{kind}'}" for kind in ("csv", "json", "html", "sarif")]
+    done = run("scan", snapshot, *given, *reports)
+    found = leaks(forbidden(snapshot), {"stdout": done.stdout, "stderr": done.stderr, **texts_of(tmp_path)})
+    assert found == []
+
+
 def test_from_python() -> None:
     """Neither what an audit holds nor what it shows of itself."""
     import auditor
@@ -232,7 +255,7 @@ def test_comparisons(tmp_path: Path, keys: bool) -> None:
 
 def test_watches(tmp_path: Path) -> None:
     """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
-    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh")]
+    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh"), "--expect-cluster", "u-1"]
     config = str(REWRITTEN.with_suffix(".encryption.json"))
     with restore(PLAINTEXT, tmp_path / "data") as etcd:
         once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)

@@ -42,10 +42,10 @@ def config(snapshot: Path) -> Path:
     return snapshot.with_suffix(".encryption.json")
 
 
-def outputs(folder: Path) -> Line:
-    """Every output that a scan can write."""
+def outputs(folder: Path, *, script: bool = True) -> Line:
+    """Every output that a scan can write; a script is of one piece of evidence, and of a configuration by name."""
     names = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json", "--sarif": "e.sarif"}
-    names |= {"--remediation": "f.sh", "--dataset": "set"}
+    names |= {"--remediation": "f.sh", "--dataset": "set"} if script else {"--dataset": "set"}
     return ["-v", *(part for option, name in names.items() for part in (option, folder / name))]
 
 
@@ -80,7 +80,7 @@ def test_every_command_with_keys(snapshot: Path, tmp_path: Path) -> None:
     out.mkdir()
     done = run("scan", snapshot, *given, *outputs(out), "--hunt", "--use-found-keys", "--resource", "*")
     assert done.returncode in {0, 1, 3}
-    assert "opened" in done.stdout
+    assert "decrypted" in done.stdout
     texts = {**messages(done, "scan"), **texts_of(out)}
     assert {"a.csv", "b.parquet", "c.html", "d.json", "e.sarif", "f.sh"} < set(texts)
     assert any(name.endswith(".parquet") and name != "b.parquet" for name in texts)
@@ -175,7 +175,7 @@ def test_packed_evidence_and_the_keys_that_came_with_it(make: Callable[[Path], P
     out.mkdir()
     taint = Taint([*values(PLAINTEXT), *values(REWRITTEN), *keys(config(REWRITTEN)), *keys(config(SNAPSHOTS[6]))])
     for options in ([], ["--use-found-config"], ["--use-found-config", "--use-found-keys", "--hunt"]):
-        done = run("scan", evidence, *outputs(out), *options, "--force")
+        done = run("scan", evidence, *outputs(out, script=not options and make is not _tar), *options, "--force")
         assert done.returncode == 1
         assert leaks(taint, {**messages(done), **texts_of(out)}) == []
     if make is not _directory:
@@ -187,7 +187,7 @@ def test_several_pieces_of_evidence(tmp_path: Path) -> None:
     out.mkdir()
     (tmp_path / "broken.db").write_bytes(PLAINTEXT.read_bytes()[:9000])
     names = [*KEYED[:2], PLAINTEXT, tmp_path / "broken.db"]
-    done = run("scan", *names, *outputs(out), "--encryption-config", config(KEYED[1]), "--hunt")
+    done = run("scan", *names, *outputs(out, script=False), "--encryption-config", config(KEYED[1]), "--hunt")
     assert done.returncode == 1
     assert "4 pieces" in done.stdout + done.stderr or "broken.db" in done.stdout
     texts = {**messages(done), **texts_of(out)}

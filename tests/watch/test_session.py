@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -14,11 +16,13 @@ import pytest
 from auditor.errors import UsageError
 from auditor.evidence.live import errors
 from auditor.evidence.live.access import Access, endpoints
+from auditor.evidence.live.members import CORRUPT, NOSPACE
 from auditor.options import Options
 from auditor.protobuf import rpc_pb2 as rpc
+from auditor.reports.watch import words
 from auditor.watch.session import Session
 from tests.helpers.ciphertexts import ciphertext
-from tests.helpers.etcd import Etcd
+from tests.helpers.etcd import Etcd, free_ports
 from tests.helpers.members import PASSWORD, cluster, program, programs, with_users
 from tests.helpers.objects import StoredObject
 from tests.helpers.proxy import Proxy
@@ -295,20 +299,114 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
             assert numbers(session) == (3, 0, 3, 0, 3)
 
 
-def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reading", [True, False], ids=["reading", "watching"])
+def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path, *, reading: bool) -> None:
+    """Of the same cluster id, which comes of the peer URLs, and at an older revision: a backup was restored."""
     messages: list[str] = []
-    with Etcd(tmp_path / "one") as old, Etcd(tmp_path / "two") as new, Proxy(old.endpoint) as proxy:
-        fill(old, 200)
-        for number in range(20):
-            old.put(name(number), plain(number))
-        fill(new, 30)
-        with Session(access(proxy.endpoint), KEY1, messages.append) as session:
-            assert numbers(session) == (200, 200, 0, 0, 200)
+    peers = {"t": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    old = Etcd(tmp_path / "one", peers=peers)
+    fill(old, 200)
+    for number in range(20):
+        old.put(name(number), plain(number))
+    with Proxy(old.endpoint) as proxy, Session(access(proxy.endpoint), KEY1, messages.append) as session:
+        assert numbers(session) == (200, 200, 0, 0, 200)
+        if not reading:
+            session.follow()
+            until(lambda: any("watching" in text for text in messages), session)
+        old.stop()
+        with Etcd(tmp_path / "two", peers=peers) as new:
+            fill(new, 30)
             proxy.target = new.endpoint
             proxy.cut()
-            session.read()
-            assert numbers(session) == (30, 30, 0, 0, 30)
-            assert any("went back" in text for text in messages)
+            if reading:
+                session.read()
+            until(lambda: numbers(session) == (30, 30, 0, 0, 30), session)
+        assert any("set back" in text and "counted anew" in text for text in messages)
+        assert not session.progress().created_otherwise
+
+
+@pytest.mark.parametrize("reading", [True, False], ids=["reading", "watching"])
+def test_another_cluster_behind_the_same_endpoint_is_refused(tmp_path: Path, *, reading: bool) -> None:
+    messages: list[str] = []
+    with Etcd(tmp_path / "one") as one, Etcd(tmp_path / "two") as two, Proxy(one.endpoint) as proxy:
+        fill(one, 20)
+        for number in range(40):
+            two.put(name(number), NEW)
+        with Session(access(proxy.endpoint), KEY1, messages.append) as session:
+            if not reading:
+                session.follow()
+                until(lambda: any("watching" in text for text in messages), session)
+            proxy.target = two.endpoint
+            proxy.cut()
+            with pytest.raises(errors.DifferentClusters, match="answers for cluster"):
+                session.read() if reading else until(lambda: False, session)
+            assert numbers(session) == (20, 20, 0, 0, 20)
+    with (
+        Etcd(tmp_path / "three") as three,
+        Etcd(tmp_path / "four") as four,
+        pytest.raises(errors.DifferentClusters),
+        Session(access(three.endpoint, four.endpoint), KEY1, messages.append),
+    ):
+        pass
+
+
+def test_a_member_that_hangs_with_its_connection_up_is_left(tmp_path: Path) -> None:
+    """SIGSTOP: the kernel goes on acknowledging what it is sent. The watch goes on with another member."""
+    messages: list[str] = []
+    with cluster(tmp_path, "--heartbeat-interval=50", "--election-timeout=300") as members:
+        leader = next(each for each in members for status in (each.call("Status", rpc.StatusRequest()),)
+                      if status.leader == status.header.member_id)  # fmt: skip
+        frozen, other = (each for each in members if each is not leader)
+        every = fill(leader, 50)
+        script = Script(leader, every)
+        reach = replace(access(frozen.endpoint, other.endpoint), timeout=1.0)
+        with Session(reach, KEY1, messages.append) as session:
+            session.follow()
+            until(lambda: any("watching" in text for text in messages), session)
+            frozen.process.send_signal(signal.SIGSTOP)
+            for number in every:
+                script.rewrite(number)
+            caught_up(session, script)
+            assert any("nothing came for 1 s" in text and f"went on with {other.url}" in text for text in messages)
+        frozen.process.send_signal(signal.SIGCONT)
+
+
+def test_objects_that_are_created_in_the_old_form_are_a_class_of_their_own(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data") as etcd:
+        every = fill(etcd, 3)
+        script = Script(etcd, every)
+        with Session(access(etcd.endpoint), KEY1, lambda _: None) as session:
+            session.follow()
+            script.spoil(100)
+            script.spoil(101)
+            script.rewrite(101)
+            script.spoil(102)
+            script.delete(102)
+            script.rewrite(103)
+            for number in every:
+                script.rewrite(number)
+            caught_up(session, script)
+            progress = session.progress()
+            assert [each.object.name for each in progress.created] == ["s00100"]
+            assert progress.created_otherwise == 3
+            assert progress.stuck == ()
+            script.rewrite(100)
+            caught_up(session, script)
+            assert session.progress().created == ()
+            assert session.progress().created_otherwise == 3
+            assert session.confirm()
+
+
+def test_alarms_are_named_and_one_of_corruption_leaves_all_open(tmp_path: Path) -> None:
+    for kind, doubtful in ((NOSPACE, False), (CORRUPT, True)):
+        messages: list[str] = []
+        with Etcd(tmp_path / f"data-{kind}") as etcd:
+            etcd.put(name(1), NEW)
+            etcd.alarm(kind)
+            with Session(access(etcd.endpoint), KEY1, messages.append) as session:
+                assert any(f"has raised the alarm {kind}" in text for text in messages)
+                assert words.exit_code(session.progress(), configured=False) == (3 if doubtful else 0)
+                assert bool(session.progress().doubts) is doubtful
 
 
 def test_nobody_answers(tmp_path: Path) -> None:

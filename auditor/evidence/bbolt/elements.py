@@ -4,7 +4,7 @@ Format: bbolt internal/common/inode.go and page.go.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,15 +61,6 @@ class Leaves(Columns):
             value_len=np.empty(rows, np.uint32),
             page=np.empty(rows, np.int64),
         )
-
-
-class Spans(NamedTuple):
-    """Ranges of bytes that n elements fill, key and value together; int64 of shape (n,)."""
-
-    start: Ints
-    end: Ints
-    page: Ints
-    """Page id of the page that holds the element, the first of its run."""
 
 
 def valid_elements(flags: Any, key_len: Any, key_at: Ints, value_end: Ints, table_end: Any, end: Any) -> Bools:

@@ -91,18 +91,16 @@ def parse(buffer: Buffer, offset: int, page: int) -> Meta | str:
     elif body[:4] == struct.pack(">I", MAGIC):
         order = ">"
     else:
-        return (
-            f"{where}: expected bbolt's magic edda0ced or ed0cdaed at offset {offset + HEADER}, found {body[:4].hex()}"
-        )
+        return f"{where}: expected bbolt's magic edda0ced or ed0cdaed at offset {offset + HEADER}, found something else"
     version, page_size, _, root, sequence, freelist, high_water, txid, checksum = struct.unpack(
         order + "IIIQQQQQQ", body[4:]
     )
     if version != VERSION:
-        return f"{where}: expected bbolt version {VERSION} at offset {offset + HEADER + 4}, found {version}"
-    if (computed := fnv1a(body[:56])) != checksum:
-        return f"{where}: checksum at offset {offset + HEADER + 56} is {checksum:016x}, its bytes give {computed:016x}"
+        return f"{where}: expected bbolt version {VERSION} at offset {offset + HEADER + 4}, found another"
+    if fnv1a(body[:56]) != checksum:
+        return f"{where}: the checksum at offset {offset + HEADER + 56} is not that of its bytes"
     if page_size & (page_size - 1) or not SMALLEST_PAGE <= page_size <= LARGEST_PAGE:
-        return f"{where}: page size {page_size} is no power of two from {SMALLEST_PAGE} to {LARGEST_PAGE}"
+        return f"{where}: its page size is no power of two from {SMALLEST_PAGE} to {LARGEST_PAGE}"
     return Meta(
         order=order,
         page=page,

@@ -1,10 +1,9 @@
-"""Runs: a page with a header and its overflow pages. Their elements, and the bytes that no element accounts for.
+"""Runs: a page with a header and its overflow pages, and the elements of those that are leaves.
 
-Unlike tree.py this module needs no root: it reads freed pages as what they were, and the slack of all pages.
+Unlike tree.py this module needs no root: it reads freed pages as what they were.
 Format: bbolt internal/common/page.go and inode.go; layout of freed pages: tx.go (write), internal/freelist.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks, ranges
-from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, overlaps, valid_elements
-from auditor.evidence.bbolt.meta import BODY, HEADER
+from auditor.arrays.parallel import ranges
+from auditor.evidence.bbolt.elements import ELEMENT, Leaves, overlaps, valid_elements
+from auditor.evidence.bbolt.meta import HEADER
 from auditor.evidence.bbolt.tree import Walker
 from auditor.model.vocabulary import PageKind
 
@@ -116,58 +115,3 @@ def elements(walker: Walker, runs: Runs) -> Elements:
         page=page,
     )
     return Elements(leaves, owner[valid], cut, sound)
-
-
-def gaps_between(walker: Walker, runs: Runs, elements: Sequence[Spans]) -> tuple[Ints, Ints]:
-    """Start and end of the ranges in these runs that neither header, element table nor payload accounts for.
-
-    Args:
-        walker: The walker of their file.
-        runs: The runs.
-        elements: The elements of these runs' leaf pages.
-    """
-    payloads = [*elements, *_branch_keys(walker, runs.take(runs.kinds == PageKind.BRANCH))]
-    # runs are disjoint and ascend, payloads are disjoint inside them: sorted, the n-th start pairs with the n-th end
-    starts = np.concatenate((_payload_starts(walker, runs), *(spans.end for spans in payloads)))
-    starts.sort()
-    ends = np.concatenate((runs.ends * walker.page_size, *(spans.start for spans in payloads)))
-    ends.sort()
-    nonempty = ends > starts
-    return starts[nonempty], ends[nonempty]
-
-
-def _payload_starts(walker: Walker, runs: Runs) -> Ints:
-    """The position behind header and element table of each run."""
-    begin, end = runs.pages * walker.page_size, runs.ends * walker.page_size
-    table = np.full(begin.shape, HEADER)
-    with_table = np.isin(runs.kinds, (PageKind.LEAF, PageKind.BRANCH))
-    table[with_table] += ELEMENT * runs.counts[with_table]
-    freelists = runs.kinds == PageKind.FREELIST
-    table[freelists] += 8 * _freelist_slots(walker, runs.take(freelists))
-    table[runs.kinds == PageKind.META] += BODY
-    table[begin + table > end] = HEADER  # a count that does not fit is ignored
-    begin += table
-    return begin
-
-
-def _freelist_slots(walker: Walker, runs: Runs) -> Ints:
-    """Slots of freelist runs: with a count of MANY the first slot holds the real one."""
-    stored = walker.ids[runs.pages * (walker.page_size // ELEMENT) + 1, 0]
-    return np.where(runs.counts < MANY, runs.counts, np.minimum(stored, np.uint64(1 << 40)).astype(np.int64) + 1)
-
-
-def _branch_keys(walker: Walker, runs: Runs) -> Iterator[Spans]:
-    """The keys of branch runs."""
-    size = walker.page_size
-    runs = runs.take(HEADER + ELEMENT * runs.counts <= (runs.ends - runs.pages) * size)
-    for part in chunks(runs.pages.size, PORTION):
-        pages, counts = runs.pages[part], runs.counts[part]
-        cells = ranges(pages * (size // ELEMENT) + 1, counts)
-        pos, key_len = walker.cells[cells][:, :2].astype(np.int64).T
-        at = cells * ELEMENT + pos
-        end = np.repeat(runs.ends[part] * size, counts)
-        table = np.repeat(pages * size + HEADER + ELEMENT * counts, counts)
-        owner = np.repeat(np.arange(pages.size), counts)
-        valid = (at >= table) & (at + key_len <= end)
-        valid[valid] = ~overlaps(owner[valid], (at - table)[valid], (at + key_len - table)[valid])
-        yield Spans(at[valid], (at + key_len)[valid], pages[owner[valid]])

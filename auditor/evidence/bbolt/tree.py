@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import CHUNK, chunks, parallel_for, ranges
-from auditor.evidence.bbolt.elements import ELEMENT, Leaves, Spans, overlaps, valid_elements
+from auditor.evidence.bbolt.elements import ELEMENT, Leaves, overlaps, valid_elements
 from auditor.evidence.bbolt.meta import HEADER, NOT_SYNCED, Meta
 from auditor.evidence.gaps import listed
+from auditor.evidence.ledger import Ledger
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import PageKind
 
@@ -43,8 +44,9 @@ class Walker:
     """The pages of one database file under one meta.
 
     page_size: bytes of a page. total: whole pages of the file; pages: those below the high-water mark. kinds: the
-    PageKind of every page (uint8), as far as the walks have reached it. cells: the file as rows of 16 bytes, the size
-    of page headers and elements, in four words of 32 bits; ids: the same in two of 64.
+    PageKind of every page (uint8), as far as the walks have reached it. ledger: what is accounted for in the file.
+    cells: the file as rows of 16 bytes, the size of page headers and elements, in four words of 32 bits; ids: the same
+    in two of 64.
     """
 
     buffer: Buffer
@@ -55,10 +57,9 @@ class Walker:
     """Bytes of the database, without a trailer."""
     gaps: list[Gap] = field(default_factory=list)
     """Pages that were not read, or not all of them."""
-    spans: list[Spans] = field(default_factory=list)
-    """The elements of all leaf pages that the walks have reached, in parts."""
 
     def __post_init__(self) -> None:
+        self.ledger = Ledger(self.source, self.buffer.size)
         self.page_size = self.meta.page_size
         self.total = self.size // self.page_size
         self.pages = min(self.meta.high_water, self.total)
@@ -109,7 +110,6 @@ class Walker:
         else:
             for page in level[:16].tolist():
                 self.gap(page, f"lies deeper than {DEEPEST} levels")
-        self.spans += [Spans(part.key_at, part.value_at + part.value_len, part.page) for part in leaves]
         return Leaves.concatenate(leaves or [Leaves.empty()])  # nearly always one: they lie in one level
 
     def _enter(self, ids: Ints) -> tuple[Ints, Shorts, Shorts, Ints]:

@@ -10,6 +10,8 @@ import re
 import struct
 from enum import Enum
 
+from auditor.evidence.containers import text_encodings
+
 MAGIC = 0xED0CDAED
 FIRST_META = 16
 """The magic's offset in a page; the second meta page lies one page size behind the first."""
@@ -37,6 +39,8 @@ class Kind(Enum):
     TAR = "tar"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
+    BASE64 = "base64"
+    HEX = "hex"
     CLOSED = "closed"
     OTHER = "other"
 
@@ -45,9 +49,13 @@ STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.LZMA, Kind.B
 """Compressed streams of one file each."""
 FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
 """Streams of frames, with skippable frames among them."""
+TEXTS = frozenset({Kind.BASE64, Kind.HEX})
+"""Texts that stand for a file of another kind."""
 STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
 """Files with stored values."""
-CONTAINERS = STREAMS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
+CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
+_WEAK = frozenset({Kind.OTHER, Kind.ZLIB, Kind.LZMA, Kind.LZW})
+"""Kinds that a decoded text may seem by chance: their magic numbers are of two bytes, or none."""
 _MAGIC_NUMBERS = (
     (b"\x1f\x8b", Kind.GZIP),
     (b"\x28\xb5\x2f\xfd", Kind.ZSTD),
@@ -86,6 +94,10 @@ _UNSUPPORTED = {
     b"age-encryption.org/": "age-encrypted",
     b"-----BEGIN PGP MESSAGE": "PGP-encrypted",
     b"-----BEGIN AGE ENCRYPTED": "age-encrypted",
+    b"begin 6": "uuencoded",
+    b"00000000: ": "a hex dump of xxd",
+    b"00000000  ": "a hex dump",
+    b"0000000 ": "an octal or hex dump",
 }
 """Containers that this program recognises and does not open."""
 
@@ -109,7 +121,7 @@ def sniff(head: bytes) -> Kind:
         return Kind.LZMA
     if closed(head):
         return Kind.CLOSED
-    return Kind.LZW if _is_lzw(head) else Kind.OTHER
+    return Kind.LZW if _is_lzw(head) else _text(head)
 
 
 def of(mapping: mmap.mmap) -> Kind:
@@ -120,6 +132,20 @@ def of(mapping: mmap.mmap) -> Kind:
 def closed(head: bytes) -> str:
     """The name of a container that this program recognises and does not open; empty for everything else."""
     return next((name for start, name in _UNSUPPORTED.items() if head.startswith(start)), "")
+
+
+def _text(head: bytes) -> Kind:
+    """BASE64 or HEX of a text that stands for a file with a magic number; else OTHER."""
+    content = text_encodings.decoded_head(head)
+    if not content or (sniff(content) in _WEAK and not _is_dump(content)):
+        return Kind.OTHER
+    return Kind.HEX if text_encodings.is_hex(head) else Kind.BASE64
+
+
+def _is_dump(head: bytes) -> bool:
+    from auditor.evidence.containers import exports
+
+    return exports.JSON_DUMP.match(head) is not None or exports.is_increment(head)
 
 
 def _by_magic_number(head: bytes) -> Kind | None:
@@ -154,6 +180,11 @@ def _is_lzma(head: bytes) -> bool:
 def _has_meta(head: bytes, at: int) -> bool:
     """Whether the magic of a meta page stands at `at`, in either byte order."""
     return head[at : at + 4] in {struct.pack("<I", MAGIC), struct.pack(">I", MAGIC)}
+
+
+def begins_with_meta(head: bytes) -> bool:
+    """Whether the first page of a database is a meta page by its magic number."""
+    return _has_meta(head, FIRST_META)
 
 
 def _is_lzw(head: bytes) -> bool:

@@ -7,6 +7,8 @@ from auditor.text import shown
 
 _RKE = re.compile(r"/backup/[^/]+|/etc/kubernetes/[^/]+\.rkestate")
 """rke-tools writes full paths into its zips (rke-tools main.go)."""
+_VCLUSTER = re.compile(r"/*vcluster/snapshot/")
+"""The first member of a snapshot of vCluster's (loft-sh/vcluster pkg/snapshot/client.go)."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -14,6 +16,11 @@ def normalize(container: str, name: str) -> str:
     """The name without `./` and double slashes. Raises Refused where it leads out of its archive."""
     unified = name.replace("\\", "/")
     parts = [part for part in unified.split("/") if part not in {"", "."}]
+    if _VCLUSTER.match(unified):
+        raise Refused(
+            f"{container} is a snapshot of vCluster's, whose members are etcd's keys with the values as they were "
+            f"stored: it is not read, and Secrets in it may be readable; restore it, and scan a snapshot of its etcd"
+        )
     absolute = unified.startswith("/") and not _RKE.fullmatch(unified)
     if absolute or ".." in parts or _DRIVE.match(unified):
         why = "an absolute path" if absolute or _DRIVE.match(unified) else "a path with `..`"

@@ -110,16 +110,12 @@ def members(
         layer: The name of that.
     """
     header_type: type[_Header] = type("_Header", (_Header,), {})
-    readable, odd, hiding, done = _Readable(stream), 0, 0, 0
+    readable = _Readable(stream)
+    odd = hiding = done = 0
     why = f"{name}: the tar ends early or does not hold together: not all of it was read"
     try:
         with tarfile.open(
-            fileobj=readable,
-            mode="r|",
-            bufsize=OUTPUT,
-            tarinfo=header_type,
-            encoding="utf-8",
-            errors="surrogateescape",
+            fileobj=readable, mode="r|", bufsize=OUTPUT, tarinfo=header_type, encoding="utf-8", errors="surrogateescape"
         ) as archive:
             # tarfile skips block by block, and goes on behind the end: a size of 2^80 would keep it for ever
             while archive.offset <= budget.most and (member := archive.next()) is not None:
@@ -143,17 +139,17 @@ def members(
     if not header_type.ended:
         raise Damaged(why)
     stream.drain()
-    _raise_for(name, surplus, odd, hiding)
+    _whole(name, surplus, odd, hiding)
 
 
-def _raise_for(name: str, surplus: int, odd: int, hiding: int) -> None:
-    """Raise Damaged for bytes that are no member's and that nothing explains.
+def _whole(name: str, surplus: int, odd: int, hiding: int) -> None:
+    """Refuse what no reader looks at. Raises Damaged.
 
     Args:
-        name: The archive's name.
-        surplus: Bytes behind its end.
-        odd: Bytes in the padding of members.
-        hiding: How many stretches hold the beginning of a stored value.
+        name: The archive's name in messages.
+        surplus: Number of bytes behind its end.
+        odd: Number of bytes in paddings that are not zero.
+        hiding: Number of stored values that begin in bytes of no member.
     """
     if surplus:
         raise Damaged(f"{name}: {surplus:,} bytes behind the tar's end, perhaps of another one: not read")

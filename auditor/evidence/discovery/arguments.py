@@ -23,21 +23,29 @@ def _none(_: Path) -> bool:
     return False
 
 
-def resolve_arguments(arguments: Sequence[str], is_report: Callable[[Path], bool] = _none) -> list[str]:
+def resolve_arguments(
+    arguments: Sequence[str], is_report: Callable[[Path], bool] = _none, passed: list[str] | None = None
+) -> list[str]:
     """Paths and URLs without repetitions, in the order of the arguments. Raises UsageError for a pattern without match.
 
     A folder that is no data directory stands for the files in it and below it that are not known to hold no values;
-    where there is none, for itself. is_report: whether a text of no known kind is a report that verifies.
+    where there is none, for itself.
+
+    Args:
+        arguments: Of the command line.
+        is_report: Whether a text of no known kind is a report that verifies.
+        passed: Where the names of the files are added that are known to hold no values.
     """
+    search = _Search(is_report, [] if passed is None else passed)
     resolved: list[str] = []
     for text in arguments:
         if URL in text or os.path.lexists(text):
-            resolved += [text] if URL in text else _path(Path(text), is_report)
+            resolved += [text] if URL in text else search.path(Path(text))
         elif glob.has_magic(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
             if not matches:
                 raise UsageError(f"{shown(text)}: nothing matches this pattern")
-            resolved += [path for match in matches for path in _path(Path(match), is_report)]
+            resolved += [path for match in matches for path in search.path(Path(match))]
         else:
             resolved.append(text)
     return list(dict.fromkeys(resolved))
@@ -90,28 +98,53 @@ def is_data_directory(path: Path) -> bool:
     return (base / "snap" / "db").is_file() or any((base / "wal").glob("*.wal"))
 
 
-def _path(path: Path, is_report: Callable[[Path], bool]) -> list[str]:
-    if not path.is_dir() or is_data_directory(path) or is_whole(path):
-        return [str(path)]
-    return [str(inner) for inner in _inside(path, is_report)] or [str(path)]
+class _Search:
+    """The search of folders for evidence.
 
-
-def _inside(folder: Path, is_report: Callable[[Path], bool]) -> Iterator[Path]:
-    """The evidence in a folder and below it, by content, and all that is not known to hold no values.
-
-    What cannot be read is reported by whoever opens it, under its name. Links to folders are followed where they lead
-    out of the folder: what lies in it is met there.
+    is_report: whether a text of no known kind is a report that verifies. passed: names of the files that are known to
+    hold no values.
     """
-    unlisted: list[Path] = []
-    for root, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
-        parent = Path(root)
-        yield from (parent / name for name in sorted(files) if not _is_beside(parent / name, is_report))
-        exhibits = [name for name in sorted(folders) if is_data_directory(parent / name) or is_whole(parent / name)]
-        links = [name for name in sorted(folders) if name not in exhibits and (parent / name).is_symlink()]
-        yield from (parent / name for name in exhibits)
-        yield from (parent / name for name in links if not _leads_into(parent / name, folder))
-        folders[:] = [name for name in sorted(folders) if name not in exhibits and name not in links]
-    yield from unlisted
+
+    def __init__(self, is_report: Callable[[Path], bool], passed: list[str]) -> None:
+        self._is_report = is_report
+        self._passed = passed
+
+    def path(self, path: Path) -> list[str]:
+        if not path.is_dir() or is_data_directory(path) or is_whole(path):
+            return [str(path)]
+        return [str(inner) for inner in self._inside(path)] or [str(path)]
+
+    def _inside(self, folder: Path) -> Iterator[Path]:
+        """The evidence in a folder and below it, by content, and all that is not known to hold no values.
+
+        What cannot be read is reported by whoever opens it, under its name. Links to folders are followed where they
+        lead out of the folder: what lies in it is met there.
+        """
+        unlisted: list[Path] = []
+        for root, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
+            parent = Path(root)
+            yield from (parent / name for name in sorted(files) if not self._is_beside(parent / name, folder))
+            exhibits = [name for name in sorted(folders) if is_data_directory(parent / name) or is_whole(parent / name)]
+            links = [name for name in sorted(folders) if name not in exhibits and (parent / name).is_symlink()]
+            yield from (parent / name for name in exhibits)
+            yield from (parent / name for name in links if not _leads_into(parent / name, folder))
+            folders[:] = [name for name in sorted(folders) if name not in exhibits and name not in links]
+        yield from unlisted
+
+    def _is_beside(self, path: Path, folder: Path) -> bool:
+        """Whether a file needs no exhibit of its own: it is read with another, or is known to hold no values."""
+        base = next((path.name.removesuffix(ending) for ending in BESIDE if path.name.endswith(ending)), "")
+        if base and is_sqlite(path.with_name(base)):
+            return True
+        if _is_evidence(path):
+            # OpenShift's archive of keys is read with the snapshot of its stamp
+            return companions.is_companion(path.name) and companions.is_paired(path)
+        if companions.is_companion(path.name) and _is_configuration(path):
+            return True
+        if bystanders.is_bystander(path) or (_is_regular(path) and self._is_report(path)):
+            self._passed.append(shown(path.relative_to(folder).as_posix()))
+            return True
+        return False
 
 
 def _leads_into(link: Path, folder: Path) -> bool:
@@ -119,19 +152,6 @@ def _leads_into(link: Path, folder: Path) -> bool:
         return link.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
         return False
-
-
-def _is_beside(path: Path, is_report: Callable[[Path], bool]) -> bool:
-    """Whether a file needs no exhibit of its own: it is read with another, or is known to hold no values."""
-    base = next((path.name.removesuffix(ending) for ending in BESIDE if path.name.endswith(ending)), "")
-    if base and is_sqlite(path.with_name(base)):
-        return True
-    if _is_evidence(path):
-        # OpenShift's archive of keys is read with the snapshot of its stamp
-        return companions.is_companion(path.name) and companions.is_paired(path)
-    if companions.is_companion(path.name) and _is_configuration(path):
-        return True
-    return bystanders.is_bystander(path) or (_is_regular(path) and is_report(path))
 
 
 def _is_regular(path: Path) -> bool:

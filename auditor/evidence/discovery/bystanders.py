@@ -6,13 +6,15 @@ What is empty, all zero, binary, encoded or named like a backup is never among t
 import codecs
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from auditor.evidence.containers.residue import TEXTS
 
 LONGEST = 256 << 20
 """Bytes of the longest text that is read to its end; a longer one is not known."""
+LISTED = 8
+"""Names of them in a remark."""
 STEP = 1 << 20
 """Bytes of a block."""
 _LIKELY = re.compile(
@@ -27,13 +29,31 @@ _ANOTHER = re.compile(
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r")) + b"\x7f"
 _BLANKS = b" \t\r\n\f"
-_SIGNS = re.compile(TEXTS + rb"|(?:^|\n)[ \t-]{0,40}kind:[ \t]{0,8}[\"']?Secret[\"']?[ \t]{0,8}\r?\n")
-"""And a manifest in YAML."""
+_SIGNS = re.compile(
+    TEXTS + rb"|k8s\\x00|k8s(?:%00|&#0)"
+    # a manifest in YAML
+    rb"|(?:^|\n)[ \t-]{0,64}kind:[ \t]{0,16}[\"']?Secret(?:List)?[\"']?(?:\s|\Z)"
+)
+"""The beginnings of what Kubernetes stores, as they stand in a text: by themselves, escaped, in hex and in base64."""
 _OVERLAP = 128
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
 """A text that is nothing but base64 or hex: what it encodes is not known."""
 _JOINED = re.compile(r"joined-.*")
 """What k3s leaves beside its database: an empty file (pkg/etcd/etcd.go)."""
+
+
+def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
+    """The remark on files that are known to hold no values.
+
+    Args:
+        names: Their names.
+        where: What they lie in.
+        every: Whether all of them are listed.
+    """
+    listed = names if every else names[:LISTED]
+    more = f" and {len(names) - len(listed):,} more" if len(names) > len(listed) else ""
+    what = "other file is a text or report" if len(names) == 1 else "other files are texts or reports"
+    return f"{len(names):,} {what} in which no value begins, in {where}: {', '.join(listed)}{more}"
 
 
 def is_likely(path: str) -> bool:

@@ -8,12 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from auditor import inputs
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
+from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.residue import Residue, holds_value
-from auditor.evidence.discovery import companions, paths, remote
+from auditor.evidence.discovery import bystanders, companions, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
@@ -73,6 +76,10 @@ def opened(argument: str, options: Options) -> Exhibits:
         if wal_dir is not None:
             raise UsageError(f"{remote.shown(argument)} is one object: --wal-dir belongs to a data directory")
         return _remote(argument, options)
+    if inputs.is_pipe(argument) and argument not in options.unnamed_pipes:
+        if wal_dir is not None:
+            raise UsageError(f"{inputs.name(argument)} is a pipe: --wal-dir belongs to a data directory")
+        return _streamed(pipe.spool(argument, options), options)
     path = Path(argument)
     if path.is_dir() or not _is_container(path):
         exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
@@ -86,8 +93,13 @@ def opened(argument: str, options: Options) -> Exhibits:
 
 
 def _remote(url: str, options: Options) -> Exhibits:
-    file, notes = remote.fetch(url, options)
-    if magic.of(file.map) in magic.CONTAINERS:
+    return _streamed(remote.fetch(url, options), options)
+
+
+def _streamed(received: tuple[EvidenceFile, list[str]], options: Options) -> Exhibits:
+    """The exhibits of a file that came as a stream, and that nothing lies beside."""
+    file, notes = received
+    if _is_packed(file.map[: magic.HEAD]):
         return _packed(file, None, options, notes)
     exhibit = Exhibit.of_file(file.name, file)
     exhibit.notes += notes
@@ -161,9 +173,21 @@ def _is_container(path: Path) -> bool:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            return magic.sniff(file.read(magic.HEAD)) in magic.CONTAINERS
+            return _is_packed(file.read(magic.HEAD))
     except OSError:
         return False
+
+
+def _is_packed(head: bytes) -> bool:
+    """Whether a file is a container, or holds a store behind other bytes, by its first magic.HEAD bytes."""
+    kind = magic.sniff(head)
+    if kind in magic.CONTAINERS:
+        return True
+    if kind in magic.STORES and (kind is not Kind.DATABASE or magic.begins_with_meta(head)):
+        return False
+    from auditor.evidence.discovery import embedded  # numpy
+
+    return embedded.start(head) > 0
 
 
 def _unpacked(container: EvidenceFile, options: Options) -> Extraction:
@@ -191,7 +215,9 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
         if not exhibits.openers:
             from auditor.evidence.discovery.unpack import nothing
 
-            raise nothing(container.name, extraction)
+            raise nothing(container, extraction)
+        if extraction.gaps and magic.of(container.map) not in magic.TEXTS:
+            exhibits.gaps += transfer.damage(container)
         exhibits.settings += _settings(extraction)
         if path is not None:
             exhibits.settings += _companions(exhibits, path, options)
@@ -238,12 +264,12 @@ def _opener(
         exhibit.notes += exhibits.notes
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
+            exhibit.notes += extraction.notes
             exhibit.files += [(Role.OTHER, file) for file in _taken(extraction.unknown)]
             exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
             if extraction.others:
-                container, count = exhibits.containers[0].name, len(extraction.others)
-                exhibit.notes.append(f"{count:,} other files in {container} are texts in which no value begins")
+                exhibit.notes.append(bystanders.note(extraction.others, exhibits.containers[0].name))
         return exhibit
 
     return opener

@@ -85,9 +85,16 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
 
 def _others(exhibit: Exhibit, folder: Path, names: set[str], *, hashed: bool) -> None:
     """A gap for every other entry of a folder that is not known to hold no values."""
+    passed: list[str] = []
     for entry in data_directory.entries(exhibit, folder, folder):
-        if entry.name not in names and not bystanders.is_bystander(entry):
+        if entry.name in names:
+            continue
+        if bystanders.is_bystander(entry):
+            passed.append(shown(entry.name))
+        else:
             data_directory.foreign(exhibit, folder, entry, hashed=hashed)
+    if passed:
+        exhibit.notes.append(bystanders.note(passed, exhibit.name))
 
 
 def _backup(exhibit: Exhibit, paths: list[Path], unpacking: Unpacking, *, hashed: bool) -> Exhibit:

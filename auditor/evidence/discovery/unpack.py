@@ -8,22 +8,25 @@ from typing import NamedTuple
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
-from auditor.evidence.containers import magic, tars, zips
+from auditor.evidence.containers import foreign, magic, tars, text_encodings, text_streams, zips
 from auditor.evidence.containers.decompress import Damaged, Stream, mapped, unpacked
 from auditor.evidence.containers.extracted import ExtractedFile, Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.containers.residue import OwnBytes
-from auditor.evidence.discovery import archived_directory, bystanders
+from auditor.evidence.discovery import archived_directory, bystanders, embedded
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.discovery.data_directory import MOST_OTHERS
+from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import BESIDE
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
-_ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z)$", re.IGNORECASE)
+_ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z|b64|base64|hex|asc|txt)$", re.IGNORECASE)
+_EMBEDDING = frozenset({Kind.OTHER, Kind.DATABASE})
+"""Kinds of files in which a store may begin later: where a meta page stands at 4,096, the first one may be missing."""
 
 
 LARGEST_UNKNOWN = 1 << 30
@@ -64,6 +67,7 @@ class Extraction:
     unknown: list[ExtractedMember] = field(default_factory=list)
     """Files of no known kind, each of which is a gap too."""
     gaps: list[Gap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """The names of all other files."""
     own: OwnBytes = field(default_factory=OwnBytes)
@@ -114,6 +118,8 @@ class _Walk:
         if kind is Kind.CLOSED:
             reason = f"{name} is {magic.closed(head)}, which is not opened here: unpack it, and scan what it holds"
             self._extraction.gaps.append(Gap(name, 0, size, reason))
+        elif kind in magic.TEXTS:
+            self._text(origin, kind, stream, depth, head)
         elif kind in magic.STREAMS:
             inner = unpacked(stream, kind, self._budget, name, self._extraction.own)
             if magic.sniff(inner.peek(magic.HEAD)) is Kind.TAR:
@@ -124,8 +130,30 @@ class _Walk:
             self._tar(origin.name, stream, depth, layer=name)
         elif kind is Kind.ZIP:
             self._zip(origin.name, stream, depth, file, size)
+        elif kind in _EMBEDDING and (start := embedded.start(head)):
+            self._behind(origin, start, stream, depth)
         else:
             self._leaf(origin, kind, stream, size)
+
+    def _behind(self, origin: Origin, start: int, stream: Stream, depth: int) -> None:
+        """What begins behind other bytes of a file."""
+        name = str(origin.name)
+        reason = f"not read: what is read of it begins at offset {start:,}, and offsets count from there"
+        self._extraction.gaps.append(Gap(name, 0, start, reason))
+        while start:
+            start -= len(stream.read(start))
+        self.open(_decompressed(origin, "behind"), stream, depth + 1)
+
+    def _text(self, origin: Origin, kind: Kind, stream: Stream, depth: int, head: bytes) -> None:
+        """A file that stands there as text."""
+        name = str(origin.name)
+        self._extraction.notes.append(f"{name} is {kind.value} text: offsets are of the bytes that it stands for")
+        before = text_encodings.preamble(head)
+        if before and not bystanders.is_text([before]):
+            reason = f"{name}: {len(before):,} bytes before the {kind.value} text are no text without values: not read"
+            self._extraction.gaps.append(Gap(name, 0, len(before), reason))
+        inner = text_streams.decoded(stream, name, self._budget, hexadecimal=kind is Kind.HEX)
+        self.open(_decompressed(origin, "decoded"), inner, depth + 1)
 
     def _archive(self, archive: MemberName, depth: int, members: Iterator[tuple[str, int, Stream | str]]) -> None:
         counts: Counter[str] = Counter()
@@ -174,7 +202,8 @@ class _Walk:
     def _bystander(self, origin: Origin, stream: Stream, size: int) -> None:
         """A file of no kind: a text without values, or a gap. It is kept for the sweep where it is not too large."""
         name, path = str(origin.name), origin.path
-        reason = f"{name} is nothing that is recognised: not read"
+        what = foreign.describe(stream.peek(foreign.HEAD), path) or "nothing that is recognised"
+        reason = f"{name} is {what}: not read"
         if bystanders.is_joined(path, stream.peek):
             self._extraction.others.append(name)
             return
@@ -209,11 +238,11 @@ class _Walk:
         members.append(ExtractedMember(origin, extracted))
 
 
-def _decompressed(origin: Origin) -> Origin:
-    """The file in a compressed one: its name is the outer one's without the ending."""
+def _decompressed(origin: Origin, otherwise: str = "unpacked") -> Origin:
+    """The file in a compressed one: its name is the outer one's without the ending; `otherwise` where it has none."""
     outer = origin.path or str(origin.name)
     path = _ENDING.sub("", outer)
-    name = shown(path.rpartition("/")[2]) if path != outer else "unpacked"
+    name = shown(path.rpartition("/")[2]) if path != outer else otherwise
     return Origin(origin.name.inside(name), origin.archive, path if origin.path else "")
 
 
@@ -225,9 +254,10 @@ def _is_export(head: bytes) -> bool:
         return True
 
 
-def nothing(container: str, extraction: Extraction) -> UnreadableEvidence:
+def nothing(file: EvidenceFile, extraction: Extraction) -> UnreadableEvidence:
     """The error for a container without evidence."""
-    reasons = "; ".join(gap.reason for gap in extraction.gaps[:3])
+    container = file.name
+    reasons = "; ".join(filter(None, [*(gap.reason for gap in extraction.gaps[:3]), transfer.cause(file)]))
     if reasons:
         return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {reasons}")
     count = len(extraction.others)

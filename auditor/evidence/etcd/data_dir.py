@@ -11,13 +11,14 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import carve
+from auditor.evidence import carve, ledger
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.etcd import raft, snapshot, wal
+from auditor.evidence.etcd import snapshot, v2_store, wal
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.reading import Reading
-from auditor.model.evidence import Gap, Unexamined
+from auditor.model.evidence import Balance, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place
 
 
@@ -31,6 +32,7 @@ class _OtherFile:
     batches: tuple[RecordBatch, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
+    balances: tuple[Balance, ...] = ()
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
@@ -40,12 +42,14 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     reading = _database(database, quick=quick)
     kinds = dict(reading.kinds)
     gaps, batches, notes = list(reading.gaps), list(reading.batches), list(reading.notes)
+    balances = list(reading.balances)
     unexamined = [*reading.unexamined, *_omissions(exhibit, database, quick=quick)]
     for other in () if quick else _other_files(exhibit, reading.backend.consistent_index):
         kinds[other.name] = other.kind
         batches += other.batches
         gaps += other.gaps
         notes += other.notes
+        balances += other.balances
     directory = EvidenceKind.DATA_DIRECTORY
     return Reading(
         kind=directory,
@@ -59,6 +63,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined=tuple(unexamined),
         notes=tuple(notes),
         kinds=kinds,
+        balances=tuple(balances),
     )
 
 
@@ -117,14 +122,16 @@ def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> It
     buffers = [Buffer(file.map) for file in files]
     wal_contents = wal.read([(file.name, buffer) for file, buffer in zip(files, buffers, strict=True)], applied)
     for number, (file, buffer) in enumerate(zip(files, buffers, strict=True)):
-        ranges = [(start, end) for segment, start, end in wal_contents.unframed if segment == number]
-        rows = carve.search(buffer, [start for start, _ in ranges], [end for _, end in ranges], fragments=True)
-        tail = carve.batch(buffer, file.name, rows, Place.WAL)
+        own = wal_contents.ledgers[number]
+        tail = _carved(own, buffer, Place.WAL)
         yield _OtherFile(
             name=file.name,
             kind=role.value,
-            batches=tuple(batch for batch in (*wal_contents.batches, tail) if batch.source == file.name and len(batch)),
+            batches=tuple(
+                batch for batch in (*wal_contents.batches, *tail) if batch.source == file.name and len(batch)
+            ),
             gaps=tuple(gap for gap in wal_contents.gaps if gap.source == file.name),
+            balances=(own.balance(),),
             notes=wal_contents.notes if not number else (),
         )
 
@@ -140,15 +147,34 @@ def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
             yield _OtherFile(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))
         else:
             kind = f"{role}: {reading.description}"
-            yield _OtherFile(name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps)
+            yield _OtherFile(
+                name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps, balances=reading.balances
+            )
 
 
 def _raft_snapshots(exhibit: Exhibit) -> Iterator[_OtherFile]:
-    """Raft snapshots: etcd stores no Kubernetes object in them, so any value in one is worth a row."""
+    """Raft snapshots: etcd stores no object of today's Kubernetes in them, but those of the v2 API."""
     for file in exhibit.of(Role.RAFT_SNAPSHOT):
-        gap = raft.check(Buffer(file.map), file.name)
-        kind = Role.RAFT_SNAPSHOT.value
-        yield _OtherFile(name=file.name, kind=kind, batches=_carve(file), gaps=(gap,) if gap else ())
+        buffer = Buffer(file.map)
+        contents = v2_store.read(buffer, file.name)
+        rest = _carved(contents.ledger, buffer, Place.V2_STORE)
+        yield _OtherFile(
+            name=file.name,
+            kind=Role.RAFT_SNAPSHOT.value,
+            batches=(*contents.batches, *rest),
+            gaps=contents.gaps,
+            balances=(contents.ledger.balance(),),
+        )
+
+
+def _carved(own: Ledger, buffer: Buffer, place: Place) -> list[RecordBatch]:
+    """What the ledger of a file has no account of; closes it."""
+    if not ledger.enabled:
+        return []
+    rest = own.close(buffer)
+    rows = carve.search(buffer, rest.start.tolist(), rest.end.tolist(), fragments=True)
+    own.explain(Account.ROW, carve.explained(buffer, rows))
+    return [carve.batch(buffer, own.name, rows, place)] if rows else []
 
 
 def _carve(file: EvidenceFile) -> tuple[RecordBatch, ...]:

@@ -14,7 +14,9 @@ from auditor.arrays.parallel import parallel_for
 from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.bbolt.elements import Leaves
+from auditor.evidence.etcd import accounts
 from auditor.evidence.gaps import listed
+from auditor.evidence.ledger import Ledger
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
@@ -28,18 +30,16 @@ MARK = ord("t")
 _KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE = 0x0A, 0x10, 0x18, 0x20, 0x2A, 0x30
 _TAGS = frozenset({_KEY, _CREATE, _MOD, _VERSION, _VALUE, _LEASE})
 
-NO_RECORD, ELSEWHERE, MORE = 1, 2, 3
+NO_RECORD, OTHER_REVISION, MORE = 1, 2, 3
 """Damage of a record: unreadable; of another revision; with fields that were not read."""
 _DAMAGE = {
     NO_RECORD: "record is no mvccpb.KeyValue",
-    ELSEWHERE: "record's mod_revision is not the revision it is stored under",
+    OTHER_REVISION: "record's mod_revision is not the revision it is stored under",
     MORE: "record holds a field twice, or one that mvccpb.KeyValue does not have: not all of it was read",
 }
 
 
-def read(
-    buffer: Buffer, source: str, leaves: Leaves, undecoded: list[Leaves] | None = None
-) -> tuple[RecordBatch, list[Gap]]:
+def read(buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger | None = None) -> tuple[RecordBatch, list[Gap]]:
     """The records of the `key` bucket in revision order, each with its place, and gaps for those that are damaged.
 
     A record without a key (etcdutl's --bump-revision writes one with an empty value) has key_len 0 and place latest.
@@ -48,24 +48,23 @@ def read(
         buffer: The file.
         source: Its name.
         leaves: All elements of the `key` bucket.
-        undecoded: A list to which the elements that are no records are added.
+        ledger: Of the file: elements that are no records are holes in it.
     """
     gaps: list[Gap] = []
-    undecoded = [] if undecoded is None else undecoded
+    odd: list[int] = []
     valid, main, sub = _revisions(buffer, leaves)
     _gap_rows(gaps, source, leaves, ~valid, "record key is no revision: 8 bytes, '_', 8 bytes, perhaps 't'")
     if not valid.all():
-        undecoded.append(leaves.take(~valid))
         leaves = leaves.take(valid)
         main, sub = main[valid], sub[valid]
     batch = _batch(buffer, source, leaves, main, sub)
-    damage = _read_fields(buffer, batch)
+    damage = _read_fields(buffer, batch, odd)
+    if ledger is not None:
+        accounts.add_records(ledger, leaves, batch, damage != NO_RECORD, odd)
     impossible = (damage == 0) & (batch.create_revision > batch.mod_revision)
     for code, reason in _DAMAGE.items():
         _gap_rows(gaps, source, leaves, damage == code, reason)
     _gap_rows(gaps, source, leaves, impossible, "record's create_revision is later than its own")
-    if (damage == NO_RECORD).any():
-        undecoded.append(leaves.take(damage == NO_RECORD))
     del leaves  # its memory is needed below
     if (damage == NO_RECORD).any():
         batch = batch.take(damage != NO_RECORD)
@@ -77,7 +76,7 @@ def read(
     return batch, gaps
 
 
-def read_freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch, Ints]:
+def read_freed(buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger) -> tuple[RecordBatch, Ints]:
     """The records in leaves that no root reaches, and their rows in `leaves`.
 
     A value without its end has the bytes up to the end of its record. The caller sets places and states.
@@ -86,11 +85,14 @@ def read_freed(buffer: Buffer, source: str, leaves: Leaves) -> tuple[RecordBatch
         buffer: The file.
         source: Its name.
         leaves: Elements of freed leaf pages.
+        ledger: Of the file.
     """
+    odd: list[int] = []
     valid, main, sub = _revisions(buffer, leaves)
     leaves = leaves.take(valid)
     batch = _batch(buffer, source, leaves, main[valid], sub[valid])
-    damage = _read_fields(buffer, batch, cut=True)
+    damage = _read_fields(buffer, batch, odd, cut=True)
+    accounts.add_records(ledger, leaves, batch, damage != NO_RECORD, odd)
     return batch.take(damage != NO_RECORD), np.flatnonzero(valid)[damage != NO_RECORD]
 
 
@@ -148,10 +150,14 @@ def _batch(buffer: Buffer, source: str, leaves: Leaves, main: Ints, sub: Ints) -
     )
 
 
-def _read_fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> NDArray[np.uint8]:
+def _read_fields(buffer: Buffer, batch: RecordBatch, odd: list[int], *, cut: bool = False) -> NDArray[np.uint8]:
     """Fill the columns from each record's protobuf; returns the damage, 0 where there is none, shape (n,).
 
-    cut: whether a value may end behind its record.
+    Args:
+        buffer: The bytes.
+        batch: What _batch() makes of the elements.
+        odd: A list to which rows are added whose fields are not in etcd's order, or not all known.
+        cut: Whether a value may end behind its record.
     """
     damage = np.zeros(len(batch), np.uint8)
 
@@ -182,15 +188,15 @@ def _read_fields(buffer: Buffer, batch: RecordBatch, *, cut: bool = False) -> ND
         # read only where something follows the value: its end lies pages away, and a read there costs most
         longer = np.flatnonzero(at != end)
         regular[longer] &= _ends_in_lease(buffer, at[longer], end[longer])
-        batch.key_len[part] = np.where(regular, key_len, 0)
-        batch.value_len[part] = np.where(regular, value_len, 0)
+        batch.key_len[part], batch.value_len[part] = np.where(regular, key_len, 0), np.where(regular, value_len, 0)
         batch.value_at[part] = value_at
         for row in np.flatnonzero(~regular).tolist():
             number = part.start + row
+            odd.append(number)
             mod[row], damage[number] = _parse(buffer, batch, number, int(start[row]), int(end[row]))
         without_mod = batch.has(State.TOMBSTONE)[part] | (start == end)  # only these lack a mod_revision
         elsewhere = (mod != batch.mod_revision[part]) & ((mod != UNKNOWN) | ~without_mod)
-        damage[part] = np.where(elsewhere & (damage[part] == 0), ELSEWHERE, damage[part])
+        damage[part] = np.where(elsewhere & (damage[part] == 0), OTHER_REVISION, damage[part])
 
     parallel_for(len(batch), parse)
     return damage

@@ -1,22 +1,18 @@
-"""Raft's messages: log entries with the requests in them, HardState, and the files of raft snapshots.
+"""Raft's messages: log entries with the requests in them, and HardState.
 
 Sources: go.etcd.io/raft raftpb/raft.proto (Entry, HardState), etcd api/etcdserverpb/raft_internal.proto
-(InternalRaftRequest) and rpc.proto (PutRequest, TxnRequest, RequestOp), server/etcdserver/api/snap/snappb/snap.proto.
+(InternalRaftRequest), etcdserver.proto (Request) and rpc.proto (PutRequest, TxnRequest, RequestOp, Compare).
 """
 
 from typing import NamedTuple
 
-import crc32c
-
-from auditor.arrays.buffer import Buffer
+from auditor.evidence.etcd import requests, v2_store
 from auditor.evidence.protobuf_wire import BYTES, VARINT, WireError, fields
-from auditor.model.evidence import Gap
 
 NORMAL = 0
 """The type of an entry with a request (raftpb.EntryNormal)."""
 DEEPEST = 16
 """Transactions inside each other."""
-V2_METHODS = frozenset({b"PUT", b"POST", b"DELETE", b"QGET", b"GET", b"HEAD", b"SYNC"})
 PASSWORDS = {1012: 2, 1100: 2, 1103: 2}
 """Fields of requests with a password in clear, and its field in them.
 
@@ -71,17 +67,17 @@ def entry(raw: bytes, at: int, end: int) -> Entry:
 
 
 def _request(raw: bytes, at: int, end: int) -> tuple[list[Put], int]:
-    """The puts of an InternalRaftRequest, and its passwords; none for a v2 Request, which etcd up to 3.6 logs too."""
-    request = list(fields(raw, at, end))
-    for number, wire_type, start, stop in request:
-        if number == 2 and wire_type == BYTES and raw[start:stop] in V2_METHODS:
-            return [], 0
+    """The puts of an InternalRaftRequest, or of a v2 Request, and its passwords."""
+    if requests.v2_method(raw, at, end):
+        return _v2(raw, at, end), 0
     puts: list[Put] = []
     passwords = 0
-    for number, wire_type, start, stop in request:
+    for number, wire_type, start, stop in fields(raw, at, end):
         if wire_type != BYTES:
             continue
-        if number == 4:
+        if number == 2:
+            puts += _v2(raw, start, stop)
+        elif number == 4:
             puts += _put(raw, start, stop)
         elif number == 6:
             _txn(raw, start, stop, puts, 0)
@@ -89,6 +85,19 @@ def _request(raw: bytes, at: int, end: int) -> tuple[list[Put], int]:
             inner = fields(raw, start, stop)
             passwords += any(field == PASSWORDS[number] and begin < last for field, _, begin, last in inner)
     return puts, passwords
+
+
+def _v2(raw: bytes, at: int, end: int) -> list[Put]:
+    """The value that a request of the v2 API writes, and the one that it expects; none of what etcd writes itself."""
+    parts = {number: (start, stop) for number, wire_type, start, stop in fields(raw, at, end) if wire_type == BYTES}
+    path = parts.get(3, (at, at))
+    written = [parts[number] for number in (4, 6) if number in parts and parts[number][0] < parts[number][1]]
+    key_at = path[0] + v2_store.skip(raw[slice(*path)])
+    return [
+        Put(key_at, path[1] - key_at, start, stop - start)
+        for start, stop in written
+        if not v2_store.is_own(raw[slice(*path)], raw[start:stop])
+    ]
 
 
 def _txn(raw: bytes, at: int, end: int, puts: list[Put], depth: int) -> None:
@@ -104,7 +113,9 @@ def _txn(raw: bytes, at: int, end: int, puts: list[Put], depth: int) -> None:
     if depth > DEEPEST:
         raise WireError
     for number, wire_type, start, stop in fields(raw, at, end):
-        if wire_type == BYTES and number in (2, 3):
+        if wire_type == BYTES and number == 1:
+            puts += _compared(raw, start, stop)
+        elif wire_type == BYTES and number in (2, 3):
             for inner_number, inner_type, first, last in fields(raw, start, stop):
                 if inner_type == BYTES and inner_number == 2:
                     puts += _put(raw, first, last)
@@ -128,6 +139,15 @@ def _put(raw: bytes, at: int, end: int) -> list[Put]:
     return [Put(key[0], key[1] - key[0], value[0], value[1] - value[0])]
 
 
+def _compared(raw: bytes, at: int, end: int) -> list[Put]:
+    """The value that a Compare holds; Kubernetes compares revisions."""
+    parts = {number: (start, stop) for number, wire_type, start, stop in fields(raw, at, end) if wire_type == BYTES}
+    if 7 not in parts:
+        return []
+    key, value = parts.get(3, (at, at)), parts[7]
+    return [Put(key[0], key[1] - key[0], value[0], value[1] - value[0])]
+
+
 def commit(raw: bytes, at: int, end: int) -> int:
     """The commit index of a HardState, a message of three varints. Raises WireError.
 
@@ -140,20 +160,3 @@ def commit(raw: bytes, at: int, end: int) -> int:
     if numbers.keys() != {1, 2, 3} or any(wire_type != VARINT for _, wire_type, _, _ in fields(raw, at, end)):
         raise WireError
     return numbers[3]
-
-
-def check(buffer: Buffer, name: str) -> Gap | None:
-    """The gap of a .snap file whose checksum, CRC-32C of its data, is wrong."""
-    raw = buffer.slice(0, buffer.size)
-    try:
-        message = list(fields(raw, 0, len(raw)))
-    except WireError:
-        return Gap(name, 0, len(raw), f"{name}: no snappb.snapshot: its fields do not hold")
-    stored = next((value for number, wire_type, value, _ in message if number == 1 and wire_type == VARINT), 0)
-    data = next(
-        ((start, stop) for number, wire_type, start, stop in message if number == 2 and wire_type == BYTES), (0, 0)
-    )
-    actual = crc32c.crc32c(raw[slice(*data)])
-    if stored == actual:
-        return None
-    return Gap(name, data[0], data[1] - data[0], f"{name}: its checksum is {stored:08x}, its data give {actual:08x}")

@@ -31,6 +31,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         description=live.description,
         batches=batch(file.name, Buffer(file.map), exhibit.index).split(),
         database=file,
+        storage_prefixes=exhibit.storage_prefixes,
         backend=replace(
             Backend.UNKNOWN, revision=live.revision, newest_record=live.revision, cluster_id=live.cluster_id
         ),

@@ -4,6 +4,7 @@ Format: etcd etcdutl/snapshot (trailer: 32 bytes of SHA-256 after a database of 
 present where size % 512 == 32), bbolt tx.go WriteTo (a snapshot writes one root into both metas).
 """
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,14 +14,16 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.bbolt import meta
 from auditor.evidence.bbolt.tree import Walker
-from auditor.evidence.etcd import backend, transfer, unallocated
+from auditor.evidence.etcd import backend, unallocated
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.hashing import SECTOR, TRAILER, trailer_length
+from auditor.evidence.hashing import TRAILER, WINDOW, trailer_length
+from auditor.evidence.ledger import Account
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, Trailer
 
+RAW_NOTE = "--raw: taken for a member's own database, which has no trailer to miss"
 SAMPLE = 4096
 """Pages by which a page size is guessed."""
 
@@ -28,7 +31,9 @@ SAMPLE = 4096
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The exhibit's one database file, or the snapshot that a live member streamed."""
     (file,) = exhibit.of(Role.DATABASE)
-    reading = read_file(file, quick=quick)
+    reading = read_file(file, quick=quick, raw=exhibit.raw)
+    if exhibit.raw and reading.kind is EvidenceKind.RAW_DATABASE:
+        reading = replace(reading, notes=(*reading.notes, RAW_NOTE))
     if exhibit.live is None:
         return reading
     description = exhibit.live.description
@@ -51,13 +56,16 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
         metas = meta.read(buffer, file.name)
     except UnreadableEvidence as error:
         return _without_meta(file, buffer, trailer, error)
+    surplus = _surplus(file, metas)
+    trailer = 0 if surplus else trailer
     walker = Walker(buffer, metas.current, file.name, file.size - trailer)
     walker.gaps.extend(Gap(file.name, offset, meta.HEADER + meta.BODY, reason) for offset, reason in metas.faults)
-    kind = _kind(metas, file.size, trailer, raw=raw)
-    walker.gaps.extend(_size_gaps(file, metas.current, kind, trailer))
+    kind = EvidenceKind.API_SNAPSHOT if surplus else _kind(metas, file.size, trailer, raw=raw)
+    walker.gaps.extend(surplus or _size_gaps(file, metas.current, kind, trailer))
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     store = backend.read(walker)
     batches = store.records.split()
-    gaps = [*(transfer.damage(file) if walker.gaps else ()), *walker.gaps]
+    gaps = [*walker.gaps]
     if not quick:
         previous = None
         if metas.differ and metas.older is not None:
@@ -77,6 +85,7 @@ def read_file(file: EvidenceFile, *, quick: bool = True, raw: bool = False) -> R
         gaps=tuple(gaps),
         unexamined=tuple(_unexamined(walker, metas)) if quick else (),
         kinds={file.name: kind.label},
+        balances=() if quick else (walker.ledger.balance(),),
     )
 
 
@@ -98,6 +107,7 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
     """A file without a valid meta page: its pages one by one, under the page size that fits most of them."""
     walker = Walker(buffer, _likely_meta(buffer, file.size - trailer), file.name, file.size - trailer)
     walker.kinds[:] = PageKind.FREED
+    walker.ledger.one(Account.CHECKSUM, file.size - trailer, file.size)
     batches = unallocated.read(walker, Place.UNPLACED)
     if not any(batch.value_len.any() and (batch.key_at >= 0).any() for batch in batches):
         raise error
@@ -109,8 +119,9 @@ def _without_meta(file: EvidenceFile, buffer: Buffer, trailer: int, error: Unrea
         database=file,
         pages=_page_map(walker),
         trailer=trailer,
-        gaps=(*transfer.damage(file), Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error))),
+        gaps=(Gap(file.name, 0, min(2 * walker.page_size, file.size), str(error)),),
         kinds={file.name: kind.label},
+        balances=(walker.ledger.balance(),),
     )
 
 
@@ -173,6 +184,25 @@ def _kind(metas: meta.Metas, size: int, trailer: int, *, raw: bool) -> EvidenceK
     return EvidenceKind.NO_TRAILER if snapshot_like else EvidenceKind.RAW_DATABASE
 
 
+def _surplus(file: EvidenceFile, metas: meta.Metas) -> list[Gap]:
+    """The gap of an API snapshot, trailer included, behind which something was added; none for any other file.
+
+    Only such a file is hashed here, up to where its trailer would stand: in a member's own one stand zeros there.
+    """
+    at = metas.current.high_water * metas.current.page_size
+    end = at + TRAILER
+    trailer = file.map[at:end]
+    if metas.differ or file.size <= end or not any(trailer):
+        return []
+    digest = hashlib.sha256()
+    for start in range(0, at, WINDOW):
+        digest.update(file.map[start : min(start + WINDOW, at)])
+    if digest.digest() != trailer:
+        return []
+    reason = f"the snapshot ends at offset {end:,} with its trailer, which matches; what stands behind it was added"
+    return [Gap(file.name, end, file.size - end, reason)]
+
+
 def _size_gaps(file: EvidenceFile, current: meta.Meta, kind: EvidenceKind, trailer: int) -> list[Gap]:
     """Gaps for a file whose size is not its kind's."""
     gaps = []
@@ -186,11 +216,14 @@ def _size_gaps(file: EvidenceFile, current: meta.Meta, kind: EvidenceKind, trail
     elif trailer and length > expected:
         reason = f"{length - expected:,} bytes between the last page, at {expected:,}, and the trailer"
         gaps.append(Gap(file.name, expected, length - expected, reason))
-    if kind is EvidenceKind.RAW_DATABASE and file.size % SECTOR:
-        reason = f"{file.size:,} bytes are no whole number of {SECTOR}-byte sectors: the file is cut or was added to"
+    if kind is EvidenceKind.RAW_DATABASE and file.size % current.page_size:
+        reason = f"{file.size:,} bytes are no whole number of {current.page_size:,}-byte pages: cut, or added to"
         gaps.append(Gap(file.name, file.size, 0, reason))
     if kind is EvidenceKind.NO_TRAILER:
-        reason = "an API snapshot must end in a 32-byte SHA-256 and this one does not: whether it is whole is unproven"
+        reason = (
+            "an API snapshot must end in a 32-byte SHA-256 and this one does not: whether it is whole is unproven; if "
+            "it is member/snap/db of a member that was stopped, it has none to miss: say so with --raw"
+        )
         gaps.append(Gap(file.name, file.size, TRAILER, reason))
     return gaps
 

@@ -1,27 +1,30 @@
 """Unallocated bytes: freed pages, which bbolt does not wipe, and slack, which it leaves zero.
 
 A freed page is read as the leaf that it was, as far as its bytes are still its own: some of the overflow pages that
-its header claims may have been reused since (bbolt internal/freelist, tx.go). Other bytes are carved (carve.py).
+its header claims may have been reused since (bbolt internal/freelist, tx.go). What the ledger of the file has no
+account of then, in whatever page, is carved (carve.py).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from auditor.arrays.dtypes import Ints
-from auditor.evidence import carve
+from auditor.evidence import carve, ledger
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.bbolt import page_runs
-from auditor.evidence.bbolt.elements import Spans
+from auditor.evidence.bbolt import accounts as structure
+from auditor.evidence.bbolt import inline, page_runs
+from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.bbolt.page_runs import Runs
 from auditor.evidence.bbolt.tree import Walker
-from auditor.evidence.etcd import mvcc
+from auditor.evidence.etcd import accounts, buckets, mvcc
+from auditor.evidence.ledger import Account, Intervals
 from auditor.model.vocabulary import PageKind, Place, State
+
+NONE = np.zeros(0, np.int64)
 
 
 def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = None) -> tuple[RecordBatch, ...]:
-    """Every value, and every fragment of one, outside the trees of the walker's map.
+    """Every value, and every fragment of one, outside the trees of the walker's map; closes the walker's ledger.
 
     Args:
         walker: The walker of the current root.
@@ -29,102 +32,121 @@ def read(walker: Walker, place: Place = Place.FREED, previous: Walker | None = N
         previous: The walker of the older root, whose pages the map has as PREVIOUS_ROOT.
     """
     slack = Place.SLACK if place is Place.FREED else place
-    end = walker.total * walker.page_size
-    batches = [
-        *_read_pages(walker, np.flatnonzero(walker.kinds == PageKind.FREED), place, slack),
-        *_read_pages(walker, np.flatnonzero(walker.kinds == PageKind.PAST_HIGH_WATER), slack, slack),
-        _carve(walker, np.array([end]), np.array([walker.size]), place),
-        _carve_gaps(walker, page_runs.live_runs(walker), walker.spans, slack),
-    ]
+    live = page_runs.live_runs(walker)
+    structure.add(walker, live)
+    runs = [live]
     if previous is not None:
-        runs, is_previous = page_runs.live_runs(previous), walker.kinds == PageKind.PREVIOUS_ROOT
-        spans = [Spans(*(column[is_previous[each.page]] for column in each)) for each in previous.spans]
-        batches.append(_carve_gaps(walker, runs.take(is_previous[runs.pages]), spans, slack))
+        is_previous = walker.kinds == PageKind.PREVIOUS_ROOT
+        runs.append(page_runs.live_runs(previous))
+        runs[-1] = runs[-1].take(is_previous[runs[-1].pages])
+        structure.add(previous, runs[-1])
+        walker.ledger.extend(previous.ledger, is_previous, walker.page_size)
+    batches, tails = [], []
+    for kind, own in ((PageKind.FREED, place), (PageKind.PAST_HIGH_WATER, slack)):
+        pages = np.flatnonzero(walker.kinds == kind)
+        if pages.size:
+            runs.append(page_runs.stale_runs(walker, pages))
+            records, behind = _freed(walker, runs[-1], own)
+            batches += records
+            tails.append(behind)
+    if ledger.enabled:
+        batches += _carved(walker, runs, tails, place, slack)
     return tuple(part for batch in batches if len(batch) for part in batch.split())
 
 
-def _read_pages(walker: Walker, pages: Ints, place: Place, slack: Place) -> Iterator[RecordBatch]:
-    """The values in these pages: leaves are parsed, all other bytes are carved.
+def _freed(walker: Walker, runs: Runs, place: Place) -> tuple[list[RecordBatch], Intervals]:
+    """The records in the leaves among stale runs, and the bytes behind the elements of leaves that hold together.
+
+    What holds no values goes to the ledger, as far as it is what etcd and bbolt write.
 
     Args:
         walker: The walker of the current root.
-        pages: Page ids, ascending.
-        place: The place of values in these pages.
-        slack: The place of values behind the elements of an intact leaf.
+        runs: The runs.
+        place: The place of records in these pages.
     """
-    if not pages.size:
-        return
-    size = walker.page_size
-    runs = page_runs.stale_runs(walker, pages)
     elements = page_runs.elements(walker, runs)
     leaves = elements.leaves
     # records: the elements whose keys are revisions; leaves of other buckets, and of the root, have other keys
     is_record = (leaves.flags == 0) & np.isin(leaves.key_len, (mvcc.REVISION, mvcc.TOMBSTONE))
-    records, rows = mvcc.read_freed(walker.buffer, walker.source, leaves.take(is_record))
+    # a snapshot under load may copy the first pages of one run and the last of another: not all of them decode
+    records, rows = mvcc.read_freed(walker.buffer, walker.source, leaves.take(is_record), walker.ledger)
     decoded = np.flatnonzero(is_record)[rows]
     records.state[:] |= np.where(elements.cut[decoded], np.uint8(State.TAIL_LOST), np.uint8(0))
-    records.place[:] = place
-    yield records.take(((records.key_len > 0) & ~records.has(State.TAIL_LOST)) | (records.value_len > 0))
-    # records that do not decode: a snapshot under load may copy the first pages of one run and the last of another
-    undecoded = is_record.copy()
-    undecoded[decoded] = False
-    ends = leaves.value_at + leaves.value_len
-    yield _carve(walker, *_merge_adjacent(leaves.key_at[undecoded], ends[undecoded]), place)
-    # inline buckets of a freed root, and the runs of branches and freelists
-    yield _carve(walker, leaves.key_at[~is_record], ends[~is_record], place, fragments=False)
-    others = runs.take(runs.kinds != PageKind.LEAF)
-    yield _carve(walker, others.pages * size, others.ends * size, place, fragments=False)
+    inner = list(_add_pairs(walker, leaves.take(~is_record)))
     # the count of a run with an invalid element may be too large, and its table would hide the bytes behind it
-    runs = replace(runs, counts=np.where(elements.sound, runs.counts, 0))
-    first, last = _headless(walker, pages, runs)
-    yield _carve(walker, first * size, last * size, place)
-    for sound, place_or_slack in ((False, place), (True, slack)):
-        leaf_runs = (runs.kinds == PageKind.LEAF) & (elements.sound == sound)
-        selection = leaf_runs[elements.owner]
-        yield _carve_gaps(
-            walker,
-            runs.take(leaf_runs),
-            [Spans(leaves.key_at[selection], ends[selection], leaves.page[selection])],
-            place_or_slack,
-        )
+    structure.add(walker, runs.take(elements.sound))
+    intact = (runs.kinds == PageKind.LEAF) & elements.sound
+    end = runs.pages * walker.page_size
+    np.maximum.at(end, elements.owner, leaves.value_at + leaves.value_len)
+    batches = [records.take(((records.key_len > 0) & ~records.has(State.TAIL_LOST)) | (records.value_len > 0)), *inner]
+    for batch in batches:
+        batch.place[:] = place
+    return batches, Intervals(end[intact], (runs.ends * walker.page_size)[intact])
 
 
-def _merge_adjacent(start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Ranges in ascending order, adjacent ones as one."""
-    order = np.argsort(start, kind="stable")
-    start, end = start[order], end[order]
-    first = np.ones(start.size, np.bool_)
-    first[1:] = start[1:] != end[:-1]
-    return start[first], end[np.append(first[1:], True)[: end.size]]
+def _add_pairs(walker: Walker, leaves: Leaves) -> Iterator[RecordBatch]:
+    """Add the elements of a freed root, and of leaves of small buckets, that are what etcd stores in them.
+
+    Yields the records of a bucket `key` that is so small that it lies inside the root's leaf.
+    """
+    is_lease = buckets.leases(walker.buffer, leaves)
+    end = leaves.value_at + leaves.value_len
+    walker.ledger.add(Account.STRUCTURE, leaves.key_at[is_lease], end[is_lease])
+    for row in np.flatnonzero(~is_lease).tolist():
+        key_at, value_at, stop = int(leaves.key_at[row]), int(leaves.value_at[row]), int(end[row])
+        key = walker.buffer.slice(key_at, value_at - key_at)
+        if not leaves.flags[row]:
+            if buckets.known_anywhere(key, walker.buffer.slice(value_at, stop - value_at)):
+                walker.ledger.one(Account.STRUCTURE, key_at, stop)
+        elif key in buckets.NAMES:
+            walker.ledger.one(Account.STRUCTURE, key_at, value_at)
+            yield from _add_bucket(walker, key, value_at, stop - value_at)
 
 
-def _carve_gaps(walker: Walker, runs: Runs, elements: Sequence[Spans], place: Place) -> RecordBatch:
-    """Values outside the elements of these runs."""
-    start, end = page_runs.gaps_between(walker, runs, elements)
-    nonzero = walker.buffer.nonzero(start, end)
-    return _carve(walker, start[nonzero], end[nonzero], place)
+def _add_bucket(walker: Walker, name: bytes, at: int, size: int) -> Iterator[RecordBatch]:
+    """Add what a freed root says of a bucket: the page of its root, or all of a small one."""
+    if inline.add_header(walker, at, size):
+        return
+    pairs = inline.read(walker, at + inline.BUCKET_HEADER, size - inline.BUCKET_HEADER).leaves
+    if name == b"key":
+        records, _ = mvcc.read_freed(walker.buffer, walker.source, pairs, walker.ledger)
+        yield records.take((records.key_len > 0) | (records.value_len > 0))
+    else:
+        accounts.add_pairs(walker.ledger, walker.buffer, name, pairs)
 
 
-def _headless(walker: Walker, pages: Ints, runs: Runs) -> tuple[Ints, Ints]:
-    """Ranges of `pages` that belong to no run: the first page of each, and the one behind its last."""
-    # nesting: 1 where a run begins, -1 where it ends, so that its sum is 1 inside a run
-    nesting = np.zeros(walker.total + 1, np.int8)
-    nesting[runs.pages] += 1
-    nesting[runs.ends] -= 1  # runs are disjoint: no two of them end, or begin, at one page
-    headless = np.zeros(walker.total + 1, np.bool_)
-    headless[pages] = True
-    headless &= np.cumsum(nesting, dtype=np.int8) == 0
-    edges = np.flatnonzero(np.diff(headless, prepend=False))
-    return edges[::2], edges[1::2]
+def _carved(
+    walker: Walker, runs: Sequence[Runs], tails: Sequence[Intervals], place: Place, slack: Place
+) -> Iterator[RecordBatch]:
+    """What the ledger has no account of, by place; closes it.
+
+    Args:
+        walker: The walker of the current root.
+        runs: All runs: no value goes on from one into the next.
+        tails: Behind the elements of freed leaves.
+        place: The place of values in pages that no root reaches, and behind the last.
+        slack: That of all others.
+    """
+    size = walker.page_size
+    start, end = (np.sort(np.concatenate([NONE, *(each[column] for each in tails)])) for column in range(2))
+    is_freed = np.append(walker.kinds == PageKind.FREED, True)  # the last: what lies behind the pages
+    changes = np.flatnonzero(np.diff(is_freed, prepend=False))
+    edges = np.concatenate([changes, *(each.pages for each in runs), *(each.ends for each in runs)]) * size
+    rest = ledger.cut(walker.ledger.close(walker.buffer), np.concatenate((edges, start)))
+    freed = is_freed[np.minimum(rest.start // size, walker.total)]
+    tail = np.searchsorted(start, rest.start, "right") - 1
+    freed[tail >= 0] &= rest.start[tail >= 0] >= end[tail[tail >= 0]]
+    for own, chosen in ((place, freed), (slack, ~freed)):
+        yield _carve(walker, Intervals(rest.start[chosen], rest.end[chosen]), own)
 
 
-def _carve(walker: Walker, start: Ints, end: Ints, place: Place, *, fragments: bool = True) -> RecordBatch:
-    """Values carved from ranges of bytes."""
-    parts = [
-        carve.batch(walker.buffer, walker.source, rows, place, walker.page_size)
-        for rows in carve.portions(walker.buffer, start.tolist(), end.tolist(), fragments=fragments)
-    ]
-    if not parts:
+def _carve(walker: Walker, parts: Intervals, place: Place) -> RecordBatch:
+    """Values carved from ranges of bytes, which they explain in the ledger."""
+    batches = []
+    for rows in carve.portions(walker.buffer, parts.start.tolist(), parts.end.tolist(), fragments=True):
+        walker.ledger.explain(Account.ROW, carve.explained(walker.buffer, rows))
+        batches.append(carve.batch(walker.buffer, walker.source, rows, place, walker.page_size))
+    if not batches:
         return carve.batch(walker.buffer, walker.source, [], place, walker.page_size)
-    joined = RecordBatch.concatenate(parts)
-    return joined.take(np.argsort(joined.value_at, kind="stable")) if len(parts) > 1 else joined
+    joined = RecordBatch.concatenate(batches)
+    return joined.take(np.argsort(joined.value_at, kind="stable")) if len(batches) > 1 else joined

@@ -15,6 +15,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import MOST_ROWS, RecordBatch
 from auditor.evidence.etcd import wal_records
 from auditor.evidence.etcd.wal_records import LARGEST, Chain, Segment
+from auditor.evidence.ledger import Ledger
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 
@@ -31,6 +32,8 @@ class WalContents:
     gaps: tuple[Gap, ...]
     unframed: tuple[tuple[int, int, int], ...]
     """Number of a segment, start and end of bytes in it that no frame accounts for and that are not all zero."""
+    ledgers: tuple[Ledger, ...]
+    """Of each segment."""
     first: int | None
     """Lowest raft index."""
     last: int | None
@@ -49,13 +52,16 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
     """
     chain = Chain()
     before = None
+    ledgers: list[Ledger] = []
     for number, (name, buffer) in enumerate(files):
         chain.puts.append([np.zeros((0, 5), np.int64)])
         gap_count = len(chain.gaps)
         if match := _SEGMENT.search(name):
             _check_name(chain, name, before, int(match[1], 16), int(match[2], 16))
         before = int(match[1], 16) if match else None
-        wal_records.read(chain, Segment(number, name, buffer, last=number == len(files) - 1))
+        segment = Segment(number, name, buffer, Ledger(name, buffer.size), last=number == len(files) - 1)
+        ledgers.append(segment.ledger)
+        wal_records.read(chain, segment)
         chain.gaps[gap_count:] = sorted(chain.gaps[gap_count:], key=lambda gap: gap.offset)
     indices, sound = np.concatenate(chain.indices), np.concatenate(chain.sound)
     states = _states(indices, sound, chain.commit, applied)
@@ -67,6 +73,7 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
         ),
         gaps=tuple(chain.gaps),
         unframed=tuple(chain.unframed),
+        ledgers=tuple(ledgers),
         first=int(indices.min()) if indices.size else None,
         last=int(indices.max()) if indices.size else None,
         commit=chain.commit,

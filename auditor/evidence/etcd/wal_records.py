@@ -17,9 +17,10 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks
 from auditor.evidence import protobuf_wire
-from auditor.evidence.etcd import raft, wire
+from auditor.evidence.etcd import raft, requests, wal_accounts, wire
 from auditor.evidence.etcd.wire import Records
 from auditor.evidence.gaps import listed
+from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.protobuf_wire import WireError
 from auditor.model.evidence import Gap
 from auditor.text import hex_id
@@ -38,6 +39,8 @@ class Segment:
     """Its place in the chain, from 0."""
     name: str
     buffer: Buffer
+    ledger: Ledger
+    """What is accounted for in it."""
     last: bool
     """Whether no other one follows, so that its end may be a torn write."""
 
@@ -124,6 +127,7 @@ def _add_frames(chain: Chain, segment: Segment, at: Ints, end: Ints, stop: Ints)
     regular &= kind.present & ((kind.value == CRC) | ((data.stop > data.value) & (at > 0)))
     rows = np.flatnonzero(regular)
     kinds, stored = kind.value[rows], np.where(crc.present[rows], crc.value[rows], 0) & 0xFFFFFFFF
+    wal_accounts.add_frames(segment.ledger, at[rows], (kind.stop[rows], crc.stop[rows], data.value[rows]))
     records = Records(at[rows], stop[rows], data.value[rows], data.stop[rows], np.ones(rows.size, np.bool_))
     _check_checksums(chain, segment, records, kinds, stored)
     invalid = ~regular
@@ -148,6 +152,8 @@ def _add_frames(chain: Chain, segment: Segment, at: Ints, end: Ints, stop: Ints)
     # unframed bytes: each series of invalid frames from its first to its last, and padding that is not zero
     first = gaps[np.diff(gaps, prepend=-2) > 1]
     final = gaps[np.diff(gaps, append=at.size + 1) > 1]
+    lengths = at[first[~regular[first]]]  # a regular frame is in the ledger already
+    segment.ledger.add(Account.STRUCTURE, lengths, lengths + wire.LENGTH_FIELD)
     padding = np.flatnonzero(
         ~invalid & (stop > end) & (buffer.words(end) << (8 * (end + 8 - stop)).astype(np.uint64) != 0)
     )
@@ -178,7 +184,9 @@ def _check_checksums(chain: Chain, segment: Segment, records: Records, kinds: In
 
 def _add_entries(chain: Chain, segment: Segment, records: Records) -> Bools:
     """Add the puts of entries to the chain; returns, as all of these functions do, which records do not decode."""
-    regular, indices, puts = wire.entries(segment.buffer, records.start, records.end)
+    columns = wire.entries(segment.buffer, records.start, records.end)
+    regular, indices, puts = columns.regular, columns.raft_index, columns.puts
+    wal_accounts.add_entries(segment.ledger, records, columns)
     broken, other_puts = np.zeros(regular.size, np.bool_), array("q")
     for row in np.flatnonzero(~regular).tolist():
         start, raw = int(records.start[row]), records.raw(segment.buffer, row)
@@ -189,6 +197,7 @@ def _add_entries(chain: Chain, segment: Segment, records: Records) -> Bools:
             continue
         broken[row] = entry.raft_index > LARGEST
         indices[row] = min(entry.raft_index, LARGEST)
+        wal_accounts.add(segment.ledger, start, raw, requests.account_entry)
         chain.passwords += entry.passwords
         for put in () if broken[row] else entry.puts:
             other_puts.extend((row, start + put.key_at, put.key_len, start + put.value_at, put.value_len))
@@ -223,8 +232,10 @@ def _add_commits(chain: Chain, segment: Segment, records: Records) -> Bools:
     """The commit index of the last raftpb.HardState."""
     regular, (term, vote, commit) = wire.messages(segment.buffer, records.start, records.end, wire.NUMBERS)
     broken = ~(regular & term.present & vote.present & (commit.value >= 0))
+    wal_accounts.add_whole(segment.ledger, records, ~broken)
     for row in np.flatnonzero(broken).tolist():
         raw = records.raw(segment.buffer, row)
+        wal_accounts.add(segment.ledger, int(records.start[row]), raw, requests.account_state)
         with suppress(WireError):
             commit.value[row] = min(raft.commit(raw, 0, len(raw)), LARGEST)
             broken[row] = False
@@ -236,6 +247,9 @@ def _add_commits(chain: Chain, segment: Segment, records: Records) -> Bools:
 def _add_metadata(chain: Chain, segment: Segment, records: Records) -> Bools:
     """Ids of node and cluster, the same in every segment (etcdserverpb.Metadata)."""
     messages = [protobuf_wire.numbers(records.raw(segment.buffer, row)) for row in range(records.at.size)]
+    for row in range(records.at.size):
+        raw = records.raw(segment.buffer, row)
+        wal_accounts.add(segment.ledger, int(records.start[row]), raw, requests.account_metadata)
     members = [(message.get(1, 0), message.get(2, 0)) if message else None for message in messages]
     chain.members |= dict.fromkeys(member for member in members if member)
     first = next(iter(chain.members), None)
@@ -249,5 +263,8 @@ def _add_metadata(chain: Chain, segment: Segment, records: Records) -> Bools:
 def _add_snapshots(chain: Chain, segment: Segment, records: Records) -> Bools:
     """The highest raft index of a walpb.Snapshot."""
     messages = [protobuf_wire.numbers(records.raw(segment.buffer, row)) for row in range(records.at.size)]
+    for row in range(records.at.size):
+        raw = records.raw(segment.buffer, row)
+        wal_accounts.add(segment.ledger, int(records.start[row]), raw, requests.account_snapshot)
     chain.snapshot = max((chain.snapshot, *(min(message.get(1, 0), LARGEST) for message in messages if message)))
     return np.array([not message for message in messages])

@@ -15,6 +15,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.parallel import chunks, ranges
 from auditor.evidence.protobuf_wire import BYTES, LONGEST
 
 LENGTH_FIELD = 8
@@ -27,6 +28,12 @@ ABSENT, LONG = -1, -2
 NUMBERS = (b"\x08", b"\x10", b"\x18")
 """Tags of varints in the fields 1 to 3."""
 _OPERATIONS = (b"\x0a", b"\x12", b"\x1a")
+_COMPARE = (b"\x08", b"\x10", b"\x1a", b"\x20", b"\x28", b"\x30")
+"""A Compare's result, target, key, and the version or revision that it compares with."""
+_ONE_KEY = (b"\x0a",)
+"""A RangeRequest, or a DeleteRangeRequest, of one key."""
+LONGEST_TEXT = 512
+"""Bytes of a key or a user's name that only a request holds, at most."""
 _PADDING = (0, *range(0x81, 0x88))
 """The highest byte of a length: 0, or 0x80 with the bytes of padding (encoder.go, encodeFrameSize)."""
 
@@ -156,12 +163,24 @@ def _long_varint_sizes(buffer: Buffer, at: Ints) -> Ints:
     return np.where(low > 0, low, np.where((high > 0) & (high <= LONGEST - 8), 8 + high, 0))
 
 
-def entries(buffer: Buffer, start: Ints, end: Ints) -> tuple[Bools, Ints, Ints]:
-    """n raftpb.Entry: which have the regular shape of kube-apiserver's writes, their raft indices, and their puts.
+class Entries(NamedTuple):
+    """n raftpb.Entry; columns of shape (n,) but for `puts`. Rows of entries that are not regular are meaningless."""
 
-    A regular entry is a put, or a transaction of at most one comparison and one operation in each branch, no put in
-    the failure branch. Puts are int64 (m, 5): row of the entry, where its key begins, length, where its value begins,
-    length. The raft index of another entry is meaningless.
+    regular: Bools
+    """Which have the shape of kube-apiserver's writes, nothing of them unread."""
+    raft_index: Ints
+    """Raft indices."""
+    puts: Ints
+    """Puts, shape (m, 5): row of the entry, where its key begins, length, where its value begins, length."""
+    key: FieldColumn
+    """The key that the entry writes, deletes or reads."""
+    value: FieldColumn
+    """The value that it writes."""
+
+
+def entries(buffer: Buffer, start: Ints, end: Ints) -> Entries:
+    """n raftpb.Entry. A regular one is a put, or a transaction of at most one comparison and one operation in each
+    branch, all of one key, no put in the failure branch.
 
     Args:
         buffer: The segment.
@@ -171,18 +190,72 @@ def entries(buffer: Buffer, start: Ints, end: Ints) -> tuple[Bools, Ints, Ints]:
     # raftpb.Entry, InternalRaftRequest, then the branches of a TxnRequest and the RequestOp in each, then a PutRequest
     regular, (kind, _, index, data) = messages(buffer, start, end, (*NUMBERS, b"\x22"))
     regular &= (kind.value == 0) & (index.value >= 0)
-    plain, (_, put, txn, _) = messages(buffer, data.value, data.stop, (b"\x08", b"\x22", b"\x32", b"\xa2\x06"))
+    plain, (_, put, txn, header) = messages(buffer, data.value, data.stop, (b"\x08", b"\x22", b"\x32", b"\xa2\x06"))
     regular &= plain & ~(put.present & txn.present)
-    plain, (_, success, failure) = messages(buffer, txn.value, txn.stop, _OPERATIONS)
+    plain, (compare, success, failure) = messages(buffer, txn.value, txn.stop, _OPERATIONS)
     regular &= plain
-    plain, (_, success_put, _) = messages(buffer, success.value, success.stop, _OPERATIONS)
-    regular &= plain
-    plain, (_, failure_put, _) = messages(buffer, failure.value, failure.stop, _OPERATIONS)
-    regular &= plain & ~failure_put.present
+    plain, (get, success_put, delete) = messages(buffer, success.value, success.stop, _OPERATIONS)
+    regular &= plain & (get.present.astype(np.int8) + success_put.present + delete.present <= 1)
+    plain, (other_get, failure_put, other_delete) = messages(buffer, failure.value, failure.stop, _OPERATIONS)
+    regular &= plain & ~failure_put.present & ~(other_get.present & other_delete.present)
     begin, stop = np.where(put.present, put.value, success_put.value), np.where(put.present, put.stop, success_put.stop)
     plain, (key, value, _) = messages(buffer, begin, stop, (b"\x0a", b"\x12", b"\x18"))
-    regular &= plain
-    rows = np.flatnonzero(regular & (put.present | success_put.present))
+    regular &= plain & _header(buffer, header)
+    writes = put.present | success_put.present
     value_at = np.where(value.present, value.value, begin)
+    named = [_named(buffer, compare, b"\x1a", _COMPARE)]
+    named += [_named(buffer, each, b"\x0a", _ONE_KEY) for each in (get, delete, other_get, other_delete)]
+    key = _first(key, writes, [each for _, each in named])
+    for plain, each in named:
+        length = each.stop - each.value
+        same = ~each.present | (length == key.stop - key.value)
+        same[same] = buffer.equal(each.value[same], key.value[same], length[same])
+        regular &= plain & same
+    regular &= writes | printable(buffer, key.value, key.stop - key.value)
+    rows = np.flatnonzero(regular & writes)
     columns = (np.arange(start.size), key.value, key.stop - key.value, value_at, value.stop - value.value)
-    return regular, index.value, np.stack([column[rows] for column in columns], axis=1)
+    return Entries(regular, index.value, np.stack([column[rows] for column in columns], axis=1), key, value)
+
+
+def _named(buffer: Buffer, message: FieldColumn, key: bytes, tags: Sequence[bytes]) -> tuple[Bools, FieldColumn]:
+    """The key of a Compare, or of a request for one key; which of these hold nothing else but numbers.
+
+    Args:
+        buffer: The segment.
+        message: Where each message lies.
+        key: The tag of its key.
+        tags: The tags of its fields.
+    """
+    plain, columns = messages(buffer, message.value, message.stop, tags)
+    return plain, columns[tags.index(key)]
+
+
+def _first(key: FieldColumn, present: Bools, others: Sequence[FieldColumn]) -> FieldColumn:
+    """A key where it is present, else the first of the others."""
+    for other in others:
+        rows = ~present & other.present
+        key = FieldColumn(
+            key.present | rows, np.where(rows, other.value, key.value), np.where(rows, other.stop, key.stop)
+        )
+        present = present | rows
+    return key
+
+
+def _header(buffer: Buffer, header: FieldColumn) -> Bools:
+    """Which RequestHeaders are an id, the name of a user, and a revision."""
+    plain, (_, user, _) = messages(buffer, header.value, header.stop, (b"\x08", b"\x12", b"\x18"))
+    return plain & printable(buffer, user.value, user.stop - user.value)
+
+
+def printable(buffer: Buffer, at: Ints, length: Ints) -> Bools:
+    """Which strings are bounded, and printable ASCII throughout."""
+    sound: Bools = length <= LONGEST_TEXT
+    rows = np.flatnonzero(sound & (length > 0))
+    if not rows.size:
+        return sound
+    for part in chunks(rows.size, 1 << 12):
+        chosen = rows[part]
+        octets = buffer.data[ranges(at[chosen], length[chosen])]
+        begins = np.cumsum(length[chosen]) - length[chosen]
+        sound[chosen] = np.logical_and.reduceat((octets >= ord(" ")) & (octets <= ord("~")), begins)
+    return sound

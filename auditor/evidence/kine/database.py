@@ -8,6 +8,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
+from auditor.evidence import ledger
 from auditor.evidence.gaps import listed
 from auditor.evidence.kine import file_format, overflow, pages, rows, schema, structure, unreferenced, wal
 from auditor.evidence.kine.file_format import Header
@@ -15,7 +16,8 @@ from auditor.evidence.kine.image import Image, Tree, freelist, walk
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Cells, Pages
 from auditor.evidence.kine.schema import KineColumns, Table
-from auditor.evidence.kine.unreferenced import Store
+from auditor.evidence.kine.stale import Structure
+from auditor.evidence.kine.unreferenced import DatabaseFiles
 from auditor.evidence.kine.wal import WalFrames
 from auditor.model.evidence import Gap
 
@@ -31,7 +33,7 @@ class Database:
     of b-trees; `free` pages. `trunks`: the freelist's trunk pages.
     """
 
-    store: Store
+    store: DatabaseFiles
     head: Header
     log: WalFrames
     image: Image
@@ -100,7 +102,7 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
-    store = Store(
+    store = DatabaseFiles(
         sources=names,
         files=files,
         page_size=size,
@@ -117,10 +119,16 @@ def read_visible(database: Database) -> None:
 
     Raises UnreadableEvidence where a sound database has no table of kine's.
     """
+    _odd(database, 0, structure.expansion(database.store.files[0]))
     top = _walk(database, 1)
+    entries: list[bytes] = []
     for file, page, cells in _cells(database, top):
         del page
+        _odd(database, file, structure.odd_entries(database.store.files[file], cells))
         database.tables += schema.tables(database.store.files[file], cells)
+        entries += schema.entries(database.store.files[file], cells)
+    names = [table.name for table in database.tables]
+    database.store = replace(database.store, structure=Structure(entries, names))
     kine = next(
         (table for table in database.tables if table.kind == "table" and table.name == "kine" and table.root), None
     )
@@ -173,7 +181,15 @@ def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]
         )
         database.whole &= not damaged.size
         database.slack.append((file, parsed.start, parsed.end))
+        _odd(database, file, structure.odd_keys(buffer, parsed.keys))
+        _odd(database, file, structure.reserved(buffer, images, database.head.page_size, database.head.usable))
         yield file, images, parsed.cells
+
+
+def _odd(database: Database, file: int, stretches: ledger.Intervals) -> None:
+    """Add bytes of a structure that are not what they ought to be: they are searched."""
+    if ledger.enabled:
+        database.slack.append((file, *stretches))
 
 
 def _foreign(database: Database, table: Table, file: int, page: Pages, cells: Cells) -> None:

@@ -16,7 +16,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.headless import SIGNATURES
+from auditor.evidence.headless import CARVED
 from auditor.evidence.kine import database as databases
 from auditor.evidence.kine import rows, unreferenced, wal
 from auditor.evidence.kine.database import Database
@@ -108,7 +108,7 @@ def kubernetes(batch: RecordBatch) -> bool:
     """Whether a value has an etcd key, or begins as Kubernetes' values do: its key may be overwritten."""
     length = batch.value_size
     matches = (batch.key_at >= 0) & (length > 0)
-    for signature in SIGNATURES:
+    for signature in CARVED:
         matches |= batch.data.starts_with(batch.value_at, length, signature)
     return bool(matches.any())
 

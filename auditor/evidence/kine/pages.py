@@ -53,6 +53,8 @@ class Parsed:
     start: Ints
     """Where stretches begin that are neither structure nor cell."""
     end: Ints
+    keys: Cells
+    """The cells of pages of indexes."""
     tree: Bools
     """Which pages are sound b-tree pages."""
     damaged: Bools
@@ -104,7 +106,8 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
     begins, ends = _between(first, known_at, known_end, known_page, limit)
     if usable <= MOST_POINTED:
         begins = _behind_pointers(buffer, begins, ends, pages.at, body, usable)
-    return Parsed(cells.take(leaf), begins, ends, btree & ~damaged, damaged)
+    entries = cells.take(good & np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF)))
+    return Parsed(cells=cells.take(leaf), keys=entries, start=begins, end=ends, tree=btree & ~damaged, damaged=damaged)
 
 
 def _behind_pointers(buffer: Buffer, start: Ints, end: Ints, page_at: Ints, body: Ints, usable: int) -> Ints:

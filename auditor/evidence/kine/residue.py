@@ -4,7 +4,6 @@ SQLite overwrites the first four bytes of a freed cell (fileformat2.html, sectio
 record's header behind them has the types of the columns; the other bytes are searched for values.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.headless import CarvedRecord
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.schema import KineColumns
+from auditor.evidence.kine.stale import Structure
 from auditor.model.vocabulary import State
 
 AT_ONCE = 1 << 22
@@ -28,25 +28,34 @@ SHORTEST, LONGEST = 9, 40
 LEAD = 12
 """Bytes of a cell before its record: two varints, of which the first four bytes may be gone."""
 LONGEST_NAME = 1 << 12
-FEW = 8
-"""Fewer bytes between two cells are not reported: no value, and hardly a part of one."""
-PREFIX = b"/registry/"
-"""The beginning of names: kine writes /registry/health itself (pkg/drivers/generic/generic.go)."""
-BETWEEN = 24
-"""Bytes of sizes, types and numbers between two names in cells of kine's indexes."""
-_NAME = re.compile(rb"/registry/[!-~]*")
+NOTHING_KNOWN = Structure()
 _NAMES = (b"/", b"compact_rev_key", b"gap-")
 
 
-def search(buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int) -> list[CarvedRecord]:
-    """The rows, values and fragments in these stretches, ascending; a row with a previous value is two."""
+def search(
+    buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int, structure: Structure = NOTHING_KNOWN
+) -> list[CarvedRecord]:
+    """The rows, values and fragments in these stretches, ascending; a row with a previous value is two.
+
+    Args:
+        buffer: The file.
+        start: Where the stretches begin.
+        end: Where they end.
+        columns: Places of kine's columns in a row.
+        usable: Bytes of a page without the reserved ones.
+        structure: What the database keeps for itself, whose old copies are no fragments.
+    """
     filled = buffer.nonzero(np.minimum(start, buffer.size), np.minimum(end, buffer.size))
     start, end = start[filled], end[filled]
     order = np.argsort(start, kind="stable")
     start, end = start[order], end[order]
     cells = _apart(_rows(buffer, start, end, columns, usable))
     values = [row for _, _, rows in cells for row in rows]
-    return [*values, *_rest(buffer, start, end, [(first, last) for first, last, _ in cells])]
+    rest = _rest(buffer, start, end, [(first, last) for first, last, _ in cells])
+    return [
+        *values,
+        *(row for row in rest if row.key_at >= 0 or not structure.explains(buffer.slice(row.value_at, row.value_len))),
+    ]
 
 
 def _rest(buffer: Buffer, start: Ints, end: Ints, cells: list[tuple[int, int]]) -> list[CarvedRecord]:
@@ -65,15 +74,7 @@ def _rest(buffer: Buffer, start: Ints, end: Ints, cells: list[tuple[int, int]]) 
         if at < high:
             firsts.append(at)
             lasts.append(high)
-    values = carve.search(buffer, firsts, lasts, fragments=True)
-    return [row for row in values if row.key_at >= 0 or not _nothing(buffer.slice(row.value_at, row.value_len))]
-
-
-def _nothing(raw: bytes) -> bool:
-    """Whether bytes are too few to report, or names with numbers between them: cells of an index."""
-    if len(raw) < FEW:
-        return True
-    return PREFIX in raw and all(len(part.strip(b"\0")) <= BETWEEN for part in _NAME.split(raw))
+    return carve.search(buffer, firsts, lasts, fragments=True)
 
 
 def _apart(cells: Iterator["_Cell"]) -> list[tuple[int, int, list[CarvedRecord]]]:

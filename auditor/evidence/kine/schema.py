@@ -8,6 +8,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.evidence.kine import records
 from auditor.evidence.kine.pages import Cells
+from auditor.evidence.kine.stale import BEFORE
 from auditor.text import printable
 
 MOST = 1000
@@ -57,6 +58,12 @@ def tables(buffer: Buffer, cells: Cells) -> list[Table]:
         kind, name, sql = (_text(entry, column, end) for column in (0, 1, 4))
         tables.append(Table(printable(kind), printable(name), int(entry.number(3)[0]), sql.decode("utf-8", "replace")))
     return tables
+
+
+def entries(buffer: Buffer, cells: Cells) -> list[bytes]:
+    """The cells of the schema as they stand in their pages, with what lies just before each: its size and row id."""
+    start, end = np.maximum(cells.payload[:MOST] - BEFORE, 0), (cells.payload + cells.local)[:MOST]
+    return buffer.slices(start, end - start)
 
 
 def _text(entry: records.Records, column: int, end: int) -> bytes:

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.evidence import carve
+from auditor.evidence import carve, ledger
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.kine import file_format, overflow, records, residue, rows
+from auditor.evidence.kine import file_format, overflow, records, residue, rows, structure
 from auditor.evidence.kine.overflow import Assembled, Claims, PayloadParts
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
 from auditor.evidence.kine.schema import KineColumns
+from auditor.evidence.kine.stale import Structure
 from auditor.evidence.kine.wal import FRAME, HEADER, WalFrames
 from auditor.model.vocabulary import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class DatabaseFiles:
     """The files of one database: the database itself, and its WAL."""
 
     sources: tuple[str, ...]
@@ -38,6 +39,8 @@ class Store:
     """The overflow pages that rows have claimed."""
     work_dir: str
     """The folder of private files; the system's own where empty."""
+    structure: Structure = residue.NOTHING_KNOWN
+    """What the database keeps for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
 """Page numbers and the offset of the leaf of each -> file (-1: none) and offset of the page's image."""
 
 
-def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
+def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """The values in these pages.
 
     Args:
@@ -104,6 +107,11 @@ def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> 
         unknown = np.full(page.size, UNKNOWN, np.int64)
         yield from search(store, source, at, at + parts.rest[tails], images.rest[page], unknown, images.state[page])
     start, end = _unclaimed(store, file, images, parsed)
+    if ledger.enabled:
+        rest = structure.reserved(buffer, pages, store.page_size, store.usable)
+        odd = structure.odd_keys(buffer, parsed.keys)
+        start = np.concatenate((start, rest.start, odd.start))
+        end = np.concatenate((end, rest.end, odd.end))
     start = np.concatenate((start, malformed.payload))
     end = np.concatenate((end, malformed.payload + malformed.local))
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
@@ -111,7 +119,7 @@ def read(store: Store, file: int, images: UnreferencedPages, lookup: ByPage) -> 
         yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
 
 
-def local_rows(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
+def local_rows(store: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
     """The rows of cells without overflow pages, and which of the cells are no rows."""
     candidates = records.decode(store.files[file], cells.payload, cells.local, cells.size, store.columns.count)
     good = candidates.good & (cells.local == cells.size) & candidates.numeric(store.columns.numbers)
@@ -130,7 +138,7 @@ def local_rows(store: Store, file: int, pages: Pages, cells: Cells) -> tuple[row
 
 
 def assembled_rows(
-    store: Store, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
+    store: DatabaseFiles, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
 ) -> tuple[rows.Rows, Ints]:
     """The rows of cells with overflow pages, and which of the cells are no rows.
 
@@ -160,7 +168,7 @@ def assembled_rows(
     return table_rows, np.flatnonzero(~good)
 
 
-def _unclaimed(store: Store, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
+def _unclaimed(store: DatabaseFiles, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
     """The stretches outside the overflow pages of rows."""
     page = np.searchsorted(images.pages.at, parsed.start, "right") - 1
     free = store.claims.free(np.full(page.size, file, np.int64), images.pages.at[page])
@@ -169,7 +177,7 @@ def _unclaimed(store: Store, file: int, images: UnreferencedPages, parsed: Parse
 
 
 def search(
-    store: Store,
+    store: DatabaseFiles,
     file: int,
     start: Ints,
     end: Ints,
@@ -191,7 +199,9 @@ def search(
     buffer = store.files[file]
     for value in np.unique(place).tolist():
         same_place = place == value
-        values = residue.search(buffer, start[same_place], end[same_place], store.columns, store.usable)
+        values = residue.search(
+            buffer, start[same_place], end[same_place], store.columns, store.usable, store.structure
+        )
         if not values:
             continue
         batch = carve.batch(buffer, store.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))

@@ -16,7 +16,7 @@ from auditor.evidence.kine.kine import STANDING, kubernetes
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import KineColumns
-from auditor.evidence.kine.unreferenced import Store, UnreferencedPages, WalLookup
+from auditor.evidence.kine.unreferenced import DatabaseFiles, UnreferencedPages, WalLookup
 from auditor.evidence.kine.wal import WalFrames
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, Unexamined
@@ -66,14 +66,16 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     )
 
 
-def _store(exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: WalFrames, gaps: list[Gap]) -> Store:
+def _store(
+    exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: WalFrames, gaps: list[Gap]
+) -> DatabaseFiles:
     """An empty database and the WAL. Page 1, if the WAL holds it, has the number of reserved bytes."""
     usable = log.page_size
     if (tops := log.at[log.number == 1]).size:
         head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), sources[1], gaps)
         usable = head.usable if head is not None else usable
     files = Buffer(b""), buffer
-    return Store(
+    return DatabaseFiles(
         sources=sources,
         files=files,
         page_size=log.page_size,

@@ -1,5 +1,6 @@
 """How to reach a live etcd: its endpoints, and the credentials of both sides."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -9,8 +10,12 @@ from urllib.parse import SplitResult, urlsplit
 from auditor.errors import UsageError
 from auditor.evidence.discovery.remote import is_remote
 
-SCHEMES = ("http://", "https://")
+SOCKETS = {"unix://": False, "unixs://": True}
+"""URL schemes of Unix sockets, and whether TLS is spoken there (etcd client/pkg/transport/unix_listener.go)."""
+SCHEMES = ("http://", "https://", *SOCKETS)
 PORT = 2379
+BARE = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+"""An endpoint without a scheme, as etcdctl takes it."""
 TIMEOUT = 30.0
 """Seconds between two messages of a member at most."""
 
@@ -20,15 +25,22 @@ class Endpoint(NamedTuple):
 
     secure: bool
     host: str
-    """Without the brackets of IPv6."""
+    """Without the brackets of IPv6; empty for a Unix socket."""
     port: int
+    socket: str = ""
+    """The path of a Unix socket."""
 
     @property
     def url(self) -> str:
+        if self.socket:
+            return f"{'unixs' if self.secure else 'unix'}://{self.socket}"
         return f"{'https' if self.secure else 'http'}://{self.authority}"
 
     @property
     def authority(self) -> str:
+        """The endpoint as gRPC names it."""
+        if self.socket:
+            return f"unix:{self.socket}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -60,7 +72,7 @@ class Access:
     @property
     def exposed(self) -> bool:
         """Whether values and the password cross a network in clear."""
-        return any(not endpoint.secure and not _loopback(endpoint.host) for endpoint in self.endpoints)
+        return any(not (endpoint.secure or endpoint.socket or _loopback(endpoint.host)) for endpoint in self.endpoints)
 
     def check(self) -> None:
         """Raises UsageError where fields are missing or contradict each other."""
@@ -70,7 +82,9 @@ class Access:
         if len(secure) > 1:
             raise UsageError("some endpoints are https and some http: give those of one kind")
         if secure == {False} and (self.cacert or self.cert or self.server_name):
-            raise UsageError("certificates are for https:// endpoints, and these are http://")
+            raise UsageError(
+                "certificates are for https:// endpoints, and these are http://: leave --cacert and the rest out"
+            )
         if self.user and not self.password:
             raise UsageError(f"user {shown(self.user)} has no password: give --password-file")
 
@@ -87,6 +101,11 @@ def is_endpoint(text: str) -> bool:
     return text.lower().startswith(SCHEMES) and not is_remote(text)
 
 
+def is_bare(text: str) -> bool:
+    """Whether a text may be endpoints without a scheme, `HOST:PORT` and commas; it may be a file's name as well."""
+    return all(BARE.fullmatch(each.strip()) for each in text.split(","))
+
+
 def endpoints(texts: Sequence[str], *, secure: bool | None = None) -> tuple[Endpoint, ...]:
     """The endpoints of URLs, of which one text may hold several with commas between them. Raises UsageError.
 
@@ -99,6 +118,12 @@ def endpoints(texts: Sequence[str], *, secure: bool | None = None) -> tuple[Endp
 
 
 def _endpoint(text: str, secure: bool | None) -> Endpoint:
+    for scheme, tls in SOCKETS.items():
+        if text.lower().startswith(scheme):
+            path = text[len(scheme) :]
+            if not path or "\0" in path:
+                raise UsageError(f"{shown(text)} is no endpoint: write {scheme}/PATH/OF/SOCKET")
+            return Endpoint(tls, "", 0, path)
     if not is_endpoint(text) and secure is not None and "://" not in text:
         text = f"{'https' if secure else 'http'}://{text}"
     try:

@@ -8,7 +8,9 @@ from typing import Self, TypeVar
 
 from auditor.evidence.live import errors
 from auditor.evidence.live.access import Access, Endpoint
-from auditor.evidence.live.member import Member, MemberStatus
+from auditor.evidence.live.cluster import Cluster
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.members import MemberStatus
 
 T = TypeVar("T")
 
@@ -24,10 +26,21 @@ EXPOSED = "http: what was read, and the password where a user is named, crossed 
 class Client:
     """Access to a cluster, with `notes` for the report. Connects lazily; `with` closes the connection."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(
+        self, access: Access, cluster: Cluster | None = None, notify: Callable[[str], None] | None = None
+    ) -> None:
+        """A client that has not connected yet.
+
+        Args:
+            access: The endpoints and credentials.
+            cluster: The cluster that all members must be of; by default that of the first answer.
+            notify: Called with each note at once.
+        """
         access.check()
         self.access = access
+        self.cluster = cluster or Cluster()
         self.notes: list[str] = [EXPOSED] if access.exposed else []
+        self._notify = notify
         self._member: Member | None = None
         self._next = 0
 
@@ -46,10 +59,11 @@ class Client:
         """The result of `work` with a member. After Unavailable the next endpoint's member begins it anew.
 
         A token that is not valid any more is renewed once. Raises any other LiveError of `work`, and Unavailable with
-        the reason of each endpoint after the last attempt.
+        the reason of each endpoint after the last attempt, or after Stuck when all were tried and the time is over.
         """
         reasons: dict[str, str] = {}
         renewed = False
+        start = time.monotonic()
         most = ROUNDS * len(self.access.endpoints)
         attempts = 0
         while True:
@@ -65,18 +79,26 @@ class Client:
                 self.close()
                 reasons[endpoint.url] = str(error)
                 attempts += 1
-                if attempts == most:
+                everywhere = not attempts % len(self.access.endpoints)
+                late = isinstance(error, errors.Stuck) and time.monotonic() - start >= self.access.timeout
+                if attempts == most or (late and everywhere):
                     raise errors.Unavailable(_all(reasons)) from None
-                self._next = (self._next + 1) % len(self.access.endpoints)
-                following = self.access.endpoints[self._next]
-                self._note(f"{error}; " + ("tried again" if following == endpoint else f"went on with {following.url}"))
+                self.note(f"{error}; {self.advance()}")
                 if not attempts % len(self.access.endpoints):
                     time.sleep(PAUSE * attempts / len(self.access.endpoints))
 
-    def statuses(self) -> tuple[list[MemberStatus], dict[str, str]]:
-        """The status of every endpoint's member, and the reasons of the others. Raises Unavailable where none answers.
+    def advance(self) -> str:
+        """Use the next endpoint from now on: what is done then, in words."""
+        self.close()
+        former = self.endpoint
+        self._next = (self._next + 1) % len(self.access.endpoints)
+        return "tried again" if self.endpoint == former else f"went on with {self.endpoint}"
 
-        A member that seems behind is asked again: others may have moved on since it answered.
+    def statuses(self) -> tuple[list[MemberStatus], dict[str, str]]:
+        """The status of every endpoint's member, and the reasons of the others.
+
+        A member that seems behind is asked again: others may have moved on since it answered. Raises Unavailable where
+        none answers, and DifferentClusters.
         """
         endpoints = self.access.endpoints
         with ThreadPoolExecutor(min(len(endpoints), _MOST)) as pool:
@@ -96,6 +118,8 @@ class Client:
         if not first:
             denial = next((failure for failure in failures if isinstance(failure, errors.Denied)), None)
             raise denial or errors.Unavailable(_all(silent))
+        for status in first:
+            self.cluster.check(status.cluster_id, status.endpoint)
         return [second.get(status.endpoint, status) for status in first], silent
 
     @property
@@ -117,10 +141,13 @@ class Client:
 
     def _connected(self, endpoint: Endpoint) -> Member:
         if self._member is None:
-            self._member = Member(self.access, endpoint)
+            self._member = Member(self.access, endpoint, self.cluster)
         return self._member
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Keep a note for the report, once, and pass it on."""
+        if self._notify is not None:
+            self._notify(text)
         if text not in self.notes:
             self.notes.append(text)
 

@@ -10,6 +10,12 @@ from auditor.evidence.live.access import Access, Endpoint, shown
 ALPN = ["h2"]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 """RFC 9113, 3.4: the connection preface, with empty settings."""
+SETTINGS = 4
+"""The type of an HTTP/2 server's first frame (RFC 9113, 6.5), in its fourth byte."""
+NO_HTTP2 = "what answers there is no etcd: it does not speak HTTP/2 (a web server, or etcd's metrics URL?)"
+HANGS = "it takes connections and answers nothing: its process is frozen or hangs"
+LONGEST = 5.0
+"""Seconds for each step of a diagnosis at most."""
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNEXPECTED_EOF_WHILE_READING"}
 
 
@@ -49,9 +55,11 @@ def context(access: Access) -> ssl.SSLContext:
 
 def diagnose(endpoint: Endpoint, access: Access) -> str:
     """The obstacle to a connection; empty where there is none."""
-    wait = min(access.timeout, 5.0)
+    wait = min(access.timeout / 4, LONGEST)
     try:
-        plain = socket.create_connection((endpoint.host, endpoint.port), timeout=wait)
+        plain = _connected(endpoint, wait)
+    except FileNotFoundError:
+        return "there is no such socket"
     except socket.gaierror:
         return "its host name cannot be resolved"
     except ConnectionRefusedError:
@@ -64,21 +72,43 @@ def diagnose(endpoint: Endpoint, access: Access) -> str:
         return _secured(plain, endpoint, access) if endpoint.secure else _greeted(plain)
 
 
+def _connected(endpoint: Endpoint, wait: float) -> socket.socket:
+    if not endpoint.socket:
+        return socket.create_connection((endpoint.host, endpoint.port), timeout=wait)
+    plain = socket.socket(socket.AF_UNIX)
+    try:
+        plain.settimeout(wait)
+        plain.connect(endpoint.socket)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
 def _greeted(plain: socket.socket) -> str:
     """The obstacle after HTTP/2's preface, which a TLS server answers by hanging up."""
     try:
         plain.sendall(PREFACE)
-        return "" if plain.recv(1) else "it hangs up without an answer: is it https://?"
+        answer = plain.recv(SETTINGS)
+        if not answer:
+            return "it hangs up without an answer: is it https://?"
+        return "" if len(answer) < SETTINGS or answer[-1] == SETTINGS else NO_HTTP2
     except TimeoutError:
-        return ""
+        return HANGS
     except OSError:
         return "it hangs up without an answer: is it https://?"
 
 
 def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
     """The obstacle in the TLS handshake."""
+    greeted = False
     try:
-        with context(access).wrap_socket(plain, server_hostname=access.server_name or endpoint.host) as tls:
+        with context(access).wrap_socket(
+            plain, server_hostname=access.server_name or endpoint.host or "localhost"
+        ) as tls:
+            greeted = True
+            if tls.selected_alpn_protocol() != ALPN[0]:
+                return NO_HTTP2
             if tls.version() == "TLSv1.3":
                 # TLS 1.3: the refusal of a client certificate arrives with the first read
                 tls.settimeout(0.5)
@@ -88,7 +118,7 @@ def _secured(plain: socket.socket, endpoint: Endpoint, access: Access) -> str:
     except ssl.SSLError as error:
         return _tls_error(error)
     except TimeoutError:
-        return ""
+        return "" if greeted else HANGS
     except ConnectionResetError:  # a plain server may reset the unread handshake
         return "it hangs up instead of speaking TLS: is it http://?"
     except OSError as error:

@@ -4,6 +4,7 @@ A gRPC status carries text that the peer chose. It is compared with etcd's own s
 (api/v3rpc/rpctypes/error.go), and only the name of the code is printed.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from auditor.errors import AuditorError
@@ -24,6 +25,10 @@ class TimedOut(Unavailable):
     """No answer in time."""
 
 
+class Stuck(TimedOut):
+    """No answer in time, for a reason that does not pass soon: a member that hangs, a cluster without a quorum."""
+
+
 class Denied(LiveError):
     """The credential lacks the permission."""
 
@@ -38,6 +43,14 @@ class Compacted(LiveError):
 
 class Incomplete(Unavailable):
     """The stream ended before the snapshot did."""
+
+
+class DifferentClusters(LiveError):
+    """The endpoints belong to more than one cluster."""
+
+
+class SetBack(LiveError):
+    """The store is older than it was: a backup was restored. Begin again."""
 
 
 _NOBODY = "authentication is on, and no user was named: give --user"
@@ -65,6 +78,10 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: corrupt cluster": (LiveError, "it says that its cluster is corrupt"),
     "etcdserver: rpc not supported for learner": (Unavailable, "it is a learner"),
 }
+_WEB = re.compile(r"http2 header with status: (\d{3})")
+"""gRPC's words for an answer of HTTP/2 that is none of gRPC's (grpc src/core/lib/transport/status_conversion.cc)."""
+_PROXY = frozenset({502, 503, 504})
+"""HTTP's statuses of a proxy that does not reach what is behind it."""
 _CODES: dict[str, tuple[type[LiveError], str]] = {
     "UNAVAILABLE": (Unavailable, "it does not answer"),
     "DEADLINE_EXCEEDED": (TimedOut, "it did not answer in time"),
@@ -96,7 +113,15 @@ def from_status(details: str, code: str, endpoint: str, what: str) -> LiveError:
         endpoint: The member's URL.
         what: The request.
     """
+    if match := _WEB.search(details):
+        return _from_web(int(match[1]), endpoint, what)
     if details.startswith("etcdserver: request timed out"):  # it may go on: ", possibly due to ..."
         details = "etcdserver: request timed out"
     kind, reason = _KNOWN.get(details) or _CODES.get(code, (LiveError, "it refuses"))
     return kind(f"{endpoint}: {what}: {reason} ({code})")
+
+
+def _from_web(status: int, endpoint: str, what: str) -> LiveError:
+    if status in _PROXY:
+        return Unavailable(f"{endpoint}: {what}: a proxy answers in its place (HTTP {status})")
+    return LiveError(f"{endpoint}: {what}: what answers there is a web server (HTTP {status}), and no etcd")

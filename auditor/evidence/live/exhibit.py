@@ -6,32 +6,28 @@ from pathlib import Path
 from auditor.errors import UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.live import errors, range_read, snapshot
+from auditor.evidence.live import errors, members, roles, snapshot
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Member, MemberStatus
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.members import MemberStatus
+from auditor.evidence.live.scope import Scope
 from auditor.evidence.live.spool import Spool
-from auditor.model.evidence import Gap, Live, Unexamined
+from auditor.model.evidence import Gap, Live
 from auditor.model.vocabulary import LiveWay
 from auditor.observer import Observer
 from auditor.options import Options
 from auditor.text import hex_id
 
-PREFIX = "/registry"
-"""The default storage prefix of --range, as of kube-apiserver."""
 
-
-class DifferentClusters(errors.LiveError):
-    """The endpoints belong to more than one cluster."""
-
-
-def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
+def gather(access: Access, options: Options, observer: Observer, scope: Scope | None = None) -> Exhibit:
     """The exhibit of a cluster: a snapshot, or with --range its keys. Nothing is ever written to a member.
 
     Args:
         access: The endpoints.
         options: The run's options.
         observer: Hears of members and of the bytes received.
+        scope: The keys to read with --range; by default those under the storage prefixes.
 
     Raises LiveError, NoRoom and UsageError.
     """
@@ -42,12 +38,11 @@ def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
         statuses, silent = client.statuses()
         for status in statuses:
             observer.step(f"{status.endpoint} answers: member {hex_id(status.member_id)}, revision {status.revision}")
-        _same_cluster(statuses)
-        client.prefer(min(statuses, key=lambda status: not status.leader).endpoint)
+        client.prefer(min(statuses, key=lambda status: (status.learner, not status.leader)).endpoint)
         with Spool(options.work_dir, keep) as spool:
             if options.range_only:
-                return _range(client, statuses, silent, options, spool, observer)
-            sender = _snapshot(client, spool, observer)
+                return _range(client, (statuses, silent), scope or Scope(options.storage_prefixes), spool, observer)
+            sender, doubt = _snapshot(client, spool, observer)
             if keep is not None:
                 spool.keep(force=options.keep_force)
             observer.step(f"took the snapshot of {sender.endpoint}: {spool.size} bytes, its SHA-256 matches")
@@ -56,54 +51,44 @@ def gather(access: Access, options: Options, observer: Observer) -> Exhibit:
         return Exhibit(
             sender.endpoint,
             [(Role.DATABASE, file)],
-            gaps=_stale(statuses, sender, name),
-            notes=[*_lagging(statuses, silent, sender.endpoint), *client.notes],
+            gaps=_gaps(statuses, sender, name, doubt),
+            notes=[*_notes(statuses, silent, sender.endpoint), *client.notes],
             live=_live(LiveWay.SNAPSHOT, sender, sender.revision),
         )
 
 
-def _snapshot(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
+def _snapshot(client: Client, spool: Spool, observer: Observer) -> tuple[MemberStatus, str]:
     try:
         return snapshot.take(client, spool, observer)
     except errors.Denied as error:
-        raise errors.Denied(
-            f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
-        ) from None
+        only = f"{error}; only the root role may take a snapshot: --range reads the keys that another role may read"
+        raise errors.Denied("; ".join(filter(None, (only, roles.has(client))))) from None
 
 
 def _range(
     client: Client,
-    statuses: Sequence[MemberStatus],
-    silent: dict[str, str],
-    options: Options,
+    answers: tuple[Sequence[MemberStatus], dict[str, str]],
+    scope: Scope,
     spool: Spool,
     observer: Observer,
 ) -> Exhibit:
-    prefixes = tuple(f"/{prefix.strip('/')}" for prefix in options.storage_prefixes or (PREFIX,))
-    try:
-        keys = range_read.read(client, prefixes, spool, observer)
-    except errors.Denied as error:
-        raise errors.Denied(
-            f"{error}: this credential may not read every key under {_shown(prefixes)}; name what it may with "
-            "--storage-prefix"
-        ) from None
+    statuses, silent = answers
+    keys, ranges = scope.read(client, spool, observer)
+    covered = roles.words(ranges)
     if not spool.size:
-        raise errors.LiveError(f"{statuses[0].endpoint} holds no key under {_shown(prefixes)}: check --storage-prefix")
+        raise errors.LiveError(f"{statuses[0].endpoint} holds no key under {covered}: check --storage-prefix")
     status = client.ask(Member.status)
     observer.step(f"read {len(keys)} keys in {keys.pages} pages at revision {keys.revision} through {status.endpoint}")
     file = EvidenceFile.adopt(spool.release(), status.endpoint)
-    partial = not options.accept_partial
-    unexamined = [
-        Unexamined("history, deleted objects and freed pages", "--range: only current values were read", partial),
-        Unexamined(f"keys outside {_shown(prefixes)}", "--range: not read; see --storage-prefix", partial),
-    ]
     return Exhibit(
         status.endpoint,
         [(Role.RANGE, file)],
-        notes=[*_lagging(statuses, silent, ""), *client.notes],
+        gaps=[Gap(file.name, 0, 0, doubt) for doubt in members.doubts(statuses)],
+        notes=[f"--range covers the current keys of {covered}", *_notes(statuses, silent, ""), *client.notes],
         live=_live(LiveWay.RANGE, status, keys.revision),
         index=keys.index,
-        unexamined=unexamined,
+        unexamined=scope.unexamined(ranges),
+        storage_prefixes=scope.storage_prefixes(keys.depth),
     )
 
 
@@ -118,45 +103,23 @@ def _live(way: LiveWay, status: MemberStatus, revision: int) -> Live:
     )
 
 
-def _same_cluster(statuses: Sequence[MemberStatus]) -> None:
-    if len({status.cluster_id for status in statuses}) > 1:
-        clusters = ", ".join(f"{status.endpoint} cluster {hex_id(status.cluster_id)}" for status in statuses)
-        raise DifferentClusters(f"the endpoints are not of one cluster ({clusters}): audit each cluster by itself")
+def _notes(statuses: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
+    return [
+        *members.notes(statuses, silent),
+        *members.lagging(statuses, read),
+        *members.differences(statuses),
+    ]
 
 
-def _lagging(statuses: Sequence[MemberStatus], silent: dict[str, str], read: str) -> list[str]:
-    """Notes on members that do not answer, know no leader, or are behind.
+def _gaps(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str, doubt: str) -> list[Gap]:
+    """Gaps for what the sender's database may lack, and for what may be wrong in any member's.
 
     Args:
         statuses: The members that answer.
-        silent: The reasons of the other endpoints.
-        read: The endpoint of the snapshot; empty for a range, which is read through several.
+        sender: The one that was read.
+        source: The name of its snapshot.
+        doubt: Why a read that all members agree on was not possible; empty where it was.
     """
-    newest = max(statuses, key=lambda status: (status.revision, status.raft_index))
-    notes = [f"{reason}; its member was not asked" for reason in silent.values()]
-    for status in statuses:
-        if not status.leader:
-            notes.append(f"{status.endpoint}: member {hex_id(status.member_id)} knows of no leader")
-        if status.revision < newest.revision:
-            behind = f"at revision {status.revision:,} (raft index {status.raft_index:,})"
-            ahead = f"{newest.endpoint} is at {newest.revision:,} (raft index {newest.raft_index:,})"
-            who = "the member that was read" if status.endpoint == read else "member"
-            notes.append(f"{status.endpoint}: {who} {hex_id(status.member_id)} is behind: {behind}, while {ahead}")
-    return notes
-
-
-def _stale(statuses: Sequence[MemberStatus], sender: MemberStatus, source: str) -> list[Gap]:
-    """A gap for writes that the sender's database may lack; its latest values may not be current then."""
-    newest = max(status.revision for status in statuses)
-    reason = ""
-    if not sender.leader:
-        reason = (
-            f"member {hex_id(sender.member_id)} knows of no leader: what the others wrote since is not in its database"
-        )
-    elif sender.revision < newest:
-        reason = f"member {hex_id(sender.member_id)} is behind the others: take another endpoint"
-    return [Gap(source, 0, 0, f"what was written after revision {sender.revision:,}: {reason}")] if reason else []
-
-
-def _shown(prefixes: Sequence[str]) -> str:
-    return ", ".join(shown(prefix) for prefix in prefixes)
+    reason = members.staleness(statuses, sender) or doubt
+    reasons = [f"what was written after revision {sender.revision:,}: {reason}"] if reason else []
+    return [Gap(source, 0, 0, text) for text in (*reasons, *members.doubts(statuses))]

@@ -1,13 +1,14 @@
 """One member of a live etcd, through one of its client URLs: status, range, snapshot, watch. Nothing that writes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from auditor.errors import UsageError
 from auditor.evidence.live import diagnose, errors, stubs
 from auditor.evidence.live.access import Access, Endpoint, shown
+from auditor.evidence.live.cluster import Cluster
+from auditor.evidence.live.members import MemberStatus, alarms
 from auditor.evidence.live.watch_stream import InactivityTimer, WatchStream
 from auditor.protobuf import rpc_pb2 as rpc
 
@@ -19,41 +20,34 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MemberStatus:
-    """A member's answer to Status (etcd api/etcdserverpb/rpc.proto)."""
-
-    endpoint: str
-    member_id: int
-    cluster_id: int
-    version: str
-    revision: int
-    raft_index: int
-    raft_term: int
-    leader: int
-    """The id of the leader that it knows of, 0 for none."""
-    db_size: int
+NO_QUORUM = "it knows of no leader: most members of its cluster do not answer, and there is no quorum"
 
 
 class Member:
     """A connection to one endpoint, authenticated where a user is named. Raises LiveError and UsageError."""
 
-    def __init__(self, access: Access, endpoint: Endpoint) -> None:
+    def __init__(self, access: Access, endpoint: Endpoint, cluster: Cluster | None = None) -> None:
+        """A connection, made with the first request.
+
+        Args:
+            access: The credentials.
+            endpoint: One of its endpoints.
+            cluster: The cluster that the member must be of; by default its own.
+        """
         self.endpoint = endpoint.url
         self._access = access
+        self._cluster = cluster or Cluster()
         self._client_url = endpoint
         if endpoint.secure:
             diagnose.context(access)
+        etcd3 = stubs.load()
         import grpc
 
-        etcd3 = stubs.load()
-        options: list[tuple[str, Any]] = list(OPTIONS)
+        options: list[tuple[str, Any]] = [*OPTIONS, *_keepalive(access.timeout)]
         if access.server_name:
             names = ("grpc.ssl_target_name_override", "grpc.default_authority")
             options += [(name, access.server_name) for name in names]
@@ -85,7 +79,10 @@ class Member:
         self._client.close()
 
     def status(self) -> MemberStatus:
+        """The member's state, which it tells without asking others. Raises DifferentClusters."""
         answer = self._ask(self._client.maintenancestub.Status, rpc.StatusRequest(), "status")
+        self._cluster.check(answer.header.cluster_id, self.endpoint)
+        raised, troubles = alarms(answer.errors)
         return MemberStatus(
             endpoint=self.endpoint,
             member_id=answer.header.member_id,
@@ -96,12 +93,28 @@ class Member:
             raft_term=answer.raft_term,
             leader=answer.leader,
             db_size=answer.db_size,
+            learner=answer.is_learner,
+            alarms=raised,
+            troubles=troubles,
         )
 
     def range(self, request: rpc.RangeRequest) -> rpc.RangeResponse:
-        """One page. Linearizable unless the request says otherwise. Raises Compacted, Denied and the rest."""
+        """One page, linearizable. Raises Compacted, Denied, SetBack, DifferentClusters and the rest."""
+        floor = self._cluster.floor
         answer: rpc.RangeResponse = self._ask(self._client.kvstub.Range, request, "range")
+        self._cluster.check(answer.header.cluster_id, self.endpoint)
+        self._cluster.seen(answer.header, floor, self.endpoint)
         return answer
+
+    def roles(self, user: str) -> list[str]:
+        """The names of the roles of a user, who may ask for itself."""
+        method = stubs.load().etcdrpc.AuthStub(self._client.channel).UserGet
+        return list(self._ask(method, rpc.AuthUserGetRequest(name=user), "user get").roles)
+
+    def permissions(self, role: str) -> list[rpc.Permission]:
+        """The permissions of a role that the user has."""
+        method = stubs.load().etcdrpc.AuthStub(self._client.channel).RoleGet
+        return list(self._ask(method, rpc.AuthRoleGetRequest(role=role), "role get").perm)
 
     def snapshot(self) -> Iterator[rpc.SnapshotResponse]:
         """The messages of the Snapshot stream. The timeout is that of each message, not of the stream."""
@@ -115,15 +128,39 @@ class Member:
         """
         method = stubs.load().etcdrpc.WatchStub(self._client.channel).Watch
         metadata = (*(self._client.metadata or ()), ("hasleader", "true"))
-        return WatchStream(method, metadata, request, self.endpoint)
+        return WatchStream(method, metadata, request, self.endpoint, self._access.timeout)
 
     def _ask(self, method: Any, request: Any, what: str) -> Any:
+        """The answer to a request. One that is late is diagnosed meanwhile, so that its reason is there in time."""
         import grpc
 
+        call = method.future(request, timeout=self._access.timeout, metadata=self._client.metadata)
+        why = ""
         try:
-            return method(request, timeout=self._access.timeout, metadata=self._client.metadata)
+            try:
+                return call.result(self._access.timeout / 2)
+            except grpc.FutureTimeoutError:
+                why = diagnose.diagnose(self._client_url, self._access) or self._without_leader()
+                return call.result()
         except grpc.RpcError as error:
-            raise self._diagnosed(errors.translated(error, self.endpoint, what)) from None
+            translated = errors.translated(error, self.endpoint, what)
+            if isinstance(translated, errors.TimedOut):
+                why = why or self._without_leader()
+                raise errors.Stuck(f"{self.endpoint}: {why}") if why else translated from None
+            raise self._diagnosed(translated) from None
+        finally:
+            call.cancel()
+
+    def _without_leader(self) -> str:
+        """The reason of a request that is late, where the member says that it knows of no leader; else empty."""
+        import grpc
+
+        call = self._client.maintenancestub.Status
+        try:
+            answer = call(rpc.StatusRequest(), timeout=self._access.timeout / 4, metadata=self._client.metadata)
+        except grpc.RpcError:
+            return ""
+        return "" if answer.leader else NO_QUORUM
 
     def _paced(self, method: Any, request: Any, what: str) -> Iterator[Any]:
         import grpc
@@ -151,3 +188,12 @@ class Member:
         if isinstance(error, errors.Unavailable) and (why := diagnose.diagnose(self._client_url, self._access)):
             return errors.Unavailable(f"{self.endpoint}: {why}")
         return error
+
+
+def _keepalive(timeout: float) -> list[tuple[str, int]]:
+    """gRPC's options for pings: as often as etcd allows (--grpc-keepalive-min-time, 5 s), and seldom enough."""
+    third = int(timeout * 1000 / 3)
+    return [
+        ("grpc.keepalive_time_ms", min(max(third, 6_000), 30_000)),
+        ("grpc.keepalive_timeout_ms", min(max(third, 1_000), 10_000)),
+    ]

@@ -83,6 +83,8 @@ class Range:
     revision: int = 0
     pages: int = 0
     """Number of answers."""
+    depth: int = 0
+    """Slashes of the key with the most."""
     index: "array[int]" = field(default_factory=lambda: array("q"))
     """Lengths and revisions, COLUMNS of etcd/range_answer.py for each key."""
 
@@ -98,12 +100,12 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
     return start, start[:-1] + bytes([start[-1] + 1])
 
 
-def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
-    """Every key below the prefixes at one revision. A compaction meanwhile is noted, and all keys are read again.
+def read(client: Client, ranges: Sequence[tuple[bytes, bytes]], spool: Spool, observer: Observer) -> Range:
+    """Every key of some ranges at one revision. A compaction meanwhile is noted, and all keys are read again.
 
     Args:
         client: The cluster.
-        prefixes: Storage prefixes, such as `/registry`.
+        ranges: First key and end of each; none of them overlap.
         spool: The file for keys and values.
         observer: Hears of the bytes received.
 
@@ -112,7 +114,7 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observ
     for attempt in range(RESTARTS + 1):
         pager = Pager(client)
         try:
-            return _whole(pager, prefixes, spool, observer)
+            return _whole(pager, ranges, spool, observer)
         except errors.Compacted as error:
             if attempt == RESTARTS:
                 raise
@@ -120,13 +122,14 @@ def read(client: Client, prefixes: Sequence[str], spool: Spool, observer: Observ
     raise AssertionError
 
 
-def _whole(pager: Pager, prefixes: Sequence[str], spool: Spool, observer: Observer) -> Range:
+def _whole(pager: Pager, ranges: Sequence[tuple[bytes, bytes]], spool: Spool, observer: Observer) -> Range:
     spool.clear()
     keys = Range()
-    for prefix in dict.fromkeys(map(bounds, prefixes)):
-        for page in pager.pages(*prefix):
+    for limits in dict.fromkeys(ranges):
+        for page in pager.pages(*limits):
             spool.write(b"".join([part for kv in page.kvs for part in (kv.key, kv.value)]))
             for kv in page.kvs:
+                keys.depth = max(keys.depth, kv.key.count(b"/"))
                 keys.index.extend((len(kv.key), len(kv.value), kv.mod_revision, kv.create_revision, kv.version))
             keys.pages += 1
             if len(keys):

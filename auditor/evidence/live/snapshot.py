@@ -5,17 +5,26 @@ bytes that remain, and at the end the SHA-256 of all of them. The request needs 
 """
 
 import hashlib
+import time
+from dataclasses import replace
 
 from auditor.evidence.hashing import TRAILER
 from auditor.evidence.live import errors
-from auditor.evidence.live.client import Client
-from auditor.evidence.live.member import Member, MemberStatus
+from auditor.evidence.live.client import PAUSE, Client
+from auditor.evidence.live.member import Member
+from auditor.evidence.live.members import MemberStatus
 from auditor.evidence.live.spool import Spool
 from auditor.observer import Observer
+from auditor.protobuf import rpc_pb2 as rpc
+
+ANY = rpc.RangeRequest(key=b"\0", keys_only=True, limit=1)
+"""A linearizable read of a key that nobody has: a member answers it once it has applied what was committed before."""
+ELECTION = 4
+"""Attempts at that read before it is given up, PAUSE seconds apart: an election takes one or two."""
 
 
-def take(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
-    """Fill the spool; the status of the member that sent the snapshot.
+def take(client: Client, spool: Spool, observer: Observer) -> tuple[MemberStatus, str]:
+    """Fill the spool: the status of the member that sent the snapshot, and why the snapshot may be old, where it may.
 
     Args:
         client: The cluster.
@@ -25,14 +34,38 @@ def take(client: Client, spool: Spool, observer: Observer) -> MemberStatus:
     A stream that breaks is begun anew: etcd cannot continue it. Raises LiveError, Incomplete among them, and NoRoom.
     """
 
-    def work(member: Member) -> MemberStatus:
-        status = member.status()
+    def work(member: Member) -> tuple[MemberStatus, str]:
+        status, doubt = _current(member)
         spool.clear()
         spool.expect(status.db_size + TRAILER)
         _copy(member, spool, observer)
-        return status
+        return status, doubt
 
     return client.ask(work)
+
+
+def _current(member: Member) -> tuple[MemberStatus, str]:
+    """The member's status, and why its database may be old, which is empty where it is not, or the status says it.
+
+    A member sends a snapshot of whatever it has, and one that is cut off does not always know it. An election is waited
+    for; a cluster without a quorum is not.
+    """
+    for attempt in range(ELECTION):
+        status = member.status()
+        if status.learner:
+            return status, ""
+        try:
+            revision = member.range(ANY).header.revision
+        except errors.Denied:
+            return status, ""  # the snapshot is refused too
+        except errors.Unavailable as error:
+            doubt = f"{error}: whether others wrote since cannot be told"
+            if isinstance(error, errors.TimedOut):
+                break
+            time.sleep(PAUSE * (attempt < ELECTION - 1))
+        else:
+            return replace(member.status(), revision=revision), ""
+    return status, doubt
 
 
 def _copy(member: Member, spool: Spool, observer: Observer) -> None:

@@ -13,7 +13,7 @@ from auditor.reports import json_sections
 from auditor.reports.diff import words
 from auditor.text import hex_id
 
-VERSION = 1
+VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:diff:{VERSION}"
 
@@ -86,9 +86,9 @@ def _side(audit: Audit) -> dict[str, Any]:
         "sha256": evidence.sha256,
         "trailer": evidence.trailer.value,
         "changed": evidence.changed,
-        "revision": evidence.backend.revision,
+        "revision": evidence.backend.revision or None,
         "compacted": evidence.backend.compacted,
-        "cluster": evidence.cluster.uid,
+        "cluster": evidence.cluster.identity,
         "etcd_cluster": "" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
         "policy": audit.policy,
         "complete": audit.complete,
@@ -100,7 +100,7 @@ def _side(audit: Audit) -> dict[str, Any]:
             {"place": place.label, "values": count, "readable": readable}
             for place, (count, readable) in leftovers(audit).items()
         ],
-        "readable_and_in_use": audit.tally.in_use,
+        "readable_and_current": audit.tally.current_holders,
         "gaps": [json_sections.gap(gap) for gap in audit.gaps],
         "not_examined": [json_sections.unexamined(part) for part in audit.unexamined],
         "notes": list(audit.notes),

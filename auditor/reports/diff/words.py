@@ -1,8 +1,9 @@
 """The sentences and tables of a comparison that the terminal and the HTML report share."""
 
-from auditor.diff.compare import Comparison, leftovers, revision
+from auditor.diff.compare import Comparison, leftovers
 from auditor.diff.objects import Content, FormChange
 from auditor.model.audit import Audit
+from auditor.model.evidence import Evidence
 from auditor.model.vocabulary import Place, Severity
 from auditor.reports.words import label, plural
 from auditor.text import hex_id
@@ -72,7 +73,7 @@ def side(audit: Audit) -> str:
 
 
 def cluster(comparison: Comparison) -> str:
-    one, two = comparison.before.evidence.cluster.uid, comparison.after.evidence.cluster.uid
+    one, two = comparison.before.evidence.cluster.identity, comparison.after.evidence.cluster.identity
     if one and one == two:
         return f"both of Kubernetes cluster {one}"
     etcd, other = (
@@ -160,3 +161,10 @@ def notes(comparison: Comparison) -> list[str]:
 
 def _sides(comparison: Comparison) -> tuple[tuple[str, Audit], tuple[str, Audit]]:
     return ("BEFORE", comparison.before), ("AFTER", comparison.after)
+
+
+def revision(evidence: Evidence) -> str:
+    compacted = evidence.backend.compacted
+    if not evidence.backend.revision:
+        return "unknown"
+    return f"{evidence.backend.revision:,}" + (f", compacted at {compacted:,}" if compacted is not None else "")

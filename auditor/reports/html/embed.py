@@ -70,11 +70,11 @@ def rows(raw: bytes) -> list[dict[str, Cell]] | None:
         return None
     try:
         columns = json.loads(element[1].decode("ascii"))
-        cells = [_cells(columns[name]) for name in COLUMNS]
+        cells = [_cells(column) for column in columns.values()]
         if all(isinstance(each, repeat) and length_hint(each) > 1 for each in cells):
             return None  # no two findings are the same: a forged count would have no end
-        return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*cells, strict=True)]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return [dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
 
 

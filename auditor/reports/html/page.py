@@ -7,8 +7,8 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
 from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, key_table, tables, words
-from auditor.reports.html import embed, explain, objects
+from auditor.reports import controls, currency, key_table, objects, rotation, tables, time_table, verdict, words
+from auditor.reports.html import embed, explain
 from auditor.reports.html.assets import Policy
 from auditor.reports.html.seal import Custody
 from auditor.reports.meaning import MEANING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
-FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Run", "Live", "Baseline", "Names")
+FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Run", "Live", "Baseline", "Names")
 LABELS = {"Trailer": "etcd's trailer"}
 CONFIDENTIAL = "Confidential: names of Secrets"
 
@@ -54,8 +54,8 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         evidence=evidence,
         policy=policy,
         confidential=CONFIDENTIAL,
-        verdict=words.verdict(audit, fail_on),
-        others=words.others(audit),
+        verdict=verdict.sentences(audit, fail_on),
+        outcome=audit.verdict(fail_on).name.lower(),
         scope=_scope(audit),
         control=words.control(audit),
         figures=_figures(audit),
@@ -67,11 +67,14 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         more_gaps=max(0, len(audit.gaps) - MOST_GAPS),
         decisive=[part for part in audit.unexamined if part.decisive],
         standing=[part for part in audit.unexamined if not part.decisive],
-        steps=words.next_steps(audit),
+        steps=verdict.next_steps(audit),
+        **_rotation(audit),
         causes=tables.of_causes(audit),
         parts=tables.of_parts(audit, fail_on),
         places=tables.of_places(audit),
         coverage=tables.of_coverage(audit),
+        times=(time_table.HEADER, time_table.rows(audit.chronology)) if audit.chronology is not None else None,
+        time_remarks=time_table.remarks(audit.chronology) if audit.chronology is not None else (),
         keys=(key_table.HEADER, key_table.table(audit)),
         groups=groups,
         header=objects.HEADER,
@@ -85,6 +88,14 @@ def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy
         columns=COLUMNS,
         explained=embed.script("explained", explain.document(audit)),
     )
+
+
+def _rotation(audit: Audit) -> dict[str, object]:
+    """The list of what to rotate, for the template."""
+    if audit.rotation is None:
+        return {"rotation": None, "rotated": "", "rotation_classes": rotation.CLASSES}
+    table, counts = rotation.table(audit.rotation), rotation.counts(audit.rotation)
+    return {"rotation": table, "rotated": counts, "rotation_classes": rotation.CLASSES}
 
 
 def _scope(audit: Audit) -> str:
@@ -101,16 +112,28 @@ def _figures(audit: Audit) -> list[tuple[str, str, str]]:
     tally = audit.tally
     values = sum(count for *_, count, _ in tally.places)
     opened = sum(opened for *_, opened in tally.places)
-    current = words.current(audit)
-    open_points = len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
+    current = currency.current(audit)
+    open_points = verdict.open_points(audit)
     return [
         (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
         (f"{current:,}", "of them current values", "bad" if current else "good"),
-        (f"{tally.in_use:,}", "leftovers that hold a credential in use", "bad" if tally.in_use else "good"),
-        (f"{tally.objects:,}", "objects with a readable value", "bad" if tally.objects else "good"),
-        (f"{opened:,}", "values opened with a key", ""),
-        (f"{open_points:,}", "points that keep the conclusion open", "open" if open_points else "good"),
+        (
+            f"{tally.current_holders:,}",
+            f"{'of them' if audit.current else 'leftovers that'} hold what is current {currency.reference(audit)}",
+            "bad" if tally.current_holders else "good",
+        ),
+        _objects(audit),
+        (f"{opened:,}", "values decrypted with a key", ""),
+        (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
     ]
+
+
+def _objects(audit: Audit) -> tuple[str, str, str]:
+    """The tile of the objects that are readable; of a fragment nobody knows which it is of."""
+    count, text = audit.tally.objects, "objects with a readable value"
+    if audit.tally.readable and not count:
+        return "unknown", text, "bad"
+    return f"{count:,}", text, "bad" if count else "good"
 
 
 def _facts(audit: Audit) -> list[tuple[str, str]]:
@@ -133,16 +156,19 @@ def _backend(audit: Audit) -> list[tuple[str, str]]:
     backend, cluster = audit.evidence.backend, audit.evidence.cluster
     members = ", ".join(f"{member} {name}".strip() for member, name in backend.members)
     facts = [
-        ("revision", f"{backend.revision:,}"),
-        ("compacted at", f"{backend.compacted:,}" if backend.compacted is not None else "never"),
+        ("revision", f"{backend.revision:,}" if backend.revision else "unknown"),
+        ("compacted at", words.compaction(backend)),
         ("storage version", backend.storage_version),
         ("cluster version", backend.cluster_version),
         ("etcd cluster id", None if backend.cluster_id is None else hex_id(backend.cluster_id)),
         ("members", members),
-        ("raft", f"index {backend.consistent_index}, term {backend.term}"),
-        ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes"),
+        (
+            "raft",
+            None if backend.consistent_index is None else f"index {backend.consistent_index}, term {backend.term}",
+        ),
+        ("pages", f"{backend.pages:,} of {backend.page_size:,} bytes" if backend.page_size else None),
         ("pairs by bucket", ", ".join(f"{name} {count:,}" for name, count in backend.buckets)),
-        ("Kubernetes cluster", cluster.uid),
+        ("Kubernetes cluster", words.clusters(cluster) if cluster.several else cluster.uid),
         ("created", cluster.created),
         ("newest object time", cluster.newest),
         ("storage prefixes", ", ".join(cluster.prefixes)),

@@ -13,6 +13,7 @@ from auditor.model.audit import Audit
 from auditor.model.findings import Cell, Rows
 from auditor.model.table import Table, value_rows
 from auditor.model.vocabulary import FindingKind, PageKind, Place, Provider
+from auditor.reports import key_table
 from auditor.reports.words import label
 
 MOST_CELLS = 4000
@@ -219,7 +220,7 @@ def _keys(audit: Audit) -> dict[str, Any]:
         "rows": [
             label(use.provider, use.key_name or "?")
             + (f" of {use.origin}" if use.origin else "")
-            + (f" (KEK {use.kek_id})" if use.kek_id else "")
+            + (f" (KEK {kek})" if (kek := key_table.kek(use)) else "")
             for use in listed
         ],
         "series": [

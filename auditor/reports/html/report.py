@@ -11,9 +11,9 @@ from auditor.model.audit import Audit
 from auditor.model.findings import Rows
 from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
-from auditor.reports import csv
+from auditor.reports import csv, objects
 from auditor.reports.csv import FindingsSheet
-from auditor.reports.html import assets, embed, objects, page, pictures, seal
+from auditor.reports.html import assets, embed, page, pictures, seal
 from auditor.reports.interface import Report
 
 

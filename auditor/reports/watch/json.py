@@ -8,7 +8,7 @@ from typing import IO, Any
 from auditor.reports.watch import words
 from auditor.watch.progress import Name, NamespaceProgress, Progress
 
-VERSION = 1
+VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
 SCHEMA = f"urn:etcd-auditor:watch:{VERSION}"
 
@@ -35,6 +35,12 @@ def document(
         "revision": progress.revision,
         **_counts(progress.all),
         "unopened": progress.unopened,
+        "created_in_old_form": progress.created_otherwise,
+        "keys_that_open_nothing": [
+            {"provider": provider.label, "key_name": name, "values": count}
+            for provider, name, count in progress.useless
+        ],
+        "doubts": list(progress.doubts),
         "rate": round(progress.rate, 3),
         "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left, 1),
         "namespaces": [{"namespace": name, **_counts(share)} for name, share in progress.namespaces.items()],
@@ -48,10 +54,11 @@ def document(
                 "provider": remaining.form.provider.label,
                 "key_name": remaining.form.key_name,
                 "kek_id": remaining.form.kek_id,
-                "opened": remaining.form.opened.label,
+                "decrypted": remaining.form.opened.label,
                 "finding": remaining.why,
                 "mod_revision": remaining.revision,
                 "stuck": remaining.stuck,
+                "created": remaining.created,
             }
             for remaining in progress.remaining
         ],

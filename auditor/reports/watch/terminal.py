@@ -27,14 +27,14 @@ class Board:
 
         Args:
             console: A terminal, or a pipe.
-            every: Seconds between two lines in a pipe.
+            every: Seconds between two lines in a pipe, of which one comes whatever has changed.
             clock: The time in seconds.
         """
         self.head = ""
         self._console = console
         self._every = every
         self._clock = clock
-        self._last_line: tuple[str, float] | None = None
+        self._last_line: float | None = None
         self._messages: deque[str] = deque(maxlen=MESSAGES)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -61,11 +61,10 @@ class Board:
         if self._live is not None:
             self._live.update(self._picture(progress), refresh=True)
             return
-        text, now = words.line(progress), self._clock()
-        state = words.sums(progress)
-        if last or self._last_line is None or (state != self._last_line[0] and now - self._last_line[1] >= self._every):
-            self._print(text)
-            self._last_line = state, now
+        now = self._clock()
+        if last or self._last_line is None or now - self._last_line >= self._every:
+            self._print(words.line(progress))
+            self._last_line = now
 
     def _picture(self, progress: Progress) -> RenderableType:
         parts: list[RenderableType] = [Text(self.head, "bold"), Text(words.line(progress)), Text()]
@@ -73,6 +72,7 @@ class Board:
             (words.under(progress), True),
             (words.namespaces(progress), True),
             (words.stuck(progress), False),
+            (words.created(progress), False),
         )
         for (header, rows), numbers in tables:
             if rows:
@@ -94,6 +94,7 @@ def end(progress: Progress, console: Console, resources: Sequence[str], *, confi
         (words.under(progress), True),
         (words.namespaces(progress), True),
         (words.stuck(progress), False),
+        (words.created(progress), False),
     ):
         if rows:
             console.print()

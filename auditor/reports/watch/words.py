@@ -1,9 +1,9 @@
 """The sentences and tables of a watch that the terminal, lines in a pipe and the JSON share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from auditor.reports.words import label, plural
-from auditor.watch.progress import Progress
+from auditor.watch.progress import Progress, Remaining
 
 NOT_COVERED = (
     "current values only: history, freed pages, the WAL, other members' files and old backups may still hold the old "
@@ -16,10 +16,30 @@ STALL = 60.0
 
 
 def exit_code(progress: Progress, *, configured: bool) -> int:
-    """1: some remain. 3: none does, and there is no object at all, or a value that no key opened. 0: none remains."""
-    if progress.all.remaining:
+    """1: some remain. 3: none is known to, and it is not known that none does. 0: none remains."""
+    if not progress.over:
         return 1
-    return 3 if not progress.all.present or (configured and progress.unopened) else 0
+    return 3 if _reason(progress, "", configured=configured) else 0
+
+
+def _reason(progress: Progress, what: str, *, configured: bool) -> str:
+    """The reason for which nothing can be concluded where nothing is known to remain; empty where there is none."""
+    if progress.useless:
+        return "; ".join(useless(progress))
+    if not progress.all.present:
+        return f"there is no object of {what}: check the name and --storage-prefix"
+    if configured and progress.unopened:
+        return f"{progress.unopened:,} of {progress.all.present:,} {what} are as wanted by prefix only"
+    return "; ".join(progress.doubts)
+
+
+def useless(progress: Progress) -> list[str]:
+    """Sentences on supplied keys that open nothing."""
+    return [
+        f"the supplied key {label(provider, name)} decrypts none of the {plural(count, 'value')} that "
+        f"{'names' if count == 1 else 'name'} it: it is not the key that they are under"
+        for provider, name, count in progress.useless
+    ]
 
 
 def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool) -> list[str]:
@@ -27,19 +47,22 @@ def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool
     code = exit_code(progress, configured=configured)
     what = ", ".join(resources)
     at = f"at revision {progress.revision:,} (exit {code})"
-    if progress.all.remaining:
+    reason = _reason(progress, what, configured=configured) if code != 1 else ""
+    also = [f"Also: {text}." for text in (*useless(progress), *progress.doubts) if text not in reason]
+    if code == 1:
         head = f"SOME REMAIN: {progress.all.remaining:,} of {progress.all.present:,} {what} are not as wanted {at}"
-    elif not progress.all.present:
-        head = f"INCONCLUSIVE: there is no object of {what}: check the name and --storage-prefix {at}"
     elif code:
-        head = (
-            f"INCONCLUSIVE: {progress.unopened:,} of {progress.all.present:,} {what} are as wanted by prefix only {at}"
-        )
+        head = f"INCONCLUSIVE: {reason} {at}"
     else:
         head = f"NONE REMAINS in latest: all {progress.all.present:,} {what} are as wanted {at}"
         if progress.unopened:
             head += "; by their prefixes, which prove nothing: no key was supplied"
-    return [head, sums(progress), f"Not examined: {NOT_COVERED}."]
+    if count := progress.created_otherwise:
+        what = (
+            f"{plural(count, 'object')} {'was' if count == 1 else 'were'} created in the old form while the watch ran"
+        )
+        also.append(f"Also: {what}: an API server writes with another configuration.")
+    return [head, sums(progress), *also, f"Not examined: {NOT_COVERED}."]
 
 
 def sums(progress: Progress) -> str:
@@ -50,7 +73,10 @@ def sums(progress: Progress) -> str:
 
 def line(progress: Progress) -> str:
     """The state on one line."""
-    return f"revision {progress.revision:,}: {sums(progress)}{pace(progress)}"
+    created = (
+        f"; {progress.created_otherwise:,} created in the old form meanwhile" if progress.created_otherwise else ""
+    )
+    return f"revision {progress.revision:,}: {sums(progress)}{pace(progress)}{created}"
 
 
 def pace(progress: Progress) -> str:
@@ -97,10 +123,21 @@ def namespaces(progress: Progress, most: int | None = MOST) -> tuple[list[str], 
 
 def stuck(progress: Progress) -> tuple[list[str], list[list[str]]]:
     """Header and rows: objects that the rewrite seems to have missed."""
+    return ["stuck", "finding", "why"], _listed(progress.stuck, lambda each: each.stuck)
+
+
+def created(progress: Progress) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: objects that were created in the old form while the watch ran, and are in one."""
+    return ["created in the old form", "finding", "revision"], _listed(
+        progress.created, lambda each: f"{each.revision:,}"
+    )
+
+
+def _listed(objects: Sequence[Remaining], last: Callable[[Remaining], str]) -> list[list[str]]:
     rows = [
-        ["/".join(filter(None, (each.object.namespace, each.object.name))), each.why, each.stuck]
-        for each in progress.stuck[:MOST]
+        ["/".join(filter(None, (each.object.namespace, each.object.name))), each.why, last(each)]
+        for each in objects[:MOST]
     ]
-    if (more := len(progress.stuck) - MOST) > 0:
+    if (more := len(objects) - MOST) > 0:
         rows.append([f"and {more:,} more", "", ""])
-    return ["stuck", "finding", "why"], rows
+    return rows

@@ -99,7 +99,8 @@ def test_the_second_meta_is_found_where_the_first_is_destroyed(
     assert found.older is None
     ((offset, reason),) = found.faults
     assert offset == 0
-    assert "aaaaaaaa" in reason
+    assert f"edda0ced or ed0cdaed at offset {bolt_builder.HEADER}" in reason
+    assert "aaaa" not in reason
     reading = read(data)
     assert sum(len(batch) for batch in reading.batches) == 3
     assert [gap.reason for gap in reading.gaps] == [reason]
@@ -126,12 +127,11 @@ def test_one_bad_meta_is_a_fault_and_the_other_is_used(bad: int, good: int) -> N
         assert f"meta page {bad} at offset {offset}" in reason
 
 
-def test_a_checksum_says_where_what_it_is_and_what_it_should_be() -> None:
+def test_a_wrong_checksum_says_where_it_stands_and_quotes_nothing() -> None:
     data = built()
-    right = struct.unpack_from("<Q", data, bolt_builder.CHECKSUM_FIELD)[0]
     ((_, reason),) = metas(changed(data, bolt_builder.CHECKSUM_FIELD, "Q", 0x1234)).faults
-    for part in (f"offset {bolt_builder.CHECKSUM_FIELD}", "0000000000001234", f"{right:016x}"):
-        assert part in reason
+    assert f"checksum at offset {bolt_builder.CHECKSUM_FIELD}" in reason
+    assert "1234" not in reason
 
 
 @pytest.mark.parametrize("at", range(bolt_builder.HEADER, bolt_builder.HEADER + bolt_builder.BODY))
@@ -148,7 +148,7 @@ def test_a_wrong_version_is_named() -> None:
     found = metas(data)
     assert found.current.page == 1
     ((_, reason),) = found.faults
-    for part in ("version 2", f"offset {bolt_builder.HEADER + 4}", "found 3"):
+    for part in ("version 2", f"offset {bolt_builder.HEADER + 4}"):
         assert part in reason
 
 
@@ -157,7 +157,7 @@ def test_a_page_size_that_cannot_be_is_named(page_size: int) -> None:
     data = changed(built(), bolt_builder.HEADER + 8, "I", page_size, seal=0)
     ((offset, reason),) = metas(data).faults
     assert offset == 0
-    assert f"page size {page_size} " in reason
+    assert "page size is no power of two" in reason
 
 
 def test_a_page_size_that_is_not_where_the_second_meta_lies_is_a_fault() -> None:
@@ -175,11 +175,10 @@ def test_both_bad_names_the_file_and_both_reasons() -> None:
         "built.db",
         "edda0ced",
         f"offset {bolt_builder.HEADER}",
-        "01020304",
         "offset 4096",
-        "0000000000000055",
     ):
         assert part in said
+    assert "01020304" not in said
 
 
 @pytest.mark.parametrize("length", [8, 16, 79])

@@ -206,7 +206,7 @@ def test_an_object_of_azure_s_that_is_not_there(azure: str, url: str, said: str)
 
 
 def test_a_wrong_key_of_azure_s_is_told_and_not_shown(azure: str, tmp_path: Path) -> None:
-    """Alone there is nothing to audit; beside what can be read it keeps the conclusion open."""
+    """Alone there is nothing to audit; beside what can be read it makes the result inconclusive."""
     url, environment = "az://backups/cluster/etcd-snapshot-n-1", azurite.connection(azure, azurite.WRONG)
     why = f"{url} cannot be opened: access is denied; look at the credentials in the environment"
     alone = run("scan", url, **environment)

@@ -16,7 +16,7 @@ from tests.helpers.etcd import Etcd, binary
 from tests.helpers.kine_stages import STAGES, configuration, name_of, unpack
 from tests.helpers.objects import StoredObject
 
-SAME = ["place", "finding", "resource", "key", "provider", "key_name", "offset", "size", "same_as_latest", "opened"]
+SAME = ["place", "finding", "resource", "key", "provider", "key_name", "offset", "size", "same_as_latest", "decrypted"]
 SECRET = StoredObject(namespace=b"prod", name=b"db", data={b"password": b"CANARY-stores-91"})
 
 

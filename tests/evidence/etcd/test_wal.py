@@ -143,7 +143,8 @@ def test_puts_of_nested_transactions_in_both_branches() -> None:
     inner = part(2, operation(3)) + part(3, operation(4))
     outer = compare + part(2, operation(1)) + part(3, operation(2)) + part(2, part(4, inner))
     log = read(Segment().entry(1, count(1, 7) + part(6, outer)).commit(1).data)
-    assert [name for name, _, _, _ in rows(log)] == [key(1), key(2), key(3), key(4)]
+    # a value that is only compared with is a row too
+    assert [name for name, _, _, _ in rows(log)] == [key(9), key(1), key(2), key(3), key(4)]
     deep = part(2, operation(5))
     for _ in range(40):
         deep = part(2, part(4, deep))
@@ -344,7 +345,7 @@ def test_columns_say_of_an_entry_what_reading_it_by_itself_does(those: list[byte
     stops = np.cumsum([len(each) for each in those])
     starts = stops - [len(each) for each in those]
     data = b"".join(those)
-    known, indices, found = wire.entries(Buffer(data), starts, stops)
+    known, indices, found, *_ = wire.entries(Buffer(data), starts, stops)
     for row in np.flatnonzero(known).tolist():
         alone = raft.entry(data, int(starts[row]), int(stops[row]))
         assert indices[row] == alone.raft_index
@@ -363,15 +364,23 @@ def test_columns_know_what_kubernetes_writes() -> None:
     bodies = [part(6, each) + header for each in (create, expiring, update, remove)] + [part(4, write) + header]
     those = [count(1, 0) + count(2, 3) + count(3, 90_000) + part(4, body) for body in bodies]
     stops = np.cumsum([len(each) for each in those])
-    known, _, found = wire.entries(Buffer(b"".join(those)), stops - [len(each) for each in those], stops)
+    known, _, found, *_ = wire.entries(Buffer(b"".join(those)), stops - [len(each) for each in those], stops)
     assert known.all()
     assert found[:, 0].tolist() == [0, 1, 2, 4]
 
 
-def test_requests_of_the_v2_store_are_no_puts() -> None:
-    request = count(1, 7) + part(2, b"PUT") + part(3, b"/0/version") + part(4, b"\x0a\x03abc")
+def test_what_etcd_itself_writes_into_the_v2_store_is_no_put() -> None:
+    request = count(1, 7) + part(2, b"PUT") + part(3, b"/0/version") + part(4, b"3.5.0")
     log = read(Segment().entry(1, request).commit(1).data)
     assert not rows(log)
+    assert not log.gaps
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_requests_of_the_v2_store_are_puts(wrapped: bool) -> None:
+    request = count(1, 7) + part(2, b"PUT") + part(3, b"/1" + key(1)) + part(4, SECRET) + count(5, 0) + part(6, SECRET)
+    log = read(Segment().entry(1, part(2, request) if wrapped else request).commit(1).data)
+    assert [row[:2] for row in rows(log)] == [(key(1), SECRET)] * 2
     assert not log.gaps
 
 

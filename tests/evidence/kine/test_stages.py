@@ -110,9 +110,9 @@ def test_every_encrypted_value_opens_with_the_supplied_keys(stage: Path, audit: 
     current = rows[rows.place == "latest"]
     assert len(current) == sum(told["totals"]["current_providers"].values())
     encrypted = current[current.provider != "identity"]
-    assert set(encrypted.opened) <= {"yes"}
+    assert set(encrypted.decrypted) <= {"yes"}
     whole = rows[(rows.provider != "identity") & (rows.state == "") & (rows.provider != "unknown")]
-    assert set(whole.opened) <= {"yes"}
+    assert set(whole.decrypted) <= {"yes"}
 
 
 def test_previous_values_are_counted_as_the_truth_counts_them(stage: Path, audit: Audit) -> None:

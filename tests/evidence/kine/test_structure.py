@@ -103,3 +103,33 @@ def test_statistics_that_are_none_are_searched(tmp_path: Path) -> None:
     connection.execute("INSERT INTO sqlite_stat1 VALUES ('kine', 'kine_name_index', 'U2VjcmV0LWluLXN0YXRpc3RpY3M=')")
     connection.close()
     assert any("sqlite_stat1" in gap.reason for gap in audit(tmp_path / "state.db").gaps)
+
+
+TEXT = "S3cr3t of no known beginning " * 9
+
+
+def a_view(path: Path) -> None:
+    connection = kine(path)
+    connection.execute(f"CREATE VIEW v AS SELECT '{TEXT}'")
+    connection.close()
+
+
+def an_index_on_values(path: Path) -> None:
+    connection = kine(path)
+    connection.execute("CREATE INDEX kine_value ON kine (value)")
+    connection.close()
+
+
+def the_reserved_bytes_of_the_header(path: Path) -> None:
+    kine(path).close()
+    page(path, 1, 72, TEXT.encode()[:20])
+
+
+@pytest.mark.parametrize("make", [a_view, an_index_on_values, the_reserved_bytes_of_the_header])
+def test_structure_that_holds_something_else_is_searched(make: Callable[[Path], None], tmp_path: Path) -> None:
+    kine(tmp_path / "honest.db").close()
+    before = audit(tmp_path / "honest.db")
+    make(tmp_path / "state.db")
+    after = audit(tmp_path / "state.db")
+    assert before.complete
+    assert not after.complete or len(after.inventory) > len(before.inventory)

@@ -60,7 +60,7 @@ def test_values_open_under_the_names_that_stand_beside_them(tmp_path: Path, log:
     audit = audited(tmp_path, log, encryption_configs=(kine_stages.configuration(STAGE),))
     rows = audit.inventory[(audit.inventory.provider == "aescbc") & (audit.inventory.state != "tail-lost")]
     assert len(rows) > 30
-    assert set(rows.opened) == {"yes"}
+    assert set(rows.decrypted) == {"yes"}
 
 
 def test_quick_reads_what_the_log_counts(tmp_path: Path, log: bytes) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import auditor
-from auditor.evidence.live.exhibit import _lagging, _stale
-from auditor.evidence.live.member import MemberStatus
+from auditor.evidence.live import members
+from auditor.evidence.live.members import MemberStatus
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import cluster
 from tests.helpers.objects import StoredObject
@@ -44,7 +44,7 @@ def test_a_member_that_stops_during_the_scan(options: auditor.Options, tmp_path:
         fill(members[0])
         first = auditor.scan(",".join(each.url for each in members), options)
         assert first.complete
-        assert all("a row's own" in note for note in first.notes)
+        assert not any("went on with" in note or "leader" in note for note in first.notes)
         (leader,) = [each for each in members if _id(each) == _leader(members[0])]
         order = [leader, *(each for each in members if each is not leader)]
         audit = auditor.scan(",".join(each.url for each in order), options, observer=Calling(received=killed(leader)))
@@ -88,17 +88,16 @@ def standing(endpoint: str, revision: int, leader: int = 1) -> MemberStatus:
 
 def test_a_member_behind_the_others_is_told() -> None:
     both = [standing("a", 90), standing("b", 155)]
-    (note,) = _lagging(both, {}, "http://a")
+    (note,) = members.lagging(both, "http://a")
     assert note == (
         "http://a: the member that was read 000000000000000a is behind: at revision 90 (raft index 900), "
         "while http://b is at 155 (raft index 1,550)"
     )
-    (gap,) = _stale(both, both[0], "file")
-    assert gap.reason == (
-        "what was written after revision 90: member 000000000000000a is behind the others: take another endpoint"
-    )
-    assert _stale(both, both[1], "file") == []
-    assert _lagging([both[1]], {"http://x": "http://x: nothing"}, "") == ["http://x: nothing; its member was not asked"]
+    assert members.staleness(both, both[0]) == "member 000000000000000a is behind the others: take another endpoint"
+    assert members.staleness(both, both[1]) == ""
+    assert members.notes([both[1]], {"http://x": "http://x: nothing"}) == [
+        "http://x: nothing; its member was not asked"
+    ]
 
 
 def _id(etcd: Etcd) -> int:

@@ -68,10 +68,24 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-def test_a_server_that_answers_or_falls_silent_is_not_in_the_way() -> None:
-    for answer in (lambda near: near.sendall(b"x"), silence):
-        with server(answer) as endpoint:
-            assert not asked(endpoint)
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""What an HTTP/2 server says first (RFC 9113, 3.4)."""
+
+
+def test_a_server_that_speaks_http2_is_not_in_the_way() -> None:
+    with server(lambda near: near.sendall(SETTINGS)) as endpoint:
+        assert not asked(endpoint)
+
+
+def test_a_server_that_falls_silent_hangs() -> None:
+    with server(silence) as endpoint:
+        assert asked(endpoint) == diagnose.HANGS
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"<!DOCTYPE html>", b"SSH-2.0-x\r\n"])
+def test_a_server_that_speaks_something_else_is_no_etcd(answer: bytes) -> None:
+    with server(lambda near: near.sendall(answer)) as endpoint:
+        assert asked(endpoint) == diagnose.NO_HTTP2
 
 
 @pytest.mark.parametrize("answer", [reset, lambda near: near.recv(1 << 16)], ids=["reset", "closed"])
@@ -82,7 +96,11 @@ def test_a_server_that_hangs_up(answer: Answer) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(silence, ""), (reset, "it hangs up instead of speaking TLS: is it http://?"), (nonsense, "no TLS connection (")],
+    [
+        (silence, diagnose.HANGS),
+        (reset, "it hangs up instead of speaking TLS: is it http://?"),
+        (nonsense, "no TLS connection ("),
+    ],
     ids=["silent", "reset", "nonsense"],
 )
 def test_a_server_that_does_not_finish_the_handshake(answer: Answer, said: str, authority: Authority) -> None:
@@ -109,7 +127,7 @@ def test_a_server_that_takes_no_more_connections() -> None:
             each.setblocking(False)
             each.connect_ex((endpoint.host, endpoint.port))
             waiting.append(each)
-        assert asked(endpoint) == f"no connection within {WAIT:g} s"
+        assert asked(endpoint) == f"no connection within {WAIT / 4:g} s"
         for each in waiting:
             each.close()
 

@@ -11,8 +11,7 @@ from auditor.errors import AuditorError
 from auditor.evidence import scratch
 from auditor.evidence.live import client, spool
 from auditor.evidence.live.access import Access, endpoints
-from auditor.evidence.live.errors import Compacted, Incomplete, Unavailable
-from auditor.evidence.live.exhibit import DifferentClusters
+from auditor.evidence.live.errors import Compacted, DifferentClusters, Incomplete, Unavailable
 from auditor.evidence.live.range_read import RESTARTS
 from auditor.model.vocabulary import Trailer
 from tests.helpers.command import run
@@ -112,7 +111,7 @@ def test_a_member_that_falls_silent(etcd: Etcd, options: auditor.Options) -> Non
 
 @each_way
 def test_a_member_that_never_says_anything(etcd: Etcd, options: auditor.Options) -> None:
-    with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match=r"\(DEADLINE_EXCEEDED\)"):
+    with FaultyProxy(etcd.endpoint, 0, stall=True) as proxy, pytest.raises(Unavailable, match="answers nothing"):
         auditor.scan("", options, access=Access(endpoints([proxy.url]), timeout=0.5))
     assert 0 < proxy.faults < 10  # it does not ask for ever
 

@@ -115,7 +115,7 @@ def test_http_where_https_is_meant_and_the_other_way_round(secured: Secured, tmp
         ({"key": "absent.pem"}, "--key absent.pem: No such file"),
         ({"key": __file__}, "are no PEM certificate and its key"),
         ({"key": ""}, "--cert and --key belong together"),
-        ({"url": "http://127.0.0.1:1"}, "certificates are for https"),
+        ({"url": "http://127.0.0.1:1"}, "are for https:// endpoints"),
         ({"url": "https://127.0.0.1:1,http://127.0.0.1:2"}, "some endpoints are https and some http"),
     ],
 )

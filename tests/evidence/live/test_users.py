@@ -42,7 +42,9 @@ def test_root_takes_the_snapshot(etcd: Etcd) -> None:
 
 
 def test_a_reader_is_refused_the_snapshot_and_told_of_range(etcd: Etcd) -> None:
-    with pytest.raises(Denied, match=r"permission denied.*; only the root role .*--range"):
+    with pytest.raises(
+        Denied, match=r"permission denied.*; only the root role .*--range.*; user viewer may read /registry/$"
+    ):
         auditor.scan("", access=access(etcd, "viewer"))
 
 
@@ -55,7 +57,13 @@ def test_a_reader_reads_its_range_and_writes_nothing(etcd: Etcd) -> None:
 
 def test_a_prefix_that_the_role_may_not_read(etcd: Etcd) -> None:
     options = auditor.Options(range_only=True, storage_prefixes=("/elsewhere",))
-    with pytest.raises(Denied, match="may not read every key under /elsewhere"):
+    advised = (
+        r"permission denied.*; user viewer may read /registry/; the least role to ask for: "
+        r"etcdctl role add etcd-auditor "
+        r"&& etcdctl role grant-permission --prefix=true etcd-auditor read /elsewhere/secrets/ "
+        r"&& etcdctl user grant-role viewer etcd-auditor$"
+    )
+    with pytest.raises(Denied, match=advised):
         auditor.scan("", options, access=access(etcd, "viewer"))
     assert auditor.scan("", options, access=access(etcd, "root")).tally.readable == 1
 

@@ -1,11 +1,16 @@
 // The findings as CSV, cell by cell as auditor/reports/csv.py writes them; filtered ones say so in a column of their own.
 
 const NUMBERS = new Set(["create_revision", "mod_revision", "version", "offset", "size", "page"]);
-const FORMULA = /^[=+\-@\t\r']/;
+const FORMULA = /^"*[=+\-@\t\r']/;
+// a mark at which some spreadsheets split, before what one of them would take for a formula
+const INNER = /([,;|\t\n\r])(?="*[=+\-@\t\r'])/g;
 
 function csvCell(cell, number) {
   let text = String(cell);
-  if (!number && FORMULA.test(text)) text = `'${text}`;
+  if (!number) {
+    if (FORMULA.test(text)) text = `'${text}`;
+    text = text.replace(INNER, "$1'");
+  }
   return /[,"\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -1,7 +1,7 @@
 // The pictures, drawn by Bokeh as SVG: once, in colours that can be told from light and from dark paper.
 
 const PROVIDER_COLOURS = { "identity": "#d32f2f", "unknown": "#757575", "aescbc": "#1f77b4", "aesgcm": "#00a5b5", "secretbox": "#2e8b57", "kms v1": "#b8860b", "kms v2": "#7e57c2", "others": "#9e9e9e" };
-const PLACE_COLOURS = { "latest": "#1f77b4", "history": "#00a5b5", "deleted": "#2e8b57", "old-value": "#8d6e63", "previous-root": "#b8860b", "freed": "#e65100", "slack": "#757575", "wal": "#7e57c2", "unplaced": "#9e9e9e" };
+const PLACE_COLOURS = { "latest": "#1f77b4", "history": "#00a5b5", "deleted": "#2e8b57", "old-value": "#8d6e63", "previous-root": "#b8860b", "freed": "#e65100", "slack": "#757575", "wal": "#7e57c2", "v2-store": "#ad1457", "unplaced": "#9e9e9e" };
 const PAGE_COLOURS = ["#e00000", "#ff9800", "#6fa3d0", "#546e7a", "rgba(128,128,128,0.25)", "rgba(126,87,194,0.5)", "rgba(184,134,11,0.3)"];
 const INK = "#7b7b82";
 const HAIRLINE = "rgba(128,128,128,0.25)";

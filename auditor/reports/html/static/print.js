@@ -1,7 +1,8 @@
 // What is printed of a filtered view: its findings by object, in the order and the words of objects.py.
 
 const MOST_PRINTED = 300;
-const SAME = ["", "no", "unknown", "yes"];
+const SAME = ["", "no", "unknown", "elsewhere", "part", "yes"];
+const HELD = 3; // from there on something is current: told apart in the cell, not in the order
 
 function grouped(columns, rows) {
   const [resource, namespace, name, severity, same] = ["resource", "namespace", "name", "severity", "same_as_latest"].map((each) => columns.get(each));
@@ -17,7 +18,8 @@ function grouped(columns, rows) {
   const ranked = [...groups.values()];
   const cells = ({ rows: [row] }) => [resource.cell(row), namespace.cell(row), name.cell(row)];
   ranked.sort((a, b) => {
-    if (a.severity !== b.severity || a.same !== b.same) return b.severity - a.severity || b.same - a.same;
+    const gravity = b.severity - a.severity || Math.min(b.same, HELD) - Math.min(a.same, HELD);
+    if (gravity) return gravity;
     const [mine, others] = [cells(a), cells(b)];
     for (let part = 0; part < mine.length; part++) {
       const order = compareCells(mine[part], others[part]);
@@ -54,7 +56,7 @@ function preparePrint(columns, filter, rows) {
   note.textContent = filter.said(rows.length);
   const shown = groups.slice(0, MOST_PRINTED);
   said.textContent = shown.length < groups.length
-    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, the gravest first.`
-    : `${groups.length.toLocaleString("en")} objects, the gravest first.`;
+    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, most severe first.`
+    : `${groups.length.toLocaleString("en")} objects, most severe first.`;
   body.replaceChildren(...shown.map((group) => element("tr", "", ...printedLine(columns, group).map((text) => element("td", text)))));
 }

@@ -1,4 +1,4 @@
-"""Findings by object, for paper and for browsers without scripts: the gravest first, up to a bound."""
+"""Findings by object, for terminals, paper and browsers without scripts: most severe first, up to a bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ MOST = 300
 HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
 _RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
 _LABEL = {rank: str(label) for label, rank in _RANK.items()}
-_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "yes": 3}
-_SAME_LABELS = ("", "no", "unknown", "yes")
+_SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "elsewhere": 3, "part": 4, "yes": 5}
+_SAME_LABELS = tuple(map(str, _SAME))
+_HELD = 3
+"""Rank from which on something is current: these ranks are told apart in the cell, and not in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,22 @@ class ObjectGroups:
     """The objects with findings."""
 
     lines: list[tuple[str, ...]]
-    """Cells in the order of HEADER, of at most MOST objects."""
+    """Cells in the order of HEADER, of the first objects."""
+    ids: list[str]
+    """Id of the first row of each of them."""
     objects: int
     """The number of objects in all."""
     findings: int
     """The number of findings in all."""
 
 
-def group(table: Table) -> ObjectGroups:
-    """The objects of a table, in the order and the words of print.js for a filtered view."""
+def group(table: Table, most: int = MOST) -> ObjectGroups:
+    """The objects of a table, in the order and the words of print.js for a filtered view.
+
+    Args:
+        table: The findings.
+        most: Number of objects with a line, at most.
+    """
     columns = table.columns
     numbers: dict[tuple[Cell, Cell, Cell], int] = {}
     keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
@@ -47,22 +56,24 @@ def group(table: Table) -> ObjectGroups:
     np.maximum.at(same, object_codes, rank % len(_SAME))
     objects = list(numbers)
     first: list[int] = []
-    ranks = severity * len(_SAME) + same
+    ranks = severity * len(_SAME) + np.minimum(same, _HELD)
     for code in np.flatnonzero(np.bincount(ranks))[::-1].tolist():
         equals = np.flatnonzero(ranks == code).tolist()
-        first += nsmallest(MOST - len(first), equals, key=objects.__getitem__)
-        if len(first) == MOST:
+        first += nsmallest(most - len(first), equals, key=objects.__getitem__)
+        if len(first) == most:
             break
     order = np.argsort(object_codes, kind="stable")
     starts = np.searchsorted(object_codes[order], first)
     ends = np.searchsorted(object_codes[order], first, side="right")
+    own = [order[start:end].tolist() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     return ObjectGroups(
-        [
-            _line(columns, objects[number], order[start:end].tolist(), int(severity[number]), int(same[number]))
-            for number, start, end in zip(first, starts.tolist(), ends.tolist(), strict=True)
+        lines=[
+            _line(columns, objects[number], rows, int(severity[number]), int(same[number]))
+            for number, rows in zip(first, own, strict=True)
         ],
-        len(numbers),
-        len(table),
+        ids=[str(columns["id"][rows[0]]) for rows in own],
+        objects=len(numbers),
+        findings=len(table),
     )
 
 

@@ -1,0 +1,37 @@
+"""The scope of an audit: which resources are judged, and their names."""
+
+import numpy as np
+
+from auditor.arrays.dtypes import Bools
+from auditor.judgement.policy import Policy
+from auditor.kubernetes import fragments
+from auditor.kubernetes.store import Store
+from auditor.options import Options
+
+
+def judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
+    """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any.
+
+    Args:
+        store: all values of the evidence.
+        options: the resources asked for.
+        policy: of the configurations.
+        also: names of further resources.
+    """
+    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
+    asked = {name.rstrip(".") for name in options.resources}
+    return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
+
+
+def names(store: Store, options: Options, chosen: Bools) -> tuple[str, ...]:
+    """The resources that are judged: those asked for first, then what a configuration adds.
+
+    Args:
+        store: all values of the evidence.
+        options: the resources asked for.
+        chosen: which resources are judged.
+    """
+    entries = [store.resources[code] for code in np.flatnonzero(chosen).tolist()]
+    asked = [name.rstrip(".") for name in options.resources]
+    added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
+    return tuple(dict.fromkeys([*asked, *sorted(added)]))

@@ -1,0 +1,102 @@
+"""The run of a scan: its options are checked, the audit is run, reports are written, the summary is printed."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor import inputs
+from auditor.cli import checksums, live_options, output
+from auditor.cli.progress import bars, counting
+from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
+from auditor.cli.scan_request import ScanRequest
+from auditor.errors import UsageError
+from auditor.model.audit import Audit
+
+if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
+
+
+LEADING = 21
+"""Objects with findings that are looked up for the summary: those that it names, and one that says there are more."""
+
+
+def run(request: ScanRequest) -> int:
+    """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
+    from auditor.evidence.discovery import bystanders
+    from auditor.evidence.discovery.arguments import resolve_arguments
+    from auditor.verify.own import is_report
+
+    request.check()
+    passed: list[str] = []
+    evidence = resolve_arguments(request.evidence, is_report, passed)
+    if len(evidence) > 1:
+        live_options.none(evidence, request.live)
+    if len(evidence) > 1 and inputs.STDIN in evidence:
+        raise UsageError("standard input is one evidence item: scan it by itself")
+    unnamed = tuple(path for path in evidence if path not in request.evidence and inputs.is_pipe(path))
+    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
+    access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
+    options = request.options
+    files = [*options.current_configs, *([options.current] if current_access is None else [])]
+    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
+    protected = [*map(Path, read), *live_options.files(request.live)]
+    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
+    if request.dataset is not None:
+        output.folder(request.dataset, protected)
+    reports = ReportFiles(request.reports, request.fail_on)
+    reports.check(options, len(evidence))
+    audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
+    if passed:
+        note = bystanders.note(passed, "the folders that were named", every=request.verbose)
+        audit = replace(audit, notes=(*audit.notes, note))
+    reports.write(audit, force=request.force)
+    if request.dataset is not None:
+        write_dataset(audit, request.dataset, force=request.force)
+    written = request.targets
+    if request.rotation is not None:
+        lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
+        write_rotation(lists, force=request.force)
+        written = [*(target for target in written if target != request.rotation), *lists]
+    checksums.write(written, force=request.force)
+    from auditor.reports import terminal
+
+    printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
+    terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
+    if lines := output.written([*written, *checksums.targets(written), request.dataset]):
+        printer.print(*lines, sep="\n", markup=False)
+    return audit.exit_code(request.fail_on)
+
+
+def _audit(
+    evidence: list[str],
+    accesses: "tuple[Access | None, Access | None]",
+    request: ScanRequest,
+    reports: ReportFiles,
+) -> Audit:
+    # the names that --case may hold are known by the rows
+    named = request.options.redact_names and bool(request.options.case)
+    rows = named or request.verbose or any((*request.targets, request.dataset))
+    options = replace(
+        request.options,
+        rows=rows,
+        leading=0 if rows else LEADING,
+        # copies of what an encrypted Secret holds are to be rotated too
+        listed=bool(request.inventory or request.dataset or (request.rotation and request.options.hunt)),
+    )
+    options = reports.any_cluster(options)
+    if len(evidence) > 1:
+        if request.rotation is not None:
+            raise UsageError("--rotation is of one evidence item: name one")
+        from auditor.scanning import many
+
+        with counting() as report:
+            audit = many.scan(evidence, options, request.jobs, report)
+        reports.prepare(audit.rows)
+        return audit
+    import auditor
+
+    with bars() as observer:
+        preparing = Preparing(observer, reports)
+        return auditor.scan(evidence[0], options, observer=preparing, access=accesses[0], current_access=accesses[1])

@@ -1,0 +1,1 @@
+"""The search for values that the user names: whether the evidence holds them, and where."""

@@ -1,0 +1,166 @@
+"""Secrets that are not current, value by value: which of their data some current Secret still holds."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.join import identical
+from auditor.arrays.parallel import chunks, split_by
+from auditor.judgement import secret_values
+from auditor.judgement.current_values import CurrentValues, Matches
+from auditor.judgement.secret_values import SecretValues
+from auditor.judgement.selection import Selection
+from auditor.kubernetes import common_values
+from auditor.model.vocabulary import SameAsLatest
+from auditor.text import object_name, printable
+
+if TYPE_CHECKING:
+    from auditor.encryption.keyring import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """What a value must not be, for another Secret that holds it too to say anything."""
+
+    least: int = 8
+    """Bytes below which a value is too short."""
+    fields: frozenset[str] = frozenset()
+    """Names of data whose values are never too common."""
+
+    def common(self, name: bytes, text: bytes) -> bool:
+        """Whether a value is public, or stands in many places."""
+        if self.fields and printable(name) in self.fields:
+            return False
+        return bool(common_values.reason(name, text.strip() or text, self.least))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The comparison of m Secrets of a selection with the current ones."""
+
+    same: NDArray[np.uint8]
+    """Codes of SameAsLatest, shape (m,)."""
+    reasons: dict[int, str]
+    """By row of the selection, which values are current and where; none where all are."""
+
+
+def compare(
+    values: Selection,
+    rows: Ints,
+    current: CurrentValues,
+    keyring: "Keyring | None",
+    habit: Habit,
+    *,
+    complete: bool,
+) -> Verdicts:
+    """Some Secrets of a selection in comparison with the current ones.
+
+    Args:
+        values: The selection.
+        rows: Rows of the Secrets.
+        current: What is current.
+        keyring: Opens a Secret once more, where nothing kept what it opened to.
+        habit: What is too common to say anything.
+        complete: Whether everything that could be current was read.
+    """
+    read = secret_values.read(values, rows)
+    owners = current.owner(_keys(values, rows))
+    matches = current.match(read, owners)
+    known = read.whole if complete else np.zeros(rows.size, np.bool_)
+    same = np.where(known, np.uint8(SameAsLatest.NO), np.uint8(SameAsLatest.UNKNOWN))
+    yes = _all_in_place(read, matches, owners, current) | _same_bytes(values, rows, owners, current, ~read.whole)
+    same[yes] = SameAsLatest.YES
+    held = np.flatnonzero((matches.in_own | matches.in_other) & ~yes[read.secret])
+    secret = read.secret[held]
+    telling = ~_common(values, rows, read, held, keyring, habit)
+    own, other = telling & matches.in_own[held], telling & ~matches.in_own[held]
+    settled = np.bincount(secret[own | matches.in_field[held]], minlength=rows.size)
+    parts, elsewhere = (np.bincount(secret[chosen], minlength=rows.size) > 0 for chosen in (own, other))
+    same[elsewhere] = SameAsLatest.ELSEWHERE
+    same[parts] = SameAsLatest.PART
+    total = np.bincount(read.secret, minlength=rows.size)
+    all_of_it = read.whole & (parts | elsewhere) & (settled == total)
+    same[all_of_it] = SameAsLatest.YES
+    stated = telling & ~all_of_it[secret]
+    reasons = _reasons(read, matches, current, held[stated])
+    return Verdicts(same, {int(rows[number]): text for number, text in reasons.items()})
+
+
+def _keys(values: Selection, rows: Ints) -> list[bytes]:
+    """The etcd key of each Secret; of a fragment that of its object."""
+    batch = values.batch
+    keys = batch.data.slices(np.maximum(batch.key_at[rows], 0), batch.key_len[rows])
+    for number in np.flatnonzero(batch.key_at[rows] < 0).tolist():
+        keys[number] = values.key(int(rows[number]))
+    return keys
+
+
+def _common(
+    values: Selection, rows: Ints, read: SecretValues, held: Ints, keyring: "Keyring | None", habit: Habit
+) -> Bools:
+    """Which of the values at some places of `read` are too common to say anything."""
+    common = np.zeros(held.size, np.bool_)
+    in_place = np.flatnonzero(read.at[held] >= 0)
+    for part in chunks(in_place.size, secret_values.PORTION):
+        places = held[in_place[part]]
+        texts = values.batch.data.slices(read.at[places], read.length[places])
+        names = [read.names[place] for place in places.tolist()]
+        common[in_place[part]] = [habit.common(name, text) for name, text in zip(names, texts, strict=True)]
+    apart = np.flatnonzero(read.at[held] < 0)
+    for number, places in split_by(read.secret[held[apart]]):
+        texts_by_name = dict(secret_values.text_pairs(values, int(rows[number]), keyring))
+        for place in apart[places].tolist():
+            name = read.names[held[place]]
+            common[place] = name in texts_by_name and habit.common(name, texts_by_name[name])
+    return common
+
+
+def _all_in_place(read: SecretValues, matches: Matches, owners: Ints, current: CurrentValues) -> Bools:
+    """Which Secrets hold only what the current one of their key holds in the same fields."""
+    count = owners.size
+    total = np.bincount(read.secret, minlength=count)
+    in_place = np.bincount(read.secret[matches.in_field], minlength=count)
+    owned = read.whole & (owners >= 0)
+    empty = np.zeros(count, np.bool_)
+    empty[owned] = (current.empty & current.whole)[owners[owned]]
+    yes: Bools = owned & (in_place == total) & ((total > 0) | empty)
+    return yes
+
+
+def _same_bytes(values: Selection, rows: Ints, owners: Ints, current: CurrentValues, chosen: Bools) -> Bools:
+    """Which of the chosen Secrets are stored as the very bytes of the current one of their key, readable or not."""
+    same = np.zeros(rows.size, np.bool_)
+    numbers = np.flatnonzero(chosen & (owners >= 0))
+    batch = values.batch
+    for source, places in split_by(current.source[owners[numbers]]):
+        part = numbers[places]
+        own, other = rows[part], current.sources[source].batch
+        at = current.row[owners[part]]
+        same[part] = identical(
+            (batch.data, batch.value_at[own], batch.value_size[own]),
+            (other.data, other.value_at[at], other.value_size[at]),
+        )
+    return same
+
+
+def _reasons(read: SecretValues, matches: Matches, current: CurrentValues, places: Ints) -> dict[int, str]:
+    """By number of a Secret which of its values at some places are current, and in which Secret where in another."""
+    reasons: dict[int, str] = {}
+    in_own = matches.in_own[places]
+    shown = {name: printable(name) for name in set(read.names)}
+    fields: dict[int, list[str]] = {}
+    for number, place in zip(read.secret[places[in_own]].tolist(), places[in_own].tolist(), strict=True):
+        fields.setdefault(number, []).append(shown[read.names[place]])
+    for number, names in fields.items():
+        reasons[number] = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} current"
+    others = places[~in_own]
+    holders = current.holders(matches.value[others])
+    for number, place, (key, field, more) in zip(read.secret[others].tolist(), others.tolist(), holders, strict=True):
+        secret = object_name(*key.rsplit(b"/", 2)[-2:])
+        also = f" and {more:,} more" if more else ""
+        text = f"{shown[read.names[place]]} is current as {printable(field)} of {secret}{also}"
+        reasons[number] = f"{reasons[number]}; {text}" if number in reasons else text
+    return reasons

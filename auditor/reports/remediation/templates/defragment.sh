@@ -1,0 +1,54 @@
+# defragment MEMBER: one, followers first, all others healthy before and after
+defragment() {
+  [ -n "$EA_ETCD" ] || refuse "defragmentation needs ETCDCTL_ENDPOINTS"
+  [ "$EA_HELD" = yes ] || refuse "etcd's kube-system is encrypted, and no object was rewritten that shows whose etcd this is"
+  if [ "$EA_COMPACTION" = yes ]; then
+    known=$(noted compacted) || refuse "the history is not compacted: COMPACT=yes first"
+    compacted "$known" || refuse "this etcd is not compacted at revision $known, as was noted"
+  fi
+  number=$(etcd member list | grep -c .)
+  here=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '{ print $2 }' | sort -u | wc -l)
+  [ "$number" -eq "$here" ] || refuse "the cluster has $number members, and ETCDCTL_ENDPOINTS names $here: name each"
+  list=' ' chosen=
+  while read -r _ id leader _ size _ endpoint; do
+    hex=$(printf '%x' "$id") role=follower
+    if [ "$id" = "$leader" ]; then role=leader; fi
+    state=open
+    if noted defragmented "$hex" > /dev/null; then state="done"; fi
+    say "member $hex: $role, $size bytes, $endpoint, $state"
+    list="$list$role:$state "
+    if [ "$hex" = "$DEFRAGMENT" ]; then chosen=$endpoint part=$role was=$size now_done=$state; fi
+  done << END
+$EA_MEMBERS_NOW
+END
+  [ -n "$chosen" ] || refuse "DEFRAGMENT=$DEFRAGMENT names none of these members"
+  if [ "$now_done" = "done" ]; then
+    say "defragmentation of $DEFRAGMENT: done before"
+    return 0
+  fi
+  case $part$list in leader*' follower:open '*) refuse "followers first: $DEFRAGMENT is the leader" ;; esac
+  preserved defragment "$DEFRAGMENT"
+  healthy || refuse "not every member is healthy: nothing is defragmented"
+  allowed
+  which_etcd
+  : > "$EA_TMP/errors"
+  code=0
+  ETCDCTL_ENDPOINTS=$chosen ETCDCTL_API=3 ETCDCTL_DIAL_TIMEOUT=${ETCDCTL_DIAL_TIMEOUT:-20s} ETCDCTL_COMMAND_TIMEOUT=3600s \
+    etcdctl defrag > /dev/null 2>> "$EA_TMP/errors" || code=$?
+  try=1
+  until healthy; do
+    if [ "$try" -ge 30 ]; then refuse "a member is not healthy after the defragmentation of $DEFRAGMENT: stop and look"; fi
+    sleep "$PAUSE"
+    try=$((try + 1))
+  done
+  size=$(members | awk -v endpoint="$chosen" '$7 == endpoint { print $5 }')
+  if [ "$code" != 0 ] || [ -z "$size" ] || [ "$size" -gt "$was" ]; then
+    reasons
+    warn "defragmentation of $DEFRAGMENT: NOT known to be done"
+    exit 1
+  fi
+  note defragmented "$DEFRAGMENT" "$was" "$size" "$(now)"
+  say "defragmentation of $DEFRAGMENT: done, $was bytes before, $size after"
+}
+
+healthy() { etcd endpoint health > /dev/null; }

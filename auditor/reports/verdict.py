@@ -1,0 +1,150 @@
+"""The conclusion in sentences, which all reports share: the verdict, what weakens it, what is in use, what is next."""
+
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import FindingKind, Place, Severity, Verdict
+from auditor.reports import causes, currency
+from auditor.reports.words import plural
+
+
+def sentences(audit: Audit, fail_on: Severity) -> list[str]:
+    """The conclusion in a few sentences: the verdict with the exit code first, then what weakens it."""
+    outcome, tally = audit.verdict(fail_on), audit.tally
+    standing = [_readable(audit)] if tally.readable else []
+    others_ = others(audit)
+    if outcome is Verdict.FINDINGS:
+        head = f"FINDINGS: {standing[0] if standing else others_}"
+        head += "" if audit.complete else f", and inconclusive: {plural(open_points(audit), 'gap')}"
+    elif outcome is Verdict.ACCEPTED:
+        head = f"ACCEPTED FINDINGS: {'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)}"
+    elif outcome is Verdict.INCONCLUSIVE:
+        grave = any(severity >= Severity.MEDIUM for _, severity, _ in tally.findings)
+        let_pass = f"{'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)};"
+        head = f"INCONCLUSIVE: {let_pass if grave else 'no findings'} in what was examined, and not everything was"
+    else:
+        head = "NO FINDINGS in what was examined"
+    lines = [f"{head} (exit {audit.exit_code(fail_on)})"]
+    lines += [f"The result is weakened by {options}."] if (options := weakening(audit, fail_on)) else []
+    lines += currency.sentences(audit) if tally.readable else []
+    lines += [f"Also: {others_}."] if others_ and others_ not in head else []
+    return [*lines, *accepted(audit)]
+
+
+def open_points(audit: Audit) -> int:
+    """The number of gaps, and of other parts inside the scope that were not examined."""
+    return len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
+
+
+def weakening(audit: Audit, fail_on: Severity) -> str:
+    """The options that make the result weaker, separated by commas; empty where there are none."""
+    options = dict(audit.run.options)
+    flags = {"accept_partial": "--accept-partial", "quick": "--quick", "range_only": "--range"}
+    names = [f"--fail-on {fail_on.label}"] if fail_on > Severity.MEDIUM else []
+    names += ["--ignore"] if options.get("ignore") else []
+    names += [flag for name, flag in flags.items() if options.get(name)]
+    names += ["--expect plaintext"] if options.get("expect") == "plaintext" else []
+    return ", ".join(names)
+
+
+def _acceptance(audit: Audit, fail_on: Severity) -> str:
+    """The options that let findings of medium severity or above pass, and the number of them."""
+    accepted_ = sum(count for _, severity, count in audit.tally.accepted if severity >= Severity.MEDIUM)
+    every = sum(count for _, severity, count in audit.tally.findings if severity >= Severity.MEDIUM)
+    parts = [f"{accepted_:,} by --ignore"] if accepted_ else []
+    parts += [f"{every - accepted_:,} by --fail-on {fail_on.label}"] if every > accepted_ else []
+    return f", accepted: {', '.join(parts)}"
+
+
+def _readable(audit: Audit) -> str:
+    """The readable values, the objects that they are of, and their places."""
+    tally = audit.tally
+    what = f" of {_objects(audit)}" if tally.objects else ""  # a fragment may be of any object
+    return f"{plural(tally.readable, 'readable value')}{what}, {_places(tally.readable_places)}"
+
+
+def accepted(audit: Audit) -> list[str]:
+    """The number of accepted findings, in a sentence; nothing where there is none."""
+    count = sum(count for *_, count in audit.tally.accepted)
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    return [f"{plural(count, 'finding')} {verb} accepted by --ignore: counted, and without effect on the exit code."]
+
+
+def secrets_alone(audit: Audit) -> bool:
+    """Whether all that was selected are Secrets: a Pod or a Lease is no credential."""
+    return set(audit.resources) == {"secrets"}
+
+
+def _objects(audit: Audit) -> str:
+    resources = audit.resources
+    noun = (
+        {"secrets": "Secret", "configmaps": "ConfigMap"}.get(resources[0], "object")
+        if len(resources) == 1
+        else "object"
+    )
+    return plural(audit.tally.objects, noun)
+
+
+def _places(places: tuple[Place, ...]) -> str:
+    names = ["freed pages" if place is Place.FREED else place.label for place in places]
+    if len(names) == 1:
+        return f"all in {names[0]}"
+    return f"in {', '.join(names[:-1])} and {names[-1]}"
+
+
+def others(audit: Audit) -> str:
+    """Findings other than plaintext, counted."""
+    return ", ".join(
+        f"{plural(count, 'value')} {finding.label} ({severity.label})"
+        for finding, severity, count in audit.tally.findings
+        if finding is not FindingKind.PLAINTEXT
+    )
+
+
+ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
+
+
+def next_steps(audit: Audit) -> list[str]:
+    """The next steps, the evidence and the credentials first."""
+    unreadable = _unreadable(audit)
+    if not audit.tally.readable:
+        return unreadable
+    following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
+    steps = ["preserve this evidence", *unreadable]
+    if Place.LATEST in audit.tally.readable_places:  # else what is rotated is stored in the clear again
+        steps += [ENCRYPT_FIRST, following[Place.LATEST]]
+    own = currency.current(audit) and audit.current is None
+    credentials = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
+    count = credentials or audit.tally.objects
+    if not count:
+        steps.append("rotate what the readable values hold")
+    elif secrets_alone(audit):
+        steps.append(f"rotate the {plural(count, 'credential')}")
+    else:
+        steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
+    steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
+    if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
+        steps.append(causes.NEXT_PLACE[Place.FREED])
+    steps = list(dict.fromkeys(steps))
+    steps[-1] += ", then take and audit new backups"
+    return steps
+
+
+def _unreadable(audit: Audit) -> list[str]:
+    """The step for values that no key at hand reads: the configurations that were in force when they were written."""
+    kinds = {kind for kind, *_ in audit.tally.findings} & {FindingKind.UNDECRYPTABLE, FindingKind.ORPHANED}
+    if not kinds:
+        return []
+    oldest, newest = audit.tally.unreadable or (None, None)
+    when = "when the values that cannot be read were written"
+    if oldest is not None and newest is not None:
+        which = f"revision {oldest:,}" if oldest == newest else f"revisions {oldest:,} to {newest:,}"
+        when = f"at {which}, where the values that cannot be read were written"
+    return [f"look for the configuration of each API server as it was {when}"]
+
+
+def explained(audit: Audit) -> list[str]:
+    """The words of the summary that `etcd-auditor explain` explains, findings first."""
+    kinds = dict.fromkeys(kind.label for kind, _, _ in audit.tally.findings)
+    places = [place.label for place in audit.tally.readable_places]
+    return [*kinds, *places, *(["gap"] if audit.gaps else [])]

@@ -1,0 +1,181 @@
+"""The evidence audited anew with the options that a report records, and the outcome held against the report.
+
+Seals show a change, not an author: a report that is sealed anew verifies. Only another audit tells it from a true one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from auditor.audit.expectations import UnexpectedEvidence
+from auditor.evidence.discovery.arguments import names
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity
+from auditor.observer import Observer
+from auditor.options import Options, Setting, settings
+from auditor.reports import format_version
+from auditor.reports import json as json_report
+from auditor.scanning import many, one
+from auditor.text import decode, restore, shown
+from auditor.verify import baseline, compare, page
+from auditor.verify.checks import Check, differs, note, safe, unchecked
+from auditor.version import __version__
+
+OPTION = {
+    "encryption_configs": "--encryption-config",
+    "kms_plugins": "--kms-plugin",
+    "k3s_token": "--k3s-token",
+    "wal_dir": "--wal-dir",
+    "baseline": "--baseline",
+    "ignore": "--ignore",
+    "redact_key": "--redact-key",
+}
+"""Options that name keys and other files: they are given anew, since a report holds only their names."""
+OWN = frozenset({"work_dir", "keep", "keep_force", "rows", "case"})
+"""Options that no finding and no figure depends on."""
+
+
+class Repetition:
+    """Other audits of the evidence of one or several reports."""
+
+    def __init__(self, paths: Sequence[str], given: Options, observer: Observer) -> None:
+        """Audits of the evidence.
+
+        Args:
+            paths: The evidence.
+            given: The options that are given anew, those of OPTION, and the folder for private files.
+            observer: Its methods are called with the progress.
+        """
+        self._paths = paths
+        self._given = given
+        self._observer = observer
+        self._audits: dict[Options, Audit] = {}
+
+    def check(self, name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
+        """The findings and figures of another audit against those of a report.
+
+        Args:
+            name: The report's name, for the checks.
+            document: The parsed report.
+            raw: The report's own bytes.
+
+        Raises:
+            UnreadableEvidence: Nothing in the evidence can be read.
+            UsageError: A file that is given anew cannot be used.
+        """
+        evidence = document.get("evidence")
+        if isinstance(evidence, dict) and evidence.get("live"):
+            yield unchecked(compare.ANOTHER, f"{name} is of a live etcd, which is not what it was: not audited again")
+            return
+        if document.get("version") != format_version.VERSION:
+            text = f"{name} has an older format, whose words are others: scan the evidence with it as --baseline"
+            yield unchecked(compare.ANOTHER, text)
+            return
+        recorded = _recorded(document)
+        fail_on = next((each for each in Severity if each.label == document.get("fail_on")), None)
+        if recorded is None or fail_on is None:
+            yield differs(name, "the options in it are none of etcd-auditor's: not audited again")
+            return
+        missing = list(_missing(recorded, self._given))
+        yield from (unchecked(compare.ANOTHER, f"{each}: not audited again") for each in missing)
+        if missing:
+            return
+        if document.get("redaction") and recorded.expect_cluster:
+            recorded = replace(recorded, expect_cluster="")
+            yield note(compare.ANOTHER, "--expect-cluster is a pseudonym in the report, and is not checked")
+        if (version := document["run"].get("version")) != __version__:
+            yield note(compare.ANOTHER, f"by version {__version__}; {name} is of version {safe(version)}")
+        try:
+            audit = self._audit(recorded)
+        except UnexpectedEvidence as error:
+            yield differs(compare.ANOTHER, str(error))
+            return
+        renamed = _renamed(recorded, self._given) | _renamed_evidence(document, audit, self._paths)
+        yield from compare.documents(name, document, json_report.document(audit, fail_on), renamed)
+        if page.is_page(raw):
+            from auditor.verify import rendering  # loads what writes pages
+
+            yield from rendering.check(name, raw, document, audit, fail_on, renamed)
+
+    def _audit(self, recorded: Options) -> Audit:
+        """The audit with the options of a report, but for those that are given anew."""
+        anew = {each.name: getattr(self._given, each.name) for each in fields(Options) if each.name in OPTION}
+        options = replace(recorded, **anew, work_dir=self._given.work_dir)
+        if options not in self._audits:
+            self._audits[options] = _audit(self._paths, options, self._observer)
+        return self._audits[options]
+
+
+def _audit(paths: Sequence[str], options: Options, observer: Observer) -> Audit:
+    if len(paths) > 1:
+        return many.scan(paths, options)
+    earlier = baseline.load(Path(options.baseline)) if options.baseline else None
+    return one.one(paths[0], options, observer, earlier=earlier)
+
+
+def _recorded(document: dict[str, Any]) -> Options | None:
+    """The options that the report records; None where they are none of ours."""
+    run = document.get("run")
+    recorded = run.get("options") if isinstance(run, dict) else None
+    defaults = settings(Options())
+    if not isinstance(recorded, dict) or not recorded.keys() <= defaults.keys():
+        return None
+    values: dict[str, Any] = {}
+    for name, value in recorded.items():
+        setting = _setting(value)
+        if type(setting) is not type(defaults[name]):
+            return None
+        if name not in OWN:
+            values[name] = setting
+    return Options(**values)
+
+
+def _setting(value: Any) -> Setting | None:
+    """The value of an option by its text in a report."""
+    if isinstance(value, str):
+        return decode(restore(value))
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(decode(restore(each)) for each in value)
+    return value if isinstance(value, bool | int) else None
+
+
+def _missing(recorded: Options, given: Options) -> Iterator[str]:
+    """The keys and files that the report was made with, and that are not given anew, and the other way round."""
+    for name, option in OPTION.items():
+        before, now = _list(getattr(recorded, name)), _list(getattr(given, name))
+        if name == "kms_plugins":
+            before, now = ([each.partition("=")[0] for each in part] for part in (before, now))
+            absent = [each for each in before if each not in now]
+            more = [each for each in now if each not in before]
+        else:
+            absent, more = before[len(now) :], now[len(before) :]
+        yield from (f"{option} {safe(shown(each))} is not given, and the report was made with it" for each in absent)
+        yield from (f"{option} {safe(shown(each))} is given, and the report was made without it" for each in more)
+
+
+def _list(value: str | tuple[str, ...]) -> list[str]:
+    return list(value) if isinstance(value, tuple) else [value] if value else []
+
+
+def _renamed(recorded: Options, given: Options) -> dict[str, str]:
+    """The names of files that are given anew, with those that the report knows them by."""
+    pairs = (
+        (Path(now).name, Path(before).name)
+        for name in OPTION
+        if name != "kms_plugins"
+        for before, now in zip(_list(getattr(recorded, name)), _list(getattr(given, name)), strict=False)
+    )
+    return {shown(now): shown(before) for now, before in pairs if now != before}
+
+
+def _renamed_evidence(document: dict[str, Any], audit: Audit, paths: Sequence[str]) -> dict[str, str]:
+    """The name of the one piece of evidence, with that which the report knows it by."""
+    evidence = document.get("evidence")
+    if len(paths) > 1 or not isinstance(evidence, dict):
+        return {}
+    containers = evidence.get("containers")
+    first = containers[0] if isinstance(containers, list) and containers else evidence
+    before = first.get("name") if isinstance(first, dict) else None
+    now = names(paths)[0]
+    return {now: before} if isinstance(before, str) and before != now and audit.evidence.name else {}

@@ -1,0 +1,97 @@
+"""A page held against the page that another audit of its evidence makes: headline, figures, scripts.
+
+What no audit can tell anew, the run and the times of the evidence's files, is taken from the page.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from auditor.model.audit import Audit, Run
+from auditor.model.evidence import Evidence, Source, Stat
+from auditor.model.vocabulary import Provider, Severity
+from auditor.reports.html import report, seal
+from auditor.verify.checks import Check, differs, safe, same, unchecked
+from auditor.version import __version__
+
+_NONCE = re.compile(rb'<meta name="nonce" content="([A-Za-z0-9_-]{22})">')
+"""See reports/html/assets.py."""
+
+
+def check(
+    name: str, raw: bytes, document: dict[str, Any], audit: Audit, fail_on: Severity, renamed: Mapping[str, str]
+) -> Iterator[Check]:
+    """The parts of a page against those of another audit.
+
+    Args:
+        name: The page's name, for the checks.
+        raw: The page.
+        document: Its custody, parsed.
+        audit: The other audit.
+        fail_on: The severity of --fail-on.
+        renamed: Names of files in the other audit, with those in the page.
+    """
+    run, evidence = document.get("run"), document.get("evidence")
+    if renamed:
+        names = ", ".join(map(safe, renamed.values()))
+        yield unchecked(name, f"its text is compared where the files have their names of then: {names}")
+        return
+    if not isinstance(run, dict) or run.get("version") != __version__:
+        yield unchecked(name, "its text is compared by the version of etcd-auditor that wrote it alone")
+        return
+    out = io.StringIO()
+    try:
+        report.write(replace(audit, run=_run(run), evidence=_evidence(audit.evidence, evidence)), fail_on, out)
+        parts, _, _ = seal.split(_without_nonce(raw.replace(b"\r\n", b"\n")))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        yield differs(name, "it does not say of which run and files it is")
+        return
+    expected, _, _ = seal.split(_without_nonce(out.getvalue().encode("utf-8", "surrogatepass")))
+    differences = [part for part in dict.fromkeys([*expected, *parts]) if expected.get(part) != parts.get(part)]
+    yield from (differs(name, f"part {safe(part)} of the page is not what this evidence makes") for part in differences)
+    if not differences:
+        yield same(name, f"{len(expected)} parts of the page are what this evidence makes")
+
+
+def _without_nonce(raw: bytes) -> bytes:
+    """The page with its nonce, which is another in every page, blotted out."""
+    match = _NONCE.search(raw)
+    return raw.replace(match[1], b"nonce") if match else raw
+
+
+def _run(run: dict[str, Any]) -> Run:
+    """The run that a page records."""
+    providers = {provider.label: provider for provider in Provider}
+    return Run(
+        version=str(run["version"]),
+        started=str(run["started"]),
+        finished=str(run["finished"]),
+        options=tuple((name, tuple(each) if isinstance(each, list) else each) for name, each in run["options"].items()),
+        case=str(run["case"]),
+        tools=tuple((str(tool), str(version)) for tool, version in run["tools"].items()),
+        log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),
+        plugins=tuple((providers[each["provider"]], str(each["name"]), int(each["calls"])) for each in run["plugins"]),
+    )
+
+
+def _evidence(evidence: Evidence, recorded: Any) -> Evidence:
+    """The evidence with the times that a page records."""
+    files = {each["name"]: each for each in (*recorded["sources"], *recorded["containers"])}
+
+    def source(file: Source) -> Source:
+        record = files[file.name]
+        return replace(
+            file,
+            modified=str(record["modified"]),
+            before=Stat(**record["before"]),
+            after=Stat(**record["after"]),
+        )
+
+    return replace(
+        evidence,
+        modified=str(recorded["modified"]),
+        sources=tuple(map(source, evidence.sources)),
+        containers=tuple(map(source, evidence.containers)),
+    )

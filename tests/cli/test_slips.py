@@ -1,0 +1,59 @@
+"""Ordinary slips are answered with what was meant."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.command import run
+from tests.helpers.fixtures import REWRITTEN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "same_as"),
+    [
+        (["-h"], ["--help"]),
+        (["help"], ["--help"]),
+        (["scan", "-h"], ["scan", "--help"]),
+        (["help", "scan"], ["scan", "--help"]),
+        (["version"], ["--version"]),
+        (["-V"], ["--version"]),
+    ],
+)
+def test_help_and_version_by_other_names(arguments: list[str], same_as: list[str]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 0
+    assert done.stdout == run(*same_as).stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion(shell: str) -> None:
+    done = run("--show-completion", shell)
+    assert done.returncode == 0
+    assert "_ETCD_AUDITOR_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "meant"), [("secret", "secrets"), ("Configmap", "configmaps")])
+def test_a_resource_in_the_singular(name: str, meant: str) -> None:
+    done = run("scan", REWRITTEN, "--resource", name)
+    assert done.returncode == 3
+    assert f"did you mean {meant}?" in " ".join(done.stdout.split())
+
+
+def test_an_object_without_its_namespace() -> None:
+    done = run("show", REWRITTEN, "old0")
+    assert done.returncode == 2
+    assert "payments/old0 and platform/old0 exist" in done.stderr
+
+
+def test_without_a_key_the_objects_are_listed() -> None:
+    done = run("show", REWRITTEN)
+    assert done.returncode == 0
+    assert "payments/old0" in done.stdout.splitlines()
+    assert "names; give one as KEY" in done.stderr
+
+
+def test_help_for_a_reader_that_has_gone_is_no_finding() -> None:
+    command = f"{sys.executable} -m auditor --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, timeout=60)
+    assert done.returncode in {0, 141}
