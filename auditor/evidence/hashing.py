@@ -57,6 +57,9 @@ class FileHash:
         self._listener: Listener | None = None
         self._stop = threading.Event()
         self._failure: BaseException | None = None
+        self._data_at = 0
+        """Where data begin again, behind `done` or at it, as far as that is known."""
+        self._zeros: memoryview | None = None
         self._head = self._whole = hashlib.sha256()
         self._thread = threading.Thread(target=self._run, name="hashing", daemon=True)
         self._thread.start()
@@ -84,6 +87,10 @@ class FileHash:
 
     def _read(self, digest: "hashlib._Hash", end: int) -> None:
         while self.done < end and not self._stop.is_set():
+            if hole := self._hole(end):
+                digest.update(hole)
+                self._tell(hole, len(hole))
+                continue
             window = self._free.get()
             try:
                 count = os.preadv(self._descriptor, [window[: end - self.done]], self.done)
@@ -94,18 +101,51 @@ class FileHash:
             if not count:
                 raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {self.done:,}); {NOTHING}")
             digest.update(window[:count])
-            with self._lock:
-                listener = self._listener
-            if listener is None:
+            if not self._tell(window, count):
                 self._free.put(window)
-            else:
-                listener.put((self.done, window, count))
-            self.done += count
         if self.done < end:  # else the hash of a part would be taken for the file's
             raise UnreadableEvidence(f"hashing was ended at offset {self.done:,}; {NOTHING}")
 
+    def _tell(self, window: memoryview, count: int) -> bool:
+        """Go on behind a window; whether somebody listens, and has it."""
+        with self._lock:
+            listener = self._listener
+        if listener is not None:
+            listener.put((self.done, window, count))
+        self.done += count
+        return listener is not None
+
+    def _hole(self, end: int) -> memoryview | None:
+        """The zeros of a hole from `done` on, where the system tells holes and one fills a window: they are not read.
+
+        end: where the hole ends at the latest.
+        """
+        if self.done < self._data_at:
+            return None
+        try:
+            self._data_at = os.lseek(self._descriptor, self.done, os.SEEK_DATA)
+        except (OSError, AttributeError):  # no data from there on, or a system without holes
+            self._data_at = self._end_of_hole()
+        count = min(self._data_at, end) - self.done
+        if count < WINDOW:
+            self._data_at = max(self._data_at, self.done + WINDOW)  # asked again behind the next window
+            return None
+        if self._zeros is None:
+            self._zeros = memoryview(bytes(WINDOW))
+        return self._zeros
+
+    def _end_of_hole(self) -> int:
+        """The file's size where it ends in a hole from `done` on, else nothing that is a hole."""
+        try:
+            hole = os.lseek(self._descriptor, self.done, os.SEEK_HOLE)
+            return os.fstat(self._descriptor).st_size if hole == self.done else self.done
+        except (OSError, AttributeError):
+            return self.done
+
     def listen(self) -> "Listener":
         """The windows that are hashed from now on: offset, bytes and their number; None behind the last.
+
+        One that cannot be written to is of a hole: zeros.
 
         Whoever takes a window gives it back with release(): the hash reads no further than its free windows reach.
         """
@@ -121,7 +161,8 @@ class FileHash:
 
     def release(self, window: memoryview) -> None:
         """Give a window of listen() back."""
-        self._free.put(window)
+        if not window.readonly:  # of a hole
+            self._free.put(window)
 
     def alive(self) -> bool:
         return self._thread.is_alive()
@@ -177,6 +218,9 @@ class HashWhileWriting(FileHash):
         with self._more:
             self._more.notify()
         super().stop()
+
+    def _hole(self, end: int) -> None:
+        """None is looked for: to ask for one would move the position at which the file is written."""
 
     def _follow(self, digest: "hashlib._Hash") -> int:
         while not self._final and not self._stop.is_set():

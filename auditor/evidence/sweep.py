@@ -93,6 +93,10 @@ class Search:
         self._codes.append(codes[np.diff(codes, prepend=-1) != 0])
         self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
 
+    def skip(self) -> None:
+        """Pass over a window of zeros, across which no signature reaches."""
+        self._tail = b""
+
     def hits(self) -> Hits:
         """What all windows hold; the next one is the first of another medium."""
         codes = np.concatenate([np.zeros(0, np.int64), *self._codes])
@@ -180,7 +184,10 @@ class FileSweep:
             if self._unwanted:
                 return None
             self._feed(search, done, at)
-            search.feed(window, at)
+            if window.readonly and len(window):
+                search.skip()
+            else:
+                search.feed(window, at)
         except BaseException as error:  # noqa: BLE001 - handed on by result()
             self._failure = error
             return None

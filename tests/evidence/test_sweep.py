@@ -1,5 +1,6 @@
 """The sweep against the same thing said in plain Python, whatever the windows."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.hashing import trailer_length
 from auditor.evidence.sweep import CROWDED, LEAST, FileSweep, Search, Signature
 from auditor.kubernetes.signatures import SIGNATURES, Form, Mark, Writing, text_marks
 
@@ -100,6 +102,24 @@ def test_a_file_is_searched_to_its_end(tmp_path: Path) -> None:
         hits = FileSweep(file, SIGNATURES).result()
         assert hits.end.tolist() == [9_000_005, len(raw)]
         assert hits.signature.tolist() == [Form.PROTOBUF, Form.ENCRYPTED]
+
+
+@pytest.mark.parametrize("tail", [b"", b"x" * 70 + b"k8s:enc:" + b"y" * 30])
+def test_holes_are_zeros_and_what_lies_between_them_is_met(tail: bytes, tmp_path: Path) -> None:
+    size, places = 40 << 20, (5 << 20, (17 << 20) + 9)
+    with (tmp_path / "evidence").open("wb") as file:
+        for at in places:
+            file.seek(at)
+            file.write(b"k8s\0\n")
+        file.truncate(size)
+        file.seek(size)
+        file.write(tail)
+    raw = (tmp_path / "evidence").read_bytes()
+    expected = [at + 5 for at in places] + ([size + 78] if tail else [])
+    with EvidenceFile.open(tmp_path / "evidence", hashed=True) as evidence:
+        assert FileSweep(evidence, SIGNATURES).result().end.tolist() == expected
+        assert evidence.hashing.result()[0] == hashlib.sha256(raw).hexdigest()
+        assert evidence.hashing.result()[1] == hashlib.sha256(raw[: len(raw) - trailer_length(len(raw))]).hexdigest()
 
 
 def test_a_search_that_ends_early_has_no_result(tmp_path: Path) -> None:

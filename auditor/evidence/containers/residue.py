@@ -15,7 +15,9 @@ TEXTS = (
     rb"(?i:6b3873(?:000a|3a656e633a)|226b696e64223a(?:20)?2253656372657422)|"
     # base64 of k8s\0\n and k8s:enc: at three alignments, of "kind":"Secret" likewise
     rb"azhzAA[o-r]|s4cwAK|rOHMAC|azhzOmVuYz|s4czplbmM6|rOHM6ZW5jO|"
-    rb"ImtpbmQiOiJTZWNyZXQi|JraW5kIjoiU2VjcmV0I|ia2luZCI6IlNlY3JldC"
+    rb"ImtpbmQiOiJTZWNyZXQi|JraW5kIjoiU2VjcmV0I|ia2luZCI6IlNlY3JldC|"
+    # of a v1 Secret's type, in an envelope whose first bytes are lost
+    rb"(?i:0276311206536563726574)|AnYxEgZTZWNyZX|J2MRIGU2VjcmV0|CdjESBlNlY3Jld"
 )
 """The beginnings of what Kubernetes stores, as they stand in a text: by themselves, escaped, in hex and in base64."""
 _VALUE = re.compile(rb"k8s\0\n|\xd9\xd9\xf7|" + TEXTS)

@@ -53,6 +53,7 @@ GAPS = {
     "armoured.txt": ARMOURED,
     "latin.txt": b"caf\xe9\n",
     "wide.txt": "text".encode("utf-16"),
+    "secrets.yaml": b"apiVersion: v1\nitems:\n- kind: Secret\n  data:\n    a: Yg==\n",
     "escaped.txt": b"k8s\\u0000\\n\\f\n",
 }
 
