@@ -39,7 +39,8 @@ def test_variables_of_etcdctl() -> None:
 def test_endpoints_of_etcdctl() -> None:
     assert live_access("a:1,b:2", ETCDCTL_ENDPOINTS="a:1,b:2").name == "http://a:1,http://b:2"
     assert live_access("a:1", LiveOptions(cacert=Path("ca")), ETCDCTL_ENDPOINTS="a:1").name == "https://a:1"
-    assert access("a:1", LiveOptions(), {}) is None
+    assert live_access("a:1").name == "http://a:1"  # no file has this name
+    assert access("a", LiveOptions(), {}) is None
 
 
 def test_more_endpoints() -> None:

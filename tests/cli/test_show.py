@@ -65,7 +65,7 @@ def test_values_are_written_only_when_asked_and_told(tmp_path: Path) -> None:
         ([PLAINTEXT, "payments/old0", "--resource", "configmaps"], 2),
         ([PLAINTEXT, "payments/old0", "--encryption-config", "nosuch.json"], 2),
         ([PLAINTEXT.with_name("nosuch.db"), "payments/old0"], 2),
-        ([PLAINTEXT], 2),
+        ([PLAINTEXT], 0),
         (["--help"], 0),
     ],
 )

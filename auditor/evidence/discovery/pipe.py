@@ -1,6 +1,7 @@
 """Evidence that comes through a pipe or by standard input: spooled into a private file without a name."""
 
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterator
@@ -44,12 +45,17 @@ def _opened(path: str, name: str) -> int:
     if path == inputs.STDIN and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("standard input is a terminal: name a file, or write the evidence into a pipe")
     try:
-        descriptor = os.dup(0) if path == inputs.STDIN else os.open(path, os.O_RDONLY)
+        # opening a pipe that nobody writes into would wait for ever
+        descriptor = os.dup(0) if path == inputs.STDIN else os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise UnreadableEvidence(f"{name} cannot be opened: {error.strerror}") from None
     if stat.S_ISCHR(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableEvidence(f"{name} is a device: it has no end; give a snapshot file, or a pipe")
+    if path != inputs.STDIN and not select.select([descriptor], [], [], inputs.PATIENCE)[0]:
+        os.close(descriptor)
+        raise UnreadableEvidence(f"{name} is a pipe, and nobody wrote into it within {inputs.PATIENCE:.0f} s")
+    os.set_blocking(descriptor, True)
     return descriptor
 
 

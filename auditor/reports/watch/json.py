@@ -34,7 +34,7 @@ def document(
         "resources": list(resources),
         "revision": progress.revision,
         **_counts(progress.all),
-        "unopened": progress.unopened,
+        "undecrypted": progress.unopened,
         "created_in_old_form": progress.created_otherwise,
         "keys_that_open_nothing": [
             {"provider": provider.label, "key_name": name, "values": count}
