@@ -124,7 +124,7 @@ def read_visible(database: Database) -> None:
     entries: list[bytes] = []
     for file, page, cells in _cells(database, top):
         del page
-        _odd(database, file, structure.odd_entries(database.store.files[file], cells))
+        _odd_entries(database, file, structure.odd_entries(database.store.files[file], cells))
         database.tables += schema.tables(database.store.files[file], cells)
         entries += schema.entries(database.store.files[file], cells)
     names = [table.name for table in database.tables]
@@ -190,6 +190,17 @@ def _odd(database: Database, file: int, stretches: ledger.Intervals) -> None:
     """Add bytes of a structure that are not what they ought to be: they are searched."""
     if ledger.enabled:
         database.slack.append((file, *stretches))
+
+
+def _odd_entries(database: Database, file: int, entries: ledger.Intervals) -> None:
+    """Add entries of the schema that create something else than tables and indexes: a gap, since kine makes none."""
+    _odd(database, file, entries)
+    if ledger.enabled and entries.start.size:
+        name, at = database.store.sources[file], int(entries.start[0])
+        reason = (
+            f"{name}: {entries.start.size:,} entries of its schema are of no table and no index of kine's: searched"
+        )
+        database.gaps.append(Gap(name, at, entries.total, reason))
 
 
 def _foreign(database: Database, table: Table, file: int, page: Pages, cells: Cells) -> None:
