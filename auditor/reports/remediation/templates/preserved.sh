@@ -50,7 +50,7 @@ preserved() {
     case $EA_KIND in
       'API snapshot') if [ -z "$member" ] && [ "$EA_TRAILER" = matches ]; then whole=yes; fi ;;
       'etcd data directory'*) if [ "$EA_GAPS" = 0 ]; then whole=yes; fi ;;
-      'kine'*'SQLite database' | 'Gardener'*) if [ "$EA_GAPS" = 0 ] && [ "$EA_STORE" != etcd ]; then whole=yes; fi ;;
+      'kine'* | 'Gardener'*) if [ "$EA_GAPS" = 0 ] && [ "$EA_STORE" != etcd ]; then whole=yes; fi ;;
     esac
     [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($EA_KIND, $EA_GAPS gaps)" "$EA_NEEDED"
     if [ -n "$member" ]; then
