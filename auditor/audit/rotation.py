@@ -13,7 +13,7 @@ from auditor.evidence.reading import Reading
 from auditor.hunt.hit import Hit
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import rbac
-from auditor.kubernetes.credential_classes import POWERFUL_TOKEN
+from auditor.kubernetes.credential_classes import POWERFUL_TOKEN, REST
 from auditor.kubernetes.rbac import Rbac
 from auditor.kubernetes.store import Store
 from auditor.kubernetes.trees import seconds
@@ -108,7 +108,7 @@ def _row(
     identity: Identity, holders: Sequence[Holder], values: ExposedValues, context: Context, today: str
 ) -> RotationRow:
     """The row of one value."""
-    first = min(holders, key=lambda holder: (holder.kind.order, holder.secret, holder.field))
+    first = min(holders, key=lambda holder: (holder.kind.order, holder.kind == REST, holder.secret))
     end = latest(holder.end for holder in holders)
     status = (
         "current" if identity.digest in values.current else "unknown" if values.unread or not first.field else "changed"

@@ -12,7 +12,7 @@ from auditor.audit import chronology, custody, redaction, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
-from auditor.history import names, versions
+from auditor.history import access, names, versions
 from auditor.history.model import History, Version
 from auditor.judgement import leftovers, opening, secret_values, selection
 from auditor.judgement.criteria import Criteria, prepare, with_published
@@ -68,7 +68,11 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
         unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), UNSWEPT, standing),
-        notes=(*criteria.notes, *(files.notes if files.live is not None else ())),
+        notes=(
+            *criteria.notes,
+            *(files.notes if files.live is not None else ()),
+            *access.notes(present[0], _resource(object_store), store, reading, criteria.keyring),
+        ),
         chronology=_chronology(store, reading, evidence, object_versions),
     )
 

@@ -173,3 +173,10 @@ def test_options_that_contradict_each_other(snapshot: Path, arguments: list[str]
     done = run("scan", snapshot, *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_show_lists_who_uses_and_who_may_read_it(snapshot: Path) -> None:
+    done = run("show", snapshot, "shop/db")
+    assert done.returncode in {0, 3}, done.stderr
+    assert "Note: used by: pods/shop/web." in done.stdout
+    assert "Note: service accounts that RBAC here lets read it: ops/admin." in done.stdout
