@@ -1,7 +1,6 @@
 """The whole audit as one JSON document; report.schema.json beside this file describes it."""
 
 import json
-from dataclasses import asdict
 from importlib.resources import files
 from typing import IO, Any
 
@@ -106,7 +105,7 @@ def _around(audit: Audit, fail_on: Severity, sheet: Sheet) -> tuple[dict[str, An
             "findings": len(sheet),
             "gaps": len(audit.gaps),
             "not_examined": len(audit.unexamined),
-            "ledger": [asdict(own) for own in audit.ledger],
+            "ledger": [json_sections.balance(own) for own in audit.ledger],
         },
         "tally": _tally(audit),
         "coverage": [json_sections.coverage(row) for row in audit.coverage],

@@ -4,7 +4,18 @@ from typing import Any
 
 from auditor.model.audit import ExhibitSummary
 from auditor.model.chronology import Chronology
-from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, Live, Source, Stat, Unexamined
+from auditor.model.evidence import (
+    Backend,
+    Balance,
+    Cluster,
+    CurrentReference,
+    Evidence,
+    Gap,
+    Live,
+    Source,
+    Stat,
+    Unexamined,
+)
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
 from auditor.model.vocabulary import Severity
 from auditor.text import hex_id
@@ -112,6 +123,19 @@ def baseline(earlier: Baseline) -> dict[str, Any]:
         "still": earlier.unchanged,
         "moved": earlier.moved,
         "gone": [_absent(finding) for finding in earlier.absent],
+    }
+
+
+def balance(own: Balance) -> dict[str, Any]:
+    return {
+        "medium": own.medium,
+        "size": own.size,
+        "structure": own.structure,
+        "row": own.row,
+        "empty": own.empty,
+        "checksum": own.checksum,
+        "inner": own.inner,
+        "unaccounted": own.unaccounted,
     }
 
 

@@ -35,6 +35,7 @@ VOID = {"meta", "input"}
 # fmt: off
 ELEMENTS = {
     "html", "head", "meta", "title", "style", "script", "body", "header", "section", "figure", "figcaption", "form",
+    "details", "summary",
     "p", "b", "strong", "code", "span", "h1", "h2", "h3", "h4", "div", "dl", "dt", "dd", "table", "thead", "tbody",
     "tr", "th", "td", "ul", "ol", "li", "label", "input", "select", "button",
 }

@@ -8,8 +8,9 @@ from auditor.options import Options, settings
 
 
 def test_every_option_is_reported() -> None:
-    """All but `rows`, `leading` and `listed`, which say which reports are made."""
-    assert set(settings(Options())) == {field.name for field in fields(Options)} - {"rows", "leading", "listed"}
+    """All but those that say which reports are made, what a comparison decides, and which pipes no user named."""
+    others = {"rows", "leading", "listed", "opening_only", "unnamed_pipes"}
+    assert set(settings(Options())) == {field.name for field in fields(Options)} - others
 
 
 def test_a_baseline_compares_options_that_are_reported() -> None:

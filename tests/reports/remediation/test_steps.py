@@ -242,7 +242,8 @@ def test_a_context_that_is_switched_in_the_middle(migration: Migration, other: O
     code, said = migration.apply()
     assert other.untouched
     assert not [method for method, _ in other.server.requests if method == "PUT"]
-    assert (code, migration.plain == []) == ((2, False) if replaced else (0, True)), said
+    assert code == (2 if replaced else 0), said
+    assert replaced or not migration.plain
     for line in migration.notes:
         if line.startswith("done"):
             _, _, _, name, _, revision, _ = line.split()
