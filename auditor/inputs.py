@@ -72,7 +72,11 @@ def read(path: Path, most: int) -> bytes:
     receive([text])
     if text in _contents:
         return _contents[text]
-    if not stat.S_ISREG(path.stat().st_mode):
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except ValueError:  # a zero byte in its name
+        regular = False
+    if not regular:
         raise OSError(errno.EINVAL, "it is no regular file")
     with path.open("rb") as file:
         return file.read(most + 1)

@@ -27,6 +27,8 @@ BESIDE = 4
 MOST = 256
 """Revisions that bounds are given of."""
 MOST_CONTRADICTIONS = 20
+BY_FILE_SYSTEM = "the file system says that"
+"""The beginning of a contradiction that another copy of the evidence may not have."""
 LEEWAY = 2
 """Seconds that clocks of several API servers, and the second that a time is cut to, may account for."""
 
@@ -146,7 +148,9 @@ def _of_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[TimeBou
     if evidence.cluster.created:
         source = "creationTimestamp of the cluster's own namespace"
         yield TimeBound("the cluster", "at", evidence.cluster.created, TimeKind.RECORDED, source)
-    for file in (*evidence.containers, *evidence.sources):
+    # what was unpacked or received lies in files of our own, whose times say nothing
+    kept = evidence.containers or (evidence.sources if evidence.live is None else ())
+    for file in kept:
         if file.modified:
             source = f"modification time of {file.name} by the file system: whoever may write the file may set it"
             yield TimeBound(f"the content of {file.name}", "not after", file.modified, TimeKind.FILE, source)
@@ -157,7 +161,7 @@ def _older_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[str]
     newest = max(anchors, key=lambda anchor: anchor.time, default=None)
     if newest is not None and evidence.modified and evidence.modified < moment(newest.time - LEEWAY):
         yield (
-            f"the file system says that the database was last changed {evidence.modified}, and {newest.source}, "
+            f"{BY_FILE_SYSTEM} the database was last changed {evidence.modified}, and {newest.source}, "
             f"states {moment(newest.time)}"
         )
 

@@ -23,6 +23,8 @@ class Group(NamedTuple):
 
     source: str
     """Name of their file."""
+    identity: str
+    """What stands for the file in the row's id: nothing for the evidence's own, whatever its name is."""
     resource: str
     """Name of their resource."""
     provider: Provider
@@ -39,11 +41,13 @@ def rows(selections: Sequence[Selection]) -> Iterator[tuple[dict[str, Cell], Fin
         pairs = np.stack((values.resource[weak], values.key_label[weak]), axis=1)
         for (resource, label), size in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
             pair = values.key_labels[label].pair
-            counts[Group(values.batch.source, values.resources[resource].name, *pair)] += int(size)
+            own = values.authoritative and not values.companion
+            identity = "" if own else values.batch.source
+            counts[Group(values.batch.source, identity, values.resources[resource].name, *pair)] += int(size)
     for group, count in sorted(counts.items()):
         text = f"{count:,} {'value' if count == 1 else 'values'}: {policy.WEAK[group.provider]}"
         cells: dict[str, Cell] = {
-            "id": tag(f"{group.source} {KIND.label} {group.resource} {group.provider.label}/{group.key_name}"),
+            "id": tag(f"{group.identity} {KIND.label} {group.resource} {group.provider.label}/{group.key_name}"),
             "judged": "finding",
             "resource": group.resource,
             "provider": group.provider.label,

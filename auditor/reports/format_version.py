@@ -17,6 +17,22 @@ _COLUMNS = {
 }  # fmt: skip
 """Columns of earlier versions, in their order. 1 is the format of 0.1.0."""
 
+_SECTIONS = {
+    1: (
+        "format", "version", "schema", "verdict", "conclusion", "exit_code", "fail_on", "complete", "policy",
+        "resources", "evidence", "parts", "pages", "counts", "tally", "coverage", "keys", "gaps", "not_examined",
+        "notes", "next", "control", "baseline", "accepted", "redaction", "controls", "columns", "findings", "run",
+        "hashes",
+    ),
+}  # fmt: skip
+"""Sections of a document of earlier versions."""
+
+
+def sections(document: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The closed list of sections of a document of an earlier version; None for the present one, as its schema says."""
+    version = document.get("version")
+    return _SECTIONS.get(version) if isinstance(version, int) else None
+
 
 def columns(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the columns of a finding in a document of any version that is known, in the order of its CSV."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, zip_longest
 from typing import Any
 
+from auditor.audit.chronology import BY_FILE_SYSTEM
+from auditor.model.chronology import TimeKind
 from auditor.model.table import COLUMNS
 from auditor.verify import report
 from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
@@ -82,11 +84,13 @@ def _both(before: Any, now: Any) -> str:
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Path and value of each leaf of a tree, but the times of files; an empty object or list is one."""
     if isinstance(value, dict) and value:
+        of_file = value.get("kind") == TimeKind.FILE.value and "bound" in value
         for name, part in value.items():
-            if name not in TIMES:
+            if name not in TIMES and not (of_file and name == "time"):
                 yield from _leaves(part, f"{path}.{name}")
     elif isinstance(value, list) and value:
-        for number, part in enumerate(value):
+        lasting = [part for part in value if not str(part).startswith(BY_FILE_SYSTEM)]
+        for number, part in enumerate(lasting):
             yield from _leaves(part, f"{path}[{number}]")
     else:
         yield path, value

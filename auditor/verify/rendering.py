@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from auditor.audit.chronology import BY_FILE_SYSTEM
 from auditor.model.audit import Audit, Run
+from auditor.model.chronology import Chronology, TimeKind
 from auditor.model.evidence import Evidence, Source, Stat
 from auditor.model.vocabulary import Provider, Severity
 from auditor.reports.html import report, seal
@@ -43,7 +45,13 @@ def check(
         return
     out = io.StringIO()
     try:
-        report.write(replace(audit, run=_run(run), evidence=_evidence(audit.evidence, evidence)), fail_on, out)
+        recorded = replace(
+            audit,
+            run=_run(run),
+            evidence=_evidence(audit.evidence, evidence),
+            chronology=_chronology(audit.chronology, document.get("time")),
+        )
+        report.write(recorded, fail_on, out)
         parts, _, _ = seal.split(_without_nonce(raw.replace(b"\r\n", b"\n")))
     except (AttributeError, KeyError, TypeError, ValueError):
         yield differs(name, "it does not say of which run and files it is")
@@ -74,6 +82,23 @@ def _run(run: dict[str, Any]) -> Run:
         log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),
         plugins=tuple((providers[each["provider"]], str(each["name"]), int(each["calls"])) for each in run["plugins"]),
     )
+
+
+def _chronology(times: Chronology | None, recorded: Any) -> Chronology | None:
+    """What is known of time, with the times of files that a page records."""
+    if times is None:
+        return None
+    of_files = {
+        (each["what"], each["bound"], each["source"]): str(each["time"])
+        for each in recorded["bounds"]
+        if each["kind"] == TimeKind.FILE.value
+    }
+    bounds = tuple(
+        replace(each, time=of_files.get((each.what, each.bound, each.source), each.time)) for each in times.bounds
+    )
+    lasting = [text for text in times.contradictions if not text.startswith(BY_FILE_SYSTEM)]
+    by_files = [text for text in recorded["contradictions"] if text.startswith(BY_FILE_SYSTEM)]
+    return replace(times, bounds=bounds, contradictions=(*by_files, *lasting))
 
 
 def _evidence(evidence: Evidence, recorded: Any) -> Evidence:

@@ -86,9 +86,9 @@ def test_values_that_no_key_opens_are_not_concluded_on(tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         etcd.put(StoredObject().key, value)
         code, report = document(etcd, "--encryption-config", config)
-        assert (code, report["remaining"], report["unopened"]) == (3, 0, 1)
+        assert (code, report["remaining"], report["undecrypted"]) == (3, 0, 1)
         code, report = document(etcd, "--expect", "kms:vault")
-        assert (code, report["unopened"]) == (0, 1)
+        assert (code, report["undecrypted"]) == (0, 1)
         assert "by their prefixes, which prove nothing" in report["conclusion"][0]
 
 

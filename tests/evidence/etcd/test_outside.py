@@ -143,5 +143,6 @@ def test_a_freed_page_that_says_it_is_a_branch_is_searched(tmp_path: Path) -> No
 
 def test_places_are_the_designs() -> None:
     assert [place.label for place in Place] == [
-        "latest", "history", "deleted", "old-value", "previous-root", "freed", "slack", "wal", "unplaced",
+        "latest", "history", "deleted", "old-value", "previous-root", "freed", "slack", "wal", "v2-store",
+        "unplaced",
     ]  # fmt: skip
