@@ -179,7 +179,9 @@ def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, 
     span = np.searchsorted(spans.start, last, "right") - 1
     around = np.maximum(span, 0)
     inside = (span >= 0) & (last < spans.end[around])
-    own = inside & (spans.key[around] | (opens & (hits.end - letters == spans.start[around])))
+    # a key may name whatever it likes, but no key holds the bytes that begin an object in protobuf or CBOR
+    binary = np.isin(np.array([mark.form for mark in marks])[hits.signature], (Form.PROTOBUF, Form.CBOR))
+    own = inside & ((spans.key[around] & ~binary) | (opens & (hits.end - letters == spans.start[around])))
     # what another application writes about encryption is no value, and nothing that is readable
     return own, inside & ~own & (spans.readable[around] | (claims & spans.foreign[around]))
 

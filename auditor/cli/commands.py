@@ -40,7 +40,7 @@ class Command(TyperCommand):
             if _is_empty(values[parameter.name]):
                 ctx.fail(f"{name} is empty: give it a value, or leave it out (was a variable not set?)")
             given.append(name)
-        for reason in option_table.refusals(given):
+        for reason in option_table.refusals(given, {option_name(each) for each in self.params}):
             ctx.fail(reason)
         return super().parse_args(ctx, args)
 

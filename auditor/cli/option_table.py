@@ -128,17 +128,19 @@ def relation(first: str, second: str) -> Relation:
     return Relation(Effect.BOTH, f"each holds by itself: {'; '.join(sorted(stage.value for stage in stages))}")
 
 
-def refusals(given: Collection[str]) -> Iterator[str]:
+def refusals(given: Collection[str], options_of_command: Collection[str]) -> Iterator[str]:
     """The reasons for which a command line is refused.
 
-    given: the options that stand on it.
+    Args:
+        given: The options that stand on it.
+        options_of_command: Those that the command has: what needs another is of use alone where there is none.
     """
     present = set(given)
     for options, why in REFUSED.items():
         if options <= present:
             yield f"{_listed(sorted(options))} cannot be given together: {why}"
     for option, others in NEEDS.items():
-        if option in present and not present.intersection(others):
+        if option in present and set(others) & set(options_of_command) and not present.intersection(others):
             yield f"{option} says nothing without {' or '.join(others)}: give it too, or leave {option} out"
 
 

@@ -80,6 +80,8 @@ class Exhibit:
     """Those of a range's keys; none where the keys tell."""
     unexamined: list[Unexamined] = field(default_factory=list)
     """Parts that were left out while the exhibit was opened."""
+    foreign: str = ""
+    """Why no reader can read it, with its name; empty where one may."""
     raw: bool = False
     """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""
@@ -89,8 +91,8 @@ class Exhibit:
     def of_file(cls, name: str, file: EvidenceFile) -> Self:
         """One opened file as an exhibit, which owns it from now on.
 
-        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes, and for what is no store by its
-        content: a dump of SQL, an error page, zeros.
+        What is no store by its content (a dump of SQL, an error page, zeros) is only swept: its reader refuses it.
+        Raises UnreadableEvidence for output of etcdctl in a form that loses bytes.
         """
         head = bytes(file.map[: magic.HEAD])
         try:
@@ -99,8 +101,7 @@ class Exhibit:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
         if role is None and (what := foreign.describe(head, name) or _zeros(file)):
-            file.close()
-            raise UnreadableEvidence(f"{name} is {what}")
+            return cls(name, [(Role.OTHER, file)], foreign=f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
         return cls(name, [(role or Role.DATABASE, file)])
 

@@ -37,6 +37,8 @@ DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """The reading of an exhibit by its reader. Raises UnreadableEvidence where its only file holds nothing readable."""
+    if exhibit.foreign:
+        raise UnreadableEvidence(exhibit.foreign)
     role = next((role for role in READERS if exhibit.of(role)), Role.DATABASE)
     reader = DATA_DIRECTORY if exhibit.directory and role is Role.DATABASE else READERS[role]
     try:

@@ -383,5 +383,5 @@ def test_the_role_of_a_file_decides_its_place(tmp_path: Path) -> None:
         tar.add(raft, name)
     found = copies(auditor.scan(archive, HUNT))
     (detail,) = found[found.source == f"{archive.name}!{name}"].detail
-    assert detail.endswith("; outside every stored value")
+    assert detail.startswith("of=/registry/secrets/prod/db field=password value=#1 as=raw")
     assert set(found[found.source == f"{archive.name}!{name}"].place) == {"unplaced"}

@@ -74,14 +74,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("argument", ["backups", "backups/*", "backups.tar.gz"])
 def test_a_folder_a_pattern_and_a_tar_of_broken_backups_agree(argument: str, tmp_path: Path) -> None:
-    """The one that is base64 is read: its Secrets are readable. All others are named for what they are."""
+    """The one that is base64 is read: its Secrets are readable. All others are named for what they are, and swept."""
     folder = CASES / "folder-with-broken-backups"
     if argument.endswith(".gz"):
         shutil.make_archive(str(tmp_path / "backups"), "gztar", folder, "backups")
     done = run("scan", argument, CONFIG, folder / "config.json", cwd=tmp_path if argument.endswith(".gz") else folder)
     text = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 1
-    assert "2 readable values of 2 Secrets" in text
+    assert "3 readable values of 2 Secrets" in text  # one in the dump of SQL, which nothing but the sweep reads
     for name, words in BROKEN.items():
         assert name in text
         assert words in text
@@ -111,9 +111,9 @@ FOREIGN = {
 
 @pytest.mark.parametrize("path", FOREIGN)
 def test_what_is_not_read_is_named_for_what_it_is(path: str, tmp_path: Path) -> None:
-    """Alone it is refused; among others it is a gap."""
+    """It is a gap, and what the sweep meets in it is a finding: alone it is refused only where that meets nothing."""
     code, text = scan(".", path)
-    assert code == 2
+    assert code == (2 if "vcluster" in path else 1)
     assert FOREIGN[path] in text
     folder = tmp_path / "backups"
     shutil.copytree((CASES / path).parent, folder / "other")
@@ -122,7 +122,7 @@ def test_what_is_not_read_is_named_for_what_it_is(path: str, tmp_path: Path) -> 
             other.unlink()
     shutil.copy(CASES / "folder-with-broken-backups/backups/etcd-snapshot-1.db", folder)
     done = run("scan", folder, CONFIG, CASES / "folder-with-broken-backups/config.json")
-    assert done.returncode == 3
+    assert done.returncode == (3 if "vcluster" in path else 1)
     assert FOREIGN[path] in " ".join(done.stdout.split())
 
 
@@ -156,7 +156,7 @@ def test_readable_secrets_under_another_prefix_keep_the_result_open() -> None:
 def test_what_the_v2_store_still_holds_is_a_finding(options: tuple[str, ...]) -> None:
     code, text = scan("v2-store-leftovers", "data", CONFIG, "config.json", *options)
     assert code == 1
-    assert "6 readable values of 6 Secrets" in text
+    assert "28 readable values of 6 Secrets, in wal and v2-store" in text
 
 
 def test_containers_made_by_other_programs(tmp_path: Path) -> None:

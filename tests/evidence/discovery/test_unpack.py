@@ -301,7 +301,7 @@ def test_a_password_is_told(tmp_path: Path) -> None:
     [
         (packing.tar({"readme.md": b"hello", "x/y.txt": b"world"}), "none of its 2 files"),
         (packing.zip_archive({}), "it is empty"),
-        (gzip.compress(b"hello " * 10_000), "meta page"),
+        (gzip.compress(b"hello " * 10_000), "is a text"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(1000), "7-Zip"),
         (b"070701" + bytes(1000), "cpio"),
         (struct.pack("<II", 0x184D2A5F, 0) * 20_000, "not a readable etcd database"),  # frames for nobody
