@@ -18,7 +18,8 @@ _HIGH = np.uint64(0x8080808080808080)
 
 
 LONG = 1 << 16
-"""Strings longer than this are compared and hashed as bytes: a string as long as a log takes a minute in blocks."""
+"""Strings longer than this are compared, hashed and looked at as they lie: a string as long as a log takes a minute in
+blocks, and a copy of itself."""
 
 
 class Buffer:
@@ -184,19 +185,26 @@ class Buffer:
     def nonzero(self, start: Ints, end: Ints) -> Bools:
         """Which of these ranges of bytes hold anything but zeros."""
         filled = np.zeros(start.shape, np.bool_)
+        # long ranges are looked at in place: a gather would copy them
+        large = np.flatnonzero(end - start > LONG)
+        for row in large.tolist():
+            filled[row] = any(
+                self.data[at : min(at + LONG, int(end[row]))].any()
+                for at in range(int(start[row]), int(end[row]), LONG)
+            )
 
         def scan(part: slice) -> None:
-            first, length = start[part], end[part] - start[part]
+            first, length = start[part], np.where(end[part] - start[part] > LONG, 0, end[part] - start[part])
             # whole blocks of 64 bytes, and whether the rest behind them (`ragged`) holds anything
             whole = length // 64
             rest = first + whole * 64
-            ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(end[part] - rest, 64)], axis=1)
+            ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(first + length - rest, 64)], axis=1)
             blocks = self.blocks(ranges(first, whole, 64), 8)
             if blocks.any():
                 rows = np.flatnonzero(whole)
                 begins = np.cumsum(whole[rows]) - whole[rows]
                 ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
-            filled[part] = ragged
+            filled[part] |= ragged
 
         parallel_for(start.size, scan, size=1 << 11)
         return filled
