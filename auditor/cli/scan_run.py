@@ -65,7 +65,7 @@ def run(request: ScanRequest) -> int:
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
     if lines := output.written([*written, *checksums.targets(written), request.dataset]):
-        printer.print(*lines, sep="\n", markup=False)
+        printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
 

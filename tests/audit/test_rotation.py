@@ -165,8 +165,8 @@ def test_no_byte_of_a_value_leaves(snapshot: Path, tmp_path: Path) -> None:
     [
         (["--rotation", "x.txt"], "must end in .csv or .md"),
         (["--rotation", "x.csv", "--split-by", "team"], "only `owner` is known"),
-        (["--split-by", "owner"], "give --rotation too"),
-        (["--owner-label", "team"], "give --rotation too"),
+        (["--split-by", "owner"], "says nothing without"),
+        (["--owner-label", "team"], "says nothing without"),
     ],
 )
 def test_options_that_contradict_each_other(snapshot: Path, arguments: list[str], said: str) -> None:

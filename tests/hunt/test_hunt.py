@@ -384,4 +384,4 @@ def test_the_role_of_a_file_decides_its_place(tmp_path: Path) -> None:
     found = copies(auditor.scan(archive, HUNT))
     (detail,) = found[found.source == f"{archive.name}!{name}"].detail
     assert detail.startswith("of=/registry/secrets/prod/db field=password value=#1 as=raw")
-    assert set(found[found.source == f"{archive.name}!{name}"].place) == {"unplaced"}
+    assert set(found[found.source == f"{archive.name}!{name}"].place) == {"v2-store"}

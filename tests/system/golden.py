@@ -135,7 +135,8 @@ def _run(folder: Path, arguments: list[str], reports: Path) -> list[str]:
         stdin=subprocess.DEVNULL,
     )
     streams = [done.stdout, "--- stderr", done.stderr]
-    return [f"--- exit {done.returncode}", *(part.replace(str(reports), "REPORTS") for part in streams)]
+    streams = [WRITTEN.sub(r"\1 (SIZE)", part.replace(str(reports), "REPORTS")) for part in streams]
+    return [f"--- exit {done.returncode}", *streams]
 
 
 def _normal(path: Path, reports: str) -> str:
@@ -145,6 +146,8 @@ def _normal(path: Path, reports: str) -> str:
     return json.dumps(_without(json.loads(text)), indent=1, ensure_ascii=False)
 
 
+WRITTEN = re.compile(r"^(Wrote \S+) \(.*\)$", re.MULTILINE)
+"""A file that was written: its size depends on the run's own times."""
 UNREPEATABLE = {"run", "hashes", "ctime", "mtime", "modified", "invocations", "startTimeUtc", "endTimeUtc"}
 
 

@@ -279,6 +279,7 @@ def test_whatever_goes_wrong_nothing_is_quoted(tmp_path: Path) -> None:
     assert leaks(forbidden(REWRITTEN), texts) == []
     assert leaks(forbidden(PLAINTEXT), texts) == []
     fine = {"compromised": 1, "expect": 1, "plugin": 1, "no plugin": 1, "verify garbage": 1}
+    fine["keys of garbage"] = 3  # the sweep meets its values, and no reader reads it
     assert {name: code for name, code in codes.items() if code != 2 and fine.get(name) != code} == {}
 
 

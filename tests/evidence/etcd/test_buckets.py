@@ -1,6 +1,5 @@
 """Pairs of the buckets other than `key`: those of a real etcd are known to their last byte, others are not."""
 
-import shutil
 import struct
 from pathlib import Path
 
@@ -53,9 +52,7 @@ def test_every_byte_of_a_real_member_is_accounted_for(tmp_path: Path, program: s
         etcd.delete(b"/registry/secrets/a/s1")
         etcd.compact(last - 20)
         members.with_users(etcd)
-        shutil.copytree(tmp_path / "data", tmp_path / "copy")
-    for each in ("copy", "data"):
-        assert balance(tmp_path / each / "member/snap/db").unaccounted == 0
+    assert balance(tmp_path / "data/member/snap/db").unaccounted == 0
     names = dict(auditor.scan(tmp_path / "data/member/snap/db").evidence.backend.buckets)
     assert names["lease"] == 1
     assert names["authUsers"] > 0
