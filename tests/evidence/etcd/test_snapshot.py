@@ -37,10 +37,15 @@ def audited(path: Path) -> Audit | None:
 def check_rows(audit: Audit, size: int) -> None:
     """Whatever is reported lies inside the file, and no two rows share bytes.
 
-    Of damaged evidence a fragment may lie inside a value that is not what it should be, or be met in two ways.
+    Of damaged evidence a fragment may lie whole inside a value that is not what it should be, or be met in two ways.
     """
     rows = audit.inventory.sort_values("offset", kind="stable")
-    rows = rows.loc[np.array(["head-lost" not in state for state in rows.state], np.bool_)]
+    fragment = np.array(["head-lost" in state for state in rows.state], np.bool_)
+    spans = [(at, at + size) for at, size in zip(rows.offset.tolist(), rows["size"].tolist(), strict=True)]
+    for start, end in (span for span, own in zip(spans, fragment.tolist(), strict=True) if own):
+        others = [each for each in spans if each[0] < end and each[1] > start]
+        assert all((each[0] <= start and end <= each[1]) or (start <= each[0] and each[1] <= end) for each in others)
+    rows = rows.loc[~fragment]
     ends = (rows.offset + rows["size"]).to_numpy()
     if len(rows):
         assert rows.offset.min() >= 0
