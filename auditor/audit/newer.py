@@ -12,7 +12,6 @@ from auditor.judgement.leftovers import Reference
 from auditor.judgement.selection import Selection
 from auditor.model.evidence import Cluster, CurrentReference
 from auditor.model.vocabulary import Opened, Provider
-from auditor.text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +90,3 @@ def _same_cluster(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> b
         return cluster.uid == newer.cluster.uid
     own, other = reading.backend.cluster_id, newer.reading.backend.cluster_id
     return own == other if own is not None and other is not None else None
-
-
-def printable_name(path: str) -> str:
-    """The name by which reports call it: the file's own."""
-    return shown(path.rstrip("/").rpartition("/")[2] if "://" not in path else path)
