@@ -73,6 +73,9 @@ _KNOWN: dict[str, tuple[type[LiveError], str]] = {
     "etcdserver: leader changed": (Unavailable, "the leader changed"),
     "etcdserver: not leader": (Unavailable, "the leader changed"),
     "etcdserver: request timed out": (TimedOut, "it timed out"),
+    # Go's own, of a request's deadline that passes at the server first: older gRPC sends them as UNKNOWN
+    "context deadline exceeded": (TimedOut, "it did not answer in time"),
+    "context canceled": (Unavailable, "it broke off"),
     "etcdserver: server stopped": (Unavailable, "it is being stopped"),
     "etcdserver: too many requests": (Unavailable, "it has too many requests"),
     "etcdserver: corrupt cluster": (LiveError, "it says that its cluster is corrupt"),

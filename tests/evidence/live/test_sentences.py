@@ -97,6 +97,13 @@ def test_a_status_of_a_web_server_is_told() -> None:
         assert said in str(error)
 
 
+def test_a_deadline_that_passes_at_the_server_first_is_one() -> None:
+    """A server of an older gRPC answers with Go's own words, and the code UNKNOWN."""
+    error = errors.from_status("context deadline exceeded", "UNKNOWN", "http://a:1", "range")
+    assert type(error) is errors.TimedOut
+    assert str(error) == "http://a:1: range: it did not answer in time (UNKNOWN)"
+
+
 def test_a_unix_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """etcd names a socket by host and port, and makes it in its working directory."""
     # sun_path of unix(7) has 108 bytes, and a test's own folder may have more
