@@ -66,7 +66,7 @@ class Command(TyperCommand):
             ctx.fail(reason)
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; first it is said what weakens its result, or connects, and is not on the command line."""
         from auditor.reports.verdict import CONNECTING
 
