@@ -25,7 +25,8 @@ $ErrorActionPreference = "Stop"
 $here = Split-Path -Parent $MyInvocation.MyCommand.Path
 foreach ($line in Get-Content "$here/SHA256SUMS") {
     $sum, $name = $line -split "  ", 2
-    if ((Get-FileHash -Algorithm SHA256 "$here/$name").Hash -ne $sum) { throw "a file of the bundle was changed: $name" }
+    $found = (Get-FileHash -Algorithm SHA256 "$here/$name").Hash
+    if ($found -ne $sum) { throw "a file of the bundle was changed: $name" }
 }
 & $Python -m venv $Folder
 if ($LASTEXITCODE) { throw "no virtual environment could be made" }
