@@ -1,7 +1,10 @@
 """The README and the pages behind it: short, shipped, and every command block in them prints what stands beneath it."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tarfile
 import tomllib
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import auditor
 from auditor.cli import docs
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES
@@ -102,6 +106,31 @@ def _options() -> dict[str, set[str]]:
 
 
 OPTIONS = _options()
+
+
+def test_the_python_of_a_page_runs_and_names_what_is_public(folder: Path) -> None:
+    path = ROOT / "auditor" / "docs" / "python.md"
+    (program,) = (text for language, text, _ in blocks(path) if language == "python")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.startswith("findings True 1\n")
+    assert "aescbc    key1" in done.stdout
+    page = path.read_text(encoding="utf-8")
+    assert all(f"`{name}" in page for name in auditor.__all__)
+
+
+def test_the_frames_have_the_types_that_the_page_names() -> None:
+    audit = auditor.scan(FIXTURES / "migration-aescbc" / "3-rewritten.db")
+    for frame in (audit.findings, audit.inventory):
+        numbers = {name for name, kind in frame.dtypes.items() if str(kind) == "Int64"}
+        assert numbers == {"create_revision", "mod_revision", "version", "offset", "size", "page"}
 
 
 def test_the_readme_is_short() -> None:
