@@ -15,6 +15,7 @@ from tests.encryption.test_configuration import MARKER, document, entry
 CASES = Path(__file__).parents[2] / "fixtures/cases/config-wrapped-by-others"
 TEXT = json.dumps(document())
 CODED = base64.b64encode(TEXT.encode()).decode()
+SECRET = {"apiVersion": "v1", "kind": "Secret", "data": {"any": CODED}}
 STATE = {"desiredState": {"encryptionConfig": TEXT}, "currentState": {"encryptionConfig": TEXT}}
 
 
@@ -33,12 +34,23 @@ def test_cases(path: Path) -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "data": {"full-cluster-state": json.dumps(STATE)}},
         STATE,
         {"desiredState": {"encryptionConfig": TEXT}, "currentState": {}},
+        {"apiVersion": "v1", "kind": "List", "items": [{"kind": "Secret"}, SECRET, SECRET]},
+        {"apiVersion": "v1", "kind": "SecretList", "items": [{"data": SECRET["data"]}, {}]},
+        {"apiVersion": "v1", "kind": "ConfigMapList", "items": [{"data": {"any": TEXT}}]},
     ],
 )
 def test_unwrapped(wrapper: dict[str, Any]) -> None:
     configuration = parse(json.dumps(wrapper).encode(), "enc")
     assert configuration.rules[0].resources == ("secrets",)
     assert not configuration.notes
+
+
+def test_the_configuration_of_rkes_cluster() -> None:
+    settings = {"enabled": True, "custom_config": document()}
+    wrapper = {"services": {"kube-api": {"secrets_encryption_config": settings}}}
+    configuration = parse(yaml.safe_dump(wrapper).encode(), "cluster.yml")
+    assert configuration.rules[0].resources == ("secrets",)
+    assert "custom_config" in configuration.notes[0]
 
 
 def test_of_two_states_the_current_one_is_read() -> None:
@@ -58,6 +70,15 @@ def test_of_two_states_the_current_one_is_read() -> None:
         ({"apiVersion": MARKER, "kind": "EncryptionConfiguration"}, "an EncryptionConfiguration of another version"),
         ({MARKER: MARKER}, "a document without a kind"),
         ({"currentState": {}, "desiredState": {}}, "an RKE state, and neither"),
+        ({"kind": "List", "items": [{"kind": "Secret"}, MARKER]}, "a v1 List, and no object in it"),
+        ({"kind": "SecretList", "items": MARKER}, "a v1 SecretList, and no object in it"),
+        (
+            {
+                "kind": "List",
+                "items": [SECRET, {"kind": "ConfigMap", "data": {"a": json.dumps(document(entry("pods")))}}],
+            },
+            "a v1 List that holds several EncryptionConfigurations",
+        ),
         (
             {"kind": "ConfigMap", "data": {"a": TEXT, "b": json.dumps(document(entry("pods")))}},
             "several EncryptionConfigurations",
