@@ -1,4 +1,4 @@
-"""Documents that wrap an EncryptionConfiguration: Secrets, ConfigMaps, lists of them, RKE's state and cluster.yml.
+"""Documents that wrap an EncryptionConfiguration: Secrets, ConfigMaps, RKE's state and cluster.yml.
 
 Sources: gardener pkg/component/kubernetes/apiserver/secrets.go, library-go pkg/operator/encryption/secrets, HyperShift
 (a Secret, each under a field of its own name); rke cluster/state.go (FullState, State.EncryptionConfig) and
@@ -17,7 +17,6 @@ DEEPEST = 3
 MARK = "EncryptionConfig"
 _FIELDS = {"Secret": (("data", True), ("stringData", False)), "ConfigMap": (("data", False), ("binaryData", True))}
 """Fields of an object that hold texts, and whether these are in base64."""
-_LISTS = frozenset({"List", "SecretList", "ConfigMapList"})
 _STATES = ("currentState", "desiredState")
 _CUSTOM = ("services", "kube-api", "secrets_encryption_config", "custom_config")
 _KINDS = (
@@ -39,8 +38,6 @@ def unwrap(reader: Reader, document: Any, depth: int = 0) -> Any:
     kind = document.get("kind")
     if isinstance(kind, str) and kind in _FIELDS:
         return _in_object(reader, document, kind, depth)
-    if isinstance(kind, str) and kind in _LISTS:
-        return _in_list(reader, document, kind, depth)
     if "kind" not in document and (custom := _custom(document)) is not None:
         reader.note("it is RKE's cluster.yml: its custom_config is read")
         return custom
@@ -69,17 +66,6 @@ def described(document: dict[str, Any]) -> str:
 
 def _in_object(reader: Reader, document: dict[str, Any], kind: str, depth: int) -> Any:
     """The configuration in the one field of a Secret or ConfigMap that holds one."""
-    inner = _texts(document, kind)
-    if not inner:
-        reader.fail("", f"a v1 {kind}, and no field of it holds an EncryptionConfiguration")
-    if len(set(inner.values())) > 1:
-        reader.fail("", f"a v1 {kind} that holds several EncryptionConfigurations: give the one in force as a file")
-    text = next(iter(inner.values()))
-    return unwrap(reader, reader.parse(text.encode("utf-8", "surrogatepass")), depth + 1)
-
-
-def _texts(document: dict[str, Any], kind: str) -> dict[str, str]:
-    """The texts of a Secret or ConfigMap that name an EncryptionConfiguration, by their field."""
     inner: dict[str, str] = {}
     for part_name, in_base64 in _FIELDS[kind]:
         part = document.get(part_name)
@@ -87,21 +73,12 @@ def _texts(document: dict[str, Any], kind: str) -> dict[str, str]:
             text = _decoded(value) if in_base64 and isinstance(value, str) else value
             if isinstance(text, str) and MARK in text:
                 inner[name] = text
-    return inner
-
-
-def _in_list(reader: Reader, document: dict[str, Any], kind: str, depth: int) -> Any:
-    """The configuration in the one object of a list, such as `kubectl get -o yaml` prints it, that holds one."""
-    items = document.get("items")
-    objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    if kind != "List":  # the items of a typed list may leave their kind to it
-        objects = [{"kind": kind.removesuffix("List"), **item} for item in objects]
-    holders = [item for item in objects if item.get("kind") in _FIELDS and _texts(item, item["kind"])]
-    if not holders:
-        reader.fail("", f"a v1 {kind}, and no object in it holds an EncryptionConfiguration")
-    if len({text for item in holders for text in _texts(item, item["kind"]).values()}) > 1:
+    if not inner:
+        reader.fail("", f"a v1 {kind}, and no field of it holds an EncryptionConfiguration")
+    if len(set(inner.values())) > 1:
         reader.fail("", f"a v1 {kind} that holds several EncryptionConfigurations: give the one in force as a file")
-    return unwrap(reader, holders[0], depth + 1)
+    text = next(iter(inner.values()))
+    return unwrap(reader, reader.parse(text.encode("utf-8", "surrogatepass")), depth + 1)
 
 
 def _custom(document: dict[str, Any]) -> dict[str, Any] | None:
