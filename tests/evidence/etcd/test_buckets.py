@@ -48,7 +48,8 @@ def test_every_byte_of_a_real_member_is_accounted_for(tmp_path: Path, program: s
     with Etcd(tmp_path / "data", program=members.program(program)) as etcd:
         leased = int(etcd.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=600)).id)
         for number in range(80):
-            last = etcd.put(b"/registry/secrets/a/s%d" % (number % 9), SEALED * (number % 50), leased * (number % 2))
+            sealed = ciphertext("aescbc", b"key1", bytes(range(48)) * (1 + number % 50))
+            last = etcd.put(b"/registry/secrets/a/s%d" % (number % 9), sealed, leased * (number % 2))
         etcd.delete(b"/registry/secrets/a/s1")
         etcd.compact(last - 20)
         members.with_users(etcd)
