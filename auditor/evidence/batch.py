@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.evidence import notation as notations
+from auditor.evidence.notation import Notation
 from auditor.model.vocabulary import Place, State
 
 UNKNOWN = -1
@@ -42,6 +44,8 @@ class KnownColumns(TypedDict, total=False):
     state: NDArray[np.uint8]
     stored_at: Ints
     stored_len: Ints
+    notation: NDArray[np.uint8]
+    text: Buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,10 @@ class RecordBatch(Columns):
     """Where `data` is not mapped: offset in the source where each value begins."""
     stored_len: Ints | None = None
     """Where `data` is not mapped: bytes of the source that hold each value."""
+    notation: NDArray[np.uint8] | None = None
+    """Codes of Notation of the values that are encoded in the source; base64 where None."""
+    text: Buffer | None = None
+    """The source, where a notation has escapes: the text of a part of a value is looked for in it."""
 
     @classmethod
     def of(
@@ -182,8 +190,10 @@ class RecordBatch(Columns):
             return int(self.offset[row]), 0
         at = int(self.offset[row])
         if self.state[row] & State.ENCODED:
-            # four letters of base64 hold three bytes
-            return at + start // 3 * 4, (start + length + 2) // 3 * 4 - start // 3 * 4
+            notation = Notation.BASE64 if self.notation is None else Notation(int(self.notation[row]))
+            raw = b"" if self.text is None else self.text.slice(at, int(self.size[row]))
+            begin, size = notations.part(raw, notation, start, length)
+            return at + begin, size
         return at + start, length
 
     def has(self, flag: State) -> Bools:

@@ -33,6 +33,7 @@ class Role(Enum):
     RAFT_SNAPSHOT = "raft snapshot"
     BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
+    SQL_DUMP = "dump in SQL"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
@@ -188,4 +189,6 @@ def role_of(head: bytes) -> Role | None:
         return None
     if exports.dump(head[: exports.DUMP_HEAD]) is not None:
         return Role.DUMP
+    if exports.sql_dump(head[: exports.SQL_HEAD]) is not None:
+        return Role.SQL_DUMP
     return Role.BACKUP if exports.is_increment(head) else None
