@@ -34,6 +34,8 @@ class Role(Enum):
     BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
     SQL_DUMP = "dump in SQL"
+    OBJECT_BACKUP = "backup of objects"
+    OBJECTS = "objects in a file"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
@@ -49,6 +51,7 @@ _ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
     magic.Kind.SQLITE: Role.SQLITE,
     magic.Kind.SQLITE_LOG: Role.SQLITE_LOG,
+    magic.Kind.OBJECT_BACKUP: Role.OBJECT_BACKUP,
 }
 
 
@@ -101,6 +104,8 @@ class Exhibit:
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
+        if role is None and foreign.is_objects(head):
+            role = Role.OBJECTS
         if role is None and (what := foreign.describe(head, name) or _zeros(file)):
             return cls(name, [(Role.OTHER, file)], foreign=f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
