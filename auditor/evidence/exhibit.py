@@ -86,6 +86,8 @@ class Exhibit:
     """Parts that were left out while the exhibit was opened."""
     foreign: str = ""
     """Why no reader can read it, with its name; empty where one may."""
+    live_table: bool = False
+    """Whether its file is what a live database answered."""
     raw: bool = False
     """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""

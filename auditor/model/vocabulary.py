@@ -194,6 +194,7 @@ class EvidenceKind(Enum):
     UNRECOGNISED = "file of no known kind, in which the sweep met the beginnings of values"
     LIVE_SNAPSHOT = "live snapshot stream"
     LIVE_RANGE = "live range"
+    LIVE_TABLE = "kine's table in a live database"
 
     @property
     def label(self) -> str:

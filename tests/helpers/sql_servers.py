@@ -61,14 +61,20 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {"PGHOST": str(self.folder), "PGPORT": str(self.port), "PGUSER": "kine", "PGPASSWORD": "unused"}
+        own = {
+            "PGHOST": str(self.folder),
+            "PGPORT": str(self.port),
+            "PGUSER": "kine",
+            "PGPASSWORD": "unused",
+            "MYSQL_PWD": "",
+        }
         return {**os.environ, "LC_ALL": "C.UTF-8", **own}
 
     def sql(self, database: str, text: str) -> bytes:
         """What a client prints of statements: a row a line, a tab between columns."""
         if self.kind == "postgres":
-            line = ("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database)
-            return self.program(*line, text=text.encode())
+            options = ("-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database)
+            return self.program("psql", *options, text=text.encode())
         line = ("mariadb", "--no-defaults", f"--socket={self.folder}/s", "-uroot", "-N", "-B", "--raw", database)
         return self.program(*line, text=text.encode())
 

@@ -88,9 +88,8 @@ def _fields(text: str, at: int, field: Callable[[str, int], int]) -> int:
     while True:
         if not text.startswith('"', at):
             return -1
-        try:
-            name, at = json.decoder.scanstring(text, at + 1, True)
-        except ValueError:
+        name, at = _value(text, at)
+        if at < 0:
             return -1
         at = _blank(text, at)
         if not text.startswith(":", at):

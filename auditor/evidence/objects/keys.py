@@ -5,7 +5,7 @@ apiextensions-apiserver (`/` group `/` plural). A plural is guessed as apimachin
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 PREFIX = "/registry"
 """kube-apiserver's own --etcd-prefix: what is no store has none."""
@@ -65,7 +65,7 @@ def of_object(document: Mapping[str, Any], kind: str = "") -> bytes | None:
     return of_resource(_plural(kind.lower()), version.rpartition("/")[0], namespace, name)
 
 
-def _is_name(text: Any) -> bool:
+def _is_name(text: Any) -> TypeGuard[str]:
     return isinstance(text, str) and 0 < len(text) <= LONGEST and "/" not in text
 
 
