@@ -14,6 +14,7 @@ KINE = frozenset(
         EvidenceKind.POSTGRES_DUMP,
         EvidenceKind.MYSQL_DUMP,
         EvidenceKind.SQLITE_DUMP,
+        EvidenceKind.LIVE_TABLE,
     }
 )
 

@@ -46,6 +46,8 @@ class KnownColumns(TypedDict, total=False):
     stored_len: Ints
     notation: NDArray[np.uint8]
     text: Buffer
+    associated_at: Ints
+    associated_len: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,10 @@ class RecordBatch(Columns):
     """Codes of Notation of the values that are encoded in the source; base64 where None."""
     text: Buffer | None = None
     """The source, where a notation has escapes: the text of a part of a value is looked for in it."""
+    associated_at: Ints | None = None
+    """Position of the associated data of each value; None where that is the etcd key."""
+    associated_len: Ints | None = None
+    """Its bytes; 0 of a value whose associated data is its key."""
 
     @classmethod
     def of(
@@ -205,6 +211,14 @@ class RecordBatch(Columns):
         """Which rows lie in the place."""
         rows: Bools = self.place == place
         return rows
+
+    def associated(self, rows: Ints) -> list[bytes]:
+        """What values are authenticated with beside themselves: their etcd keys, but in some backups."""
+        keys = self.data.slices(self.key_at[rows], self.key_len[rows])
+        if self.associated_at is None or self.associated_len is None:
+            return keys
+        own = self.data.slices(self.associated_at[rows], self.associated_len[rows])
+        return [data or key for data, key in zip(own, keys, strict=True)]
 
     def key(self, row: int) -> bytes:
         return self.data.slice(int(self.key_at[row]), int(self.key_len[row]))

@@ -29,11 +29,13 @@ class Notation(IntEnum):
     """A bytea in escape format, in a field of COPY."""
     QUOTED_BYTEA = 6
     """A bytea in escape format, in SQL's own string."""
+    YAML = 7
+    """An object as YAML writes it: it is read as JSON, and a part of it is looked for in all of its text."""
 
     @property
     def escapes(self) -> bool:
         """Whether bytes stand for themselves, but those that are escaped."""
-        return self > Notation.HEX
+        return Notation.HEX < self < Notation.YAML
 
 
 _LETTERS = dict(zip(b"abfnrtv0Z", b"\a\b\f\n\r\t\v\0\x1a", strict=True))
@@ -78,6 +80,8 @@ def part(raw: bytes, notation: Notation, start: int, length: int) -> tuple[int, 
         # four letters hold three bytes
         begin = start // 3 * 4
         return begin, (start + length + 2) // 3 * 4 - begin
+    if notation is Notation.YAML:
+        return 0, len(raw)
     units = [match.span() for match in islice(_UNITS[notation].finditer(raw), start, start + length)]
     return (units[0][0], units[-1][1] - units[0][0]) if units else (len(raw), 0)
 

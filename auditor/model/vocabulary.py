@@ -187,9 +187,14 @@ class EvidenceKind(Enum):
     POSTGRES_DUMP = "PostgreSQL dump"
     MYSQL_DUMP = "MySQL or MariaDB dump"
     SQLITE_DUMP = "SQL dump of SQLite's"
+    VCLUSTER_SNAPSHOT = "vCluster's snapshot"
+    RANCHER_BACKUP = "backup of Rancher's backup-restore-operator"
+    VELERO_BACKUP = "Velero's backup"
+    OBJECTS = "objects of Kubernetes in a file"
     UNRECOGNISED = "file of no known kind, in which the sweep met the beginnings of values"
     LIVE_SNAPSHOT = "live snapshot stream"
     LIVE_RANGE = "live range"
+    LIVE_TABLE = "kine's table in a live database"
 
     @property
     def label(self) -> str:

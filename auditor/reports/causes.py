@@ -106,6 +106,7 @@ KINE = frozenset(
         EvidenceKind.POSTGRES_DUMP,
         EvidenceKind.MYSQL_DUMP,
         EvidenceKind.SQLITE_DUMP,
+        EvidenceKind.LIVE_TABLE,
     }
 )
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})

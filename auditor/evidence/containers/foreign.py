@@ -101,6 +101,13 @@ def describe(head: bytes, path: str) -> str:
     return "a text, and no export of a store that is known" if _is_text(head) else ""
 
 
+def is_objects(head: bytes) -> bool:
+    """Whether a text begins as objects of Kubernetes that are no configuration of encryption, and no error."""
+    if any(mark.pattern.match(head) for mark in _MARKS):
+        return False
+    return b"EncryptionConfig" not in head[:4096] and _is_object(head)
+
+
 def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")

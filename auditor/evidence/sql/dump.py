@@ -34,7 +34,9 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     del quick
     (file,) = exhibit.of(Role.SQL_DUMP)
     kind = exports.sql_dump(bytes(file.map[: exports.SQL_HEAD])) or EvidenceKind.SQLITE_DUMP
-    walk = Walk(file, kind)
+    if exhibit.live_table:
+        kind = EvidenceKind.LIVE_TABLE
+    walk = Walk(file, EvidenceKind.POSTGRES_DUMP if exhibit.live_table else kind)
     walk.run()
     if not walk.tables:
         raise UnreadableEvidence(f"{file.name} is {kind.label}, and holds no table of kine's: nothing of etcd is in it")

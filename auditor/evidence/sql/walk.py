@@ -118,7 +118,8 @@ class Walk:
     def _insert(self, match: "re.Match[bytes]") -> int:
         table, begin = grammar.name(match["table"]), match.end()
         self._structure(match.start(), begin)
-        number, columns = -1, ()
+        number = -1
+        columns: tuple[str, ...] = ()
         if grammar.is_kine(table):
             number, columns = self._columns(table, grammar.listed(match["columns"]))
         statement = insert_rows.Statement(self.file, self.kind, columns, number)
