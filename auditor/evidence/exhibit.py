@@ -31,6 +31,9 @@ class Role(Enum):
     RAFT_SNAPSHOT = "raft snapshot"
     BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
+    SQL_DUMP = "dump in SQL"
+    OBJECT_BACKUP = "backup of objects"
+    OBJECTS = "objects in a file"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
@@ -46,6 +49,7 @@ _ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
     magic.Kind.SQLITE: Role.SQLITE,
     magic.Kind.SQLITE_LOG: Role.SQLITE_LOG,
+    magic.Kind.OBJECT_BACKUP: Role.OBJECT_BACKUP,
 }
 
 
@@ -80,6 +84,8 @@ class Exhibit:
     """Parts that were left out while the exhibit was opened."""
     foreign: str = ""
     """Why no reader can read it, with its name; empty where one may."""
+    live_table: bool = False
+    """Whether its file is what a live database answered."""
     raw: bool = False
     """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""
@@ -98,6 +104,8 @@ class Exhibit:
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
+        if role is None and foreign.is_objects(head):
+            role = Role.OBJECTS
         if role is None and (what := foreign.describe(head, name) or _zeros(file)):
             return cls(name, [(Role.OTHER, file)], foreign=f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
@@ -179,4 +187,6 @@ def role_of(head: bytes) -> Role | None:
         return None
     if exports.dump(head[: exports.DUMP_HEAD]) is not None:
         return Role.DUMP
+    if exports.sql_dump(head[: exports.SQL_HEAD]) is not None:
+        return Role.SQL_DUMP
     return Role.BACKUP if exports.is_increment(head) else None
