@@ -100,6 +100,7 @@ def _source(file: EvidenceFile, kind: str) -> Source:
         changed=changed,
         before=_stat(file.before),
         after=_stat(file.now()),
+        stored=file.stored,
     )
 
 

@@ -90,8 +90,6 @@ def _audit(
     )
     options = reports.any_cluster(options)
     if len(evidence) > 1:
-        if request.rotation is not None:
-            raise UsageError("--rotation is of one evidence item: name one")
         from auditor.scanning import many
 
         with counting() as report:

@@ -70,6 +70,8 @@ def _all(members: exhibits.Exhibits, options: Options, log: RunLog, judge: "Judg
     """One audit of every exhibit of a container."""
     from auditor.scanning import merge
 
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(merge.ORDINALS)
     container = members.containers[0].name
     log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []
