@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, explain, find, keys, scan, show, verify, watch
+from auditor.cli import diff, explain, find, keys, scan, self_check, show, verify, watch
 from auditor.cli.commands import Command, Group
 from auditor.version import __version__
 
@@ -43,5 +43,6 @@ for command, codes in (
     (find.find, find.CODES),
     (verify.verify, verify.CODES),
     (explain.explain, explain.CODES),
+    (self_check.self_check, self_check.CODES),
 ):
     app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)
