@@ -32,6 +32,7 @@ class ScanRequest:
     force: bool
     verbose: bool
     names: bool
+    sign: Path | None = None
 
     @property
     def targets(self) -> list[Path | None]:
