@@ -45,12 +45,13 @@ def run(request: ScanRequest) -> int:
     protected += [request.sign] if request.sign is not None else []
     signing.check(request.sign, request.targets)
     sealed = [*checksums.targets(request.targets), *signing.targets(request.sign, request.targets)]
-    output.check([*request.targets, *sealed], protected, force=request.force)
+    output.check([*request.targets, request.metrics, *sealed], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
-    reports = ReportFiles(request.reports, request.fail_on)
+    reports = ReportFiles(request.reports, request.fail_on, names=request.names)
     reports.check(options, len(evidence))
     audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
+    audit = replace(audit, run=replace(audit.run, origins=request.origins))
     if passed:
         note = bystanders.note(passed, "the folders that were named", every=request.verbose)
         audit = replace(audit, notes=(*audit.notes, note))
@@ -69,7 +70,7 @@ def run(request: ScanRequest) -> int:
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
     sealed = [*checksums.targets(written), *signing.targets(request.sign, written)]
-    if lines := output.written([*written, *sealed, request.dataset]):
+    if lines := output.written([*written, request.metrics, *sealed, request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
@@ -82,7 +83,7 @@ def _audit(
 ) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    rows = named or request.verbose or any((*request.targets, request.dataset))
+    rows = named or request.verbose or any((*request.targets, request.metrics, request.dataset))
     options = replace(
         request.options,
         rows=rows,
