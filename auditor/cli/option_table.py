@@ -69,13 +69,13 @@ STAGES = {
         "--expect-before --compromised-key --fail-on",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
-        Stage.IDENTITY: "--expect-sha256 --expect-cluster",
+        Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers",
         Stage.COMPARISON: "--again --same-content --different-clusters --any-order",
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --reveal --yes --verbose --names "
         "--as-of --owners --owner-label --split-by",
         Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
-        "--junit --markdown --metrics",
+        "--junit --markdown --metrics --sign",
         Stage.RUN: "--work-dir --jobs --force --config --schema",
     }.items()
     for option in options.split()

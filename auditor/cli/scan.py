@@ -32,6 +32,7 @@ from auditor.cli.options import (
     Range,
     Raw,
     RedactKey,
+    SigningKey,
     Token,
     UseFoundConfig,
     UseFoundKeys,
@@ -139,6 +140,7 @@ def scan(
     owner_label: Annotated[
         str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
     ] = "",
+    sign: SigningKey = None,
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -194,7 +196,7 @@ def scan(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
         csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
         rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
-        verbose=verbose, names=names, origins=tuple(commands.origins().items()),
+        verbose=verbose, names=names, origins=tuple(commands.origins().items()), sign=sign,
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))
