@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from auditor.cli import option_table
+from auditor.cli import help, option_table  # noqa: A004 - what it is
 
 
 class Group(TyperGroup):
@@ -43,6 +43,10 @@ class Command(TyperCommand):
         for reason in option_table.refusals(given, {option_name(each) for each in self.params}):
             ctx.fail(reason)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help, options in groups."""
+        help.write(self, ctx, formatter)
 
 
 def option_name(parameter: Any) -> str:

@@ -176,7 +176,7 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
             size = int(first[1])  # the others may lie before it
         if at < 0 or size < 0 or at + size > file.size:
             differences.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
-        elif (expected := _beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
+        elif (expected := beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
             differences.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
         else:
             matches += 1
@@ -187,22 +187,22 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
         yield same("the evidence", f"{matches:,} findings lie where the report says")
 
 
-def _beginning(row: dict[str, Any]) -> bytes | None:
+def beginning(row: dict[str, Any]) -> bytes | None:
     """The first bytes of a row's value; None where the row does not tell them."""
     if row["finding"] in HITS:
         return None
     provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        beginning = None if head_lost else MAGIC.get(str(row["encoding"]))
+        first = None if head_lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
-        beginning = CLAIMS[provider] + (name + b":" if name else b"")
+        first = CLAIMS[provider] + (name + b":" if name else b"")
     else:
-        beginning = None
-    if beginning is not None and State.ENCODED.labels in str(row["state"]).split(";"):
+        first = None
+    if first is not None and State.ENCODED.labels in str(row["state"]).split(";"):
         # what lost its head stands at any of three alignments, or in other writing
-        beginning = None if head_lost else base64.b64encode(beginning[: len(beginning) // 3 * 3])
-    return beginning
+        first = None if head_lost else base64.b64encode(first[: len(first) // 3 * 3])
+    return first
 
 
 def _number(value: Any) -> str:

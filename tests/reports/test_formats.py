@@ -359,7 +359,7 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
 
 def test_html_names_the_libraries_that_it_holds() -> None:
     tools = dict(auditor.scan(REWRITTEN).run.tools)
-    assert {"bokeh", "itables"} <= tools.keys()
+    assert "itables" in tools
     assert "not installed" not in tools.values()
 
 
