@@ -47,8 +47,7 @@ def test_every_change_of_a_section_is_noticed(
     document = documents[name]
     for section in document:
         without = {part: value for part, value in document.items() if part != section}
-        code, text = verified(tmp_path, without)
-        assert code in {1, 2}, section
+        assert verified(tmp_path, without)[0] in {1, 2}, section
         changed = {**document, section: ["else"] if section not in {"format", "version"} else document[section]}
         if changed != document:
             assert verified(tmp_path, changed)[0] == 1, section
