@@ -21,7 +21,7 @@ def key(stage: str) -> str:
 
 
 SIX, SEVEN = MIGRATION / "6-rotating.db", MIGRATION / "7-rotated.db"
-COMMANDS = {
+COMMANDS: dict[str, tuple[str | Path, ...]] = {
     "scan": ("scan", MIGRATION / "4-compacted.db", "--encryption-config", key("4-compacted")),
     "nothing": ("scan", MIGRATION / "5-defragmented.db", "--encryption-config", key("5-defragmented")),
     "several": ("scan", MIGRATION / "1-plaintext.db", MIGRATION / "4-compacted.db", PROVIDERS / "1-every-provider.db"),

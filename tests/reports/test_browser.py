@@ -168,15 +168,15 @@ def test_every_fixtures_report_opens_in_silence(path: Path, browser: Browser, fo
 def test_the_charts_are_drawn_without_scripts(browser: Browser, page: Path) -> None:
     browser.page(page, scripts=False)
     charts = browser.driver.find_elements(By.CSS_SELECTOR, "svg.chart")
-    assert [chart.get_attribute("aria-label").partition(":")[0] for chart in charts] == [
+    texts = [str(chart.get_attribute("aria-label")) for chart in charts]
+    assert [text.partition(":")[0] for text in texts] == [
         "Pages of the database", "Revisions by provider", "Values by place and provider", "Values by key and KEK"
     ]  # fmt: skip
     for chart in charts:
         assert chart.size["height"] > 20
         assert chart.find_elements(By.TAG_NAME, "path")
-    text = charts[2].get_attribute("aria-label")
-    assert "latest: aescbc/key1 34" in text
-    assert "freed: identity 29" in text
+    assert "latest: aescbc/key1 34" in texts[2]
+    assert "freed: identity 29" in texts[2]
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
