@@ -18,8 +18,10 @@ MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
 FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Run", "Live", "Baseline", "Names")
 LABELS = {"Trailer": "etcd's trailer"}
-SHOWN = ("provider", "key_name", "same_as_latest", "type", "page", "offset")
+SHOWN = ("provider", "same_as_latest", "type", "page", "offset")
 """Columns that are visible at first, behind what names a finding."""
+SHOWN_OF_SEVERAL = ("provider", "same_as_latest", "offset")
+"""The same where a column says of which exhibit a finding is."""
 FACETS = (
     ("place", "Place"),
     ("provider", "Provider"),
@@ -67,7 +69,7 @@ def view(audit: Audit) -> View:
     return View(
         noun="finding",
         nouns="findings",
-        shown=("severity", "name", "namespace", "finding", "place", *which, *SHOWN),
+        shown=("severity", "name", "namespace", "finding", "place", *which, *(SHOWN_OF_SEVERAL if several else SHOWN)),
         phone=("severity", "name", "namespace", "finding", *which),
         facets=((("exhibit", "Evidence"),) if several else ()) + FACETS,
         numbers=NUMBERS,
