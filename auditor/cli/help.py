@@ -13,8 +13,8 @@ GROUPS = {
     "Comparison": "--again --same-content --different-clusters --any-order",
     "Pace": "--once --for --every --stuck-after --patience",
     "Outputs": "--html --csv --json --sarif --inventory --dataset --rotation --split-by --owners --owner-label "
-    "--remediation --redact-names --redact-key --reveal --yes --verbose --names --force",
-    "Pipelines": "--fail-on --accept-partial --baseline --ignore --jobs",
+    "--remediation --junit --markdown --metrics --redact-names --redact-key --reveal --yes --verbose --names --force",
+    "Pipelines": "--fail-on --accept-partial --baseline --ignore --config --schema --jobs",
     "Handling of evidence": "--expect-sha256 --expect-cluster --case --examiner --work-dir --max-unpacked --max-ratio",
     "Live etcd": "--range --keep --endpoint --cacert --cert --key --server-name --user --password-file --timeout",
 }

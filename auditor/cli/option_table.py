@@ -74,8 +74,9 @@ STAGES = {
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --examiner --reveal --yes "
         "--verbose --names --as-of --owners --owner-label --split-by",
-        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation",
-        Stage.RUN: "--work-dir --jobs --force",
+        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
+        "--junit --markdown --metrics",
+        Stage.RUN: "--work-dir --jobs --force --config --schema",
     }.items()
     for option in options.split()
 }

@@ -101,4 +101,4 @@ def _stands(file: EvidenceFile, row: Row) -> tuple[str, bool]:
     expected = evidence.beginning(row)
     if expected is None:
         return "", at + size <= file.size
-    return printable(expected), file.map[at : at + len(expected)] == expected
+    return printable(expected), evidence.is_written(file.map[at : at + size], expected, row)
