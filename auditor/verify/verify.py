@@ -9,7 +9,7 @@ from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
-from auditor.verify import evidence, files, report, signatures
+from auditor.verify import evidence, files, report, sealed, signatures
 from auditor.verify.checks import Check, differs, note, unchecked
 from auditor.verify.own import is_report
 
@@ -85,6 +85,14 @@ def _with_evidence(
         repeat: Whether the evidence is audited again.
     """
     documents.sort(key=lambda each: "findings" not in each[1])
+    others = [each for each in documents if each[1].get("format") in report.OTHERS]
+    for name, document, _ in others:
+        yield from sealed.evidence(name, document, paths, options, observer)
+        if repeat:
+            yield unchecked(name, "only what `scan` writes is compared with another audit: run its command again")
+    documents = [each for each in documents if each not in others]
+    if not documents:
+        return
     yield from evidence.check(*documents[0][:2], paths, options, observer)
     if repeat:
         from auditor.verify.again import Repetition  # the audit, which nothing else here needs
