@@ -12,6 +12,12 @@ from auditor.audit.rotation import STATUSES, joined, ordered
 from auditor.model.audit import Audit
 from auditor.model.rotation import Rotation, RotationRow, RotationValues
 
+ORDINALS = (
+    "--rotation is one list of all evidence items, and with --redact-names each of them has ordinals of its own: give "
+    "--redact-key too"
+)
+"""Why there is no list."""
+
 
 class _Part(NamedTuple):
     """One exhibit with a list."""

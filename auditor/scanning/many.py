@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from auditor import errors, platform
+from auditor.audit import rotation_together
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
 from auditor.evidence.live.access import is_endpoint
@@ -22,7 +23,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import PageMap
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning.merge import ORDINALS, Outcome, merge
+from auditor.scanning.merge import Outcome, merge
 from auditor.scanning.one import one
 
 End: TypeAlias = Any
@@ -54,7 +55,7 @@ def check(options: Options) -> None:
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
     if options.rotation and options.redact_names and not options.redact_key:
-        raise UsageError(ORDINALS)
+        raise UsageError(rotation_together.ORDINALS)
 
 
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:
