@@ -107,6 +107,8 @@ def _json_response(dump: _Dump, head: "re.Match[bytes]") -> int:
         keys = len(dump.objects)
         at = json_records.scan(file, at, file.size, dump.objects)
         response.keys = len(dump.objects) - keys
+        if not response.keys and file.map[head.end() : at].strip(_BLANKS) == b"]":
+            dump.ledger.one(Account.STRUCTURE, head.end(), at)  # an empty list, in which no object has bounds
         if dump.objects.gaps and at >= file.size:
             return file.size
     tail = _JSON_TAIL.match(file.map, at, at + exports.DUMP_HEAD)
