@@ -43,13 +43,7 @@ def verify(
     reports = files.files_in(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
         raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
-    for checksum_list in lists:
-        yield from files.check(checksum_list)
-        yield from signatures.check(checksum_list, signers)
-    if not lists:
-        yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
-        if signers is not None:
-            yield differs(name, "no list of checksums names it, so that no signature is of it")
+    yield from _seals(name, lists, signers)
     loaded = [(file, _load(file, listed=file != path or bool(lists))) for file in reports]
     documents = [(shown(file.name), each, files.read(file)) for file, each in loaded if isinstance(each, dict)]
     for document in documents:
@@ -65,6 +59,17 @@ def verify(
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
+
+
+def _seals(name: str, lists: Sequence[Path], signers: Path | None) -> Iterator[Check]:
+    """The lists of checksums and their signatures. name: of the report, which may have none."""
+    for checksum_list in lists:
+        yield from files.check(checksum_list)
+        yield from signatures.check(checksum_list, signers)
+    if not lists:
+        yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
+    if not lists and signers is not None:
+        yield differs(name, "no list of checksums names it, so that no signature is of it")
 
 
 def _with_evidence(
