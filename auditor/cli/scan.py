@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import commands, live_options, worker
+from auditor.cli import commands, live_options, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -99,6 +99,9 @@ def scan(
     ] = False,
     redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    examiner: Annotated[
+        str, typer.Option(help="Who runs this: in the chain of custody, with the host's name.", show_default=False)
+    ] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     current: Current = None,
@@ -176,6 +179,7 @@ def scan(
         expect_sha256=expect_sha256,
         expect_cluster=expect_cluster,
         case=case,
+        origin=provenance.origin(evidence, case=case, examiner=examiner),
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         baseline=baseline,

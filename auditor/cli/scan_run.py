@@ -38,10 +38,7 @@ def run(request: ScanRequest) -> int:
     request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
-    files = [*options.current_configs, *([options.current] if current_access is None else [])]
-    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
-    read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
-    protected = [*map(Path, read), *live_options.files(request.live), *filter(None, [request.sign])]
+    protected = _inputs(evidence if access is None else [], request, current=current_access is None)
     signing.check(request.sign, request.targets)
     seals = signing.seals(request.sign, request.targets)
     output.check([*request.targets, request.metrics, *seals], protected, force=request.force)
@@ -73,6 +70,15 @@ def run(request: ScanRequest) -> int:
     return audit.exit_code(request.fail_on)
 
 
+def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list[Path]:
+    """The files that are read, over which nothing is written. current: whether --current is a file."""
+    options = request.options
+    files = [*options.current_configs, *([options.current] if current else [])]
+    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
+    return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
+
+
 def _audit(
     evidence: list[str],
     accesses: "tuple[Access | None, Access | None]",
@@ -91,8 +97,6 @@ def _audit(
     )
     options = reports.any_cluster(options)
     if len(evidence) > 1:
-        if request.rotation is not None:
-            raise UsageError("--rotation is of one evidence item: name one")
         from auditor.scanning import many
 
         with counting() as report:

@@ -39,7 +39,12 @@ CAUTION = (
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A report that etcd-auditor wrote: JSON or HTML of scan, diff, keys or watch; any other (CSV, SARIF, "
+            "Parquet, a script) beside the SHA256SUMS that lists it; or that SHA256SUMS itself.",
+            show_default=False,
+        ),
     ],
     evidence: Annotated[
         list[str] | None,

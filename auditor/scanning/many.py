@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from auditor import errors, platform
+from auditor.audit import rotation_together
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
 from auditor.evidence.live.access import is_endpoint
@@ -43,6 +44,20 @@ class _Running:
     lifeline: End
 
 
+def check(options: Options) -> None:
+    """Raises UsageError where an option belongs to a single exhibit."""
+    if options.expect_sha256:
+        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
+    if options.baseline:
+        raise UsageError("--baseline is of one evidence item: scan it by itself")
+    if options.current and is_endpoint(options.current):
+        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
+    if options.wal_dir:
+        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(rotation_together.ORDINALS)
+
+
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:
     """One audit of all exhibits.
 
@@ -56,14 +71,11 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UnreadableEvidence: None can be read.
         UsageError: An option belongs to a single exhibit.
     """
-    if options.expect_sha256:
-        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
-    if options.baseline:
-        raise UsageError("--baseline is of one evidence item: scan it by itself")
-    if options.current and is_endpoint(options.current):
-        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
-    if options.wal_dir:
-        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    check(options)
+    if options.rotation:
+        from auditor.audit.exposed_values import run_key
+
+        run_key()  # before the processes are forked, which compare values by its hashes
     log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []

@@ -9,7 +9,7 @@ from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
-from auditor.verify import evidence, files, report, signatures
+from auditor.verify import evidence, files, report, sealed, signatures
 from auditor.verify.checks import Check, differs, note, unchecked
 from auditor.verify.own import is_report
 
@@ -43,7 +43,7 @@ def verify(
     reports = files.files_in(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
         raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
-    yield from _seals(name, lists, signers)
+    yield from _lists(name, lists, signers)
     loaded = [(file, _load(file, listed=file != path or bool(lists))) for file in reports]
     documents = [(shown(file.name), each, files.read(file)) for file, each in loaded if isinstance(each, dict)]
     for document in documents:
@@ -61,15 +61,15 @@ def verify(
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
 
 
-def _seals(name: str, lists: Sequence[Path], signers: Path | None) -> Iterator[Check]:
-    """The lists of checksums and their signatures. name: of the report, which may have none."""
+def _lists(name: str, lists: Sequence[Path], signers: Path | None) -> Iterator[Check]:
+    """The checks of the lists that name a report, and of their signatures. name: of the report."""
     for checksum_list in lists:
         yield from files.check(checksum_list)
         yield from signatures.check(checksum_list, signers)
     if not lists:
         yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
-    if not lists and signers is not None:
-        yield differs(name, "no list of checksums names it, so that no signature is of it")
+        if signers is not None:
+            yield differs(name, "no list of checksums names it, so that no signature is of it")
 
 
 def _with_evidence(
@@ -90,6 +90,14 @@ def _with_evidence(
         repeat: Whether the evidence is audited again.
     """
     documents.sort(key=lambda each: "findings" not in each[1])
+    others = [each for each in documents if each[1].get("format") in report.OTHERS]
+    for name, document, _ in others:
+        yield from sealed.evidence(name, document, paths, options, observer)
+        if repeat:
+            yield unchecked(name, "only what `scan` writes is compared with another audit: run its command again")
+    documents = [each for each in documents if each not in others]
+    if not documents:
+        return
     yield from evidence.check(*documents[0][:2], paths, options, observer)
     if repeat:
         from auditor.verify.again import Repetition  # the audit, which nothing else here needs

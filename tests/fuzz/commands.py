@@ -131,7 +131,7 @@ def _keys(case: Case) -> tuple[Outcome, str]:
     path, options = case.lay()
     report = case.out / "a.json"
     options = replace(options, resources=("*",), rows=False)
-    run = partial(keys.run, path, LiveOptions(), options, report, force=True)
+    run = partial(keys.run, path, LiveOptions(), options, (None, report), force=True)
     code, _ = ended(case, len(case.data), {0, 1, 3}, run)
     if code:  # 1: a key that was supplied does not open what names it
         return (Outcome.FOUND if code == 1 else Outcome.OPEN), ""
