@@ -27,6 +27,7 @@ from auditor.audit import (
 )
 from auditor.audit.cluster import identify
 from auditor.audit.judgement import Judgement
+from auditor.audit.key_copies import KeyCopies
 from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
 from auditor.errors import UnreadableEvidence
@@ -187,7 +188,8 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
     spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
-    compared = agreement.compare(judgement.sweeps, spans, layout)
+    copies = KeyCopies(judgement.reading.key_copies, judgement.store.parts)
+    compared = agreement.compare(judgement.sweeps, spans, layout, copies)
     if compared.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
