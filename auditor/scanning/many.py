@@ -20,7 +20,7 @@ from auditor.model.audit import Audit
 from auditor.model.evidence import PageMap
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning.merge import ORDINALS, Outcome, merge
+from auditor.scanning.merge import Outcome, merge
 from auditor.scanning.one import one
 
 MOST_JOBS = 4
@@ -49,8 +49,10 @@ def check(options: Options) -> None:
         raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
-    if options.rotation and options.redact_names and not options.redact_key:
-        raise UsageError(ORDINALS)
+    if options.rotation:
+        from auditor.audit import rotation_together
+
+        rotation_together.check(options)
 
 
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:

@@ -17,10 +17,6 @@ from auditor.run_log import RunLog
 from auditor.text import moment
 
 T = TypeVar("T")
-ORDINALS = (
-    "--rotation is one list of all evidence items, and with --redact-names each of them has ordinals of its own: give "
-    "--redact-key too"
-)
 
 
 @dataclass(frozen=True, slots=True)
