@@ -15,7 +15,6 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from auditor import errors, platform
-from auditor.audit import rotation_together
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
 from auditor.evidence.live.access import is_endpoint
@@ -54,8 +53,10 @@ def check(options: Options) -> None:
         raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
-    if options.rotation and options.redact_names and not options.redact_key:
-        raise UsageError(rotation_together.ORDINALS)
+    if options.rotation:
+        from auditor.audit import rotation_together
+
+        rotation_together.check(options)
 
 
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:

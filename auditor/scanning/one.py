@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from auditor.audit import expectations, rotation_together
+from auditor.audit import expectations
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
 from auditor.evidence.exhibit import Exhibit
@@ -68,10 +68,10 @@ def _one(
 
 def _all(members: exhibits.Exhibits, options: Options, log: RunLog, judge: "Judge | None") -> Audit:
     """One audit of every exhibit of a container."""
+    from auditor.audit import rotation_together
     from auditor.scanning import merge
 
-    if options.rotation and options.redact_names and not options.redact_key:
-        raise UsageError(rotation_together.ORDINALS)
+    rotation_together.check(options)
     container = members.containers[0].name
     log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []
