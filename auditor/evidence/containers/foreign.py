@@ -37,7 +37,7 @@ _OBJECTS = (
 )
 _BLANKS = rb"(?:\xef\xbb\xbf)?\s*"
 _MARKS = (
-    _mark(rb"PGDMP", f"a PostgreSQL dump in its custom format: {_KINE}; {_SQL}"),
+    _mark(rb"PGDMP", f"an archive of pg_dump: {_KINE}; make a text of it (pg_restore -f kine.sql FILE) and scan that"),
     _mark(
         rb"[^\0]{0,8192}?\b(?:INSERT INTO|COPY|CREATE TABLE)\s+(?:\w+\.)?[`\"]?kine[`\"]?[\s(]",
         f"an SQL dump: {_KINE}; {_SQL}",
