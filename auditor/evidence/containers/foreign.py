@@ -37,7 +37,10 @@ _OBJECTS = (
 )
 _BLANKS = rb"(?:\xef\xbb\xbf)?\s*"
 _MARKS = (
-    _mark(rb"PGDMP", f"an archive of pg_dump: {_KINE}; make a text of it (pg_restore -f kine.sql FILE) and scan that"),
+    _mark(
+        rb"PGDMP",
+        "an archive of pg_dump, cut, or without its tables: give all of its folder, or make a text of it (pg_restore)",
+    ),
     _mark(
         rb"[^\0]{0,8192}?\b(?:INSERT INTO|COPY|CREATE TABLE)\s+(?:\w+\.)?[`\"]?kine[`\"]?[\s(]",
         f"an SQL dump: {_KINE}; {_SQL}",
