@@ -3,22 +3,20 @@
 Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a running member holds one.
 """
 
-import os
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from auditor import platform
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import exports, foreign, magic
 from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
 
-LOCKS = Path("/proc/locks")
 STEP = 1 << 22
 """Bytes that are looked at, at once."""
 
@@ -160,16 +158,9 @@ class Exhibit:
     @property
     def in_use(self) -> bool:
         """Whether a process holds a lock on one of the files: a running member does."""
-        try:
-            lines = LOCKS.read_text().splitlines()
-        except OSError:
-            return False
-        locks = {line.split()[5] for line in lines if len(line.split()) > 5}
-        inodes = {
-            f"{os.major(file.before.st_dev):02x}:{os.minor(file.before.st_dev):02x}:{file.before.st_ino}"
-            for _, file in self.files
-        }
-        return bool(locks & inodes)
+        locks = platform.locks()
+        inodes = {f"{platform.device(file.before.st_dev)}:{file.before.st_ino}" for _, file in self.files}
+        return not inodes.isdisjoint(locks or ())
 
     def __enter__(self) -> Self:
         return self

@@ -28,6 +28,8 @@ class Run:
     """Name and value of every option, defaults included, in the order and under the names of
     auditor.options.settings().
     """
+    origins: tuple[tuple[str, str], ...] = ()
+    """Options that a configuration file or a variable sets, and its name; empty where the command line sets all."""
     case: str = ""
     """The case that --case names; empty where it names none."""
     tools: tuple[tuple[str, str], ...] = ()
@@ -36,6 +38,8 @@ class Run:
     """Steps of the run: seconds since its start, and a sentence."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
     """KMS plugins that the run may call: provider, name and number of calls."""
+    provenance: tuple[tuple[str, str], ...] = ()
+    """Name and text of what is known of where the run was made, and with what; empty where no report needs them."""
 
 
 @dataclass(frozen=True, slots=True)
