@@ -159,7 +159,9 @@ class RecordBatch(Columns):
 
     def padded(self, names: set[str]) -> Self:
         """The same batch with these columns, of zeros where it has none."""
-        missing: dict[str, Any] = {name: np.zeros(len(self), _OPTIONAL_TYPES[name]) for name in names if getattr(self, name) is None}
+        missing: dict[str, Any] = {
+            name: np.zeros(len(self), _OPTIONAL_TYPES[name]) for name in names if getattr(self, name) is None
+        }
         return replace(self, **missing) if missing else self
 
     @property
