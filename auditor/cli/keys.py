@@ -1,6 +1,7 @@
 """etcd-auditor keys: which keys a restore of the evidence needs."""
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,9 @@ from auditor.cli.options import (
     Configurations,
     Evidence,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     MaxRatio,
     MaxUnpacked,
     Plugins,
@@ -22,8 +26,13 @@ from auditor.cli.options import (
     Token,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
+from auditor.cli.progress import bars
+from auditor.encryption.kms import address
+from auditor.observer import SILENT
 from auditor.options import Options
 
 CODES = (
@@ -43,6 +52,10 @@ def keys(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
@@ -62,6 +75,7 @@ def keys(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         k3s_token=k3s_token,
         wal_dir=wal_dir,
@@ -79,15 +93,20 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     """0 where everything was read, 1 where a supplied key fails on values that name it, 3 where not all was read."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    named = [*options.encryption_configs, *filter(None, (options.wal_dir, options.k3s_token))]
+    named = [
+        *options.encryption_configs,
+        *address.files(options.kms),
+        *filter(None, (options.wal_dir, options.k3s_token)),
+    ]
     inputs = [*files, *map(Path, named), *live_options.files(live)]
     output.check([json, *checksums.targets([json])], inputs, force=force)
     from auditor import scan
 
-    audit = scan(evidence, options, access=access)
+    with bars() if options.kms else nullcontext(SILENT) as observer:
+        audit = scan(evidence, options, observer=observer, access=access)
     from rich.text import Text
 
-    from auditor.reports import key_table, terminal
+    from auditor.reports import keks, key_table, terminal
 
     if json is not None:
         output.save(json, lambda out: key_table.write(audit, out), force=force)
@@ -97,9 +116,9 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
     console.print()
     failures = key_table.failures(audit)
-    supplied = options.encryption_configs or options.kms_plugins or options.k3s_token
+    supplied = options.encryption_configs or options.kms_plugins or options.kms or options.k3s_token
     untried = key_table.untried(audit) if supplied else []
-    for sentence in (*failures, *untried, *key_table.bootstrap(audit)):
+    for sentence in (*failures, *untried, *key_table.bootstrap(audit), *keks.sentences(audit)):
         console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
     if options.k3s_token and not audit.bootstrap:
         console.print(Text("--k3s-token: there is no record of k3s or RKE2 under /bootstrap/ to decrypt."))

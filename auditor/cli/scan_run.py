@@ -10,6 +10,7 @@ from auditor.cli import checksums, live_options, output
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 
@@ -40,6 +41,7 @@ def run(request: ScanRequest) -> int:
     options = request.options
     files = [*options.current_configs, *([options.current] if current_access is None else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    files += address.files(options.kms)
     read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
     protected = [*map(Path, read), *live_options.files(request.live)]
     output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)

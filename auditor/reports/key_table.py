@@ -6,6 +6,7 @@ from typing import IO, Any
 from auditor.model.audit import Audit
 from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
+from auditor.reports import keks
 from auditor.reports.words import plural
 
 HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
@@ -116,6 +117,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "origin": usage.origin,
             "kek_id": usage.kek_id,
             "kek_version": usage.kek_version,
+            "kek": keks.entry(usage),
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
             "oldest": usage.oldest,
