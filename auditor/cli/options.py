@@ -82,7 +82,8 @@ Kms = Annotated[
     list[str] | None,
     typer.Option(
         "--kms",
-        help="NAME=URL: a KMS that may be called in its plugin's place (vault:https://HOST/MOUNT/KEY, file:PATH, ...); "
+        help="NAME=URL: a KMS that may be called in its plugin's place (aws:REGION, gcp:KEY, azure:https://VAULT, "
+        "vault:https://HOST/MOUNT/KEY, file:PATH); "
         "* for every NAME; repeatable.",
         show_default=False,
     ),

@@ -9,6 +9,9 @@ from auditor.errors import UsageError
 from auditor.text import shown
 
 SERVICES = {
+    "aws": "aws",
+    "azure": "azure",
+    "gcp": "gcp",
     "vault": "vault",
     "file": "file",
 }
