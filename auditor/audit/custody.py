@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from auditor.audit import provenance
 from auditor.evidence import exhibit, hashing, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
@@ -97,6 +98,7 @@ def _source(file: EvidenceFile, kind: str) -> Source:
         changed=changed,
         before=_stat(file.before),
         after=_stat(file.now()),
+        stored=file.stored,
     )
 
 
@@ -129,6 +131,7 @@ def run(options: Options, log: RunLog, criteria: Criteria, used: Tools) -> Run:
         log=log.lines,
         plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in criteria.plugins.items()),
         kms=tuple(calls for client in criteria.clients for calls in client.tracks()),
+        provenance=provenance.gather(options) if used or options.origin else (),
     )
 
 

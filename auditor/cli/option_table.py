@@ -62,20 +62,21 @@ STAGES = {
     option: stage
     for stage, options in {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
-        "--max-ratio --raw --current --value-file --whole",
+        "--max-ratio --raw --current --value-file --whole --at --source",
         Stage.SELECTION: "--resource --storage-prefix",
         Stage.OPENING: "--kms-plugin --kms --kms-budget --kms-prove --use-found-keys --k3s-token --current-config",
         Stage.POLICY: "--encryption-config --before-config --after-config --use-found-config --current-kek --expect "
         "--expect-before --compromised-key --fail-on",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
-        Stage.IDENTITY: "--expect-sha256 --expect-cluster",
+        Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers",
         Stage.COMPARISON: "--again --same-content --different-clusters --any-order",
         Stage.PACE: "--once --for --every --stuck-after --patience",
-        Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --reveal --yes --verbose --names "
-        "--as-of --owners --owner-label --split-by",
-        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation",
-        Stage.RUN: "--work-dir --jobs --force",
+        Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --examiner --reveal --yes "
+        "--verbose --names --as-of --owners --owner-label --split-by",
+        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
+        "--junit --markdown --metrics --sign",
+        Stage.RUN: "--work-dir --jobs --force --config --schema",
     }.items()
     for option in options.split()
 }
@@ -113,6 +114,7 @@ NEEDS = {
     "--owners": ("--rotation",),
     "--owner-label": ("--rotation",),
     "--split-by": ("--rotation",),
+    "--source": ("--at",),
 }
 """Options that say nothing without one of others."""
 

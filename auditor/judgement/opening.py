@@ -90,7 +90,7 @@ def open_all(
         trial.leave_out(rest, unwrapping.PROVEN)
         trial_rows = np.setdiff1d(trial_rows, rest)
     for resource, rows, keys, stored in portions(values, trial_rows):
-        trial.record(resource, rows, keys, keyring.open(resource.name, keys, stored))
+        trial.record(resource, rows, keys, keyring.open(resource.name, batch.associated(rows), stored))
     trial.withdraw(trial_rows.size)
     opened = trial.selection()
     _judge_known(opened, criteria)

@@ -29,6 +29,8 @@ class Run:
     """Name and value of every option, defaults included, in the order and under the names of
     auditor.options.settings().
     """
+    origins: tuple[tuple[str, str], ...] = ()
+    """Options that a configuration file or a variable sets, and its name; empty where the command line sets all."""
     case: str = ""
     """The case that --case names; empty where it names none."""
     tools: tuple[tuple[str, str], ...] = ()
@@ -39,6 +41,8 @@ class Run:
     """KMS plugins that the run may call: provider, name and number of calls."""
     kms: tuple[KmsCalls, ...] = ()
     """The calls of --kms, to each key."""
+    provenance: tuple[tuple[str, str], ...] = ()
+    """Name and text of what is known of where the run was made, and with what; empty where no report needs them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context
-from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import Any, TypeAlias
 
-from auditor import errors
+from auditor import errors, platform
+from auditor.audit import rotation_together
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
 from auditor.evidence.live.access import is_endpoint
@@ -23,6 +26,8 @@ from auditor.run_log import RunLog
 from auditor.scanning.merge import Outcome, merge
 from auditor.scanning.one import one
 
+End: TypeAlias = Any
+"""An end of a pipe of multiprocessing: a Connection, or what Windows has instead."""
 MOST_JOBS = 4
 """Processes at once by default: each maps a file and hashes it, and more of them only delay each other."""
 ExhibitDone = Callable[[int, int, Outcome], None]
@@ -35,8 +40,22 @@ class _Running:
 
     number: int
     process: BaseProcess
-    answer: Connection
-    lifeline: int
+    answer: End
+    lifeline: End
+
+
+def check(options: Options) -> None:
+    """Raises UsageError where an option belongs to a single exhibit."""
+    if options.expect_sha256:
+        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
+    if options.baseline:
+        raise UsageError("--baseline is of one evidence item: scan it by itself")
+    if options.current and is_endpoint(options.current):
+        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
+    if options.wal_dir:
+        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(rotation_together.ORDINALS)
 
 
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:
@@ -52,14 +71,11 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UnreadableEvidence: None can be read.
         UsageError: An option belongs to a single exhibit.
     """
-    if options.expect_sha256:
-        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
-    if options.baseline:
-        raise UsageError("--baseline is of one evidence item: scan it by itself")
-    if options.current and is_endpoint(options.current):
-        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
-    if options.wal_dir:
-        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    check(options)
+    if options.rotation:
+        from auditor.audit.exposed_values import run_key
+
+        run_key()  # before the processes are forked, which compare values by its hashes
     log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []
@@ -86,20 +102,31 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
 
 
 def _start(number: int, path: str, options: Options) -> _Running:
-    context = get_context("fork")
+    if platform.forks_safely():
+        context: BaseContext = get_context("fork")
+        child: Callable[..., None] = _forked
+    else:
+        context = get_context("spawn")
+        child = _child
     receiver, sender = context.Pipe(duplex=False)
-    alive, lifeline = os.pipe()
-    process = context.Process(target=_child, args=(path, options, sender, receiver, alive, lifeline), daemon=True)
+    alive, lifeline = context.Pipe(duplex=False)
+    # of a spawned process only the ends that it uses are opened there
+    ends = (sender, alive, receiver, lifeline) if child is _forked else (sender, alive)
+    process: BaseProcess = vars(type(context))["Process"](target=child, args=(path, options, *ends), daemon=True)
     process.start()
     sender.close()
-    os.close(alive)
+    alive.close()
     return _Running(number, process, receiver, lifeline)
 
 
-def _child(path: str, options: Options, sender: Connection, receiver: Connection, alive: int, lifeline: int) -> None:
-    """Audit one exhibit and send the outcome; ends with the parent process, whatever ends that."""
+def _forked(path: str, options: Options, sender: End, alive: End, receiver: End, lifeline: End) -> None:
     receiver.close()
-    os.close(lifeline)
+    lifeline.close()
+    _child(path, options, sender, alive)
+
+
+def _child(path: str, options: Options, sender: End, alive: End) -> None:
+    """Audit one exhibit and send the outcome; ends with the parent process, whatever ends that."""
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     try:
         # the page map is of one database and does not go into a report of several
@@ -110,8 +137,9 @@ def _child(path: str, options: Options, sender: Connection, receiver: Connection
     os._exit(0)
 
 
-def _end_with_parent(alive: int) -> None:
-    os.read(alive, 1)  # nothing is ever written: the read returns when the parent's end is closed
+def _end_with_parent(alive: End) -> None:
+    with suppress(EOFError, OSError):
+        alive.recv_bytes()  # nothing is ever sent: this returns when the parent's end is closed
     os._exit(1)
 
 
@@ -133,5 +161,5 @@ def _result(job: _Running) -> Audit | str:
 def _end(job: _Running) -> None:
     job.answer.close()
     job.process.join()
-    os.close(job.lifeline)
+    job.lifeline.close()
     job.process.close()

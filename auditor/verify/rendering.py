@@ -83,6 +83,7 @@ def _run(run: dict[str, Any]) -> Run:
         log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),
         plugins=tuple((providers[each["provider"]], str(each["name"]), int(each["calls"])) for each in run["plugins"]),
         kms=tuple(map(_calls, run.get("kms", ()))),
+        provenance=tuple((str(name), str(text)) for name, text in run["provenance"].items()),
     )
 
 

@@ -4,10 +4,11 @@ fsspec and the libraries under it make the connections, with the credentials tha
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auditor.errors import AuditorError, UnreadableEvidence, UsageError
+from auditor.errors import AuditorError, MissingExtra, UnreadableEvidence
 from auditor.evidence.containers.limits import Refused
 from auditor.options import Options
 
@@ -67,14 +68,17 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
             f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again"
         )
     file = extracted.open(name(url))
+    file.stored = next((_moment(facts[key]) for key in MODIFIED if facts.get(key)), "")
     origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
     note = f"streamed from {shown(url)}, {received:,} bytes, into a private file without a name"
     return file, [", ".join([note, *origin])]
 
 
+MODIFIED = ("LastModified", "last_modified", "updated")
+"""The time of an object's last write, in s3fs, adlfs and gcsfs."""
 _FACTS = {
     **dict.fromkeys(("ETag", "etag"), "ETag"),
-    **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
+    **dict.fromkeys(MODIFIED, "last modified"),
     **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
 }
 """The facts about an object that a note says, by their keys in s3fs, adlfs and gcsfs."""
@@ -102,15 +106,24 @@ class _open:  # noqa: N801 - used as a function is
             self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
         except ImportError:
             library = BUCKETS.get(scheme, "aiohttp")
-            raise UsageError(
-                f"{shown(self._url)}: {library} is not installed; pip install 'etcd-auditor[remote]'"
-            ) from None
+            raise MissingExtra(shown(self._url), library, "remote") from None
         except Exception as error:  # noqa: BLE001
             raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
         return self._file, facts
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _moment(value: Any) -> str:
+    """A time of a store, a datetime or ISO 8601, in UTC; empty where it is none."""
+    from auditor.text import moment
+
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return moment((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _printable(text: str) -> str:
