@@ -35,7 +35,7 @@ from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
-from auditor.judgement import leftovers, opening
+from auditor.judgement import leftovers, opening, unwrapping
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
@@ -132,7 +132,7 @@ def _judge(
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
-    criteria = criteria if options.quick else with_published(criteria, selections)
+    criteria = _with_keys(criteria, selections, options, log)
     unjudged: list[Selection] = []
     if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
@@ -164,6 +164,12 @@ def _judge(
         unjudged=unjudged,
         companion_configs=companion_configs,
     )
+
+
+def _with_keys(criteria: Criteria, selections: list[Selection], options: Options, log: RunLog) -> Criteria:
+    """The criteria with the published keys that open values, and with the data keys that --kms brings."""
+    published = criteria if options.quick else with_published(criteria, selections)
+    return unwrapping.unwrap(selections, published, options, log)
 
 
 def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
@@ -239,7 +245,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
         notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
+        run=custody.run(options, log, criteria, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
         chronology=_chronology(judgement, evidence) if options.rows else None,
         current=judgement.current,

@@ -64,7 +64,7 @@ STAGES = {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
         "--max-ratio --raw --current --value-file --whole --at --source",
         Stage.SELECTION: "--resource --storage-prefix",
-        Stage.OPENING: "--kms-plugin --use-found-keys --k3s-token --current-config",
+        Stage.OPENING: "--kms-plugin --kms --kms-budget --kms-prove --use-found-keys --k3s-token --current-config",
         Stage.POLICY: "--encryption-config --before-config --after-config --use-found-config --current-kek --expect "
         "--expect-before --compromised-key --fail-on",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
@@ -107,7 +107,9 @@ NEEDS = {
     "--hunt-min-length": ("--hunt",),
     "--hunt-field": ("--hunt",),
     "--redact-key": ("--redact-names",),
-    "--yes": ("--reveal",),
+    "--yes": ("--reveal", "--kms"),
+    "--kms-budget": ("--kms",),
+    "--kms-prove": ("--kms",),
     "--current-config": ("--current",),
     "--owners": ("--rotation",),
     "--owner-label": ("--rotation",),

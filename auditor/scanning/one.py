@@ -96,6 +96,12 @@ class _Hashing(Observer):
     def hashed(self, done: int, total: int) -> None:
         self._observer.hashed(done, total)
 
+    def unwrapped(self, done: int, total: int) -> None:
+        self._observer.unwrapped(done, total)
+
+    def confirm(self, text: str) -> bool:
+        return self._observer.confirm(text)
+
 
 def _examine(
     exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None", judge: "Judge | None"
