@@ -14,6 +14,7 @@ from functools import partial
 from auditor import inputs
 from auditor.cli import orphan, prefork, wait
 from auditor.errors import NOTHING, describe, describe_signal
+from auditor.scanning.core_dumps import no_core_dumps
 
 FAILURE = 2
 TRIM_THRESHOLD = 1 << 30
@@ -91,7 +92,7 @@ def guard(task: Callable[[], int]) -> int:
 
 
 def _in_child(task: Callable[[], int]) -> int:
-    _no_core_dumps()
+    no_core_dumps()
     _keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -123,15 +124,6 @@ def _keep_memory() -> None:
         tune = ctypes.CDLL(None).mallopt
         tune(-1, TRIM_THRESHOLD)
         tune(-3, MMAP_THRESHOLD)
-
-
-def _no_core_dumps() -> None:
-    """A core of this process would hold Secrets. A limit of 1 byte also stops cores piped to a program; 0 does not."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    limit = 0 if hard == 0 else 1
-    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
 
 def _say(text: str) -> None:
