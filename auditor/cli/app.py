@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, explain, find, keys, scan, show, verify, watch
+from auditor.cli import diff, explain, find, fleet, keys, scan, show, verify, watch
 from auditor.cli.commands import Command, Group
 from auditor.version import __version__
 
@@ -45,3 +45,5 @@ for command, codes in (
     (explain.explain, explain.CODES),
 ):
     app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)
+
+app.add_typer(fleet.app, name="fleet")
