@@ -6,14 +6,14 @@ the next run removes, and files of workers that are not in yet, which the next r
 
     dataset.json        the version of the format, and what holds for all of it
     manifest.json       every file of the tables
-    listing.parquet     what the last run met in its sources, and which id each has
+    listing.parquet     what the last run met in its sources, and which id each has: reports are about these alone
     TABLE/cluster=UID/month=YYYY-MM/*.parquet
     pending/            files of workers that are not in the tables yet
 """
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from auditor.errors import UsageError
 from auditor.fleet import lock, tables
+from auditor.fleet.backup import State
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.schema import TABLES, VERSION, Partition
 from auditor.fleet.store import Store
@@ -62,6 +63,7 @@ class DataSet:
         self.about = self._document(ABOUT)
         manifest = self._document(MANIFEST)
         self.files = {each["path"]: TableFile(**each) for each in manifest.get("files", ())}
+        self._ids: set[str] | None = None
         if not self.about and set(store.names()) - {lock.NAME}:
             raise DataSetError(f"{store.shown} holds files and no data set of ours: name another folder or prefix")
         if self.about and (self.about.get("format") != FORMAT or int(self.about.get("version", 0)) > VERSION):
@@ -111,12 +113,21 @@ class DataSet:
 
     def states(self) -> dict[str, str]:
         """The state of every backup in the tables, by id."""
-        states: dict[str, str] = {}
-        for file in self.files.values():
-            if file.table == "backups":
-                read = self._read(file, ["backup", "state"])
-                states.update(zip(read["backup"].to_pylist(), read["state"].to_pylist(), strict=True))
-        return states
+        table = self._backups(["backup", "state"])
+        return dict(zip(table["backup"].to_pylist(), table["state"].to_pylist(), strict=True))
+
+    def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
+        """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
+        table = self._backups(["backup", "state", "severity", "complete"])
+        table = table.filter(pc.is_in(table["backup"], pa.array(ids, pa.string())))
+        examined = table.filter(pc.equal(table["state"], State.EXAMINED.value))
+        incomplete = int(pc.sum(pc.invert(examined["complete"])).as_py() or 0)
+        return _counts(table["state"]), _counts(examined["severity"]), incomplete
+
+    def _backups(self, columns: list[str]) -> pa.Table:
+        files = [self._read(file, columns) for file in self.files.values() if file.table == "backups"]
+        schema = pa.schema([TABLES["backups"].field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *files])
 
     def take(self, ids: Iterable[str]) -> None:
         """Bring the rows of pending backups into the tables; an earlier row of a backup is replaced."""
@@ -137,7 +148,11 @@ class DataSet:
             for name, part in {"backups": tables.of_rows([backup]), **rows}.items():
                 parts.setdefault((name, partition), []).append(part)
         if taken:
-            old, kept = self._without(set(taken))
+            if self._ids is None:
+                self._ids = set(self.states())
+            earlier = self._ids.intersection(taken)
+            self._ids.update(taken)
+            old, kept = self._without(earlier) if earlier else ([], [])
             new = [self._write(name, partition, pa.concat_tables(some)) for (name, partition), some in parts.items()]
             self._replace(old, [*kept, *new])
             self.store.remove(map(pending_path, taken))
@@ -148,20 +163,18 @@ class DataSet:
         for file in self.files.values():
             if file.size < SMALL:
                 small.setdefault((file.table, file.cluster, file.month), []).append(file)
-        for (table, cluster, month), some in small.items():
-            if len(some) > MOST_SMALL:
-                merged = pa.concat_tables([self._read(file) for file in some])
-                self._replace(some, [self._write(table, Partition(cluster, month), merged)])
+        many = {place: some for place, some in small.items() if len(some) > MOST_SMALL}
+        new = [
+            self._write(table, Partition(cluster, month), pa.concat_tables([self._read(file) for file in some]))
+            for (table, cluster, month), some in many.items()
+        ]
+        if new:
+            self._replace([file for some in many.values() for file in some], new)
 
     def save_listing(self, rows: list[Row], about: Mapping[str, object]) -> None:
         """Say what the run met in its sources."""
         table = pa.Table.from_pylist(rows, LISTING_SCHEMA).replace_schema_metadata({"run": json.dumps(about)})
         self.store.write(LISTING, tables.to_parquet(table))
-
-    def rows(self, file: TableFile, columns: list[str]) -> list[Row]:
-        """Some columns of a file, row by row."""
-        rows: list[Row] = self._read(file, columns).to_pylist()
-        return rows
 
     def _without(self, ids: set[str]) -> tuple[list[TableFile], list[TableFile]]:
         """The files that hold rows of these backups, and new files of all their other rows."""
@@ -214,6 +227,11 @@ _WAYS_OUT = {
     "compare": "give the same, or start the table of value ids anew with --new-compare-key",
     "redaction": "give the same, or another --dataset",
 }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each text stands in a column."""
+    return {each["values"] or "": each["counts"] for each in pc.value_counts(column).to_pylist()}
 
 
 def _json(document: Mapping[str, object]) -> bytes:

@@ -1,6 +1,5 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,8 @@ from auditor.version import __version__
 
 BATCH = 256
 """Backups whose rows go into the tables together."""
+MOST_FILES = 4096
+"""Files of the tables from which on small ones are merged during a run, too: the manifest names each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         data.create(compare=request.settings.compare_check, redaction=request.redaction)
         data.tidy()
         _take(data, data.pending())
-        orders = {backup.url: request.settings.order(backup) for backup in every}
+        orders = request.settings.orders(every)
         _save_listing(data, request, orders.values(), {backup.url for backup in chosen})
         known = data.states()
         todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), request)]
@@ -139,6 +140,8 @@ def _examine(data: DataSet, request: FleetScan, todo: Sequence[Order], done: Cal
             if len(ready) >= BATCH:
                 data.take(ready)
                 ready.clear()
+                if len(data.files) > MOST_FILES:
+                    data.compact()
     _take(data, ready)
 
 
@@ -187,24 +190,12 @@ def _save_listing(data: DataSet, request: FleetScan, orders: Iterable[Order], ch
 
 
 def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summary:
-    wanted = set(ids)
-    states: Counter[str] = Counter()
-    severities: Counter[str] = Counter()
-    incomplete = 0
-    for file in data.files.values():
-        if file.table != "backups":
-            continue
-        for row in data.rows(file, ["backup", "state", "severity", "complete"]):
-            if row["backup"] in wanted:
-                states[row["state"]] += 1
-                if row["state"] == State.EXAMINED.value:
-                    severities[row["severity"] or ""] += 1
-                    incomplete += not row["complete"]
+    states, severities, incomplete = data.conclusions(ids)
     return Summary(
         found=found,
         chosen=len(ids),
-        states=dict(states),
+        states=states,
         incomplete=incomplete,
-        severities=dict(severities),
+        severities=severities,
         newly=newly,
     )

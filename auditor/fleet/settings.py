@@ -32,10 +32,17 @@ class Settings:
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
 
-    def order(self, backup: Backup) -> "Order":
-        """The order for one backup."""
-        cluster = self.clusters.of_url(backup.url)
-        return Order(backup, backup.id(self._fingerprint(cluster)), self)
+    def orders(self, backups: Iterable[Backup]) -> "dict[str, Order]":
+        """The orders for some backups, by URL."""
+        fingerprints: dict[str, str] = {}
+        orders = {}
+        for backup in backups:
+            cluster = self.clusters.of_url(backup.url)
+            name = cluster.name if cluster is not None else ""
+            if name not in fingerprints:
+                fingerprints[name] = self._fingerprint(cluster)
+            orders[backup.url] = Order(backup, backup.id(fingerprints[name]), self)
+        return orders
 
     def options_of(self, cluster: Cluster | None) -> Options:
         """The options for a backup of one cluster of the file; None for one that the file does not name."""

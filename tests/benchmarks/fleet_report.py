@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditor.fleet.dataset import ABOUT, FORMAT, LISTING, LISTING_SCHEMA, MANIFEST
+from auditor.fleet.dataset import ABOUT, FORMAT, LISTING, LISTING_SCHEMA, MANIFEST, TableFile
 from auditor.fleet.schema import TABLES, VERSION
 from auditor.text import moment
 
@@ -33,7 +35,13 @@ def make(folder: Path, backups: int) -> None:
         ids = [f"{cluster:04x}{number:020x}" for number in range(each)]
         times = [moment(START + number * 3600) for number in range(each)]
         urls = [f"s3://backups/c{cluster}/{number:06d}.db" for number in range(each)]
-        columns = {"backup": ids, "url": urls, "taken": times, "modified": times, "state": ["examined"] * each}
+        columns: dict[str, Any] = {
+            "backup": ids,
+            "url": urls,
+            "taken": times,
+            "modified": times,
+            "state": ["examined"] * each,
+        }
         columns |= {"cluster": [f"uid-{cluster}"] * each, "severity": ["high"] * each, "sha256": ids}
         numbers = {"readable": FINDINGS, "readable_latest": 0, "unopened_latest": 0, "size": 10**8}
         rows = {**columns, **{name: [value] * each for name, value in numbers.items()}, "complete": [True] * each}
@@ -44,7 +52,7 @@ def make(folder: Path, backups: int) -> None:
         # what is readable in a freed page is what another Secret of the same backup holds now
         numbers_of = zip(secret.tolist(), age.tolist(), strict=True)
         value = [f"{0 if s == 3 else cluster:04x}{s // 2:08x}{a:012x}" for s, a in numbers_of]
-        own = {
+        own: dict[str, Any] = {
             "backup": np.array(ids)[owner],
             "id": np.array([f"i{number:010x}" for number in range(SECRETS)])[secret],
             "resource": ["secrets"] * owner.size,
@@ -57,20 +65,30 @@ def make(folder: Path, backups: int) -> None:
             "judged": ["finding"] * owner.size,
         }
         leak = secret % 2 == 1
-        found = {name: np.array(column)[leak] for name, column in own.items()}
+        found: dict[str, Any] = {name: np.array(column)[leak] for name, column in own.items()}
         found |= {"finding": ["plaintext"] * int(leak.sum()), "severity": ["high"] * int(leak.sum())}
         found |= {"detail": [""] * int(leak.sum())}
-        ids_of = {"backup": own["backup"], "id": own["id"], "field": ["password"] * owner.size, "value_id": value}
+        ids_of: dict[str, Any] = {
+            "backup": own["backup"],
+            "id": own["id"],
+            "field": ["password"] * owner.size,
+            "value_id": value,
+        }
         ids_of |= {"current": ~leak, "readable": leak}
-        key = {"backup": ids, "provider": ["aescbc"] * each, "key_name": ["key1"] * each, "kek_id": [""] * each}
+        key: dict[str, Any] = {
+            "backup": ids,
+            "provider": ["aescbc"] * each,
+            "key_name": ["key1"] * each,
+            "kek_id": [""] * each,
+        }
         key |= {"values": [10] * each, "latest": [10] * each, "configured": [True] * each}
         for name, part in {"backups": rows, "findings": found, "inventory": own, "values": ids_of, "keys": key}.items():
             path = f"{name}/cluster=uid-{cluster}/month=2023-11/0.parquet"
             (folder / path).parent.mkdir(parents=True)
             made = table(part, TABLES[name])
             pq.write_table(made, folder / path, compression="zstd")
-            files.append({"path": path, "table": name, "cluster": f"uid-{cluster}", "month": "2023-11"})
-            files[-1] |= {"rows": made.num_rows, "size": (folder / path).stat().st_size}
+            size = (folder / path).stat().st_size
+            files.append(asdict(TableFile(path, name, f"uid-{cluster}", "2023-11", made.num_rows, size)))
     about = {"listed": moment(START), "sources": ["s3://backups"], "first_look": [], "clusters": []}
     whole = pa.concat_tables(listing).replace_schema_metadata({"run": json.dumps(about)})
     pq.write_table(whole, folder / LISTING)
@@ -78,9 +96,9 @@ def make(folder: Path, backups: int) -> None:
     (folder / MANIFEST).write_text(json.dumps({"files": files}))
 
 
-def table(columns: dict[str, object], schema: pa.Schema) -> pa.Table:
+def table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
     """The columns of a schema, null where there are none."""
-    length = len(columns["backup"])  # type: ignore[arg-type]
+    length = len(columns["backup"])
     arrays = [
         pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(length, field.type)
         for field in schema

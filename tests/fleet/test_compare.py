@@ -11,8 +11,14 @@ from auditor.errors import UsageError
 from auditor.fleet import clusters as clusters_file
 from auditor.fleet import compare
 from auditor.judgement.secret_comparison import Habit
+from auditor.protobuf import kubernetes_pb2 as pb
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, stored_secrets
+
+
+def pairs(secret: pb.Secret) -> list[tuple[bytes, bytes]]:
+    """Name and bytes of each value."""
+    return [(bytes(entry.key), bytes(entry.value)) for entry in secret.data]
 
 
 def test_ids_are_those_of_an_hmac_over_each_value(tmp_path: Path) -> None:
@@ -21,11 +27,9 @@ def test_ids_are_those_of_an_hmac_over_each_value(tmp_path: Path) -> None:
     key = fleet.key(tmp_path)
     fleet.run(fleet.request(tmp_path / "in", tmp_path / "set", key))
     secret = bytes.fromhex(Path(key).read_text())
-    values = [value for _, own in stored_secrets(PLAINTEXT) for value in own.data.items()]
+    values = [value for _, own in stored_secrets(PLAINTEXT) for value in pairs(own)]
     expected = {
-        hmac.new(secret, text, sha256).hexdigest()[:24]
-        for name, text in values
-        if not Habit().common(name.encode(), text)
+        hmac.new(secret, text, sha256).hexdigest()[:24] for name, text in values if not Habit().common(name, text)
     }
     rows = fleet.table(tmp_path / "set", "values")
     assert {row["value_id"] for row in rows if row["readable"]} == expected

@@ -1,11 +1,15 @@
 """A fleet's scan: rows as of lone scans, resumed and never begun again, and nothing that ends the run."""
 
+import base64
+import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +19,7 @@ from auditor.fleet import lock, task
 from auditor.fleet.dataset import DataSet
 from auditor.fleet.engine import Engine
 from auditor.fleet.errors import DataSetError
+from auditor.fleet.listing import backups as listed
 from auditor.fleet.schema import TABLES
 from auditor.fleet.selection import FirstLook
 from auditor.fleet.settings import Order
@@ -23,6 +28,7 @@ from auditor.fleet.tables import Row
 from auditor.fleet.task import perform
 from auditor.model.table import COLUMNS, NUMBERS
 from auditor.model.vocabulary import Severity
+from auditor.options import Options
 from auditor.scanning.child import Start
 from tests.helpers import command, fleet
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, canaries
@@ -112,9 +118,7 @@ def test_a_run_that_was_killed_goes_on(backups: Path, tmp_path: Path) -> None:
     scanned = fleet.request(backups, dataset)
     store = Store(str(dataset))
     DataSet(store).create(compare="", redaction="")
-    from auditor.fleet.listing import backups as listed
-
-    orders = [scanned.settings.order(backup) for backup in listed([str(backups)])]
+    orders = list(scanned.settings.orders(listed([str(backups)])).values())
     for order in orders[:3]:
         perform(order)
     # what a kill leaves behind: a part of a file, and a file that no manifest names
@@ -223,3 +227,27 @@ def test_an_engine_elsewhere_is_reached_over_tls_alone() -> None:
     for engine in (Engine(scheduler="tcp://127.0.0.1:1"), Engine(scheduler="tls://127.0.0.1:1")):
         with pytest.raises(UsageError, match="tls"):
             engine.check()
+
+
+def test_what_goes_to_the_scheduler_holds_no_key(backups: Path, tmp_path: Path) -> None:
+    """Orders, as they are pickled for Dask: paths of keys, and nothing of what lies there."""
+    key = fleet.key(tmp_path)
+    configuration = MIGRATION / "6-rotating.encryption.json"
+    options = Options(encryption_configs=(str(configuration),))
+    orders = fleet.request(backups, tmp_path / "set", key, options=options).settings.orders(listed([str(backups)]))
+    raw = pickle.dumps(list(orders.values()))
+    secrets = [provider["keys"] for entry in _resources(configuration) for provider in entry if "keys" in provider]
+    texts = [Path(key).read_text().strip(), *(own["secret"] for keys in secrets for own in keys)]
+    assert len(texts) > 2
+    for text in texts:
+        decoded = bytes.fromhex(text) if text == texts[0] else base64.b64decode(text)
+        assert text.encode() not in raw
+        assert decoded not in raw
+    assert str(configuration).encode() in raw
+    assert not [order.id for order in orders.values() if Path(key).read_text()[:8] in order.id]
+
+
+def _resources(configuration: Path) -> list[list[dict[str, Any]]]:
+    """The inner objects of the providers of a configuration."""
+    document = json.loads(configuration.read_text())
+    return [[inner for own in each["providers"] for inner in own.values()] for each in document["resources"]]

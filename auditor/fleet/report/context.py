@@ -64,7 +64,12 @@ class Context:
         for name in TABLES:
             self._view(name, [store.location(file.path) for file in data.files.values() if file.table == name])
         self.connection.register("listing_arrow", listing)
-        self._prepare()
+        try:
+            self._prepare()
+        except (duckdb.IOException, duckdb.HTTPException, OSError):
+            raise DataSetError(
+                f"{store.shown}: a file of its tables cannot be read: scan again, or restore it"
+            ) from None
 
     @property
     def as_of(self) -> str:
@@ -73,7 +78,14 @@ class Context:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The answer to a query."""
-        found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
+        import duckdb
+
+        try:
+            found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
+        except (duckdb.IOException, duckdb.HTTPException, OSError):
+            raise DataSetError(
+                f"{self.store.shown}: a file of its tables cannot be read; another run may be writing it: try again"
+            ) from None
         return found
 
     def number(self, query: str, *parameters: object) -> int:
