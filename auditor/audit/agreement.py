@@ -18,10 +18,11 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.notation import Notation
 from auditor.evidence.reading import Reading
 from auditor.evidence.sweep import Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes.signatures import Form, Mark
+from auditor.kubernetes.signatures import Form, Mark, Writing
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap, PageMap
 from auditor.model.vocabulary import EvidenceKind, Place, Provider
@@ -41,9 +42,13 @@ class Spans(NamedTuple):
     """Part of a value that is no object of Kubernetes and does not claim to be encrypted."""
     key: Bools
     """An etcd key."""
+    hex: Bools
+    """Text of a value in hex."""
+    escaped: Bools
+    """Text of a value with escapes."""
 
 
-NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(3)))
+NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +128,14 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
         whole = np.ones(len(batch), np.bool_)
         whole[list(batch.extents)] = False
         begin, size = batch.offset[whole], batch.size[whole]
-        columns.append((begin, begin + size, readable[whole], foreign[whole], np.zeros(begin.size, np.bool_)))
+        no = np.zeros(begin.size, np.bool_)
+        written = (no, no)
+        if batch.notation is not None:
+            notation = batch.notation[whole]
+            written = (notation == Notation.HEX, notation > Notation.HEX)
+        columns.append((begin, begin + size, readable[whole], foreign[whole], no, *written))
         pieces = [
-            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False)
+            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False, False, False)
             for row, extents in batch.extents.items()
             for extent in extents
             if (extent.source or source) == source
@@ -137,7 +147,7 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
             keyed = batch.key_at >= 0
             begin = batch.key_at[keyed]
             no, yes = np.zeros(begin.size, np.bool_), np.ones(begin.size, np.bool_)
-            columns.append((begin, begin + batch.key_size[keyed], no, no, yes))
+            columns.append((begin, begin + batch.key_size[keyed], no, no, yes, no, no))
     if not columns:
         return NO_SPANS
     order = np.argsort(np.concatenate([column[0] for column in columns]), kind="stable")
@@ -182,8 +192,20 @@ def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, 
     # a key may name whatever it likes, but no key holds the bytes that begin an object in protobuf or CBOR
     binary = np.isin(np.array([mark.form for mark in marks])[hits.signature], (Form.PROTOBUF, Form.CBOR))
     own = inside & ((spans.key[around] & ~binary) | (opens & (hits.end - letters == spans.start[around])))
+    own |= inside & _opens_text(hits, marks, spans, around)
     # what another application writes about encryption is no value, and nothing that is readable
     return own, inside & ~own & (spans.readable[around] | (claims & spans.foreign[around]))
+
+
+def _opens_text(hits: Hits, marks: Sequence[Mark], spans: Spans, around: Ints) -> Bools:
+    """Which hits begin a value as the text of its row writes it: in hex, or with escapes. around: their spans."""
+    writing = np.array([mark.writing for mark in marks])[hits.signature]
+    letters = np.array([mark.letters for mark in marks])[hits.signature]
+    longest = np.array([mark.signature.longest for mark in marks])[hits.signature]
+    length = hits.end - spans.start[around]
+    opens: Bools = spans.hex[around] & (writing == Writing.HEX) & (length == letters)
+    opens |= spans.escaped[around] & (writing == Writing.ESCAPED) & (length <= longest)
+    return opens
 
 
 def _may_be_secret(hits: Hits, marks: Sequence[Mark]) -> Bools:

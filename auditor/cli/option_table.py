@@ -75,9 +75,10 @@ STAGES = {
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --reveal --yes --verbose --names "
         "--as-of --owners --owner-label --split-by --new-only",
-        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation --markdown "
-        "--junit --statement",
-        Stage.RUN: "--work-dir --jobs --force --retries --scheduler --tls-ca --tls-cert --tls-key --dashboard",
+        Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
+        "--junit --markdown --metrics --statement",
+        Stage.RUN: "--work-dir --jobs --force --config --schema --retries --scheduler --tls-ca --tls-cert --tls-key "
+        "--dashboard",
     }.items()
     for option in options.split()
 }

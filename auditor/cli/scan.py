@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, worker
+from auditor.cli import commands, live_options, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -122,6 +122,15 @@ def scan(
         Path | None,
         typer.Option(help="Write what to rotate, in its order, to a .csv or .md file.", show_default=False),
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the conclusion as JUnit's XML, for a pipeline.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the conclusion as Markdown, for a job's summary.", show_default=False)
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="Write figures for Prometheus' textfile collector.", show_default=False)
+    ] = None,
     split_by: Annotated[str, typer.Option(help="owner: a file of --rotation for each owner.", show_default=False)] = "",
     owners: Annotated[
         Path | None,
@@ -184,7 +193,8 @@ def scan(
     request = ScanRequest(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
         csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
-        rotation=rotation, split_by=split_by, jobs=jobs, force=force, verbose=verbose, names=names,
+        rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
+        verbose=verbose, names=names, origins=tuple(commands.origins().items()),
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

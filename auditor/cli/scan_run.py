@@ -42,12 +42,15 @@ def run(request: ScanRequest) -> int:
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
     read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
     protected = [*map(Path, read), *live_options.files(request.live)]
-    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
+    output.check(
+        [*request.targets, request.metrics, *checksums.targets(request.targets)], protected, force=request.force
+    )
     if request.dataset is not None:
         output.folder(request.dataset, protected)
-    reports = ReportFiles(request.reports, request.fail_on)
+    reports = ReportFiles(request.reports, request.fail_on, names=request.names)
     reports.check(options, len(evidence))
     audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
+    audit = replace(audit, run=replace(audit.run, origins=request.origins))
     if passed:
         note = bystanders.note(passed, "the folders that were named", every=request.verbose)
         audit = replace(audit, notes=(*audit.notes, note))
@@ -64,7 +67,7 @@ def run(request: ScanRequest) -> int:
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    if lines := output.written([*written, *checksums.targets(written), request.dataset]):
+    if lines := output.written([*written, request.metrics, *checksums.targets(written), request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
@@ -77,7 +80,7 @@ def _audit(
 ) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    rows = named or request.verbose or any((*request.targets, request.dataset))
+    rows = named or request.verbose or any((*request.targets, request.metrics, request.dataset))
     options = replace(
         request.options,
         rows=rows,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.evidence import notation as notations
+from auditor.evidence.notation import Notation
 from auditor.model.vocabulary import Place, State
 
 UNKNOWN = -1
@@ -42,6 +44,10 @@ class KnownColumns(TypedDict, total=False):
     state: NDArray[np.uint8]
     stored_at: Ints
     stored_len: Ints
+    notation: NDArray[np.uint8]
+    text: Buffer
+    associated_at: Ints
+    associated_len: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,14 @@ class RecordBatch(Columns):
     """Where `data` is not mapped: offset in the source where each value begins."""
     stored_len: Ints | None = None
     """Where `data` is not mapped: bytes of the source that hold each value."""
+    notation: NDArray[np.uint8] | None = None
+    """Codes of Notation of the values that are encoded in the source; base64 where None."""
+    text: Buffer | None = None
+    """The source, where a notation has escapes: the text of a part of a value is looked for in it."""
+    associated_at: Ints | None = None
+    """Position of the associated data of each value; None where that is the etcd key."""
+    associated_len: Ints | None = None
+    """Its bytes; 0 of a value whose associated data is its key."""
 
     @classmethod
     def of(
@@ -182,8 +196,10 @@ class RecordBatch(Columns):
             return int(self.offset[row]), 0
         at = int(self.offset[row])
         if self.state[row] & State.ENCODED:
-            # four letters of base64 hold three bytes
-            return at + start // 3 * 4, (start + length + 2) // 3 * 4 - start // 3 * 4
+            notation = Notation.BASE64 if self.notation is None else Notation(int(self.notation[row]))
+            raw = b"" if self.text is None else self.text.slice(at, int(self.size[row]))
+            begin, size = notations.part(raw, notation, start, length)
+            return at + begin, size
         return at + start, length
 
     def has(self, flag: State) -> Bools:
@@ -195,6 +211,14 @@ class RecordBatch(Columns):
         """Which rows lie in the place."""
         rows: Bools = self.place == place
         return rows
+
+    def associated(self, rows: Ints) -> list[bytes]:
+        """What values are authenticated with beside themselves: their etcd keys, but in some backups."""
+        keys = self.data.slices(self.key_at[rows], self.key_len[rows])
+        if self.associated_at is None or self.associated_len is None:
+            return keys
+        own = self.data.slices(self.associated_at[rows], self.associated_len[rows])
+        return [data or key for data, key in zip(own, keys, strict=True)]
 
     def key(self, row: int) -> bytes:
         return self.data.slice(int(self.key_at[row]), int(self.key_len[row]))

@@ -10,9 +10,8 @@ from itertools import islice
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from auditor.errors import AuditorError, UsageError
+from auditor.errors import AuditorError, MissingExtra, UsageError
 from auditor.fleet.backup import State
-from auditor.fleet.errors import MissingExtra
 from auditor.fleet.settings import Order
 from auditor.fleet.tables import Row
 from auditor.fleet.task import perform
@@ -72,7 +71,7 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
     try:
         import dask
     except ImportError:
-        raise MissingExtra("distributed") from None
+        raise MissingExtra("fleet scan", "distributed", "fleet") from None
     # a worker starts a process for each backup, which a daemon must not; nothing of ours goes to Dask's own files
     dask.config.set(
         {
@@ -85,7 +84,7 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
         from distributed import Client, LocalCluster
         from distributed.security import Security
     except ImportError:
-        raise MissingExtra("distributed") from None
+        raise MissingExtra("fleet scan", "distributed", "fleet") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if engine.scheduler:
         security = Security(

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from auditor.errors import UsageError
+from auditor.errors import MissingExtra, UsageError
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
 from auditor.fleet.backup import Backup
-from auditor.fleet.errors import MissingExtra
 from auditor.text import instant, shown
 from auditor.verify.own import is_report
 
@@ -77,7 +76,7 @@ def _remote(source: str) -> Iterator[Backup]:
     try:
         found = _objects(source)
     except ImportError:
-        raise MissingExtra(remote.BUCKETS[scheme]) from None
+        raise MissingExtra(remote.shown(source), remote.BUCKETS[scheme], "remote") from None
     except Exception as error:  # noqa: BLE001 - the texts of libraries' errors quote URLs, which may be signed
         why = "there is no such bucket or prefix" if isinstance(error, FileNotFoundError) else type(error).__name__
         raise UsageError(f"{remote.shown(source)} cannot be listed: {why}; look at the credentials too") from None

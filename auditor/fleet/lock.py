@@ -5,12 +5,13 @@ run writes again every minute; one that is older than TIMEOUT is of a run that d
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 from auditor.errors import UsageError
 from auditor.fleet.store import FOLDER_MODE, MODE, Store
@@ -23,20 +24,23 @@ BEAT, TIMEOUT = 60.0, 600.0
 @contextlib.contextmanager
 def held(store: Store) -> Iterator[None]:
     """The lock, for as long as a run lasts. Raises UsageError where another run has it."""
-    with _folder(store) if store.local else _bucket(store):
+    locks: Any = None
+    with contextlib.suppress(ImportError):  # a system without such locks
+        locks = import_module("fcntl")
+    with _folder(store, locks) if store.local and locks is not None else _bucket(store):
         yield
 
 
 @contextlib.contextmanager
-def _folder(store: Store) -> Iterator[None]:
+def _folder(store: Store, locks: Any) -> Iterator[None]:
     try:
         os.makedirs(store.path(""), FOLDER_MODE, exist_ok=True)  # noqa: PTH103
-        descriptor = os.open(store.path(NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        descriptor = os.open(store.path(NAME), os.O_RDWR | os.O_CREAT, MODE)
     except OSError as error:
         raise UsageError(f"{store.shown} cannot be written: {error.strerror}") from None
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.flock(descriptor, locks.LOCK_EX | locks.LOCK_NB)
         except OSError:
             raise _busy(store) from None
         yield

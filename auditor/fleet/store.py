@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from auditor.errors import UsageError
+from auditor.errors import MissingExtra, UsageError
 from auditor.evidence.discovery import remote
-from auditor.fleet.errors import DataSetError, MissingExtra
+from auditor.fleet.errors import DataSetError
 from auditor.text import shown
 
 MODE, FOLDER_MODE = 0o600, 0o700
@@ -24,8 +24,9 @@ class Store:
             from fsspec.core import url_to_fs
 
             self._system, self._root = url_to_fs(url)
-        except ImportError as error:
-            raise MissingExtra(remote.BUCKETS.get(url.partition("://")[0], error.name or "fsspec")) from None
+        except ImportError:
+            library = remote.BUCKETS.get(url.partition("://")[0])
+            raise MissingExtra(self.shown, library or "fsspec", "remote" if library else "fleet") from None
         except ValueError:
             raise UsageError(
                 f"{remote.shown(url)}: no data set lies there: name a folder, s3://, gs:// or az://"

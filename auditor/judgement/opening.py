@@ -83,7 +83,7 @@ def open_all(
     trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
     trial_rows = np.flatnonzero(encrypted & whole)
     for resource, rows, keys, stored in portions(values, trial_rows):
-        trial.record(resource, rows, keys, keyring.open(resource.name, keys, stored))
+        trial.record(resource, rows, keys, keyring.open(resource.name, batch.associated(rows), stored))
     trial.withdraw(trial_rows.size)
     opened = trial.selection()
     _judge_known(opened, criteria)

@@ -28,6 +28,8 @@ class Run:
     """Name and value of every option, defaults included, in the order and under the names of
     auditor.options.settings().
     """
+    origins: tuple[tuple[str, str], ...] = ()
+    """Options that a configuration file or a variable sets, and its name; empty where the command line sets all."""
     case: str = ""
     """The case that --case names; empty where it names none."""
     tools: tuple[tuple[str, str], ...] = ()

@@ -186,6 +186,7 @@ def _run(run: Run) -> dict[str, Any]:
         "started": run.started,
         "finished": run.finished,
         "case": run.case,
+        **({"settings": dict(run.origins)} if run.origins else {}),
         "options": {name: list(value) if isinstance(value, tuple) else value for name, value in run.options},
         "tools": dict(run.tools),
         "log": [{"seconds": seconds, "step": step} for seconds, step in run.log],

@@ -16,7 +16,7 @@ from auditor.reports import rotation, tables, verdict, words
 MOST_GAPS = 10
 MOST_OBJECTS = 20
 PIPE_WIDTH = 140
-FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names")
+FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names", "Settings")
 OBJECT_COLUMNS = ("severity", "finding", "place", "rows", "same as latest")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {

@@ -177,5 +177,6 @@ def facts(audit: Audit) -> dict[str, str]:
         "Live": live(audit),
         "Baseline": baseline(audit),
         "Names": names(audit),
+        "Settings": ", ".join(f"{name} ({origin})" for name, origin in run.origins),
     }
     return common | {name: text for name, text in optional.items() if text}

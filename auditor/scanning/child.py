@@ -11,20 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkContext, ForkServerContext
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from auditor import errors
-from auditor.scanning.core_dumps import no_core_dumps
+from auditor import errors, platform
 
 T = TypeVar("T")
+End: TypeAlias = Any
+"""An end of a pipe of multiprocessing: a Connection, or what Windows has instead."""
 SILENCE = "the reading process ended without a word; nothing was concluded"
 
 
 class Start(Enum):
-    """How a child begins."""
+    """How a child begins; where a process cannot be forked safely it is spawned in either case."""
 
     FORK = "fork"
     """As a copy of this process, which has no other threads."""
@@ -38,10 +37,11 @@ PRELOADED = ("numpy", "auditor.audit.examine", "auditor.scanning.one", "pyarrow.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Child(Generic[T]):
-    """A process that computes one answer of type T, and ends when `answer` is closed."""
+    """A process that computes one answer of type T. Its read end of `lifeline` ends it when this process dies."""
 
     process: BaseProcess
-    answer: Connection
+    answer: End
+    lifeline: End
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,19 @@ def start(task: Callable[[], T], how: Start = Start.FORK) -> Child[T]:
         task: Answers, or raises what result() describes; pickled where the child is no fork of this process.
         how: How the child begins.
     """
-    context: ForkContext | ForkServerContext = get_context("fork")
-    if how is Start.SERVER:
-        context = get_context("forkserver")
+    context: Any = get_context(how.value if platform.forks_safely() else "spawn")
+    forked = context.get_start_method() == Start.FORK.value
+    if context.get_start_method() == Start.SERVER.value:
         context.set_forkserver_preload(list(PRELOADED))
-    near, far = context.Pipe()
-    process = context.Process(target=_run, args=(task, far, near if how is Start.FORK else None), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    alive, lifeline = context.Pipe(duplex=False)
+    # of any other process only the ends that it uses are opened there
+    arguments = (task, sender, alive, receiver, lifeline) if forked else (task, sender, alive)
+    process: BaseProcess = context.Process(target=_forked if forked else _run, args=arguments, daemon=True)
     process.start()
-    far.close()
-    return Child(process, near)
+    sender.close()
+    alive.close()
+    return Child(process, receiver, lifeline)
 
 
 def result(child: Child[T]) -> T | Death | str:
@@ -84,9 +88,10 @@ def result(child: Child[T]) -> T | Death | str:
 
 
 def end(child: Child[T]) -> None:
-    """Wait for the end of a child, which closing its connection brings about."""
+    """Wait for the end of a child that has answered, or was killed."""
     child.answer.close()
     child.process.join()
+    child.lifeline.close()
     child.process.close()
 
 
@@ -96,23 +101,27 @@ def kill(child: Child[T]) -> None:
     end(child)
 
 
-def _run(task: Callable[[], T], connection: Connection, parents: Connection | None) -> None:
-    """Run the task and send its answer. parents: the other end, where a fork has inherited it."""
-    if parents is not None:
-        parents.close()
-    no_core_dumps()
-    threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
+def _forked(task: Callable[[], T], sender: End, alive: End, receiver: End, lifeline: End) -> None:
+    receiver.close()
+    lifeline.close()
+    _run(task, sender, alive)
+
+
+def _run(task: Callable[[], T], sender: End, alive: End) -> None:
+    """Run the task and send its answer; ends with the parent process, whatever ends that."""
+    platform.no_core_dumps()
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
     answer: T | str
     try:
         answer = task()
     except BaseException as error:  # noqa: BLE001
         answer = errors.describe(error)
     with suppress(OSError):
-        connection.send(answer)
+        sender.send(answer)
     os._exit(0)
 
 
-def _end_with_parent(connection: Connection) -> None:
+def _end_with_parent(alive: End) -> None:
     with suppress(EOFError, OSError):
-        connection.recv_bytes()  # nothing is ever sent: it returns when the parent's end is closed
+        alive.recv_bytes()  # nothing is ever sent: it returns when the parent's end is closed
     os._exit(1)

@@ -38,13 +38,6 @@ _OBJECTS = (
 _BLANKS = rb"(?:\xef\xbb\xbf)?\s*"
 _MARKS = (
     _mark(rb"PGDMP", f"a PostgreSQL dump in its custom format: {_KINE}; {_SQL}"),
-    _mark(rb"(?:-- ?\n|\s)*-- PostgreSQL database", f"a PostgreSQL dump: {_KINE}; {_SQL}"),
-    _mark(rb"(?:/\*M?!.{0,80}?\*/;?\s*|--\s*)*-- (?:MySQL|MariaDB) dump", f"a MySQL or MariaDB dump: {_KINE}; {_SQL}"),
-    _mark(
-        _BLANKS + rb"(?:PRAGMA [a-z_]+\s*=\s*\w+;\s*)?BEGIN TRANSACTION;",
-        f"an SQL dump of SQLite's: {_KINE}; make a database of it (sqlite3 state.db < FILE) and scan that",
-        re.IGNORECASE,
-    ),
     _mark(
         rb"[^\0]{0,8192}?\b(?:INSERT INTO|COPY|CREATE TABLE)\s+(?:\w+\.)?[`\"]?kine[`\"]?[\s(]",
         f"an SQL dump: {_KINE}; {_SQL}",
@@ -106,6 +99,13 @@ def describe(head: bytes, path: str) -> str:
     if _ENCRYPTED.search(path):
         return "encrypted, by its name: decrypt it, and scan what it holds"
     return "a text, and no export of a store that is known" if _is_text(head) else ""
+
+
+def is_objects(head: bytes) -> bool:
+    """Whether a text begins as objects of Kubernetes that are no configuration of encryption, and no error."""
+    if any(mark.pattern.match(head) for mark in _MARKS):
+        return False
+    return b"EncryptionConfig" not in head[:4096] and _is_object(head)
 
 
 def _is_text(head: bytes) -> bool:

@@ -10,7 +10,7 @@ import re
 import struct
 from enum import Enum
 
-from auditor.evidence.containers import text_encodings
+from auditor.evidence.containers import object_backups, text_encodings
 
 MAGIC = 0xED0CDAED
 FIRST_META = 16
@@ -39,6 +39,7 @@ class Kind(Enum):
     TAR = "tar"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
+    OBJECT_BACKUP = "tar of objects"
     BASE64 = "base64"
     HEX = "hex"
     CLOSED = "closed"
@@ -51,7 +52,7 @@ FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
 """Streams of frames, with skippable frames among them."""
 TEXTS = frozenset({Kind.BASE64, Kind.HEX})
 """Texts that stand for a file of another kind."""
-STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
+STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG, Kind.OBJECT_BACKUP})
 """Files with stored values."""
 CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
 _WEAK = frozenset({Kind.OTHER, Kind.ZLIB, Kind.LZMA, Kind.LZW})
@@ -107,8 +108,8 @@ def sniff(head: bytes) -> Kind:
     kind = _by_magic_number(head)
     if _has_meta(head, FIRST_META) and kind is None:  # a small database may stand in packed bytes as it is
         return Kind.DATABASE
-    if _is_tar(head):  # its first member may be a database that begins where a second meta page would
-        return Kind.TAR
+    if is_tar_header(head):  # its first member may be a database that begins where a second meta page would
+        return Kind.TAR if object_backups.kind(head) is None else Kind.OBJECT_BACKUP
     if kind is not None:
         return kind
     if any(_has_meta(head, size + FIRST_META) for size in PAGE_SIZES):
@@ -197,8 +198,11 @@ def _is_lzw(head: bytes) -> bool:
     return content.startswith(_EVENTS) or _has_meta(content, FIRST_META)
 
 
-def _is_tar(head: bytes) -> bool:
-    """Whether the first record's checksum is right: the sum of its bytes, with spaces in the checksum's own field."""
+def is_tar_header(head: bytes) -> bool:
+    """Whether a tar's member begins here: the checksum of its record is right.
+
+    It is the sum of the record's bytes, with spaces in the checksum's own field.
+    """
     stated = _OCTAL.fullmatch(head[CHECKSUM])
     if len(head) < RECORD or stated is None or not any(head[:RECORD]):
         return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auditor.errors import AuditorError, UnreadableEvidence, UsageError
+from auditor.errors import AuditorError, MissingExtra, UnreadableEvidence
 from auditor.evidence.containers.limits import Refused
 from auditor.options import Options
 
@@ -108,9 +108,7 @@ class _open:  # noqa: N801 - used as a function is
             self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
         except ImportError:
             library = BUCKETS.get(scheme, "aiohttp")
-            raise UsageError(
-                f"{shown(self._url)}: {library} is not installed; pip install 'etcd-auditor[remote]'"
-            ) from None
+            raise MissingExtra(shown(self._url), library, "remote") from None
         except Exception as error:  # noqa: BLE001
             raise _kind(error)(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
         return self._file, facts

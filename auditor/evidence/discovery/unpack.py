@@ -202,7 +202,8 @@ class _Walk:
     def _bystander(self, origin: Origin, stream: Stream, size: int) -> None:
         """A file of no kind: a text without values, or a gap. It is kept for the sweep where it is not too large."""
         name, path = str(origin.name), origin.path
-        what = foreign.describe(stream.peek(foreign.HEAD), path) or "nothing that is recognised"
+        head = stream.peek(foreign.HEAD)
+        what = foreign.describe(head, path) or "nothing that is recognised"
         reason = f"{name} is {what}: not read"
         if bystanders.is_joined(path, stream.peek):
             self._extraction.others.append(name)
@@ -212,6 +213,9 @@ class _Walk:
             if not extracted.broken and bystanders.is_text(extracted.blocks()):
                 extracted.close()
                 self._extraction.others.append(name)
+                return
+            if not extracted.broken and foreign.is_objects(head):
+                self._extraction.members.append(ExtractedMember(origin, extracted))
                 return
             self._extraction.gaps.append(Gap(name, 0, size, extracted.broken or reason))
             if extracted.size:

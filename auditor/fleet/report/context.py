@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditor.errors import UsageError
+from auditor.errors import MissingExtra, UsageError
 from auditor.fleet.dataset import LISTING, DataSet
-from auditor.fleet.errors import DataSetError, MissingExtra
+from auditor.fleet.errors import DataSetError
 from auditor.fleet.schema import TABLES
 from auditor.fleet.store import Store
 from auditor.text import moment
@@ -48,7 +48,7 @@ class Context:
         try:
             import duckdb
         except ImportError:
-            raise MissingExtra("duckdb") from None
+            raise MissingExtra("fleet report", "duckdb", "fleet") from None
         self.store, self.questions = store, questions
         data = DataSet(store)
         raw = store.read(LISTING)
