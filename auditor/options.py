@@ -47,6 +47,8 @@ class Options:
     """Uid of the kube-system namespace; evidence of another cluster is refused."""
     case: str = ""
     """Case to file the report under."""
+    origin: tuple[tuple[str, str], ...] = ()
+    """Name and text of what the caller knows of where the run is made: for the chain of custody alone."""
     hunt: bool = False
     """Whether copies of Secrets' values and of keys are looked for."""
     hunt_min_length: int = 8
@@ -98,8 +100,8 @@ class Options:
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows`, `leading` and `listed` are not among them, which concern the reports, nor `opening_only`, which a comparison
-    decides.
+    `rows`, `leading`, `listed` and `origin` are not among them, which concern the reports, nor `opening_only`, which a
+    comparison decides.
     """
     return {
         "resources": options.resources,

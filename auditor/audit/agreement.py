@@ -26,6 +26,7 @@ from auditor.kubernetes.signatures import Form, Mark, Writing
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap, PageMap
 from auditor.model.vocabulary import EvidenceKind, Place, Provider
+from auditor.text import plural
 
 CROWD, MOST_OF_CROWD = 1 << 16, 256
 """Bytes in which so many strays are told apart, at most; the others are a gap."""
@@ -73,12 +74,15 @@ class Agreement:
         """What is to be said of it; empty where no file was swept."""
         if not self.files:
             return ""
-        files = f"{self.files:,} {'file' if self.files == 1 else 'files'}"
-        carried = f"; {self.manifests:,} manifests inside readable objects: see --hunt" if self.manifests else ""
+        files = plural(self.files, "file")
+        manifests = plural(self.manifests, "manifest")
+        carried = f"; {manifests} inside readable objects: see --hunt" if self.manifests else ""
         if not self.differs:
             return f"sweep of {files}: each of {self.signatures:,} beginnings of values is a row's own{carried}"
         strays = sum(map(len, self.fragments))
-        return f"sweep of {files}: {strays:,} beginnings of values that no reader had met are judged too{carried}"
+        are = "is" if strays == 1 else "are"
+        beginnings = f"{plural(strays, 'beginning')} of values that no reader had met {are} judged too"
+        return f"sweep of {files}: {beginnings}{carried}"
 
 
 def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout) -> Agreement:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from auditor.audit import provenance
 from auditor.evidence import exhibit, hashing, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
@@ -100,6 +101,7 @@ def _source(file: EvidenceFile, kind: str) -> Source:
         changed=changed,
         before=_stat(file.before),
         after=_stat(file.now()),
+        stored=file.stored,
     )
 
 
@@ -131,6 +133,7 @@ def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "P
         tools=used,
         log=log.lines,
         plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in plugins.items()),
+        provenance=provenance.gather(options) if used or options.origin else (),
     )
 
 

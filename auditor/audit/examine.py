@@ -169,18 +169,19 @@ def _judge(
 
 def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
     """The judgement with what is current, in its own evidence or in newer."""
-    reading, current = judgement.reading, None
+    reading, current, held = judgement.reading, None, None
     if judge_newer is None:
         reference = leftovers.Reference(selections=judgement.selections, complete=not reading.gaps)
     else:
         reference, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
+        held = reference
     selections = leftovers.compare(
         judgement.selections,
         reference,
         keyring=judgement.criteria.keyring,
         habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
     )
-    return replace(judgement, selections=selections, current=current)
+    return replace(judgement, selections=selections, current=current, newer=held)
 
 
 def conclude(
@@ -226,7 +227,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     database = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
-    parts = (usage, triaged.rows, hunted.hits, triaged.baseline)
+    parts = (usage, triaged.rows, hunted.hits, triaged.baseline, judgement.newer)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")

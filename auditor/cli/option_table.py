@@ -62,21 +62,22 @@ STAGES = {
     option: stage
     for stage, options in {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
-        "--max-ratio --raw --current --value-file --whole --since --sample --newest-per-cluster --retry-failed",
+        "--max-ratio --raw --current --value-file --whole --at --source --since --sample --newest-per-cluster "
+        "--retry-failed",
         Stage.SELECTION: "--resource --storage-prefix",
         Stage.OPENING: "--kms-plugin --use-found-keys --k3s-token --current-config --clusters",
         Stage.POLICY: "--encryption-config --before-config --after-config --use-found-config --current-kek --expect "
         "--expect-before --compromised-key --fail-on --max-age --retention --restore-days",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
-        Stage.IDENTITY: "--expect-sha256 --expect-cluster",
+        Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers",
         Stage.COMPARISON: "--again --same-content --different-clusters --any-order --compare-key --no-compare "
         "--new-compare-key --migration --from",
         Stage.PACE: "--once --for --every --stuck-after --patience",
-        Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --reveal --yes --verbose --names "
-        "--as-of --owners --owner-label --split-by --new-only",
+        Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --examiner --reveal --yes "
+        "--verbose --names --as-of --owners --owner-label --split-by --new-only",
         Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
-        "--junit --markdown --metrics --statement",
+        "--junit --markdown --metrics --sign --statement",
         Stage.RUN: "--work-dir --jobs --force --config --schema --retries --scheduler --tls-ca --tls-cert --tls-key "
         "--dashboard",
     }.items()
@@ -115,6 +116,7 @@ NEEDS = {
     "--owners": ("--rotation",),
     "--owner-label": ("--rotation",),
     "--split-by": ("--rotation",),
+    "--source": ("--at",),
     "--new-compare-key": ("--compare-key",),
     "--new-only": ("--baseline",),
     "--from": ("--migration",),

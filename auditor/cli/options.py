@@ -113,6 +113,15 @@ Token = Annotated[
         show_default=False,
     ),
 ]
+SigningKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign",
+        help="An SSH key: the list of checksums of the reports is signed with it, by ssh-keygen. A public key's file "
+        "where an agent holds the private one.",
+        show_default=False,
+    ),
+]
 BaselineReport = Annotated[
     Path | None,
     typer.Option(

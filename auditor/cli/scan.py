@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import commands, live_options, worker
+from auditor.cli import commands, live_options, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -32,6 +32,7 @@ from auditor.cli.options import (
     Range,
     Raw,
     RedactKey,
+    SigningKey,
     Token,
     UseFoundConfig,
     UseFoundKeys,
@@ -98,6 +99,9 @@ def scan(
     ] = False,
     redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    examiner: Annotated[
+        str, typer.Option(help="Who runs this: in the chain of custody, with the host's name.", show_default=False)
+    ] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     current: Current = None,
@@ -139,6 +143,7 @@ def scan(
     owner_label: Annotated[
         str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
     ] = "",
+    sign: SigningKey = None,
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -174,6 +179,7 @@ def scan(
         expect_sha256=expect_sha256,
         expect_cluster=expect_cluster,
         case=case,
+        origin=provenance.origin(evidence, case=case, examiner=examiner),
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         baseline=baseline,
@@ -194,7 +200,7 @@ def scan(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
         csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
         rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
-        verbose=verbose, names=names, origins=tuple(commands.origins().items()),
+        verbose=verbose, names=names, origins=tuple(commands.origins().items()), sign=sign,
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

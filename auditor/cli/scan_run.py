@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor import inputs
-from auditor.cli import checksums, live_options, output
+from auditor.cli import checksums, live_options, output, signing
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
@@ -38,13 +38,10 @@ def run(request: ScanRequest) -> int:
     request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
-    files = [*options.current_configs, *([options.current] if current_access is None else [])]
-    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
-    read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
-    protected = [*map(Path, read), *live_options.files(request.live)]
-    output.check(
-        [*request.targets, request.metrics, *checksums.targets(request.targets)], protected, force=request.force
-    )
+    protected = _inputs(evidence if access is None else [], request, current=current_access is None)
+    signing.check(request.sign, request.targets)
+    sealed = [*checksums.targets(request.targets), *signing.targets(request.sign, request.targets)]
+    output.check([*request.targets, request.metrics, *sealed], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on, names=request.names)
@@ -63,13 +60,24 @@ def run(request: ScanRequest) -> int:
         write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
     checksums.write(written, force=request.force)
+    signing.sign(request.sign, written, force=request.force)
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    if lines := output.written([*written, request.metrics, *checksums.targets(written), request.dataset]):
+    sealed = [*checksums.targets(written), *signing.targets(request.sign, written)]
+    if lines := output.written([*written, request.metrics, *sealed, request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
+
+
+def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list[Path]:
+    """The files that are read, over which nothing is written. current: whether --current is a file."""
+    options = request.options
+    files = [*options.current_configs, *([options.current] if current else [])]
+    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
+    return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
 
 
 def _audit(
@@ -90,8 +98,6 @@ def _audit(
     )
     options = reports.any_cluster(options)
     if len(evidence) > 1:
-        if request.rotation is not None:
-            raise UsageError("--rotation is of one evidence item: name one")
         from auditor.scanning import many
 
         with counting() as report:

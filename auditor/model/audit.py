@@ -38,6 +38,8 @@ class Run:
     """Steps of the run: seconds since its start, and a sentence."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
     """KMS plugins that the run may call: provider, name and number of calls."""
+    provenance: tuple[tuple[str, str], ...] = ()
+    """Name and text of what is known of where the run was made, and with what; empty where no report needs them."""
 
 
 @dataclass(frozen=True, slots=True)

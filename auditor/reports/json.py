@@ -193,6 +193,7 @@ def _run(run: Run) -> dict[str, Any]:
         "plugins": [
             {"provider": provider.label, "name": name, "calls": calls} for provider, name, calls in run.plugins
         ],
+        "provenance": dict(run.provenance),
     }
     return {**document, "sha256": seals.seal_run(document)}
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import connection
 
+from auditor.audit import rotation_together
 from auditor.errors import UsageError
 from auditor.evidence.discovery import arguments
 from auditor.evidence.live.access import is_endpoint
@@ -28,6 +29,20 @@ ExhibitDone = Callable[[int, int, Outcome], None]
 """Called with the number of exhibits done, of exhibits in all, and the outcome of the last."""
 
 
+def check(options: Options) -> None:
+    """Raises UsageError where an option belongs to a single exhibit."""
+    if options.expect_sha256:
+        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
+    if options.baseline:
+        raise UsageError("--baseline is of one evidence item: scan it by itself")
+    if options.current and is_endpoint(options.current):
+        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
+    if options.wal_dir:
+        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(rotation_together.ORDINALS)
+
+
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:
     """One audit of all exhibits.
 
@@ -41,14 +56,11 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UnreadableEvidence: None can be read.
         UsageError: An option belongs to a single exhibit.
     """
-    if options.expect_sha256:
-        raise UsageError("--expect-sha256 is the hash of one evidence item: scan it by itself")
-    if options.baseline:
-        raise UsageError("--baseline is of one evidence item: scan it by itself")
-    if options.current and is_endpoint(options.current):
-        raise UsageError("--current takes no endpoint with several evidence items: give a snapshot of it")
-    if options.wal_dir:
-        raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
+    check(options)
+    if options.rotation:
+        from auditor.audit.exposed_values import run_key
+
+        run_key()  # before the processes are forked, which compare values by its hashes
     log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []

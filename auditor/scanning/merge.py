@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from auditor.audit import unexamined
+from auditor.audit import rotation_together, unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
@@ -76,6 +76,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         acceptances=_acceptances(audits),
         current=_current(audits),
         control=_control(audits),
+        rotation=rotation_together.together(audits),
         redaction=first.redaction,
         ledger=tuple(own for each in audits for own in each.ledger),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from auditor.audit import expectations
+from auditor.audit import expectations, rotation_together
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
 from auditor.evidence.exhibit import Exhibit
@@ -82,6 +82,8 @@ def _all(members: exhibits.Exhibits, options: Options, log: RunLog, comparison: 
     """One audit of every exhibit of a container."""
     from auditor.scanning import merge
 
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(rotation_together.ORDINALS)
     container = members.containers[0].name
     log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []

@@ -81,6 +81,7 @@ def _run(run: dict[str, Any]) -> Run:
         tools=tuple((str(tool), str(version)) for tool, version in run["tools"].items()),
         log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),
         plugins=tuple((providers[each["provider"]], str(each["name"]), int(each["calls"])) for each in run["plugins"]),
+        provenance=tuple((str(name), str(text)) for name, text in run["provenance"].items()),
     )
 
 

@@ -55,7 +55,7 @@ class Outcome(Enum):
     LARGE = "LARGE: more memory than in proportion to the file"
     SHOWN = "SHOWN: the canary or a part of a key stands in an output"
     UNTRUE = "UNTRUE: exit 0 for what is not so"
-    UNSAFE = "UNSAFE: a script that holds more than commands and valid names"
+    UNSAFE = "UNSAFE: a script of more than commands and valid names, or a terminal that is told to act"
 
     @property
     def bad(self) -> bool:

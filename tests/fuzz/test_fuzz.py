@@ -134,7 +134,7 @@ def test_a_row_whose_name_and_envelope_are_zeros_is_missed(place: str, find: Fin
     data[start:end] = bytes(end - start)
     path, options = base.lay(tmp_path, bytes(data))
     audit = auditor.scan(path, options)
-    assert any("1 values under keys that begin with a zero" in each.what for each in audit.unexamined)
+    assert any("1 value under keys that begin with a zero" in each.what for each in audit.unexamined)
     assert audit.exit_code(Severity.MEDIUM) == 3
 
 

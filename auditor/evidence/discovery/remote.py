@@ -4,6 +4,7 @@ fsspec and the libraries under it make the connections, with the credentials tha
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -73,14 +74,17 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
         extracted.close()
         raise Unreachable(f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again")
     file = extracted.open(name(url))
+    file.stored = next((_moment(facts[key]) for key in MODIFIED if facts.get(key)), "")
     origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
     note = f"streamed from {shown(url)}, {received:,} bytes, into a private file without a name"
     return file, [", ".join([note, *origin])]
 
 
+MODIFIED = ("LastModified", "last_modified", "updated")
+"""The time of an object's last write, in s3fs, adlfs and gcsfs."""
 _FACTS = {
     **dict.fromkeys(("ETag", "etag"), "ETag"),
-    **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
+    **dict.fromkeys(MODIFIED, "last modified"),
     **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
 }
 """The facts about an object that a note says, by their keys in s3fs, adlfs and gcsfs."""
@@ -115,6 +119,17 @@ class _open:  # noqa: N801 - used as a function is
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _moment(value: Any) -> str:
+    """A time of a store, a datetime or ISO 8601, in UTC; empty where it is none."""
+    from auditor.text import moment
+
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return moment((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The data of a page's pictures, in counts: bins of pages and of revisions, shares, usage of keys."""
+"""The counts behind a page's charts: bins of pages and of revisions, shares, usage of keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureData:
+class ChartData:
     """The data that is known before the evidence is hashed."""
 
     spots: dict[str, Spot]
@@ -61,18 +61,18 @@ class PictureData:
     timeline: dict[str, Any]
 
 
-def prepare(table: Table, rows: Rows) -> PictureData:
+def prepare(table: Table, rows: Rows) -> ChartData:
     """The data that needs no hash of the evidence."""
-    return PictureData(_spots(table), timeline(rows))
+    return ChartData(_spots(table), timeline(rows))
 
 
-def document(audit: Audit, prepared: PictureData) -> dict[str, Any]:
-    """The data of all pictures, of plain values only."""
+def document(audit: Audit, prepared: ChartData) -> dict[str, Any]:
+    """The counts of all charts, of plain values only."""
     return {
         "pages": page_map(audit, prepared.spots.get(audit.pages.source)),
         "timeline": prepared.timeline,
         "shares": _shares(audit),
-        "keys": _keys(audit),
+        "keys": usage(audit),
     }
 
 
@@ -211,7 +211,7 @@ def _shares(audit: Audit) -> dict[str, Any]:
     return {"rows": [place.label for place in places], "series": series}
 
 
-def _keys(audit: Audit) -> dict[str, Any]:
+def usage(audit: Audit) -> dict[str, Any]:
     """Values by key and KEK, a series for each place: the keys with most values, and the number of others."""
     keys = sorted((use for use in audit.keys if use.provider is not Provider.IDENTITY), key=lambda use: -use.values)
     places = list(dict.fromkeys(sorted(place for use in keys for place, _ in use.places)))
