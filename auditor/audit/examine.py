@@ -26,7 +26,7 @@ from auditor.audit import (
     used_by,
 )
 from auditor.audit.cluster import identify
-from auditor.audit.judgement import Judgement
+from auditor.audit.judgement import Judged, Judgement
 from auditor.audit.key_copies import KeyCopies
 from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
@@ -56,6 +56,7 @@ def examine(
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
     judge_newer: newer.Judge | None = None,
+    judged: Judged | None = None,
 ) -> Audit:
     """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence.
 
@@ -65,10 +66,11 @@ def examine(
         log: Of the run.
         earlier: The report that options.baseline names.
         judge_newer: Judges the evidence that options.current names; None where it names none.
+        judged: Called with the last judgement, while the evidence is open.
     """
     log = log or RunLog()
     judgement = judge(files, options, log, contents=False, earlier=earlier, judge_newer=judge_newer)
-    return conclude(files, judgement, options, log)
+    return conclude(files, judgement, options, log, judged)
 
 
 def judge(
@@ -189,7 +191,9 @@ def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge |
     return replace(judgement, selections=selections, current=current, newer=held)
 
 
-def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
+def conclude(
+    files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog, judged: Judged | None = None
+) -> Audit:
     """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
     spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
@@ -200,7 +204,10 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
         more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
-        audit = _conclude(files, judgement.repeat(more), options, log)
+        judgement = judgement.repeat(more)
+        audit = _conclude(files, judgement, options, log)
+    if judged is not None:
+        judged(judgement)
     ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
     return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
