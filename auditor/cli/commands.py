@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from auditor.cli import option_table, settings
+from auditor.cli import help, option_table, settings  # noqa: A004 - what it is
 from auditor.errors import UsageError
 
 KnownOptions: TypeAlias = Mapping[str, Sequence[settings.Known]]
@@ -67,6 +67,10 @@ class Command(TyperCommand):
         for reason in option_table.refusals(given, {option_name(each) for each in self.params}):
             ctx.fail(reason)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help, options in groups."""
+        help.write(self, ctx, formatter)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; first it is said what weakens its result, or connects, and is not on the command line."""

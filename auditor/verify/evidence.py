@@ -177,7 +177,7 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
             size = int(first[1])  # the others may lie before it
         if at < 0 or size < 0 or at + size > file.size:
             differences.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
-        elif (expected := _beginning(row)) is not None and not _is_written(file.map[at : at + size], expected, row):
+        elif (expected := beginning(row)) is not None and not is_written(file.map[at : at + size], expected, row):
             differences.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
         else:
             matches += 1
@@ -188,28 +188,28 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
         yield same("the evidence", f"{matches:,} findings lie where the report says")
 
 
-def _beginning(row: dict[str, Any]) -> bytes | None:
+def beginning(row: dict[str, Any]) -> bytes | None:
     """The first bytes of a row's value; None where the row does not tell them."""
     if row["finding"] in HITS:
         return None
     provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        beginning = None if head_lost else MAGIC.get(str(row["encoding"]))
+        first = None if head_lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
-        beginning = CLAIMS[provider] + (name + b":" if name else b"")
+        first = CLAIMS[provider] + (name + b":" if name else b"")
     else:
-        beginning = None
+        first = None
     if _is_encoded(row) and head_lost:
         return None  # what lost its head stands at any of three alignments, or in other writing
-    return beginning
+    return first
 
 
 def _is_encoded(row: dict[str, Any]) -> bool:
     return State.ENCODED.labels in str(row["state"]).split(";")
 
 
-def _is_written(raw: bytes, beginning: bytes, row: dict[str, Any]) -> bool:
+def is_written(raw: bytes, beginning: bytes, row: dict[str, Any]) -> bool:
     """Whether the bytes of a row begin so; those of an encoded one in base64, in hex or with escapes."""
     if not _is_encoded(row):
         return raw.startswith(beginning)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from auditor.errors import AuditorError
 
-GLUE = ("columns.js", "filter.js", "export.js", "explain.js", "table.js", "pictures.js", "print.js", "main.js")
+GLUE = ("columns.js", "filter.js", "export.js", "explain.js", "table.js", "charts.js", "print.js", "main.js")
 """etcd-auditor's own scripts, in the order of their dependencies."""
 LIBRARIES = "libraries"
 """The folder of a wheel, beside this file, with the data files of packages that the page needs."""
@@ -71,12 +71,8 @@ def scripts() -> tuple[Script, ...]:
         raise MissingLibrary(
             "itables: html/dt_bundle.js exports no jQuery: install a version that pyproject.toml names"
         )
-    plots = [_library("bokeh", f"server/static/js/{name}.min.js") for name in ("bokeh", "bokeh-api")]
     return (
         Script("tables", f"{tables}\nglobalThis.jQuery = {export[1]};\n", module=True),
-        Script("styling", _own("styling.js"), module=False),
-        Script("plots", plots[0], module=False),
-        Script("plotting", plots[1], module=False),
         Script("glue", "".join(map(_own, GLUE)), module=True),
     )
 
