@@ -1,6 +1,7 @@
 """etcd-auditor keys: which keys a restore of the evidence needs."""
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,9 @@ from auditor.cli.options import (
     Configurations,
     Evidence,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     MaxRatio,
     MaxUnpacked,
     Plugins,
@@ -22,8 +26,13 @@ from auditor.cli.options import (
     Token,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
+from auditor.cli.progress import bars
+from auditor.encryption.kms import address
+from auditor.observer import SILENT
 from auditor.options import Options
 
 CODES = (
@@ -43,6 +52,10 @@ def keys(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
@@ -63,6 +76,7 @@ def keys(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         k3s_token=k3s_token,
         wal_dir=wal_dir,
@@ -91,18 +105,23 @@ def run(
     """
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    named = [*options.encryption_configs, *filter(None, (options.wal_dir, options.k3s_token))]
+    named = [
+        *options.encryption_configs,
+        *address.files(options.kms),
+        *filter(None, (options.wal_dir, options.k3s_token)),
+    ]
     inputs = [*files, *map(Path, named), *live_options.files(live)]
     output.check([*targets, *checksums.targets(targets)], inputs, force=force)
     from auditor import scan
 
-    audit = scan(evidence, options, access=access)
+    with bars() if options.kms else nullcontext(SILENT) as observer:
+        audit = scan(evidence, options, observer=observer, access=access)
     from rich.text import Text
 
     from auditor.reports import key_table, terminal
 
     html, json = targets
-    supplied = bool(options.encryption_configs or options.kms_plugins or options.k3s_token)
+    supplied = bool(options.encryption_configs or options.kms_plugins or options.kms or options.k3s_token)
     code = key_table.exit_code(audit)
     if json is not None:
         output.save(json, lambda out: key_table.write(audit, code, out), force=force)

@@ -10,6 +10,7 @@ from auditor.cli import live_options, output, signing
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 
@@ -75,6 +76,7 @@ def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list
     options = request.options
     files = [*options.current_configs, *([options.current] if current else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    files += address.files(options.kms)
     paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
     return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
 

@@ -42,7 +42,7 @@ def _readable(data: bytes) -> bool:
 
 def _folder(latest: Base) -> Base:
     """A backup of Gardener's and beside it a text, which holds the canary in hex."""
-    text = b"-- a note of %d lines\n" % 3 + b"INSERT INTO kine VALUES (1, X'%b');\n-- the end\n"
+    text = b"-- a note of %d lines\n" % 3 + b"INSERT INTO notes VALUES (1, X'%b');\n-- the end\n"
     return Base(
         "folder",
         text % PLAIN.protobuf().hex().encode(),
