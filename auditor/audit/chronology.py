@@ -6,6 +6,7 @@ after a revision no earlier than what that revision states. Every such time is a
 contradict the order, both are listed.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.reading import Reading
+from auditor.judgement.selection import Selection
 from auditor.kubernetes import times
 from auditor.kubernetes.store import Classified, Store
 from auditor.model.chronology import Chronology, TimeBound, TimeKind
@@ -29,6 +31,9 @@ MOST = 256
 MOST_CONTRADICTIONS = 20
 BY_FILE_SYSTEM = "the file system says that"
 """The beginning of a contradiction that another copy of the evidence may not have."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+SECRETS = b"/secrets/"
+"""In the etcd keys of all Secrets."""
 LEEWAY = 2
 """Seconds that clocks of several API servers, and the second that a time is cut to, may account for."""
 
@@ -68,6 +73,20 @@ def chronology(
     ]
     contrary = [*_older_files(evidence, anchors), *contradictions(anchors)]
     return Chronology(tuple(bounds), tuple(contrary), examined, objects)
+
+
+def of_selections(selections: Sequence[Selection], store: Store, reading: Reading, evidence: Evidence) -> Chronology:
+    """The bounds of the evidence, and of the revisions with findings.
+
+    Args:
+        selections: The judged values.
+        store: All records.
+        reading: Says which files are the store's own.
+        evidence: As it was at the end of the run.
+    """
+    revisions = [values.batch.mod_revision[values.findings > 0] for values in selections]
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
+    return chronology(store, reading, evidence, wanted)
 
 
 def anchors_of(store: Store, reading: Reading, revisions: Sequence[int]) -> tuple[list[Anchor], int, int]:
@@ -116,11 +135,14 @@ def _anchors(part: Classified, row: int) -> Iterator[Anchor]:
     batch = part.batch
     revision, created = int(batch.mod_revision[row]), int(batch.create_revision[row])
     key = marked(printable(batch.key(row)), KEY)
-    stated = times.times(batch.value(row), Encoding(int(part.prefixes.encoding[row])))
+    encoding = Encoding(int(part.prefixes.encoding[row]))
+    stated = times.times(batch.value(row), encoding)
     for field, second in stated:
         if field == times.CREATED:
             yield Anchor(created, second, True, f"{field} of {key}, created at revision {created:,}")
     others = [(second, field) for field, second in stated if field != times.CREATED]
+    if SECRETS in batch.key(row):
+        others += [(second, field) for field, second in times.issued(batch.value(row), encoding)]
     if others:
         second, field = max(others)
         yield Anchor(revision, second, False, f"{field} of {key}, written at revision {revision:,}")
@@ -151,7 +173,10 @@ def _of_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[TimeBou
     # what was unpacked or received lies in files of our own, whose times say nothing
     kept = evidence.containers or (evidence.sources if evidence.live is None else ())
     for file in kept:
-        if file.modified:
+        if file.stored:
+            source = f"last modification of the object {file.name} by its store: the last write under its name"
+            yield TimeBound(f"the content of {file.name}", "not after", file.stored, TimeKind.STORE, source)
+        elif file.modified and file.stored is None:
             source = f"modification time of {file.name} by the file system: whoever may write the file may set it"
             yield TimeBound(f"the content of {file.name}", "not after", file.modified, TimeKind.FILE, source)
 
@@ -159,11 +184,36 @@ def _of_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[TimeBou
 def _older_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[str]:
     """Files that the file system says are older than a time that stands in the evidence's database."""
     newest = max(anchors, key=lambda anchor: anchor.time, default=None)
+    for file in evidence.containers or evidence.sources:
+        if newest is not None and file.stored and file.stored < moment(newest.time - LEEWAY):
+            stated = f"{newest.source}, states {moment(newest.time)}"
+            yield f"the store says that {file.name} was last written {file.stored}, and {stated}"
     if newest is not None and evidence.modified and evidence.modified < moment(newest.time - LEEWAY):
         yield (
             f"{BY_FILE_SYSTEM} the database was last changed {evidence.modified}, and {newest.source}, "
             f"states {moment(newest.time)}"
         )
+
+
+def coarse(times_: Chronology) -> Chronology:
+    """The chronology without the moments at which certificates begin, which find them in public logs.
+
+    In their place stands the first day of the quarter: they are no earlier than that either.
+    """
+    bounds = (
+        replace(each, time=_quarter(each.time)) if each.source.startswith(times.NOT_BEFORE) else each
+        for each in times_.bounds
+    )
+    contrary = (
+        _MOMENT.sub(lambda match: _quarter(match[0]), each) if times.NOT_BEFORE in each else each
+        for each in times_.contradictions
+    )
+    return replace(times_, bounds=tuple(bounds), contradictions=tuple(contrary))
+
+
+def _quarter(time: str) -> str:
+    """The beginning of the quarter of a time."""
+    return f"{time[:4]}-{(int(time[5:7]) - 1) // 3 * 3 + 1:02}-01T00:00:00Z"
 
 
 def contradictions(anchors: Sequence[Anchor]) -> list[str]:

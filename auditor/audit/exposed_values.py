@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,12 @@ SHORT = 8
 ACCOUNT = b"kubernetes.io/service-account.name"
 """Annotation of a token's Secret: its service account."""
 READABLE = FindingKind.PLAINTEXT | FindingKind.KNOWN_KEY
+
+
+@cache
+def run_key() -> bytes:
+    """The random key of this run's hashes: the same in every process that is forked after the first call."""
+    return secrets.token_bytes(32)
 
 
 class Identity(NamedTuple):
@@ -78,15 +85,25 @@ class Gathering:
             hits: of a hunt.
         """
         self.values = ExposedValues()
-        self._key = secrets.token_bytes(32)
+        self._key = run_key()
         self._states = _states(table)
         # keys that lie in the evidence, as PROVIDER/NAME, and copies: etcd key and name of the value
         self._open_keys = {hit.copy.owner for hit in hits if hit.opens is not None}
         self._copies = {(hit.copy.owner, hit.copy.field) for hit in hits if hit.opens is None}
 
+    def add_current(self, values: Selection) -> None:
+        """Add what the current Secrets of a selection hold."""
+        for row in secrets_of(values):
+            if not values.served[row]:
+                continue
+            content = self._content(values, row)
+            if content is None:
+                self.values.unread = True
+            else:
+                self.values.current.update(self._digest(value) for _, value in content.data)
+
     def add(self, values: Selection) -> None:
-        """Add the Secrets of a selection."""
-        current = values.served
+        """Add the readable values of the Secrets of a selection."""
         exposed = (values.findings & np.uint16(READABLE)) != 0
         for number, label in enumerate(values.key_labels):
             if f"{label.provider.label}/{label.name}" in self._open_keys:
@@ -94,19 +111,15 @@ class Gathering:
         copied = {owner for owner, _ in self._copies}
         for row, secret in secrets_of(values).items():
             key = printable(values.batch.key(row)) if copied and values.batch.key_at[row] >= 0 else ""
-            if not (current[row] or exposed[row] or key in copied):
+            if not (exposed[row] or key in copied):
                 continue
             content = self._content(values, row)
             if content is None:
-                self.values.unread |= bool(current[row])
                 if exposed[row]:
                     self._hold(Identity(None, (secret, b"")), _fragment(secret, self._state(values, row)))
-                continue
-            if current[row]:
-                self.values.current.update(self._digest(value) for _, value in content.data)
-            if exposed[row]:
+            elif exposed[row]:
                 self._expose(secret, content, self._state(values, row))
-            elif key in copied:
+            else:
                 names = {name for owner, name in self._copies if owner == key}
                 self._expose(secret, content, self._state(values, row), names)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from auditor.audit.media import NO_SWEEPS, Sweeps
 from auditor.audit.triage import TriageSettings
 from auditor.evidence.reading import Reading
 from auditor.judgement.criteria import Criteria
+from auditor.judgement.leftovers import Reference
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Cluster, CurrentReference
@@ -42,6 +43,8 @@ class Judgement:
     """The same judgement of another reading of the same exhibit."""
     current: CurrentReference | None = None
     """The newer evidence that decides what is current; None where this evidence does."""
+    newer: Reference | None = None
+    """What that newer evidence holds; None without it."""
     companion_configs: "CompanionConfigs | None" = None
     """Configurations in files that came with the evidence; None where no file did."""
 
@@ -49,3 +52,7 @@ class Judgement:
     def resources(self) -> frozenset[str]:
         """The names of the judged resources."""
         return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
+
+
+Judged: TypeAlias = Callable[[Judgement], None]
+"""Called with the judgement of each exhibit."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from auditor import inputs
 from auditor.arrays.dictionary import Dictionary, from_table
 from auditor.arrays.dictionary import encode as encode_column
+from auditor.audit import chronology
 from auditor.audit.facts import NOT_KNOWN
 from auditor.audit.ids import tag
 from auditor.errors import UsageError
@@ -21,7 +22,7 @@ from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
-from auditor.model.rotation import Rotation
+from auditor.model.rotation import Rotation, RotationRow
 from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
@@ -187,6 +188,8 @@ class Redactor:
 
     def chronology(self, times: Chronology) -> Chronology:
         """The bounds without marks, and with pseudonyms for their marked names."""
+        if self._pseudonyms is not None:
+            times = chronology.coarse(times)
         return replace(
             times,
             bounds=tuple(replace(bound, source=self.text(bound.source)) for bound in times.bounds),
@@ -195,22 +198,23 @@ class Redactor:
 
     def rotation(self, rotation: Rotation) -> Rotation:
         """The list of what to rotate without marks, and with the pseudonyms of the rows."""
-        redacts = self._pseudonyms is not None
+        values = rotation.values
         return replace(
             rotation,
-            rows=tuple(
-                replace(
-                    row,
-                    secrets=tuple(map(self.text, row.secrets)),
-                    valid_until=quarter(row.valid_until) if redacts else row.valid_until,
-                    rotate_at=self.text(row.rotate_at),
-                    rotate=self.text(row.rotate),
-                    reach=self.text(row.reach),
-                    used_by=self.text(row.used_by),
-                    owner=self.text(row.owner),
-                )
-                for row in rotation.rows
-            ),
+            rows=tuple(map(self._rotation_row, rotation.rows)),
+            values=values and replace(values, rows=tuple(map(self._rotation_row, values.rows))),
+        )
+
+    def _rotation_row(self, row: RotationRow) -> RotationRow:
+        return replace(
+            row,
+            secrets=tuple(map(self.text, row.secrets)),
+            valid_until=quarter(row.valid_until) if self._pseudonyms is not None else row.valid_until,
+            rotate_at=self.text(row.rotate_at),
+            rotate=self.text(row.rotate),
+            reach=self.text(row.reach),
+            used_by=self.text(row.used_by),
+            owner=self.text(row.owner),
         )
 
     def text(self, text: str) -> str:

@@ -11,6 +11,7 @@ from auditor.audit.teams import Teams
 from auditor.audit.used_by import MOST, NO_REFERENCE, UNKNOWN, Usage, secrets_of
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import Hit
+from auditor.judgement.leftovers import Reference
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import rbac
 from auditor.kubernetes.credential_classes import POWERFUL_TOKEN, REST
@@ -18,7 +19,7 @@ from auditor.kubernetes.rbac import Rbac
 from auditor.kubernetes.store import Store
 from auditor.kubernetes.trees import seconds
 from auditor.model.findings import Baseline, Rows
-from auditor.model.rotation import Rotation, RotationRow
+from auditor.model.rotation import Rotation, RotationRow, RotationValues
 from auditor.model.vocabulary import BaselineState, Place
 from auditor.options import Options
 from auditor.text import NAME, NAMESPACE, marked, moment, printable
@@ -39,6 +40,10 @@ class Context(NamedTuple):
     """Rows of the report, with the baseline's states."""
     hits: Sequence[Hit]
     baseline: Baseline | None = None
+    newer: Reference | None = None
+    """What newer evidence holds, which decides what is current; None where this evidence does."""
+    complete: bool = True
+    """Whether all of the evidence was read."""
 
 
 def of_selections(
@@ -46,7 +51,7 @@ def of_selections(
     store: Store,
     reading: Reading,
     options: Options,
-    parts: tuple[Usage | None, Rows, Sequence[Hit], Baseline | None],
+    parts: tuple[Usage | None, Rows, Sequence[Hit], Baseline | None, Reference | None],
 ) -> Rotation | None:
     """The list of one audit; None where it is not asked for. Raises UsageError where the file of owners cannot be used.
 
@@ -55,14 +60,24 @@ def of_selections(
         store: all values of the evidence.
         reading: says whether the API server reads the latest values of a source.
         options: whose the Secrets are.
-        parts: usage of the Secrets, rows of the report, hits of a hunt, and the comparison with a baseline.
+        parts: usage of the Secrets, rows of the report, hits of a hunt, the comparison with a baseline, and what newer
+            evidence holds.
     """
     if not options.rotation:
         return None
     globs = teams.load(options.owners) if options.owners else ()
     namespaces = teams.by_label(store, reading, options.owner_label) if options.owner_label else {}
-    usage, table, hits, baseline = parts
-    context = Context(usage, rbac.read(store, reading), Teams(globs, namespaces), table, hits, baseline)
+    usage, table, hits, baseline, newer = parts
+    context = Context(
+        usage=usage,
+        rbac=rbac.read(store, reading),
+        teams=Teams(globs, namespaces),
+        table=table,
+        hits=hits,
+        baseline=baseline,
+        newer=newer,
+        complete=not reading.gaps,
+    )
     return build(selections, context, moment(seconds(options.as_of))[:10])
 
 
@@ -77,17 +92,36 @@ def build(selections: Sequence[Selection], context: Context, today: str = "") ->
     gathered = Gathering(context.table, context.hits)
     for selection in selections:
         gathered.add(selection)
+    newest = selections if context.newer is None else context.newer.selections
+    for selection in newest:
+        gathered.add_current(selection)
     values = gathered.values
+    values.unread |= not (context.complete if context.newer is None else context.newer.complete)
     today = today or datetime.now(UTC).strftime("%Y-%m-%d")
     rows = [_row(identity, tuple(own.values()), values, context, today) for identity, own in values.holders.items()]
     named = {holder.secret for own in values.holders.values() for holder in own.values()}
     return Rotation(
-        rows=tuple(sorted(_folded(rows), key=_order)),
-        leak=_leaks(selections),
+        rows=ordered(rows),
+        leak=_leaks(newest or selections),
         bundles=len(values.bundles - named),
         empty=len(values.empty - named),
         gone=_gone(context),
+        values=RotationValues(
+            rows=tuple(rows),
+            identities=tuple(values.holders),
+            digests=tuple(identity.digest for identity in values.holders),
+            current=frozenset(values.current),
+            unread=values.unread,
+            named=frozenset(named),
+            bundles=frozenset(values.bundles),
+            empty=frozenset(values.empty),
+        ),
     )
+
+
+def ordered(rows: Sequence[RotationRow]) -> tuple[RotationRow, ...]:
+    """The list of rows of one value each: what one controller renews as one, in the order of the list."""
+    return tuple(sorted(_folded(rows), key=_order))
 
 
 def _order(row: RotationRow) -> tuple[int, int, str, tuple[str, ...]]:
@@ -196,13 +230,13 @@ def _folded(rows: Sequence[RotationRow]) -> Iterator[RotationRow]:
             secrets=tuple(sorted(secret for row in own for secret in row.secrets)),
             valid_until=latest(row.valid_until for row in own),
             rotate_at=f"by {own[0].keeper}, which renews all of them",
-            used_by=_joined(users),
+            used_by=joined(users),
             can_read="; ".join(dict.fromkeys(row.can_read for row in own)),
             baseline="new" if any(row.baseline == "new" for row in own) else own[0].baseline,
         )
 
 
-def _joined(cells: Sequence[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
     """Cells of `used_by` as one."""
     words = {NO_REFERENCE, UNKNOWN}
     labels = sorted({cell for cell in cells if cell not in words and not cell.startswith("+")})

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import config, diff, docs, explain, find, keys, scan, show, verify, watch
+from auditor.cli import config, diff, docs, explain, find, fleet, keys, scan, self_check, show, verify, watch
 from auditor.cli.commands import Command, Group, configurable
 from auditor.version import __version__
 
@@ -43,7 +43,10 @@ for command, codes in (
     (configurable(find.find), find.CODES),
     (configurable(verify.verify), verify.CODES),
     (explain.explain, explain.CODES),
+    (self_check.self_check, self_check.CODES),
     (docs.docs, docs.CODES),
     (config.config, config.CODES),
 ):
     app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)
+
+app.add_typer(fleet.app, name="fleet")

@@ -7,9 +7,9 @@ OTHERS = "Options"
 GROUPS = {
     "Scope": "--resource --storage-prefix --wal-dir --before-wal-dir --after-wal-dir --raw --at --source --quick "
     "--value-file --whole --current --as-of",
-    "Policy and keys": "--encryption-config --before-config --after-config --current-config --kms-plugin --current-kek "
-    "--k3s-token --use-found-keys --use-found-config --compromised-key --expect --expect-before --hunt "
-    "--hunt-min-length --hunt-field",
+    "Policy and keys": "--encryption-config --before-config --after-config --current-config --kms-plugin --kms "
+    "--kms-budget --kms-prove --current-kek --k3s-token --use-found-keys --use-found-config --compromised-key --expect "
+    "--expect-before --hunt --hunt-min-length --hunt-field",
     "Comparison": "--again --same-content --different-clusters --any-order",
     "Pace": "--once --for --every --stuck-after --patience",
     "Outputs": "--html --csv --json --sarif --inventory --dataset --rotation --split-by --owners --owner-label "

@@ -23,6 +23,9 @@ from auditor.cli.options import (
     HuntMinLength,
     Ignore,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     Level,
     MaxRatio,
     MaxUnpacked,
@@ -32,11 +35,14 @@ from auditor.cli.options import (
     Range,
     Raw,
     RedactKey,
+    SigningKey,
     Token,
     UseFoundConfig,
     UseFoundKeys,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.cli.scan_request import ScanRequest
@@ -62,6 +68,10 @@ def scan(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
@@ -142,6 +152,7 @@ def scan(
     owner_label: Annotated[
         str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
     ] = "",
+    sign: SigningKey = None,
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -159,6 +170,7 @@ def scan(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         expect=expect,
         compromised_keys=compromised_key,
@@ -198,7 +210,7 @@ def scan(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
         csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
         rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
-        verbose=verbose, names=names, origins=tuple(commands.origins().items()),
+        verbose=verbose, names=names, origins=tuple(commands.origins().items()), sign=sign,
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

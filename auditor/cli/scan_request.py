@@ -37,6 +37,8 @@ class ScanRequest:
     names: bool
     origins: tuple[tuple[str, str], ...] = ()
     """Options that the environment or a file sets, and its name."""
+    sign: Path | None = None
+    """The key that signs the list of checksums."""
 
     @property
     def targets(self) -> list[Path | None]:

@@ -56,6 +56,11 @@ class Applied:
         return [f"{self.option.name}={value}" for value in self.values]
 
 
+def concerned(environment: Mapping[str, str]) -> bool:
+    """Whether the environment names a file, or may set an option."""
+    return any(name.startswith(PREFIX) and not name.startswith(OWN_TESTS) for name in environment)
+
+
 def apply(
     command: str,
     commands: Mapping[str, Sequence[Known]],
@@ -91,7 +96,7 @@ def from_environment(
     commands: Mapping[str, Sequence[Known]], environment: Mapping[str, str]
 ) -> dict[str, tuple[Any, str]]:
     """Value and origin of each option that a variable names; several values are lines. Raises UsageError."""
-    known = {option.name: option for options in commands.values() for option in options}
+    known = _every(commands)
     settings: dict[str, tuple[Any, str]] = {}
     for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable == VARIABLE or variable.startswith(OWN_TESTS):
@@ -112,7 +117,7 @@ def from_file(path: str, command: str, commands: Mapping[str, Sequence[Known]]) 
     document = _document(path)
     name = shown(Path(path).name)
     everywhere = {key: value for key, value in document.items() if not isinstance(value, dict)}
-    known = {option.name: option for options in commands.values() for option in options}
+    known = _every(commands)
     for key, value in everywhere.items():
         _check(f"--{key}", known, name, [option.removeprefix("--") for option in known])
         _values(known[f"--{key}"], value, f"{name}: {shown(key)}")
@@ -144,6 +149,12 @@ def _document(path: str) -> dict[str, Any]:
         raise UsageError(f"{OPTION} {name}: it is not TOML, at {place}") from None
 
 
+def _every(commands: Mapping[str, Sequence[Known]]) -> dict[str, Known]:
+    """The options of all commands by name; one that any of them repeats may be repeated."""
+    options = [option for own in commands.values() for option in own]
+    return {option.name: option for option in sorted(options, key=lambda option: option.repeatable)}
+
+
 def _check(name: str, known: Collection[str], where: str, words: Iterable[str]) -> None:
     """Raises UsageError where an option is none, or must not be set so."""
     if name in NEVER:
@@ -165,7 +176,7 @@ def _variable(name: str) -> str:
 def _values(option: Known, value: Any, where: str) -> tuple[str, ...]:
     """The values as on a command line. Raises UsageError for those of another kind."""
     several = value if isinstance(value, list) else [value]
-    if isinstance(value, list) and not option.repeatable:
+    if isinstance(value, list) and len(value) != 1 and not option.repeatable:
         raise UsageError(f"{where}: {option.name} takes one value")
     if option.flag:
         text = str(value).lower()
@@ -179,7 +190,7 @@ def _values(option: Known, value: Any, where: str) -> tuple[str, ...]:
 
 def schema(commands: Mapping[str, Sequence[Known]]) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a configuration file, read as TOML."""
-    every = {option.name: option for options in commands.values() for option in options if option.name not in NEVER}
+    every = {name: option for name, option in _every(commands).items() if name not in NEVER}
     tables = {
         command: {
             "type": "object",

@@ -1,24 +1,25 @@
 """etcd-auditor watch: follow a rewrite, show its progress, print what remains at the end."""
 
 import gc
-import signal
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from auditor.cli import checksums, live_options, output, worker
+from auditor.cli.interrupt import Interrupt
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import Configurations, Keks, Plugins, Prefixes, library_options
 from auditor.errors import UsageError
 from auditor.options import Options
 
 if TYPE_CHECKING:
+    from auditor.evidence.live.access import Access
     from auditor.reports.watch.terminal import Board
     from auditor.watch.progress import Progress
     from auditor.watch.session import Session
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 CODES = (
     "Exit codes: 0 no current value is left in the old form, as a second read bore out; 1 it ended (--once, --for, "
     "Ctrl-C) while some remain; 2 bad usage, no endpoint answers, permission denied, or a fault of the auditor's own; "
-    "3 none remains, and there is no object at all, or a value that no key of the configuration decrypts."
+    "3 none is known to remain, and it is not known that none does: there is no object at all, a value that no key of "
+    "the configuration decrypts, an endpoint that may be of another cluster, an alarm, or a signal before all was read."
 )
 
 TICK = 1.0
@@ -35,6 +37,7 @@ LINES = 10.0
 """Seconds between two lines where there is no terminal."""
 LONGEST_STEP = 0.25
 """Seconds between two looks for a signal."""
+UNCONFIRMED = "it ended before a second read of every key, which would show that none remains"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,12 @@ def run(request: WatchRequest) -> int:
     targets = [request.html, request.json, request.remediation]
     protected = [Path(path) for path in request.options.encryption_configs]
     output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
-    from auditor.options import settings
-    from auditor.reports.remediation import plan, script
-    from auditor.reports.remediation.objects import ObjectReference
+    with Interrupt() as interrupt:
+        return _run(request, access, interrupt)
+
+
+def _run(request: WatchRequest, access: "Access", interrupt: Interrupt) -> int:
+    from auditor.reports.remediation import plan
     from auditor.reports.terminal import Printer
     from auditor.reports.watch import json, terminal, words
     from auditor.watch.session import Session
@@ -155,36 +161,28 @@ def run(request: WatchRequest) -> int:
     if request.remediation is not None:
         plan.cluster_uid("", request.options.expect_cluster, access.name)
     notes: list[str] = []
+    targets = [request.json, request.remediation]
     # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
     every = request.every or (TICK if console.is_terminal else LINES)
-    board = terminal.Board(console, every)
+    board = terminal.Board(console, every, every if console.is_terminal else min(TICK, every))
 
     def notify(text: str) -> None:
         notes.append(text)
         board.say(text)
 
     session = Session(access, request.options, notify, patience=request.patience, stuck=request.stuck_after)
+    interrupt.breaks = lambda: session.reading
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
-    with board, session:
-        progress = session.progress(name_all=request.remediation is not None)
-        if request.remediation:
-            names = [each.object for each in progress.remaining]
-            objects = [ObjectReference(each.resource, each.namespace, each.name, each.key) for each in names]
-            at = f"the keys of {access.name} at revision {progress.revision:,}"
-            made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy)
-            output.save(request.remediation, partial(script.write_plan, made), force=request.force)
-        board.show(progress)
-        if not request.once:
-            progress = _follow(session, board, request.seconds, every if console.is_terminal else min(TICK, every))
-        if request.json or request.html:
-            progress = session.progress(name_all=True)
+    with board:
+        progress = _watch(request, session, board, interrupt)
     configured = session.configured
     if request.json or request.html:
         document = json.document(progress, resources, session.policy, notes, configured=configured)
         _save(request, document, progress, access.name)
-    checksums.write(targets, force=request.force)
+    # without a read there is no script
+    checksums.write(targets if progress.revision else [request.html, request.json], force=request.force)
     terminal.end(progress, console, resources, configured=configured)
     if lines := output.written([*targets, *checksums.targets(targets)]):
         console.print(*lines, sep="\n", markup=False, soft_wrap=True)
@@ -204,54 +202,65 @@ def _save(request: WatchRequest, document: dict[str, Any], progress: "Progress",
         output.save(request.html, lambda out: html.write(document, progress, name, run, out), force=request.force)
 
 
-def _follow(session: "Session", board: "Board", seconds: float, every: float) -> "Progress":
-    """Follow until nothing remains, the time is over, or a signal: the state at the end."""
-    start = time.monotonic()
-    interrupt = Interrupt(session)
-    try:
-        with interrupt:
-            if session.progress().over and session.confirm():
-                return session.progress()
-            session.follow()
-            due = time.monotonic() + every
-            while not interrupt.came and (not seconds or time.monotonic() - start < seconds):
-                session.step(min(max(due - time.monotonic(), 0.0), LONGEST_STEP))
-                if time.monotonic() < due:
-                    continue
-                before = time.monotonic()
-                progress = session.progress()
-                board.show(progress)
-                due = time.monotonic() + max(every, 4 * (time.monotonic() - before))
-                if progress.over and session.confirm():
-                    break
-    except KeyboardInterrupt:
-        pass  # while keys were read: nothing of the state has changed
+def _watch(request: WatchRequest, session: "Session", board: "Board", interrupt: Interrupt) -> "Progress":
+    """The state at the end, which names every object that remains where a document is asked for."""
+    with ExitStack() as stack:
+        try:
+            interrupt.check()
+            stack.enter_context(session)
+        except KeyboardInterrupt:
+            board.say("interrupted before every key was read" + ("; no script is made" if request.remediation else ""))
+            return session.progress()
+        progress = session.progress(name_all=request.remediation is not None)
+        if request.remediation is not None:
+            _write_script(request, request.remediation, session, progress)
+        board.show(progress)
+        confirmed = request.once or _follow(session, board, request.seconds, interrupt)
+        progress = session.progress(name_all=bool(request.json or request.html))
+        if progress.over and not confirmed:
+            progress = replace(progress, doubts=(*progress.doubts, UNCONFIRMED))
+        return progress
+
+
+def _write_script(request: WatchRequest, target: Path, session: "Session", progress: "Progress") -> None:
+    """The script that rewrites what the first read finds to remain."""
+    from auditor.options import settings
+    from auditor.reports.remediation import plan, script
+    from auditor.reports.remediation.objects import ObjectReference
+
+    names = [each.object for each in progress.remaining]
+    objects = [ObjectReference(each.resource, each.namespace, each.name, each.key) for each in names]
+    at = f"the keys of {session.endpoints} at revision {progress.revision:,}"
+    made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy)
+    output.save(target, partial(script.write_plan, made), force=request.force)
+
+
+def _follow(session: "Session", board: "Board", seconds: float, interrupt: Interrupt) -> bool:
+    """Follow until nothing remains, the time is over, or a signal: whether a second read has shown the end."""
+    confirmed = False
+    with suppress(KeyboardInterrupt):  # while keys were read: nothing of the state has changed
+        confirmed = _until_over(session, board, seconds, interrupt)
     if interrupt.came:
         board.say("interrupted")
-    progress = session.progress()
-    board.show(progress, last=True)
-    return progress
+    board.show(session.progress(), last=True)
+    return confirmed
 
 
-class Interrupt:
-    """SIGINT and SIGTERM in a `with`: noted, and raised at once only while keys are being read."""
-
-    def __init__(self, session: "Session") -> None:
-        self.came = False
-        self._session = session
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for number in self._before:  # what comes later only ends what is ending
-            signal.signal(number, signal.SIG_IGN)
-
-    def _note(self, *_: object) -> None:
-        self.came = True
-        if self._session.reading:
-            raise KeyboardInterrupt
+def _until_over(session: "Session", board: "Board", seconds: float, interrupt: Interrupt) -> bool:
+    """Whether the end is reached, as a second read of every key confirms. Raises KeyboardInterrupt."""
+    start = time.monotonic()
+    if session.progress().over and session.confirm():
+        return True
+    session.follow()
+    due = time.monotonic() + board.look_every
+    while not interrupt.came and (not seconds or time.monotonic() - start < seconds):
+        session.step(min(max(due - time.monotonic(), 0.0), LONGEST_STEP))
+        if time.monotonic() < due:
+            continue
+        before = time.monotonic()
+        progress = session.progress()
+        board.show(progress)
+        due = time.monotonic() + max(board.look_every, 4 * (time.monotonic() - before))
+        if progress.over and session.confirm():
+            return True
+    return not interrupt.came and session.progress().over and session.confirm()

@@ -30,6 +30,8 @@ class EvidenceFile:
 
     def __init__(self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None) -> None:
         self.name = name
+        self.stored: str | None = None
+        """When the store that it was received from last wrote it, ISO 8601; empty where it does not say."""
         self._fd = descriptor
         self.at_close: list[Callable[[], None]] = []
         try:

@@ -2,6 +2,8 @@
 
 import re
 import warnings
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from cryptography import x509
@@ -86,6 +88,18 @@ class Pairs:
                 self._certificates.append(load(raw))
             except _REFUSALS:
                 return
+
+
+def starts(text: bytes, most: int) -> list[int]:
+    """The notBefore of the certificates in a PEM text, up to a number of them, in seconds since 1970."""
+    blocks = [each[0] for each in islice(_BLOCK.finditer(text), most) if each[1] in _CERTIFICATES]
+    seconds = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for block in blocks:
+            with suppress(*_REFUSALS):
+                seconds.append(int(x509.load_pem_x509_certificate(block).not_valid_before_utc.timestamp()))
+    return seconds
 
 
 def _is_of(certificate: x509.Certificate, key: Any) -> bool:

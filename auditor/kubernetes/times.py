@@ -5,7 +5,7 @@ Field numbers: k8s.io/apimachinery pkg/apis/meta/v1, k8s.io/api coordination/v1 
 
 from google.protobuf.message import DecodeError
 
-from auditor.kubernetes import objects
+from auditor.kubernetes import objects, secret_content
 from auditor.kubernetes.trees import parse, seconds
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
@@ -13,6 +13,11 @@ from auditor.protobuf import kubernetes_pb2 as pb
 CREATED = "creationTimestamp"
 MANAGED = "managedFields"
 RENEWED = "renewTime"
+NOT_BEFORE = "notBefore"
+"""That of a certificate in a Secret: whoever issued it may have dated it back."""
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+MOST_CERTIFICATES = 16
+"""Certificates of one object that are looked at: more than a chain has, less than a bundle."""
 
 
 def times(value: bytes, encoding: Encoding) -> list[tuple[str, int]]:
@@ -28,6 +33,17 @@ def times(value: bytes, encoding: Encoding) -> list[tuple[str, int]]:
         return []
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError):
         return []
+
+
+def issued(value: bytes, encoding: Encoding) -> list[tuple[str, int]]:
+    """The field and notBefore of each certificate in a readable Secret; none where it is no Secret."""
+    content = secret_content.decode(value, encoding)
+    if content is None or not any(CERTIFICATE in data for _, data in content.data):
+        return []
+    from auditor.kubernetes.certificates import starts  # ciphers take time
+
+    found = (second for _, data in content.data if CERTIFICATE in data for second in starts(data, MOST_CERTIFICATES))
+    return [(NOT_BEFORE, second) for second in found if second > 0]
 
 
 def newest(value: bytes, encoding: Encoding) -> int:

@@ -13,6 +13,8 @@ class TimeKind(Enum):
     """A recorded time of an earlier or later revision: etcd's revisions are in the order of their writes."""
     FILE = "file"
     """Of the file itself: what the file system says, or what the file must be newer than."""
+    STORE = "store"
+    """Of the store that the file was received from: its clock, and not that of whoever wrote the file."""
 
 
 @dataclass(frozen=True, slots=True)

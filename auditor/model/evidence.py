@@ -190,6 +190,8 @@ class Source:
     """File system's entry at the beginning of the run."""
     after: Stat = Stat()
     """File system's entry at the end of the run."""
+    stored: str | None = None
+    """Of what was received: when its store last wrote it, ISO 8601 in UTC, empty where it does not say; else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The list of credentials to rotate."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 COLUMNS = {
     "id": "number of the row in this list",
@@ -47,6 +48,32 @@ class RotationRow:
     baseline: str = ""
 
 
+SecretName = tuple[bytes, bytes]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RotationValues:
+    """The values of one exhibit, with which its list becomes one of several exhibits. Nothing of it is written."""
+
+    rows: tuple[RotationRow, ...]
+    """One a value, in no order."""
+    identities: tuple[Hashable, ...]
+    """What makes the value of each row the same as another's, by a hash under the run's random key."""
+    digests: tuple[bytes | None, ...]
+    """The hash of each value; None for a fragment."""
+    current: frozenset[bytes]
+    """Hashes of all values of the Secrets that are current in this exhibit."""
+    unread: bool
+    """Whether a value that is current may not be among them."""
+    named: frozenset[SecretName]
+    """The Secrets that hold a value of the list."""
+    bundles: frozenset[SecretName]
+    """The readable Secrets with nothing but public parts."""
+    empty: frozenset[SecretName]
+    """The readable Secrets without data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """What to rotate, in its order."""
@@ -63,6 +90,7 @@ class Rotation:
 
     numbers: tuple[int, ...] = ()
     """Number of each row in the whole list, from 0, where this is a part of one."""
+    values: RotationValues | None = field(default=None, repr=False)
 
     @property
     def credentials(self) -> int:

@@ -66,7 +66,9 @@ def write_markdown(audit: Audit, out: IO[str]) -> None:
     out.write("# Credentials to rotate\n\nConfidential: names of Secrets, and what to attack first.\n\n")
     if rotation.leak:
         out.write(f"**{LEAK}**\n\n")
-    out.write(f"Evidence {_escape(audit.evidence.name)}, SHA-256 {audit.evidence.sha256 or 'not computed'}.\n")
+    items = [(audit.evidence.name, audit.evidence.sha256)] if not audit.parts else _items(audit)
+    for name, sha256 in items:
+        out.write(f"Evidence {_escape(name)}, SHA-256 {sha256 or 'not computed'}.\n")
     out.write(f"{counts(rotation)}. {CLASSES}\n\n")
     out.write(f"| {' | '.join(name.replace('_', ' ') for name in COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n")
     for number in range(len(rotation.rows)):
@@ -97,8 +99,16 @@ def table(rotation: Rotation) -> tuple[list[str], list[tuple[str, ...]]]:
     return [name.replace("_", " ") for name in COLUMNS], list(lines(rotation))
 
 
+def _items(audit: Audit) -> list[tuple[str, str]]:
+    """Name and hash of each of several evidence items, and what could not be read of them."""
+    return [(f"{part.name} (not read)" if part.problem else part.name, part.sha256) for part in audit.parts]
+
+
 def _of(audit: Audit) -> Rotation:
-    return audit.rotation if audit.rotation is not None else Rotation((), leak=False)
+    """The list of an audit. Raises RuntimeError where it has none: an empty one would say that all is well."""
+    if audit.rotation is None:
+        raise RuntimeError("an audit without a list of what to rotate")
+    return audit.rotation
 
 
 def _escape(text: str) -> str:

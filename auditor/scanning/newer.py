@@ -40,6 +40,7 @@ def opened(options: Options, access: "Access | None", log: RunLog) -> "Iterator[
         max_ratio=options.max_ratio,
         quick=True,
         rows=False,
+        rotation=options.rotation,
     )
     with single(options.current, own, log, access) as exhibit:
         from auditor.audit.examine import judge  # numpy takes time

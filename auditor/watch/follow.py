@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from auditor.evidence.live import errors, members, range_read, roles
+from auditor.evidence.live import errors, members, membership, range_read, roles
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.cluster import Cluster
@@ -96,7 +96,16 @@ class Follower:
         with Client(self._access, self.cluster) as client:
             statuses, silent = client.statuses()
             notes = (*client.notes, *members.notes(statuses, silent), *members.differences(statuses))
-        return Members(notes, tuple(members.doubts(statuses)))
+            strangers = membership.doubts(client, silent, statuses[0].endpoint)
+        return Members(notes, (*members.doubts(statuses), *strangers))
+
+    def strangers(self) -> list[str]:
+        """Sentences on the endpoints that have never answered, where the members' state cannot be asked for."""
+        return [
+            membership.doubt(each.url, "the members cannot be asked")
+            for each in self._access.endpoints
+            if not self.cluster.knows(each.url)
+        ]
 
     def watch(self, revision: int) -> None:
         """Begin to watch every range from this revision on; messages of an earlier watch are dropped."""

@@ -55,8 +55,10 @@ class Session:
         self.tracker = self._empty()
         self.answers = True
         self.reading = False
-        """Whether keys are being read: an interrupt then changes nothing of the state."""
+        """Whether keys or members are being asked for: an interrupt then changes nothing of the state."""
         self._members = Members((), ())
+        self._unasked = False
+        """Whether the members' state cannot be asked for."""
         self._notify = notify
         self._stuck_after = stuck
         self._clock = clock
@@ -66,6 +68,7 @@ class Session:
             for name in options.resources
         ]
         ranges = [range_read.bounds(each.path) for each in self._resources]
+        self.endpoints = access.name
         self._follower = Follower(access, ranges, patience)
         self._began = clock()
         self.reads = 0
@@ -149,14 +152,19 @@ class Session:
         roots = [(each.name, restore(f"{each.path}/")) for each in self._resources]
         now = self._clock()
         progress = measure(self.tracker, roots, self._began, now, self._stuck_after, name_all=name_all)
-        return replace(progress, doubts=self._members.doubts)
+        strangers = self._follower.strangers() if self._unasked else ()
+        return replace(progress, doubts=(*self._members.doubts, *strangers))
 
     def _look(self) -> None:
         """Ask the members for their state; say what is new. Raises DifferentClusters, and Unavailable."""
         try:
+            self.reading = True
             self._learn(self._follower.members())
         except errors.Denied:  # a role may read keys and not ask for this
             self._notify("the members' state could not be asked for: permission denied")
+            self._unasked = True
+        finally:
+            self.reading = False
 
     def _learn(self, members: Members) -> None:
         for text in members.notes:

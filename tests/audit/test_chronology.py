@@ -7,8 +7,11 @@ from pathlib import Path
 import jsonschema
 
 import auditor
+from auditor.kubernetes.times import MOST_CERTIFICATES, issued
 from auditor.model.chronology import Chronology, TimeBound, TimeKind
+from auditor.model.vocabulary import Encoding
 from auditor.reports import json as json_report
+from tests.helpers.certificates import certificate, key_pem
 from tests.helpers.commands import run
 from tests.helpers.objects import CREATED, StoredObject
 from tests.helpers.sealing import database
@@ -81,6 +84,39 @@ def test_reports_and_show_have_it(tmp_path: Path) -> None:
     bounds = json.loads(history.read_text())["time"]["bounds"]
     until = [bound for bound in bounds if bound["what"].startswith("revision 2 as the current one")]
     assert [bound["time"] for bound in until] == ["2026-09-21T14:13:20Z"] * 2
+
+
+def test_a_certificate_states_when_it_begins(tmp_path: Path) -> None:
+    """It begins 2026-10-05; the Secret says that it was created before that, and its revision is written later."""
+    cert = certificate("2028-01-01", 0, start="2026-10-05T12:30:00")
+    thing_ = StoredObject(b"n", b"tls", {b"tls.crt": cert, b"tls.key": key_pem(0)}, b"kubernetes.io/tls")
+    path = database(tmp_path / "a.db", [thing(b"one", 0), (thing_.key, thing_.protobuf())])
+    times = chronology(path)
+    (evidence,) = of(times, "the evidence")
+    assert (evidence.time, evidence.kind) == ("2026-10-05T12:30:00Z", TimeKind.RECORDED)
+    assert evidence.source == "notBefore of /registry/secrets/n/tls, written at revision 3"
+    assert of(times, "the write of revision 3")[0].time == "2026-10-05T12:30:00Z"
+    assert of(times, "the write of revision 2")[0].time == "2026-09-21T14:13:20Z"
+    text = StoredObject(b"n", b"tls", {b"tls.crt": cert}, b"kubernetes.io/tls").json()
+    in_json = database(tmp_path / "b.db", [(thing_.key, text)])
+    assert of(chronology(in_json), "the evidence")[0].time == "2026-10-05T12:30:00Z"
+    # the exact moment finds the certificate in public logs
+    os.utime(path, (CREATED, CREATED))
+    redacted = auditor.scan(path, auditor.Options(redact_names=True)).chronology
+    assert redacted is not None
+    assert of(redacted, "the evidence")[0].time == "2026-10-01T00:00:00Z"
+    assert "2026-10-05" in repr(chronology(path).contradictions)
+    assert "2026-10-05" not in repr(redacted)
+    assert "2026-10-01T00:00:00Z" in repr(redacted.contradictions)
+
+
+def test_what_is_no_certificate_states_nothing() -> None:
+    broken = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    for data in ({b"tls.crt": broken}, {b"tls.crt": b"-----BEGIN CERTIFICATE-----"}, {b"a": b"b"}, None):
+        assert issued(StoredObject(data=data).protobuf(), Encoding.PROTOBUF) == []
+    assert issued(b"k8s\0\xff\xff", Encoding.PROTOBUF) == []
+    many = certificate("2028-01-01", 0) * 40
+    assert len(issued(StoredObject(data={b"ca.crt": many}).protobuf(), Encoding.PROTOBUF)) == MOST_CERTIFICATES
 
 
 def test_names_are_redacted_there_too(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pty
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.members import PASSWORD, with_users
 from tests.helpers.objects import StoredObject
+from tests.helpers.proxy import Proxy
 from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal
 from tests.watch.test_session import NEW, fill, name, revision
 
@@ -99,8 +101,8 @@ LISTENING = (
 """The command as a terminal starts it: a shell that starts the suite in the background has it ignore Ctrl-C."""
 
 
-def start_watch(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", LISTENING, "watch", etcd.url, "--expect", "aescbc:key1", *arguments]
+def start_watch(etcd: Etcd, *arguments: str, stdout: Any = subprocess.PIPE, url: str = "") -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", LISTENING, "watch", url or etcd.url, "--expect", "aescbc:key1", *arguments]
     environment = {**os.environ, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "120"}
     return subprocess.Popen(
         command, stdout=stdout, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -158,6 +160,50 @@ def test_a_signal_to_its_process_alone(etcd: Etcd, tmp_path: Path, number: signa
         assert process.wait(60) == 1
     assert "interrupted" in rest
     assert json.loads((tmp_path / "w.json").read_text())["remaining"] == 15
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("once", [["--once"], []], ids=["once", "follow"])
+def test_a_signal_before_the_first_read(tmp_path: Path, number: signal.Signals, once: list[str]) -> None:
+    """Of a member that takes connections and answers nothing."""
+    target, script = tmp_path / "w.json", tmp_path / "r.sh"
+    more = ["--json", str(target), "--remediation", str(script), "--expect-cluster", UID, *once]
+    with Etcd(tmp_path / "data") as etcd:
+        etcd.process.send_signal(signal.SIGSTOP)
+        with start_watch(etcd, *more) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "etcd-auditor watch http://" in line
+            process.send_signal(number)
+            rest = process.stdout.read()
+            assert process.wait(60) == 3
+        etcd.process.send_signal(signal.SIGCONT)
+    assert "interrupted before every key was read; no script is made" in rest
+    assert "INCONCLUSIVE: no read of all secrets was completed" in rest
+    assert not script.exists()
+    report = json.loads(target.read_text())
+    assert not list(VALIDATOR.iter_errors(report))
+    assert (report["revision"], report["exit_code"], report["objects"]) == (0, 3, [])
+
+
+def test_an_end_that_no_second_read_bore_out(tmp_path: Path) -> None:
+    """The last object was rewritten, and no new connection is answered when every key is to be read again."""
+    with Etcd(tmp_path / "data") as etcd, Proxy(etcd.endpoint) as proxy, socket.create_server(("127.0.0.1", 0)) as hole:
+        fill(etcd, 3)
+        arguments = ["--every", "0.1", "--json", str(tmp_path / "w.json")]
+        with start_watch(etcd, *arguments, url=f"http://{proxy.endpoint}") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "watching" in line:
+                    proxy.target = f"127.0.0.1:{hole.getsockname()[1]}"
+                    etcd.put_many([(name(number), NEW) for number in range(3)])
+                if "0 remaining + 3 rewritten" in line:
+                    process.send_signal(signal.SIGTERM)
+                    break
+            rest = process.stdout.read()
+            assert process.wait(60) == 3
+    assert "NONE REMAINS" not in rest
+    assert "it ended before a second read of every key" in json.loads((tmp_path / "w.json").read_text())["doubts"][-1]
 
 
 @pytest.mark.parametrize("asked", [True, False], ids=["prctl", "pipe"])
@@ -308,5 +354,5 @@ def test_nothing_that_writes_is_in_the_client() -> None:
     }
     assert methods == {
         "KV.Range", "Watch.Watch", "Maintenance.Status", "Maintenance.Snapshot",
-        "Auth.Authenticate", "Auth.UserGet", "Auth.RoleGet",
+        "Auth.Authenticate", "Auth.UserGet", "Auth.RoleGet", "Cluster.MemberList",
     }  # fmt: skip

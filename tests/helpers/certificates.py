@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -29,8 +29,8 @@ def key_pem(number: int = 0) -> bytes:
     )
 
 
-def certificate(end: str, number: int = 0, issuer: int = 99) -> bytes:
-    """A certificate in PEM. end: the day of its notAfter; number, issuer: of the keys."""
+def certificate(end: str, number: int = 0, issuer: int = 99, start: str = "2020-01-01T00:00:00") -> bytes:
+    """A certificate in PEM. end: the day of its notAfter; number, issuer: of the keys; start: its notBefore."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SUBJECT)])
     return (
         x509.CertificateBuilder()
@@ -38,7 +38,7 @@ def certificate(end: str, number: int = 0, issuer: int = 99) -> bytes:
         .issuer_name(name)
         .public_key(key(number).public_key())
         .serial_number(SERIAL)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_before(datetime.fromisoformat(f"{start}+00:00"))
         .not_valid_after(datetime.fromisoformat(f"{end}T23:59:59+00:00"))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in NAMES]), critical=False)
         .sign(key(issuer), hashes.SHA256())

@@ -4,6 +4,7 @@ fsspec and the libraries under it make the connections, with the credentials tha
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,14 @@ BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "
 WEB = {"https", "http"}
 BLOCK = 8 << 20
 """Bytes of a request."""
+
+
+class Unreachable(UnreadableEvidence):
+    """An object that does not arrive whole: the next attempt may fetch it."""
+
+
+class Denied(UnreadableEvidence):
+    """An object to which the store denies access."""
 
 
 def is_remote(text: str) -> bool:
@@ -63,18 +72,19 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     received = extracted.size
     if isinstance(size, int) and received != size:
         extracted.close()
-        raise UnreadableEvidence(
-            f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again"
-        )
+        raise Unreachable(f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again")
     file = extracted.open(name(url))
+    file.stored = next((_moment(facts[key]) for key in MODIFIED if facts.get(key)), "")
     origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
     note = f"streamed from {shown(url)}, {received:,} bytes, into a private file without a name"
     return file, [", ".join([note, *origin])]
 
 
+MODIFIED = ("LastModified", "last_modified", "updated")
+"""The time of an object's last write, in s3fs, adlfs and gcsfs."""
 _FACTS = {
     **dict.fromkeys(("ETag", "etag"), "ETag"),
-    **dict.fromkeys(("LastModified", "last_modified", "updated"), "last modified"),
+    **dict.fromkeys(MODIFIED, "last modified"),
     **dict.fromkeys(("VersionId", "version_id", "generation"), "version"),
 }
 """The facts about an object that a note says, by their keys in s3fs, adlfs and gcsfs."""
@@ -104,11 +114,22 @@ class _open:  # noqa: N801 - used as a function is
             library = BUCKETS.get(scheme, "aiohttp")
             raise MissingExtra(shown(self._url), library, "remote") from None
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
+            raise _kind(error)(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
         return self._file, facts
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _moment(value: Any) -> str:
+    """A time of a store, a datetime or ISO 8601, in UTC; empty where it is none."""
+    from auditor.text import moment
+
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return moment((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _printable(text: str) -> str:
@@ -124,7 +145,7 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
         try:
             block = source.read(BLOCK)
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
+            raise _kind(error)(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
         if not block:
             return
         count += len(block)
@@ -136,6 +157,19 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
 _DENIED = {401, 403}
 
 
+def _denies(error: Exception) -> bool:
+    # status_code: Azure's errors; status: aiohttp's
+    answers = {getattr(error, name, 0) for name in ("status_code", "status")}
+    return isinstance(error, PermissionError) or bool(_DENIED & answers)
+
+
+def _kind(error: Exception) -> type[UnreadableEvidence]:
+    """The error that one of a library's becomes."""
+    if isinstance(error, AuditorError | FileNotFoundError | IsADirectoryError):
+        return UnreadableEvidence
+    return Denied if _denies(error) else Unreachable
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, AuditorError):
         return str(error)
@@ -143,7 +177,6 @@ def _why(error: Exception) -> str:
         return "there is no such object"
     if isinstance(error, IsADirectoryError):
         return "it is a folder or a bucket: name one object in it"
-    # status_code: Azure's errors; status: aiohttp's
-    if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
+    if _denies(error):
         return "access is denied; look at the credentials in the environment"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

@@ -101,7 +101,8 @@ class Client:
         none answers, and DifferentClusters.
         """
         endpoints = self.access.endpoints
-        with ThreadPoolExecutor(min(len(endpoints), _MOST)) as pool:
+        pool = ThreadPoolExecutor(min(len(endpoints), _MOST))
+        try:
             answers = list(zip(endpoints, pool.map(self._status, endpoints), strict=True))
             first = [answer for _, answer in answers if isinstance(answer, MemberStatus)]
             newest = max((status.revision for status in first), default=0)
@@ -113,6 +114,8 @@ class Client:
             second = {
                 answer.endpoint: answer for answer in pool.map(self._status, behind) if isinstance(answer, MemberStatus)
             }
+        finally:  # an interrupt does not wait for a member that hangs
+            pool.shutdown(wait=False, cancel_futures=True)
         failures = [answer for _, answer in answers if isinstance(answer, errors.LiveError)]
         silent = {endpoint.url: str(answer) for endpoint, answer in answers if isinstance(answer, errors.LiveError)}
         if not first:

@@ -28,6 +28,7 @@ class Cluster:
         """Take it before a request; pass it to seen() with the answer."""
         self._id: int | None = None
         self._endpoint = ""
+        self._known: set[str] = set()
         self._lock = threading.Lock()
 
     def check(self, cluster_id: int, endpoint: str) -> None:
@@ -36,11 +37,17 @@ class Cluster:
             if self._id is None:
                 self._id, self._endpoint = cluster_id, endpoint
             if cluster_id == self._id:
+                self._known.add(endpoint)
                 return
         raise errors.DifferentClusters(
             f"the endpoints are not of one cluster: {endpoint} answers for cluster {hex_id(cluster_id)}, and the first "
             f"answer, of {self._endpoint}, was for {hex_id(self._id)}: audit each cluster by itself"
         )
+
+    def knows(self, endpoint: str) -> bool:
+        """Whether this endpoint has ever answered for the cluster."""
+        with self._lock:
+            return endpoint in self._known
 
     def seen(self, header: rpc.ResponseHeader, floor: Floor, endpoint: str) -> None:
         """Note how far the cluster is, by the answer to a linearizable read.

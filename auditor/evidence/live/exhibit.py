@@ -6,7 +6,7 @@ from pathlib import Path
 from auditor.errors import UsageError
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
-from auditor.evidence.live import errors, members, roles, snapshot
+from auditor.evidence.live import errors, members, membership, roles, snapshot
 from auditor.evidence.live.access import Access, shown
 from auditor.evidence.live.client import Client
 from auditor.evidence.live.member import Member
@@ -36,6 +36,8 @@ def gather(access: Access, options: Options, observer: Observer, scope: Scope | 
         raise UsageError(f"{shown(options.keep)} exists: choose another file, or overwrite it with --force")
     with Client(access) as client:
         statuses, silent = client.statuses()
+        for text in membership.doubts(client, silent, statuses[0].endpoint):
+            client.note(text)
         for status in statuses:
             observer.step(f"{status.endpoint} answers: member {hex_id(status.member_id)}, revision {status.revision}")
         client.prefer(min(statuses, key=lambda status: (status.learner, not status.leader)).endpoint)

@@ -106,6 +106,13 @@ class Member:
         self._cluster.seen(answer.header, floor, self.endpoint)
         return answer
 
+    def members(self) -> rpc.MemberListResponse:
+        """The members of the cluster, as most of them know it. Raises DifferentClusters."""
+        method = stubs.load().etcdrpc.ClusterStub(self._client.channel).MemberList
+        answer: rpc.MemberListResponse = self._ask(method, rpc.MemberListRequest(linearizable=True), "member list")
+        self._cluster.check(answer.header.cluster_id, self.endpoint)
+        return answer
+
     def roles(self, user: str) -> list[str]:
         """The names of the roles of a user, who may ask for itself."""
         method = stubs.load().etcdrpc.AuthStub(self._client.channel).UserGet

@@ -22,15 +22,19 @@ MESSAGES = 4
 class Board:
     """The progress on a console, under `head`: `with board: board.show(progress)`."""
 
-    def __init__(self, console: Console, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console, every: float, look_every: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """A board.
 
         Args:
             console: A terminal, or a pipe.
             every: Seconds between two lines in a pipe, of which one comes whatever has changed.
+            look_every: Seconds between two looks at the state, for whoever shows it.
             clock: The time in seconds.
         """
         self.head = ""
+        self.look_every = look_every
         self._console = console
         self._every = every
         self._clock = clock

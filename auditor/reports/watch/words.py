@@ -24,6 +24,8 @@ def exit_code(progress: Progress, *, configured: bool) -> int:
 
 def _reason(progress: Progress, what: str, *, configured: bool) -> str:
     """The reason for which nothing can be concluded where nothing is known to remain; empty where there is none."""
+    if not progress.revision:
+        return f"no read of all {what} was completed"
     if progress.useless:
         return "; ".join(useless(progress))
     if not progress.all.present:
@@ -46,7 +48,7 @@ def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool
     """The conclusion, exit code included, and its limits."""
     code = exit_code(progress, configured=configured)
     what = ", ".join(resources)
-    at = f"at revision {progress.revision:,} (exit {code})"
+    at = f"at revision {progress.revision:,} (exit {code})" if progress.revision else f"(exit {code})"
     reason = _reason(progress, what, configured=configured) if code != 1 else ""
     also = [f"Also: {text}." for text in (*useless(progress), *progress.doubts) if text not in reason]
     if code == 1:

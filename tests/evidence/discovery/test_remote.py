@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -142,6 +143,7 @@ def test_an_object_of_google_s_is_audited_as_the_file_is(gcs: dict[str, str], tm
     assert set(rows.source) == {"etcd-snapshot-n-1"}
     told = json.loads((tmp_path / "a.json").read_text())
     assert any(f"streamed from {url}, {len(PLAINTEXT.read_bytes()):,} bytes" in note for note in told["notes"])
+    assert stored(tmp_path / "a.json", "etcd-snapshot-n-1")
     assert list(work.iterdir()) == []
     packed = run("scan", "gs://backups/cluster/etcd.backup.gz", **gcs)
     assert packed.returncode == 1, packed.stderr
@@ -153,6 +155,15 @@ def test_an_object_of_google_s_that_is_not_there(gcs: dict[str, str]) -> None:
     assert done.returncode == 2
     assert "gs://backups/none.db cannot be opened: there is no such object" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def stored(report: Path, name: str) -> bool:
+    """Whether the store's time of an object stands among the bounds of time, and no file system's."""
+    bounds = [each for each in json.loads(report.read_text())["time"]["bounds"] if each["kind"] in {"store", "file"}]
+    assert [(each["what"], each["bound"], each["kind"]) for each in bounds] == [
+        (f"the content of {name}", "not after", "store")
+    ]
+    return bool(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", bounds[0]["time"]))
 
 
 def _rows(path: Path) -> pd.DataFrame:
@@ -185,6 +196,7 @@ def test_an_object_of_azure_s_is_audited_as_the_file_is(
     notes = " ".join(json.loads((tmp_path / "a.json").read_text())["notes"])
     assert f"{url}, {len(OBJECTS[name]):,} bytes" in notes
     assert ', ETag "0x' in notes
+    assert stored(tmp_path / "a.json", name.rpartition("/")[2])
     assert list(work.iterdir()) == []
     assert azurite.KEY not in done.stdout + (tmp_path / "a.json").read_text()
 
@@ -256,7 +268,7 @@ def test_a_library_that_is_missing_is_named_with_the_way_out(url: str, library: 
     text = f"import sys; sys.modules[{library!r}] = None; from auditor.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", text, "scan", url], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert f"{url}: {library} is not installed; pip install 'etcd-auditor[remote]'" in done.stderr
+    assert f"{url} needs {library}, which is not installed: pip install 'etcd-auditor[remote]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -280,6 +292,7 @@ def test_an_object_is_audited_as_the_file_is(s3: dict[str, str], tmp_path: Path)
     said = (done.stdout + (tmp_path / "a.json").read_text()).encode()
     assert not [canary for canary in canaries(PLAINTEXT) if canary in said]
     assert "ETag" in json.loads((tmp_path / "a.json").read_text())["notes"][0]
+    assert stored(tmp_path / "a.json", "etcd-snapshot-n-1")
     checked = run("verify", tmp_path / "a.json", url, **s3)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert run("verify", tmp_path / "a.json", PLAINTEXT).returncode == 0

@@ -18,7 +18,7 @@ def test_there_is_no_way_to_write() -> None:
             for name, part in vars(getattr(library.etcdrpc, f"{service}Stub")(channel)).items()
             if callable(part)
         }
-    assert methods == {"Range", "Watch", "Status", "Snapshot", "Authenticate", "UserGet", "RoleGet"}
+    assert methods == {"Range", "Watch", "MemberList", "Status", "Snapshot", "Authenticate", "UserGet", "RoleGet"}
 
 
 def test_the_commands_start_without_it() -> None:

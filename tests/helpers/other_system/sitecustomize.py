@@ -10,11 +10,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 SYSTEM = os.environ.get("AUDITOR_TEST_SYSTEM", "")
 TEMPORARY = 1 << 29
 """A flag of open(2) that Linux does not have, in place of O_TEMPORARY."""
-LACKS = {
+LACKS: dict[str, dict[ModuleType, Sequence[str]]] = {
     "darwin": {os: ("posix_fallocate", "O_TMPFILE", "sched_getaffinity"), mmap: (), signal: (), socket: ()},
     "win32": {
         os: [
@@ -60,8 +63,8 @@ def without_proc() -> None:
     def hidden(path: object) -> bool:
         return isinstance(path, str | os.PathLike) and os.fspath(path).startswith("/proc/")
 
-    def refusing(call):  # type: ignore[no-untyped-def]
-        def refused(path=".", *arguments, **options):  # type: ignore[no-untyped-def]
+    def refusing(call: Callable[..., Any]) -> Any:
+        def refused(path: object = ".", *arguments: Any, **options: Any) -> Any:
             if hidden(path):
                 raise FileNotFoundError(2, "No such file or directory")
             return call(path, *arguments, **options)
@@ -75,8 +78,8 @@ def with_open_files_kept() -> None:
     """An open file can be neither unlinked nor renamed; one that is opened with O_TEMPORARY goes with its process."""
     raw, unlink, rename, replace, link = os.open, os.unlink, os.rename, os.replace, os.link
 
-    def is_open(path: object) -> bool:
-        inode = os.stat(path)  # type: ignore[call-overload]  # noqa: PTH116
+    def is_open(path: Any) -> bool:
+        inode = os.stat(path)  # noqa: PTH116
         for number in range(3, 256):
             try:
                 own = os.fstat(number)
@@ -86,22 +89,22 @@ def with_open_files_kept() -> None:
                 return True
         return False
 
-    def keeping(call):  # type: ignore[no-untyped-def]
-        def kept(path, *arguments, **options):  # type: ignore[no-untyped-def]
+    def keeping(call: Callable[..., Any]) -> Any:
+        def kept(path: Any, *arguments: Any, **options: Any) -> Any:
             if os.path.exists(path) and is_open(path):  # noqa: PTH110
                 raise PermissionError(13, "the file is in use")
             return call(path, *arguments, **options)
 
         return kept
 
-    def opening(path, flags, *arguments, **options):  # type: ignore[no-untyped-def]
+    def opening(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         descriptor = raw(path, flags & ~TEMPORARY, *arguments, **options)
         if flags & TEMPORARY:
             unlink(path)
         return descriptor
 
     os.open, os.O_TEMPORARY = opening, TEMPORARY  # type: ignore[attr-defined]
-    os.unlink, os.rename, os.replace, os.link = map(keeping, (unlink, rename, replace, link))
+    os.unlink, os.rename, os.replace, os.link = (keeping(each) for each in (unlink, rename, replace, link))
     os.remove = os.unlink
 
 
@@ -111,11 +114,11 @@ def with_disk_usage() -> None:
 
     asked = os.statvfs
 
-    def usage(path):  # type: ignore[no-untyped-def]
-        found = asked(path)
-        return (0, 0, found.f_bavail * found.f_frsize)
+    def usage(path: Any) -> Any:
+        state = asked(path)
+        return SimpleNamespace(free=state.f_bavail * state.f_frsize)
 
-    shutil.disk_usage = lambda path: type("usage", (), {"free": usage(path)[2]})  # type: ignore[assignment,misc]
+    shutil.disk_usage = usage
 
 
 if SYSTEM in LACKS:

@@ -1,4 +1,4 @@
-EA_DONE=0 EA_GONE=0 EA_FAILED=0 EA_WOULD=0 EA_WROTE=0 EA_STOPPED=no
+EA_DONE=0 EA_GONE=0 EA_FAILED=0 EA_WOULD=0 EA_WROTE=0 EA_STOPPED=no EA_SKIPPED=no
 EA_PROBED=' '
 EA_LF='
 '
@@ -6,7 +6,7 @@ EA_LF='
 # at TREE ROOT FORM: where etcd keeps the objects of the batches that follow, and how their values are to begin
 at() { EA_TREE=$1 EA_ROOT=$2 EA_WANTED=$3 && export EA_ROOT EA_WANTED; }
 
-# batch RESOURCE NAMESPACE NAME...: the first of a resource alone, which shows whether the write path is as wanted
+# batch RESOURCE NAMESPACE NAME...
 batch() {
   EA_OF=$1 EA_IN=$2
   shift 2
@@ -15,9 +15,7 @@ batch() {
       EA_FAILED=$((EA_FAILED + $#))
       return 0
     fi
-    size=$EA_CHUNK
-    case $EA_PROBED in *" $EA_OF "*) ;; *) [ "$EA_MODE" = dry ] || size=1 ;; esac
-    part=
+    size=$EA_CHUNK part=
     while [ $# -gt 0 ] && [ "$size" -gt 0 ]; do
       part="$part $1" size=$((size - 1))
       shift
@@ -54,12 +52,15 @@ try() {
   reasons
 }
 
-# portion NAME...: looks, copies what is not as wanted, and looks again
+# portion NAME...: looks, copies what is not as wanted, and looks again. The first of a resource that is copied goes
+# alone: it shows whether the write path is as wanted
 portion() {
   allowed
+  names=$#
   # shellcheck disable=SC2046
   set -- $(pending "$EA_OF" "$EA_IN" "$@")
-  last='' taken='' attempt=0
+  [ $# = "$names" ] || EA_SKIPPED=yes
+  last='' taken='' attempt=0 others=
   while [ $# -gt 0 ]; do
     inside=none
     if [ -n "$EA_ETCD" ]; then
@@ -76,6 +77,15 @@ portion() {
     # shellcheck disable=SC2046
     set -- $(printf '%s\n' "$judged" | awk '$1 == "left" { print $2 }')
     if [ $# = 0 ] || [ "$attempt" -ge "$TRIES" ]; then break; fi
+    case $attempt$EA_PROBED in
+      0*" $EA_OF "*) ;;
+      0*)
+        first=$1
+        shift
+        others=$*
+        set -- "$first"
+        ;;
+    esac
     if [ "$attempt" -gt 0 ]; then sleep "$PAUSE"; fi
     attempt=$((attempt + 1)) last=$seen
     allowed
@@ -83,6 +93,10 @@ portion() {
   done
   [ $# = 0 ] || failures
   reasons
+  [ -n "$others" ] || return 0
+  # shellcheck disable=SC2086
+  set -- $others
+  if [ "$EA_STOPPED" = yes ]; then EA_FAILED=$((EA_FAILED + $#)); else portion "$@"; fi
 }
 
 # JUDGE: what is known of each name -> done NAME UID VERSION, fresh or not; written, without etcd; gone; left, and why
@@ -100,7 +114,7 @@ EA_JUDGE='
     n = split(ENVIRON["EA_NAMES"], name, " ")
     for (i = 1; i <= n; i++) {
       it = name[i]
-      fresh = (it in taken) && (it in version) && (it in earlier) && version[it] != earlier[it] ? "fresh" : "found"
+      fresh = (it in taken) && (it in version) && (it in earlier) && version[it] != earlier[it] ? "fresh" : (it in taken) ? "taken" : "found"
       if (code == 2) print "left", it, "unread"
       else if (inside == "unread") print "left", it, "etcd-unread"
       else if (!(it in version)) print (code == 0 && !(it in revision) ? "gone" : "left"), it, "unread"
@@ -122,7 +136,8 @@ settle() {
         prove "$name" "$version" "$fresh"
         note "done" "$EA_OF" "$EA_IN" "$name" "$uid" "$version"
         EA_DONE=$((EA_DONE + 1))
-        probed "$version"
+        # what was as wanted before says nothing of how it would be written now
+        if [ "$fresh" != found ]; then probed "$version"; fi
         ;;
       written)
         note written "$EA_OF" "$EA_IN" "$name" "$uid" "$version"
@@ -147,15 +162,15 @@ prove() {
   EA_HELD=yes
 }
 
-# probed REVISION: the first object of a resource is as wanted; what is newer must be too
+# probed REVISION: the first object of a resource that was written now is as wanted; what is newer must be too
 probed() {
   case $EA_PROBED in *" $EA_OF "*) return 0 ;; esac
   EA_PROBED="$EA_PROBED$EA_OF "
   [ -n "$EA_ETCD" ] || return 0
-  others=$(newer "$1")
-  [ -n "$others" ] || return 0
+  strays=$(newer "$1")
+  [ -n "$strays" ] || return 0
   EA_STOPPED=yes
-  warn "STOPPED: an API server still writes another form of $EA_OF:" "$(printf '%s\n' "$others" | sed 5q | tr '\n' ' ')"
+  warn "STOPPED: an API server still writes another form of $EA_OF:" "$(printf '%s\n' "$strays" | sed 5q | tr '\n' ' ')"
 }
 
 # failures: names that are left after all attempts; where the API server took one and wrote nothing else, all stop
@@ -187,6 +202,22 @@ END
 
 rewrite() {
   if ! noted preserved rewrite > /dev/null; then preserved rewrite; fi
+  rewritten
+  ended=0
+  verify || ended=$?
+  if [ "$ended" = 1 ] && [ "$EA_SKIPPED" = yes ] && [ -n "$EA_ETCD" ]; then
+    say "what was noted as done before is looked at again"
+    EA_DONE=0 EA_GONE=0 EA_WROTE=0 EA_SKIPPED=no
+    rewritten
+    ended=0
+    verify || ended=$?
+  fi
+  [ "$ended" = 0 ] || exit "$ended"
+  note rewritten all
+}
+
+# rewritten: every object, and the counts; ends here where one failed
+rewritten() {
   objects
   counted="$EA_DONE rewritten now, $EA_GONE gone, $EA_WROTE written and not looked at, $EA_FAILED failed or left out"
   say "rewrite: $counted"
@@ -194,6 +225,4 @@ rewrite() {
     warn "not all was rewritten: see above, and run it again"
     exit 1
   fi
-  verify || exit
-  note rewritten all
 }
