@@ -63,6 +63,8 @@ def _one(
             return _examine(opener(), options, log, earlier, judge)
         if options.baseline:
             raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
+        if options.kms_budget:
+            raise UsageError(f"--kms-budget is of one evidence item: {path} holds {len(opened)}")
         return _all(opened, options, log, judge)
 
 
