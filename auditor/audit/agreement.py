@@ -13,6 +13,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, strays
+from auditor.audit.key_copies import KeyCopies
 from auditor.audit.media import Medium, Sweeps
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
@@ -49,6 +50,7 @@ class Spans(NamedTuple):
     """Text of a value with escapes."""
 
 
+NO_COPIES = KeyCopies({}, ())
 NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(5)))
 
 
@@ -85,16 +87,18 @@ class Agreement:
         return f"sweep of {files}: {beginnings}{carried}"
 
 
-def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout) -> Agreement:
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Agreement:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
         sweeps: Of the exhibit.
         spans: Of each of its files: spans_of() its name.
         layout: Of the exhibit.
+        copies: Of etcd keys in indexes.
     """
-    every = [_compare(medium, rows, layout) for medium, rows in zip(sweeps.searched_files(), spans, strict=True)]
-    every += [_compare(medium, NO_SPANS, layout) for medium in sweeps.searched_residues()]
+    media = zip(sweeps.searched_files(), spans, strict=True)
+    every = [_compare(medium, rows, layout, copies) for medium, rows in media]
+    every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
     return Agreement(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
         gaps=tuple(gap for one in every for gap in one.gaps),
@@ -158,9 +162,10 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
     return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def _compare(medium: Medium, spans: Spans, layout: Layout) -> Agreement:
+def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Agreement:
     hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
+    own |= ~carried & copies.holds(source, buffer, hits.end - 1)
     strayed = ~own & ~carried
     if medium.companion:
         strayed &= _may_be_secret(hits, medium.marks)

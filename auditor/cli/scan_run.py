@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor import inputs
-from auditor.cli import checksums, live_options, output, signing
+from auditor.cli import live_options, output, signing
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
@@ -41,8 +41,8 @@ def run(request: ScanRequest) -> int:
     options = request.options
     protected = _inputs(evidence if access is None else [], request, current=current_access is None)
     signing.check(request.sign, request.targets)
-    sealed = [*checksums.targets(request.targets), *signing.targets(request.sign, request.targets)]
-    output.check([*request.targets, request.metrics, *sealed], protected, force=request.force)
+    seals = signing.seals(request.sign, request.targets)
+    output.check([*request.targets, request.metrics, *seals], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on, names=request.names)
@@ -60,14 +60,13 @@ def run(request: ScanRequest) -> int:
         lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
         write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
-    checksums.write(written, force=request.force)
-    signing.sign(request.sign, written, force=request.force)
+    signing.seal(request.sign, written, force=request.force)
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    sealed = [*checksums.targets(written), *signing.targets(request.sign, written)]
-    if lines := output.written([*written, request.metrics, *sealed, request.dataset]):
+    seals = signing.seals(request.sign, written)
+    if lines := output.written([*written, request.metrics, *seals, request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 

@@ -34,7 +34,7 @@ def _large(connection: sqlite3.Connection, name: str, size: int) -> None:
     members_on_disk.row(connection, thing.key, value)
 
 
-def _filled(path: Path, *before: str) -> sqlite3.Connection:
+def filled(path: Path, *before: str) -> sqlite3.Connection:
     """Rows in pages and in chains, and a freelist of zeroed pages."""
     connection = members_on_disk.kine(path, *before)
     connection.execute("PRAGMA secure_delete=ON")
@@ -48,13 +48,13 @@ def _filled(path: Path, *before: str) -> sqlite3.Connection:
 
 def database(folder: Path) -> Evidence:
     """A database of kine's without a log."""
-    _filled(folder / "state.db").close()
+    filled(folder / "state.db").close()
     return Evidence(folder / "state.db", folder / "state.db", members_on_disk.configuration(folder), _unchanged)
 
 
 def log(folder: Path) -> Evidence:
     """The log of such a database: frames that count, superseded ones, and those of the generation before."""
-    connection = _filled(folder / "own.db", "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0")
+    connection = filled(folder / "own.db", "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     for number in range(4):
         members_on_disk.row(connection, *sealed(b"b%d" % number))

@@ -148,3 +148,20 @@ def test_a_log_whose_older_frames_are_of_another_log(tmp_path: Path) -> None:
     )
     evidence.file.write_bytes(raw[: first + 8] + b"S3cr3t-password!" + raw[first + 24 :])
     assert auditor.scan(evidence.root, Options(encryption_configs=(evidence.config,))).exit_code(Severity.MEDIUM)
+
+
+def test_a_text_of_an_index_that_is_no_rows_name(tmp_path: Path) -> None:
+    """An index copies the names of rows: one that is of no row may be anything."""
+    name = b"/" + b"n" * 80
+    planted_name = b'/{"kind":"Secret","data":{"password":"aHVudGVyMg=="}}'.ljust(len(name), b"x")
+    connection = members_on_disk.kine(tmp_path / "state.db")
+    members_on_disk.row(connection, name, b"a text")
+    connection.close()
+    raw = (tmp_path / "state.db").read_bytes()
+    config = members_on_disk.configuration(tmp_path)
+    evidence = Evidence(tmp_path / "state.db", tmp_path / "state.db", config, bytes)
+    assert ends_with_0(evidence)
+    at = raw.rindex(name)  # the pages of indexes lie behind the first of the rows
+    assert raw.count(name) == 3
+    evidence.file.write_bytes(raw[:at] + planted_name + raw[at + len(name) :])
+    assert not ends_with_0(evidence)

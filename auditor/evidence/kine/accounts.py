@@ -26,8 +26,8 @@ LINK = 4
 ASSEMBLED = "rows with overflow pages"
 SALTS = 1 << 20
 """Generations of one log, at most: SQLite adds one to its first salt for each (section 4.3)."""
-FAR = 1 << 24
-"""Pages of a database, at most, whose frames of earlier generations are known by their heads alone."""
+FAR = 1 << 28
+"""Pages of a database of kine's, at most: SQLite's own limit is none for a range of four bytes."""
 
 
 class Accounts:
@@ -43,7 +43,7 @@ class Accounts:
         self._searched: list[list[Intervals]] = [[NO_INTERVALS] for _ in files]
         self._shares: list[list[Shares]] = [[] for _ in files]
         self._inner: list[Shares] = []
-        self._closed = False
+        self._names: list[list[Intervals]] = [[NO_INTERVALS] for _ in files]
 
     def add(self, file: int, start: Ints, end: Ints) -> None:
         """Add structure of one file. start, end: as in Ledger.add()."""
@@ -52,6 +52,15 @@ class Accounts:
     def add_payloads(self, file: int, cells: Cells) -> None:
         """Add the payloads of cells that hold no values, as far as they lie in the cells."""
         self.add(file, cells.payload, cells.payload + cells.local)
+
+    def add_keys(self, file: int, cells: Cells, names: Intervals) -> None:
+        """Add entries of indexes. names: where the texts lie that are names of rows."""
+        self.add_payloads(file, cells)
+        self._names[file].append(names)
+
+    def key_copies(self) -> dict[str, Intervals]:
+        """Where names of rows lie in entries of indexes, by file; ascending."""
+        return {own.name: _ascending(parts) for own, parts in zip(self.ledgers, self._names, strict=True)}
 
     def add_header(self, file: int, pages: Pages) -> None:
         """Add the header of the database in each image of its first page, where all of its fields are in range."""
@@ -120,8 +129,7 @@ class Accounts:
         begins[1:] = log.generation[1:] != log.generation[:-1]
         behind = (salts - salt) % (1 << 32)
         commit = file_format.be32(buffer.words(at), 4)
-        known = begins & (behind > 0) & (behind < SALTS) & (log.number < FAR) & (commit < FAR)
-        chosen = log.sound | known
+        chosen = (log.sound | (begins & (behind > 0))) & (behind < SALTS) & (log.number < FAR) & (commit < FAR)
         own.chain(at[chosen], (Account.STRUCTURE, (at + 16)[chosen]), (Account.CHECKSUM, log.at[chosen]))
 
     def searched(self, file: int, start: Ints, end: Ints, shares: Shares, *, inner: bool) -> None:
@@ -141,7 +149,6 @@ class Accounts:
         """What nothing accounts for and nobody has searched: by file, the same of payloads in several places, and gaps
         for what two structures claim. All of it is not zero somewhere.
         """
-        self._closed = True
         files: list[Intervals] = []
         gaps: list[Gap] = []
         for file, (own, buffer) in enumerate(zip(self.ledgers, self.files, strict=True)):
@@ -161,15 +168,11 @@ class Accounts:
         return files, [self._unsearched(file, parts) for file, parts in enumerate(inner)], gaps
 
     def _all_searched(self, file: int) -> Intervals:
-        start, end = (np.concatenate(column) for column in zip(*self._searched[file], strict=True))
-        order = np.argsort(start, kind="stable")
-        return merged(Intervals(start[order], end[order]))
+        return merged(_ascending(self._searched[file]))
 
     def _unsearched(self, file: int, parts: Sequence[Intervals]) -> Intervals:
-        start, end = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order = np.argsort(start, kind="stable")
         every = self._all_searched(file)
-        rest = cut(Intervals(start[order], end[order]), np.concatenate(every))
+        rest = cut(_ascending(parts), np.concatenate(every))
         open_ = ~_inside(rest, every)
         return Intervals(rest.start[open_], rest.end[open_])
 
@@ -197,6 +200,13 @@ def _sound_numbers(rows: Rows) -> Bools:
     for column in (rows.columns.created, rows.columns.deleted):
         sound &= (records.number(column) & ~1) == 0
     return sound
+
+
+def _ascending(parts: Sequence[Intervals]) -> Intervals:
+    """Intervals of several columns in the order of their positions."""
+    start, end = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(start, kind="stable")
+    return Intervals(start[order], end[order])
 
 
 def _inside(parts: Intervals, others: Intervals) -> Bools:

@@ -69,6 +69,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         notes=database.log.notes if logs else (),
         kinds={file.name: kind.label, **{log.name: "its write-ahead log" for log in logs}},
         balances=() if quick else tuple(database.store.accounts.balances()),
+        key_copies=database.store.accounts.key_copies(),
         standing=STANDING,
     )
 

@@ -52,17 +52,20 @@ def _filled(buffer: Buffer, start: Ints, end: Ints) -> Stretches:
     return Stretches(start[filled], end[filled])
 
 
-def sound_keys(buffer: Buffer, keys: Cells) -> Bools:
-    """Which entries of indexes hold a name and numbers alone: kine's are of names, ids and revisions."""
+def sound_keys(buffer: Buffer, keys: Cells) -> tuple[Bools, Stretches]:
+    """Which entries of indexes hold a name and numbers alone, as kine's do, and where their names lie."""
     decoded = records.decode(buffer, keys.payload, keys.local, keys.size, records.INDEXED)
     sound: Bools = decoded.good & (keys.local == keys.size)
+    names = []
     for column in range(records.INDEXED):
         at, length = decoded.text(column)
         texts = np.flatnonzero(sound & (length > 0))
         sound[texts] = (decoded.serial[column][texts] % 2 == 1) & _names(buffer, at[texts], length[texts])
+        texts = texts[sound[texts]]
+        names.append((at[texts], (at + length)[texts]))
         numbers = np.flatnonzero(sound & (length < 0))
         sound[numbers] = records.sound_number(decoded.serial[column][numbers], decoded.number(column)[numbers])
-    return sound
+    return sound, Stretches(*(np.concatenate(column) for column in zip(*names, strict=True)))
 
 
 def _names(buffer: Buffer, at: Ints, length: Ints) -> Bools:

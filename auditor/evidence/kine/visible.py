@@ -97,10 +97,11 @@ def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]
         )
         database.whole &= not damaged.size
         database.slack.append((file, parsed.start, parsed.end))
-        accounts, sound = database.store.accounts, structure.sound_keys(buffer, parsed.keys)
+        sound, names = structure.sound_keys(buffer, parsed.keys)
+        accounts = database.store.accounts
         accounts.add(file, *parsed.fixed)
         accounts.add_header(file, images)
-        accounts.add_payloads(file, parsed.keys.take(sound))
+        accounts.add_keys(file, parsed.keys.take(sound), names)
         _odd(database, file, _payloads(parsed.keys.take(~sound)))
         _odd(database, file, structure.reserved(buffer, images, database.head.page_size, database.head.usable))
         yield file, images, parsed.cells

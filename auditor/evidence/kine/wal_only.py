@@ -67,6 +67,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         notes=log.notes,
         kinds={name: kind.label},
         balances=() if quick else tuple(store.accounts.balances()),
+        key_copies=store.accounts.key_copies(),
         standing=STANDING,
     )
 
