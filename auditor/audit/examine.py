@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from auditor.audit import (
     agreement,
     baseline,
@@ -41,8 +39,6 @@ from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
 from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
-from auditor.model.chronology import Chronology
-from auditor.model.evidence import Evidence
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -224,11 +220,11 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     usage = None
     if options.rows:  # for reports alone: baselines and ignore files know no such column
         usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
+    every = options.rows or judgement.triage.needs_rows
     table = rows.EMPTY
-    if options.rows or judgement.triage.needs_rows:
-        table = rows.build(selections, advice, hunted.hits, usage=usage)
-    elif options.leading:
-        table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
+    if every or options.leading:
+        listed = selections if every else leading.values(selections, options.leading)
+        table = rows.build(listed, advice, hunted.hits, grouped=selections, usage=usage)
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
@@ -254,7 +250,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
         run=custody.run(options, log, criteria, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
-        chronology=_chronology(judgement, evidence) if options.rows else None,
+        chronology=chronology.of_selections(selections, store, judgement.reading, evidence) if options.rows else None,
         current=judgement.current,
         baseline=triaged.baseline,
         control=control,
@@ -262,13 +258,6 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
-
-
-def _chronology(judgement: Judgement, evidence: Evidence) -> Chronology:
-    """What is known of time: of the evidence, and of the revisions with findings."""
-    revisions = [values.batch.mod_revision[values.findings > 0] for values in judgement.selections]
-    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
-    return chronology.chronology(judgement.store, judgement.reading, evidence, wanted)
 
 
 def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":

@@ -4,7 +4,7 @@ import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,9 @@ from auditor.cli.progress import bars
 from auditor.encryption.kms import address
 from auditor.observer import SILENT
 from auditor.options import Options
+
+if TYPE_CHECKING:
+    from auditor.model.audit import Audit
 
 CODES = (
     "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not decrypt values that name "
@@ -120,16 +123,9 @@ def run(
 
     from auditor.reports import key_table, terminal
 
-    html, json = targets
     supplied = bool(options.encryption_configs or options.kms_plugins or options.kms or options.k3s_token)
     code = key_table.exit_code(audit)
-    if json is not None:
-        output.save(json, lambda out: key_table.write(audit, code, out), force=force)
-    if html is not None:
-        from auditor.reports.html import keys as keys_page
-
-        output.save(html, lambda out: keys_page.write(audit, out, supplied=supplied), force=force)
-    checksums.write(targets, force=force)
+    _save(audit, targets, supplied=supplied, force=force)
     stream = sys.stderr if output.STDOUT in targets else sys.stdout
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
@@ -145,3 +141,16 @@ def run(
     if lines := output.written([*targets, *checksums.targets(targets)]):
         console.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return code
+
+
+def _save(audit: "Audit", targets: tuple[Path | None, Path | None], *, supplied: bool, force: bool) -> None:
+    """Write the documents. targets: of --html and --json; supplied: whether keys were."""
+    from auditor.reports import key_table
+    from auditor.reports.html import keys as keys_page
+
+    html, json = targets
+    if json is not None:
+        output.save(json, lambda out: key_table.write(audit, key_table.exit_code(audit), out), force=force)
+    if html is not None:
+        output.save(html, lambda out: keys_page.write(audit, out, supplied=supplied), force=force)
+    checksums.write(targets, force=force)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from auditor.audit import rotation_together, unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
-from auditor.model.audit import Audit, ExhibitSummary
+from auditor.model.audit import Audit, ExhibitSummary, Run
 from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.kms import Kek
@@ -60,20 +60,10 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         keys=_keys(audits),
         bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         rows=_rows([each.rows for each in audits]),
-        gaps=(
-            *(gap for each in audits for gap in each.gaps),
-            *(Gap(each, 0, 0, why) for each, why in problems),
-        ),
+        gaps=(*(gap for each in audits for gap in each.gaps), *(Gap(each, 0, 0, why) for each, why in problems)),
         unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
         notes=_distinct(audits, lambda audit: audit.notes, _prefix_note),
-        run=replace(
-            first.run,
-            started=moment(log.started.timestamp()),
-            finished=moment(datetime.now(UTC).timestamp()),
-            log=log.lines,
-            plugins=_plugins(audits),
-            kms=tuple(calls for each in audits for calls in each.run.kms),
-        ),
+        run=_run(audits, log),
         parts=parts,
         acceptances=_acceptances(audits),
         current=_current(audits),
@@ -81,6 +71,17 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         rotation=rotation_together.together(audits),
         redaction=first.redaction,
         ledger=tuple(own for each in audits for own in each.ledger),
+    )
+
+
+def _run(audits: Sequence[Audit], log: RunLog) -> Run:
+    return replace(
+        audits[0].run,
+        started=moment(log.started.timestamp()),
+        finished=moment(datetime.now(UTC).timestamp()),
+        log=log.lines,
+        plugins=_plugins(audits),
+        kms=tuple(calls for each in audits for calls in each.run.kms),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import auditor
-from tests.helpers import command, fleet
+from tests.helpers import fleet
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -74,7 +74,7 @@ def test_a_fleet_in_a_bucket(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     arguments = ["fleet", "scan", "s3://backups/etcd/", "--dataset", "s3://sets/fleet", "--no-compare", "--jobs", "2"]
-    result = command.run(*arguments, "--json", tmp_path / "lines")
+    result = fleet.command(*arguments, "--json", tmp_path / "lines")
     assert result.returncode == 1, result.stderr
     events = fleet.lines((tmp_path / "lines").read_text())
     rows = {event["url"].removeprefix("s3://backups/"): event for event in events if event["event"] == "backup"}
@@ -100,11 +100,11 @@ def test_a_fleet_in_a_bucket(
                 "cluster": audit.evidence.cluster.identity or "unknown",
             }
         assert {key: rows[name][key] for key in lone[raw]} == lone[raw], name
-    again = command.run(*arguments, "--json", "-")
+    again = fleet.command(*arguments, "--json", "-")
     begin, *attempted, end = fleet.lines(again.stdout)
     assert {event["state"] for event in attempted} == {"archived"}
     assert (begin["found"], end["states"]["examined"]) == (len(objects), len(objects) - len(states) - 1)
-    report = command.run("fleet", "report", "s3://sets/fleet", "--json", tmp_path / "report.json")
+    report = fleet.command("fleet", "report", "s3://sets/fleet", "--json", tmp_path / "report.json")
     assert report.returncode == 1, report.stderr
     document = json.loads((tmp_path / "report.json").read_text())
     grids = {grid["name"]: grid for section in document["sections"] for grid in section["tables"]}
@@ -113,6 +113,8 @@ def test_a_fleet_in_a_bucket(
     examined = sum(row[columns.index("examined")] for row in grids["clusters"]["rows"])
     assert (total, examined) == (len(objects), end["states"]["examined"])
     for refused in ("s3://backups/etcd/set", "s3://backups"):
-        assert command.run("fleet", "scan", "s3://backups/etcd/", "--dataset", refused, "--no-compare").returncode == 2
-    missing = command.run("fleet", "scan", "s3://backups/none/", "--dataset", "s3://sets/x", "--no-compare")
+        assert (
+            fleet.command("fleet", "scan", "s3://backups/etcd/", "--dataset", refused, "--no-compare").returncode == 2
+        )
+    missing = fleet.command("fleet", "scan", "s3://backups/none/", "--dataset", "s3://sets/x", "--no-compare")
     assert (missing.returncode, "no object" in missing.stderr or "no such" in missing.stderr) == (2, True)

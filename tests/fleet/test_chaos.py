@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers import command, fleet
+from tests.helpers import fleet
 from tests.helpers.sweeps import everything
 
 BACKUPS = 60 if everything() else 10
@@ -57,7 +57,7 @@ def test_workers_and_clients_are_killed(backups: Path, tmp_path: Path) -> None:
     assert victims
     _, alive = psutil.wait_procs(others, timeout=60)
     assert [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
-    last = command.run(*arguments(backups, dataset))
+    last = fleet.command(*arguments(backups, dataset))
     assert last.returncode == 1, last.stderr
     events = fleet.lines(last.stdout)
     assert events[0]["examined_before"] >= 1

@@ -30,7 +30,7 @@ from auditor.model.table import COLUMNS, NUMBERS
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
 from auditor.scanning.child import Start
-from tests.helpers import command, fleet
+from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, canaries
 
 COMPARED = [name for name in COLUMNS if name not in NUMBERS | {"evidence"}] + ["offset", "size"]
@@ -191,7 +191,7 @@ def test_the_command_with_workers(backups: Path, tmp_path: Path) -> None:
         told = [first.stdout.readline() for _ in range(3)]
         first.send_signal(signal.SIGKILL)
     assert b'"begin"' in told[0]
-    second = command.run(*arguments, "--json", "-")
+    second = fleet.command(*arguments, "--json", "-")
     assert second.returncode == 1, second.stderr
     events = fleet.lines(second.stdout)
     assert (events[0]["event"], events[-1]["event"], events[-1]["exit"]) == ("begin", "end", 1)
@@ -210,16 +210,16 @@ def test_no_value_is_in_the_data_set(backups: Path, tmp_path: Path) -> None:
 
 
 def test_a_question_about_the_key_comes_first(backups: Path, tmp_path: Path) -> None:
-    result = command.run("fleet", "scan", backups, "--dataset", tmp_path / "set")
+    result = fleet.command("fleet", "scan", backups, "--dataset", tmp_path / "set")
     assert result.returncode == 2
     assert "--compare-key FILE" in result.stderr
     assert not (tmp_path / "set").exists()
     key = tmp_path / "k"
-    assert command.run("fleet", "new-key", key).returncode == 0
+    assert fleet.command("fleet", "new-key", key).returncode == 0
     assert key.stat().st_mode & 0o777 == 0o600
-    assert command.run("fleet", "new-key", key).returncode == 2
+    assert fleet.command("fleet", "new-key", key).returncode == 2
     inside = shutil.copy(key, backups / "k")
-    result = command.run("fleet", "scan", backups, "--dataset", tmp_path / "set", "--compare-key", inside)
+    result = fleet.command("fleet", "scan", backups, "--dataset", tmp_path / "set", "--compare-key", inside)
     assert (result.returncode, "lies inside" in result.stderr) == (2, True)
 
 

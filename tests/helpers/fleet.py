@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,18 @@ def run(scanned: FleetScan) -> tuple[Summary, list[Row]]:
     """What the scan ends with, and the rows of what it examined."""
     rows: list[Row] = []
     return scan(scanned, lambda _: None, rows.append), rows
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The result of the real command; whatever a busy machine takes for it."""
+    return subprocess.run(
+        [sys.executable, "-m", "auditor", *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=3600,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def key(folder: Path) -> str:
