@@ -32,5 +32,5 @@ def need(address: Address, extra: str, *modules: str) -> list[Any]:
     """Libraries of an extra. Raises MissingExtra where one is absent."""
     try:
         return [import_module(module) for module in modules]
-    except ImportError:
-        raise MissingExtra(address.option, modules[0], extra) from None
+    except ImportError as error:
+        raise MissingExtra(address.option, error.name or modules[0], extra) from None
