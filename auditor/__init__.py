@@ -10,8 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditor.errors import AuditorError, UnreadableEvidence, UsageError
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Severity
+from auditor.model.vocabulary import Severity, Verdict
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.version import __version__
@@ -19,7 +20,18 @@ from auditor.version import __version__
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
 
-__all__ = ["Audit", "Observer", "Options", "Severity", "__version__", "scan"]
+__all__ = [
+    "Audit",
+    "AuditorError",
+    "Observer",
+    "Options",
+    "Severity",
+    "UnreadableEvidence",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "scan",
+]
 
 
 def scan(

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 
-from auditor.cli import prefork, worker
+from auditor.cli import prefork, spawned, worker
 
 EVIDENCE = ("auditor.evidence.discovery.arguments", "auditor.audit.examine", "auditor.reports.terminal")
 """Modules of the commands that read evidence into columns."""
@@ -25,6 +25,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
+
+    if sys.argv[1:2] == [spawned.COMMAND]:
+        sys.exit(worker.guard(lambda: spawned.run(sys.argv[2], worker.in_child)))
 
     def task() -> int:
         command = sys.argv[1] if len(sys.argv) > 1 else ""

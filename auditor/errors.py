@@ -3,15 +3,17 @@
 The library raises; only auditor/cli prints and exits.
 """
 
-import signal
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
+
+from auditor import platform
 
 NOTHING = "nothing was concluded"
 READ_FAILURE = "the evidence shrank or became unreadable while it was read"
 _FATAL_SIGNALS = {
-    signal.SIGBUS: f"{READ_FAILURE} (SIGBUS); {NOTHING}",
-    signal.SIGKILL: f"the reading process was killed (SIGKILL), perhaps because memory ran out; {NOTHING}",
+    "SIGBUS": f"{READ_FAILURE} (SIGBUS); {NOTHING}",
+    "SIGKILL": f"the reading process was killed (SIGKILL), perhaps because memory ran out; {NOTHING}",
 }
 
 
@@ -30,6 +32,26 @@ class UsageError(AuditorError):
     """The options contradict each other or name something that is not there."""
 
 
+class MissingExtra(UsageError):
+    """A package that only one extra brings, and that is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        """The same words for all of them.
+
+        Args:
+            what: The option or the URL that needs it, printable.
+            package: The package, as it is imported.
+            extra: The extra of etcd-auditor that brings it.
+        """
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'etcd-auditor[{extra}]'")
+
+
+def require(what: str, package: str, extra: str) -> None:
+    """Raises MissingExtra where a package is not installed; imports nothing. Arguments: those of MissingExtra."""
+    if find_spec(package) is None:
+        raise MissingExtra(what, package, extra)
+
+
 def describe(error: BaseException) -> str:
     """The text of an AuditorError; of any other its type and line, never its own text, which may quote evidence."""
     if isinstance(error, AuditorError):
@@ -43,7 +65,14 @@ def describe(error: BaseException) -> str:
     return f"a fault of etcd-auditor's own: {type(error).__name__} in {where}; {NOTHING}. Please report it"
 
 
+def describe_code(code: int) -> str:
+    """The meaning of an exit code that is none of the program's own."""
+    if code == platform.IN_PAGE_ERROR:
+        return f"{READ_FAILURE} (in-page error); {NOTHING}"
+    return f"the reading process died (code {code:#x}); {NOTHING}"
+
+
 def describe_signal(number: int) -> str:
     """The meaning of a reading process's death by a signal."""
-    name = signal.Signals(number).name
-    return _FATAL_SIGNALS.get(signal.Signals(number), f"the reading process died ({name}); {NOTHING}")
+    name = platform.signal_name(number)
+    return _FATAL_SIGNALS.get(name, f"the reading process died ({name}); {NOTHING}")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from auditor import platform
 from auditor.errors import UsageError
 from auditor.text import shown
 
@@ -87,7 +88,7 @@ def _drained(path: str) -> bytes:
     if path == STDIN and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("standard input is a terminal: give a file, or write into a pipe")
     try:
-        descriptor = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | platform.NONBLOCK | platform.BINARY)
     except OSError as error:
         raise UsageError(f"{what} cannot be opened: {error.strerror}") from None
     try:

@@ -21,6 +21,14 @@ class Options:
     """Whether they are of another state than the evidence: values are opened with them, and not held to them."""
     kms_plugins: tuple[str, ...] = ()
     """KMS plugins that may be called, `NAME` or `NAME=unix:///path`; no other is."""
+    kms: tuple[str, ...] = ()
+    """KMSes that may be called in their plugins' place, `NAME=URL`; no other is."""
+    kms_budget: int = 0
+    """Most calls of them all; 0 for as many as there are wrapped keys."""
+    kms_prove: bool = False
+    """Whether one value of each distinct wrapped key is decrypted, and no other."""
+    kms_confirmed: bool = False
+    """Whether they may be called without asking anybody (--yes)."""
     current_keks: tuple[str, ...] = ()
     """Current key-encryption keys of KMS v2, `NAME=KEYID`."""
     expect: str = "encrypted"
@@ -47,6 +55,8 @@ class Options:
     """Uid of the kube-system namespace; evidence of another cluster is refused."""
     case: str = ""
     """Case to file the report under."""
+    origin: tuple[tuple[str, str], ...] = ()
+    """Name and text of what the caller knows of where the run is made: for the chain of custody alone."""
     hunt: bool = False
     """Whether copies of Secrets' values and of keys are looked for."""
     hunt_min_length: int = 8
@@ -98,14 +108,17 @@ class Options:
 def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
-    `rows`, `leading` and `listed` are not among them, which concern the reports, nor `opening_only`, which a comparison
-    decides.
+    `rows`, `leading`, `listed` and `origin` are not among them, which concern the reports, nor `opening_only`, which a
+    comparison decides, nor `kms_confirmed`, which is of one run alone.
     """
     return {
         "resources": options.resources,
         "storage_prefixes": options.storage_prefixes,
         "encryption_configs": options.encryption_configs,
         "kms_plugins": options.kms_plugins,
+        "kms": options.kms,
+        "kms_budget": options.kms_budget,
+        "kms_prove": options.kms_prove,
         "current_keks": options.current_keks,
         "expect": options.expect,
         "compromised_keys": options.compromised_keys,

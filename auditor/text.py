@@ -67,6 +67,11 @@ def hex_id(number: int) -> str:
     return f"{number:016x}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and a noun, which gets an s unless there is one of it."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def moments(seconds: Sequence[float | None]) -> list[str]:
     """moment() of each number of seconds."""
     import numpy as np  # slow to load: hashing begins before, and needs this module
@@ -113,3 +118,16 @@ def unmarked(text: str, instead: Callable[[str, str], str] | None = None) -> str
     if "\x0e" not in text:
         return text
     return _MARKED.sub(lambda mark: mark[2] if instead is None else instead(mark[1], mark[2]), text)
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number and its noun; many: the plural where it is not the noun and an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning and its end with an ellipsis between them: at most `length` characters."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}\u2026{text[len(text) - end :]}"

@@ -13,18 +13,21 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, strays
+from auditor.audit.key_copies import KeyCopies
 from auditor.audit.media import Medium, Sweeps
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.notation import Notation
 from auditor.evidence.reading import Reading
 from auditor.evidence.sweep import Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes.signatures import Form, Mark
+from auditor.kubernetes.signatures import Form, Mark, Writing
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap, PageMap
 from auditor.model.vocabulary import EvidenceKind, Place, Provider
+from auditor.text import plural
 
 CROWD, MOST_OF_CROWD = 1 << 16, 256
 """Bytes in which so many strays are told apart, at most; the others are a gap."""
@@ -41,9 +44,14 @@ class Spans(NamedTuple):
     """Part of a value that is no object of Kubernetes and does not claim to be encrypted."""
     key: Bools
     """An etcd key."""
+    hex: Bools
+    """Text of a value in hex."""
+    escaped: Bools
+    """Text of a value with escapes."""
 
 
-NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(3)))
+NO_COPIES = KeyCopies({}, ())
+NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +76,29 @@ class Agreement:
         """What is to be said of it; empty where no file was swept."""
         if not self.files:
             return ""
-        files = f"{self.files:,} {'file' if self.files == 1 else 'files'}"
-        carried = f"; {self.manifests:,} manifests inside readable objects: see --hunt" if self.manifests else ""
+        files = plural(self.files, "file")
+        manifests = plural(self.manifests, "manifest")
+        carried = f"; {manifests} inside readable objects: see --hunt" if self.manifests else ""
         if not self.differs:
             return f"sweep of {files}: each of {self.signatures:,} beginnings of values is a row's own{carried}"
         strays = sum(map(len, self.fragments))
-        return f"sweep of {files}: {strays:,} beginnings of values that no reader had met are judged too{carried}"
+        are = "is" if strays == 1 else "are"
+        beginnings = f"{plural(strays, 'beginning')} of values that no reader had met {are} judged too"
+        return f"sweep of {files}: {beginnings}{carried}"
 
 
-def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout) -> Agreement:
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Agreement:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
         sweeps: Of the exhibit.
         spans: Of each of its files: spans_of() its name.
         layout: Of the exhibit.
+        copies: Of etcd keys in indexes.
     """
-    every = [_compare(medium, rows, layout) for medium, rows in zip(sweeps.searched_files(), spans, strict=True)]
-    every += [_compare(medium, NO_SPANS, layout) for medium in sweeps.searched_residues()]
+    media = zip(sweeps.searched_files(), spans, strict=True)
+    every = [_compare(medium, rows, layout, copies) for medium, rows in media]
+    every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
     return Agreement(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
         gaps=tuple(gap for one in every for gap in one.gaps),
@@ -123,9 +136,14 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
         whole = np.ones(len(batch), np.bool_)
         whole[list(batch.extents)] = False
         begin, size = batch.offset[whole], batch.size[whole]
-        columns.append((begin, begin + size, readable[whole], foreign[whole], np.zeros(begin.size, np.bool_)))
+        no = np.zeros(begin.size, np.bool_)
+        written = (no, no)
+        if batch.notation is not None:
+            notation = batch.notation[whole]
+            written = (notation == Notation.HEX, notation > Notation.HEX)
+        columns.append((begin, begin + size, readable[whole], foreign[whole], no, *written))
         pieces = [
-            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False)
+            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False, False, False)
             for row, extents in batch.extents.items()
             for extent in extents
             if (extent.source or source) == source
@@ -137,16 +155,17 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
             keyed = batch.key_at >= 0
             begin = batch.key_at[keyed]
             no, yes = np.zeros(begin.size, np.bool_), np.ones(begin.size, np.bool_)
-            columns.append((begin, begin + batch.key_size[keyed], no, no, yes))
+            columns.append((begin, begin + batch.key_size[keyed], no, no, yes, no, no))
     if not columns:
         return NO_SPANS
     order = np.argsort(np.concatenate([column[0] for column in columns]), kind="stable")
     return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def _compare(medium: Medium, spans: Spans, layout: Layout) -> Agreement:
+def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Agreement:
     hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
+    own |= ~carried & copies.holds(source, buffer, hits.end - 1)
     strayed = ~own & ~carried
     if medium.companion:
         strayed &= _may_be_secret(hits, medium.marks)
@@ -182,8 +201,20 @@ def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, 
     # a key may name whatever it likes, but no key holds the bytes that begin an object in protobuf or CBOR
     binary = np.isin(np.array([mark.form for mark in marks])[hits.signature], (Form.PROTOBUF, Form.CBOR))
     own = inside & ((spans.key[around] & ~binary) | (opens & (hits.end - letters == spans.start[around])))
+    own |= inside & _opens_text(hits, marks, spans, around)
     # what another application writes about encryption is no value, and nothing that is readable
     return own, inside & ~own & (spans.readable[around] | (claims & spans.foreign[around]))
+
+
+def _opens_text(hits: Hits, marks: Sequence[Mark], spans: Spans, around: Ints) -> Bools:
+    """Which hits begin a value as the text of its row writes it: in hex, or with escapes. around: their spans."""
+    writing = np.array([mark.writing for mark in marks])[hits.signature]
+    letters = np.array([mark.letters for mark in marks])[hits.signature]
+    longest = np.array([mark.signature.longest for mark in marks])[hits.signature]
+    length = hits.end - spans.start[around]
+    opens: Bools = spans.hex[around] & (writing == Writing.HEX) & (length == letters)
+    opens |= spans.escaped[around] & (writing == Writing.ESCAPED) & (length <= longest)
+    return opens
 
 
 def _may_be_secret(hits: Hits, marks: Sequence[Mark]) -> Bools:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from auditor import platform
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Evidence
 from auditor.model.vocabulary import EvidenceKind
@@ -12,6 +13,7 @@ def evidence_notes(evidence: Evidence, reading: Reading) -> Iterator[str]:
         digest = container.sha256 or "not computed"
         yield f"unpacked from {container.name}, {container.size:,} bytes, SHA-256 {digest}"
     yield from reading.notes
+    yield from (f"On this system {limit}" for limit in platform.limits())
     backend = evidence.backend
     if backend.scheduled is not None and backend.scheduled > (backend.compacted or 0):
         finished = backend.compacted if backend.compacted is not None else "none"

@@ -7,7 +7,7 @@ from auditor.hunt.hit import Hit
 from auditor.judgement import policy
 from auditor.model.findings import Cell, Finding
 from auditor.model.vocabulary import Opened, Provider
-from auditor.text import KEY, marked, unmarked
+from auditor.text import KEY, marked, plural, unmarked
 
 NOT_KNOWN = "unknown"
 
@@ -47,7 +47,8 @@ def _detail(hit: Hit) -> str:
         owner = marked(hit.copy.owner, KEY)
         return f"of={owner} field={hit.copy.field}{more} value=#{hit.copy.number} as={hit.form}{where}"
     if not hit.opens.keys:
-        return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {hit.opens.values:,} values of this evidence"
+        values = plural(hit.opens.values, "value")
+        return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {values} of this evidence"
     path = f" in={hit.path}" if hit.path else ""
     keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
-    return f"{keys}; the keys found decrypt {hit.opens.values:,} values of this evidence"
+    return f"{keys}; the keys found decrypt {plural(hit.opens.values, 'value')} of this evidence"

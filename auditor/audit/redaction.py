@@ -270,7 +270,8 @@ class Redactor:
             return pseudonyms.in_words(value) if name == "case" and isinstance(value, str) else value
 
         options = tuple((name, option(name, value)) for name, value in run.options)
-        return replace(run, options=options, case=pseudonyms.in_words(run.case))
+        provenance = tuple((name, pseudonyms.in_words(text)) for name, text in run.provenance)
+        return replace(run, options=options, case=pseudonyms.in_words(run.case), provenance=provenance)
 
     def _baseline(self, baseline: Baseline | None) -> Baseline | None:
         """The baseline with pseudonyms for the names of an earlier report that was not redacted."""

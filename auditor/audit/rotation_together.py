@@ -18,6 +18,7 @@ ORDINALS = (
     "--rotation is one list of all evidence items, and with --redact-names each of them has ordinals of its own: give "
     "--redact-key too"
 )
+"""Why there is no list."""
 
 
 def check(options: Options) -> None:

@@ -21,6 +21,7 @@ from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
 from auditor.model.vocabulary import Encoding, Opened, Place, Provider
 from auditor.options import Options
+from auditor.text import plural
 
 STANDING = Unexamined(
     "the WAL, other members, other backups, old disk blocks", "this file cannot show them", decisive=False
@@ -52,11 +53,23 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
             counts[values.key_labels[number].pair] += size
     return [
         Unexamined(
-            f"{size:,} values under {'/'.join(part for part in (provider.label, name) if part)}",
+            f"{plural(size, 'value')} under {'/'.join(part for part in (provider.label, name) if part)}",
             "claimed encrypted by prefix, not decrypted: no key",
             decisive=bool(criteria.configurations),
         )
         for (provider, name), size in sorted(counts.items())
+    ]
+
+
+def untried(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
+    """Encrypted values whose KMS was not asked, or said nothing of their data keys."""
+    counts: Counter[tuple[Provider, str, str]] = Counter()
+    for values in selections if criteria.clients else ():
+        for row in np.flatnonzero(values.untried).tolist():
+            counts[*values.key_labels[values.key_label[row]].pair, values.reasons.get(row, "")] += 1
+    return [
+        Unexamined(f"{size:,} values under {provider.label}/{name}", f"not tried: {reason}", decisive=True)
+        for (provider, name, reason), size in sorted(counts.items())
     ]
 
 
@@ -132,14 +145,14 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
     parts = []
     if count:
         reason = "they look like Kubernetes objects; name their prefix with --storage-prefix"
-        subject = f"{count:,} values under no storage prefix"
+        subject = f"{plural(count, 'value')} under no storage prefix"
         parts.append(Unexamined(subject, reason, decisive=not options.storage_prefixes))
     if secrets:
         reason = "under none of the storage prefixes named: not judged"
-        parts.append(Unexamined(f"{secrets:,} readable Secrets", reason, decisive=True))
+        parts.append(Unexamined(plural(secrets, "readable Secret"), reason, decisive=True))
     if lost:
         reason = "their keys are overwritten, and their bytes do not say what they are"
-        parts.append(Unexamined(f"{lost:,} values under keys that begin with a zero", reason, decisive=True))
+        parts.append(Unexamined(f"{plural(lost, 'value')} under keys that begin with a zero", reason, decisive=True))
     return parts
 
 
@@ -171,7 +184,7 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
                 size[place] += int(values.batch.value_len[row])
     parts = [
         Unexamined(
-            f"{count:,} fragments in {place.label}, {size[place]:,} bytes",
+            f"{plural(count, 'fragment')} in {place.label}, {size[place]:,} bytes",
             "parts of values, or damaged ones: what they belong to cannot be told; see --inventory",
             decisive=True,
         )
@@ -179,7 +192,9 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
     ]
     parts += [
         Unexamined(
-            f"{count:,} encrypted values in {place.label} without their etcd key", "not decrypted", decisive=False
+            f"{plural(count, 'encrypted value')} in {place.label} without their etcd key",
+            "not decrypted",
+            decisive=False,
         )
         for place, count in sorted(encrypted.items())
     ]

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import diff, explain, find, keys, scan, show, verify, watch
-from auditor.cli.commands import Command, Group
+from auditor.cli import config, diff, docs, explain, find, fleet, keys, scan, self_check, show, verify, watch
+from auditor.cli.commands import Command, Group, configurable
 from auditor.version import __version__
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -35,13 +35,18 @@ def main(
 
 
 for command, codes in (
-    (scan.scan, scan.CODES),
-    (keys.keys, keys.CODES),
-    (diff.diff, diff.CODES),
-    (watch.watch, watch.CODES),
-    (show.show, show.CODES),
-    (find.find, find.CODES),
-    (verify.verify, verify.CODES),
+    (configurable(scan.scan), scan.CODES),
+    (configurable(keys.keys), keys.CODES),
+    (configurable(diff.diff), diff.CODES),
+    (configurable(watch.watch), watch.CODES),
+    (configurable(show.show), show.CODES),
+    (configurable(find.find), find.CODES),
+    (configurable(verify.verify), verify.CODES),
     (explain.explain, explain.CODES),
+    (self_check.self_check, self_check.CODES),
+    (docs.docs, docs.CODES),
+    (config.config, config.CODES),
 ):
     app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)
+
+app.add_typer(fleet.app, name="fleet")

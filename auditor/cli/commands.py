@@ -5,13 +5,32 @@ The group takes `help` and `version` for options.
 A variable that was not set would else switch a check off without a word: `--expect-sha256 "$SHA"`.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from types import MappingProxyType
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from auditor.cli import option_table
+from auditor.cli import help, option_table, settings  # noqa: A004 - what it is
+from auditor.errors import UsageError
+
+KnownOptions: TypeAlias = Mapping[str, Sequence[settings.Known]]
+"""The options of every command that has some, by the command's name."""
+ConfigFile = Annotated[
+    str,
+    typer.Option(
+        settings.OPTION,
+        help="A TOML file with options [ETCD_AUDITOR_CONFIG]; see `etcd-auditor docs config`.",
+        show_default=False,
+    ),
+]
+_origins: ContextVar[Mapping[str, str]] = ContextVar("origins", default=MappingProxyType({}))
 
 
 class Group(TyperGroup):
@@ -27,11 +46,14 @@ class Group(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command of etcd-auditor."""
+    """A command of etcd-auditor. One that has options takes them from the environment and from a file, too."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Parse the command line. Raises UsageError of click for what is empty, or cannot hold together."""
         values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if "config_file" in {parameter.name for parameter in self.params}:
+            args = [*self._settings(ctx, values), *args]
+            values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         given = []
         for parameter in self.params:
             if parameter.name not in values:
@@ -43,6 +65,66 @@ class Command(TyperCommand):
         for reason in option_table.refusals(given, {option_name(each) for each in self.params}):
             ctx.fail(reason)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help, options in groups."""
+        help.write(self, ctx, formatter)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; first it is said what weakens its result, or connects, and is not on the command line."""
+        from auditor.reports.verdict import CONNECTING
+
+        telling = settings.WEAKENING | CONNECTING if origins() and self.name != "scan" else ()
+        if said := [f"{name} ({origin})" for name, origin in origins().items() if name in telling]:
+            sys.stderr.write(f"etcd-auditor: set by {', '.join(said)}\n")
+        return super().invoke(ctx)
+
+    def _settings(self, ctx: typer.Context, values: Mapping[str, Any]) -> list[str]:
+        """Arguments for the options that the command line leaves to the environment or to a file."""
+        given = [option_name(parameter) for parameter in self.params if parameter.name in values]
+        file = values.get("config_file")
+        if file is not None and not file:
+            ctx.fail(f"{settings.OPTION} is empty: give it a value, or leave it out (was a variable not set?)")
+        try:
+            applied = settings.apply(str(self.name), known(ctx), given, file or "", os.environ)
+        except UsageError as error:
+            ctx.fail(str(error))
+        _origins.set({each.option.name: each.origin for each in applied if each.arguments})
+        return [argument for each in applied for argument in each.arguments]
+
+
+def configurable(command: Callable[..., None]) -> Callable[..., None]:
+    """A decorator: the command has --config, which Command.parse_args() heeds."""
+    signature = inspect.signature(command)
+    option = inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default="", annotation=ConfigFile)
+
+    @wraps(command)
+    def without(config_file: str = "", **values: Any) -> None:  # noqa: ARG001 - heeded before
+        command(**values)
+
+    parameters = [*signature.parameters.values(), option]
+    without.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    without.__annotations__ = {each.name: each.annotation for each in parameters}
+    return without
+
+
+def known(ctx: typer.Context) -> KnownOptions:
+    """The options of all commands of the program that a context is of."""
+    group: Any = ctx.find_root().command
+    return {
+        name: [
+            settings.Known(option_name(each), bool(each.is_flag), bool(each.multiple))
+            for each in command.params
+            if option_name(each) not in {"", "--help"}
+        ]
+        for name, command in group.commands.items()
+        if any(option_name(each) for each in command.params)
+    }
+
+
+def origins() -> dict[str, str]:
+    """The origin of each option that is set by the environment or a file, in the command that is being run."""
+    return dict(_origins.get())
 
 
 def option_name(parameter: Any) -> str:

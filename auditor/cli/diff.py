@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import checksums, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -139,6 +139,7 @@ def diff(
             range_only=range_only and live_options.is_live(evidence),
             quick=quick,
             accept_partial=accept_partial,
+            origin=provenance.origin([before, after]) if html else (),
         )
 
     request = DiffRequest(
@@ -207,7 +208,10 @@ def run(request: DiffRequest) -> int:
         output.save(request.html, lambda out: diff_html.write(comparison, request.fail_on, out), force=request.force)
     checksums.write(request.targets, force=request.force)
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
-    diff_terminal.write(comparison, request.fail_on, terminal.Printer(stream))
+    printer = terminal.Printer(stream)
+    diff_terminal.write(comparison, request.fail_on, printer)
+    if lines := output.written([*request.targets, *checksums.targets(request.targets)]):
+        printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return comparison.exit_code(request.fail_on)
 
 

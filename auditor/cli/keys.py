@@ -1,18 +1,22 @@
 """etcd-auditor keys: which keys a restore of the evidence needs."""
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import checksums, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Configurations,
     Evidence,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     MaxRatio,
     MaxUnpacked,
     Plugins,
@@ -22,8 +26,13 @@ from auditor.cli.options import (
     Token,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
+from auditor.cli.progress import bars
+from auditor.encryption.kms import address
+from auditor.observer import SILENT
 from auditor.options import Options
 
 CODES = (
@@ -43,6 +52,10 @@ def keys(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
@@ -52,6 +65,7 @@ def keys(
     raw: Raw = False,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
+    html: Annotated[Path | None, typer.Option(help="Write the keys as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table, with the objects, as JSON; - for output.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
@@ -62,6 +76,7 @@ def keys(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         k3s_token=k3s_token,
         wal_dir=wal_dir,
@@ -71,35 +86,55 @@ def keys(
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         rows=False,
+        origin=provenance.origin([evidence]) if html else (),
     )
-    raise typer.Exit(worker.run(partial(run, evidence, live, options, json, force=force)))
+    raise typer.Exit(worker.run(partial(run, evidence, live, options, (html, json), force=force)))
 
 
-def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *, force: bool) -> int:
-    """0 where everything was read, 1 where a supplied key fails on values that name it, 3 where not all was read."""
+def run(
+    evidence: str, live: LiveOptions, options: Options, targets: tuple[Path | None, Path | None], *, force: bool
+) -> int:
+    """0 where everything was read, 1 where a supplied key fails on values that name it, 3 where not all was read.
+
+    Args:
+        evidence: The evidence.
+        live: How to reach it where it is live.
+        options: The options of the audit.
+        targets: The files of --html and --json.
+        force: Whether they may exist.
+    """
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    named = [*options.encryption_configs, *filter(None, (options.wal_dir, options.k3s_token))]
+    named = [
+        *options.encryption_configs,
+        *address.files(options.kms),
+        *filter(None, (options.wal_dir, options.k3s_token)),
+    ]
     inputs = [*files, *map(Path, named), *live_options.files(live)]
-    output.check([json, *checksums.targets([json])], inputs, force=force)
+    output.check([*targets, *checksums.targets(targets)], inputs, force=force)
     from auditor import scan
 
-    audit = scan(evidence, options, access=access)
+    with bars() if options.kms else nullcontext(SILENT) as observer:
+        audit = scan(evidence, options, observer=observer, access=access)
     from rich.text import Text
 
     from auditor.reports import key_table, terminal
 
+    html, json = targets
+    supplied = bool(options.encryption_configs or options.kms_plugins or options.kms or options.k3s_token)
+    code = key_table.exit_code(audit)
     if json is not None:
-        output.save(json, lambda out: key_table.write(audit, out), force=force)
-        checksums.write([json], force=force)
-    stream = sys.stderr if json == output.STDOUT else sys.stdout
+        output.save(json, lambda out: key_table.write(audit, code, out), force=force)
+    if html is not None:
+        from auditor.reports.html import keys as keys_page
+
+        output.save(html, lambda out: keys_page.write(audit, out, supplied=supplied), force=force)
+    checksums.write(targets, force=force)
+    stream = sys.stderr if output.STDOUT in targets else sys.stdout
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
     console.print()
-    failures = key_table.failures(audit)
-    supplied = options.encryption_configs or options.kms_plugins or options.k3s_token
-    untried = key_table.untried(audit) if supplied else []
-    for sentence in (*failures, *untried, *key_table.bootstrap(audit)):
+    for sentence in key_table.sentences(audit, supplied=supplied):
         console.print(Text(f"{sentence[0].upper()}{sentence[1:]}."))
     if options.k3s_token and not audit.bootstrap:
         console.print(Text("--k3s-token: there is no record of k3s or RKE2 under /bootstrap/ to decrypt."))
@@ -107,6 +142,6 @@ def run(evidence: str, live: LiveOptions, options: Options, json: Path | None, *
     for note in audit.notes if audit.evidence.live is not None else ():
         console.print(Text(f"Note: {note}."))
     console.print(Text(CAUTION))
-    if failures or key_table.bootstrap_fails(audit):
-        return 1
-    return 0 if audit.complete else 3
+    if lines := output.written([*targets, *checksums.targets(targets)]):
+        console.print(*lines, sep="\n", markup=False, soft_wrap=True)
+    return code

@@ -4,11 +4,10 @@ prctl(2), PR_SET_PDEATHSIG, where the system has it; elsewhere a pipe that only 
 """
 
 import os
-import signal
 import threading
-from contextlib import suppress
 
-PR_SET_PDEATHSIG = 1
+from auditor import platform
+
 ORPHAN_CODE = 2
 """The exit code of a process whose parent is gone; nobody waits for it."""
 
@@ -27,21 +26,12 @@ class Lifeline:
     def child(self) -> None:
         """End this process when the parent ends."""
         os.close(self._far)
-        if has_death_signal():
+        if platform.end_with_parent():
             os.close(self._near)
             if os.getppid() != self._parent:  # it ended before the kernel was asked
                 os._exit(ORPHAN_CODE)
             return
         threading.Thread(target=_end_with_parent, args=(self._near,), name="lifeline", daemon=True).start()
-
-
-def has_death_signal() -> bool:
-    """Whether the kernel kills this process when its parent ends, as it is asked to here."""
-    import ctypes
-
-    with suppress(AttributeError, OSError, TypeError):
-        return int(ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)) == 0
-    return False
 
 
 def _end_with_parent(near: int) -> None:

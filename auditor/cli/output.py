@@ -7,11 +7,13 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import IO, Any
 
+from auditor import platform
 from auditor.errors import UsageError
 from auditor.text import shown
 
 STDOUT = Path("-")
 MODE = 0o600
+PUBLIC_MODE = 0o644
 FOLDER_MODE = 0o700
 KILOBYTES = 1_000_000
 """Bytes from which a size is printed in megabytes."""
@@ -38,6 +40,8 @@ def check(targets: Sequence[Path | None], evidence: Sequence[Path], *, force: bo
     for target in outputs:
         if target == STDOUT:
             continue
+        if platform.is_device_name(target.name):
+            raise UsageError(f"{target} is a device on this system: name a file")
         if not target.name:
             raise UsageError(f"{target} is a folder: name a file")
         _refuse_evidence(target, evidence)
@@ -90,7 +94,7 @@ def fill(target: Path, files: Sequence[tuple[PurePath, Writer]], *, force: bool)
         save(target / path, write, force=force, binary=True)
 
 
-def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> None:
+def save(target: Path, write: Writer, *, force: bool, binary: bool = False, private: bool = True) -> None:
     """Write a file, or to standard output; a failure leaves no part of the file.
 
     Args:
@@ -98,6 +102,7 @@ def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> N
         write: The function that writes the content.
         force: Whether the file may be overwritten.
         binary: Whether the content is bytes.
+        private: Whether only its owner may read it.
 
     Raises:
         UsageError: The file exists, or cannot be written.
@@ -109,7 +114,9 @@ def save(target: Path, write: Writer, *, force: bool, binary: bool = False) -> N
         return
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial") if force else target
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+        descriptor = os.open(
+            partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | platform.BINARY, MODE if private else PUBLIC_MODE
+        )
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 
+from auditor import platform
 from auditor.cli.orphan import ORPHAN_CODE
 
 
@@ -23,11 +24,9 @@ def prepare(modules: Sequence[str], start: Callable[[Callable[[], int]], int]) -
         start: Forks a process for a task, and returns its number.
     """
     global _early  # noqa: PLW0603
-    if not hasattr(os, "fork"):
+    if not platform.has_fork():
         return
-    # no interrupt before the child has set its own handler
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with platform.interrupts_held() as mask:  # none before the child has set its own handler
         near, far = os.pipe()
         try:
             _early = _Early(start(partial(_await, near, far, modules, mask)), far)
@@ -36,8 +35,6 @@ def prepare(modules: Sequence[str], start: Callable[[Callable[[], int]], int]) -
             raise
         finally:
             os.close(near)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def take(task: Callable[[], int]) -> int | None:
@@ -54,7 +51,7 @@ def dismiss() -> int:
     global _early
     early, _early = _early, None
     if early is not None:
-        os.kill(early.child, signal.SIGKILL)
+        platform.kill_hard(early.child)
         os.waitpid(early.child, 0)
         with suppress(OSError):  # an interrupt may have ended take()
             os.close(early.pipe)
@@ -94,7 +91,7 @@ def _await(near: int, far: int, modules: Sequence[str], mask: Iterable[int]) -> 
     handler = signal.getsignal(signal.SIGINT)
     if handler is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent process reports the interrupt
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    platform.set_signal_mask(mask)
     for module in modules:
         if select.select([near], [], [], 0)[0]:
             break

@@ -26,8 +26,15 @@ SCRIPT = "remediation"
 class ReportFiles:
     """Reports and their files."""
 
-    def __init__(self, targets: Mapping[str, Path], fail_on: Severity) -> None:
-        """The reports of these files. targets: by a name of formats.REPORTS."""
+    def __init__(self, targets: Mapping[str, Path], fail_on: Severity, *, names: bool = False) -> None:
+        """The reports of these files.
+
+        Args:
+            targets: By a name of formats.REPORTS.
+            fail_on: The severity of --fail-on.
+            names: Whether a pipeline's reports name objects.
+        """
+        self._names = names
         self._targets = targets
         self._fail_on = fail_on
         self._reports: list[tuple[Path, Report]] = []
@@ -36,11 +43,11 @@ class ReportFiles:
         if not self._targets:
             return
         from auditor.reports.csv import FindingsSheet
-        from auditor.reports.formats import REPORTS
+        from auditor.reports.formats import REPORTS, Asked
 
         findings = FindingsSheet()
         self._reports = [
-            (self._targets[name], create(self._fail_on, findings))
+            (self._targets[name], create(Asked(self._fail_on, self._names, findings)))
             for name, create in REPORTS.items()
             if name in self._targets
         ]
@@ -87,7 +94,7 @@ class ReportFiles:
         for _, report in self._reports:
             report.check(audit)
         for target, report in self._reports:
-            output.save(target, partial(report.write, audit), force=force, binary=report.binary)
+            output.save(target, partial(report.write, audit), force=force, binary=report.binary, private=report.private)
             name = "standard output" if target == output.STDOUT else target.name
             if caution := report.caution(name):
                 sys.stderr.write(f"etcd-auditor: {caution}\n")
@@ -105,6 +112,12 @@ class Preparing(Observer):
 
     def hashed(self, done: int, total: int) -> None:
         self._observer.hashed(done, total)
+
+    def unwrapped(self, done: int, total: int) -> None:
+        self._observer.unwrapped(done, total)
+
+    def confirm(self, text: str) -> bool:
+        return self._observer.confirm(text)
 
     def rows(self, rows: Rows) -> None:
         self._reports.prepare(rows)

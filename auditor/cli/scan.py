@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import live_options, worker
+from auditor.cli import commands, live_options, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -23,6 +23,9 @@ from auditor.cli.options import (
     HuntMinLength,
     Ignore,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     Level,
     MaxRatio,
     MaxUnpacked,
@@ -32,11 +35,14 @@ from auditor.cli.options import (
     Range,
     Raw,
     RedactKey,
+    SigningKey,
     Token,
     UseFoundConfig,
     UseFoundKeys,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.cli.scan_request import ScanRequest
@@ -62,6 +68,10 @@ def scan(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
@@ -98,6 +108,9 @@ def scan(
     ] = False,
     redact_key: RedactKey = None,
     case: Annotated[str, typer.Option(help="What the reports are to be filed under.", show_default=False)] = "",
+    examiner: Annotated[
+        str, typer.Option(help="Who runs this: in the chain of custody, with the host's name.", show_default=False)
+    ] = "",
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     current: Current = None,
@@ -122,6 +135,15 @@ def scan(
         Path | None,
         typer.Option(help="Write what to rotate, in its order, to a .csv or .md file.", show_default=False),
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the conclusion as JUnit's XML, for a pipeline.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the conclusion as Markdown, for a job's summary.", show_default=False)
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="Write figures for Prometheus' textfile collector.", show_default=False)
+    ] = None,
     split_by: Annotated[str, typer.Option(help="owner: a file of --rotation for each owner.", show_default=False)] = "",
     owners: Annotated[
         Path | None,
@@ -130,6 +152,7 @@ def scan(
     owner_label: Annotated[
         str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
     ] = "",
+    sign: SigningKey = None,
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -147,6 +170,7 @@ def scan(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         expect=expect,
         compromised_keys=compromised_key,
@@ -165,6 +189,7 @@ def scan(
         expect_sha256=expect_sha256,
         expect_cluster=expect_cluster,
         case=case,
+        origin=provenance.origin(evidence, case=case, examiner=examiner),
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
         baseline=baseline,
@@ -184,7 +209,8 @@ def scan(
     request = ScanRequest(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
         csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
-        rotation=rotation, split_by=split_by, jobs=jobs, force=force, verbose=verbose, names=names,
+        rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
+        verbose=verbose, names=names, origins=tuple(commands.origins().items()), sign=sign,
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

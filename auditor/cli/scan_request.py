@@ -5,7 +5,7 @@ from pathlib import Path
 
 from auditor.cli import output
 from auditor.cli.live_options import LiveOptions
-from auditor.errors import UsageError
+from auditor.errors import UsageError, require
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
 from auditor.text import shown
@@ -27,17 +27,25 @@ class ScanRequest:
     remediation: Path | None
     dataset: Path | None
     rotation: Path | None
+    junit: Path | None
+    markdown: Path | None
+    metrics: Path | None
     split_by: str
     jobs: int
     force: bool
     verbose: bool
     names: bool
+    origins: tuple[tuple[str, str], ...] = ()
+    """Options that the environment or a file sets, and its name."""
+    sign: Path | None = None
+    """The key that signs the list of checksums."""
 
     @property
     def targets(self) -> list[Path | None]:
-        """The output files; the snapshot of --keep is the last."""
+        """The output files that have hashes beside them; the snapshot of --keep is the last."""
         snapshot = Path(self.options.keep) if self.options.keep else None
-        return [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, self.rotation, snapshot]
+        reports = [self.csv, self.inventory, self.json, self.html, self.sarif, self.remediation, self.rotation]
+        return [*reports, self.junit, self.markdown, snapshot]
 
     @property
     def reports(self) -> dict[str, Path]:
@@ -49,6 +57,9 @@ class ScanRequest:
             "sarif": self.sarif,
             "remediation": self.remediation,
             "html": self.html,
+            "junit": self.junit,
+            "markdown": self.markdown,
+            "metrics": self.metrics,
         }
         return {name: path for name, path in files.items() if path is not None}
 
@@ -56,6 +67,10 @@ class ScanRequest:
         """Raises UsageError where options contradict each other."""
         if self.inventory is not None and self.inventory.suffix not in {".csv", ".parquet"}:
             raise UsageError(f"--inventory {self.inventory}: the name must end in .csv or .parquet")
+        if self.inventory is not None and self.inventory.suffix == ".parquet":
+            require("--inventory *.parquet", "pyarrow", "parquet")
+        if self.dataset is not None:
+            require("--dataset", "pyarrow", "parquet")
         self._check_rotation()
         if self.options.keep == str(output.STDOUT):
             raise UsageError("--keep - : name a file for the snapshot")

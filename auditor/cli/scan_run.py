@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor import inputs
-from auditor.cli import checksums, live_options, output
+from auditor.cli import live_options, output, signing
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 
@@ -38,16 +39,16 @@ def run(request: ScanRequest) -> int:
     request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
-    files = [*options.current_configs, *([options.current] if current_access is None else [])]
-    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
-    read = [*(evidence if access is None else ()), *options.encryption_configs, *filter(None, files)]
-    protected = [*map(Path, read), *live_options.files(request.live)]
-    output.check([*request.targets, *checksums.targets(request.targets)], protected, force=request.force)
+    protected = _inputs(evidence if access is None else [], request, current=current_access is None)
+    signing.check(request.sign, request.targets)
+    seals = signing.seals(request.sign, request.targets)
+    output.check([*request.targets, request.metrics, *seals], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
-    reports = ReportFiles(request.reports, request.fail_on)
+    reports = ReportFiles(request.reports, request.fail_on, names=request.names)
     reports.check(options, len(evidence))
     audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
+    audit = replace(audit, run=replace(audit.run, origins=request.origins))
     if passed:
         note = bystanders.note(passed, "the folders that were named", every=request.verbose)
         audit = replace(audit, notes=(*audit.notes, note))
@@ -59,14 +60,25 @@ def run(request: ScanRequest) -> int:
         lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
         write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
-    checksums.write(written, force=request.force)
+    signing.seal(request.sign, written, force=request.force)
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    if lines := output.written([*written, *checksums.targets(written), request.dataset]):
+    seals = signing.seals(request.sign, written)
+    if lines := output.written([*written, request.metrics, *seals, request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
+
+
+def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list[Path]:
+    """The files that are read, over which nothing is written. current: whether --current is a file."""
+    options = request.options
+    files = [*options.current_configs, *([options.current] if current else [])]
+    files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    files += address.files(options.kms)
+    paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
+    return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
 
 
 def _audit(
@@ -77,7 +89,7 @@ def _audit(
 ) -> Audit:
     # the names that --case may hold are known by the rows
     named = request.options.redact_names and bool(request.options.case)
-    rows = named or request.verbose or any((*request.targets, request.dataset))
+    rows = named or request.verbose or any((*request.targets, request.metrics, request.dataset))
     options = replace(
         request.options,
         rows=rows,

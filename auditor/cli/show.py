@@ -1,6 +1,7 @@
 """etcd-auditor show: one object through every place and revision."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,19 @@ def show(
     json: Annotated[
         Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
     ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            "--at",
+            min=0,
+            help="An offset of a report's row, instead of a KEY: what stands there is read again from the file.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option("--source", help="The file that --at is of, where there are several.", show_default=False),
+    ] = "",
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Write the values to the terminal, after asking. Never into a report.")
     ] = False,
@@ -81,6 +95,11 @@ def show(
         range_only=range_only,
         rows=False,
     )
+    if at is not None:
+        if object_name is not None or reveal or json is not None or live_options.is_live(evidence):
+            raise UsageError("--at is of a file, and stands instead of a KEY: leave out KEY, --reveal and --json")
+        options = replace(options, resources=(resource or "*",))
+        raise typer.Exit(worker.run(partial(spot, evidence, source, at, options)))
     if object_name is None:
         if reveal or json is not None:
             raise typer.BadParameter("--reveal and --json need a KEY")
@@ -102,6 +121,18 @@ def names(evidence: str, live: LiveOptions, options: Options) -> int:
     sys.stdout.writelines(f"{name}\n" for name in listing)
     sys.stderr.write(f"etcd-auditor: {len(listing):,} names; give one as KEY\n")
     return 3 if gaps else 0
+
+
+def spot(evidence: str, source: str, offset: int, options: Options) -> int:
+    """0 where what the row at an offset says stands there, 3 where not. Raises UsageError where no row begins there."""
+    from auditor.reports import spot as report
+    from auditor.reports import terminal
+    from auditor.verify import at
+
+    with bars() as observer:
+        found = at.find(evidence, source, offset, options, observer)
+    report.write(found.row, found.findings, found.signature, terminal.Printer(sys.stdout), same=found.same)
+    return 0 if found.same else 3
 
 
 def confirm(key: str) -> None:

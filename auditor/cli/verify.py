@@ -39,11 +39,23 @@ CAUTION = (
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(help="A JSON report, or a SHA256SUMS file that etcd-auditor wrote.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A report that etcd-auditor wrote: JSON or HTML of scan, diff, keys or watch; any other (CSV, SARIF, "
+            "Parquet, a script) beside the SHA256SUMS that lists it; or that SHA256SUMS itself.",
+            show_default=False,
+        ),
     ],
     evidence: Annotated[
         list[str] | None,
         typer.Argument(help="The evidence that it is of, to be hashed and looked at.", show_default=False),
+    ] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option(
+            help="The allowed signers, as ssh-keygen(1) has them: the list of checksums must be signed by one of them.",
+            show_default=False,
+        ),
     ] = None,
     again: Annotated[
         bool,
@@ -65,7 +77,8 @@ def verify(
 ) -> None:
     """Verify a report against its hashes, the SHA256SUMS beside it, and the evidence: what differs, and where.
 
-    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file, or use --again.
+    The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file, or use --again. With
+    --signers a signature is required; without, one that is there must be good, and its key is named.
     """
 
     files = {
@@ -92,10 +105,12 @@ def verify(
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
     )
-    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, again=again)))
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, again=again, signers=signers)))
 
 
-def run(report: Path, evidence: Sequence[str], options: Options, *, again: bool = False) -> int:
+def run(
+    report: Path, evidence: Sequence[str], options: Options, *, again: bool = False, signers: Path | None = None
+) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
     from rich.text import Text  # imported in the child process: the parent needs none of it
 
@@ -108,7 +123,7 @@ def run(report: Path, evidence: Sequence[str], options: Options, *, again: bool 
     console = Printer(sys.stdout)
     checks: list[Check] = []
     with bars() as observer:
-        for check in verification.verify(report, evidence, options, observer, repeat=again):
+        for check in verification.verify(report, evidence, options, observer, repeat=again, signers=signers):
             checks.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.text}", colours.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
@@ -120,6 +135,6 @@ def run(report: Path, evidence: Sequence[str], options: Options, *, again: bool 
     what = "report and evidence" if evidence else "the report; no evidence was given"
     what += ", which was audited again" if again else ""
     console.print(Text(f"ALL AS REPORTED: {plural(successes, 'check')}, of {what} (exit 0)", "bold green"))
-    if not again:
+    if not again and signers is None:
         console.print(Text(CAUTION), soft_wrap=True)
     return 0

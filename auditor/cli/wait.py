@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+from auditor import platform
 
 PATIENCE = 2.0
 """Seconds from a signal until a process that sleeps in the kernel is killed, and then until it is abandoned."""
@@ -18,7 +19,6 @@ STEP = 10.0
 """Seconds between two looks at the process."""
 STALL_STEPS = 3
 """Steps without an answer of the drive, after which that is reported."""
-PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def wait(child: int, say: Callable[[str], None], step: float = STEP) -> Exit:
         step: Seconds between two looks at the process.
     """
     near, far = os.pipe()
-    os.set_blocking(far, False)
+    platform.set_blocking(far, blocking=False)
     try:
         with _signals(far):
             return _attend(child, near, say, step)
@@ -56,14 +56,15 @@ def _signals(pipe: int) -> Iterator[None]:
     SIGINT and SIGTERM have no effect afterwards: only the message about the end remains.
     """
     before = signal.set_wakeup_fd(pipe, warn_on_full_buffer=False)
-    handler = signal.signal(signal.SIGCHLD, _ignore)
+    child_signal = platform.child_signal()
+    handler = signal.signal(child_signal, _ignore)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _ignore)
     try:
         yield
     finally:
-        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(child_signal, handler)
         signal.set_wakeup_fd(before)
 
 
@@ -75,16 +76,19 @@ def _attend(child: int, pipe: int, say: Callable[[str], None], step: float) -> E
     interrupt, killed, idle = 0, False, 0
     last: tuple[tuple[str, ...], ...] = ()
     while True:
-        process, status = os.waitpid(child, os.WNOHANG)
-        if process:
+        status = platform.ended(child)
+        if status is not None:
             return Exit(status, interrupt)
         if select.select([pipe], [], [], PATIENCE if interrupt else step)[0]:
             for number in os.read(pipe, 64):
-                if number == signal.SIGCHLD:
+                if number == platform.child_signal():
                     continue
                 killed = bool(interrupt)
                 # a terminal sends SIGINT to the child too, which heeds the first one only
-                os.kill(child, signal.SIGKILL if killed else number)
+                if killed:
+                    platform.kill_hard(child)
+                else:
+                    os.kill(child, number)
                 interrupt = interrupt or number
             continue
         now = _asleep(child)
@@ -92,7 +96,7 @@ def _attend(child: int, pipe: int, say: Callable[[str], None], step: float) -> E
             return Exit(None, interrupt)
         if interrupt and now:
             killed = True
-            os.kill(child, signal.SIGKILL)
+            platform.kill_hard(child)
         idle = idle + 1 if now and now == last else 0
         last = now
         if idle == STALL_STEPS and not interrupt:
@@ -108,7 +112,7 @@ def _asleep(process: int) -> tuple[tuple[str, ...], ...]:
     systems without /proc.
     """
     threads, waits = [], False
-    for thread in (PROC / str(process) / "task").glob("*"):
+    for thread in (platform.PROC / str(process) / "task").glob("*"):
         try:
             state, *fields = (thread / "stat").read_text().rpartition(")")[2].split()
             children = (thread / "children").read_text().split()

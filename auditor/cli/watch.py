@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,6 +54,7 @@ class WatchRequest:
     """Seconds between two lines, or two states of the table; None for what fits the output."""
     stuck_after: float
     patience: float
+    html: Path | None
     json: Path | None
     remediation: Path | None
     force: bool
@@ -97,6 +98,7 @@ def watch(
     expect_cluster: Annotated[
         str, typer.Option(help="Uid of the kube-system namespace, for --remediation.", show_default=False)
     ] = "",
+    html: Annotated[Path | None, typer.Option(help="Write the state at the end as one HTML file.")] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the state at the end as JSON; - for standard output.")
     ] = None,
@@ -129,6 +131,7 @@ def watch(
         every=every,
         stuck_after=stuck_after,
         patience=patience,
+        html=html,
         json=json,
         remediation=remediation,
         force=force,
@@ -142,7 +145,7 @@ def run(request: WatchRequest) -> int:
     access = live_options.access(request.endpoint, request.live)
     if access is None:
         raise UsageError(f"{request.endpoint} is no endpoint: watch needs https://HOST:2379")
-    targets = [request.json, request.remediation]
+    targets = [request.html, request.json, request.remediation]
     protected = [Path(path) for path in request.options.encryption_configs]
     output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
     with Interrupt() as interrupt:
@@ -175,13 +178,28 @@ def _run(request: WatchRequest, access: "Access", interrupt: Interrupt) -> int:
     with board:
         progress = _watch(request, session, board, interrupt)
     configured = session.configured
-    if request.json:
+    if request.json or request.html:
         document = json.document(progress, resources, session.policy, notes, configured=configured)
-        output.save(request.json, lambda out: json.write(document, out), force=request.force)
+        _save(request, document, progress, access.name)
     # without a read there is no script
-    checksums.write(targets if progress.revision else [request.json], force=request.force)
+    checksums.write(targets if progress.revision else [request.html, request.json], force=request.force)
     terminal.end(progress, console, resources, configured=configured)
+    if lines := output.written([*targets, *checksums.targets(targets)]):
+        console.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return words.exit_code(progress, configured=configured)
+
+
+def _save(request: WatchRequest, document: dict[str, Any], progress: "Progress", name: str) -> None:
+    """Write the documents of the state at the end. name: of the endpoint."""
+    from auditor.reports.watch import html, json
+    from auditor.text import moment
+    from auditor.version import __version__
+
+    if request.json:
+        output.save(request.json, lambda out: json.write(document, out), force=request.force)
+    if request.html:
+        run = __version__, moment(time.time())
+        output.save(request.html, lambda out: html.write(document, progress, name, run, out), force=request.force)
 
 
 def _watch(request: WatchRequest, session: "Session", board: "Board", interrupt: Interrupt) -> "Progress":
@@ -198,7 +216,7 @@ def _watch(request: WatchRequest, session: "Session", board: "Board", interrupt:
             _write_script(request, request.remediation, session, progress)
         board.show(progress)
         confirmed = request.once or _follow(session, board, request.seconds, interrupt)
-        progress = session.progress(name_all=request.json is not None)
+        progress = session.progress(name_all=bool(request.json or request.html))
         if progress.over and not confirmed:
             progress = replace(progress, doubts=(*progress.doubts, UNCONFIRMED))
         return progress

@@ -8,22 +8,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
-from auditor import inputs
-from auditor.cli import orphan, prefork, wait
-from auditor.errors import NOTHING, describe, describe_signal
+from auditor import inputs, platform
+from auditor.cli import orphan, prefork, spawned, wait
+from auditor.errors import NOTHING, describe, describe_code, describe_signal
 
 FAILURE = 2
-TRIM_THRESHOLD = 1 << 30
-"""Bytes that the process keeps when they are freed."""
-MMAP_THRESHOLD = 1 << 23
-"""Bytes of the largest block that is kept: a column of a million records. Larger ones, faulted in anew, leave no holes
-between others."""
 INTERRUPT_CODE = 130
 PIPE_CODE = 141
 """The exit code where nobody reads the output any more: that of a program which SIGPIPE ends."""
+CODES = {0, 1, FAILURE, 3, INTERRUPT_CODE, PIPE_CODE}
+"""The exit codes of the program."""
 INTERRUPTION = f"interrupted; {NOTHING}"
 TURN = 1e-4
 """Seconds that a thread may keep the interpreter's lock. By default it is fifty times as long, and the hashing thread
@@ -35,10 +31,10 @@ def run(task: Callable[[], int]) -> int:
 
     A prepared process gets the task pickled.
     """
-    if not hasattr(os, "fork"):
-        return guard(task)
     sys.stdout.flush()
     sys.stderr.flush()
+    if not platform.has_fork():
+        return guard(lambda: _end_of(spawned.start(inputs.contents(), task)))
     child = prefork.take(partial(_with_inputs, inputs.contents(), task))
     if child is None:
         child = start(task)
@@ -54,24 +50,37 @@ def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
 def start(task: Callable[[], int]) -> int:
     """The number of a forked process that runs the task, and that ends with this one."""
     lifeline = orphan.Lifeline()
-    child = os.fork()
+    child = platform.fork()
     if not child:
         lifeline.child()
-        os._exit(_in_child(task))
+        os._exit(in_child(task))
     lifeline.parent()
     return child
 
 
 def _code(end: wait.Exit) -> int:
     """The exit code of a process; a message where it is not the process's own."""
-    if end.status is not None and not os.WIFSIGNALED(end.status):
+    number = 0 if end.status is None else platform.status_signal(end.status)
+    if end.status is not None and not number:
         return os.waitstatus_to_exitcode(end.status)
     if end.interrupt:
         orphan = "" if end.status is not None else "; the reading process ends when the drive of the evidence answers"
         _say(f"{INTERRUPTION}{orphan}")
     elif end.status is not None:
-        _say(describe_signal(os.WTERMSIG(end.status)))
+        _say(describe_signal(number))
     return INTERRUPT_CODE if end.interrupt == signal.SIGINT else FAILURE
+
+
+def _end_of(reader: spawned.Reader) -> int:
+    """The exit code of a spawned process; a message where it is not the process's own."""
+    code, interrupted = reader.wait()
+    if code in CODES:
+        return code
+    if interrupted:
+        _say(INTERRUPTION)
+        return INTERRUPT_CODE
+    _say(describe_signal(-code) if code < 0 else describe_code(code))
+    return FAILURE
 
 
 def guard(task: Callable[[], int]) -> int:
@@ -90,9 +99,10 @@ def guard(task: Callable[[], int]) -> int:
     return FAILURE
 
 
-def _in_child(task: Callable[[], int]) -> int:
-    _no_core_dumps()
-    _keep_memory()
+def in_child(task: Callable[[], int]) -> int:
+    """The exit code of a task in the process that reads the evidence."""
+    platform.no_core_dumps()
+    platform.keep_memory()
     sys.setswitchinterval(TURN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -110,28 +120,6 @@ def _interrupt(*_: object) -> None:
     """Interrupt the task, once: a terminal's Ctrl-C comes from the terminal, and again from the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _keep_memory() -> None:
-    """Have glibc keep freed memory: else it returns each large column, and faults it in again for the next.
-
-    mallopt(3): M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD -3. Other C libraries have no such function, and no such need.
-    """
-    import ctypes
-
-    with suppress(AttributeError, OSError, TypeError):
-        tune = ctypes.CDLL(None).mallopt
-        tune(-1, TRIM_THRESHOLD)
-        tune(-3, MMAP_THRESHOLD)
-
-
-def _no_core_dumps() -> None:
-    """A core of this process would hold Secrets. A limit of 1 byte also stops cores piped to a program; 0 does not."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    limit = 0 if hard == 0 else 1
-    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
 
 def _say(text: str) -> None:

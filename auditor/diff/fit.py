@@ -7,7 +7,17 @@ from auditor.errors import UsageError
 from auditor.model.vocabulary import EvidenceKind
 from auditor.text import hex_id
 
-KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
+KINE = frozenset(
+    {
+        EvidenceKind.KINE_DATABASE,
+        EvidenceKind.KINE_WAL,
+        EvidenceKind.POSTGRES_DUMP,
+        EvidenceKind.POSTGRES_ARCHIVE,
+        EvidenceKind.MYSQL_DUMP,
+        EvidenceKind.SQLITE_DUMP,
+        EvidenceKind.LIVE_TABLE,
+    }
+)
 
 
 def same_cluster(

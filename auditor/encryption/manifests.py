@@ -17,6 +17,8 @@ KINDS = ("EncryptionConfiguration", "EncryptionConfig")
 MOST_DOCUMENTS = 64
 _MARKER = re.compile(rb"^---(?=\s|$)", re.MULTILINE)
 """The line before a document; it ends the one before, even in a block of text."""
+_LISTS = ("List", "SecretList", "ConfigMapList")
+"""Kinds of what kubectl and the API server answer with for several objects."""
 _HOSTED = ("HostedCluster", "HostedControlPlane")
 _TALOS = (("secretbox", "key2", "secretboxencryptionsecret"), ("aescbc", "key1", "aescbcencryptionsecret"))
 """Provider, name of the key, and Talos' field in lower case, in the order of its configuration."""
@@ -30,22 +32,27 @@ def read(reader: Reader, raw: bytes) -> Any:
         return first
     reader.notes.clear()  # that several documents follow is a note on a configuration
     objects = [first, *_others(reader, raw)]
-    if isinstance(first, dict) and first.get("kind") == "List" and isinstance(first.get("items"), list):
-        objects = first["items"]
+    if isinstance(first, dict) and first.get("kind") in _LISTS and isinstance(first.get("items"), list):
+        objects = [_listed(first["kind"], item) for item in first["items"]]
     for document in objects:
         if isinstance(document, dict) and document.get("kind") in _HOSTED:
             return _hosted(reader, document, objects)
         if isinstance(document, dict) and "kind" not in document and (made := _talos(reader, document)):
             return made
-    if len(objects) < 2:
+    if objects == [first]:
         return wrappers.unwrap(reader, first)
     inner = [each for each in map(_Inner(reader), objects) if each is not None]
-    if len(inner) > 1:
+    if any(each != inner[0] for each in inner):
         reader.fail("", "several objects that hold EncryptionConfigurations: give the one in force as a file")
     if not inner:
         return wrappers.unwrap(reader, first)
-    reader.note("it holds several objects, one of which is or holds the EncryptionConfiguration")
+    reader.note("it holds objects, one of which is or holds the EncryptionConfiguration")
     return inner[0]
+
+
+def _listed(kind: str, item: Any) -> Any:
+    """An object of a list: one of a list of one kind may leave its kind to the list."""
+    return {"kind": kind.removesuffix("List"), **item} if isinstance(item, dict) and kind != "List" else item
 
 
 class _Inner:

@@ -119,8 +119,8 @@ def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, claims: 
 
     value = batch.value(row)
     payload = value[int(claims.name_at[row] - batch.value_at[row]) + size + 1 :]
-    key = batch.key(row) if batch.key_at[row] >= 0 else b""
-    plaintext = TRANSFORMERS[kind](secret).open(payload, key)
+    (associated,) = batch.associated(np.array([row])) if batch.key_at[row] >= 0 else (b"",)
+    plaintext = TRANSFORMERS[kind](secret).open(payload, associated)
     if plaintext is None or (kind_of := encoding(plaintext)) is Encoding.NONE:
         return False
     return not objects.decode(plaintext, kind_of).problem

@@ -1,7 +1,8 @@
-"""Documents that wrap an EncryptionConfiguration: Secrets, ConfigMaps and RKE's state.
+"""Documents that wrap an EncryptionConfiguration: Secrets, ConfigMaps, RKE's state and cluster.yml.
 
 Sources: gardener pkg/component/kubernetes/apiserver/secrets.go, library-go pkg/operator/encryption/secrets, HyperShift
-(a Secret, each under a field of its own name); rke cluster/state.go (FullState, State.EncryptionConfig).
+(a Secret, each under a field of its own name); rke cluster/state.go (FullState, State.EncryptionConfig) and
+types/rke_types.go (services.kube-api.secrets_encryption_config.custom_config).
 """
 
 import base64
@@ -17,6 +18,7 @@ MARK = "EncryptionConfig"
 _FIELDS = {"Secret": (("data", True), ("stringData", False)), "ConfigMap": (("data", False), ("binaryData", True))}
 """Fields of an object that hold texts, and whether these are in base64."""
 _STATES = ("currentState", "desiredState")
+_CUSTOM = ("services", "kube-api", "secrets_encryption_config", "custom_config")
 _KINDS = (
     "AdmissionConfiguration AuthenticationConfiguration AuthorizationConfiguration Cluster ClusterConfiguration",
     "ClusterRole Config ConfigMap ConfigMapList ControllerManagerConfig CronJob CustomResourceDefinition DaemonSet",
@@ -36,6 +38,9 @@ def unwrap(reader: Reader, document: Any, depth: int = 0) -> Any:
     kind = document.get("kind")
     if isinstance(kind, str) and kind in _FIELDS:
         return _in_object(reader, document, kind, depth)
+    if "kind" not in document and (custom := _custom(document)) is not None:
+        reader.note("it is RKE's cluster.yml: its custom_config is read")
+        return custom
     if "kind" not in document and any(isinstance(document.get(name), dict) for name in _STATES):
         return _in_state(reader, document, depth)
     return document
@@ -74,6 +79,14 @@ def _in_object(reader: Reader, document: dict[str, Any], kind: str, depth: int) 
         reader.fail("", f"a v1 {kind} that holds several EncryptionConfigurations: give the one in force as a file")
     text = next(iter(inner.values()))
     return unwrap(reader, reader.parse(text.encode("utf-8", "surrogatepass")), depth + 1)
+
+
+def _custom(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The configuration that RKE's cluster.yml holds; None for another document."""
+    part: Any = document
+    for name in _CUSTOM:
+        part = part.get(name) if isinstance(part, dict) else None
+    return part if isinstance(part, dict) else None
 
 
 def _in_state(reader: Reader, document: dict[str, Any], depth: int) -> Any:

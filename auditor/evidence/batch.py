@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.evidence import notation as notations
+from auditor.evidence.notation import Notation
 from auditor.model.vocabulary import Place, State
 
 UNKNOWN = -1
@@ -42,6 +44,10 @@ class KnownColumns(TypedDict, total=False):
     state: NDArray[np.uint8]
     stored_at: Ints
     stored_len: Ints
+    notation: NDArray[np.uint8]
+    text: Buffer
+    associated_at: Ints
+    associated_len: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,14 @@ class RecordBatch(Columns):
     """Where `data` is not mapped: offset in the source where each value begins."""
     stored_len: Ints | None = None
     """Where `data` is not mapped: bytes of the source that hold each value."""
+    notation: NDArray[np.uint8] | None = None
+    """Codes of Notation of the values that are encoded in the source; base64 where None."""
+    text: Buffer | None = None
+    """The source, where a notation has escapes: the text of a part of a value is looked for in it."""
+    associated_at: Ints | None = None
+    """Position of the associated data of each value; None where that is the etcd key."""
+    associated_len: Ints | None = None
+    """Its bytes; 0 of a value whose associated data is its key."""
 
     @classmethod
     def of(
@@ -132,14 +146,23 @@ class RecordBatch(Columns):
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Batches of one source and one buffer as one."""
+        """Batches of one source and one buffer as one; columns that some of them lack are 0 there."""
+        parts = [part.padded(_OPTIONAL & {name for each in parts for name in each.columns()}) for part in parts]
         starts = np.cumsum([0, *map(len, parts)]).tolist()
         extents = {
             start + row: cells
             for start, batch in zip(starts, parts, strict=False)
             for row, cells in batch.extents.items()
         }
-        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents)
+        text = next((batch.text for batch in parts if batch.text is not None), None)
+        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents, text=text)
+
+    def padded(self, names: set[str]) -> Self:
+        """The same batch with these columns, of zeros where it has none."""
+        missing: dict[str, Any] = {
+            name: np.zeros(len(self), _OPTIONAL_TYPES[name]) for name in names if getattr(self, name) is None
+        }
+        return replace(self, **missing) if missing else self
 
     @property
     def key_size(self) -> Ints:
@@ -182,8 +205,10 @@ class RecordBatch(Columns):
             return int(self.offset[row]), 0
         at = int(self.offset[row])
         if self.state[row] & State.ENCODED:
-            # four letters of base64 hold three bytes
-            return at + start // 3 * 4, (start + length + 2) // 3 * 4 - start // 3 * 4
+            notation = Notation.BASE64 if self.notation is None else Notation(int(self.notation[row]))
+            raw = b"" if self.text is None else self.text.slice(at, int(self.size[row]))
+            begin, size = notations.part(raw, notation, start, length)
+            return at + begin, size
         return at + start, length
 
     def has(self, flag: State) -> Bools:
@@ -196,6 +221,14 @@ class RecordBatch(Columns):
         rows: Bools = self.place == place
         return rows
 
+    def associated(self, rows: Ints) -> list[bytes]:
+        """What values are authenticated with beside themselves: their etcd keys, but in some backups."""
+        keys = self.data.slices(self.key_at[rows], self.key_len[rows])
+        if self.associated_at is None or self.associated_len is None:
+            return keys
+        own = self.data.slices(self.associated_at[rows], self.associated_len[rows])
+        return [data or key for data, key in zip(own, keys, strict=True)]
+
     def key(self, row: int) -> bytes:
         return self.data.slice(int(self.key_at[row]), int(self.key_len[row]))
 
@@ -203,5 +236,8 @@ class RecordBatch(Columns):
         return self.data.slice(int(self.value_at[row]), int(self.value_len[row]))
 
 
+_OPTIONAL_TYPES = {"notation": np.uint8, "associated_at": np.int64, "associated_len": np.int64}
+_OPTIONAL = set(_OPTIONAL_TYPES)
+"""Columns that not every batch of a source has."""
 _OFTEN_UNKNOWN = ("mod_revision", "sub_revision", "create_revision", "version", "ordinal", "page")
 """Columns that not every store has."""

@@ -3,22 +3,20 @@
 Nothing is opened for writing, and no lock is taken: /proc/locks shows whether a running member holds one.
 """
 
-import os
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from auditor import platform
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import exports, foreign, magic
 from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
 
-LOCKS = Path("/proc/locks")
 STEP = 1 << 22
 """Bytes that are looked at, at once."""
 
@@ -33,6 +31,10 @@ class Role(Enum):
     RAFT_SNAPSHOT = "raft snapshot"
     BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
+    SQL_DUMP = "dump in SQL"
+    POSTGRES_TOC = "table of contents of pg_dump's"
+    OBJECT_BACKUP = "backup of objects"
+    OBJECTS = "objects in a file"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
@@ -48,6 +50,7 @@ _ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
     magic.Kind.SQLITE: Role.SQLITE,
     magic.Kind.SQLITE_LOG: Role.SQLITE_LOG,
+    magic.Kind.OBJECT_BACKUP: Role.OBJECT_BACKUP,
 }
 
 
@@ -82,6 +85,10 @@ class Exhibit:
     """Parts that were left out while the exhibit was opened."""
     foreign: str = ""
     """Why no reader can read it, with its name; empty where one may."""
+    copy: bytes | None = None
+    """Where its file is a table's data out of an archive of pg_dump: the COPY before it; empty of INSERTs."""
+    live_table: bool = False
+    """Whether its file is what a live database answered."""
     raw: bool = False
     """Whether the user says that its database is a member's own, which has no trailer."""
     work_dir: str = ""
@@ -100,6 +107,8 @@ class Exhibit:
         except UnreadableEvidence as error:
             file.close()
             raise UnreadableEvidence(f"{name}: {error}") from None
+        if role is None and foreign.is_objects(head):
+            role = Role.OBJECTS
         if role is None and (what := foreign.describe(head, name) or _zeros(file)):
             return cls(name, [(Role.OTHER, file)], foreign=f"{name} is {what}")
         # a file without a magic number is read as a database: its first pages may be damaged
@@ -149,16 +158,9 @@ class Exhibit:
     @property
     def in_use(self) -> bool:
         """Whether a process holds a lock on one of the files: a running member does."""
-        try:
-            lines = LOCKS.read_text().splitlines()
-        except OSError:
-            return False
-        locks = {line.split()[5] for line in lines if len(line.split()) > 5}
-        inodes = {
-            f"{os.major(file.before.st_dev):02x}:{os.minor(file.before.st_dev):02x}:{file.before.st_ino}"
-            for _, file in self.files
-        }
-        return bool(locks & inodes)
+        locks = platform.locks()
+        inodes = {f"{platform.device(file.before.st_dev)}:{file.before.st_ino}" for _, file in self.files}
+        return not inodes.isdisjoint(locks or ())
 
     def __enter__(self) -> Self:
         return self
@@ -188,4 +190,6 @@ def role_of(head: bytes) -> Role | None:
         return None
     if exports.dump(head[: exports.DUMP_HEAD]) is not None:
         return Role.DUMP
+    if exports.sql_dump(head[: exports.SQL_HEAD]) is not None:
+        return Role.SQL_DUMP
     return Role.BACKUP if exports.is_increment(head) else None

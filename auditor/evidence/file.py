@@ -8,11 +8,11 @@ import os
 import stat
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from auditor import platform
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.hashing import FileHash, NoHash, let_go
 from auditor.text import printable
@@ -64,7 +64,7 @@ class EvidenceFile:
         shown = printable(os.fsencode(path))
         try:
             # without O_NONBLOCK a named pipe would wait for a writer before fstat can refuse it
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(path, os.O_RDONLY | platform.NONBLOCK | platform.BINARY)
         except OSError as error:
             raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
         return cls(descriptor, name or printable(os.fsencode(path.name)), shown, hashed=hashed, hashing=None)
@@ -124,12 +124,7 @@ def _release_pages(mapping: mmap.mmap) -> None:
 
     Unmapping gigabytes takes a tenth of the time of a scan, and Python holds its lock meanwhile; madvise() does not.
     """
-    import ctypes
-
     import numpy as np  # knows the address of bytes that may not be written to
 
     octets = np.frombuffer(mapping, np.uint8)
-    with suppress(AttributeError, OSError, TypeError):  # a platform without madvise()
-        advise = ctypes.CDLL(None).madvise
-        advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        advise(octets.ctypes.data, octets.size, mmap.MADV_DONTNEED)
+    platform.drop_pages(octets.ctypes.data, octets.size)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeAlias
 
+from auditor import platform
 from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.observer import Observer
 
@@ -93,7 +94,7 @@ class FileHash:
                 continue
             window = self._free.get()
             try:
-                count = os.preadv(self._descriptor, [window[: end - self.done]], self.done)
+                count = platform.read_into(self._descriptor, window[: end - self.done], self.done)
             except OSError as error:
                 raise UnreadableEvidence(
                     f"{READ_FAILURE} ({error.strerror} at offset {self.done:,}); {NOTHING}"
@@ -123,7 +124,7 @@ class FileHash:
         if self.done < self._data_at:
             return None
         try:
-            self._data_at = os.lseek(self._descriptor, self.done, os.SEEK_DATA)
+            self._data_at = platform.seek_data(self._descriptor, self.done)
         except (OSError, AttributeError):  # no data from there on, or a system without holes
             self._data_at = self._end_of_hole()
         count = min(self._data_at, end) - self.done
@@ -137,7 +138,7 @@ class FileHash:
     def _end_of_hole(self) -> int:
         """The file's size where it ends in a hole from `done` on, else nothing that is a hole."""
         try:
-            hole = os.lseek(self._descriptor, self.done, os.SEEK_HOLE)
+            hole = platform.seek_hole(self._descriptor, self.done)
             return os.fstat(self._descriptor).st_size if hole == self.done else self.done
         except (OSError, AttributeError):
             return self.done

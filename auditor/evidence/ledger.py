@@ -49,6 +49,9 @@ class Intervals(NamedTuple):
         return int((self.end - self.start).sum())
 
 
+NO_INTERVALS = Intervals(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
 class Ledger:
     """The accounts of one medium.
 
@@ -61,6 +64,8 @@ class Ledger:
         self._starts: list[Ints] = []
         self._ends: list[Ints] = []
         self._totals = [0] * len(Account)
+        self.overlaps = NO_INTERVALS
+        """What settle() has met that two intervals cover."""
 
     def add(self, account: Account, start: Ints, end: Ints) -> None:
         """Add intervals of one account; empty ones count for nothing. The columns are not copied.
@@ -142,6 +147,7 @@ class Ledger:
         outside = (depth[:-1] > 0) & (edges[1:] > edges[:-1]) & ((edges[:-1] < start) | (edges[1:] > end))
         doubled = bad & (depth[:-1] > 1)
         self._deduct(Intervals(edges[:-1][doubled | outside], edges[1:][doubled | outside]))
+        self.overlaps = merged(Intervals(edges[:-1][doubled], edges[1:][doubled]))
         return merged(Intervals(edges[:-1][bad], edges[1:][bad]))
 
     def _deduct(self, parts: Intervals) -> None:
@@ -159,15 +165,16 @@ class Ledger:
         for account, intervals in self.intervals():
             self._totals[account] -= int((below(intervals.end) - below(intervals.start)).sum())
 
-    def close(self, buffer: Buffer, start: int = 0, end: int | None = None) -> Intervals:
-        """settle(), with what holds nothing but zeros counted as empty. Returns the rest.
+    def close(self, buffer: Buffer, edges: Ints | None = None) -> Intervals:
+        """settle() of the whole medium, with what holds nothing but zeros counted as empty. Returns the rest.
 
         Args:
             buffer: The medium's bytes.
-            start: Where the part begins.
-            end: Where it ends; the end of the medium where None.
+            edges: Positions at which what is unaccounted is parted; none where None.
         """
-        open_ = self.settle(start, end)
+        open_ = self.settle()
+        if edges is not None or self.overlaps.start.size:
+            open_ = cut(open_, np.concatenate([*self.overlaps, *([] if edges is None else [edges])]))
         filled = buffer.nonzero(open_.start, open_.end)
         rest = Intervals(open_.start[filled], open_.end[filled])
         self._totals[Account.EMPTY] += open_.total - rest.total

@@ -23,13 +23,16 @@ class LazyReader:
 READERS: dict[Role, Reader] = {
     Role.BACKUP: LazyReader("auditor.evidence.gardener.backup"),
     Role.DUMP: LazyReader("auditor.evidence.etcd.etcdctl_dump"),
+    Role.SQL_DUMP: LazyReader("auditor.evidence.sql.dump"),
     Role.SQLITE: LazyReader("auditor.evidence.kine.kine"),
     Role.SQLITE_LOG: LazyReader("auditor.evidence.kine.wal_only"),
+    Role.OBJECT_BACKUP: LazyReader("auditor.evidence.objects.backup"),
+    Role.OBJECTS: LazyReader("auditor.evidence.objects.files"),
     Role.RANGE: LazyReader("auditor.evidence.etcd.range_answer"),
     Role.DATABASE: snapshot.read,
 }
 """By role: the first one that a file of the exhibit has decides."""
-_TEXTS = frozenset({Role.DUMP, Role.BACKUP, Role.RANGE, Role.SETTINGS})
+_TEXTS = frozenset({Role.DUMP, Role.SQL_DUMP, Role.OBJECTS, Role.BACKUP, Role.RANGE, Role.SETTINGS})
 """Roles of files that may be text, whose line ends say nothing."""
 DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
 """Reads databases, WALs and raft snapshots together."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.ledger import Intervals
 from auditor.model.evidence import Backend, Balance, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind
 
@@ -42,6 +43,8 @@ class Reading:
     """Kinds of files in words, by name; a file without an entry is of the kind of its role."""
     balances: tuple[Balance, ...] = ()
     """What the readers account for, of each medium that has a ledger."""
+    key_copies: Mapping[str, Intervals] = field(default_factory=dict)
+    """Where texts of indexes lie that ought to be etcd keys, by file; ascending."""
     standing: Unexamined | None = None
     """The parts that no evidence of this kind shows; None for those of an etcd database or data directory."""
 

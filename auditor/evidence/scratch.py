@@ -1,6 +1,7 @@
 """Scratch files for unpacked evidence and for answers of an endpoint: private to this process, and without a name.
 
-No path leads to such a file, and it vanishes with its process, however that ends.
+No path leads to such a file, and it vanishes with its process, however that ends. On Windows its
+name is seen meanwhile.
 """
 
 import errno
@@ -11,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from auditor import platform
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.text import shown
 
-MODE = 0o600
 RESERVE = 64 << 20
 """Free bytes of the file system that are reserved for others."""
 OFTEN = 16 << 20
@@ -22,8 +23,6 @@ OFTEN = 16 << 20
 WORK_DIR = "--work-dir"
 IN_MEMORY = 1 << 26
 """Largest buffer in memory, in bytes; a larger one is a file."""
-_NOT_HERE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
-"""Errors of open(2) where the kernel or the file system has no O_TMPFILE."""
 
 
 class NoRoom(UnreadableEvidence):
@@ -64,8 +63,7 @@ class ScratchFile:
 
     def expect(self, more: int) -> None:
         """Raises NoRoom where this many more bytes do not fit."""
-        file_system = os.statvfs(self.descriptor)
-        free = max(file_system.f_bavail * file_system.f_frsize - RESERVE, 0)
+        free = max(platform.free_space(self.descriptor, self.folder) - RESERVE, 0)
         if more > free:
             room = f"which has room for {free:,} bytes (and {RESERVE:,} for others)"
             raise NoRoom(f"{self._what} needs {more:,} bytes in {self.shown}, {room}: {self._way_out}")
@@ -78,7 +76,7 @@ class ScratchFile:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self.descriptor, view) :]
+                view = view[platform.write_at(self.descriptor, view, self.size + len(data) - len(view)) :]
         except OSError as error:
             raise self._full(error, self.size) from None
         self.size += len(data)
@@ -87,7 +85,7 @@ class ScratchFile:
         """A writable mapping of `size` zero bytes, which lives on without this object. Raises NoRoom."""
         self.expect(size)
         try:
-            os.posix_fallocate(self.descriptor, 0, size)
+            platform.allocate(self.descriptor, size)
             return mmap.mmap(self.descriptor, size)
         except OSError as error:
             raise self._full(error, 0) from None
@@ -119,12 +117,9 @@ class ScratchFile:
         return NoRoom(f"{where}: {self._way_out}")
 
     def _create(self) -> int:
-        if flag := getattr(os, "O_TMPFILE", 0):
-            try:
-                return os.open(self.folder, flag | os.O_RDWR | os.O_CLOEXEC, MODE)
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise
+        for make in (platform.nameless_file, platform.vanishing_file):
+            if (made := make(self.folder)) is not None:
+                return made
         descriptor, path = tempfile.mkstemp(prefix=".etcd-auditor-", suffix=".partial", dir=self.folder)
         self._handle_path(Path(path))
         return descriptor

@@ -7,7 +7,6 @@ this module knows bytes and positions, nothing of Kubernetes.
 A signature that is split over pages which are not contiguous in the file is not met: a limitation, not a promise.
 """
 
-import os
 import threading
 from array import array
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor import platform
 from auditor.arrays.dtypes import Ints
 from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
@@ -196,7 +196,7 @@ class FileSweep:
     def _feed(self, search: Search, start: int, end: int) -> None:
         """Search a part of the file, read anew: through the mapping a file that shrinks would end the process."""
         while start < end:
-            content = os.pread(self._descriptor, min(WINDOW, end - start), start)
+            content = platform.read_at(self._descriptor, min(WINDOW, end - start), start)
             if not content:
                 raise UnreadableEvidence(f"{READ_FAILURE} (it ends at offset {start:,}); {NOTHING}")
             search.feed(memoryview(content), start)

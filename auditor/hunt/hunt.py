@@ -20,7 +20,7 @@ from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Unexamined
 from auditor.options import Options
-from auditor.text import KEY, marked
+from auditor.text import KEY, marked, plural
 
 _ConfigurationHit: TypeAlias = tuple[Hit, tuple[KeyIdentity, ...]]
 MOST_ROUNDS = 8
@@ -127,7 +127,7 @@ def _hunt(searched: SearchedEvidence) -> HuntResult:
     hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout)
     single = [(hit, [key_of[hit.copy.number]] if hit.copy.number in key_of else []) for hit in hits]
     unexamined = [
-        Unexamined(f"{count:,} values of Secrets", f"--hunt leaves them out: {reason}", decisive=False)
+        Unexamined(f"{plural(count, 'value')} of Secrets", f"--hunt leaves them out: {reason}", decisive=False)
         for reason, count in sorted(omissions.items())
     ]
     return HuntResult(

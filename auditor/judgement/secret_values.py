@@ -119,5 +119,5 @@ def text_pairs(values: Selection, row: int, keyring: "Keyring | None") -> list[t
     if keyring is None:
         return []
     resource = values.resources[values.resource[row]].name
-    (attempt,) = keyring.open(resource, [batch.key(row)], [batch.value(row)])
+    (attempt,) = keyring.open(resource, batch.associated(np.array([row])), [batch.value(row)])
     return objects.data(attempt.plaintext, attempt.encoding)

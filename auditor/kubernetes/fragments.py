@@ -114,8 +114,8 @@ def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
     if prefixes.provider[row] == Provider.IDENTITY:
         cut = bool(batch.state[row] & State.TAIL_LOST)
         decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), cut=cut)
-        if not decoded.kind:
-            return UNIDENTIFIED.name
+        if not decoded.kind.isalnum() or (cut and batch.value(row).endswith(decoded.kind)):
+            return UNIDENTIFIED.name  # there is none, or it is cut, or its last bytes are overwritten
         if decoded.kind in KINDS and decoded.api_version in {b"", b"v1"}:
             return KINDS[decoded.kind]
         protobuf = prefixes.encoding[row] == Encoding.PROTOBUF

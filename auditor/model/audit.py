@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.kms import KmsCalls
 from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -28,6 +29,8 @@ class Run:
     """Name and value of every option, defaults included, in the order and under the names of
     auditor.options.settings().
     """
+    origins: tuple[tuple[str, str], ...] = ()
+    """Options that a configuration file or a variable sets, and its name; empty where the command line sets all."""
     case: str = ""
     """The case that --case names; empty where it names none."""
     tools: tuple[tuple[str, str], ...] = ()
@@ -36,6 +39,10 @@ class Run:
     """Steps of the run: seconds since its start, and a sentence."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
     """KMS plugins that the run may call: provider, name and number of calls."""
+    kms: tuple[KmsCalls, ...] = ()
+    """The calls of --kms, to each key."""
+    provenance: tuple[tuple[str, str], ...] = ()
+    """Name and text of what is known of where the run was made, and with what; empty where no report needs them."""
 
 
 @dataclass(frozen=True, slots=True)

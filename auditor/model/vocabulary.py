@@ -184,9 +184,18 @@ class EvidenceKind(Enum):
     PROTOBUF_DUMP = "etcdctl dump, protobuf"
     KINE_DATABASE = "kine's SQLite database"
     KINE_WAL = "kine's SQLite database: its write-ahead log alone"
+    POSTGRES_DUMP = "PostgreSQL dump"
+    POSTGRES_ARCHIVE = "archive of pg_dump"
+    MYSQL_DUMP = "MySQL or MariaDB dump"
+    SQLITE_DUMP = "SQL dump of SQLite's"
+    VCLUSTER_SNAPSHOT = "vCluster's snapshot"
+    RANCHER_BACKUP = "backup of Rancher's backup-restore-operator"
+    VELERO_BACKUP = "Velero's backup"
+    OBJECTS = "objects of Kubernetes in a file"
     UNRECOGNISED = "file of no known kind, in which the sweep met the beginnings of values"
     LIVE_SNAPSHOT = "live snapshot stream"
     LIVE_RANGE = "live range"
+    LIVE_TABLE = "kine's table in a live database"
 
     @property
     def label(self) -> str:

@@ -99,7 +99,17 @@ KINE_CAUSES = {
     Place.UNPLACED: CAUSES[Place.UNPLACED],
 }
 """Cause and remedy by place for kine's SQLite, which has no defragmentation."""
-KINE = frozenset({EvidenceKind.KINE_DATABASE, EvidenceKind.KINE_WAL})
+KINE = frozenset(
+    {
+        EvidenceKind.KINE_DATABASE,
+        EvidenceKind.KINE_WAL,
+        EvidenceKind.POSTGRES_DUMP,
+        EvidenceKind.POSTGRES_ARCHIVE,
+        EvidenceKind.MYSQL_DUMP,
+        EvidenceKind.SQLITE_DUMP,
+        EvidenceKind.LIVE_TABLE,
+    }
+)
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
 

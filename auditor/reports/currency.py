@@ -25,8 +25,9 @@ def sentences(audit: Audit) -> Iterator[str]:
     if audit.tally.undetermined:
         where = "there" if holders else reference(audit)
         limits = audit.current.limits if audit.current is not None else ()
+        verb = "holds" if audit.tally.undetermined == 1 else "hold"
         reason = "; ".join(limits) or "not every current value was read, or not all of them"
-        yield f"Whether {audit.tally.undetermined:,} of them hold what is current {where} is unknown: {reason}."
+        yield f"Whether {audit.tally.undetermined:,} of them {verb} what is current {where} is unknown: {reason}."
 
 
 def _holders(audit: Audit) -> str:

@@ -45,14 +45,14 @@ def write(findings: Findings, console: Console) -> None:
             console.print(Text(f"{len(hits) - MOST:,} more, listed by --json"))
     console.print()
     for name, reason in findings.problems:
-        console.print(Text(f"Not read: {name}: {reason}", "yellow"), soft_wrap=True)
+        console.print(Text(f"Not read: {name}: {reason}", "yellow"), soft_wrap=not console.is_terminal)
     for exhibit in findings.exhibits:
         console.print(Text(f"Evidence  {exhibit.evidence.name}  SHA-256 {exhibit.evidence.sha256 or 'not computed'}"))
         for part in exhibit.remnants[:MOST]:
             where = f"{part.source}, offset {part.offset:,}"
             console.print(Text(f"Part of value {part.value:,} at {where}: the rest is lost", "yellow"))
         for gap in exhibit.gaps[:MOST]:
-            console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=True)
+            console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=not console.is_terminal)
         console.print(Text("Not examined:"))
         for unread in exhibit.unexamined:
             console.print(Text(f"  {unread.what}: {unread.reason}", "yellow" if unread.decisive else ""))

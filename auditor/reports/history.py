@@ -27,7 +27,7 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
     """Print the history. reveal: with the values. Control characters of names and values are escaped."""
     evidence = history.evidence
     many = len(evidence.sources) > 1
-    console.print(Text(f"{history.resource or 'object'}  {history.key}", "bold"), soft_wrap=True)
+    console.print(Text(f"{history.resource or 'object'}  {history.key}", "bold"), soft_wrap=not console.is_terminal)
     if evidence.sha256:
         console.print(Text(f"Evidence  {evidence.name}  SHA-256 {evidence.sha256}"))
     console.print()
@@ -38,7 +38,7 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
     console.print(Text("Equal contents, and equal stored bytes, share a number."))
     console.print()
     for line in _story(history):
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     for number, version in _distinct(history):
         console.print()
         where = (
@@ -49,15 +49,17 @@ def write(history: History, console: Console, *, reveal: bool = False) -> None:
     console.print()
     console.print(table(time_table.HEADER, time_table.rows(history.chronology), numbers=False))
     for remark in time_table.remarks(history.chronology):
-        console.print(Text(f"{remark}."), soft_wrap=True)
+        console.print(Text(f"{remark}."), soft_wrap=not console.is_terminal)
     console.print()
     for gap in history.gaps:
-        console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=True)
+        console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"), soft_wrap=not console.is_terminal)
     console.print(Text("Not examined:"))
     for part in history.unexamined:
-        console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""), soft_wrap=True)
+        console.print(
+            Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""), soft_wrap=not console.is_terminal
+        )
     for note in history.notes:
-        console.print(Text(f"Note: {note}."), soft_wrap=True)
+        console.print(Text(f"Note: {note}."), soft_wrap=not console.is_terminal)
 
 
 def save(history: History, out: IO[str]) -> None:

@@ -12,6 +12,9 @@ class Report(Protocol):
     binary: ClassVar[bool] = False
     """Whether `out` takes bytes."""
 
+    private: ClassVar[bool] = True
+    """Whether only the owner of the file may read it."""
+
     def prepare(self, rows: Rows) -> None:  # noqa: ARG002 - most prepare nothing
         """Prepare everything that needs no hash, while the evidence is still being hashed."""
         return

@@ -6,6 +6,7 @@ from typing import IO, Any
 from auditor.model.audit import Audit
 from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
+from auditor.reports import keks, seals
 from auditor.reports.words import plural
 
 HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
@@ -107,6 +108,18 @@ def _by_name(audit: Audit) -> list[tuple[str, int, int, int]]:
     return [(label, values, opened, failed) for label, (values, opened, failed) in totals.items()]
 
 
+def exit_code(audit: Audit) -> int:
+    """1 where a key that was supplied fails on values that name it, 3 where not everything was read, else 0."""
+    if failures(audit) or bootstrap_fails(audit):
+        return 1
+    return 0 if audit.complete else 3
+
+
+def sentences(audit: Audit, *, supplied: bool) -> list[str]:
+    """What is said of the keys. supplied: whether any were, so that those that were not tried are worth a word."""
+    return [*failures(audit), *(untried(audit) if supplied else []), *bootstrap(audit), *keks.sentences(audit)]
+
+
 def entries(audit: Audit) -> list[dict[str, Any]]:
     """One entry a key, and one for values that are readable without any; plain values only."""
     return [
@@ -116,6 +129,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "origin": usage.origin,
             "kek_id": usage.kek_id,
             "kek_version": usage.kek_version,
+            "kek": keks.entry(usage),
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
             "oldest": usage.oldest,
@@ -131,10 +145,13 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
     ]
 
 
-def write(audit: Audit, out: IO[str]) -> None:
-    document = {
+def document(audit: Audit, code: int) -> dict[str, Any]:
+    """The document, of plain values only. code: the exit code."""
+    sections: dict[str, Any] = {
         "format": "etcd-auditor keys",
         "version": 2,
+        "name": audit.evidence.name,
+        "exit_code": code,
         "evidence": audit.evidence.sha256,
         "keys": entries(audit),
         "bootstrap": [
@@ -151,5 +168,9 @@ def write(audit: Audit, out: IO[str]) -> None:
             for record in audit.bootstrap
         ],
     }
-    json.dump(document, out, indent=1)
+    return {**sections, "hashes": seals.seal_sections(sections)}
+
+
+def write(audit: Audit, code: int, out: IO[str]) -> None:
+    json.dump(document(audit, code), out, indent=1)
     out.write("\n")

@@ -47,6 +47,19 @@ def seal(document: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
     return {"findings": whole, "rows": digests, "sections": sections}
 
 
+def seal_sections(document: dict[str, Any], rows: str = "") -> dict[str, Any]:
+    """The `hashes` of a document of another command than `scan`: of each section, of its rows, and of the hashes.
+
+    Args:
+        document: The document.
+        rows: The section of the rows, whose hashes locate a change; empty where there is none.
+    """
+    hashes: dict[str, Any] = {"sections": {name: section(part) for name, part in document.items() if name != rows}}
+    if rows:
+        hashes["rows"] = [section(row)[:8] for row in document[rows]]
+    return {**hashes, "own": section(hashes)}
+
+
 def seal_run(run: dict[str, Any]) -> str:
     """The hash that `run` holds of itself."""
     return section({name: part for name, part in run.items() if name != "sha256"})

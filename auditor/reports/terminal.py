@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, cast
 
 from rich.console import Console
@@ -12,11 +12,12 @@ from rich.text import Text
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity, Verdict
 from auditor.reports import rotation, tables, verdict, words
+from auditor.reports.grid import Grid
 
 MOST_GAPS = 10
 MOST_OBJECTS = 20
 PIPE_WIDTH = 140
-FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names")
+FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names", "Settings")
 OBJECT_COLUMNS = ("severity", "finding", "place", "rows", "same as latest")
 _BLANKS = re.compile(r" +$", re.MULTILINE)
 _COLOUR = {
@@ -153,10 +154,6 @@ def gaps(audit: Audit, console: Console) -> None:
         console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""))
 
 
-def table(header: list[str], rows: list[list[str]], *, numbers: bool = True) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if number and numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> Grid:
+    """A table as wide as its terminal. numbers: whether all columns but the first are aligned to the right."""
+    return Grid(header, rows, numbers=numbers)

@@ -24,6 +24,7 @@ def sentences(audit: Audit, fail_on: Severity) -> list[str]:
         head = "NO FINDINGS in what was examined"
     lines = [f"{head} (exit {audit.exit_code(fail_on)})"]
     lines += [f"The result is weakened by {options}."] if (options := weakening(audit, fail_on)) else []
+    lines += [f"Connections are made by {options}."] if (options := connecting(audit)) else []
     lines += currency.sentences(audit) if tally.readable else []
     lines += [f"Also: {others_}."] if others_ and others_ not in head else []
     return [*lines, *accepted(audit)]
@@ -42,7 +43,13 @@ def weakening(audit: Audit, fail_on: Severity) -> str:
     names += ["--ignore"] if options.get("ignore") else []
     names += [flag for name, flag in flags.items() if options.get(name)]
     names += ["--expect plaintext"] if options.get("expect") == "plaintext" else []
-    return ", ".join(names)
+    origins = dict(audit.run.origins)
+    return ", ".join(f"{name} ({origin})" if (origin := origins.get(name.split()[0])) else name for name in names)
+
+
+def connecting(audit: Audit) -> str:
+    """The options that connect to something, and that the command line does not hold, with their origins."""
+    return ", ".join(f"{name} ({origin})" for name, origin in audit.run.origins if name in CONNECTING)
 
 
 def _acceptance(audit: Audit, fail_on: Severity) -> str:
@@ -101,6 +108,8 @@ def others(audit: Audit) -> str:
     )
 
 
+CONNECTING = frozenset({"--endpoint", "--kms-plugin", "--current", "--user"})
+"""Options by which the program connects to something."""
 ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
 
 

@@ -11,11 +11,7 @@ from auditor.model.vocabulary import (
 )
 from auditor.reports import causes, currency
 from auditor.text import hex_id
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """A number and its noun; many: the plural where it is not the noun and an s."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+from auditor.text import plural as plural  # noqa: PLC0414 - a word of reports too
 
 
 def baseline(audit: Audit) -> str:
@@ -177,5 +173,6 @@ def facts(audit: Audit) -> dict[str, str]:
         "Live": live(audit),
         "Baseline": baseline(audit),
         "Names": names(audit),
+        "Settings": ", ".join(f"{name} ({origin})" for name, origin in run.origins),
     }
     return common | {name: text for name, text in optional.items() if text}

@@ -12,6 +12,7 @@ from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.kms import Kek
 from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
 from auditor.text import moment
@@ -71,6 +72,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
             finished=moment(datetime.now(UTC).timestamp()),
             log=log.lines,
             plugins=_plugins(audits),
+            kms=tuple(calls for each in audits for calls in each.run.kms),
         ),
         parts=parts,
         acceptances=_acceptances(audits),
@@ -226,22 +228,20 @@ def _control(audits: Sequence[Audit]) -> Control | None:
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[Provider, str, str, str, str], list[KeyUsage]] = {}
+    groups: dict[tuple[tuple[Provider, str, str, str, str], Kek | None], list[KeyUsage]] = {}
     for audit in audits:
         for usage in audit.keys:
             identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
-            groups.setdefault(identity, []).append(usage)
+            groups.setdefault((identity, usage.kek), []).append(usage)
     usages = []
-    for (provider, key_name, kek_id, kek_version, origin), usages_of_key in sorted(groups.items()):
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], repr(group[0][1])))
+    for _, usages_of_key in ordered:
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
         usages.append(
-            KeyUsage(
-                provider=provider,
-                key_name=key_name,
-                kek_id=kek_id,
-                kek_version=kek_version,
+            replace(
+                usages_of_key[0],
                 places=tuple(sorted(places.items())),
                 resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
                 oldest=None,
@@ -249,7 +249,6 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 values=sum(usage.values for usage in usages_of_key),
                 opened=sum(usage.opened for usage in usages_of_key),
                 failed=sum(usage.failed for usage in usages_of_key),
-                origin=origin,
                 configured=any(usage.configured for usage in usages_of_key),
                 objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
             )

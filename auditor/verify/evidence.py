@@ -6,7 +6,7 @@ None of its bytes is quoted: a check names the expected ones, or that others sta
 import base64
 import re
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.discovery.arguments import names, outermost, rename_members
 from auditor.evidence.discovery.exhibits import opened
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.notation import Notation, decode
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import HUNTED, Encoding, FindingKind, Provider, State
 from auditor.observer import Observer
@@ -176,7 +177,7 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
             size = int(first[1])  # the others may lie before it
         if at < 0 or size < 0 or at + size > file.size:
             differences.append((file.name, f"{where}: its {size:,} bytes reach past the end of the file"))
-        elif (expected := _beginning(row)) is not None and file.map[at : at + len(expected)] != expected:
+        elif (expected := beginning(row)) is not None and not is_written(file.map[at : at + size], expected, row):
             differences.append((file.name, f"{where}: expected {printable(expected)}, found other bytes"))
         else:
             matches += 1
@@ -187,22 +188,43 @@ def _rows(rows: list[dict[str, Any]], files: dict[str, EvidenceFile]) -> Iterato
         yield same("the evidence", f"{matches:,} findings lie where the report says")
 
 
-def _beginning(row: dict[str, Any]) -> bytes | None:
+def beginning(row: dict[str, Any]) -> bytes | None:
     """The first bytes of a row's value; None where the row does not tell them."""
     if row["finding"] in HITS:
         return None
     provider, head_lost = str(row["provider"]), (State.HEAD_LOST.labels in str(row["state"]).split(";"))
     if provider == Provider.IDENTITY.label:
-        beginning = None if head_lost else MAGIC.get(str(row["encoding"]))
+        first = None if head_lost else MAGIC.get(str(row["encoding"]))
     elif provider in CLAIMS:
         name = restore(str(row["key_name"]))
-        beginning = CLAIMS[provider] + (name + b":" if name else b"")
+        first = CLAIMS[provider] + (name + b":" if name else b"")
     else:
-        beginning = None
-    if beginning is not None and State.ENCODED.labels in str(row["state"]).split(";"):
-        # what lost its head stands at any of three alignments, or in other writing
-        beginning = None if head_lost else base64.b64encode(beginning[: len(beginning) // 3 * 3])
-    return beginning
+        first = None
+    if _is_encoded(row) and head_lost:
+        return None  # what lost its head stands at any of three alignments, or in other writing
+    return first
+
+
+def _is_encoded(row: dict[str, Any]) -> bool:
+    return State.ENCODED.labels in str(row["state"]).split(";")
+
+
+def is_written(raw: bytes, beginning: bytes, row: dict[str, Any]) -> bool:
+    """Whether the bytes of a row begin so; those of an encoded one in base64, in hex or with escapes."""
+    if not _is_encoded(row):
+        return raw.startswith(beginning)
+    coded = base64.b64encode(beginning[: len(beginning) // 3 * 3])
+    return (
+        raw.startswith((coded, beginning))
+        or raw[: 2 * len(beginning)].lower() == beginning.hex().encode()
+        or any(_is_escaped(raw[: 8 * len(beginning)], beginning, notation) for notation in Notation if notation.escapes)
+    )
+
+
+def _is_escaped(raw: bytes, beginning: bytes, notation: Notation) -> bool:
+    with suppress(ValueError):
+        return decode(raw, notation).startswith(beginning)
+    return False
 
 
 def _number(value: Any) -> str:

@@ -9,7 +9,7 @@ from auditor.errors import UsageError
 from auditor.model.table import Table
 from auditor.reports import csv, format_version, sarif, seals
 from auditor.reports import json as json_report
-from auditor.verify import page
+from auditor.verify import page, sealed
 from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
@@ -61,7 +61,7 @@ def load(name: str, raw: bytes) -> dict[str, Any] | Check:
         )
     if not isinstance(document, dict) or not (document.get("format") == FORMAT or "hashes" in document):
         raise UsageError(f"{name} is JSON, and no report of etcd-auditor")
-    if embedded:
+    if embedded and document.get("format") == FORMAT:
         document["findings"] = page.findings(raw)
     version = document.get("version")
     if isinstance(version, int) and version > format_version.VERSION:
@@ -79,6 +79,11 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
         document: The parsed report.
         raw: The report's own bytes.
     """
+    if document.get("format") in OTHERS:
+        yield from sealed.check(name, document)
+        if not _is_json(raw):
+            yield from page.check(name, raw, document)
+        return
     hashes = document.get("hashes")
     if not isinstance(hashes, dict) or not isinstance(hashes.get("sections"), dict):
         yield differs(name, "it holds no hashes of its sections")

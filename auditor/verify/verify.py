@@ -9,8 +9,8 @@ from auditor.evidence.discovery.arguments import resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
-from auditor.verify import evidence, files, report
-from auditor.verify.checks import Check, note, unchecked
+from auditor.verify import evidence, files, report, sealed, signatures
+from auditor.verify.checks import Check, differs, note, unchecked
 from auditor.verify.own import is_report
 
 
@@ -21,6 +21,7 @@ def verify(
     observer: Observer = SILENT,
     *,
     repeat: bool = False,
+    signers: Path | None = None,
 ) -> Iterator[Check]:
     """The checks of a report, or of a list of checksums and the reports in it, one by one.
 
@@ -30,6 +31,7 @@ def verify(
         options: Where the WAL of the evidence lies and how containers are unpacked, and for another audit the keys.
         observer: Its methods are called with the progress of hashing.
         repeat: Whether the evidence is audited again with the options that the report records.
+        signers: The allowed signers, one of whom must have signed the lists; None where none need have.
 
     Raises:
         UsageError: `path` is neither a report nor a list, or names no evidence.
@@ -41,10 +43,7 @@ def verify(
     reports = files.files_in(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
         raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
-    for checksum_list in lists:
-        yield from files.check(checksum_list)
-    if not lists:
-        yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
+    yield from _lists(name, lists, signers)
     loaded = [(file, _load(file, listed=file != path or bool(lists))) for file in reports]
     documents = [(shown(file.name), each, files.read(file)) for file, each in loaded if isinstance(each, dict)]
     for document in documents:
@@ -60,6 +59,17 @@ def verify(
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
+
+
+def _lists(name: str, lists: Sequence[Path], signers: Path | None) -> Iterator[Check]:
+    """The checks of the lists that name a report, and of their signatures. name: of the report."""
+    for checksum_list in lists:
+        yield from files.check(checksum_list)
+        yield from signatures.check(checksum_list, signers)
+    if not lists:
+        yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
+        if signers is not None:
+            yield differs(name, "no list of checksums names it, so that no signature is of it")
 
 
 def _with_evidence(
@@ -80,6 +90,14 @@ def _with_evidence(
         repeat: Whether the evidence is audited again.
     """
     documents.sort(key=lambda each: "findings" not in each[1])
+    others = [each for each in documents if each[1].get("format") in report.OTHERS]
+    for name, document, _ in others:
+        yield from sealed.evidence(name, document, paths, options, observer)
+        if repeat:
+            yield unchecked(name, "only what `scan` writes is compared with another audit: run its command again")
+    documents = [each for each in documents if each not in others]
+    if not documents:
+        return
     yield from evidence.check(*documents[0][:2], paths, options, observer)
     if repeat:
         from auditor.verify.again import Repetition  # the audit, which nothing else here needs

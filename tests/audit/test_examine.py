@@ -349,7 +349,7 @@ def test_objects_under_no_prefix_are_not_passed_over(tmp_path: Path) -> None:
     snapshot = snapshot_after(tmp_path, strays)
     audit = auditor.scan(snapshot, QUICK)
     assert audit.findings[audit.findings.finding == "plaintext"].key.tolist() == ["stray-2"]
-    assert any("1 values under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
+    assert any("1 value under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
     audit = auditor.scan(snapshot, replace(QUICK, storage_prefixes=("/registry",)))
     assert not audit.tally.readable
     assert any("1 readable Secrets" in part.what and part.decisive for part in audit.unexamined)
@@ -370,7 +370,7 @@ def test_a_damaged_object_under_an_unusual_key_keeps_the_conclusion_open(
     assert not audit.complete
     assert audit.exit_code(Severity.MEDIUM) == 3
     (left,) = (each for each in audit.unexamined if "fragments in" in each.what)
-    assert left == Unexamined(f"1 fragments in latest, {len(broken):,} bytes", left.reason, decisive=True)
+    assert left == Unexamined(f"1 fragment in latest, {len(broken):,} bytes", left.reason, decisive=True)
     rows = audit.inventory[audit.inventory.resource == "unknown"]
     assert rows.key.tolist() == ["/registry/secretz/app/odd"]
 

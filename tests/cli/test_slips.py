@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,39 @@ def test_help_for_a_reader_that_has_gone_is_no_finding() -> None:
     command = f"{sys.executable} -m auditor --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, timeout=60)
     assert done.returncode in {0, 141}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello\nworld\n", "is a text, and no export of a store"),
+        (b'{"a": 1}\n', "is JSON, and no export of a store"),
+        (b"<!doctype html><p>x</p>", "is an XML or HTML page"),
+        (b"NAME   TYPE     DATA   AGE\na      Opaque   1      2d\n", "is the table that `kubectl get` prints"),
+        (b"apiVersion: v1\nkind: ConfigMapList\nitems: []\n", "is Kubernetes objects as an API server answers with"),
+        (
+            b"kind: EncryptionConfiguration\napiVersion: apiserver.config.k8s.io/v1\nresources: []\n",
+            "--encryption-config",
+        ),
+        (b"k8s:enc:aescbc:v1:key1:" + bytes(64), "is one stored value of etcd's, encrypted by its prefix"),
+    ],
+)
+def test_what_is_no_evidence_is_named_for_what_it_is(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    done = run("scan", path)
+    assert done.returncode in {2, 3}
+    assert words in " ".join((done.stdout + done.stderr).split())
+
+
+def test_an_endpoint_without_its_scheme_is_one() -> None:
+    done = run("scan", "127.0.0.1:1", "--timeout", "5")
+    assert done.returncode == 2
+    assert "http" in done.stderr
+    assert "127.0.0.1:1" in done.stderr
+
+
+def test_verify_says_what_it_takes() -> None:
+    text = " ".join(run("verify", "--help").stdout.split())
+    for word in ("JSON or HTML of scan, diff, keys or watch", "CSV, SARIF", "SHA256SUMS"):
+        assert word in text

@@ -211,7 +211,7 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path, *, asked: bool) -> 
     """SIGKILL, which no process can pass on; where the kernel cannot be asked, a pipe tells."""
     code = (
         "import os, sys, time; from auditor.cli import orphan, worker\n"
-        f"if not {asked}: orphan.has_death_signal = lambda: False\n"
+        f"if not {asked}: orphan.platform.end_with_parent = lambda: False\n"
         "worker.run(lambda: print(os.getpid(), flush=True) or time.sleep(600) or 0)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:

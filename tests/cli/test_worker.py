@@ -3,7 +3,6 @@
 import errno
 import faulthandler
 import json
-import mmap
 import os
 import resource
 import signal
@@ -14,6 +13,7 @@ import pytest
 
 from auditor.cli import worker
 from auditor.errors import UnreadableEvidence, UsageError
+from tests.helpers.shrinking import shrinks
 
 # the command forks before it starts a thread; a test's process may have threads of other tests' libraries
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -84,15 +84,6 @@ def test_codes_come_through(code: int) -> None:
 def test_an_interrupt_concludes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert worker.run(raising(KeyboardInterrupt())) not in {0, 1, 3}
     assert "nothing was concluded" in capfd.readouterr().err
-
-
-def shrinks(path: Path) -> int:
-    """Map a file, cut it, and touch what is gone: the kernel answers with SIGBUS."""
-    faulthandler.disable()  # pytest's would tell of what is meant to happen
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        os.truncate(path, 4096)
-        return mapped[len(mapped) - 1]
 
 
 def test_evidence_that_shrinks_while_it_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

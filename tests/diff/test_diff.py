@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -450,6 +451,15 @@ def test_the_command_and_its_reports(tmp_path: Path) -> None:
     assert document["after"]["left_behind"] == [{"place": "freed", "values": 31, "readable": 0}]
     assert files["d.html"].count("<td>re-keyed</td>") == 21  # a row each, and one of the table of forms
     assert (tmp_path / "d.csv.SHA256SUMS").exists()
+    for name in ("d.json", "d.html"):
+        done = run("verify", tmp_path / name, STAGES[5], STAGES[6])
+        assert done.returncode == 0, done.stdout
+        assert "BEFORE (6-rotating.db): its SHA-256 is that of 6-rotating.db" in done.stdout
+    (tmp_path / "d.csv.SHA256SUMS").unlink()
+    assert run("verify", tmp_path / "d.json").returncode == 0
+    (tmp_path / "d.json").write_text(files["d.json"].replace("key2", "key1", 1))
+    done = run("verify", tmp_path / "d.json")
+    assert (done.returncode, "is not what it was" in done.stdout) == (1, True)
     assert all(len(line) <= 140 for line in output.splitlines())
 
 
@@ -490,9 +500,9 @@ def test_hostile_names(tmp_path: Path) -> None:
     reports.mkdir()
     code, files, output = outputs(reports, evidence, evidence, "--resource", "*")
     assert code == 1
-    assert "<script" not in files["d.html"]
-    assert "<img" not in files["d.html"]
-    texts = (output, *files.values())
+    page = re.sub(r"<script[^>]*>.*?</script>|<style[^>]*>.*?</style>", "", files["d.html"], flags=re.DOTALL)
+    assert not re.search(r"<(?:script|img|iframe|object|link)\b", page)
+    texts = (output, files["d.csv"], files["d.json"], page)
     assert not any(character in text for text in texts for character in ("\x1b", "\x9b", "\u202e", "\0"))
     assert not any(hostile.MARK.decode() in text for text in texts)
     rows: Sequence[Sequence[str]] = list(csv.reader(io.StringIO(files["d.csv"])))

@@ -15,6 +15,7 @@ from tests.encryption.test_configuration import MARKER, document, entry
 CASES = Path(__file__).parents[2] / "fixtures/cases/config-wrapped-by-others"
 TEXT = json.dumps(document())
 CODED = base64.b64encode(TEXT.encode()).decode()
+SECRET = {"apiVersion": "v1", "kind": "Secret", "data": {"any": CODED}}
 STATE = {"desiredState": {"encryptionConfig": TEXT}, "currentState": {"encryptionConfig": TEXT}}
 
 
@@ -41,6 +42,35 @@ def test_unwrapped(wrapper: dict[str, Any]) -> None:
     assert not configuration.notes
 
 
+@pytest.mark.parametrize(
+    "listing",
+    [
+        {"apiVersion": "v1", "kind": "List", "items": [SECRET]},
+        {"apiVersion": "v1", "kind": "List", "items": [{"kind": "Secret"}, SECRET, SECRET, MARKER]},
+        {"apiVersion": "v1", "kind": "SecretList", "items": [{"data": SECRET["data"]}, {}]},
+        {"apiVersion": "v1", "kind": "ConfigMapList", "items": [{"data": {"any": TEXT}}]},
+    ],
+)
+def test_an_object_of_a_list(listing: dict[str, Any]) -> None:
+    configuration = parse(json.dumps(listing).encode(), "enc")
+    assert configuration.rules[0].resources == ("secrets",)
+    assert configuration.notes == ("it holds objects, one of which is or holds the EncryptionConfiguration",)
+
+
+def test_a_list_of_several_configurations_is_refused() -> None:
+    other = {"kind": "ConfigMap", "data": {"a": json.dumps(document(entry("pods")))}}
+    with pytest.raises(ConfigurationError, match="several objects that hold EncryptionConfigurations"):
+        parse(json.dumps({"kind": "List", "items": [SECRET, other]}).encode(), "enc")
+
+
+def test_the_configuration_of_rkes_cluster() -> None:
+    settings = {"enabled": True, "custom_config": document()}
+    wrapper = {"services": {"kube-api": {"secrets_encryption_config": settings}}}
+    configuration = parse(yaml.safe_dump(wrapper).encode(), "cluster.yml")
+    assert configuration.rules[0].resources == ("secrets",)
+    assert "custom_config" in configuration.notes[0]
+
+
 def test_of_two_states_the_current_one_is_read() -> None:
     other = json.dumps(document(entry("configmaps")))
     configuration = parse(json.dumps(STATE | {"desiredState": {"encryptionConfig": other}}).encode(), "enc")
@@ -58,6 +88,8 @@ def test_of_two_states_the_current_one_is_read() -> None:
         ({"apiVersion": MARKER, "kind": "EncryptionConfiguration"}, "an EncryptionConfiguration of another version"),
         ({MARKER: MARKER}, "a document without a kind"),
         ({"currentState": {}, "desiredState": {}}, "an RKE state, and neither"),
+        ({"apiVersion": "v1", "kind": "List", "items": [{"kind": "Secret"}, MARKER]}, "a v1 List: expected"),
+        ({"apiVersion": "v1", "kind": "SecretList", "items": MARKER}, "a v1 SecretList: expected"),
         (
             {"kind": "ConfigMap", "data": {"a": TEXT, "b": json.dumps(document(entry("pods")))}},
             "several EncryptionConfigurations",
@@ -166,6 +198,6 @@ def test_one_of_several_objects_holds_it() -> None:
     for objects in ([*others, secret], [others[0], document(), others[1]]):
         configuration = parse(yaml.safe_dump_all(objects).encode(), "all.yaml")
         assert configuration.rules[0].resources == ("secrets",)
-        assert any("several objects" in note for note in configuration.notes)
+        assert any("it holds objects" in note for note in configuration.notes)
     with pytest.raises(ConfigurationError, match="several objects that hold"):
         parse(yaml.safe_dump_all([others[0], secret, document(entry("pods"))]).encode(), "all.yaml")

@@ -30,7 +30,7 @@ _LINE = re.compile(
 
 def of(command: str, base: Base) -> Base:
     """What a command is given of a kind: show and diff take one evidence item."""
-    return base.alone or base if command in {"show", "diff"} else base
+    return base.alone or base if command in {"show", "reveal", "diff"} else base
 
 
 def judge(command: str, base: Base, data: bytes, folder: Path, seed: int = 0) -> tuple[Outcome, str]:
@@ -61,6 +61,9 @@ def _scan(case: Case, **more: Any) -> tuple[Outcome, str]:
         remediation=script,
         dataset=None,
         rotation=case.out / "f.md",
+        junit=case.out / "g.xml",
+        markdown=case.out / "h.md",
+        metrics=None,
         split_by="",
         jobs=1,
         force=True,
@@ -110,11 +113,25 @@ def _show(case: Case) -> tuple[Outcome, str]:
     return (Outcome.ANSWERED, "") if "Not examined:" in said else (Outcome.UNTRUE, "no scope")
 
 
+def _reveal(case: Case) -> tuple[Outcome, str]:
+    """The values of a history, which may be shown, and nothing of a key; no byte of them reaches the terminal raw."""
+    path, options = case.lay()
+    others = [key.decode("utf-8", "surrogateescape") for key in _KEY.findall(case.data)]
+    key = case.rng.choice([PLAIN.key.decode(), *others])
+    shown = replace(case, base=replace(case.base, canaries=()))
+    options = replace(options, rows=False)
+    run = partial(show.run, path, LiveOptions(), key, options, None, reveal=True, force=False)
+    code, said = ended(shown, len(case.data), {0, 3}, run)
+    if raw := sorted({each for each in said if each != "\n" and not each.isprintable()}):
+        return Outcome.UNSAFE, f"{len(raw)} control characters, the first U+{ord(raw[0]):04X}"
+    return (Outcome.OPEN if code else Outcome.ANSWERED), ""
+
+
 def _keys(case: Case) -> tuple[Outcome, str]:
     path, options = case.lay()
     report = case.out / "a.json"
     options = replace(options, resources=("*",), rows=False)
-    run = partial(keys.run, path, LiveOptions(), options, report, force=True)
+    run = partial(keys.run, path, LiveOptions(), options, (None, report), force=True)
     code, _ = ended(case, len(case.data), {0, 1, 3}, run)
     if code:  # 1: a key that was supplied does not open what names it
         return (Outcome.FOUND if code == 1 else Outcome.OPEN), ""
@@ -172,6 +189,7 @@ def _compared(case: Case, other: bytes, *, forward: bool, loose: bool) -> tuple[
 
 COMMANDS: dict[str, Callable[[Case], tuple[Outcome, str]]] = {
     "show": _show,
+    "reveal": _reveal,
     "diff": _diff,
     "keys": _keys,
     "verify": verifying.judge,

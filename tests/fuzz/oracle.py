@@ -55,7 +55,7 @@ class Outcome(Enum):
     LARGE = "LARGE: more memory than in proportion to the file"
     SHOWN = "SHOWN: the canary or a part of a key stands in an output"
     UNTRUE = "UNTRUE: exit 0 for what is not so"
-    UNSAFE = "UNSAFE: a script that holds more than commands and valid names"
+    UNSAFE = "UNSAFE: a script of more than commands and valid names, or a terminal that is told to act"
 
     @property
     def bad(self) -> bool:
@@ -82,8 +82,9 @@ class _Slow(BaseException):
 def limited(size: int) -> Iterator[None]:
     """Raises _Slow where the processor, or the clock, has been asked for too much for a file of this size."""
 
-    def stop(_: int, __: FrameType | None) -> None:
-        raise _Slow
+    def stop(number: int, _: FrameType | None) -> None:
+        clock = number == signal.SIGALRM
+        raise _Slow(f"{PATIENCE} s on the clock" if clock else f"{SECONDS} s of the processor for each MiB")
 
     signals = (signal.SIGALRM, signal.SIGPROF)
     before = [signal.signal(each, stop) for each in signals]
@@ -137,7 +138,7 @@ def within(base: Base, size: int, run: Callable[[], tuple[Result, str]]) -> Resu
     except End:
         raise
     except _Slow as error:
-        raise End(Outcome.HANG, f"over {SECONDS} s in {_where(error)}") from None
+        raise End(Outcome.HANG, f"over {error} in {_where(error)}") from None
     except Exception as error:  # noqa: BLE001 - that nothing but AuditorError comes out is what is tested
         raise End(Outcome.CRASH, f"{type(error).__name__} in {_where(error)}") from None
     if used > MEMORY + TIMES * size:

@@ -208,7 +208,7 @@ def resummed(data: bytes) -> bytes:
     order = ">" if out[:4] == b"\x37\x7f\x06\x83" else "<"
     if len(out) < HEADER:
         return data
-    sums = _summed(order, bytes(out[:24]), (0, 0))
+    sums = summed(order, bytes(out[:24]), (0, 0))
     out[24:32] = struct.pack(">II", *sums)
     size = _number(out, 8, 4)
     if size not in {1 << bits for bits in range(9, 17)}:
@@ -216,12 +216,12 @@ def resummed(data: bytes) -> bytes:
     for at in range(HEADER, len(out) - FRAME - size + 1, FRAME + size):
         if out[at + 8 : at + 16] != out[16:24]:
             break
-        sums = _summed(order, bytes(out[at : at + 8]) + bytes(out[at + FRAME : at + FRAME + size]), sums)
+        sums = summed(order, bytes(out[at : at + 8]) + bytes(out[at + FRAME : at + FRAME + size]), sums)
         out[at + 16 : at + 24] = struct.pack(">II", *sums)
     return bytes(out)
 
 
-def _summed(order: str, data: bytes, sums: tuple[int, int]) -> tuple[int, int]:
+def summed(order: str, data: bytes, sums: tuple[int, int]) -> tuple[int, int]:
     """Section 4.2, "Checksum Algorithm"."""
     one, two = sums
     words = struct.unpack(f"{order}{len(data) // 4}I", data)

@@ -19,6 +19,7 @@ from tests.fuzz.oracle import Outcome
 EXAMPLES = 6
 GIVEN = {
     "show": ("latest", "history", "wal", "kine old-value", "zip", "dump", "increment"),
+    "reveal": ("latest", "freed", "kine old-value", "dump"),
     "diff": ("latest", "deleted", "freed", "wal", "kine latest", "gzip", "dump", "configuration, yaml"),
     "keys": ("latest", "kine log"),
     "verify": ("latest", "tar"),
@@ -51,6 +52,7 @@ def seeds(command: str, base: Base, data: bytes) -> set[Outcome]:
 def test_of_whole_evidence_every_command_has_an_answer(find: Find) -> None:
     base = find("latest")
     assert seeds("show", base, base.data) == {Outcome.ANSWERED}
+    assert seeds("reveal", base, base.data) == {Outcome.ANSWERED}
     assert seeds("keys", base, base.data) == {Outcome.ANSWERED}
     assert seeds("diff", base, base.data) == {Outcome.ANSWERED, Outcome.FOUND, Outcome.REFUSED}
     assert seeds("verify", base, base.data) == {Outcome.ANSWERED, Outcome.FOUND, Outcome.REFUSED}  # reports are damaged
@@ -79,3 +81,9 @@ def test_the_oracle_sees_what_a_command_shows_and_what_it_passes_over(
     assert now(lambda *_, **__: 1 // 0) == {Outcome.CRASH}
     assert now(lambda *_, **__: 9) == {Outcome.UNTRUE}
     assert {each for each in now(content) if each.bad} & {Outcome.UNTRUE, Outcome.FALSE_PASS}
+
+
+def test_a_terminal_that_is_told_to_act_is_unsafe(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = find("latest")
+    monkeypatch.setattr(show, "run", lambda *_, **__: len(print("\x1b[2J") or ""))
+    assert seeds("reveal", base, base.data) == {Outcome.UNSAFE}

@@ -15,12 +15,12 @@ import auditor
 from auditor import Options, Severity
 from tests.fuzz import archive_damage, oracle
 from tests.fuzz.base import CANARY, PLAIN
-from tests.fuzz.conftest import ARCHIVES, CONFIGURATIONS, DATABASES, EXPORTS, KINE, LZW, OTHERS, Find
+from tests.fuzz.conftest import ARCHIVES, CONFIGURATIONS, DATABASES, EXPORTS, KINE, LZW, OTHERS, STORES, Find
 from tests.fuzz.oracle import Outcome
 from tests.helpers import packing
 
 EXAMPLES = 10
-PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW, *OTHERS)
+PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW, *OTHERS, *STORES)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -134,7 +134,7 @@ def test_a_row_whose_name_and_envelope_are_zeros_is_missed(place: str, find: Fin
     data[start:end] = bytes(end - start)
     path, options = base.lay(tmp_path, bytes(data))
     audit = auditor.scan(path, options)
-    assert any("1 values under keys that begin with a zero" in each.what for each in audit.unexamined)
+    assert any("1 value under keys that begin with a zero" in each.what for each in audit.unexamined)
     assert audit.exit_code(Severity.MEDIUM) == 3
 
 

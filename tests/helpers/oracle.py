@@ -223,6 +223,19 @@ def database(raw: bytes) -> list[Stored]:
     return sorted(_Database(raw).stored(), key=lambda each: each.offset)
 
 
+def live_pages(raw: bytes) -> tuple[frozenset[int], int]:
+    """The pages that the newest root reaches, and the size of a page."""
+    base = _Database(raw)
+    runs, _ = base.reach(base.meta)
+    return frozenset(page for run in runs for page in range(run.first, run.end)), base.size
+
+
+def newest_revision(raw: bytes) -> int:
+    """The highest main revision under the newest root; 1 in an empty store."""
+    base = _Database(raw)
+    return max((each.main or 1 for each in base.reach(base.meta)[1]), default=1)
+
+
 def fnv1a(data: bytes) -> int:
     value = 0xCBF29CE484222325
     for octet in data:

@@ -369,7 +369,7 @@ def test_a_key_with_a_name_like_our_own_text_keeps_it(tmp_path: Path) -> None:
     holder = config_map(b"raw", it=b"\0\1" + KEY + b"\2")
     path = database(tmp_path / "keys.db", [(OWNER.key, secret), (b"/registry/configmaps/prod/raw", holder)])
     found = copies(auditor.scan(path, Options(hunt=True, encryption_configs=(config,))), "key-present")
-    assert set(found.detail) == {f"key=aescbc/{name} as=raw in=data.it; it decrypts 1 values of this evidence"}
+    assert set(found.detail) == {f"key=aescbc/{name} as=raw in=data.it; it decrypts 1 value of this evidence"}
 
 
 def test_the_role_of_a_file_decides_its_place(tmp_path: Path) -> None:

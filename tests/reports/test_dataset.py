@@ -15,7 +15,7 @@ import pytest
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, PLAINTEXT, REWRITTEN
 
-README = FIXTURES.parent / "README.md"
+STORES = FIXTURES.parent / "auditor" / "docs" / "stores.md"
 KINE = FIXTURES / "kine" / "k3s-like" / "3-rewritten.raw.tar.gz"
 
 
@@ -120,7 +120,7 @@ def test_what_has_no_hash_can_be_added_by_run_after_run(tmp_path: Path) -> None:
 
 
 def test_the_readme_s_queries_run(asked: Path) -> None:
-    (text,) = re.findall(r"<!-- dataset -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (text,) = re.findall(r"<!-- dataset -->\n```python\n(.*?)```", STORES.read_text(), re.DOTALL)
     text = text.replace("FOLDER", str(asked / "set"))
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert len(re.findall(r"copy\.db\W+plaintext\W+36\b", done.stdout)) == 2

@@ -107,7 +107,7 @@ def test_the_command(stages: Stages, tmp_path: Path) -> None:
     arguments = ["--current-config", str(stages["config"]), "--json", str(report), "--html", str(page)]
     done = run("scan", stages["before"], "--current", stages["after"], *arguments)
     assert json.loads(report.read_text())["current"]["name"] == "after.db"
-    assert "hold what is current in after.db" in page.read_text()
+    assert "holds what is current in after.db" in page.read_text()
     refused = run("scan", stages["before"], "--current", stages["after"], "--csv", stages["after"], "--force")
     assert refused.returncode == 2
     for wrong in (["--current-config", str(stages["config"])], ["--as-of", "yesterday"], ["--current", ""]):

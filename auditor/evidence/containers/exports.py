@@ -1,7 +1,8 @@
-"""Exports of a store's keys, identified by their first bytes: etcdctl's dumps and increments of Gardener's backups.
+"""Exports of a store's keys, identified by their first bytes: etcdctl's dumps, increments of Gardener's backups, SQL.
 
 Formats: etcd etcdctl/ctlv3/command/printer.go (json, pb, fields, simple), etcd-backup-restore
-pkg/snapshot/snapshotter/snapshotter.go.
+pkg/snapshot/snapshotter/snapshotter.go. SQL: the first lines of pg_dump, pg_dumpall, mysqldump, mariadb-dump (the
+newer ones begin with a command that is a comment to others) and sqlite3's .dump.
 """
 
 import re
@@ -18,6 +19,44 @@ JSON_DUMP = re.compile(rb'\s*\{\s*"header"\s*:\s*(\{[^{}]{0,400}\})\s*(,\s*"kvs"
 """The beginning of a dump in JSON: its header, and the field behind it."""
 _FIELDS = re.compile(rb'"ClusterID" : \d+\n"MemberID" : \d+\n')
 _EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
+SQL_HEAD = 1 << 16
+"""Leading bytes that identify a dump in SQL."""
+_POSTGRES = re.compile(rb"(?:-- ?\r?\n|\s)*+-- PostgreSQL database")
+_MYSQL = re.compile(rb"(?:/\*M?!.{0,80}?\*/;?\s*|--\s*)*-- (?:MySQL|MariaDB) dump", re.DOTALL)
+_SQLITE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:PRAGMA [a-z_]+\s*=\s*\w+;\s*)?BEGIN TRANSACTION;", re.IGNORECASE)
+_COMMENTS = rb"(?:\s++|--[^\n]{0,400}\n|/\*.{0,400}?\*/;?|SET [^;]{0,400};|\\[a-z]{1,20} [^\n]{0,400}\n)*+"
+_KINE = rb"(?:[`\"]?\w++[`\"]?\.)?(?P<quote>[`\"]?)kine[`\"]?[\s(]"
+_WITHOUT_HEADER = re.compile(
+    _COMMENTS
+    + rb"(?:DROP TABLE[^;]{0,200};\s*)?(?:/\*.{0,400}?\*/;?\s*)*+"
+    + rb"(?P<verb>INSERT INTO|REPLACE INTO|COPY|CREATE TABLE(?: IF NOT EXISTS)?)\s+"
+    + _KINE,
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def has_comment(head: bytes) -> bool:
+    """Whether a dump in SQL begins with its program's comment: then it ends with one too."""
+    return (_POSTGRES.match(head) or _MYSQL.match(head)) is not None
+
+
+def sql_dump(head: bytes) -> EvidenceKind | None:
+    """The kind of a dump in SQL by a file's first SQL_HEAD bytes; None where it is none.
+
+    One without its program's header, made with --compact or cut, is identified by kine's table, which comes first.
+    """
+    if _POSTGRES.match(head):
+        return EvidenceKind.POSTGRES_DUMP
+    if _MYSQL.match(head):
+        return EvidenceKind.MYSQL_DUMP
+    if _SQLITE.match(head):
+        return EvidenceKind.SQLITE_DUMP
+    match = _WITHOUT_HEADER.match(head)
+    if match is None or b"\0" in head[:DUMP_HEAD]:
+        return None
+    if match["verb"].upper() == b"COPY" or re.search(rb"\bbytea\b|'\\{1,2}x[0-9a-f]", head) or b" public." in head:
+        return EvidenceKind.POSTGRES_DUMP
+    return EvidenceKind.MYSQL_DUMP if match["quote"] == b"`" else EvidenceKind.SQLITE_DUMP
 
 
 def dump(head: bytes) -> EvidenceKind | None:

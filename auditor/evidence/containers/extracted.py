@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from auditor import platform
 from auditor.evidence.containers.decompress import STEP, Damaged, Stream
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import HashWhileWriting
@@ -24,7 +25,7 @@ class ExtractedFile:
     def blocks(self) -> Iterator[bytes]:
         """Its content, read again."""
         at = 0
-        while block := os.pread(self.descriptor, STEP, at):
+        while block := platform.read_at(self.descriptor, STEP, at):
             yield block
             at += len(block)
 

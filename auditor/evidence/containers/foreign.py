@@ -37,13 +37,9 @@ _OBJECTS = (
 )
 _BLANKS = rb"(?:\xef\xbb\xbf)?\s*"
 _MARKS = (
-    _mark(rb"PGDMP", f"a PostgreSQL dump in its custom format: {_KINE}; {_SQL}"),
-    _mark(rb"(?:-- ?\n|\s)*-- PostgreSQL database", f"a PostgreSQL dump: {_KINE}; {_SQL}"),
-    _mark(rb"(?:/\*M?!.{0,80}?\*/;?\s*|--\s*)*-- (?:MySQL|MariaDB) dump", f"a MySQL or MariaDB dump: {_KINE}; {_SQL}"),
     _mark(
-        _BLANKS + rb"(?:PRAGMA [a-z_]+\s*=\s*\w+;\s*)?BEGIN TRANSACTION;",
-        f"an SQL dump of SQLite's: {_KINE}; make a database of it (sqlite3 state.db < FILE) and scan that",
-        re.IGNORECASE,
+        rb"PGDMP",
+        "an archive of pg_dump, cut, or without its tables: give all of its folder, or make a text of it (pg_restore)",
     ),
     _mark(
         rb"[^\0]{0,8192}?\b(?:INSERT INTO|COPY|CREATE TABLE)\s+(?:\w+\.)?[`\"]?kine[`\"]?[\s(]",
@@ -69,6 +65,9 @@ _MARKS = (
         "a Status of an API server, an error in place of an answer: fetch the backup again",
     ),
 )
+_VALUES = ((b"k8s\0", "an object in protobuf that is not encrypted"), (b"k8s:enc:", "encrypted by its prefix"))
+"""Beginnings of what kube-apiserver stores under one key (apiserver pkg/storage/value), and the words for it."""
+_TABLE = re.compile(rb"(?:NAMESPACE +)?NAME +[A-Z][A-Z() -]+\r?\n")
 _RANCHER = re.compile(r"(?:^|[/!])[a-z0-9]+\.[a-z0-9.-]*#v\d\w*/(?:[^/]+/)?[^/]+\.json$")
 _RAFT = re.compile(r"(?:^|[/!])[0-9a-f]{16}-[0-9a-f]{16}\.(?:wal|snap)$")
 _MANIFEST = re.compile(
@@ -94,10 +93,8 @@ def describe(head: bytes, path: str) -> str:
         )
     if words := next((mark.words for mark in _MARKS if mark.pattern.match(head)), ""):
         return words
-    if _is_object(head):
-        if b"EncryptionConfig" in head:
-            return "an EncryptionConfiguration, or holds one: give it with --encryption-config"
-        return f"Kubernetes {_OBJECTS}"
+    if words := _kubernetes(head):
+        return words
     if _RAFT.search(path):
         return "a file of a member's data directory, by its name: give the directory, not one file of it"
     if text_encodings.decoded_head(head):
@@ -105,7 +102,35 @@ def describe(head: bytes, path: str) -> str:
         return f"a text, perhaps {form}, and what it would stand for is nothing that is recognised"
     if _ENCRYPTED.search(path):
         return "encrypted, by its name: decrypt it, and scan what it holds"
-    return "a text, and no export of a store that is known" if _is_text(head) else ""
+    return _text(head)
+
+
+def _kubernetes(head: bytes) -> str:
+    """The words for what kube-apiserver, kubectl or a user of theirs writes; empty for anything else."""
+    if _is_object(head):
+        if b"EncryptionConfig" in head:
+            return "an EncryptionConfiguration, or holds one: give it with --encryption-config"
+        return f"Kubernetes {_OBJECTS}"
+    if words := next((words for start, words in _VALUES if head.startswith(start)), ""):
+        return f"one stored value of etcd's, {words}, and no database: scan the snapshot that it is of"
+    if _TABLE.match(head):
+        return "the table that `kubectl get` prints: no value is in it; scan an etcd snapshot"
+    return ""
+
+
+def _text(head: bytes) -> str:
+    """The words for a text of no known form; empty for what is none."""
+    if not _is_text(head):
+        return ""
+    form = "JSON" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["} else "a text"
+    return f"{form}, and no export of a store that is known"
+
+
+def is_objects(head: bytes) -> bool:
+    """Whether a text begins as objects of Kubernetes that are no configuration of encryption, and no error."""
+    if any(mark.pattern.match(head) for mark in _MARKS):
+        return False
+    return b"EncryptionConfig" not in head[:4096] and _is_object(head)
 
 
 def _is_text(head: bytes) -> bool:

@@ -10,7 +10,7 @@ import re
 import struct
 from enum import Enum
 
-from auditor.evidence.containers import text_encodings
+from auditor.evidence.containers import object_backups, text_encodings
 
 MAGIC = 0xED0CDAED
 FIRST_META = 16
@@ -18,6 +18,9 @@ FIRST_META = 16
 PAGE_SIZES = tuple(1 << bits for bits in range(10, 17))
 HEAD = PAGE_SIZES[-1] + FIRST_META + 4
 """Leading bytes that identify any kind."""
+POSTGRES, CUSTOM = b"PGDMP", 1
+"""The magic number of pg_dump's archives, and the format in which data follows the table of contents
+(pg_backup_archiver.h); it stands behind three bytes of a version and two sizes."""
 RECORD = 512
 CHECKSUM = slice(148, 156)
 _OCTAL = re.compile(rb"[ \0]*([0-7]+)[ \0]*")
@@ -39,6 +42,9 @@ class Kind(Enum):
     TAR = "tar"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
+    OBJECT_BACKUP = "tar of objects"
+    POSTGRES_ARCHIVE = "archive of pg_dump"
+    POSTGRES_TOC = "table of contents of pg_dump's"
     BASE64 = "base64"
     HEX = "hex"
     CLOSED = "closed"
@@ -51,9 +57,9 @@ FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
 """Streams of frames, with skippable frames among them."""
 TEXTS = frozenset({Kind.BASE64, Kind.HEX})
 """Texts that stand for a file of another kind."""
-STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG})
+STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG, Kind.OBJECT_BACKUP})
 """Files with stored values."""
-CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
+CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED, Kind.POSTGRES_ARCHIVE}
 _WEAK = frozenset({Kind.OTHER, Kind.ZLIB, Kind.LZMA, Kind.LZW})
 """Kinds that a decoded text may seem by chance: their magic numbers are of two bytes, or none."""
 _MAGIC_NUMBERS = (
@@ -107,10 +113,12 @@ def sniff(head: bytes) -> Kind:
     kind = _by_magic_number(head)
     if _has_meta(head, FIRST_META) and kind is None:  # a small database may stand in packed bytes as it is
         return Kind.DATABASE
-    if _is_tar(head):  # its first member may be a database that begins where a second meta page would
-        return Kind.TAR
+    if is_tar_header(head):  # its first member may be a database that begins where a second meta page would
+        return Kind.TAR if object_backups.kind(head) is None else Kind.OBJECT_BACKUP
     if kind is not None:
         return kind
+    if head.startswith(POSTGRES):
+        return Kind.POSTGRES_ARCHIVE if head[10:11] == bytes([CUSTOM]) else Kind.POSTGRES_TOC
     if any(_has_meta(head, size + FIRST_META) for size in PAGE_SIZES):
         return Kind.DATABASE
     if head[:3] == b"BZh" and head[4:10] in {b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"}:
@@ -197,8 +205,11 @@ def _is_lzw(head: bytes) -> bool:
     return content.startswith(_EVENTS) or _has_meta(content, FIRST_META)
 
 
-def _is_tar(head: bytes) -> bool:
-    """Whether the first record's checksum is right: the sum of its bytes, with spaces in the checksum's own field."""
+def is_tar_header(head: bytes) -> bool:
+    """Whether a tar's member begins here: the checksum of its record is right.
+
+    It is the sum of the record's bytes, with spaces in the checksum's own field.
+    """
     stated = _OCTAL.fullmatch(head[CHECKSUM])
     if len(head) < RECORD or stated is None or not any(head[:RECORD]):
         return False

@@ -9,7 +9,7 @@ from pathlib import Path
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.member_name import is_member
-from auditor.evidence.discovery import bystanders, companions, remote
+from auditor.evidence.discovery import bystanders, companions, databases, remote
 from auditor.evidence.discovery.config_files import LARGEST, is_settings
 from auditor.evidence.discovery.paths import is_sqlite, is_whole
 from auditor.evidence.exhibit import BESIDE, role_of
@@ -59,7 +59,7 @@ def names(paths: Sequence[str]) -> list[str]:
     local = [os.path.abspath(path) for path in paths if URL not in path]  # noqa: PTH100 - links are not resolved
     common = os.path.commonpath([os.path.dirname(path) for path in local]) if local else ""  # noqa: PTH120
     return [
-        remote.shown(path) if URL in path else shown(os.path.relpath(os.path.abspath(path), common))  # noqa: PTH100
+        _url(path) if URL in path else shown(os.path.relpath(os.path.abspath(path), common))  # noqa: PTH100
         for path in paths
     ]
 
@@ -183,7 +183,13 @@ def _is_evidence(path: Path) -> bool:
         return True  # an unreadable file is reported, not passed over
 
 
+def _url(url: str) -> str:
+    return databases.shown(url) if databases.is_database(url) else remote.shown(url)
+
+
 def _last(path: str) -> str:
+    if databases.is_database(path):
+        return databases.shown(path)
     if URL in path:
         return remote.name(path)
     return shown(Path(path).name or Path(path).resolve().name)

@@ -14,7 +14,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.residue import Residue, holds_value
-from auditor.evidence.discovery import bystanders, companions, paths, pipe, remote
+from auditor.evidence.discovery import bystanders, companions, databases, paths, pipe, remote
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
@@ -24,7 +24,7 @@ from auditor.options import Options
 from auditor.text import shown
 
 if TYPE_CHECKING:
-    from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
+    from auditor.evidence.discovery.extraction import ExtractedMember, Extraction
 
 OpenExhibit = Callable[[], Exhibit]
 
@@ -76,6 +76,12 @@ def opened(argument: str, options: Options) -> Exhibits:
         if wal_dir is not None:
             raise UsageError(f"{remote.shown(argument)} is one object: --wal-dir belongs to a data directory")
         return _remote(argument, options)
+    if databases.is_database(argument):
+        if wal_dir is not None:
+            raise UsageError(f"{databases.shown(argument)} is a database: --wal-dir belongs to a data directory")
+        file, notes = databases.fetch(argument, options)
+        exhibit = Exhibit(file.name, [(Role.SQL_DUMP, file)], notes=notes, live_table=True)
+        return Exhibits([(exhibit.name, lambda: exhibit)])
     if inputs.is_pipe(argument) and argument not in options.unnamed_pipes:
         if wal_dir is not None:
             raise UsageError(f"{inputs.name(argument)} is a pipe: --wal-dir belongs to a data directory")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor import inputs
+from auditor import inputs, platform
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers.limits import Refused
 from auditor.options import Options
@@ -46,7 +46,9 @@ def _opened(path: str, name: str) -> int:
         raise UsageError("standard input is a terminal: name a file, or write the evidence into a pipe")
     try:
         # opening a pipe that nobody writes into would wait for ever
-        descriptor = os.dup(0) if path == inputs.STDIN else os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = (
+            os.dup(0) if path == inputs.STDIN else os.open(path, os.O_RDONLY | platform.NONBLOCK | platform.BINARY)
+        )
     except OSError as error:
         raise UnreadableEvidence(f"{name} cannot be opened: {error.strerror}") from None
     if stat.S_ISCHR(os.fstat(descriptor).st_mode):
@@ -55,7 +57,7 @@ def _opened(path: str, name: str) -> int:
     if path != inputs.STDIN and not select.select([descriptor], [], [], inputs.PATIENCE)[0]:
         os.close(descriptor)
         raise UnreadableEvidence(f"{name} is a pipe, and nobody wrote into it within {inputs.PATIENCE:.0f} s")
-    os.set_blocking(descriptor, True)
+    platform.set_blocking(descriptor, blocking=True)
     return descriptor
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auditor.errors import AuditorError, UnreadableEvidence, UsageError
+from auditor.errors import AuditorError, MissingExtra, UnreadableEvidence
 from auditor.evidence.containers.limits import Refused
 from auditor.options import Options
 
@@ -20,6 +20,14 @@ BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "
 WEB = {"https", "http"}
 BLOCK = 8 << 20
 """Bytes of a request."""
+
+
+class Unreachable(UnreadableEvidence):
+    """An object that does not arrive whole: the next attempt may fetch it."""
+
+
+class Denied(UnreadableEvidence):
+    """An object to which the store denies access."""
 
 
 def is_remote(text: str) -> bool:
@@ -64,9 +72,7 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     received = extracted.size
     if isinstance(size, int) and received != size:
         extracted.close()
-        raise UnreadableEvidence(
-            f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again"
-        )
+        raise Unreachable(f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again")
     file = extracted.open(name(url))
     file.stored = next((_moment(facts[key]) for key in MODIFIED if facts.get(key)), "")
     origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
@@ -106,11 +112,9 @@ class _open:  # noqa: N801 - used as a function is
             self._file: IO[bytes] = system.open(path, "rb", block_size=0 if scheme in WEB else BLOCK)
         except ImportError:
             library = BUCKETS.get(scheme, "aiohttp")
-            raise UsageError(
-                f"{shown(self._url)}: {library} is not installed; pip install 'etcd-auditor[remote]'"
-            ) from None
+            raise MissingExtra(shown(self._url), library, "remote") from None
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
+            raise _kind(error)(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
         return self._file, facts
 
     def __exit__(self, *_: object) -> None:
@@ -141,7 +145,7 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
         try:
             block = source.read(BLOCK)
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
+            raise _kind(error)(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
         if not block:
             return
         count += len(block)
@@ -153,6 +157,19 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
 _DENIED = {401, 403}
 
 
+def _denies(error: Exception) -> bool:
+    # status_code: Azure's errors; status: aiohttp's
+    answers = {getattr(error, name, 0) for name in ("status_code", "status")}
+    return isinstance(error, PermissionError) or bool(_DENIED & answers)
+
+
+def _kind(error: Exception) -> type[UnreadableEvidence]:
+    """The error that one of a library's becomes."""
+    if isinstance(error, AuditorError | FileNotFoundError | IsADirectoryError):
+        return UnreadableEvidence
+    return Denied if _denies(error) else Unreachable
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, AuditorError):
         return str(error)
@@ -160,7 +177,6 @@ def _why(error: Exception) -> str:
         return "there is no such object"
     if isinstance(error, IsADirectoryError):
         return "it is a folder or a bucket: name one object in it"
-    # status_code: Azure's errors; status: aiohttp's
-    if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
+    if _denies(error):
         return "access is denied; look at the credentials in the environment"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

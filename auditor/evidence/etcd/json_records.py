@@ -26,13 +26,13 @@ LARGEST = (1 << 63) - 1
 LONGEST_HEAD = 1 << 16
 """Bytes of an object without its value, at most: a key is at most 32 KiB of them."""
 _HEAD = re.compile(
-    rb'\s*(?P<event>\{\s*"etcdEvent"\s*:\s*\{\s*(?:"type"\s*:\s*(?P<type>\d+)\s*,\s*)?"kv"\s*:\s*)?'
-    rb'\{\s*"key"\s*:\s*"(?P<key>[A-Za-z0-9+/=]*)"\s*(?:,\s*"create_revision"\s*:\s*(?P<create>\d+)\s*)?'
-    rb'(?:,\s*"mod_revision"\s*:\s*(?P<mod>\d+)\s*)?(?:,\s*"version"\s*:\s*(?P<version>\d+)\s*)?'
+    rb'\s*(?P<event>\{\s*"etcdEvent"\s*:\s*\{\s*(?:"type"\s*:\s*(?P<type>[01])\s*,\s*)?"kv"\s*:\s*)?'
+    rb'\{\s*"key"\s*:\s*"(?P<key>[A-Za-z0-9+/=]*)"\s*(?:,\s*"create_revision"\s*:\s*(?P<create>\d{1,19})\s*)?'
+    rb'(?:,\s*"mod_revision"\s*:\s*(?P<mod>\d{1,19})\s*)?(?:,\s*"version"\s*:\s*(?P<version>\d{1,19})\s*)?'
     rb'(?P<value>,\s*"value"\s*:\s*")?'
 )
-_TAIL = re.compile(rb'\s*(?:,\s*"lease"\s*:\s*-?\d+\s*)?\}')
-_EVENT_TAIL = re.compile(rb'\s*\}\s*,\s*"time"\s*:\s*"[^"\\]{0,64}"\s*\}')
+_TAIL = re.compile(rb'\s*(?:,\s*"lease"\s*:\s*-?\d{1,19}\s*)?\}')
+_EVENT_TAIL = re.compile(rb'\s*\}\s*,\s*"time"\s*:\s*"\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)"\s*\}')
 _BETWEEN = re.compile(rb"\s*([,\]])")
 
 
@@ -42,28 +42,27 @@ class JsonRecords:
 
     spans: "array[int]" = field(default_factory=lambda: array("q"))
     """Eight numbers a row: offset and length of key and value, create, mod, version, tombstone."""
+    bounds: "array[int]" = field(default_factory=lambda: array("q"))
+    """Two numbers a row: where the object begins, and the position behind the comma or the bracket that follows it."""
     gaps: list[Gap] = field(default_factory=list)
     """The parts that are no such object."""
-    end: int = 0
-    """The position behind the closing bracket, or where the reading stopped."""
 
     def __len__(self) -> int:
         return len(self.spans) // 8
 
 
-def scan(file: EvidenceFile, at: int, end: int) -> JsonRecords:
-    """The objects of an array, up to its closing bracket.
+def scan(file: EvidenceFile, at: int, end: int, records: JsonRecords) -> int:
+    """Add the objects of an array, up to its closing bracket; the position behind it, or where the reading stopped.
 
     Args:
         file: The text.
         at: The position behind the opening bracket.
         end: Where the text ends.
+        records: The records, and the parts that are none.
     """
-    records = JsonRecords()
-    text = file.map
+    text, known = file.map, len(records.gaps)
     if (separator := _BETWEEN.match(text, at, end)) and separator[1] == b"]":
-        records.end = separator.end()
-        return records
+        return separator.end()
     while True:
         stop = _object(text, at, end, records.spans)
         if stop < 0:
@@ -72,23 +71,23 @@ def scan(file: EvidenceFile, at: int, end: int) -> JsonRecords:
             stop = following if following >= 0 else end
             reason = f"{file.name}: no record that etcd's tools write at offset {at:,}: damaged, or cut"
             records.gaps.append(Gap(file.name, at, stop - at, reason))
-            if following < 0 or len(records.gaps) > LISTED:
-                records.end = end
+            if following < 0 or len(records.gaps) - known > LISTED:
                 if following >= 0:
                     reason = f"{file.name}: too many damaged records: nothing is read from offset {following:,} on"
                     records.gaps.append(Gap(file.name, following, end - following, reason))
-                return records
+                return end
             at = following
             continue
         separator = _BETWEEN.match(text, stop, end)
         if separator is None:
             reason = f"{file.name}: the list of records does not end: cut at offset {stop:,}"
             records.gaps.append(Gap(file.name, stop, end - stop, reason))
-            records.end = end
-            return records
-        at = records.end = separator.end()
+            records.bounds.extend((at, stop))
+            return end
+        records.bounds.extend((at, separator.end()))
+        at = separator.end()
         if separator[1] == b"]":
-            return records
+            return at
 
 
 def _is_event(text: mmap, at: int) -> bool:
@@ -180,9 +179,13 @@ def _decode(file: EvidenceFile, table: Ints, room: memoryview) -> tuple["array[i
 
 
 def object_before(raw: bytes) -> dict[str, object]:
-    """A small JSON object, decoded; empty where the bytes are none."""
+    """A small JSON object without objects in it, decoded; empty where the bytes are none, or name a field twice."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else {}
+
     try:
-        decoded = json.loads(raw)
+        decoded = json.loads(raw, object_pairs_hook=once)
     except ValueError:
         return {}
     return decoded if isinstance(decoded, dict) else {}

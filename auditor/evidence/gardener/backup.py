@@ -11,16 +11,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.arrays.buffer import Buffer
 from auditor.arrays.factorize import factorize
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.containers import exports
-from auditor.evidence.etcd import json_records, snapshot
+from auditor.evidence.etcd import json_records, snapshot, text_accounts
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener.objects import ObjectName, object_name
+from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.reading import Reading
-from auditor.model.evidence import Gap, Unexamined
+from auditor.model.evidence import Balance, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place, State
 
 INCREMENT = "increment of Gardener's etcd backup"
@@ -42,11 +44,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     sources: list[tuple[str, tuple[RecordBatch, ...]]] = []
     fulls: list[tuple[tuple[int, int], Reading]] = []
     unexamined: list[Unexamined] = []
+    balances: list[Balance] = []
     for file in files:
         reading = _object(file, exhibit.work_dir, quick=quick)
         kinds |= reading.kinds
         gaps += reading.gaps
         unexamined += reading.unexamined
+        balances += reading.balances
         if reading.description != UNREADABLE:
             sources.append((file.name, reading.batches))
         if reading.database is not None:
@@ -76,6 +80,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined=tuple(unexamined),
         notes=(NOTE,),
         kinds=kinds,
+        balances=tuple(balances),
     )
 
 
@@ -83,9 +88,15 @@ def _object(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
     """The reading of one object; only a full snapshot's has a database."""
     kind = EvidenceKind.BACKUP
     if exports.is_increment(bytes(file.map[: exports.INCREMENT_HEAD])):
-        batch, gaps = increment(file, object_name(file.name), work_dir)
-        kinds = {file.name: INCREMENT}
-        return Reading(kind=kind, description=INCREMENT, batches=(batch,), gaps=tuple(gaps), kinds=kinds)
+        batch, gaps, balances = increment(file, object_name(file.name), work_dir)
+        return Reading(
+            kind=kind,
+            description=INCREMENT,
+            batches=(batch,),
+            gaps=tuple(gaps),
+            kinds={file.name: INCREMENT},
+            balances=() if quick else balances,
+        )
     try:
         full = snapshot.read_file(file, quick=quick)
     except UnreadableEvidence as error:
@@ -100,14 +111,17 @@ def _order(file: EvidenceFile, full: Reading) -> tuple[int, int]:
     return (name.last, name.taken) if name else (full.backend.revision, 0)
 
 
-def increment(file: EvidenceFile, name: ObjectName | None, work_dir: str = "") -> tuple[RecordBatch, list[Gap]]:
-    """The events of one increment, and gaps where they contradict its hash or its name.
+def increment(
+    file: EvidenceFile, name: ObjectName | None, work_dir: str = ""
+) -> tuple[RecordBatch, list[Gap], tuple[Balance, ...]]:
+    """The events of one increment, gaps where they contradict its hash or its name, and what is accounted for.
 
     Args:
         file: The increment, unpacked.
         name: The revisions that it should hold; None where its name is no object's.
         work_dir: The folder for decoded values; the system's own where empty.
     """
+    own = Ledger(file.name, file.size)
     end = max(file.size - HASH, 0)
     digest = hashlib.sha256(memoryview(file.map)[:end]).digest()
     gaps = []
@@ -115,18 +129,25 @@ def increment(file: EvidenceFile, name: ObjectName | None, work_dir: str = "") -
         reason = f"{file.name}: its last {HASH} bytes are not the SHA-256 of the {end:,} before them: damaged, or cut"
         gaps.append(Gap(file.name, end, file.size - end, reason))
         end = file.size
-    events = json_records.scan(file, file.map.find(b"[") + 1, end)
+    else:
+        own.one(Account.CHECKSUM, end, file.size)
+    events = json_records.JsonRecords()
+    begin = file.map.find(b"[") + 1
+    stop = json_records.scan(file, begin, end, events)
+    own.one(Account.STRUCTURE, 0, begin)
     batch, faults = json_records.batch(file, events, work_dir)
     gaps += [*events.gaps, *faults]
-    if not events.gaps and events.end < end:
-        gaps.append(Gap(file.name, events.end, end - events.end, f"{file.name}: bytes behind the list of events"))
+    if not events.gaps and stop < end:
+        gaps.append(Gap(file.name, stop, end - stop, f"{file.name}: bytes behind the list of events"))
+    text_accounts.add(own, events)
+    gaps += text_accounts.unexplained(own, Buffer(file.map), gaps)
     outside = np.zeros(0, np.int64)
     if name:
         outside = np.flatnonzero((batch.mod_revision < name.first) | (batch.mod_revision > name.last))
     if name and outside.size:
         reason = f"{file.name}: {outside.size:,} events are not of the revisions {name.first:,} to {name.last:,}"
         gaps.append(Gap(file.name, int(batch.offset[outside[0]]), 0, reason))
-    return batch, gaps
+    return batch, gaps, (own.balance(), text_accounts.decoded(file.name, batch))
 
 
 def _missing(files: Sequence[EvidenceFile]) -> Iterator[Gap]:

@@ -1,22 +1,19 @@
-"""The visible part of kine's SQLite database: its trees, the rows of `kine`, and the pages that they refer to."""
+"""kine's SQLite database as the image that its file and its WAL make up."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
-from auditor.evidence import ledger
-from auditor.evidence.gaps import listed
-from auditor.evidence.kine import file_format, overflow, pages, rows, schema, structure, unreferenced, wal
+from auditor.evidence.kine import file_format, rows, wal
+from auditor.evidence.kine.accounts import Accounts
 from auditor.evidence.kine.file_format import Header
-from auditor.evidence.kine.image import Image, Tree, freelist, walk
+from auditor.evidence.kine.image import Image
 from auditor.evidence.kine.overflow import Claims
-from auditor.evidence.kine.pages import Cells, Pages
+from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import KineColumns, Table
-from auditor.evidence.kine.stale import Structure
 from auditor.evidence.kine.unreferenced import DatabaseFiles
 from auditor.evidence.kine.wal import WalFrames
 from auditor.model.evidence import Gap
@@ -102,6 +99,8 @@ def opened(
     if ragged := files[0].size % size:
         reason = f"{names[0]}: {files[0].size:,} bytes are no whole number of {size:,}-byte pages: cut, or added to"
         gaps.append(Gap(names[0], files[0].size - ragged, ragged, reason))
+    accounts = Accounts(names, files)
+    accounts.add_log(log)
     store = DatabaseFiles(
         sources=names,
         files=files,
@@ -109,179 +108,10 @@ def opened(
         usable=head.usable,
         columns=KineColumns(),
         claims=Claims(files, (size, wal.FRAME + size)),
+        accounts=accounts,
         work_dir=work_dir,
     )
     return Database(store=store, head=head, log=log, image=image, file_pages=file_pages, gaps=gaps)
-
-
-def read_visible(database: Database) -> None:
-    """Walk every table and index, read the rows of `kine`, and walk the freelist.
-
-    Raises UnreadableEvidence where a sound database has no table of kine's.
-    """
-    _odd(database, 0, structure.expansion(database.store.files[0]))
-    top = _walk(database, 1)
-    entries: list[bytes] = []
-    for file, page, cells in _cells(database, top):
-        del page
-        _odd_entries(database, file, structure.odd_entries(database.store.files[file], cells))
-        database.tables += schema.tables(database.store.files[file], cells)
-        entries += schema.entries(database.store.files[file], cells)
-    names = [table.name for table in database.tables]
-    database.store = replace(database.store, structure=Structure(entries, names))
-    kine = next(
-        (table for table in database.tables if table.kind == "table" and table.name == "kine" and table.root), None
-    )
-    if kine is None and database.whole:
-        listed = ", ".join(sorted(table.name for table in database.tables if table.kind == "table")) or "none"
-        raise UnreadableEvidence(f"{database.name} is a SQLite database without kine's table `kine` (tables: {listed})")
-    database.has_kine = kine is not None
-    if kine is not None:
-        _kine(database, kine)
-    else:
-        database.gaps.append(database.gap(1, "no table `kine` under its first page"))
-    for table in database.tables:
-        if table is not kine and table.root:
-            tree = _walk(database, table.root, table=table.kind == "table")
-            for file, page, cells in _cells(database, tree):
-                if table.name == "sqlite_sequence":  # a name and a number in each row
-                    cells = cells.take(cells.size > LONGEST_SEQUENCE)
-                if table.name == "sqlite_stat1":
-                    cells = cells.take(~structure.statistics(database.store.files[file], cells, database.tables))
-                _foreign(database, table, file, page, cells)
-    database.referenced[structure.pointer_maps(database.image, database.referenced)] = True
-    database.trunks, leaves, faults = freelist(database.image, database.head.trunk, database.referenced)
-    database.free[database.trunks] = True
-    database.free[leaves] = True
-    database.gaps += [database.gap(number, reason) for number, reason in faults]
-
-
-def _walk(database: Database, root: int, *, table: bool = True) -> Tree:
-    tree = walk(database.image, root, database.referenced, table=table)
-    database.leaves[tree.leaves] = True
-    database.interior[tree.interior] = True
-    database.whole &= not tree.faults
-    database.gaps += [database.gap(number, reason) for number, reason in tree.faults]
-    return tree
-
-
-def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]:
-    """File, pages and cells of a tree's table leaves; their unallocated bytes go to `slack`."""
-    mask = np.zeros(database.image.size + 1, np.bool_)
-    mask[tree.leaves] = True
-    mask[tree.interior] = True
-    for file, buffer in enumerate(database.store.files):
-        images = database.image.of(file, mask)
-        parsed = pages.parse(buffer, images, database.head.page_size, database.head.usable)
-        damaged = images.number[parsed.damaged]
-        database.gaps += listed(
-            damaged,
-            lambda number: database.gap(number, f"page {number} does not hold together", database.head.page_size),
-            lambda more: database.gap(int(more[0]), f"{more.size:,} more pages do not hold together"),
-        )
-        database.whole &= not damaged.size
-        database.slack.append((file, parsed.start, parsed.end))
-        _odd(database, file, structure.odd_keys(buffer, parsed.keys))
-        _odd(database, file, structure.reserved(buffer, images, database.head.page_size, database.head.usable))
-        yield file, images, parsed.cells
-
-
-def _odd(database: Database, file: int, stretches: ledger.Intervals) -> None:
-    """Add bytes of a structure that are not what they ought to be: they are searched."""
-    if ledger.enabled:
-        database.slack.append((file, *stretches))
-
-
-def _odd_entries(database: Database, file: int, entries: ledger.Intervals) -> None:
-    """Add entries of the schema that create something else than tables and indexes: a gap, since kine makes none."""
-    _odd(database, file, entries)
-    if ledger.enabled and entries.start.size:
-        name, at = database.store.sources[file], int(entries.start[0])
-        reason = (
-            f"{name}: {entries.start.size:,} entries of its schema are of no table and no index of kine's: searched"
-        )
-        database.gaps.append(Gap(name, at, entries.total, reason))
-
-
-def _foreign(database: Database, table: Table, file: int, page: Pages, cells: Cells) -> None:
-    """Add the cells of a table that kine does not write, or no longer (key_value): they are only searched."""
-    if cells.page.size:
-        number = int(page.number[cells.page[0]])
-        reason = f"{cells.page.size:,} rows of the table {table.name}, which is not `kine`, are only searched"
-        database.gaps.append(database.gap(number, reason))
-        database.malformed.append((file, cells.payload, cells.payload + cells.local))
-
-
-def _kine(database: Database, table: Table) -> None:
-    """Add the rows of `kine`: those of each file, then those with overflow pages."""
-    columns = schema.columns(table)
-    if columns is None:
-        reason = "its table `kine` lacks a column of kine's: its rows are read in kine's own order"
-        database.gaps.append(database.gap(1, reason))
-    store = database.store = replace(database.store, columns=columns or KineColumns())
-    spilled: list[Cells] = []
-    file_of_cell, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for file, page, cells in _cells(database, _walk(database, table.root)):
-        more = cells.next > 0
-        local = cells.take(~more)
-        table_rows, malformed = unreferenced.local_rows(store, file, page, local)
-        _no_rows(database, file, local.take(malformed))
-        database.rows_by_buffer.append(table_rows)
-        spilled.append(cells.take(more))
-        file_of_cell.append(np.full(int(more.sum()), file, np.int64))
-        numbers.append(page.number[cells.page[more]])
-    cells = Cells.concatenate(spilled)
-    if cells.page.size:
-        _spilled(database, cells, np.concatenate(file_of_cell), np.concatenate(numbers))
-
-
-def _spilled(database: Database, cells: Cells, file_of_cell: Ints, numbers: Ints) -> None:
-    """Add the rows with overflow pages. numbers: the page of each cell."""
-    image, store = database.image, database.store
-
-    def lookup(page: Ints, _: Ints) -> tuple[Ints, Ints]:
-        present = image.has(page)
-        known = np.where(present, page, 0)
-        present &= ~database.referenced[known]
-        return np.where(present, image.where[known].astype(np.int64), -1), image.at[known]
-
-    parts, whole = overflow.follow(store.files, cells, file_of_cell, lookup, store.claims, store.usable)
-    for file in range(len(store.files)):
-        images = image.of(file, ~database.referenced)
-        claimed = ~store.claims.free(np.full(images.at.size, file, np.int64), images.at)
-        database.referenced[images.number[claimed]] = True
-        tails = (parts.rest > 0) & (parts.file == file)
-        end = (parts.at + parts.size)[tails]
-        database.slack.append((file, end, end + parts.rest[tails]))
-    table_rows, malformed = unreferenced.assembled_rows(
-        store, cells, parts, whole, numbers, np.zeros(numbers.size, np.uint8)
-    )
-    database.rows_by_buffer.append(table_rows)
-    broken = np.flatnonzero(~whole)
-    lengths = np.bincount(parts.row, parts.size, whole.size).astype(np.int64)
-
-    def one(row: int) -> Gap:
-        lost = int(cells.size[row] - lengths[row])
-        reason = f"row {cells.rowid[row]}: its overflow pages do not lead to its end, {lost:,} bytes are not found"
-        return database.gap(int(numbers[row]), reason, lost)
-
-    def rest(more: Ints) -> Gap:
-        return database.gap(int(numbers[more[0]]), f"{more.size:,} more rows lack overflow pages")
-
-    database.gaps += listed(broken, one, rest)
-    database.whole &= not broken.size
-    for file in range(len(store.files)):
-        _no_rows(database, file, cells.take(malformed[file_of_cell[malformed] == file]))
-
-
-def _no_rows(database: Database, file: int, cells: Cells) -> None:
-    """Add cells of `kine` that are no rows, with a gap: they are searched."""
-    if not cells.page.size:
-        return
-    name, at = database.store.sources[file], int(cells.payload[0])
-    reason = f"{name}: {cells.page.size:,} cells of the table kine, the first at offset {at:,}, are no rows: searched"
-    database.gaps.append(Gap(name, at, int(cells.local.sum()), reason))
-    database.malformed.append((file, cells.payload, cells.payload + cells.local))
 
 
 def header(buffer: Buffer, name: str, gaps: list[Gap]) -> Header | None:

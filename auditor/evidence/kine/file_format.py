@@ -13,8 +13,16 @@ from auditor.errors import UnreadableEvidence
 MAGIC = b"SQLite format 3\0"
 WAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 HEADER = 100
+ZEROS = (72, 92)
+"""Offsets between which the header is reserved, and zero."""
 INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF = 2, 5, 10, 13
 UTF8 = 1
+LAYOUTS = 4
+"""The newest schema format."""
+MOST_CACHED = 1 << 24
+"""Pages of the suggested cache, at most."""
+VERSIONS = 1_000_000
+"""SQLite 3.45.1 calls itself 3,045,001."""
 _SIZES = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int64)
 """Bytes of the serial types below 12."""
 
@@ -62,6 +70,29 @@ def header(raw: bytes, name: str) -> Header:
         trunk=trunk,
         free=free,
         encoding=encoding,
+    )
+
+
+def is_sound(raw: bytes) -> bool:
+    """Whether every field of a header is in its range; the bytes that are reserved are not looked at."""
+    if len(raw) < HEADER or not raw.startswith(MAGIC):
+        return False
+    trunk, free = (int.from_bytes(raw[at : at + 4], "big") for at in (32, 36))
+    pages, layout, cache, largest, encoding, _, vacuum, _ = (
+        int.from_bytes(raw[at : at + 4], "big") for at in (28, 44, 48, 52, 56, 60, 64, 68)
+    )
+    version = int.from_bytes(raw[96:100], "big")
+    size = int.from_bytes(raw[16:18], "big")
+    return (
+        (page_size_fits(size) or size == 1)
+        and set(raw[18:20]) <= {1, 2}
+        and raw[21:24] == b"\x40\x20\x20"
+        and (not pages or max(trunk, free, largest) <= pages)
+        and layout <= LAYOUTS
+        and cache < MOST_CACHED
+        and encoding in (0, UTF8)
+        and vacuum <= 1
+        and version // VERSIONS in (0, 3)
     )
 
 

@@ -18,12 +18,13 @@ from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.headless import CARVED
 from auditor.evidence.kine import database as databases
-from auditor.evidence.kine import rows, unreferenced, wal
+from auditor.evidence.kine import remainder, rows, unreferenced, visible, wal
 from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
 from auditor.evidence.kine.image import Image, freelist
+from auditor.evidence.kine.lookup import ByPage, WalLookup, frame_of
 from auditor.evidence.kine.pages import Pages
-from auditor.evidence.kine.unreferenced import UnreferencedPages, WalLookup
+from auditor.evidence.kine.unreferenced import UnreferencedPages
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, PageMap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, PageKind, Place, State
@@ -42,7 +43,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     """
     (file,), logs = exhibit.of(Role.SQLITE), exhibit.of(Role.SQLITE_LOG)
     database, own = _database(exhibit, file, logs[0] if logs else None)
-    databases.read_visible(database)
+    visible.read(database)
     places = rows.places(database.rows_by_buffer) if database.rows_by_buffer else []
     batches = [
         batch
@@ -51,6 +52,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     ]
     if not quick:
         batches += _hidden(database, own)
+        batches += remainder.search(database.store, database.gaps)
     if not database.has_kine and not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{file.name}: a damaged SQLite file in which no row of kine's is found")
     kind = EvidenceKind.KINE_DATABASE
@@ -66,6 +68,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined=tuple(_unexamined(exhibit, file, database.head, quick=quick)),
         notes=database.log.notes if logs else (),
         kinds={file.name: kind.label, **{log.name: "its write-ahead log" for log in logs}},
+        balances=() if quick else tuple(database.store.accounts.balances()),
+        key_copies=database.store.accounts.key_copies(),
         standing=STANDING,
     )
 
@@ -133,11 +137,11 @@ def _number(database: Database, file: int, at: Ints) -> Ints:
     """The number of the page that holds each offset of a file."""
     if not file:
         return at // database.head.page_size + 1
-    numbers: Ints = database.log.number[unreferenced.frame_of(at, database.head.page_size)]
+    numbers: Ints = database.log.number[frame_of(at, database.head.page_size)]
     return numbers
 
 
-def _in_file(database: Database) -> unreferenced.ByPage:
+def _in_file(database: Database) -> ByPage:
     """A lookup of overflow pages in the database file alone."""
     size = database.head.page_size
 

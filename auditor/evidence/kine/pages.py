@@ -3,7 +3,9 @@
 Format: sqlite.org fileformat2.html, section 1.6 (B-tree Pages).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from auditor.arrays.dtypes import Bools, Ints, Words
 from auditor.arrays.parallel import ranges
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
+from auditor.evidence.ledger import Intervals
 
 MOST_POINTED = 8192
 """The largest page in which no pointer equals two letters of text."""
@@ -50,6 +53,8 @@ class Parsed:
 
     cells: Cells
     """The cells of table leaves."""
+    fixed: Intervals
+    """What is structure: heads of pages and cells, pointers, heads of freeblocks, links. Not ascending."""
     start: Ints
     """Where stretches begin that are neither structure nor cell."""
     end: Ints
@@ -86,7 +91,8 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
     count, damaged = np.where(fits, count, 0), btree & ~fits
     # columns of one row a cell, by its pointer: `row` is its page's
     row = np.repeat(np.arange(pages.at.size), count)
-    begin = pages.at[row] + file_format.be16(buffer.words(ranges(pointers, count, 2)))
+    pointed = ranges(pointers, count, 2)
+    begin = pages.at[row] + file_format.be16(buffer.words(pointed))
     start, end, cells, good = _cells(buffer, kind[row], begin, row, limit[row], usable)
     good &= (begin >= body[row]) & (end <= limit[row])
     if lead is not None:  # no tree leads here: one changed byte makes an index of a page of rows
@@ -103,11 +109,66 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
     known_at = np.concatenate((start[good], free_at, limit))
     known_end = np.concatenate((end[good], free_end, pages.at + page_size))
     known_page = np.concatenate((row[good], np.searchsorted(pages.at, free_at, "right") - 1, np.arange(top.size)))
-    begins, ends = _between(first, known_at, known_end, known_page, limit)
+    begins, ends = unpointed, _ = _between(first, known_at, known_end, known_page, limit)
     if usable <= MOST_POINTED:
         begins = _behind_pointers(buffer, begins, ends, pages.at, body, usable)
     entries = cells.take(good & np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF)))
-    return Parsed(cells=cells.take(leaf), keys=entries, start=begins, end=ends, tree=btree & ~damaged, damaged=damaged)
+    led = ~(btree & fits) & (pages.number != 1)
+    fixed = (
+        *_heads(_Heads(top, pointers, body, btree & fits), row, pointed, good),
+        *_cell_heads(cells.take(good), start[good]),
+        (pages.at[led], first[led]),
+        (free_at, free_end),
+        (unpointed, begins),
+    )
+    return Parsed(
+        cells=cells.take(leaf),
+        keys=entries,
+        fixed=Intervals(*(np.concatenate(column) for column in zip(*fixed, strict=True))),
+        start=begins,
+        end=ends,
+        tree=btree & ~damaged,
+        damaged=damaged,
+    )
+
+
+class _Heads(NamedTuple):
+    """Columns of one row a page."""
+
+    top: Ints
+    """Where its header begins."""
+    pointers: Ints
+    """Where its cell pointers begin."""
+    body: Ints
+    """The first byte behind them."""
+    sound: Bools
+    """Whether it is a b-tree page that has room for them."""
+
+
+def _heads(heads: _Heads, row: Ints, pointed: Ints, good: Bools) -> Iterator[tuple[Ints, Ints]]:
+    """The headers of b-tree pages, and the pointers to cells that are possible: starts and ends.
+
+    Args:
+        heads: Of all pages.
+        row: The page of each cell.
+        pointed: Where the pointer to each cell lies.
+        good: Which cells are possible.
+    """
+    whole = heads.sound.copy()
+    whole[row[~good]] = False
+    partly = heads.sound & ~whole
+    yield heads.top[whole], heads.body[whole]
+    yield heads.top[partly], heads.pointers[partly]
+    single = pointed[good & ~whole[row]]
+    yield single, single + 2
+
+
+def _cell_heads(cells: Cells, start: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """What is structure in cells: sizes, row ids and children before the payload, and the link behind it."""
+    yield start, cells.payload
+    linked = cells.next > 0
+    behind = (cells.payload + cells.local)[linked]
+    yield behind, behind + 4
 
 
 def _behind_pointers(buffer: Buffer, start: Ints, end: Ints, page_at: Ints, body: Ints, usable: int) -> Ints:

@@ -13,6 +13,9 @@ from auditor.evidence.kine import file_format
 INDEXED = 8
 """Columns of an index and its rowid: kine's have up to four."""
 
+MOST = 1 << 40
+"""Numbers in a row or an index of kine's are ids, revisions, seconds and flags: smaller than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Records(Columns):
@@ -80,3 +83,12 @@ def decode(buffer: Buffer, at: Ints, local: Ints, size: Ints, columns: int, *, h
     body = place + sizes.sum(axis=0)
     good &= ((place == end) | headless) & ((size == 0) | (body == size)) & (place > 1)
     return Records(buffer=buffer, at=at, serial=serial, begin=begin, size=body, good=good)
+
+
+def sound_number(serial: Ints, number: Ints) -> Bools:
+    """Which columns hold nothing, or a number that kine writes: none of eight bytes, no fraction.
+
+    serial: the types of the columns; number: their values.
+    """
+    sound: Bools = (serial == 0) | (((serial < 6) | (serial >= 8)) & (serial < 10) & (number >= 0) & (number < MOST))
+    return sound

@@ -29,13 +29,26 @@ LEAD = 12
 """Bytes of a cell before its record: two varints, of which the first four bytes may be gone."""
 LONGEST_NAME = 1 << 12
 NOTHING_KNOWN = Structure()
-_NAMES = (b"/", b"compact_rev_key", b"gap-")
+NAMES = (b"/", b"compact_rev_key", b"gap-")
+"""Beginnings of the names of rows."""
+
+
+class Shares(NamedTuple):
+    """Bytes of what was searched: all others are fragments."""
+
+    row: int = 0
+    """Rows and values."""
+    structure: int = 0
+    """Old copies of structure, and what is too short for a value."""
+    empty: int = 0
+    """Zeros."""
 
 
 def search(
     buffer: Buffer, start: Ints, end: Ints, columns: KineColumns, usable: int, structure: Structure = NOTHING_KNOWN
-) -> list[CarvedRecord]:
-    """The rows, values and fragments in these stretches, ascending; a row with a previous value is two.
+) -> tuple[list[CarvedRecord], Shares]:
+    """The rows, values and fragments in these stretches, ascending; a row with a previous value is two. With them, what
+    the bytes of the stretches are.
 
     Args:
         buffer: The file.
@@ -51,11 +64,16 @@ def search(
     start, end = start[order], end[order]
     cells = _apart(_rows(buffer, start, end, columns, usable))
     values = [row for _, _, rows in cells for row in rows]
-    rest = _rest(buffer, start, end, [(first, last) for first, last, _ in cells])
-    return [
-        *values,
-        *(row for row in rest if row.key_at >= 0 or not structure.explains(buffer.slice(row.value_at, row.value_len))),
-    ]
+    rest, old = [], 0
+    for row in _rest(buffer, start, end, [(first, last) for first, last, _ in cells]):
+        if row.key_at < 0 and structure.explains(buffer.slice(row.value_at, row.value_len)):
+            old += row.end - row.start
+        else:
+            rest.append(row)
+    known = sum(last - first for first, last, _ in cells) + carve.explained(buffer, rest)
+    fragments = sum(row.end - row.start for row in rest) - carve.explained(buffer, rest)
+    empty = max(int((end - start).sum()) - known - old - fragments, 0)
+    return [*values, *rest], Shares(known, old, empty)
 
 
 def _rest(buffer: Buffer, start: Ints, end: Ints, cells: list[tuple[int, int]]) -> list[CarvedRecord]:
@@ -154,7 +172,7 @@ def _candidates(
         good &= (serial[column] == 0) | (serial[column] >= 12)
     rows = np.flatnonzero(good)
     kine_names = np.zeros(rows.size, np.bool_)
-    for text in _NAMES:
+    for text in NAMES:
         kine_names |= buffer.starts_with(name_at[rows], name_len[rows], text)
     rows = rows[kine_names]
     texts = buffer.slices(name_at[rows], name_len[rows])

@@ -15,6 +15,7 @@ from auditor.evidence.etcd.wire import printable
 from auditor.evidence.kine import file_format, records
 from auditor.evidence.kine.image import Image
 from auditor.evidence.kine.pages import Cells, Pages
+from auditor.evidence.kine.residue import NAMES
 from auditor.evidence.kine.schema import Table
 from auditor.evidence.kine.stale import STATISTICS
 from auditor.evidence.ledger import Intervals as Stretches
@@ -23,6 +24,8 @@ LARGEST_ROOT = 52
 """Offset of the header's field that is not zero in a database with pointer maps."""
 ENTRY = 5
 """Bytes of an entry of a pointer map: the kind of a page, and the number of the one that names it."""
+FIRST_PART = 64
+"""Bytes of a name, at most, before its first slash."""
 KINDS = 5
 """The kinds of page in pointer maps, from 1 on."""
 _HEADER = 64
@@ -30,13 +33,11 @@ _HEADER = 64
 
 _STATEMENT = re.compile(rb"CREATE (?:TABLE|(?:UNIQUE )?INDEX)[ A-Za-z0-9_,().!=<>*+\"`'\[\]\t\r\n-]{1,1000}")
 """What kine and SQLite themselves create: no view, no trigger, no text in it that is not a name or a number."""
-ZERO, ZEROS = 72, 20
-"""Offset and length of the header's bytes that are reserved, and zero."""
 
 
 def expansion(buffer: Buffer) -> Stretches:
     """The bytes of a database's header that SQLite leaves zero."""
-    return _filled(buffer, np.array([ZERO], np.int64), np.array([ZERO + ZEROS], np.int64))
+    return _filled(buffer, *(np.array([at], np.int64) for at in file_format.ZEROS))
 
 
 def reserved(buffer: Buffer, pages: Pages, page_size: int, usable: int) -> Stretches:
@@ -51,21 +52,46 @@ def _filled(buffer: Buffer, start: Ints, end: Ints) -> Stretches:
     return Stretches(start[filled], end[filled])
 
 
-def odd_keys(buffer: Buffer, keys: Cells) -> Stretches:
-    """The entries of indexes that hold anything but a name and numbers: kine's are of names, ids and revisions."""
+def sound_keys(buffer: Buffer, keys: Cells) -> tuple[Bools, Stretches]:
+    """Which entries of indexes hold a name and numbers alone, as kine's do, and where their names lie."""
     decoded = records.decode(buffer, keys.payload, keys.local, keys.size, records.INDEXED)
-    sound = decoded.good & (keys.local == keys.size)
+    sound: Bools = decoded.good & (keys.local == keys.size)
+    names = []
     for column in range(records.INDEXED):
         at, length = decoded.text(column)
         texts = np.flatnonzero(sound & (length > 0))
-        sound[texts] = (decoded.serial[column][texts] % 2 == 1) & printable(buffer, at[texts], length[texts])
-    return Stretches(keys.payload[~sound], (keys.payload + keys.local)[~sound])
+        sound[texts] = (decoded.serial[column][texts] % 2 == 1) & _names(buffer, at[texts], length[texts])
+        texts = texts[sound[texts]]
+        names.append((at[texts], (at + length)[texts]))
+        numbers = np.flatnonzero(sound & (length < 0))
+        sound[numbers] = records.sound_number(decoded.serial[column][numbers], decoded.number(column)[numbers])
+    return sound, Stretches(*(np.concatenate(column) for column in zip(*names, strict=True)))
 
 
-def odd_entries(buffer: Buffer, cells: Cells) -> Stretches:
-    """The rows of sqlite_schema that create something else than a table or an index."""
+def _names(buffer: Buffer, at: Ints, length: Ints) -> Bools:
+    """Which texts are printable and begin as names in kine do, or are paths of another kind without quotation marks."""
+    begins = np.logical_or.reduce([buffer.starts_with(at, length, name) for name in NAMES])
+    path = (buffer.find(at, length, ord("/"), FIRST_PART) > 0) & (buffer.find(at, length, ord('"')) < 0)
+    named: Bools = (begins | path) & printable(buffer, at, length)
+    return named
+
+
+def sequences(buffer: Buffer, cells: Cells, tables: Sequence[Table]) -> Bools:
+    """Which rows of sqlite_sequence hold a table's name and a number."""
+    decoded = records.decode(buffer, cells.payload, cells.local, cells.size, 2)
+    at, length = decoded.text(0)
+    known = {table.name.encode() for table in tables if table.kind == "table"}
+    sound: Bools = (
+        decoded.good & (cells.local == cells.size) & records.sound_number(decoded.serial[1], decoded.number(1))
+    )
+    sound[sound] = [text in known for text in buffer.slices(at[sound], np.maximum(length, 0)[sound])]
+    return sound
+
+
+def sound_entries(buffer: Buffer, cells: Cells) -> Bools:
+    """Which rows of sqlite_schema create a table or an index, and nothing else."""
     decoded = records.decode(buffer, cells.payload, cells.local, cells.size, 5)
-    sound = decoded.good & (cells.local == cells.size)
+    sound: Bools = decoded.good & (cells.local == cells.size)
     texts = [decoded.text(column) for column in (0, 1, 2, 4)]
     for row in np.flatnonzero(sound).tolist():
         kind, *names, sql = (buffer.slice(int(at[row]), max(int(length[row]), 0)) for at, length in texts)
@@ -74,7 +100,7 @@ def odd_entries(buffer: Buffer, cells: Cells) -> Stretches:
             and all(name.isascii() and len(name) <= _HEADER for name in names)
             and (not sql or _STATEMENT.fullmatch(sql) is not None)
         )
-    return Stretches(cells.payload[~sound], (cells.payload + cells.local)[~sound])
+    return sound
 
 
 def pointer_maps(image: Image, referenced: Bools) -> Ints:
@@ -121,3 +147,7 @@ def statistics(buffer: Buffer, cells: Cells, tables: Sequence[Table]) -> Bools:
         header = payload[0] if payload else 0
         sound[number] = 0 < header < _HEADER and row.fullmatch(payload, header) is not None
     return sound
+
+
+OWN = {"sqlite_sequence": sequences, "sqlite_stat1": statistics}
+"""Which rows of SQLite's own tables are what it writes there, by the table's name."""

@@ -3,7 +3,7 @@
 Leaf pages of tables are read as rows; the rest is searched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +15,12 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence import carve, ledger
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.kine import file_format, overflow, records, residue, rows, structure
+from auditor.evidence.kine.accounts import Accounts
+from auditor.evidence.kine.lookup import ByPage
 from auditor.evidence.kine.overflow import Assembled, Claims, PayloadParts
 from auditor.evidence.kine.pages import Cells, Pages, Parsed, parse
 from auditor.evidence.kine.schema import KineColumns
 from auditor.evidence.kine.stale import Structure
-from auditor.evidence.kine.wal import FRAME, HEADER, WalFrames
 from auditor.model.vocabulary import Place
 
 
@@ -39,6 +40,8 @@ class DatabaseFiles:
     """The overflow pages that rows have claimed."""
     work_dir: str
     """The folder of private files; the system's own where empty."""
+    accounts: Accounts
+    """What is accounted for in them."""
     structure: Structure = residue.NOTHING_KNOWN
     """What the database keeps for itself."""
 
@@ -66,8 +69,6 @@ class UnreferencedPages(Columns):
 
 MOST_NUMBERED = 1 << 24
 """Pages up to which the number of each has a byte that is zero: no text is taken for numbers."""
-ByPage = Callable[[Ints, Ints], tuple[Ints, Ints]]
-"""Page numbers and the offset of the leaf of each -> file (-1: none) and offset of the page's image."""
 
 
 def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
@@ -83,8 +84,13 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
     images = images.take(np.argsort(images.at, kind="stable"))
     pages = images.pages
     parsed = parse(buffer, pages, store.page_size, store.usable, images.lead)
+    store.accounts.add(file, *parsed.fixed)
+    store.accounts.add_header(file, pages)
+    sound, names = structure.sound_keys(buffer, parsed.keys)
+    store.accounts.add_keys(file, parsed.keys.take(sound), names)
     local, spilled = parsed.cells.take(parsed.cells.next == 0), parsed.cells.take(parsed.cells.next > 0)
     table_rows, faults = local_rows(store, file, pages, local)
+    store.accounts.add_rows(table_rows)
     page = np.delete(local.page, faults)
     yield from rows.batches(replace(table_rows, state=images.state[page]), images.row[page], visible=False)
 
@@ -94,10 +100,12 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
     file_of_cell = np.full(spilled.page.size, file, np.int64)
     parts, whole = overflow.follow(store.files, spilled, file_of_cell, lookup_cells, store.claims, store.usable)
     malformed = local.take(faults)
+    store.accounts.add_chains(parts, _own_parts(file, images, parsed, parts), np.zeros(parts.row.size, np.bool_))
     if whole.size:
         table_rows, faults = assembled_rows(
             store, spilled, parts, whole, pages.number[spilled.page], images.state[spilled.page]
         )
+        store.accounts.add_rows(table_rows)
         page = np.delete(spilled.page, faults)
         yield from rows.batches(table_rows, images.row[page], visible=False)
         malformed = Cells.concatenate([malformed, spilled.take(faults)])
@@ -109,14 +117,30 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
     start, end = _unclaimed(store, file, images, parsed)
     if ledger.enabled:
         rest = structure.reserved(buffer, pages, store.page_size, store.usable)
-        odd = structure.odd_keys(buffer, parsed.keys)
-        start = np.concatenate((start, rest.start, odd.start))
-        end = np.concatenate((end, rest.end, odd.end))
+        odd = parsed.keys.take(~sound)
+        start = np.concatenate((start, rest.start, odd.payload))
+        end = np.concatenate((end, rest.end, odd.payload + odd.local))
     start = np.concatenate((start, malformed.payload))
     end = np.concatenate((end, malformed.payload + malformed.local))
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
     if start.size:
         yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
+
+
+def in_cells(parts: PayloadParts) -> Bools:
+    """Which parts of payloads lie in the cells: the first of each."""
+    first = np.ones(parts.row.size, np.bool_)
+    np.not_equal(parts.row[1:], parts.row[:-1], out=first[1:])
+    return first
+
+
+def _own_parts(file: int, images: UnreferencedPages, parsed: Parsed, parts: PayloadParts) -> Bools:
+    """Which parts of payloads lie in cells, or in pages that were read here and are of no tree."""
+    page = np.maximum(np.searchsorted(images.at, parts.at, "right") - 1, 0)
+    own: Bools = in_cells(parts)
+    if images.at.size:
+        own |= (parts.file == file) & (images.at[page] == parts.at - 4) & ~parsed.tree[page] & ~parsed.damaged[page]
+    return own
 
 
 def local_rows(store: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
@@ -184,6 +208,8 @@ def search(
     place: NDArray[np.uint8],
     number: Ints,
     state: NDArray[np.uint8] | None = None,
+    *,
+    inner: bool = False,
 ) -> Iterator[RecordBatch]:
     """The values in stretches of one file.
 
@@ -195,13 +221,15 @@ def search(
         place: The place of each.
         number: The page of each.
         state: Bits of State of each; none where None.
+        inner: Whether they are parts of payloads with overflow pages.
     """
     buffer = store.files[file]
     for value in np.unique(place).tolist():
         same_place = place == value
-        values = residue.search(
+        values, shares = residue.search(
             buffer, start[same_place], end[same_place], store.columns, store.usable, store.structure
         )
+        store.accounts.searched(file, start[same_place], end[same_place], shares, inner=inner)
         if not values:
             continue
         batch = carve.batch(buffer, store.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))
@@ -210,42 +238,6 @@ def search(
         page = number[same_place][owner]
         flags = batch.state if state is None else batch.state | state[same_place][owner]
         yield replace(batch, page=page, state=flags)
-
-
-class WalLookup:
-    """A lookup of overflow pages at the time of a frame: in its WAL generation up to the end of its transaction, else
-    in the database file.
-    """
-
-    def __init__(self, log: WalFrames, file_pages: int, page_size: int) -> None:
-        self._log, self._file_pages, self._size = log, file_pages, page_size
-        self._numbers = np.unique(log.number)
-        count = log.number.size
-        codes = np.searchsorted(self._numbers, log.number)
-        self._keys = (log.generation * (self._numbers.size + 1) + codes) * (count + 1) + np.arange(count)
-        self._order = np.argsort(self._keys, kind="stable")
-        self._keys = self._keys[self._order]
-
-    def __call__(self, numbers: Ints, at: Ints) -> tuple[Ints, Ints]:
-        log = self._log
-        frames = frame_of(at, self._size)
-        count = log.number.size
-        codes = np.searchsorted(self._numbers, numbers)
-        codes = np.minimum(codes, self._numbers.size - 1)
-        known = self._numbers[codes] == numbers
-        base = (log.generation[frames] * (self._numbers.size + 1) + codes) * (count + 1)
-        slot = np.searchsorted(self._keys, base + log.until[frames], "right") - 1
-        present = known & (slot >= 0)
-        present &= self._keys[np.maximum(slot, 0)] >= base
-        frame = self._order[np.maximum(slot, 0)]
-        in_file = ~present & (numbers > 0) & (numbers <= self._file_pages)
-        file = np.where(present, 1, np.where(in_file, 0, -1))
-        return file, np.where(present, log.at[frame], np.maximum(numbers - 1, 0) * self._size)
-
-
-def frame_of(at: Ints, page_size: int) -> Ints:
-    """The number of the frame whose page image lies at `at`."""
-    return (at - HEADER - FRAME) // (FRAME + page_size)
 
 
 def lead(buffer: Buffer, pages: Pages, size: int, usable: int) -> Ints:

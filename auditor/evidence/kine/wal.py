@@ -47,6 +47,10 @@ class WalFrames:
     """Where the bytes behind the last whole frame begin."""
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
+    sound: Bools
+    """Whether its checksum goes on from that of the frame before it, of whatever generation."""
+    sound_header: bool = False
+    """Whether the log's header is one."""
     committed: int = 0
     """Frames up to the last commit."""
 
@@ -78,8 +82,8 @@ def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
     number, commit = file_format.be32(buffer.words(start)), file_format.be32(buffer.words(start), 4)
     salts = buffer.words(start + 8)
     same_salt = salts == np.uint64(int.from_bytes(head[16:24], "little"))
-    sound = _checksums(buffer, head, size, count) & same_salt & (number > 0)
-    valid = int(np.argmin(np.append(sound, np.False_))) if counts else 0
+    sound = _checksums(buffer, head, size, count) & (number > 0)
+    valid = int(np.argmin(np.append(sound & same_salt, np.False_))) if counts else 0
     ends = np.flatnonzero(commit[:valid] > 0)
     committed = int(ends[-1]) + 1 if ends.size else 0
     current = _newest(number, committed)
@@ -112,6 +116,8 @@ def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
         tail=tail,
         gaps=tuple(gaps),
         notes=tuple(_notes(name, count, committed, valid, current)),
+        sound=sound,
+        sound_header=not _fault(head),
         committed=committed,
     )
 
@@ -144,6 +150,7 @@ def _nothing(gaps: list[Gap]) -> WalFrames:
         tail=0,
         gaps=tuple(gaps),
         notes=(),
+        sound=none > 0,
     )
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.exhibit import Exhibit, Role
-from auditor.evidence.kine import database, unreferenced, wal
+from auditor.evidence.kine import database, remainder, unreferenced, wal
+from auditor.evidence.kine.accounts import Accounts
 from auditor.evidence.kine.kine import STANDING, kubernetes
+from auditor.evidence.kine.lookup import WalLookup
 from auditor.evidence.kine.overflow import Claims
 from auditor.evidence.kine.pages import Pages
 from auditor.evidence.kine.schema import KineColumns
-from auditor.evidence.kine.unreferenced import DatabaseFiles, UnreferencedPages, WalLookup
+from auditor.evidence.kine.unreferenced import DatabaseFiles, UnreferencedPages
 from auditor.evidence.kine.wal import WalFrames
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, Unexamined
@@ -43,6 +45,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     frames = frames.take(log.current) if quick else frames
     every = unreferenced.read(store, 1, frames, WalLookup(log, 0, log.page_size))
     batches = tuple(batch for batch in every if len(batch))
+    if not quick:
+        batches += tuple(batch for batch in remainder.search(store, gaps) if len(batch))
     if not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
     reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
@@ -62,6 +66,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined=tuple(unexamined),
         notes=log.notes,
         kinds={name: kind.label},
+        balances=() if quick else tuple(store.accounts.balances()),
+        key_copies=store.accounts.key_copies(),
         standing=STANDING,
     )
 
@@ -75,6 +81,8 @@ def _store(
         head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), sources[1], gaps)
         usable = head.usable if head is not None else usable
     files = Buffer(b""), buffer
+    accounts = Accounts(sources, files)
+    accounts.add_log(log)
     return DatabaseFiles(
         sources=sources,
         files=files,
@@ -82,6 +90,7 @@ def _store(
         usable=usable,
         columns=KineColumns(),
         claims=Claims(files, (log.page_size, wal.FRAME + log.page_size)),
+        accounts=accounts,
         work_dir=exhibit.work_dir,
     )
 

@@ -75,7 +75,7 @@ def diagnose(endpoint: Endpoint, access: Access) -> str:
 def _connected(endpoint: Endpoint, wait: float) -> socket.socket:
     if not endpoint.socket:
         return socket.create_connection((endpoint.host, endpoint.port), timeout=wait)
-    plain = socket.socket(socket.AF_UNIX)
+    plain = socket.socket(getattr(socket, "AF_UNIX", -1))  # OSError on a system without it
     try:
         plain.settimeout(wait)
         plain.connect(endpoint.socket)

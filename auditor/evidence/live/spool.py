@@ -5,9 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from auditor import platform
 from auditor.errors import AuditorError
 from auditor.evidence.scratch import WORK_DIR, ScratchFile
 from auditor.text import shown
+
+BLOCK = 1 << 20
 
 
 class Spool(ScratchFile):
@@ -29,6 +32,9 @@ class Spool(ScratchFile):
         name = shown(self._target)
         try:
             os.fsync(self.descriptor)
+            if not platform.renames_open_files():
+                self._copy(self._target, force=force)
+                return
             partial = self._partial or self._linked(self._target)
             if force:
                 partial.replace(self._target)
@@ -53,12 +59,28 @@ class Spool(ScratchFile):
         else:
             self._partial = path  # a file system that cannot name a nameless file later
 
+    def _copy(self, target: Path, *, force: bool) -> None:
+        """Write the file's bytes into its target: on Windows a file that is open gets no other name."""
+        self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial") if force else None
+        with (self._partial or target).open("xb") as out:
+            at = 0
+            while block := platform.read_at(self.descriptor, BLOCK, at):
+                at += out.write(block)
+        if self._partial is not None:
+            self._partial.replace(target)
+            self._partial = None
+
     def _linked(self, target: Path) -> Path:
         self._partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             # only with a folder's descriptor does Python ask for linkat(2), which follows /proc's link
-            os.link(f"/proc/self/fd/{self.descriptor}", self._partial, src_dir_fd=folder, follow_symlinks=True)
+            os.link(
+                platform.PROC / "self" / "fd" / str(self.descriptor),
+                self._partial,
+                src_dir_fd=folder,
+                follow_symlinks=True,
+            )
         finally:
             os.close(folder)
         return self._partial

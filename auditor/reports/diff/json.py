@@ -9,12 +9,14 @@ from auditor.diff.objects import Content, FormChange
 from auditor.diff.rows import COLUMNS
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
-from auditor.reports import json_sections
+from auditor.reports import json_sections, seals
 from auditor.reports.diff import words
 from auditor.text import hex_id
 
 VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
+ROWS = "objects"
+"""The section of the rows."""
 SCHEMA = f"urn:etcd-auditor:diff:{VERSION}"
 
 
@@ -28,7 +30,7 @@ def schema() -> dict[str, Any]:
 def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
     """The document, of plain values only."""
     conclusion = words.verdict(comparison, fail_on)
-    return {
+    sections: dict[str, Any] = {
         "format": "etcd-auditor diff",
         "version": VERSION,
         "schema": SCHEMA,
@@ -60,12 +62,13 @@ def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
             dict(zip(comparison.columns, row, strict=True)) for row in zip(*comparison.columns.values(), strict=True)
         ],
     }
+    return {**sections, "hashes": seals.seal_sections(sections, ROWS)}
 
 
 def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     """The document, one object a line."""
     whole = document(comparison, fail_on)
-    rows = whole.pop("objects")
+    rows, hashes = whole.pop(ROWS), whole.pop("hashes")
     for number, (name, part) in enumerate(whole.items()):
         out.write(",\n " if number else "{\n ")
         text = json.dumps(part, indent=1, ensure_ascii=True).replace("\n", "\n ")
@@ -74,7 +77,9 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
     for number, row in enumerate(rows):
         out.write(",\n  " if number else "\n  ")
         out.write(json.dumps(row, ensure_ascii=True))
-    out.write("\n ]\n}\n" if rows else "]\n}\n")
+    out.write("\n ]" if rows else "]")
+    text = json.dumps(hashes, indent=1, ensure_ascii=True).replace("\n", "\n ")
+    out.write(f',\n "hashes": {text}\n}}\n')
 
 
 def _side(audit: Audit) -> dict[str, Any]:

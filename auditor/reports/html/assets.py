@@ -1,4 +1,6 @@
-"""The scripts and styles of a page: libraries from their packages, and the glue beside this file.
+"""The scripts and styles of a page: libraries, and the glue beside this file.
+
+The wheel holds the libraries (.ci/report_libraries.py takes them out of their packages); a checkout has their packages.
 
 A page's content security policy allows only these scripts, by their hashes, and only the styles with its nonce:
 injected markup would be inert. It names no source on any network.
@@ -16,8 +18,10 @@ from pathlib import Path
 
 from auditor.errors import AuditorError
 
-GLUE = ("columns.js", "filter.js", "export.js", "explain.js", "table.js", "pictures.js", "print.js", "main.js")
+GLUE = ("columns.js", "filter.js", "export.js", "explain.js", "table.js", "charts.js", "print.js", "main.js")
 """etcd-auditor's own scripts, in the order of their dependencies."""
+LIBRARIES = "libraries"
+"""The folder of a wheel, beside this file, with the data files of packages that the page needs."""
 _EXPORT = re.compile(r"([\w$]+) as jQuery\b")
 _MARKUP = re.compile(r"<(?=!--|/?script)", re.IGNORECASE)
 
@@ -67,12 +71,8 @@ def scripts() -> tuple[Script, ...]:
         raise MissingLibrary(
             "itables: html/dt_bundle.js exports no jQuery: install a version that pyproject.toml names"
         )
-    plots = [_library("bokeh", f"server/static/js/{name}.min.js") for name in ("bokeh", "bokeh-api")]
     return (
         Script("tables", f"{tables}\nglobalThis.jQuery = {export[1]};\n", module=True),
-        Script("styling", _own("styling.js"), module=False),
-        Script("plots", plots[0], module=False),
-        Script("plotting", plots[1], module=False),
         Script("glue", "".join(map(_own, GLUE)), module=True),
     )
 
@@ -89,17 +89,26 @@ def policy(scripts: tuple[Script, ...]) -> Policy:
 
 
 def _library(package: str, name: str) -> str:
-    """A data file of an installed package. The package is not imported, which would take longer than the scan.
+    """A data file of a package, out of the wheel or of the package itself, which is not imported: that would take long.
 
     `<` before `script` and `!--` becomes its escape, which means the same in the literals where these can stand.
     """
+    bundled = files("auditor.reports.html").joinpath(LIBRARIES, package, *name.split("/"))
+    if bundled.is_file():
+        return _escaped(bundled.read_text("utf-8"))
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise MissingLibrary(f"{package} is not installed: the HTML report needs it")
+        raise MissingLibrary(
+            f"{package} is not installed: the HTML report of a checkout needs it; pip install '.[test]'"
+        )
     try:
         text = Path(spec.origin).with_name(name.partition("/")[0]).joinpath(name.partition("/")[2]).read_text("utf-8")
     except OSError as error:
         raise MissingLibrary(f"{package} holds no {name}: {error.strerror}; install it anew") from None
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
     return _MARKUP.sub(r"\\x3C", text)
 
 

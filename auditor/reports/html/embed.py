@@ -13,7 +13,7 @@ from typing import Any
 
 from auditor.arrays.dictionary import Dictionary, encode_if_smaller
 from auditor.model.findings import Cell
-from auditor.model.table import COLUMNS, NUMBERS
+from auditor.model.table import NUMBERS
 
 EXACT = (1 << 53) - 1
 """The largest integer that JavaScript keeps exactly; larger ones are written as text."""
@@ -30,15 +30,15 @@ def script(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{text(value)}</script>\n'
 
 
-def column(name: str, cells: Sequence[Cell]) -> str:
-    """A column as JSON."""
+def column(name: str, cells: Sequence[Cell], numbers: frozenset[str] = NUMBERS) -> str:
+    """A column as JSON. numbers: the columns of numbers."""
     dictionary = encode_if_smaller(cells)
-    if isinstance(dictionary, Dictionary) and (name not in NUMBERS or all(map(_exact, dictionary.values))):
+    if isinstance(dictionary, Dictionary) and (name not in numbers or all(map(_exact, dictionary.values))):
         if len(dictionary.values) < 2 or not len(dictionary):
             return text({"of": list(dictionary.values)[: len(dictionary)], "count": len(dictionary)})
         codes = ",".join(dictionary.map(list(map(str, range(len(dictionary.values))))))
         return f'{{"of":{text(list(dictionary.values))},"at":[{codes}]}}'
-    if name not in NUMBERS:
+    if name not in numbers:
         return text(list(cells))
     if set(map(type, cells)) == {int} and _exact(max(cells, key=int)):
         return f"[{_join(cells)}]"
@@ -56,10 +56,10 @@ def _join(numbers: Iterable[Cell]) -> str:
 
 
 def findings(columns: Mapping[str, str]) -> str:
-    """One line a column() each, in the order of the table's columns."""
+    """One line a column() each, in their order."""
     parts = ['<script type="application/json" id="findings">{']
-    for name in COLUMNS:  # joined once: they may be tens of megabytes
-        parts += ["\n" if len(parts) == 1 else ",\n", text(name), ":", columns[name]]
+    for name, cells in columns.items():  # joined once: they may be tens of megabytes
+        parts += ["\n" if len(parts) == 1 else ",\n", text(name), ":", cells]
     return "".join([*parts, "\n}</script>\n"])
 
 

@@ -19,9 +19,10 @@ LIMITATIONS = (
 )
 
 
-def document(audit: Audit) -> dict[str, dict[str, list[str]]]:
-    """For the scripts of a page: meaning and remedy by finding, cause and remedy by place."""
+def document(audit: Audit) -> dict[str, dict[str, list[str]] | str]:
+    """For the scripts of a page: meaning and remedy by finding, cause and remedy by place, the evidence's name."""
     return {
         "findings": {finding.label: list(texts) for finding, texts in MEANING.items()},
+        "evidence": audit.evidence.name,
         "places": {place.label: list(texts) for place, texts in causes.of(audit).items()},
     }

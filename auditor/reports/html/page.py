@@ -1,93 +1,138 @@
 """The visible page: everything that is readable without scripts, and the places that scripts fill."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
-from auditor.model.table import COLUMNS
+from auditor.model.table import COLUMNS, NUMBERS
 from auditor.model.vocabulary import FindingKind, Severity
-from auditor.reports import controls, currency, key_table, objects, rotation, tables, time_table, verdict, words
-from auditor.reports.html import embed, explain
-from auditor.reports.html.assets import Policy
+from auditor.options import Options, settings
+from auditor.reports import key_table, objects, provenance, rotation, tables, time_table, verdict, words
+from auditor.reports.html import charts, drawing, embed, explain, shell, tiles
 from auditor.reports.html.seal import Custody
+from auditor.reports.html.shell import Shell, View
 from auditor.reports.meaning import MEANING
 from auditor.text import hex_id
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 MOST_GAPS = 200
 """Gaps that are listed; the JSON report has all."""
 FACTS = ("Case", "Evidence", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Run", "Live", "Baseline", "Names")
 LABELS = {"Trailer": "etcd's trailer"}
-CONFIDENTIAL = "Confidential: names of Secrets"
+SHOWN = ("provider", "same_as_latest", "type", "page", "offset")
+"""Columns that are visible at first, behind what names a finding."""
+SHOWN_OF_SEVERAL = ("provider", "same_as_latest", "offset")
+"""The same where a column says of which exhibit a finding is."""
+FACETS = (
+    ("place", "Place"),
+    ("provider", "Provider"),
+    ("namespace", "Namespace"),
+    ("severity", "Severity"),
+    ("finding", "Finding"),
+)
 
 
-@cache
-def template() -> "Template":
-    """The template, compiled once: that takes longer than to render it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("auditor.reports.html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("report.html")
-
-
-def render(audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, policy: Policy, custody: Custody) -> str:
+def render(
+    audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, prepared: charts.ChartData, custody: Custody
+) -> str:
     """The visible part of a page, as HTML from the first element to the last before the scripts.
 
     Args:
         audit: The audit.
         fail_on: The severity of --fail-on.
         groups: The findings by object.
-        policy: The content security policy of the page.
+        prepared: The counts of the charts.
         custody: The custody at the end of the page.
     """
     evidence = audit.evidence
-    return template().render(
-        audit=audit,
-        evidence=evidence,
-        policy=policy,
-        confidential=CONFIDENTIAL,
-        verdict=verdict.sentences(audit, fail_on),
+    control = words.control(audit)
+    head = Shell(
+        command="",
+        heading=evidence.name,
+        version=audit.run.version,
+        finished=audit.run.finished,
+        case=audit.run.case,
         outcome=audit.verdict(fail_on).name.lower(),
-        scope=_scope(audit),
-        control=words.control(audit),
-        figures=_figures(audit),
-        facts=_facts(audit),
-        sources=[(source, _stats(source)) for source in evidence.sources],
-        backend=_backend(audit),
-        options=[(name, _text(value)) for name, value in audit.run.options],
-        gaps=audit.gaps[:MOST_GAPS],
-        more_gaps=max(0, len(audit.gaps) - MOST_GAPS),
-        decisive=[part for part in audit.unexamined if part.decisive],
-        standing=[part for part in audit.unexamined if not part.decisive],
-        steps=verdict.next_steps(audit),
-        **_rotation(audit),
-        causes=tables.of_causes(audit),
-        parts=tables.of_parts(audit, fail_on),
-        places=tables.of_places(audit),
-        coverage=tables.of_coverage(audit),
-        times=(time_table.HEADER, time_table.rows(audit.chronology)) if audit.chronology is not None else None,
-        time_remarks=time_table.remarks(audit.chronology) if audit.chronology is not None else (),
-        keys=(key_table.HEADER, key_table.table(audit)),
-        groups=groups,
-        header=objects.HEADER,
-        sha256=custody.findings,
-        meanings=_meanings(audit),
-        gone=_absent(audit),
-        acceptances=_acceptances(audit),
-        controls=_controls(custody.controls),
-        wording=controls.WORDING,
-        limitations=explain.LIMITATIONS,
-        columns=COLUMNS,
-        explained=embed.script("explained", explain.document(audit)),
+        verdict=verdict.sentences(audit, fail_on),
+        scope=[_scope(audit), *([f"Self-test: {control}."] if control else [])],
+        tiles=tiles.of(audit),
     )
+    columns = view(audit)
+    data = embed.script("explained", explain.document(audit)) + embed.script("view", columns.plain)
+    return shell.render(head, "report.html", data, view=columns, **_body(audit, fail_on, groups, prepared, custody))
+
+
+def view(audit: Audit) -> View:
+    """The columns and filters of an audit's table: with several exhibits each row says which it is of."""
+    exhibits = {source: part.name for part in audit.parts for source in (part.name, *part.sources)}
+    several = len(audit.parts) > 1
+    which = ("exhibit",) if several else ()
+    return View(
+        noun="finding",
+        nouns="findings",
+        shown=("severity", "name", "namespace", "finding", "place", *which, *(SHOWN_OF_SEVERAL if several else SHOWN)),
+        phone=("severity", "name", "namespace", "finding", *which),
+        facets=((("exhibit", "Evidence"),) if several else ()) + FACETS,
+        numbers=NUMBERS,
+        exhibits=exhibits if several else {},
+    )
+
+
+def _body(
+    audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, prepared: charts.ChartData, custody: Custody
+) -> dict[str, object]:
+    """The variables of the template."""
+    evidence, chronology = audit.evidence, audit.chronology
+    given, defaults = _options(audit)
+    return {
+        "audit": audit,
+        "facts": facts(audit),
+        "sources": [(source, _stats(source)) for source in evidence.sources],
+        "backend": _backend(audit),
+        "options": given,
+        "defaults": defaults,
+        "provenance": provenance.facts(audit.run),
+        "gaps": audit.gaps[:MOST_GAPS],
+        "more_gaps": max(0, len(audit.gaps) - MOST_GAPS),
+        "decisive": [part for part in audit.unexamined if part.decisive],
+        "standing": [part for part in audit.unexamined if not part.decisive],
+        "steps": verdict.next_steps(audit),
+        **_rotation(audit),
+        "causes": tables.of_causes(audit),
+        "parts": tables.of_parts(audit, fail_on),
+        "places": tables.of_places(audit),
+        "coverage": tables.of_coverage(audit),
+        "times": (time_table.HEADER, time_table.rows(chronology)) if chronology is not None else None,
+        "time_remarks": time_table.remarks(chronology) if chronology is not None else (),
+        "keys": (key_table.HEADER, key_table.table(audit)),
+        "drawn": drawing.charts(charts.document(audit, prepared)),
+        "groups": groups,
+        "groups_said": _groups(groups),
+        "header": objects.HEADER,
+        "sha256": custody.findings,
+        "meanings": _meanings(audit),
+        "gone": _absent(audit),
+        "acceptances": _acceptances(audit),
+        "controls": _controls(custody.controls),
+        "limitations": explain.LIMITATIONS,
+        "columns": COLUMNS,
+    }
+
+
+def _groups(groups: objects.ObjectGroups) -> str:
+    """How many objects there are, and how many of them are listed."""
+    if not groups.findings:
+        return "There are none."
+    findings = words.plural(groups.findings, "finding")
+    if groups.objects > len(groups.lines):
+        return f"The first {len(groups.lines):,} of {groups.objects:,} objects with {findings}, most severe first."
+    return f"{words.plural(groups.objects, 'object')} with {findings}, most severe first."
+
+
+def _options(audit: Audit) -> tuple[list[tuple[str, str]], int]:
+    """The options that were given, and the number of those that have their defaults."""
+    defaults = settings(Options())
+    given = [(name, _text(value)) for name, value in audit.run.options if value != defaults.get(name)]
+    return given, len(audit.run.options) - len(given)
 
 
 def _rotation(audit: Audit) -> dict[str, object]:
@@ -107,38 +152,10 @@ def _scope(audit: Audit) -> str:
     return f"Scope: {resources} in {audit.evidence.name} ({extent}); seen in: {place_names}."
 
 
-def _figures(audit: Audit) -> list[tuple[str, str, str]]:
-    """(figure, text, class): the figures at the head of the page."""
-    tally = audit.tally
-    values = sum(count for *_, count, _ in tally.places)
-    opened = sum(opened for *_, opened in tally.places)
-    current = currency.current(audit)
-    open_points = verdict.open_points(audit)
-    return [
-        (f"{tally.readable:,}", f"readable of {words.plural(values, 'value')}", "bad" if tally.readable else "good"),
-        (f"{current:,}", "of them current values", "bad" if current else "good"),
-        (
-            f"{tally.current_holders:,}",
-            f"{'of them' if audit.current else 'leftovers that'} hold what is current {currency.reference(audit)}",
-            "bad" if tally.current_holders else "good",
-        ),
-        _objects(audit),
-        (f"{opened:,}", "values decrypted with a key", ""),
-        (f"{open_points:,}", "unresolved gaps", "open" if open_points else "good"),
-    ]
-
-
-def _objects(audit: Audit) -> tuple[str, str, str]:
-    """The tile of the objects that are readable; of a fragment nobody knows which it is of."""
-    count, text = audit.tally.objects, "objects with a readable value"
-    if audit.tally.readable and not count:
-        return "unknown", text, "bad"
-    return f"{count:,}", text, "bad" if count else "good"
-
-
-def _facts(audit: Audit) -> list[tuple[str, str]]:
-    facts = words.facts(audit)
-    return [(LABELS.get(name, name), facts[name]) for name in FACTS if name in facts]
+def facts(audit: Audit) -> list[tuple[str, str]]:
+    """The facts of the evidence and the run that a page lists."""
+    known = words.facts(audit)
+    return [(LABELS.get(name, name), known[name]) for name in FACTS if name in known]
 
 
 def _stats(source: Source) -> list[tuple[str, str]]:

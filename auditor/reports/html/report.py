@@ -13,7 +13,7 @@ from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
 from auditor.reports import csv, objects
 from auditor.reports.csv import FindingsSheet
-from auditor.reports.html import assets, embed, page, pictures, seal
+from auditor.reports.html import assets, charts, embed, page, seal, shell
 from auditor.reports.interface import Report
 
 
@@ -25,18 +25,19 @@ class PageData:
     lines: dict[str, str]
     """The findings' columns as JSON, without the hash of the evidence."""
     groups: objects.ObjectGroups
-    pictures: pictures.PictureData
+    charts: charts.ChartData
 
 
 def prepare(table: Table, rows: Rows) -> PageData:
     """Prepare a page. table: table.of_findings(rows)."""
-    page.template()  # both are cached
+    for template in ("shell.html", "report.html"):  # they are cached, as the scripts are
+        shell.environment().get_template(template)
     assets.scripts()
     return PageData(
         table=table,
         lines={name: embed.column(name, cells) for name, cells in table.columns.items() if name != "evidence"},
         groups=objects.group(table),
-        pictures=pictures.prepare(table, rows),
+        charts=charts.prepare(table, rows),
     )
 
 
@@ -56,15 +57,11 @@ def write(
         prepared = prepare(table.of_findings(audit.rows), audit.rows)
     sealed_rows = table.with_hashes(prepared.table, audit.evidence)
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
-    scripts = assets.scripts()
-    parts = {
-        "page": page.render(audit, fail_on, prepared.groups, assets.policy(scripts), custody),
-        "pictures": embed.script("pictures", pictures.document(audit, prepared.pictures)),
-        "findings": embed.findings(
-            prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
-        ),
-        **{script.name: script.element for script in scripts},
-    }
+    lines = prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
+    parts = shell.parts(
+        page.render(audit, fail_on, prepared.groups, prepared.charts, custody),
+        embed.findings({name: lines[name] for name in sealed_rows.columns}),
+    )
     out.write(seal.START)
     for name, text in parts.items():
         out.write(seal.mark(name))

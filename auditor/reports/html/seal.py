@@ -38,9 +38,20 @@ class Custody:
 
     def element(self, parts: Mapping[str, str]) -> str:
         """The script element that ends the page."""
-        hashes = {**self._document["hashes"], "parts": {name: _hash(text) for name, text in parts.items()}}
-        hashes["own"] = own(hashes)
-        return OPENING + canonical({**self._document, "hashes": hashes}) + CLOSING
+        return element(self._document, parts)
+
+
+def element(document: Mapping[str, Any], parts: Mapping[str, str]) -> str:
+    """The custody of a page. document: with `hashes`, to which those of the parts are added."""
+    hashes = {**document["hashes"], "parts": {name: _hash(text) for name, text in parts.items()}}
+    hashes["own"] = own(hashes)
+    return OPENING + canonical({**document, "hashes": hashes}) + CLOSING
+
+
+def page(parts: Mapping[str, str], document: Mapping[str, Any]) -> str:
+    """A whole page: its parts, each behind its mark, and its custody."""
+    marked = [piece for name, text in parts.items() for piece in (mark(name), text)]
+    return "".join([START, *marked, element(document, parts), END])
 
 
 def mark(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import IO, Any
 
+from auditor.reports import seals
 from auditor.reports.watch import words
 from auditor.watch.progress import Name, NamespaceProgress, Progress
 
@@ -24,7 +25,7 @@ def document(
     progress: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
 ) -> dict[str, Any]:
     """The document, of plain values only; it names every object that remains."""
-    return {
+    sections: dict[str, Any] = {
         "format": "etcd-auditor watch",
         "version": VERSION,
         "schema": SCHEMA,
@@ -65,6 +66,7 @@ def document(
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),
     }
+    return {**sections, "hashes": seals.seal_sections(sections)}
 
 
 def _counts(share: NamespaceProgress) -> dict[str, int]:

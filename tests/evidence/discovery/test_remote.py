@@ -268,7 +268,7 @@ def test_a_library_that_is_missing_is_named_with_the_way_out(url: str, library: 
     text = f"import sys; sys.modules[{library!r}] = None; from auditor.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", text, "scan", url], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert f"{url}: {library} is not installed; pip install 'etcd-auditor[remote]'" in done.stderr
+    assert f"{url} needs {library}, which is not installed: pip install 'etcd-auditor[remote]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -44,11 +44,16 @@ def test_every_byte_of_a_fixture_is_accounted_for(path: Path) -> None:
 
 @pytest.mark.parametrize("program", members.programs())
 def test_every_byte_of_a_real_member_is_accounted_for(tmp_path: Path, program: str) -> None:
-    """With a lease, users and roles, deletions, a compaction and freed pages."""
+    """With a lease, users and roles, deletions, a compaction and freed pages.
+
+    The values are small: of one that reaches over pages, and was freed, chance may leave the second page without the
+    first, a fragment that nothing can account for.
+    """
     with Etcd(tmp_path / "data", program=members.program(program)) as etcd:
         leased = int(etcd.call("LeaseGrant", rpc.LeaseGrantRequest(ttl=600)).id)
         for number in range(80):
-            last = etcd.put(b"/registry/secrets/a/s%d" % (number % 9), SEALED * (number % 50), leased * (number % 2))
+            sealed = ciphertext("aescbc", b"key1", bytes(range(48)) * (1 + number % 8))
+            last = etcd.put(b"/registry/secrets/a/s%d" % (number % 9), sealed, leased * (number % 2))
         etcd.delete(b"/registry/secrets/a/s1")
         etcd.compact(last - 20)
         members.with_users(etcd)

@@ -60,10 +60,21 @@ function readJson(id) {
   return JSON.parse(document.getElementById(id).textContent);
 }
 
-function readColumns() {
+// The columns of the rows, and how they are shown. An evidence item is known by the file that a row is of.
+function readColumns(view) {
   const found = new Map();
   for (const [name, encoded] of Object.entries(readJson("findings"))) {
     found.set(name, new Column(name, encoded, name === "severity" ? compareSeverities : undefined));
   }
+  if (Object.keys(view.exhibits).length) {
+    const source = found.get("source");
+    const words = source.words.map((word) => view.exhibits[word] ?? word);
+    found.set("exhibit", new Column("exhibit", source.at ? { of: words, at: source.at } : words));
+  }
   return found;
+}
+
+// The columns that are written and looked up: all but those that the page made itself.
+function own(columns) {
+  return [...columns.keys()].filter((name) => name !== "exhibit");
 }

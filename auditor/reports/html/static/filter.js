@@ -1,11 +1,10 @@
-// Which findings are seen: a search in every column, one choice a facet, and a range of pages.
-
-const FACETS = ["place", "provider", "namespace", "severity", "finding"];
+// Which rows are seen: a search in every column, the values that a column may have, and a range of pages.
 
 class Filter {
-  constructor(columns) {
+  constructor(columns, nouns) {
     this.columns = columns;
-    this.total = columns.get("id").length;
+    this.nouns = nouns;
+    this.total = columns.values().next().value.length;
     this.clear();
   }
 
@@ -22,9 +21,10 @@ class Filter {
   // Row numbers in the order of the evidence.
   rows() {
     const kept = new Uint8Array(this.total).fill(1);
-    for (const [name, value] of this.chosen) {
+    for (const [name, values] of this.chosen) {
       const column = this.columns.get(name);
-      for (let row = 0; row < this.total; row++) if (column.cell(row) !== value) kept[row] = 0;
+      const wanted = Uint8Array.from(column.words, (word) => (values.includes(word) ? 1 : 0));
+      for (let row = 0; row < this.total; row++) if (!wanted[column.at ? column.at[row] : row]) kept[row] = 0;
     }
     if (this.pages) this.onPages(kept);
     if (this.search) this.searched(kept);
@@ -54,10 +54,10 @@ class Filter {
 
   // "filtered: n of N", and by what.
   said(count) {
-    const by = [...this.chosen].map(([name, value]) => `${name} ${value === "" ? "(empty)" : value}`);
+    const by = [...this.chosen].map(([name, values]) => `${name.replaceAll("_", " ")} ${values.map((value) => (value === "" ? "(empty)" : value)).join(" or ")}`);
     if (this.pages) by.push(pagesSaid(this.pages));
     if (this.search) by.push(`search "${this.search}"`);
-    return `filtered: ${count.toLocaleString("en")} of ${this.total.toLocaleString("en")} findings (${by.join(", ")})`;
+    return `filtered: ${count.toLocaleString("en")} of ${this.total.toLocaleString("en")} ${this.nouns} (${by.join(", ")})`;
   }
 }
 

@@ -30,6 +30,11 @@ function grouped(columns, rows) {
   return ranked;
 }
 
+// A row that is an object: its cells by the columns that each is made of, as shell.py joins them.
+function objectLine(columns, row, lines) {
+  return lines.map((names) => names.map((name) => String(columns.get(name).cell(row))).filter(Boolean).join("/"));
+}
+
 function printedLine(columns, group) {
   const [first] = group.rows;
   const cell = (name) => String(columns.get(name).cell(first));
@@ -40,7 +45,7 @@ function printedLine(columns, group) {
 }
 
 // Put the filtered findings into the printed table, and the whole ones back when nothing is filtered.
-function preparePrint(columns, filter, rows) {
+function preparePrint(columns, filter, view, rows) {
   const section = document.getElementById("objects");
   const body = section.querySelector("tbody");
   const said = document.getElementById("objects-said");
@@ -52,11 +57,13 @@ function preparePrint(columns, filter, rows) {
     said.textContent = preparePrint.whole.said;
     return;
   }
-  const groups = grouped(columns, rows);
+  const lines = view.lines.length
+    ? [...sorted(rows, columns, columns.has("severity") ? [["severity", "desc"]] : [])].map((row) => () => objectLine(columns, row, view.lines))
+    : grouped(columns, rows).map((group) => () => printedLine(columns, group));
   note.textContent = filter.said(rows.length);
-  const shown = groups.slice(0, MOST_PRINTED);
-  said.textContent = shown.length < groups.length
-    ? `The first ${shown.length} of ${groups.length.toLocaleString("en")} objects, most severe first.`
-    : `${groups.length.toLocaleString("en")} objects, most severe first.`;
-  body.replaceChildren(...shown.map((group) => element("tr", "", ...printedLine(columns, group).map((text) => element("td", text)))));
+  const shown = lines.slice(0, MOST_PRINTED);
+  said.textContent = shown.length < lines.length
+    ? `The first ${shown.length} of ${lines.length.toLocaleString("en")} objects, most severe first.`
+    : `${lines.length.toLocaleString("en")} objects, most severe first.`;
+  body.replaceChildren(...shown.map((line) => element("tr", "", ...line().map((text) => element("td", text)))));
 }

@@ -1,0 +1,65 @@
+"""The help of a command: its options in groups, by what they are for; no name is ever cut or broken."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+OTHERS = "Options"
+GROUPS = {
+    "Scope": "--resource --storage-prefix --wal-dir --before-wal-dir --after-wal-dir --raw --at --source --quick "
+    "--value-file --whole --current --as-of",
+    "Policy and keys": "--encryption-config --before-config --after-config --current-config --kms-plugin --kms "
+    "--kms-budget --kms-prove --current-kek --k3s-token --use-found-keys --use-found-config --compromised-key --expect "
+    "--expect-before --hunt --hunt-min-length --hunt-field",
+    "Comparison": "--again --same-content --different-clusters --any-order",
+    "Pace": "--once --for --every --stuck-after --patience",
+    "Outputs": "--html --csv --json --sarif --inventory --dataset --rotation --split-by --owners --owner-label "
+    "--remediation --junit --markdown --metrics --redact-names --redact-key --reveal --yes --verbose --names --force",
+    "Pipelines": "--fail-on --accept-partial --baseline --ignore --config --schema --jobs",
+    "Handling of evidence": "--expect-sha256 --expect-cluster --case --examiner --work-dir --max-unpacked --max-ratio",
+    "Live etcd": "--range --keep --endpoint --cacert --cert --key --server-name --user --password-file --timeout",
+}
+"""The options of every command, by group and in order."""
+_GROUP_OF = {option: title for title, options in GROUPS.items() for option in options.split()}
+_ORDER = {option: number for number, option in enumerate(_GROUP_OF)}
+
+
+def write(command: Any, context: Any, formatter: Any) -> None:
+    """Write the help of a command.
+
+    Args:
+        command: The command, of click's.
+        context: Its context.
+        formatter: click's formatter of help.
+    """
+    command.format_usage(context, formatter)
+    formatter.write_paragraph()
+    formatter.write_text(command.help or "")
+    parameters = command.get_params(context)
+    arguments = [each for each in parameters if each.param_type_name == "argument"]
+    if arguments:
+        with formatter.section("Arguments"):
+            formatter.write_dl([(str(each.display_name_raw), _text(each, context)) for each in arguments])
+    for title, options in grouped([each for each in parameters if each.param_type_name == "option"]):
+        with formatter.section(title):
+            formatter.write_dl([(", ".join(sorted(each.opts, key=len)), _text(each, context)) for each in options])
+    if command.epilog:
+        formatter.write_paragraph()
+        formatter.write_text(command.epilog)
+
+
+def grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The title and the options of each group that a command has options of."""
+    for title in (*GROUPS, OTHERS):
+        own = [each for each in options if _GROUP_OF.get(name(each), OTHERS) == title]
+        if own:
+            yield title, sorted(own, key=lambda each: _ORDER.get(name(each), len(_ORDER)))
+
+
+def name(option: Any) -> str:
+    """The name of an option, as users write it in full."""
+    return str(max(option.opts, key=len))
+
+
+def _text(parameter: Any, context: Any) -> str:
+    record = parameter.get_help_record(context)
+    return record[1] if record is not None else parameter.help or ""

@@ -1,0 +1,83 @@
+"""Objects in a plain file: what `kubectl get -o json` or `-o yaml` prints, or an API server answers with.
+
+An API server decrypts what it answers with: what stands here is readable, however etcd holds it.
+"""
+
+from dataclasses import replace
+
+from auditor.arrays.buffer import Buffer
+from auditor.errors import UnreadableEvidence
+from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.ledger import Ledger
+from auditor.evidence.objects import documents, keys
+from auditor.evidence.objects.values import Values
+from auditor.evidence.reading import Reading
+from auditor.model.evidence import Backend, Unexamined
+from auditor.model.vocabulary import EvidenceKind
+
+STANDING = Unexamined(
+    "what etcd stores: its encryption, history, deleted objects, freed pages, the WAL",
+    "these are objects as an API server answers with, decrypted",
+    decisive=False,
+)
+LARGEST = 1 << 31
+"""Bytes of a text, at most: all of it is held in memory."""
+_MARK = b"\xef\xbb\xbf"
+
+
+def read(exhibit: Exhibit, *, quick: bool) -> Reading:
+    """All objects of the file, with `quick` too. Raises UnreadableEvidence where there are none."""
+    del quick
+    (file,) = exhibit.of(Role.OBJECTS)
+    if file.size > LARGEST:
+        raise UnreadableEvidence(f"{file.name} holds objects in a text of more than {LARGEST:,} bytes: divide it")
+    values = Values(file, Ledger(file.name, file.size))
+    raw = bytes(file.map)
+    start = len(_MARK) if raw.startswith(_MARK) else 0
+    values.structure(0, start)
+    if raw[start:].lstrip()[:1] in {b"{", b"["}:
+        documents.read(values, "\x20" * start + raw[start:].decode("latin-1"))
+    else:
+        _yaml(values, raw, start)
+    if not values.values:
+        raise UnreadableEvidence(f"{file.name} begins as objects of Kubernetes do, and none of them can be read")
+    _rest(values, raw)
+    kind = EvidenceKind.OBJECTS
+    return Reading(
+        kind=kind,
+        description=kind.label,
+        batches=values.batches(),
+        database=file,
+        storage_prefixes=(keys.PREFIX,),
+        backend=replace(Backend.UNKNOWN, buckets=(("key", len(values.values)),)),
+        gaps=values.listed(),
+        kinds={file.name: kind.label},
+        balances=(values.ledger.balance(),),
+        standing=STANDING,
+    )
+
+
+def _yaml(values: Values, raw: bytes, start: int) -> None:
+    from auditor.evidence.objects import yaml_documents  # waits until there is YAML
+
+    if len(raw) > yaml_documents.LARGEST:
+        raise UnreadableEvidence(f"{values.file.name} is YAML of more than {yaml_documents.LARGEST:,} bytes: divide it")
+    try:
+        text = raw[start:].decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnreadableEvidence(f"{values.file.name} is no UTF-8, as YAML of kubectl's is") from None
+    yaml_documents.read(values, " " * start + text)
+    last = start
+    for value in sorted(values.values, key=lambda value: value.offset):
+        yaml_documents.rest(values, raw, last, value.offset)
+        last = value.offset + value.size
+    yaml_documents.rest(values, raw, last, len(raw))
+
+
+def _rest(values: Values, raw: bytes) -> None:
+    """Gaps for what nothing accounts for."""
+    rest = values.ledger.close(Buffer(raw))
+    known = [(gap.offset, gap.offset + gap.length) for gap in values.gaps]
+    for start, stop in zip(rest.start.tolist(), rest.end.tolist(), strict=True):
+        if not any(begin <= start and stop <= behind for begin, behind in known):
+            values.gap(start, stop, f"{stop - start:,} bytes at offset {start:,} are of no object: searched")

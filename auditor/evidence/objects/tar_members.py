@@ -1,0 +1,100 @@
+"""Members of a tar with their positions: where the content of each begins. No name of one is ever a path of ours.
+
+POSIX pax (ustar, extended headers), GNU tar (long names). Go's archive/tar writes names of more than 100 bytes in two
+fields of the header, or in an extended one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from auditor.evidence.containers import magic
+from auditor.evidence.file import EvidenceFile
+
+BLOCK = magic.RECORD
+LONGEST_NAME = 1 << 16
+_REGULAR = {b"0", b"\0"}
+_NAMING = {b"x": "pax", b"L": "GNU"}
+_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
+
+
+class Member(NamedTuple):
+    """A member, its headers before it."""
+
+    name: bytes
+    header: int
+    """Where its first header begins."""
+    at: int
+    """Where its content begins."""
+    size: int
+    regular: bool
+    """Whether it has content; else a folder, a link or a device."""
+
+    @property
+    def end(self) -> int:
+        return self.at + self.size
+
+    @property
+    def next(self) -> int:
+        """Where the next header begins."""
+        return self.at + (self.size + BLOCK - 1) // BLOCK * BLOCK
+
+
+def members(file: EvidenceFile) -> Iterator[Member]:
+    """The members, up to the first header that is none; where they end before the file's zeros do, it is damaged."""
+    at = start = 0
+    name, size = b"", -1
+    while at + BLOCK <= file.size:
+        header = file.map[at : at + BLOCK]
+        if not magic.is_tar_header(header):
+            return
+        own_size = _octal(header[124:136])
+        kind = header[156:157]
+        if own_size < 0 or at + BLOCK + own_size > file.size:
+            return
+        if kind in _NAMING:
+            if own_size > LONGEST_NAME:
+                return
+            content = file.map[at + BLOCK : at + BLOCK + own_size]
+            if _NAMING[kind] == "GNU":
+                name = content.rstrip(b"\0")
+            else:
+                records = _records(content)
+                name, size = records.get(b"path", name), _decimal(records.get(b"size", b""))
+            at += BLOCK + (own_size + BLOCK - 1) // BLOCK * BLOCK
+            continue
+        own_size = size if size >= 0 else own_size
+        if at + BLOCK + own_size > file.size:
+            return
+        member = Member(name or _name(header), start, at + BLOCK, own_size, kind in _REGULAR)
+        yield member
+        at = start = member.next
+        name, size = b"", -1
+
+
+def _name(header: bytes) -> bytes:
+    """The name in a header's own fields."""
+    name = header[:100].split(b"\0", 1)[0]
+    prefix = header[345:500].split(b"\0", 1)[0] if header[257:263] == b"ustar\0" else b""
+    return prefix + b"/" + name if prefix else name
+
+
+def _records(content: bytes) -> dict[bytes, bytes]:
+    records: dict[bytes, bytes] = {}
+    at = 0
+    while (match := _RECORD.match(content, at)) is not None:
+        end = at + int(match[1])
+        if end <= match.end() or content[end - 1 : end] != b"\n":
+            break
+        records[match[2]] = content[match.end() : end - 1]
+        at = end
+    return records
+
+
+def _octal(field: bytes) -> int:
+    digits = field.strip(b" \0")
+    return int(digits, 8) if re.fullmatch(rb"[0-7]{1,12}", digits) else -1
+
+
+def _decimal(digits: bytes) -> int:
+    return int(digits) if re.fullmatch(rb"\d{1,18}", digits) else -1

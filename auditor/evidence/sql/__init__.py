@@ -1,0 +1,1 @@
+"""kine's table outside SQLite's files: dumps in SQL, and archives of pg_dump."""

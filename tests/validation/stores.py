@@ -1,0 +1,140 @@
+"""The stores that worlds are made of: a real etcd, and SQLite as kine writes it."""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.benchmarks.kine import SCHEMA, WRITE
+from tests.helpers.etcd import Etcd
+
+
+class Store(Protocol):
+    """What a workload does to a store."""
+
+    def put(self, key: bytes, value: bytes) -> int: ...
+
+    def delete(self, key: bytes) -> int: ...
+
+    def compact(self, revision: int) -> None: ...
+
+    def defragment(self) -> None: ...
+
+    def restart(self, *, kill: bool) -> None: ...
+
+
+class EtcdStore:
+    """One member."""
+
+    BATCHES = ((100, 10_000), (1, 10_000), (3_600_000, 10_000), (100, 3))
+    """Milliseconds and operations after which etcd commits."""
+
+    def __init__(
+        self, folder: Path, program: str, rng: random.Random, batches: Sequence[tuple[int, int]] = BATCHES
+    ) -> None:
+        interval, limit = rng.choice(batches)
+        options = (
+            f"--backend-batch-interval={interval}ms",
+            f"--backend-batch-limit={limit}",
+            f"--snapshot-count={rng.choice((5, 40, 100_000))}",
+        )
+        self.etcd = Etcd(folder, *options, program=program)
+
+    def put(self, key: bytes, value: bytes) -> int:
+        return self.etcd.put(key, value)
+
+    def delete(self, key: bytes) -> int:
+        return self.etcd.delete(key)
+
+    def compact(self, revision: int) -> None:
+        self.etcd.compact(revision)
+
+    def defragment(self) -> None:
+        self.etcd.defragment()
+
+    def restart(self, *, kill: bool) -> None:
+        self.stop(kill=kill)
+        self.etcd.start()
+
+    def stop(self, *, kill: bool) -> None:
+        if not kill:
+            self.etcd.stop()
+            return
+        self.etcd.channel.close()
+        self.etcd.process.kill()
+        self.etcd.process.wait(timeout=60)
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    row: int
+    created: int
+    value: bytes | None
+
+
+class KineStore:
+    """kine's table; every statement is kine's (pkg/drivers/sqlite/sqlite.go, pkg/logstructured/sqllog/sql.go)."""
+
+    def __init__(self, path: Path, rng: random.Random) -> None:
+        self.path = path
+        self.pragmas = (
+            f"PRAGMA page_size={rng.choice((1024, 4096, 4096, 4096, 8192))}; PRAGMA journal_mode=WAL; "
+            f"PRAGMA synchronous=OFF; PRAGMA secure_delete={rng.choice(('OFF', 'OFF', 'ON'))}; "
+            f"PRAGMA wal_autocheckpoint={rng.choice((5, 50, 1000))};"
+        )
+        self._open()
+        self.base.executescript(SCHEMA)
+        self._newest: dict[bytes, _Newest] = {}
+
+    def _open(self) -> None:
+        self.base = sqlite3.connect(self.path, isolation_level=None)
+        self.base.executescript(self.pragmas)
+
+    def put(self, key: bytes, value: bytes) -> int:
+        return self._write(key, value)
+
+    def delete(self, key: bytes) -> int:
+        return self._write(key, None)
+
+    def _write(self, key: bytes, value: bytes | None) -> int:
+        before = self._newest.get(key)
+        anew = before is None or before.value is None
+        # kine creates a key again behind its tombstone: prev_revision is the tombstone's
+        row, created, old = (before.row, before.created, before.value) if before else (0, 0, None)
+        cells = (key.decode(), anew, value is None, 0 if anew else created, row, value, old)
+        made = self.base.execute(WRITE, cells).lastrowid or 0
+        self._newest[key] = _Newest(made, made if anew else created, value)
+        return made
+
+    def compact(self, revision: int) -> None:
+        self.base.execute(
+            "DELETE FROM kine WHERE id IN (SELECT prev_revision FROM kine WHERE name != 'compact_rev_key' AND "
+            "prev_revision != 0 AND id <= ?1 UNION SELECT id FROM kine WHERE deleted != 0 AND id <= ?1)",
+            (revision,),
+        )
+        self.base.execute("UPDATE kine SET prev_revision = ? WHERE name = 'compact_rev_key'", (revision,))
+
+    def defragment(self) -> None:
+        self.base.execute("VACUUM")
+
+    def restart(self, *, kill: bool) -> None:
+        if not kill:
+            self.base.close()  # SQLite writes its log into the database, and removes it
+        else:
+            copy = self.copy(self.path.with_name("killed"))
+            self.base.close()
+            for name in copy.iterdir():
+                shutil.move(name, self.path.parent / name.name)
+        self._open()
+
+    def copy(self, folder: Path) -> Path:
+        """The files as they stand, the log beside the database."""
+        folder.mkdir(exist_ok=True)
+        for suffix in ("", "-wal"):
+            file = Path(f"{self.path}{suffix}")
+            if file.exists():
+                shutil.copyfile(file, folder / file.name)
+        return folder
