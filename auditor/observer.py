@@ -22,6 +22,13 @@ class Observer:
         exhibits after the last one.
         """
 
+    def unwrapped(self, done: int, total: int) -> None:
+        """Wrapped keys that a KMS was asked for, and wrapped keys in all."""
+
+    def confirm(self, text: str) -> bool:  # noqa: ARG002 - of those who can ask somebody
+        """Whether calls to a KMS may be made. text: lines that say how many, to which key and as whom."""
+        return False
+
     def step(self, text: str) -> None:
         """A step of the run is over; the text names neither this machine nor its folders."""
 

@@ -21,6 +21,14 @@ class Options:
     """Whether they are of another state than the evidence: values are opened with them, and not held to them."""
     kms_plugins: tuple[str, ...] = ()
     """KMS plugins that may be called, `NAME` or `NAME=unix:///path`; no other is."""
+    kms: tuple[str, ...] = ()
+    """KMSes that may be called in their plugins' place, `NAME=URL`; no other is."""
+    kms_budget: int = 0
+    """Most calls of them all; 0 for as many as there are wrapped keys."""
+    kms_prove: bool = False
+    """Whether one value of each distinct wrapped key is decrypted, and no other."""
+    kms_confirmed: bool = False
+    """Whether they may be called without asking anybody (--yes)."""
     current_keks: tuple[str, ...] = ()
     """Current key-encryption keys of KMS v2, `NAME=KEYID`."""
     expect: str = "encrypted"
@@ -101,13 +109,16 @@ def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
     `rows`, `leading`, `listed` and `origin` are not among them, which concern the reports, nor `opening_only`, which a
-    comparison decides.
+    comparison decides, nor `kms_confirmed`, which is of one run alone.
     """
     return {
         "resources": options.resources,
         "storage_prefixes": options.storage_prefixes,
         "encryption_configs": options.encryption_configs,
         "kms_plugins": options.kms_plugins,
+        "kms": options.kms,
+        "kms_budget": options.kms_budget,
+        "kms_prove": options.kms_prove,
         "current_keks": options.current_keks,
         "expect": options.expect,
         "compromised_keys": options.compromised_keys,

@@ -25,6 +25,12 @@ class RunLog(Observer):
     def hashed(self, done: int, total: int) -> None:
         self._observer.hashed(done, total)
 
+    def unwrapped(self, done: int, total: int) -> None:
+        self._observer.unwrapped(done, total)
+
+    def confirm(self, text: str) -> bool:
+        return self._observer.confirm(text)
+
     def rows(self, rows: "Rows") -> None:
         self._observer.rows(rows)
 

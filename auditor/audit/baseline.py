@@ -30,7 +30,8 @@ WORDS = {
 }
 """Columns of labels, and the labels of each."""
 COMPARED_OPTIONS = (
-    "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "current_keks", "expect", "compromised_keys",
+    "resources", "storage_prefixes", "encryption_configs", "kms_plugins", "kms", "kms_prove", "current_keks", "expect",
+    "compromised_keys",
     "hunt", "hunt_min_length", "hunt_fields", "use_found_keys", "k3s_token", "quick",
 )  # fmt: skip
 """Options on which findings depend, as a report's `run.options` names them (auditor.options.settings)."""
@@ -209,7 +210,10 @@ def _absent_finding(row: Mapping[str, Any]) -> AbsentFinding:
 
 def _notes(earlier: BaselineReport, options: Mapping[str, Any]) -> Iterator[str]:
     """Notes on options that differ, and on an incomplete report."""
-    differing = [name for name in COMPARED_OPTIONS if _plain(options.get(name)) != earlier.options.get(name)]
+    # an option that is younger than the report was not used in it
+    differing = [
+        name for name in COMPARED_OPTIONS if (_plain(options.get(name)) or None) != (earlier.options.get(name) or None)
+    ]
     if differing:
         names = ", ".join(name.replace("_", "-") for name in differing)
         yield f"{earlier.name} was made with other options ({names}): what is gone may not have been looked for"

@@ -14,6 +14,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.reading import Reading
+from auditor.judgement.selection import Selection
 from auditor.kubernetes import times
 from auditor.kubernetes.store import Classified, Store
 from auditor.model.chronology import Chronology, TimeBound, TimeKind
@@ -72,6 +73,20 @@ def chronology(
     ]
     contrary = [*_older_files(evidence, anchors), *contradictions(anchors)]
     return Chronology(tuple(bounds), tuple(contrary), examined, objects)
+
+
+def of_selections(selections: Sequence[Selection], store: Store, reading: Reading, evidence: Evidence) -> Chronology:
+    """The bounds of the evidence, and of the revisions with findings.
+
+    Args:
+        selections: The judged values.
+        store: All records.
+        reading: Says which files are the store's own.
+        evidence: As it was at the end of the run.
+    """
+    revisions = [values.batch.mod_revision[values.findings > 0] for values in selections]
+    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
+    return chronology(store, reading, evidence, wanted)
 
 
 def anchors_of(store: Store, reading: Reading, revisions: Sequence[int]) -> tuple[list[Anchor], int, int]:

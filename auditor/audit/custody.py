@@ -3,26 +3,23 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from auditor.audit import provenance
 from auditor.evidence import exhibit, hashing, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.judgement.criteria import Criteria
 from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
-from auditor.model.vocabulary import Provider, Trailer
+from auditor.model.vocabulary import Trailer
 from auditor.observer import Observer
 from auditor.options import Options, Setting, settings
 from auditor.run_log import RunLog
 from auditor.text import instant, moment, shown
 from auditor.version import __version__
-
-if TYPE_CHECKING:
-    from auditor.encryption.kms import Plugin
 
 DISTRIBUTION = "etcd-auditor"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -114,13 +111,13 @@ Tools = tuple[tuple[str, str], ...]
 """Names and versions."""
 
 
-def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "Plugin"], used: Tools) -> Run:
+def run(options: Options, log: RunLog, criteria: Criteria, used: Tools) -> Run:
     """The record of the run, which ends now.
 
     Args:
         options: of the run.
         log: its steps.
-        plugins: that could be called.
+        criteria: with the plugins and services that could be called.
         used: the tools.
     """
     log.step("concluded")
@@ -132,7 +129,8 @@ def run(options: Options, log: RunLog, plugins: Mapping[tuple[Provider, str], "P
         case=_text(options.case),
         tools=used,
         log=log.lines,
-        plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in plugins.items()),
+        plugins=tuple((provider, name, plugin.calls) for (provider, name), plugin in criteria.plugins.items()),
+        kms=tuple(calls for client in criteria.clients for calls in client.tracks()),
         provenance=provenance.gather(options) if used or options.origin else (),
     )
 

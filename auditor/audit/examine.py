@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from auditor.audit import (
     agreement,
     baseline,
@@ -26,7 +24,7 @@ from auditor.audit import (
     used_by,
 )
 from auditor.audit.cluster import identify
-from auditor.audit.judgement import Judgement
+from auditor.audit.judgement import Judged, Judgement
 from auditor.audit.key_copies import KeyCopies
 from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageSettings
@@ -35,14 +33,12 @@ from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
-from auditor.judgement import leftovers, opening
+from auditor.judgement import leftovers, opening, unwrapping
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
 from auditor.kubernetes.store import classify
 from auditor.model.audit import Audit
-from auditor.model.chronology import Chronology
-from auditor.model.evidence import Evidence
 from auditor.options import Options
 from auditor.run_log import RunLog
 
@@ -56,6 +52,7 @@ def examine(
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
     judge_newer: newer.Judge | None = None,
+    judged: Judged | None = None,
 ) -> Audit:
     """Audit opened evidence, and compare it with an earlier report. Raises UnreadableEvidence.
 
@@ -65,10 +62,11 @@ def examine(
         log: Of the run.
         earlier: The report that options.baseline names.
         judge_newer: Judges the evidence that options.current names; None where it names none.
+        judged: Called with the last judgement, while the evidence is open.
     """
     log = log or RunLog()
     judgement = judge(files, options, log, contents=False, earlier=earlier, judge_newer=judge_newer)
-    return conclude(files, judgement, options, log)
+    return conclude(files, judgement, options, log, judged)
 
 
 def judge(
@@ -132,7 +130,7 @@ def _judge(
         expectations.cluster(files.name, cluster, evidence.backend.cluster_id, options.expect_cluster)
         log.step("the cluster is the expected one")
     selections = select_by_source(store, judged, evidence, plaintext=criteria.policy.plaintext)
-    criteria = criteria if options.quick else with_published(criteria, selections)
+    criteria = _with_keys(criteria, selections, options, log)
     unjudged: list[Selection] = []
     if options.hunt or options.k3s_token or options.use_found_keys or companion_configs is not None:
         from auditor.hunt import hunt as hunting  # the libraries of ciphers and of searching wait until they are needed
@@ -166,6 +164,12 @@ def _judge(
     )
 
 
+def _with_keys(criteria: Criteria, selections: list[Selection], options: Options, log: RunLog) -> Criteria:
+    """The criteria with the published keys that open values, and with the data keys that --kms brings."""
+    published = criteria if options.quick else with_published(criteria, selections)
+    return unwrapping.unwrap(selections, published, options, log)
+
+
 def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
     """The judgement with what is current, in its own evidence or in newer."""
     reading, current, held = judgement.reading, None, None
@@ -183,7 +187,9 @@ def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge |
     return replace(judgement, selections=selections, current=current, newer=held)
 
 
-def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog) -> Audit:
+def conclude(
+    files: exhibit.Exhibit, judgement: Judgement, options: Options, log: RunLog, judged: Judged | None = None
+) -> Audit:
     """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
     spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
@@ -194,7 +200,10 @@ def conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, log
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
         more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
-        audit = _conclude(files, judgement.repeat(more), options, log)
+        judgement = judgement.repeat(more)
+        audit = _conclude(files, judgement, options, log)
+    if judged is not None:
+        judged(judgement)
     ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
     return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
@@ -211,11 +220,11 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     usage = None
     if options.rows:  # for reports alone: baselines and ignore files know no such column
         usage = used_by.of_selections(selections, store, judgement.reading, criteria.keyring, listed=options.listed)
+    every = options.rows or judgement.triage.needs_rows
     table = rows.EMPTY
-    if options.rows or judgement.triage.needs_rows:
-        table = rows.build(selections, advice, hunted.hits, usage=usage)
-    elif options.leading:
-        table = rows.build(leading.values(selections, options.leading), advice, hunted.hits, grouped=selections)
+    if every or options.leading:
+        listed = selections if every else leading.values(selections, options.leading)
+        table = rows.build(listed, advice, hunted.hits, grouped=selections, usage=usage)
     keys = key_usage.count(selections, criteria.configurations)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
@@ -239,9 +248,9 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         gaps=(*judgement.reading.gaps, *gaps, *hunted.gaps, *positive_control.gaps(control)),
         unexamined=tuple(remarks.omissions(files, judgement, options, coverage, hunted)),
         notes=(*remarks.notes(evidence, judgement, hunted, keys, scope, advice), *triaged.notes),
-        run=custody.run(options, log, criteria.plugins, custody.tools() if options.rows else ()),
+        run=custody.run(options, log, criteria, custody.tools() if options.rows else ()),
         acceptances=triaged.acceptances,
-        chronology=_chronology(judgement, evidence) if options.rows else None,
+        chronology=chronology.of_selections(selections, store, judgement.reading, evidence) if options.rows else None,
         current=judgement.current,
         baseline=triaged.baseline,
         control=control,
@@ -249,13 +258,6 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         ledger=judgement.reading.balances,
     )
     return judgement.triage.names.audit(audit)
-
-
-def _chronology(judgement: Judgement, evidence: Evidence) -> Chronology:
-    """What is known of time: of the evidence, and of the revisions with findings."""
-    revisions = [values.batch.mod_revision[values.findings > 0] for values in judgement.selections]
-    wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *revisions])).tolist()
-    return chronology.chronology(judgement.store, judgement.reading, evidence, wanted)
 
 
 def _criteria(files: exhibit.Exhibit, options: Options) -> "tuple[Criteria, CompanionConfigs | None]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -52,3 +52,7 @@ class Judgement:
     def resources(self) -> frozenset[str]:
         """The names of the judged resources."""
         return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
+
+
+Judged: TypeAlias = Callable[[Judgement], None]
+"""Called with the judgement of each exhibit."""

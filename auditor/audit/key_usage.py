@@ -11,9 +11,11 @@ from auditor.arrays.dtypes import Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import split_by, value_counts
 from auditor.encryption.configuration import Configuration
+from auditor.encryption.kms import naming
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes, wrapped_keys
 from auditor.model.findings import KeyUsage
+from auditor.model.kms import Kek
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import printable, printables, shown
 
@@ -33,6 +35,12 @@ class _Row(NamedTuple):
     kek_id: str
     kek_version: str
     origin: str
+    kek: Kek | None
+
+    @property
+    def order(self) -> tuple[Provider, str, str, str, str, str]:
+        """What the rows are sorted by."""
+        return self.provider, self.key_name, self.kek_id, self.kek_version, self.origin, repr(self.kek)
 
 
 def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
@@ -55,19 +63,23 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
         several = np.array([label.pair in namesakes for label in values.key_labels], np.bool_)[values.key_label]
         told = (several & (values.opened == Opened.YES)).astype(np.int64)
         version, versions = wrapped_keys.versions(values.batch, values.prefixes)
-        sizes = (len(values.key_labels), len(ids), len(versions), 2)
-        keys = from_columns((values.key_label, number, version, told), sizes, lambda *codes: codes)
+        kek, keks = naming.keks(values.batch, values.prefixes)
+        sizes = (len(values.key_labels), len(ids), len(versions), 2, len(keks))
+        keys = from_columns((values.key_label, number, version, told, kek), sizes, lambda *codes: codes)
         for code, group in split_by(keys.codes):
-            label, kek, wrapping, opened = keys.values[code]
+            label, identity, wrapping, opened, wrapper = keys.values[code]
             pair = values.key_labels[label].pair
             origin = origins[pair, values.key_labels[label].secret] if opened else NO_ORIGIN * (pair in namesakes)
-            row = _Row(pair[0], pair[1], ids[kek], versions[wrapping], origin)
+            row = _Row(pair[0], pair[1], ids[identity], versions[wrapping], origin, keks[wrapper])
             rows.setdefault(row, []).append((values, group))
     configured: set[tuple[Provider, str, str]] = {
         (provider, name, origins.get(((provider, name), secret), ""))
         for provider, name, secret, _ in _configured(configurations)
     }
-    used = [_use(row, parts, {key[:2] for key in configured}) for row, parts in rows.items()]
+    used = [
+        _use(row, parts, {key[:2] for key in configured})
+        for row, parts in sorted(rows.items(), key=lambda item: item[0].order)
+    ]
     unused = configured - {(use.provider, use.key_name, use.origin) for use in used}
     used += [_unused(*key) for key in unused]
     return tuple(sorted(used, key=lambda use: (use.provider, use.key_name, use.kek_id, use.kek_version, use.origin)))
@@ -168,4 +180,5 @@ def _use(row: _Row, parts: list[tuple[Selection, Ints]], configured: set[tuple[P
         origin=row.origin,
         configured=(row.provider, row.key_name) in configured,
         objects=tuple(list(objects)[:MOST_OBJECTS]),
+        kek=row.kek,
     )

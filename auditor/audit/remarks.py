@@ -8,10 +8,12 @@ from auditor.audit.judgement import Judgement
 from auditor.encryption.lint import Advice
 from auditor.evidence import exhibit
 from auditor.hunt.hit import HuntResult
+from auditor.judgement.criteria import Criteria
 from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage
 from auditor.model.vocabulary import SameAsLatest
 from auditor.options import Options
+from auditor.text import counted, shown
 
 
 def omissions(
@@ -33,6 +35,7 @@ def omissions(
     yield from unexamined.left_out(judgement.reading, options)
     yield from unexamined.absent(coverage, options)
     yield from unexamined.unopened(judgement.selections, judgement.criteria)
+    yield from unexamined.untried(judgement.selections, judgement.criteria)
     yield from unexamined.unidentified(judgement.selections)
     yield from hunted.unexamined
     yield from _current(judgement)
@@ -50,6 +53,27 @@ def _current(judgement: Judgement) -> Iterator[Unexamined]:
         )
         reason = "; ".join(judgement.current.limits)
         yield Unexamined(f"what is current in {judgement.current.name}", reason, decisive=bool(undetermined))
+
+
+def _calls(criteria: Criteria) -> Iterator[str]:
+    """The calls of --kms to each key."""
+    for client in criteria.clients:
+        for calls in client.tracks():
+            who = f" as {calls.principal}" if calls.principal else ""
+            when = f" from {calls.first} to {calls.last}" if calls.calls else ""
+            asked = sum(count for _, count in calls.outcomes) + calls.unwrapped
+            yield (
+                f"--kms {shown(calls.name)}, {calls.service}, {calls.key}: {counted(calls.calls, 'call')}{who}{when}; "
+                f"{calls.unwrapped:,} of {counted(asked, 'wrapped key')} unwrapped"
+            )
+            yield from (
+                f"--kms {shown(calls.name)}, {calls.key}: {counted(count, 'wrapped key')}: {why}"
+                for why, count in calls.outcomes
+            )
+            if set(calls.answering) - {calls.key}:
+                yield f"--kms {shown(calls.name)}, {calls.key}: what really unwrapped: {', '.join(calls.answering)}"
+    if criteria.prove:
+        yield "--kms-prove: one value of each wrapped key was decrypted; that is no pass for the others"
 
 
 def notes(
@@ -80,3 +104,4 @@ def notes(
             yield f"{source}: {advised.path}: {advised.text}"
     for (provider, name), plugin in criteria.plugins.items():
         yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
+    yield from _calls(criteria)

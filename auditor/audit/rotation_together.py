@@ -9,14 +9,22 @@ from typing import NamedTuple
 
 from auditor.audit.exposed_values import latest
 from auditor.audit.rotation import STATUSES, joined, ordered
+from auditor.errors import UsageError
 from auditor.model.audit import Audit
 from auditor.model.rotation import Rotation, RotationRow, RotationValues
+from auditor.options import Options
 
 ORDINALS = (
     "--rotation is one list of all evidence items, and with --redact-names each of them has ordinals of its own: give "
     "--redact-key too"
 )
 """Why there is no list."""
+
+
+def check(options: Options) -> None:
+    """Raises UsageError where a list over several exhibits cannot have the pseudonyms that are asked for."""
+    if options.rotation and options.redact_names and not options.redact_key:
+        raise UsageError(ORDINALS)
 
 
 class _Part(NamedTuple):

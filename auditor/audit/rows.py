@@ -128,7 +128,7 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
     with_kek = np.flatnonzero(kek_len >= 0)
     keks = printables(batch.data.slices(kek_at[with_kek], kek_len[with_kek]))
     return {
-        "id": _ids(values),
+        "id": ids(values),
         "place": from_codes(batch.place, lambda code: Place(code).label),
         "judged": from_codes(np.where(values.findings > 0, 2, values.identified), JUDGED.__getitem__),
         "resource": from_codes(values.resource, lambda code: values.resources[code].name),
@@ -140,7 +140,10 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         "key_name": from_codes(values.key_label, lambda code: values.key_labels[code].name),
         "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
-        "decrypted": from_codes(values.opened, lambda code: Opened(code).label if code else ""),
+        "decrypted": with_cells(
+            from_codes(values.opened, lambda code: Opened(code).label if code else ""),
+            dict.fromkeys(np.flatnonzero(values.untried).tolist(), Opened.NOT_TRIED.label),
+        ),
         "same_as_latest": from_codes(values.same_as_latest, lambda code: SameAsLatest(code).label),
         "type": facts.type,
         "data_keys": facts.data_keys,
@@ -221,7 +224,7 @@ def _extents(parts: Sequence[Extent]) -> str:
     return ";".join(f"{part.source}{':' if part.source else ''}{part.offset}+{part.length}" for part in parts)
 
 
-def _ids(values: Selection) -> list[str]:
+def ids(values: Selection) -> list[str]:
     """Ids by source and offset: the same value of the same evidence has the same id in every run."""
     source = tag("" if values.authoritative and not values.companion else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]

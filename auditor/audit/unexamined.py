@@ -61,6 +61,18 @@ def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexam
     ]
 
 
+def untried(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
+    """Encrypted values whose KMS was not asked, or said nothing of their data keys."""
+    counts: Counter[tuple[Provider, str, str]] = Counter()
+    for values in selections if criteria.clients else ():
+        for row in np.flatnonzero(values.untried).tolist():
+            counts[*values.key_labels[values.key_label[row]].pair, values.reasons.get(row, "")] += 1
+    return [
+        Unexamined(f"{size:,} values under {provider.label}/{name}", f"not tried: {reason}", decisive=True)
+        for (provider, name, reason), size in sorted(counts.items())
+    ]
+
+
 def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
     """The parts that the readers leave out, and the hashes that --quick does not compute."""
     accepted = options.quick and options.accept_partial

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import config, diff, docs, explain, find, keys, scan, self_check, show, verify, watch
+from auditor.cli import config, diff, docs, explain, find, fleet, keys, scan, self_check, show, verify, watch
 from auditor.cli.commands import Command, Group, configurable
 from auditor.version import __version__
 
@@ -48,3 +48,5 @@ for command, codes in (
     (config.config, config.CODES),
 ):
     app.command(epilog=codes, cls=Command, context_settings=SETTINGS)(command)
+
+app.add_typer(fleet.app, name="fleet")

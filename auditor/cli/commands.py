@@ -52,8 +52,10 @@ class Command(TyperCommand):
         """Parse the command line. Raises UsageError of click for what is empty, or cannot hold together."""
         values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         if "config_file" in {parameter.name for parameter in self.params}:
-            args = [*self._settings(ctx, values), *args]
-            values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+            more = self._settings(ctx, values)
+            args = [*more, *args]
+            if more:
+                values, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         given = []
         for parameter in self.params:
             if parameter.name not in values:
@@ -85,6 +87,9 @@ class Command(TyperCommand):
         file = values.get("config_file")
         if file is not None and not file:
             ctx.fail(f"{settings.OPTION} is empty: give it a value, or leave it out (was a variable not set?)")
+        _origins.set({})
+        if not file and not settings.concerned(os.environ):
+            return []
         try:
             applied = settings.apply(str(self.name), known(ctx), given, file or "", os.environ)
         except UsageError as error:

@@ -1,9 +1,10 @@
 """etcd-auditor keys: which keys a restore of the evidence needs."""
 
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from auditor.cli.options import (
     Configurations,
     Evidence,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     MaxRatio,
     MaxUnpacked,
     Plugins,
@@ -22,9 +26,17 @@ from auditor.cli.options import (
     Token,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
+from auditor.cli.progress import bars
+from auditor.encryption.kms import address
+from auditor.observer import SILENT
 from auditor.options import Options
+
+if TYPE_CHECKING:
+    from auditor.model.audit import Audit
 
 CODES = (
     "Exit codes: 0 everything inside the scope was read; 1 a key that was supplied does not decrypt values that name "
@@ -43,6 +55,10 @@ def keys(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     k3s_token: Token = None,
     live: LiveOptions = NOT_LIVE,
@@ -63,6 +79,7 @@ def keys(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         k3s_token=k3s_token,
         wal_dir=wal_dir,
@@ -91,26 +108,24 @@ def run(
     """
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
-    named = [*options.encryption_configs, *filter(None, (options.wal_dir, options.k3s_token))]
+    named = [
+        *options.encryption_configs,
+        *address.files(options.kms),
+        *filter(None, (options.wal_dir, options.k3s_token)),
+    ]
     inputs = [*files, *map(Path, named), *live_options.files(live)]
     output.check([*targets, *checksums.targets(targets)], inputs, force=force)
     from auditor import scan
 
-    audit = scan(evidence, options, access=access)
+    with bars() if options.kms else nullcontext(SILENT) as observer:
+        audit = scan(evidence, options, observer=observer, access=access)
     from rich.text import Text
 
     from auditor.reports import key_table, terminal
 
-    html, json = targets
-    supplied = bool(options.encryption_configs or options.kms_plugins or options.k3s_token)
+    supplied = bool(options.encryption_configs or options.kms_plugins or options.kms or options.k3s_token)
     code = key_table.exit_code(audit)
-    if json is not None:
-        output.save(json, lambda out: key_table.write(audit, code, out), force=force)
-    if html is not None:
-        from auditor.reports.html import keys as keys_page
-
-        output.save(html, lambda out: keys_page.write(audit, out, supplied=supplied), force=force)
-    checksums.write(targets, force=force)
+    _save(audit, targets, supplied=supplied, force=force)
     stream = sys.stderr if output.STDOUT in targets else sys.stdout
     console = terminal.Printer(stream)
     console.print(terminal.table(key_table.HEADER, key_table.table(audit)))
@@ -126,3 +141,16 @@ def run(
     if lines := output.written([*targets, *checksums.targets(targets)]):
         console.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return code
+
+
+def _save(audit: "Audit", targets: tuple[Path | None, Path | None], *, supplied: bool, force: bool) -> None:
+    """Write the documents. targets: of --html and --json; supplied: whether keys were."""
+    from auditor.reports import key_table
+    from auditor.reports.html import keys as keys_page
+
+    html, json = targets
+    if json is not None:
+        output.save(json, lambda out: key_table.write(audit, key_table.exit_code(audit), out), force=force)
+    if html is not None:
+        output.save(html, lambda out: keys_page.write(audit, out, supplied=supplied), force=force)
+    checksums.write(targets, force=force)

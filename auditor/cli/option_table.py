@@ -62,21 +62,25 @@ STAGES = {
     option: stage
     for stage, options in {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
-        "--max-ratio --raw --current --value-file --whole --at --source",
+        "--max-ratio --raw --current --value-file --whole --at --source --since --sample --newest-per-cluster "
+        "--retry-failed",
         Stage.SELECTION: "--resource --storage-prefix",
-        Stage.OPENING: "--kms-plugin --use-found-keys --k3s-token --current-config",
+        Stage.OPENING: "--kms-plugin --kms --kms-budget --kms-prove --use-found-keys --k3s-token --current-config "
+        "--clusters",
         Stage.POLICY: "--encryption-config --before-config --after-config --use-found-config --current-kek --expect "
-        "--expect-before --compromised-key --fail-on",
+        "--expect-before --compromised-key --fail-on --max-age --retention --restore-days",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
         Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers",
-        Stage.COMPARISON: "--again --same-content --different-clusters --any-order",
+        Stage.COMPARISON: "--again --same-content --different-clusters --any-order --compare-key --no-compare "
+        "--new-compare-key --migration --from",
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --examiner --reveal --yes "
-        "--verbose --names --as-of --owners --owner-label --split-by",
+        "--verbose --names --as-of --owners --owner-label --split-by --new-only",
         Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
-        "--junit --markdown --metrics --sign",
-        Stage.RUN: "--work-dir --jobs --force --config --schema",
+        "--junit --markdown --metrics --sign --statement",
+        Stage.RUN: "--work-dir --jobs --force --config --schema --retries --scheduler --tls-ca --tls-cert --tls-key "
+        "--dashboard",
     }.items()
     for option in options.split()
 }
@@ -95,6 +99,7 @@ REFUSED = {
         "--redact-names --remediation": "the names of objects stand in the commands: leave one of the two out",
         "--encryption-config --before-config --after-config": "each side has a configuration of its own, and none is "
         "left for --encryption-config: give two of the three",
+        "--compare-key --no-compare": "one keeps value ids, the other none: give one of them",
         "--once --for": _ONCE,
         "--once --every": _ONCE,
         "--once --stuck-after": _ONCE,
@@ -107,12 +112,20 @@ NEEDS = {
     "--hunt-min-length": ("--hunt",),
     "--hunt-field": ("--hunt",),
     "--redact-key": ("--redact-names",),
-    "--yes": ("--reveal",),
+    "--yes": ("--reveal", "--kms"),
+    "--kms-budget": ("--kms",),
+    "--kms-prove": ("--kms",),
     "--current-config": ("--current",),
     "--owners": ("--rotation",),
     "--owner-label": ("--rotation",),
     "--split-by": ("--rotation",),
     "--source": ("--at",),
+    "--new-compare-key": ("--compare-key",),
+    "--new-only": ("--baseline",),
+    "--from": ("--migration",),
+    "--tls-ca": ("--scheduler",),
+    "--tls-cert": ("--scheduler",),
+    "--tls-key": ("--scheduler",),
 }
 """Options that say nothing without one of others."""
 

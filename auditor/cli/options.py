@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from auditor import inputs
+from auditor.encryption.kms import address
 from auditor.options import Options
 
 
@@ -77,6 +78,24 @@ Plugins = Annotated[
         "--kms-plugin", help="NAME[=unix:///path]: a KMS plugin that may be called; repeatable.", show_default=False
     ),
 ]
+Kms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kms",
+        help="NAME=URL: a KMS that may be called in its plugin's place (aws:REGION, gcp:KEY, azure:https://VAULT, "
+        "vault:https://HOST/MOUNT/KEY, file:PATH); "
+        "* for every NAME; repeatable.",
+        show_default=False,
+    ),
+]
+KmsBudget = Annotated[
+    int,
+    typer.Option("--kms-budget", min=0, help="Most calls of --kms; 0: as many as there are wrapped keys."),
+]
+KmsProve = Annotated[
+    bool, typer.Option("--kms-prove", help="Decrypt one value of each wrapped key through --kms, and no other.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the calls of --kms without asking.")]
 Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
@@ -175,13 +194,25 @@ UseFoundConfig = Annotated[
 ]
 
 
+def kms_options(kms: list[str] | None, budget: int, *, prove: bool, yes: bool) -> dict[str, Any]:
+    """The library's options from those of --kms.
+
+    Args:
+        kms: NAME=URL of each.
+        budget: of --kms-budget.
+        prove: whether --kms-prove is given.
+        yes: whether --yes is given.
+    """
+    return {"kms": kms, "kms_budget": budget, "kms_prove": prove, "kms_confirmed": yes}
+
+
 def library_options(**values: Any) -> Options:
     """The library's options from a command's: lists become tuples, paths text; an absent option keeps its default.
 
     Raises UsageError for a pipe that cannot be read: those of small files are read here, in the first process.
     """
     options = Options(**{name: _plain(value) for name, value in values.items() if value is not None})
-    small = (options.k3s_token, options.ignore, options.redact_key)
+    small = (options.k3s_token, options.ignore, options.redact_key, *address.files(options.kms))
     inputs.receive(path for path in (*options.encryption_configs, *small) if path)
     return options
 

@@ -35,12 +35,26 @@ class _Bars(Observer):
         self._progress = progress
         self._hashing = progress.add_task("hashing", total=None, visible=False)
         self._reading = progress.add_task("reading", total=None, visible=False)
+        self._unwrapping = progress.add_task("unwrapping", total=None, visible=False)
 
     def hashed(self, done: int, total: int) -> None:
         self._show(self._hashing, done, total)
 
     def received(self, done: int, total: int) -> None:
         self._show(self._reading, done, total)
+
+    def unwrapped(self, done: int, total: int) -> None:
+        self._show(self._unwrapping, done, total)
+
+    def confirm(self, text: str) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        self._progress.stop()
+        sys.stderr.write(f"{text}\nCall? [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+        self._progress.start()
+        return answer.strip().lower() in {"y", "yes"}
 
     def _show(self, task: "TaskID", done: int, total: int) -> None:
         self._progress.update(task, completed=done, total=total, visible=True)

@@ -23,6 +23,9 @@ from auditor.cli.options import (
     HuntMinLength,
     Ignore,
     Keks,
+    Kms,
+    KmsBudget,
+    KmsProve,
     Level,
     MaxRatio,
     MaxUnpacked,
@@ -38,6 +41,8 @@ from auditor.cli.options import (
     UseFoundKeys,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.cli.scan_request import ScanRequest
@@ -63,6 +68,10 @@ def scan(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    kms_prove: KmsProve = False,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Annotated[
         str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
@@ -161,6 +170,7 @@ def scan(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, prove=kms_prove, yes=yes),
         current_keks=current_kek,
         expect=expect,
         compromised_keys=compromised_key,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor import inputs
-from auditor.cli import checksums, live_options, output, signing
+from auditor.cli import live_options, output, signing
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 
@@ -40,8 +41,8 @@ def run(request: ScanRequest) -> int:
     options = request.options
     protected = _inputs(evidence if access is None else [], request, current=current_access is None)
     signing.check(request.sign, request.targets)
-    sealed = [*checksums.targets(request.targets), *signing.targets(request.sign, request.targets)]
-    output.check([*request.targets, request.metrics, *sealed], protected, force=request.force)
+    seals = signing.seals(request.sign, request.targets)
+    output.check([*request.targets, request.metrics, *seals], protected, force=request.force)
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on, names=request.names)
@@ -59,14 +60,13 @@ def run(request: ScanRequest) -> int:
         lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
         write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
-    checksums.write(written, force=request.force)
-    signing.sign(request.sign, written, force=request.force)
+    signing.seal(request.sign, written, force=request.force)
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    sealed = [*checksums.targets(written), *signing.targets(request.sign, written)]
-    if lines := output.written([*written, request.metrics, *sealed, request.dataset]):
+    seals = signing.seals(request.sign, written)
+    if lines := output.written([*written, request.metrics, *seals, request.dataset]):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
@@ -76,6 +76,7 @@ def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list
     options = request.options
     files = [*options.current_configs, *([options.current] if current else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
+    files += address.files(options.kms)
     paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
     return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
 

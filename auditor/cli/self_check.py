@@ -34,19 +34,18 @@ def self_check(
 
 def run(json: Path | None, work_dir: str, *, force: bool, sign: Path | None = None) -> int:
     """0 where the check passes, else 1. Raises AuditorError."""
-    from auditor.cli import checksums, output, signing
+    from auditor.cli import output, signing
     from auditor.self_check import result
     from auditor.self_check.check import check
 
     signing.check(sign, [json])
-    sealed = [*checksums.targets([json]), *signing.targets(sign, [json])]
-    output.check([json, *sealed], [sign] if sign is not None else [], force=force)
+    seals = signing.seals(sign, [json])
+    output.check([json, *seals], [sign] if sign is not None else [], force=force)
     outcome = check(work_dir)
     if json is not None:
         output.save(json, partial(result.write, outcome), force=force)
-        checksums.write([json], force=force)
-        signing.sign(sign, [json], force=force)
-    _print(outcome, [json, *sealed])
+        signing.seal(sign, [json], force=force)
+    _print(outcome, [json, *seals])
     return 0 if outcome.passes else 1
 
 

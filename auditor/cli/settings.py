@@ -56,6 +56,11 @@ class Applied:
         return [f"{self.option.name}={value}" for value in self.values]
 
 
+def concerned(environment: Mapping[str, str]) -> bool:
+    """Whether the environment names a file, or may set an option."""
+    return any(name.startswith(PREFIX) and not name.startswith(OWN_TESTS) for name in environment)
+
+
 def apply(
     command: str,
     commands: Mapping[str, Sequence[Known]],

@@ -30,14 +30,18 @@ def check(key: Path | None, outputs: Sequence[Path | None]) -> None:
         raise UsageError(f"--sign needs {PROGRAM}, which is not installed: it comes with OpenSSH")
 
 
-def targets(key: Path | None, outputs: Sequence[Path | None]) -> list[Path]:
-    """The files that sign() writes; none without a key."""
-    lists = checksums.targets(outputs) if key is not None else ()
-    return [each.with_name(each.name + SUFFIX) for each in lists]
+def seals(key: Path | None, outputs: Sequence[Path | None]) -> list[Path]:
+    """The files that seal() writes."""
+    lists = list(checksums.targets(outputs))
+    return [*lists, *(_signature(each) for each in lists if key is not None)]
 
 
-def sign(key: Path | None, outputs: Sequence[Path | None], *, force: bool) -> None:
-    """Sign the lists of checksums of some outputs, each into a file beside it; nothing without a key.
+def _signature(listed: Path) -> Path:
+    return listed.with_name(listed.name + SUFFIX)
+
+
+def seal(key: Path | None, outputs: Sequence[Path | None], *, force: bool) -> None:
+    """Write the lists of checksums of some outputs, and sign each with a key if there is one, into a file beside it.
 
     Args:
         key: The file of the key.
@@ -47,14 +51,14 @@ def sign(key: Path | None, outputs: Sequence[Path | None], *, force: bool) -> No
     Raises:
         UsageError: ssh-keygen makes no signature, or the file cannot be written.
     """
-    for target in targets(key, outputs):
-        listed = target.with_name(target.name.removesuffix(SUFFIX))
+    checksums.write(outputs, force=force)
+    for listed in checksums.targets(outputs) if key is not None else ():
         command = [PROGRAM, "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
         made = subprocess.run(command, input=listed.read_bytes(), capture_output=True, check=False)  # noqa: S603
         if made.returncode or not made.stdout:
             lines = made.stderr.splitlines() or [b"no signature was made"]
             raise UsageError(f"{shown(listed.name)} is not signed: {PROGRAM} says: {printable(lines[-1])}")
-        save(target, partial(_write, made.stdout), force=force, binary=True)
+        save(_signature(listed), partial(_write, made.stdout), force=force, binary=True)
 
 
 def _write(signature: bytes, out: IO[bytes]) -> None:

@@ -12,6 +12,7 @@ KINE = frozenset(
         EvidenceKind.KINE_DATABASE,
         EvidenceKind.KINE_WAL,
         EvidenceKind.POSTGRES_DUMP,
+        EvidenceKind.POSTGRES_ARCHIVE,
         EvidenceKind.MYSQL_DUMP,
         EvidenceKind.SQLITE_DUMP,
         EvidenceKind.LIVE_TABLE,

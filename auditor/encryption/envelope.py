@@ -3,29 +3,14 @@
 Source: k8s.io/apiserver pkg/storage/value/encrypt/envelope/envelope.go (v1) and envelope/kmsv2/ (v2).
 """
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from google.protobuf.message import DecodeError
 
+from auditor.encryption.kms.interface import Unwrapper
 from auditor.encryption.transformers import AesCbc, AesGcm, ExtendedGcm, Transformer
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 
 AES_KEYS = frozenset({16, 24, 32})
 GCM_KEY, HKDF_SEED = 0, 1
-
-
-class Unwrapper(Protocol):
-    """A KMS plugin that unwraps data keys. Raises AuditorError where it cannot."""
-
-    def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = ...) -> bytes:
-        """The data key or seed in a wrapped key.
-
-        Args:
-            wrapped: the wrapped key.
-            key_id: KMS v2's id of the KEK.
-            annotations: KMS v2's annotations of the value.
-        """
 
 
 class KmsV1:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import NamedTuple
 
 from auditor.encryption.configuration import Configuration, ProviderEntry
-from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2, Unwrapper
-from auditor.encryption.kms import KmsRefused
+from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
+from auditor.encryption.kms.interface import KmsMismatch, KmsRefused, KmsUntried, Unwrapper
 from auditor.encryption.transformers import TRANSFORMERS, AesCbc, Transformer, encoding
 from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding, Opened, Provider
@@ -43,7 +43,7 @@ class Candidate:
     prefix: bytes
     """Prefix of the values that the key writes."""
     transformer: Transformer | None = field(repr=False)
-    """Cipher of the key; None where no --kms-plugin names its plugin."""
+    """Cipher of the key; None where neither --kms-plugin nor --kms names its KMS."""
     secret: bytes = field(repr=False, default=b"")
     """The local key's bytes; empty for a KMS."""
     form: str = ""
@@ -111,6 +111,10 @@ class Keyring:
         """A keyring with further entries, tried after all others."""
         return Keyring(self._configurations, self._plugins, (*self.others, *entries))
 
+    def with_unwrappers(self, unwrappers: Mapping[tuple[Provider, str], Unwrapper]) -> "Keyring":
+        """A keyring with further KMSes, by provider and name, in the place of plugins of the same."""
+        return Keyring(self._configurations, {**self._plugins, **unwrappers}, self.others)
+
     def rule(self, resource: str) -> tuple[Candidate, ...]:
         """The candidates of the rules that cover a resource, in trial order; without identity."""
         if resource not in self._rules:
@@ -135,7 +139,7 @@ class Keyring:
         attempts: dict[int, Attempt] = {}
         matching: dict[int, list[Candidate]] = {}
         failures: dict[int, str] = {}
-        reasons: dict[int, str] = {}
+        reasons: dict[int, tuple[Opened, str]] = {}
         for candidate in self.order(resource):
             prefix = candidate.prefix
             rows = [row for row, value in enumerate(stored) if row not in attempts and value.startswith(prefix)]
@@ -146,16 +150,19 @@ class Keyring:
             payloads = [stored[row][len(prefix) :] for row in rows]
             plaintexts = _opened(candidate.transformer, payloads, [keys[row] for row in rows])
             for row, opened in zip(rows, plaintexts, strict=True):
-                if isinstance(opened, KmsRefused):
+                if isinstance(opened, KmsMismatch):
+                    failures[row] = str(opened)
+                elif isinstance(opened, KmsRefused):
                     failures[row] = f"KMS plugin {candidate.name} refuses its data key"
                 elif isinstance(opened, AuditorError):
-                    reasons[row] = str(opened)
+                    untried = isinstance(opened, KmsUntried)
+                    reasons[row] = (Opened.NOT_TRIED if untried else Opened.NO_KEY, str(opened))
                 elif opened is not None and (kind := encoding(opened)):
                     attempts[row] = Attempt(Opened.YES, candidate, "", opened, kind)
                 elif opened is not None:
                     failures[row] = "decrypts to nonsense"
         return [
-            attempts.get(row) or _failed(matching.get(row, []), failures.get(row, ""), reasons.get(row, ""))
+            attempts.get(row) or _failed(matching.get(row, []), failures.get(row, ""), reasons.get(row))
             for row in range(len(stored))
         ]
 
@@ -198,12 +205,15 @@ def _opened(
     return plaintexts
 
 
-def _failed(matching: Sequence[Candidate], failure: str, reason: str) -> Attempt:
+def _failed(matching: Sequence[Candidate], failure: str, reason: tuple[Opened, str] | None) -> Attempt:
     """The outcome for a value that no key opened. matching: the candidates whose prefix it has."""
     if not matching:
         return Attempt(Opened.NO_KEY)
     longest = max(matching, key=lambda candidate: len(candidate.prefix))
     if all(candidate.transformer is None for candidate in matching):
-        reason = f"KMS plugin {longest.name} was not named by --kms-plugin"
+        reason = (Opened.NO_KEY, f"KMS plugin {longest.name} was not named by --kms-plugin")
     failure = failure or "the supplied key does not decrypt it"
-    return Attempt(Opened.NO_KEY, longest, reason) if reason else Attempt(Opened.FAILED, longest, failure)
+    if reason is None:
+        return Attempt(Opened.FAILED, longest, failure)
+    outcome, text = reason
+    return Attempt(outcome, longest, text)

@@ -146,14 +146,23 @@ class RecordBatch(Columns):
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Batches of one source and one buffer as one."""
+        """Batches of one source and one buffer as one; columns that some of them lack are 0 there."""
+        parts = [part.padded(_OPTIONAL & {name for each in parts for name in each.columns()}) for part in parts]
         starts = np.cumsum([0, *map(len, parts)]).tolist()
         extents = {
             start + row: cells
             for start, batch in zip(starts, parts, strict=False)
             for row, cells in batch.extents.items()
         }
-        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents)
+        text = next((batch.text for batch in parts if batch.text is not None), None)
+        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents, text=text)
+
+    def padded(self, names: set[str]) -> Self:
+        """The same batch with these columns, of zeros where it has none."""
+        missing: dict[str, Any] = {
+            name: np.zeros(len(self), _OPTIONAL_TYPES[name]) for name in names if getattr(self, name) is None
+        }
+        return replace(self, **missing) if missing else self
 
     @property
     def key_size(self) -> Ints:
@@ -227,5 +236,8 @@ class RecordBatch(Columns):
         return self.data.slice(int(self.value_at[row]), int(self.value_len[row]))
 
 
+_OPTIONAL_TYPES = {"notation": np.uint8, "associated_at": np.int64, "associated_len": np.int64}
+_OPTIONAL = set(_OPTIONAL_TYPES)
+"""Columns that not every batch of a source has."""
 _OFTEN_UNKNOWN = ("mod_revision", "sub_revision", "create_revision", "version", "ordinal", "page")
 """Columns that not every store has."""

@@ -32,6 +32,7 @@ class Role(Enum):
     BACKUP = "object of an etcd backup"
     DUMP = "etcdctl dump"
     SQL_DUMP = "dump in SQL"
+    POSTGRES_TOC = "table of contents of pg_dump's"
     OBJECT_BACKUP = "backup of objects"
     OBJECTS = "objects in a file"
     SQLITE = "SQLite database"
@@ -84,6 +85,8 @@ class Exhibit:
     """Parts that were left out while the exhibit was opened."""
     foreign: str = ""
     """Why no reader can read it, with its name; empty where one may."""
+    copy: bytes | None = None
+    """Where its file is a table's data out of an archive of pg_dump: the COPY before it; empty of INSERTs."""
     live_table: bool = False
     """Whether its file is what a live database answered."""
     raw: bool = False

@@ -19,7 +19,8 @@ from auditor.text import shown
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
-    from auditor.encryption.kms import Plugin
+    from auditor.encryption.kms.client import Client
+    from auditor.encryption.kms.plugin import Plugin
     from auditor.judgement.selection import Selection
 
 NAMED = {provider.label.replace(" ", "-"): provider for provider in Provider} | {"kms": Provider.KMS_V2}
@@ -42,6 +43,10 @@ class Criteria:
     """Configurations of the options and of companion files."""
     notes: tuple[str, ...]
     """Notes on keys and plugins for the report."""
+    clients: tuple[Client, ...] = ()
+    """KMSes that may be called themselves."""
+    prove: bool = False
+    """Whether they are to show for each wrapped key alone that a value is decrypted with it."""
 
     @property
     def entries(self) -> tuple[ProviderEntry, ...]:
@@ -91,13 +96,14 @@ def prepare(
         plaintext=options.expect == "plaintext",
         compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
     )
-    supplied = options.encryption_configs or options.kms_plugins or options.current_keks
+    supplied = options.encryption_configs or options.kms_plugins or options.current_keks or options.kms
     if policy == Policy() and not (supplied or companions or others):
         return Criteria(keyring=None, policy=policy, current_keks={}, plugins={}, configurations=(), notes=())
     from auditor.encryption.keyring import Keyring  # loads ciphers, which a run without keys does not need
 
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
+    clients = _clients(options)
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
     notes = [f"{configuration.source}: {note}" for configuration in configurations for note in configuration.notes]
     notes += _ask_for_keks(plugins, keks)
@@ -113,12 +119,14 @@ def prepare(
         plugins=plugins,
         configurations=configurations,
         notes=tuple(notes),
+        clients=clients,
+        prove=options.kms_prove,
     )
 
 
 def _ask_for_keks(plugins: Mapping[tuple[Provider, str], Plugin], keks: dict[str, str]) -> Iterator[str]:
     """Add the KEK in force of each plugin whose KEK is not named; what plugins refuse, as notes."""
-    from auditor.encryption.kms import KmsError  # gRPC
+    from auditor.encryption.kms.interface import KmsError
 
     for (provider, name), plugin in plugins.items():
         if provider is not Provider.KMS_V2 or name in keks:
@@ -150,9 +158,26 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     return criteria.extended(tuple(entries), note)
 
 
+def _clients(options: Options) -> tuple[Client, ...]:
+    """The clients of --kms. Nothing is called yet."""
+    if not options.kms:
+        return ()
+    from auditor.encryption.kms.address import parse
+    from auditor.encryption.kms.client import Budget, Client
+    from auditor.encryption.kms.services import connect
+
+    budget = Budget(options.kms_budget or None)
+    addresses = [parse(text) for text in options.kms]
+    names = [address.name for address in addresses]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--kms {shown(name)} is given {names.count(name)} times: give it once")
+    return tuple(Client(address.name, connect(address), budget) for address in addresses)
+
+
 def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dict[tuple[Provider, str], Plugin]:
     """The plugins that --kms-plugin names; the configurations know their endpoints and versions."""
-    from auditor.encryption.kms import Plugin
+    from auditor.encryption.kms.plugin import Plugin
 
     entries = [
         entry for configuration in configurations for entry in configuration.providers if entry.provider in VERSIONS

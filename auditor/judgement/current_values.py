@@ -60,8 +60,8 @@ class CurrentValues:
         self._owner, self._value, self._name = self._owner[order], self._value[order], self._name[order]
         # pairs of owner and value, and pairs with their field: each sorted, and looked up by searchsorted()
         pair = self._pairs(self._owner, self._value)
-        self._pair = np.unique(pair)
-        self._field = np.unique(np.searchsorted(self._pair, pair) * len(self._names) + self._name)
+        self._pair = _distinct(pair)
+        self._field = _distinct(np.searchsorted(self._pair, pair) * len(self._names) + self._name)
 
     @property
     def unread(self) -> int:
@@ -122,6 +122,13 @@ def current(values: Selection) -> Bools:
 def _numbers(known: dict[bytes, int], texts: Sequence[bytes]) -> Ints:
     """The number of each text; new ones get the next."""
     return np.array([known.setdefault(text, len(known)) for text in texts], np.int64)
+
+
+def _distinct(numbers: Ints) -> Ints:
+    """The distinct numbers in order: np.unique() hashes them first, which takes ten times as long."""
+    ascending = np.sort(numbers)
+    first: Bools = np.append(True, ascending[1:] != ascending[:-1])[: ascending.size]
+    return ascending[first]
 
 
 def _find(ascending: Ints, wanted: Ints) -> tuple[Ints, Bools]:

@@ -11,11 +11,12 @@ import numpy as np
 from auditor.arrays.dictionary import from_columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks, split_by, value_counts
+from auditor.judgement import stale_keks, unwrapping
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import KeyLabel, Selection
 from auditor.kubernetes import objects, prefixes
-from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
-from auditor.text import encode, object_name, printable, restore
+from auditor.model.vocabulary import FindingKind, Opened, Provider, State
+from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Attempt, Candidate, Keyring
@@ -51,9 +52,11 @@ def open_every(
         open_all(values, criteria, keyring, keep=keep, contents=contents, credentials=credentials)
         for values in selections
     ]
+    if criteria.clients:
+        unwrapping.judge(opened, criteria)
     if criteria.policy.configured or criteria.current_keks:
-        _judge_keks(opened, criteria)
-        _judge_forms(opened)
+        stale_keks.judge_keks(opened, criteria)
+        stale_keks.judge_forms(opened)
     return opened
 
 
@@ -82,6 +85,10 @@ def open_all(
     trial = _Trial(values, keep=keep, contents=contents, credentials=credentials)
     trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
     trial_rows = np.flatnonzero(encrypted & whole)
+    if criteria.prove:
+        rest = unwrapping.unproven(values, unwrapping.clients_of([values], criteria))
+        trial.leave_out(rest, unwrapping.PROVEN)
+        trial_rows = np.setdiff1d(trial_rows, rest)
     for resource, rows, keys, stored in portions(values, trial_rows):
         trial.record(resource, rows, keys, keyring.open(resource.name, batch.associated(rows), stored))
     trial.withdraw(trial_rows.size)
@@ -152,6 +159,11 @@ class _Trial:
             if finding or reason:
                 self._findings[row] |= np.uint16(finding)
                 self._reasons[row] = reason
+
+    def leave_out(self, rows: Ints, reason: str) -> None:
+        """Not to try some values, and why."""
+        self.opened[rows] = Opened.NOT_TRIED
+        self._reasons.update(dict.fromkeys(rows.tolist(), reason))
 
     def withdraw(self, count: int) -> None:
         """Take back failures of keys whose name is the beginning of the value's. count: of all values tried."""
@@ -245,54 +257,3 @@ def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> 
             claims = batch.data.starts_with(batch.value_at, batch.value_size, prefixes.ENCRYPTED)
             unreadable &= claims if criteria.policy.serves(values.resources[code].name) else False
         values.mark(np.flatnonzero(unreadable), FindingKind.ORPHANED)
-
-
-def _current(values: Selection) -> Bools:
-    """The latest values of etcd keys that the API server reads."""
-    current: Bools = values.served & values.batch.at(Place.LATEST)
-    return current
-
-
-def _judge_keks(selections: Sequence[Selection], criteria: Criteria) -> None:
-    """Mark current KMS v2 values under another KEK than the current one; by default that of the newest revision."""
-    # per selection: rows, names of the KMS, ids of the KEKs; newest: by KMS the revision and KEK of its last value
-    groups = []
-    newest: dict[str, tuple[int, bytes]] = {}
-    for values in selections:
-        at, length = prefixes.kek_ids(values.batch, values.prefixes)
-        rows = np.flatnonzero((length >= 0) & _current(values))
-        ids = values.batch.data.slices(at[rows], length[rows])
-        names = [values.key_labels[number].name for number in values.key_label[rows].tolist()]
-        groups.append((values, rows.tolist(), names, ids))
-        for revision, name, kek in zip(values.batch.mod_revision[rows].tolist(), names, ids, strict=True):
-            newest[name] = max(newest.get(name, (-1, b"")), (revision, kek))
-    for values, current, names, ids in groups:
-        for row, name, kek in zip(current, names, ids, strict=True):
-            supplied = criteria.current_keks.get(name)
-            expected = encode(supplied) if supplied is not None else newest[name][1]
-            if kek != expected:
-                presumed = "" if supplied is not None else ", assumed from the newest revision"
-                values.mark([row], FindingKind.STALE_KEK, f"the KEK in force is {printable(expected)}{presumed}")
-
-
-def _judge_forms(selections: Sequence[Selection]) -> None:
-    """Mark current KMS v2 values with another type of source than that of the newest revision.
-
-    k8s.io/apiserver .../encrypt/envelope/kmsv2/envelope.go (TransformFromStorage): another source type is stale.
-    """
-    groups = []
-    newest: dict[str, tuple[int, str]] = {}
-    for values in selections:
-        for number, (provider, _, candidate) in enumerate(values.key_labels):
-            if candidate is None or provider is not Provider.KMS_V2:
-                continue
-            rows = np.flatnonzero(_current(values) & (values.key_label == number) & (values.opened == Opened.YES))
-            if rows.size:
-                groups.append((values, candidate, rows))
-                latest = (int(values.batch.mod_revision[rows].max()), candidate.form)
-                newest[candidate.name] = max(newest.get(candidate.name, latest), latest)
-    for values, candidate, rows in groups:
-        form = newest[candidate.name][1]
-        if candidate.form != form:
-            reason = f"its KMS wraps a {candidate.form}, and a {form} in the newest revision: assumed stale"
-            values.mark(rows, FindingKind.STALE_PROVIDER, reason)

@@ -105,10 +105,17 @@ def _common(
     common = np.zeros(held.size, np.bool_)
     in_place = np.flatnonzero(read.at[held] >= 0)
     for part in chunks(in_place.size, secret_values.PORTION):
-        places = held[in_place[part]]
+        places = in_place[part]
+        random = np.zeros(places.size, np.bool_)
+        if not habit.fields:
+            at, length = read.at[held[places]], read.length[held[places]]
+            random = common_values.random_ones(values.batch.data, at, length, habit.least)
+            random &= [read.names[place] not in common_values.PUBLIC_FIELDS for place in held[places].tolist()]
+        left = places[~random]
+        places = held[left]
         texts = values.batch.data.slices(read.at[places], read.length[places])
         names = [read.names[place] for place in places.tolist()]
-        common[in_place[part]] = [habit.common(name, text) for name, text in zip(names, texts, strict=True)]
+        common[left] = [habit.common(name, text) for name, text in zip(names, texts, strict=True)]
     apart = np.flatnonzero(read.at[held] < 0)
     for number, places in split_by(read.secret[held[apart]]):
         texts_by_name = dict(secret_values.text_pairs(values, int(rows[number]), keyring))

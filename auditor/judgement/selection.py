@@ -127,6 +127,14 @@ class Selection:
         """Whether each value can be judged: not a fragment of unknown resource or provider."""
         return _identified(Classified(self.batch, self.prefixes, self.resource), self.resources)
 
+    @property
+    def untried(self) -> Bools:
+        """Whether each value is encrypted and whole, and its KMS was not asked or said nothing of its data key."""
+        encrypted = self.prefixes.provider > Provider.IDENTITY
+        whole = self.identified & (self.batch.key_at >= 0) & ~self.batch.has(State.HEAD_LOST | State.TAIL_LOST)
+        untried: Bools = encrypted & whole & (self.opened == Opened.NOT_TRIED)
+        return untried
+
     def grades(self) -> Dictionary[Grade]:
         """The grade of each value."""
         columns = (self.findings, self.batch.place, self.served | self.batch.at(Place.LATEST), self.same_as_latest)

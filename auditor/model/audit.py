@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.kms import KmsCalls
 from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -38,6 +39,8 @@ class Run:
     """Steps of the run: seconds since its start, and a sentence."""
     plugins: tuple[tuple[Provider, str, int], ...] = ()
     """KMS plugins that the run may call: provider, name and number of calls."""
+    kms: tuple[KmsCalls, ...] = ()
+    """The calls of --kms, to each key."""
     provenance: tuple[tuple[str, str], ...] = ()
     """Name and text of what is known of where the run was made, and with what; empty where no report needs them."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from auditor.model.kms import Kek
 from auditor.model.vocabulary import BaselineState, FindingKind, Place, Provider, Severity
 
 
@@ -208,6 +209,8 @@ class KeyUsage:
     """Whether a configuration names the key."""
     objects: tuple[str, ...]
     """Etcd keys of some of these values, printable."""
+    kek: Kek | None = None
+    """The KEK that the wrapped data keys name; None where they name none, and for other providers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ class EvidenceKind(Enum):
     KINE_DATABASE = "kine's SQLite database"
     KINE_WAL = "kine's SQLite database: its write-ahead log alone"
     POSTGRES_DUMP = "PostgreSQL dump"
+    POSTGRES_ARCHIVE = "archive of pg_dump"
     MYSQL_DUMP = "MySQL or MariaDB dump"
     SQLITE_DUMP = "SQL dump of SQLite's"
     VCLUSTER_SNAPSHOT = "vCluster's snapshot"

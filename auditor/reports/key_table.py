@@ -6,7 +6,7 @@ from typing import IO, Any
 from auditor.model.audit import Audit
 from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
-from auditor.reports import seals
+from auditor.reports import keks, seals
 from auditor.reports.words import plural
 
 HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
@@ -117,7 +117,7 @@ def exit_code(audit: Audit) -> int:
 
 def sentences(audit: Audit, *, supplied: bool) -> list[str]:
     """What is said of the keys. supplied: whether any were, so that those that were not tried are worth a word."""
-    return [*failures(audit), *(untried(audit) if supplied else []), *bootstrap(audit)]
+    return [*failures(audit), *(untried(audit) if supplied else []), *bootstrap(audit), *keks.sentences(audit)]
 
 
 def entries(audit: Audit) -> list[dict[str, Any]]:
@@ -129,6 +129,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "origin": usage.origin,
             "kek_id": usage.kek_id,
             "kek_version": usage.kek_version,
+            "kek": keks.entry(usage),
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
             "oldest": usage.oldest,

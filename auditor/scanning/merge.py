@@ -9,9 +9,10 @@ from typing import TypeVar
 from auditor.audit import rotation_together, unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
-from auditor.model.audit import Audit, ExhibitSummary
+from auditor.model.audit import Audit, ExhibitSummary, Run
 from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
+from auditor.model.kms import Kek
 from auditor.model.vocabulary import Place, Provider, Trailer
 from auditor.run_log import RunLog
 from auditor.text import moment
@@ -59,19 +60,10 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         keys=_keys(audits),
         bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         rows=_rows([each.rows for each in audits]),
-        gaps=(
-            *(gap for each in audits for gap in each.gaps),
-            *(Gap(each, 0, 0, why) for each, why in problems),
-        ),
+        gaps=(*(gap for each in audits for gap in each.gaps), *(Gap(each, 0, 0, why) for each, why in problems)),
         unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
         notes=_distinct(audits, lambda audit: audit.notes, _prefix_note),
-        run=replace(
-            first.run,
-            started=moment(log.started.timestamp()),
-            finished=moment(datetime.now(UTC).timestamp()),
-            log=log.lines,
-            plugins=_plugins(audits),
-        ),
+        run=_run(audits, log),
         parts=parts,
         acceptances=_acceptances(audits),
         current=_current(audits),
@@ -79,6 +71,17 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         rotation=rotation_together.together(audits),
         redaction=first.redaction,
         ledger=tuple(own for each in audits for own in each.ledger),
+    )
+
+
+def _run(audits: Sequence[Audit], log: RunLog) -> Run:
+    return replace(
+        audits[0].run,
+        started=moment(log.started.timestamp()),
+        finished=moment(datetime.now(UTC).timestamp()),
+        log=log.lines,
+        plugins=_plugins(audits),
+        kms=tuple(calls for each in audits for calls in each.run.kms),
     )
 
 
@@ -226,22 +229,20 @@ def _control(audits: Sequence[Audit]) -> Control | None:
 
 def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[Provider, str, str, str, str], list[KeyUsage]] = {}
+    groups: dict[tuple[tuple[Provider, str, str, str, str], Kek | None], list[KeyUsage]] = {}
     for audit in audits:
         for usage in audit.keys:
             identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
-            groups.setdefault(identity, []).append(usage)
+            groups.setdefault((identity, usage.kek), []).append(usage)
     usages = []
-    for (provider, key_name, kek_id, kek_version, origin), usages_of_key in sorted(groups.items()):
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], repr(group[0][1])))
+    for _, usages_of_key in ordered:
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
         usages.append(
-            KeyUsage(
-                provider=provider,
-                key_name=key_name,
-                kek_id=kek_id,
-                kek_version=kek_version,
+            replace(
+                usages_of_key[0],
                 places=tuple(sorted(places.items())),
                 resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
                 oldest=None,
@@ -249,7 +250,6 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 values=sum(usage.values for usage in usages_of_key),
                 opened=sum(usage.opened for usage in usages_of_key),
                 failed=sum(usage.failed for usage in usages_of_key),
-                origin=origin,
                 configured=any(usage.configured for usage in usages_of_key),
                 objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
             )

@@ -1,8 +1,9 @@
 """From a path to its audit: every exhibit that lies there, one after another."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from auditor.audit import expectations, rotation_together
+from auditor.audit import expectations
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
 from auditor.evidence.exhibit import Exhibit
@@ -15,6 +16,7 @@ from auditor.scanning.exhibit import live, reach
 
 if TYPE_CHECKING:
     from auditor.audit.baseline import BaselineReport
+    from auditor.audit.judgement import Judged
     from auditor.audit.newer import Judge
     from auditor.evidence.live.access import Access
 
@@ -26,6 +28,7 @@ def one(
     access: "Access | None" = None,
     earlier: "BaselineReport | None" = None,
     current_access: "Access | None" = None,
+    judged: "Judged | None" = None,
 ) -> Audit:
     """The audit of the exhibit at a path, or of all exhibits of a container together.
 
@@ -36,6 +39,7 @@ def one(
         access: How to reach a live etcd; then `path` is not looked at.
         earlier: The report that options.baseline names.
         current_access: How to reach the evidence that options.current names, where it is live.
+        judged: Called with the judgement of each exhibit, while it is open.
 
     Raises:
         UnreadableEvidence: No exhibit can be read.
@@ -43,7 +47,16 @@ def one(
     log = RunLog(observer)
     expectations.check(options)
     with newer.opened(options, current_access, log) as judge:
-        return _one(path, options, log, access, earlier, judge)
+        return _one(path, options, log, access, _Comparison(earlier, judge, judged))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What an exhibit is compared with, and who compares it."""
+
+    earlier: "BaselineReport | None"
+    judge: "Judge | None"
+    judged: "Judged | None"
 
 
 def _one(
@@ -51,33 +64,34 @@ def _one(
     options: Options,
     log: RunLog,
     access: "Access | None",
-    earlier: "BaselineReport | None",
-    judge: "Judge | None",
+    comparison: "_Comparison",
 ) -> Audit:
     access = reach(path, options, access)
     if access is not None:
-        return _examine(live(access, options, log), options, log, earlier, judge)
+        return _examine(live(access, options, log), options, log, comparison)
     with exhibits.opened(path, options) as opened:
         if len(opened) == 1:
             ((_, opener),) = opened
-            return _examine(opener(), options, log, earlier, judge)
+            return _examine(opener(), options, log, comparison)
         if options.baseline:
             raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
-        return _all(opened, options, log, judge)
+        if options.kms_budget:
+            raise UsageError(f"--kms-budget is of one evidence item: {path} holds {len(opened)}")
+        return _all(opened, options, log, comparison)
 
 
-def _all(members: exhibits.Exhibits, options: Options, log: RunLog, judge: "Judge | None") -> Audit:
+def _all(members: exhibits.Exhibits, options: Options, log: RunLog, comparison: "_Comparison") -> Audit:
     """One audit of every exhibit of a container."""
+    from auditor.audit import rotation_together
     from auditor.scanning import merge
 
-    if options.rotation and options.redact_names and not options.redact_key:
-        raise UsageError(rotation_together.ORDINALS)
+    rotation_together.check(options)
     container = members.containers[0].name
     log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []
     for name, opener in members:
         try:
-            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)), None, judge)
+            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)), replace(comparison, earlier=None))
         except AuditorError as error:
             result = str(error)
         outcomes.append(merge.Outcome(name, container, result))
@@ -96,10 +110,14 @@ class _Hashing(Observer):
     def hashed(self, done: int, total: int) -> None:
         self._observer.hashed(done, total)
 
+    def unwrapped(self, done: int, total: int) -> None:
+        self._observer.unwrapped(done, total)
 
-def _examine(
-    exhibit: Exhibit, options: Options, log: RunLog, earlier: "BaselineReport | None", judge: "Judge | None"
-) -> Audit:
+    def confirm(self, text: str) -> bool:
+        return self._observer.confirm(text)
+
+
+def _examine(exhibit: Exhibit, options: Options, log: RunLog, comparison: "_Comparison") -> Audit:
     with exhibit as files:
         files.work_dir, files.raw = options.work_dir, options.raw
         log.step(f"opened {len(files.files)} of the evidence's files for reading")
@@ -108,4 +126,4 @@ def _examine(
             log.step("the SHA-256 is the expected one")
         from auditor.audit.examine import examine  # imported while the files are being hashed: numpy takes time
 
-        return examine(files, options, log, earlier, judge)
+        return examine(files, options, log, comparison.earlier, comparison.judge, comparison.judged)

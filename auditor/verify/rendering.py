@@ -13,6 +13,7 @@ from auditor.audit.chronology import BY_FILE_SYSTEM
 from auditor.model.audit import Audit, Run
 from auditor.model.chronology import Chronology, TimeKind
 from auditor.model.evidence import Evidence, Source, Stat
+from auditor.model.kms import KmsCalls
 from auditor.model.vocabulary import Provider, Severity
 from auditor.reports.html import report, seal
 from auditor.verify.checks import Check, differs, safe, same, unchecked
@@ -81,7 +82,25 @@ def _run(run: dict[str, Any]) -> Run:
         tools=tuple((str(tool), str(version)) for tool, version in run["tools"].items()),
         log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),
         plugins=tuple((providers[each["provider"]], str(each["name"]), int(each["calls"])) for each in run["plugins"]),
+        kms=tuple(map(_calls, run.get("kms", ()))),
         provenance=tuple((str(name), str(text)) for name, text in run["provenance"].items()),
+    )
+
+
+def _calls(calls: dict[str, Any]) -> KmsCalls:
+    """The calls to one key that a page records."""
+    return KmsCalls(
+        name=str(calls["name"]),
+        service=str(calls["service"]),
+        key=str(calls["key"]),
+        principal=str(calls["principal"]),
+        calls=int(calls["calls"]),
+        unwrapped=int(calls["unwrapped"]),
+        first=str(calls["first"]),
+        last=str(calls["last"]),
+        requests=tuple(map(str, calls["requests"])),
+        answering=tuple(map(str, calls["answering"])),
+        outcomes=tuple((str(why), int(count)) for why, count in calls["outcomes"].items()),
     )
 
 

@@ -1,6 +1,8 @@
 """What an option needs beyond the core is named with its extra, in the same words, before anything is read."""
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from auditor.errors import MissingExtra, UsageError, require
 from auditor.reports.html import assets
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES, MIGRATION
+from tests.system.test_layers import MODULES
 
 
 @pytest.mark.parametrize("options", [("--inventory", "i.parquet"), ("--dataset", "set")])
@@ -28,6 +31,21 @@ def test_parquet(options: tuple[str, str], tmp_path: Path) -> None:
     assert "needs pyarrow, which is not installed: pip install 'etcd-auditor[parquet]'" in done.stderr
     assert options[0] in done.stderr
     assert list(work.iterdir()) == []
+
+
+def test_all_is_every_extra_of_the_product() -> None:
+    project = tomllib.loads((FIXTURES.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    (everything,) = extras["all"]
+    product = sorted(set(extras) - {"all", "dev", "fuzz", "test"})
+    assert everything == f"etcd-auditor[{','.join(product)}]"
+    page = (FIXTURES.parent / "auditor" / "docs" / "install.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in product)
+
+
+def test_no_module_has_other_words_for_it() -> None:
+    others = [path for path in MODULES.values() if re.search(r"pip install '?etcd-auditor", path.read_text())]
+    assert [path.name for path in others] == ["errors.py"]
 
 
 def test_the_words() -> None:

@@ -1,7 +1,9 @@
 """The table of options: every pair of every command is in it, and what it refuses is refused, naming both."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,16 +16,20 @@ from auditor.cli.option_table import NEEDS, REFUSED, STAGES, TOGETHER, Effect, S
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION
 
-GROUP = typer.main.get_command(app)
+
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its name, those of a group behind the group's."""
+    for name, command in group.commands.items():
+        yield from commands(command, f"{name} ") if hasattr(command, "commands") else [(before + name, command)]
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
 OPTIONS = {
     name: [option_name(each) for each in command.params if option_name(each) and option_name(each) != "--help"]
-    for name, command in GROUP.commands.items()  # type: ignore[attr-defined]
+    for name, command in COMMANDS.items()
 }
 FLAGS = {
-    option_name(each)
-    for command in GROUP.commands.values()  # type: ignore[attr-defined]
-    for each in command.params
-    if getattr(each, "is_flag", False)
+    option_name(each) for command in COMMANDS.values() for each in command.params if getattr(each, "is_flag", False)
 }
 VALUES = {"--fail-on": "low", "--hunt-min-length": "9", "--jobs": "1", "--expect-sha256": "0" * 64}
 """Values that an option takes; of the others a path, or a number, is one."""
@@ -38,7 +44,7 @@ ALONE = [
 
 
 def line(command: str, *options: str) -> list[str]:
-    arguments = [command, *ARGUMENTS.get(command, ["a.db"])]
+    arguments = [*command.split(), *ARGUMENTS.get(command, ["a.db"])]
     for option in options:
         arguments += [option] if option in FLAGS else [option, VALUES.get(option, "5")]
     return arguments

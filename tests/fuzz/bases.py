@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others
+from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others, stores
 from tests.fuzz.base import Base
 
 
@@ -22,4 +22,5 @@ def make(folder: Path) -> list[Base]:
         *exported,
         *lzw.make(latest, increment),
         *others.make(folder, latest, freed, dump),
+        *stores.make(config),
     ]

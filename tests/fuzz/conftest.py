@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others
+from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others, stores
 from tests.fuzz.base import Base
 
 DATABASES = ("latest", "deleted", "history", "freed", "wal")
@@ -29,6 +29,7 @@ ARCHIVES = tuple(archives.PACKS)
 CONFIGURATIONS = ("configuration, yaml", "configuration, json")
 EXPORTS = ("dump", "increment", "bootstrap record")
 OTHERS = ("responses", "folder", "v2 store", "freelist")
+STORES = tuple(stores.NAMES)
 LZW = ("full, LZW", "increment, LZW")
 Find = Callable[[str], Base]
 
@@ -51,6 +52,7 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
                 "configurations": lambda: configurations.make(latest),
                 "exports": lambda: exports.make(folder, latest, latest.config),
                 "others": lambda: others.make(folder, latest, family("databases")["freed"], family("exports")["dump"]),
+                "stores": lambda: stores.make(latest.config),
                 "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
             }
             made = makers[name]()
@@ -63,5 +65,6 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
         "archives": ARCHIVES,
         "configurations": CONFIGURATIONS,
         "lzw": LZW,
+        "stores": STORES,
     }
     return lambda place: family(next((name for name, each in names.items() if place in each), "exports"))[place]

@@ -35,9 +35,14 @@ def _responses(dump: Base) -> Base:
     )
 
 
+def _readable(data: bytes) -> bool:
+    """Whether the canary stands in a text as hex or base64. A function of a name, which another process is given."""
+    return CANARY.hex().encode() in data.lower() or exports.readable(data)
+
+
 def _folder(latest: Base) -> Base:
     """A backup of Gardener's and beside it a text, which holds the canary in hex."""
-    text = b"-- a note of %d lines\n" % 3 + b"INSERT INTO kine VALUES (1, X'%b');\n-- the end\n"
+    text = b"-- a note of %d lines\n" % 3 + b"INSERT INTO notes VALUES (1, X'%b');\n-- the end\n"
     return Base(
         "folder",
         text % PLAIN.protobuf().hex().encode(),
@@ -47,7 +52,7 @@ def _folder(latest: Base) -> Base:
         given="backup",
         beside={"backup/Full-00000000-00000082-1700000000.gz": gzip.compress(latest.clean)},
         clean=text % b"00ff",
-        readable=lambda data: CANARY.hex().encode() in data.lower() or exports.readable(data),
+        readable=_readable,
     )
 
 

@@ -160,14 +160,18 @@ class World:
     def _kubectl(self, run: str, arguments: list[str], stdin: str) -> Answer:
         if arguments[:2] == ["config", "current-context"]:
             return 0, "", f"{self.context}\n"
+        if arguments[:2] == ["config", "view"]:
+            asked = next((each.partition("=")[2] for each in arguments if each.startswith("--context=")), self.context)
+            return 0, "", f"https://{self.contexts[asked]}"
         asked = next((each.partition("=")[2] for each in arguments if each.startswith("--context=")), self.context)
         if self.chance(0.01):  # another kubeconfig in the place of the first
             self.contexts = {"a": self.rng.choice("ab"), "b": self.rng.choice("ab")}
-        cluster = self.clusters[self.contexts[asked]]
+        server = next((each[-1] for each in arguments if each.startswith("--server=")), self.contexts[asked])
+        cluster = self.clusters[server]
         self._others(cluster)
         if self.chance(0.03):
             return 1, self.rng.choice(["error: You must be logged in to the server", "Unable to connect"]), ""
-        words = [each for each in arguments if not each.startswith(("--context=", "--request-timeout="))]
+        words = [each for each in arguments if not each.startswith(("--context=", "--server=", "--request-timeout="))]
         if words[0] == "get":
             return self._get(cluster, words[1:])
         return self._replace(cluster, run, words, stdin)

@@ -17,6 +17,8 @@ RESOURCES = {
     ("tests.helpers.command", "run"): "slow",
     ("tests.helpers.commands", "Server"): "slow",
     ("tests.helpers.drive", "Drive"): "slow",
+    ("tests.helpers.fleet", "run"): "slow",
+    ("tests.helpers.fleet", "command"): "slow",
 }
 SLOW = (
     "tests.evidence.discovery.test_remote",

@@ -21,6 +21,7 @@ from auditor.model.audit import Audit
 from auditor.model.findings import Cell
 from auditor.model.table import COLUMNS, NUMBERS, Table, findings, inventory
 from auditor.model.vocabulary import Severity
+from auditor.options import Options, settings
 from auditor.reports import csv, json, objects, parquet, seals, terminal
 from auditor.reports.html import embed, report
 from auditor.text import hex_id, printable
@@ -37,11 +38,13 @@ ELEMENTS = {
     "html", "head", "meta", "title", "style", "script", "body", "header", "section", "figure", "figcaption", "form",
     "details", "summary",
     "p", "b", "strong", "code", "span", "h1", "h2", "h3", "h4", "div", "dl", "dt", "dd", "table", "thead", "tbody",
-    "tr", "th", "td", "ul", "ol", "li", "label", "input", "select", "button",
+    "tr", "th", "td", "ul", "ol", "li", "label", "input", "select", "button", "a", "nav", "main", "svg", "path", "text",
 }
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "nonce", "class", "scope", "id", "type", "role", "hidden",
-    "autocomplete", "placeholder",
+    "autocomplete", "placeholder", "href", "tabindex", "aria-label", "aria-hidden", "viewbox", "d", "x", "y",
+    "text-anchor", "data-source", "data-size", "data-each", "data-pages", "data-across", "data-first", "data-last",
+    "data-filter",
 }
 """Nothing that names another document, and nothing that runs."""
 # fmt: on
@@ -286,6 +289,7 @@ def test_html_is_inert(audit: Audit) -> None:
     assert {tag for tag, _ in page.elements} <= ELEMENTS
     attributes = {name for _, attributes in page.elements for name in attributes}
     assert attributes <= ATTRIBUTES
+    assert all(str(attributes.get("href", "#")).startswith("#") for _, attributes in page.elements)
     assert all(attributes.get("type") in {None, "module", "application/json"} for _, attributes in page.scripts)
     visible = "".join(page.texts)
     assert all(character.isprintable() or character == "\n" for character in visible)
@@ -343,6 +347,10 @@ def test_html_shows_names_as_they_are(nasty: Audit) -> None:
     assert "Confidential" in text
 
 
+DEFAULTS = settings(Options())
+"""Of options only those that were given stand in a page."""
+
+
 def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
     text = " ".join("".join(Page(page_of(audit)).texts).split())
     evidence, run = audit.evidence, audit.run
@@ -351,7 +359,8 @@ def test_html_says_what_was_examined_and_what_not(audit: Audit) -> None:
         evidence.sha256, seals.findings(audit), f"{evidence.size:,} bytes", source.before.mtime, source.before.ctime,
         evidence.trailer.value, run.started, run.finished, audit.policy, hex_id(evidence.backend.cluster_id or 0),
         *(part.what for part in audit.unexamined), *(part.reason for part in audit.unexamined),
-        *(name for name, _ in run.options), *(version for _, version in run.tools), *(step for _, step in run.log),
+        *(name for name, value in run.options if value != DEFAULTS[name]),
+        *(version for _, version in run.tools), *(step for _, step in run.log),
     ]  # fmt: skip
     for each in lines:
         assert " ".join(each.split()) in text, each

@@ -41,9 +41,14 @@ def portion(seeds: Sequence[int], plugin: KmsPlugin) -> dict[str, Any]:
     """What the worlds of consecutive seeds measure together: a line of the results file."""
     tried, missed, kinds = Counter[str](), Counter[str](), Counter[str]()
     misses: list[str] = []
+    void: list[str] = []
     for seed in seeds:
         result = world(seed, plugin)
         counts = result.counts
+        if result.void:
+            void.append(f"seed {seed}, {result.kind}: {result.void}")
+            print(f"void: {void[-1]}", flush=True)
+            continue
         kinds[result.kind] += 1
         tried += counts.tried
         missed += counts.missed
@@ -58,6 +63,7 @@ def portion(seeds: Sequence[int], plugin: KmsPlugin) -> dict[str, Any]:
         "tried": dict(sorted(tried.items())),
         "missed": dict(sorted(missed.items())),
         "misses": misses[:MOST_MISSES],
+        "void": void,
     }
 
 

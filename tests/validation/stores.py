@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from auditor.protobuf import rpc_pb2 as rpc
 from tests.benchmarks.kine import SCHEMA, WRITE
 from tests.helpers.etcd import Etcd
 
@@ -24,6 +25,12 @@ class Store(Protocol):
     def defragment(self) -> None: ...
 
     def restart(self, *, kill: bool) -> None: ...
+
+    def revision(self) -> int: ...
+
+
+class Renumbered(Exception):
+    """A store answers with another revision after a restart than it acknowledged before: it is no truth any more."""
 
 
 class EtcdStore:
@@ -58,6 +65,10 @@ class EtcdStore:
     def restart(self, *, kill: bool) -> None:
         self.stop(kill=kill)
         self.etcd.start()
+
+    def revision(self) -> int:
+        answer = self.etcd.call("Range", rpc.RangeRequest(key=b"\0", range_end=b"\0", count_only=True))
+        return int(answer.header.revision)
 
     def stop(self, *, kill: bool) -> None:
         if not kill:
@@ -129,6 +140,10 @@ class KineStore:
             for name in copy.iterdir():
                 shutil.move(name, self.path.parent / name.name)
         self._open()
+
+    def revision(self) -> int:
+        (newest,) = self.base.execute("SELECT seq FROM sqlite_sequence WHERE name = 'kine'").fetchone()
+        return int(newest)
 
     def copy(self, folder: Path) -> Path:
         """The files as they stand, the log beside the database."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.validation.words import EXPLANATIONS, INTRODUCTION, LIMITS, MEASURES, MISSES, REMAINS
+from tests.validation.words import EXPLANATIONS, INTRODUCTION, LIMITS, MEASURES, MISSES, REMAINS, VOID
 
 CONFIDENCE = 0.95
 KINDS = ("snapshot", "data directory", "kine")
@@ -45,6 +45,8 @@ def make(results: Path) -> str:
             versions="; ".join(_versions(lines)),
         ),
         *_sections(tried, missed),
+        VOID.format(count=f"{sum(len(line['void']) for line in lines if 'void' in line):,}"),
+        *(f"* {text}" for line in lines for text in line.get("void", ())),
         MISSES,
         *_misses(lines, missed),
         LIMITS,
@@ -82,7 +84,8 @@ def _sections(tried: Counter[str], missed: Counter[str]) -> Iterator[str]:
             key=lambda name: (KINDS.index(name.split("|")[0]), name),
         )
         if names:
-            yield f"\n## {measure[0].upper()}{measure[1:]}\n\n{text}\n"
+            heading = f"`{measure}`" if "_" in measure else f"{measure[0].upper()}{measure[1:]}"
+            yield f"\n## {heading}\n\n{text}\n"
             yield from _table(_merged(names, measure), tried, missed)
     yield REMAINS
     yield "| evidence | revisions since | values | with bytes left | share |\n| --- | --- | ---: | ---: | ---: |"

@@ -52,8 +52,33 @@ written since they were replaced or deleted, and how many of them have left any 
 MISSES = """
 ## Every miss, explained
 """
-EXPLANATIONS: dict[str, str] = {}
+_CHAIN = (
+    "A value in a freed page of SQLite that goes on in overflow pages, one of which holds another value by now: SQLite "
+    "frees a chain without wiping the number of its next page, and nothing in the file says whether that page is still "
+    "its own. The row names the key and the revision of the record's beginning, which is intact; the bytes of its "
+    "later `extents` are another value's. Where keys are supplied a ciphertext does not decrypt then: the row says so."
+)
+_BEGINNING = (
+    "A freed page of SQLite that was written over in part: the record's header (name, revision, lengths) is intact and "
+    "its value is not; the row is of provider `unknown` or does not decrypt, and what it holds is of another key."
+)
+EXPLANATIONS = {
+    "kine|false whole value|freed": _CHAIN,
+    "kine|key|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
+    "kine|revision|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
+    "kine|ciphertexts|freed": "Of the case that was looked at (seed 231): the last page of a freed chain holds the end "
+    "of one value, and behind it, whole but without its record, a ciphertext from an earlier use of the page. It is "
+    "no row: what lies behind the end of a chain is searched for readable values, of which none was missed. Nobody "
+    "without the key can read it, and `keys` counts one value fewer.",
+}
 """By evidence, measure and place, as `EVIDENCE|MEASURE|PLACE`."""
+VOID = """
+## Worlds without a truth
+
+{count} more worlds are void and counted nowhere: after a restart the store answered with another revision than it had
+acknowledged. etcd 3.5.0 to 3.5.2 do so where they are killed at the wrong moment (they apply entries of the log twice:
+the etcd project's own warning of data inconsistency). What is in such a member is not what its clients were told.
+"""
 LIMITS = """
 ## What these figures do not show
 

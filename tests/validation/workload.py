@@ -7,7 +7,7 @@ from string import ascii_letters
 
 from tests.helpers.objects import StoredObject
 from tests.validation.history import FORMS, IDENTITY, Form, Truth, Write, blocks, secret, stored
-from tests.validation.stores import Store
+from tests.validation.stores import Renumbered, Store
 
 SIZES = (15, 60, 300, 1_000, 3_000, 6_000, 20_000)
 """Bytes of a data value: the longer ones go on in overflow pages."""
@@ -115,4 +115,7 @@ class Workload:
             self.truth.compacted.append((self.revision, upto))
 
     def restart(self) -> None:
+        """Stop or kill the store. Raises Renumbered where it does not go on at the revision that it acknowledged."""
         self.store.restart(kill=self.rng.random() < 0.5)
+        if (revision := self.store.revision()) != self.revision:
+            raise Renumbered(f"revision {revision} after a restart, {self.revision} before")

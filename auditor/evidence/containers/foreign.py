@@ -37,7 +37,10 @@ _OBJECTS = (
 )
 _BLANKS = rb"(?:\xef\xbb\xbf)?\s*"
 _MARKS = (
-    _mark(rb"PGDMP", f"a PostgreSQL dump in its custom format: {_KINE}; {_SQL}"),
+    _mark(
+        rb"PGDMP",
+        "an archive of pg_dump, cut, or without its tables: give all of its folder, or make a text of it (pg_restore)",
+    ),
     _mark(
         rb"[^\0]{0,8192}?\b(?:INSERT INTO|COPY|CREATE TABLE)\s+(?:\w+\.)?[`\"]?kine[`\"]?[\s(]",
         f"an SQL dump: {_KINE}; {_SQL}",

@@ -18,6 +18,9 @@ FIRST_META = 16
 PAGE_SIZES = tuple(1 << bits for bits in range(10, 17))
 HEAD = PAGE_SIZES[-1] + FIRST_META + 4
 """Leading bytes that identify any kind."""
+POSTGRES, CUSTOM = b"PGDMP", 1
+"""The magic number of pg_dump's archives, and the format in which data follows the table of contents
+(pg_backup_archiver.h); it stands behind three bytes of a version and two sizes."""
 RECORD = 512
 CHECKSUM = slice(148, 156)
 _OCTAL = re.compile(rb"[ \0]*([0-7]+)[ \0]*")
@@ -40,6 +43,8 @@ class Kind(Enum):
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     OBJECT_BACKUP = "tar of objects"
+    POSTGRES_ARCHIVE = "archive of pg_dump"
+    POSTGRES_TOC = "table of contents of pg_dump's"
     BASE64 = "base64"
     HEX = "hex"
     CLOSED = "closed"
@@ -54,7 +59,7 @@ TEXTS = frozenset({Kind.BASE64, Kind.HEX})
 """Texts that stand for a file of another kind."""
 STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG, Kind.OBJECT_BACKUP})
 """Files with stored values."""
-CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED}
+CONTAINERS = STREAMS | TEXTS | {Kind.ZIP, Kind.TAR, Kind.CLOSED, Kind.POSTGRES_ARCHIVE}
 _WEAK = frozenset({Kind.OTHER, Kind.ZLIB, Kind.LZMA, Kind.LZW})
 """Kinds that a decoded text may seem by chance: their magic numbers are of two bytes, or none."""
 _MAGIC_NUMBERS = (
@@ -112,6 +117,8 @@ def sniff(head: bytes) -> Kind:
         return Kind.TAR if object_backups.kind(head) is None else Kind.OBJECT_BACKUP
     if kind is not None:
         return kind
+    if head.startswith(POSTGRES):
+        return Kind.POSTGRES_ARCHIVE if head[10:11] == bytes([CUSTOM]) else Kind.POSTGRES_TOC
     if any(_has_meta(head, size + FIRST_META) for size in PAGE_SIZES):
         return Kind.DATABASE
     if head[:3] == b"BZh" and head[4:10] in {b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"}:

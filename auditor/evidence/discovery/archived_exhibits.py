@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.discovery import archived_directory
 from auditor.evidence.discovery.archived_directory import Place
-from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
-from auditor.evidence.exhibit import BESIDE, Exhibit
+from auditor.evidence.discovery.extraction import ExtractedMember, Extraction
+from auditor.evidence.exhibit import BESIDE, Exhibit, Role
 from auditor.text import shown
 
 
@@ -60,6 +60,8 @@ def exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
     if len(members) > 1:
         database, *beside = zip(names, members, strict=True)
         return _with_beside(name, database[1], beside)
+    if members[0].copy is not None:
+        return Exhibit(name, [(Role.SQL_DUMP, members[0].file.open(name))], copy=members[0].copy)
     return Exhibit.of_file(name, members[0].file.open(name))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from auditor.errors import AuditorError, UnreadableEvidence, UsageError
+from auditor.errors import AuditorError, MissingExtra, UnreadableEvidence, UsageError
 from auditor.options import Options
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _postgres(parts: SplitResult, url: str) -> Iterator[bytes]:
     try:
         import psycopg
     except ImportError:
-        raise UsageError(f"{shown(url)}: psycopg is not installed; pip install 'etcd-auditor[sql]'") from None
+        raise MissingExtra(shown(url), "psycopg", "sql") from None
     settings: dict[str, Any] = {"connect_timeout": _PATIENCE, "application_name": "etcd-auditor"}
     settings |= dict(parse_qsl(parts.query))
     named = {"host": parts.hostname, "port": parts.port, "user": _user(parts), "dbname": _database(parts)}
@@ -132,7 +132,7 @@ def _mysql(parts: SplitResult, url: str) -> Iterator[bytes]:
         import pymysql
         from pymysql.cursors import SSCursor
     except ImportError:
-        raise UsageError(f"{shown(url)}: PyMySQL is not installed; pip install 'etcd-auditor[sql]'") from None
+        raise MissingExtra(shown(url), "pymysql", "sql") from None
     settings = {name: value for name, value in parse_qsl(parts.query) if name in _TLS}
     defaults = Path("~/.my.cnf").expanduser()
     connection: Any = None

@@ -24,7 +24,7 @@ from auditor.options import Options
 from auditor.text import shown
 
 if TYPE_CHECKING:
-    from auditor.evidence.discovery.unpack import ExtractedMember, Extraction
+    from auditor.evidence.discovery.extraction import ExtractedMember, Extraction
 
 OpenExhibit = Callable[[], Exhibit]
 

@@ -46,7 +46,11 @@ def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(),
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder is one exhibit: kine's database with its WAL, or Gardener's backups."""
+    """Whether a folder is one exhibit: kine's database with its WAL, Gardener's backups, an archive of pg_dump."""
+    if (folder / "toc.dat").is_file():
+        from auditor.evidence.discovery import postgres_directory
+
+        return postgres_directory.is_one(folder)
     try:
         database = _sqlite_in(folder)
         if database is not None:
@@ -71,7 +75,12 @@ def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exh
 
 
 def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit | None:
-    """A folder with kine's database or with Gardener's backups; None where it is neither."""
+    """A folder with kine's database, Gardener's backups or an archive of pg_dump; None where it is none of them."""
+    if (path / "toc.dat").is_file():
+        from auditor.evidence.discovery import postgres_directory  # the libraries of archives wait until there is one
+
+        if postgres_directory.is_one(path):
+            return postgres_directory.gather(name, path, unpacking.limits, unpacking.work_dir, hashed=hashed)
     if (database := _sqlite_in(path)) is not None:
         exhibit = Exhibit(name, [(Role.SQLITE, EvidenceFile.open(database, hashed=hashed))])
         _others(exhibit, path, {database.name, *(database.name + ending for ending in BESIDE)}, hashed=hashed)

@@ -22,6 +22,14 @@ BLOCK = 8 << 20
 """Bytes of a request."""
 
 
+class Unreachable(UnreadableEvidence):
+    """An object that does not arrive whole: the next attempt may fetch it."""
+
+
+class Denied(UnreadableEvidence):
+    """An object to which the store denies access."""
+
+
 def is_remote(text: str) -> bool:
     """Whether a text is the URL of one object; an http URL without a path is an endpoint's."""
     try:
@@ -64,9 +72,7 @@ def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     received = extracted.size
     if isinstance(size, int) and received != size:
         extracted.close()
-        raise UnreadableEvidence(
-            f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again"
-        )
+        raise Unreachable(f"{shown(url)}: {received:,} bytes came of {size:,}: the connection was cut; try again")
     file = extracted.open(name(url))
     file.stored = next((_moment(facts[key]) for key in MODIFIED if facts.get(key)), "")
     origin = [f"{label} {_printable(str(facts[key]))}" for key, label in _FACTS.items() if facts.get(key)]
@@ -108,7 +114,7 @@ class _open:  # noqa: N801 - used as a function is
             library = BUCKETS.get(scheme, "aiohttp")
             raise MissingExtra(shown(self._url), library, "remote") from None
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
+            raise _kind(error)(f"{shown(self._url)} cannot be opened: {_why(error)}") from None
         return self._file, facts
 
     def __exit__(self, *_: object) -> None:
@@ -139,7 +145,7 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
         try:
             block = source.read(BLOCK)
         except Exception as error:  # noqa: BLE001
-            raise UnreadableEvidence(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
+            raise _kind(error)(f"{shown(url)}: cut off after {count:,} bytes: {_why(error)}; try again") from None
         if not block:
             return
         count += len(block)
@@ -151,6 +157,19 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
 _DENIED = {401, 403}
 
 
+def _denies(error: Exception) -> bool:
+    # status_code: Azure's errors; status: aiohttp's
+    answers = {getattr(error, name, 0) for name in ("status_code", "status")}
+    return isinstance(error, PermissionError) or bool(_DENIED & answers)
+
+
+def _kind(error: Exception) -> type[UnreadableEvidence]:
+    """The error that one of a library's becomes."""
+    if isinstance(error, AuditorError | FileNotFoundError | IsADirectoryError):
+        return UnreadableEvidence
+    return Denied if _denies(error) else Unreachable
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, AuditorError):
         return str(error)
@@ -158,7 +177,6 @@ def _why(error: Exception) -> str:
         return "there is no such object"
     if isinstance(error, IsADirectoryError):
         return "it is a folder or a bucket: name one object in it"
-    # status_code: Azure's errors; status: aiohttp's
-    if isinstance(error, PermissionError) or _DENIED & {getattr(error, name, 0) for name in ("status_code", "status")}:
+    if _denies(error):
         return "access is denied; look at the credentials in the environment"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

@@ -3,21 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
-from auditor.evidence.containers import foreign, magic, tars, text_encodings, text_streams, zips
+from auditor.evidence.containers import foreign, magic, postgres_archive, tars, text_encodings, text_streams, zips
 from auditor.evidence.containers.decompress import Damaged, Stream, mapped, unpacked
-from auditor.evidence.containers.extracted import ExtractedFile, Extractor
+from auditor.evidence.containers.extracted import Extractor
 from auditor.evidence.containers.limits import Budget, Limits
 from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import MemberName
-from auditor.evidence.containers.residue import OwnBytes
+from auditor.evidence.containers.postgres_archive import Entry
 from auditor.evidence.discovery import archived_directory, bystanders, embedded
 from auditor.evidence.discovery.config_files import is_settings
 from auditor.evidence.discovery.data_directory import MOST_OTHERS
+from auditor.evidence.discovery.extraction import ExtractedMember, Extraction, Origin
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import BESIDE
 from auditor.evidence.file import EvidenceFile
@@ -25,59 +24,13 @@ from auditor.model.evidence import Gap
 from auditor.text import shown
 
 _ENDING = re.compile(r"\.(gz|gzip|zst|zstd|xz|bz2|lz4|zlib|z|b64|base64|hex|asc|txt)$", re.IGNORECASE)
+_OF_POSTGRES = frozenset({Kind.POSTGRES_ARCHIVE, Kind.POSTGRES_TOC})
 _EMBEDDING = frozenset({Kind.OTHER, Kind.DATABASE})
 """Kinds of files in which a store may begin later: where a meta page stands at 4,096, the first one may be missing."""
 
 
 LARGEST_UNKNOWN = 1 << 30
 """Bytes of a file of no known kind that is kept to be swept, at most."""
-
-
-class Origin(NamedTuple):
-    """Where a file of a container comes from."""
-
-    name: MemberName
-    """Its name through every container."""
-    archive: MemberName
-    """The innermost archive around it."""
-    path: str = ""
-    """Its path in that archive; empty for a compressed file in none."""
-
-
-@dataclass
-class ExtractedMember:
-    """One file out of a container, in a private file."""
-
-    origin: Origin
-    file: ExtractedFile
-
-    @property
-    def name(self) -> MemberName:
-        return self.origin.name
-
-
-@dataclass
-class Extraction:
-    """The contents of a container. A member that is removed takes its file along; close() closes the rest."""
-
-    members: list[ExtractedMember] = field(default_factory=list)
-    """Databases, and files of data directories."""
-    settings: list[ExtractedMember] = field(default_factory=list)
-    """Files that may hold a configuration."""
-    unknown: list[ExtractedMember] = field(default_factory=list)
-    """Files of no known kind, each of which is a gap too."""
-    gaps: list[Gap] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    """The names of all other files."""
-    own: OwnBytes = field(default_factory=OwnBytes)
-    """What of the container, and of those in it, is no member's."""
-
-    def close(self) -> None:
-        for members in (self.members, self.settings, self.unknown):
-            for member in members:
-                member.file.close()
-            members.clear()
 
 
 def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False) -> Extraction:
@@ -108,6 +61,8 @@ class _Walk:
         self._extraction = extraction
         self._store = store
         self._budget = budget
+        self._tables: dict[tuple[MemberName, str], Entry] = {}
+        """Files of tables' data by what the tables of contents say, by archive and path."""
 
     def open(self, origin: Origin, stream: Stream, depth: int, file: EvidenceFile | None = None, size: int = 0) -> None:
         """Unpack one file. file: where it is mapped already."""
@@ -128,6 +83,8 @@ class _Walk:
                 self.open(_decompressed(origin), inner, depth + 1)
         elif kind is Kind.TAR:
             self._tar(origin.name, stream, depth, layer=name)
+        elif kind in _OF_POSTGRES or (origin.archive, origin.path) in self._tables:
+            self._of_postgres(origin, kind, stream, size)
         elif kind is Kind.ZIP:
             self._zip(origin.name, stream, depth, file, size)
         elif kind in _EMBEDDING and (start := embedded.start(head)):
@@ -177,6 +134,51 @@ class _Walk:
         own = self._extraction.own
         self._archive(archive, depth, tars.members(stream, str(archive), self._budget, own, layer))
 
+    def _of_postgres(self, origin: Origin, kind: Kind, stream: Stream, size: int) -> None:
+        """Unpack an archive of pg_dump, its table of contents, or a table's data that this names."""
+        if kind is Kind.POSTGRES_ARCHIVE:
+            self._postgres(origin.name, stream)
+        elif kind is Kind.POSTGRES_TOC:
+            self._toc(origin, stream, size)
+        else:
+            self._table(origin, self._tables[origin.archive, origin.path], stream, size)
+
+    def _postgres(self, archive: MemberName, stream: Stream) -> None:
+        """Unpack an archive of pg_dump's custom format."""
+        name = str(archive)
+        try:
+            for entry, path, content in postgres_archive.members(stream, name, self._budget, self._extraction.own):
+                origin = Origin(archive.inside(path), archive, path)
+                if isinstance(content, str):
+                    self._extraction.gaps.append(Gap(str(origin.name), 0, 0, content))
+                else:
+                    self._table(origin, entry, content, 0)
+        except Damaged as error:
+            self._extraction.gaps.append(Gap(name, 0, 0, str(error)))
+
+    def _toc(self, origin: Origin, stream: Stream, size: int) -> None:
+        """Read a table of contents, whose data lies beside it: pg_dump writes it first."""
+        name, folder = str(origin.name), origin.path.rpartition("/")[0]
+        try:
+            contents, raw = postgres_archive.toc(stream, name)
+            if self._extraction.own.look(name, 0, raw):
+                raise Damaged(f"{name}: a stored value begins in it")
+        except Damaged as error:
+            self._extraction.gaps.append(Gap(name, 0, size, str(error)))
+            return
+        self._extraction.others.append(name)
+        for file, entry in contents.by_file().items():
+            self._tables[origin.archive, f"{folder}/{file}".lstrip("/")] = entry
+
+    def _table(self, origin: Origin, entry: Entry, stream: Stream, size: int) -> None:
+        """Extract the data of kine's table; that of another one is a file like any other."""
+        if not entry.is_kine:
+            self._bystander(origin, stream, size)
+            return
+        self._extract(self._extraction.members, origin, stream, size)
+        for member in self._extraction.members[-1:]:
+            member.copy = entry.copy if member.name == origin.name else member.copy
+
     def _zip(self, archive: MemberName, stream: Stream, depth: int, file: EvidenceFile | None, size: int) -> None:
         name = str(archive)
         if file is not None:
@@ -192,6 +194,8 @@ class _Walk:
         path = origin.path
         if kind in magic.STORES or not path or archived_directory.match(path) or _is_export(stream.peek(magic.HEAD)):
             self._extract(self._extraction.members, origin, stream, size)
+        elif self._tables and path.rpartition("/")[2] == "restore.sql":  # pg_dump's, in its tar format: no data
+            self._bystander(origin, stream, size)
         elif is_settings(stream.peek):
             self._extract(self._extraction.settings, origin, stream, size)
         elif bystanders.is_likely(path) or path.endswith(tuple(BESIDE)):

@@ -5,7 +5,6 @@ Format: sqlite.org fileformat2.html, section 1.6 (B-tree Pages).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -76,73 +75,93 @@ def parse(buffer: Buffer, pages: Pages, page_size: int, usable: int, lead: Ints 
         usable: Bytes of it without the reserved ones.
         lead: Bytes of each page before its stretch; None for the pages of a tree.
     """
-    # columns of one row a page: the first byte behind the cell pointers is `body`, the last usable one before `limit`
-    top = pages.at + np.where(pages.number == 1, file_format.HEADER, 0)
-    head = buffer.words(top)
-    kind = (head & np.uint64(0xFF)).astype(np.int64)
-    btree = np.isin(kind, (INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF)) & (pages.number > 0)
-    btree &= pages.at + page_size <= buffer.size
-    interior = (kind == INDEX_INTERIOR) | (kind == TABLE_INTERIOR)
-    count = np.where(btree, file_format.be16(head, 3), 0)
-    pointers = top + np.where(interior, 12, 8)
-    body = pointers + 2 * count
-    limit = pages.at + usable
-    fits = body <= limit
-    count, damaged = np.where(fits, count, 0), btree & ~fits
+    heads = _headers(buffer, pages, page_size, usable)
+    kind, body, limit, sound = heads.kind, heads.body, heads.limit, heads.sound
+    damaged = heads.btree & ~sound
     # columns of one row a cell, by its pointer: `row` is its page's
-    row = np.repeat(np.arange(pages.at.size), count)
-    pointed = ranges(pointers, count, 2)
+    row = np.repeat(np.arange(pages.at.size), heads.count)
+    pointed = ranges(heads.pointers, heads.count, 2)
     begin = pages.at[row] + file_format.be16(buffer.words(pointed))
     start, end, cells, good = _cells(buffer, kind[row], begin, row, limit[row], usable)
     good &= (begin >= body[row]) & (end <= limit[row])
+    indexed = np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF))
     if lead is not None:  # no tree leads here: one changed byte makes an index of a page of rows
-        index = np.flatnonzero(good & np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF)))
+        index = np.flatnonzero(good & indexed)
         keys = cells.take(index)
         good[index] = records.decode(buffer, keys.payload, keys.local, keys.size, records.INDEXED).good
     good &= ~_overlapping(start, end, good)
     damaged[row[~good]] = True
-    free_at, free_end, free_bad = _freeblocks(buffer, pages, head, btree & fits, body, limit)
+    free_at, free_end, free_bad = _freeblocks(buffer, pages, heads.words, sound, body, limit)
     damaged[free_bad] = True
-    leaf = good & (kind[row] == TABLE_LEAF)
-    first = np.where(btree & fits, body, pages.at if lead is None else pages.at + lead)
+    first = np.where(sound, body, pages.at if lead is None else pages.at + lead)
     # what accounts for bytes: cells, the heads of freeblocks, the reserved bytes of each page
     known_at = np.concatenate((start[good], free_at, limit))
     known_end = np.concatenate((end[good], free_end, pages.at + page_size))
-    known_page = np.concatenate((row[good], np.searchsorted(pages.at, free_at, "right") - 1, np.arange(top.size)))
+    known_page = np.concatenate((row[good], np.searchsorted(pages.at, free_at, "right") - 1, np.arange(heads.top.size)))
     begins, ends = unpointed, _ = _between(first, known_at, known_end, known_page, limit)
     if usable <= MOST_POINTED:
         begins = _behind_pointers(buffer, begins, ends, pages.at, body, usable)
-    entries = cells.take(good & np.isin(kind[row], (INDEX_INTERIOR, INDEX_LEAF)))
-    led = ~(btree & fits) & (pages.number != 1)
-    fixed = (
-        *_heads(_Heads(top, pointers, body, btree & fits), row, pointed, good),
-        *_cell_heads(cells.take(good), start[good]),
-        (pages.at[led], first[led]),
-        (free_at, free_end),
-        (unpointed, begins),
-    )
+    led = ~sound & (pages.number != 1)
+    others = ((pages.at[led], first[led]), (free_at, free_end), (unpointed, begins))
+    fixed = (*_heads(heads, row, pointed, good), *_cell_heads(cells.take(good), start[good]), *others)
     return Parsed(
-        cells=cells.take(leaf),
-        keys=entries,
+        cells=cells.take(good & (kind[row] == TABLE_LEAF)),
+        keys=cells.take(good & indexed),
         fixed=Intervals(*(np.concatenate(column) for column in zip(*fixed, strict=True))),
         start=begins,
         end=ends,
-        tree=btree & ~damaged,
+        tree=heads.btree & ~damaged,
         damaged=damaged,
     )
 
 
-class _Heads(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Heads:
     """Columns of one row a page."""
 
+    words: Words
+    """The first eight bytes of its header."""
+    kind: Ints
+    count: Ints
+    """Its cells; 0 where they have no room."""
     top: Ints
     """Where its header begins."""
     pointers: Ints
     """Where its cell pointers begin."""
     body: Ints
     """The first byte behind them."""
+    limit: Ints
+    """The position behind the last usable byte."""
+    btree: Bools
+    """Whether it says that it is a b-tree page, and lies whole in the file."""
     sound: Bools
-    """Whether it is a b-tree page that has room for them."""
+    """Whether it is one, and has room for the pointers."""
+
+
+def _headers(buffer: Buffer, pages: Pages, page_size: int, usable: int) -> _Heads:
+    """The headers of pages. Arguments: as of parse()."""
+    top = pages.at + np.where(pages.number == 1, file_format.HEADER, 0)
+    words = buffer.words(top)
+    kind = (words & np.uint64(0xFF)).astype(np.int64)
+    btree = np.isin(kind, (INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF)) & (pages.number > 0)
+    btree &= pages.at + page_size <= buffer.size
+    interior = (kind == INDEX_INTERIOR) | (kind == TABLE_INTERIOR)
+    count = np.where(btree, file_format.be16(words, 3), 0)
+    pointers = top + np.where(interior, 12, 8)
+    body = pointers + 2 * count
+    limit = pages.at + usable
+    fits = body <= limit
+    return _Heads(
+        words=words,
+        kind=kind,
+        count=np.where(fits, count, 0),
+        top=top,
+        pointers=pointers,
+        body=body,
+        limit=limit,
+        btree=btree,
+        sound=btree & fits,
+    )
 
 
 def _heads(heads: _Heads, row: Ints, pointed: Ints, good: Bools) -> Iterator[tuple[Ints, Ints]]:

@@ -109,11 +109,7 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
         page = np.delete(spilled.page, faults)
         yield from rows.batches(table_rows, images.row[page], visible=False)
         malformed = Cells.concatenate([malformed, spilled.take(faults)])
-    for source in range(len(store.files)):
-        tails = (parts.rest > 0) & (parts.file == source)
-        at, page = (parts.at + parts.size)[tails], spilled.page[parts.row[tails]]
-        unknown = np.full(page.size, UNKNOWN, np.int64)
-        yield from search(store, source, at, at + parts.rest[tails], images.rest[page], unknown, images.state[page])
+    yield from _tails(store, images, parts, spilled.page[parts.row])
     start, end = _unclaimed(store, file, images, parsed)
     if ledger.enabled:
         rest = structure.reserved(buffer, pages, store.page_size, store.usable)
@@ -125,6 +121,15 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
     if start.size:
         yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
+
+
+def _tails(store: DatabaseFiles, images: UnreferencedPages, parts: PayloadParts, page: Ints) -> Iterator[RecordBatch]:
+    """The values behind the payloads in overflow pages. page: the row of `images` that each part's cell lies in."""
+    for source in range(len(store.files)):
+        tails = (parts.rest > 0) & (parts.file == source)
+        at, own = (parts.at + parts.size)[tails], page[tails]
+        unknown = np.full(own.size, UNKNOWN, np.int64)
+        yield from search(store, source, at, at + parts.rest[tails], images.rest[own], unknown, images.state[own])
 
 
 def in_cells(parts: PayloadParts) -> Bools:

@@ -4,6 +4,7 @@ Format: sqlite.org fileformat2.html, section 4 (The Write-Ahead Log). The checks
 frame is a weighted sum of its words and of the checksum before it, so that all frames are checked at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,13 +94,8 @@ def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
     state[committed:valid] = State.UNCOMMITTED
     torn = np.flatnonzero(same_salt[valid:]) + valid if counts else np.zeros(0, np.int64)
     state[torn] = State.UNCOMMITTED | State.BAD_CHECKSUM
-    if torn.size:
-        reason = f"{name}: {torn.size:,} frames of this round of the log from offset {start[torn[0]]:,} on do not hold"
-        gaps.append(Gap(name, int(start[torn[0]]), int(torn.size) * step, f"{reason}: SQLite ends the log before them"))
     tail = HEADER + step * count
-    if tail < buffer.size:
-        reason = f"{name}: {buffer.size - tail:,} bytes behind the last whole frame: cut, or torn"
-        gaps.append(Gap(name, tail, buffer.size - tail, reason))
+    gaps += _unsound(name, start[torn], step, tail, buffer.size)
     changed = np.ones(count, np.bool_)
     np.not_equal(salts[1:], salts[:-1], out=changed[1:])
     stops = np.append(np.flatnonzero(commit > 0), count - 1 if count else 0)
@@ -120,6 +116,23 @@ def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
         sound_header=not _fault(head),
         committed=committed,
     )
+
+
+def _unsound(name: str, torn: Ints, step: int, tail: int, size: int) -> Iterator[Gap]:
+    """The gaps of a log whose header holds.
+
+    Args:
+        name: The file.
+        torn: Offsets of the frames of this round that do not hold.
+        step: Bytes of a frame with its header.
+        tail: The position behind the last whole frame.
+        size: Bytes of the file.
+    """
+    if torn.size:
+        reason = f"{name}: {torn.size:,} frames of this round of the log from offset {torn[0]:,} on do not hold"
+        yield Gap(name, int(torn[0]), int(torn.size) * step, f"{reason}: SQLite ends the log before them")
+    if tail < size:
+        yield Gap(name, tail, size - tail, f"{name}: {size - tail:,} bytes behind the last whole frame: cut, or torn")
 
 
 def _page_size(head: bytes, name: str, page_size: int) -> tuple[int, list[Gap]]:

@@ -27,6 +27,8 @@ STANDING = Unexamined(
     "a dump holds what a query answers",
     decisive=False,
 )
+_OF_POSTGRES = frozenset({EvidenceKind.LIVE_TABLE, EvidenceKind.POSTGRES_ARCHIVE})
+"""Kinds of texts that are written as PostgreSQL's dumps are."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
@@ -34,10 +36,10 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     del quick
     (file,) = exhibit.of(Role.SQL_DUMP)
     kind = exports.sql_dump(bytes(file.map[: exports.SQL_HEAD])) or EvidenceKind.SQLITE_DUMP
-    if exhibit.live_table:
-        kind = EvidenceKind.LIVE_TABLE
-    walk = Walk(file, EvidenceKind.POSTGRES_DUMP if exhibit.live_table else kind)
-    walk.run()
+    if exhibit.live_table or exhibit.copy is not None:
+        kind = EvidenceKind.LIVE_TABLE if exhibit.live_table else EvidenceKind.POSTGRES_ARCHIVE
+    walk = Walk(file, EvidenceKind.POSTGRES_DUMP if kind in _OF_POSTGRES else kind)
+    walk.run(exhibit.copy or b"")
     if not walk.tables:
         raise UnreadableEvidence(f"{file.name} is {kind.label}, and holds no table of kine's: nothing of etcd is in it")
     return reading(file, kind, walk, exhibit.work_dir)

@@ -37,9 +37,15 @@ class Walk:
     database: str = ""
     """Of those that the dump holds, where it names them."""
 
-    def run(self) -> None:
-        """Walk over the whole file."""
+    def run(self, copy: bytes = b"") -> None:
+        """Walk over the whole file.
+
+        Args:
+            copy: The statement COPY whose rows the file begins with; empty where it holds its statements itself.
+        """
         text, at = self.file.map, 0
+        if (match := grammar.COPY.match(copy)) is not None:
+            at = self._rows_of_copy(match, 0)
         while True:
             blank = grammar.BLANK.match(text, at)
             end = blank.end() if blank is not None else at
@@ -97,8 +103,12 @@ class Walk:
         return list(self.tables).index(label), columns
 
     def _copy(self, match: "re.Match[bytes]") -> int:
-        table, begin = grammar.name(match["table"]), match.end()
-        self._structure(match.start(), begin)
+        self._structure(match.start(), match.end())
+        return self._rows_of_copy(match, match.end())
+
+    def _rows_of_copy(self, match: "re.Match[bytes]", begin: int) -> int:
+        """Read the rows behind a COPY, which begin at a position; the position behind them."""
+        table = grammar.name(match["table"])
         columns = grammar.listed(match["columns"])
         if grammar.is_kine(table):
             number, columns = self._columns(table, columns)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from auditor.evidence import readers
-from auditor.evidence.exhibit import Exhibit
+from auditor.evidence.discovery import exhibits
+from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.reading import Reading
 from auditor.model.vocabulary import Place
+from auditor.options import Options
 from tests.fuzz.base import CANARY
 from tests.helpers import sql_servers
 from tests.helpers.command import run
@@ -221,3 +223,47 @@ def test_a_dump_without_kine_is_refused(tmp_path: Path) -> None:
     done = run("scan", path)
     assert done.returncode == 2
     assert "holds no table of kine's" in done.stderr
+
+
+FORMATS = {
+    "custom": ("-Fc",),
+    "custom, not compressed": ("-Fc", "-Z0"),
+    "custom, inserts": ("-Fc", "--inserts"),
+    "tar": ("-Ft",),
+    "directory": ("-Fd",),
+    "directory, not compressed": ("-Fd", "-Z0"),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_archives_of_pg_dump(form: str, postgres: Server, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    postgres.program("pg_dump", *FORMATS[form], "-f", str(path), "kubernetes")
+    with exhibits.opened(str(path), Options(work_dir=str(tmp_path))) as opened:
+        ((_, opener),) = opened
+        with opener() as exhibit:
+            reading = readers.read(exhibit, quick=False)
+            (file,) = exhibit.of(Role.SQL_DUMP)
+            text = bytes(file.map)
+    assert reading.gaps == ()
+    assert reading.description == "archive of pg_dump"
+    assert told(reading) == expected(postgres.rows("kubernetes"))
+    for batch in reading.batches:
+        for row in range(len(batch)):
+            at, size = int(batch.offset[row]), int(batch.size[row])
+            assert text[at : at + size] in spellings(batch.value(row))
+    done = run("scan", path)
+    assert done.returncode == 1, done.stderr
+    assert "inconclusive" not in done.stdout
+    assert "the sweep agrees" in " ".join(done.stdout.split())
+
+
+def test_an_archive_that_is_cut_is_a_gap(postgres: Server, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    whole = postgres.program("pg_dump", "-Fc", "kubernetes")
+    for size in (7, 40, 300, len(whole) // 2, len(whole) - 3):
+        path.write_bytes(whole[:size])
+        done = run("scan", path)
+        assert done.returncode in {1, 2, 3}
+        assert "cut" in done.stdout + done.stderr or "ends early" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

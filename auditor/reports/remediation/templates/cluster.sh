@@ -2,9 +2,13 @@
 EA_FACTS=custom-columns=KIND:.kind,NAME:.metadata.name,UID:.metadata.uid,VERSION:.metadata.resourceVersion
 EA_WHOLE='jsonpath={range .items[*]}{.kind}{" "}{.metadata.uid}{" "}{@}{"\n"}{end}'
 
-# the context of the beginning is that of the end, whatever becomes the current one meanwhile
+# the context and the server of the beginning are those of the end, whatever becomes of the kubeconfig meanwhile: of a
+# pipe of two kubectl the second may read another file than the first
 kube() {
-  if [ -n "$EA_CONTEXT" ]; then kubectl --context="$EA_CONTEXT" --request-timeout=60s "$@"; else kubectl --request-timeout=60s "$@"; fi
+  set -- --request-timeout=60s "$@"
+  [ -z "$EA_SERVER" ] || set -- --server="$EA_SERVER" "$@"
+  [ -z "$EA_CONTEXT" ] || set -- --context="$EA_CONTEXT" "$@"
+  kubectl "$@"
 }
 
 # the uid of kube-system decides

@@ -57,6 +57,8 @@ main() {
   if [ "$EA_MODE" != dry ]; then lock; fi
   open_notes
   EA_CONTEXT=$(kubectl config current-context 2> /dev/null) || EA_CONTEXT=
+  EA_SERVER=$(kubectl config view --minify ${EA_CONTEXT:+--context="$EA_CONTEXT"} \
+    --output 'jsonpath={.clusters[0].cluster.server}' 2> /dev/null) || EA_SERVER=
   which_cluster
   EA_ETCD='' EA_HELD=no
   if [ "$EA_STORE" = etcd ] && [ -n "${ETCDCTL_ENDPOINTS:-}" ]; then which_etcd; fi

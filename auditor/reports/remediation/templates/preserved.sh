@@ -47,10 +47,10 @@ preserved() {
   if [ -n "${PRESERVED:-}" ]; then
     examine "$PRESERVED"
     whole=no
-    case $EA_KIND in
-      'API snapshot') if [ -z "$member" ] && [ "$EA_TRAILER" = matches ]; then whole=yes; fi ;;
-      'etcd data directory'*) if [ "$EA_GAPS" = 0 ]; then whole=yes; fi ;;
-      'kine'* | 'Gardener'*) if [ "$EA_GAPS" = 0 ] && [ "$EA_STORE" != etcd ]; then whole=yes; fi ;;
+    case $EA_STORE/$EA_KIND in
+      'etcd/API snapshot') if [ -z "$member" ] && [ "$EA_TRAILER" = matches ]; then whole=yes; fi ;;
+      kine/*alone) ;;
+      'etcd/etcd data directory'* | kine/kine* | gardener/Gardener*) if [ "$EA_GAPS" = 0 ]; then whole=yes; fi ;;
     esac
     [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($EA_KIND, $EA_GAPS gaps)" "$EA_NEEDED"
     if [ -n "$member" ]; then

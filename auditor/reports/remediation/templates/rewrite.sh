@@ -114,7 +114,7 @@ EA_JUDGE='
     n = split(ENVIRON["EA_NAMES"], name, " ")
     for (i = 1; i <= n; i++) {
       it = name[i]
-      fresh = (it in taken) && (it in version) && (it in earlier) && version[it] != earlier[it] ? "fresh" : "found"
+      fresh = (it in taken) && (it in version) && (it in earlier) && version[it] != earlier[it] ? "fresh" : (it in taken) ? "taken" : "found"
       if (code == 2) print "left", it, "unread"
       else if (inside == "unread") print "left", it, "etcd-unread"
       else if (!(it in version)) print (code == 0 && !(it in revision) ? "gone" : "left"), it, "unread"
@@ -136,7 +136,8 @@ settle() {
         prove "$name" "$version" "$fresh"
         note "done" "$EA_OF" "$EA_IN" "$name" "$uid" "$version"
         EA_DONE=$((EA_DONE + 1))
-        if [ "$fresh" = fresh ]; then probed "$version"; fi
+        # what was as wanted before says nothing of how it would be written now
+        if [ "$fresh" != found ]; then probed "$version"; fi
         ;;
       written)
         note written "$EA_OF" "$EA_IN" "$name" "$uid" "$version"

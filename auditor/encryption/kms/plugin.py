@@ -6,13 +6,12 @@ A plugin gets one call for every distinct wrapped key. An absent plugin gets no 
 import os
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from google.protobuf.message import DecodeError, Message
 
-from auditor.errors import AuditorError
+from auditor.encryption.kms.interface import NO_ANNOTATIONS, KmsError, KmsRefused, WrappedKey
 from auditor.protobuf import kms_v1_pb2, kms_v2_pb2
 
 if TYPE_CHECKING:
@@ -31,18 +30,6 @@ OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),  # shorter than FIRST_WAIT: a retry does connect again
     ("grpc.max_reconnect_backoff_ms", 200),
 )
-NO_ANNOTATIONS: Mapping[str, bytes] = MappingProxyType({})
-
-UnwrapRequest = tuple[bytes, str, frozenset[tuple[str, bytes]]]
-"""Wrapped key, key id and annotations."""
-
-
-class KmsError(AuditorError):
-    """A KMS plugin is absent, refuses, or is not one. Names the plugin and its socket, never the bytes of a request."""
-
-
-class KmsRefused(KmsError):
-    """The plugin works and does not unwrap this data key."""
 
 
 class Plugin:
@@ -60,8 +47,8 @@ class Plugin:
         self._target = _target(name, endpoint)
         self._channel: grpc.Channel | None = None
         self._absent: str | None = None
-        self._unwrapped: dict[UnwrapRequest, bytes] = {}
-        self._refused: dict[UnwrapRequest, KmsError] = {}
+        self._unwrapped: dict[WrappedKey, bytes] = {}
+        self._refused: dict[WrappedKey, KmsError] = {}
 
     def __repr__(self) -> str:
         return f"Plugin({self.name!r}, {self.endpoint!r})"
@@ -74,7 +61,7 @@ class Plugin:
             key_id: id of the KEK; empty for KMS v1.
             annotations: of the value; none for KMS v1.
         """
-        key = (wrapped, key_id, frozenset(annotations.items()))
+        key = WrappedKey(wrapped, key_id, frozenset(annotations.items()))
         if (unwrapped := self._unwrapped.get(key)) is not None:
             return unwrapped
         if (refusal := self._refused.get(key)) is not None:

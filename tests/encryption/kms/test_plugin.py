@@ -12,10 +12,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from auditor.encryption.kms import KmsError, Plugin
+from auditor.encryption.kms.interface import KmsError
+from auditor.encryption.kms.plugin import Plugin
 from tests.helpers.kms_plugin import ANNOTATIONS, SECRET_DETAIL, KmsPlugin, read_keks
 
-PROVIDERS = Path(__file__).parents[2] / "fixtures" / "providers"
+PROVIDERS = Path(__file__).parents[3] / "fixtures" / "providers"
 DEK = b"0123456789-data-encryption-key!!"
 
 
@@ -262,7 +263,7 @@ def test_repr_shows_name_and_endpoint_only(server: KmsPlugin, v1: Plugin) -> Non
 
 def test_grpc_is_loaded_late_and_says_nothing(tmp_path: Path) -> None:
     script = (
-        "import sys; from auditor.encryption.kms import KmsError, Plugin\n"
+        "import sys; from auditor.encryption.kms.plugin import KmsError, Plugin\n"
         f"plugin = Plugin('lab', 'unix://{tmp_path}/none.sock', version=2, attempts=1)\n"
         "assert 'grpc' not in sys.modules\n"
         "try: plugin.unwrap(b'x')\n"

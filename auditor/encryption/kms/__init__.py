@@ -1,0 +1,1 @@
+"""Services that unwrap data keys: a module each, their contract in interface.py, their table in services.py."""

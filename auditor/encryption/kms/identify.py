@@ -1,0 +1,124 @@
+"""The KEK that a wrapped data key names: by its bytes first, then by the KEK id and the annotations. Nothing is asked.
+
+Sources of the formats, by plugin: kubernetes-sigs/aws-encryption-provider (pkg/plugin), GoogleCloudPlatform/
+k8s-cloudkms-plugin (plugin/v2), Azure/kubernetes-kms (pkg/plugin), FalcoSuessgott/vault-kubernetes-kms (pkg/plugin),
+openbao/openbao sdk/helper/keysutil (policy.go), ondat/trousseau, cloud-provider-openstack pkg/kms, k8s.io/kms
+pkg/hierarchy and the mocks of k8s.io/apiserver.
+"""
+
+import re
+
+from auditor.encryption.kms.interface import WrappedKey
+from auditor.model.kms import Kek, KmsService
+from auditor.text import printable, shown
+
+AWS_MARKER = b"1"
+"""Byte that aws-encryption-provider puts before a CiphertextBlob."""
+_AWS_BLOBS = (b"\x01\x02", b"\x0a\x20")
+_AWS_MARKED = (b"1\x01", b"1\x0a")
+_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]*:.+")
+_GCP_HEAD = b"\x0a\x24\x00"
+GCP_VERSION = re.compile(
+    r"(projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/:]+)/cryptoKeyVersions/([0-9]+)(?::.*)?"
+)
+"""KEK id of k8s-cloudkms-plugin: key, location, version; a suffix may follow."""
+TRANSIT = re.compile(rb"([A-Za-z0-9._-]{1,256}):v([0-9]{1,10}):[A-Za-z0-9+/]+={0,2}")
+_TROUSSEAU = re.compile(rb"(?:[a-z]+:-:[A-Za-z0-9+/=:_.-]+\n)+")
+_TROUSSEAU_READABLE = re.compile(rb"(?:^|\n)debug:-:")
+_BASE64URL = re.compile(rb"[A-Za-z0-9_-]+")
+_JWE = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){3}\.[A-Za-z0-9_-]+")
+AZURE_LENGTHS = frozenset({342, 512, 683})
+"""Base64url characters of the ciphertexts of RSA 2048, 3072 and 4096."""
+AZURE_ALGORITHM = "algorithm.azure.akv.io"
+_AZURE_REGION = "x-ms-keyvault-region.azure.akv.io"
+OPENBAO_ID = re.compile(r"obk2\.[A-Za-z0-9_-]{43}")
+HIERARCHY = "encrypted-kek.reference.encryption.k8s.io"
+_TOYS = frozenset({"local-kek.kms.kubernetes.io"})
+_OVH = "iv.okms.ovh.com"
+_GCM, _GCM_WITHOUT_NONCE, _BARBICAN = 60, 48, 64
+"""Bytes of 32 wrapped ones: nonce, ciphertext and tag; ciphertext and tag; IV and CBC's blocks."""
+
+_CONTEXT = "the encryption context, if the plugin has one"
+_NAMESPACE = "its namespace, if it has one"
+
+
+def identify(key: WrappedKey) -> Kek | None:
+    """The KEK of a wrapped key of KMS v1 or v2; None where nothing names one. v1 has neither KEK id nor annotations."""
+    wrapped, first = key.wrapped, not key.key_id
+    if wrapped.startswith(_AWS_MARKED) or (first and wrapped.startswith(_AWS_BLOBS)):
+        return _aws(key.key_id, "" if wrapped.startswith(AWS_MARKER) else "wrapped before April 2018: without a marker")
+    if wrapped.isascii() and (kek := _text(key)) is not None:
+        return kek
+    if (first and wrapped.startswith(_GCP_HEAD)) or GCP_VERSION.fullmatch(key.key_id):
+        return _gcp(key.key_id)
+    return _binary(key)
+
+
+def _text(key: WrappedKey) -> Kek | None:
+    """The KEK of a wrapped key that is ASCII."""
+    wrapped = key.wrapped
+    if match := TRANSIT.fullmatch(wrapped):
+        return _transit(match[1].decode(), match[2].decode(), key)
+    if _TROUSSEAU.fullmatch(wrapped):
+        names = ", ".join(sorted({line.partition(b":")[0].decode() for line in wrapped.splitlines()}))
+        remark = "the data key stands in it in base64" if _TROUSSEAU_READABLE.search(wrapped) else ""
+        return Kek(KmsService.TROUSSEAU, needs=(f"one of the providers {names}, with its key",), remark=remark)
+    if len(wrapped) in AZURE_LENGTHS and _BASE64URL.fullmatch(wrapped):
+        return _azure(key)
+    if _JWE.fullmatch(wrapped):
+        return Kek(KmsService.JWE, key=shown(key.key_id), needs=("the PKCS#11 token and its PIN",))
+    return None
+
+
+def _binary(key: WrappedKey) -> Kek | None:
+    """The KEK of a wrapped key by annotations, length and KEK id."""
+    names = {name for name, _ in key.annotations}
+    size = len(key.wrapped)
+    if names & _TOYS:
+        return Kek(KmsService.TOY, key=shown(key.key_id), remark="the wrapped key is base64 of the data key")
+    if HIERARCHY in names:
+        needs = ("the local KEK: what the remote KMS answers to the annotation encrypted-kek",)
+        return Kek(KmsService.LOCAL_KEK, key=shown(key.key_id), needs=needs)
+    if _OVH in names and size == _GCM_WITHOUT_NONCE:
+        return Kek(KmsService.OVH, key=shown(key.key_id), needs=("access to the service",))
+    if size == _GCM:
+        plugin = "kleidi" if "v2.kleidi.beezy.dev" in names else ""
+        return Kek(KmsService.AES_GCM, plugin, shown(key.key_id), needs=("the token and its PIN, or the key",))
+    if size == _BARBICAN and not key.key_id:
+        return Kek(KmsService.BARBICAN, needs=("the payload of the Barbican secret",))
+    if _ARN.fullmatch(key.key_id) and key.wrapped.startswith(AWS_MARKER):
+        return _aws(key.key_id)
+    return None
+
+
+def _aws(key_id: str, remark: str = "") -> Kek:
+    match = _ARN.fullmatch(key_id)
+    region = match[1] if match else ""
+    needs = (_CONTEXT,) if region else ("the region", _CONTEXT)
+    return Kek(KmsService.AWS, key=shown(key_id), region=region, needs=needs, remark=remark)
+
+
+def _gcp(key_id: str) -> Kek:
+    match = GCP_VERSION.fullmatch(key_id)
+    if match is None:
+        return Kek(KmsService.GCP, needs=("the resource name of the key",))
+    return Kek(KmsService.GCP, key=shown(match[1]), version=shown(match[3]), region=shown(match[2]))
+
+
+def _azure(key: WrappedKey) -> Kek:
+    region = next((text for name, text in key.annotations if name == _AZURE_REGION), b"")
+    needs = ("the URL of the vault", "the key's name", *([] if key.key_id else ["the key's version"]))
+    # the KEK id is a hash of the key's URL: it says nothing to a reader, and confirms a guess
+    return Kek(KmsService.AZURE, region=printable(region), needs=needs)
+
+
+def _transit(name: str, version: str, key: WrappedKey) -> Kek:
+    # keysutil: version 0 is what wrote before versions were counted, and means the first
+    number = str(max(int(version), 1))
+    address = ("the server's address", _NAMESPACE, "the mount")
+    if OPENBAO_ID.fullmatch(key.key_id):
+        needs = (*address, "the key's name", "cluster-id and instance-id of the plugin")
+        return Kek(KmsService.TRANSIT, "openbao-kubernetes-kms", version=number, needs=needs)
+    if name != "vault":
+        return Kek(KmsService.TRANSIT, "Oracle's vault plugin", key=name, version=number, needs=address)
+    return Kek(KmsService.TRANSIT, version=number, needs=(*address, "the key's name"))

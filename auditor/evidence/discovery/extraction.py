@@ -1,0 +1,58 @@
+"""The contents of a container: its members in private files, by what they may be."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from auditor.evidence.containers.extracted import ExtractedFile
+from auditor.evidence.containers.member_name import MemberName
+from auditor.evidence.containers.residue import OwnBytes
+from auditor.model.evidence import Gap
+
+
+class Origin(NamedTuple):
+    """Where a file of a container comes from."""
+
+    name: MemberName
+    """Its name through every container."""
+    archive: MemberName
+    """The innermost archive around it."""
+    path: str = ""
+    """Its path in that archive; empty for a compressed file in none."""
+
+
+@dataclass
+class ExtractedMember:
+    """One file out of a container, in a private file."""
+
+    origin: Origin
+    file: ExtractedFile
+    copy: bytes | None = None
+    """As in Exhibit."""
+
+    @property
+    def name(self) -> MemberName:
+        return self.origin.name
+
+
+@dataclass
+class Extraction:
+    """The contents of a container. A member that is removed takes its file along; close() closes the rest."""
+
+    members: list[ExtractedMember] = field(default_factory=list)
+    """Databases, and files of data directories."""
+    settings: list[ExtractedMember] = field(default_factory=list)
+    """Files that may hold a configuration."""
+    unknown: list[ExtractedMember] = field(default_factory=list)
+    """Files of no known kind, each of which is a gap too."""
+    gaps: list[Gap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """The names of all other files."""
+    own: OwnBytes = field(default_factory=OwnBytes)
+    """What of the container, and of those in it, is no member's."""
+
+    def close(self) -> None:
+        for members in (self.members, self.settings, self.unknown):
+            for member in members:
+                member.file.close()
+            members.clear()

@@ -1,0 +1,107 @@
+"""A backup of a fleet: an object or a path of a source, and what tells it from any other."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from auditor.text import encode, moment
+
+_STAMPS = (
+    re.compile(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)[T_\-. ]?(\d\d)[:\-_]?(\d\d)[:\-_]?(\d\d)(?!\d)"),
+    re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)"),
+)
+"""Times in the names of backups: etcd-snapshot-2026-11-23T035916Z, snapshot_2026-11-23_035916.db, 2026-11-23.db."""
+_EPOCH = re.compile(r"(?<!\d)(1[4-9]\d{8}|2\d{9})(?!\d)")
+"""Seconds since 1970, which k3s and RKE2 end a snapshot's name with."""
+ID = 24
+"""Hexadecimal digits of a backup's id: 96 bits."""
+
+
+class State(Enum):
+    """What became of a backup."""
+
+    EXAMINED = "examined"
+    """An audit was made of it; what of it was not read are gaps."""
+    UNREADABLE = "unreadable"
+    """Nothing in it could be read as etcd's: it is damaged, or no backup."""
+    REFUSED = "refused"
+    """It exceeds a limit, or is not what the options expect."""
+    DENIED = "denied"
+    """The store denies access."""
+    ARCHIVED = "archived"
+    """It lies in a storage class from which nothing is read at once."""
+    UNREACHABLE = "unreachable"
+    """The store did not send it whole."""
+    NO_ROOM = "no room"
+    """The scratch disk or the memory of the worker does not hold it."""
+    KILLED = "killed"
+    """The process that read it died."""
+    FAULT = "fault"
+    """A fault of etcd-auditor's own."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same attempt may succeed a moment later."""
+        return self in {State.UNREACHABLE, State.NO_ROOM, State.KILLED}
+
+    @property
+    def again(self) -> bool:
+        """Whether the next run attempts it again without being told to."""
+        return self in {State.DENIED, State.ARCHIVED, State.UNREACHABLE, State.NO_ROOM}
+
+
+INACCESSIBLE = (State.DENIED, State.ARCHIVED)
+"""States of backups that exist and that nobody here can open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """An object or a path of a source, as its listing shows it."""
+
+    url: str
+    """The path or URL that opens it."""
+    source: str
+    """The SOURCE that it was listed for."""
+    size: int
+    """Bytes."""
+    modified: str
+    """Last modification, ISO 8601 in UTC, as exact as the store says it."""
+    etag: str = ""
+    """The store's tag of the content; empty where it has none."""
+    archived: bool = False
+    """Whether its storage class is an archive's, from which nothing is read at once."""
+
+    @property
+    def taken(self) -> str:
+        """The time at which it was taken, ISO 8601 in UTC: that in its name, else the last modification."""
+        return _stamp(self.url.rstrip("/").rpartition("/")[2]) or f"{self.modified[:19]}Z"
+
+    @property
+    def month(self) -> str:
+        """Year and month of `taken`."""
+        return self.taken[:7]
+
+    @property
+    def folder(self) -> str:
+        """The folder or prefix that it lies in."""
+        return self.url.rstrip("/").rpartition("/")[0]
+
+    def id(self, settings: str) -> str:
+        """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
+        text = "\0".join((self.url, self.etag, str(self.size), self.modified, settings))
+        return hashlib.sha256(encode(text)).hexdigest()[:ID]
+
+
+def _stamp(name: str) -> str:
+    """The time in a name; empty where there is none, or none that a calendar has."""
+    for pattern in _STAMPS:
+        if match := pattern.search(name):
+            try:
+                parts = [int(part) for part in match.groups()]
+                return moment(datetime(*parts, tzinfo=UTC).timestamp())  # type: ignore[misc,arg-type]
+            except ValueError:
+                continue
+    match = _EPOCH.search(name)
+    return moment(int(match[1])) if match else ""

@@ -1,0 +1,184 @@
+"""The clusters of a fleet by the file of --clusters: which backups are whose, what opens them, what should exist.
+
+In TOML one table `[cluster.NAME]` for each, in YAML a mapping `cluster: {NAME: {...}}`:
+
+    uid = "71314e90-..."            of the kube-system namespace
+    paths = ["s3://backups/prod/"]  patterns or prefixes of backups' URLs; relative ones begin at the file's folder
+    encryption-config = ["/keys/prod.yaml"]
+    kms-plugin, current-kek, resource, compromised-key (lists), expect, k3s-token
+    owner = "team-a"
+    every = "1h"                    one backup in each such span is expected
+    retention = "90d"               a backup leaves the store when it is so old
+"""
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from auditor.errors import UsageError
+from auditor.options import Options
+from auditor.text import shown
+
+LARGEST = 4 << 20
+"""Bytes of the file."""
+_LISTS = {
+    "encryption-config": "encryption_configs",
+    "kms-plugin": "kms_plugins",
+    "current-kek": "current_keks",
+    "compromised-key": "compromised_keys",
+    "resource": "resources",
+}
+"""Keys of a cluster with lists of texts, and the options that they are."""
+_TEXTS = {"expect": "expect", "k3s-token": "k3s_token"}
+_OWN = ("uid", "paths", "owner", "every", "retention")
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster as the file describes it."""
+
+    name: str
+    uid: str = ""
+    """Uid of its kube-system namespace; empty where the file has none."""
+    paths: tuple[str, ...] = ()
+    """Patterns and prefixes of its backups' URLs."""
+    owner: str = ""
+    every: int = 0
+    """Seconds between two backups; 0 where nothing is expected."""
+    retention: int = 0
+    """Seconds after which a backup is gone; 0 where the file says nothing."""
+    options: tuple[tuple[str, Any], ...] = ()
+    """Names and values of options."""
+
+    def applied(self, options: Options) -> Options:
+        """The options with those of the cluster."""
+        return replace(options, **dict(self.options))
+
+    def fits(self, url: str) -> bool:
+        """Whether a backup's URL is under one of the paths."""
+        return any(
+            fnmatch.fnmatchcase(url, path) if any(mark in path for mark in "*?[") else url.startswith(path)
+            for path in self.paths
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The clusters of a file."""
+
+    all: tuple[Cluster, ...] = ()
+
+    def of_url(self, url: str) -> Cluster | None:
+        """The first cluster whose paths fit."""
+        return next((cluster for cluster in self.all if cluster.fits(url)), None)
+
+    def of_uid(self, uid: str) -> Cluster | None:
+        """The cluster with this uid."""
+        return next((cluster for cluster in self.all if uid and cluster.uid == uid), None)
+
+
+NONE = Clusters()
+
+
+def read(path: str) -> Clusters:
+    """The clusters of a file, TOML or YAML by its ending. Raises UsageError, which quotes nothing of it."""
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"--clusters {shown(path)} cannot be read: {error.strerror}") from None
+    if len(raw) > LARGEST:
+        raise UsageError(f"--clusters {shown(path)}: more than {LARGEST:,} bytes")
+    document = _document(raw, path)
+    tables = document.get("cluster")
+    if not isinstance(tables, dict) or not tables or set(document) != {"cluster"}:
+        raise UsageError(f"--clusters {shown(path)}: expected one table `cluster` with a table for each cluster")
+    every = tuple(_cluster(str(name), table, path) for name, table in tables.items())
+    uids = [cluster.uid for cluster in every if cluster.uid]
+    if len(set(uids)) < len(uids):
+        raise UsageError(f"--clusters {shown(path)}: two clusters have the same uid")
+    return Clusters(every)
+
+
+def seconds(text: str) -> int | None:
+    """The seconds of a span such as 90d, 1h, 30m; None for another text."""
+    match = _SPAN.fullmatch(text)
+    return int(match[1]) * _SECONDS[match[2]] if match else None
+
+
+def _document(raw: bytes, path: str) -> Mapping[str, Any]:
+    """The file's content. Parsers quote what they do not understand: only its place is said."""
+    try:
+        text = raw.decode("utf-8")
+        if path.endswith((".yaml", ".yml")):
+            import yaml
+
+            document = yaml.safe_load(text)
+        else:
+            document = tomllib.loads(text)
+    except Exception as error:  # noqa: BLE001
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise UsageError(f"--clusters {shown(path)}: it is no {'YAML' if mark else 'TOML or YAML'}{where}") from None
+    return document if isinstance(document, dict) else {}
+
+
+def _cluster(name: str, table: object, path: str) -> Cluster:
+    where = f"--clusters {shown(path)}: cluster {shown(name)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: expected a table")
+    if unknown := sorted(map(str, set(table) - {*_OWN, *_LISTS, *_TEXTS})):
+        raise UsageError(f"{where}: {shown(unknown[0])} is not known; {', '.join((*_OWN, *_LISTS, *_TEXTS))} are")
+    options: list[tuple[str, Any]] = [
+        (option, _texts(table[key], f"{where}: {key}")) for key, option in _LISTS.items() if key in table
+    ]
+    options += [(option, _text(table, key, where)) for key, option in _TEXTS.items() if key in table]
+    cluster = Cluster(
+        name=name,
+        uid=_text(table, "uid", where),
+        paths=tuple(_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths")),
+        owner=_text(table, "owner", where),
+        every=_span(table, "every", where),
+        retention=_span(table, "retention", where),
+        options=tuple(options),
+    )
+    if not cluster.uid and not cluster.paths:
+        raise UsageError(f"{where}: give its uid or paths: nothing else says which backups are its own")
+    return cluster
+
+
+def _absolute(pattern: str, path: str) -> str:
+    """A pattern as backups' URLs are: from the folder of the file on where it is relative."""
+    if "://" in pattern or pattern.startswith(("/", "*")):
+        return pattern
+    return str(Path(path).parent.absolute() / pattern) + ("/" if pattern.endswith("/") else "")
+
+
+def _text(table: Mapping[str, object], key: str, where: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: {key}: expected a text")
+    return value
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list | tuple) or not all(isinstance(each, str) and each for each in several):
+        raise UsageError(f"{where}: expected a list of texts")
+    return tuple(several)
+
+
+def _span(table: Mapping[str, object], key: str, where: str) -> int:
+    text = _text(table, key, where)
+    if not text:
+        return 0
+    span = seconds(text)
+    if not span:
+        raise UsageError(f"{where}: {key}: expected a number and one of s, m, h, d, w, such as 1h")
+    return span

@@ -1,0 +1,238 @@
+"""The data set: its manifest, which says what is in, and the way of a worker's file into the tables.
+
+Nothing is appended to and nothing is changed in place. New files of the tables are written, then a manifest that names
+them, then what they replace is removed: whatever stops this, and whenever, leaves files that no manifest names, which
+the next run removes, and files of workers that are not in yet, which the next run takes.
+
+    dataset.json        the version of the format, and what holds for all of it
+    manifest.json       every file of the tables
+    listing.parquet     what the last run met in its sources, and which id each has: reports are about these alone
+    TABLE/cluster=UID/month=YYYY-MM/*.parquet
+    pending/            files of workers that are not in the tables yet
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from auditor.errors import UsageError
+from auditor.fleet import lock, tables
+from auditor.fleet.backup import State
+from auditor.fleet.errors import DataSetError
+from auditor.fleet.schema import TABLES, VERSION, Partition
+from auditor.fleet.store import Store
+from auditor.fleet.tables import Row
+from auditor.fleet.task import PENDING, pending_path
+from auditor.version import __version__
+
+FORMAT = "etcd-auditor fleet"
+ABOUT, MANIFEST, LISTING = "dataset.json", "manifest.json", "listing.parquet"
+SMALL = 8 << 20
+"""Bytes below which a file of a table is merged with others of its partition."""
+MOST_SMALL = 8
+"""Small files of a partition that are left apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file of a table."""
+
+    path: str
+    table: str
+    cluster: str
+    month: str
+    rows: int
+    size: int
+
+
+class DataSet:
+    """A data set, opened for the one run that writes it, or for reading.
+
+    about: what holds for all of it. files: those of the tables, by path.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Raises DataSetError for a folder that holds anything else, and for a later version of the format."""
+        self.store = store
+        self.about = self._document(ABOUT)
+        manifest = self._document(MANIFEST)
+        self.files = {each["path"]: TableFile(**each) for each in manifest.get("files", ())}
+        self._ids: set[str] | None = None
+        if not self.about and set(store.names()) - {lock.NAME}:
+            raise DataSetError(f"{store.shown} holds files and no data set of ours: name another folder or prefix")
+        if self.about and (self.about.get("format") != FORMAT or int(self.about.get("version", 0)) > VERSION):
+            raise DataSetError(f"{store.shown}: {ABOUT} is of a format that this version does not know")
+
+    def _document(self, name: str) -> dict[str, Any]:
+        raw = self.store.read(name)
+        if raw is None:
+            return {}
+        try:
+            document = json.loads(raw)
+        except ValueError:
+            raise DataSetError(f"{self.store.shown}: {name} is damaged: it is no JSON") from None
+        if not isinstance(document, dict):
+            raise DataSetError(f"{self.store.shown}: {name} is damaged: it holds no object")
+        return document
+
+    def create(self, **facts: str) -> None:
+        """Say what holds for all of it: check value of the key of value ids, method of the pseudonyms.
+
+        Raises UsageError where it was begun with something else.
+        """
+        for name, value in facts.items():
+            if self.about and self.about.get(name, "") != value:
+                raise UsageError(f"{self.store.shown} was begun with {_FACTS[name]}: {_WAYS_OUT[name]}")
+        self.about = {"format": FORMAT, "version": VERSION, "tool": __version__, **facts}
+        self.store.write(ABOUT, _json(self.about))
+
+    def restart_values(self) -> None:
+        """Forget every value id: another key is to make new ones."""
+        self._replace([each for each in self.files.values() if each.table == "values"], [])
+        self.about = {name: value for name, value in self.about.items() if name != "compare"}
+        self.about["compare"] = ""
+
+    def tidy(self) -> None:
+        """Remove what a run that was killed has left: files that no manifest names, and parts of files."""
+        named = {*self.files, ABOUT, MANIFEST, LISTING}
+        for name in self.store.names():
+            in_table = name.partition("/")[0] in TABLES
+            if name.endswith(".partial") or (in_table and name not in named):
+                self.store.remove([name])
+
+    def pending(self) -> list[str]:
+        """The ids of backups whose rows are not in the tables yet."""
+        files = self.store.names(PENDING)
+        return [name.removeprefix(f"{PENDING}/").removesuffix(".zip") for name in files if name.endswith(".zip")]
+
+    def states(self) -> dict[str, str]:
+        """The state of every backup in the tables, by id."""
+        table = self._backups(["backup", "state"])
+        return dict(zip(table["backup"].to_pylist(), table["state"].to_pylist(), strict=True))
+
+    def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
+        """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
+        table = self._backups(["backup", "state", "severity", "complete"])
+        table = table.filter(pc.is_in(table["backup"], pa.array(ids, pa.string())))
+        examined = table.filter(pc.equal(table["state"], State.EXAMINED.value))
+        incomplete = int(pc.sum(pc.invert(examined["complete"])).as_py() or 0)
+        return _counts(table["state"]), _counts(examined["severity"]), incomplete
+
+    def _backups(self, columns: list[str]) -> pa.Table:
+        files = [self._read(file, columns) for file in self.files.values() if file.table == "backups"]
+        schema = pa.schema([TABLES["backups"].field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *files])
+
+    def take(self, ids: Iterable[str]) -> None:
+        """Bring the rows of pending backups into the tables; an earlier row of a backup is replaced."""
+        parts: dict[tuple[str, Partition], list[pa.Table]] = {}
+        taken: list[str] = []
+        for id_ in ids:
+            raw = self.store.read(pending_path(id_))
+            if raw is None:
+                continue
+            try:
+                backup, rows = tables.unpack(raw)
+            except ValueError:
+                raise DataSetError(
+                    f"{self.store.shown}: {pending_path(id_)} is damaged: remove it, and scan again"
+                ) from None
+            taken.append(id_)
+            partition = Partition(backup["cluster"], backup["taken"][:7])
+            for name, part in {"backups": tables.of_rows([backup]), **rows}.items():
+                parts.setdefault((name, partition), []).append(part)
+        if taken:
+            if self._ids is None:
+                self._ids = set(self.states())
+            earlier = self._ids.intersection(taken)
+            self._ids.update(taken)
+            old, kept = self._without(earlier) if earlier else ([], [])
+            new = [self._write(name, partition, pa.concat_tables(some)) for (name, partition), some in parts.items()]
+            self._replace(old, [*kept, *new])
+            self.store.remove(map(pending_path, taken))
+
+    def compact(self) -> None:
+        """Merge the small files of each partition that has many."""
+        small: dict[tuple[str, str, str], list[TableFile]] = {}
+        for file in self.files.values():
+            if file.size < SMALL:
+                small.setdefault((file.table, file.cluster, file.month), []).append(file)
+        many = {place: some for place, some in small.items() if len(some) > MOST_SMALL}
+        new = [
+            self._write(table, Partition(cluster, month), pa.concat_tables([self._read(file) for file in some]))
+            for (table, cluster, month), some in many.items()
+        ]
+        if new:
+            self._replace([file for some in many.values() for file in some], new)
+
+    def save_listing(self, rows: list[Row], about: Mapping[str, object]) -> None:
+        """Say what the run met in its sources."""
+        table = pa.Table.from_pylist(rows, LISTING_SCHEMA).replace_schema_metadata({"run": json.dumps(about)})
+        self.store.write(LISTING, tables.to_parquet(table))
+
+    def _without(self, ids: set[str]) -> tuple[list[TableFile], list[TableFile]]:
+        """The files that hold rows of these backups, and new files of all their other rows."""
+        old: list[TableFile] = []
+        new: list[TableFile] = []
+        wanted = pa.array(sorted(ids), pa.string())
+        for file in list(self.files.values()):
+            if file.table == "backups" and pc.any(pc.is_in(self._read(file, ["backup"])["backup"], wanted)).as_py():
+                old += [
+                    each for each in self.files.values() if (each.cluster, each.month) == (file.cluster, file.month)
+                ]
+        for file in dict.fromkeys(old):
+            rows = self._read(file)
+            kept = rows.filter(pc.invert(pc.is_in(rows["backup"], wanted)))
+            if kept.num_rows:
+                new.append(self._write(file.table, Partition(file.cluster, file.month), kept))
+        return list(dict.fromkeys(old)), new
+
+    def _read(self, file: TableFile, columns: list[str] | None = None) -> pa.Table:
+        raw = self.store.read(file.path)
+        if raw is None:
+            raise DataSetError(f"{self.store.shown}: {file.path} is in the manifest and not there: restore it")
+        try:
+            return pq.ParquetFile(pa.BufferReader(raw)).read(columns=columns)
+        except pa.ArrowInvalid:
+            raise DataSetError(f"{self.store.shown}: {file.path} is damaged") from None
+
+    def _write(self, table: str, partition: Partition, rows: pa.Table) -> TableFile:
+        name = f"{partition.path(table)}/{uuid.uuid4().hex}.parquet"
+        raw = tables.to_parquet(rows.cast(TABLES[table]))
+        self.store.write(name, raw)
+        return TableFile(name, table, partition.cluster, partition.month, rows.num_rows, len(raw))
+
+    def _replace(self, old: list[TableFile], new: list[TableFile]) -> None:
+        gone = {file.path for file in old}
+        self.files = {path: file for path, file in self.files.items() if path not in gone}
+        self.files.update((file.path, file) for file in new)
+        files = [asdict(file) for file in sorted(self.files.values(), key=lambda file: file.path)]
+        self.store.write(MANIFEST, _json({"format": FORMAT, "version": VERSION, "files": files}))
+        self.store.remove(gone)
+
+
+LISTING_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("backup", "url", "source_argument", "modified", "etag", "taken", "label")]
+    + [("size", pa.int64()), ("chosen", pa.bool_())]
+)
+"""One row a backup of a source: `chosen` unless --since, --sample or --newest-per-cluster left it out."""
+_FACTS = {"compare": "another --compare-key, or without one", "redaction": "other names: --redact-names, --redact-key"}
+_WAYS_OUT = {
+    "compare": "give the same, or start the table of value ids anew with --new-compare-key",
+    "redaction": "give the same, or another --dataset",
+}
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each text stands in a column."""
+    return {each["values"] or "": each["counts"] for each in pc.value_counts(column).to_pylist()}
+
+
+def _json(document: Mapping[str, object]) -> bytes:
+    return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()

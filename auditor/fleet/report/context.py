@@ -1,0 +1,183 @@
+"""The data set in DuckDB: views of its tables, and the few tables that every question starts from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from auditor.errors import MissingExtra, UsageError
+from auditor.fleet.dataset import LISTING, DataSet
+from auditor.fleet.errors import DataSetError
+from auditor.fleet.schema import TABLES
+from auditor.fleet.store import Store
+from auditor.text import moment
+
+MEMORY = "700MB"
+"""What DuckDB may hold before it writes to its folder of temporary files."""
+SEVERITIES = ("low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What a report is asked."""
+
+    as_of: str = ""
+    """The time by which ages count, ISO 8601; now where empty."""
+    max_age: int = 26 * 3600
+    """Seconds after which a cluster's newest backup is too old."""
+    retention: int = 0
+    """Seconds within which a backup's findings count; 0 for that of its cluster, or for ever."""
+    restore_days: int = 7
+    """Days around a backup within which another one is a restore point in its place."""
+    fail_on: str = "medium"
+
+
+class Context:
+    """An open data set.
+
+    connection: of DuckDB. about: of the listing. compared: whether value ids tell equal values. at: the time by which
+    ages count, seconds since 1970.
+    """
+
+    def __init__(self, store: Store, questions: Questions) -> None:
+        """Raises DataSetError, MissingExtra without DuckDB, and UsageError for a time that is none."""
+        try:
+            import duckdb
+        except ImportError:
+            raise MissingExtra("fleet report", "duckdb", "fleet") from None
+        self.store, self.questions = store, questions
+        data = DataSet(store)
+        raw = store.read(LISTING)
+        if not data.about or raw is None:
+            raise DataSetError(f"{store.shown} is no data set of `fleet scan`, or of one that never began")
+        listing = pq.read_table(pa.BufferReader(raw))
+        self.about: dict[str, Any] = json.loads(listing.schema.metadata[b"run"])
+        self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
+        self.at = _seconds(questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
+        self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
+        if not store.local:
+            self.connection.register_filesystem(store.system)
+        for name in TABLES:
+            self._view(name, [store.location(file.path) for file in data.files.values() if file.table == name])
+        self.connection.register("listing_arrow", listing)
+        try:
+            self._prepare()
+        except (duckdb.IOException, duckdb.HTTPException, OSError):
+            raise DataSetError(
+                f"{store.shown}: a file of its tables cannot be read: scan again, or restore it"
+            ) from None
+
+    @property
+    def as_of(self) -> str:
+        """The time by which ages count, ISO 8601 in UTC."""
+        return moment(self.at)
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """The answer to a query."""
+        import duckdb
+
+        try:
+            found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
+        except (duckdb.IOException, duckdb.HTTPException, OSError):
+            raise DataSetError(
+                f"{self.store.shown}: a file of its tables cannot be read; another run may be writing it: try again"
+            ) from None
+        return found
+
+    def number(self, query: str, *parameters: object) -> int:
+        """The one number that a query answers with."""
+        return int(self.rows(query, *parameters)[0][0] or 0)
+
+    def _view(self, name: str, files: Sequence[str]) -> None:
+        if files:
+            listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+            source = f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608
+            self.connection.execute(f"CREATE VIEW all_{name} AS {source}")
+        else:
+            self.connection.register(f"all_{name}", TABLES[name].empty_table())
+
+    def _prepare(self) -> None:
+        """The tables of all questions.
+
+        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
+        newest: the newest examined backup of each cluster. held: the credentials that are readable in each backup.
+        live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
+        is not current: its newest backup was not decrypted whole, or value ids are missing.
+        """
+        clusters = {each["name"]: each for each in self.about["clusters"]}
+        spans = pa.table(
+            {
+                "name": pa.array(clusters, pa.string()),
+                "retention": pa.array([each["retention"] for each in clusters.values()], pa.int64()),
+                "every": pa.array([each["every"] for each in clusters.values()], pa.int64()),
+            }
+        )
+        self.connection.register("clusters_arrow", spans)
+        self.connection.execute("CREATE TABLE clusters AS SELECT * FROM clusters_arrow")
+        self.connection.execute("""
+            CREATE TABLE population AS
+            SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
+                epoch(CAST(l.taken AS TIMESTAMP)) AS stamp,
+                CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
+                coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
+                CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
+                    WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
+                    WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
+                coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
+                coalesce(b.severity, '') AS severity, coalesce(b.complete, false) AS complete,
+                coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
+                coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
+                coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
+                coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps
+            FROM listing_arrow l LEFT JOIN all_backups b USING (backup)""")
+        self.connection.execute("""
+            CREATE TABLE newest AS
+            SELECT who, arg_max(backup, (stamp, url)) AS backup, max(stamp) AS stamp
+            FROM population WHERE state = 'examined' GROUP BY who""")
+        if self.compared:
+            held, live = _BY_VALUE
+        else:
+            held, live = _BY_REVISION
+        self.connection.execute(f"CREATE TABLE held AS {held}")
+        self.connection.execute(f"CREATE TABLE blind AS {_BLIND if self.compared else _ALL}")
+        self.connection.execute(f"CREATE TABLE live AS {live}")
+
+
+_BY_VALUE = (
+    """SELECT DISTINCT v.backup, p.who, p.stamp, v.value_id AS credential, v.id, v.field
+       FROM all_values v JOIN population p USING (backup) WHERE v.readable AND p.state = 'examined'""",
+    """SELECT DISTINCT v.value_id AS credential, n.who, v.id, v.field, v.backup
+       FROM all_values v JOIN newest n USING (backup) WHERE v.current""",
+)
+"""Held and live credentials by value."""
+_BY_REVISION = (
+    """SELECT DISTINCT i.backup, n.who, n.stamp, i.id, '' AS field,
+            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+        FROM all_inventory i JOIN population n USING (backup)
+        WHERE n.state = 'examined' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL
+            AND (i.provider = 'identity' OR i.finding LIKE '%known-key%')""",
+    """SELECT DISTINCT n.who, i.id, '' AS field, i.backup,
+            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+        FROM all_inventory i JOIN newest n USING (backup)
+        WHERE i.resource = 'secrets' AND i.place = 'latest' AND i.mod_revision IS NOT NULL""",
+)
+"""Without value ids: the same object at the same mod revision of the same cluster."""
+_BLIND = "SELECT n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
+_ALL = "SELECT who FROM newest"
+
+
+def _seconds(text: str) -> int:
+    try:
+        moment_ = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError("--as-of: expected a time in ISO 8601, such as 2026-11-28T06:00:00Z") from None
+    return int((moment_ if moment_.tzinfo is not None else moment_.replace(tzinfo=UTC)).timestamp())
+
+
+def day(seconds: float | None) -> str:
+    """The day of a time; empty for none."""
+    return moment(seconds)[:10]

@@ -1,0 +1,88 @@
+"""What stops the leak: clusters whose newest backup has readable current values, or is written in two ways."""
+
+from auditor.fleet.report.context import Context, day
+from auditor.fleet.report.model import Answer, Cells, Grid, Section
+
+_WRITERS = """
+WITH latest AS (
+    SELECT n.who, i.mod_revision AS revision, rtrim(i.provider || '/' || i.key_name, '/') AS label
+    FROM all_inventory i JOIN newest n USING (backup)
+    WHERE i.place = 'latest' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL AND i.provider <> 'unknown'),
+last AS (SELECT who, arg_max(label, revision) AS label FROM latest GROUP BY who),
+since AS (SELECT l.who, min(l.revision) AS revision FROM latest l JOIN last USING (who, label) GROUP BY l.who)
+SELECT l.who, last.label, l.label, count(*) FROM latest l JOIN last USING (who) JOIN since ON since.who = l.who
+WHERE l.label <> last.label AND l.revision > since.revision GROUP BY ALL ORDER BY ALL"""
+"""Current Secrets that were written later than the first one under the last writer's key, and under another."""
+
+
+def section(context: Context) -> Section:
+    """The section."""
+    leaking: list[Cells] = [
+        (who, url, day(at), readable)
+        for who, url, at, readable in context.rows("""
+            SELECT n.who, p.url, p.stamp, p.readable_latest FROM newest n JOIN population p USING (backup)
+            WHERE p.readable_latest > 0 ORDER BY p.readable_latest DESC, 1""")
+    ]
+    writers: list[Cells] = [(who, last, other, count) for who, last, other, count in context.rows(_WRITERS)]
+    unknown = context.number("""
+        SELECT count(DISTINCT who) FROM population WHERE who NOT IN (SELECT who FROM newest)""")
+    sentences = [f"{len(leaking):,} clusters: the newest examined backup has readable current values."]
+    if writers:
+        sentences.append(f"{len({row[0] for row in writers}):,} clusters: API servers write in different ways.")
+    if unknown:
+        sentences.append(f"{unknown:,} clusters: unknown, since no backup of them was examined.")
+    answer = Answer.FINDINGS if leaking or writers else Answer.UNKNOWN if unknown else Answer.NONE
+    return Section(
+        "leak",
+        "Stop the leak",
+        answer,
+        tuple(sentences),
+        (
+            Grid("leaking", ("cluster", "newest backup", "of", "readable current values"), leaking),
+            Grid("writers", ("cluster", "written last with", "also written with", "values"), writers),
+        ),
+    )
+
+
+_WEAK = """
+SELECT n.who, f.finding, f.provider, f.key_name, count(DISTINCT f.id), min(f.detail)
+FROM all_findings f JOIN newest n USING (backup)
+WHERE f.finding IN ('weak-provider', 'stale-provider', 'stale-key', 'stale-kek', 'configuration', 'orphaned')
+GROUP BY ALL ORDER BY ALL"""
+
+
+def drift(context: Context) -> Section:
+    """Providers that are weak or no longer written with, and configurations, by the newest backups."""
+    rows: list[Cells] = list(context.rows(_WEAK))
+    sentence = f"{len(rows):,} kinds of findings in the newest examined backups."
+    grid = Grid("drift", ("cluster", "finding", "provider", "key", "rows", "detail"), rows)
+    return Section("drift", "Drift and weak providers", Answer.FINDINGS if rows else Answer.NONE, (sentence,), (grid,))
+
+
+_CURVES = """
+WITH days AS (SELECT h.who, left(p.taken, 10) AS day, count(DISTINCT h.credential) AS current
+    FROM held h JOIN population p USING (backup)
+    WHERE h.credential IN (SELECT credential FROM live) GROUP BY ALL)
+SELECT p.who, left(p.taken, 10) AS day, count(*), sum(p.readable)::BIGINT, sum(p.readable_latest)::BIGINT,
+    coalesce(any_value(d.current), 0)
+FROM population p LEFT JOIN days d ON d.who = p.who AND d.day = left(p.taken, 10)
+WHERE p.state = 'examined' GROUP BY ALL ORDER BY ALL"""
+_LEFTOVERS = """
+SELECT h.who, coalesce(any_value(i.namespace || '/' || i.name), ''), any_value(h.field), min(h.stamp), max(h.stamp),
+    count(DISTINCT h.backup), CASE WHEN bool_or(h.credential IN (SELECT credential FROM live)) THEN 'yes'
+        WHEN h.who IN (SELECT who FROM blind) THEN 'unknown' ELSE 'no' END
+FROM held h LEFT JOIN all_inventory i ON i.backup = h.backup AND i.id = h.id
+GROUP BY h.who, h.credential ORDER BY 7 DESC, 5 DESC, 1, 2, 3 LIMIT 5000"""
+
+
+def over_time(context: Context) -> Section:
+    """Curves, and the first and last backup of each readable credential."""
+    curves: list[Cells] = list(context.rows(_CURVES))
+    leftovers: list[Cells] = [
+        (number, who, name, field, day(first), day(last), count, current)
+        for number, (who, name, field, first, last, count, current) in enumerate(context.rows(_LEFTOVERS), 1)
+    ]
+    header = ("cluster", "day", "backups", "readable values", "of them current there", "credentials current today")
+    names = ("credential", "cluster", "secret", "field", "first backup", "last backup", "backups", "current today")
+    grids = (Grid("curves", header, curves, folded=True), Grid("leftovers", names, leftovers, folded=True))
+    return Section("time", "Over time", Answer.NONE, (f"{len(leftovers):,} readable credentials, by number.",), grids)

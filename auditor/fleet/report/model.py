@@ -1,0 +1,73 @@
+"""The answers: sections, each with a verdict of its own, sentences and grids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+Cell = str | int
+Cells = tuple[Cell, ...]
+
+
+class Answer(Enum):
+    """The verdict of a section."""
+
+    FINDINGS = "findings"
+    UNKNOWN = "unknown"
+    """Something that decides it was not read, or cannot be told."""
+    NONE = "none"
+    """Nothing, in what was examined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of a section."""
+
+    name: str
+    """One word, as CSV and JSON name it."""
+    header: tuple[str, ...]
+    rows: Sequence[Cells]
+    folded: bool = False
+    """Whether the page shows it on demand only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The answer to one question."""
+
+    name: str
+    """One word, as links, CSV and JSON name it."""
+    title: str
+    answer: Answer
+    sentences: tuple[str, ...]
+    grids: tuple[Grid, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetReport:
+    """All answers."""
+
+    dataset: str
+    """Name of the data set."""
+    tool: str
+    as_of: str
+    """The time by which ages count, ISO 8601 in UTC."""
+    sections: tuple[Section, ...]
+    new: int | None
+    """New findings since the baseline; None without one."""
+    severe: int
+    """Backups inside the retention with a finding that counts."""
+    incomplete: bool
+    """Whether a migration that was asked about is incomplete."""
+    open_questions: tuple[str, ...]
+    """What keeps the report from being conclusive."""
+    sha256: str
+    """SHA-256 of the list of the objects that were examined."""
+    state: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What a later report is compared with."""
+
+    def exit_code(self, *, new_only: bool) -> int:
+        """1: findings, with new_only new ones. 3: an open question. 0: neither."""
+        if self.incomplete or (self.new if new_only else self.severe):
+            return 1
+        return 3 if self.open_questions else 0

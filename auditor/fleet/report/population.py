@@ -1,0 +1,113 @@
+"""The population: what was expected, met, examined and not, of each cluster."""
+
+from auditor.fleet.report.context import Context, day
+from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.text import moment
+
+ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes; earlier versions of objects."
+HEADER = (
+    *("cluster", "expected", "met", "examined", "failed", "not accessible", "not attempted", "of another cluster"),
+    *("missing", "newest examined", "age in hours"),
+)
+HOURS = 3600
+
+
+def missing(context: Context) -> dict[str, int]:
+    """Backups that a cluster's schedule expects and that no source has, of the clusters with a schedule.
+
+    Two backups more than one and a half spans apart have some missing between them, and so has the time since the
+    newest one. A cluster of the file without any backup misses all: at least one.
+    """
+    counts: dict[str, int] = {}
+    for name, every in context.rows("SELECT name, every FROM clusters WHERE every > 0"):
+        times = [at for (at,) in context.rows("SELECT stamp FROM population WHERE who = ? ORDER BY stamp", name)]
+        gaps = zip(times, [*times[1:], max(context.at, times[-1])], strict=True) if times else ()
+        counts[name] = sum(_spans(after - before, every) for before, after in gaps) if times else 1
+    return counts
+
+
+def _spans(seconds: float, every: int) -> int:
+    return max(0, round(seconds / every) - 1) if seconds > 1.5 * every else 0
+
+
+def section(context: Context) -> tuple[Section, list[str]]:
+    """The section, and what it leaves open."""
+    absent = missing(context)
+    scheduled = set(absent)
+    counted = context.rows("""
+        SELECT who, count(*), count(*) FILTER (state = 'examined'),
+            count(*) FILTER (state NOT IN ('examined', 'denied', 'archived', 'left out', 'not yet')),
+            count(*) FILTER (state IN ('denied', 'archived')), count(*) FILTER (state IN ('left out', 'not yet')),
+            count(*) FILTER (state = 'examined' AND expected_label <> '' AND label <> expected_label),
+            max(stamp) FILTER (state = 'examined')
+        FROM population GROUP BY who ORDER BY who""")
+    rows: list[Cells] = []
+    for who, met, examined, failed, inaccessible, waiting, foreign, newest in counted:
+        lacking = absent.pop(who, None)
+        age = (context.at - newest) / HOURS if newest is not None else None
+        expected = f"{met + lacking}" if lacking is not None else "no schedule"
+        rows.append(
+            (
+                *(who, expected, met, examined, failed, inaccessible, waiting, foreign),
+                *("" if lacking is None else lacking, moment(newest), "" if age is None else f"{age:.1f}"),
+            )
+        )
+    rows += [(who, lacking, 0, 0, 0, 0, 0, 0, lacking, "", "") for who, lacking in sorted(absent.items())]
+    never = [
+        name
+        for (name,) in context.rows(
+            "SELECT name FROM clusters WHERE name NOT IN (SELECT who FROM population) ORDER BY 1"
+        )
+    ]
+    rows += [(name, "no schedule", 0, 0, 0, 0, 0, 0, "", "", "") for name in never if name not in absent]
+    questions = _open(context, rows, never)
+    failures = context.rows(
+        "SELECT url, who, state, reason FROM population WHERE state <> 'examined' ORDER BY stamp DESC, url LIMIT 1000"
+    )
+    total, examined = context.rows("SELECT count(*), count(*) FILTER (state = 'examined') FROM population")[0]
+    sentences = [
+        f"{examined:,} of {total:,} backups of {len(rows):,} clusters were examined; listed {context.about['listed']}.",
+        f"Sources: {', '.join(context.about['sources'])}. {ELSEWHERE}",
+        *([] if scheduled else ["Completeness not tested: no cluster has a schedule (`every` in --clusters)."]),
+    ]
+    return (
+        Section(
+            "population",
+            "Population",
+            Answer.UNKNOWN if questions else Answer.NONE,
+            tuple(sentences),
+            (Grid("clusters", HEADER, rows), Grid("unread", ("backup", "cluster", "state", "reason"), failures)),
+        ),
+        questions,
+    )
+
+
+def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
+    found = []
+    names = ("failed", "not accessible", "not attempted", "of another cluster", "missing")
+    for name in names:
+        count = sum(int(row[HEADER.index(name)] or 0) for row in rows)
+        if count:
+            found.append(f"{count:,} backups {name}")
+    if never:
+        found.append(f"no backup of {', '.join(never)}")
+    old = context.rows(
+        "SELECT who, stamp FROM newest WHERE ? - stamp > ? ORDER BY who", context.at, context.questions.max_age
+    )
+    found += [f"the newest examined backup of {who} is of {day(at)}: older than --max-age" for who, at in old]
+    unread = context.rows("""
+        SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen
+            AND stamp > coalesce((SELECT stamp FROM newest n WHERE n.who = p.who), 0) GROUP BY who ORDER BY who""")
+    found += [f"{count:,} backups of {who} that are newer than the newest examined one" for who, count in unread]
+    found += [
+        f"the newest backup of {who} holds {count:,} current values that no supplied key decrypts"
+        for who, count in context.rows("""
+            SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
+            WHERE p.unopened_latest > 0 ORDER BY 1""")
+    ]
+    incomplete = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND NOT complete")
+    if incomplete:
+        found.append(f"{incomplete:,} backups were examined with gaps, or without a conclusion")
+    if context.about["first_look"]:
+        found.append("a first look: --since, --sample or --newest-per-cluster left backups out")
+    return found

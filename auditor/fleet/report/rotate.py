@@ -1,0 +1,142 @@
+"""What to rotate, and which backups to restrict meanwhile."""
+
+from collections.abc import Sequence
+
+from auditor.fleet.report.context import Context
+from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.text import moment
+
+MOST_STEPS = 100
+"""Steps of the list of what to rotate."""
+MOST_BACKUPS = 5000
+"""Backups with a line of their own."""
+_SETS = """
+SELECT credentials, count(*) FROM (
+    SELECT backup, list(DISTINCT credential ORDER BY credential) AS credentials FROM held
+    WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
+GROUP BY credentials ORDER BY credentials"""
+_NAMES = """
+SELECT l.credential, string_agg(DISTINCT l.who, ', ' ORDER BY l.who),
+    string_agg(DISTINCT rtrim(i.namespace || '/' || i.name || ' ' || l.field), ', '),
+    string_agg(DISTINCT p.owner, ', ') FILTER (p.owner <> ''), min(i.valid_until)
+FROM live l JOIN all_inventory i ON i.backup = l.backup AND i.id = l.id JOIN population p ON p.backup = l.backup
+WHERE l.credential IN (SELECT credential FROM held) GROUP BY l.credential"""
+
+
+def steps(sets: Sequence[tuple[Sequence[str], int]]) -> list[tuple[list[str], int]]:
+    """What to rotate in each step, and how many backups hold no readable current credential after it.
+
+    Each step takes the set of some backups that frees the most backups for each credential in it. To find the
+    fewest is a covering problem that no program solves at this size; every figure is exact for the order shown.
+
+    Args:
+        sets: The current credentials that are readable in a backup, and the number of backups with just these.
+    """
+    waiting = {frozenset(credentials): count for credentials, count in sets}
+    rotated: set[str] = set()
+    freed = 0
+    found: list[tuple[list[str], int]] = []
+    while waiting and len(found) < MOST_STEPS:
+        lacking = {own: own - rotated for own in waiting}
+        gains: dict[frozenset[str], int] = {}
+        for own, count in waiting.items():
+            gains[lacking[own]] = gains.get(lacking[own], 0) + count
+        # a set frees what it contains, too
+        best = max(
+            gains,
+            key=lambda candidate: (
+                sum(count for own, count in gains.items() if own <= candidate) / len(candidate),
+                sorted(candidate),
+            ),
+        )
+        rotated |= best
+        for own in [own for own in waiting if own <= rotated]:
+            freed += waiting.pop(own)
+        found.append((sorted(best), freed))
+    return found
+
+
+def section(context: Context) -> tuple[Section, list[str]]:
+    """The section, and what it leaves open."""
+    sets = context.rows(_SETS)
+    names = {row[0]: row[1:] for row in context.rows(_NAMES)}
+    total = sum(count for _, count in sets)
+    lines: list[Cells] = []
+    ordinal: dict[str, int] = {}
+    for number, (credentials, freed) in enumerate(steps(sets), 1):
+        for credential in credentials:
+            who, what, owner, until = names.get(credential, ("", "", "", ""))
+            ordinal[credential] = len(ordinal) + 1
+            lines.append((number, ordinal[credential], what, who, owner or "", until or "", freed, total))
+    sentences = [f"{total:,} backups hold a readable credential that is current today."]
+    for last in sorted({1, 3, len({line[0] for line in lines})}):
+        done = [line for line in lines if int(line[0]) <= last]
+        if done and int(done[-1][0]) == last:
+            sentences.append(f"Rotating these {len(done):,} frees {int(done[-1][6]):,} of {total:,}.")
+    unknown = _unknown(context)
+    if unknown:
+        sentences.append(f"Unknown: {'; '.join(unknown)}.")
+    header = ("step", "credential", "secret and field", "current in", "owner", "valid until", "backups freed", "of")
+    answer = Answer.FINDINGS if total else Answer.UNKNOWN if unknown else Answer.NONE
+    return Section("rotate", "Rotate", answer, tuple(sentences), (Grid("rotate", header, lines),)), unknown
+
+
+def _unknown(context: Context) -> list[str]:
+    """Why it cannot be told of some readable values whether they are current."""
+    found = []
+    open_values = context.number(
+        "SELECT count(DISTINCT credential) FROM held WHERE credential NOT IN (SELECT credential FROM live)"
+    )
+    if open_values and not context.compared:
+        found.append(
+            f"{open_values:,} readable values: without a key of value ids (--compare-key) only the same object at the "
+            "same revision is known to be the same"
+        )
+    if open_values and context.compared:
+        blind = context.rows("""
+            SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
+            WHERE p.unopened_latest > 0 AND n.who IN (SELECT who FROM held) ORDER BY 1""")
+        found += [
+            f"{count:,} current values of {who} were not decrypted, and may be any of these" for who, count in blind
+        ]
+    return found
+
+
+_EXPOSED = """
+WITH current AS (
+    SELECT backup, count(DISTINCT credential) AS credentials FROM held
+    WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
+SELECT p.who, p.url, p.stamp, p.readable, coalesce(c.credentials, 0),
+    (SELECT count(*) FROM population o WHERE o.who = p.who AND o.state = 'examined' AND o.backup <> p.backup
+        AND o.unopened_latest = 0 AND abs(o.stamp - p.stamp) <= ?),
+    coalesce((SELECT k.retention FROM clusters k WHERE k.name = p.who), 0),
+    p.who IN (SELECT who FROM blind)
+FROM population p LEFT JOIN current c USING (backup)
+WHERE p.state = 'examined' AND p.readable > 0
+ORDER BY 5 DESC, p.stamp DESC, p.url LIMIT ?"""
+
+
+def restrict(context: Context) -> Section:
+    """Backups with readable values: restrict access to them until retention removes them."""
+    days = context.questions.restore_days
+    rows: list[Cells] = [
+        (
+            *(who, url, moment(at), readable, "unknown" if blind and not credentials else credentials),
+            "no" if others else "yes",
+            moment(at + retention) if retention else "no retention in --clusters",
+        )
+        for who, url, at, readable, credentials, others, retention, blind in context.rows(
+            _EXPOSED, days * 86400, MOST_BACKUPS
+        )
+    ]
+    total = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND readable > 0")
+    sentences = [f"{total:,} backups hold readable values: restrict who can read them until retention removes them."]
+    if total > len(rows):
+        sentences.append(f"The first {len(rows):,} are listed; the data set has all.")
+    sentences.append("Object locks, legal holds and versions were not asked of the store.")
+    header = (
+        *("cluster", "backup", "taken", "readable values", "credentials current today"),
+        *(f"only readable restore point within {days} days", "leaves the store"),
+    )
+    answer = Answer.FINDINGS if total else Answer.NONE
+    return Section("restrict", "Restrict", answer, tuple(sentences), (Grid("restrict", header, rows),))

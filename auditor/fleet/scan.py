@@ -1,0 +1,201 @@
+"""The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from auditor.errors import UsageError
+from auditor.fleet import engine, listing, lock, tables
+from auditor.fleet.backup import Backup, State
+from auditor.fleet.dataset import DataSet
+from auditor.fleet.engine import Engine
+from auditor.fleet.selection import FirstLook
+from auditor.fleet.settings import Order, Settings
+from auditor.fleet.store import Store
+from auditor.fleet.tables import Row
+from auditor.fleet.task import pending_path
+from auditor.model.vocabulary import Severity
+from auditor.text import moment
+from auditor.version import __version__
+
+BATCH = 256
+"""Backups whose rows go into the tables together."""
+MOST_FILES = 4096
+"""Files of the tables from which on small ones are merged during a run, too: the manifest names each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetScan:
+    """One scan of a fleet."""
+
+    sources: tuple[str, ...]
+    settings: Settings
+    engine: Engine = field(default_factory=Engine)
+    look: FirstLook = field(default_factory=FirstLook)
+    retry_failed: bool = False
+    """Whether backups that failed for good are examined again."""
+    redaction: str = ""
+    """Method and check value of the pseudonyms; empty where names stay."""
+    new_compare_key: bool = False
+    """Whether the table of value ids begins anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What a scan has before it."""
+
+    found: int
+    chosen: int
+    examined_before: int
+    todo: int
+    size: int
+    """Bytes of what is to be examined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a scan ends with, over every backup of the listing that was chosen."""
+
+    found: int
+    chosen: int
+    states: dict[str, int]
+    incomplete: int
+    """Backups that were examined with gaps or without a conclusion."""
+    severities: dict[str, int]
+    """Backups by the highest severity of their findings; empty for none."""
+    newly: int
+    """Backups that this run examined, or failed to."""
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """1: a finding at or above a severity. 3: something was left out, failed or is incomplete. 0: neither."""
+        if any(level is not None and level >= fail_on for level in map(tables.severity, self.severities)):
+            return 1
+        examined = self.states.get(State.EXAMINED.value, 0)
+        return 0 if examined == self.found and not self.incomplete else 3
+
+
+def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row], None]) -> Summary:
+    """Examine what the data set does not hold yet.
+
+    Args:
+        request: The scan.
+        begun: Called once, before the first backup.
+        done: Called with the row of every backup, once it is examined or given up.
+
+    Raises:
+        UsageError: A source cannot be listed, or the data set was begun with other keys.
+        DataSetError: The data set cannot be read or written.
+        EngineLost: The scheduler is gone.
+    """
+    request.engine.check()
+    store = Store(request.settings.dataset)
+    sources = listing.expand(request.sources)
+    every = listing.backups(sources)
+    _refuse_own(sources, every, store)
+    chosen = request.look.choose(every, request.settings.clusters)
+    with lock.held(store):
+        data = DataSet(store)
+        if request.new_compare_key and data.about:
+            data.restart_values()
+            data.about["compare"] = request.settings.compare_check
+        data.create(compare=request.settings.compare_check, redaction=request.redaction)
+        data.tidy()
+        _take(data, data.pending())
+        orders = request.settings.orders(every)
+        _save_listing(data, request, orders.values(), {backup.url for backup in chosen})
+        known = data.states()
+        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), request)]
+        begun(
+            Begun(
+                found=len(every),
+                chosen=len(chosen),
+                examined_before=len(chosen) - len(todo),
+                todo=len(todo),
+                size=sum(order.backup.size for order in todo),
+            )
+        )
+        _examine(data, request, todo, done)
+        data.compact()
+        return _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
+
+
+def _is_due(state: str | None, request: FleetScan) -> bool:
+    if state is None or State(state).again:
+        return True
+    return request.retry_failed and State(state) is not State.EXAMINED
+
+
+def _examine(data: DataSet, request: FleetScan, todo: Sequence[Order], done: Callable[[Row], None]) -> None:
+    if not todo:
+        return
+    ready: list[str] = []
+    with engine.started(request.engine) as client:
+        for row in engine.run(client, todo):
+            if row["attempts"] < 0:  # its worker wrote nothing
+                row["attempts"] = engine.DEATHS + 1
+                data.store.write(pending_path(row["backup"]), tables.pack(row, {}))
+            ready.append(row["backup"])
+            done(row)
+            if len(ready) >= BATCH:
+                data.take(ready)
+                ready.clear()
+                if len(data.files) > MOST_FILES:
+                    data.compact()
+    _take(data, ready)
+
+
+def _take(data: DataSet, ids: Sequence[str]) -> None:
+    for at in range(0, len(ids), BATCH):
+        data.take(ids[at : at + BATCH])
+
+
+def _refuse_own(sources: Iterable[str], every: Iterable[Backup], store: Store) -> None:
+    """Raises UsageError where a source holds the data set, or the data set a backup: nothing is written there."""
+    root = store.path("") if store.local else f"{store.url.rstrip('/')}/"
+    within = [f"{source if '://' in source else Path(source).absolute()}".rstrip("/") for source in sources]
+    if any(root.startswith(f"{source}/") for source in within) or any(each.url.startswith(root) for each in every):
+        raise UsageError(f"{store.shown} and a source lie inside each other: choose another place for the data set")
+
+
+def _save_listing(data: DataSet, request: FleetScan, orders: Iterable[Order], chosen: set[str]) -> None:
+    rows: list[Row] = []
+    for order in orders:
+        backup = order.backup
+        cluster = request.settings.clusters.of_url(backup.url)
+        names = ("url", "modified", "etag", "taken", "size")
+        rows.append(
+            {
+                "backup": order.id,
+                "source_argument": backup.source,
+                "label": cluster.name if cluster is not None else "",
+                "chosen": backup.url in chosen,
+                **{name: getattr(backup, name) for name in names},
+            }
+        )
+    look = request.look
+    about = {
+        "listed": moment(datetime.now(UTC).timestamp()),
+        "sources": list(request.sources),
+        "first_look": [look.since, look.sample, look.newest] if look.partial else [],
+        "tool": __version__,
+        "compare": request.settings.compare_check,
+        "redaction": request.redaction,
+        "clusters": [
+            {"name": each.name, "uid": each.uid, "owner": each.owner, "every": each.every, "retention": each.retention}
+            for each in request.settings.clusters.all
+        ],
+    }
+    data.save_listing(rows, about)
+
+
+def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summary:
+    states, severities, incomplete = data.conclusions(ids)
+    return Summary(
+        found=found,
+        chosen=len(ids),
+        states=states,
+        incomplete=incomplete,
+        severities=severities,
+        newly=newly,
+    )

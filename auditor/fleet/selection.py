@@ -1,0 +1,45 @@
+"""A first look at a fleet: fewer backups than there are, which is never a pass."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.fleet.backup import Backup
+from auditor.fleet.clusters import Clusters
+from auditor.text import encode
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """Which backups of the listing are examined."""
+
+    since: str = ""
+    """Day or time before which none is, ISO 8601."""
+    sample: int = 0
+    """Number of backups, drawn by the hash of their URLs: the same ones every time; 0 for all."""
+    newest: int = 0
+    """Number of the newest backups of each cluster, or of each folder where none is known; 0 for all."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether it may leave backups out."""
+        return bool(self.since or self.sample or self.newest)
+
+    def choose(self, backups: Sequence[Backup], clusters: Clusters) -> list[Backup]:
+        """Those that are examined, in the order of the listing."""
+        chosen = [backup for backup in backups if backup.taken >= self.since]
+        if self.newest:
+            groups: dict[str, list[Backup]] = {}
+            for backup in chosen:
+                cluster = clusters.of_url(backup.url)
+                groups.setdefault(f"cluster {cluster.name}" if cluster else backup.folder, []).append(backup)
+            newest = (
+                sorted(group, key=lambda each: (each.taken, each.url))[-self.newest :] for group in groups.values()
+            )
+            urls = {backup.url for group in newest for backup in group}
+            chosen = [backup for backup in chosen if backup.url in urls]
+        if self.sample:
+            drawn = sorted(chosen, key=lambda each: hashlib.sha256(encode(each.url)).digest())[: self.sample]
+            urls = {backup.url for backup in drawn}
+            chosen = [backup for backup in chosen if backup.url in urls]
+        return chosen

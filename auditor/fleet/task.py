@@ -1,0 +1,110 @@
+"""One backup's task: an audit in a child process of its own, its rows written by that process, one row for an answer.
+
+The only part of a fleet that a worker runs.
+"""
+
+import time
+from dataclasses import replace
+from functools import partial
+
+from auditor.errors import AuditorError, UsageError, describe
+from auditor.evidence.containers.limits import Refused
+from auditor.evidence.discovery.remote import Denied, Unreachable
+from auditor.evidence.scratch import NoRoom
+from auditor.fleet.backup import State
+from auditor.fleet.settings import Order
+from auditor.fleet.store import Store
+from auditor.fleet.tables import Row
+from auditor.scanning import child
+from auditor.scanning.child import Death, Start
+
+PENDING = "pending"
+"""The folder of the data set in which workers leave what is not in its tables yet."""
+START = Start.SERVER
+"""How the process of a backup begins: a worker has threads, and must not be copied itself."""
+_STATES: tuple[tuple[type[BaseException], State], ...] = (
+    (Denied, State.DENIED),
+    (Unreachable, State.UNREACHABLE),
+    (NoRoom, State.NO_ROOM),
+    (MemoryError, State.NO_ROOM),
+    (Refused, State.REFUSED),
+    (UsageError, State.REFUSED),
+    (AuditorError, State.UNREADABLE),
+)
+"""The state of a backup by the error that its audit ended with; the first that fits."""
+
+
+def pending_path(id_: str) -> str:
+    """The path of a backup's rows in the data set, until they are in its tables."""
+    return f"{PENDING}/{id_}.zip"
+
+
+def perform(order: Order) -> Row:
+    """The row of one backup, which is written to the data set before this returns. Raises DataSetError.
+
+    A passing failure is tried again, as often as the settings say.
+    """
+    from auditor.fleet import tables
+
+    begin = time.monotonic()
+    if order.backup.archived:
+        reason = "it lies in an archive's storage class: restore it first"
+        written = tables.row(order, State.ARCHIVED, reason)
+    else:
+        for attempt in range(1, order.settings.retries + 2):
+            written = _attempt(order, begin) | {"attempts": attempt}
+            if not State(written["state"]).passing:
+                break
+    if written["state"] != State.EXAMINED.value:
+        written["seconds"] = round(time.monotonic() - begin, 3)
+        Store(order.settings.dataset).write(pending_path(order.id), tables.pack(written, {}))
+    return written
+
+
+def _attempt(order: Order, begin: float) -> Row:
+    from auditor.fleet import tables
+
+    answer = child.result(child.start(partial(_examine, order, begin), START))
+    if isinstance(answer, Death):
+        return tables.row(order, State.KILLED, answer.reason)
+    if isinstance(answer, str):
+        return tables.row(order, State.FAULT, answer)
+    return answer
+
+
+def _examine(order: Order, begin: float) -> Row:
+    """The audit itself, in the child."""
+    from auditor.fleet import tables
+
+    try:
+        return _audit(order, begin)
+    except Exception as error:  # noqa: BLE001
+        fitting = (state for kind, state in _STATES if isinstance(error, kind))
+        return tables.row(order, next(fitting, State.FAULT), describe(error))
+
+
+def _audit(order: Order, begin: float) -> Row:
+    from auditor.fleet import compare, tables
+    from auditor.scanning.one import one
+
+    settings = order.settings
+    key = compare.read_key(settings.compare_key) if settings.compare_key else b""
+    by_url = settings.clusters.of_url(order.backup.url)
+
+    def audit(cluster: object) -> tuple[object, compare.ValueIds]:
+        gathered = compare.ValueIds(key)
+        options = settings.options_of(cluster)  # type: ignore[arg-type]
+        return one(order.backup.url, replace(options, rows=True), judged=gathered.gather), gathered
+
+    result, gathered = audit(by_url)
+    uid = gathered.clusters[0] if len(set(gathered.clusters)) == 1 else ""
+    # a backup of another cluster than its path says is judged by the configuration of its own, or by none
+    own = settings.clusters.of_uid(uid)
+    if own is None and by_url is not None and not (by_url.uid and uid and by_url.uid != uid):
+        own = by_url
+    if own is not by_url:
+        result, gathered = audit(own)
+    written, rows = tables.of_audit(order, result, gathered)  # type: ignore[arg-type]
+    written["seconds"] = round(time.monotonic() - begin, 3)
+    Store(settings.dataset).write(pending_path(order.id), tables.pack(written, rows))
+    return written

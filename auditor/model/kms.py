@@ -1,0 +1,68 @@
+"""Key-encryption keys: which service holds one, as far as a wrapped data key says, and the calls that were made."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class KmsService(Enum):
+    """The service that wrapped a data key."""
+
+    AWS = "AWS KMS"
+    GCP = "Google Cloud KMS"
+    AZURE = "Azure Key Vault"
+    TRANSIT = "Vault or OpenBao transit"
+    TROUSSEAU = "Trousseau 2"
+    JWE = "PKCS#11 plugin that writes JWE"
+    BARBICAN = "OpenStack Barbican"
+    LOCAL_KEK = "local KEK, itself wrapped by a KMS"
+    OVH = "OVHcloud KMS"
+    TOY = "toy plugin: its wrapped keys are readable"
+    AES_GCM = "AES-GCM of a PKCS#11 token or of a local key"
+
+
+@dataclass(frozen=True, slots=True)
+class Kek:
+    """A key-encryption key, as far as wrapped keys, KEK ids and annotations name it. Texts are printable."""
+
+    service: KmsService
+    """Service that wrapped."""
+    plugin: str = ""
+    """Name of the plugin, where the formats of several differ."""
+    key: str = ""
+    """Key that the evidence names; empty where it names none."""
+    version: str = ""
+    """Version of the key; empty where the evidence names none."""
+    region: str = ""
+    """Region or location; empty where the evidence names none."""
+    needs: tuple[str, ...] = ()
+    """What the evidence lacks, and whoever restores it must supply."""
+    remark: str = ""
+    """What else a reader of the evidence must know."""
+
+
+@dataclass(frozen=True, slots=True)
+class KmsCalls:
+    """The calls of a run to one key of a KMS, so that they can be matched in its log."""
+
+    name: str
+    """Name of the KMS in --kms."""
+    service: str
+    """The service."""
+    key: str
+    """Key that was called."""
+    principal: str
+    """Who called, where that is known; else empty."""
+    calls: int
+    """Number of calls, repetitions included."""
+    unwrapped: int
+    """Number of data keys that came back."""
+    first: str
+    """Time of the first call, ISO 8601 in UTC."""
+    last: str
+    """Time of the last one."""
+    requests: tuple[str, ...]
+    """Ids that the service gave the calls; none where it gives none."""
+    answering: tuple[str, ...]
+    """Keys that really unwrapped, as the answers name them."""
+    outcomes: tuple[tuple[str, int], ...]
+    """Reasons for wrapped keys that were not unwrapped, and the number of each."""

@@ -1,0 +1,105 @@
+"""The file of --clusters: which backups are whose, and errors that quote nothing of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from auditor.errors import UsageError
+from auditor.fleet import clusters
+from auditor.fleet.backup import Backup
+from auditor.fleet.listing import expand
+from auditor.options import Options
+from tests.helpers import fleet
+from tests.helpers.fixtures import MIGRATION, PROVIDERS
+
+
+def write(folder: Path, text: str, name: str = "c.toml") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_paths_and_uids(tmp_path: Path) -> None:
+    text = """
+    [cluster.a]
+    paths = ["s3://b/a/", "mine/"]
+    every = "90m"
+    retention = "2w"
+    encryption-config = "keys.yaml"
+    expect = "aescbc:key1"
+    [cluster.b]
+    uid = "u-b"
+    paths = ["s3://b/*/of-b-*"]
+    """
+    for known in (clusters.read(write(tmp_path, text)),):
+        a, b = known.all
+        assert (a.every, a.retention, b.every) == (5400, 1209600, 0)
+        assert known.of_url("s3://b/a/1.db") is a
+        assert known.of_url(f"{tmp_path}/mine/1.db") is a
+        assert known.of_url("s3://b/x/of-b-1.db") is b
+        assert known.of_url("s3://b/x/1.db") is None
+        assert (known.of_uid("u-b"), known.of_uid("")) == (b, None)
+        applied = a.applied(Options())
+        assert (applied.encryption_configs, applied.expect) == (("keys.yaml",), "aescbc:key1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "geheim = [",
+        "",
+        "[cluster]",
+        "[cluster.a]\npaths = 1",
+        "[cluster.a]\nowner = 'x'",
+        "[cluster.a]\npaths = ['a']\ngeheim = 2",
+        "[cluster.a]\npaths = ['a']\nevery = 'hourly'",
+        "[cluster.a]\nuid = 'u'\n[cluster.b]\nuid = 'u'",
+        "[other.a]\npaths = ['a']",
+    ],
+)
+def test_what_is_no_file_of_clusters_is_refused(tmp_path: Path, text: str) -> None:
+    for name in ("c.toml", "c.yaml"):
+        with pytest.raises(UsageError, match="--clusters"):
+            clusters.read(write(tmp_path, text, name))
+
+
+def test_a_backup_of_another_cluster_is_judged_by_its_own(tmp_path: Path) -> None:
+    """A backup in another's prefix: by its uid it is judged with its own keys, and with none where it is not listed."""
+    folder = tmp_path / "prod"
+    folder.mkdir()
+    shutil.copy(fleet.STAGES[4], folder / fleet.name(1))
+    shutil.copy(PROVIDERS / "2-kek-rotated.db", folder / fleet.name(2))
+    configuration = MIGRATION / "5-defragmented.encryption.json"
+    uid = "71314e90-44b9-4311-833c-506d91031055"
+    text = f'[cluster.elsewhere]\nuid = "{uid}"\npaths = ["x/"]\nencryption-config = ["{configuration}"]\n'
+    text += '[cluster.prod]\nuid = "another"\npaths = ["prod/"]\n'
+    fleet.run(fleet.request(folder, tmp_path / "set", clusters=clusters.read(write(tmp_path, text))))
+    rows = {row["url"][-20:-10]: row for row in fleet.table(tmp_path / "set", "backups")}
+    own, foreign = (rows[name] for name in sorted(rows))
+    assert (own["label"], own["expected_label"], own["unopened_latest"]) == ("elsewhere", "prod", 0)
+    assert (foreign["label"], foreign["expected_label"]) == ("", "prod")
+
+
+def test_lists_of_sources(tmp_path: Path) -> None:
+    listed = write(tmp_path, "# comment\n/a\n\n  s3://b/c/  \n/a\n", "list")
+    assert expand([f"@{listed}", "d"]) == ["/a", "s3://b/c/", "d"]
+    for arguments in ([f"@{tmp_path}/none"], [f"@{write(tmp_path, '', 'empty')}"]):
+        with pytest.raises(UsageError):
+            expand(arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("etcd-snapshot-2026-11-23T035916Z", "2026-11-23T03:59:16Z"),
+        ("snapshot_2026-11-23_035916.db", "2026-11-23T03:59:16Z"),
+        ("etcd-20261123-035916.db.gz", "2026-11-23T03:59:16Z"),
+        ("2026-11-23.db", "2026-11-23T00:00:00Z"),
+        ("etcd-snapshot-node-1-1795406356", "2026-11-23T03:59:16Z"),
+        ("2026-13-45_000000.db", "2020-01-01T00:00:00Z"),
+        ("nightly.db", "2020-01-01T00:00:00Z"),
+    ],
+)
+def test_the_time_in_a_name(name: str, taken: str) -> None:
+    backup = Backup(url=f"s3://b/{name}", source="s3://b", size=1, modified="2020-01-01T00:00:00.5Z")
+    assert backup.taken == taken

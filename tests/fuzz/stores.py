@@ -1,0 +1,148 @@
+"""Stores that are no etcd: kine's table in dumps of SQL, backups that are tars of objects, objects in plain files."""
+
+import base64
+import io
+import json
+import random
+import tarfile
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import yaml
+
+from tests.fuzz import exports
+from tests.fuzz.base import CANARY, PLAIN, Base
+from tests.helpers.objects import StoredObject
+from tests.helpers.sealing import KEY, seal
+
+COLUMNS = "id, name, created, deleted, create_revision, prev_revision, lease, value, old_value"
+MOVED = {0: b"\\0", 10: b"\\n", 13: b"\\r", 26: b"\\Z", 34: b'\\"', 39: b"\\'", 92: b"\\\\"}
+"""What mysqldump escapes."""
+
+
+def make(config: str) -> list[Base]:
+    others = [StoredObject(namespace=b"prod", name=b"s%d" % number, data={b"p": b"x" * 60}) for number in range(6)]
+    rng = random.Random(5)
+    sealed = [(thing.key, seal("aescbc", "key1", KEY, thing, rng)) for thing in others]
+    pairs = [*sealed[:3], (PLAIN.key, PLAIN.protobuf()), *sealed[3:]]
+    texts: dict[str, Callable[[Sequence[tuple[bytes, bytes]]], bytes]] = {
+        "dump of PostgreSQL": postgres,
+        "dump of MySQL": mysql,
+        "dump of SQLite": sqlite,
+        "vCluster": vcluster,
+    }
+    change = partial(exports.change, hashed=False)
+    bases = [
+        Base(place, text(pairs), change, config, name=NAMES[place], clean=text(sealed), readable=readable)
+        for place, text in texts.items()
+    ]
+    plain = {
+        "Rancher": rancher(sealed),
+        "Velero": velero(),
+        "objects in JSON": objects_json(),
+        "objects in YAML": objects_yaml(),
+    }
+    return bases + [
+        Base(place, data, change, config, name=NAMES[place], readable=readable) for place, data in plain.items()
+    ]
+
+
+NAMES = {
+    "dump of PostgreSQL": "kine.sql",
+    "dump of MySQL": "kine.sql",
+    "dump of SQLite": "kine.sql",
+    "vCluster": "snapshot.tar",
+    "Rancher": "backup.tar",
+    "Velero": "backup.tar",
+    "objects in JSON": "secrets.json",
+    "objects in YAML": "secrets.yaml",
+}
+
+
+def readable(data: bytes) -> bool:
+    """Whether the canary stands in these bytes, raw, in hex or in base64."""
+    return CANARY.hex().encode() in data.lower() or exports.readable(data)
+
+
+def postgres(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    rows = [
+        b"%d\t%b\t1\t0\t0\t0\t0\t\\\\x%b\t\\N\n" % (n, key, value.hex().encode())
+        for n, (key, value) in enumerate(pairs, 1)
+    ]
+    head = b"--\n-- PostgreSQL database dump\n--\n\nSET client_encoding = 'UTF8';\n\n"
+    head += b"CREATE TABLE public.kine (\n    id bigint\n);\n\n"
+    copy = f"COPY public.kine ({COLUMNS}) FROM stdin;\n".encode()
+    return head + copy + b"".join(rows) + b"\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
+
+
+def mysql(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def text(value: bytes) -> bytes:
+        return b"".join(MOVED.get(octet, bytes([octet])) for octet in value)
+
+    rows = [b"(%d,'%b',1,0,0,0,0,_binary '%b',NULL)" % (n, key, text(value)) for n, (key, value) in enumerate(pairs, 1)]
+    head = (
+        b"-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB\n--\n\nLOCK TABLES `kine` WRITE;\nINSERT INTO `kine` VALUES\n"
+    )
+    return head + b",\n".join(rows) + b";\nUNLOCK TABLES;\n\n-- Dump completed on 2026-11-24 10:00:00\n"
+
+
+def sqlite(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    rows = [
+        b"INSERT INTO kine VALUES(%d,'%b',1,0,0,0,0,X'%b',NULL);\n" % (n, key, value.hex().encode())
+        for n, (key, value) in enumerate(pairs, 1)
+    ]
+    head = f"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE kine ({COLUMNS});\n".encode()
+    return (
+        head
+        + b"".join(rows)
+        + b"DELETE FROM sqlite_sequence;\nINSERT INTO sqlite_sequence VALUES('kine',9);\nCOMMIT;\n"
+    )
+
+
+def tar(members: Sequence[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in members:
+            member = tarfile.TarInfo("placeholder")
+            member.size = len(content)
+            member.name = name
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def vcluster(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    return tar([("/vcluster/snapshot/release", b'{"name":"v"}'), *((key.decode(), value) for key, value in pairs)])
+
+
+def rancher(sealed: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """aescbc has no associated data."""
+    coded = [
+        (
+            f"secrets.#v1/{'/'.join(key.decode().split('/')[3:])}.json",
+            json.dumps(base64.b64encode(value).decode()).encode() + b"\n",
+        )
+        for key, value in sealed
+    ]
+    return tar([("filters/filters.json", b"{}"), *coded, ("secrets.#v1/prod/canary.json", PLAIN.json())])
+
+
+def velero() -> bytes:
+    return tar([("metadata/version", b"1.1.0"), ("resources/secrets/namespaces/prod/canary.json", PLAIN.json())])
+
+
+def _list() -> dict[str, object]:
+    others = [StoredObject(namespace=b"prod", name=name, kind=b"ConfigMap").tree() for name in (b"a", b"b")]
+    return {
+        "apiVersion": "v1",
+        "items": [others[0], PLAIN.tree(), others[1]],
+        "kind": "List",
+        "metadata": {"resourceVersion": ""},
+    }
+
+
+def objects_json() -> bytes:
+    return json.dumps(_list(), indent=4).encode() + b"\n"
+
+
+def objects_yaml() -> bytes:
+    return yaml.safe_dump(_list()).encode()
