@@ -7,7 +7,6 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -30,10 +29,19 @@ ACCOUNT = b"kubernetes.io/service-account.name"
 READABLE = FindingKind.PLAINTEXT | FindingKind.KNOWN_KEY
 
 
-@cache
+_run_key = secrets.token_bytes(32)
+"""Of the hashes of this run; nothing but a process of the same run gets it."""
+
+
 def run_key() -> bytes:
-    """The random key of this run's hashes: the same in every process that is forked after the first call."""
-    return secrets.token_bytes(32)
+    """The random key of this run's hashes."""
+    return _run_key
+
+
+def share(key: bytes) -> None:
+    """Use the key of the process that merges what this one finds."""
+    global _run_key  # noqa: PLW0603
+    _run_key = key
 
 
 class Identity(NamedTuple):
@@ -85,7 +93,7 @@ class Gathering:
             hits: of a hunt.
         """
         self.values = ExposedValues()
-        self._key = run_key()
+        self._key = _run_key
         self._states = _states(table)
         # keys that lie in the evidence, as PROVIDER/NAME, and copies: etcd key and name of the value
         self._open_keys = {hit.copy.owner for hit in hits if hit.opens is not None}

@@ -58,10 +58,13 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         UsageError: An option belongs to a single exhibit.
     """
     check(options)
+    key = b""
     if options.rotation:
-        from auditor.audit.exposed_values import run_key
+        from auditor.audit import exposed_values
 
-        run_key()  # before the processes are forked, which compare values by its hashes
+        key = exposed_values.run_key()
+    if options.kms_budget:
+        raise UsageError("--kms-budget is of one evidence item: scan it by itself")
     log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []
@@ -72,7 +75,7 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         while waiting or running:
             while waiting and len(running) < limit:
                 number, path = waiting.popleft()
-                running[child.start(partial(_audit, path, options))] = number
+                running[child.start(partial(_audit, path, options, key))] = number
             ready = connection.wait([each.answer for each in running])
             for job in [each for each in running if each.answer in ready]:
                 name = names[running.pop(job)]
@@ -87,7 +90,12 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
     return merge("", outcomes, log)
 
 
-def _audit(path: str, options: Options) -> Audit:
+def _audit(path: str, options: Options, key: bytes) -> Audit:
+    """The audit of one exhibit. key: of the hashes by which values of several exhibits are compared; empty for none."""
+    if key:
+        from auditor.audit import exposed_values
+
+        exposed_values.share(key)
     # the page map is of one database and does not go into a report of several
     return replace(one(path, options), pages=PageMap.NONE)
 
