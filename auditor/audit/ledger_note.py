@@ -16,7 +16,8 @@ def ledger_note(balances: Sequence[Balance], *, differs: bool | None) -> str:
         return ""
     names = ("structure", "row", "empty", "checksum", "inner", "unaccounted")
     totals = {name: sum(getattr(own, name) for own in balances) for name in names}
-    files = f"{len(balances):,} {'file' if len(balances) == 1 else 'files'}"
+    kind = "media" if totals["inner"] else "file" if len(balances) == 1 else "files"
+    files = f"{len(balances):,} {kind}"
     media = f", {totals['inner']:,} of their own inside" if totals["inner"] else ""
     ways = {False: "; the sweep agrees", True: "; the sweep does not agree, see below", None: ""}[differs]
     return (

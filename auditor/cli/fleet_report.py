@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from auditor.cli import output
-from auditor.errors import UsageError
+from auditor.errors import UsageError, require
 from auditor.text import shown
 
 
@@ -33,6 +33,7 @@ class FleetReportRequest:
 
 def run_report(request: FleetReportRequest) -> int:
     """The exit code: 1 findings, 3 an open question, 0 neither. Raises AuditorError."""
+    require("fleet report", "pyarrow", "fleet")
     from auditor.fleet.report import build, since, statement, write
     from auditor.fleet.report.context import Context, Questions
     from auditor.fleet.report.migration import Target

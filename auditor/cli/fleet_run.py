@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from auditor.cli import output
-from auditor.errors import UsageError
+from auditor.errors import UsageError, require
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
 from auditor.text import shown
@@ -65,6 +65,7 @@ class FleetScanRequest:
 
 def run_scan(request: FleetScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
+    require("fleet scan", "pyarrow", "fleet")
     request.check()
     gc.enable()  # a run of days leaves circles of Dask's behind
     scan_request = _library_request(request)

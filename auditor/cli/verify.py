@@ -13,6 +13,7 @@ from auditor.cli.options import (
     BaselineReport,
     Configurations,
     Ignore,
+    Kms,
     MaxRatio,
     MaxUnpacked,
     Plugins,
@@ -20,6 +21,7 @@ from auditor.cli.options import (
     Token,
     WalDir,
     WorkDir,
+    Yes,
     library_options,
 )
 from auditor.cli.progress import bars
@@ -66,6 +68,8 @@ def verify(
     ] = False,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    yes: Yes = False,
     k3s_token: Token = None,
     baseline: BaselineReport = None,
     ignore: Ignore = None,
@@ -84,6 +88,7 @@ def verify(
     files = {
         "--encryption-config": encryption_config,
         "--kms-plugin": kms_plugin,
+        "--kms": kms,
         "--k3s-token": k3s_token,
         "--baseline": baseline,
         "--ignore": ignore,
@@ -96,6 +101,8 @@ def verify(
     options = library_options(
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        kms=kms,
+        kms_confirmed=yes,
         k3s_token=k3s_token,
         baseline=baseline,
         ignore=ignore,

@@ -62,6 +62,8 @@ def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitD
         from auditor.audit.exposed_values import run_key
 
         run_key()  # before the processes are forked, which compare values by its hashes
+    if options.kms_budget:
+        raise UsageError("--kms-budget is of one evidence item: scan it by itself")
     log = RunLog()
     names = arguments.names(paths)
     outcomes: list[Outcome] = []

@@ -75,6 +75,8 @@ def _one(
             return _examine(opener(), options, log, comparison)
         if options.baseline:
             raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
+        if options.kms_budget:
+            raise UsageError(f"--kms-budget is of one evidence item: {path} holds {len(opened)}")
         return _all(opened, options, log, comparison)
 
 

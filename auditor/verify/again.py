@@ -25,13 +25,16 @@ from auditor.version import __version__
 OPTION = {
     "encryption_configs": "--encryption-config",
     "kms_plugins": "--kms-plugin",
+    "kms": "--kms",
     "k3s_token": "--k3s-token",
     "wal_dir": "--wal-dir",
     "baseline": "--baseline",
     "ignore": "--ignore",
     "redact_key": "--redact-key",
 }
-"""Options that name keys and other files: they are given anew, since a report holds only their names."""
+"""Options that name keys, other files or what is called: they are given anew, since a report has only their names."""
+NAMED = frozenset({"kms_plugins", "kms"})
+"""Those that are NAME=ADDRESS: a report does not decide what is called, and the address may be another."""
 OWN = frozenset({"work_dir", "keep", "keep_force", "rows", "case"})
 """Options that no finding and no figure depends on."""
 
@@ -101,7 +104,8 @@ class Repetition:
     def _audit(self, recorded: Options) -> Audit:
         """The audit with the options of a report, but for those that are given anew."""
         anew = {each.name: getattr(self._given, each.name) for each in fields(Options) if each.name in OPTION}
-        options = replace(recorded, **anew, work_dir=self._given.work_dir)
+        given = self._given
+        options = replace(recorded, **anew, work_dir=given.work_dir, kms_confirmed=given.kms_confirmed)
         if options not in self._audits:
             self._audits[options] = _audit(self._paths, options, self._observer)
         return self._audits[options]
@@ -144,7 +148,7 @@ def _missing(recorded: Options, given: Options) -> Iterator[str]:
     """The keys and files that the report was made with, and that are not given anew, and the other way round."""
     for name, option in OPTION.items():
         before, now = _list(getattr(recorded, name)), _list(getattr(given, name))
-        if name == "kms_plugins":
+        if name in NAMED:
             before, now = ([each.partition("=")[0] for each in part] for part in (before, now))
             absent = [each for each in before if each not in now]
             more = [each for each in now if each not in before]
@@ -163,7 +167,7 @@ def _renamed(recorded: Options, given: Options) -> dict[str, str]:
     pairs = (
         (Path(now).name, Path(before).name)
         for name in OPTION
-        if name != "kms_plugins"
+        if name not in NAMED
         for before, now in zip(_list(getattr(recorded, name)), _list(getattr(given, name)), strict=False)
     )
     return {shown(now): shown(before) for now, before in pairs if now != before}

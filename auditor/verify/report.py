@@ -93,12 +93,11 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
     # the list of sections is closed: one that was left out together with its hash is missed too
     sections = format_version.sections(document) or json_report.schema()["required"]
     expected = dict.fromkeys([*sections, *hashes_of_sections])
-    differences = [f"section {safe(part)} is missing" for part in expected if part not in document]
-    differences += [f"section {safe(part)} is no part of a report" for part in present if part not in sections]
-    differences += [
-        f"section {safe(part)} is not what it was"
-        for part in present
-        if hashes_of_sections.get(part) != seals.section(document[part])
+    changed = [part for part in present if hashes_of_sections.get(part) != seals.section(document[part])]
+    differences = [
+        *_listed([part for part in expected if part not in document], "missing"),
+        *_listed([part for part in present if part not in sections], "no part of a report"),
+        *_listed(changed, "not what it was"),
     ]
     run = document.get("run")
     if not isinstance(run, dict) or run.get("sha256") != seals.seal_run(run):
@@ -110,6 +109,14 @@ def check(name: str, document: dict[str, Any], raw: bytes) -> Iterator[Check]:
         yield from _findings(name, document["findings"], hashes, format_version.columns(document))
     if not _is_json(raw):  # by what the report is, not by what the page looks like
         yield from page.check(name, raw, document)
+
+
+def _listed(parts: list[str], what: str) -> Iterator[str]:
+    """What is said of sections of which one thing is true: of the first with a line each, of the others together."""
+    for part in parts[:MOST_DIFFERENCES]:
+        yield f"section {safe(part)} is {what}"
+    if (more := len(parts) - MOST_DIFFERENCES) > 0:
+        yield f"the same is true of {more:,} more sections, the last of them {safe(parts[-1])}"
 
 
 def rows(document: dict[str, Any]) -> list[dict[str, Any]]:

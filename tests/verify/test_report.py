@@ -63,6 +63,24 @@ def test_a_member_that_stands_twice_among_many_is_named_soon(tmp_path: Path) -> 
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.parametrize("where", ["members", "hashes"])
+def test_of_a_report_with_40_000_members_a_few_are_named_and_all_are_counted(
+    where: str, report: dict[str, Any], tmp_path: Path
+) -> None:
+    """A line for each, twice over, was 3 MB of output."""
+    names = [f"k{number}" for number in range(40_000)]
+    if where == "members":
+        document = {**report, **dict.fromkeys(names, 0)}
+    else:
+        sections = {**report["hashes"]["sections"], **dict.fromkeys(names, "0" * 64)}
+        document = {**report, "hashes": {**report["hashes"], "sections": sections}}
+    code, text = verified(document, tmp_path)
+    assert code == 1
+    assert "section k0 is" in text
+    assert "the same is true of 39,980 more sections, the last of them k39999" in text
+    assert len(text.splitlines()) < 100
+
+
 @pytest.mark.parametrize("command", ["diff", "keys", "show"])
 def test_other_json_is_held_to_its_sums_or_named(command: str, tmp_path: Path) -> None:
     target = tmp_path / "d.json"

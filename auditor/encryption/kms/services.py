@@ -5,7 +5,7 @@ from typing import Any
 
 from auditor.encryption.kms.address import Address
 from auditor.encryption.kms.interface import Service
-from auditor.errors import UsageError
+from auditor.errors import MissingExtra, UsageError
 from auditor.text import shown
 
 SERVICES = {
@@ -29,10 +29,8 @@ def connect(address: Address) -> Service:
 
 
 def need(address: Address, extra: str, *modules: str) -> list[Any]:
-    """Libraries of an extra. Raises UsageError where one is absent."""
+    """Libraries of an extra. Raises MissingExtra where one is absent."""
     try:
         return [import_module(module) for module in modules]
-    except ImportError:
-        raise UsageError(
-            f"{address.option} needs libraries that are not installed: pip install 'etcd-auditor[{extra}]'"
-        ) from None
+    except ImportError as error:
+        raise MissingExtra(address.option, error.name or modules[0], extra) from None

@@ -11,6 +11,8 @@ from auditor import Options, scan
 from auditor.encryption.kms.address import parse
 from auditor.encryption.kms.services import SERVICES, connect
 from auditor.errors import UsageError
+from auditor.observer import SILENT
+from auditor.verify.again import Repetition, _missing
 from tests.helpers.kms_store import Store
 
 ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -91,5 +93,19 @@ def test_urls_that_are_refused(url: str, reason: str) -> None:
     assert "pass@" not in str(refusal.value)
 
 
+def test_a_report_does_not_decide_what_is_called(dialled: list[object], tmp_path: Path) -> None:
+    """verify --again audits with the options of a report, which anybody may have sealed: but not with its --kms."""
+    store, token = Store(), tmp_path / "token"
+    token.write_text("t")
+    store.v2("cloud", lambda dek: b"vault:v2:" + base64.b64encode(dek * 2), 3)
+    path = store.save(tmp_path / "a.db")
+    recorded = Options(kms=(f"cloud=vault:http://127.0.0.1:9/transit/key?token-file={token}",))
+    repetition = Repetition([str(path)], Options(), SILENT)
+    result = repetition._audit(recorded)
+    assert dict(result.inventory["decrypted"].value_counts()) == {"no key": 3}
+    assert dialled == []
+    assert any("--kms" in text and "is not given" in text for text in _missing(recorded, Options()))
+
+
 def test_every_service_is_a_row() -> None:
-    assert {"vault", "file"} <= set(SERVICES)
+    assert list(SERVICES) == ["aws", "azure", "gcp", "vault", "file"]
