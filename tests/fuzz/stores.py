@@ -27,6 +27,7 @@ def make(config: str) -> list[Base]:
     pairs = [*sealed[:3], (PLAIN.key, PLAIN.protobuf()), *sealed[3:]]
     texts: dict[str, Callable[[Sequence[tuple[bytes, bytes]]], bytes]] = {
         "dump of PostgreSQL": postgres,
+        "archive of pg_dump": archive,
         "dump of MySQL": mysql,
         "dump of SQLite": sqlite,
         "vCluster": vcluster,
@@ -49,6 +50,7 @@ def make(config: str) -> list[Base]:
 
 NAMES = {
     "dump of PostgreSQL": "kine.sql",
+    "archive of pg_dump": "kine.dump",
     "dump of MySQL": "kine.sql",
     "dump of SQLite": "kine.sql",
     "vCluster": "snapshot.tar",
@@ -73,6 +75,28 @@ def postgres(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
     head += b"CREATE TABLE public.kine (\n    id bigint\n);\n\n"
     copy = f"COPY public.kine ({COLUMNS}) FROM stdin;\n".encode()
     return head + copy + b"".join(rows) + b"\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
+
+
+def archive(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """pg_dump's custom format, version 1.14, not compressed (pg_backup_archiver.c, WriteHead and WriteToc)."""
+
+    def number(value: int) -> bytes:
+        return bytes([value < 0]) + abs(value).to_bytes(4, "little")
+
+    def text(value: str | None) -> bytes:
+        return number(-1) if value is None else number(len(value)) + value.encode()
+
+    plain = postgres(pairs)
+    copy = f"COPY public.kine ({COLUMNS}) FROM stdin;\n"
+    begin = plain.index(copy.encode()) + len(copy)
+    rows = plain[begin : plain.index(b"\\.\n") + 3] + b"\n\n"
+    head = b"PGDMP" + bytes([1, 14, 0, 4, 8, 1]) + number(0) + 7 * number(0)
+    head += text("kubernetes") + text("15.14") + text("15.14") + number(1)
+    words = ("0", "0", "kine", "TABLE DATA")
+    entry = number(9) + number(1) + b"".join(map(text, words)) + number(3) + text("") + text("") + text(copy)
+    entry += text("public") + text("") + text("") + text("kine") + text("false") + text(None) + b"\x02" + bytes(8)
+    block = b"\x01" + number(9) + number(len(rows)) + rows + number(0)
+    return head + entry + block
 
 
 def mysql(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
