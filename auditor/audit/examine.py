@@ -173,14 +173,11 @@ def _with_keys(criteria: Criteria, selections: list[Selection], options: Options
 def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
     """The judgement with what is current, in its own evidence or in newer."""
     reading, current, held = judgement.reading, None, None
-    if judge_newer is None:
-        reference = leftovers.Reference(selections=judgement.selections, complete=not reading.gaps)
-    else:
-        reference, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
-        held = reference
+    if judge_newer is not None:
+        held, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
     selections = leftovers.compare(
         judgement.selections,
-        reference,
+        held or leftovers.Reference(selections=judgement.selections, complete=not reading.gaps),
         keyring=judgement.criteria.keyring,
         habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
     )
