@@ -67,8 +67,8 @@ EXPLANATIONS = {
     "kine|key|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
     "kine|revision|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
     "kine|ciphertexts|freed": "Of the case that was looked at (seed 231): the last page of a freed chain holds the end "
-    "of one value, and behind it, whole but without its record, a ciphertext from an earlier use of the page. It is "
-    "no row: what lies behind the end of a chain is searched for readable values, of which none was missed. Nobody "
+    "of one value, and behind it, whole but without its record, a ciphertext from an earlier use of the page. It is no "
+    "row: what lies behind the end of a chain is searched for readable values, of which none was missed. Nobody "
     "without the key can read it, and `keys` counts one value fewer.",
 }
 """By evidence, measure and place, as `EVIDENCE|MEASURE|PLACE`."""
