@@ -21,7 +21,9 @@ CLUSTERS, DAYS = 6, 9
 def put(url: str, raw: bytes, **headers: str) -> None:
     # a signature that moto does not check; it must be there
     signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-    request = urllib.request.Request(url, raw, {"Authorization": signed, **headers}, method="PUT")
+    request = urllib.request.Request(
+        url, raw, {"Authorization": signed, "Content-Type": "application/octet-stream", **headers}, method="PUT"
+    )
     with urllib.request.urlopen(request, timeout=60):
         pass
 
