@@ -127,8 +127,8 @@ def _numbers(known: dict[bytes, int], texts: Sequence[bytes]) -> Ints:
 def _distinct(numbers: Ints) -> Ints:
     """The distinct numbers in order: np.unique() hashes them first, which takes ten times as long."""
     ascending = np.sort(numbers)
-    first: Bools = np.append(True, ascending[1:] != ascending[:-1])[: ascending.size]
-    return ascending[first]
+    distinct: Ints = ascending[np.append(True, ascending[1:] != ascending[:-1])[: ascending.size]]
+    return distinct
 
 
 def _find(ascending: Ints, wanted: Ints) -> tuple[Ints, Bools]:
