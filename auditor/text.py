@@ -67,11 +67,6 @@ def hex_id(number: int) -> str:
     return f"{number:016x}"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and a noun, which gets an s unless there is one of it."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def moments(seconds: Sequence[float | None]) -> list[str]:
     """moment() of each number of seconds."""
     import numpy as np  # slow to load: hashing begins before, and needs this module

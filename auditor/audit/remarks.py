@@ -13,7 +13,7 @@ from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage
 from auditor.model.vocabulary import SameAsLatest
 from auditor.options import Options
-from auditor.text import counted, shown
+from auditor.text import plural, shown
 
 
 def omissions(
@@ -63,11 +63,11 @@ def _calls(criteria: Criteria) -> Iterator[str]:
             when = f" from {calls.first} to {calls.last}" if calls.calls else ""
             asked = sum(count for _, count in calls.outcomes) + calls.unwrapped
             yield (
-                f"--kms {shown(calls.name)}, {calls.service}, {calls.key}: {counted(calls.calls, 'call')}{who}{when}; "
-                f"{calls.unwrapped:,} of {counted(asked, 'wrapped key')} unwrapped"
+                f"--kms {shown(calls.name)}, {calls.service}, {calls.key}: {plural(calls.calls, 'call')}{who}{when}; "
+                f"{calls.unwrapped:,} of {plural(asked, 'wrapped key')} unwrapped"
             )
             yield from (
-                f"--kms {shown(calls.name)}, {calls.key}: {counted(count, 'wrapped key')}: {why}"
+                f"--kms {shown(calls.name)}, {calls.key}: {plural(count, 'wrapped key')}: {why}"
                 for why, count in calls.outcomes
             )
             if set(calls.answering) - {calls.key}:

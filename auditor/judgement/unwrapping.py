@@ -14,7 +14,7 @@ from auditor.errors import UsageError
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.model.vocabulary import FindingKind, Place, Provider, State
-from auditor.text import counted, decode, restore, shown
+from auditor.text import decode, plural, restore, shown
 
 if TYPE_CHECKING:
     from auditor.encryption.kms.client import Client
@@ -69,7 +69,7 @@ def unwrap(selections: Sequence[Selection], criteria: Criteria, options: Options
     for client, plan in plans:
         if plan:
             client.fetch(plan, progress)
-            observer.step(f"asked {client.service.label} for {counted(sum(map(len, plan.values())), 'wrapped key')}")
+            observer.step(f"asked {client.service.label} for {plural(sum(map(len, plan.values())), 'wrapped key')}")
     keyring = criteria.keyring or Keyring(criteria.configurations, criteria.plugins)
     unwrappers = {(provider, decode(restore(name))): client for (provider, name), client in clients.items()}
     return replace(criteria, keyring=keyring.with_unwrappers(unwrappers))
@@ -145,6 +145,6 @@ def _announcement(client: Client, plan: dict[str, list[WrappedKey]], budget: int
         bound = f", {budget:,} at most" if budget else ""
         first = "" if all(wrapped.key_id for wrapped in keys) else " (KMS v1 has one for every write)"
         yield (
-            f"--kms {shown(client.name)}: {counted(calls, 'call')}{bound} to {client.service.label}, {key}{who}, "
-            f"for {counted(len(keys), 'wrapped key')}{first}"
+            f"--kms {shown(client.name)}: {plural(calls, 'call')}{bound} to {client.service.label}, {key}{who}, "
+            f"for {plural(len(keys), 'wrapped key')}{first}"
         )

@@ -104,7 +104,7 @@ def test_a_value_inside_what_claims_to_be_encrypted(value: bytes, before: int, t
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_a_text_of_no_known_kind(writing: str, tmp_path: Path) -> None:
     planted = WRITINGS[writing](VALUE)
-    audit = scan(tmp_path, b"INSERT INTO kine VALUES (1, " + planted + b", 2);\n" * 3)
+    audit = scan(tmp_path, b"INSERT INTO notes VALUES (1, " + planted + b", 2);\n" * 3)
     assert len(readable(audit)) == 1
     assert [gap.offset for gap in audit.gaps] == [0]
     assert audit.exit_code(Severity.MEDIUM) == 1

@@ -352,7 +352,7 @@ def test_objects_under_no_prefix_are_not_passed_over(tmp_path: Path) -> None:
     assert any("1 value under no storage prefix" in part.what and part.decisive for part in audit.unexamined)
     audit = auditor.scan(snapshot, replace(QUICK, storage_prefixes=("/registry",)))
     assert not audit.tally.readable
-    assert any("1 readable Secrets" in part.what and part.decisive for part in audit.unexamined)
+    assert any("1 readable Secret" in part.what and part.decisive for part in audit.unexamined)
 
 
 @pytest.mark.parametrize("resources", [("secrets",), ("secrets", "configmaps")], ids="+".join)
@@ -369,7 +369,7 @@ def test_a_damaged_object_under_an_unusual_key_keeps_the_conclusion_open(
     assert not len(audit.findings[audit.findings.severity != "low"])
     assert not audit.complete
     assert audit.exit_code(Severity.MEDIUM) == 3
-    (left,) = (each for each in audit.unexamined if "fragments in" in each.what)
+    (left,) = (each for each in audit.unexamined if "fragment in" in each.what)
     assert left == Unexamined(f"1 fragment in latest, {len(broken):,} bytes", left.reason, decisive=True)
     rows = audit.inventory[audit.inventory.resource == "unknown"]
     assert rows.key.tolist() == ["/registry/secretz/app/odd"]

@@ -45,7 +45,17 @@ def test_every_option_of_every_command(command: str, option: str) -> None:
 
 def test_the_table_is_read() -> None:
     assert len(OPTIONS) > 60
-    assert {name for name, _ in OPTIONS} == {"scan", "keys", "show", "diff", "watch", "verify", "find"}
+    assert {name for name, _ in OPTIONS} == {
+        "scan",
+        "keys",
+        "show",
+        "diff",
+        "watch",
+        "verify",
+        "find",
+        "config",
+        "self-check",
+    }
 
 
 @pytest.mark.parametrize("command", ["scan", "keys", "show", "diff", "watch", "verify", "find"])

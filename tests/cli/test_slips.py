@@ -67,7 +67,10 @@ def test_help_for_a_reader_that_has_gone_is_no_finding() -> None:
         (b'{"a": 1}\n', "is JSON, and no export of a store"),
         (b"<!doctype html><p>x</p>", "is an XML or HTML page"),
         (b"NAME   TYPE     DATA   AGE\na      Opaque   1      2d\n", "is the table that `kubectl get` prints"),
-        (b"apiVersion: v1\nkind: ConfigMapList\nitems: []\n", "is Kubernetes objects as an API server answers with"),
+        (
+            b"apiVersion: v1\nkind: ConfigMapList\nitems: []\n",
+            "begins as objects of Kubernetes do",
+        ),
         (
             b"kind: EncryptionConfiguration\napiVersion: apiserver.config.k8s.io/v1\nresources: []\n",
             "--encryption-config",

@@ -219,7 +219,8 @@ def test_the_command_warns_on_standard_error(
     from auditor.cli import live_options, scan_request, scan_run
 
     monkeypatch.setattr(csv, "MOST_LINES", 20)
-    nothing: dict[str, Any] = dict.fromkeys(("html", "json", "sarif", "remediation", "dataset", "rotation"))
+    absent = ("html", "json", "sarif", "remediation", "dataset", "rotation", "junit", "markdown", "metrics")
+    nothing: dict[str, Any] = dict.fromkeys(absent)
     request = scan_request.ScanRequest(
         evidence=(str(PLAINTEXT),),
         jobs=0,

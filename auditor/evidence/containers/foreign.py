@@ -72,7 +72,7 @@ _RANCHER = re.compile(r"(?:^|[/!])[a-z0-9]+\.[a-z0-9.-]*#v\d\w*/(?:[^/]+/)?[^/]+
 _RAFT = re.compile(r"(?:^|[/!])[0-9a-f]{16}-[0-9a-f]{16}\.(?:wal|snap)$")
 _MANIFEST = re.compile(
     rb"(?:^|\n)(?:---[^\n]*\n)*(?:- )?(?:apiVersion|kind): ?[\"']?[A-Za-z0-9./-]+[\"']?\s"
-    rb"[^\0]*?\n\s*(?:- )?(?:kind|metadata|items):"
+    rb"[^\0]*?\n\s*(?:- )?(?:kind|metadata|items|resources):"
 )
 _ENCRYPTED = re.compile(r"\.(?:gpg|pgp|age|enc|aes|crypt)$", re.IGNORECASE)
 

@@ -7,6 +7,7 @@ from auditor.fleet.report import keys, leak, migration, population, rotate, sinc
 from auditor.fleet.report.context import SEVERITIES, Context
 from auditor.fleet.report.migration import Outcome, Target
 from auditor.fleet.report.model import Answer, FleetReport, Section
+from auditor.text import plural
 from auditor.version import __version__
 
 _SEVERE = """
@@ -71,11 +72,11 @@ def _severe(context: Context) -> int:
 
 
 def _conclusion(severe: int, open_questions: tuple[str, ...], fail_on: str) -> Section:
-    also = f", and inconclusive: {len(open_questions):,} open questions" if open_questions else ""
+    also = f", and inconclusive: {plural(len(open_questions), 'open question')}" if open_questions else ""
     if severe:
-        first = f"FINDINGS: {severe:,} backups inside the retention have a finding of {fail_on} or above{also}"
+        first = f"FINDINGS: {plural(severe, 'backup')} inside the retention with a finding of {fail_on} or above{also}"
     elif open_questions:
-        first = f"INCONCLUSIVE: {len(open_questions):,} open questions, and no finding of {fail_on} or above"
+        first = f"INCONCLUSIVE: {plural(len(open_questions), 'open question')}, and no finding of {fail_on} or above"
     else:
         first = "NO FINDINGS in what was examined"
     answer = Answer.FINDINGS if severe else Answer.UNKNOWN if open_questions else Answer.NONE

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
 from auditor.fleet.tables import UNKNOWN
+from auditor.text import plural
 
 _NEEDED = """
 SELECT p.who, k.provider, k.key_name, k.kek_id, count(DISTINCT k.backup) FILTER (k.values > 0),
@@ -40,7 +41,7 @@ def section(context: Context, missing: Mapping[str, int]) -> tuple[Section, list
     doubtful = sorted({str(row[0]) for row in rows if row[6]})
     questions = [f"keys of {who}: backups of it were not read" for who in doubtful]
     sentences = [
-        f"{len(rows):,} keys are named by the backups examined. Other backups, and other copies, may need them too.",
+        f"{plural(len(rows), 'key')} named by the backups examined. Other backups and copies may need them too.",
         *([f"{total:,} {UNRESTORABLE}"] if total else []),
         *([f"Unknown for {', '.join(doubtful)}: some of their backups were not read."] if doubtful else []),
     ]

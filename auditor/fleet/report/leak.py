@@ -2,6 +2,7 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.text import plural
 
 _WRITERS = """
 WITH latest AS (
@@ -26,11 +27,11 @@ def section(context: Context) -> Section:
     writers: list[Cells] = [(who, last, other, count) for who, last, other, count in context.rows(_WRITERS)]
     unknown = context.number("""
         SELECT count(DISTINCT who) FROM population WHERE who NOT IN (SELECT who FROM newest)""")
-    sentences = [f"{len(leaking):,} clusters: the newest examined backup has readable current values."]
+    sentences = [f"{plural(len(leaking), 'cluster')}: the newest examined backup has readable current values."]
     if writers:
-        sentences.append(f"{len({row[0] for row in writers}):,} clusters: API servers write in different ways.")
+        sentences.append(f"{plural(len({row[0] for row in writers}), 'cluster')}: API servers write in different ways.")
     if unknown:
-        sentences.append(f"{unknown:,} clusters: unknown, since no backup of them was examined.")
+        sentences.append(f"{plural(unknown, 'cluster')}: unknown, since no backup of them was examined.")
     answer = Answer.FINDINGS if leaking or writers else Answer.UNKNOWN if unknown else Answer.NONE
     return Section(
         "leak",
@@ -54,7 +55,7 @@ GROUP BY ALL ORDER BY ALL"""
 def drift(context: Context) -> Section:
     """Providers that are weak or no longer written with, and configurations, by the newest backups."""
     rows: list[Cells] = list(context.rows(_WEAK))
-    sentence = f"{len(rows):,} kinds of findings in the newest examined backups."
+    sentence = f"{plural(len(rows), 'kind')} of findings in the newest examined backups."
     grid = Grid("drift", ("cluster", "finding", "provider", "key", "rows", "detail"), rows)
     return Section("drift", "Drift and weak providers", Answer.FINDINGS if rows else Answer.NONE, (sentence,), (grid,))
 

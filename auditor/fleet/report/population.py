@@ -2,7 +2,7 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.text import moment
+from auditor.text import moment, plural
 
 ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes; earlier versions of objects."
 HEADER = (
@@ -53,20 +53,17 @@ def section(context: Context) -> tuple[Section, list[str]]:
             )
         )
     rows += [(who, lacking, 0, 0, 0, 0, 0, 0, lacking, "", "") for who, lacking in sorted(absent.items())]
-    never = [
-        name
-        for (name,) in context.rows(
-            "SELECT name FROM clusters WHERE name NOT IN (SELECT who FROM population) ORDER BY 1"
-        )
-    ]
+    unknown = context.rows("SELECT name FROM clusters WHERE name NOT IN (SELECT who FROM population) ORDER BY 1")
+    never = [name for (name,) in unknown]
     rows += [(name, "no schedule", 0, 0, 0, 0, 0, 0, "", "", "") for name in never if name not in absent]
     questions = _open(context, rows, never)
     failures = context.rows(
         "SELECT url, who, state, reason FROM population WHERE state <> 'examined' ORDER BY stamp DESC, url LIMIT 1000"
     )
     total, examined = context.rows("SELECT count(*), count(*) FILTER (state = 'examined') FROM population")[0]
+    where = f"{plural(total, 'backup')} of {plural(len(rows), 'cluster')}"
     sentences = [
-        f"{examined:,} of {total:,} backups of {len(rows):,} clusters were examined; listed {context.about['listed']}.",
+        f"{examined:,} of {where} examined; listed {context.about['listed']}.",
         f"Sources: {', '.join(context.about['sources'])}. {ELSEWHERE}",
         *([] if scheduled else ["Completeness not tested: no cluster has a schedule (`every` in --clusters)."]),
     ]
@@ -88,7 +85,7 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
     for name in names:
         count = sum(int(row[HEADER.index(name)] or 0) for row in rows)
         if count:
-            found.append(f"{count:,} backups {name}")
+            found.append(f"{plural(count, 'backup')} {name}")
     if never:
         found.append(f"no backup of {', '.join(never)}")
     old = context.rows(
@@ -98,16 +95,16 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
     unread = context.rows("""
         SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen
             AND stamp > coalesce((SELECT stamp FROM newest n WHERE n.who = p.who), 0) GROUP BY who ORDER BY who""")
-    found += [f"{count:,} backups of {who} that are newer than the newest examined one" for who, count in unread]
+    found += [f"{plural(count, 'backup')} of {who}, newer than the newest examined one" for who, count in unread]
     found += [
-        f"the newest backup of {who} holds {count:,} current values that no supplied key decrypts"
+        f"the newest backup of {who} holds {plural(count, 'current value')} that no supplied key decrypts"
         for who, count in context.rows("""
             SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
             WHERE p.unopened_latest > 0 ORDER BY 1""")
     ]
     incomplete = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND NOT complete")
     if incomplete:
-        found.append(f"{incomplete:,} backups were examined with gaps, or without a conclusion")
+        found.append(f"{plural(incomplete, 'backup')} examined with gaps, or without a conclusion")
     if context.about["first_look"]:
         found.append("a first look: --since, --sample or --newest-per-cluster left backups out")
     return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from auditor.fleet.report.context import Context
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.text import moment
+from auditor.text import moment, plural
 
 MOST_STEPS = 100
 """Steps of the list of what to rotate."""
@@ -68,7 +68,7 @@ def section(context: Context) -> tuple[Section, list[str]]:
             who, what, owner, until = names.get(credential, ("", "", "", ""))
             ordinal[credential] = len(ordinal) + 1
             lines.append((number, ordinal[credential], what, who, owner or "", until or "", freed, total))
-    sentences = [f"{total:,} backups hold a readable credential that is current today."]
+    sentences = [f"{plural(total, 'backup')} with a readable credential that is current today."]
     for last in sorted({1, 3, len({line[0] for line in lines})}):
         done = [line for line in lines if int(line[0]) <= last]
         if done and int(done[-1][0]) == last:
@@ -130,7 +130,9 @@ def restrict(context: Context) -> Section:
         )
     ]
     total = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND readable > 0")
-    sentences = [f"{total:,} backups hold readable values: restrict who can read them until retention removes them."]
+    sentences = [
+        f"{plural(total, 'backup')} with readable values: restrict who can read them until retention removes them."
+    ]
     if total > len(rows):
         sentences.append(f"The first {len(rows):,} are listed; the data set has all.")
     sentences.append("Object locks, legal holds and versions were not asked of the store.")

@@ -21,12 +21,12 @@ BAR_PITCH = 42
 LABEL_LENGTH = 58
 """Characters of a bar's name that fit over it."""
 MOST_LINKS = 12
-PAGE_COLOURS = ("bad", "warm", "blue", "slate", "pale", "violet", "sand")
+PAGE_COLOURS = ("bad", "warm", "azure", "slate", "pale", "violet", "sand")
 """By the classes of charts.CLASSES."""
 # fmt: off
 COLOURS: dict[str, str] = {
-    "identity": "bad", "unknown": "grey", "aescbc": "blue", "aesgcm": "cyan", "secretbox": "green", "kms v1": "gold",
-    "kms v2": "violet", "latest": "blue", "history": "cyan", "deleted": "green", "old-value": "brown",
+    "identity": "bad", "unknown": "grey", "aescbc": "azure", "aesgcm": "cyan", "secretbox": "jade", "kms v1": "gold",
+    "kms v2": "violet", "latest": "azure", "history": "cyan", "deleted": "jade", "old-value": "brown",
     "previous-root": "gold", "freed": "warm", "slack": "grey", "wal": "violet", "v2-store": "rose",
 }
 # fmt: on

@@ -304,12 +304,15 @@ def test_files_that_hold_no_values_are_counted_and_all_listed_on_demand(backups:
 
 
 FOREIGN = {
-    "k3s.dump": (b"PGDMP\x01\x0e\x00" + bytes(range(200)), "a PostgreSQL dump in its custom format"),
+    "k3s.dump": (b"PGDMP\x01\x0e\x00" + bytes(range(200)), "an archive of pg_dump, cut, or without its tables"),
     "secrets.json": (
         b'{"apiVersion": "v1", "items": [{"apiVersion": "v1", "kind": "Secret"}], "kind": "List"}',
-        "Kubernetes objects as an API server answers with",
+        "begins as objects of Kubernetes do",
     ),
-    "all.yaml": (b"apiVersion: v1\nitems:\n- data:\n    a: Yg==\n  kind: Secret\nkind: List\n", "Kubernetes objects"),
+    "all.yaml": (
+        b"apiVersion: v1\nitems:\n- data:\n    a: Yg==\n  kind: Secret\nkind: List\n",
+        "begins as objects of Kubernetes do",
+    ),
     "a.db.age": (b"age-encryption.org/v1\n-> X25519 abc\n" + bytes(range(256)), "age-encrypted"),
     "a.db.gpg": (b"\x85\x02\x0c\x03" + bytes(range(256)), "encrypted by OpenPGP"),
     "dump.hexdump": (b"00000000: 0000 0000 0000 0000  ........\n" * 40, "a hex dump"),
