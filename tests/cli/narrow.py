@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from auditor.text import moment
 from tests.helpers.fixtures import MIGRATION, PROVIDERS
 from tests.helpers.terminal import screen
 
+CHECKOUT = "2026-11-24T00:00:00Z"
 GOLDEN = Path(__file__).parent / "narrow"
 KEY = ("--encryption-config", "4-compacted.encryption.json")
 SIDES = ("--before-config", "6-rotating.encryption.json", "--after-config", "7-rotated.encryption.json")
@@ -35,7 +37,10 @@ def text(command: str, terminal: str) -> str:
     """What a command prints there, escape characters visible."""
     folder, arguments = COMMANDS[command]
     columns, environment = TERMINALS[terminal]
-    return screen(arguments, columns, folder, **environment).replace("\x1b", "\u241b")
+    printed = screen(arguments, columns, folder, **environment).replace("\x1b", "\u241b")
+    for path in folder.glob("*.db"):  # a checkout gives files the time at which it was made
+        printed = printed.replace(moment(path.stat().st_mtime), CHECKOUT)
+    return printed
 
 
 if __name__ == "__main__":
