@@ -25,8 +25,8 @@ KINE = 1_000_009
 
 
 OPEN = {"data directory|recall|wal"}
-"""Counted for the table, and not asserted here: one world (seed 1,000,008) lacked one put of the log in one run and in no
-later one; whether etcd had written it before it was killed is not known yet."""
+"""Counted for the table, and not asserted here: one world (seed 1,000,008) lacked one put of the log in one run and in
+no later one; whether etcd had written it before it was killed is not known yet."""
 
 
 @pytest.fixture(scope="module")
