@@ -16,6 +16,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gaps import LISTED
 from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.reading import Reading
+from auditor.evidence.unaccounted import unaccounted_gaps
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import EvidenceKind
 
@@ -76,7 +77,7 @@ def read(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
     records, undecoded = json_records.batch(file, dump.objects, work_dir)
     text_accounts.add(dump.ledger, dump.objects)
     gaps = [*dump.objects.gaps, *dump.gaps, *undecoded]
-    gaps += text_accounts.unexplained(dump.ledger, Buffer(file.map), gaps)
+    gaps += unaccounted_gaps(dump.ledger, Buffer(file.map), gaps)
     reading = dump_responses.reading(EvidenceKind.JSON_DUMP, file, records, dump.responses, gaps)
     balances = () if quick else (dump.ledger.balance(), text_accounts.decoded(file.name, records))
     return replace(reading, balances=balances)

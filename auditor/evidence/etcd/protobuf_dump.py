@@ -12,12 +12,13 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.evidence import protobuf_wire
 from auditor.evidence.batch import UNKNOWN, RecordBatch
-from auditor.evidence.etcd import dump_responses, text_accounts, wire
+from auditor.evidence.etcd import dump_responses, wire
 from auditor.evidence.etcd.dump_responses import HEADER_FIELDS, Response
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gaps import listed
 from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.reading import Reading
+from auditor.evidence.unaccounted import unaccounted_gaps
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import EvidenceKind, Place
 
@@ -54,7 +55,7 @@ def read(file: EvidenceFile, *, quick: bool) -> Reading:
     field_at, start, end = np.array(dump.spans, np.int64).reshape(-1, 3).T
     dump.ledger.add(Account.STRUCTURE, field_at, start)
     records = _records(dump, start, end)
-    dump.gaps += text_accounts.unexplained(dump.ledger, dump.buffer, dump.gaps)
+    dump.gaps += unaccounted_gaps(dump.ledger, dump.buffer, dump.gaps)
     reading = dump_responses.reading(EvidenceKind.PROTOBUF_DUMP, file, records, dump.responses, dump.gaps)
     return replace(reading, balances=() if quick else (dump.ledger.balance(),))
 

@@ -22,6 +22,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener.objects import ObjectName, object_name
 from auditor.evidence.ledger import Account, Ledger
 from auditor.evidence.reading import Reading
+from auditor.evidence.unaccounted import unaccounted_gaps
 from auditor.model.evidence import Balance, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind, Place, State
 
@@ -140,7 +141,7 @@ def increment(
     if not events.gaps and stop < end:
         gaps.append(Gap(file.name, stop, end - stop, f"{file.name}: bytes behind the list of events"))
     text_accounts.add(own, events)
-    gaps += text_accounts.unexplained(own, Buffer(file.map), gaps)
+    gaps += unaccounted_gaps(own, Buffer(file.map), gaps)
     outside = np.zeros(0, np.int64)
     if name:
         outside = np.flatnonzero((batch.mod_revision < name.first) | (batch.mod_revision > name.last))

@@ -23,6 +23,7 @@ from auditor.evidence.objects import keys
 from auditor.evidence.objects.tar_members import Member, members
 from auditor.evidence.objects.values import Value, Values
 from auditor.evidence.reading import Reading
+from auditor.evidence.unaccounted import unaccounted_gaps
 from auditor.model.evidence import Backend, Unexamined
 from auditor.model.vocabulary import EvidenceKind
 
@@ -43,7 +44,10 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     values = Values(file, Ledger(file.name, file.size))
     end = 0
     for member in members(file):
-        values.structure(member.header, member.at)
+        if member.plain:
+            values.structure(member.header, member.at)
+        else:
+            values.gap(member.header, member.at, f"the header at offset {member.header:,} holds more than a tar's own")
         _member(values, member, kind)
         end = member.next
     if not values.values:
@@ -66,6 +70,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 def _member(values: Values, member: Member, kind: EvidenceKind) -> None:
     """Add the object of a member; a gap where it is none."""
     if not member.regular:
+        if not member.folder:
+            values.gap(member.header, member.at, f"the member at offset {member.header:,} is a link or a device")
         return
     content = bytes(values.file.map[member.at : member.end])
     if kind is EvidenceKind.VCLUSTER_SNAPSHOT:
@@ -105,14 +111,8 @@ def _decoded(text: bytes) -> bytes | None:
 
 
 def _rest(values: Values, end: int) -> None:
-    """Close the ledger: what stands behind the last member, or between members, is a gap if it is not zero."""
+    """Close the ledger: what no member accounts for is a gap. end: the position behind the last."""
     file: EvidenceFile = values.file
-    rest = values.ledger.close(Buffer(file.map))
-    known = [(gap.offset, gap.offset + gap.length) for gap in values.gaps]
-    for start, stop in zip(rest.start.tolist(), rest.end.tolist(), strict=True):
-        if any(begin <= start and stop <= behind for begin, behind in known):
-            continue
-        what = "behind the last member" if start >= end else "between its members"
-        values.gap(start, stop, f"{stop - start:,} bytes {what} are nothing of a tar: searched")
-    if file.size - end < 2 * len(bytes(512)):
+    values.gaps += unaccounted_gaps(values.ledger, Buffer(file.map), values.gaps)
+    if file.size - end < 2 * object_backups.BLOCK:
         values.gap(file.size, file.size, "it does not end in two blocks of zeros, as a tar does: cut")

@@ -12,6 +12,7 @@ from auditor.evidence.ledger import Ledger
 from auditor.evidence.objects import documents, keys
 from auditor.evidence.objects.values import Values
 from auditor.evidence.reading import Reading
+from auditor.evidence.unaccounted import unaccounted_gaps
 from auditor.model.evidence import Backend, Unexamined
 from auditor.model.vocabulary import EvidenceKind
 
@@ -41,7 +42,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         _yaml(values, raw, start)
     if not values.values:
         raise UnreadableEvidence(f"{file.name} begins as objects of Kubernetes do, and none of them can be read")
-    _rest(values, raw)
+    values.gaps += unaccounted_gaps(values.ledger, Buffer(raw), values.gaps)
     kind = EvidenceKind.OBJECTS
     return Reading(
         kind=kind,
@@ -72,12 +73,3 @@ def _yaml(values: Values, raw: bytes, start: int) -> None:
         yaml_documents.rest(values, raw, last, value.offset)
         last = value.offset + value.size
     yaml_documents.rest(values, raw, last, len(raw))
-
-
-def _rest(values: Values, raw: bytes) -> None:
-    """Gaps for what nothing accounts for."""
-    rest = values.ledger.close(Buffer(raw))
-    known = [(gap.offset, gap.offset + gap.length) for gap in values.gaps]
-    for start, stop in zip(rest.start.tolist(), rest.end.tolist(), strict=True):
-        if not any(begin <= start and stop <= behind for begin, behind in known):
-            values.gap(start, stop, f"{stop - start:,} bytes at offset {start:,} are of no object: searched")

@@ -14,6 +14,9 @@ from auditor.evidence.file import EvidenceFile
 BLOCK = magic.RECORD
 LONGEST_NAME = 1 << 16
 _REGULAR = {b"0", b"\0"}
+_FOLDER = b"5"
+_RECORDS = frozenset(b"path linkpath size mtime atime ctime uid gid uname gname".split())
+"""Records of an extended header that say where and whose a member is; another one, such as a comment, holds text."""
 _NAMING = {b"x": "pax", b"L": "GNU"}
 _RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
 
@@ -29,6 +32,9 @@ class Member(NamedTuple):
     size: int
     regular: bool
     """Whether it has content; else a folder, a link or a device."""
+    folder: bool
+    plain: bool
+    """Whether its headers say nothing but where and whose it is."""
 
     @property
     def end(self) -> int:
@@ -43,7 +49,7 @@ class Member(NamedTuple):
 def members(file: EvidenceFile) -> Iterator[Member]:
     """The members, up to the first header that is none; where they end before the file's zeros do, it is damaged."""
     at = start = 0
-    name, size = b"", -1
+    name, size, plain = b"", -1, True
     while at + BLOCK <= file.size:
         header = file.map[at : at + BLOCK]
         if not magic.is_tar_header(header):
@@ -59,17 +65,26 @@ def members(file: EvidenceFile) -> Iterator[Member]:
             if _NAMING[kind] == "GNU":
                 name = content.rstrip(b"\0")
             else:
-                records = _records(content)
+                records, end = _records(content)
                 name, size = records.get(b"path", name), _decimal(records.get(b"size", b""))
+                plain = plain and records.keys() <= _RECORDS and end == own_size
             at += BLOCK + (own_size + BLOCK - 1) // BLOCK * BLOCK
             continue
         own_size = size if size >= 0 else own_size
         if at + BLOCK + own_size > file.size:
             return
-        member = Member(name or _name(header), start, at + BLOCK, own_size, kind in _REGULAR)
+        member = Member(
+            name=name or _name(header),
+            header=start,
+            at=at + BLOCK,
+            size=own_size,
+            regular=kind in _REGULAR,
+            folder=kind == _FOLDER,
+            plain=plain,
+        )
         yield member
         at = start = member.next
-        name, size = b"", -1
+        name, size, plain = b"", -1, True
 
 
 def _name(header: bytes) -> bytes:
@@ -79,7 +94,8 @@ def _name(header: bytes) -> bytes:
     return prefix + b"/" + name if prefix else name
 
 
-def _records(content: bytes) -> dict[bytes, bytes]:
+def _records(content: bytes) -> tuple[dict[bytes, bytes], int]:
+    """The records of an extended header, and the position behind the last that is one."""
     records: dict[bytes, bytes] = {}
     at = 0
     while (match := _RECORD.match(content, at)) is not None:
@@ -88,7 +104,7 @@ def _records(content: bytes) -> dict[bytes, bytes]:
             break
         records[match[2]] = content[match.end() : end - 1]
         at = end
-    return records
+    return records, at
 
 
 def _octal(field: bytes) -> int:

@@ -18,6 +18,7 @@ from auditor.evidence.sql import grammar
 from auditor.evidence.sql import rows as tables
 from auditor.evidence.sql.rows import TEXTS
 from auditor.evidence.sql.walk import Walk
+from auditor.evidence.unaccounted import outside
 from auditor.model.evidence import Backend, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind
 from auditor.text import printable
@@ -97,9 +98,6 @@ def _settled(ledger: Ledger, file: EvidenceFile, walk: Walk, table: tables.Table
 def _odd(file: EvidenceFile, rest: Intervals, walk: Walk) -> Iterator[Gap]:
     """Gaps for what nothing accounts for, but the rows of other tables, which have gaps of their own."""
     others = [(at, at + size) for at, size in walk.foreign.values()]
-    inside = np.zeros(rest.start.size, np.bool_)
-    for begin, end in others:
-        inside |= (rest.start >= begin) & (rest.end <= end)
 
     def one(row: int) -> Gap:
         at, size = int(rest.start[row]), int(rest.end[row] - rest.start[row])
@@ -110,7 +108,7 @@ def _odd(file: EvidenceFile, rest: Intervals, walk: Walk) -> Iterator[Gap]:
         reason = f"{file.name}: {rows.size:,} more stretches, not listed, are nothing of a dump: searched"
         return Gap(file.name, int(rest.start[rows[0]]), size, reason)
 
-    yield from listed(np.flatnonzero(~inside), one, more)
+    yield from listed(np.flatnonzero(outside(rest, others)), one, more)
 
 
 def _foreign(file: EvidenceFile, walk: Walk) -> Iterator[Gap]:

@@ -1,0 +1,100 @@
+"""Backups that are tars of objects: every byte of them is of a member, or a gap."""
+
+import base64
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import auditor
+from auditor.model.audit import Audit
+from auditor.model.vocabulary import Severity
+from tests.helpers.ciphertexts import ciphertext
+from tests.helpers.objects import StoredObject
+
+SEALED = ciphertext("aescbc", b"key1", bytes(range(96)))
+READABLE = StoredObject(name=b"leak", data={b"password": b"CANARY-in-a-tar"}).protobuf()
+TEXT = json.dumps(base64.b64encode(SEALED).decode()).encode()
+RELEASE, STORED = ("/vcluster/snapshot/release", b"{}"), ("/registry/secrets/a/sealed", SEALED)
+RANCHER = ("secrets.#v1/a/sealed.json", TEXT)
+LINKS = {"symbolic": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "device": tarfile.CHRTYPE}
+Files = Sequence[tuple[str, bytes]]
+
+
+def backup(files: Files, comment: str = "", kind: bytes = b"", form: int = tarfile.GNU_FORMAT) -> bytes:
+    """A tar. comment: of the last member's extended header; kind: of one more member, without content."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT if comment else form) as archive:
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            if comment and (name, content) == files[-1]:
+                member.pax_headers = {"comment": comment}
+            archive.addfile(member, io.BytesIO(content))
+        if kind:
+            member = tarfile.TarInfo("/registry/secrets/a/other")
+            member.type, member.linkname = kind, "/registry/secrets/a/sealed"
+            archive.addfile(member)
+    return raw.getvalue()
+
+
+def scan(folder: Path, raw: bytes) -> Audit:
+    (folder / "backup.tar").write_bytes(raw)
+    return auditor.scan(folder / "backup.tar")
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("files", [(RELEASE, STORED), (RANCHER,)], ids=["vCluster", "Rancher"])
+def test_a_sealed_backup_passes(files: Files, form: int, tmp_path: Path) -> None:
+    long = [(name.replace("/a/sealed", f"/{'n' * 60}/{'s' * 60}"), content) for name, content in files[-1:]]
+    audit = scan(tmp_path, backup([*files, *long], form=form))
+    assert not audit.gaps
+    assert audit.exit_code(Severity.MEDIUM) == 0
+    assert audit.inventory.place.tolist() == ["latest", "latest"]
+
+
+@pytest.mark.parametrize("kind", LINKS.values(), ids=LINKS)
+def test_a_member_without_content_is_a_gap(kind: bytes, tmp_path: Path) -> None:
+    audit = scan(tmp_path, backup((RELEASE, STORED), kind=kind))
+    (gap,) = audit.gaps
+    assert gap.offset == 2048
+    assert "is a link or a device" in gap.reason
+    assert audit.exit_code(Severity.MEDIUM) == 3
+
+
+def test_a_folder_is_none(tmp_path: Path) -> None:
+    assert scan(tmp_path, backup((RELEASE, STORED), kind=tarfile.DIRTYPE)).exit_code(Severity.MEDIUM) == 0
+
+
+def test_a_comment_in_a_header_is_a_gap(tmp_path: Path) -> None:
+    """In base64 a Secret there has nothing that a search of a binary file knows."""
+    audit = scan(tmp_path, backup((RELEASE, STORED), comment=base64.b64encode(READABLE).decode()))
+    (gap,) = audit.gaps
+    assert "holds more than a tar's own" in gap.reason
+    assert audit.exit_code(Severity.MEDIUM) == 3
+
+
+@pytest.mark.parametrize("hidden", [b"notes", READABLE])
+def test_what_is_no_object_is_one_gap(hidden: bytes, tmp_path: Path) -> None:
+    audit = scan(tmp_path, backup((RANCHER, ("filters/x.bin", hidden + b"\0"))))
+    (gap,) = audit.gaps
+    assert (gap.offset, gap.length) == (1536, len(hidden) + 1)
+    assert audit.exit_code(Severity.MEDIUM) == (1 if hidden is READABLE else 3)
+
+
+def test_what_stands_between_members_is_one_gap(tmp_path: Path) -> None:
+    raw = bytearray(backup((RELEASE, STORED)))
+    raw[600:605] = b"stray"
+    (gap,) = scan(tmp_path, bytes(raw)).gaps
+    assert (gap.offset, gap.length) == (514, 510)
+    assert "nothing accounts for" in gap.reason
+
+
+def test_many_odd_members_take_no_longer_than_their_number(tmp_path: Path) -> None:
+    many = [(f"filters/{number}.bin", b"\0" + bytes([1 + number % 200])) for number in range(20_000)]
+    audit = scan(tmp_path, backup((RANCHER, *many)))
+    assert len(audit.gaps) < 210
+    assert audit.exit_code(Severity.MEDIUM) == 3
