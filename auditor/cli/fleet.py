@@ -14,6 +14,7 @@ from auditor.cli.fleet_run import FleetScanRequest, run_scan
 from auditor.cli.options import (
     CompromisedKeys,
     Configurations,
+    Expect,
     FailOn,
     Hunt,
     Keks,
@@ -23,6 +24,7 @@ from auditor.cli.options import (
     Plugins,
     Prefixes,
     RedactKey,
+    Resources,
     Token,
     UseFoundConfig,
     UseFoundKeys,
@@ -103,17 +105,12 @@ def scan(
         int, typer.Option(min=0, help="Backups that are read at once; 0: by the number of processors.")
     ] = 0,
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Serve Dask's dashboard on loopback.")] = False,
-    resource: Annotated[
-        list[str],
-        typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
-    ] = ["secrets"],  # noqa: B006
+    resource: Resources = ["secrets"],  # noqa: B006
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
     current_kek: Keks = None,
-    expect: Annotated[
-        str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
-    ] = "encrypted",
+    expect: Expect = "encrypted",
     compromised_key: CompromisedKeys = None,
     hunt: Hunt = False,
     use_found_keys: UseFoundKeys = False,

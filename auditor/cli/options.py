@@ -100,6 +100,14 @@ Keks = Annotated[
     list[str] | None,
     typer.Option("--current-kek", help="NAME=KEYID: the KEK in force of a KMS; repeatable.", show_default=False),
 ]
+Resources = Annotated[
+    list[str],
+    typer.Option(
+        "--resource",
+        help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all.",
+    ),
+]
+Expect = Annotated[str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")]
 CompromisedKeys = Annotated[
     list[str] | None,
     typer.Option(help="PROVIDER:NAME of a key that must decrypt nothing; repeatable.", show_default=False),

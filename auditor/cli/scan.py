@@ -17,6 +17,7 @@ from auditor.cli.options import (
     Current,
     CurrentConfigurations,
     Evidences,
+    Expect,
     FailOn,
     Hunt,
     HuntFields,
@@ -35,6 +36,7 @@ from auditor.cli.options import (
     Range,
     Raw,
     RedactKey,
+    Resources,
     SigningKey,
     Token,
     UseFoundConfig,
@@ -61,10 +63,7 @@ CODES = (
 @live_options.live_options
 def scan(
     evidence: Evidences,
-    resource: Annotated[
-        list[str],
-        typer.Option(help="What must be encrypted, as an EncryptionConfiguration names it; repeatable; '*' for all."),
-    ] = ["secrets"],  # noqa: B006
+    resource: Resources = ["secrets"],  # noqa: B006
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
@@ -73,9 +72,7 @@ def scan(
     kms_prove: KmsProve = False,
     yes: Yes = False,
     current_kek: Keks = None,
-    expect: Annotated[
-        str, typer.Option(help="encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
-    ] = "encrypted",
+    expect: Expect = "encrypted",
     compromised_key: CompromisedKeys = None,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
