@@ -52,10 +52,6 @@ class State(Enum):
         return self in {State.DENIED, State.ARCHIVED, State.UNREACHABLE, State.NO_ROOM}
 
 
-INACCESSIBLE = (State.DENIED, State.ARCHIVED)
-"""States of backups that exist and that nobody here can open."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """An object or a path of a source, as its listing shows it."""

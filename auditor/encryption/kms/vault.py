@@ -24,7 +24,6 @@ EXTRA = "vault"
 BATCH = 250
 """Wrapped keys of one call."""
 TIMEOUT = 30
-_SECRETS = "token, role-id and secret-id stand in files: token-file, secret-id-file"
 _REASONS: tuple[tuple[str, type[KmsError], str], ...] = (
     (
         "too old",

@@ -18,9 +18,6 @@ from auditor.evidence.kine.unreferenced import DatabaseFiles
 from auditor.evidence.kine.wal import WalFrames
 from auditor.model.evidence import Gap
 
-LONGEST_SEQUENCE = 32
-"""Bytes of a row of sqlite_sequence about a table of kine's; a value is longer."""
-
 
 @dataclass
 class Database:
