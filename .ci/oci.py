@@ -32,9 +32,9 @@ def make(root: Path, layout: Path) -> None:
         "os": "linux",
         "config": {
             "User": f"{USER}:{USER}",
-            "Entrypoint": ["/etcd-auditor"],
+            "Entrypoint": ["/etcd-auditor/etcd-auditor"],
             "Cmd": ["--help"],
-            "Env": ["PATH=/", "HOME=/tmp", "LANG=C.UTF-8"],
+            "Env": ["PATH=/etcd-auditor", "HOME=/tmp", "LANG=C.UTF-8"],
             "WorkingDir": "/",
             "Labels": {"org.opencontainers.image.title": "etcd-auditor"},
         },
@@ -68,7 +68,7 @@ def check(layout: Path) -> None:
         sys.exit(".ci/oci.py: the image runs as root")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         names = archive.getnames()
-        if "etcd-auditor" not in names or any(name.startswith(("/", "..")) for name in names):
+        if "etcd-auditor/etcd-auditor" not in names or any(name.startswith(("/", "..")) for name in names):
             sys.exit(".ci/oci.py: the layer lacks the program, or leads outside")
 
 

@@ -35,15 +35,17 @@ class UsageError(AuditorError):
 class MissingExtra(UsageError):
     """A package that only one extra brings, and that is not installed."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
+    def __init__(self, what: str, package: str, extra: str, otherwise: str = "") -> None:
         """The same words for all of them.
 
         Args:
             what: The option or the URL that needs it, printable.
             package: The package, as it is imported.
             extra: The extra of etcd-auditor that brings it.
+            otherwise: What else leads on, if anything does.
         """
-        super().__init__(f"{what} needs {package}, which is not installed: pip install 'etcd-auditor[{extra}]'")
+        way_out = f"pip install 'etcd-auditor[{extra}]'{', or ' if otherwise else ''}{otherwise}"
+        super().__init__(f"{what} needs {package}, which is not installed: {way_out}")
 
 
 def require(what: str, package: str, extra: str) -> None:

@@ -33,4 +33,17 @@ class Observer:
         """A step of the run is over; the text names neither this machine nor its folders."""
 
 
+class Calls(Observer):
+    """Passes on what is said and asked of calls to a KMS, and nothing else."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def unwrapped(self, done: int, total: int) -> None:
+        self._observer.unwrapped(done, total)
+
+    def confirm(self, text: str) -> bool:
+        return self._observer.confirm(text)
+
+
 SILENT = Observer()

@@ -17,6 +17,8 @@ class Options:
     """Prefixes of the etcd keys (--etcd-prefix of kube-apiserver); none for those that the keys show."""
     encryption_configs: tuple[str, ...] = ()
     """EncryptionConfiguration files to open and judge with."""
+    companion_configs: tuple[str, ...] = ()
+    """Files of folders that were named which may hold a configuration: each is read with the evidence beside it."""
     opening_only: bool = False
     """Whether they are of another state than the evidence: values are opened with them, and not held to them."""
     kms_plugins: tuple[str, ...] = ()
@@ -39,6 +41,8 @@ class Options:
     """Folder of the WAL of a data directory, where it lies elsewhere."""
     raw: bool = False
     """Whether a database file alone is a member's own, member/snap/db, not a snapshot that has lost its trailer."""
+    carve: bool = False
+    """Whether the evidence is raw bytes, whose values are met by signature, whatever it seems to be."""
     unnamed_pipes: tuple[str, ...] = ()
     """Pipes and devices that were met in folders: they are not opened, where one that is named is read."""
     work_dir: str = ""
@@ -67,6 +71,8 @@ class Options:
     """Whether values are opened with keys that the evidence holds."""
     use_found_config: bool = False
     """Whether values are opened and judged by the encryption configurations beside the evidence."""
+    neighbours: tuple[str, ...] = ()
+    """Paths and URLs of objects that lie with the evidence: whoever holds both reads what their keys decrypt."""
     k3s_token: str = ""
     """File with the server token, which opens the record of keys of k3s and RKE2."""
     max_unpacked: int = 64 << 30
@@ -109,7 +115,8 @@ def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
     `rows`, `leading`, `listed` and `origin` are not among them, which concern the reports, nor `opening_only`, which a
-    comparison decides, nor `kms_confirmed`, which is of one run alone.
+    comparison decides, nor `kms_confirmed`, which is of one run alone, nor `neighbours`, which a fleet's listing
+    decides.
     """
     return {
         "resources": options.resources,
@@ -124,6 +131,7 @@ def settings(options: Options) -> dict[str, Setting]:
         "compromised_keys": options.compromised_keys,
         "wal_dir": options.wal_dir,
         "raw": options.raw,
+        "carve": options.carve,
         "work_dir": options.work_dir,
         "keep": options.keep,
         "keep_force": options.keep_force,

@@ -108,6 +108,12 @@ def object_name(namespace: bytes, name: bytes) -> str:
     return "/".join(marked(printable(text), kind) for text, kind in parts if text)
 
 
+def object_names(objects: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """object_name() of each object, all of which have a namespace and a name."""
+    pairs = zip(printables([space for space, _ in objects]), printables([name for _, name in objects]), strict=True)
+    return [f"\x0e{NAMESPACE}{space}\x0f/\x0e{NAME}{name}\x0f" for space, name in pairs]
+
+
 def unmarked(text: str, instead: Callable[[str, str], str] | None = None) -> str:
     """The text without marks: each marked name as it is, or replaced by `instead(kind, name)`."""
     if "\x0e" not in text:

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Bytes, Ints, Words
-from auditor.arrays.parallel import parallel_for, ranges
+from auditor.arrays.parallel import chunks, parallel_for, ranges
 
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
-
-
 LONG = 1 << 16
 """Strings longer than this are compared, hashed and looked at as they lie: a string as long as a log takes a minute in
 blocks, and a copy of itself."""
+
+_WIDE = 512
+"""Bytes of a block of a longer range: a gather of such blocks is three times as fast as one of cache lines."""
 
 
 class Buffer:
@@ -172,14 +173,24 @@ class Buffer:
             other_buffer: The buffer that `other` points into; this one where it is None.
         """
         same = np.ones(at.shape, np.bool_)
-        long = np.flatnonzero(length > LONG)
-        for row in long.tolist():
+        second = other_buffer or self
+        for row in np.flatnonzero(length > LONG).tolist():
             size = int(length[row])
-            same[row] = self.slice(int(at[row]), size) == (other_buffer or self).slice(int(other[row]), size)
-        length = np.where(length > LONG, 0, length) if long.size else length
-        other_blocks = (other_buffer or self).strings(other, length)
-        for (rows, block, mask), (_, others, _) in zip(self.strings(at, length), other_blocks, strict=True):
-            same[rows] &= ~(((block ^ others) & mask).any(axis=1))
+            same[row] = self.slice(int(at[row]), size) == second.slice(int(other[row]), size)
+        wide = np.flatnonzero((length >= _WIDE) & (length <= LONG))
+        for part in chunks(wide.size, _WIDE):
+            rows = wide[part]
+            (mine, first), (its, _) = (_wide_blocks(start[rows], length[rows]) for start in (at, other))
+            block, others = self.blocks(mine, _WIDE // 8), second.blocks(its, _WIDE // 8)
+            if not np.array_equal(block, others):
+                same[rows] = np.logical_and.reduceat((block == others).all(axis=1), first)
+        length = np.where(length >= _WIDE, 0, length)
+        pairs = zip(self.strings(at, length), second.strings(other, length), strict=True)
+        for (selected, block, mask), (_, others, _) in pairs:
+            block ^= others
+            block &= mask
+            if block.any():  # of all rows together it is said at once, and nearly always they are the same
+                same[selected] &= ~block.any(axis=1)
         return same
 
     def nonzero(self, start: Ints, end: Ints) -> Bools:
@@ -194,11 +205,15 @@ class Buffer:
             )
 
         def scan(part: slice) -> None:
-            first, length = start[part], np.where(end[part] - start[part] > LONG, 0, end[part] - start[part])
+            length = end[part] - start[part]
+            wide = np.flatnonzero((length >= _WIDE) & (length <= LONG))
+            if wide.size:
+                filled[part.start + wide] = self._any_wide(start[part][wide], length[wide])
+            first, length = start[part], np.where(length >= _WIDE, 0, length)
             # whole blocks of 64 bytes, and whether the rest behind them (`ragged`) holds anything
             whole = length // 64
             rest = first + whole * 64
-            ragged = np.any(self.blocks(rest, 8) & _MASKS[np.minimum(first + length - rest, 64)], axis=1)
+            ragged = np.any(self.blocks(rest, 8) & _MASKS.take(np.minimum(first + length - rest, 64), axis=0), axis=1)
             blocks = self.blocks(ranges(first, whole, 64), 8)
             if blocks.any():
                 rows = np.flatnonzero(whole)
@@ -206,7 +221,16 @@ class Buffer:
                 ragged[rows] |= np.logical_or.reduceat(blocks.any(axis=1), begins)
             filled[part] |= ragged
 
-        parallel_for(start.size, scan, size=1 << 11)
+        parallel_for(start.size, scan, size=1 << 9)
+        return filled
+
+    def _any_wide(self, start: Ints, length: Ints) -> Bools:
+        """Which ranges of at least a wide block hold anything but zeros."""
+        at, first = _wide_blocks(start, length)
+        blocks = self.blocks(at, _WIDE // 8)
+        if not blocks.max():  # of all that is looked for the fastest, and nearly always the answer
+            return np.zeros(start.size, np.bool_)
+        filled: Bools = np.logical_or.reduceat(blocks.any(axis=1), first)
         return filled
 
     def trimmed(self, start: int, end: int) -> tuple[int, int]:
@@ -234,7 +258,16 @@ class Buffer:
             if step:
                 rows = np.flatnonzero(length > step)
             count = min((longest - step + 7) // 8, 8)
-            yield rows, self.blocks(at[rows] + step, count), _MASKS[np.minimum(length[rows] - step, 64), :count]
+            mask = _MASKS[:, :count].take(np.minimum(length[rows] - step, 64), axis=0)
+            yield rows, self.blocks(at[rows] + step, count), mask
+
+
+def _wide_blocks(start: Ints, length: Ints) -> tuple[Ints, Ints]:
+    """Where the wide blocks are that cover each range, the last of which ends with it; and the first of each range."""
+    count = (length + _WIDE - 1) // _WIDE
+    at, ends = ranges(start, count, _WIDE), np.cumsum(count)
+    at[ends - 1] = start + length - _WIDE
+    return at, ends - count
 
 
 def varints(words: Words) -> tuple[Ints, Ints]:

@@ -1,7 +1,8 @@
 """Equal byte strings of one buffer share a number, whatever they hold and however many there are."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -18,15 +19,17 @@ _FACTORS: Words = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in
 """Odd multipliers of the eight words of a block in hashes()."""
 
 
-def hashes(buffer: Buffer, at: Ints, length: Ints) -> Words:
+def hashes(buffer: Buffer, at: Ints, length: Ints, key: int = 0, *, ends: bool = False) -> Words:
     """A 64-bit mix of each byte string. Not proof of equality: see factorize().
 
     Args:
         buffer: The bytes.
         at: Positions of the strings.
         length: Their bytes.
+        key: What the mix begins with, 64 bits.
+        ends: Whether one longer than ENDS is mixed of its two ends alone: most strings differ there.
     """
-    return _in_parts(_hash_of_all, buffer, at, length)
+    return _in_parts(partial(_hash_of_ends if ends else _hash_of_all, key=key), buffer, at, length)
 
 
 def _in_parts(digest: Callable[[Buffer, Ints, Ints], Words], buffer: Buffer, at: Ints, length: Ints) -> Words:
@@ -39,26 +42,30 @@ def _in_parts(digest: Callable[[Buffer, Ints, Ints], Words], buffer: Buffer, at:
     return digests
 
 
-def _hash_of_all(buffer: Buffer, at: Ints, length: Ints) -> Words:
-    digests = length.astype(np.uint64) * _MIX
+def _hash_of_all(buffer: Buffer, at: Ints, length: Ints, key: int) -> Words:
+    digests = _begin(length, key)
     long = np.flatnonzero(length > LONG)
     for row in long.tolist():
         raw = buffer.slice(int(at[row]), int(length[row]))
-        digests[row] = int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+        digests[row] ^= np.uint64(int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little"))
     for rows, block, mask in buffer.strings(at, np.where(length > LONG, 0, length) if long.size else length):
         block &= mask
         digests[rows] = _mix_block(digests[rows], block)
     return digests
 
 
-def _hash_of_ends(buffer: Buffer, at: Ints, length: Ints) -> Words:
-    """A hash of all of a short string, and of the two ends of one longer than ENDS: most strings differ there."""
+def _begin(length: Ints, key: int) -> Words:
+    """The hashes of no bytes."""
+    return (length.astype(np.uint64) ^ np.uint64(key)) * _MIX
+
+
+def _hash_of_ends(buffer: Buffer, at: Ints, length: Ints, key: int) -> Words:
     long = length > ENDS
-    digests = _hash_of_all(buffer, at, np.where(long, 0, length))
+    digests = _hash_of_all(buffer, at, np.where(long, 0, length), key)
     rows = np.flatnonzero(long)
     if rows.size:
         first, size = at[rows], length[rows]
-        state = _mix_block(size.astype(np.uint64) * _MIX, buffer.blocks(first, ENDS // 16))
+        state = _mix_block(_begin(size, key), buffer.blocks(first, ENDS // 16))
         digests[rows] = _mix_block(state, buffer.blocks(first + size - ENDS // 2, ENDS // 16))
     return digests
 
@@ -76,12 +83,12 @@ def factorize(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
     """
     if not at.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    digests = _in_parts(_hash_of_ends, buffer, at, length)
-    codes, representatives = _codes_of(digests)
+    digests = hashes(buffer, at, length, ends=True)
+    codes, representatives = codes_of(digests)
     alike = np.flatnonzero((length > ENDS) & (np.bincount(codes) > 1)[codes])
     if alike.size:
         digests[alike] = hashes(buffer, at[alike], length[alike])
-        codes, representatives = _codes_of(digests)
+        codes, representatives = codes_of(digests)
     collisions: list[int] = []
 
     def verify(part: slice) -> None:
@@ -92,39 +99,38 @@ def factorize(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
             collisions.append(part.start)
 
     parallel_for(at.size, verify)
-    return _group_exactly(buffer, at, length) if collisions else (codes, representatives)
+    return exact_codes(map(buffer.slice, at.tolist(), length.tolist())) if collisions else (codes, representatives)
 
 
-def _group_exactly(buffer: Buffer, at: Ints, length: Ints) -> tuple[Ints, Ints]:
-    """factorize() without hashes, for strings of which two collide: slower, and right."""
+def exact_codes(texts: Iterable[bytes]) -> tuple[Ints, Ints]:
+    """Codes and heads without hashes, for strings of which two collide: slower, and right."""
     numbers: dict[bytes, int] = {}
-    codes = np.empty(at.size, np.int64)
-    representatives: list[int] = []
-    for row, (start, size) in enumerate(zip(at.tolist(), length.tolist(), strict=True)):
-        text = buffer.slice(start, size)
-        code = numbers.setdefault(text, len(representatives))
-        if code == len(representatives):
-            representatives.append(row)
-        codes[row] = code
-    return codes, np.array(representatives, np.int64)
+    codes: list[int] = []
+    heads: list[int] = []
+    for row, text in enumerate(texts):
+        code = numbers.setdefault(text, len(heads))
+        if code == len(heads):
+            heads.append(row)
+        codes.append(code)
+    return np.array(codes, np.int64), np.array(heads, np.int64)
 
 
 def _mix_block(before: Words, block: Words) -> Words:
     """The hashes after one more block of words, shape (n, up to 8). Overwrites the block."""
     block ^= block >> np.uint64(29)  # or high bits of two words would cancel each other out
-    state = before ^ (block * _FACTORS[: block.shape[1]]).sum(axis=1)
+    state = before ^ (block @ _FACTORS[: block.shape[1]])
     state = (state ^ (state >> np.uint64(29))) * _MIX
     digests: Words = state ^ (state >> np.uint64(32))
     return digests
 
 
-def _codes_of(digests: Words) -> tuple[Ints, Ints]:
+def codes_of(digests: Words) -> tuple[Ints, Ints]:
     """Equal hashes share a code, in the order of the hashes; and one row of each."""
     return _codes_by_slot(digests) or _codes_by_sorting(digests)
 
 
 def _codes_by_slot(digests: Words) -> tuple[Ints, Ints] | None:
-    """_codes_of() without sorting, where few hashes are different and no two of them share a slot; else None."""
+    """codes_of() without sorting, where few hashes are different and no two of them share a slot; else None."""
     slot = (digests >> np.uint64(64 - SLOTS)).astype(np.uint16)
     table = np.zeros(1 << SLOTS, np.uint64)
     table[slot] = digests

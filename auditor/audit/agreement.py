@@ -1,10 +1,12 @@
 """The two ways compared: what the sweep meets, against the rows that the readers make of the same bytes.
 
-A signature at the first byte of a row's value, or in its key, is the row's own. One inside a readable value is part of
-that object: a manifest that it carries. Anything else no reader has read: inside a payload that claims encryption, in a
-value of no known kind, or outside every row. It becomes a fragment, which is judged as any other.
+A signature at the first byte of a row's value is the row's own, and so is a name in its key. One inside
+a readable value that decodes is part of that object: a manifest that it carries. Anything else no reader has read:
+inside a payload that claims encryption, in a value that does not decode or is of no known kind, in a key, or outside
+every row. It becomes a fragment, which is judged as any other.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -12,18 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.audit import encoded_strays, strays
+from auditor.audit import encoded_strays, hidden_writings, strays
 from auditor.audit.key_copies import KeyCopies
 from auditor.audit.media import Medium, Sweeps
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.ledger import Intervals
 from auditor.evidence.notation import Notation
 from auditor.evidence.reading import Reading
+from auditor.evidence.signatures import Form, Mark, Writing
 from auditor.evidence.sweep import Hits
 from auditor.hunt.locate import Layout
-from auditor.kubernetes.signatures import Form, Mark, Writing
 from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap, PageMap
 from auditor.model.vocabulary import EvidenceKind, Place, Provider
@@ -50,6 +53,8 @@ class Spans(NamedTuple):
     """Text of a value with escapes."""
 
 
+_CONTENT = re.compile(rb"(?i)data|apiversion|\\")
+"""What an object in JSON has beside its kind: its metadata, its data, its version, or an escape that may spell them."""
 NO_COPIES = KeyCopies({}, ())
 NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(5)))
 
@@ -113,7 +118,7 @@ def unrecognised(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) ->
     if not compare(sweeps, [NO_SPANS] * len(sweeps.files), Layout.of(exhibit, PageMap.NONE)).differs:
         raise error
     kind = EvidenceKind.UNRECOGNISED
-    files = [file for role, file in exhibit.files if role is not Role.SETTINGS]
+    files = [file for role, file in exhibit.files if role is not Role.COMPANION]
     return Reading(
         kind=kind,
         description=kind.label,
@@ -131,7 +136,7 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
         batch = part.batch
         if batch.source != source or not batch.located:
             continue
-        readable: Bools = part.prefixes.provider == Provider.IDENTITY
+        readable: Bools = (part.prefixes.provider == Provider.IDENTITY) & ~part.prefixes.malformed
         foreign: Bools = part.prefixes.provider == Provider.UNKNOWN
         whole = np.ones(len(batch), np.bool_)
         whole[list(batch.extents)] = False
@@ -165,6 +170,7 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
 def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Agreement:
     hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
+    own &= ~_objects_in_keys(medium, spans)
     own |= ~carried & copies.holds(source, buffer, hits.end - 1)
     strayed = ~own & ~carried
     if medium.companion:
@@ -178,6 +184,9 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
+    if not medium.is_text:
+        closed = ~(spans.key | spans.readable | spans.foreign)
+        gaps += tuple(hidden_writings.gaps(source, buffer, Intervals(spans.start, spans.end), spans.key, closed))
     return Agreement(
         fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
         gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
@@ -204,6 +213,21 @@ def _explained(hits: Hits, marks: Sequence[Mark], spans: Spans) -> tuple[Bools, 
     own |= inside & _opens_text(hits, marks, spans, around)
     # what another application writes about encryption is no value, and nothing that is readable
     return own, inside & ~own & (spans.readable[around] | (claims & spans.foreign[around]))
+
+
+def _objects_in_keys(medium: Medium, spans: Spans) -> Bools:
+    """Which hits are the kind of an object in JSON that is an etcd key, or stands in one: a name alone is none."""
+    hits, keys = medium.hits, np.zeros(medium.hits.end.size, np.bool_)
+    if not spans.key.any() or not hits.end.size:
+        return keys
+    json = np.array([mark.form is Form.JSON for mark in medium.marks], np.bool_)[hits.signature]
+    span = np.searchsorted(spans.start, hits.end - 1, "right") - 1
+    around = np.maximum(span, 0)
+    keys = json & (span >= 0) & spans.key[around] & (hits.end <= spans.end[around])
+    for hit in np.flatnonzero(keys).tolist():
+        start, end = int(spans.start[around[hit]]), int(spans.end[around[hit]])
+        keys[hit] = _CONTENT.search(medium.buffer.slice(start, end - start)) is not None
+    return keys
 
 
 def _opens_text(hits: Hits, marks: Sequence[Mark], spans: Spans, around: Ints) -> Bools:

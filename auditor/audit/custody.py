@@ -11,6 +11,7 @@ from auditor.evidence import exhibit, hashing, reading
 from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
+from auditor.evidence.images import disk_formats
 from auditor.judgement.criteria import Criteria
 from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
@@ -75,7 +76,9 @@ def finish(
 
 
 def _container_kind(file: EvidenceFile) -> str:
-    kind = magic.of(file.map)
+    kind, image = magic.of(file.map), disk_formats.of(file)
+    if image is not None:
+        return image.what.partition(" ")[2]
     return f"{kind.value} container" if kind in magic.CONTAINERS else "file with bytes before what is read of it"
 
 
@@ -100,6 +103,12 @@ def _source(file: EvidenceFile, kind: str) -> Source:
         after=_stat(file.now()),
         stored=file.stored,
     )
+
+
+def search(files: exhibit.Exhibit, log: RunLog) -> None:
+    """Wait for the search of raw bytes, which ends with their hash, and say how far it is: their reader cannot."""
+    for file in files.of(exhibit.Role.IMAGE):
+        file.hashing.wait(log)
 
 
 def hashes(files: exhibit.Exhibit) -> dict[str, str]:

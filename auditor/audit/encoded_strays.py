@@ -12,8 +12,8 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import strays
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.headless import CarvedRecord
+from auditor.evidence.signatures import Form, Mark, Writing, lead
 from auditor.evidence.sweep import Hits
-from auditor.kubernetes.signatures import Form, Mark, Writing, lead
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 

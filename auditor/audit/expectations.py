@@ -57,7 +57,7 @@ def sha256(files: Exhibit, expected: str, observer: Observer) -> None:
         expected: SHA-256 in hex.
         observer: of the progress of hashing.
     """
-    candidates = files.of(Role.DATABASE)[:1]
+    candidates = [*files.of(Role.DATABASE), *files.of(Role.IMAGE)][:1]
     candidates = [file for file in files.containers if is_member(files.name, file.name)][:1] + candidates
     if not candidates:
         raise UnexpectedEvidence(f"{files.name} holds no database: there is nothing to compare {expected} with")

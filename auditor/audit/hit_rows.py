@@ -12,8 +12,8 @@ from auditor.text import KEY, marked, plural, unmarked
 NOT_KNOWN = "unknown"
 
 
-def rows(hits: Sequence[Hit], unmapped: frozenset[str]) -> Iterator[tuple[dict[str, Cell], Finding]]:
-    """The cells of each hit's row by column, those that apply, and its finding. unmapped: sources without offsets."""
+def rows(hits: Sequence[Hit], unlocated: frozenset[str]) -> Iterator[tuple[dict[str, Cell], Finding]]:
+    """The cells of each hit's row by column, those that apply, and its finding. unlocated: sources without offsets."""
     for hit in hits:
         default = ("", "", NOT_KNOWN if hit.key else "")
         namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else default
@@ -30,7 +30,7 @@ def rows(hits: Sequence[Hit], unmapped: frozenset[str]) -> Iterator[tuple[dict[s
             "decrypted": Opened.YES.label if hit.provider > Provider.IDENTITY else "",
             "mod_revision": "" if hit.place is None else hit.mod_revision if hit.mod_revision >= 0 else NOT_KNOWN,
             "source": hit.source,
-            "offset": "" if hit.source in unmapped or hit.offset < 0 else hit.offset,
+            "offset": "" if hit.source in unlocated or hit.offset < 0 else hit.offset,
             "size": hit.size if hit.offset >= 0 else "",
             "page": hit.page if hit.page >= 0 else "",
             "detail": detail,
@@ -40,6 +40,8 @@ def rows(hits: Sequence[Hit], unmapped: frozenset[str]) -> Iterator[tuple[dict[s
 
 def _detail(hit: Hit) -> str:
     """Original, form and field of a hit, and the values that a key opens."""
+    if hit.remark:
+        return hit.remark
     where = f"{' inside the decrypted value' if hit.opened else ''}{f' in={hit.path}' if hit.path else ''}"
     where = "; outside every stored value" if hit.unheld else where
     if hit.opens is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.arrays.dtypes import Bools
 from auditor.audit.media import NO_SWEEPS, Sweeps
-from auditor.audit.triage import TriageSettings
+from auditor.audit.triage import TriageInputs
 from auditor.evidence.reading import Reading
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.leftovers import Reference
@@ -26,11 +26,11 @@ class Judgement:
 
     criteria: Criteria
     """What the values are opened and judged with, the keys that the evidence itself holds included."""
-    triage: TriageSettings
+    triage: TriageInputs
     """What the options say of reports."""
     reading: Reading
     store: Store
-    judged: Bools
+    in_scope: Bools
     """Which of the store's resources are judged, shape (len(store.resources),)."""
     cluster: Cluster
     selections: list[Selection]
@@ -51,8 +51,8 @@ class Judgement:
     @property
     def resources(self) -> frozenset[str]:
         """The names of the judged resources."""
-        return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.judged).tolist())
+        return frozenset(self.store.resources[code].name for code in np.flatnonzero(self.in_scope).tolist())
 
 
-Judged: TypeAlias = Callable[[Judgement], None]
-"""Called with the judgement of each exhibit."""
+JudgementListener: TypeAlias = Callable[[Judgement], None]
+"""Called with the judgement of each exhibit, while its files are open."""

@@ -12,6 +12,8 @@ from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import split_by, value_counts
 from auditor.encryption.configuration import Configuration
 from auditor.encryption.kms import naming
+from auditor.judgement import unwrapping
+from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes, wrapped_keys
 from auditor.model.findings import KeyUsage
@@ -43,11 +45,16 @@ class _Row(NamedTuple):
         return self.provider, self.key_name, self.kek_id, self.kek_version, self.origin, repr(self.kek)
 
 
-def count(selections: Sequence[Selection], configurations: Sequence[Configuration]) -> tuple[KeyUsage, ...]:
+def count(selections: Sequence[Selection], criteria: Criteria) -> tuple[KeyUsage, ...]:
     """One entry for each key of the selected values, and one for each configured key that none of them needs.
 
     Keys of one name that differ are one entry each, and so are the values under this name that none of them opens.
+
+    Args:
+        selections: The values, opened.
+        criteria: With the configurations, and the clients of --kms.
     """
+    configurations = criteria.configurations
     origins = _origins(selections, configurations)
     namesakes = {pair for pair, _ in origins}
     rows: dict[_Row, list[tuple[Selection, Ints]]] = {}
@@ -77,7 +84,7 @@ def count(selections: Sequence[Selection], configurations: Sequence[Configuratio
         for provider, name, secret, _ in _configured(configurations)
     }
     used = [
-        _use(row, parts, {key[:2] for key in configured})
+        _use(row, parts, {key[:2] for key in configured}, criteria)
         for row, parts in sorted(rows.items(), key=lambda item: item[0].order)
     ]
     unused = configured - {(use.provider, use.key_name, use.origin) for use in used}
@@ -141,13 +148,16 @@ def _origins(
     }
 
 
-def _use(row: _Row, parts: list[tuple[Selection, Ints]], configured: set[tuple[Provider, str]]) -> KeyUsage:
+def _use(
+    row: _Row, parts: list[tuple[Selection, Ints]], configured: set[tuple[Provider, str]], criteria: Criteria
+) -> KeyUsage:
     """The use of one key.
 
     Args:
         row: The key.
         parts: Selections, and their rows under the key.
         configured: Provider and name of every configured key.
+        criteria: With the clients of --kms.
     """
     places: dict[Place, int] = {}
     resources: set[str] = set()
@@ -181,4 +191,12 @@ def _use(row: _Row, parts: list[tuple[Selection, Ints]], configured: set[tuple[P
         configured=(row.provider, row.key_name) in configured,
         objects=tuple(list(objects)[:MOST_OBJECTS]),
         kek=row.kek,
+        answered=_answered(parts, criteria),
     )
+
+
+def _answered(parts: list[tuple[Selection, Ints]], criteria: Criteria) -> tuple[str, ...]:
+    """The keys that really unwrapped the values' data keys."""
+    if not criteria.clients:
+        return ()
+    return tuple(sorted({key for values, rows in parts for key in unwrapping.answering(values, rows, criteria)}))

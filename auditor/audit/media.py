@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from auditor.arrays.buffer import Buffer
+from auditor.evidence import signatures
 from auditor.evidence.containers.residue import Residue
 from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.signatures import Mark, Writing
 from auditor.evidence.sweep import FileSweep, Hits, Search
-from auditor.kubernetes import signatures
-from auditor.kubernetes.signatures import Mark
 
 HEAD = 1 << 16
 """Leading bytes of a file that tell whether it is a text."""
@@ -41,6 +41,11 @@ class Medium(NamedTuple):
     """As in FileMedium."""
     offset: int = 0
     """Where in the source the buffer begins."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it was searched for what texts write in a value's stead."""
+        return any(mark.writing > Writing.PLAIN for mark in self.marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,10 @@ def start(exhibit: Exhibit, resources: Iterable[str]) -> Sweeps:
         return NO_SWEEPS
     media = []
     for role, file in exhibit.files:
-        if role is Role.RANGE or not file.hashing.size:
+        # what an image is searched for is its reader's: the sweep and the reader are one there
+        if role in {Role.RANGE, Role.IMAGE} or not file.hashing.size:
             continue
-        companion = role is Role.SETTINGS
+        companion = role is Role.COMPANION
         searched = signatures.SECRET if companion else kind
         text = b"\0" not in file.map[:HEAD]  # mysqldump writes every byte as it is but zeros and quotation marks
         marks = signatures.text_marks(searched) if text else signatures.marks(searched)

@@ -12,6 +12,7 @@ from auditor.judgement.leftovers import Reference
 from auditor.judgement.selection import Selection
 from auditor.model.evidence import Cluster, CurrentReference
 from auditor.model.vocabulary import Opened, Provider
+from auditor.text import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,9 @@ def _limits(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> Iterato
     if not (newer.reading.backend.revision and reading.backend.revision):
         yield "the revisions do not show that it is newer"
     if gaps := len(newer.reading.gaps):
-        yield f"{gaps:,} parts of it were not read"
+        yield f"{plural(gaps, 'part')} of it {'was' if gaps == 1 else 'were'} not read"
     if closed := sum(_closed(values) for values in newer.selections):
-        yield f"{closed:,} current Secrets in it were not decrypted"
+        yield f"{plural(closed, 'current Secret')} in it {'was' if closed == 1 else 'were'} not decrypted"
 
 
 def _closed(values: Selection) -> int:

@@ -1,6 +1,6 @@
 """The labels of objects that refer to Secrets: their own, or those of the controllers at the top of their owners."""
 
-from collections.abc import Iterator
+from collections.abc import Container
 from functools import cache
 from typing import NamedTuple
 
@@ -47,21 +47,31 @@ class Labels:
         self._paths = [len(restore(entry.path)) + 1 for entry in store.resources]
         self._plurals = _plurals(store)
         self._prefixes = tuple(map(encode, store.storage_prefixes))
-        self._labels: dict[int, str] = {}
+        self._labels = np.empty(self.revisions.size, object)
+        self._labelled = np.zeros(self.revisions.size, np.bool_)
         self._tops: dict[tuple[Owner, bytes, bool], str] = {}
         self._resources: dict[tuple[bytes, bytes], str] = {}
-        self._owner_of = dict(self._owners())
+        self._owners: list[Owner] = []
+        self._owner_of = np.full(self.revisions.size, -1)
+        self._note_owners()
         self._present: set[bytes] = set()
         self._chain: dict[Subject, Owner] = {}
+        kinds = [(owner.api_version, owner.kind) for owner in self._owners]
+        owning = {self._resource(*kind) for kind in set(kinds)} - {""}
+        self._known = np.array([bool(self._resources[kind]) for kind in kinds], np.bool_)
         for objects, base in zip(self._objects, self.bases, strict=True):
-            self._index(objects, base)
+            self._index(objects, base, owning)
 
     def of(self, numbers: Ints) -> list[str]:
         """The labels of some objects, with marks for redaction."""
-        missing = [number for number in numbers.tolist() if number not in self._labels]
-        if missing:
-            self._name(np.array(missing))
-        return list(map(self._labels.__getitem__, numbers.tolist()))
+        missing = np.zeros(self._labels.size, np.bool_)
+        missing[numbers] = True
+        missing &= ~self._labelled
+        if missing.any():
+            self._name(np.flatnonzero(missing))
+            self._labelled |= missing
+        labels: list[str] = self._labels[numbers].tolist()
+        return labels
 
     def subject(self, number: int) -> Subject:
         """Resource, namespace and name of an object, by its etcd key."""
@@ -88,21 +98,27 @@ class Labels:
         known = (place < key.size) & (key[after] == mine)
         return np.where(known, written[after], 0)
 
-    def _owners(self) -> Iterator[tuple[int, Owner]]:
+    def _note_owners(self) -> None:
+        """Number the controllers, and note which each object has."""
+        number_of: dict[Owner, int] = {}
         for objects, base in zip(self._objects, self.bases, strict=True):
-            for rows, owners in objects.owners:
-                yield from zip((rows + base).tolist(), owners, strict=True)
+            for rows, codes, owners in objects.owners:
+                numbers = np.array([number_of.setdefault(owner, len(number_of)) for owner in owners], np.int64)
+                self._owner_of[rows + base] = numbers[codes]
+        self._owners = list(number_of)
 
-    def _index(self, objects: Objects, base: int) -> None:
-        """Note the keys of current objects, and the owners of those that may own Pods."""
+    def _index(self, objects: Objects, base: int, owning: Container[str]) -> None:
+        """Note the keys of current objects that may be owners, and the owners of those that may own Pods."""
         batch, resource = objects.part.batch, objects.part.resource
-        self._present.update(batch.data.slices(batch.key_at[objects.current], batch.key_size[objects.current]))
+        may_own = np.array([entry.name in owning for entry in self._store.resources], np.bool_)
+        rows = np.flatnonzero(objects.current & may_own[resource])
+        self._present.update(batch.data.slices(batch.key_at[rows], batch.key_size[rows]))
         owned = np.array([entry.name in CONTROLLED for entry in self._store.resources], np.bool_)
-        for row in np.flatnonzero(owned[resource]).tolist():
-            owner = self._owner_of.get(base + row)
+        owner_of = self._owner_of[base : base + len(objects.part)]
+        for row in np.flatnonzero(owned[resource] & (owner_of >= 0)).tolist():
             subject = self._subject(objects, row)
-            if owner is not None and (objects.current[row] or subject not in self._chain):
-                self._chain[subject] = owner
+            if objects.current[row] or subject not in self._chain:
+                self._chain[subject] = self._owners[owner_of[row]]
 
     def _subject(self, objects: Objects, row: int) -> Subject:
         code = objects.part.resource[row]
@@ -113,17 +129,32 @@ class Labels:
         """Make the labels of some objects, of each batch together."""
         places = np.searchsorted(self.bases, numbers, side="right") - 1
         for place, which in split_by(places):
-            part, rows = self._objects[place].part, numbers[which] - self.bases[place]
-            keys = printables(part.batch.data.slices(part.batch.key_at[rows], part.batch.key_size[rows]))
-            current = self._objects[place].current[rows].tolist()
-            cells = zip(numbers[which].tolist(), keys, part.resource[rows].tolist(), current, strict=True)
-            for number, key, code, is_current in cells:
-                resource = self._store.resources[code]
-                namespace, _, name = key[len(resource.path) + 1 :].rpartition("/")
-                owner = self._owner_of.get(number) if resource.name in CLIMBED else None
-                space = restore(namespace) if "\\" in namespace else namespace.encode()
-                label = self._top(owner, space, current=is_current) if owner is not None else ""
-                self._labels[number] = label or _label(resource.name, namespace, name)
+            self._name_own(self._objects[place], numbers[which], numbers[which] - self.bases[place])
+            self._name_owned(self._objects[place], numbers[which], numbers[which] - self.bases[place])
+
+    def _name_own(self, objects: Objects, numbers: Ints, rows: Ints) -> None:
+        """The labels of objects by their own names: those of one resource and namespace together."""
+        batch = objects.part.batch
+        size = max(len(objects.spaces), 1)
+        for code, which in split_by(objects.part.resource[rows].astype(np.int64) * size + objects.space[rows]):
+            resource, space = self._store.resources[code // size], objects.spaces[code % size]
+            head = self._paths[code // size] + (len(space) + 1 if space else 0)
+            at, length = batch.key_at[rows[which]] + head, batch.key_size[rows[which]] - head
+            names = printables(batch.data.slices(at, np.maximum(length, 0)))
+            before, _, end = _label(resource.name, printable(space), "/").rpartition("/")
+            self._labels[numbers[which]] = [f"{before}{name}{end}" for name in names]
+
+    def _name_owned(self, objects: Objects, numbers: Ints, rows: Ints) -> None:
+        """The labels of objects that have a controller: those of one controller together."""
+        climbed = np.array([entry.name in CLIMBED for entry in self._store.resources], np.bool_)
+        owner = np.where(climbed[objects.part.resource[rows]], self._owner_of[numbers], -1)
+        which = np.flatnonzero((owner >= 0) & np.append(self._known, False)[owner])
+        size = max(len(objects.spaces), 1)
+        code = (owner[which] * size + objects.space[rows[which]]) * 2 + objects.current[rows[which]]
+        for each, places in split_by(code):
+            space = objects.spaces[each // 2 % size]
+            if label := self._top(self._owners[each // 2 // size], space, current=bool(each % 2)):
+                self._labels[numbers[which[places]]] = label
 
     def _top(self, first: Owner, namespace: bytes, *, current: bool) -> str:
         """The label of the topmost controller that the evidence has; empty where it has none.

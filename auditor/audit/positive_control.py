@@ -18,7 +18,7 @@ from auditor.evidence.bbolt.tree import Walker
 from auditor.evidence.etcd import backend, unallocated
 from auditor.judgement import selection
 from auditor.judgement.policy import Policy
-from auditor.kubernetes import fragments
+from auditor.kubernetes import type_meta
 from auditor.kubernetes.prefixes import PROTOBUF
 from auditor.kubernetes.resources import BUILT_IN
 from auditor.kubernetes.store import classify
@@ -34,7 +34,7 @@ SOURCE = "the control"
 PAGE = 4096
 PAGES = 5
 ROOT, TREE, FREED = 2, 3, 4
-KINDS = {name: kind for kind, name in fragments.KINDS.items()}
+KINDS = {name: kind for kind, name in type_meta.KINDS.items()}
 """Kinds that are identified by content: a Secret under the key of another resource is still a Secret."""
 NAMESPACE, NAME = b"etcd-auditor", b"planted"
 FOUND = "the planted readable values were found"

@@ -7,7 +7,6 @@ for. Encrypted values are opened for it with the keys of the run, and forgotten.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import chunks, split_by
 from auditor.evidence.reading import Reading
-from auditor.kubernetes import references, secret_names, trees
+from auditor.kubernetes import json_text, references, secret_names, trees
 from auditor.kubernetes.references import ANY, Owners, Reference, References, Through
 from auditor.kubernetes.store import Classified, Store
 from auditor.kubernetes.wire_columns import unwrap
@@ -42,6 +41,8 @@ HINTS = (references.PROVIDER_CLASS, *secret_names.INJECTIONS)
 """Fields that lead to a Secret without its name."""
 _TEXT = re.compile(rb'["/]([^"/\\]{1,253})(?=")')
 """A text in JSON, or what follows its last slash. Names of objects are never escaped."""
+_MOST_CODES = 1 << 40
+"""Codes of several columns together that are not numbered anew."""
 _REFUSALS = (ValueError, RecursionError, TypeError, AttributeError, KeyError, OverflowError, EOFError, MemoryError)
 """What trees.parse() and the walk of a tree may raise."""
 
@@ -73,8 +74,12 @@ class Objects:
     edges: list[tuple[Ints, Ints, bool]] = field(default_factory=list)
     """Rows, numbers of the Secrets they refer to, and whether they only name them."""
     detours: list[Detour] = field(default_factory=list)
-    owners: list[tuple[Ints, list[Owner]]] = field(default_factory=list)
-    """Rows, and the controller of each."""
+    owners: list[tuple[Ints, Ints, list[Owner]]] = field(default_factory=list)
+    """Rows, and the controller of each: its index in a list of distinct ones."""
+    space: Ints = field(init=False)
+    """Index of each row's namespace."""
+    spaces: list[bytes] = field(init=False)
+    """The distinct namespaces; empty for that of cluster-scoped objects."""
 
 
 class Collection(NamedTuple):
@@ -144,11 +149,13 @@ class _Reader:
         self._messages = np.array([references.message_code(entry.name) for entry in store.resources], np.int64)
         batch, resource = objects.part.batch, objects.part.resource
         head = np.array([len(restore(entry.path)) + 1 for entry in store.resources], np.int64)[resource]
-        # namespaces: code of each object's, and the distinct ones; none for cluster-scoped objects
         rest = np.maximum(batch.key_size - head, 0)
         size = np.maximum(batch.data.find(batch.key_at + head, rest, ord("/")), 0)
-        self._space, heads = factorize(batch.data, batch.key_at + head, size)
-        self._spaces = batch.data.slices((batch.key_at + head)[heads], size[heads])
+        # kcp's are CLUSTER/NAMESPACE: up to the second slash, where there is one
+        more = batch.data.find(batch.key_at + head + size + 1, np.maximum(rest - size - 1, 0), ord("/"))
+        size += np.where((size > 0) & (more >= 0), more + 1, 0)
+        objects.space, heads = factorize(batch.data, batch.key_at + head, size)
+        objects.spaces = batch.data.slices((batch.key_at + head)[heads], size[heads])
 
     def read(self, keyring: "Keyring | None") -> None:
         """Read all objects, encrypted ones too where there are keys."""
@@ -198,6 +205,8 @@ class _Reader:
         """Read an object in JSON or CBOR, if its bytes hold the name of a Secret."""
         if not self._holds_name(value, encoding):
             return
+        if encoding is Encoding.JSON and json_text.is_deep(value):  # a name may stand below
+            self._miss(np.array([row]))
         resource = self._store.resources[self.objects.part.resource[row]].name
         try:
             tree = trees.parse(value, encoding)
@@ -209,7 +218,7 @@ class _Reader:
             self._miss(np.array([row]))
             return
         if owner is not None:
-            self.objects.owners.append((np.array([row]), [Owner(*owner)]))
+            self.objects.owners.append((np.array([row]), np.zeros(1, np.int64), [Owner(*owner)]))
         for reference in found:
             self._add(row, reference)
 
@@ -223,7 +232,9 @@ class _Reader:
         name, namespace, through = reference
         if namespace is None:
             resource = self._store.resources[self.objects.part.resource[row]].name
-            namespace = self._spaces[self._space[row]] or secret_names.CLUSTER_NAMESPACES.get(resource, b"")
+            namespace = self.objects.spaces[self.objects.space[row]] or secret_names.CLUSTER_NAMESPACES.get(
+                resource, b""
+            )
         if through in {Through.PROVIDER_CLASS, Through.CERTIFICATE}:
             self.objects.detours.append(Detour(row, through, namespace, name))
             return
@@ -245,8 +256,8 @@ class _Reader:
         names = buffer.slices(found.name_at[heads], found.name_size[heads])
         kept = np.flatnonzero(np.array([name in self._targets.names for name in names], np.bool_)[codes])
         found, codes = found.take(kept), codes[kept]
-        space = self._space[rows[found.row]]
-        spaces = list(self._spaces)
+        space = self.objects.space[rows[found.row]]
+        spaces = list(self.objects.spaces)
         stated = np.flatnonzero(found.namespace_size >= 0)
         texts = buffer.slices(found.namespace_at[stated], found.namespace_size[stated])
         code_of = {text: code for code, text in enumerate(spaces)}
@@ -262,15 +273,19 @@ class _Reader:
         self.objects.edges.append((rows[found.row[numbers >= 0]], numbers[numbers >= 0], False))
 
     def _own(self, buffer: Buffer, owners: Owners, rows: Ints) -> None:
-        """Add the controllers: equal ones, of which an object of many copies has thousands, are one text."""
+        """Add the controllers: equal ones, of which an object of many copies has thousands, are one."""
         parts = [
             (owners.group_at, np.maximum(owners.group_size, 0)),
             (owners.kind_at, owners.kind_size),
             (owners.name_at, owners.name_size),
         ]
-        texts = []
+        code, count = np.zeros(len(owners), np.int64), 1
         for at, size in parts:
-            codes, heads = factorize(buffer, at, size)
-            texts.append(list(map(buffer.slices(at[heads], size[heads]).__getitem__, codes.tolist())))
-        made = list(map(tuple.__new__, repeat(Owner), zip(*texts, strict=True)))
-        self.objects.owners.append((rows[owners.row], made))
+            codes, distinct = factorize(buffer, at, size)
+            if count * distinct.size > _MOST_CODES:
+                code = np.unique(code, return_inverse=True)[1]
+                count = len(owners)
+            code, count = code * distinct.size + codes, count * distinct.size
+        _, heads, code = np.unique(code, return_index=True, return_inverse=True)
+        texts = [buffer.slices(at[heads], size[heads]) for at, size in parts]
+        self.objects.owners.append((rows[owners.row], code, list(map(Owner, *texts))))

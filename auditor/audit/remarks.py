@@ -13,7 +13,6 @@ from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage
 from auditor.model.vocabulary import SameAsLatest
 from auditor.options import Options
-from auditor.text import plural, shown
 
 
 def omissions(
@@ -40,7 +39,8 @@ def omissions(
     yield from hunted.unexamined
     yield from _current(judgement)
     yield from unexamined.elsewhere(judgement.store, options)
-    yield from unexamined.ungrouped(judgement.store, judgement.judged, judgement.criteria.policy)
+    yield from unexamined.disguised(judgement.store, judgement.in_scope)
+    yield from unexamined.ungrouped(judgement.store, judgement.in_scope, judgement.criteria.policy)
     yield judgement.reading.standing or unexamined.standing(files)
 
 
@@ -55,23 +55,9 @@ def _current(judgement: Judgement) -> Iterator[Unexamined]:
         yield Unexamined(f"what is current in {judgement.current.name}", reason, decisive=bool(undetermined))
 
 
-def _calls(criteria: Criteria) -> Iterator[str]:
-    """The calls of --kms to each key."""
-    for client in criteria.clients:
-        for calls in client.tracks():
-            who = f" as {calls.principal}" if calls.principal else ""
-            when = f" from {calls.first} to {calls.last}" if calls.calls else ""
-            asked = sum(count for _, count in calls.outcomes) + calls.unwrapped
-            yield (
-                f"--kms {shown(calls.name)}, {calls.service}, {calls.key}: {plural(calls.calls, 'call')}{who}{when}; "
-                f"{calls.unwrapped:,} of {plural(asked, 'wrapped key')} unwrapped"
-            )
-            yield from (
-                f"--kms {shown(calls.name)}, {calls.key}: {plural(count, 'wrapped key')}: {why}"
-                for why, count in calls.outcomes
-            )
-            if set(calls.answering) - {calls.key}:
-                yield f"--kms {shown(calls.name)}, {calls.key}: what really unwrapped: {', '.join(calls.answering)}"
+def calls_made(criteria: Criteria) -> Iterator[str]:
+    """The calls of --kms to each key, a sentence each."""
+    yield from (text for client in criteria.clients for calls in client.tracks() for text in calls.sentences())
     if criteria.prove:
         yield "--kms-prove: one value of each wrapped key was decrypted; that is no pass for the others"
 
@@ -104,4 +90,4 @@ def notes(
             yield f"{source}: {advised.path}: {advised.text}"
     for (provider, name), plugin in criteria.plugins.items():
         yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
-    yield from _calls(criteria)
+    yield from calls_made(criteria)

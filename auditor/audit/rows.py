@@ -68,8 +68,8 @@ def build(
     }
     findings = list(chain.from_iterable(tables))
     if hits:
-        unmapped = frozenset(values.batch.source for values in selections if not values.batch.located)
-        for cells, finding in hit_rows.rows(hits, unmapped):
+        unlocated = frozenset(values.batch.source for values in selections if not values.batch.located)
+        for cells, finding in hit_rows.rows(hits, unlocated):
             for name, column in columns.items():
                 column.append(cells.get(name, ""))
             findings.append((finding,))
@@ -202,6 +202,8 @@ def _details(values: Selection, names: list[tuple[str, str, str]], facts: Facts)
         else:
             namespace, name = facts.named[row]
             details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
+    for row, remark in values.batch.remarks.items():
+        details[row] = "; ".join(part for part in (details.get(row, usual[row]), remark) if part)
     for row, reason in values.reasons.items():
         details[row] = "; ".join(part for part in (reason, details.get(row, usual[row])) if part)
     return with_cells(usual, details)
@@ -226,7 +228,7 @@ def _extents(parts: Sequence[Extent]) -> str:
 
 def ids(values: Selection) -> list[str]:
     """Ids by source and offset: the same value of the same evidence has the same id in every run."""
-    source = tag("" if values.authoritative and not values.companion else values.batch.source)
+    source = tag("" if values.authoritative and not values.beside else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]
 
 

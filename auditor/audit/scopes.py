@@ -9,7 +9,7 @@ from auditor.kubernetes.store import Store
 from auditor.options import Options
 
 
-def judged(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
+def in_scope(store: Store, options: Options, policy: Policy, also: frozenset[str]) -> Bools:
     """Which resources are judged: those asked for, those that a configuration encrypts, and fragments of any.
 
     Args:
@@ -23,15 +23,15 @@ def judged(store: Store, options: Options, policy: Policy, also: frozenset[str])
     return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
 
 
-def names(store: Store, options: Options, chosen: Bools) -> tuple[str, ...]:
+def names(store: Store, options: Options, in_scope: Bools) -> tuple[str, ...]:
     """The resources that are judged: those asked for first, then what a configuration adds.
 
     Args:
         store: all values of the evidence.
         options: the resources asked for.
-        chosen: which resources are judged.
+        in_scope: which resources are judged.
     """
-    entries = [store.resources[code] for code in np.flatnonzero(chosen).tolist()]
+    entries = [store.resources[code] for code in np.flatnonzero(in_scope).tolist()]
     asked = [name.rstrip(".") for name in options.resources]
     added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
     return tuple(dict.fromkeys([*asked, *sorted(added)]))

@@ -9,8 +9,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.headless import CarvedRecord, without_record
+from auditor.evidence.signatures import KEYS, NEAR, Form, Mark, Writing
 from auditor.evidence.sweep import Hits
-from auditor.kubernetes.signatures import KEYS, NEAR, Form, Mark, Writing
 from auditor.model.vocabulary import State
 
 LONGEST = 1 << 22

@@ -13,7 +13,7 @@ from auditor.text import shown
 
 
 @dataclass(frozen=True, slots=True)
-class TriageSettings:
+class TriageInputs:
     """Files that the options name, loaded before the evidence is read."""
 
     accepted: tuple[ignore.IgnoreRule, ...]
@@ -45,12 +45,12 @@ class Triaged:
     """Notes on the ignore file and the baseline."""
 
 
-def prepare(options: Options, earlier: baseline.BaselineReport | None) -> TriageSettings:
-    """The settings by the options. Raises UsageError and ConfigurationError.
+def prepare(options: Options, earlier: baseline.BaselineReport | None) -> TriageInputs:
+    """The files by the options. Raises UsageError and ConfigurationError.
 
     earlier: the report that options.baseline names.
     """
-    return TriageSettings(
+    return TriageInputs(
         ignore.load(Path(options.ignore)) if options.ignore else (),
         earlier,
         redaction.prepare(options),
@@ -58,7 +58,7 @@ def prepare(options: Options, earlier: baseline.BaselineReport | None) -> Triage
 
 
 def apply(
-    settings: TriageSettings,
+    inputs: TriageInputs,
     rows: Rows,
     files: exhibit.Exhibit,
     database_name: str,
@@ -70,7 +70,7 @@ def apply(
     A baseline waits for the hashes of the evidence.
 
     Args:
-        settings: rules, earlier report and redactor.
+        inputs: rules, earlier report and redactor.
         rows: of the audit.
         files: the exhibit.
         database_name: name of the evidence's own file.
@@ -83,19 +83,19 @@ def apply(
     accepted: tuple[tuple[FindingKind, Severity, int], ...] = ()
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
-    if settings.accepted:
-        outcome = ignore.apply(settings.accepted, rows, shown(Path(options.ignore).name))
+    if inputs.accepted:
+        outcome = ignore.apply(inputs.accepted, rows, shown(Path(options.ignore).name))
         rows, accepted, acceptances, notes = outcome.rows, outcome.accepted, outcome.entries, outcome.notes
-    rows = settings.names.rows(rows, storage_prefixes)
-    if settings.earlier is None:
+    rows = inputs.names.rows(rows, storage_prefixes)
+    if inputs.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
     comparison = baseline.compare(
-        settings.earlier,
+        inputs.earlier,
         rows,
         hashes,
         database=hashes.get(database_name, ""),
-        redaction=settings.names.redaction,
+        redaction=inputs.names.redaction,
         options=run_options.settings(options),
     )
     return Triaged(comparison.rows, accepted, acceptances, comparison.baseline, (*notes, *comparison.notes))

@@ -9,7 +9,7 @@ import numpy as np
 
 from auditor.arrays import parallel
 from auditor.arrays.dtypes import Bools
-from auditor.evidence import exhibit, reading
+from auditor.evidence import beginnings, exhibit, reading
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
@@ -68,7 +68,7 @@ def untried(selections: Sequence[Selection], criteria: Criteria) -> list[Unexami
         for row in np.flatnonzero(values.untried).tolist():
             counts[*values.key_labels[values.key_label[row]].pair, values.reasons.get(row, "")] += 1
     return [
-        Unexamined(f"{size:,} values under {provider.label}/{name}", f"not tried: {reason}", decisive=True)
+        Unexamined(f"{plural(size, 'value')} under {provider.label}/{name}", f"not tried: {reason}", decisive=True)
         for (provider, name, reason), size in sorted(counts.items())
     ]
 
@@ -154,6 +154,19 @@ def elsewhere(store: Store, options: Options) -> list[Unexamined]:
         reason = "their keys are overwritten, and their bytes do not say what they are"
         parts.append(Unexamined(f"{plural(lost, 'value')} under keys that begin with a zero", reason, decisive=True))
     return parts
+
+
+def disguised(store: Store, judged: Bools) -> list[Unexamined]:
+    """Values of no known encoding under the keys of other resources, in which a readable one begins all the same."""
+    count = 0
+    for part in store.parts:
+        rows = part.stores & (part.prefixes.provider == Provider.UNKNOWN) & ~judged[part.resource]
+        rows &= part.batch.key_at >= 0
+        count += sum(beginnings.in_value(part.batch.value(row)) for row in np.flatnonzero(rows).tolist())
+    if not count:
+        return []
+    reason = "their keys name nothing that must be encrypted, and a readable object begins in them"
+    return [Unexamined(f"{plural(count, 'value')} of no known encoding", reason, decisive=True)]
 
 
 def ungrouped(store: Store, judged: Bools, policy: Policy) -> list[Unexamined]:

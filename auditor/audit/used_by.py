@@ -11,7 +11,7 @@ import numpy as np
 
 from auditor.arrays.dictionary import constant, encode_if_smaller
 from auditor.arrays.dtypes import Ints
-from auditor.arrays.parallel import split_by
+from auditor.arrays.parallel import run_starts, split_by
 from auditor.audit.owners import Labels
 from auditor.audit.referrers import Collection, SecretName, collect
 from auditor.evidence.reading import Reading
@@ -110,20 +110,20 @@ def find(
     collection = collect(store, reading, keyring, secrets, earlier=leftovers)
     labels = Labels(collection, store)
     secret, subject, named = _edges(collection, labels)
-    labels.of(np.unique(subject))  # all together
+    texts = np.array(labels.of(subject), object)
     users: dict[SecretName, list[str]] = {}
     past: dict[SecretName, list[Version]] = {}
     until = labels.successors() if leftovers and (labels.revisions[subject] > 0).any() else None
     for number, rows in split_by(secret):
         current = labels.revisions[subject[rows]] == 0
-        refers = set(labels.of(subject[rows[current & ~named[rows]]]))
-        names = {label + NAMES for label in labels.of(subject[rows[current & named[rows]]]) if label not in refers}
+        refers = set(texts[rows[current & ~named[rows]]].tolist())
+        names = {label + NAMES for label in texts[rows[current & named[rows]]].tolist() if label not in refers}
         if refers or names:
-            users[secrets[number]] = _ordered(refers | names)
+            users[secrets[number]] = sorted(refers) + sorted(names)
         old = rows[~current]
         if until is not None and old.size:
             own = zip(
-                labels.of(subject[old]), named[old].tolist(), labels.revisions[subject[old]].tolist(),
+                texts[old].tolist(), named[old].tolist(), labels.revisions[subject[old]].tolist(),
                 until[subject[old]].tolist(), strict=True,
             )  # fmt: skip
             past[secrets[number]] = [Version(label + NAMES * name, first, last) for label, name, first, last in own]
@@ -161,7 +161,8 @@ def _edges(collection: Collection, labels: Labels) -> tuple[Ints, Ints, Ints]:
         named = np.concatenate((named, np.zeros(len(more), np.bool_)))
     # the same field may stand in several containers: each edge counts once
     size = max(int(subject.max(initial=0)) + 1, 1)
-    distinct = np.unique((secret * size + subject) * 2 + named.astype(np.int64))
+    distinct = np.sort((secret * size + subject) * 2 + named)
+    distinct = distinct[run_starts(distinct)]
     both = distinct // 2
     return both // size, both % size, (distinct % 2).astype(np.bool_)
 
@@ -200,10 +201,14 @@ def of_selections(
     secrets: dict[SecretName, None] = {}
     leftovers = False
     for values in selections:
-        for row, secret in secrets_of(values).items():
-            if secret[1] and (listed or values.findings[row]):
+        own = secrets_of(values)
+        rows = np.fromiter(own, np.int64, len(own))
+        chosen = (values.findings[rows] > 0) | listed
+        old = values.batch.place[rows] != Place.LATEST
+        for secret, picked, leftover in zip(own.values(), chosen.tolist(), old.tolist(), strict=True):
+            if secret[1] and picked:
                 secrets[secret] = None
-                leftovers |= values.batch.place[row] != Place.LATEST
+                leftovers |= leftover
     return find(store, reading, keyring, list(secrets), leftovers=leftovers) if secrets else None
 
 
@@ -231,11 +236,13 @@ def secrets_of(values: Selection) -> dict[int, SecretName]:
     """Namespace and name of every value that is a Secret's, by row; empty where the name is lost."""
     names = np.array([entry.name == "secrets" for entry in values.resources], np.bool_)
     rows = np.flatnonzero(names[values.resource])
-    keys = values.batch.data.slices(np.maximum(values.batch.key_at[rows], 0), values.batch.key_size[rows])
+    key_at = values.batch.key_at[rows]
+    keys = values.batch.data.slices(np.maximum(key_at, 0), values.batch.key_size[rows])
     paths = [len(restore(entry.path)) + 1 for entry in values.resources]
     secrets: dict[int, SecretName] = {}
-    for row, key, code in zip(rows.tolist(), keys, values.resource[rows].tolist(), strict=True):
-        if values.batch.key_at[row] >= 0:
+    columns = (rows.tolist(), keys, (key_at >= 0).tolist(), values.resource[rows].tolist())
+    for row, key, keyed, code in zip(*columns, strict=True):
+        if keyed:
             namespace, _, name = key[paths[code] :].rpartition(b"/")
         else:
             decoded = values.decode(row)

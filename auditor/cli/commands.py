@@ -20,6 +20,8 @@ from typer.core import TyperCommand, TyperGroup
 from auditor.cli import help, option_table, settings  # noqa: A004 - what it is
 from auditor.errors import UsageError
 
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+COMPLETIONS = frozenset({"--show-completion", "--install-completion"})
 KnownOptions: TypeAlias = Mapping[str, Sequence[settings.Known]]
 """The options of every command that has some, by the command's name."""
 ConfigFile = Annotated[
@@ -30,6 +32,8 @@ ConfigFile = Annotated[
         show_default=False,
     ),
 ]
+LARGEST_NUMBER = 1e9
+"""The largest value of an option that takes a number with a fraction: thirty years in seconds."""
 _origins: ContextVar[Mapping[str, str]] = ContextVar("origins", default=MappingProxyType({}))
 
 
@@ -42,7 +46,30 @@ class Group(TyperGroup):
             args = [*args[1:2], "--help"]
         elif args == ["version"]:
             args = ["--version"]
+        elif len(args) > 1 and args[0] in COMPLETIONS:
+            self._complete(ctx, args[0], args[1])
         return super().parse_args(ctx, args)
+
+    def _complete(self, ctx: typer.Context, option: str, shell: str) -> None:
+        """Print or install the completion of a shell that is named: Typer's options are of the one that runs it."""
+        from typer import completion
+
+        if shell not in SHELLS:
+            ctx.fail(f"{option} {shell}: there is completion for {', '.join(SHELLS)}")
+        if option == "--show-completion":
+            variable = f"_{str(ctx.info_name).replace('-', '_').upper()}_COMPLETE"
+            raise typer.Exit(completion.shell_complete(self, {}, str(ctx.info_name), variable, f"source_{shell}"))
+        name, path = completion.install(shell=shell)  # type: ignore[attr-defined]
+        typer.echo(f"{name} completion installed in {path}; it takes effect in the next shell")
+        raise typer.Exit
+
+
+class Commands(TyperGroup):
+    """A command with commands of its own."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help, as a command's is."""
+        help.write_group(self, ctx, formatter)
 
 
 class Command(TyperCommand):
@@ -66,7 +93,16 @@ class Command(TyperCommand):
             given.append(name)
         for reason in option_table.refusals(given, {option_name(each) for each in self.params}):
             ctx.fail(reason)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            value = ctx.params.get(str(parameter.name))
+            if isinstance(value, float) and not abs(value) <= LARGEST_NUMBER:
+                ctx.fail(f"{option_name(parameter)} takes a number of at most {LARGEST_NUMBER:,.0f}: {value:g} is none")
+        return rest
+
+    def format_usage(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the line of usage, which every version of Typer words in its own way."""
+        formatter.write_usage(ctx.command_path, help.usage(self.get_params(ctx)))
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the help, options in groups."""

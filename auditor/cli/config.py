@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import commands, settings, worker
+from auditor.cli import commands, provenance, settings, worker
 from auditor.errors import UsageError
 
 CODES = "Exit codes: 0 shown; 2 something in the file or the environment is refused."
@@ -38,5 +38,6 @@ def run(known: commands.KnownOptions, command: str, file: str, *, schema: bool) 
     sys.stdout.write(f"Command {command}; configuration file: {path or 'none is read'}\n")
     sys.stdout.write("Precedence: command line, ETCD_AUDITOR_*, configuration file, ETCDCTL_*, default\n")
     for each in sorted(applied, key=lambda each: each.option.name):
-        sys.stdout.write(f"{each.option.name} = {', '.join(each.values)}  ({each.origin})\n")
+        values = [provenance.setting(each.option.name, value) for value in each.values]
+        sys.stdout.write(f"{each.option.name} = {', '.join(values)}  ({each.origin})\n")
     return 0

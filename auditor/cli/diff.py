@@ -15,6 +15,8 @@ from auditor.cli.options import (
     Configurations,
     FailOn,
     Keks,
+    Kms,
+    KmsBudget,
     Level,
     Plugins,
     Prefixes,
@@ -22,9 +24,12 @@ from auditor.cli.options import (
     Range,
     Raw,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.cli.progress import bars
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
@@ -83,6 +88,9 @@ def diff(
         typer.Option(help="An EncryptionConfiguration of AFTER, instead; repeatable.", show_default=False),
     ] = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Annotated[
         str, typer.Option(help="What AFTER must be: encrypted, plaintext, or the write provider: PROVIDER[:KEY].")
@@ -130,6 +138,7 @@ def diff(
             storage_prefixes=storage_prefix,
             encryption_configs=tuple(map(str, configs or encryption_config or ())),
             kms_plugins=kms_plugin,
+            **kms_options(kms, kms_budget, yes=yes),
             current_keks=current_kek,
             expect=expected,
             opening_only=opening_only,
@@ -173,7 +182,7 @@ def run(request: DiffRequest) -> int:
     inputs = {
         path
         for options in (request.before_options, request.after_options)
-        for path in (*options.encryption_configs, options.wal_dir)
+        for path in (*options.encryption_configs, *address.files(options.kms), options.wal_dir)
         if path
     }
     access = _access(request)
@@ -210,7 +219,8 @@ def run(request: DiffRequest) -> int:
     stream = sys.stderr if output.STDOUT in request.targets else sys.stdout
     printer = terminal.Printer(stream)
     diff_terminal.write(comparison, request.fail_on, printer)
-    if lines := output.written([*request.targets, *checksums.targets(request.targets)]):
+    rows = {request.csv: sum(comparison.objects.values())} if request.csv else {}
+    if lines := output.written([*request.targets, *checksums.targets(request.targets)], rows):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return comparison.exit_code(request.fail_on)
 

@@ -12,15 +12,20 @@ from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Configurations,
     Evidences,
+    Kms,
+    KmsBudget,
     MaxRatio,
     MaxUnpacked,
     Plugins,
     Prefixes,
     WalDir,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.cli.progress import bars
+from auditor.encryption.kms import address
 from auditor.options import Options
 
 CODES = (
@@ -41,6 +46,9 @@ def find(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    yes: Yes = False,
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
@@ -56,6 +64,7 @@ def find(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, yes=yes),
         wal_dir=wal_dir,
         work_dir=work_dir,
         max_unpacked=max_unpacked,
@@ -86,6 +95,7 @@ def run(
         live_options.none(paths, live)
     access = live_options.access(paths[0], live) if len(paths) == 1 else None
     files = [*(paths if access is None else ()), *options.encryption_configs, options.wal_dir]
+    files += address.files(options.kms)
     inputs = [Path(each) for each in (*files, value_file if value_file != values.STDIN else "") if each]
     output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
     wanted = values.load(value_file, whole=whole)

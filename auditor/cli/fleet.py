@@ -8,7 +8,7 @@ import typer
 
 from auditor import inputs
 from auditor.cli import output, worker
-from auditor.cli.commands import Command
+from auditor.cli.commands import Command, Commands
 from auditor.cli.fleet_report import FleetReportRequest, run_report
 from auditor.cli.fleet_run import FleetScanRequest, run_scan
 from auditor.cli.options import (
@@ -18,6 +18,7 @@ from auditor.cli.options import (
     FailOn,
     Hunt,
     Keks,
+    Kms,
     Level,
     MaxRatio,
     MaxUnpacked,
@@ -29,6 +30,8 @@ from auditor.cli.options import (
     UseFoundConfig,
     UseFoundKeys,
     WorkDir,
+    Yes,
+    kms_options,
     library_options,
 )
 from auditor.errors import UsageError
@@ -50,6 +53,7 @@ REPORT_CODES = (
 KEY_CODES = "Exit codes: 0 the key was written; 2 bad usage, or the file exists."
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
@@ -109,6 +113,8 @@ def scan(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Expect = "encrypted",
     compromised_key: CompromisedKeys = None,
@@ -136,6 +142,7 @@ def scan(
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
         current_keks=current_kek,
+        **kms_options(kms, 0, prove=False, yes=yes),
         expect=expect,
         compromised_keys=compromised_key,
         hunt=hunt,

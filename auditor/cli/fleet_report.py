@@ -34,14 +34,18 @@ class FleetReportRequest:
 def run_report(request: FleetReportRequest) -> int:
     """The exit code: 1 findings, 3 an open question, 0 neither. Raises AuditorError."""
     require("fleet report", "pyarrow", "fleet")
+    from auditor.fleet.folder import DataSetFolder
     from auditor.fleet.report import build, since, statement, write
     from auditor.fleet.report.context import Context, Questions
     from auditor.fleet.report.migration import Target
-    from auditor.fleet.store import Store
 
     targets = [*request.files.values(), request.statement]
     folders = [] if "://" in request.dataset else [Path(request.dataset)]
     output.check(targets, folders, force=request.force)
+    if request.new_only and not request.baseline:
+        raise UsageError("--new-only needs --baseline FILE: without it no finding is new")
+    if request.since and not request.migration:
+        raise UsageError("--from belongs to --migration")
     target = Target.of(request.migration, request.since) if request.migration else None
     earlier = since.load(request.baseline) if request.baseline else None
     questions = Questions(
@@ -52,7 +56,7 @@ def run_report(request: FleetReportRequest) -> int:
         fail_on=request.fail_on,
     )
     dataset = request.dataset if "://" in request.dataset else str(Path(request.dataset).absolute())
-    context = Context(Store(dataset), questions)
+    context = Context(DataSetFolder(dataset), questions)
     report = build.build(context, earlier, target)
     for name, path in request.files.items():
         output.save(path, partial(write.FORMATS[name], report), force=request.force)

@@ -56,11 +56,13 @@ class FleetScanRequest:
         if self.options.redact_names and not self.options.redact_key:
             raise UsageError("--redact-names: ordinals differ from backup to backup: give --redact-key too")
         output.check([self.json], [], force=self.force)
-        for text in (self.dataset, *self.sources):
-            folder = Path(text)
-            inside = self.compare_key and "://" not in text and folder.is_dir()
-            if inside and Path(self.compare_key).resolve().is_relative_to(folder.resolve()):
-                raise UsageError(f"--compare-key {shown(self.compare_key)} lies inside {shown(text)}: keep it apart")
+        if self.compare_key:
+            from auditor.fleet import listing
+
+            key = Path(self.compare_key)
+            for text in (self.dataset, *listing.expand(self.sources)):
+                if listing.holds(text, key):
+                    raise UsageError(f"--compare-key {shown(key)} lies inside {shown(text)}: keep it apart")
 
 
 def run_scan(request: FleetScanRequest) -> int:
@@ -98,6 +100,11 @@ def _library_request(request: FleetScanRequest) -> "FleetScan":
     from auditor.fleet.settings import Settings
 
     expectations.check(request.options)
+    known = clusters.read(request.clusters) if request.clusters else clusters.NONE
+    if not request.options.kms_confirmed and any(
+        known.options_of(each, request.options).kms for each in (None, *known.all)
+    ):
+        raise UsageError("calls to a KMS must be confirmed with --yes: nobody can be asked on a worker")
     names = redaction.prepare(request.options)
     ca, cert, key = request.tls
     return FleetScan(
@@ -105,7 +112,7 @@ def _library_request(request: FleetScanRequest) -> "FleetScan":
         settings=Settings(
             dataset=request.dataset if "://" in request.dataset else str(Path(request.dataset).absolute()),
             options=request.options,
-            clusters=clusters.read(request.clusters) if request.clusters else clusters.NONE,
+            clusters=known,
             compare_key=str(Path(request.compare_key).absolute()) if request.compare_key else "",
             compare_check=compare.check_value(compare.read_key(request.compare_key)) if request.compare_key else "",
             retries=request.retries,

@@ -5,8 +5,8 @@ from typing import Any
 
 OTHERS = "Options"
 GROUPS = {
-    "Scope": "--resource --storage-prefix --wal-dir --before-wal-dir --after-wal-dir --raw --at --source --quick "
-    "--value-file --whole --current --as-of",
+    "Scope": "--resource --storage-prefix --wal-dir --before-wal-dir --after-wal-dir --raw --carve --at --source "
+    "--quick --value-file --whole --current --as-of",
     "Policy and keys": "--encryption-config --before-config --after-config --current-config --kms-plugin --kms "
     "--kms-budget --kms-prove --current-kek --k3s-token --use-found-keys --use-found-config --compromised-key --expect "
     "--expect-before --hunt --hunt-min-length --hunt-field",
@@ -42,13 +42,39 @@ def write(command: Any, context: Any, formatter: Any) -> None:
     arguments = [each for each in parameters if each.param_type_name == "argument"]
     if arguments:
         with formatter.section("Arguments"):
-            formatter.write_dl([(str(each.display_name_raw), _text(each, context)) for each in arguments])
+            formatter.write_dl([(_argument(each), _text(each, context)) for each in arguments])
     for title, options in grouped([each for each in parameters if each.param_type_name == "option"]):
         with formatter.section(title):
             formatter.write_dl([(", ".join(sorted(each.opts, key=len)), _text(each, context)) for each in options])
     if command.epilog:
         formatter.write_paragraph()
         formatter.write_text(command.epilog)
+
+
+def write_group(group: Any, context: Any, formatter: Any) -> None:
+    """Write the help of a group of commands.
+
+    Args:
+        group: The group, of click's.
+        context: Its context.
+        formatter: click's formatter of help.
+    """
+    group.format_usage(context, formatter)
+    formatter.write_paragraph()
+    formatter.write_text(group.help or "")
+    commands = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
+    with formatter.section("Commands"):
+        formatter.write_dl([(name, command.get_short_help_str(limit=200)) for name, command in commands])
+    with formatter.section(OTHERS):
+        options = group.get_params(context)
+        formatter.write_dl([(", ".join(sorted(each.opts, key=len)), _text(each, context)) for each in options])
+
+
+def usage(parameters: Sequence[Any]) -> str:
+    """What stands behind a command's name in its line of usage: braces for what it needs, brackets for what it may."""
+    arguments = [each for each in parameters if each.param_type_name == "argument"]
+    names = [(f"{{{_argument(each)}}}" if each.required else f"[{_argument(each)}]", each.nargs) for each in arguments]
+    return " ".join(("[OPTIONS]", *(name if nargs == 1 else f"{name}..." for name, nargs in names)))
 
 
 def grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
@@ -62,6 +88,12 @@ def grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
 def name(option: Any) -> str:
     """The name of an option, as users write it in full."""
     return str(max(option.opts, key=len))
+
+
+def _argument(argument: Any) -> str:
+    """The name of an argument, as the usage has it. Typer calls it otherwise since 0.29."""
+    attribute = "display_name_raw" if hasattr(argument, "display_name_raw") else "human_readable_name"
+    return str(getattr(argument, attribute))
 
 
 def _text(parameter: Any, context: Any) -> str:

@@ -11,6 +11,7 @@ import typer
 from auditor.cli import checksums, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
+    Carve,
     Configurations,
     Evidence,
     Keks,
@@ -66,6 +67,7 @@ def keys(
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     raw: Raw = False,
+    carve: Carve = False,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     html: Annotated[Path | None, typer.Option(help="Write the keys as one HTML file.")] = None,
@@ -84,6 +86,7 @@ def keys(
         k3s_token=k3s_token,
         wal_dir=wal_dir,
         raw=raw,
+        carve=carve,
         work_dir=work_dir,
         range_only=range_only,
         max_unpacked=max_unpacked,

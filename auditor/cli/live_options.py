@@ -16,7 +16,8 @@ import typer
 
 from auditor import inputs
 from auditor.errors import UsageError
-from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_bare, is_endpoint
+from auditor.evidence.discovery.remote import is_bare
+from auditor.evidence.live.access import TIMEOUT, Access, endpoints, is_endpoint
 
 ENDPOINTS = "ETCDCTL_ENDPOINTS"
 PANEL = "Live etcd"

@@ -62,7 +62,7 @@ STAGES = {
     option: stage
     for stage, options in {
         Stage.READING: "--range --quick --accept-partial --wal-dir --before-wal-dir --after-wal-dir --max-unpacked "
-        "--max-ratio --raw --current --value-file --whole --at --source --since --sample --newest-per-cluster "
+        "--max-ratio --raw --carve --current --value-file --whole --at --source --since --sample --newest-per-cluster "
         "--retry-failed",
         Stage.SELECTION: "--resource --storage-prefix",
         Stage.OPENING: "--kms-plugin --kms --kms-budget --kms-prove --use-found-keys --k3s-token --current-config "
@@ -95,6 +95,11 @@ REFUSED = {
         "--range --expect-sha256": "--range reads keys and no file: --expect-sha256 needs the snapshot",
         "--range --wal-dir": "a live endpoint has no WAL to read: audit the member's data directory",
         "--keep --wal-dir": "a live endpoint has no WAL to read: audit the member's data directory",
+        "--carve --quick": "--carve searches every byte of the file, which --quick leaves out: give one of them",
+        "--carve --raw": "--raw is of a member's own file, and --carve of raw bytes: give one of them",
+        "--carve --wal-dir": "raw bytes have no --wal-dir: it belongs to a data directory",
+        "--carve --range": "--range reads keys and no file: --carve needs one",
+        "--carve --keep": "--keep is of a live snapshot, and --carve of raw bytes: give one of them",
         "--quick --expect-sha256": "--expect-sha256 needs the hash that --quick leaves out: give one of them",
         "--redact-names --remediation": "the names of objects stand in the commands: leave one of the two out",
         "--encryption-config --before-config --after-config": "each side has a configuration of its own, and none is "

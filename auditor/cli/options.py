@@ -56,6 +56,14 @@ Raw = Annotated[
         "--raw", help="The evidence is a member's own file, member/snap/db: it has no trailer that could be missing."
     ),
 ]
+Carve = Annotated[
+    bool,
+    typer.Option(
+        "--carve",
+        help="The evidence is raw bytes (a disk image, a block device, a memory dump): look for stored values by "
+        "signature, whatever their alignment.",
+    ),
+]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option(
@@ -83,7 +91,7 @@ Kms = Annotated[
     typer.Option(
         "--kms",
         help="NAME=URL: a KMS that may be called in its plugin's place (aws:REGION, gcp:KEY, azure:https://VAULT, "
-        "vault:https://HOST/MOUNT/KEY, file:PATH); "
+        "vault:https://HOST/MOUNT/KEY, pkcs11:MODULE, file:PATH); "
         "* for every NAME; repeatable.",
         show_default=False,
     ),
@@ -202,14 +210,19 @@ UseFoundConfig = Annotated[
 ]
 
 
-def kms_options(kms: list[str] | None, budget: int, *, prove: bool, yes: bool) -> dict[str, Any]:
+def reading(*, raw: bool, carve: bool) -> dict[str, Any]:
+    """The library's options of what the evidence is taken for."""
+    return {"raw": raw, "carve": carve}
+
+
+def kms_options(kms: list[str] | None, budget: int, *, yes: bool, prove: bool = False) -> dict[str, Any]:
     """The library's options from those of --kms.
 
     Args:
         kms: NAME=URL of each.
         budget: of --kms-budget.
-        prove: whether --kms-prove is given.
         yes: whether --yes is given.
+        prove: whether --kms-prove is given.
     """
     return {"kms": kms, "kms_budget": budget, "kms_prove": prove, "kms_confirmed": yes}
 

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import IO, Any
 
 from auditor import platform
 from auditor.errors import UsageError
-from auditor.text import shown
+from auditor.text import plural, shown
 
 STDOUT = Path("-")
 MODE = 0o600
@@ -130,13 +130,16 @@ def save(target: Path, write: Writer, *, force: bool, binary: bool = False, priv
         raise
 
 
-def written(targets: Sequence[Path | None]) -> list[str]:
+def written(targets: Sequence[Path | None], rows: Mapping[Path, int] | None = None) -> list[str]:
     """A line for each file or folder that was written, with its size.
 
-    targets: The outputs; None for one that is not asked for.
+    Args:
+        targets: The outputs; None for one that is not asked for.
+        rows: The number of rows of those that have some.
     """
     files = [target for target in dict.fromkeys(targets) if target is not None and target != STDOUT]
-    return [f"Wrote {shown(target)} ({_size(target)})" for target in files if target.exists()]
+    counts = {target: f", {plural(count, 'row')}" for target, count in (rows or {}).items()}
+    return [f"Wrote {shown(target)} ({_size(target)}{counts.get(target, '')})" for target in files if target.exists()]
 
 
 def _size(target: Path) -> str:

@@ -1,4 +1,4 @@
-"""Progress bars of receiving and hashing: on a terminal only."""
+"""Progress bars of receiving, hashing and unwrapping: on a terminal only."""
 
 import sys
 from collections.abc import Iterator
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from auditor.observer import SILENT, Observer
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, Task, TaskID
 
     from auditor.scanning.many import ExhibitDone
     from auditor.scanning.merge import Outcome
+
+UNWRAPPING = "unwrapping"
 
 
 @contextmanager
@@ -35,7 +37,7 @@ class _Bars(Observer):
         self._progress = progress
         self._hashing = progress.add_task("hashing", total=None, visible=False)
         self._reading = progress.add_task("reading", total=None, visible=False)
-        self._unwrapping = progress.add_task("unwrapping", total=None, visible=False)
+        self._unwrapping = progress.add_task(UNWRAPPING, total=None, visible=False)
 
     def hashed(self, done: int, total: int) -> None:
         self._show(self._hashing, done, total)
@@ -67,14 +69,26 @@ def bars() -> Iterator[Observer]:
         yield SILENT
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), *_amounts(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield _Bars(progress)
+
+
+def _amounts() -> "tuple[ProgressColumn, ProgressColumn]":
+    """Bytes, and bytes a second; of what is unwrapped the number of keys."""
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+    from rich.text import Text
+
+    class Amount(DownloadColumn):
+        def render(self, task: "Task") -> Text:
+            if task.description != UNWRAPPING:
+                return super().render(task)
+            return Text(f"{int(task.completed):,} of {int(task.total or 0):,} wrapped keys", "progress.download")
+
+    class Speed(TransferSpeedColumn):
+        def render(self, task: "Task") -> Text:
+            return super().render(task) if task.description != UNWRAPPING else Text("")
+
+    return Amount(), Speed()

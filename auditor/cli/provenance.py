@@ -14,9 +14,10 @@ HIDDEN = "***"
 """What stands for a secret."""
 MOST_FOLDERS = 3
 _USER = "--user"
-_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#@]*@)?([^?#]*)([?#].*)?$", re.DOTALL)
-"""Scheme, whatever stands before an @ in the authority, the rest without its query, and the query: the middle and the
-last may hold passwords and signatures."""
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
+"""User and password of a URL, wherever in a text it stands."""
+_URL = re.compile(r"(?:[^=]*=)?[A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]", re.DOTALL)
+"""A URL, alone or as NAME=URL, up to its query, which may hold a signature."""
 
 
 def origin(evidence: Sequence[str], *, case: str = "", examiner: str = "") -> tuple[tuple[str, str], ...]:
@@ -48,16 +49,21 @@ def command_line(arguments: Sequence[str]) -> str:
     previous = ""
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if previous == _USER:
-            parts.append(_user(argument))
-        elif equals and name == _USER:
-            parts.append(f"{name}={_user(value)}")
-        elif equals and name.startswith("-"):
-            parts.append(f"{name}={_address(value)}")
+        if equals and name.startswith("-"):
+            parts.append(f"{name}={_less_secrets(name, value)}")
         else:
-            parts.append(_address(argument))
+            parts.append(_less_secrets(previous, argument))
         previous = argument
     return shown(shlex.join(parts))
+
+
+def setting(option: str, value: str) -> str:
+    """The value of an option less what is secret in it, printable. option: its long name."""
+    return shown(_less_secrets(option, value))
+
+
+def _less_secrets(option: str, value: str) -> str:
+    return _user(value) if option == _USER else _address(value)
 
 
 def _user(text: str) -> str:
@@ -67,17 +73,10 @@ def _user(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    """The text; of a URL without user, password and query. NAME=URL, as --kms takes it, is one too."""
-    name, equals, url = text.partition("=")
-    if equals and "://" not in name and _URL.match(url):
-        return f"{name}={_address(url)}"
+    """The text; of a URL without user, password and query."""
+    text = _LOGIN.sub(f"{HIDDEN}@", text)
     match = _URL.match(text)
-    if match is None:
-        return text
-    scheme, rest, query = match.groups()
-    authority = text[len(scheme) :].partition("/")[0]
-    hidden = f"{HIDDEN}@" if "@" in authority.partition("?")[0] else ""
-    return f"{scheme}{hidden}{rest}{f'{query[0]}{HIDDEN}' if query else ''}"
+    return f"{match[0]}{HIDDEN}" if match else text
 
 
 def _is_path(path: str) -> bool:

@@ -38,6 +38,8 @@ class ReportFiles:
         self._targets = targets
         self._fail_on = fail_on
         self._reports: list[tuple[Path, Report]] = []
+        self.rows: dict[Path, int] = {}
+        """The number of rows of the files that have some, once they are written."""
 
     def prepare(self, rows: Rows) -> None:
         if not self._targets:
@@ -68,7 +70,7 @@ class ReportFiles:
         if options.use_found_config:
             raise UsageError("--remediation needs the configuration in --encryption-config, not --use-found-config")
         if pieces > 1:
-            raise UsageError("--remediation: a script is of one piece of evidence: scan it alone")
+            raise UsageError("--remediation: a script is of one item of evidence: scan it alone")
 
     def any_cluster(self, options: Options) -> Options:
         """The options of the library: for a script --expect-cluster is enough where evidence does not show its own."""
@@ -95,6 +97,8 @@ class ReportFiles:
             report.check(audit)
         for target, report in self._reports:
             output.save(target, partial(report.write, audit), force=force, binary=report.binary, private=report.private)
+            if (count := report.rows(audit)) is not None:
+                self.rows[target] = count
             name = "standard output" if target == output.STDOUT else target.name
             if caution := report.caution(name):
                 sys.stderr.write(f"etcd-auditor: {caution}\n")
@@ -142,9 +146,11 @@ def rotation_files(audit: Audit, target: Path, *, split: bool) -> dict[Path, Aud
     }
 
 
-def write_rotation(files: Mapping[Path, Audit], *, force: bool) -> None:
+def write_rotation(files: Mapping[Path, Audit], *, force: bool) -> dict[Path, int]:
+    """Write the list of what to rotate; the number of rows of each file."""
     from auditor.reports import rotation
 
     for path, audit in files.items():
         write = rotation.write_markdown if path.suffix == ".md" else rotation.write_csv
         output.save(path, partial(write, audit), force=force)
+    return {path: len(list(rotation.lines(audit.rotation))) for path, audit in files.items() if audit.rotation}

@@ -12,6 +12,7 @@ from auditor.cli.options import (
     AcceptPartial,
     AsOf,
     BaselineReport,
+    Carve,
     CompromisedKeys,
     Configurations,
     Current,
@@ -46,6 +47,7 @@ from auditor.cli.options import (
     Yes,
     kms_options,
     library_options,
+    reading,
 )
 from auditor.cli.scan_request import ScanRequest
 from auditor.cli.scan_run import run
@@ -86,6 +88,7 @@ def scan(
     fail_on: FailOn = Level.MEDIUM,
     wal_dir: WalDir = None,
     raw: Raw = False,
+    carve: Carve = False,
     hunt: Hunt = False,
     hunt_min_length: HuntMinLength = 8,
     hunt_field: HuntFields = None,
@@ -172,7 +175,7 @@ def scan(
         expect=expect,
         compromised_keys=compromised_key,
         wal_dir=wal_dir,
-        raw=raw,
+        **reading(raw=raw, carve=carve),
         work_dir=work_dir,
         keep=keep,
         keep_force=force and keep is not None,
@@ -204,10 +207,10 @@ def scan(
     )
     # fmt: off
     request = ScanRequest(
-        evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name],
-        csv=csv, inventory=inventory, json=json, html=html, sarif=sarif, remediation=remediation, dataset=dataset,
-        rotation=rotation, junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force,
-        verbose=verbose, names=names, origins=tuple(commands.origins().items()), sign=sign,
+        evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name], csv=csv, json=json,
+        inventory=inventory, html=html, sarif=sarif, remediation=remediation, dataset=dataset, rotation=rotation,
+        junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force, verbose=verbose,
+        names=names, origins=tuple(commands.origins().items()), sign=sign,
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

@@ -25,18 +25,19 @@ LEADING = 21
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
     from auditor.evidence.discovery import bystanders
-    from auditor.evidence.discovery.arguments import resolve_arguments
+    from auditor.evidence.discovery.arguments import Beside, resolve_arguments
     from auditor.verify.own import is_report
 
     request.check()
-    passed: list[str] = []
-    evidence = resolve_arguments(request.evidence, is_report, passed)
+    beside = Beside(given=request.options.encryption_configs)
+    evidence = resolve_arguments(request.evidence, is_report, beside)
     if len(evidence) > 1:
         live_options.none(evidence, request.live)
     if len(evidence) > 1 and inputs.STDIN in evidence:
         raise UsageError("standard input is one evidence item: scan it by itself")
     unnamed = tuple(path for path in evidence if path not in request.evidence and inputs.is_pipe(path))
-    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed))
+    configs = tuple(beside.companions)
+    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed, companion_configs=configs))
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
     protected = _inputs(evidence if access is None else [], request, current=current_access is None)
@@ -49,16 +50,16 @@ def run(request: ScanRequest) -> int:
     reports.check(options, len(evidence))
     audit = reports.of_cluster(_audit(evidence, (access, current_access), request, reports), options)
     audit = replace(audit, run=replace(audit.run, origins=request.origins))
-    if passed:
-        note = bystanders.note(passed, "the folders that were named", every=request.verbose)
+    if beside.passed:
+        note = bystanders.note(beside.passed, "the folders that were named", every=request.verbose)
         audit = replace(audit, notes=(*audit.notes, note))
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)
-    written = request.targets
+    written, rows = request.targets, reports.rows
     if request.rotation is not None:
         lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
-        write_rotation(lists, force=request.force)
+        rows |= write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
     signing.seal(request.sign, written, force=request.force)
     from auditor.reports import terminal
@@ -66,7 +67,7 @@ def run(request: ScanRequest) -> int:
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
     seals = signing.seals(request.sign, written)
-    if lines := output.written([*written, request.metrics, *seals, request.dataset]):
+    if lines := output.written([*written, request.metrics, *seals, request.dataset], rows):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
@@ -77,7 +78,8 @@ def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list
     files = [*options.current_configs, *([options.current] if current else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
     files += address.files(options.kms)
-    paths = [*map(Path, [*evidence, *options.encryption_configs, *filter(None, files)])]
+    read = [*evidence, *options.encryption_configs, *options.companion_configs]
+    paths = [*map(Path, [*read, *filter(None, files)])]
     return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
 
 

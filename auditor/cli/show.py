@@ -11,17 +11,22 @@ import typer
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
+    Carve,
     Configurations,
     Evidence,
+    Kms,
+    KmsBudget,
     Plugins,
     Prefixes,
     Range,
     Raw,
     WalDir,
     WorkDir,
+    kms_options,
     library_options,
 )
 from auditor.cli.progress import bars
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.options import Options
 
@@ -53,11 +58,14 @@ def show(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
     live: LiveOptions = NOT_LIVE,
     range_only: Range = False,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
     raw: Raw = False,
+    carve: Carve = False,
     json: Annotated[
         Path | None, typer.Option(help="Write it as JSON, never with values; - for standard output.")
     ] = None,
@@ -77,7 +85,9 @@ def show(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Write the values to the terminal, after asking. Never into a report.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --reveal: do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask: neither before --reveal, nor before the calls of --kms.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
     """Show one object through every place and revision: what changed when, under what; values redacted."""
@@ -89,8 +99,10 @@ def show(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, yes=yes),
         wal_dir=wal_dir,
         raw=raw,
+        carve=carve,
         work_dir=work_dir,
         range_only=range_only,
         rows=False,
@@ -155,7 +167,8 @@ def run(
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
     access = live_options.access(evidence, live)
     files = [] if access is not None else [evidence]
-    inputs = [Path(each) for each in (*files, *options.encryption_configs, options.wal_dir) if each]
+    named = (*files, *options.encryption_configs, *address.files(options.kms), options.wal_dir)
+    inputs = [Path(each) for each in named if each]
     output.check([json, *checksums.targets([json])], [*inputs, *live_options.files(live)], force=force)
     from auditor.scanning.exhibit import single
 

@@ -1,6 +1,7 @@
 """etcd-auditor watch: follow a rewrite, show its progress, print what remains at the end."""
 
 import gc
+import math
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -14,7 +15,19 @@ import typer
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.interrupt import Interrupt
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
-from auditor.cli.options import Configurations, Keks, Plugins, Prefixes, library_options
+from auditor.cli.options import (
+    Configurations,
+    Keks,
+    Kms,
+    KmsBudget,
+    Plugins,
+    Prefixes,
+    Yes,
+    kms_options,
+    library_options,
+)
+from auditor.cli.progress import bars
+from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.options import Options
 
@@ -31,10 +44,6 @@ CODES = (
     "the configuration decrypts, an endpoint that may be of another cluster, an alarm, or a signal before all was read."
 )
 
-TICK = 1.0
-"""Seconds between two looks at the state; at least four times as long as one takes."""
-LINES = 10.0
-"""Seconds between two lines where there is no terminal."""
 LONGEST_STEP = 0.25
 """Seconds between two looks for a signal."""
 UNCONFIRMED = "it ended before a second read of every key, which would show that none remains"
@@ -72,6 +81,9 @@ def watch(
     storage_prefix: Prefixes = None,
     encryption_config: Configurations = None,
     kms_plugin: Plugins = None,
+    kms: Kms = None,
+    kms_budget: KmsBudget = 0,
+    yes: Yes = False,
     current_kek: Keks = None,
     expect: Annotated[
         str, typer.Option(help="What the rewrite is to bring about: encrypted, plaintext, or PROVIDER[:KEY].")
@@ -96,7 +108,10 @@ def watch(
     ] = 300.0,
     live: LiveOptions = NOT_LIVE,
     expect_cluster: Annotated[
-        str, typer.Option(help="Uid of the kube-system namespace, for --remediation.", show_default=False)
+        str,
+        typer.Option(
+            help="Refuse an etcd whose kube-system namespace has another uid; for --remediation.", show_default=False
+        ),
     ] = "",
     html: Annotated[Path | None, typer.Option(help="Write the state at the end as one HTML file.")] = None,
     json: Annotated[
@@ -118,6 +133,7 @@ def watch(
         storage_prefixes=storage_prefix,
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,
+        **kms_options(kms, kms_budget, yes=yes),
         current_keks=current_kek,
         expect=expect,
         expect_cluster=expect_cluster,
@@ -146,13 +162,15 @@ def run(request: WatchRequest) -> int:
     if access is None:
         raise UsageError(f"{request.endpoint} is no endpoint: watch needs https://HOST:2379")
     targets = [request.html, request.json, request.remediation]
-    protected = [Path(path) for path in request.options.encryption_configs]
+    protected = [Path(path) for path in (*request.options.encryption_configs, *address.files(request.options.kms))]
     output.check([*targets, *checksums.targets(targets)], protected, force=request.force)
     with Interrupt() as interrupt:
         return _run(request, access, interrupt)
 
 
 def _run(request: WatchRequest, access: "Access", interrupt: Interrupt) -> int:
+    from rich.text import Text
+
     from auditor.reports.remediation import plan
     from auditor.reports.terminal import Printer
     from auditor.reports.watch import json, terminal, words
@@ -165,28 +183,42 @@ def _run(request: WatchRequest, access: "Access", interrupt: Interrupt) -> int:
     # where a document goes to standard output, text for people goes to standard error
     console = Printer(sys.stderr if output.STDOUT in targets else sys.stdout)
     resources = request.options.resources
-    every = request.every or (TICK if console.is_terminal else LINES)
-    board = terminal.Board(console, every, every if console.is_terminal else min(TICK, every))
+    board = terminal.Board(console, request.every)
 
     def notify(text: str) -> None:
         notes.append(text)
         board.say(text)
 
     session = Session(access, request.options, notify, patience=request.patience, stuck=request.stuck_after)
-    interrupt.breaks = lambda: session.reading
+    interrupt.breaks, session.check = lambda: session.reading, interrupt.check
     board.head = f"etcd-auditor watch {access.name}: {session.policy}"
+    _unwrap(session)
     with board:
         progress = _watch(request, session, board, interrupt)
+    tracks = [each for client in session.criteria.clients for each in client.tracks()]
+    calls = [text for each in tracks for text in each.sentences()]
+    notes += calls
     configured = session.configured
     if request.json or request.html:
-        document = json.document(progress, resources, session.policy, notes, configured=configured)
+        document = json.document(progress, resources, session.policy, notes, tracks, configured=configured)
         _save(request, document, progress, access.name)
     # without a read there is no script
     checksums.write(targets if progress.revision else [request.html, request.json], force=request.force)
     terminal.end(progress, console, resources, configured=configured)
+    for text in calls:
+        console.print(Text(f"Note: {text}."))
     if lines := output.written([*targets, *checksums.targets(targets)]):
         console.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return words.exit_code(progress, configured=configured)
+
+
+def _unwrap(session: "Session") -> None:
+    """Ask --kms for the wrapped keys, which a terminal confirms before the board is shown. Raises AuditorError."""
+    try:
+        with bars() as observer:
+            session.unwrap(observer)
+    except KeyboardInterrupt:
+        raise UsageError("interrupted before the wrapped keys were asked for: nothing was judged") from None
 
 
 def _save(request: WatchRequest, document: dict[str, Any], progress: "Progress", name: str) -> None:
@@ -248,19 +280,19 @@ def _follow(session: "Session", board: "Board", seconds: float, interrupt: Inter
 
 def _until_over(session: "Session", board: "Board", seconds: float, interrupt: Interrupt) -> bool:
     """Whether the end is reached, as a second read of every key confirms. Raises KeyboardInterrupt."""
-    start = time.monotonic()
+    session.deadline = time.monotonic() + (seconds or math.inf)
     if session.progress().over and session.confirm():
         return True
     session.follow()
-    due = time.monotonic() + board.look_every
-    while not interrupt.came and (not seconds or time.monotonic() - start < seconds):
+    due = time.monotonic() + board.pause()
+    while not interrupt.came and time.monotonic() < session.deadline:
         session.step(min(max(due - time.monotonic(), 0.0), LONGEST_STEP))
         if time.monotonic() < due:
             continue
         before = time.monotonic()
         progress = session.progress()
         board.show(progress)
-        due = time.monotonic() + max(board.look_every, 4 * (time.monotonic() - before))
+        due = time.monotonic() + board.pause(time.monotonic() - before)
         if progress.over and session.confirm():
             return True
     return not interrupt.came and session.progress().over and session.confirm()

@@ -15,15 +15,17 @@ from auditor.diff import fit, objects, rows
 from auditor.diff.objects import Content, FormChange
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
+from auditor.judgement.criteria import kms_clients
 from auditor.judgement.selection import Selection
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
-from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, State
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, State, Verdict
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning.exhibit import single
+from auditor.text import plural
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -117,6 +119,15 @@ class Comparison:
             return 1
         return 0 if self.complete else 3
 
+    def verdict(self, fail_on: Severity) -> Verdict:
+        """The conclusion: findings of medium severity or above stand in it where --fail-on lets them pass."""
+        if self.failed(fail_on):
+            return Verdict.FINDINGS
+        if not self.complete:
+            return Verdict.INCONCLUSIVE
+        grave = any(severity >= Severity.MEDIUM for _, severity, _ in self.after.tally.findings)
+        return Verdict.ACCEPTED if grave else Verdict.NONE
+
 
 def compare(
     before: "str | PathLike[str]", after: "str | PathLike[str]", options: DiffOptions, observer: Observer = SILENT
@@ -199,10 +210,17 @@ def _counts(diff: objects.Diff, current: Sequence[Selection], options: DiffOptio
 
 def _judge(files: Sequence[exhibit.Exhibit], options: Sequence[Options], logs: Sequence[RunLog]) -> list[Judgement]:
     """Both judgements, each with the resources that the other's configurations add."""
-    after = examine.judge(files[1], options[1], logs[1])
-    before = examine.judge(files[0], options[0], logs[0], after.resources)
-    if more := before.resources - after.resources:
-        after = examine.judge(files[1], options[1], logs[1], more)
+    # of both sides where they have the same --kms: no wrapped key is asked for twice
+    clients = kms_clients(options[1])
+    earlier = clients if options[0].kms == options[1].kms else kms_clients(options[0])
+    try:
+        after = examine.judge(files[1], options[1], logs[1], clients=clients)
+        before = examine.judge(files[0], options[0], logs[0], after.resources, clients=earlier)
+        if more := before.resources - after.resources:
+            after = examine.judge(files[1], options[1], logs[1], more, clients=clients)
+    finally:
+        for client in (*clients, *earlier):
+            client.close()
     return [before, after]
 
 
@@ -236,11 +254,13 @@ def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list
         points.append(Unexamined("whether AFTER is the newer one", reason, not any_order))
     if unknown := comparison.of(FormChange.UNKNOWN):
         points.append(
-            Unexamined(f"the form of {unknown:,} objects", "their bytes differ, and the key's name is not told", True)
+            Unexamined(
+                f"the form of {plural(unknown, 'object')}", "their bytes differ, and the key's name is not told", True
+            )
         )
     if unknown := comparison.with_content(Content.UNKNOWN):
         reason = "the bytes differ, and no key decrypts them on both sides"
-        points.append(Unexamined(f"the content of {unknown:,} objects", reason, comparison.same_content))
+        points.append(Unexamined(f"the content of {plural(unknown, 'object')}", reason, comparison.same_content))
     return points
 
 

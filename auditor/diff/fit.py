@@ -4,20 +4,7 @@ from collections.abc import Sequence
 
 from auditor.audit.judgement import Judgement
 from auditor.errors import UsageError
-from auditor.model.vocabulary import EvidenceKind
 from auditor.text import hex_id
-
-KINE = frozenset(
-    {
-        EvidenceKind.KINE_DATABASE,
-        EvidenceKind.KINE_WAL,
-        EvidenceKind.POSTGRES_DUMP,
-        EvidenceKind.POSTGRES_ARCHIVE,
-        EvidenceKind.MYSQL_DUMP,
-        EvidenceKind.SQLITE_DUMP,
-        EvidenceKind.LIVE_TABLE,
-    }
-)
 
 
 def same_cluster(
@@ -43,7 +30,7 @@ def same_cluster(
 
 def same_store(judgements: Sequence[Judgement]) -> bool:
     """Whether both are etcd's, or both kine's: revisions of one have nothing to do with those of the other."""
-    return len({each.reading.kind in KINE for each in judgements}) == 1
+    return len({each.reading.kind.is_kine for each in judgements}) == 1
 
 
 def _same(names: Sequence[str], ids: Sequence[tuple[str, int | None]], *, different_clusters: bool) -> bool | None:

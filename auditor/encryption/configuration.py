@@ -17,11 +17,11 @@ from auditor import inputs
 from auditor.encryption import go_values, manifests, wrappers
 from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
 from auditor.kubernetes.resources import AGGREGATED
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import KMS_PROVIDERS, LOCAL_PROVIDERS, Provider
 
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}
 SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
-LOCAL = {"aescbc": Provider.AESCBC, "aesgcm": Provider.AESGCM, "secretbox": Provider.SECRETBOX}
+LOCAL = {provider.label: provider for provider in LOCAL_PROVIDERS}
 REFUSED = {"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}
 REFUSED_GROUPS = {"events.k8s.io", "extensions"}
 INT32 = 1 << 31
@@ -260,7 +260,7 @@ def _check_rules(reader: Reader, rules: tuple[Rule, ...]) -> None:
         for entry in rule.providers:
             if entry.provider is Provider.KMS_V2 and entry.name in names:
                 reader.fail(f"{entry.path}.name", "the name of a KMS v2 must be unique in the file")
-            if entry.provider in {Provider.KMS_V1, Provider.KMS_V2}:
+            if entry.provider in KMS_PROVIDERS:
                 names.add(entry.name)
     wildcards: set[str] = set()
     for rule in rules:

@@ -3,10 +3,12 @@
 Source: k8s.io/apiserver pkg/storage/value/encrypt/envelope/envelope.go (v1) and envelope/kmsv2/ (v2).
 """
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError
 
-from auditor.encryption.kms.interface import Unwrapper
-from auditor.encryption.transformers import AesCbc, AesGcm, ExtendedGcm, Transformer
+from auditor.encryption.kms.interface import NO_ANNOTATIONS, Unwrapper
+from auditor.encryption.transformers import AesCbc, AesGcm, ExtendedGcm, Transformer, encoding
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 
 AES_KEYS = frozenset({16, 24, 32})
@@ -65,6 +67,32 @@ class KmsV2:
             self._sources[source] = _cipher(dek, self._kind)
         cipher = self._sources[source]
         return None if cipher is None else cipher.open(envelope.encrypted_data, key)
+
+
+class Known:
+    """An unwrapper of a data key that is at hand."""
+
+    def __init__(self, dek: bytes) -> None:
+        self._dek = dek
+
+    def __repr__(self) -> str:
+        return "Known(...)"
+
+    def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:  # noqa: ARG002
+        """The data key, whatever is asked."""
+        return self._dek
+
+
+def opens_first(payload: bytes, key: bytes, dek: bytes) -> bool:
+    """Whether a data key opens a value of KMS v1 to the beginning of an object.
+
+    Args:
+        payload: the value behind its prefix.
+        key: its etcd key.
+        dek: the data key.
+    """
+    plaintexts = (KmsV1(Known(dek), body).open(payload, key) for body in (AesGcm, AesCbc))
+    return any(plaintext is not None and bool(encoding(plaintext)) for plaintext in plaintexts)
 
 
 def _cipher(source: bytes, kind: int) -> Transformer | None:

@@ -17,13 +17,6 @@ from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding, Opened, Provider
 from auditor.text import encode
 
-_PREFIXES = {
-    Provider.AESCBC: "aescbc:v1",
-    Provider.AESGCM: "aesgcm:v1",
-    Provider.SECRETBOX: "secretbox:v1",
-    Provider.KMS_V1: "kms:v1",
-    Provider.KMS_V2: "kms:v2",
-}
 CBC = "CBC"
 FORMS: dict[Provider, dict[str, Callable[[Unwrapper], Transformer]]] = {
     Provider.KMS_V1: {"GCM": KmsV1, CBC: partial(KmsV1, body=AesCbc)},
@@ -48,6 +41,8 @@ class Candidate:
     """The local key's bytes; empty for a KMS."""
     form: str = ""
     """Form of a KMS's values that it reads, a key of FORMS; empty for local keys."""
+    tentative: bool = False
+    """Whether nobody says that it is the key of these values: where it does not open one, nothing is wrong."""
 
     @property
     def aged(self) -> bool:
@@ -88,7 +83,7 @@ class Attempt(NamedTuple):
 class Keyring:
     """The keys of the configurations, and the KMS plugins that may be called.
 
-    `others`: further entries, tried last.
+    `others`: further entries, tried after these; `tentative`: keys that may be of other values, tried last.
     """
 
     def __init__(
@@ -96,24 +91,30 @@ class Keyring:
         configurations: Sequence[Configuration],
         plugins: Mapping[tuple[Provider, str], Unwrapper],
         others: Sequence[ProviderEntry] = (),
+        tentative: Sequence[ProviderEntry] = (),
     ) -> None:
         self._configurations = configurations
         self._plugins = plugins
-        self.others = tuple(others)
+        self.others, self.tentative = tuple(others), tuple(tentative)
         self._distinct: dict[tuple[Provider, str, bytes, str], Candidate] = {}
         self._rules: dict[str, tuple[Candidate, ...]] = {}
         self._orders: dict[str, tuple[Candidate, ...]] = {}
         entries = [entry for configuration in configurations for entry in configuration.providers]
         plugin_entries = [ProviderEntry(provider, name=name) for provider, name in plugins]
         self._every = self._candidates([*entries, *plugin_entries, *others])
+        self._every += self._candidates(tentative, tentative=True)
 
     def extended(self, entries: Sequence[ProviderEntry]) -> "Keyring":
         """A keyring with further entries, tried after all others."""
-        return Keyring(self._configurations, self._plugins, (*self.others, *entries))
+        return Keyring(self._configurations, self._plugins, (*self.others, *entries), self.tentative)
+
+    def with_tentative(self, entries: Sequence[ProviderEntry]) -> "Keyring":
+        """A keyring with further keys that may be of other values: a failure of one of these says nothing."""
+        return Keyring(self._configurations, self._plugins, self.others, (*self.tentative, *entries))
 
     def with_unwrappers(self, unwrappers: Mapping[tuple[Provider, str], Unwrapper]) -> "Keyring":
         """A keyring with further KMSes, by provider and name, in the place of plugins of the same."""
-        return Keyring(self._configurations, {**self._plugins, **unwrappers}, self.others)
+        return Keyring(self._configurations, {**self._plugins, **unwrappers}, self.others, self.tentative)
 
     def rule(self, resource: str) -> tuple[Candidate, ...]:
         """The candidates of the rules that cover a resource, in trial order; without identity."""
@@ -143,7 +144,7 @@ class Keyring:
         for candidate in self.order(resource):
             prefix = candidate.prefix
             rows = [row for row, value in enumerate(stored) if row not in attempts and value.startswith(prefix)]
-            for row in rows:
+            for row in rows if not candidate.tentative else ():
                 matching.setdefault(row, []).append(candidate)
             if candidate.transformer is None or not rows:
                 continue
@@ -159,23 +160,25 @@ class Keyring:
                     reasons[row] = (Opened.NOT_TRIED if untried else Opened.NO_KEY, str(opened))
                 elif opened is not None and (kind := encoding(opened)):
                     attempts[row] = Attempt(Opened.YES, candidate, "", opened, kind)
-                elif opened is not None:
+                elif opened is not None and not candidate.tentative:
                     failures[row] = "decrypts to nonsense"
         return [
             attempts.get(row) or _failed(matching.get(row, []), failures.get(row, ""), reasons.get(row))
             for row in range(len(stored))
         ]
 
-    def _candidates(self, entries: Sequence[ProviderEntry]) -> tuple[Candidate, ...]:
+    def _candidates(self, entries: Sequence[ProviderEntry], *, tentative: bool = False) -> tuple[Candidate, ...]:
         candidates: dict[Candidate, None] = {}
         for entry in entries:
             for key in entry.keys:
-                candidates[self._candidate(entry.provider, key.name, key.secret)] = None
+                candidates[self._candidate(entry.provider, key.name, key.secret, tentative=tentative)] = None
             for form in FORMS.get(entry.provider, ()):
                 candidates[self._candidate(entry.provider, entry.name, b"", form)] = None
         return tuple(candidates)
 
-    def _candidate(self, provider: Provider, name: str, secret: bytes, form: str = "") -> Candidate:
+    def _candidate(
+        self, provider: Provider, name: str, secret: bytes, form: str = "", *, tentative: bool = False
+    ) -> Candidate:
         identity = (provider, name, secret, form)
         if identity not in self._distinct:
             transformer: Transformer | None = None
@@ -183,9 +186,15 @@ class Keyring:
                 transformer = TRANSFORMERS[provider](secret)
             elif (plugin := self._plugins.get((provider, name))) is not None:
                 transformer = FORMS[provider][form](plugin)
-            prefix = encode(f"k8s:enc:{_PREFIXES[provider]}:{name}:")
+            prefix = encode(f"k8s:enc:{provider.prefix}{name}:")
             self._distinct[identity] = Candidate(
-                provider=provider, name=name, prefix=prefix, transformer=transformer, secret=secret, form=form
+                provider=provider,
+                name=name,
+                prefix=prefix,
+                transformer=transformer,
+                secret=secret,
+                form=form,
+                tentative=tentative,
             )
         return self._distinct[identity]
 

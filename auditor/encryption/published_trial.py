@@ -17,12 +17,11 @@ from auditor.encryption.configuration import Key, ProviderEntry
 from auditor.encryption.published import PUBLISHED
 from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects, prefixes
-from auditor.model.vocabulary import Encoding, Provider
+from auditor.model.vocabulary import LOCAL_PROVIDERS, Encoding, Provider
 from auditor.text import decode, restore
 
 BLOCK = 16
 NONCE = 12
-LOCAL = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
 SAMPLE = 16
 """Values of secretbox to open for each key name."""
 MOST_SAMPLES = 4096
@@ -37,7 +36,7 @@ def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[Provi
     rows, length = _rows_by_name(batch, claims)
     count = 0
     opening: dict[tuple[Provider, bytes, bytes], None] = {}
-    for kind in LOCAL:
+    for kind in LOCAL_PROVIDERS:
         own = np.flatnonzero(claims.provider[rows] == kind)
         if kind is Provider.SECRETBOX:
             own = own[_sample(batch, claims.name_at[rows[own]], length[own])]
@@ -57,7 +56,7 @@ def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[Provi
 
 def _rows_by_name(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[Ints, Ints]:
     """Rows of the local providers and the lengths of their key names; an ambiguous value has an entry a candidate."""
-    local = np.isin(claims.provider, LOCAL) & ~claims.malformed
+    local = np.isin(claims.provider, LOCAL_PROVIDERS) & ~claims.malformed
     rows = np.flatnonzero(local & (claims.name_len >= 0))
     candidates = [
         (row, len(restore(name)))

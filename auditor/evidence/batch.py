@@ -1,7 +1,7 @@
 """Record batches, the seam of every store: stored values as columns of positions in one buffer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Required, Self, TypedDict, Unpack
 
 import numpy as np
@@ -101,6 +101,8 @@ class RecordBatch(Columns):
     """Position of the associated data of each value; None where that is the etcd key."""
     associated_len: Ints | None = None
     """Its bytes; 0 of a value whose associated data is its key."""
+    remarks: dict[int, str] = field(default_factory=dict)
+    """By row, what its reader has to say of a value, for the column `detail`."""
 
     @classmethod
     def of(
@@ -139,10 +141,14 @@ class RecordBatch(Columns):
     def take(self, rows: Ints | Bools | slice) -> Self:
         """The same batch with only these rows."""
         batch = super(RecordBatch, self).take(rows)  # slots=True makes a second class of this one
-        if not self.extents:
+        if not self.extents and not self.remarks:
             return batch
         old = np.arange(len(self))[rows].tolist()
-        return replace(batch, extents={new: self.extents[row] for new, row in enumerate(old) if row in self.extents})
+        return replace(
+            batch,
+            extents={new: self.extents[row] for new, row in enumerate(old) if row in self.extents},
+            remarks={new: self.remarks[row] for new, row in enumerate(old) if row in self.remarks},
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
@@ -154,8 +160,13 @@ class RecordBatch(Columns):
             for start, batch in zip(starts, parts, strict=False)
             for row, cells in batch.extents.items()
         }
+        remarks = {
+            start + row: remark
+            for start, batch in zip(starts, parts, strict=False)
+            for row, remark in batch.remarks.items()
+        }
         text = next((batch.text for batch in parts if batch.text is not None), None)
-        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents, text=text)
+        return replace(super(RecordBatch, cls).concatenate(parts), extents=extents, remarks=remarks, text=text)
 
     def padded(self, names: set[str]) -> Self:
         """The same batch with these columns, of zeros where it has none."""

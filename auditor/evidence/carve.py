@@ -125,9 +125,9 @@ def _values(buffer: Buffer, start: int, end: int) -> Iterator[CarvedRecord]:
         if at < floor:
             continue
         if is_revision:
-            record = _behind_revision(buffer, at, floor, end)
+            record = behind_revision(buffer, at, floor, end)
         else:
-            record = _before_value(buffer, at, floor, end) or without_record(buffer, at, floor, end)
+            record = before_value(buffer, at, floor, end) or without_record(buffer, at, floor, end)
         if record is not None:
             yield record
             floor = record.end
@@ -140,7 +140,7 @@ def _anchors(buffer: Buffer, start: int, end: int) -> Iterator[tuple[int, bool]]
     return merge(revisions, *values)
 
 
-def _behind_revision(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
+def behind_revision(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
     """The record behind the revision key whose separator lies at `at`; None where there is none."""
     suffix = buffer.slice(at + 8, 3)
     tombstone = suffix[1:2] == b"t"
@@ -158,7 +158,7 @@ def _behind_revision(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRec
     return record._replace(start=max(floor, at - 8), mod_revision=mod_revision, sub_revision=suffix[0], state=state)
 
 
-def _before_value(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
+def before_value(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord | None:
     """The record or put request whose value begins at `at`: every possible beginning before it is tried."""
     low = max(floor, at - _NEAR)
     before = buffer.slice(low, at - low)

@@ -35,12 +35,17 @@ class Role(Enum):
     POSTGRES_TOC = "table of contents of pg_dump's"
     OBJECT_BACKUP = "backup of objects"
     OBJECTS = "objects in a file"
+    IMAGE = "raw bytes"
     SQLITE = "SQLite database"
     SQLITE_LOG = "SQLite WAL"
     SQLITE_INDEX = "SQLite's index of its WAL, which holds no values"
     SQLITE_JOURNAL = "SQLite's rollback journal"
+    DQLITE_LOG = "segment of dqlite's log"
+    DQLITE_SNAPSHOT = "snapshot of dqlite's"
+    DQLITE_DATABASE = "database of dqlite's on disk"
+    DQLITE_META = "dqlite's own, which holds no values"
     RANGE = "keys of a live etcd"
-    SETTINGS = "file that came with it"
+    COMPANION = "file that came with it"
     OTHER = "file of no known kind, swept and not read"
 
 
@@ -73,7 +78,7 @@ class Exhibit:
     """The archives that the files were unpacked from; their opener closes them."""
     residues: list[Residue] = field(default_factory=list)
     """What these hold beside their members, as far as a value begins in it."""
-    settings: tuple[EvidenceFile, ...] = ()
+    companions: tuple[EvidenceFile, ...] = ()
     """Companion files that may hold keys; those that are reported with this exhibit are among `files` too."""
     live: Live | None = None
     """The endpoint, where this is a live etcd."""

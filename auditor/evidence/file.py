@@ -28,7 +28,9 @@ class EvidenceFile:
     before: the file system's metadata as the file was opened.
     """
 
-    def __init__(self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None) -> None:
+    def __init__(
+        self, descriptor: int, name: str, shown: str, *, hashed: bool, hashing: FileHash | None, device: bool = False
+    ) -> None:
         self.name = name
         self.stored: str | None = None
         """When the store that it was received from last wrote it, ISO 8601; empty where it does not say."""
@@ -36,9 +38,10 @@ class EvidenceFile:
         self.at_close: list[Callable[[], None]] = []
         try:
             self.before = os.fstat(self._fd)
-            if not stat.S_ISREG(self.before.st_mode):
+            if not stat.S_ISREG(self.before.st_mode) and not (device and stat.S_ISBLK(self.before.st_mode)):
                 raise UnreadableEvidence(f"{shown} is not a regular file; give a snapshot file")
-            self.size = self.before.st_size
+            # a block device has no size of its own: it ends where a seek to its end leads
+            self.size = os.lseek(self._fd, 0, os.SEEK_END)
             if not self.size:
                 raise UnreadableEvidence(f"{shown} is empty: 0 bytes, an etcd snapshot has at least two pages")
             self.map = mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
@@ -51,13 +54,14 @@ class EvidenceFile:
             raise
 
     @classmethod
-    def open(cls, path: Path, *, hashed: bool, name: str = "") -> Self:
+    def open(cls, path: Path, *, hashed: bool, name: str = "", device: bool = False) -> Self:
         """The file at a path.
 
         Args:
             path: Where it lies.
             hashed: Whether it is hashed, from now on.
             name: Its name in reports; the path's last part where empty.
+            device: Whether it may be a block device.
 
         Raises UnreadableEvidence where the path is no readable regular file, or is empty.
         """
@@ -67,7 +71,8 @@ class EvidenceFile:
             descriptor = os.open(path, os.O_RDONLY | platform.NONBLOCK | platform.BINARY)
         except OSError as error:
             raise UnreadableEvidence(f"{shown} cannot be opened: {error.strerror}") from None
-        return cls(descriptor, name or printable(os.fsencode(path.name)), shown, hashed=hashed, hashing=None)
+        name = name or printable(os.fsencode(path.name))
+        return cls(descriptor, name, shown, hashed=hashed, hashing=None, device=device)
 
     @classmethod
     def adopt(cls, descriptor: int, name: str, *, hashed: bool = False, hashing: FileHash | None = None) -> Self:

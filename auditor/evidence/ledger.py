@@ -52,6 +52,15 @@ class Intervals(NamedTuple):
 NO_INTERVALS = Intervals(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
+class _Rows(NamedTuple):
+    """Intervals that follow one another, row by row."""
+
+    start: Ints
+    """Where the first of each row begins."""
+    parts: tuple[tuple[Account, Ints], ...]
+    """The account of each, and the positions behind it, where the next begins."""
+
+
 class Ledger:
     """The accounts of one medium.
 
@@ -60,9 +69,9 @@ class Ledger:
 
     def __init__(self, name: str, size: int) -> None:
         self.name, self.size = name, size
-        self._accounts: list[Account] = []
-        self._starts: list[Ints] = []
-        self._ends: list[Ints] = []
+        self._rows: list[_Rows] = []
+        # what the rows cover, neighbours as one: what is between intervals needs neither their accounts nor their seams
+        self._covered: list[Intervals] = []
         self._totals = [0] * len(Account)
         self.overlaps = NO_INTERVALS
         """What settle() has met that two intervals cover."""
@@ -75,34 +84,49 @@ class Ledger:
             start: First byte of each, int64.
             end: The position behind each.
         """
-        length = end - start
-        if not length.all():
-            start, end, length = start[length > 0], end[length > 0], length[length > 0]
-        if length.size:
-            self._accounts.append(account)
-            self._starts.append(start)
-            self._ends.append(end)
-            self._totals[account] += int(length.sum())
+        self.chain(start, (account, end))
 
     def one(self, account: Account, start: int, end: int) -> None:
         """Add a single interval."""
         self.add(account, np.array([start], np.int64), np.array([end], np.int64))
 
     def chain(self, start: Ints, *parts: tuple[Account, Ints]) -> None:
-        """Add intervals that follow one another, row by row.
+        """Add intervals that follow one another, row by row; empty ones count for nothing. No column is copied.
 
         Args:
             start: Where the first of each row begins.
             *parts: The account of each and the positions behind it, where the next begins.
         """
+        if not start.size:
+            return
+        lengths = []
+        at = start
+        for _, end in parts:
+            lengths.append(end - at)
+            at = end
+        if len(parts) > 1 and min(int(length.min()) for length in lengths) < 0:
+            self._unchained(start, parts)
+            return
+        for (account, _), length in zip(parts, lengths, strict=True):
+            self._totals[account] += int(np.maximum(length, 0).sum() if len(parts) == 1 else length.sum())
+        self._rows.append(_Rows(start, parts))
+        covered = _joined(Intervals(start, at))
+        if covered.start.size:
+            self._covered.append(covered)
+
+    def _unchained(self, start: Ints, parts: Sequence[tuple[Account, Ints]]) -> None:
+        """chain() where a part ends before it begins, and counts for nothing."""
         for account, end in parts:
-            self.add(account, start, end)
+            self.chain(start, (account, end))
             start = end
 
     def intervals(self) -> Iterator[tuple[Account, Intervals]]:
         """All intervals, in the order in which they were added."""
-        for account, start, end in zip(self._accounts, self._starts, self._ends, strict=True):
-            yield account, Intervals(start, end)
+        for start, parts in self._rows:
+            begin = start
+            for account, end in parts:
+                yield account, _filled(Intervals(begin, end))
+                begin = end
 
     def extend(self, other: "Ledger", chosen: Bools, size: int) -> None:
         """Add another ledger's intervals of the same medium that begin in some of its pages.
@@ -127,8 +151,8 @@ class Ledger:
             end: Where it ends; the end of the medium where None.
         """
         end = self.size if end is None else end
-        starts = np.sort(np.concatenate([*self._starts, np.array([end], np.int64)]))
-        ends = np.sort(np.concatenate([np.array([start], np.int64), *self._ends]))
+        starts = np.sort(np.concatenate([*(each.start for each in self._covered), np.array([end], np.int64)]))
+        ends = np.sort(np.concatenate([np.array([start], np.int64), *(each.end for each in self._covered)]))
         # where nothing overlaps, each sorted end pairs with the start that follows it
         if (ends <= starts).all():
             hole = np.flatnonzero(starts > ends)
@@ -137,7 +161,7 @@ class Ledger:
 
     def _untangled(self, start: int, end: int) -> Intervals:
         """settle() where intervals overlap, or reach past the part."""
-        starts, ends = np.concatenate([*self._starts]), np.concatenate([*self._ends])
+        starts, ends = (np.concatenate([each[column] for each in self._covered]) for column in range(2))
         edges = np.concatenate((starts, ends, np.array([start, end], np.int64)))
         steps = np.ones(edges.size, np.int64)
         steps[starts.size : -2], steps[-2:] = -1, 0
@@ -201,6 +225,22 @@ class Ledger:
         )
 
 
+def _filled(intervals: Intervals) -> Intervals:
+    """Those that are not empty."""
+    start, end = intervals
+    filled = end > start
+    return intervals if filled.all() else Intervals(start[filled], end[filled])
+
+
+def _joined(intervals: Intervals) -> Intervals:
+    """Those that are not empty, in their order; each that begins where the one before it ends is one with it."""
+    start, end = _filled(intervals)
+    seam = start[1:] == end[:-1]
+    if not seam.any():
+        return Intervals(start, end)
+    return Intervals(start[np.append(True, ~seam)], end[np.append(~seam, True)])
+
+
 def merged(intervals: Intervals) -> Intervals:
     """Ascending intervals with those that touch or overlap as one."""
     start, end = intervals
@@ -216,11 +256,11 @@ def merged(intervals: Intervals) -> Intervals:
 def cut(intervals: Intervals, at: Ints) -> Intervals:
     """Ascending disjoint intervals, parted at these positions where they lie inside."""
     start, end = intervals
-    at = np.unique(at)
     row = np.searchsorted(start, at, "right") - 1
     inside = row >= 0
     inside[inside] = (at[inside] > start[row[inside]]) & (at[inside] < end[row[inside]])
-    return Intervals(*(np.sort(np.concatenate((column, at[inside]))) for column in (start, end)))
+    at = np.unique(at[inside])  # of many positions few lie inside
+    return Intervals(*(np.sort(np.concatenate((column, at))) for column in (start, end)))
 
 
 def columns(pairs: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:

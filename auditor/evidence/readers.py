@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot, transfer
-from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.exhibit import Exhibit, Role, role_of
 from auditor.evidence.reading import Reader, Reading
 
 
@@ -21,9 +22,13 @@ class LazyReader:
 
 
 READERS: dict[Role, Reader] = {
+    Role.IMAGE: LazyReader("auditor.evidence.images.image"),
     Role.BACKUP: LazyReader("auditor.evidence.gardener.backup"),
     Role.DUMP: LazyReader("auditor.evidence.etcd.etcdctl_dump"),
     Role.SQL_DUMP: LazyReader("auditor.evidence.sql.dump"),
+    Role.DQLITE_LOG: LazyReader("auditor.evidence.dqlite.folder"),
+    Role.DQLITE_SNAPSHOT: LazyReader("auditor.evidence.dqlite.folder"),
+    Role.DQLITE_META: LazyReader("auditor.evidence.dqlite.folder"),
     Role.SQLITE: LazyReader("auditor.evidence.kine.kine"),
     Role.SQLITE_LOG: LazyReader("auditor.evidence.kine.wal_only"),
     Role.OBJECT_BACKUP: LazyReader("auditor.evidence.objects.backup"),
@@ -32,10 +37,20 @@ READERS: dict[Role, Reader] = {
     Role.DATABASE: snapshot.read,
 }
 """By role: the first one that a file of the exhibit has decides."""
-_TEXTS = frozenset({Role.DUMP, Role.SQL_DUMP, Role.OBJECTS, Role.BACKUP, Role.RANGE, Role.SETTINGS})
-"""Roles of files that may be text, whose line ends say nothing."""
+_TEXTS = frozenset({Role.DUMP, Role.SQL_DUMP, Role.OBJECTS, Role.BACKUP, Role.RANGE, Role.COMPANION, Role.IMAGE})
+"""Roles of files that may be text, or anything: their line ends say nothing."""
 DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
 """Reads databases, WALs and raft snapshots together."""
+
+
+RAW_BYTES = "if it is a disk image, a partition or a memory dump, --carve looks for stored values in it"
+"""The way out where nothing identifies a file."""
+
+
+def _is_unknown(exhibit: Exhibit) -> bool:
+    """Whether nothing identifies the exhibit's one file: it was read as a database whose first pages are damaged."""
+    files = exhibit.of(Role.DATABASE)
+    return len(exhibit.known) == 1 and bool(files) and role_of(bytes(files[0].map[: magic.HEAD])) is None
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
@@ -48,7 +63,8 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         reading = reader(exhibit, quick=quick)
     except UnreadableEvidence as error:
         causes = filter(None, (transfer.cause(file) for _, file in exhibit.files))
-        raise UnreadableEvidence("; ".join([str(error), *dict.fromkeys(causes)])) from None
+        ways = [RAW_BYTES] if _is_unknown(exhibit) else []
+        raise UnreadableEvidence("; ".join([str(error), *dict.fromkeys(causes), *ways])) from None
     damaged = {gap.source for gap in reading.gaps}
     binary = [file for role, file in exhibit.files if role not in _TEXTS and file.name in damaged]
     return replace(

@@ -23,7 +23,7 @@ class Reading:
     """The stored values."""
     database: EvidenceFile | None = None
     """The file whose latest values are in force; None where there is no database."""
-    companions: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
     """Names of other files whose latest values are in force too."""
     storage_prefixes: tuple[str, ...] = ()
     """Those that its reader knows of; none for those of the options, or that the keys show."""
@@ -48,9 +48,14 @@ class Reading:
     standing: Unexamined | None = None
     """The parts that no evidence of this kind shows; None for those of an etcd database or data directory."""
 
+    @property
+    def places(self) -> bool:
+        """Whether what is current can be told from what is not."""
+        return self.kind is not EvidenceKind.IMAGE
+
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""
-        return source in self.companions or (self.database is not None and source == self.database.name)
+        return source in self.beside or (self.database is not None and source == self.database.name)
 
 
 class Reader(Protocol):

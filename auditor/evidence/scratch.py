@@ -81,6 +81,14 @@ class ScratchFile:
             raise self._full(error, self.size) from None
         self.size += len(data)
 
+    def skip(self, count: int) -> None:
+        """Append zeros, which take no room where the file system has holes. Raises NoRoom."""
+        try:
+            os.ftruncate(self.descriptor, self.size + count)
+        except OSError as error:
+            raise self._full(error, self.size) from None
+        self.size += count
+
     def mapped(self, size: int) -> mmap.mmap:
         """A writable mapping of `size` zero bytes, which lives on without this object. Raises NoRoom."""
         self.expect(size)

@@ -21,6 +21,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import WINDOW, let_go
+from auditor.evidence.signatures import Signature
 
 CROWDED = 64
 """Bytes of a window for each hit that it may have: a window with more is a gap from its last hit on."""
@@ -29,18 +30,7 @@ LEAST = 1 << 10
 SHIFT = 8
 """Bits of a hit's code that say which signature it is."""
 
-
-class Signature(NamedTuple):
-    """The beginning of a readable value."""
-
-    pattern: bytes
-    """An expression of hyperscan's, in which `.` matches every byte."""
-    opening: bytes
-    """Bytes near the beginning of every match, from which its value can be located."""
-    longest: int
-    """The most bytes that a match has; windows overlap by one less."""
-    caseless: bool = False
-    """Whether letters of either case match."""
+_NO_CODES: Ints = np.zeros(0, np.int64)
 
 
 class Hits(NamedTuple):
@@ -62,17 +52,12 @@ class Search:
 
         self._overlap = max(signature.longest for signature in signatures) - 1
         self._stopped = hyperscan.ScanTerminated
-        self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[signature.pattern for signature in signatures],
-            ids=list(range(len(signatures))),
-            elements=len(signatures),
-            flags=[
-                hyperscan.HS_FLAG_DOTALL | (hyperscan.HS_FLAG_CASELESS if signature.caseless else 0)
-                for signature in signatures
-            ],
-        )
-        self._scratch = hyperscan.Scratch(self._database)
+        places = list(enumerate(signatures))
+        parts = [
+            [(place, each) for place, each in places if not each.apart],
+            *([pair] for pair in places if pair[1].apart),
+        ]
+        self._engines = [_Engine(hyperscan, part) for part in parts if part]
         self._codes: list[Ints] = []
         self._crowded: list[tuple[int, int]] = []
         self._tail = b""
@@ -81,17 +66,26 @@ class Search:
         """Search a window whose first byte is byte `at` of the medium; it follows the window before."""
         if not len(window):
             return
-        # what begins in the window before and ends in this one; what lies in this one alone is met twice, counted once
-        before = len(self._tail)
-        seam = self._run(memoryview(self._tail + bytes(window[: self._overlap])), at - before, LEAST)
         most = LEAST + len(window) // CROWDED
         codes = self._run(window, at, most)
         if codes.size > most:
             self._crowded.append((int(codes[-1]) >> SHIFT, at + len(window)))
-        # window by window: the hash is a window ahead, and nothing is left to be sorted at its end
-        codes = np.sort(np.concatenate((seam[seam >> SHIFT > at], codes)))
-        self._codes.append(codes[np.diff(codes, prepend=-1) != 0])
+        if self._tail:
+            codes = self._with_seam(codes, window, at)
+        if not (codes[1:] > codes[:-1]).all():  # of signatures that end together any may come first
+            codes = np.unique(codes)
+        if codes.size:
+            self._codes.append(codes)
         self._tail = (self._tail + bytes(window[-self._overlap :]))[-self._overlap :]
+
+    def _with_seam(self, codes: Ints, window: memoryview, at: int) -> Ints:
+        """The codes of a window, and before them those of what begins in the window before and ends in this one.
+
+        What lies in this window alone is met twice.
+        """
+        seam = self._run(memoryview(self._tail + bytes(window[: self._overlap])), at - len(self._tail), LEAST)
+        seam = seam[seam >> SHIFT > at]
+        return np.concatenate((seam, codes)) if seam.size else codes
 
     def skip(self) -> None:
         """Pass over a window of zeros, across which no signature reaches."""
@@ -99,26 +93,53 @@ class Search:
 
     def hits(self) -> Hits:
         """What all windows hold; the next one is the first of another medium."""
-        codes = np.concatenate([np.zeros(0, np.int64), *self._codes])
+        codes = np.concatenate([_NO_CODES, *self._codes])
         crowded = tuple(self._crowded)
         self._codes, self._crowded, self._tail = [], [], b""
         return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, crowded)
 
     def _run(self, view: memoryview, at: int, most: int) -> Ints:
-        """Codes of the matches, in the order of their ends; one more than `most` where there are more.
+        """Codes of the matches, in the order of their ends; more than `most` where there are more.
 
         at: the offset of the first byte.
         """
+        codes = [self._matches(engine, view, most) for engine in self._engines]
+        if len(codes) == 1 or not any(each.size for each in codes[1:]):
+            return codes[0] + (at << SHIFT)
+        stops = [int(each[-1]) for each in codes if each.size > most]  # searched no further than there
+        every = np.sort(np.concatenate(codes))
+        return (every[: most + 1] if not stops else every[every <= min(stops)][: most + 1]) + (at << SHIFT)
+
+    def _matches(self, engine: "_Engine", view: memoryview, most: int) -> Ints:
+        """Codes of the matches of one engine's signatures, whose offsets count from the view's first byte."""
         codes = array("q")
         append = codes.append
 
-        def hit(number: int, _: int, end: int, *__: Any) -> bool:
+        def hit(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
             append(end << SHIFT | number)
             return len(codes) > most
 
         with suppress(self._stopped):
-            self._database.scan(view, match_event_handler=hit, scratch=self._scratch)
-        return np.frombuffer(codes, np.int64) + (at << SHIFT)
+            engine.database.scan(view, match_event_handler=hit, scratch=engine.scratch)
+        return np.frombuffer(codes, np.int64) if codes else _NO_CODES
+
+
+class _Engine:
+    """Signatures that are searched together. The engine chooses by itself by what it looks for them."""
+
+    def __init__(self, hyperscan: Any, signatures: Sequence[tuple[int, Signature]]) -> None:
+        """hyperscan: the module. signatures: each with its place among all."""
+        self.database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self.database.compile(
+            expressions=[signature.pattern for _, signature in signatures],
+            ids=[place for place, _ in signatures],
+            elements=len(signatures),
+            flags=[
+                hyperscan.HS_FLAG_DOTALL | (hyperscan.HS_FLAG_CASELESS if signature.caseless else 0)
+                for _, signature in signatures
+            ],
+        )
+        self.scratch = hyperscan.Scratch(self.database)
 
 
 class FileSweep:

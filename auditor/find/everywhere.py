@@ -1,12 +1,13 @@
 """The search of all evidence that is named: exhibit after exhibit. One that cannot be read does not stop the others."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
-from auditor.find.model import ExhibitSearch, Findings
+from auditor.find.model import ExhibitSearch, Search
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.scanning.exhibit import live, reach
@@ -23,38 +24,39 @@ def everywhere(
     values: Sequence[bytes],
     observer: Observer = SILENT,
     access: "Access | None" = None,
-) -> Findings:
+) -> Search:
     """Where the values stand in all evidence.
 
     Args:
         paths: The evidence.
         options: The keys.
         values: What to look for.
-        observer: Its methods are called with the progress of hashing.
+        observer: Its methods are called with the progress of hashing, and before calls of --kms.
         access: How to reach a live etcd; then it is the only evidence.
 
     Raises:
-        UsageError: The options do not fit the evidence.
+        UsageError: The options do not fit the evidence, or the calls of --kms were not confirmed.
         ConfigurationError: A configuration is not acceptable.
     """
     from auditor.judgement.criteria import prepare
 
-    criteria = prepare(options)
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
-    for path in paths:
-        try:
-            for name, opener in _openers(path, options, observer, access):
-                result = _searched(opener, options, criteria, values, observer)
-                if isinstance(result, str):
-                    problems.append((name, result))
-                else:
-                    searches.append(result)
-        except UsageError:
-            raise
-        except AuditorError as error:
-            problems.append((shown(path), str(error)))
-    return Findings(len(values), tuple(searches), tuple(problems))
+    with closing(prepare(options)) as criteria:
+        for path in paths:
+            try:
+                for name, opener in _openers(path, options, observer, access):
+                    result = _searched(opener, options, criteria, values, observer)
+                    if isinstance(result, str):
+                        problems.append((name, result))
+                    else:
+                        searches.append(result)
+            except UsageError:
+                raise
+            except AuditorError as error:
+                problems.append((shown(path), str(error)))
+    calls = tuple(calls for client in criteria.clients for calls in client.tracks())
+    return Search(len(values), tuple(searches), tuple(problems), calls)
 
 
 def _searched(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from auditor.model.evidence import Evidence, Gap, Unexamined
+from auditor.model.kms import KmsCalls
 from auditor.model.vocabulary import Place
 
 
@@ -70,7 +71,7 @@ class ExhibitSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Search:
     """The search of all evidence."""
 
     values: int
@@ -79,6 +80,8 @@ class Findings:
     """The exhibits that were read."""
     problems: tuple[tuple[str, str], ...]
     """Name and reason of each that could not be."""
+    kms: tuple[KmsCalls, ...] = ()
+    """Calls of --kms for all of them."""
 
     @property
     def complete(self) -> bool:

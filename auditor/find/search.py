@@ -1,7 +1,8 @@
 """The search of one exhibit: read like a scan's, decrypted with every key, and nothing judged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from auditor.hunt import copies
 from auditor.hunt.hit import NOT_KNOWN, Hit
 from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle
-from auditor.judgement import opening, selection
+from auditor.judgement import opening, selection, unwrapping
 from auditor.judgement.criteria import Criteria, with_published
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
@@ -56,7 +57,7 @@ def search(
     """
     reading = readers.read(files, quick=False)
     store = classify(reading.batches, options.storage_prefixes)
-    opened = _opened(store, reading, criteria)
+    opened, criteria = _opened(store, reading, criteria, partial(unwrapping.unwrap, options=options, observer=observer))
     layout = Layout.of(files, reading.pages)
     needles = [
         Needle(whole=value, number=number, finding=FindingKind.COPIED_VALUE, owners=((b"", b""),), keys=())
@@ -81,6 +82,7 @@ def search(
         unexamined=(
             *reading.unexamined,
             *_closed(store, opened),
+            *unexamined.untried(opened, criteria),
             *_still_packed(packed),
             BLIND,
             reading.standing or unexamined.standing(files),
@@ -88,18 +90,21 @@ def search(
     )
 
 
-def _opened(store: Store, reading: Reading, criteria: Criteria) -> list[Selection]:
-    """The values of every resource, opened with every key, and with the published ones."""
+def _opened(
+    store: Store, reading: Reading, criteria: Criteria, unwrap: Callable[[Sequence[Selection], Criteria], Criteria]
+) -> tuple[list[Selection], Criteria]:
+    """The values of every resource, opened with every key, and with the published ones; and the criteria with these."""
     every_resource = np.ones(len(store.resources), np.bool_)
     selections = selection.select_by_source(store, every_resource, reading, plaintext=True)
     selections = [values for values in selections if len(values)]
-    criteria = with_published(criteria, selections)
+    criteria = unwrap(selections, with_published(criteria, selections))
     if criteria.keyring is None:
-        return selections
+        return selections, criteria
     neutral = replace(criteria, policy=Policy(), current_keks={})
-    return [
+    opened = [
         opening.open_all(values, neutral, criteria.keyring, keep=True, contents=frozenset()) for values in selections
     ]
+    return opened, criteria
 
 
 def _closed(store: Store, opened: Sequence[Selection]) -> Iterator[Unexamined]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from auditor.evidence.discovery import remote
 from auditor.text import encode, moment
 
 _STAMPS = (
@@ -57,7 +58,7 @@ class Backup:
     """An object or a path of a source, as its listing shows it."""
 
     url: str
-    """The path or URL that opens it."""
+    """The path or URL that opens it; of a version of an object with `?versionId=`."""
     source: str
     """The SOURCE that it was listed for."""
     size: int
@@ -68,11 +69,18 @@ class Backup:
     """The store's tag of the content; empty where it has none."""
     archived: bool = False
     """Whether its storage class is an archive's, from which nothing is read at once."""
+    latest: bool = True
+    """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
 
     @property
     def taken(self) -> str:
         """The time at which it was taken, ISO 8601 in UTC: that in its name, else the last modification."""
-        return _stamp(self.url.rstrip("/").rpartition("/")[2]) or f"{self.modified[:19]}Z"
+        return _stamp(self.name) or f"{self.modified[:19]}Z"
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return plain(self.url).rstrip("/").rpartition("/")[2]
 
     @property
     def month(self) -> str:
@@ -82,12 +90,21 @@ class Backup:
     @property
     def folder(self) -> str:
         """The folder or prefix that it lies in."""
-        return self.url.rstrip("/").rpartition("/")[0]
+        return plain(self.url).rstrip("/").rpartition("/")[0]
+
+    @property
+    def content(self) -> str:
+        """What tells this content of the URL from any other."""
+        return "\0".join((self.url, self.etag, str(self.size), self.modified))
 
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
-        text = "\0".join((self.url, self.etag, str(self.size), self.modified, settings))
-        return hashlib.sha256(encode(text)).hexdigest()[:ID]
+        return hashlib.sha256(encode(f"{self.content}\0{settings}")).hexdigest()[:ID]
+
+
+def plain(url: str) -> str:
+    """A URL without the version of its object."""
+    return remote.VERSION.sub("", url) if url.startswith("s3://") else url
 
 
 def _stamp(name: str) -> str:

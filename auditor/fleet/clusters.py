@@ -5,7 +5,9 @@ In TOML one table `[cluster.NAME]` for each, in YAML a mapping `cluster: {NAME: 
     uid = "71314e90-..."            of the kube-system namespace
     paths = ["s3://backups/prod/"]  patterns or prefixes of backups' URLs; relative ones begin at the file's folder
     encryption-config = ["/keys/prod.yaml"]
-    kms-plugin, current-kek, resource, compromised-key (lists), expect, k3s-token
+    kms-plugin, kms, current-kek, resource, compromised-key (lists), expect, k3s-token
+    sources = ["s3://backups/prod/"] further SOURCEs, all of whose backups are its own
+    api-servers = 3                 as many configurations prove a migration
     owner = "team-a"
     every = "1h"                    one backup in each such span is expected
     retention = "90d"               a backup leaves the store when it is so old
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
+from auditor.fleet.backup import plain
 from auditor.options import Options
 from auditor.text import shown
 
@@ -28,13 +31,14 @@ LARGEST = 4 << 20
 _LISTS = {
     "encryption-config": "encryption_configs",
     "kms-plugin": "kms_plugins",
+    "kms": "kms",
     "current-kek": "current_keks",
     "compromised-key": "compromised_keys",
     "resource": "resources",
 }
 """Keys of a cluster with lists of texts, and the options that they are."""
 _TEXTS = {"expect": "expect", "k3s-token": "k3s_token"}
-_OWN = ("uid", "paths", "owner", "every", "retention")
+_OWN = ("uid", "paths", "sources", "owner", "every", "retention", "api-servers")
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -48,7 +52,11 @@ class Cluster:
     """Uid of its kube-system namespace; empty where the file has none."""
     paths: tuple[str, ...] = ()
     """Patterns and prefixes of its backups' URLs."""
+    sources: tuple[str, ...] = ()
+    """Folders and prefixes that are listed beside the SOURCEs of the command line."""
     owner: str = ""
+    api_servers: int = 0
+    """Number of its API servers; 0 where the file says nothing."""
     every: int = 0
     """Seconds between two backups; 0 where nothing is expected."""
     retention: int = 0
@@ -62,6 +70,7 @@ class Cluster:
 
     def fits(self, url: str) -> bool:
         """Whether a backup's URL is under one of the paths."""
+        url = plain(url)
         return any(
             fnmatch.fnmatchcase(url, path) if any(mark in path for mark in "*?[") else url.startswith(path)
             for path in self.paths
@@ -77,6 +86,15 @@ class Clusters:
     def of_url(self, url: str) -> Cluster | None:
         """The first cluster whose paths fit."""
         return next((cluster for cluster in self.all if cluster.fits(url)), None)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of all clusters."""
+        return tuple(source for cluster in self.all for source in cluster.sources)
+
+    def options_of(self, cluster: Cluster | None, options: Options) -> Options:
+        """The options for a backup of one cluster; None for one that the file does not name."""
+        return options if cluster is None else cluster.applied(options)
 
     def of_uid(self, uid: str) -> Cluster | None:
         """The cluster with this uid."""
@@ -139,10 +157,14 @@ def _cluster(name: str, table: object, path: str) -> Cluster:
         (option, _texts(table[key], f"{where}: {key}")) for key, option in _LISTS.items() if key in table
     ]
     options += [(option, _text(table, key, where)) for key, option in _TEXTS.items() if key in table]
+    sources = tuple(_absolute(each, path) for each in _texts(table.get("sources", ()), f"{where}: sources"))
+    paths = tuple(_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths"))
     cluster = Cluster(
         name=name,
         uid=_text(table, "uid", where),
-        paths=tuple(_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths")),
+        paths=(*paths, *sources),
+        sources=sources,
+        api_servers=_number(table, "api-servers", where),
         owner=_text(table, "owner", where),
         every=_span(table, "every", where),
         retention=_span(table, "retention", where),
@@ -172,6 +194,13 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(several, list | tuple) or not all(isinstance(each, str) and each for each in several):
         raise UsageError(f"{where}: expected a list of texts")
     return tuple(several)
+
+
+def _number(table: Mapping[str, object], key: str, where: str) -> int:
+    value = table.get(key, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UsageError(f"{where}: {key}: expected a number")
+    return value
 
 
 def _span(table: Mapping[str, object], key: str, where: str) -> int:

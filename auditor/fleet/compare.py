@@ -6,6 +6,8 @@ weak passwords: the key is to be kept as an encryption key. Public, common and s
 
 import hmac
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +26,7 @@ from auditor.text import printable, shown
 
 if TYPE_CHECKING:
     from auditor.audit.judgement import Judgement
+    from auditor.encryption.configuration import Configuration
 
 SIZE = 32
 """Bytes of a key."""
@@ -70,16 +73,34 @@ class ValueIds:
     """Row id, field, value id, whether it is current, whether it is readable."""
     common: int = 0
     """Values that are public, common or short."""
+    configurations: int = 0
+    """EncryptionConfigurations that it was held to: one for each API server."""
+    listed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many of these list each key: provider and name, as the table `keys` has them."""
     unread: int = 0
     """Secrets of which not every value could be read."""
 
     def gather(self, judgement: "Judgement") -> None:
         """Add the values of a judgement."""
         self.clusters.append(judgement.cluster.identity)
+        self._count(judgement.criteria.configurations)
         if not self.key:
             return
         for values in judgement.selections:
             self._add(values, judgement)
+
+    def _count(self, configurations: "Sequence[Configuration]") -> None:
+        self.configurations = max(self.configurations, len(configurations))
+        counts: Counter[tuple[str, str]] = Counter()
+        for configuration in configurations:
+            counts.update(
+                {
+                    (entry.provider.label, shown(name))
+                    for entry in configuration.providers
+                    for name in ([key.name for key in entry.keys] or [entry.name])
+                }
+            )
+        self.listed |= counts
 
     def _add(self, values: Selection, judgement: "Judgement") -> None:
         secret = secret_values.are_secrets(values)

@@ -7,6 +7,7 @@ the next run removes, and files of workers that are not in yet, which the next r
     dataset.json        the version of the format, and what holds for all of it
     manifest.json       every file of the tables
     listing.parquet     what the last run met in its sources, and which id each has: reports are about these alone
+    key-objects.parquet where keys lie in the sources, if any do
     TABLE/cluster=UID/month=YYYY-MM/*.parquet
     pending/            files of workers that are not in the tables yet
 """
@@ -25,14 +26,16 @@ from auditor.errors import UsageError
 from auditor.fleet import lock, tables
 from auditor.fleet.backup import State
 from auditor.fleet.errors import DataSetError
+from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.key_objects import KeyObject
 from auditor.fleet.schema import TABLES, VERSION, Partition
-from auditor.fleet.store import Store
 from auditor.fleet.tables import Row
 from auditor.fleet.task import PENDING, pending_path
 from auditor.version import __version__
 
 FORMAT = "etcd-auditor fleet"
 ABOUT, MANIFEST, LISTING = "dataset.json", "manifest.json", "listing.parquet"
+KEY_OBJECTS = "key-objects.parquet"
 SMALL = 8 << 20
 """Bytes below which a file of a table is merged with others of its partition."""
 MOST_SMALL = 8
@@ -51,34 +54,45 @@ class TableFile:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the tables hold of one backup."""
+
+    state: State
+    beside: str
+    """Digest of the objects whose keys were tried on it."""
+    local: bool
+    """Whether it holds values under keys that may lie in a file."""
+
+
 class DataSet:
     """A data set, opened for the one run that writes it, or for reading.
 
     about: what holds for all of it. files: those of the tables, by path.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, folder: DataSetFolder) -> None:
         """Raises DataSetError for a folder that holds anything else, and for a later version of the format."""
-        self.store = store
+        self.folder = folder
         self.about = self._document(ABOUT)
         manifest = self._document(MANIFEST)
         self.files = {each["path"]: TableFile(**each) for each in manifest.get("files", ())}
         self._ids: set[str] | None = None
-        if not self.about and set(store.names()) - {lock.NAME}:
-            raise DataSetError(f"{store.shown} holds files and no data set of ours: name another folder or prefix")
+        if not self.about and set(folder.names()) - {lock.NAME}:
+            raise DataSetError(f"{folder.shown} holds files and no data set of ours: name another folder or prefix")
         if self.about and (self.about.get("format") != FORMAT or int(self.about.get("version", 0)) > VERSION):
-            raise DataSetError(f"{store.shown}: {ABOUT} is of a format that this version does not know")
+            raise DataSetError(f"{folder.shown}: {ABOUT} is of a format that this version does not know")
 
     def _document(self, name: str) -> dict[str, Any]:
-        raw = self.store.read(name)
+        raw = self.folder.read(name)
         if raw is None:
             return {}
         try:
             document = json.loads(raw)
         except ValueError:
-            raise DataSetError(f"{self.store.shown}: {name} is damaged: it is no JSON") from None
+            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it is no JSON") from None
         if not isinstance(document, dict):
-            raise DataSetError(f"{self.store.shown}: {name} is damaged: it holds no object")
+            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it holds no object")
         return document
 
     def create(self, **facts: str) -> None:
@@ -88,9 +102,9 @@ class DataSet:
         """
         for name, value in facts.items():
             if self.about and self.about.get(name, "") != value:
-                raise UsageError(f"{self.store.shown} was begun with {_FACTS[name]}: {_WAYS_OUT[name]}")
+                raise UsageError(f"{self.folder.shown} was begun with {_FACTS[name]}: {_WAYS_OUT[name]}")
         self.about = {"format": FORMAT, "version": VERSION, "tool": __version__, **facts}
-        self.store.write(ABOUT, _json(self.about))
+        self.folder.write(ABOUT, _json(self.about))
 
     def restart_values(self) -> None:
         """Forget every value id: another key is to make new ones."""
@@ -100,21 +114,31 @@ class DataSet:
 
     def tidy(self) -> None:
         """Remove what a run that was killed has left: files that no manifest names, and parts of files."""
-        named = {*self.files, ABOUT, MANIFEST, LISTING}
-        for name in self.store.names():
+        named = {*self.files, ABOUT, MANIFEST, LISTING, KEY_OBJECTS}
+        for name in self.folder.names():
             in_table = name.partition("/")[0] in TABLES
             if name.endswith(".partial") or (in_table and name not in named):
-                self.store.remove([name])
+                self.folder.remove([name])
 
     def pending(self) -> list[str]:
         """The ids of backups whose rows are not in the tables yet."""
-        files = self.store.names(PENDING)
+        files = self.folder.names(PENDING)
         return [name.removeprefix(f"{PENDING}/").removesuffix(".zip") for name in files if name.endswith(".zip")]
 
-    def states(self) -> dict[str, str]:
-        """The state of every backup in the tables, by id."""
-        table = self._backups(["backup", "state"])
-        return dict(zip(table["backup"].to_pylist(), table["state"].to_pylist(), strict=True))
+    def known(self) -> dict[str, Known]:
+        """What the tables hold of every backup, by id."""
+        names = ["backup", "state", "beside", "local_values"]
+        columns = self._backups(names)
+        rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
+        return {id_: Known(State(state), beside or "", bool(values)) for id_, state, beside, values in rows}
+
+    def key_objects(self) -> list[KeyObject]:
+        """The small objects that the last run knew."""
+        raw = self.folder.read(LISTING)
+        if raw is None:
+            return []
+        about = json.loads((pq.read_schema(pa.BufferReader(raw)).metadata or {}).get(b"run", b"{}"))
+        return [KeyObject.of(each) for each in about.get("beside", ())]
 
     def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
         """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
@@ -127,21 +151,21 @@ class DataSet:
     def _backups(self, columns: list[str]) -> pa.Table:
         files = [self._read(file, columns) for file in self.files.values() if file.table == "backups"]
         schema = pa.schema([TABLES["backups"].field(name) for name in columns])
-        return pa.concat_tables([schema.empty_table(), *files])
+        return pa.concat_tables([schema.empty_table(), *files], promote_options="default")
 
     def take(self, ids: Iterable[str]) -> None:
         """Bring the rows of pending backups into the tables; an earlier row of a backup is replaced."""
         parts: dict[tuple[str, Partition], list[pa.Table]] = {}
         taken: list[str] = []
         for id_ in ids:
-            raw = self.store.read(pending_path(id_))
+            raw = self.folder.read(pending_path(id_))
             if raw is None:
                 continue
             try:
                 backup, rows = tables.unpack(raw)
             except ValueError:
                 raise DataSetError(
-                    f"{self.store.shown}: {pending_path(id_)} is damaged: remove it, and scan again"
+                    f"{self.folder.shown}: {pending_path(id_)} is damaged: remove it, and scan again"
                 ) from None
             taken.append(id_)
             partition = Partition(backup["cluster"], backup["taken"][:7])
@@ -149,13 +173,13 @@ class DataSet:
                 parts.setdefault((name, partition), []).append(part)
         if taken:
             if self._ids is None:
-                self._ids = set(self.states())
+                self._ids = set(self.known())
             earlier = self._ids.intersection(taken)
             self._ids.update(taken)
             old, kept = self._without(earlier) if earlier else ([], [])
             new = [self._write(name, partition, pa.concat_tables(some)) for (name, partition), some in parts.items()]
             self._replace(old, [*kept, *new])
-            self.store.remove(map(pending_path, taken))
+            self.folder.remove(map(pending_path, taken))
 
     def compact(self) -> None:
         """Merge the small files of each partition that has many."""
@@ -171,10 +195,21 @@ class DataSet:
         if new:
             self._replace([file for some in many.values() for file in some], new)
 
-    def save_listing(self, rows: list[Row], about: Mapping[str, object]) -> None:
-        """Say what the run met in its sources."""
+    def save_listing(self, rows: list[Row], about: Mapping[str, object], objects: Sequence[KeyObject]) -> None:
+        """Say what the run met in its sources. objects: the small ones that were looked at for keys."""
+        held = [
+            {"url": each.url, "provider": provider, "key_name": name, "tokens": each.tokens}
+            for each in objects
+            if each
+            for provider, _, name in (label.partition("/") for label in each.labels or ("",))
+        ]
+        if held:
+            self.folder.write(KEY_OBJECTS, tables.to_parquet(pa.Table.from_pylist(held, KEY_OBJECTS_SCHEMA)))
+        else:
+            self.folder.remove([KEY_OBJECTS])
+        about = {**about, "beside": [each.document() for each in objects]}
         table = pa.Table.from_pylist(rows, LISTING_SCHEMA).replace_schema_metadata({"run": json.dumps(about)})
-        self.store.write(LISTING, tables.to_parquet(table))
+        self.folder.write(LISTING, tables.to_parquet(table))
 
     def _without(self, ids: set[str]) -> tuple[list[TableFile], list[TableFile]]:
         """The files that hold rows of these backups, and new files of all their other rows."""
@@ -194,18 +229,18 @@ class DataSet:
         return list(dict.fromkeys(old)), new
 
     def _read(self, file: TableFile, columns: list[str] | None = None) -> pa.Table:
-        raw = self.store.read(file.path)
+        raw = self.folder.read(file.path)
         if raw is None:
-            raise DataSetError(f"{self.store.shown}: {file.path} is in the manifest and not there: restore it")
+            raise DataSetError(f"{self.folder.shown}: {file.path} is in the manifest and not there: restore it")
         try:
             return pq.ParquetFile(pa.BufferReader(raw)).read(columns=columns)
         except pa.ArrowInvalid:
-            raise DataSetError(f"{self.store.shown}: {file.path} is damaged") from None
+            raise DataSetError(f"{self.folder.shown}: {file.path} is damaged") from None
 
     def _write(self, table: str, partition: Partition, rows: pa.Table) -> TableFile:
         name = f"{partition.path(table)}/{uuid.uuid4().hex}.parquet"
         raw = tables.to_parquet(rows.cast(TABLES[table]))
-        self.store.write(name, raw)
+        self.folder.write(name, raw)
         return TableFile(name, table, partition.cluster, partition.month, rows.num_rows, len(raw))
 
     def _replace(self, old: list[TableFile], new: list[TableFile]) -> None:
@@ -213,8 +248,8 @@ class DataSet:
         self.files = {path: file for path, file in self.files.items() if path not in gone}
         self.files.update((file.path, file) for file in new)
         files = [asdict(file) for file in sorted(self.files.values(), key=lambda file: file.path)]
-        self.store.write(MANIFEST, _json({"format": FORMAT, "version": VERSION, "files": files}))
-        self.store.remove(gone)
+        self.folder.write(MANIFEST, _json({"format": FORMAT, "version": VERSION, "files": files}))
+        self.folder.remove(gone)
 
 
 LISTING_SCHEMA = pa.schema(
@@ -222,6 +257,10 @@ LISTING_SCHEMA = pa.schema(
     + [("size", pa.int64()), ("chosen", pa.bool_())]
 )
 """One row a backup of a source: `chosen` unless --since, --sample or --newest-per-cluster left it out."""
+KEY_OBJECTS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("url", "provider", "key_name")] + [("tokens", pa.int64())]
+)
+"""One row a key in an object of the sources; one without a key where there are only tokens."""
 _FACTS = {"compare": "another --compare-key, or without one", "redaction": "other names: --redact-names, --redact-key"}
 _WAYS_OUT = {
     "compare": "give the same, or start the table of value ids anew with --new-compare-key",

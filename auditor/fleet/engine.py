@@ -2,12 +2,12 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from auditor.errors import AuditorError, MissingExtra, UsageError
@@ -18,6 +18,10 @@ from auditor.fleet.task import perform
 
 AHEAD = 2
 """Orders that are with the scheduler for each thread of a worker: what it holds does not grow with the backups."""
+SCRATCH = 0.8
+"""Part of the free space of the scratch disk that objects may fill."""
+MEMORY = 512 << 20
+"""Bytes of memory that a worker and the process of its backup need."""
 DEATHS = 2
 """Workers that one backup may take down with it before it is given up."""
 
@@ -96,7 +100,7 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
         folder = stack.enter_context(TemporaryDirectory(prefix="etcd-auditor-", dir=engine.work_dir or None))
         address = stack.enter_context(
             LocalCluster(
-                n_workers=engine.jobs or os.cpu_count() or 1,
+                n_workers=engine.jobs or _workers(),
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
@@ -113,34 +117,91 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
         raise UsageError(f"--scheduler {engine.scheduler}: it cannot be reached: {type(error).__name__}") from None
 
 
-def run(client: Any, orders: Iterable[Order]) -> Iterator[Row]:
+def _workers() -> int:
+    """As many as there are processors, and no more than the memory holds."""
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(os.cpu_count() or 1, int(MEMORY_LIMIT) // MEMORY))
+
+
+def room(engine: Engine) -> int:
+    """Bytes of objects that workers of this run's own may fetch at once; 0 where it is not known what they have."""
+    if engine.scheduler:
+        return 0
+    return int(shutil.disk_usage(engine.work_dir or gettempdir()).free * SCRATCH)
+
+
+def run(client: Any, orders: Iterable[Order], room: int = 0) -> Iterator[Row]:
     """The row of every order, in the order in which they end.
 
-    A backup that takes its worker down is a row that is not written yet: `attempts` is -1. Raises EngineLost.
+    A backup that takes its worker down is a row that is not written yet: `attempts` is -1. One for which a worker has
+    no room beside others is tried again when no other is read.
 
-    client: of started().
+    Args:
+        client: Of started().
+        orders: What is to be examined.
+        room: Of room().
+
+    Raises:
+        EngineLost: The scheduler is gone.
     """
     if client is None:
         yield from map(perform, orders)
         return
+    threads = sum(client.nthreads().values()) or 1
+    alone: list[Order] = []
+    for order, row in _rows(client, _Window(iter(orders), max(threads, 1) * AHEAD, room)):
+        if row["state"] == State.NO_ROOM.value and threads > 1:
+            alone.append(order)
+        else:
+            yield row
+    if alone:
+        yield from (row for _, row in _rows(client, _Window(iter(alone), 1, 0)))
+
+
+class _Window:
+    """The orders that are with the scheduler: so many, and of so many bytes that are fetched."""
+
+    def __init__(self, waiting: Iterator[Order], most: int, room: int) -> None:
+        self._waiting, self._most, self._room = waiting, most, room
+        self._next: Order | None = next(waiting, None)
+        self._held: dict[str, Order] = {}
+        self._bytes = 0
+
+    def more(self) -> Iterator[tuple[str, Order]]:
+        """Key and order of each that may be submitted now. One is always let in alone, whatever its size."""
+        while self._next is not None and len(self._held) < self._most:
+            order, size = self._next, _fetched(self._next)
+            if self._held and self._room and self._bytes + size > self._room:
+                return
+            self._held[f"backup-{order.id}"] = order
+            self._bytes += size
+            self._next = next(self._waiting, None)
+            yield f"backup-{order.id}", order
+
+    def end(self, key: str) -> Order:
+        """The order that has ended."""
+        order = self._held.pop(key)
+        self._bytes -= _fetched(order)
+        return order
+
+
+def _fetched(order: Order) -> int:
+    """Bytes that a backup takes on the scratch disk: a file of this machine is mapped where it lies."""
+    return order.backup.size if "://" in order.backup.url else 0
+
+
+def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:
     from distributed import KilledWorker, as_completed
 
     from auditor.fleet import tables
 
-    waiting = iter(orders)
-    known: dict[str, Order] = {}
+    def submitted() -> list[Any]:
+        return [client.submit(perform, order, key=key, pure=False) for key, order in window.more()]
 
-    def submit(count: int) -> list[Any]:
-        futures = []
-        for order in islice(waiting, count):
-            known[f"backup-{order.id}"] = order
-            futures.append(client.submit(perform, order, key=f"backup-{order.id}", pure=False))
-        return futures
-
-    threads = sum(client.nthreads().values()) or 1
-    done = as_completed(submit(max(threads * AHEAD, AHEAD)), loop=client.loop)
+    done = as_completed(submitted(), loop=client.loop)
     for future in done:
-        order = known.pop(future.key)
+        order = window.end(future.key)
         try:
             row = future.result()
         except KilledWorker:
@@ -149,6 +210,6 @@ def run(client: Any, orders: Iterable[Order]) -> Iterator[Row]:
         except (CancelledError, OSError) as error:
             raise EngineLost(f"the scheduler is gone ({type(error).__name__}): run the same command again") from None
         future.release()
-        for more in submit(1):
+        for more in submitted():
             done.add(more)
-        yield row
+        yield order, row

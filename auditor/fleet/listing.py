@@ -1,24 +1,41 @@
-"""From SOURCEs to backups: folders, patterns, prefixes of buckets, lists in a file."""
+"""From SOURCEs to what lies in them: folders, patterns, prefixes of buckets, lists in a file."""
 
-import fnmatch
-import glob
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from auditor.errors import MissingExtra, UsageError
+from auditor.errors import UsageError
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
+from auditor.fleet import bucket
 from auditor.fleet.backup import Backup
+from auditor.hunt.neighbours import LARGEST
 from auditor.text import instant, shown
 from auditor.verify.own import is_report
 
 LIST = "@"
 """What the name of a file with sources begins with on the command line."""
-ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "Archive"})
-"""Storage classes from which nothing is read at once: S3's `StorageClass`, Azure's access tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in the sources."""
+
+    backups: tuple[Backup, ...]
+    """Each once, sorted by URL."""
+    small: tuple[Backup, ...]
+    """Objects that are small enough to hold nothing but keys, those among `backups` too; sorted by URL."""
+    unversioned: tuple[str, ...]
+    """Sources in a store whose earlier versions, where it has some, are not among them."""
+    deleted: int
+    """Delete markers of stores with versions."""
+
+    @property
+    def earlier(self) -> int:
+        """The number of backups that are earlier versions, or of a removed object."""
+        return sum(not backup.latest for backup in self.backups)
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -39,14 +56,56 @@ def expand(arguments: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sources))
 
 
+def holds(source: str, path: Path) -> bool:
+    """Whether a source is a folder that a file lies in, or the file itself, or a pattern that it fits."""
+    if URL in source:
+        return False
+    if Path(source).is_dir():
+        return path.resolve().is_relative_to(Path(source).resolve())
+    own = os.path.realpath(path)
+    return any(os.path.realpath(each) == own for each in _matches(source))
+
+
 def backups(sources: Sequence[str]) -> list[Backup]:
-    """Every backup of some sources, each once, sorted by URL.
+    """Every backup of some sources, each once, sorted by URL. Raises UsageError as listing() does."""
+    return list(listing(sources).backups)
+
+
+def listing(sources: Sequence[str]) -> Listing:
+    """What lies in some sources.
 
     Raises:
         UsageError: A source does not exist or cannot be listed; without a whole list nothing is complete.
     """
-    every = [backup for source in sources for backup in (_remote if URL in source else _local)(source)]
-    return sorted({backup.url: backup for backup in reversed(every)}.values(), key=lambda backup: backup.url)
+    found: dict[str, Backup] = {}
+    small: dict[str, Backup] = {}
+    unversioned: list[str] = []
+    deleted = 0
+    for source in sources:
+        if URL not in source:
+            found.update((each.url, each) for each in _local(source) if each.url not in found)
+            small.update((each.url, each) for each in _small(source))
+            continue
+        scheme = urlsplit(source).scheme
+        if scheme in remote.WEB:
+            shown_source = remote.shown(source)
+            found[source] = Backup(url=source, source=shown_source, size=0, modified="1970-01-01T00:00:00Z")
+            continue
+        if scheme not in remote.BUCKETS:
+            raise UsageError(f"{remote.shown(source)}: no source of backups: a folder, a pattern, s3://, gs://, az://")
+        listed = bucket.objects(source)
+        deleted += listed.deleted
+        unversioned += [] if listed.versions else [remote.shown(source)]
+        small.update((each.url, each) for each in listed.objects if 0 < each.size <= LARGEST and not each.archived)
+        for each in listed.objects:
+            if not companions.is_companion(each.name):
+                found.setdefault(each.url, each)
+    return Listing(
+        backups=tuple(sorted(found.values(), key=lambda backup: backup.url)),
+        small=tuple(sorted(small.values(), key=lambda backup: backup.url)),
+        unversioned=tuple(unversioned),
+        deleted=deleted,
+    )
 
 
 def _local(source: str) -> Iterator[Backup]:
@@ -66,53 +125,28 @@ def _local(source: str) -> Iterator[Backup]:
         )
 
 
-def _remote(source: str) -> Iterator[Backup]:
-    scheme = urlsplit(source).scheme
-    if scheme in remote.WEB:
-        yield Backup(url=source, source=remote.shown(source), size=0, modified="1970-01-01T00:00:00Z")
-        return
-    if scheme not in remote.BUCKETS:
-        raise UsageError(f"{remote.shown(source)}: no source of backups: a folder, a pattern, s3://, gs://, az://")
-    try:
-        found = _objects(source)
-    except ImportError:
-        raise MissingExtra(remote.shown(source), remote.BUCKETS[scheme], "remote") from None
-    except Exception as error:  # noqa: BLE001 - the texts of libraries' errors quote URLs, which may be signed
-        why = "there is no such bucket or prefix" if isinstance(error, FileNotFoundError) else type(error).__name__
-        raise UsageError(f"{remote.shown(source)} cannot be listed: {why}; look at the credentials too") from None
-    if not found:
-        raise UsageError(f"{remote.shown(source)}: there is no object under this prefix")
-    for path, facts in sorted(found.items()):
-        if facts.get("type") != "file" or companions.is_companion(path.rpartition("/")[2]):
-            continue
-        yield Backup(
-            url=f"{scheme}://{path}",
-            source=source,
-            size=int(facts.get("size") or 0),
-            modified=_modified(facts),
-            etag=str(facts.get("ETag") or facts.get("etag") or "").strip('"'),
-            archived=str(facts.get("StorageClass") or facts.get("blob_tier") or "") in ARCHIVES,
+def _small(source: str) -> Iterator[Backup]:
+    """Every small file of a source, whatever it is."""
+    for text in _matches(source):
+        files = (
+            (f"{root}/{name}" for root, _, names in os.walk(text) for name in names) if os.path.isdir(text) else (text,)  # noqa: PTH112
         )
+        for file in files:
+            path = Path(file)
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # who can open it for an audit says so
+            if path.is_file() and 0 < status.st_size <= LARGEST:
+                yield Backup(
+                    url=str(path.absolute()), source=source, size=status.st_size, modified=instant(status.st_mtime_ns)
+                )
 
 
-def _objects(source: str) -> Mapping[str, Mapping[str, Any]]:
-    """Every object under a prefix or of a pattern, with the facts that the store lists."""
-    from fsspec.core import url_to_fs
+def _matches(source: str) -> list[str]:
+    """The paths that a source of this machine names: itself, or what fits the pattern."""
+    import glob
 
-    system, path = url_to_fs(source)
-    system.invalidate_cache()
-    if glob.has_magic(path):
-        # one list of the folder above the first wildcard: a store knows prefixes only
-        folder = path[: next(at for at, mark in enumerate(path) if mark in "*?[")].rpartition("/")[0]
-        listed = system.find(folder, detail=True)
-        return {name: facts for name, facts in listed.items() if fnmatch.fnmatchcase(name, path)}
-    found: Mapping[str, Mapping[str, Any]] = system.find(path, detail=True)
-    return found
-
-
-def _modified(facts: Mapping[str, Any]) -> str:
-    """The last modification as a store's library says it: a time, or text."""
-    value = next((facts[key] for key in ("LastModified", "last_modified", "updated") if facts.get(key)), None)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return str(value) if value else "1970-01-01T00:00:00Z"
+    if os.path.lexists(source) or not glob.has_magic(source):
+        return [source]
+    return sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.fleet.store import FOLDER_MODE, MODE, Store
+from auditor.fleet.folder import FOLDER_MODE, MODE, DataSetFolder
 
 NAME = ".lock"
 BEAT, TIMEOUT = 60.0, 600.0
@@ -22,58 +22,58 @@ BEAT, TIMEOUT = 60.0, 600.0
 
 
 @contextlib.contextmanager
-def held(store: Store) -> Iterator[None]:
+def held(folder: DataSetFolder) -> Iterator[None]:
     """The lock, for as long as a run lasts. Raises UsageError where another run has it."""
     locks: Any = None
     with contextlib.suppress(ImportError):  # a system without such locks
         locks = import_module("fcntl")
-    with _folder(store, locks) if store.local and locks is not None else _bucket(store):
+    with _folder(folder, locks) if folder.local and locks is not None else _bucket(folder):
         yield
 
 
 @contextlib.contextmanager
-def _folder(store: Store, locks: Any) -> Iterator[None]:
+def _folder(folder: DataSetFolder, locks: Any) -> Iterator[None]:
     try:
-        os.makedirs(store.path(""), FOLDER_MODE, exist_ok=True)  # noqa: PTH103
-        descriptor = os.open(store.path(NAME), os.O_RDWR | os.O_CREAT, MODE)
+        os.makedirs(folder.path(""), FOLDER_MODE, exist_ok=True)  # noqa: PTH103
+        descriptor = os.open(folder.path(NAME), os.O_RDWR | os.O_CREAT, MODE)
     except OSError as error:
-        raise UsageError(f"{store.shown} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{folder.shown} cannot be written: {error.strerror}") from None
     try:
         try:
             locks.flock(descriptor, locks.LOCK_EX | locks.LOCK_NB)
         except OSError:
-            raise _busy(store) from None
+            raise _busy(folder) from None
         yield
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
-def _bucket(store: Store) -> Iterator[None]:
+def _bucket(folder: DataSetFolder) -> Iterator[None]:
     own = uuid.uuid4().hex
-    if (text := store.read(NAME)) is not None and time.time() - _beat(text) < TIMEOUT:
-        raise _busy(store)
-    _sign(store, own)
-    if not (store.read(NAME) or b"").startswith(own.encode()):
-        raise _busy(store)
+    if (text := folder.read(NAME)) is not None and time.time() - _beat(text) < TIMEOUT:
+        raise _busy(folder)
+    _sign(folder, own)
+    if not (folder.read(NAME) or b"").startswith(own.encode()):
+        raise _busy(folder)
     over = threading.Event()
-    beats = threading.Thread(target=_beats, args=(store, own, over), daemon=True)
+    beats = threading.Thread(target=_beats, args=(folder, own, over), daemon=True)
     beats.start()
     try:
         yield
     finally:
         over.set()
         beats.join()
-        store.remove([NAME])
+        folder.remove([NAME])
 
 
-def _beats(store: Store, own: str, over: threading.Event) -> None:
+def _beats(folder: DataSetFolder, own: str, over: threading.Event) -> None:
     while not over.wait(BEAT):
-        _sign(store, own)
+        _sign(folder, own)
 
 
-def _sign(store: Store, own: str) -> None:
-    store.write(NAME, f"{own} {time.time():.0f}\n".encode())
+def _sign(folder: DataSetFolder, own: str) -> None:
+    folder.write(NAME, f"{own} {time.time():.0f}\n".encode())
 
 
 def _beat(text: bytes) -> float:
@@ -83,5 +83,5 @@ def _beat(text: bytes) -> float:
     return 0.0
 
 
-def _busy(store: Store) -> UsageError:
-    return UsageError(f"{store.shown}: another run writes this data set: wait for its end")
+def _busy(folder: DataSetFolder) -> UsageError:
+    return UsageError(f"{folder.shown}: another run writes this data set: wait for its end")

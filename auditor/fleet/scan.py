@@ -1,18 +1,20 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.fleet import engine, listing, lock, tables
+from auditor.fleet import engine, key_objects, listing, lock, tables
 from auditor.fleet.backup import Backup, State
-from auditor.fleet.dataset import DataSet
+from auditor.fleet.dataset import DataSet, Known
 from auditor.fleet.engine import Engine
+from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.key_objects import KeyObject
+from auditor.fleet.listing import Listing
 from auditor.fleet.selection import FirstLook
 from auditor.fleet.settings import Order, Settings
-from auditor.fleet.store import Store
 from auditor.fleet.tables import Row
 from auditor.fleet.task import pending_path
 from auditor.model.vocabulary import Severity
@@ -89,22 +91,25 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         EngineLost: The scheduler is gone.
     """
     request.engine.check()
-    store = Store(request.settings.dataset)
-    sources = listing.expand(request.sources)
-    every = listing.backups(sources)
-    _refuse_own(sources, every, store)
-    chosen = request.look.choose(every, request.settings.clusters)
-    with lock.held(store):
-        data = DataSet(store)
+    folder = DataSetFolder(request.settings.dataset)
+    sources = listing.expand((*request.sources, *request.settings.clusters.sources))
+    listed = listing.listing(sources)
+    _refuse_own(sources, listed.backups, folder)
+    with lock.held(folder):
+        data = DataSet(folder)
         if request.new_compare_key and data.about:
             data.restart_values()
             data.about["compare"] = request.settings.compare_check
         data.create(compare=request.settings.compare_check, redaction=request.redaction)
         data.tidy()
         _take(data, data.pending())
+        beside = key_objects.inspected(listed.small, data.key_objects())
+        request = _with_neighbours(request, beside)
+        every = list(key_objects.backups(listed.backups, beside))
+        chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
-        _save_listing(data, request, orders.values(), {backup.url for backup in chosen})
-        known = data.states()
+        _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+        known = data.known()
         todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), request)]
         begun(
             Begun(
@@ -120,10 +125,22 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         return _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
 
 
-def _is_due(state: str | None, request: FleetScan) -> bool:
-    if state is None or State(state).again:
+def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetScan:
+    """The scan with the objects that hold keys, which every worker reads again."""
+    settings = replace(
+        request.settings,
+        neighbours=tuple(each.url for each in beside if each),
+        beside=key_objects.digest(beside),
+    )
+    return replace(request, settings=settings)
+
+
+def _is_due(known: Known | None, request: FleetScan) -> bool:
+    if known is None or known.state.again:
         return True
-    return request.retry_failed and State(state) is not State.EXAMINED
+    if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
+        return known.local and known.beside != request.settings.beside
+    return request.retry_failed
 
 
 def _examine(data: DataSet, request: FleetScan, todo: Sequence[Order], done: Callable[[Row], None]) -> None:
@@ -131,10 +148,10 @@ def _examine(data: DataSet, request: FleetScan, todo: Sequence[Order], done: Cal
         return
     ready: list[str] = []
     with engine.started(request.engine) as client:
-        for row in engine.run(client, todo):
+        for row in engine.run(client, todo, engine.room(request.engine)):
             if row["attempts"] < 0:  # its worker wrote nothing
                 row["attempts"] = engine.DEATHS + 1
-                data.store.write(pending_path(row["backup"]), tables.pack(row, {}))
+                data.folder.write(pending_path(row["backup"]), tables.pack(row, {}))
             ready.append(row["backup"])
             done(row)
             if len(ready) >= BATCH:
@@ -150,15 +167,24 @@ def _take(data: DataSet, ids: Sequence[str]) -> None:
         data.take(ids[at : at + BATCH])
 
 
-def _refuse_own(sources: Iterable[str], every: Iterable[Backup], store: Store) -> None:
+def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSetFolder) -> None:
     """Raises UsageError where a source holds the data set, or the data set a backup: nothing is written there."""
-    root = store.path("") if store.local else f"{store.url.rstrip('/')}/"
+    root = folder.path("") if folder.local else f"{folder.url.rstrip('/')}/"
     within = [f"{source if '://' in source else Path(source).absolute()}".rstrip("/") for source in sources]
     if any(root.startswith(f"{source}/") for source in within) or any(each.url.startswith(root) for each in every):
-        raise UsageError(f"{store.shown} and a source lie inside each other: choose another place for the data set")
+        raise UsageError(f"{folder.shown} and a source lie inside each other: choose another place for the data set")
 
 
-def _save_listing(data: DataSet, request: FleetScan, orders: Iterable[Order], chosen: set[str]) -> None:
+def _save_listing(
+    data: DataSet,
+    request: FleetScan,
+    orders: Iterable[Order],
+    chosen: set[str],
+    met: tuple[Listing, Sequence[KeyObject]],
+) -> None:
+    """Say what the sources hold. chosen: URLs of what is examined. met: all of them, and small objects with keys."""
+    listed, beside = met
+    urls = {order.backup.url for order in orders}
     rows: list[Row] = []
     for order in orders:
         backup = order.backup
@@ -178,15 +204,19 @@ def _save_listing(data: DataSet, request: FleetScan, orders: Iterable[Order], ch
         "listed": moment(datetime.now(UTC).timestamp()),
         "sources": list(request.sources),
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
+        "unversioned": list(listed.unversioned),
+        "earlier_versions": listed.earlier,
+        "delete_markers": listed.deleted,
+        "others": sum(each.text and not each and each.url not in urls for each in beside),
         "tool": __version__,
         "compare": request.settings.compare_check,
         "redaction": request.redaction,
         "clusters": [
-            {"name": each.name, "uid": each.uid, "owner": each.owner, "every": each.every, "retention": each.retention}
+            {name: getattr(each, name) for name in ("name", "uid", "owner", "every", "retention", "api_servers")}
             for each in request.settings.clusters.all
         ],
     }
-    data.save_listing(rows, about)
+    data.save_listing(rows, about, beside)
 
 
 def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summary:

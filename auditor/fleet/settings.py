@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.fleet.backup import Backup
 from auditor.fleet.clusters import Cluster, Clusters
@@ -29,6 +29,10 @@ class Settings:
     """Path of the key of value ids; empty with --no-compare."""
     compare_check: str = ""
     """Check value of that key."""
+    neighbours: tuple[str, ...] = ()
+    """Paths and URLs of the objects of the sources that hold keys."""
+    beside: str = ""
+    """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
 
@@ -46,7 +50,8 @@ class Settings:
 
     def options_of(self, cluster: Cluster | None) -> Options:
         """The options for a backup of one cluster of the file; None for one that the file does not name."""
-        return self.options if cluster is None else cluster.applied(self.options)
+        options = replace(self.options, neighbours=self.neighbours)
+        return self.clusters.options_of(cluster, options)
 
     def _fingerprint(self, cluster: Cluster | None) -> str:
         """A digest of the options, of the tool's version and of when the files of keys were last changed."""

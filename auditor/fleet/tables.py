@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditor.fleet.backup import State
@@ -17,7 +18,7 @@ from auditor.fleet.settings import Order
 from auditor.model import table
 from auditor.model.audit import Audit
 from auditor.model.table import Table
-from auditor.model.vocabulary import Place, Provider, Severity
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.reports import parquet
 from auditor.text import hex_id, moment
 from auditor.version import __version__
@@ -25,6 +26,10 @@ from auditor.version import __version__
 Row = dict[str, Any]
 UNKNOWN, SEVERAL = "unknown", "several"
 """Clusters of backups that show none, and of those that show more than one."""
+LOCAL = frozenset({Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX})
+"""Providers whose keys are in files."""
+WITH = "decrypts with the key in "
+"""How the column `detail` begins to name the object that holds a value's key."""
 _ROW = "backup.json"
 
 
@@ -49,6 +54,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "size": backup.size,
         "modified": backup.modified,
         "etag": backup.etag,
+        "version": not backup.latest,
         "taken": backup.taken,
         "state": state.value,
         "reason": reason,
@@ -58,6 +64,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "expected_label": label,
         "owner": cluster.owner if cluster is not None else "",
         "compare": order.settings.compare_check,
+        "beside": order.settings.beside,
         "tool": __version__,
         "finished": moment(datetime.now(UTC).timestamp()),
         **cells,
@@ -89,7 +96,8 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         severity=max(severities).label if severities else "",
         complete=audit.complete,
         exhibits=max(1, len(audit.parts)),
-        readable=audit.tally.readable,
+        readable=audit.tally.readable + _known(audit),
+        readable_alone=audit.tally.readable,
         undetermined=audit.tally.undetermined,
         current_holders=audit.tally.current_holders,
         gaps=len(audit.gaps),
@@ -98,16 +106,29 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         unread_secrets=ids.unread,
         redaction=audit.redaction.label if audit.redaction is not None else "",
         policy=audit.policy,
+        configurations=ids.configurations,
         **_counts(audit),
         **cells,
     )
-    return written, _tables(order.id, audit, ids)
+    rows = _tables(order.id, audit, ids)
+    if _known(audit):
+        known = rows["inventory"].filter(pc.match_substring(rows["inventory"]["finding"], FindingKind.KNOWN_KEY.label))
+        written["readable_latest"] += pc.sum(pc.equal(known["place"], Place.LATEST.label)).as_py()
+        details = {part for detail in known["detail"].to_pylist() for part in detail.split("; ") if WITH in part}
+        written["known_keys"] = "; ".join(sorted(part.partition(WITH)[2] for part in details))
+    return written, rows
+
+
+def _known(audit: Audit) -> int:
+    """The number of values whose keys others have."""
+    return sum(count for kind, _, count in audit.tally.findings if kind is FindingKind.KNOWN_KEY)
 
 
 def _counts(audit: Audit) -> Row:
     latest = [place for place in audit.tally.places if place[0] is Place.LATEST]
     return {
         "values": sum(count for _, _, _, count, _ in audit.tally.places),
+        "local_values": sum(count for _, provider, _, count, _ in audit.tally.places if provider in LOCAL),
         "readable_latest": sum(count for _, provider, _, count, _ in latest if provider is Provider.IDENTITY),
         "unopened_latest": sum(
             count - opened for _, provider, _, count, opened in latest if provider is not Provider.IDENTITY
@@ -125,6 +146,7 @@ def _tables(id_: str, audit: Audit, ids: ValueIds) -> dict[str, pa.Table]:
             "kek_version": key.kek_version,
             "origin": key.origin,
             "configured": key.configured,
+            "configurations": ids.listed[key.provider.label, key.key_name],
             "values": key.values,
             "latest": dict(key.places).get(Place.LATEST, 0),
             "opened": key.opened,

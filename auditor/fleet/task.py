@@ -12,8 +12,8 @@ from auditor.evidence.containers.limits import Refused
 from auditor.evidence.discovery.remote import Denied, Unreachable
 from auditor.evidence.scratch import NoRoom
 from auditor.fleet.backup import State
+from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.settings import Order
-from auditor.fleet.store import Store
 from auditor.fleet.tables import Row
 from auditor.scanning import child
 from auditor.scanning.child import Death, Start
@@ -57,7 +57,7 @@ def perform(order: Order) -> Row:
                 break
     if written["state"] != State.EXAMINED.value:
         written["seconds"] = round(time.monotonic() - begin, 3)
-        Store(order.settings.dataset).write(pending_path(order.id), tables.pack(written, {}))
+        DataSetFolder(order.settings.dataset).write(pending_path(order.id), tables.pack(written, {}))
     return written
 
 
@@ -84,7 +84,7 @@ def _examine(order: Order, begin: float) -> Row:
 
 
 def _audit(order: Order, begin: float) -> Row:
-    from auditor.fleet import compare, tables
+    from auditor.fleet import bucket, compare, tables
     from auditor.scanning.one import one
 
     settings = order.settings
@@ -94,7 +94,7 @@ def _audit(order: Order, begin: float) -> Row:
     def audit(cluster: object) -> tuple[object, compare.ValueIds]:
         gathered = compare.ValueIds(key)
         options = settings.options_of(cluster)  # type: ignore[arg-type]
-        return one(order.backup.url, replace(options, rows=True), judged=gathered.gather), gathered
+        return one(order.backup.url, replace(options, rows=True), listener=gathered.gather), gathered
 
     result, gathered = audit(by_url)
     uid = gathered.clusters[0] if len(set(gathered.clusters)) == 1 else ""
@@ -105,6 +105,8 @@ def _audit(order: Order, begin: float) -> Row:
     if own is not by_url:
         result, gathered = audit(own)
     written, rows = tables.of_audit(order, result, gathered)  # type: ignore[arg-type]
+    if written["readable"]:
+        written["hold"] = bucket.hold(order.backup.url)
     written["seconds"] = round(time.monotonic() - begin, 3)
-    Store(settings.dataset).write(pending_path(order.id), tables.pack(written, rows))
+    DataSetFolder(settings.dataset).write(pending_path(order.id), tables.pack(written, rows))
     return written

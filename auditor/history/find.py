@@ -1,20 +1,23 @@
 """Every stored value of one key: evidence that is read like a scan's, and nothing judged."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from auditor.arrays.dtypes import Ints
-from auditor.audit import chronology, custody, redaction, unexamined
+from auditor.audit import chronology, custody, redaction, remarks, unexamined
 from auditor.errors import UsageError
 from auditor.evidence import exhibit, readers
 from auditor.evidence.reading import Reading
 from auditor.history import access, names, versions
 from auditor.history.model import History, Version
-from auditor.judgement import leftovers, opening, secret_values, selection
+from auditor.judgement import leftovers, opening, secret_values, selection, unwrapping
 from auditor.judgement.criteria import Criteria, prepare, with_published
 from auditor.judgement.policy import Policy
 from auditor.kubernetes import registry
@@ -25,9 +28,11 @@ from auditor.model.evidence import Cluster, Evidence, Unexamined
 from auditor.model.vocabulary import Opened, Place, Provider, State
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
-from auditor.text import printable, restore, shown
+from auditor.text import plural, printable, restore, shown
 
 SECRETS = frozenset({secret_values.RESOURCE})
+Unwrap: TypeAlias = Callable[[Sequence[selection.Selection], Criteria], Criteria]
+"""The criteria with the data keys that --kms brings for some values."""
 
 
 def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observer = SILENT) -> History:
@@ -37,13 +42,18 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         files: The exhibit.
         options: The resource of a `namespace/name`, and the keys that open values.
         key: An etcd key, or the `namespace/name` of an object of the first resource.
-        observer: Its methods are called with the progress of hashing.
+        observer: Its methods are called with the progress of hashing, and before calls of --kms.
 
     Raises:
-        UsageError: No such key was read.
+        UsageError: No such key was read, or the calls of --kms were not confirmed.
         UnreadableEvidence: Nothing in the exhibit can be read.
     """
-    criteria = prepare(options)
+    with closing(prepare(options)) as criteria:
+        return _history(files, options, key, criteria, observer)
+
+
+def _history(files: exhibit.Exhibit, options: Options, key: str, criteria: Criteria, observer: Observer) -> History:
+    """history() with the keys of the options."""
     reading = readers.read(files, quick=False)
     store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
     candidates = _keys(key, options.resources[0].rstrip("."), store)
@@ -54,9 +64,10 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         raise UsageError(f"{_argument(key)} is more than one key: give one of {every}")
     if not present:
         similar = names.ending(store, options.resources[0].rstrip("."), shown(key)) if candidates else []
-        raise UsageError(_absent(key, candidates, files.name, len(reading.gaps), similar))
+        raise UsageError(_absent(key, candidates, files, len(reading.gaps), similar))
     object_store = replace(store, parts=tuple(parts_by_key[present[0]]))
-    selections, criteria = _open(object_store, store, reading, criteria)
+    unwrap = partial(unwrapping.unwrap, options=options, observer=observer)
+    selections, criteria = _open(object_store, store, reading, criteria, unwrap)
     tombstones = [batch.take(batch.has(State.TOMBSTONE)) for batch in object_store.batches]
     object_versions = versions.build(selections, tombstones)
     evidence, gaps = custody.finish(files, reading, Cluster(prefixes=store.storage_prefixes), observer)
@@ -67,13 +78,17 @@ def history(files: exhibit.Exhibit, options: Options, key: str, observer: Observ
         key=printable(present[0]),
         versions=object_versions,
         gaps=(*reading.gaps, *gaps),
-        unexamined=(*reading.unexamined, *_unopened(object_versions, criteria), UNSWEPT, standing),
+        unexamined=(
+            *(*reading.unexamined, *_unopened(object_versions, criteria)),
+            *(*unexamined.untried(selections, criteria), UNSWEPT, standing),
+        ),
         notes=(
-            *criteria.notes,
+            *_notes(criteria),
             *(files.notes if files.live is not None else ()),
             *access.notes(present[0], _resource(object_store), store, reading, criteria.keyring),
         ),
         chronology=_chronology(store, reading, evidence, object_versions),
+        kms=tuple(calls for client in criteria.clients for calls in client.tracks()),
     )
 
 
@@ -96,6 +111,12 @@ def _chronology(store: Store, reading: Reading, evidence: Evidence, object_versi
     return redaction.Redactor(None).chronology(times)
 
 
+def _notes(criteria: Criteria) -> Iterator[str]:
+    """Notes on keys and on calls."""
+    yield from criteria.notes
+    yield from remarks.calls_made(criteria)
+
+
 def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Unexamined]:
     """The encrypted versions that no supplied key opens: decisive where a configuration was given."""
     count = sum(version.opened is Opened.NO_KEY for version in object_versions)
@@ -105,7 +126,7 @@ def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Un
 
 
 def _open(
-    store: Store, whole: Store, reading: Reading, criteria: Criteria
+    store: Store, whole: Store, reading: Reading, criteria: Criteria, unwrap: Unwrap
 ) -> tuple[list[selection.Selection], Criteria]:
     """The values by source, opened with every key, and the criteria with the published keys that are among them.
 
@@ -114,9 +135,10 @@ def _open(
         whole: All values of the evidence: a Secret is compared with every current one.
         reading: Says which files the API server reads.
         criteria: The keys.
+        unwrap: Asks for wrapped keys: for the object's own, since 50,000 Secrets of KMS v1 have as many.
     """
     selections = _select(store, reading)
-    criteria = with_published(criteria, selections)
+    criteria = unwrap(selections, with_published(criteria, selections))
     selections = _opened(selections, criteria, keep=True)
     current = selections
     if any(secret_values.are_secrets(values).any() for values in selections):
@@ -183,10 +205,15 @@ def _resource(store: Store) -> str:
     return next(filter(None, names), "")
 
 
-def _absent(key: str, candidates: Sequence[bytes], name: str, gaps: int, similar: Sequence[str]) -> str:
+def _absent(key: str, candidates: Sequence[bytes], files: exhibit.Exhibit, gaps: int, similar: Sequence[str]) -> str:
     keys = " or ".join(map(printable, candidates)) or _argument(key)
-    unread = f"; {gaps:,} parts of it were not read, and may hold it" if gaps else ""
+    lacking = f"; {plural(gaps, 'part')} of it {'was' if gaps == 1 else 'were'} not read, and may hold it"
+    name, unread = files.name, lacking if gaps else ""
+    if files.live is not None and files.unexamined:
+        name = f"what was read of {name}"
+        unread += f"; not read: {'; '.join(each.what for each in files.unexamined)}"
     if not candidates:
         return f"{name} holds no object of that resource: name another with --resource, or give the etcd key{unread}"
     exists = f"; {' and '.join(similar)} {'exists' if len(similar) == 1 else 'exist'}" if similar else ""
+    exists = exists or "; without a KEY its objects are listed"
     return f"{name} holds no key {keys}{exists}{unread}"

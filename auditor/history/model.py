@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Evidence, Gap, Unexamined
+from auditor.model.kms import KmsCalls
 from auditor.model.vocabulary import Opened, Place, Provider
 
 
@@ -95,6 +96,8 @@ class History:
     notes: tuple[str, ...]
     chronology: Chronology
     """What is known of time, of the revisions of this object."""
+    kms: tuple[KmsCalls, ...] = ()
+    """Calls of --kms."""
 
     @property
     def complete(self) -> bool:

@@ -39,7 +39,7 @@ def read(files: Sequence[EvidenceFile]) -> CompanionConfigs:
     keys: dict[tuple[str, Provider, Key], tuple[str, int, int, ProviderEntry]] = {}
     for file in files:
         raw = file.map[:LARGEST]
-        for configuration in _configurations(raw, file.name):
+        for configuration in configurations(raw, file.name):
             (current if _revision(file) in {-1, newest} else older).setdefault(configuration.sha256, configuration)
             for entry in _entries(configuration):
                 for key in entry.keys:
@@ -81,7 +81,8 @@ def notes(companions: CompanionConfigs, *, used: bool) -> list[str]:
     return lines
 
 
-def _configurations(raw: bytes, name: str) -> Iterator[Configuration]:
+def configurations(raw: bytes, name: str) -> Iterator[Configuration]:
+    """The configurations in a text, and in the texts inside it. name: of its file."""
     for document in key_material.documents(raw):
         if len(document) > LARGEST:
             continue

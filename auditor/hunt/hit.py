@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from auditor.arrays.buffer import Buffer
 from auditor.model.evidence import Gap, Unexamined
+from auditor.model.kms import PluginSuggestion
 from auditor.model.vocabulary import FindingKind, Place, Provider
 
 NOT_KNOWN = "unknown"
@@ -73,6 +74,8 @@ class Hit(NamedTuple):
     """Buffer that holds the copy as it stands; not the source where values are reassembled."""
     at: int = -1
     """Start of the copy in `buffer`."""
+    remark: str = ""
+    """What a report says of it instead of original and form; empty for what a hunt meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class HuntResult:
     """Values that the hunt leaves out, and what it cannot see."""
     notes: tuple[str, ...] = ()
     """Notes on the extent of the hunt."""
+    plugins: tuple[PluginSuggestion, ...] = ()
+    """KMS plugins by their own Pods."""
 
 
 NOTHING = HuntResult()

@@ -31,15 +31,15 @@ BLIND = (
 )
 
 
-def others(store: Store, judged: Bools, serves: Callable[[str], bool]) -> list[Selection]:
+def others(store: Store, in_scope: Bools, serves: Callable[[str], bool]) -> list[Selection]:
     """The values of the resources that are not judged, which may hold keys and copies.
 
     Args:
         store: all stored values of the evidence.
-        judged: whether each resource is judged.
+        in_scope: whether each resource is judged.
         serves: whether the API server reads the latest values of a source.
     """
-    unjudged = store.match(frozenset({"*"})) & ~judged
+    unjudged = store.match(frozenset({"*"})) & ~in_scope
     return [
         selection.select(parts, store.resources, unjudged, authoritative=serves(parts[0].batch.source), plaintext=True)
         for parts in store.by_source()

@@ -74,7 +74,7 @@ def records(batches: Iterable[RecordBatch], password: bytes | None) -> tuple[Boo
 
 def _record(key: str, values: Sequence[tuple[Place, bytes]], password: bytes | None) -> BootstrapRecord:
     """The record of one etcd key. values: place and bytes of each."""
-    tokenless = key.endswith(_name(b""))
+    tokenless = key.endswith(record_id(b""))
     passwords = [*([password] if password is not None else []), *([b""] if tokenless else [])]
     plaintexts = [
         next((plain for each in passwords if (plain := _decrypt(value, each)) is not None), None) for _, value in values
@@ -86,13 +86,19 @@ def _record(key: str, values: Sequence[tuple[Place, bytes]], password: bytes | N
         places=tuple(sorted(Counter(place for place, _ in values).items())),
         opened=sum(plain is not None for plain in plaintexts),
         tokenless=tokenless,
-        named=password is not None and key.endswith(_name(password)),
+        named=password is not None and key.endswith(record_id(password)),
         tried=password is not None,
         keys=tuple(dict.fromkeys(names)),
     )
 
 
-def _name(password: bytes) -> str:
+def is_recorded(batches: Iterable[RecordBatch], password: bytes) -> bool:
+    """Whether one of the records has the name that a token's password gives it."""
+    identity = record_id(password).encode()
+    return any(key.endswith(identity) for key, _, _ in _values(batches))
+
+
+def record_id(password: bytes) -> str:
     """The last part of a record's key: the beginning of the SHA-256 of the token's password."""
     return hashlib.sha256(password).hexdigest()[:12]
 

@@ -13,7 +13,7 @@ from auditor.kubernetes.store import Store
 from auditor.model.evidence import PageMap
 from auditor.model.vocabulary import PageKind, Place
 
-_WAL = frozenset({Role.LOG, Role.LOG_COPY, Role.SQLITE_LOG})
+_WAL = frozenset({Role.LOG, Role.LOG_COPY, Role.SQLITE_LOG, Role.DQLITE_LOG})
 
 
 @dataclass(frozen=True, slots=True)

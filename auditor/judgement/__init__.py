@@ -1,1 +1,1 @@
-"""Judgement of the stored values by the audit criteria. The class `Judgement`, its outcome, is in audit/examine.py."""
+"""Judgement of the stored values by the audit criteria. Its outcome, `Judgement`, is in audit/judgement.py."""

@@ -48,6 +48,11 @@ class Criteria:
     prove: bool = False
     """Whether they are to show for each wrapped key alone that a value is decrypted with it."""
 
+    def close(self) -> None:
+        """Close the connections of --kms; what they answered stays at hand."""
+        for client in self.clients:
+            client.close()
+
     @property
     def entries(self) -> tuple[ProviderEntry, ...]:
         """The providers of every configuration, and keys from elsewhere."""
@@ -78,7 +83,10 @@ class Criteria:
 
 
 def prepare(
-    options: Options, companions: tuple[Configuration, ...] = (), others: tuple[ProviderEntry, ...] = ()
+    options: Options,
+    companions: tuple[Configuration, ...] = (),
+    others: tuple[ProviderEntry, ...] = (),
+    clients: tuple[Client, ...] | None = None,
 ) -> Criteria:
     """The criteria by the options. Calls Status of each plugin that --kms-plugin names.
 
@@ -86,6 +94,7 @@ def prepare(
         options: of the run.
         companions: configurations in companion files, used like those of the options.
         others: further keys.
+        clients: the clients of --kms, where they have called for other evidence already.
 
     Raises:
         ConfigurationError: a configuration is not acceptable.
@@ -103,7 +112,7 @@ def prepare(
 
     configurations = (*(load(Path(path)) for path in options.encryption_configs), *companions)
     plugins = _plugins(options, configurations)
-    clients = _clients(options)
+    clients = kms_clients(options) if clients is None else clients
     keks = dict(_pair(text, "--current-kek") for text in options.current_keks)
     notes = [f"{configuration.source}: {note}" for configuration in configurations for note in configuration.notes]
     notes += _ask_for_keks(plugins, keks)
@@ -158,8 +167,8 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
     return criteria.extended(tuple(entries), note)
 
 
-def _clients(options: Options) -> tuple[Client, ...]:
-    """The clients of --kms. Nothing is called yet."""
+def kms_clients(options: Options) -> tuple[Client, ...]:
+    """The clients of --kms. Nothing is called yet. Raises UsageError."""
     if not options.kms:
         return ()
     from auditor.encryption.kms.address import parse

@@ -73,13 +73,14 @@ def compare(
     same = [np.zeros(len(values), np.uint8) for values in selections]
     reasons = [dict(values.reasons) for values in selections]
     if any(chosen.any() for chosen in secrets):
-        current = CurrentValues(reference.selections)
+        chosen_rows = [rows[chosen] for rows, chosen in zip(leftovers, secrets, strict=True)]
+        current = CurrentValues(reference.selections, list(zip(selections, chosen_rows, strict=True)))
         complete = reference.complete and bool(current.whole.all())
-        for values, rows, chosen, codes, texts in zip(selections, leftovers, secrets, same, reasons, strict=True):
-            verdicts = secret_comparison.compare(values, rows[chosen], current, keyring, habit, complete=complete)
-            codes[rows[chosen]] = verdicts.same
+        for number, (values, rows, codes, texts) in enumerate(zip(selections, chosen_rows, same, reasons, strict=True)):
+            verdicts = secret_comparison.compare(values, rows, number, current, keyring, habit, complete=complete)
+            codes[rows] = verdicts.same
             for row, text in verdicts.reasons.items():
-                texts[row] = "; ".join(filter(None, (texts.get(row, ""), text)))
+                texts[row] = f"{before}; {text}" if (before := texts.get(row)) else text
     others = [rows[~chosen] for rows, chosen in zip(leftovers, secrets, strict=True)]
     for codes, rows, answers in zip(same, others, _by_content(selections, others, reference), strict=True):
         codes[rows] = answers

@@ -15,7 +15,7 @@ from auditor.judgement import stale_keks, unwrapping
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import KeyLabel, Selection
 from auditor.kubernetes import objects, prefixes
-from auditor.model.vocabulary import FindingKind, Opened, Provider, State
+from auditor.model.vocabulary import FindingKind, Opened, Place, Provider, State
 from auditor.text import object_name, printable, restore
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PORTION = 1 << 9
 """Values opened together, so few that they stay in the processor's cache from one step to the next."""
 NAMESPACED = {"secrets", "configmaps", "pods"}
+REMAINDER = "the supplied key does not decrypt it: a part of what a page left of it may have been written over"
+"""Of a value in unallocated bytes, which nothing protects: no finding, as nothing of it can be read."""
 KINDS = {"secrets": b"Secret", "configmaps": b"ConfigMap", "pods": b"Pod", "namespaces": b"Namespace"}
 """Kinds, of version v1, of some resources. Objects of other resources are compared by namespace and name alone."""
 
@@ -153,6 +155,8 @@ class _Trial:
                     attempt.plaintext, attempt.encoding, content=content, credentials=self._credentials
                 )
                 finding, reason = _compare_with_key(self._objects[row], resource.name, key[head:])
+            elif self._values.batch.place[row] == Place.SLACK and attempt.opened is Opened.FAILED:
+                reason = REMAINDER
             elif attempt.opened is Opened.FAILED and attempt.by is not None:
                 finding = FindingKind.UNDECRYPTABLE
                 self._longer[row] = int(self._prefix[row]) - len(attempt.by.prefix)

@@ -3,8 +3,8 @@
 The policy knows neither files nor formats, only columns of providers and places.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from auditor.arrays.dtypes import Bools
 from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.encryption.published import PUBLISHED
-from auditor.model.vocabulary import FindingKind, Provider, Severity
+from auditor.model.vocabulary import KMS_PROVIDERS, FindingKind, Provider, Severity
 from auditor.text import printable
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Candidate
-
-KMS = frozenset({Provider.KMS_V1, Provider.KMS_V2})
 
 FIXED = {
     FindingKind.KNOWN_KEY: Severity.CRITICAL,
@@ -52,6 +50,8 @@ class Policy:
     """Whether values must be readable (--expect plaintext, a decryption migration)."""
     compromised: frozenset[tuple[Provider, str]] = frozenset()
     """Provider and name of the keys that others have."""
+    neighbours: Mapping[bytes, str] = field(default_factory=dict, repr=False, compare=False)
+    """Place of each key in another object that lies with the evidence, by the key's bytes."""
 
     @property
     def configured(self) -> bool:
@@ -150,13 +150,15 @@ class Policy:
             return FindingKind.STALE_PROVIDER
         if name and label[1] and label[1] != name:
             # a KMS plugin of another name is another provider; keys of a local provider differ by name
-            return FindingKind.STALE_PROVIDER if provider in KMS else FindingKind.STALE_KEY
+            return FindingKind.STALE_PROVIDER if provider in KMS_PROVIDERS else FindingKind.STALE_KEY
         return FindingKind.STALE_KEY if secret and key and secret != key else 0
 
     def known(self, candidate: "Candidate") -> str:
         """Why others have the key that opens a value; empty where it is not known that they do."""
         if candidate.secret in PUBLISHED:
             return f"decrypts with a published key ({PUBLISHED[candidate.secret]})"
+        if candidate.secret in self.neighbours:
+            return f"decrypts with the key in {self.neighbours[candidate.secret]}"
         return "its key was named by --compromised-key" if candidate.label in self.compromised else ""
 
     def words(self, resources: Sequence[str]) -> str:

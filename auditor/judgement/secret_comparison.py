@@ -15,7 +15,7 @@ from auditor.judgement.secret_values import SecretValues
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import common_values
 from auditor.model.vocabulary import SameAsLatest
-from auditor.text import object_name, printable
+from auditor.text import printable
 
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
@@ -50,6 +50,7 @@ class Verdicts:
 def compare(
     values: Selection,
     rows: Ints,
+    number: int,
     current: CurrentValues,
     keyring: "Keyring | None",
     habit: Habit,
@@ -61,14 +62,15 @@ def compare(
     Args:
         values: The selection.
         rows: Rows of the Secrets.
+        number: Of these Secrets among the leftovers that `current` was made with.
         current: What is current.
         keyring: Opens a Secret once more, where nothing kept what it opened to.
         habit: What is too common to say anything.
         complete: Whether everything that could be current was read.
     """
-    read = secret_values.read(values, rows)
-    owners = current.owner(_keys(values, rows))
-    matches = current.match(read, owners)
+    read = current.leftovers[number]
+    owners = current.owners[number]
+    matches = current.match(number)
     known = read.whole if complete else np.zeros(rows.size, np.bool_)
     same = np.where(known, np.uint8(SameAsLatest.NO), np.uint8(SameAsLatest.UNKNOWN))
     yes = _all_in_place(read, matches, owners, current) | _same_bytes(values, rows, owners, current, ~read.whole)
@@ -86,16 +88,7 @@ def compare(
     same[all_of_it] = SameAsLatest.YES
     stated = telling & ~all_of_it[secret]
     reasons = _reasons(read, matches, current, held[stated])
-    return Verdicts(same, {int(rows[number]): text for number, text in reasons.items()})
-
-
-def _keys(values: Selection, rows: Ints) -> list[bytes]:
-    """The etcd key of each Secret; of a fragment that of its object."""
-    batch = values.batch
-    keys = batch.data.slices(np.maximum(batch.key_at[rows], 0), batch.key_len[rows])
-    for number in np.flatnonzero(batch.key_at[rows] < 0).tolist():
-        keys[number] = values.key(int(rows[number]))
-    return keys
+    return Verdicts(same, dict(zip(rows[list(reasons)].tolist(), reasons.values(), strict=True)))
 
 
 def _common(
@@ -103,6 +96,7 @@ def _common(
 ) -> Bools:
     """Which of the values at some places of `read` are too common to say anything."""
     common = np.zeros(held.size, np.bool_)
+    public = np.array([name in common_values.PUBLIC_FIELDS for name in read.names], np.bool_)
     in_place = np.flatnonzero(read.at[held] >= 0)
     for part in chunks(in_place.size, secret_values.PORTION):
         places = in_place[part]
@@ -110,17 +104,17 @@ def _common(
         if not habit.fields:
             at, length = read.at[held[places]], read.length[held[places]]
             random = common_values.random_ones(values.batch.data, at, length, habit.least)
-            random &= [read.names[place] not in common_values.PUBLIC_FIELDS for place in held[places].tolist()]
+            random &= ~public[read.name[held[places]]]
         left = places[~random]
         places = held[left]
         texts = values.batch.data.slices(read.at[places], read.length[places])
-        names = [read.names[place] for place in places.tolist()]
+        names = map(read.names.__getitem__, read.name[places].tolist())
         common[left] = [habit.common(name, text) for name, text in zip(names, texts, strict=True)]
     apart = np.flatnonzero(read.at[held] < 0)
     for number, places in split_by(read.secret[held[apart]]):
         texts_by_name = dict(secret_values.text_pairs(values, int(rows[number]), keyring))
         for place in apart[places].tolist():
-            name = read.names[held[place]]
+            name = read.names[read.name[held[place]]]
             common[place] = name in texts_by_name and habit.common(name, texts_by_name[name])
     return common
 
@@ -157,17 +151,15 @@ def _reasons(read: SecretValues, matches: Matches, current: CurrentValues, place
     """By number of a Secret which of its values at some places are current, and in which Secret where in another."""
     reasons: dict[int, str] = {}
     in_own = matches.in_own[places]
-    shown = {name: printable(name) for name in set(read.names)}
+    shown = [printable(name) for name in read.names]
+    own, others = places[in_own], places[~in_own]
     fields: dict[int, list[str]] = {}
-    for number, place in zip(read.secret[places[in_own]].tolist(), places[in_own].tolist(), strict=True):
-        fields.setdefault(number, []).append(shown[read.names[place]])
+    for number, name in zip(read.secret[own].tolist(), read.name[own].tolist(), strict=True):
+        fields.setdefault(number, []).append(shown[name])
     for number, names in fields.items():
         reasons[number] = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} current"
-    others = places[~in_own]
     holders = current.holders(matches.value[others])
-    for number, place, (key, field, more) in zip(read.secret[others].tolist(), others.tolist(), holders, strict=True):
-        secret = object_name(*key.rsplit(b"/", 2)[-2:])
-        also = f" and {more:,} more" if more else ""
-        text = f"{shown[read.names[place]]} is current as {printable(field)} of {secret}{also}"
+    for number, name, holder in zip(read.secret[others].tolist(), read.name[others].tolist(), holders, strict=True):
+        text = f"{shown[name]} is current as {holder}"
         reasons[number] = f"{reasons[number]}; {text}" if number in reasons else text
     return reasons

@@ -1,15 +1,23 @@
-"""The data values of the Secrets of a selection, by digest. No value and no digest leaves the process."""
+"""The data values of the Secrets of a selection, and which are equal. No value and no digest leaves the process.
 
+A value that stands in the evidence is its position: a keyed hash groups equal ones, and their bytes are compared. Of
+one that was encrypted, or is written in base64, there is a digest.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.factorize import factorize
+from auditor.arrays.join import Strings, groups
 from auditor.arrays.parallel import chunks
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, secret_data
-from auditor.kubernetes.data_digest import digests
+from auditor.kubernetes.data_digest import SIZE, digests, hash_key
 from auditor.model.vocabulary import Encoding, Opened, Provider, State
 
 if TYPE_CHECKING:
@@ -22,18 +30,22 @@ RESOURCE = "secrets"
 
 @dataclass(frozen=True, slots=True)
 class SecretValues:
-    """n data values of m Secrets, in the order of the Secrets."""
+    """n data values of m Secrets: first those that have a position, each part in the order of the Secrets."""
 
+    buffer: Buffer
+    """The selection's bytes."""
     secret: Ints
     """Number of the Secret that each value is of, shape (n,)."""
+    name: Ints
+    """Index of each value's name."""
     names: list[bytes]
-    """Name of each value."""
-    digests: list[bytes]
-    """Digest of each value: equal for equal values of this run."""
+    """The distinct names."""
     at: Ints
-    """Position of each value in the selection's bytes; -1 of one that does not stand there as it is."""
+    """Position of each value in the buffer; -1 of one that does not stand there as it is."""
     length: Ints
     """Bytes of each value that has a position."""
+    digests: list[bytes]
+    """Digest of each value that has none: equal for equal values of this run."""
     whole: Bools
     """Whether every value of a Secret was read, shape (m,)."""
 
@@ -59,40 +71,80 @@ def read(values: Selection, rows: Ints) -> SecretValues:
     uncut = ~batch.has(State.TAIL_LOST | State.HEAD_LOST)[rows] & (claims.encoding[rows] == Encoding.PROTOBUF)
     plain = np.flatnonzero((claims.provider[rows] == Provider.IDENTITY) & uncut)
     table, parsed = secret_data.entries(batch.data, batch.value_at[rows[plain]], batch.value_size[rows[plain]])
-    distinct, codes = secret_data.names(batch.data, table)
-    names = [distinct[code] for code in codes.tolist()]
-    values_of: list[bytes] = []
-    for part in chunks(len(table), PORTION):
-        values_of += digests(batch.data.slices(table.value_at[part], table.value_len[part]))
+    names, codes = secret_data.names(batch.data, table)
     whole = np.zeros(rows.size, np.bool_)
     whole[plain[parsed]] = True
-    others = np.ones(rows.size, np.bool_)
-    others[plain[parsed]] = False
-    apart = np.flatnonzero(others)
+    others = claims.provider == Provider.IDENTITY
+    others[list(values.objects)] = True
+    others[rows[plain[parsed]]] = False
+    apart = np.flatnonzero(others[rows])
     answers = [_one(values, row) for row in rows[apart].tolist()]
     whole[apart] = [complete for _, complete in answers]
     pairs = [pair for some, _ in answers for pair in some]
-    names += [name for name, _ in pairs]
-    values_of += [digest for _, digest in pairs]
+    code_of = {name: code for code, name in enumerate(names)}
+    more = np.array([code_of.setdefault(name, len(code_of)) for name, _ in pairs], np.int64)
     counts = np.array([len(some) for some, _ in answers], np.int64)
     elsewhere = np.full(len(pairs), -1)
     return SecretValues(
+        buffer=batch.data,
         secret=np.concatenate([plain[table.secret], np.repeat(apart, counts)]),
-        names=names,
-        digests=values_of,
+        name=np.concatenate([codes, more]),
+        names=list(code_of),
         at=np.concatenate([table.value_at, elsewhere]),
         length=np.concatenate([table.value_len, elsewhere]),
+        digests=[digest for _, digest in pairs],
         whole=whole,
     )
 
 
+def equal_values(reads: Sequence[SecretValues]) -> tuple[list[Ints], int]:
+    """Equal values share a number: the numbers of each of the reads, and how many there may be."""
+    placed = [read.at >= 0 for read in reads]
+    strings = [(read.buffer, read.at[has], read.length[has]) for read, has in zip(reads, placed, strict=True)]
+    codes, count = groups(strings, hash_key())
+    if not any(read.digests for read in reads):
+        return codes, count
+    heads, texts = _digests_of(strings, codes, count)
+    texts += [digest for read in reads for digest in read.digests]
+    every, distinct = factorize(Buffer(b"".join(texts)), np.arange(len(texts)) * SIZE, np.full(len(texts), SIZE))
+    numbers = np.zeros(count, np.int64)
+    numbers[heads] = every[:count]
+    ends = np.cumsum([count, *(len(read.digests) for read in reads)])
+    others = np.split(every, ends)[1:-1]
+    return [np.concatenate([numbers[own], rest]) for own, rest in zip(codes, others, strict=True)], distinct.size
+
+
+def _digests_of(strings: Sequence[Strings], codes: Sequence[Ints], count: int) -> tuple[Ints, list[bytes]]:
+    """The codes in some order, and of each the digest of a value that has it."""
+    missing = np.ones(count, np.bool_)
+    order: list[Ints] = [np.zeros(0, np.int64)]
+    texts: list[bytes] = []
+    for (buffer, at, length), own in zip(strings, codes, strict=True):
+        head = np.full(count, -1)
+        head[own] = np.arange(own.size)
+        new = np.flatnonzero(missing & (head >= 0))
+        missing[new] = False
+        order.append(new)
+        for part in chunks(new.size, PORTION):
+            rows = head[new[part]]
+            texts += digests(buffer.slices(at[rows], length[rows]))
+    return np.concatenate(order), texts
+
+
+def equal_names(reads: Sequence[SecretValues]) -> tuple[list[Ints], list[bytes]]:
+    """Equal names share a number: the numbers of each of the reads, and the names by number."""
+    number_of: dict[bytes, int] = {}
+    numbers = (
+        np.array([number_of.setdefault(name, len(number_of)) for name in each.names], np.int64) for each in reads
+    )
+    return [own[read.name] for own, read in zip(numbers, reads, strict=True)], list(number_of)
+
+
 def _one(values: Selection, row: int) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
-    """Name and digest of each data value of one Secret, and whether these are all."""
+    """Name and digest of each data value of one readable or opened Secret, and whether these are all."""
     decoded = values.objects.get(row)
     if decoded is not None:
         return decoded.values, not decoded.problem and len(decoded.values) >= len(decoded.data_keys)
-    if values.prefixes.provider[row] != Provider.IDENTITY:
-        return (), False
     if values.batch.state[row] & State.TAIL_LOST:
         pairs = text_pairs(values, row, None)
         return tuple(zip([name for name, _ in pairs], digests([text for _, text in pairs]), strict=True)), False

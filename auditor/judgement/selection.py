@@ -68,7 +68,7 @@ class Selection:
     """n values of one source, with columns of shape (n,): prefixes, keys and findings."""
 
     authoritative: bool
-    """Whether the API server reads the source's latest values: the evidence's own database, or a companion of it."""
+    """Whether the API server reads the source's latest values: the evidence's own database, or one beside it."""
     batch: RecordBatch
     """Records of the values."""
     prefixes: prefixes.Prefixes
@@ -93,7 +93,7 @@ class Selection:
     """Reasons for findings by row; only mark() writes them."""
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     """Opened bytes by row; empty without a hunt."""
-    companion: bool = False
+    beside: bool = False
     """Whether the source is a file beside the evidence's own database."""
 
     def __len__(self) -> int:
@@ -212,23 +212,23 @@ def _grade(findings: int, place: int, current: int, same: int) -> Grade:
 def select(
     parts: Sequence[Classified],
     resources: tuple[Resource, ...],
-    judged: Bools,
+    in_scope: Bools,
     *,
     authoritative: bool,
     plaintext: bool,
-    companion: bool = False,
+    beside: bool = False,
 ) -> Selection:
     """The values of one source whose resource is judged, with the findings that their prefixes alone show.
 
     Args:
         parts: of one source and one buffer.
         resources: every resource in the evidence.
-        judged: whether each of the resources is judged, shape (len(resources),).
+        in_scope: whether each of the resources is judged, shape (len(resources),).
         authoritative: whether the API server reads the source's latest values.
         plaintext: whether the policy expects readable values.
-        companion: whether the source is a file beside the evidence's own database.
+        beside: whether the source is a file beside the evidence's own database.
     """
-    values = concatenate([part.take(np.flatnonzero(judged[part.resource] & part.stores)) for part in parts])
+    values = concatenate([part.take(np.flatnonzero(in_scope[part.resource] & part.stores)) for part in parts])
     batch, claims = values.batch, values.prefixes
     labels, label = label_values(batch, claims)
     findings = policy.judge(claims.provider, claims.malformed, plaintext=plaintext)
@@ -245,17 +245,17 @@ def select(
         key_label=label,
         same_as_latest=np.zeros(len(values), np.uint8),
         opened=opened,
-        companion=companion,
+        beside=beside,
     )
 
 
-def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaintext: bool) -> list[Selection]:
+def select_by_source(store: Store, in_scope: Bools, reading: "Reading", *, plaintext: bool) -> list[Selection]:
     """select() for every source and buffer of the store.
 
     Args:
         store: all stored values of the evidence.
-        judged: whether each resource is judged.
-        evidence: says whether the API server reads the latest values of a source.
+        in_scope: whether each resource is judged.
+        reading: says whether the API server reads the latest values of a source.
         plaintext: whether the policy expects readable values.
     """
     selections = []
@@ -265,10 +265,10 @@ def select_by_source(store: Store, judged: Bools, evidence: "Reading", *, plaint
             select(
                 parts,
                 store.resources,
-                judged,
-                authoritative=evidence.serves(source),
+                in_scope,
+                authoritative=reading.serves(source),
                 plaintext=plaintext,
-                companion=source in evidence.companions,
+                beside=source in reading.beside,
             )
         )
     return selections

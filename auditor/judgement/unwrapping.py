@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,12 @@ from auditor.arrays.parallel import split_by
 from auditor.errors import UsageError
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
-from auditor.model.vocabulary import FindingKind, Place, Provider, State
+from auditor.model.vocabulary import KMS_PROVIDERS, FindingKind, Place, Provider, State
 from auditor.text import decode, plural, restore, shown
 
 if TYPE_CHECKING:
-    from auditor.encryption.kms.client import Client
-    from auditor.encryption.kms.interface import WrappedKey
+    from auditor.encryption.kms.client import Client, Opens
+    from auditor.encryption.kms.interface import Answer, WrappedKey
     from auditor.observer import Observer
     from auditor.options import Options
 
@@ -29,11 +30,44 @@ Key = tuple[Provider, str]
 """Provider and printable name of a KMS, as in the values' prefix."""
 
 
+class WrappedKeys:
+    """The distinct wrapped keys of values under the clients of --kms, collected selection by selection."""
+
+    def __init__(self, criteria: Criteria) -> None:
+        self.clients: dict[Key, Client] = {}
+        """Client of each KMS whose values are among them."""
+        self.of: dict[Client, dict[WrappedKey, Opens | None]] = {}
+        """Wrapped keys by the client that is asked for them, with a test of the data key where one may be needed."""
+        self._criteria = criteria
+
+    def add(self, values: Selection) -> None:
+        """Add those of a selection."""
+        from auditor.encryption.kms import naming
+
+        clients = clients_of([values], self._criteria)
+        self.clients |= clients
+        for client, rows in rows_of(values, clients):
+            _, heads = naming.distinct(values.batch, values.prefixes, rows)
+            keys = naming.wrapped_keys_of(values.batch, values.prefixes, heads)
+            tests = (partial(_opens, values, row) if client.service.several else None for row in heads.tolist())
+            own = self.of.setdefault(client, {})
+            for key, test in zip(keys, tests, strict=True):
+                own[key] = test if not key.key_id else None
+
+
 def unwrap(selections: Sequence[Selection], criteria: Criteria, options: Options, observer: Observer) -> Criteria:
-    """The criteria with a keyring that has the unwrapped keys of the values.
+    """ask() for the values of some selections."""
+    keys = WrappedKeys(criteria)
+    for values in selections if criteria.clients else ():
+        keys.add(values)
+    return ask(keys, criteria, options, observer)
+
+
+def ask(wrapped: WrappedKeys, criteria: Criteria, options: Options, observer: Observer) -> Criteria:
+    """The criteria with a keyring that has the unwrapped keys of some values.
 
     Args:
-        selections: the values.
+        wrapped: the wrapped keys.
         criteria: of the run, with the clients of --kms.
         options: of the run.
         observer: is asked whether calls may be made, and told how many are done.
@@ -46,11 +80,7 @@ def unwrap(selections: Sequence[Selection], criteria: Criteria, options: Options
         return criteria
     from auditor.encryption.keyring import Keyring  # loads ciphers
 
-    clients = clients_of(selections, criteria)
-    plans = []
-    for client in dict.fromkeys(clients.values()):
-        keys = {wrapped: None for values in selections for wrapped in _distinct(values, clients, client)}
-        plans.append((client, client.plan(keys)))
+    plans = [(client, client.plan(keys)) for client, keys in wrapped.of.items()]
     calls = [(client, plan) for client, plan in plans if plan and client.service.remote]
     if calls and not options.kms_confirmed:
         text = "\n".join([*(line for pair in calls for line in _announcement(*pair, options.kms_budget)), WARNING])
@@ -71,8 +101,18 @@ def unwrap(selections: Sequence[Selection], criteria: Criteria, options: Options
             client.fetch(plan, progress)
             observer.step(f"asked {client.service.label} for {plural(sum(map(len, plan.values())), 'wrapped key')}")
     keyring = criteria.keyring or Keyring(criteria.configurations, criteria.plugins)
-    unwrappers = {(provider, decode(restore(name))): client for (provider, name), client in clients.items()}
+    unwrappers = {(provider, decode(restore(name))): client for (provider, name), client in wrapped.clients.items()}
     return replace(criteria, keyring=keyring.with_unwrappers(unwrappers))
+
+
+def _opens(values: Selection, row: int, dek: bytes) -> bool:
+    """Whether a data key opens a value of KMS v1."""
+    from auditor.encryption.envelope import opens_first
+
+    batch, prefixes = values.batch, values.prefixes
+    begin = int(prefixes.name_at[row] + prefixes.name_len[row] + 1 - batch.value_at[row])
+    (associated,) = batch.associated(np.array([row]))
+    return opens_first(batch.value(row)[begin:], associated, dek)
 
 
 def clients_of(selections: Sequence[Selection], criteria: Criteria) -> dict[Key, Client]:
@@ -82,7 +122,7 @@ def clients_of(selections: Sequence[Selection], criteria: Criteria) -> dict[Key,
     for values in selections:
         for label in values.key_labels:
             client = named.get(label.name, named.get(EVERY))
-            if label.provider in {Provider.KMS_V1, Provider.KMS_V2} and label.name and client is not None:
+            if label.provider in KMS_PROVIDERS and label.name and client is not None:
                 clients[label.pair] = client
     return clients
 
@@ -110,30 +150,37 @@ def unproven(values: Selection, clients: dict[Key, Client]) -> Ints:
 
 def judge(selections: Sequence[Selection], criteria: Criteria) -> None:
     """Mark current values whose data key was unwrapped by another version of the KEK than the service's newest."""
-    from auditor.encryption.kms import naming
-
-    clients = clients_of(selections, criteria)
     for values in selections:
         current = values.served & values.batch.at(Place.LATEST)
-        for client, rows in rows_of(values, clients):
-            rows = rows[current[rows]]
-            codes, heads = naming.distinct(values.batch, values.prefixes, rows)
-            keys = list(naming.wrapped_keys_of(values.batch, values.prefixes, heads))
-            for code, places in split_by(codes):
-                answer = client.answer(keys[code]) if code >= 0 else None
-                if answer is not None and answer.current is False:
-                    reason = f"{client.service.label} has a newer version of the KEK"
-                    values.mark(rows[places], FindingKind.STALE_KEK, reason)
+        for client, rows in outdated(values, criteria):
+            reason = f"{client.service.label} has a newer version of the KEK"
+            values.mark(rows[current[rows]], FindingKind.STALE_KEK, reason)
 
 
-def _distinct(values: Selection, clients: dict[Key, Client], client: Client) -> Iterator[WrappedKey]:
-    """The distinct wrapped keys of the values of one client."""
+def outdated(values: Selection, criteria: Criteria) -> Iterator[tuple[Client, Ints]]:
+    """The values whose data key was unwrapped by another version of the KEK than the service's newest."""
+    for client, answer, rows in _answered(values, np.arange(len(values)), criteria):
+        if answer.current is False:
+            yield client, rows
+
+
+def answering(values: Selection, rows: Ints, criteria: Criteria) -> Iterator[str]:
+    """The keys that really unwrapped the data keys of some values, as the services name them."""
+    yield from (answer.key for _, answer, _ in _answered(values, rows, criteria) if answer.key)
+
+
+def _answered(values: Selection, wanted: Ints, criteria: Criteria) -> Iterator[tuple[Client, Answer, Ints]]:
+    """Each answer of --kms, with the values among those wanted that it is of."""
     from auditor.encryption.kms import naming
 
-    for own, rows in rows_of(values, clients):
-        if own is client:
-            _, heads = naming.distinct(values.batch, values.prefixes, rows)
-            yield from naming.wrapped_keys_of(values.batch, values.prefixes, heads)
+    for client, rows in rows_of(values, clients_of([values], criteria)):
+        rows = rows[np.isin(rows, wanted)]
+        codes, heads = naming.distinct(values.batch, values.prefixes, rows)
+        keys = list(naming.wrapped_keys_of(values.batch, values.prefixes, heads))
+        for code, places in split_by(codes):
+            answer = client.answer(keys[code]) if code >= 0 else None
+            if answer is not None:
+                yield client, answer, rows[places]
 
 
 def _announcement(client: Client, plan: dict[str, list[WrappedKey]], budget: int) -> Iterator[str]:
@@ -143,7 +190,10 @@ def _announcement(client: Client, plan: dict[str, list[WrappedKey]], budget: int
     for key, keys in plan.items():
         calls = client.calls_of({key: keys})
         bound = f", {budget:,} at most" if budget else ""
-        first = "" if all(wrapped.key_id for wrapped in keys) else " (KMS v1 has one for every write)"
+        of_first = not all(wrapped.key_id for wrapped in keys)
+        first = " (KMS v1 has one for every write)" if of_first else ""
+        if of_first and client.service.several:
+            bound = f", one more for each further version that is tried{bound}"
         yield (
             f"--kms {shown(client.name)}: {plural(calls, 'call')}{bound} to {client.service.label}, {key}{who}, "
             f"for {plural(len(keys), 'wrapped key')}{first}"

@@ -39,8 +39,8 @@ _USER = frozenset({
 """Fields of a kubeconfig's user that are understood; a password is not, as it states no end."""
 _JWT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _PEM = b"-----BEGIN "
-_FORM = re.compile(rb"-----BEGIN |\A\s*eyJ|\A\s*\x30|Config")
-"""What every value has that states an end: PEM, a JWT, DER, a kubeconfig."""
+_OPENING = re.compile(rb"\s*(?:eyJ|\x30)")
+"""The beginning of a JWT, and of DER."""
 
 
 class _NoEnd(Exception):
@@ -57,7 +57,7 @@ def valid_until(type_: bytes, data: Sequence[tuple[bytes, bytes]]) -> str:
         data: names and bytes of its data.
     """
     if type_ != BOOTSTRAP and any(
-        not _FORM.search(value) and name not in PUBLIC and not value.isspace() for name, value in data if value
+        not _may_state(value) and name not in PUBLIC and not value.isspace() for name, value in data if value
     ):
         return NONE_STATED  # most Secrets: a password, which nothing below understands
     try:
@@ -65,6 +65,11 @@ def valid_until(type_: bytes, data: Sequence[tuple[bytes, bytes]]) -> str:
     except (_NoEnd, RecursionError):
         return NONE_STATED
     return moment(max(ends))[:10] if ends else NOTHING
+
+
+def _may_state(value: bytes) -> bool:
+    """Whether a value has what every one has that states an end: it is PEM, a JWT, DER or a kubeconfig."""
+    return _PEM in value or b"Config" in value or _OPENING.match(value) is not None
 
 
 def _ends(data: Sequence[tuple[bytes, bytes]]) -> list[int]:

@@ -13,6 +13,12 @@ def _key() -> bytes:
     return secrets.token_bytes(32)
 
 
+@cache
+def hash_key() -> int:
+    """The key of hashes of values that are compared by their bytes too, 64 bits."""
+    return secrets.randbits(64)
+
+
 def digests(values: list[bytes]) -> list[bytes]:
     """The digest of each value, equal for equal values of this run and for no others; they must never be written."""
     key = _key()

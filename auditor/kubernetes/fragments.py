@@ -7,29 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.evidence.batch import RecordBatch
-from auditor.kubernetes import objects
+from auditor.kubernetes import objects, type_meta
+from auditor.kubernetes.framing import LOST
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.registry import OUTSIDE, SECRET_ELSEWHERE, Registry, match
 from auditor.kubernetes.resources import Resource, of_kind
+from auditor.kubernetes.type_meta import KINDS, LIST
 from auditor.model.vocabulary import Encoding, Provider, State
 from auditor.text import printable
 
-KINDS = {b"Secret": "secrets", b"ConfigMap": "configmaps"}
-HEADS = {
-    name: (
-        b"k8s\0\n%c\n\x02v1\x12%c%b" % (len(kind) + 6, len(kind), kind),
-        b'{"kind":"%b","apiVersion":"v1",' % kind,
-    )
-    for kind, name in KINDS.items()
-}
-"""How a plain object of each resource begins: runtime.Unknown's TypeMeta (k8s.io/apimachinery pkg/runtime
-generated.proto), and JSON as Go writes a TypeMeta."""
 UNENCRYPTED = frozenset({b"Endpoints", b"RangeAllocation"})
 """Kinds of what kube-apiserver writes without its transformers: masterleases, ranges. No key tells them apart here."""
-TELLING = slice(4, 12)
-"""Bytes of a head that differ from those of nearly everything else."""
-TYPE_META = ord("\n")
-"""How every object goes on behind its magic: the TypeMeta of its runtime.Unknown, field 1."""
+_HEADS = [(kind, (b"%c%b" % (len(stated), stated))[:7]) for kind in KINDS for stated in (kind, kind + LIST, LIST)]
+_KIND_WORDS = [
+    (kind, np.uint64(int.from_bytes(head, "little")), np.uint64((1 << 8 * len(head)) - 1)) for kind, head in _HEADS
+]
+"""The first bytes of a kind's field, its length before it, and a mask of so many."""
 UNIDENTIFIED = Resource("unknown", "", "")
 """The resource of a fragment, or of a damaged value under an unusual key, that does not say what it is."""
 
@@ -41,10 +34,16 @@ def attribute(
 
     A readable object of a kind of no resource stays under none. What ends as a v1 Secret ends is readable.
     A plain object of KINDS under the key of another resource, or of none, is of its own: no key hides a Secret.
-    A plain value without an object's head is UNIDENTIFIED, unless its key names one of KINDS.
+    A plain value that begins as an envelope and does not decode is UNIDENTIFIED, unless its key names one of KINDS;
+    one in JSON or CBOR is malformed, where it does not say what it is.
     """
     headless = np.flatnonzero((batch.key_at < 0) & (batch.value_len > 0))
-    strays = list(_strays(batch, prefixes, resource, registry))
+    foreign = _Foreign(batch, prefixes, resource, registry)
+    strays = [*foreign.envelopes(), *foreign.trees()]
+    if foreign.malformed:
+        malformed = prefixes.malformed.copy()
+        malformed[foreign.malformed] = True
+        prefixes = replace(prefixes, malformed=malformed)
     if headless.size:
         prefixes = replace(prefixes, provider=prefixes.provider.copy(), encoding=prefixes.encoding.copy())
     if headless.size or strays:
@@ -58,55 +57,71 @@ def attribute(
     return prefixes, resource
 
 
-def _strays(
-    batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], registry: Registry
-) -> Iterator[tuple[int, Resource]]:
-    """Plain values that are something else than their keys name: objects of KINDS, wherever they lie, and under a
-    storage prefix what begins as an object and does not go on as one.
-    """
-    resources = registry.resources
-    rows = np.flatnonzero((prefixes.provider == Provider.IDENTITY) & (batch.key_at >= 0))
-    under = np.array([bool(entry.prefix) for entry in resources], np.bool_)[resource[rows]]
-    # eight bytes tell nearly all: only what they do not rule out is looked at again
-    telling = batch.data.words(batch.value_at[rows] + TELLING.start)
-    for name, heads in HEADS.items():
-        foreign = ~match(resources, frozenset({name}))[resource[rows]]
-        for head in heads:
-            alike = rows[foreign & (telling == np.uint64(int.from_bytes(head[TELLING], "little")))]
-            at, length = batch.value_at[alike], batch.value_size[alike]
-            for row in alike[batch.data.starts_with(at, length, head)].tolist():
-                yield row, _by_content(resources[resource[row]], name, registry)
-    yield from _trees(batch, prefixes, rows, resource, registry)
-    headless = ((telling & np.uint64(0xFF)) != TYPE_META) & (prefixes.encoding[rows] == Encoding.PROTOBUF)
-    known = match(resources, frozenset(KINDS.values()))[resource[rows]]
-    for row in rows[under & headless & ~known].tolist():
-        yield row, UNIDENTIFIED
+class _Foreign:
+    """Plain values that are something else than their keys name."""
 
+    def __init__(self, batch: RecordBatch, prefixes: Prefixes, resource: NDArray[np.int32], registry: Registry) -> None:
+        self._batch, self._encoding, self._resource, self._registry = batch, prefixes.encoding, resource, registry
+        self._rows = np.flatnonzero((prefixes.provider == Provider.IDENTITY) & (batch.key_at >= 0))
+        self._named = {kind: match(registry.resources, frozenset({name})) for kind, name in KINDS.items()}
+        self.malformed: list[int] = []
+        """Rows of JSON or CBOR that do not decode, of no kind that their leading part says."""
 
-def _trees(
-    batch: RecordBatch,
-    prefixes: Prefixes,
-    rows: NDArray[np.int64],
-    resource: NDArray[np.int32],
-    registry: Registry,
-) -> Iterator[tuple[int, Resource]]:
-    """JSON and CBOR in any order and spacing: decoded where the name of one of KINDS stands in them at all."""
-    for kind, name in KINDS.items():
-        foreign = ~match(registry.resources, frozenset({name}))[resource[rows]]
-        for row in rows[foreign & np.isin(prefixes.encoding[rows], (Encoding.JSON, Encoding.CBOR))].tolist():
-            begin = int(batch.value_at[row])
-            if next(batch.data.occurrences(kind, begin, begin + int(batch.value_len[row])), None) is None:
+    def envelopes(self) -> Iterator[tuple[int, Resource]]:
+        """Protobuf: columns pick what is of one of KINDS, and what Go would not have written so; few are decoded."""
+        rows, batch = self._rows[self._encoding[self._rows] == Encoding.PROTOBUF], self._batch
+        lost = (batch.state[rows] & LOST) != 0
+        canonical, kind_at = type_meta.canonical(batch.data, batch.value_at[rows], batch.value_size[rows], lost)
+        words = batch.data.words(kind_at)
+        picked = ~canonical
+        for kind, word, mask in _KIND_WORDS:
+            picked |= ((words & mask) == word) & ~self._named[kind][self._resource[rows]]
+        for row in rows[picked].tolist():
+            stated = type_meta.of(batch.value(row), Encoding.PROTOBUF)
+            if resource := self._stated(row, stated, Encoding.PROTOBUF):
+                yield from self._stray(row, resource)
+            elif not stated.whole and not batch.state[row] & LOST and not self._own(row):
+                yield row, UNIDENTIFIED
+
+    def trees(self) -> Iterator[tuple[int, Resource]]:
+        """JSON and CBOR in any order, spacing and spelling: decoded where they may name one of KINDS at all."""
+        rows = self._rows[np.isin(self._encoding[self._rows], (Encoding.JSON, Encoding.CBOR))]
+        names = [(kind, named[self._resource[rows]].tolist()) for kind, named in self._named.items()]
+        for number, row in enumerate(rows.tolist()):
+            kinds = [kind for kind, own in names if not own[number]]
+            value, encoding = self._batch.value(row), Encoding(int(self._encoding[row]))
+            if not type_meta.may_say(value, encoding, kinds):
                 continue
-            decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), content=False)
-            if (decoded.api_version, decoded.kind) == (b"v1", kind):
-                yield row, _by_content(registry.resources[resource[row]], name, registry)
+            stated = type_meta.of(value, encoding)
+            if resource := self._stated(row, stated, encoding):
+                yield from self._stray(row, resource)
+            elif not stated.whole and not (stated.kind and self._batch.state[row] & LOST) and not self._own(row):
+                self.malformed.append(row)
+                if encoding is Encoding.CBOR and type_meta.names_secret(value):
+                    yield row, UNIDENTIFIED
+
+    def _stated(self, row: int, stated: type_meta.TypeMeta, encoding: Encoding) -> str:
+        """The resource of KINDS that a row's value says it is of; empty for any other."""
+        if stated.mixed and type_meta.lists_secret(self._batch.value(row), encoding):
+            return KINDS[b"Secret"]
+        return stated.resource
+
+    def _stray(self, row: int, name: str) -> Iterator[tuple[int, Resource]]:
+        """A row of one of KINDS with its resource, unless its key names that, or a Secret."""
+        code = self._resource[row]
+        if self._registry.resources[code].name != name and not self._own(row):
+            yield row, _by_content(self._registry.resources[code], name, self._registry)
+
+    def _own(self, row: int) -> bool:
+        """Whether a row's key is that of a Secret, which is judged whatever its value is."""
+        return bool(self._registry.resources[self._resource[row]].name == KINDS[b"Secret"])
 
 
 def _by_content(named: Resource, name: str, registry: Registry) -> Resource:
     """A resource by what its objects say they are; their keys name another, or none."""
     if not named.prefix and not registry.detects:
         return SECRET_ELSEWHERE if name == "secrets" else named
-    return replace(named, name=name, exempt=False, by_content=True)
+    return replace(named, name=name, exempt=False, by_content=True, unlisted=False)
 
 
 def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
@@ -116,8 +131,8 @@ def _resource(batch: RecordBatch, prefixes: Prefixes, row: int) -> str:
         decoded = objects.decode(batch.value(row), Encoding(int(prefixes.encoding[row])), cut=cut)
         if not decoded.kind.isalnum() or (cut and batch.value(row).endswith(decoded.kind)):
             return UNIDENTIFIED.name  # there is none, or it is cut, or its last bytes are overwritten
-        if decoded.kind in KINDS and decoded.api_version in {b"", b"v1"}:
-            return KINDS[decoded.kind]
+        if (kind := decoded.kind.removesuffix(LIST)) in KINDS and decoded.api_version in {b"", b"v1"}:
+            return KINDS[kind]
         protobuf = prefixes.encoding[row] == Encoding.PROTOBUF
         if decoded.kind in UNENCRYPTED or not (decoded.name or protobuf):  # JSON without a name only refers to one
             return ""

@@ -8,6 +8,7 @@ secretbox's and KMS v1's payloads are prefixes.py's: what is behind their heads 
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,9 @@ TORN = (Place.FREED, Place.SLACK, Place.UNPLACED)
 """Where pages of several times may lie side by side: a value there may end as another one does."""
 UNKNOWN_FIELDS = (b"\x0a", b"\x12", b"\x1a", b"\x22")
 """Of runtime.Unknown: type, object, encoding and type of the content."""
+_UNNAMED = b"\x1a\x00\x22\x00"
+_TAIL = np.uint64(int.from_bytes(_UNNAMED, "little"))
+"""The last two of them where they are empty: the end of what kube-apiserver writes."""
 SEALED_FIELDS = (b"\x0a", b"\x12", b"\x1a", b"\x22", b"\x28")
 """Of EncryptedObject: data, key id, wrapped key, one annotation, the kind of key."""
 LONGEST_TYPE = 256
@@ -58,8 +62,9 @@ def beside(batch: RecordBatch, claims: Prefixes) -> Iterator[RecordBatch]:
     sealed = (claims.provider == Provider.KMS_V2) & ~claims.malformed & (claims.name_len >= 0)
     parts |= _sealed(batch, np.flatnonzero(whole & sealed), claims)
     for row, pieces in sorted(parts.items()):
-        starts, ends = zip(*pieces, strict=True) if pieces else ((), ())
-        if carved := carve.search(batch.data, starts, ends, fragments=True):
+        # a field that is one too many may hold others that are
+        starts, ends = ledger.merged(ledger.Intervals(*np.array(sorted(pieces), np.int64).reshape(-1, 2).T))
+        if carved := carve.search(batch.data, starts.tolist(), ends.tolist(), fragments=True):
             yield _fragments(batch, row, carve.batch(batch.data, batch.source, carved, Place.SLACK))
 
 
@@ -86,16 +91,35 @@ def _envelopes(batch: RecordBatch, rows: Ints) -> dict[int, list[tuple[int, int]
     regular = np.zeros(rows.size, np.bool_)
 
     def check(part: slice) -> None:
-        plain, (kind, _, encoding, content) = wire.messages(buffer, at[part], end[part], UNKNOWN_FIELDS)
-        typed, names = wire.messages(buffer, kind.value, kind.stop, (b"\x0a", b"\x12"))
-        plain &= typed
-        for text in (*names, encoding, content):
-            plain &= _text(buffer, text.value, text.stop)
-        regular[part] = plain
+        # kube-apiserver names neither encoding nor type of the content, and writes both: two fields less to read
+        unnamed = (end[part] - at[part] > len(_UNNAMED)) & (
+            buffer.words(np.maximum(end[part] - 8, 0)) >> np.uint64(32) == _TAIL
+        )
+        for chosen, tags in ((unnamed, UNKNOWN_FIELDS[:2]), (~unnamed, UNKNOWN_FIELDS)):
+            some = np.flatnonzero(chosen)
+            if not some.size:
+                continue
+            stop = end[part][some] - (len(_UNNAMED) if chosen is unnamed else 0)
+            plain, (kind, _, *named) = wire.messages(buffer, at[part][some], stop, tags)
+            typed, names = wire.messages(buffer, kind.value, kind.stop, (b"\x0a", b"\x12"))
+            plain &= typed
+            for text in (*names, *named):
+                plain &= _text(buffer, text.value, text.stop)
+            regular[part.start + some] = plain
 
     parallel_for(rows.size, check, size=1 << 13)
-    known = dict.fromkeys((1, 2, 3, 4), BYTES)
-    return {int(rows[row]): _unread(buffer, int(at[row]), int(end[row]), known) for row in np.flatnonzero(~regular)}
+    return {int(rows[row]): _beside(buffer, int(at[row]), int(end[row])) for row in np.flatnonzero(~regular)}
+
+
+def _beside(buffer: Buffer, at: int, end: int) -> list[tuple[int, int]]:
+    """The bytes of an envelope that are none of its fields, in its TypeMeta too."""
+    pieces = _unread(buffer, at, end, dict.fromkeys((1, 2, 3, 4), BYTES))
+    with suppress(WireError):
+        raw = buffer.slice(at, end - at)
+        for number, wire_type, start, stop in fields(raw, 0, len(raw)):
+            if (number, wire_type) == (1, BYTES):
+                pieces += _unread(buffer, at + start, at + stop, {1: BYTES, 2: BYTES})
+    return pieces
 
 
 def _sealed(batch: RecordBatch, rows: Ints, claims: Prefixes) -> dict[int, list[tuple[int, int]]]:

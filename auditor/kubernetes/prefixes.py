@@ -14,21 +14,16 @@ from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.parallel import parallel_for
+from auditor.evidence import beginnings
 from auditor.evidence.batch import RecordBatch
-from auditor.model.vocabulary import Encoding, Provider, State
+from auditor.model.vocabulary import KMS_PROVIDERS, LOCAL_PROVIDERS, Encoding, Provider, State
 from auditor.text import printable
 
 ENCRYPTED = b"k8s:enc:"
 PROTOBUF = b"k8s\0"
 CBOR = b"\xd9\xd9\xf7"
 """Tag 55799, self-described CBOR."""
-PREFIXES = {
-    Provider.AESCBC: b"aescbc:v1:",
-    Provider.AESGCM: b"aesgcm:v1:",
-    Provider.SECRETBOX: b"secretbox:v1:",
-    Provider.KMS_V1: b"kms:v1:",
-    Provider.KMS_V2: b"kms:v2:",
-}
+PREFIXES = {provider: provider.prefix.encode() for provider in (*LOCAL_PROVIDERS, *KMS_PROVIDERS)}
 READABLE = (PROTOBUF, b"{", CBOR)
 """Beginnings of the values that need no key."""
 JSON_HEADS = (b'{"apiVer', b'{"kind":')
@@ -37,6 +32,8 @@ LONGEST_NAME = 1024
 """Bytes of the longest key name."""
 LONGEST_KEK_ID = 1024
 """Bytes of the longest keyID that kube-apiserver stores (pkg/storage/value/encrypt/envelope/kmsv2 keyIDMaxSize)."""
+LONG_NAME = 64
+"""Bytes of a name from which on it is looked at whether a value begins in it."""
 UNLIKELY = b'"{}\x7f'
 """Bytes that no name of a key holds; nor does it hold control characters. JSON and YAML behind a prefix hold them."""
 MOST_COLONS = 16
@@ -188,6 +185,7 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
     fitting = np.zeros(rows.size, np.int64)
     shared = np.full(rows.size, -1, np.int64)
     rounds: list[Ints] = []
+    cut = (batch.state[rows] & np.uint8(State.TAIL_LOST)) != 0  # their length says nothing of their payload
     for length in _rounds(buffer, at, end - at):
         plausible = (length >= 0) & _plausible(buffer, at, np.maximum(length, 0))
         shaped = plausible & _shaped(buffer, kind, at + length + 1, end)
@@ -195,6 +193,8 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
             shaped &= kind != Provider.KMS_V2  # kube-apiserver refuses a colon in the name of a KMS v2 plugin
         else:
             first = np.where(plausible, length, -1)
+            shaped |= plausible & cut
+            cut &= (length < 0) & _plausible(buffer, at, end - at)  # they end in their name
         chosen[shaped] = length[shaped]
         fitting += shaped
         rounds.append(np.where(shaped, length, -1))
@@ -213,7 +213,7 @@ def _name_keys(batch: RecordBatch, provider: NDArray[np.uint8], encoding: NDArra
     unfit = fitting == 0
     chosen[unfit] = first[unfit]
     name_len[rows] = chosen
-    malformed[rows] = unfit
+    malformed[rows] = unfit & ~cut
     return Prefixes(provider, encoding, name_at, name_len, malformed)
 
 
@@ -251,20 +251,21 @@ def _plausible(buffer: Buffer, at: Ints, length: Ints) -> Bools:
         plausible[rows] &= ~((flags & _HIGH & mask).any(axis=1))
         foreign[rows] |= (words & _HIGH & mask).any(axis=1)
     plausible &= length <= LONGEST_NAME
-    rows = np.flatnonzero(plausible & foreign)
+    rows = np.flatnonzero(plausible & (foreign | (length > LONG_NAME)))
     if rows.size:
         numbers, heads = factorize(buffer, at[rows], length[rows])
         names = buffer.slices(at[rows[heads]], length[rows[heads]])
-        plausible[rows] = np.array([_is_utf8(name) for name in names])[numbers]
+        plausible[rows] = np.array([_is_name(name) for name in names])[numbers]
     return plausible
 
 
-def _is_utf8(raw: bytes) -> bool:
+def _is_name(raw: bytes) -> bool:
+    """Whether a text is UTF-8 in which no value begins, in whatever writing."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return True
+    return len(raw) <= LONG_NAME or not beginnings.in_text(raw)
 
 
 def _shaped(buffer: Buffer, provider: NDArray[np.uint8], at: Ints, end: Ints) -> Bools:
@@ -274,7 +275,7 @@ def _shaped(buffer: Buffer, provider: NDArray[np.uint8], at: Ints, end: Ints) ->
     valid = size >= smallest[provider]
     cbc = provider == Provider.AESCBC
     valid[cbc] &= size[cbc] % 16 == 0
-    for kind in (Provider.KMS_V1, Provider.KMS_V2):
+    for kind in KMS_PROVIDERS:
         rows = np.flatnonzero((provider == kind) & valid)
         words = buffer.words(at[rows])
         if kind is Provider.KMS_V1:

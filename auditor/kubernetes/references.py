@@ -7,6 +7,7 @@ and CBOR. Fields of other kinds that name a Secret are auditor/kubernetes/secret
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.kubernetes import secret_names
 from auditor.kubernetes.trees import as_bytes
-from auditor.kubernetes.wire_columns import Leaves, Schema, schema, walk
+from auditor.kubernetes.wire_columns import Leaves, LeavesByField, Schema, schema, walk
 from auditor.protobuf import references_pb2 as pb
 
 MESSAGES = {
@@ -125,10 +126,10 @@ def of_protobuf(buffer: Buffer, at: Ints, size: Ints, message: Ints) -> Extract:
         message: message_code() of each object's resource.
     """
     leaves, malformed = walk(buffer, at, size, message, tables())
-    names = _fields(leaves, (name for name in _messages() if name not in {*MAPS, "OwnerReference"}), NAMES)
-    namespaces = _by_parent(_fields(leaves, _messages(), NAMESPACES), names.parent)
-    kinds = _by_parent(_fields(leaves, ["ObjectReference"], ["kind"]), names.parent)
-    claims = _fields(leaves, ["ClaimReference"], ["claim_namespace"])
+    names = leaves.of((name for name in _messages() if name not in {*MAPS, "OwnerReference"}), NAMES)
+    namespaces = _by_parent(leaves.of(_messages(), NAMESPACES), names.parent)
+    kinds = _by_parent(leaves.of(["ObjectReference"], ["kind"]), names.parent)
+    claims = leaves.of(["ClaimReference"], ["claim_namespace"])
     of_secret = (kinds.size < 1) | ((kinds.size == 6) & buffer.starts_with(kinds.at, kinds.size, b"Secret"))
     namespace_at, namespace_size = namespaces.at, np.where(namespaces.size > 0, namespaces.size, -1)
     if len(claims):
@@ -147,49 +148,43 @@ def _messages() -> list[str]:
     return list(tables().roots)
 
 
-def _fields(leaves: Leaves, messages: Iterable[str], names: Iterable[str]) -> Leaves:
-    """The leaves of some fields."""
-    wanted = {(message, name) for message in messages for name in names}
-    chosen = np.array([leaf in wanted for leaf in tables().leaves], np.bool_)
-    return leaves.take(chosen[leaves.field])
-
-
 def _by_parent(leaves: Leaves, parent: Ints) -> Leaves:
     """The last leaf in each parent message; size -1 where there is none."""
+    if not len(leaves):
+        zeros = np.zeros(parent.size, np.int64)
+        return Leaves(parent, zeros.astype(np.int16), parent, zeros, zeros - 1)
     order = np.argsort(leaves.parent, kind="stable")
     place = np.searchsorted(leaves.parent[order], parent, side="right") - 1
-    if not len(leaves):
-        return Leaves(parent, parent, parent, np.zeros(parent.size, np.int64), np.full(parent.size, -1))
     chosen = leaves.take(order[np.maximum(place, 0)])
     size = np.where((place >= 0) & (chosen.parent == parent), chosen.size, -1)
     return Leaves(chosen.row, chosen.field, parent, chosen.at, size)
 
 
-def _owners(leaves: Leaves) -> Owners:
-    controllers = _fields(leaves, ["OwnerReference"], ["controller"])
+def _owners(leaves: LeavesByField) -> Owners:
+    controllers = leaves.of(["OwnerReference"], ["controller"])
     controllers = controllers.take(controllers.at != 0)
     kind, name, group = (
-        _by_parent(_fields(leaves, ["OwnerReference"], [field]), controllers.parent)
+        _by_parent(leaves.of(["OwnerReference"], [field]), controllers.parent)
         for field in ("kind", "name", "api_version")
     )
     owners = Owners(controllers.row, kind.at, kind.size, name.at, name.size, group.at, group.size)
     return owners.take((kind.size > 0) & (name.size > 0))
 
 
-def _entries(buffer: Buffer, leaves: Leaves) -> Iterator[tuple[int, Reference]]:
+def _entries(buffer: Buffer, leaves: LeavesByField) -> Iterator[tuple[int, Reference]]:
     """Row and reference of every entry of a map that names a Secret. Distinct keys are judged once."""
     parameters: dict[int, dict[bytes, bytes]] = {}
     for message in MAPS:
-        keys = _fields(leaves, [message], ["key"])
-        values = _by_parent(_fields(leaves, [message], ["value"]), keys.parent)
-        fit = (values.size > 0) & (values.size <= LONGEST) & (keys.size > 0) & (keys.size <= LONGEST)
-        keys, values = keys.take(fit), values.take(fit)
+        keys = leaves.of([message], ["key"])
+        keys = keys.take((keys.size > 0) & (keys.size <= LONGEST))
         codes, heads = factorize(buffer, keys.at, keys.size)
         names = buffer.slices(keys.at[heads], keys.size[heads])
-        telling = np.array([_telling(message, name) for name in names], np.bool_)
-        rows = np.flatnonzero(telling[codes]) if len(keys) else np.zeros(0, np.int64)
-        texts = buffer.slices(values.at[rows], values.size[rows])
-        for row, code, text in zip(keys.row[rows].tolist(), codes[rows].tolist(), texts, strict=True):
+        telling = np.array([_telling(message, name) for name in names], np.bool_)[codes]
+        keys, codes = keys.take(telling), codes[telling]
+        values = _by_parent(leaves.of([message], ["value"]), keys.parent)
+        fit = (values.size > 0) & (values.size <= LONGEST)
+        texts = buffer.slices(values.at[fit], values.size[fit])
+        for row, code, text in zip(keys.row[fit].tolist(), codes[fit].tolist(), texts, strict=True):
             if message == "Parameter":
                 parameters.setdefault(row, {})[names[code]] = text
             else:
@@ -247,13 +242,13 @@ def of_tree(tree: Mapping[str, Any], resource: str) -> Iterator[Reference]:
 
 
 def _declared(tree: Mapping[str, Any], message: Any) -> Iterator[Reference]:
-    cells = {field.name: tree.get(field.json_name) for field in message.fields}
+    cells = {name: tree[own] for name, own in _own_names(message) if own in tree}
     name = next((as_bytes(cells[field]) for field in NAMES if field in cells), b"")
     if name and message.name != "OwnerReference" and as_bytes(cells.get("kind")) in {b"", b"Secret"}:
         namespace = next((as_bytes(cells[field]) for field in NAMESPACES if field in cells), b"")
         yield Reference(name, namespace or None, Through.REFERENCE)
     for field in message.fields:
-        if field.message_type is None:
+        if field.message_type is None or not (field.name == "inline" or field.name in cells):
             continue
         inner = tree if field.name == "inline" else cells[field.name]
         if field.message_type.name in MAPS:
@@ -264,8 +259,14 @@ def _declared(tree: Mapping[str, Any], message: Any) -> Iterator[Reference]:
                 yield from of_entry(field.message_type.name, key, text)
             continue
         for part in inner if isinstance(inner, list) else [inner]:
-            if isinstance(part, Mapping):
+            if isinstance(part, dict):
                 yield from _declared(part, field.message_type)
+
+
+@cache
+def _own_names(message: Any) -> list[tuple[str, str]]:
+    """The name of each field of a message, and that in a tree."""
+    return [(field.name, field.json_name) for field in message.fields]
 
 
 def _pairs(entries: Any) -> Iterable[tuple[Any, Any]]:

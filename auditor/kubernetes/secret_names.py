@@ -7,6 +7,7 @@ pkg/controller/keyregistry.go (SealedSecretsKeyLabel).
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from auditor.kubernetes.trees import DEEPEST, as_bytes
@@ -35,6 +36,12 @@ METADATA = "metadata"
 def is_word(field: bytes) -> bool:
     """Whether the name of a field is one of a Secret's."""
     return _WORDS.search(field) is not None
+
+
+@lru_cache(1 << 12)
+def _is_named_so(field: Any) -> bool:
+    """is_word() of a field of a tree."""
+    return is_word(as_bytes(field))
 
 
 def selectors(labels: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
@@ -68,14 +75,15 @@ def _of_field(
     """What one field names. holder: the object that holds it, with the namespace beside it."""
     if depth > DEEPEST:
         raise RecursionError
-    word = is_word(as_bytes(field))
-    for value in part if isinstance(part, list) else [part]:
-        if isinstance(value, Mapping):
+    word = _is_named_so(field)
+    for value in part if isinstance(part, list) else (part,):
+        if isinstance(value, dict):
             # `secretRef: {name: x}`, and `valuesFrom: [{kind: Secret, name: x}]`
             if word or as_bytes(value.get("kind")) == b"Secret":
                 yield from _of_text(value.get("name"), value, names)
             for inner, rest in value.items():
-                yield from _of_field(inner, rest, value, names, depth + 1)
+                if isinstance(rest, (dict, list)) or _is_named_so(inner):  # most fields are texts of other names
+                    yield from _of_field(inner, rest, value, names, depth + 1)
         elif isinstance(value, list):
             yield from _of_field(field, value, holder, names, depth + 1)
         elif word:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.evidence.batch import RecordBatch
-from auditor.kubernetes import fragments, framing, objects, prefixes, registry
+from auditor.kubernetes import fragments, framing, objects, payloads, prefixes, registry
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import Encoding, Provider
@@ -94,7 +94,7 @@ def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = (
 
     storage_prefixes: of the options; none for those of the built-in resources with the value of an object.
     """
-    claims = [prefixes.classify(batch) for batch in batches]
+    claims = [payloads.refused(batch, prefixes.classify(batch)) for batch in batches]
     more = [part for batch, claim in zip(batches, claims, strict=True) for part in framing.beside(batch, claim)]
     batches, claims = [*batches, *more], [*claims, *map(prefixes.classify, more)]
     index = registry.Registry(storage_prefixes)

@@ -3,17 +3,17 @@
 import base64
 import binascii
 import io
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from auditor.kubernetes import json_text
 from auditor.model.vocabulary import Encoding
 from auditor.text import decode
 
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 200
-"""Levels of CBOR. Python's scanner bounds those of JSON and raises RecursionError."""
+"""Levels of CBOR."""
 LARGEST = 1 << 26
 """Bytes of JSON or CBOR that are decoded as one object; etcd's default limit for a request is 1.5 MB."""
 
@@ -22,7 +22,7 @@ def parse(value: bytes, encoding: Encoding) -> Any:
     """The object in JSON or CBOR. Raises the errors that objects.decode() catches."""
     if len(value) > LARGEST:
         raise ValueError("larger than an object can be")
-    return json.loads(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
+    return json_text.parse(value) if encoding is Encoding.JSON else _texts(_cbor(value), 0)
 
 
 def item_length(value: bytes) -> int:

@@ -4,7 +4,7 @@ One step reads one field of every message that is not yet at its end; the messag
 step. What is declared is a compiled message (auditor/protobuf/); all other fields are skipped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,13 +16,12 @@ from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import parallel_for
-from auditor.evidence.protobuf_wire import BYTES, FIXED32, FIXED64, LONGEST, VARINT, WireError, fields, varint_at
+from auditor.evidence.protobuf_wire import BYTES, VARINT, WireError, fields
+from auditor.kubernetes.field_heads import MOST, MOST_FIELDS, heads_at
 
 ENVELOPE = 4
 """Bytes of `k8s\\0`, before the envelope."""
-MOST_FIELDS = 64
-"""Field numbers that a declared message may have."""
-CHUNK = 1 << 11
+CHUNK = 1 << 10
 """Messages that are walked together: their columns stay in the processor's cache."""
 FEW = 32
 """Messages below which a step by columns takes longer than a loop: one message may have a million fields."""
@@ -30,11 +29,11 @@ FEW = 32
 
 @dataclass(frozen=True, slots=True)
 class Leaves(Columns):
-    """n declared fields that hold no message: columns of shape (n,), int64."""
+    """n declared fields that hold no message: columns of shape (n,)."""
 
     row: Ints
     """Row of the message that was walked."""
-    field: Ints
+    field: NDArray[np.int16]
     """Index of the field in Schema.leaves."""
     parent: Ints
     """Number of the message that holds the field, unique in one walk."""
@@ -46,7 +45,8 @@ class Leaves(Columns):
     @classmethod
     def none(cls) -> "Leaves":
         """No fields."""
-        return cls(*(np.zeros(0, np.int64) for _ in range(5)))
+        row, parent, at, size = (np.zeros(0, np.int64) for _ in range(4))
+        return cls(row, np.zeros(0, np.int16), parent, at, size)
 
 
 class Schema(NamedTuple):
@@ -56,7 +56,7 @@ class Schema(NamedTuple):
     """Code of each message type, by name."""
     leaves: list[tuple[str, str]]
     """Name of the message type and of the field, of every declared field that holds no message."""
-    table: NDArray[np.int32]
+    table: NDArray[np.int16]
     """By message code and field number: 0 for a field that is skipped, code + 1 of a message, -1 - index of a leaf."""
 
     def field(self, message: str, name: str) -> int:
@@ -70,7 +70,7 @@ def schema(module: Any) -> Schema:
     types = module.DESCRIPTOR.message_types_by_name
     roots = {name: code for code, name in enumerate(types)}
     leaves: list[tuple[str, str]] = []
-    table = np.zeros((len(roots), MOST_FIELDS), np.int32)
+    table = np.zeros((len(roots), MOST_FIELDS), np.int16)
     for name, message in types.items():
         for field in message.fields:
             if field.message_type is not None:
@@ -87,11 +87,34 @@ class _Front(NamedTuple):
     at: Ints
     end: Ints
     row: Ints
-    message: Ints
     number: Ints
+    offset: Ints
+    """Where the fields of its type begin in Schema.table."""
 
 
-def walk(buffer: Buffer, at: Ints, size: Ints, message: Ints, tables: Schema) -> tuple[Leaves, Bools]:
+class LeavesByField:
+    """The leaves of a walk, which are put together for one field at a time."""
+
+    def __init__(self, tables: Schema, chunks: Sequence[Leaves]) -> None:
+        """chunks: each in the order of its fields."""
+        self._tables, self._chunks = tables, chunks
+        every = np.arange(len(tables.leaves) + 1)
+        self._bounds = [np.searchsorted(leaves.field, every).tolist() for leaves in chunks]
+
+    def of(self, messages: Iterable[str], names: Collection[str]) -> Leaves:
+        """The leaves of some fields of some types of messages."""
+        wanted = {(message, name) for message in messages for name in names}
+        numbers = [number for number, leaf in enumerate(self._tables.leaves) if leaf in wanted]
+        parts = [
+            leaves.take(slice(bounds[number], bounds[number + 1]))
+            for number in numbers
+            for leaves, bounds in zip(self._chunks, self._bounds, strict=True)
+            if bounds[number] < bounds[number + 1]
+        ]
+        return Leaves.concatenate(parts or [Leaves.none()])
+
+
+def walk(buffer: Buffer, at: Ints, size: Ints, message: Ints, tables: Schema) -> tuple[LeavesByField, Bools]:
     """The declared fields in n messages, and which of the messages are malformed: shape (n,).
 
     Args:
@@ -102,32 +125,33 @@ def walk(buffer: Buffer, at: Ints, size: Ints, message: Ints, tables: Schema) ->
         tables: The declared fields.
     """
     malformed = np.zeros(at.size, np.bool_)
-    parts: dict[int, list[Leaves]] = {}
+    parts: dict[int, Leaves] = {}
     counts: dict[int, int] = {}
 
     def work(part: slice) -> None:
         rows = np.arange(part.start, part.stop)
         end = np.minimum(at[part] + size[part], buffer.size)
-        front = _Front(at[part], end, rows, message[part].astype(np.int64), np.arange(rows.size))
+        front = _Front(at[part], end, rows, np.arange(rows.size), message[part].astype(np.int64) * MOST_FIELDS)
         front = _Front(*(column[size[part] > 0] for column in front))
         chunk = _Walk(buffer, tables, malformed, rows.size)
-        parts[part.start] = list(chunk.steps(front))
+        leaves = Leaves.concatenate(list(chunk.steps(front)))
+        parts[part.start] = leaves.take(np.argsort(leaves.field, kind="stable"))
         counts[part.start] = chunk.count
 
     parallel_for(at.size, work, size=CHUNK)
-    leaves, numbers = [Leaves.none()], 0
+    every, numbers = [], 0
     for start in sorted(parts):
         # numbers are unique in a chunk: shifted, they are in all
-        leaves.extend(replace(part, parent=part.parent + numbers) for part in parts[start])
+        every.append(replace(parts[start], parent=parts[start].parent + numbers))
         numbers += counts[start]
-    return Leaves.concatenate(leaves), malformed
+    return LeavesByField(tables, every), malformed
 
 
 class _Walk:
     """The walk of one chunk."""
 
     def __init__(self, buffer: Buffer, tables: Schema, malformed: Bools, count: int) -> None:
-        self._buffer, self._tables, self._malformed = buffer, tables, malformed
+        self._buffer, self._table, self._malformed = buffer, tables.table.ravel(), malformed
         self.count = count
 
     def steps(self, front: _Front) -> Iterator[Leaves]:
@@ -140,34 +164,34 @@ class _Walk:
 
     def _step(self, front: _Front) -> tuple[Leaves, _Front]:
         """One field of every message: its leaves, and what is read next."""
-        heads = _heads(self._buffer, front.at)
-        wire, start, length = heads.wire, heads.start, heads.length
+        heads = heads_at(self._buffer, front.at)
+        start, length = heads.start, heads.length
         # compared without a sum: a length may be as large as a number can be
         good = heads.good & (length <= front.end - start)
+        target = self._table[front.offset + heads.number]
         if not good.all():
             self._malformed[front.row[~good]] = True
-        field = np.where(good & (heads.number < MOST_FIELDS), heads.number, 0)
-        target = self._tables.table.ravel()[front.message * MOST_FIELDS + field]
-        leaf = np.flatnonzero((target < 0) & ((wire == BYTES) | (wire == VARINT)))
-        inner = np.flatnonzero((target > 0) & (wire == BYTES) & (length > 0))
-        text = wire[leaf] == BYTES
+            target[~good] = 0
+        after = start + length
+        leaf = np.flatnonzero(target < 0)
+        text = heads.text[leaf]
         leaves = Leaves(
             row=front.row[leaf],
-            field=-1 - target[leaf].astype(np.int64),
+            field=~target[leaf],
             parent=front.number[leaf],
             at=np.where(text, start[leaf], heads.value[leaf]),
             size=np.where(text, length[leaf], -1),
         )
+        inner = np.flatnonzero((target > 0) & heads.text & (length > 0))
         numbers = np.arange(self.count, self.count + inner.size)
         self.count += inner.size
-        after = start + length
         follow = np.flatnonzero(good & (after < front.end))
         return leaves, _Front(
             at=np.concatenate((after[follow], start[inner])),
             end=np.concatenate((front.end[follow], after[inner])),
             row=np.concatenate((front.row[follow], front.row[inner])),
-            message=np.concatenate((front.message[follow], target[inner].astype(np.int64) - 1)),
             number=np.concatenate((front.number[follow], numbers)),
+            offset=np.concatenate((front.offset[follow], (target[inner].astype(np.int64) - 1) * MOST_FIELDS)),
         )
 
     def _loop(self, front: _Front) -> Leaves:
@@ -175,84 +199,23 @@ class _Walk:
         cells: list[tuple[int, int, int, int, int]] = []
         stack = list(zip(*(column.tolist() for column in front), strict=True))
         while stack:
-            at, end, row, message, parent = stack.pop()
+            at, end, row, parent, offset = stack.pop()
             raw = self._buffer.slice(at, max(end - at, 0))
             try:
                 for number, wire, start, stop in fields(raw, 0, len(raw)):
-                    target = int(self._tables.table[message, number]) if number < MOST_FIELDS else 0
+                    target = int(self._table[offset + number]) if number < MOST_FIELDS else 0
                     if target > 0 and wire == BYTES:
-                        stack.append((at + start, at + stop, row, target - 1, self.count))
+                        stack.append((at + start, at + stop, row, self.count, (target - 1) * MOST_FIELDS))
                         self.count += 1
                     elif target < 0 and wire == BYTES:
                         cells.append((row, -1 - target, parent, at + start, stop - start))
                     elif target < 0 and wire == VARINT:
-                        cells.append((row, -1 - target, parent, min(start, _MOST), -1))
+                        cells.append((row, -1 - target, parent, min(start, MOST), -1))
             except WireError:
                 self._malformed[row] = True
         table = np.array(cells, np.int64).reshape(-1, 5)
-        return Leaves(*table.T.copy())
-
-
-class _Heads(NamedTuple):
-    """The field at each of n positions: columns of shape (n,)."""
-
-    number: Ints
-    wire: Ints
-    value: Ints
-    """Value of a varint, or bytes of a text."""
-    start: Ints
-    length: Ints
-    """Start and bytes of the content."""
-    good: Bools
-    """Whether the field is well formed; its end is not looked at."""
-
-
-def _heads(buffer: Buffer, at: Ints) -> _Heads:
-    """The fields at some positions. One gather reads two bytes of a tag and four of a length: nearly every field."""
-    words = buffer.words(at)
-    wide = (words & _U(0x80)) != 0
-    tag_size = wide + np.int64(1)
-    tag = (words & _U(0x7F)) | np.where(wide, (words >> _U(1)) & _U(0x3F80), _U(0))
-    rest = words >> (tag_size << 3).view(np.uint64)
-    stops = ~rest & _U(0x80808080)
-    octets = rest & (stops ^ (stops - _U(1)))
-    value = (octets & _U(0x7F)) | ((octets >> _U(1)) & _U(0x3F80))
-    value |= ((octets >> _U(2)) & _U(0x1FC000)) | ((octets >> _U(3)) & _U(0xFE00000))
-    value_size = (np.bitwise_count(stops ^ (stops - _U(1))) >> np.uint8(3)).astype(np.int64)
-    wire = (tag & _U(7)).view(np.int64)
-    text = wire == BYTES
-    start = at + tag_size + np.where(text, value_size, 0)
-    length = np.where(text, value.view(np.int64), np.where(wire == VARINT, value_size, _FIXED[wire]))
-    heads = _Heads((tag >> _U(3)).view(np.int64), wire, value.view(np.int64), start, length, length >= 0)
-    long = (wide & ((words & _U(0x8000)) != 0)) | ((stops == 0) & ((wire == VARINT) | text))
-    if long.any():
-        _read_long(buffer, at, np.flatnonzero(long), heads)
-    return heads
-
-
-def _read_long(buffer: Buffer, at: Ints, rows: Ints, heads: _Heads) -> None:
-    """Correct the fields with a tag or a varint too long for _heads()."""
-    for row in rows.tolist():
-        raw = buffer.slice(int(at[row]), 2 * LONGEST)
-        tag = varint_at(raw, 0, len(raw))
-        wire = tag[0] & 7 if tag is not None else -1
-        heads.good[row] = tag is not None and wire in (VARINT, FIXED64, BYTES, FIXED32)
-        if tag is None or not heads.good[row]:
-            continue
-        number = varint_at(raw, tag[1], len(raw)) if wire in (VARINT, BYTES) else (0, tag[1])
-        heads.good[row] = number is not None
-        value, end = number or (0, 0)
-        heads.number[row], heads.wire[row] = min(tag[0] >> 3, MOST_FIELDS), wire
-        heads.value[row] = value = min(value, _MOST)
-        heads.start[row] = at[row] + (end if wire == BYTES else tag[1])
-        heads.length[row] = value if wire == BYTES else end - tag[1] if wire == VARINT else _FIXED[wire]
-
-
-_U = np.uint64
-_MOST = (1 << 62) - 1
-"""Numbers above it are read as this one: as lengths they are beyond every buffer."""
-_FIXED: Ints = np.array([-1, 8, -1, -1, -1, 4, -1, -1], np.int64)
-"""Bytes of the content by wire type; -1 for one that states them, and for one that is none."""
+        row, field, parent, at, size = table.T.copy()
+        return Leaves(row, field.astype(np.int16), parent, at, size)
 
 
 def unwrap(buffer: Buffer, at: Ints, size: Ints) -> tuple[Ints, Ints, Bools]:

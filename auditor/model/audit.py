@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
-from auditor.model.kms import KmsCalls
+from auditor.model.kms import KmsCalls, PluginSuggestion
 from auditor.model.rotation import Rotation
 from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
@@ -157,6 +157,8 @@ class Audit:
     """Pseudonyms in place of names; None where names stay."""
     bootstrap: tuple[BootstrapRecord, ...] = ()
     """Records of configuration that k3s or RKE2 keeps in the store."""
+    plugins: tuple[PluginSuggestion, ...] = ()
+    """KMS plugins by their own Pods in the evidence."""
     parts: tuple[ExhibitSummary, ...] = ()
     """Summaries of the exhibits where there are several; empty for one."""
 

@@ -211,6 +211,8 @@ class KeyUsage:
     """Etcd keys of some of these values, printable."""
     kek: Kek | None = None
     """The KEK that the wrapped data keys name; None where they name none, and for other providers."""
+    answered: tuple[str, ...] = ()
+    """Keys that really unwrapped these data keys, as the answers to --kms name them; none where nothing was called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """Key-encryption keys: which service holds one, as far as a wrapped data key says, and the calls that were made."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+
+from auditor.text import plural, shown
 
 
 class KmsService(Enum):
@@ -41,6 +44,24 @@ class Kek:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginSuggestion:
+    """What the own Pod of a KMS plugin in the evidence says of its key: for a reader, never used by itself."""
+
+    service: KmsService
+    """Service that it calls."""
+    pod: str
+    """Namespace and name, printable."""
+    container: str
+    """Name of the container, printable."""
+    urls: tuple[str, ...]
+    """What would stand after NAME= of --kms; none where the Pod does not say enough."""
+    current: bool
+    """Whether it is a current Pod."""
+    credentials: tuple[str, ...] = ()
+    """Arguments and variables of it that hold credentials."""
+
+
+@dataclass(frozen=True, slots=True)
 class KmsCalls:
     """The calls of a run to one key of a KMS, so that they can be matched in its log."""
 
@@ -66,3 +87,17 @@ class KmsCalls:
     """Keys that really unwrapped, as the answers name them."""
     outcomes: tuple[tuple[str, int], ...]
     """Reasons for wrapped keys that were not unwrapped, and the number of each."""
+
+    def sentences(self) -> Iterator[str]:
+        """What a report says of them: who called how often and when, what was not unwrapped, and what unwrapped."""
+        option = f"--kms {shown(self.name)}"
+        who = f" as {self.principal}" if self.principal else ""
+        when = f" from {self.first} to {self.last}" if self.calls else ""
+        asked = sum(count for _, count in self.outcomes) + self.unwrapped
+        yield (
+            f"{option}, {self.service}, {self.key}: {plural(self.calls, 'call')}{who}{when}; "
+            f"{self.unwrapped:,} of {plural(asked, 'wrapped key')} unwrapped"
+        )
+        yield from (f"{option}, {self.key}: {plural(count, 'wrapped key')}: {why}" for why, count in self.outcomes)
+        if set(self.answering) - {self.key}:
+            yield f"{option}, {self.key}: what really unwrapped: {', '.join(self.answering)}"

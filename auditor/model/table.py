@@ -175,10 +175,13 @@ def _table(columns: Mapping[str, Sequence[Cell]], finding: Sequence[Cell], level
 
 
 def frame(table: Table) -> "pd.DataFrame":
-    """Numbers as Int64 with <NA> for what is unknown or does not apply; everything else as text."""
+    """Numbers as Int64 with <NA> for what is unknown or does not apply; everything else as text, without rows too."""
     import pandas as pd  # not at module level: the import takes 0.4 s
 
-    data_frame = pd.DataFrame(table.columns)
-    for name in NUMBERS:
-        data_frame[name] = pd.array([cell if isinstance(cell, int) else None for cell in table.columns[name]], "Int64")
-    return data_frame
+    columns = {
+        name: pd.array([cell if isinstance(cell, int) else None for cell in cells], "Int64")
+        if name in NUMBERS
+        else pd.Series(cells, dtype="str")
+        for name, cells in table.columns.items()
+    }
+    return pd.DataFrame(columns)

@@ -30,7 +30,7 @@ class PageKind(IntFlag):
     """
 
     FREED = 0x00
-    """A page that no root reaches."""
+    """A page that no root reaches: a map is filled with it before the pages are walked."""
     BRANCH = 0x01
     LEAF = 0x02
     META = 0x04
@@ -58,6 +58,16 @@ class Provider(IntEnum):
     @property
     def label(self) -> str:
         return self.name.lower().replace("_", " ")
+
+    @property
+    def prefix(self) -> str:
+        """What stands between `k8s:enc:` and the key name of its values, its last colon included."""
+        return f"{self.name.lower().replace('_', ':')}:" if self in KMS_PROVIDERS else f"{self.name.lower()}:v1:"
+
+
+LOCAL_PROVIDERS = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
+"""The providers whose keys stand in an EncryptionConfiguration."""
+KMS_PROVIDERS = (Provider.KMS_V1, Provider.KMS_V2)
 
 
 class Encoding(IntEnum):
@@ -184,14 +194,17 @@ class EvidenceKind(Enum):
     PROTOBUF_DUMP = "etcdctl dump, protobuf"
     KINE_DATABASE = "kine's SQLite database"
     KINE_WAL = "kine's SQLite database: its write-ahead log alone"
+    DQLITE_DIRECTORY = "dqlite's data directory"
     POSTGRES_DUMP = "PostgreSQL dump"
     POSTGRES_ARCHIVE = "archive of pg_dump"
     MYSQL_DUMP = "MySQL or MariaDB dump"
     SQLITE_DUMP = "SQL dump of SQLite's"
     VCLUSTER_SNAPSHOT = "vCluster's snapshot"
     RANCHER_BACKUP = "backup of Rancher's backup-restore-operator"
+    DBCTL_BACKUP = "backup of MicroK8s' dbctl"
     VELERO_BACKUP = "Velero's backup"
     OBJECTS = "objects of Kubernetes in a file"
+    IMAGE = "raw bytes, carved by signature"
     UNRECOGNISED = "file of no known kind, in which the sweep met the beginnings of values"
     LIVE_SNAPSHOT = "live snapshot stream"
     LIVE_RANGE = "live range"
@@ -200,6 +213,15 @@ class EvidenceKind(Enum):
     @property
     def label(self) -> str:
         return self.value
+
+    @property
+    def is_kine(self) -> bool:
+        """Whether the exhibit holds kine's table."""
+        kinds = EvidenceKind
+        return self in {
+            *(kinds.KINE_DATABASE, kinds.KINE_WAL, kinds.DQLITE_DIRECTORY, kinds.LIVE_TABLE),
+            *(kinds.POSTGRES_DUMP, kinds.POSTGRES_ARCHIVE, kinds.MYSQL_DUMP, kinds.SQLITE_DUMP),
+        }
 
 
 class LiveWay(Enum):

@@ -99,24 +99,41 @@ KINE_CAUSES = {
     Place.UNPLACED: CAUSES[Place.UNPLACED],
 }
 """Cause and remedy by place for kine's SQLite, which has no defragmentation."""
-KINE = frozenset(
-    {
-        EvidenceKind.KINE_DATABASE,
-        EvidenceKind.KINE_WAL,
-        EvidenceKind.POSTGRES_DUMP,
-        EvidenceKind.POSTGRES_ARCHIVE,
-        EvidenceKind.MYSQL_DUMP,
-        EvidenceKind.SQLITE_DUMP,
-        EvidenceKind.LIVE_TABLE,
-    }
+_ANEW = (
+    "take a node at a time out of the cluster, destroy its directory, and add it again (of a single node: restore a "
+    "backup by dbctl into a new one)"
 )
+DQLITE_NEXT = KINE_NEXT | dict.fromkeys((Place.FREED, Place.SLACK, Place.WAL), _ANEW)
+DQLITE_CAUSES = KINE_CAUSES | {
+    Place.FREED: ("dqlite keeps two snapshots, and SQLite does not wipe a page that it frees", _ANEW),
+    Place.SLACK: ("SQLite does not wipe the bytes of a row that it deletes (secure_delete is off)", _ANEW),
+    Place.WAL: (
+        "raft's log keeps every change of a page until snapshots have passed it by thousands of entries",
+        f"write on, until its segments are removed; or {_ANEW}",
+    ),
+}
+"""The same for dqlite, which nobody can tell to VACUUM, and whose log nobody truncates."""
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
 
 def is_kine(audit: Audit) -> bool:
-    return audit.evidence.kind in KINE
+    return audit.evidence.kind.is_kine
 
 
 def of(audit: Audit) -> dict[Place, tuple[str, str]]:
     """Cause and remedy by place, for evidence of this kind."""
-    return KINE_CAUSES if is_kine(audit) else CAUSES
+    return by_kind(audit.evidence.kind)
+
+
+def by_kind(kind: EvidenceKind) -> dict[Place, tuple[str, str]]:
+    """The same of a kind of evidence."""
+    if kind is EvidenceKind.DQLITE_DIRECTORY:
+        return DQLITE_CAUSES
+    return KINE_CAUSES if kind.is_kine else CAUSES
+
+
+def next_of(audit: Audit) -> dict[Place, str]:
+    """What to do next, by place."""
+    if audit.evidence.kind is EvidenceKind.DQLITE_DIRECTORY:
+        return DQLITE_NEXT
+    return KINE_NEXT if is_kine(audit) else NEXT_PLACE

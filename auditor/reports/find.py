@@ -6,7 +6,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.text import Text
 
-from auditor.find.model import Findings, Occurrence
+from auditor.find.model import Occurrence, Search
 from auditor.reports import json_sections
 from auditor.reports.format_version import VERSION
 from auditor.reports.terminal import table
@@ -18,7 +18,7 @@ MOST = 100
 HEADER = ["value", "source", "offset", "place", "current", "resource", "object", "field", "form", "revision"]
 
 
-def verdict(findings: Findings) -> str:
+def verdict(findings: Search) -> str:
     """The conclusion, exit code included."""
     code = f"(exit {findings.exit_code})"
     what = f"{len(findings.found):,} of {plural(findings.values, 'value')}"
@@ -30,7 +30,7 @@ def verdict(findings: Findings) -> str:
     return f"INCONCLUSIVE: {what} found, and not everything was read {code}"
 
 
-def write(findings: Findings, console: Console) -> None:
+def write(findings: Search, console: Console) -> None:
     """Print where each value stands, and what was not read."""
     console.print(Text(verdict(findings), "red" if findings.found else "" if findings.complete else "yellow"))
     for value in sorted(findings.found):
@@ -56,9 +56,11 @@ def write(findings: Findings, console: Console) -> None:
         console.print(Text("Not examined:"))
         for unread in exhibit.unexamined:
             console.print(Text(f"  {unread.what}: {unread.reason}", "yellow" if unread.decisive else ""))
+    for text in (text for calls in findings.kms for text in calls.sentences()):
+        console.print(Text(f"Note: {text}."), soft_wrap=not console.is_terminal)
 
 
-def save(findings: Findings, out: IO[str]) -> None:
+def save(findings: Search, out: IO[str]) -> None:
     """Write the places as JSON."""
     document = {
         "format": FORMAT,
@@ -85,6 +87,7 @@ def save(findings: Findings, out: IO[str]) -> None:
             }
             for exhibit in findings.exhibits
         ],
+        "kms": json_sections.kms(findings.kms),
         "not_read": [{"name": name, "reason": reason} for name, reason in findings.problems],
     }
     json.dump(document, out, indent=1, ensure_ascii=True)

@@ -80,6 +80,7 @@ def save(history: History, out: IO[str]) -> None:
         "gaps": [json_sections.gap(gap) for gap in history.gaps],
         "not_examined": [json_sections.unexamined(part) for part in history.unexamined],
         "notes": list(history.notes),
+        **json_sections.calls_made(history.kms),
         "time": json_sections.chronology(history.chronology),
     }
     json.dump(document, out, indent=1, ensure_ascii=True)

@@ -26,6 +26,10 @@ class Report(Protocol):
     def write(self, audit: Audit, out: IO[Any]) -> None:
         """Write the whole report."""
 
+    def rows(self, audit: Audit) -> int | None:  # noqa: ARG002 - of the file
+        """The number of rows in the file; None where it has none."""
+        return None
+
     def caution(self, name: str) -> str:  # noqa: ARG002 - of the file
         """A warning for the reader of the file; empty where there is none."""
         return ""

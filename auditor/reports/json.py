@@ -193,22 +193,7 @@ def _run(run: Run) -> dict[str, Any]:
         "plugins": [
             {"provider": provider.label, "name": name, "calls": calls} for provider, name, calls in run.plugins
         ],
-        "kms": [
-            {
-                "name": calls.name,
-                "service": calls.service,
-                "key": calls.key,
-                "principal": calls.principal,
-                "calls": calls.calls,
-                "unwrapped": calls.unwrapped,
-                "first": calls.first,
-                "last": calls.last,
-                "requests": list(calls.requests),
-                "answering": list(calls.answering),
-                "outcomes": dict(calls.outcomes),
-            }
-            for calls in run.kms
-        ],
+        "kms": json_sections.kms(run.kms),
         "provenance": dict(run.provenance),
     }
     return {**document, "sha256": seals.seal_run(document)}

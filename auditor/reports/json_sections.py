@@ -1,5 +1,6 @@
 """Sections that JSON documents share. Their keys are a promise to readers, independent of the model's field names."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from auditor.model.audit import ExhibitSummary
@@ -17,12 +18,39 @@ from auditor.model.evidence import (
     Unexamined,
 )
 from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Coverage
+from auditor.model.kms import KmsCalls
 from auditor.model.vocabulary import Severity
 from auditor.text import hex_id
 
 
 def gap(part: Gap) -> dict[str, Any]:
     return {"source": part.source, "offset": part.offset, "length": part.length, "reason": part.reason}
+
+
+def kms(calls: Iterable[KmsCalls]) -> list[dict[str, Any]]:
+    """The calls of --kms to each key."""
+    return [
+        {
+            "name": each.name,
+            "service": each.service,
+            "key": each.key,
+            "principal": each.principal,
+            "calls": each.calls,
+            "unwrapped": each.unwrapped,
+            "first": each.first,
+            "last": each.last,
+            "requests": list(each.requests),
+            "answering": list(each.answering),
+            "outcomes": dict(each.outcomes),
+        }
+        for each in calls
+    ]
+
+
+def calls_made(calls: Iterable[KmsCalls]) -> dict[str, Any]:
+    """The section `kms` of a document that has it where --kms was given."""
+    sections = kms(dict.fromkeys(calls))
+    return {"kms": sections} if sections else {}
 
 
 def unexamined(part: Unexamined) -> dict[str, Any]:

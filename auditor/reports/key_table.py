@@ -6,7 +6,7 @@ from typing import IO, Any
 from auditor.model.audit import Audit
 from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
-from auditor.reports import keks, seals
+from auditor.reports import json_sections, keks, seals
 from auditor.reports.words import plural
 
 HEADER = ["provider", "key", "KEK id", "values", "in", "decrypted", "revisions", "needed"]
@@ -130,6 +130,7 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
             "kek_id": usage.kek_id,
             "kek_version": usage.kek_version,
             "kek": keks.entry(usage),
+            "answered": list(usage.answered),
             "places": {place.label: count for place, count in usage.places},
             "resources": list(usage.resources),
             "oldest": usage.oldest,
@@ -154,6 +155,8 @@ def document(audit: Audit, code: int) -> dict[str, Any]:
         "exit_code": code,
         "evidence": audit.evidence.sha256,
         "keys": entries(audit),
+        **({"plugins": keks.plugins(audit)} if audit.plugins else {}),
+        **json_sections.calls_made(audit.run.kms),
         "bootstrap": [
             {
                 "key": record.key,

@@ -10,10 +10,16 @@ from auditor.arrays.dictionary import encode
 from auditor.model.findings import Cell
 from auditor.model.table import Table
 from auditor.model.vocabulary import Severity
+from auditor.text import plural
 
 MOST = 300
 """Objects in print: about ten sheets."""
-HEADER = ("severity", "resource", "object", "findings", "places", "rows", "same as latest", "first at")
+HEADER = (
+    *("severity", "object", "finding", "place", "same as latest", "valid until", "used by", "rows", "resource"),
+    "first at",
+)
+MOST_USERS = 2
+"""Users of a Secret that a line names."""
 _RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
 _LABEL = {rank: str(label) for label, rank in _RANK.items()}
 _SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "elsewhere": 3, "part": 4, "yes": 5}
@@ -84,15 +90,31 @@ def _line(
     first = rows[0]
     return (
         _LABEL[severity],
-        resource,
         f"{namespace}/{name}" if namespace else name or str(columns["detail"][first]),
-        _distinct(columns["finding"], rows),
-        _distinct(columns["place"], rows),
-        f"{len(rows):,}",
+        ", ".join(_distinct(columns["finding"], rows)),
+        ", ".join(_distinct(columns["place"], rows)),
         _SAME_LABELS[same],
-        f"{columns['source'][first]} {columns['offset'][first]}".strip(),
+        ", ".join(_distinct(columns["valid_until"], rows)),
+        _users(columns["used_by"], rows),
+        f"{len(rows):,}",
+        resource,
+        _first_at(columns, rows),
     )
 
 
-def _distinct(column: Sequence[Cell], rows: list[int]) -> str:
-    return ", ".join(filter(None, dict.fromkeys(str(column[row]) for row in rows)))
+def _distinct(column: Sequence[Cell], rows: list[int]) -> list[str]:
+    return list(filter(None, dict.fromkeys(str(column[row]) for row in rows)))
+
+
+def _users(column: Sequence[Cell], rows: list[int]) -> str:
+    """The first of those who use the Secret, and whether there are more."""
+    users = list(dict.fromkeys(user for cell in _distinct(column, rows) for user in cell.split(";")))
+    more = " and more" if len(users) > MOST_USERS else ""
+    return ", ".join(users[:MOST_USERS]) + more
+
+
+def _first_at(columns: Mapping[str, Sequence[Cell]], rows: list[int]) -> str:
+    """Where the first of the rows is, and the number of other files with rows."""
+    others = len(_distinct(columns["source"], rows)) - 1
+    more = f" and in {plural(others, 'more file')}" if others > 0 else ""
+    return f"{columns['source'][rows[0]]} {columns['offset'][rows[0]]}".strip() + more

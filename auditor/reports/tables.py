@@ -1,5 +1,7 @@
 """Tables that the terminal and the HTML report share: header and rows, as text."""
 
+from collections.abc import Sequence
+
 from auditor.model.audit import Audit
 from auditor.model.findings import Coverage
 from auditor.model.vocabulary import Place, Provider, Severity
@@ -7,6 +9,16 @@ from auditor.reports import causes
 from auditor.reports.words import label, plural
 
 MOST_PAGES = 12
+MOST_KEYS = 7
+"""Providers and keys that have a column each on a page, identity's among them."""
+PLACE_TEXTS = ("under", "")
+"""Columns of of_places_briefly() that are no numbers."""
+PART_TEXTS = ("in what was examined", "SHA-256")
+"""Columns of of_parts() that are no numbers, behind the first."""
+_SCOPE = " in what was examined"
+"""The end of a conclusion, which is the column's name."""
+PART_OPTIONAL = ("SHA-256", "revision", "values", "hold current")
+"""Columns of of_parts() that a narrow terminal does without, the first one first."""
 
 
 def of_causes(audit: Audit) -> tuple[list[str], list[list[str]]]:
@@ -21,7 +33,7 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
     rows = [
         [
             part.name,
-            "not read, see below" if part.problem else part.verdict(fail_on).value,
+            "not read, see below" if part.problem else part.verdict(fail_on).value.removesuffix(_SCOPE),
             str(part.exit_code(fail_on)),
             *(
                 ["", "", "", ""]
@@ -37,7 +49,7 @@ def of_parts(audit: Audit, fail_on: Severity) -> tuple[list[str], list[list[str]
         ]
         for part in audit.parts
     ]
-    return ["evidence", "conclusion", "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
+    return ["evidence", _SCOPE.strip(), "exit", "values", "readable", "hold current", "revision", "SHA-256"], rows
 
 
 def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
@@ -62,6 +74,23 @@ def of_places(audit: Audit) -> tuple[list[str], list[list[str]]]:
         where = _pages(audit) if place is Place.FREED else ""
         rows.append([place.label, f"{total:,}", f"{readable:,}", *counts, f"{opened:,}" if encrypted else "-", where])
     return ["place", "values", "readable", *names, "decrypted", ""], rows
+
+
+def has_many_keys(audit: Audit) -> bool:
+    """Whether a page has no room for a column for each provider and key."""
+    return len({(provider, name) for _, provider, name, _, _ in audit.tally.places}) > MOST_KEYS
+
+
+def of_places_briefly(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of of_places(), providers and keys in one column: for where there are too many for one each."""
+    header, rows = of_places(audit)
+    keys = header[3:-2]
+    brief = [[*cells[:3], cells[-2], ", ".join(_under(keys, cells[3:-2])), cells[-1]] for cells in rows]
+    return [*header[:3], header[-2], "under", header[-1]], brief
+
+
+def _under(keys: Sequence[str], counts: Sequence[str]) -> list[str]:
+    return [f"{count} {key}" for key, count in zip(keys, counts, strict=True) if count != "0"]
 
 
 def _pages(audit: Audit) -> str:

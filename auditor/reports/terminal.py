@@ -10,17 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from auditor.model.audit import Audit
+from auditor.model.evidence import Unexamined
 from auditor.model.vocabulary import Severity, Verdict
-from auditor.reports import rotation, tables, verdict, words
+from auditor.reports import rotation, tables, together, verdict, words
 from auditor.reports.grid import Grid
 
 MOST_GAPS = 10
 MOST_OBJECTS = 20
 PIPE_WIDTH = 140
 FACTS = ("Evidence", "Live", "SHA-256", "Trailer", "Kind", "Policy", "Current", "Case", "Baseline", "Names", "Settings")
-OBJECT_COLUMNS = ("severity", "finding", "place", "rows", "same as latest")
+OBJECT_COLUMNS = ("severity", "finding", "place", "same as latest", "valid until", "used by", "rows")
+DROPPED = ("used by", "rows", "valid until")
+"""Columns of the objects that a narrow terminal does without, the first one first."""
 _BLANKS = re.compile(r" +$", re.MULTILINE)
-_COLOUR = {
+COLOUR = {
     Verdict.FINDINGS: "bold red",
     Verdict.ACCEPTED: "bold yellow",
     Verdict.INCONCLUSIVE: "bold yellow",
@@ -68,7 +71,7 @@ def write(
         names: Whether objects are named, else the ids of their rows are; by default where the console is a terminal.
     """
     lines = verdict.sentences(audit, fail_on)
-    console.print(Text(lines[0], _COLOUR[audit.verdict(fail_on)]))
+    console.print(Text(lines[0], COLOUR[audit.verdict(fail_on)]))
     for line in lines[1:]:
         console.print(Text(line))
     console.print()
@@ -77,11 +80,11 @@ def write(
     console.print()
     _counts(audit, fail_on, console, verbose=verbose)
     _objects(audit, console, verbose=verbose, names=console.is_terminal if names is None else names)
-    gaps(audit, console)
+    gaps(audit, console, audit.unexamined if verbose else together.unexamined(audit))
     if control := words.control(audit):
         console.print(Text(f"Self-test: {control}."))
     absent(audit, console)
-    for note in audit.notes:
+    for note in audit.notes if verbose else together.notes(audit):
         console.print(Text(f"Note: {note}."))
     if steps := verdict.next_steps(audit):
         console.print(Text("Next: " + "  ".join(f"{number} {step}" for number, step in enumerate(steps, 1))))
@@ -103,9 +106,11 @@ def facts(lines: Mapping[str, str]) -> Table:
 
 def _counts(audit: Audit, fail_on: Severity, console: Console, *, verbose: bool) -> None:
     if audit.parts:
-        console.print(table(*tables.of_parts(audit, fail_on), numbers=False))
+        header, parts = tables.of_parts(audit, fail_on)
+        console.print(Grid(header, parts, texts=tables.PART_TEXTS, optional=tables.PART_OPTIONAL))
         console.print()
-    console.print(table(*tables.of_places(audit)))
+    header, rows = tables.of_places_briefly(audit)
+    console.print(Grid(*tables.of_places(audit), texts=(), instead=Grid(header, rows, texts=tables.PLACE_TEXTS)))
     if verbose:
         console.print()
         console.print(table(*tables.of_coverage(audit)))
@@ -121,12 +126,16 @@ def _objects(audit: Audit, console: Console, *, verbose: bool, names: bool) -> N
 
     groups = objects.group(of_findings(audit.rows), len(audit.rows) if verbose else MOST_OBJECTS)
     rows = []
-    for (severity, resource, name, kinds, places, count, same, _), id_ in zip(groups.lines, groups.ids, strict=True):
-        what = (name if resource in {"", "secrets"} else f"{resource} {name}") if names else id_
-        rows.append([what, severity, kinds, places, count, same])
+    for line, id_ in zip(groups.lines, groups.ids, strict=True):
+        cells = dict(zip(objects.HEADER, line, strict=True))
+        name = cells["object"] if cells["resource"] in {"", "secrets"} else f"{cells['resource']} {cells['object']}"
+        rows.append([name if names else id_, *(cells[column] for column in OBJECT_COLUMNS)])
     if not rows:
         return
-    console.print(table(["object" if names else "row", *OBJECT_COLUMNS], rows, numbers=False))
+    header = ["object" if names else "row", *OBJECT_COLUMNS]
+    unused = [name for number, name in enumerate(header) if not any(row[number] for row in rows)]
+    texts = {name for name in header if name != "rows"}
+    console.print(Grid(header, rows, texts=texts, optional=DROPPED).without(unused))
     if groups.objects > len(rows):
         console.print(Text("and more: -v lists all of them, as do --csv and --html"))
     console.print()
@@ -143,17 +152,17 @@ def absent(audit: Audit, console: Console) -> None:
         console.print(Text(f"Gone: {more:,} more, listed by --json"))
 
 
-def gaps(audit: Audit, console: Console) -> None:
-    """The first gaps, and everything that was not examined."""
+def gaps(audit: Audit, console: Console, unexamined: Sequence[Unexamined] | None = None) -> None:
+    """The first gaps, and everything that was not examined. unexamined: in place of all the audit's parts."""
     for gap in audit.gaps[:MOST_GAPS]:
         console.print(Text(f"Gap: {gap.source}: {gap.reason}", "yellow"))
     if (more := len(audit.gaps) - MOST_GAPS) > 0:
         console.print(Text(f"Gap: {more:,} more, listed by --json and --html", "yellow"))
     console.print(Text("Not examined:"))
-    for part in audit.unexamined:
+    for part in audit.unexamined if unexamined is None else unexamined:
         console.print(Text(f"  {part.what}: {part.reason}", "yellow" if part.decisive else ""))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> Grid:
     """A table as wide as its terminal. numbers: whether all columns but the first are aligned to the right."""
-    return Grid(header, rows, numbers=numbers)
+    return Grid(header, rows, texts=() if numbers else None)

@@ -1,5 +1,7 @@
 """The conclusion in sentences, which all reports share: the verdict, what weakens it, what is in use, what is next."""
 
+from typing import NamedTuple
+
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Severity, Verdict
 from auditor.reports import causes, currency
@@ -65,7 +67,8 @@ def _readable(audit: Audit) -> str:
     """The readable values, the objects that they are of, and their places."""
     tally = audit.tally
     what = f" of {_objects(audit)}" if tally.objects else ""  # a fragment may be of any object
-    return f"{plural(tally.readable, 'readable value')}{what}, {_places(tally.readable_places)}"
+    each = ", counted in each evidence item" if what and len(audit.parts) > 1 else ""
+    return f"{plural(tally.readable, 'readable value')}{what}{each}, {_places(tally.readable_places)}"
 
 
 def accepted(audit: Audit) -> list[str]:
@@ -111,32 +114,60 @@ def others(audit: Audit) -> str:
 CONNECTING = frozenset({"--endpoint", "--kms-plugin", "--current", "--user"})
 """Options by which the program connects to something."""
 ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
+HOLDER = "whoever holds this evidence"
+API_SERVERS = "who runs the API servers"
+OWNERS = "the owners of the Secrets"
+STORE = "who runs the store"
+
+
+class Step(NamedTuple):
+    """One of the next steps."""
+
+    who: str
+    """Who takes it."""
+    what: str
+    holders: bool = False
+    """Whether it is of the leftovers that hold what is current, and of no other readable value."""
 
 
 def next_steps(audit: Audit) -> list[str]:
     """The next steps, the evidence and the credentials first."""
-    unreadable = _unreadable(audit)
+    return [step.what for step in steps(audit)]
+
+
+def steps(audit: Audit) -> list[Step]:
+    """The next steps with those who take them."""
+    unreadable = [Step(API_SERVERS, what) for what in _unreadable(audit)]
     if not audit.tally.readable:
         return unreadable
-    following = causes.KINE_NEXT if causes.is_kine(audit) else causes.NEXT_PLACE
-    steps = ["preserve this evidence", *unreadable]
-    if Place.LATEST in audit.tally.readable_places:  # else what is rotated is stored in the clear again
-        steps += [ENCRYPT_FIRST, following[Place.LATEST]]
+    following = causes.next_of(audit)
+    places = audit.tally.readable_places
+    found = [Step(HOLDER, "preserve this evidence"), *unreadable]
+    if Place.LATEST in places:  # else what is rotated is stored in the clear again
+        found += [Step(API_SERVERS, ENCRYPT_FIRST), Step(API_SERVERS, following[Place.LATEST])]
+    found.append(_rotate(audit))
+    found += [Step(STORE, following[place]) for place in places if place in following and place is not Place.LATEST]
+    if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(places):
+        found.append(Step(STORE, causes.NEXT_PLACE[Place.FREED]))
+    found = list({step.what: step for step in found}.values())
+    found[-1] = found[-1]._replace(what=f"{found[-1].what}, then take and audit new backups")
+    return found
+
+
+def _rotate(audit: Audit) -> Step:
+    """The step that makes the readable credentials worthless."""
     own = currency.current(audit) and audit.current is None
-    credentials = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
-    count = credentials or audit.tally.objects
+    holders = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
+    count = holders or audit.tally.objects
     if not count:
-        steps.append("rotate what the readable values hold")
+        what = "rotate what the readable values hold"
+    elif len(audit.parts) > 1:  # an object counts in each evidence item
+        what = "rotate the credentials that the readable values hold, each once"
     elif secrets_alone(audit):
-        steps.append(f"rotate the {plural(count, 'credential')}")
+        what = f"rotate the {plural(count, 'credential')}"
     else:
-        steps.append(f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first")
-    steps += dict.fromkeys(following[place] for place in audit.tally.readable_places if place in following)
-    if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(audit.tally.readable_places):
-        steps.append(causes.NEXT_PLACE[Place.FREED])
-    steps = list(dict.fromkeys(steps))
-    steps[-1] += ", then take and audit new backups"
-    return steps
+        what = f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first"
+    return Step(OWNERS, what, holders=bool(holders))
 
 
 def _unreadable(audit: Audit) -> list[str]:

@@ -105,6 +105,10 @@ def scope(audit: Audit) -> str:
         return "current keys, without their history"
     if audit.evidence.kind is EvidenceKind.LIVE_RANGE:
         return "current keys of the cluster, without their history"
+    if audit.evidence.kind is EvidenceKind.OBJECTS:
+        return "objects as they were written into it"
+    if audit.evidence.kind in {EvidenceKind.UNRECOGNISED, EvidenceKind.IMAGE}:
+        return "stored values by their own bytes, current or not"
     return "one member's data directory" if audit.evidence.directory else "one member's database"
 
 
@@ -131,7 +135,7 @@ def sha256(audit: Audit) -> str:
 def hashed(audit: Audit) -> str:
     """The file that the evidence's own hash covers."""
     if audit.parts:
-        return "each piece has its own, in the reports"
+        return "each evidence item has its own, in the reports"
     if not audit.evidence.directory and len(audit.evidence.sources) == 1:
         return "whole file"
     database = next((each.name for each in audit.evidence.sources if each.sha256 == audit.evidence.sha256), "")
@@ -142,7 +146,7 @@ def trailer(audit: Audit) -> str:
     """The outcome of etcd's own trailing hash."""
     evidence = audit.evidence
     if audit.parts:
-        summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each piece"}
+        summary: dict[Trailer, str] = {Trailer.MATCHES: "match", Trailer.NONE: "see each evidence item"}
         return summary.get(evidence.trailer, evidence.trailer.label)
     if evidence.trailer is Trailer.NONE:
         return evidence.trailer.label

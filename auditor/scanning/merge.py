@@ -59,6 +59,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         tally=_tally([each.tally for each in audits]),
         keys=_keys(audits),
         bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
+        plugins=tuple(dict.fromkeys(plugin for each in audits for plugin in each.plugins)),
         rows=_rows([each.rows for each in audits]),
         gaps=(*(gap for each in audits for gap in each.gaps), *(Gap(each, 0, 0, why) for each, why in problems)),
         unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
@@ -235,8 +236,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
             identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
             groups.setdefault((identity, usage.kek), []).append(usage)
     usages = []
-    ordered = sorted(groups.items(), key=lambda group: (group[0][0], repr(group[0][1])))
-    for _, usages_of_key in ordered:
+    for _, usages_of_key in sorted(groups.items(), key=lambda group: (group[0][0], repr(group[0][1]))):
         places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
         for usage in usages_of_key:
             places.update(dict(usage.places))
@@ -252,6 +252,7 @@ def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
                 failed=sum(usage.failed for usage in usages_of_key),
                 configured=any(usage.configured for usage in usages_of_key),
                 objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
+                answered=tuple(sorted({key for usage in usages_of_key for key in usage.answered})),
             )
         )
     return tuple(usages)

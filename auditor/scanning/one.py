@@ -8,7 +8,7 @@ from auditor.errors import AuditorError, UsageError
 from auditor.evidence.discovery import exhibits
 from auditor.evidence.exhibit import Exhibit
 from auditor.model.audit import Audit
-from auditor.observer import SILENT, Observer
+from auditor.observer import SILENT, Calls, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
 from auditor.scanning import newer
@@ -16,8 +16,9 @@ from auditor.scanning.exhibit import live, reach
 
 if TYPE_CHECKING:
     from auditor.audit.baseline import BaselineReport
-    from auditor.audit.judgement import Judged
+    from auditor.audit.judgement import JudgementListener
     from auditor.audit.newer import Judge
+    from auditor.encryption.kms.client import Client
     from auditor.evidence.live.access import Access
 
 
@@ -28,7 +29,7 @@ def one(
     access: "Access | None" = None,
     earlier: "BaselineReport | None" = None,
     current_access: "Access | None" = None,
-    judged: "Judged | None" = None,
+    listener: "JudgementListener | None" = None,
 ) -> Audit:
     """The audit of the exhibit at a path, or of all exhibits of a container together.
 
@@ -39,24 +40,39 @@ def one(
         access: How to reach a live etcd; then `path` is not looked at.
         earlier: The report that options.baseline names.
         current_access: How to reach the evidence that options.current names, where it is live.
-        judged: Called with the judgement of each exhibit, while it is open.
+        listener: Called with the judgement of each exhibit, while it is open.
 
     Raises:
         UnreadableEvidence: No exhibit can be read.
     """
     log = RunLog(observer)
     expectations.check(options)
-    with newer.opened(options, current_access, log) as judge:
-        return _one(path, options, log, access, _Comparison(earlier, judge, judged))
+    clients = _clients(options)
+    try:
+        with newer.opened(options, current_access, log, clients) as judge:
+            return _one(path, options, log, access, _Run(earlier, judge, listener, clients))
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _clients(options: Options) -> "tuple[Client, ...]":
+    """The clients of --kms: all exhibits of the run share them, so that no wrapped key is asked for twice."""
+    if not options.kms:
+        return ()
+    from auditor.judgement.criteria import kms_clients  # ciphers and YAML wait until they are needed
+
+    return kms_clients(options)
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
-    """What an exhibit is compared with, and who compares it."""
+class _Run:
+    """What the exhibits of a run share: what they are compared with, who compares them, and the clients of --kms."""
 
     earlier: "BaselineReport | None"
     judge: "Judge | None"
-    judged: "Judged | None"
+    listener: "JudgementListener | None"
+    clients: "tuple[Client, ...]"
 
 
 def _one(
@@ -64,23 +80,21 @@ def _one(
     options: Options,
     log: RunLog,
     access: "Access | None",
-    comparison: "_Comparison",
+    run: "_Run",
 ) -> Audit:
     access = reach(path, options, access)
     if access is not None:
-        return _examine(live(access, options, log), options, log, comparison)
+        return _examine(live(access, options, log), options, log, run)
     with exhibits.opened(path, options) as opened:
         if len(opened) == 1:
             ((_, opener),) = opened
-            return _examine(opener(), options, log, comparison)
+            return _examine(opener(), options, log, run)
         if options.baseline:
             raise UsageError(f"--baseline is of one evidence item: {path} holds {len(opened)}")
-        if options.kms_budget:
-            raise UsageError(f"--kms-budget is of one evidence item: {path} holds {len(opened)}")
-        return _all(opened, options, log, comparison)
+        return _all(opened, options, log, run)
 
 
-def _all(members: exhibits.Exhibits, options: Options, log: RunLog, comparison: "_Comparison") -> Audit:
+def _all(members: exhibits.Exhibits, options: Options, log: RunLog, run: "_Run") -> Audit:
     """One audit of every exhibit of a container."""
     from auditor.audit import rotation_together
     from auditor.scanning import merge
@@ -91,33 +105,27 @@ def _all(members: exhibits.Exhibits, options: Options, log: RunLog, comparison: 
     outcomes: list[merge.Outcome] = []
     for name, opener in members:
         try:
-            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)), replace(comparison, earlier=None))
+            result: Audit | str = _examine(opener(), options, RunLog(_Hashing(log)), replace(run, earlier=None))
         except AuditorError as error:
             result = str(error)
         outcomes.append(merge.Outcome(name, container, result))
     log.step("concluded")
     audit = merge.merge(container, outcomes, log)
+    if run.clients:  # they count on from one exhibit to the next
+        calls = tuple(calls for client in run.clients for calls in client.tracks())
+        audit = replace(audit, run=replace(audit.run, kms=calls))
     log.rows(audit.rows)
     return audit
 
 
-class _Hashing(Observer):
-    """Passes on the hashing of one exhibit among several; rows and steps are those of all together."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+class _Hashing(Calls):
+    """Passes on the hashing of one exhibit among several too; rows and steps are those of all together."""
 
     def hashed(self, done: int, total: int) -> None:
         self._observer.hashed(done, total)
 
-    def unwrapped(self, done: int, total: int) -> None:
-        self._observer.unwrapped(done, total)
 
-    def confirm(self, text: str) -> bool:
-        return self._observer.confirm(text)
-
-
-def _examine(exhibit: Exhibit, options: Options, log: RunLog, comparison: "_Comparison") -> Audit:
+def _examine(exhibit: Exhibit, options: Options, log: RunLog, run: "_Run") -> Audit:
     with exhibit as files:
         files.work_dir, files.raw = options.work_dir, options.raw
         log.step(f"opened {len(files.files)} of the evidence's files for reading")
@@ -126,4 +134,4 @@ def _examine(exhibit: Exhibit, options: Options, log: RunLog, comparison: "_Comp
             log.step("the SHA-256 is the expected one")
         from auditor.audit.examine import examine  # imported while the files are being hashed: numpy takes time
 
-        return examine(files, options, log, comparison.earlier, comparison.judge, comparison.judged)
+        return examine(files, options, log, run.earlier, run.judge, run.listener, run.clients)

@@ -110,6 +110,7 @@ def _files(files: Files) -> dict[str, Any]:
         "state": files.state.value,
         "hashed": files.count,
         "differing": [_shown(each) for each in files.differing],
+        **({"sha256": files.sha256} if files.sha256 else {}),
     }
 
 

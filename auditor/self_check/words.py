@@ -32,11 +32,17 @@ def lines(check: SelfCheck) -> tuple[str, dict[str, str], list[str]]:
 def _files(files: Files) -> str:
     if files.state is State.NO_RECORD:
         return "no record: it runs from a source tree, or from an installation without hashes"
+    if files.state is State.ONE_PROGRAM:
+        if files.sha256:
+            return f"one file, SHA-256 {files.sha256}: hold it against the one that it came with"
+        return "one folder with Python and every package in it: hold its image's digest against the published one"
     what = f"{plural(files.count, 'file')} of {files.name} {files.version}"
     return f"{files.state.value}: {what}, against the record of their installation"
 
 
 def _dependencies(check: SelfCheck) -> str:
+    if check.program.state is State.ONE_PROGRAM:
+        return "parts of the program"
     state = state_of(check.dependencies)
     count = sum(files.count for files in check.dependencies)
     return (
@@ -50,7 +56,8 @@ def _lock(check: SelfCheck) -> str:
         return "no lock: this package has none"
     odd = [each for each in check.lock if each.state is State.DIFFERS]
     if not odd:
-        return f"matches: {plural(len(check.lock), 'package')} of the published lock"
+        present = sum(bool(each.installed) for each in check.lock)
+        return f"matches: {plural(present, 'package')} of the published lock"
     named = ", ".join(f"{each.name} {each.installed or 'is missing'} ({each.locked})" for each in odd[:MOST])
     more = f" and {len(odd) - MOST} more" if len(odd) > MOST else ""
     return f"differs in {plural(len(odd), 'package')}: {named}{more}"

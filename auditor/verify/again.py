@@ -105,7 +105,13 @@ class Repetition:
         """The audit with the options of a report, but for those that are given anew."""
         anew = {each.name: getattr(self._given, each.name) for each in fields(Options) if each.name in OPTION}
         given = self._given
-        options = replace(recorded, **anew, work_dir=given.work_dir, kms_confirmed=given.kms_confirmed)
+        options = replace(
+            recorded,
+            **anew,
+            companion_configs=given.companion_configs,
+            work_dir=given.work_dir,
+            kms_confirmed=given.kms_confirmed,
+        )
         if options not in self._audits:
             self._audits[options] = _audit(self._paths, options, self._observer)
         return self._audits[options]
@@ -174,7 +180,7 @@ def _renamed(recorded: Options, given: Options) -> dict[str, str]:
 
 
 def _renamed_evidence(document: dict[str, Any], audit: Audit, paths: Sequence[str]) -> dict[str, str]:
-    """The name of the one piece of evidence, with that which the report knows it by."""
+    """The name of the one item of evidence, with that which the report knows it by."""
     evidence = document.get("evidence")
     if len(paths) > 1 or not isinstance(evidence, dict):
         return {}

@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def check(
     containers = [each for each in evidence.get("containers") or [] if isinstance(each, dict)]
     sources = {str(each.get("name")): each for each in evidence["sources"] if isinstance(each, dict)}
     parts = [each for each in document.get("parts") or [] if isinstance(each, dict)]
+    options = replace(options, carve=_was_carved(document))
     unread = {str(each.get("name")) for each in parts if each.get("problem")}
     with ExitStack() as stack:
         if len(paths) > 1:
@@ -67,7 +69,7 @@ def check(
             files = [file for _, opener in exhibits for _, file in stack.enter_context(opener()).files]
             by_name = {file.name: file for file in files}
             if containers:
-                by_name = yield from _container(containers[0], exhibits.containers, by_name, observer)
+                by_name = yield from _container(containers, exhibits.containers, by_name, observer)
         if not evidence.get("directory") and len(sources) == len(by_name) == 1:
             reported, name = next(iter(sources)), next(iter(by_name))
             if reported != name:
@@ -130,16 +132,30 @@ def _several(
     return files
 
 
+def _was_carved(document: dict[str, Any]) -> bool:
+    run = document.get("run")
+    options = run.get("options") if isinstance(run, dict) else None
+    return isinstance(options, dict) and options.get("carve") is True
+
+
 def _container(
-    container: dict[str, Any], containers: Sequence[EvidenceFile], files: dict[str, EvidenceFile], observer: Observer
+    described: Sequence[dict[str, Any]],
+    containers: Sequence[EvidenceFile],
+    files: dict[str, EvidenceFile],
+    observer: Observer,
 ) -> Generator[Check, None, dict[str, EvidenceFile]]:
-    """The container against the report; the files in it by their names in the report."""
+    """The containers against the report; the files in them by their names in the report."""
+    container = described[0]
     reported = str(container.get("name"))
     if not containers:
         yield unchecked(safe(reported), "was not given: only what was unpacked from it is looked at")
         return files
     name = containers[0].name
     yield from _file(containers[0], container, observer)
+    further = {str(each.get("name")): each for each in described[1:]}
+    for file in containers[1:]:  # an image in segments, and what is packed twice
+        if file.name in further:
+            yield from _file(file, further[file.name], observer)
     if reported == name:
         return files
     yield note(name, f"was called {safe(reported)} in the report")

@@ -1,11 +1,12 @@
 """A report held against its own hashes, the files beside it and its evidence: years later, if need be."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.evidence.discovery.arguments import resolve_arguments
+from auditor.evidence.discovery.arguments import Beside, resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
@@ -53,8 +54,10 @@ def verify(
     if not exhibits:
         return
     if documents:
-        paths = resolve_arguments(exhibits, is_report)
-        yield from _with_evidence(documents, paths, options or Options(), observer, repeat=repeat)
+        beside = Beside(given=options.encryption_configs if options else ())
+        paths = resolve_arguments(exhibits, is_report, beside)
+        options = replace(options or Options(), companion_configs=tuple(beside.companions))
+        yield from _with_evidence(documents, paths, options, observer, repeat=repeat)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:

@@ -2,7 +2,9 @@
 
 etcd server/storage/mvcc/watcher.go: a watch that begins at a revision sends every event from it on, in order, or is
 cancelled with the revision of the compaction that took them. One that begins at a revision of the future waits for it
-without a word, so that the store's revision is asked for first.
+without a word, so that the store's revision is asked for first. A compaction takes the deletion at its own revision and
+cancels only what begins before (watchable_store.go, chooseAll; mended in etcd 3.5.15): a watch begins one revision
+earlier than what it is to bring, at one that is known.
 """
 
 import queue
@@ -10,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Self, TypeVar
 
 from auditor.evidence.live import errors, members, membership, range_read, roles
 from auditor.evidence.live.access import Access
@@ -33,6 +35,7 @@ QUEUE_SIZE = 1024
 MOST_EVENTS = 4096
 """Events of one take()."""
 
+Answer = TypeVar("Answer")
 PageSink = Callable[[int, Sequence[kv.KeyValue]], None]
 """Called with the number of a range, and a page of it."""
 
@@ -98,6 +101,22 @@ class Follower:
             notes = (*client.notes, *members.notes(statuses, silent), *members.differences(statuses))
             strangers = membership.doubts(client, silent, statuses[0].endpoint)
         return Members(notes, (*members.doubts(statuses), *strangers))
+
+    def patiently(self, ask: Callable[[], Answer], say: Callable[[str], None], seconds: float) -> Answer:
+        """What `ask` answers, asked again for so many seconds while no endpoint does. Raises LiveError."""
+        since, wait = time.monotonic(), WAIT
+        while True:
+            try:
+                return ask()
+            except errors.Unavailable as error:
+                if seconds <= 0:
+                    raise
+                if time.monotonic() - since >= seconds:
+                    raise errors.Unavailable(f"{error}; nothing answered for {seconds:.0f} s") from None
+                if wait == WAIT:
+                    say(f"{error}: asked again")
+            time.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
 
     def strangers(self) -> list[str]:
         """Sentences on the endpoints that have never answered, where the members' state cannot be asked for."""
@@ -242,7 +261,8 @@ class _Listener(_Watcher):
         key, end = self._bounds
         # of the right cluster, and as far as it was: a linearizable read tells
         member.range(rpc.RangeRequest(key=key, keys_only=True, limit=1))
-        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=self._next)
+        known = self._next - 1
+        request = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=known)
         created = False
         with member.watch(request) as stream:
             with self._lock:
@@ -255,7 +275,7 @@ class _Listener(_Watcher):
                     if answer.created:
                         created = True
                         self._send(Notice(f"watching {member.endpoint} from revision {self._next:,}", answers=True))
-                    self._take(answer.events)
+                    self._take([event for event in answer.events if event.kv.mod_revision > known])
             except errors.TimedOut as error:
                 return f"{error}; {self._client.advance()}"
             except (errors.Unavailable, errors.Expired) as error:

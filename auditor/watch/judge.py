@@ -1,13 +1,13 @@
 """Values from etcd's API, judged by the same policy as a scan's: key-value pairs -> StoredForms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
 from auditor.evidence.batch import RecordBatch
-from auditor.judgement import opening, selection
+from auditor.judgement import opening, selection, unwrapping
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
@@ -18,30 +18,45 @@ from auditor.text import encode, printable
 from auditor.watch.tracker import StoredForm
 
 OTHER_FINDINGS = FindingKind.WEAK_PROVIDER | FindingKind.STALE_KEK
-"""Findings that a form may have and conform: the tracker judges KEKs, over all values instead of one answer's."""
+"""Findings that a form may have and conform: the tracker judges KEK ids, over all values instead of one answer's."""
 
 Pair = tuple[bytes, bytes, int]
 """Key, value, mod revision."""
 
 
-def judge(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> list[StoredForm]:
+def selected(pairs: Sequence[Pair], resource: Resource, criteria: Criteria) -> Selection:
+    """The values of a resource, one of them at least. Arguments: those of judge()."""
+    batch = _batch(pairs)
+    part = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
+    return selection.select(
+        [part], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
+    )
+
+
+def judge(
+    pairs: Sequence[Pair],
+    resource: Resource,
+    criteria: Criteria,
+    unwrap: Callable[[Sequence[Selection], Criteria], Criteria] | None = None,
+) -> list[StoredForm]:
     """The form of each value of a resource.
 
     Args:
         pairs: Keys and values.
         resource: The resource of all of them.
         criteria: The policy and the keys.
+        unwrap: The criteria with the data keys that --kms brings for some values.
     """
     if not pairs:
         return []
-    batch = _batch(pairs)
-    part = Classified(batch, prefixes.classify(batch), np.zeros(len(pairs), np.int32))
-    values = selection.select(
-        [part], (resource,), np.ones(1, np.bool_), authoritative=True, plaintext=criteria.policy.plaintext
-    )
+    values = selected(pairs, resource, criteria)
+    if unwrap is not None:
+        criteria = unwrap([values], criteria)
     if criteria.keyring is not None:
         values = opening.open_all(values, criteria, criteria.keyring)
     bits = values.findings & ~np.uint16(OTHER_FINDINGS)
+    for _, rows in unwrapping.outdated(values, criteria) if criteria.clients else ():
+        bits[rows] |= np.uint16(FindingKind.STALE_KEK)
     bits[_under_another_name(values, resource.name, criteria)] |= np.uint16(FindingKind.STALE_KEY)
     at, length = prefixes.kek_ids(values.batch, values.prefixes)
     keks = values.batch.data.slices(at, np.maximum(length, 0))

@@ -1,8 +1,11 @@
 """One watch of a rewrite, from the first read to the proof that nothing remains."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -10,13 +13,15 @@ from auditor.errors import UsageError
 from auditor.evidence.live import errors, range_read
 from auditor.evidence.live.access import Access
 from auditor.evidence.live.scope import PREFIX
-from auditor.judgement import criteria
+from auditor.judgement import criteria, unwrapping
 from auditor.kubernetes.resources import Resource, path_of
+from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
-from auditor.watch.follow import PATIENCE, Follower
-from auditor.watch.judge import judge
+from auditor.watch import identity
+from auditor.watch.follow import PATIENCE, Answer, Follower
+from auditor.watch.judge import Pair, judge, selected
 from auditor.watch.messages import Events, HistoryCompacted, Members, Notice
 from auditor.watch.progress import Progress, measure
 from auditor.watch.tracker import StoredForm, Tracker
@@ -51,56 +56,89 @@ class Session:
         if "*" in options.resources:
             raise UsageError("watch takes resources by name, not '*': it follows the keys of each")
         self.criteria = criteria.prepare(options)
+        self._confirmed = replace(options, kms_confirmed=True)
+        self._options = options
         self.policy = self.criteria.policy.words(options.resources)
         self.tracker = self._empty()
         self.answers = True
         self.reading = False
         """Whether keys or members are being asked for: an interrupt then changes nothing of the state."""
+        self.check: Callable[[], None] = lambda: None
+        """Raises KeyboardInterrupt where a signal came before they are."""
         self._members = Members((), ())
         self._unasked = False
         """Whether the members' state cannot be asked for."""
         self._notify = notify
         self._stuck_after = stuck
         self._clock = clock
-        self._resources = [
-            Resource(name.rstrip("."), prefix, f"{prefix}/{path_of(name.rstrip('.'))}")
-            for prefix in (f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes or (PREFIX,))
-            for name in options.resources
-        ]
+        self._resources = _resources(options)
         ranges = [range_read.bounds(each.path) for each in self._resources]
         self.endpoints = access.name
         self._follower = Follower(access, ranges, patience)
+        self._access = access
+        self._patience = patience
+        self.deadline = math.inf
+        """The time, by time.monotonic(), from which on nothing is waited for."""
         self._began = clock()
         self.reads = 0
 
     def __enter__(self) -> Self:
         self._look()
+        if expected := self._options.expect_cluster:
+            self._identify(expected)
         self.read()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._follower.stop()
+        self.criteria.close()
 
     @property
     def configured(self) -> bool:
         return self.criteria.policy.configured
 
+    def unwrap(self, observer: Observer) -> None:
+        """Read every key once and ask --kms for their wrapped keys, before anything is judged.
+
+        Of a value that is written later its wrapped key is asked for then: KMS v1 has one for each write.
+
+        Args:
+            observer: Is asked whether the calls may be made.
+
+        Raises:
+            UsageError: They were not confirmed.
+            LiveError: No endpoint answers, or one refuses.
+        """
+        if not self.criteria.clients:
+            return
+        keys = unwrapping.WrappedKeys(self.criteria)
+
+        def take(number: int, page: Sequence[kv.KeyValue]) -> None:
+            if page:
+                keys.add(selected(_pairs(page), self._resources[number], self.criteria))
+
+        with self._breakable():
+            self._follower.read(take, lambda: None, self._notify)
+            unwrapping.ask(keys, self.criteria, self._options, observer)
+
     def read(self) -> None:
-        """Read every key at one revision; no object is counted twice. Raises LiveError."""
+        """Read every key at one revision; no object is counted twice. Raises LiveError.
+
+        After the first read it waits for an endpoint that answers, as a watch does.
+        """
         forms: dict[bytes, tuple[StoredForm, int]] = {}
 
         def take(number: int, page: Sequence[kv.KeyValue]) -> None:
             for pair, form in zip(page, self._forms(number, page), strict=True):
                 forms[pair.key] = form, pair.mod_revision
 
-        try:
-            self.reading = True
-            revision = self._follower.read(take, forms.clear, self._notify)
-        except errors.SetBack as error:
-            self._forget(error)
-            revision = self._follower.read(take, forms.clear, self._notify)
-        finally:
-            self.reading = False
+        read = partial(self._follower.read, take, forms.clear, self._notify)
+        with self._breakable():
+            try:
+                revision = self._patiently(read)
+            except errors.SetBack as error:
+                self._forget(error)
+                revision = self._patiently(read)
         first = not self.tracker.revision
         self.tracker.replace(forms, revision, None if first else self._clock())
         self.reads += 1
@@ -157,14 +195,34 @@ class Session:
 
     def _look(self) -> None:
         """Ask the members for their state; say what is new. Raises DifferentClusters, and Unavailable."""
+        with self._breakable():
+            try:
+                self._learn(self._patiently(self._follower.members))
+            except errors.Denied:  # a role may read keys and not ask for this
+                self._notify("the members' state could not be asked for: permission denied")
+                self._unasked = True
+
+    def _identify(self, expected: str) -> None:
+        """Say where it cannot be told whether this is the cluster. Raises UnexpectedEvidence, and LiveError."""
+        prefixes = tuple(dict.fromkeys(each.prefix for each in self._resources))
+        with self._breakable():
+            if text := identity.doubt(self._access, self._follower.cluster, prefixes, expected):
+                self._notify(text)
+
+    @contextmanager
+    def _breakable(self) -> Iterator[None]:
+        """What a signal breaks off, one that came just before it too."""
         try:
             self.reading = True
-            self._learn(self._follower.members())
-        except errors.Denied:  # a role may read keys and not ask for this
-            self._notify("the members' state could not be asked for: permission denied")
-            self._unasked = True
+            self.check()
+            yield
         finally:
             self.reading = False
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` answers, for which a session that has read before waits. Raises LiveError."""
+        patience = min(self._patience, self.deadline - time.monotonic()) if self.reads else 0.0
+        return self._follower.patiently(ask, self._notify, patience)
 
     def _learn(self, members: Members) -> None:
         for text in members.notes:
@@ -198,5 +256,18 @@ class Session:
         )
 
     def _forms(self, number: int, pairs: Sequence[kv.KeyValue]) -> list[StoredForm]:
-        values = [(each.key, each.value, each.mod_revision) for each in pairs]
-        return judge(values, self._resources[number], self.criteria)
+        unwrap = partial(unwrapping.unwrap, options=self._confirmed, observer=SILENT) if self.criteria.clients else None
+        return judge(_pairs(pairs), self._resources[number], self.criteria, unwrap)
+
+
+def _pairs(page: Sequence[kv.KeyValue]) -> list[Pair]:
+    return [(each.key, each.value, each.mod_revision) for each in page]
+
+
+def _resources(options: Options) -> list[Resource]:
+    """Every resource below every storage prefix."""
+    return [
+        Resource(name.rstrip("."), prefix, f"{prefix}/{path_of(name.rstrip('.'))}")
+        for prefix in (f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes or (PREFIX,))
+        for name in options.resources
+    ]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.arrays import parallel
-from auditor.arrays.buffer import Buffer, varints
+from auditor.arrays.buffer import LONG, Buffer, varints
 from auditor.arrays.dtypes import Ints
 from auditor.arrays.factorize import hashes
 from auditor.arrays.parallel import ranges
@@ -239,3 +239,15 @@ def test_nothing_behind_a_mapping_that_ends_on_a_page_is_read(tmp_path: Path) ->
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 511, 512, 513, 1300, LONG, LONG + 700])
+def test_one_byte_of_a_range_is_seen_wherever_it_stands(size: int) -> None:
+    for place in {0, size // 2, size - 1, size, size + 1}:
+        raw = bytearray(size + 3)
+        if 0 <= place < len(raw):
+            raw[place] = 1
+        parts = [(0, size), (min(1, size), size), (0, max(size - 1, 0)), (min(2, size), size), (size, size)]
+        starts, ends = (np.array(column, np.int64) for column in zip(*parts, strict=True))
+        expected = [any(raw[start:end]) for start, end in parts]
+        assert Buffer(bytes(raw)).nonzero(starts, ends).tolist() == expected

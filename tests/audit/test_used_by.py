@@ -5,6 +5,7 @@ import json
 import random
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cbor2
@@ -15,8 +16,9 @@ import auditor
 from auditor import Options
 from auditor.arrays.buffer import Buffer
 from auditor.audit import used_by
-from auditor.kubernetes import references
+from auditor.kubernetes import references, trees
 from auditor.model.audit import Audit
+from auditor.model.vocabulary import Encoding
 from tests.helpers import sealing, users
 from tests.helpers.etcd import Etcd, snapshot_after
 from tests.helpers.fixtures import FIXTURES
@@ -116,6 +118,39 @@ def test_what_was_not_read_leaves_it_unknown(value: bytes, tmp_path: Path) -> No
     assert cells(auditor.scan(unread))["shop/db"] == "unknown"
     partly = sealing.database(tmp_path / "partly.db", [*pairs, other])
     assert cells(auditor.scan(partly))["shop/db"] == "pods/shop/web;unknown"
+
+
+@pytest.mark.parametrize("form", ["json", "cbor", "encrypted json", "encrypted cbor"])
+def test_only_trees_that_hold_the_name_of_a_secret_are_decoded(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many Pods one refers to the Secret; a name that is longer by a letter is another's."""
+    key, uses = pods_of(form)[1]
+    tree = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": {"note": "db2"}}).encode()
+    others = [(b"/registry/pods/shop/other-%d" % number, tree) for number in range(20)]
+    decoded = []
+    whole = trees.parse
+
+    def counted(value: bytes, encoding: Encoding) -> Any:
+        decoded.append(encoding)
+        return whole(value, encoding)
+
+    monkeypatch.setattr("auditor.audit.referrers.trees", SimpleNamespace(parse=counted))
+    evidence = sealing.database(tmp_path / "made.db", [pods_of(form)[0], (key, uses), *others])
+    audit = auditor.scan(evidence, with_key(tmp_path) if "encrypted" in form else Options())
+    assert cells(audit)["shop/db"] == "pods/shop/web"
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("cluster", ["root:org", "root:other"])
+def test_an_object_of_kcp_refers_to_the_secrets_of_its_own_logical_cluster(cluster: str, tmp_path: Path) -> None:
+    thing, (_, uses) = StoredObject(b"shop", b"db", {b"password": b"PASSWORD-1f"}), pods_of("protobuf")[1]
+    pairs = [
+        (b"/registry/secrets/root:org/shop/db", thing.protobuf()),
+        (b"/registry/pods/%b/shop/web" % cluster.encode(), uses),
+    ]
+    used = "pods/root:org/shop/web" if cluster == "root:org" else "no reference found"
+    assert cells(auditor.scan(sealing.database(tmp_path / "made.db", pairs))) == {"root:org/shop/db": used}
 
 
 def test_evidence_without_any_object_that_could_refer(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def test_no_number_and_no_option_is_broken(command: str) -> None:
     folder, arguments = narrow.COMMANDS[command]
     wide = ESCAPE.sub("", screen(arguments, 200, folder))
     small = ESCAPE.sub("", screen(arguments, 60, folder))
-    assert set(NUMBER.findall(wide)) <= set(NUMBER.findall(small))
+    numbers, fewer = set(NUMBER.findall(wide)), set(NUMBER.findall(small))
+    # a number that is broken leaves parts that are no numbers of the wide one; columns may be dropped of several items
+    assert fewer <= numbers if command == "several" else numbers <= fewer
 
 
 def options_in(text: str) -> set[str]:

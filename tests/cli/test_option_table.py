@@ -82,6 +82,23 @@ def test_what_says_nothing_alone_is_refused(command: str, option: str) -> None:
     assert f"{option} says nothing without {' or '.join(NEEDS[option])}" in done.output
 
 
+NUMBERS = [
+    (name, option_name(each))
+    for name, command in COMMANDS.items()
+    for each in command.params
+    if getattr(each.type, "name", "").startswith("float")
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_what_is_no_number_is_refused(command: str, option: str) -> None:
+    needed = [option_name(each) for each in COMMANDS[command].params if each.required and option_name(each)]
+    for value in ("nan", "inf", "1e10"):
+        done = CliRunner().invoke(app, [*line(command, *needed), option, value], env={"COLUMNS": "4000"})
+        assert done.exit_code == 2
+        assert f"{option} takes a number of at most 1,000,000,000: {float(value):g} is none" in done.output
+
+
 def test_pairs_that_hold_are_not_refused() -> None:
     for own in OPTIONS.values():
         for pair in combinations(own, 2):

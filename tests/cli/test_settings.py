@@ -134,6 +134,23 @@ def test_config_lists_values_and_origins(tmp_path: Path) -> None:
     assert run("config", "kes").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("USER", "root:CANARY-pw"),
+        ("KMS", "x=vault:https://u:CANARY-pw@h/t/k"),
+        ("ENDPOINT", "https://u:CANARY-pw@10.0.0.1:2379"),
+        ("CURRENT", "https://store.example/now.db?signature=CANARY-pw"),
+    ],
+)
+def test_config_shows_no_secret(name: str, value: str) -> None:
+    done = run("config", **{f"ETCD_AUDITOR_{name}": value})
+    assert done.returncode == 0
+    assert f"--{name.lower()} = " in done.stdout
+    assert "***" in done.stdout
+    assert "CANARY" not in done.stdout + done.stderr
+
+
 def test_the_schema_knows_what_the_program_takes() -> None:
     schema = json.loads(run("config", "--schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -125,7 +125,7 @@ def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines[:4])
     assert any("30 remaining + 0 rewritten + 0 deleted = 30; 30 present" in line for line in lines)
     text = "".join(lines)
-    assert "NONE REMAINS in latest: all 30 secrets are as wanted" in text
+    assert "NO FINDINGS in latest: all 30 secrets are as wanted" in text
     assert "0 remaining + 30 rewritten + 0 deleted = 30" in text
     assert "Not examined: current values only: history, freed pages, the WAL" in text
     assert "\x1b" not in text
@@ -142,7 +142,7 @@ def test_interrupted(etcd: Etcd, tmp_path: Path) -> None:
         rest = process.stdout.read()
         assert process.wait(60) == 1
     assert "interrupted" in rest
-    assert "SOME REMAIN: 15 of 20 secrets are not as wanted" in rest
+    assert "FINDINGS: 15 of 20 secrets are not as wanted" in rest
     report = json.loads((tmp_path / "w.json").read_text())
     assert (report["remaining"], report["exit_code"]) == (15, 1)
 
@@ -202,7 +202,7 @@ def test_an_end_that_no_second_read_bore_out(tmp_path: Path) -> None:
                     break
             rest = process.stdout.read()
             assert process.wait(60) == 3
-    assert "NONE REMAINS" not in rest
+    assert "NO FINDINGS" not in rest
     assert "it ended before a second read of every key" in json.loads((tmp_path / "w.json").read_text())["doubts"][-1]
 
 
@@ -243,10 +243,33 @@ def test_a_key_that_opens_nothing_is_said(tmp_path: Path) -> None:
         assert any(said in line for line in report["conclusion"][1:])
 
 
+def test_the_cluster_that_is_expected(tmp_path: Path) -> None:
+    system = StoredObject(b"", b"kube-system", kind=b"Namespace", uid=b"u-one").protobuf()
+    with Etcd(tmp_path / "data") as etcd:
+        fill(etcd, 2)
+        (tmp_path / "word").write_text(f"{PASSWORD}\n")
+
+        def once(*more: str) -> tuple[int, str]:
+            done = run("watch", etcd.url, "--once", "--expect-cluster", "u-one", *more)
+            return done.returncode, done.stdout + done.stderr
+
+        code, said = once()
+        assert (code, "its kube-system namespace is absent, or encrypted" in said) == (1, True)
+        etcd.put(b"/registry/namespaces/kube-system", system)
+        code, said = once()
+        assert (code, "cannot be told" in said) == (1, False)
+        etcd.put(b"/registry/namespaces/kube-system", system.replace(b"u-one", b"u-two"))
+        code, said = once()
+        assert (code, "is not cluster u-one: the kube-system namespace's uid is u-two" in said) == (2, True)
+        with_users(etcd, "/registry/secrets/")
+        code, said = once("--user", "viewer", "--password-file", str(tmp_path / "word"))
+        assert (code, "its kube-system namespace may not be read" in said) == (1, True)
+
+
 def test_a_limit(etcd: Etcd) -> None:
     done = run("watch", etcd.url, "--expect", "aescbc:key1", "--for", "0.5")
     assert done.returncode == 1
-    assert "SOME REMAIN: 15 of 20" in done.stdout
+    assert "FINDINGS: 15 of 20" in done.stdout
 
 
 def test_on_a_terminal(etcd: Etcd) -> None:
@@ -267,7 +290,7 @@ def test_on_a_terminal(etcd: Etcd) -> None:
     os.close(near)
     text = seen.decode()
     assert "\x1b[?25l" in text  # rich hides the cursor while its table moves
-    for said in ("15 remaining + 0 rewritten + 0 deleted = 15", "namespace", "identity", "SOME REMAIN"):
+    for said in ("15 remaining + 0 rewritten + 0 deleted = 15", "namespace", "identity", "FINDINGS: "):
         assert said in text
 
 
@@ -295,7 +318,7 @@ def test_a_user_that_may_only_read(tmp_path: Path) -> None:
         user = ["--user", "viewer", "--password-file", str(file), "--once"]
         done = run("watch", etcd.url, *user)
         assert done.returncode == 1
-        assert "SOME REMAIN: 3 of 3 secrets" in done.stdout
+        assert "FINDINGS: 3 of 3 secrets" in done.stdout
         denied = run("watch", etcd.url, *user, "--resource", "configmaps")
         assert denied.returncode == 2
         assert "permission denied" in denied.stderr

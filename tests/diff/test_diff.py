@@ -440,7 +440,9 @@ def test_the_command_and_its_reports(tmp_path: Path) -> None:
     given_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
     code, files, output = outputs(tmp_path, STAGES[5], STAGES[6], *given_)
     assert code == 0
-    assert output.startswith("AS EXPECTED, in what was examined of AFTER (exit 0)\nOf 34 objects: 14 unchanged, 20 re-")
+    assert output.startswith(
+        "NO FINDINGS in what was examined of AFTER: as expected (exit 0)\n34 objects: 14 unchanged, 20 re-keyed"
+    )
     rows = list(csv.DictReader(io.StringIO(files["d.csv"])))
     assert list(rows[0]) == list(diff_rows.COLUMNS)
     assert {f"{row['key']}": (row["form"], row["content"]) for row in rows} == truth_forms(STAGES[5], STAGES[6])
@@ -477,10 +479,18 @@ def test_usage(tmp_path: Path) -> None:
         assert not done.stdout
 
 
+def test_what_fail_on_lets_pass_is_accepted_and_not_none() -> None:
+    done = run("diff", STAGES[1], STAGES[2], "--fail-on", "critical")
+    first, second, *_ = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert first == "ACCEPTED FINDINGS: 29 findings of AFTER, accepted by --fail-on critical (exit 0)"
+    assert second == "The result is weakened by --fail-on critical."
+
+
 def test_a_live_endpoint_is_evidence(tmp_path: Path) -> None:
     """The last stage served by a real etcd: by its snapshot, and by its keys alone."""
     config_ = ["--before-config", *config(STAGES[5]), "--after-config", *config(STAGES[6])]
-    story = "Of 34 objects: 14 unchanged, 20 re-keyed. Content the same in 34."
+    story = "34 objects: 14 unchanged, 20 re-keyed. Content the same in 34."
     with restore(STAGES[6], tmp_path / "data") as etcd:
         done = run("diff", STAGES[5], etcd.url, *config_)
         assert (done.returncode, story in done.stdout) == (0, True)

@@ -10,7 +10,9 @@ import pytest
 
 from auditor.diff.compare import Comparison, DiffOptions, compare
 from auditor.diff.objects import Content, FormChange
+from auditor.model.vocabulary import Severity
 from auditor.options import Options
+from auditor.reports.diff import words
 from tests.evidence.gardener.test_backup import full, secret, written
 from tests.helpers import kine_stages
 from tests.helpers.fixtures import MIGRATION
@@ -87,6 +89,20 @@ def test_kine_with_etcd(stage: Path, tmp_path: Path, *, turned: bool) -> None:
     assert set(forms(comparison).values()) <= {"unchanged", "still plaintext"}
     assert comparison.moved == comparison.rewritten == 0
     assert any("their revisions, and so their order, are not compared" in note for note in comparison.notes)
+
+
+def test_one_object_that_is_lost_is_one(tmp_path: Path) -> None:
+    stage = K3S[0]
+    folder = kine_stages.unpack(stage, tmp_path)
+    pairs = current(folder / "state.db")
+    del pairs[min(secrets(pairs))]
+    comparison = compare(
+        folder,
+        database(tmp_path / "etcd.db", sorted(pairs.items())),
+        DiffOptions(configured(stage), configured(stage), same_content=True),
+    )
+    assert comparison.of(FormChange.VANISHED) == 1
+    assert "1 object appeared, vanished or holds other content" in " ".join(words.verdict(comparison, Severity.MEDIUM))
 
 
 def test_gardeners_series(full: bytes, tmp_path: Path) -> None:

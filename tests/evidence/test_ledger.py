@@ -1,5 +1,7 @@
 """The ledger against the same thing counted byte by byte."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,18 @@ def test_a_chain_is_its_intervals_one_after_another(lengths: list[int], start: i
     outside = [at for at in range(SIZE) if not start <= at < start + sum(lengths)]
     assert covered(ledger.settle()) == outside
     assert (ledger.balance().structure, ledger.balance().row) == (lengths[0] + lengths[2], lengths[1])
+
+
+@given(st.lists(st.integers(0, SIZE), min_size=4, max_size=16))
+def test_rows_that_touch_leave_no_hole(edges: list[int]) -> None:
+    edges = sorted(edges)
+    starts, seams, ends = (np.array(edges[first:last], np.int64) for first, last in ((0, -2), (1, -1), (1, -1)))
+    ledger = Ledger("m", SIZE)
+    ledger.chain(starts, (Account.STRUCTURE, seams), (Account.ROW, ends))  # the second part of each is empty
+    assert covered(ledger.settle()) == [at for at in range(SIZE) if not edges[0] <= at < edges[-2]]
+    assert ledger.balance().structure == edges[-2] - edges[0]
+    intervals = [pair for _, each in ledger.intervals() for pair in zip(*(c.tolist() for c in each), strict=True)]
+    assert intervals == [(start, end) for start, end in pairwise(edges[:-1]) if end > start]
 
 
 def test_what_carving_explains_is_unaccounted_no_more() -> None:

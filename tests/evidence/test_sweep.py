@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.hashing import trailer_length
-from auditor.evidence.sweep import CROWDED, LEAST, FileSweep, Search, Signature
-from auditor.kubernetes.signatures import SIGNATURES, Form, Mark, Writing, text_marks
+from auditor.evidence.signatures import SIGNATURES, Form, Mark, Signature, Writing, text_marks
+from auditor.evidence.sweep import CROWDED, LEAST, FileSweep, Search
 
 PIECES = [
     b"k8s\0\n", b"k8s:enc:aescbc:v1:", b'"kind":"Secret"', b'{ "kind" :\n "Secret" }', b'\\"kind\\":\\"Secret\\"',
@@ -137,3 +137,19 @@ def test_a_failure_is_raised_by_the_result(tmp_path: Path) -> None:
         sweep = FileSweep(file, [Signature(b"(", b"(", 1)])
         with pytest.raises(Exception, match=r"(?i)parenthes|compil|error"):
             sweep.result()
+
+
+def test_signatures_in_engines_of_their_own_are_met_alike() -> None:
+    """And a window with too many of them ends where the first of the engines ended."""
+    together = (Signature(b"ab", b"ab", 2), Signature(rb"_\x00{3}", b"_\0\0\0", 4), Signature(b"x", b"x", 1))
+    apart = (together[0], together[1]._replace(apart=True), together[2]._replace(apart=True))
+    window = (b"ab_\0\0\0 x" * 40 + bytes(200)) * 30
+    for content in (window, b"x" * (LEAST + len(window)) + window, window + b"x" * 5 * LEAST + b"ab" * 9):
+        one, other = Search(together), Search(apart)
+        for search in (one, other):
+            search.feed(memoryview(content), 0)
+            search.feed(memoryview(window), len(content))
+        first, second = one.hits(), other.hits()
+        assert first.end.tolist() == second.end.tolist()
+        assert first.signature.tolist() == second.signature.tolist()
+        assert first.crowded == second.crowded

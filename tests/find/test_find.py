@@ -15,7 +15,7 @@ import pytest
 from auditor.errors import UsageError
 from auditor.find import values as value_files
 from auditor.find.everywhere import everywhere
-from auditor.find.model import Findings
+from auditor.find.model import Search
 from auditor.options import Options
 from tests.helpers import kine_stages
 from tests.helpers.commands import run
@@ -29,7 +29,7 @@ VALUE = b'Vq7-"horse"\\rack <19>'
 PAGE = 4096
 
 
-def find(path: Path, values: Sequence[bytes], *configs: "Path | str") -> Findings:
+def find(path: Path, values: Sequence[bytes], *configs: "Path | str") -> Search:
     return everywhere([str(path)], Options(resources=("*",), encryption_configs=tuple(map(str, configs))), values)
 
 

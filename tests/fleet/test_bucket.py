@@ -1,6 +1,7 @@
 """A fleet in a bucket, with its data set in a bucket: rows equal lone scans, and what cannot be read is a row."""
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -60,8 +61,8 @@ def objects(s3: tuple[str, dict[str, str]]) -> dict[str, bytes]:
     contents[f"etcd/c1/{fleet.name(20)}"] = PLAINTEXT.read_bytes()[:30_000]
     contents[f"etcd/c2/{fleet.name(20)}"] = b"\x1f\x8b" + bytes(4000)
     contents[f"etcd/c3/{fleet.name(20)}"] = (PROVIDERS / "1-every-provider.db").read_bytes()
-    contents["etcd/c4/notes.txt"] = b"nothing of etcd's, in words"
-    for name, raw in contents.items():
+    contents[f"etcd/c4/{fleet.name(20)}"] = b"nothing of etcd's, in words"
+    for name, raw in {**contents, "etcd/c4/notes.txt": b"what a folder passes over, a bucket does too"}.items():
         put(f"{address}/backups/{name}", raw)
     archived = f"etcd/c5/{fleet.name(20)}"
     put(f"{address}/backups/{archived}", PLAINTEXT.read_bytes(), **{"x-amz-storage-class": "GLACIER"})
@@ -118,5 +119,60 @@ def test_a_fleet_in_a_bucket(
         assert (
             fleet.command("fleet", "scan", "s3://backups/etcd/", "--dataset", refused, "--no-compare").returncode == 2
         )
+    (texts,) = re.findall(r"([0-9]+) other objects are texts", " ".join(document["sections"][1]["sentences"]))
+    assert texts == "1"
     missing = fleet.command("fleet", "scan", "s3://backups/none/", "--dataset", "s3://sets/x", "--no-compare")
     assert (missing.returncode, "no object" in missing.stderr or "no such" in missing.stderr) == (2, True)
+
+
+def test_versions_and_locks(s3: tuple[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each version is a backup, delete markers are counted, and the store is asked what it holds fast."""
+    address, environment = s3
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    put(f"{address}/kept", b"", **{"x-amz-bucket-object-lock-enabled": "true"})  # which turns versions on
+    for stage in fleet.STAGES[:3]:
+        put(f"{address}/kept/etcd/newest.db", stage.read_bytes())
+    put(f"{address}/kept/etcd/removed.db", PLAINTEXT.read_bytes())
+    put(f"{address}/kept/etcd/removed.db?legal-hold", LEGAL_HOLD)
+    delete(f"{address}/kept/etcd/removed.db")
+    arguments: list[str | Path] = [
+        "fleet",
+        "scan",
+        "s3://kept/etcd/",
+        "--dataset",
+        tmp_path / "set",
+        "--no-compare",
+        "--jobs",
+        "1",
+    ]
+    result = fleet.command(*arguments, "--json", "-")
+    assert result.returncode == 1, result.stderr
+    rows = [event for event in fleet.lines(result.stdout) if event["event"] == "backup"]
+    assert len(rows) == 4
+    assert len({row["url"] for row in rows}) == 4
+    assert {row["state"] for row in rows} == {"examined"}
+    assert sorted(row["version"] for row in rows) == [False, True, True, True]
+    digests = {row["sha256"] for row in rows}
+    assert digests == {auditor.scan(path).evidence.sha256 for path in (*fleet.STAGES[:3], PLAINTEXT)}
+    held = {row["url"].partition("?")[0].rpartition("/")[2]: row["hold"] for row in rows if row["readable"]}
+    assert held == {"newest.db": "", "removed.db": "legal hold"}
+    # what is not the newest any more keeps its id: it is not read again
+    put(f"{address}/kept/etcd/newest.db", fleet.STAGES[3].read_bytes())
+    again = [event for event in fleet.lines(fleet.command(*arguments, "--json", "-").stdout) if "url" in event]
+    assert len(again) == 1
+    fleet.command("fleet", "report", tmp_path / "set", "--json", tmp_path / "report.json")
+    document = json.loads((tmp_path / "report.json").read_text())
+    population = " ".join(document["sections"][1]["sentences"])
+    assert "Earlier versions of objects: 4 among these, and 1 delete marker." in population
+
+
+LEGAL_HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
+
+
+def delete(url: str) -> None:
+    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers={"Authorization": signed}, method="DELETE"), timeout=60
+    ):
+        pass

@@ -12,12 +12,12 @@ import pytest
 import auditor
 from auditor.errors import UsageError
 from auditor.fleet import clusters as clusters_file
+from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.report import build, since, statement, write
 from auditor.fleet.report.context import Context, Questions
 from auditor.fleet.report.migration import Target
 from auditor.fleet.report.model import Answer, FleetReport, Grid, Section
 from auditor.fleet.report.rotate import steps
-from auditor.fleet.store import Store
 from auditor.options import Options
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION, PROVIDERS
@@ -40,7 +40,7 @@ def grid(report: FleetReport, name: str) -> list[dict[str, Any]]:
 def ask(
     dataset: Path, earlier: dict[str, Any] | None = None, target: Target | None = None, **questions: Any
 ) -> FleetReport:
-    context = Context(Store(str(dataset)), Questions(**{"as_of": AS_OF, **questions}))
+    context = Context(DataSetFolder(str(dataset)), Questions(**{"as_of": AS_OF, **questions}))
     return build.build(context, earlier, target)
 
 
@@ -206,7 +206,7 @@ def test_a_migration(folder: Path, dataset: Path, tmp_path: Path) -> None:
 
 
 def test_every_file(dataset: Path, tmp_path: Path) -> None:
-    context = Context(Store(str(dataset)), Questions(as_of=AS_OF))
+    context = Context(DataSetFolder(str(dataset)), Questions(as_of=AS_OF))
     report = build.build(context)
     texts = {}
     for name, function in write.FORMATS.items():

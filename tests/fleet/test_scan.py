@@ -19,11 +19,11 @@ from auditor.fleet import lock, task
 from auditor.fleet.dataset import DataSet
 from auditor.fleet.engine import Engine
 from auditor.fleet.errors import DataSetError
+from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.listing import backups as listed
 from auditor.fleet.schema import TABLES
 from auditor.fleet.selection import FirstLook
 from auditor.fleet.settings import Order
-from auditor.fleet.store import Store
 from auditor.fleet.tables import Row
 from auditor.fleet.task import perform
 from auditor.model.table import COLUMNS, NUMBERS
@@ -116,8 +116,8 @@ def test_a_run_that_was_killed_goes_on(backups: Path, tmp_path: Path) -> None:
     """Killed after some backups: rows that workers left are taken in, and no backup is examined twice."""
     dataset = tmp_path / "set"
     scanned = fleet.request(backups, dataset)
-    store = Store(str(dataset))
-    DataSet(store).create(compare="", redaction="")
+    folder = DataSetFolder(str(dataset))
+    DataSet(folder).create(compare="", redaction="")
     orders = list(scanned.settings.orders(listed([str(backups)])).values())
     for order in orders[:3]:
         perform(order)
@@ -132,8 +132,8 @@ def test_a_run_that_was_killed_goes_on(backups: Path, tmp_path: Path) -> None:
 
 
 def test_one_run_writes_a_data_set_at_a_time(backups: Path, tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "set"))
-    with lock.held(store), pytest.raises(UsageError, match="another run"):
+    folder = DataSetFolder(str(tmp_path / "set"))
+    with lock.held(folder), pytest.raises(UsageError, match="another run"):
         fleet.run(fleet.request(backups, tmp_path / "set"))
 
 

@@ -38,6 +38,7 @@ class Base:
     setting: the mutated file is the configuration that the evidence is judged by, and the evidence holds the canary.
     apart: it is never concluded on, since a part of it is elsewhere: a finding or a gap must tell of the canary.
     alone: the same kind of container with one snapshot in it, for commands that take no more.
+    carve: it is raw bytes, and carved.
     """
 
     place: str
@@ -56,6 +57,7 @@ class Base:
     readable: Callable[[bytes], bool] | None = None
     whole: Callable[[bytes], bool] = sound
     alone: "Base | None" = None
+    carve: bool = False
 
     def left(self, data: bytes) -> bool:
         return (self.readable or partial(holds, self.canaries))(data)
@@ -67,5 +69,5 @@ class Base:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         config = str(folder / self.name) if self.setting else self.config
-        options = Options(encryption_configs=(config,) if config else (), k3s_token=self.token)
+        options = Options(encryption_configs=(config,) if config else (), k3s_token=self.token, carve=self.carve)
         return (folder / self.given if self.given else folder / self.name), options

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others, stores
+from tests.fuzz import archives, configurations, databases, dqlite, exports, images, kine, lzw, others, stores
 from tests.fuzz.base import Base
 
 
@@ -14,13 +14,16 @@ def make(folder: Path) -> list[Base]:
     freed = next(base for base in made if base.place == "freed")
     dump = next(base for base in exported if base.place == "dump")
     increment = next(base for base in exported if base.place == "increment")
+    of_kine, of_dqlite = kine.make(folder), dqlite.make(folder / "dqlite", config)
     return [
         *made,
-        *kine.make(folder),
+        *of_kine,
         *archives.make(latest),
         *configurations.make(latest),
         *exported,
         *lzw.make(latest, increment),
         *others.make(folder, latest, freed, dump),
         *stores.make(config),
+        *of_dqlite,
+        *images.make({each.place: each for each in (*made, *of_kine, *of_dqlite)}),
     ]

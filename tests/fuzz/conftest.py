@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from tests.fuzz import archives, configurations, databases, exports, kine, lzw, others, stores
+from tests.fuzz import archives, configurations, databases, dqlite, exports, images, kine, lzw, others, stores
 from tests.fuzz.base import Base
 
 DATABASES = ("latest", "deleted", "history", "freed", "wal")
@@ -30,6 +30,8 @@ CONFIGURATIONS = ("configuration, yaml", "configuration, json")
 EXPORTS = ("dump", "increment", "bootstrap record")
 OTHERS = ("responses", "folder", "v2 store", "freelist")
 STORES = tuple(stores.NAMES)
+DQLITE = dqlite.NAMES
+IMAGES = images.NAMES
 LZW = ("full, LZW", "increment, LZW")
 Find = Callable[[str], Base]
 
@@ -53,6 +55,10 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
                 "exports": lambda: exports.make(folder, latest, latest.config),
                 "others": lambda: others.make(folder, latest, family("databases")["freed"], family("exports")["dump"]),
                 "stores": lambda: stores.make(latest.config),
+                "dqlite": lambda: dqlite.make(folder, latest.config),
+                "images": lambda: images.make(
+                    {**family("databases"), **family("kine"), **family("dqlite")},
+                ),
                 "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
             }
             made = makers[name]()
@@ -66,5 +72,7 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
         "configurations": CONFIGURATIONS,
         "lzw": LZW,
         "stores": STORES,
+        "dqlite": DQLITE,
+        "images": IMAGES,
     }
     return lambda place: family(next((name for name, each in names.items() if place in each), "exports"))[place]

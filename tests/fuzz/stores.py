@@ -5,6 +5,7 @@ import io
 import json
 import random
 import tarfile
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -31,6 +32,14 @@ def make(config: str) -> list[Base]:
         "dump of MySQL": mysql,
         "dump of SQLite": sqlite,
         "vCluster": vcluster,
+        "vCluster in other containers": nested,
+        "dbctl": dbctl,
+    }
+    endless: dict[str, Callable[[Sequence[tuple[bytes, bytes]]], bytes]] = {
+        "COPY without end": lambda pairs: postgres(pairs).partition(b"\\.\n")[0],
+        "string without end": lambda pairs: mysql(pairs).partition(b",NULL);\n")[0][:-1] + ENDLESS,
+        "statement without end": lambda pairs: sqlite(pairs).rpartition(b");\nDELETE")[0] + b",(" * 40_000,
+        "archive without end": lambda pairs: archive(pairs)[:-5],
     }
     change = partial(exports.change, hashed=False)
     bases = [
@@ -43,6 +52,7 @@ def make(config: str) -> list[Base]:
         "objects in JSON": objects_json(),
         "objects in YAML": objects_yaml(),
     }
+    plain |= {place: text(pairs) for place, text in endless.items()}
     return bases + [
         Base(place, data, change, config, name=NAMES[place], readable=readable) for place, data in plain.items()
     ]
@@ -54,11 +64,19 @@ NAMES = {
     "dump of MySQL": "kine.sql",
     "dump of SQLite": "kine.sql",
     "vCluster": "snapshot.tar",
+    "vCluster in other containers": "outer.tar",
+    "dbctl": "backup.tar",
     "Rancher": "backup.tar",
     "Velero": "backup.tar",
     "objects in JSON": "secrets.json",
     "objects in YAML": "secrets.yaml",
+    "COPY without end": "kine.sql",
+    "string without end": "kine.sql",
+    "statement without end": "kine.sql",
+    "archive without end": "kine.dump",
 }
+ENDLESS = b"\\'x''" * 20_000
+"""Quotation marks that end nothing."""
 
 
 def readable(data: bytes) -> bool:
@@ -136,6 +154,23 @@ def tar(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 def vcluster(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
     return tar([("/vcluster/snapshot/release", b'{"name":"v"}'), *((key.decode(), value) for key, value in pairs)])
+
+
+def nested(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A tar in a zip in a tar, none of them compressed: damage to one is damage to what lies in it."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("inner/snapshot.tar", vcluster(pairs))
+    return tar([("outer/inner.zip", inner.getvalue())])
+
+
+def dbctl(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    files = [
+        (f"backup-2026-11-24-10-00-00/{number}.{part}", content)
+        for number, pair in enumerate(pairs)
+        for part, content in zip(("data", "key"), reversed(pair), strict=True)
+    ]
+    return tar(sorted(files))
 
 
 def rancher(sealed: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -15,12 +15,24 @@ import auditor
 from auditor import Options, Severity
 from tests.fuzz import archive_damage, oracle
 from tests.fuzz.base import CANARY, PLAIN
-from tests.fuzz.conftest import ARCHIVES, CONFIGURATIONS, DATABASES, EXPORTS, KINE, LZW, OTHERS, STORES, Find
+from tests.fuzz.conftest import (
+    ARCHIVES,
+    CONFIGURATIONS,
+    DATABASES,
+    DQLITE,
+    EXPORTS,
+    IMAGES,
+    KINE,
+    LZW,
+    OTHERS,
+    STORES,
+    Find,
+)
 from tests.fuzz.oracle import Outcome
 from tests.helpers import packing
 
 EXAMPLES = 10
-PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW, *OTHERS, *STORES)
+PLACES = (*DATABASES, *KINE, *ARCHIVES, *CONFIGURATIONS, *EXPORTS, *LZW, *OTHERS, *STORES, *DQLITE, *IMAGES)
 
 
 @pytest.mark.parametrize("place", PLACES)

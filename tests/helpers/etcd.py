@@ -1,8 +1,11 @@
 """A real etcd on loopback ports, for tests and benchmarks: started, filled, compacted, saved, stopped."""
 
+import atexit
+import random
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +18,14 @@ import grpc
 
 from auditor.protobuf import rpc_pb2 as rpc
 
+LONGEST = 300.0
+"""Seconds after which a member that does not answer yet is given up; on a busy machine an election takes many."""
+PORTS = 12_000, 32_000
+"""The ports that free_ports() draws from, and the first beyond them."""
+MOST_HELD = 128
+"""Ports that a process holds: more than the members of a test."""
+_HELD: deque[socket.socket] = deque()
+_RANDOM = random.SystemRandom()
 _METHODS: dict[str, tuple[str, Any]] = {
     "Range": ("KV", rpc.RangeResponse),
     "Put": ("KV", rpc.PutResponse),
@@ -33,11 +44,34 @@ def binary(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    """Ports of 127.0.0.1 that nobody listens on, for members that may be stopped and started again.
+
+    They are below those that systems give to connections and to whoever asks for any (ip_local_port_range): of those
+    another test takes one before a member listens there, or while it is down, and answers in its place. A datagram
+    socket, which is no member's, holds each against the tests of every process.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _RANDOM.randrange(*PORTS)
+        held = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            held.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _HELD.append(held)
+        ports.append(port)
+    while len(_HELD) > MOST_HELD:
+        _HELD.popleft().close()
     return ports
+
+
+@atexit.register
+def _release() -> None:
+    while _HELD:
+        _HELD.pop().close()
 
 
 @dataclass(frozen=True)
@@ -104,17 +138,18 @@ class Etcd:
         command = [self.program, *fixed, *urls, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        limits += [(f"grpc.{each}_reconnect_backoff_ms", 100) for each in ("initial", "min", "max")]
         self.channel = (
             self.tls.channel(self.endpoint, limits) if self.tls else grpc.insecure_channel(self.endpoint, limits)
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + LONGEST
         while True:
             try:
                 self.call("Status", rpc.StatusRequest())
             except grpc.RpcError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise
-                grpc.channel_ready_future(self.channel).result(timeout=30)
+                time.sleep(0.02)
             else:
                 return
 

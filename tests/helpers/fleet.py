@@ -13,10 +13,10 @@ import duckdb
 from auditor.fleet import clusters, compare
 from auditor.fleet.dataset import DataSet
 from auditor.fleet.engine import Engine
+from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.scan import FleetScan, Summary, scan
 from auditor.fleet.selection import FirstLook
 from auditor.fleet.settings import Settings
-from auditor.fleet.store import Store
 from auditor.fleet.tables import Row
 from auditor.options import Options
 from tests.helpers.fixtures import MIGRATION
@@ -94,7 +94,7 @@ def files(dataset: Path) -> Iterator[Path]:
 
 def is_tidy(dataset: Path) -> bool:
     """Whether the tables hold the files of the manifest and no others, and nothing is pending."""
-    data = DataSet(Store(str(dataset)))
+    data = DataSet(DataSetFolder(str(dataset)))
     named = {*data.files, "dataset.json", "manifest.json", "listing.parquet"}
     return {path.relative_to(dataset).as_posix() for path in files(dataset)} == named
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auditor.find.everywhere import everywhere
+from auditor.options import Options
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.objects import StoredObject
@@ -17,6 +19,11 @@ Wrap = Callable[[bytes], bytes]
 """What a service does to 32 bytes."""
 
 
+def damaged(wrapped: bytes) -> bytes:
+    """A wrapped key with a wrong last bit."""
+    return wrapped[:-1] + bytes([wrapped[-1] ^ 1])
+
+
 @dataclass
 class Store:
     """Secrets in the order in which they are added, and the truth about them."""
@@ -25,6 +32,8 @@ class Store:
     pairs: list[tuple[bytes, bytes]] = field(default_factory=list)
     deks: list[bytes] = field(default_factory=list)
     """Every data key and seed: none of their bytes may leave."""
+    wrapped: list[bytes] = field(default_factory=list)
+    """What each of them was wrapped to."""
 
     def _secret(self) -> StoredObject:
         number = len(self.pairs)
@@ -41,6 +50,7 @@ class Store:
             thing, dek = self._secret(), self.rng.randbytes(32)
             self.deks.append(dek)
             wrapped = wrap(dek)
+            self.wrapped.append(wrapped)
             body = gcm(dek, thing.protobuf(), thing.key, self.rng)
             value = PREFIXES["kms v1"] + name.encode() + b":" + len(wrapped).to_bytes(2, "big") + wrapped + body
             self.pairs.append((thing.key, value))
@@ -59,6 +69,7 @@ class Store:
         dek = self.rng.randbytes(32)
         self.deks.append(dek)
         wrapped = wrap(dek)
+        self.wrapped.append(wrapped)
         for _ in range(count):
             thing = self._secret()
             info = self.rng.randbytes(32) if seed else b""
@@ -71,6 +82,20 @@ class Store:
             self.pairs.append(
                 (thing.key, PREFIXES["kms v2"] + name.encode() + b":" + stored.SerializeToString(deterministic=True))
             )
+
+    def check(self, path: Path, *kms: str) -> None:
+        """Through --kms every Secret of the saved store holds what was put into it, and nothing else does.
+
+        Args:
+            path: of save().
+            kms: NAME=URL of each.
+        """
+        search = everywhere([str(path)], Options(kms=kms, kms_confirmed=True), self.canaries)
+        occurrences = [occurrence for exhibit in search.exhibits for occurrence in exhibit.occurrences]
+        held = sorted((each.value - 1, each.key, each.decrypted, each.current) for each in occurrences)
+        wanted = [(number, key.decode(), True, True) for number, (key, _) in enumerate(self.pairs)]
+        assert held == wanted, [pair for pair in zip(held, wanted, strict=False) if pair[0] != pair[1]][:3]
+        assert search.complete
 
     def save(self, path: Path) -> Path:
         return database(path, self.pairs)

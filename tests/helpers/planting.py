@@ -21,6 +21,7 @@ from tests.helpers import bolt_builder as bolt
 from tests.helpers import members_on_disk
 from tests.helpers.fixtures import repair
 from tests.helpers.objects import StoredObject
+from tests.helpers.sweeps import strata
 
 SECRET = StoredObject(name=b"planted", data={b"password": b"planted-value-0123456789"})
 FORMS = {
@@ -129,20 +130,31 @@ def intervals(evidence: Evidence) -> dict[Account, list[tuple[int, int]]]:
     return {account: [part for part in parts if part[1] - part[0] >= LEAST] for account, parts in found.items()}
 
 
-def planted(evidence: Evidence, form: bytes, seed: int) -> Iterator[tuple[Account, int, bytes]]:
+def planted(evidence: Evidence, form: bytes, seed: int, count: int) -> Iterator[tuple[Account, int, bytes]]:
     """The file with a Secret at the first, the last and a random place of every interval: account, offset, content.
 
     Where the interval is shorter, the Secret is cut to it. What the repair undoes is left out.
+
+    Args:
+        evidence: Honest evidence.
+        form: The bytes of the Secret.
+        seed: Of the random places.
+        count: Places at most, spread over all of them; only these are repaired, which takes longer than a scan.
     """
     raw, rng = evidence.file.read_bytes(), random.Random(seed)
-    for account, parts in intervals(evidence).items():
-        for start, end in parts:
-            last = max(start, end - len(form))
-            for at in sorted({start, rng.randint(start, last), last}):
-                content = form[: end - at]
-                changed = evidence.repair(raw[:at] + content + raw[at + len(content) :])
-                if changed != raw:  # a checksum is made right again, whatever was written there
-                    yield account, at, changed
+    places = [
+        (account, at, form[: end - at])
+        for account, parts in intervals(evidence).items()
+        for start, end in parts
+        for last in [max(start, end - len(form))]
+        for at in sorted({start, rng.randint(start, last), last})
+    ]
+    for stratum in strata(places, count):
+        for account, at, content in stratum:
+            changed = evidence.repair(raw[:at] + content + raw[at + len(content) :])
+            if changed != raw:  # a checksum is made right again, whatever was written there
+                yield account, at, changed
+                break
 
 
 def ends_with_0(evidence: Evidence) -> bool:

@@ -22,3 +22,15 @@ def sample(cases: Sequence[Case], count: int) -> list[Case]:
     rng = random.Random(count)
     edges = [len(cases) * number // count for number in range(count + 1)]
     return [cases[rng.randrange(start, end)] for start, end in pairwise(edges)]
+
+
+def strata(cases: Sequence[Case], count: int) -> list[list[Case]]:
+    """At most `count` neighbouring parts of the cases, each in a random order: where its first does not do, the next.
+
+    Each case is a part of its own where all are to run, or there are so few.
+    """
+    if everything() or len(cases) <= count:
+        return [[case] for case in cases]
+    rng = random.Random(count)
+    edges = [len(cases) * number // count for number in range(count + 1)]
+    return [rng.sample(cases[start:end], end - start) for start, end in pairwise(edges)]

@@ -1,4 +1,4 @@
-"""A command whose standard output is a terminal of a given width."""
+"""A command whose standard output is a terminal of a given width, or that asks somebody at one."""
 
 import fcntl
 import os
@@ -47,3 +47,42 @@ def screen(arguments: Sequence[str], columns: int, cwd: Path, **environment: str
         process.wait()
     os.close(own)
     return b"".join(parts).decode("utf-8")
+
+
+def dialogue(arguments: Sequence[str], prompt: str, answer: str, cwd: Path) -> tuple[str, int]:
+    """What the command shows on a terminal of its own, where somebody answers its question, and its exit code.
+
+    Args:
+        arguments: Those of etcd-auditor.
+        prompt: The end of the question.
+        answer: What is typed.
+        cwd: The working directory.
+    """
+    own, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+    own_terminal = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    command = f"{own_terminal}os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "-m", "auditor", *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=cwd,
+        env={**os.environ, "TERM": "xterm", "TZ": "UTC"},
+        start_new_session=True,
+    ) as process:
+        os.close(its)
+        shown = b""
+        while True:
+            try:
+                part = os.read(own, 1 << 16)
+            except OSError:  # the terminal is gone with the process
+                break
+            if not part:
+                break
+            before, shown = shown, shown + part
+            if prompt.encode() in shown and prompt.encode() not in before:
+                os.write(own, f"{answer}\n".encode())
+        process.wait()
+    os.close(own)
+    return shown.decode("utf-8"), process.returncode

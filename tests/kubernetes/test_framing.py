@@ -69,6 +69,14 @@ def test_a_type_that_is_too_long_is_told(tmp_path: Path) -> None:
     assert not scanned(tmp_path, long.protobuf()).complete
 
 
+def test_a_field_beside_is_told_once_with_those_in_it(tmp_path: Path) -> None:
+    # a second TypeMeta, which holds a field that none has
+    audit = scanned(tmp_path, DOCUMENTS["protobuf"] + b"\x0a\x0e\x0a\x02v1\x12\x03Pod\x1a\x03abc")
+    fragments = audit.inventory[audit.inventory.name == "unknown"].sort_values("offset")
+    assert len(fragments)
+    assert (fragments.offset.iloc[1:].to_numpy() >= (fragments.offset + fragments["size"]).iloc[:-1].to_numpy()).all()
+
+
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=name_of)
 def test_fixtures_hold_nothing_beside(path: Path) -> None:
     inventory = auditor.scan(path, Options(resources=("*",))).inventory

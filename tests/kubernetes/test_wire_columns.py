@@ -18,7 +18,8 @@ def walked(texts: list[bytes], message: str = "Pod") -> tuple[list[tuple[int, st
     size = np.array([len(text) for text in texts], np.int64)
     buffer = Buffer(b"".join(texts) + b"\xff" * 3)
     leaves, bad = walk(buffer, np.cumsum(size) - size, size, np.full(len(texts), SCHEMA.roots[message]), SCHEMA)
-    return cells(buffer, leaves), bad.tolist()
+    every = leaves.of(SCHEMA.roots, {field for _, field in SCHEMA.leaves})
+    return cells(buffer, every), bad.tolist()
 
 
 def cells(buffer: Buffer, leaves: Leaves) -> list[tuple[int, str, str, bytes | int]]:

@@ -106,7 +106,7 @@ def test_buttons_of_rows_have_names_of_their_own(browser: Browser, pages: dict[s
 @pytest.mark.parametrize("name", ["scan", "several", "diff", "watch"])
 def test_a_phone_shows_the_objects_name(name: str, browser: Browser, pages: dict[str, Path]) -> None:
     browser.page(pages[name], width=390)
-    for cells in ("#table tbody td.of-name", "#objects tbody td:nth-child(3)"):
+    for cells in ("#table tbody td.of-name", "#objects tbody td:nth-child(2)"):
         box = browser.run(
             "const cell = document.querySelector(arguments[0]);"
             "const range = document.createRange();"

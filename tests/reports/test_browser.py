@@ -392,6 +392,40 @@ def test_the_page_map_leads_to_its_rows(browser: Browser, page: Path, compacted:
     assert set(numbers(browser, "page")) == {last}
 
 
+def test_the_next_step_says_whose_it_is_and_shows_what_it_is_about(browser: Browser, page: Path) -> None:
+    browser.page(page)
+    steps = [item.text for item in browser.driver.find_elements(By.CSS_SELECTOR, "#next li")]
+    assert steps == [
+        "preserve this evidence \u2014 whoever holds this evidence",
+        "rotate the 27 credentials \u2014 the owners of the Secrets, in payments (14), platform (13)",
+        "defragment every member, then take and audit new backups \u2014 who runs the store",
+    ]
+    browser.driver.find_element(By.CSS_SELECTOR, "#next a").click()
+    assert note(browser).startswith("filtered: 27 of 30 findings (")
+
+
+def test_a_list_that_scrolls_shows_that_it_does(browser: Browser, page: Path) -> None:
+    """Its head stays, its last line is cut, and it is reached by the keyboard."""
+    browser.page(page)
+    browser.run("document.querySelector('#objects .scroll').scrollTop = 300")
+    head, box = (
+        browser.run("return document.querySelector(arguments[0]).getBoundingClientRect().top", each)
+        for each in ("#objects thead th", "#objects .scroll")
+    )
+    assert abs(head - box) < 2
+    assert browser.run("return document.querySelector('#objects .scroll').tabIndex") == 0
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_where_a_value_lies_is_on_the_screen(width: int, browser: Browser, page: Path) -> None:
+    browser.page(page, width=width)
+    box = browser.run(
+        "return [...document.querySelectorAll('#table th')].find((head) => head.textContent.trim() === 'offset')"
+        ".getBoundingClientRect().toJSON()"
+    )
+    assert 0 < box["left"] < box["right"] <= width
+
+
 # hostile names
 
 

@@ -331,7 +331,9 @@ def test_html_lists_findings_by_object(audit: Audit) -> None:
     table = findings(audit.rows, audit.evidence).columns
     expected = Counter(zip(table["resource"], table["namespace"], table["name"], strict=True))
     assert len(rows) == min(len(expected), objects.MOST)
-    assert Counter(row[5] for row in rows) == Counter(f"{count:,}" for count in expected.values())
+    assert Counter(row[objects.HEADER.index("rows")] for row in rows) == Counter(
+        f"{count:,}" for count in expected.values()
+    )
     ranks = [Severity[row[0].upper()] for row in rows]
     assert ranks == sorted(ranks, reverse=True)
 

@@ -13,9 +13,7 @@ ROWS = [["backups/2026/cluster-a/member-1/snapshot-000123.db", "1,234,567", "nee
 
 
 def printed(width: int, header: list[str], rows: list[list[str]]) -> list[str]:
-    out = io.StringIO()
-    Console(file=out, width=width, highlight=False).print(Grid(header, rows, numbers=False))
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+    return shown(width, Grid(header, rows))
 
 
 def test_a_wide_one_has_a_line_a_row() -> None:
@@ -46,3 +44,21 @@ def test_no_number_is_broken_at_any_width(width: int, rows: list[list[str]]) -> 
     words = " ".join(printed(width, ["a", "b", "c"], rows)).split()
     for row in rows:
         assert set(row) <= set(words)
+
+
+def test_a_narrower_one_does_without_optional_columns_before_texts_wrap() -> None:
+    grid = Grid(HEADER, ROWS, optional=("needed", "values"))
+    assert shown(60, grid)[0].split() == ["evidence", "values"]
+    assert shown(40, grid)[0].split() == ["evidence"]
+    assert shown(120, grid)[0].split() == HEADER
+
+
+def test_another_table_takes_the_place_of_one_that_does_not_fit() -> None:
+    wide = [str(number) * 9 for number in range(9)]
+    assert shown(60, Grid(wide, [wide], instead=Grid(["brief"], [["all of it"]]))) == ["brief", "all of it"]
+
+
+def shown(width: int, grid: Grid) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False).print(grid)
+    return [line.rstrip() for line in out.getvalue().splitlines()]

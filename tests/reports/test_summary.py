@@ -103,4 +103,6 @@ def test_every_file_that_is_written_is_named(tmp_path: Path) -> None:
     assert written == {"a.csv", "b.json", "a.csv.SHA256SUMS"}
     lines = [line for line in done.stdout.splitlines() if line.startswith("Wrote ")]
     assert {Path(line.split()[1]).name for line in lines} == written
-    assert f"({(tmp_path / 'a.csv').stat().st_size:,} bytes)" in done.stdout
+    rows = len((tmp_path / "a.csv").read_text().splitlines()) - 1
+    assert f"a.csv ({(tmp_path / 'a.csv').stat().st_size:,} bytes, {rows} rows)" in done.stdout
+    assert f"b.json ({(tmp_path / 'b.json').stat().st_size:,} bytes)" in done.stdout

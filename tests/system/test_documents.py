@@ -1,6 +1,5 @@
 """The README and the pages behind it: short, shipped, and every command block in them prints what stands beneath it."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -14,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-import auditor
 from auditor.cli import docs
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES
+from tests.helpers.tools import tool
 
 ROOT = FIXTURES.parent
 README = ROOT / "README.md"
@@ -108,31 +107,6 @@ def _options() -> dict[str, set[str]]:
 OPTIONS = _options()
 
 
-def test_the_python_of_a_page_runs_and_names_what_is_public(folder: Path) -> None:
-    path = ROOT / "auditor" / "docs" / "python.md"
-    (program,) = (text for language, text, _ in blocks(path) if language == "python")
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout.startswith("findings True 1\n")
-    assert "aescbc    key1" in done.stdout
-    page = path.read_text(encoding="utf-8")
-    assert all(f"`{name}" in page for name in auditor.__all__)
-
-
-def test_the_frames_have_the_types_that_the_page_names() -> None:
-    audit = auditor.scan(FIXTURES / "migration-aescbc" / "3-rewritten.db")
-    for frame in (audit.findings, audit.inventory):
-        numbers = {name for name, kind in frame.dtypes.items() if str(kind) == "Int64"}
-        assert numbers == {"create_revision", "mod_revision", "version", "offset", "size", "page"}
-
-
 def test_the_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
 
@@ -180,6 +154,26 @@ def test_examples_of_a_pipeline_are_what_they_say() -> None:
                 assert tomllib.loads(text), path.name
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        (".gitlab-ci.yml", ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")),
+        (".github/workflows/etcd-audit.yml", ("--builtin-schema", "vendor.github-workflows")),
+    ],
+)
+def test_jobs_are_as_their_systems_schema_says(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    page = (ROOT / "auditor" / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    (job,) = re.findall(rf"^`{re.escape(name)}`:\n\n```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "job.yml"
+    for text, code in ((job, 0), (job.replace("script:", "scripts:").replace("runs-on:", "runs_on:"), 1)):
+        path.write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "check_jsonschema", *options, path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+    assert "self-hosted" in str(yaml.safe_load(job))
+
+
 def test_the_configuration_of_a_page_is_read(folder: Path) -> None:
     page = (ROOT / "auditor" / "docs" / "config.md").read_text(encoding="utf-8")
     expected = next(text for language, text, _ in blocks(ROOT / "auditor" / "docs" / "config.md") if language == "text")
@@ -198,11 +192,22 @@ def test_the_alerts_ask_for_metrics_that_are_written(tmp_path: Path) -> None:
     assert asked <= written
 
 
-def test_the_timer_and_the_service_are_units() -> None:
+def test_the_timer_and_the_service_are_units(tmp_path: Path) -> None:
+    """As systemd reads them; what the service may do is next to nothing (its scale ends at 10, here in tenths)."""
     page = ROOT / "auditor" / "docs" / "pipeline.md"
-    units = [text for language, text, _ in blocks(page) if language == "ini"]
-    assert ["[Service]" in unit for unit in units] == [True, False]
-    assert all(key in units[0] for key in ("PrivateNetwork=yes", "ReadOnlyPaths=/backups", "NoNewPrivileges=yes"))
+    service, timer = (text for language, text, _ in blocks(page) if language == "ini")
+    assert all(key in service for key in ("PrivateNetwork=yes", "ReadOnlyPaths=/backups", "NoNewPrivileges=yes"))
+    program = "/opt/etcd-auditor/bin/etcd-auditor"
+    assert program in service
+    paths = [tmp_path / f"etcd-audit.{kind}" for kind in ("service", "timer")]
+    for path, text in zip(paths, (service.replace(program, sys.executable), timer), strict=True):
+        path.write_text(text)
+    read = tool("systemd-analyze", "verify", "--man=no", *paths)
+    # an unknown key is a warning alone; what other units of the system say is none of ours
+    own = [line for line in read.stderr.splitlines() if "etcd-audit." in line]
+    assert (read.returncode, own) == (0, [])
+    judged = tool("systemd-analyze", "security", "--offline=true", "--threshold=10", "--no-pager", paths[0])
+    assert judged.returncode == 0, judged.stdout[-200:]
 
 
 def test_the_cronjob_begins_with_its_danger_and_holds_no_secret() -> None:

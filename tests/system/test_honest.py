@@ -201,3 +201,29 @@ def test_a_real_member_that_was_just_stopped(tmp_path: Path) -> None:
             etcd.put(*SEALED[0])
     finally:
         etcd.stop()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_kine_as_it_runs(seed: int, tmp_path: Path) -> None:
+    """Names in no order, deletions, a log: pages keep parts of cells over which others were written."""
+    rng = random.Random(seed)
+    connection = members_on_disk.kine(tmp_path / "own" / "state.db", "PRAGMA journal_mode=WAL")
+    insert = (
+        "INSERT INTO kine(name, created, deleted, create_revision, prev_revision, lease, value) VALUES(?,1,0,0,?,0,?)"
+    )
+    for number in range(400):
+        space = rng.choice(["default", "kube-system", f"team-{rng.randrange(9)}"])
+        name = f"s{rng.getrandbits(32):08x}-{rng.choice(['token', 'x', 'helm'])}".encode()
+        thing = StoredObject(
+            namespace=space.encode(), name=name, data={b"p": rng.randbytes(rng.choice((10, 200, 3000)))}
+        )
+        value = sealing.seal("secretbox", "key1", sealing.KEY, thing, rng)
+        event = f"/registry/events/{space}/pod-{rng.getrandbits(20):05x}.{rng.getrandbits(64):016x}"
+        connection.execute(insert, (thing.key.decode(), rng.randrange(9000), value))
+        connection.execute(insert, (event, number, StoredObject(kind=b"Event", name=event[-16:].encode()).protobuf()))
+        gone = [(rng.randrange(1, 2 * number + 4),) for _ in range(rng.choice((0, 0, 1, 2)))]
+        connection.executemany("DELETE FROM kine WHERE id = ? AND name <> 'compact_rev_key'", gone)
+    for name_end in ("", "-wal", "-shm"):
+        write(tmp_path / f"state.db{name_end}", (tmp_path / "own" / f"state.db{name_end}").read_bytes())
+    connection.close()
+    audited(tmp_path / "state.db", members_on_disk.configuration(tmp_path))

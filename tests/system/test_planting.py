@@ -63,7 +63,7 @@ def test_in_a_snapshot(stage: str, form: str, tmp_path: Path) -> None:
 def test_in_every_interval_that_is_no_row(make: str, form: str, tmp_path: Path) -> None:
     evidence = MADE[make](tmp_path)
     assert ends_with_0(evidence)
-    for account, at, content in sample(list(planted(evidence, FORMS[form], len(form))), 25):
+    for account, at, content in planted(evidence, FORMS[form], len(form), 25):
         evidence.file.write_bytes(content)
         assert not ends_with_0(evidence), f"{form} in {account.name} at {at}"
 
@@ -92,7 +92,7 @@ def test_each_way_alone_passes_honest_evidence(way: str, make: str, tmp_path: Pa
 def test_the_ledger_alone_meets_what_has_no_signature(tmp_path: Path) -> None:
     """Bytes that begin as nothing does: the sweep knows no signature of them."""
     evidence = planting.snapshot(tmp_path)
-    for account, at, content in sample(list(planted(evidence, b"S3cr3t" * 40, 1)), 12):
+    for account, at, content in planted(evidence, b"S3cr3t" * 40, 1, 12):
         evidence.file.write_bytes(content)
         with alone("ledger"):
             assert not ends_with_0(evidence), f"{account.name} at {at}"
@@ -110,7 +110,7 @@ def counts(make: str, content: bytes) -> Iterator[tuple[Account, str, bool]]:
     """For every planted Secret and every way: the account of its place, the way, and whether it was missed."""
     with tempfile.TemporaryDirectory() as folder:
         evidence = MADE[make](Path(folder))
-        for account, _, raw in sample(list(planted(evidence, content, 3)), 24):
+        for account, _, raw in planted(evidence, content, 3, 24):
             evidence.file.write_bytes(raw)
             for way in WAYS:
                 with alone(way):

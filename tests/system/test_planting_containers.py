@@ -27,7 +27,9 @@ THING = StoredObject(name=b"planted", data={b"password": b"planted-value-0123456
 VALUE = THING.protobuf()
 SPACED = b'{ "apiVersion" : "v1",\n "data": {"p": "cGxhbnRlZA=="},\n "kind" : "Secret" }'
 LETTERS = base64.b64encode(VALUE)
-SNAPSHOT = backend([record(2, b"/registry/secrets/a/b", ciphertext("secretbox", b"box", bytes(range(48, 128))))]).seal()
+SNAPSHOT = backend(
+    [record(2, b"/registry/secrets/a/b", ciphertext("secretbox", b"box", bytes(range(160, 240))))]
+).seal()
 Plant = Callable[[bytes], tuple[bytes, int]]
 """A container with a Secret, and where it stands in it."""
 

@@ -16,7 +16,6 @@ from tests.evidence.etcd.test_dump_responses import as_json, as_protobuf
 from tests.helpers import members_on_disk, planting_stores
 from tests.helpers.planting import FORMS, Evidence, ends_with_0, intervals, planted
 from tests.helpers.planting_stores import MADE, TEXT_MEDIA, TEXTS
-from tests.helpers.sweeps import sample
 from tests.system.test_planting import alone
 
 CASES = [(make, form) for make in MADE for form in (TEXTS if make in TEXT_MEDIA else FORMS)]
@@ -28,7 +27,7 @@ NAMELESS = b"S3cr3t-" * 40
 def test_in_every_interval_that_is_no_row(make: str, form: str, tmp_path: Path) -> None:
     evidence = MADE[make](tmp_path)
     assert ends_with_0(evidence)
-    for account, at, content in sample(list(planted(evidence, TEXTS[form], len(form))), 6):
+    for account, at, content in planted(evidence, TEXTS[form], len(form), 6):
         evidence.file.write_bytes(content)
         assert not ends_with_0(evidence), f"{form} in {account.name} at {at}"
 
@@ -36,7 +35,7 @@ def test_in_every_interval_that_is_no_row(make: str, form: str, tmp_path: Path) 
 @pytest.mark.parametrize("make", MADE)
 def test_the_ledger_alone_meets_what_has_no_signature(make: str, tmp_path: Path) -> None:
     evidence = MADE[make](tmp_path)
-    for account, at, content in sample(list(planted(evidence, NAMELESS, 1)), 8):
+    for account, at, content in planted(evidence, NAMELESS, 1, 8):
         evidence.file.write_bytes(content)
         with alone("ledger"):
             assert not ends_with_0(evidence), f"{account.name} at {at}"

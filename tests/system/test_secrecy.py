@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import auditor
 from tests.helpers.commands import run
 from tests.helpers.etcd import restore
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, stored_secrets, truth
@@ -224,8 +225,6 @@ def test_values_that_are_current_elsewhere(snapshot: Path, tmp_path: Path) -> No
 
 def test_from_python() -> None:
     """Neither what an audit holds nor what it shows of itself."""
-    import auditor
-
     audit = auditor.scan(PLAINTEXT, auditor.Options(resources=("*",)))
     shown = {
         "repr": repr(audit),
@@ -255,13 +254,14 @@ def test_comparisons(tmp_path: Path, keys: bool) -> None:
 
 def test_watches(tmp_path: Path) -> None:
     """The first stage served by a real etcd; its numbers, its names, and the script that would rewrite it."""
-    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh"), "--expect-cluster", "u-1"]
+    uid = auditor.scan(PLAINTEXT).evidence.cluster.uid
+    files = ["--json", str(tmp_path / "w.json"), "--remediation", str(tmp_path / "r.sh"), "--expect-cluster", uid]
     config = str(REWRITTEN.with_suffix(".encryption.json"))
     with restore(PLAINTEXT, tmp_path / "data") as etcd:
         once = run("watch", etcd.url, "--once", *files, "--encryption-config", config)
         followed = run("watch", etcd.url, "--for", "0.5", "--encryption-config", config)
     assert (once.returncode, followed.returncode) == (1, 1)
-    assert "SOME REMAIN: 27 of 27 secrets" in once.stdout
+    assert "FINDINGS: 27 of 27 secrets" in once.stdout
     texts = {name: (tmp_path / name).read_text() for name in ("w.json", "r.sh")}
     for name, done in (("once", once), ("followed", followed)):
         texts |= {f"{name} stdout": done.stdout, f"{name} stderr": done.stderr}

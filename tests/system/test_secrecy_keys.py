@@ -43,7 +43,7 @@ def config(snapshot: Path) -> Path:
 
 
 def outputs(folder: Path, *, script: bool = True) -> Line:
-    """Every output that a scan can write; a script is of one piece of evidence, and of a configuration by name."""
+    """Every output that a scan can write; a script is of one item of evidence, and of a configuration by name."""
     names = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json", "--sarif": "e.sarif"}
     names |= {"--remediation": "f.sh", "--dataset": "set"} if script else {"--dataset": "set"}
     return ["-v", *(part for option, name in names.items() for part in (option, folder / name))]

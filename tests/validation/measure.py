@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import Audit
+from auditor.evidence.kine.rows import REUSED
 from tests.validation.history import (
     BLOCK,
     BLOCK_SIZE,
@@ -50,11 +51,8 @@ class Row:
 
     @property
     def whole(self) -> bool:
-        """Whether the row says that the value is whole: its state has nothing, and no remark that its frame is broken.
-
-        The latter is of a freed value in overflow pages, one of which holds something else by now.
-        """
-        if "no protobuf envelope" in str(self.cells["detail"]):
+        """Whether nothing in the row says that the value may not be whole: neither its state nor a remark."""
+        if any(remark in str(self.cells["detail"]) for remark in (REUSED, "no protobuf envelope")):
             return False
         return not {"head-lost", "tail-lost"} & set(str(self.cells["state"]).split(";"))
 

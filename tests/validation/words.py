@@ -25,7 +25,8 @@ own builds.
 MEASURES = {
     "recall": "Every put that the store shows (what etcd's API would return at its revision and before it, as far as "
     "it is not compacted; what SQLite itself shows of kine) is a row with its key and its revision. `wal`: every put "
-    "that was ever acknowledged is a row of the log, with its key and its bytes.",
+    "that was ever acknowledged is a row of the log, with its key and its bytes (not the last put before a SIGKILL, "
+    "where no segment holds its bytes: etcd 3.5.1 alone in its cluster acknowledges before it writes its log).",
     "place": "Its row has the right place.",
     "bytes": "`offset`, `size` and `extents` of its row lead to exactly the bytes that were stored.",
     "provider and key": "Its row names the provider and the key that wrote it.",

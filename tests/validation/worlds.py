@@ -147,12 +147,21 @@ def measure_etcd(
 
 
 def _log(measure: Measure, kind: str, work: Workload, counts: Counts) -> None:
-    """Every put that was ever acknowledged is in the log: its segments are kept."""
-    found = {(row.cells["key"], measure.content(row)) for row in measure.rows if row.cells["place"] == "wal"}
+    """Every put that was ever acknowledged is in the log: its segments are kept.
+
+    But for the last, of a member that is killed: one alone acknowledges before it writes to its log, up to etcd 3.4.20
+    and 3.5.4 (etcd-io/etcd issue 14370). Whether the log has it is asked of its bytes, which hold a put as it is.
+    """
+    rows = {(row.cells["key"], measure.content(row)) for row in measure.rows if row.cells["place"] == "wal"}
+    logs = [raw for name, raw in measure.raw.items() if name.endswith(".wal")]
     for write in work.truth.writes:
-        if write.stored:
-            text = f"{write.key.decode()} at revision {write.revision}"
-            counts.add(f"{kind}|recall|wal", holds=(write.key.decode(), write.stored) in found, text=text)
+        if not write.stored:
+            continue
+        if write is work.truth.writes[-1] and not any(write.stored in raw for raw in logs):
+            counts.tried[f"{kind}|acknowledged, and not in the log"] += 1
+            continue
+        text = f"{write.key.decode()} at revision {write.revision}"
+        counts.add(f"{kind}|recall|wal", holds=(write.key.decode(), write.stored) in rows, text=text)
 
 
 def _kine(folder: Path, rng: random.Random, plugin: KmsPlugin, counts: Counts) -> None:

@@ -56,6 +56,19 @@ def test_a_change_of_it_is_reported(reports: Path, change: Callable[[bytes], byt
     assert run("verify", target, COMPACTED).returncode == 1
 
 
+def test_its_ignore_file_says_what_fits_no_row_any_more(tmp_path: Path) -> None:
+    """A value under a weak provider had a row of its own; the row of all of them is accepted by none of their names."""
+    ignored = tmp_path / "ignore.yaml"
+    entry = "  - finding: {}\n    namespace: payments\n    reason: RISK-1\n    expires: 2999-12-31\n"
+    ignored.write_text("accepted:\n" + entry.format("weak-provider") + entry.format("plaintext"))
+    done = run("scan", COMPACTED, "--encryption-config", CONFIG, "--ignore", ignored)
+    assert done.returncode == 1
+    text = " ".join(done.stdout.split())
+    assert "Note: ignore.yaml: accepted[0] fits no finding." in text
+    assert "accepted[1]" not in text
+    assert "15 findings are accepted by --ignore" in text
+
+
 def test_it_is_a_baseline(reports: Path, tmp_path: Path) -> None:
     """Its 34 rows of values under a weak provider are the one row of that provider today."""
     written = tmp_path / "new.json"

@@ -4,16 +4,18 @@ Source: kubernetes-sigs/aws-encryption-provider pkg/plugin (the marker) and pkg/
 encryption context, and no key, since the blob names its own.
 """
 
+import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from auditor.encryption.kms.address import Address
-from auditor.encryption.kms.identify import AWS_MARKER, identify
+from auditor.encryption.kms.identify import ARN, AWS_MARKER, identify
 from auditor.encryption.kms.interface import Answer, KmsError, KmsMismatch, KmsThrottled, KmsUntried, WrappedKey
 from auditor.encryption.kms.services import need
 from auditor.errors import UsageError
 from auditor.model.kms import KmsService
-from auditor.text import shown
+from auditor.text import moment, shown
 
 EXTRA = "aws"
 TIMEOUT = 20
@@ -39,9 +41,26 @@ _CODES: dict[str, tuple[type[KmsError], str]] = {
     "LimitExceededException": (KmsThrottled, "throttled: run again later, or with --kms-budget"),
     "RequestLimitExceeded": (KmsThrottled, "throttled: run again later, or with --kms-budget"),
     "ThrottlingException": (KmsThrottled, "throttled: run again later, or with --kms-budget"),
+    "NoCredentialsError": (KmsUntried, "no credentials were found"),
+    "EndpointConnectionError": (KmsUntried, "it does not answer: check region, endpoint and network"),
+    "ConnectTimeoutError": (KmsUntried, "it does not answer: check region, endpoint and network"),
     "ExpiredTokenException": (KmsUntried, "the credentials have expired"),
     "UnrecognizedClientException": (KmsUntried, "the credentials are not valid"),
     "InvalidSignatureException": (KmsUntried, "the credentials are not valid, or this machine's clock is wrong"),
+}
+
+
+_CODE = re.compile(r"[A-Z][A-Za-z]{2,60}|[0-9]{3}")
+"""What names a failure; another text is the service's own."""
+_STATES = frozenset({"DisabledException", "KMSInvalidStateException"})
+"""Codes of which DescribeKey may say more."""
+_KEY_STATES = {
+    "Disabled": "the KEK is disabled: an administrator can enable it, and nothing is lost",
+    "PendingDeletion": "the KEK is pending deletion: {until} an administrator can cancel that, from then on the data "
+    "is lost",
+    "PendingReplicaDeletion": "the KEK is pending deletion, once its replicas are gone: an administrator can cancel it",
+    "PendingImport": "the KEK waits for its key material: whoever has it can import it again",
+    "Unavailable": "the KEK's own key store is not connected: its administrator can connect it",
 }
 
 
@@ -51,6 +70,7 @@ class Aws:
     label = KmsService.AWS.value
     remote = True
     batch = 1
+    several = False
 
     def __init__(self, address: Address) -> None:
         address.only("context", "profile", "endpoint")
@@ -63,6 +83,8 @@ class Aws:
             connect_timeout=TIMEOUT,
             read_timeout=TIMEOUT,
             max_pool_connections=16,
+            # an endpoint of the environment or of a profile is none that the command names
+            ignore_configured_endpoint_urls=True,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
         try:
@@ -76,6 +98,8 @@ class Aws:
         except (self._errors.BotoCoreError, ValueError) as error:
             raise UsageError(f"{address.option} cannot be set up ({type(error).__name__})") from None
         self._region = region
+        self._states: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def key(self, wrapped: WrappedKey) -> str:
         kek = identify(wrapped)
@@ -98,13 +122,30 @@ class Aws:
         document, code = self._call(wrapped.wrapped.removeprefix(AWS_MARKER))
         if document is not None:
             metadata = document.get("ResponseMetadata", {})
-            key, request = shown(str(document.get("KeyId", ""))), shown(str(metadata.get("RequestId", "")))
+            key = str(document.get("KeyId", ""))
+            key, request = shown(key) if ARN.fullmatch(key) else "", shown(str(metadata.get("RequestId", "")))
             return Answer(bytes(document["Plaintext"]), key, None, request)
-        kind, reason = _CODES.get(code, (KmsUntried, f"Decrypt fails ({shown(code)[:80]})"))
+        name = code if _CODE.fullmatch(code) else "with no code of AWS'"
+        kind, reason = _CODES.get(code, (KmsUntried, f"Decrypt fails ({name})"))
         kek = identify(wrapped)
+        if code in _STATES and kek is not None and kek.key:
+            reason = self._state(kek.key) or reason
         if kek is not None and kek.region not in {"", self._region}:
             reason = f"{reason}; the evidence names the region {kek.region}"
         return kind(f"{self.label} in {self._region}: {reason}")
+
+    def _state(self, key: str) -> str:
+        """What DescribeKey says of a KEK that does not decrypt, asked once for each; empty where it is not allowed."""
+        with self._lock:
+            if key not in self._states:
+                try:
+                    metadata = self._client.describe_key(KeyId=key)["KeyMetadata"]
+                    date = metadata.get("DeletionDate")
+                    until = f"until {moment(date.timestamp())}" if date is not None else "until its deletion date"
+                    self._states[key] = _KEY_STATES.get(str(metadata.get("KeyState", "")), "").format(until=until)
+                except (self._errors.ClientError, self._errors.BotoCoreError, AttributeError, KeyError, ValueError):
+                    self._states[key] = ""
+            return self._states[key]
 
     def _call(self, blob: bytes) -> tuple[dict[str, Any] | None, str]:
         """The answer and the code of a call; None where it failed. No text of the service or its library leaves."""

@@ -5,24 +5,31 @@ Nothing is called before fetch(), and afterwards only what fetch() was given is 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
+from auditor.encryption.kms import hierarchy
 from auditor.encryption.kms.interface import (
     NO_ANNOTATIONS,
     Answer,
     KmsError,
+    KmsMismatch,
+    KmsOtherVersion,
     KmsThrottled,
     KmsUntried,
     Service,
     WrappedKey,
 )
 from auditor.encryption.kms.quiet import quiet
+from auditor.errors import AuditorError
 from auditor.model.kms import KmsCalls
 from auditor.text import moment
 
+Opens: TypeAlias = Callable[[bytes], bool]
+"""Whether a data key opens the value whose wrapped key it should be of."""
 AT_ONCE = 8
 """Calls at the same time."""
 ROUNDS = 3
@@ -32,6 +39,8 @@ FIRST_WAIT = 1.0
 IN_VAIN = 8
 """Calls to one key that were all denied, after which it is not called any more."""
 UNANNOUNCED = "its wrapped key is not among those that were announced, and the KMS was not called for it"
+FIRST_SIZES, SIZES = frozenset({16, 24, 32}), frozenset({32})
+"""Bytes of a data key of KMS v1, and of a data key or seed of v2."""
 SPENT = "the budget of --kms-budget was spent before it was its turn"
 
 
@@ -65,6 +74,16 @@ class _Track:
     denied: KmsUntried | None = None
 
 
+@dataclass(slots=True)
+class _Again:
+    """Wrapped keys to ask for once more, by the key to call."""
+
+    throttled: dict[str, list[WrappedKey]] = field(default_factory=dict)
+    """After a while."""
+    others: dict[str, list[WrappedKey]] = field(default_factory=dict)
+    """At once: another version may have wrapped them."""
+
+
 class Client:
     """One --kms: an Unwrapper over a service."""
 
@@ -74,27 +93,35 @@ class Client:
         self.service = service
         self.calls = 0
         self._budget = budget
-        self._principal = ""
+        self._principal: str | None = None
         self._answers: dict[WrappedKey, Answer | KmsError] = {}
+        self._tests: dict[WrappedKey, Opens] = {}
         self._tracks: dict[str, _Track] = {}
 
     def __repr__(self) -> str:
         return f"Client({self.name!r}, {self.service.label!r})"
 
     def principal(self) -> str:
-        """Who calls; logs in where the service wants that. Raises KmsError."""
-        with quiet():
-            self._principal = self.service.principal()
+        """Who calls; logs in where the service wants that, once. Raises KmsError."""
+        if self._principal is None:
+            with quiet():
+                try:
+                    self._principal = self.service.principal()
+                except AuditorError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a library's own, whose text may quote a token
+                    raise KmsUntried(f"{self.service.label}: the login fails ({type(error).__name__})") from None
         return self._principal
 
-    def plan(self, keys: Iterable[WrappedKey]) -> dict[str, list[WrappedKey]]:
+    def plan(self, keys: Mapping[WrappedKey, Opens | None]) -> dict[str, list[WrappedKey]]:
         """The wrapped keys that have no answer yet, by the key to call; what needs no call has its answer afterwards.
 
         Args:
-            keys: distinct wrapped keys.
+            keys: distinct wrapped keys, some with a test of their data key.
         """
+        self._tests.update((wrapped, test) for wrapped, test in keys.items() if test is not None)
         plan: dict[str, list[WrappedKey]] = {}
-        for wrapped in keys:
+        for wrapped in dict.fromkeys(map(self._asked, keys)):
             if wrapped in self._answers:
                 continue
             try:
@@ -114,27 +141,36 @@ class Client:
             plan: of plan().
             progress: called with the number of wrapped keys that were asked for since the last time.
         """
-        pending = [(key, list(keys)) for key, keys in plan.items()]
+        pending, waits = [(key, list(keys)) for key, keys in plan.items()], 0
         with quiet():
-            for number in range(ROUNDS):
-                if number:
-                    time.sleep(FIRST_WAIT * 2 ** (number - 1))
-                pending = self._round(pending, progress, last=number == ROUNDS - 1)
-                if not pending:
-                    break
+            while pending:
+                again = self._round(pending, progress, last=waits == ROUNDS - 1)
+                pending = [*again.throttled.items(), *again.others.items()]
+                if again.throttled:
+                    time.sleep(FIRST_WAIT * 2**waits)
+                    waits += 1
 
     def unwrap(self, wrapped: bytes, key_id: str = "", annotations: Mapping[str, bytes] = NO_ANNOTATIONS) -> bytes:
         """The data key or seed that fetch() brought. Raises KmsError where it brought none."""
-        answer = self._answers.get(WrappedKey(wrapped, key_id, frozenset(annotations.items())))
+        key = WrappedKey(wrapped, key_id, frozenset(annotations.items()))
+        asked = self._asked(key)
+        answer = self._answers.get(asked)
         if answer is None:
             raise KmsUntried(UNANNOUNCED)
         if isinstance(answer, KmsError):
             raise type(answer)(str(answer))
-        return answer.plaintext
+        plaintext = answer.plaintext if asked == key else hierarchy.open_under(answer.plaintext, key)
+        if plaintext is None:
+            raise KmsMismatch(f"{self.service.label}: the local KEK that it unwraps is not that of its data key")
+        return plaintext
+
+    def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        self.service.close()
 
     def answer(self, wrapped: WrappedKey) -> Answer | None:
         """The answer to a wrapped key; None where there is none."""
-        answer = self._answers.get(wrapped)
+        answer = self._answers.get(self._asked(wrapped))
         return answer if isinstance(answer, Answer) else None
 
     def tracks(self) -> tuple[KmsCalls, ...]:
@@ -144,7 +180,7 @@ class Client:
                 name=self.name,
                 service=self.service.label,
                 key=key,
-                principal=self._principal,
+                principal=self._principal or "",
                 calls=track.calls,
                 unwrapped=track.unwrapped,
                 first=moment(track.first.timestamp()) if track.first else "",
@@ -156,31 +192,56 @@ class Client:
             for key, track in sorted(self._tracks.items())
         )
 
+    def _asked(self, wrapped: WrappedKey) -> WrappedKey:
+        """What the service is asked for: the local KEK of a hierarchy. A file holds that KEK itself."""
+        return (hierarchy.local_kek(wrapped) if self.service.remote else None) or wrapped
+
     def _round(
         self, work: list[tuple[str, list[WrappedKey]]], progress: Callable[[int], None], *, last: bool
-    ) -> list[tuple[str, list[WrappedKey]]]:
-        """Ask once for each wrapped key; those that were throttled, by key, unless it is the last round."""
+    ) -> _Again:
+        """Ask once for each wrapped key; those to ask for again, of throttled ones unless it is the last round."""
         size = self.service.batch
         parts = [(key, keys[at : at + size]) for key, keys in work for at in range(0, len(keys), size)]
-        throttled: dict[str, list[WrappedKey]] = {}
+        again = _Again()
         running: dict[Future[Sequence[Answer | KmsError]], tuple[str, list[WrappedKey]]] = {}
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             for key, keys in parts:
                 if len(running) >= AT_ONCE:
-                    self._collect(running, throttled, progress, last=last)
+                    self._collect(running, again, progress, last=last)
                 if (refusal := self._refusal(key)) is not None:
                     self._answers.update(dict.fromkeys(keys, refusal))
                     self._tracks[key].outcomes[str(refusal)] += len(keys)
                     progress(len(keys))
                 else:
                     self._begin(key)
-                    running[pool.submit(self.service.decrypt, keys)] = (key, keys)
+                    running[pool.submit(self._ask, keys)] = (key, keys)
             while running:
-                self._collect(running, throttled, progress, last=last)
+                self._collect(running, again, progress, last=last)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return list(throttled.items())
+        return again
+
+    def _ask(self, keys: Sequence[WrappedKey]) -> Sequence[Answer | KmsError]:
+        """The answers of one call. Whatever a library raises is an answer: its text may quote what the KMS says."""
+        try:
+            return self.service.decrypt(keys)
+        except KmsError as error:
+            return [error.with_traceback(None)] * len(keys)
+        except Exception as error:  # noqa: BLE001
+            return [KmsUntried(f"{self.service.label}: no answer that can be read ({type(error).__name__})")] * len(
+                keys
+            )
+
+    def _checked(self, wrapped: WrappedKey, answer: Answer | KmsError) -> Answer | KmsError:
+        """The answer, where it may be a data key: some services answer to a wrong key too."""
+        if isinstance(answer, KmsError):
+            return answer
+        opens = self._tests.get(wrapped) if answer.otherwise is not None else None
+        fits = len(answer.plaintext) in (SIZES if wrapped.key_id else FIRST_SIZES)
+        if fits and (opens is None or opens(answer.plaintext)):
+            return answer
+        return answer.otherwise or KmsMismatch(f"{self.service.label}: the answer is no data key")
 
     def _refusal(self, key: str) -> KmsUntried | None:
         """Why a key is not called any more; None where it is, and the call is counted."""
@@ -199,7 +260,7 @@ class Client:
     def _collect(
         self,
         running: dict[Future[Sequence[Answer | KmsError]], tuple[str, list[WrappedKey]]],
-        throttled: dict[str, list[WrappedKey]],
+        again: _Again,
         progress: Callable[[int], None],
         *,
         last: bool,
@@ -208,9 +269,12 @@ class Client:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             key, keys = running.pop(future)
             track = self._tracks[key]
-            for wrapped, answer in zip(keys, future.result(), strict=True):
+            for wrapped, answer in zip(keys, map(self._checked, keys, future.result()), strict=True):
                 if isinstance(answer, KmsThrottled) and not last:
-                    throttled.setdefault(key, []).append(wrapped)
+                    again.throttled.setdefault(key, []).append(wrapped)
+                    continue
+                if isinstance(answer, KmsOtherVersion):
+                    again.others.setdefault(key, []).append(wrapped)
                     continue
                 progress(1)
                 self._answers[wrapped] = answer

@@ -2,7 +2,7 @@
 
 Sources: openbao/openbao builtin/logical/transit/path_export.go and sdk/helper/keysutil/policy.go; cloud-provider-
 openstack pkg/kms/encryption; k8s.io/kms pkg/hierarchy; kubernetes/kms internal/plugins/_mock (KEK id as associated
-data).
+data); jwe.py has those of JWE.
 """
 
 import base64
@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
+from auditor.encryption.kms import jwe
 from auditor.encryption.kms.address import Address
-from auditor.encryption.kms.identify import OPENBAO_ID, TRANSIT, identify
+from auditor.encryption.kms.identify import JWE, OPENBAO_ID, TRANSIT, identify
 from auditor.encryption.kms.interface import Answer, KmsError, KmsMismatch, KmsUntried, WrappedKey
 from auditor.encryption.kms.vault import associated_data
 from auditor.encryption.transformers import AesCbc
@@ -38,6 +39,7 @@ class KekFile:
     label = "a file"
     remote = False
     batch = 1
+    several = False
 
     def __init__(self, address: Address) -> None:
         address.only("cluster-id", "instance-id")
@@ -162,8 +164,10 @@ def _transit(secret: bytes | rsa.RSAPrivateKey, sealed: bytes, associated: bytes
 
 
 def _other(secret: bytes | rsa.RSAPrivateKey, wrapped: WrappedKey) -> bytes | None:
-    """The plaintext of what is no transit ciphertext: AES-GCM, bound to nothing or to the KEK's id, or CBC."""
+    """The plaintext of what is no transit ciphertext: JWE, AES-GCM, bound to nothing or to the KEK's id, or CBC."""
     raw = wrapped.wrapped
+    if JWE.fullmatch(raw):
+        return _jwe(secret, raw)
     if isinstance(secret, rsa.RSAPrivateKey) or len(raw) < NONCE + 16:
         return None
     for associated in (b"", wrapped.key_id.encode("utf-8", "replace")):
@@ -172,3 +176,13 @@ def _other(secret: bytes | rsa.RSAPrivateKey, wrapped: WrappedKey) -> bytes | No
         except InvalidTag:
             continue
     return AesCbc(secret).open(raw) if not wrapped.key_id else None
+
+
+def _jwe(secret: bytes | rsa.RSAPrivateKey, raw: bytes) -> bytes | None:
+    """The content of a JWE whose content key is this one, or is wrapped by it."""
+    parts = jwe.parse(raw)
+    if parts is None:
+        return None
+    if isinstance(secret, rsa.RSAPrivateKey):
+        return jwe.unwrapped(parts, secret)
+    return jwe.content(parts, secret) if parts.algorithm == jwe.DIRECT else None

@@ -8,6 +8,7 @@ pkg/hierarchy and the mocks of k8s.io/apiserver.
 
 import re
 
+from auditor.encryption.kms import hierarchy
 from auditor.encryption.kms.interface import WrappedKey
 from auditor.model.kms import Kek, KmsService
 from auditor.text import printable, shown
@@ -16,7 +17,7 @@ AWS_MARKER = b"1"
 """Byte that aws-encryption-provider puts before a CiphertextBlob."""
 _AWS_BLOBS = (b"\x01\x02", b"\x0a\x20")
 _AWS_MARKED = (b"1\x01", b"1\x0a")
-_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]*:.+")
+ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]*:.+")
 _GCP_HEAD = b"\x0a\x24\x00"
 GCP_VERSION = re.compile(
     r"(projects/[^/]+/locations/([^/]+)/keyRings/[^/]+/cryptoKeys/[^/:]+)/cryptoKeyVersions/([0-9]+)(?::.*)?"
@@ -26,20 +27,23 @@ TRANSIT = re.compile(rb"([A-Za-z0-9._-]{1,256}):v([0-9]{1,10}):[A-Za-z0-9+/]+={0
 _TROUSSEAU = re.compile(rb"(?:[a-z]+:-:[A-Za-z0-9+/=:_.-]+\n)+")
 _TROUSSEAU_READABLE = re.compile(rb"(?:^|\n)debug:-:")
 _BASE64URL = re.compile(rb"[A-Za-z0-9_-]+")
-_JWE = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){3}\.[A-Za-z0-9_-]+")
+JWE = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){3}\.[A-Za-z0-9_-]+")
 AZURE_LENGTHS = frozenset({342, 512, 683})
 """Base64url characters of the ciphertexts of RSA 2048, 3072 and 4096."""
 AZURE_ALGORITHM = "algorithm.azure.akv.io"
 _AZURE_REGION = "x-ms-keyvault-region.azure.akv.io"
 OPENBAO_ID = re.compile(r"obk2\.[A-Za-z0-9_-]{43}")
-HIERARCHY = "encrypted-kek.reference.encryption.k8s.io"
 _TOYS = frozenset({"local-kek.kms.kubernetes.io"})
+_KLEIDI = "v2.kleidi.beezy.dev"
+_KEYSEALER = "algorithm-family.k8s-kms-plugin.keysealer.eclipse.org"
 _OVH = "iv.okms.ovh.com"
-_GCM, _GCM_WITHOUT_NONCE, _BARBICAN = 60, 48, 64
+GCM_SIZE, _GCM_WITHOUT_NONCE, _BARBICAN = 60, 48, 64
 """Bytes of 32 wrapped ones: nonce, ciphertext and tag; ciphertext and tag; IV and CBC's blocks."""
 
 _CONTEXT = "the encryption context, if the plugin has one"
-_NAMESPACE = "its namespace, if it has one"
+_ADDRESS = ("the server's address", "its namespace, if it has one", "the mount")
+_OPENBAO = ("the key's name", "cluster-id and instance-id of the plugin")
+_TOKEN = ("the PKCS#11 token and its PIN",)
 
 
 def identify(key: WrappedKey) -> Kek | None:
@@ -57,7 +61,8 @@ def identify(key: WrappedKey) -> Kek | None:
 def _text(key: WrappedKey) -> Kek | None:
     """The KEK of a wrapped key that is ASCII."""
     wrapped = key.wrapped
-    if match := TRANSIT.fullmatch(wrapped):
+    # of KMS v2 no plugin puts the key's name there
+    if (match := TRANSIT.fullmatch(wrapped)) and (match[1] == b"vault" or not key.key_id):
         return _transit(match[1].decode(), match[2].decode(), key)
     if _TROUSSEAU.fullmatch(wrapped):
         names = ", ".join(sorted({line.partition(b":")[0].decode() for line in wrapped.splitlines()}))
@@ -65,8 +70,8 @@ def _text(key: WrappedKey) -> Kek | None:
         return Kek(KmsService.TROUSSEAU, needs=(f"one of the providers {names}, with its key",), remark=remark)
     if len(wrapped) in AZURE_LENGTHS and _BASE64URL.fullmatch(wrapped):
         return _azure(key)
-    if _JWE.fullmatch(wrapped):
-        return Kek(KmsService.JWE, key=shown(key.key_id), needs=("the PKCS#11 token and its PIN",))
+    if JWE.fullmatch(wrapped):
+        return _jwe(key)
     return None
 
 
@@ -74,25 +79,49 @@ def _binary(key: WrappedKey) -> Kek | None:
     """The KEK of a wrapped key by annotations, length and KEK id."""
     names = {name for name, _ in key.annotations}
     size = len(key.wrapped)
+    if OPENBAO_ID.fullmatch(key.key_id):  # of a transit key whose ciphertexts an external KMS makes
+        return Kek(KmsService.TRANSIT, "openbao-kubernetes-kms", needs=(*_ADDRESS, *_OPENBAO))
     if names & _TOYS:
         return Kek(KmsService.TOY, key=shown(key.key_id), remark="the wrapped key is base64 of the data key")
-    if HIERARCHY in names:
-        needs = ("the local KEK: what the remote KMS answers to the annotation encrypted-kek",)
-        return Kek(KmsService.LOCAL_KEK, key=shown(key.key_id), needs=needs)
+    if (local := hierarchy.local_kek(key)) is not None:
+        return _hierarchy(local)
+    if _KEYSEALER in names:  # ML-KEM, whose other half is an annotation
+        return _jwe(key)
     if _OVH in names and size == _GCM_WITHOUT_NONCE:
         return Kek(KmsService.OVH, key=shown(key.key_id), needs=("access to the service",))
-    if size == _GCM:
-        plugin = "kleidi" if "v2.kleidi.beezy.dev" in names else ""
+    if size == GCM_SIZE:
+        plugin = "kleidi" if _KLEIDI in names else ""
         return Kek(KmsService.AES_GCM, plugin, shown(key.key_id), needs=("the token and its PIN, or the key",))
     if size == _BARBICAN and not key.key_id:
         return Kek(KmsService.BARBICAN, needs=("the payload of the Barbican secret",))
-    if _ARN.fullmatch(key.key_id) and key.wrapped.startswith(AWS_MARKER):
+    if ARN.fullmatch(key.key_id) and key.wrapped.startswith(AWS_MARKER):
         return _aws(key.key_id)
     return None
 
 
+def _hierarchy(local: WrappedKey) -> Kek:
+    """Of a data key under a local KEK: what unwraps that."""
+    needs = ("the local KEK: what the remote KMS answers to the annotation encrypted-kek",)
+    remote = identify(local)
+    if remote is None:
+        return Kek(KmsService.LOCAL_KEK, key=shown(local.key_id), needs=needs)
+    return Kek(
+        KmsService.LOCAL_KEK,
+        key=remote.key,
+        version=remote.version,
+        region=remote.region,
+        needs=(*needs, *remote.needs),
+        remark=f"its local KEK is wrapped by {remote.service.value}",
+    )
+
+
+def _jwe(key: WrappedKey) -> Kek:
+    plugin = "KeySealer" if any(name == _KEYSEALER for name, _ in key.annotations) else ""
+    return Kek(KmsService.JWE, plugin, shown(key.key_id), needs=_TOKEN)
+
+
 def _aws(key_id: str, remark: str = "") -> Kek:
-    match = _ARN.fullmatch(key_id)
+    match = ARN.fullmatch(key_id)
     region = match[1] if match else ""
     needs = (_CONTEXT,) if region else ("the region", _CONTEXT)
     return Kek(KmsService.AWS, key=shown(key_id), region=region, needs=needs, remark=remark)
@@ -115,10 +144,10 @@ def _azure(key: WrappedKey) -> Kek:
 def _transit(name: str, version: str, key: WrappedKey) -> Kek:
     # keysutil: version 0 is what wrote before versions were counted, and means the first
     number = str(max(int(version), 1))
-    address = ("the server's address", _NAMESPACE, "the mount")
     if OPENBAO_ID.fullmatch(key.key_id):
-        needs = (*address, "the key's name", "cluster-id and instance-id of the plugin")
+        needs = (*_ADDRESS, *_OPENBAO)
         return Kek(KmsService.TRANSIT, "openbao-kubernetes-kms", version=number, needs=needs)
     if name != "vault":
-        return Kek(KmsService.TRANSIT, "Oracle's vault plugin", key=name, version=number, needs=address)
-    return Kek(KmsService.TRANSIT, version=number, needs=(*address, "the key's name"))
+        return Kek(KmsService.TRANSIT, "Oracle's vault plugin", key=name, version=number, needs=_ADDRESS)
+    plugin = "kleidi" if any(annotation == _KLEIDI for annotation, _ in key.annotations) else ""
+    return Kek(KmsService.TRANSIT, plugin, version=number, needs=(*_ADDRESS, "the key's name"))

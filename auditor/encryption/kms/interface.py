@@ -26,6 +26,10 @@ class KmsMismatch(KmsRefused):
     """The same of a KMS that is called directly; the text says why it does not unwrap."""
 
 
+class KmsOtherVersion(KmsMismatch):
+    """The same of one version of a key, where another one is to be tried: the same wrapped key is asked for again."""
+
+
 class KmsThrottled(KmsUntried):
     """The KMS takes no more calls for now: another try later may succeed."""
 
@@ -72,6 +76,8 @@ class Answer:
     """Whether this is the version that the service wraps with now; None where it does not say."""
     request: str = ""
     """Id that the service gave the call; empty where it gives none."""
+    otherwise: KmsError | None = None
+    """The answer where this does not open the value: of one version of several; None where there is but this."""
 
 
 class Service(Protocol):
@@ -83,6 +89,8 @@ class Service(Protocol):
     """Whether it is called: its calls are announced, counted and confirmed."""
     batch: int
     """Most wrapped keys of one call."""
+    several: bool
+    """Whether several versions may have to be tried on a wrapped key of KMS v1, a call each."""
 
     def key(self, wrapped: WrappedKey) -> str:
         """The key that would be called for a wrapped key, printable.

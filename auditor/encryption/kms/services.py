@@ -13,6 +13,7 @@ SERVICES = {
     "azure": "azure",
     "gcp": "gcp",
     "vault": "vault",
+    "pkcs11": "pkcs11",
     "file": "file",
 }
 """By scheme the module of this folder whose connect() takes an Address."""

@@ -32,7 +32,12 @@ _REASONS: tuple[tuple[str, type[KmsError], str], ...] = (
     ),
     ("too new", KmsMismatch, "the key has no such version: another key, or one restored from an older backup"),
     ("message authentication failed", KmsMismatch, "another key wrapped it, it is damaged, or associated data is due"),
-    ("encryption key not found", KmsUntried, "there is no key of this name: check the URL"),
+    ("encryption key not found", KmsUntried, "there is no key of this name: check the URL, or it is deleted"),
+    (
+        "soft-deleted",
+        KmsUntried,
+        "the key is soft-deleted: an administrator can restore it, and nothing is lost until it is deleted",
+    ),
     ("missing 'context'", KmsUntried, "the key is derived: give context=BASE64"),
     ("invalid ciphertext", KmsMismatch, "the server does not take it for a ciphertext"),
     ("unable to decrypt", KmsMismatch, "another key wrapped it, or it is damaged"),
@@ -61,6 +66,7 @@ class Transit:
     label = "Vault or OpenBao transit"
     remote = True
     batch = BATCH
+    several = False
 
     def __init__(self, address: Address) -> None:
         address.only(
@@ -152,7 +158,8 @@ class Transit:
                 return KmsMismatch("the answer is no data key")
             match = TRANSIT.fullmatch((_ciphertext(wrapped) or "").encode())
             version = max(int(match[2]), 1) if match else 0
-            current = version == latest if latest else None
+            # a version that is newer than the newest was made since that was asked for
+            current = version >= latest if latest else None
             return Answer(plaintext, f"{self._name}, version {version}", current, request)
         return self._failed(str(result.get("error", "")) if isinstance(result, dict) else "", 400)
 

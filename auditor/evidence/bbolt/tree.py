@@ -41,13 +41,7 @@ _DEFECTS = (
 
 @dataclass
 class Walker:
-    """The pages of one database file under one meta.
-
-    page_size: bytes of a page. total: whole pages of the file; pages: those below the high-water mark. kinds: the
-    PageKind of every page (uint8), as far as the walks have reached it. ledger: what is accounted for in the file.
-    cells: the file as rows of 16 bytes, the size of page headers and elements, in four words of 32 bits; ids: the same
-    in two of 64.
-    """
+    """The pages of one database file under one meta."""
 
     buffer: Buffer
     meta: Meta
@@ -57,13 +51,27 @@ class Walker:
     """Bytes of the database, without a trailer."""
     gaps: list[Gap] = field(default_factory=list)
     """Pages that were not read, or not all of them."""
+    ledger: Ledger = field(init=False)
+    """What is accounted for in the file."""
+    page_size: int = field(init=False)
+    """Bytes of a page."""
+    total: int = field(init=False)
+    """Whole pages of the file."""
+    pages: int = field(init=False)
+    """Pages below the high-water mark."""
+    kinds: NDArray[np.uint8] = field(init=False)
+    """PageKind of every page, shape (total,); FREED until a walk reaches it."""
+    cells: NDArray[np.uint32] = field(init=False)
+    """The file as rows of 16 bytes, the size of page headers and elements, shape (n, 4), in the file's byte order."""
+    ids: NDArray[np.uint64] = field(init=False)
+    """The same as words of 64 bits, shape (n, 2)."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.source, self.buffer.size)
         self.page_size = self.meta.page_size
         self.total = self.size // self.page_size
         self.pages = min(self.meta.high_water, self.total)
-        self.kinds: NDArray[np.uint8] = np.full(self.total, PageKind.FREED, np.uint8)
+        self.kinds = np.full(self.total, PageKind.FREED, np.uint8)
         self.kinds[: min(2, self.pages)] = PageKind.META
         self.kinds[self.pages :] = PageKind.PAST_HIGH_WATER
         u4 = np.dtype(self.meta.order + "u4")

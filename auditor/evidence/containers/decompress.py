@@ -131,6 +131,20 @@ class _Surplus:
     own: residues.OwnBytes
     count: int = 0
     where: str = ""
+    stated: bytes = b""
+    """What the skippable frame before the next frame says of that one's length; empty where it says nothing."""
+    stated_at: int = 0
+
+    def measure(self, length: int) -> None:
+        """Hold what was stated to the length of the frame; 0 where no frame follows."""
+        if self.stated and int.from_bytes(self.stated, "little") != length:
+            self.skipped(self.stated_at, self.stated, len(self.stated))
+        self.stated = b""
+
+    def skipped(self, begin: int, content: bytes, length: int) -> None:
+        """Add a skippable frame that nothing explains: where its content begins, what is known of it, its length."""
+        self.own.look(self.name, begin, content)
+        self.add(length, "skippable frames, which hold no packed data")
 
     def add(self, count: int, where: str) -> None:
         self.count += count
@@ -146,11 +160,14 @@ def _blocks(
     while True:
         if kind is Kind.GZIP:
             rest = _check_fields(stream, rest, surplus)
+        begin = stream.position - len(rest)
         rest = yield from _stream(stream, make(), rest, kind, budget, name)
+        surplus.measure(stream.position - len(rest) - begin)
         if kind in FRAMED:
             rest = _skip_frames(stream, rest, surplus)
         while not rest.strip(b"\0"):  # tapes and block devices pad with zeros
             if not (rest := stream.read()):
+                surplus.measure(0)
                 if surplus.count:
                     raise Damaged(f"{name}: {surplus.count:,} bytes of it are in {surplus.where}: not read")
                 return
@@ -188,6 +205,7 @@ def _skip_frames(stream: Stream, rest: bytes, surplus: _Surplus) -> bytes:
             rest += more
         if not (length := skippable(rest[:SKIPPABLE])):
             return rest
+        surplus.measure(0)  # of a frame that is followed by another one of its kind
         begin = stream.position - len(rest) + SKIPPABLE
         # head: what is looked at of the frame; a longer one is no length and no table
         head, rest = rest[SKIPPABLE:length], rest[length:]
@@ -201,9 +219,12 @@ def _skip_frames(stream: Stream, rest: bytes, surplus: _Surplus) -> bytes:
                 surplus.own.look(surplus.name, begin + length - SKIPPABLE - missing, part)
             missing -= len(part)
             head += part if len(head) < STEP else part.strip(b"\0")[:1]
-        if not residues.is_explained(head):
-            surplus.own.look(surplus.name, begin, head)
-            surplus.add(length - SKIPPABLE, "skippable frames, which hold no packed data")
+        if residues.is_explained(head):
+            continue
+        if len(head) in residues.LENGTHS:
+            surplus.stated, surplus.stated_at = head, begin
+        else:
+            surplus.skipped(begin, head, length - SKIPPABLE)
 
 
 def _stream(

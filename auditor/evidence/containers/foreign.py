@@ -70,8 +70,14 @@ _VALUES = ((b"k8s\0", "an object in protobuf that is not encrypted"), (b"k8s:enc
 _TABLE = re.compile(rb"(?:NAMESPACE +)?NAME +[A-Z][A-Z() -]+\r?\n")
 _RANCHER = re.compile(r"(?:^|[/!])[a-z0-9]+\.[a-z0-9.-]*#v\d\w*/(?:[^/]+/)?[^/]+\.json$")
 _RAFT = re.compile(r"(?:^|[/!])[0-9a-f]{16}-[0-9a-f]{16}\.(?:wal|snap)$")
+_BEFORE = re.compile(rb"(?:[%#][^\n]*\n|---(?=\s)|\s)*")
+"""What may stand before a document of YAML: directives, comments, its mark."""
+_FLOW_FIELDS = (
+    re.compile(rb"[{,\s][\"']?apiVersion[\"']?\s{0,16}:\s{0,16}[\"']?\w"),
+    re.compile(rb"[{,\s][\"']?kind[\"']?\s{0,16}:\s{0,16}[\"']?[A-Z]"),
+)
 _MANIFEST = re.compile(
-    rb"(?:^|\n)(?:---[^\n]*\n)*(?:- )?(?:apiVersion|kind): ?[\"']?[A-Za-z0-9./-]+[\"']?\s"
+    rb"(?:- )?(?:apiVersion|kind): ?[\"']?[A-Za-z0-9./-]+[\"']?\s"
     rb"[^\0]*?\n\s*(?:- )?(?:kind|metadata|items|resources):"
 )
 _ENCRYPTED = re.compile(r"\.(?:gpg|pgp|age|enc|aes|crypt)$", re.IGNORECASE)
@@ -143,21 +149,23 @@ def _is_text(head: bytes) -> bool:
 
 def _is_object(head: bytes) -> bool:
     """Whether a text begins as an object of Kubernetes, or a list of them, in JSON or YAML."""
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    before = _BEFORE.match(text)
+    text = text[before.end() if before is not None else 0 :]
     if text[:1] in {b"{", b"["}:
-        return _is_json_object(text)
+        return _is_flow_object(text)
     return b"\0" not in head and _MANIFEST.match(text) is not None
 
 
-def _is_json_object(text: bytes) -> bool:
-    """Whether JSON states an apiVersion and a kind at its top, or in its first element; a long one may be cut."""
+def _is_flow_object(text: bytes) -> bool:
+    """Whether JSON states an apiVersion and a kind at its top, or in its first element.
+
+    Where it is cut, or YAML in JSON's form, whether it states both anywhere.
+    """
     decoded = text.decode("utf-8", "replace")
     try:
         document, _ = json.JSONDecoder().raw_decode(decoded)
     except (ValueError, RecursionError):
-        return (
-            re.search(rb"\"apiVersion\"\s*:\s*\"", text) is not None
-            and re.search(rb"\"kind\"\s*:\s*\"[A-Z]", text) is not None
-        )
+        return all(field.search(text) is not None for field in _FLOW_FIELDS)
     first = document[0] if isinstance(document, list) and document else document
     return isinstance(first, dict) and isinstance(first.get("apiVersion"), str) and isinstance(first.get("kind"), str)

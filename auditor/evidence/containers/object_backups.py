@@ -1,7 +1,8 @@
 """Tars of objects, identified by the names of their first members; and what such a name says of its object.
 
 loft-sh/vcluster pkg/snapshot (client.go), rancher/backup-restore-operator pkg/resourcesets/collector.go, Velero's
-documentation of its output file format.
+documentation of its output file format; canonical/k8s-dqlite pkg/migrator/migrator.go and MicroK8s' dbctl, which packs
+what that writes: `NAME/N.key` and `NAME/N.data`.
 """
 
 import re
@@ -23,6 +24,13 @@ _VELERO = re.compile(
 )
 
 
+DBCTL = re.compile(r"(?:.{0,1000}/)?(?P<number>\d{1,12})\.(?P<part>key|data)")
+"""A file of MicroK8s' dbctl: the etcd key of an object, or its stored value."""
+_PAX, _GLOBAL, _LONG_NAME = b"x", b"g", b"L"
+"""Flags of what is no member, and says something of the next, or of all (POSIX pax, GNU tar)."""
+_PATH = re.compile(rb"(?:\A|\n)\d{1,7} path=([^\n]*)\n")
+
+
 class Identity(NamedTuple):
     """An object by the name of its member."""
 
@@ -34,19 +42,36 @@ class Identity(NamedTuple):
 
 def kind(head: bytes) -> EvidenceKind | None:
     """The kind of a backup by the first HEAD bytes of a tar, or more; None for any other tar."""
-    if VCLUSTER.match(head):
-        return EvidenceKind.VCLUSTER_SNAPSHOT
-    at = 0
+    at, stated, first = 0, b"", True
     while at + BLOCK <= len(head):
-        name = head[at : at + 100].split(b"\0", 1)[0].decode("utf-8", "replace").removeprefix("./")
         size = re.fullmatch(rb"[ \0]*([0-7]{1,12})[ \0]*", head[at + 124 : at + 136])
-        for own in (EvidenceKind.RANCHER_BACKUP, EvidenceKind.VELERO_BACKUP):
-            if identity(name, own) is not None:
-                return own
+        end = at + BLOCK + (int(size[1], 8) if size is not None else 0)
+        flag = head[at + 156 : at + 157]
+        if flag in {_PAX, _GLOBAL, _LONG_NAME}:
+            stated = _stated_name(flag, head[at + BLOCK : end]) or stated
+        else:
+            name, stated = stated or head[at : at + 100].split(b"\0", 1)[0], b""
+            if first and VCLUSTER.match(name):
+                return EvidenceKind.VCLUSTER_SNAPSHOT
+            first = False
+            path = name.decode("utf-8", "replace").removeprefix("./")
+            if DBCTL.fullmatch(path) is not None:
+                return EvidenceKind.DBCTL_BACKUP
+            for own in (EvidenceKind.RANCHER_BACKUP, EvidenceKind.VELERO_BACKUP):
+                if identity(path, own) is not None:
+                    return own
         if size is None:
             return None
-        at += BLOCK + (int(size[1], 8) + BLOCK - 1) // BLOCK * BLOCK
+        at += BLOCK + (end - at - 1) // BLOCK * BLOCK
     return None
+
+
+def _stated_name(flag: bytes, content: bytes) -> bytes:
+    """The name of the next member, as a header before it says; empty where it says none."""
+    if flag == _LONG_NAME:
+        return content.rstrip(b"\0")
+    match = _PATH.search(content) if flag == _PAX else None
+    return match[1] if match is not None else b""
 
 
 def identity(path: str, kind: EvidenceKind) -> Identity | None:

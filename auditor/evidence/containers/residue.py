@@ -3,25 +3,12 @@
 What stands there is read by nobody. A container that hides a stored value there is not read whole.
 """
 
-import re
 import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-TEXTS = (
-    rb"k8s:enc:|k8s\\{1,4}(?:u0000|x00|0)|k8s(?:%00|&#0)|"
-    rb"\\{0,3}\"{1,2}kind\\{0,3}\"{1,2}\s{0,16}:\s{0,16}\\{0,3}\"{1,2}Secret\\{0,3}\"|"
-    # hex: k8s, then \0\n or :enc:; "kind":"Secret"
-    rb"(?i:6b3873(?:000a|3a656e633a)|226b696e64223a(?:20)?2253656372657422)|"
-    # base64 of k8s\0\n and k8s:enc: at three alignments, of "kind":"Secret" likewise
-    rb"azhzAA[o-r]|s4cwAK|rOHMAC|azhzOmVuYz|s4czplbmM6|rOHM6ZW5jO|"
-    rb"ImtpbmQiOiJTZWNyZXQi|JraW5kIjoiU2VjcmV0I|ia2luZCI6IlNlY3JldC|"
-    # of a v1 Secret's type, in an envelope whose first bytes are lost
-    rb"(?i:0276311206536563726574)|AnYxEgZTZWNyZX|J2MRIGU2VjcmV0|CdjESBlNlY3Jld"
-)
-"""The beginnings of what Kubernetes stores, as they stand in a text: by themselves, escaped, in hex and in base64."""
-_VALUE = re.compile(rb"k8s\0\n|\xd9\xd9\xf7|" + TEXTS)
-"""The same in any bytes: kubernetes/signatures.py has them all, for the sweep."""
+from auditor.evidence import beginnings
+
 MOST_KEPT = 64 << 20
 """Bytes of containers' own that are kept to be swept, at most."""
 _GZIP_HEADER = 10
@@ -30,8 +17,8 @@ _EXTRA, _NAME, _COMMENT = 4, 8, 16
 _SEEK_TABLE = b"\xb1\xea\x92\x8f"
 """The end of a seek table (zstd contrib/seekable_format)."""
 _SEEK_FOOTER = struct.Struct("<IB4s")
-SMALL = 16
-"""Bytes of a skippable frame in which no object fits: pzstd writes the length of the next frame."""
+LENGTHS = (4, 8)
+"""Bytes of a skippable frame that states how long the next frame is: pzstd writes such frames (zstd contrib/pzstd)."""
 
 
 class Residue(NamedTuple):
@@ -69,12 +56,12 @@ class OwnBytes:
 
 def holds_value(raw: bytes) -> bool:
     """Whether a stored value begins in these bytes."""
-    return _VALUE.search(raw) is not None
+    return beginnings.in_bytes(raw)
 
 
 def is_explained(frame: bytes) -> bool:
-    """Whether the content of a skippable frame is known: a length, zeros, or a seek table."""
-    if len(frame) <= SMALL or not frame.strip(b"\0"):
+    """Whether the content of a skippable frame is known: zeros, or a seek table."""
+    if not frame.strip(b"\0"):
         return True
     if len(frame) < _SEEK_FOOTER.size or not frame.endswith(_SEEK_TABLE):
         return False

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any, Self
 
-from auditor.evidence.containers import member_names
+from auditor.evidence.containers import archive_paths
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream
 from auditor.evidence.containers.limits import Budget, Refused
 from auditor.evidence.containers.residue import OwnBytes
@@ -14,6 +14,12 @@ from auditor.text import shown
 
 LONGEST = 1 << 20
 """Bytes of an extended header, at most: tarfile reads it into memory."""
+LONGEST_LIST = 16 << 20
+"""Bytes of the list of a folder's files that GNU tar --listed-incremental writes, at most: it is kept in memory."""
+_LABEL, _DUMPDIR, _CONTINUED = b"V", b"D", b"M"
+"""Types of GNU tar (tar.h): a volume's label, a folder with the list of its files, the rest of an earlier volume's."""
+_LIST = re.compile(rb"(?:[YNDRTX][^\0-\x1f\x7f]{0,4096}\0)*\0?")
+"""Such a list (GNU tar, Dumpdir): a letter for each file, and its name."""
 _PAX_RECORD = re.compile(rb"([1-9]\d{0,6}) [^=\0]+=")
 """The beginning of a record of pax: its length, its name."""
 _EXTENDED_TYPES = {
@@ -124,12 +130,16 @@ def members(
                 hiding += own.look(layer, done, readable.own(done, member.offset_data))
                 done = _content_end(member)
                 readable.content = range(member.offset_data, done)
-                inner = member_names.normalize(name, member.name)
+                if member.type == _LABEL and not member.size:
+                    continue  # its name, which has been looked at with the header, is no path
+                inner = archive_paths.normalize(name, member.name)
                 if member.isreg():
                     yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
                     odd += _padding(archive, member)
-                else:
+                elif member.type in tarfile.SUPPORTED_TYPES:
                     _check(name, inner, member)
+                elif unread := _unread(archive, member):
+                    yield inner, member.size, f"{name}!{shown(inner)}: {unread}: not read"
             surplus = _bytes_behind(archive) if header_type.ended else 0
             hiding += own.look(layer, done, readable.own(done, readable.position))
     except _LongHeader:
@@ -162,16 +172,33 @@ def _whole(name: str, surplus: int, odd: int, hiding: int) -> None:
 def _check(name: str, inner: str, member: tarfile.TarInfo) -> None:
     """Check a member without content: a link, which is never followed, or a folder. Raises Refused."""
     if member.islnk() or member.issym():
-        member_names.check_link(name, inner, member.linkname, symbolic=member.issym())
+        archive_paths.check_link(name, inner, member.linkname, symbolic=member.issym())
     elif not member.isdir():
         raise Refused(f"{name} holds {shown(member.name)}, a device or pipe: nothing in it was read")
+
+
+def _unread(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """Why a member of a type that is no file, folder, link or device is not read; empty for the list of a folder."""
+    if _is_list(member):
+        content = archive.extractfile(member)
+        whole = content is not None and _LIST.fullmatch(content.read()) is not None
+        return "" if whole else "it is no list of a folder's files"
+    if member.type == _CONTINUED:
+        return "it goes on from an earlier volume of the archive"
+    return "it is of a type that no tar writes for files"
 
 
 def _content_end(member: tarfile.TarInfo) -> int:
     """The position behind a member's content: of a sparse one, behind the parts that are stored."""
     parts: Any = member.sparse
-    size = sum(size for _, size in parts) if parts is not None else member.size if member.isreg() else 0
+    typed = member.isreg() or (member.type not in tarfile.SUPPORTED_TYPES and not _is_list(member))
+    size = sum(size for _, size in parts) if parts is not None else member.size if typed else 0
     return member.offset_data + size
+
+
+def _is_list(member: tarfile.TarInfo) -> bool:
+    """Whether it is a list of a folder's files, which is looked at as headers are."""
+    return member.type == _DUMPDIR and member.size <= LONGEST_LIST
 
 
 def _padding(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:

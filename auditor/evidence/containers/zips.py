@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from auditor.evidence.containers import member_names
+from auditor.evidence.containers import archive_paths
 from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped
 from auditor.evidence.containers.limits import Budget, Refused
 from auditor.evidence.containers.residue import OwnBytes, holds_value
@@ -84,11 +84,11 @@ def members(mapping: mmap.mmap, name: str, budget: Budget, own: OwnBytes) -> Ite
             entries = archive.infolist()
             for info in entries:
                 budget.member()
-                inner = member_names.normalize(name, info.orig_filename)
+                inner = archive_paths.normalize(name, info.orig_filename)
                 mode = info.external_attr >> UNIX
                 stored = info.file_size or info.compress_size
                 if stat.S_ISLNK(mode) and (target := _link_target(archive, info)):
-                    member_names.check_link(name, inner, target, symbolic=True)
+                    archive_paths.check_link(name, inner, target, symbolic=True)
                 elif not stored and (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)):
                     raise Refused(f"{name} holds {shown(inner)}, a device or pipe: nothing in it was read")
                 elif stored or not info.filename.endswith("/"):  # is_dir() fails for an empty name

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from auditor.evidence.containers.member_name import MemberName
-from auditor.evidence.discovery import archived_directory
+from auditor.evidence.discovery import archived_directory, dqlite_directory
 from auditor.evidence.discovery.archived_directory import Place
 from auditor.evidence.discovery.extraction import ExtractedMember, Extraction
+from auditor.evidence.dqlite import names as dqlite_names
 from auditor.evidence.exhibit import BESIDE, Exhibit, Role
 from auditor.text import shown
 
@@ -19,6 +20,10 @@ def grouped(extraction: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
             exhibits.append((str(name), list(places.values())))
             for member in places.values():
                 single.pop(member.name, None)
+    for name, members in _of_dqlite(list(single.values())).items():
+        exhibits.append((str(name), members))
+        for member in members:
+            single.pop(member.name)
     companions_of = {name: [own for end in BESIDE if (own := name.with_ending(end)) in single] for name in single}
     beside = {own for names in companions_of.values() for own in names}
     for name, member in single.items():
@@ -46,8 +51,33 @@ def _directories(extraction: Extraction) -> dict[MemberName, dict[Place, Extract
     return directories
 
 
+def _of_dqlite(members: Sequence[ExtractedMember]) -> dict[MemberName, list[ExtractedMember]]:
+    """The members that make up data directories of dqlite, by the directory's name.
+
+    A place that an archive holds twice belongs to another directory.
+    """
+    directories: dict[MemberName, dict[str, ExtractedMember]] = {}
+    for member in members:
+        archive, path = member.origin.archive, member.origin.path or str(member.name).split("!", 1)[0]
+        if (place := dqlite_directory.place(path)) is None:
+            continue
+        top, number = shown(place[0]), 1
+        name = archive.inside(top) if top else archive
+        while place[1] in directories.setdefault(name, {}):
+            number += 1
+            name = archive.inside(f"{top}#{number}")
+        directories[name][place[1]] = member
+    return {
+        name: list(found.values())
+        for name, found in directories.items()
+        if any(dqlite_names.of(path) is not None for path in found)
+    }
+
+
 def exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
     """A data directory, a database with its WAL, or a single file; it takes the files."""
+    if any(dqlite_names.of_evidence(str(member.name)) is not None for member in members):
+        return dqlite_directory.archived(name, members)
     names = [str(member.name) for member in members]
     places = [archived_directory.match(member.origin.path) for member in members]
     if places[0] is not None and (len(members) > 1 or name != names[0]):

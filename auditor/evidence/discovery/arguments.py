@@ -2,29 +2,46 @@
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.discovery import bystanders, companions, databases, remote
-from auditor.evidence.discovery.config_files import LARGEST, is_settings
+from auditor.evidence.discovery.config_files import is_configuration_file
 from auditor.evidence.discovery.paths import is_sqlite, is_whole
 from auditor.evidence.exhibit import BESIDE, role_of
 from auditor.text import shown
 
 URL = "://"
 _EVIDENCE = magic.CONTAINERS | magic.STORES
+_REPORT = re.compile(rb'<!doctype html>|\s*\{\s*"format"\s*:\s*"etcd-auditor', re.IGNORECASE)
+_REPORT_HEAD = 64
+"""Bytes in which a report's beginning lies."""
 
 
 def _none(_: Path) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What lies in folders beside the evidence, and is no item of its own."""
+
+    passed: list[str] = field(default_factory=list)
+    """Names of the files that are known to hold no values."""
+    companions: list[str] = field(default_factory=list)
+    """Paths of those that may hold a configuration, told by content: they are read with what lies in their folder."""
+    given: Sequence[str] = ()
+    """Configurations that options name: they are read whatever lies beside them."""
+
+
 def resolve_arguments(
-    arguments: Sequence[str], is_report: Callable[[Path], bool] = _none, passed: list[str] | None = None
+    arguments: Sequence[str], is_report: Callable[[Path], bool] = _none, beside: Beside | None = None
 ) -> list[str]:
     """Paths and URLs without repetitions, in the order of the arguments. Raises UsageError for a pattern without match.
 
@@ -34,14 +51,14 @@ def resolve_arguments(
     Args:
         arguments: Of the command line.
         is_report: Whether a text of no known kind is a report that verifies.
-        passed: Where the names of the files are added that are known to hold no values.
+        beside: Where the files are added that are no evidence.
     """
-    search = _Search(is_report, [] if passed is None else passed)
+    search = _Search(is_report, beside or Beside())
     resolved: list[str] = []
     for text in arguments:
         if URL in text or os.path.lexists(text):
             resolved += [text] if URL in text else search.path(Path(text))
-        elif glob.has_magic(text):
+        elif glob.has_magic(text) and not remote.is_bare(text):
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
             if not matches:
                 raise UsageError(f"{shown(text)}: nothing matches this pattern")
@@ -101,15 +118,19 @@ def is_data_directory(path: Path) -> bool:
 class _Search:
     """The search of folders for evidence.
 
-    is_report: whether a text of no known kind is a report that verifies. passed: names of the files that are known to
-    hold no values.
+    is_report: whether a text of no known kind is a report that verifies. beside: where the files are added that are no
+    evidence.
     """
 
-    def __init__(self, is_report: Callable[[Path], bool], passed: list[str]) -> None:
+    def __init__(self, is_report: Callable[[Path], bool], beside: Beside) -> None:
         self._is_report = is_report
-        self._passed = passed
+        self._beside = beside
 
     def path(self, path: Path) -> list[str]:
+        if _begins_as_report(path) and self._is_own(path):
+            raise UsageError(
+                f"{shown(path.name)} is a report of etcd-auditor, and no evidence: `etcd-auditor verify` checks it"
+            )
         if not path.is_dir() or is_data_directory(path) or is_whole(path):
             return [str(path)]
         return [str(inner) for inner in self._inside(path)] or [str(path)]
@@ -123,13 +144,42 @@ class _Search:
         unlisted: list[Path] = []
         for root, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
             parent = Path(root)
-            yield from (parent / name for name in sorted(files) if not self._is_beside(parent / name, folder))
             exhibits = [name for name in sorted(folders) if is_data_directory(parent / name) or is_whole(parent / name)]
             links = [name for name in sorted(folders) if name not in exhibits and (parent / name).is_symlink()]
+            yield from self._files([parent / name for name in sorted(files)], folder, alone=not exhibits)
             yield from (parent / name for name in exhibits)
             yield from (parent / name for name in links if not _leads_into(parent / name, folder))
             folders[:] = [name for name in sorted(folders) if name not in exhibits and name not in links]
         yield from unlisted
+
+    def _files(self, paths: Sequence[Path], folder: Path, *, alone: bool) -> Iterator[Path]:
+        """The files of one folder that need an exhibit of their own.
+
+        Args:
+            paths: All of its files.
+            folder: The folder that was named.
+            alone: Whether no folder in it is an exhibit.
+
+        A configuration is read with the evidence beside it; where there is none, whoever opens it names it as a gap.
+        """
+        companions = [path for path in paths if self._may_be_configuration(path)]
+        own = [path for path in paths if path not in companions and not self._is_beside(path, folder)]
+        if alone and not any(map(_is_evidence, own)):
+            own += [path for path in companions if not any(_is_same(path, config) for config in self._beside.given)]
+        else:
+            self._beside.companions.extend(map(str, companions))
+        yield from sorted(own)
+
+    def _may_be_configuration(self, path: Path) -> bool:
+        """Whether a file may hold a configuration, whatever its name; a report that speaks of one does not."""
+        return not _is_evidence(path) and is_configuration_file(path) and not self._is_own(path)
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether it is a report that verifies, and no value begins in what it quotes."""
+        try:
+            return _is_regular(path) and self._is_report(path) and not bystanders.holds_readable(path)
+        except OSError:
+            return False
 
     def _is_beside(self, path: Path, folder: Path) -> bool:
         """Whether a file needs no exhibit of its own: it is read with another, or is known to hold no values."""
@@ -139,11 +189,27 @@ class _Search:
         if _is_evidence(path):
             # OpenShift's archive of keys is read with the snapshot of its stamp
             return companions.is_companion(path.name) and companions.is_paired(path)
-        if companions.is_companion(path.name) and _is_configuration(path):
+        if bystanders.is_bystander(path) or self._is_own(path):
+            self._beside.passed.append(shown(path.relative_to(folder).as_posix()))
             return True
-        if bystanders.is_bystander(path) or (_is_regular(path) and self._is_report(path)):
-            self._passed.append(shown(path.relative_to(folder).as_posix()))
-            return True
+        return False
+
+
+def _begins_as_report(path: Path) -> bool:
+    """Whether a file may be a report: only such a one is read whole before it is opened as evidence."""
+    try:
+        if not _is_regular(path):
+            return False
+        with path.open("rb") as file:
+            return _REPORT.match(file.read(_REPORT_HEAD)) is not None
+    except OSError:
+        return False
+
+
+def _is_same(path: Path, other: str) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
         return False
 
 
@@ -159,17 +225,6 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _is_configuration(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError:
-        return False
-    return is_settings(lambda size: content[:size]) and b"\0" not in content
 
 
 def _is_evidence(path: Path) -> bool:

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from auditor.evidence.containers.residue import TEXTS
+from auditor.evidence import beginnings
+from auditor.evidence.containers import encoded_texts
 
 LONGEST = 256 << 20
 """Bytes of the longest text that is read to its end; a longer one is not known."""
@@ -29,17 +30,13 @@ _ANOTHER = re.compile(
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r")) + b"\x7f"
 _BLANKS = b" \t\r\n\f"
-_SIGNS = re.compile(
-    TEXTS + rb"|k8s\\x00|k8s(?:%00|&#0)"
-    # a manifest in YAML
-    rb"|(?:^|\n)[ \t-]{0,64}kind:[ \t]{0,16}[\"']?Secret(?:List)?[\"']?(?:\s|\Z)"
-)
-"""The beginnings of what Kubernetes stores, as they stand in a text: by themselves, escaped, in hex and in base64."""
-_OVERLAP = 128
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
 """A text that is nothing but base64 or hex: what it encodes is not known."""
-_JOINED = re.compile(r"joined-.*")
-"""What k3s leaves beside its database: an empty file (pkg/etcd/etcd.go)."""
+_ARMOUR = b"-----BEGIN"
+"""How PEM and its kin begin, whose lines are judged one run after another."""
+_EMPTY = re.compile(r"joined-.*|reset-flag|tombstone|dqlite-lock")
+"""Empty files: those that k3s leaves beside its database and in it (pkg/etcd/etcd.go, pkg/daemons/executor/etcd.go),
+and dqlite's lock (canonical/dqlite src/server.c)."""
 
 
 def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
@@ -64,8 +61,9 @@ def is_likely(path: str) -> bool:
 def is_text(blocks: Iterable[bytes]) -> bool:
     """Whether all blocks together are one text, not empty, in which no value begins."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    tail = joined_tail = b""
+    search = beginnings.TextSearch()
     size = 0
+    tail = b""
     encoded = False
     for block in blocks:
         size += len(block)
@@ -75,18 +73,23 @@ def is_text(blocks: Iterable[bytes]) -> bool:
             decoder.decode(block)
         except UnicodeDecodeError:
             return False
-        joined = joined_tail + block.translate(None, _BLANKS)  # lines may break an encoded value anywhere
         if size == len(block):  # of the first block: a longer text is encoded throughout, or not at all
-            encoded = _ENCODED.fullmatch(joined) is not None
-        text = tail + block
-        if _SIGNS.search(text) or _SIGNS.search(joined):
+            letters = block.translate(None, _BLANKS)
+            encoded = not letters.startswith(_ARMOUR) and _ENCODED.fullmatch(letters) is not None
+        if search.holds(block) or encoded_texts.holds_one(tail + block):
             return False
-        tail, joined_tail = text[-_OVERLAP:], joined[-_OVERLAP:]
+        tail = block[-beginnings.OVERLAP :]
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return bool(size) and not encoded
+
+
+def holds_readable(path: Path) -> bool:
+    """Whether a value begins in a file that does not claim to be encrypted. Raises OSError."""
+    search = beginnings.TextSearch(readable=True)
+    return any(search.holds(block) for block in _blocks(path))
 
 
 def is_bystander(path: Path) -> bool:
@@ -96,15 +99,15 @@ def is_bystander(path: Path) -> bool:
         if not stat.S_ISREG(status.st_mode):
             return False
         if not status.st_size:
-            return _JOINED.fullmatch(path.name) is not None
+            return _EMPTY.fullmatch(path.name) is not None
         return not is_likely(path.name) and is_text(_blocks(path))
     except OSError:
         return False
 
 
-def is_joined(path: str, peek: Callable[[int], bytes]) -> bool:
-    """Whether this is the empty file that k3s leaves beside its database."""
-    return _JOINED.fullmatch(path.rpartition("/")[2]) is not None and not peek(1)
+def is_empty(path: str, peek: Callable[[int], bytes]) -> bool:
+    """Whether this is an empty file that k3s leaves beside its database."""
+    return _EMPTY.fullmatch(path.rpartition("/")[2]) is not None and not peek(1)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

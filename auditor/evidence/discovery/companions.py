@@ -1,4 +1,4 @@
-"""Files that distributions put beside a snapshot and that may hold its keys: looked for by name alone.
+"""Files beside a snapshot that may hold its keys: looked for by name, and in folders that were named by content too.
 
 Names: cluster-etcd-operator bindata/etcd/cluster-backup.sh (OpenShift's pair of files with one stamp), k3s
 pkg/daemons/control (server/cred/encryption-config.json), rke cluster/state.go (.rkestate), kubespray
@@ -7,7 +7,7 @@ Kubernetes documentation's own example, which kubeadm's users follow (enc.yaml).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _OPENSHIFT = re.compile(r"snapshot_(\d{4}-\d\d-\d\d_\d{6})(__POSSIBLY_DIRTY__)?\.db")
@@ -39,6 +39,20 @@ def candidates(snapshot: Path) -> Iterator[Path]:
     for name in dict.fromkeys(names):
         if (path := snapshot.with_name(name)).is_file():
             yield path
+
+
+def beside(evidence: Path, told: Sequence[str], *, named: bool) -> list[Path]:
+    """The companion files of one item of evidence, each once.
+
+    Args:
+        evidence: A file or folder.
+        told: Files that may hold a configuration by their content: those in the same folder belong to it.
+        named: Whether they are looked for by name too.
+    """
+    folder = evidence.absolute().parent
+    files = list(candidates(evidence)) if named else []
+    names = {path.name for path in files}
+    return files + [path for path in map(Path, told) if path.absolute().parent == folder and path.name not in names]
 
 
 def is_paired(archive: Path) -> bool:

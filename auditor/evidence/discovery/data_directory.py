@@ -4,6 +4,7 @@ Layout: etcd server/etcdserver/api/snap (snapshotter.go, db.go), server/storage/
 server/storage/backend (defrag's db.tmp.*).
 """
 
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from auditor.evidence.discovery import distributions
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
-from auditor.text import shown
+from auditor.text import plural, shown
 
 if TYPE_CHECKING:
     from auditor.evidence.containers.extracted import ExtractedFile
@@ -87,7 +88,11 @@ def read(name: str, path: Path, wal_dir: Path | None, *, hashed: bool) -> Exhibi
     snap, wal = base / "snap", wal_dir or base / "wal"
     top = path if wal_dir is None else wal.parent
     if not snap.is_dir() and not wal.is_dir():
-        raise UnreadableEvidence(f"{name} is no etcd data directory: it holds neither member/snap nor member/wal")
+        count = sum(len(files) for _, _, files in os.walk(path))
+        raise UnreadableEvidence(
+            f"nothing in {name} is evidence: {plural(count, 'file')} looked at; an etcd data directory would hold "
+            "member/snap or member/wal"
+        )
     exhibit = Exhibit(name, directory=True, has_wal=wal.is_dir())
     try:
         if wal_dir is not None and (base / "wal").is_dir() and not wal.samefile(base / "wal"):
@@ -141,18 +146,25 @@ def _folder(
         if role is None or entry.is_dir():
             foreign(exhibit, top, entry, hashed=hashed)
             continue
-        name = _name(top, entry)
-        try:
-            status = entry.stat()
-            if stat.S_ISREG(status.st_mode) and not status.st_size:
-                exhibit.notes.append(f"{name} is empty")
-                continue
-            exhibit.files.append((role, EvidenceFile.open(entry, hashed=hashed, name=name)))
-        except (OSError, UnreadableEvidence) as error:
-            why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
-            if role is Role.DATABASE:
-                raise UnreadableEvidence(why) from None
-            exhibit.gaps.append(Gap(name, 0, 0, why))
+        add_file(exhibit, entry, role, _name(top, entry), hashed=hashed)
+
+
+def add_file(exhibit: Exhibit, entry: Path, role: Role, name: str, *, hashed: bool) -> None:
+    """Add a file; a note for an empty one, a gap for one that cannot be opened.
+
+    Raises UnreadableEvidence for an etcd database that cannot be.
+    """
+    try:
+        status = entry.stat()
+        if stat.S_ISREG(status.st_mode) and not status.st_size:
+            exhibit.notes.append(f"{name} is empty")
+            return
+        exhibit.files.append((role, EvidenceFile.open(entry, hashed=hashed, name=name)))
+    except (OSError, UnreadableEvidence) as error:
+        why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
+        if role is Role.DATABASE:
+            raise UnreadableEvidence(why) from None
+        exhibit.gaps.append(Gap(name, 0, 0, why))
 
 
 def entries(exhibit: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
@@ -163,10 +175,17 @@ def entries(exhibit: Exhibit, top: Path, folder: Path) -> Iterator[Path]:
         exhibit.gaps.append(Gap(_name(top, folder), 0, 0, f"the folder cannot be listed: {error.strerror}"))
 
 
-def foreign(exhibit: Exhibit, top: Path, entry: Path, *, hashed: bool) -> None:
+def foreign(exhibit: Exhibit, top: Path, entry: Path, *, hashed: bool, writer: str = "etcd") -> None:
     """A gap for a file that etcd does not write, a note for one that a distribution is known to put there.
 
     A regular one is swept all the same, where files are hashed.
+
+    Args:
+        exhibit: The directory.
+        top: The folder that names begin at.
+        entry: The file.
+        hashed: Whether files are hashed.
+        writer: Who writes the directory, in words.
     """
     name = _name(top, entry)
     if owner := distributions.owner(entry):
@@ -180,7 +199,7 @@ def foreign(exhibit: Exhibit, top: Path, entry: Path, *, hashed: bool) -> None:
             exhibit.files.append((Role.OTHER, EvidenceFile.open(entry, hashed=True, name=name)))
     except (OSError, UnreadableEvidence):
         pass  # the gap says that it was not read
-    exhibit.gaps.append(Gap(name, 0, size, f"{name} is nothing that etcd writes: not read"))
+    exhibit.gaps.append(Gap(name, 0, size, f"{name} is nothing that {writer} writes: not read"))
 
 
 def _name(top: Path, entry: Path) -> str:

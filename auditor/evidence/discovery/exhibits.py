@@ -12,10 +12,9 @@ from auditor import inputs
 from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
-from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.residue import Residue, holds_value
-from auditor.evidence.discovery import bystanders, companions, databases, paths, pipe, remote
-from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.discovery import bystanders, companions, databases, images, packed, paths, pipe, remote
+from auditor.evidence.discovery.config_files import may_be_configuration
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
@@ -41,7 +40,7 @@ class Exhibits:
     """The outermost container, and companion containers beside it."""
     extraction: Extraction | None = None
     """The contents of the container."""
-    settings: list[EvidenceFile] = field(default_factory=list)
+    companions: list[EvidenceFile] = field(default_factory=list)
     """Files that may hold a configuration."""
     notes: list[str] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Exhibits:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.extraction is not None:
             self.extraction.close()
-        for file in (*self.containers, *self.settings):
+        for file in (*self.containers, *self.companions):
             file.close()
 
 
@@ -70,7 +69,6 @@ def opened(argument: str, options: Options) -> Exhibits:
 
     Raises UnreadableEvidence where nothing of etcd is there, UsageError for options that do not fit.
     """
-    hashed = not options.quick
     wal_dir = Path(options.wal_dir) if options.wal_dir else None
     if remote.is_remote(argument):
         if wal_dir is not None:
@@ -86,16 +84,31 @@ def opened(argument: str, options: Options) -> Exhibits:
         if wal_dir is not None:
             raise UsageError(f"{inputs.name(argument)} is a pipe: --wal-dir belongs to a data directory")
         return _streamed(pipe.spool(argument, options), options)
-    path = Path(argument)
-    if path.is_dir() or not _is_container(path):
+    if options.carve:
+        return _image(Path(argument), options)
+    return _at(Path(argument), wal_dir, options)
+
+
+def _at(path: Path, wal_dir: Path | None, options: Options) -> Exhibits:
+    """The exhibits at a path."""
+    hashed = not options.quick
+    if path.is_dir() or not packed.is_container(path):
         exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
         exhibits = Exhibits([(exhibit.name, lambda: exhibit)])
-        if not exhibit.directory:
-            _add_companions(exhibits, exhibit, path, options)
+        _add_companions(exhibits, exhibit, path, options)
         return exhibits
     if wal_dir is not None:
         raise UnreadableEvidence(f"{shown(path.name)} is a container: --wal-dir belongs to a data directory")
     return _packed(EvidenceFile.open(path, hashed=hashed), path, options)
+
+
+def _image(path: Path, options: Options) -> Exhibits:
+    """The exhibit of raw bytes, with the configurations that lie beside a file."""
+    exhibit = images.gather(path, options)
+    exhibits = Exhibits([(exhibit.name, lambda: exhibit)], exhibit.containers)
+    if path.is_file():
+        _add_companions(exhibits, exhibit, path, options)
+    return exhibits
 
 
 def _remote(url: str, options: Options) -> Exhibits:
@@ -105,7 +118,11 @@ def _remote(url: str, options: Options) -> Exhibits:
 def _streamed(received: tuple[EvidenceFile, list[str]], options: Options) -> Exhibits:
     """The exhibits of a file that came as a stream, and that nothing lies beside."""
     file, notes = received
-    if _is_packed(file.map[: magic.HEAD]):
+    if options.carve:
+        exhibit = images.of_file(file, None, options)
+        exhibit.notes += notes
+        return Exhibits([(exhibit.name, lambda: exhibit)], exhibit.containers)
+    if packed.is_packed(file.map[: magic.HEAD]):
         return _packed(file, None, options, notes)
     exhibit = Exhibit.of_file(file.name, file)
     exhibit.notes += notes
@@ -115,23 +132,26 @@ def _streamed(received: tuple[EvidenceFile, list[str]], options: Options) -> Exh
 def _add_companions(exhibits: Exhibits, exhibit: Exhibit, path: Path, options: Options) -> None:
     """Add the companion files of a snapshot to its exhibit; an error closes everything."""
     try:
-        exhibits.settings += _companions(exhibits, path, options)
+        exhibits.companions += _companions(exhibits, path, options, named=not exhibit.directory)
     except BaseException:
         exhibit.__exit__(None, None, None)
         exhibits.__exit__(None, None, None)
         raise
     exhibit.containers = exhibits.containers
-    exhibit.settings = tuple(exhibits.settings)
+    exhibit.companions = (*exhibit.companions, *exhibits.companions)
     exhibit.gaps += exhibits.gaps
     exhibit.residues += exhibits.residues
     exhibit.notes += exhibits.notes
-    exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
+    exhibit.files += [(Role.COMPANION, file) for file in exhibits.companions]
 
 
-def _companions(exhibits: Exhibits, path: Path, options: Options) -> list[EvidenceFile]:
-    """The files beside a snapshot that hold a configuration, without those that --encryption-config names."""
+def _companions(exhibits: Exhibits, path: Path, options: Options, *, named: bool) -> list[EvidenceFile]:
+    """The files beside evidence that hold a configuration, without those that --encryption-config names.
+
+    named: whether they are looked for by name too, and not by content alone.
+    """
     files: list[EvidenceFile] = []
-    for candidate in companions.candidates(path):
+    for candidate in companions.beside(path, options.companion_configs, named=named):
         if any(_same(candidate, Path(config)) for config in options.encryption_configs):
             continue
         name = shown(candidate.name)
@@ -157,10 +177,10 @@ def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list
             for member in extraction.members:
                 reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
                 exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
-            return _settings(extraction)
+            return _extracted_companions(extraction)
         finally:
             extraction.close()
-    if is_settings(lambda size: file.map[:size]):
+    if may_be_configuration(lambda size: file.map[:size]):
         return [file]
     file.close()
     return []
@@ -171,29 +191,6 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
-
-
-def _is_container(path: Path) -> bool:
-    """Whether a file is a container by magic number; an unreadable one is none, and is refused later in words."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return _is_packed(file.read(magic.HEAD))
-    except OSError:
-        return False
-
-
-def _is_packed(head: bytes) -> bool:
-    """Whether a file is a container, or holds a store behind other bytes, by its first magic.HEAD bytes."""
-    kind = magic.sniff(head)
-    if kind in magic.CONTAINERS:
-        return True
-    if kind in magic.STORES and (kind is not Kind.DATABASE or magic.begins_with_meta(head)):
-        return False
-    from auditor.evidence.discovery import embedded  # numpy
-
-    return embedded.start(head) > 0
 
 
 def _unpacked(container: EvidenceFile, options: Options) -> Extraction:
@@ -224,9 +221,9 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
             raise nothing(container, extraction)
         if extraction.gaps and magic.of(container.map) not in magic.TEXTS:
             exhibits.gaps += transfer.damage(container)
-        exhibits.settings += _settings(extraction)
+        exhibits.companions += _extracted_companions(extraction)
         if path is not None:
-            exhibits.settings += _companions(exhibits, path, options)
+            exhibits.companions += _companions(exhibits, path, options, named=True)
     except BaseException:
         exhibits.__exit__(None, None, None)
         raise
@@ -253,7 +250,7 @@ def _opener(
         members: Its files.
         exhibits: All exhibits of the container.
         extraction: The contents of the container.
-        first: Whether it is the first exhibit, with which the gaps and settings of all are reported.
+        first: Whether it is the first exhibit, with which the gaps and companions of all are reported.
     """
 
     def opener() -> Exhibit:
@@ -266,14 +263,14 @@ def _opener(
         own = {str(member.name) for member in members}
         others = {str(member.name) for member in extraction.members} - own
         exhibit.gaps += [gap for gap in extraction.gaps if gap.source in own or (first and gap.source not in others)]
-        exhibit.settings = tuple(exhibits.settings)
+        exhibit.companions = tuple(exhibits.companions)
         exhibit.notes += exhibits.notes
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
             exhibit.notes += extraction.notes
             exhibit.files += [(Role.OTHER, file) for file in _taken(extraction.unknown)]
             exhibit.residues += [*extraction.own.kept, *exhibits.residues]
-            exhibit.files += [(Role.SETTINGS, file) for file in exhibit.settings]
+            exhibit.files += [(Role.COMPANION, file) for file in exhibit.companions]
             if extraction.others:
                 exhibit.notes.append(bystanders.note(extraction.others, exhibits.containers[0].name))
         return exhibit
@@ -281,9 +278,9 @@ def _opener(
     return opener
 
 
-def _settings(extraction: Extraction) -> list[EvidenceFile]:
+def _extracted_companions(extraction: Extraction) -> list[EvidenceFile]:
     """The files of a container that hold a configuration, taken out of its contents."""
-    return _taken(extraction.settings)
+    return _taken(extraction.companions)
 
 
 def _taken(members: list[ExtractedMember]) -> list[EvidenceFile]:

@@ -40,7 +40,7 @@ class Extraction:
 
     members: list[ExtractedMember] = field(default_factory=list)
     """Databases, and files of data directories."""
-    settings: list[ExtractedMember] = field(default_factory=list)
+    companions: list[ExtractedMember] = field(default_factory=list)
     """Files that may hold a configuration."""
     unknown: list[ExtractedMember] = field(default_factory=list)
     """Files of no known kind, each of which is a gap too."""
@@ -52,7 +52,7 @@ class Extraction:
     """What of the container, and of those in it, is no member's."""
 
     def close(self) -> None:
-        for members in (self.members, self.settings, self.unknown):
+        for members in (self.members, self.companions, self.unknown):
             for member in members:
                 member.file.close()
             members.clear()

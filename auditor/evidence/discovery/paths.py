@@ -7,6 +7,7 @@ from pathlib import Path
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import bystanders, companions, data_directory
+from auditor.evidence.dqlite import names as dqlite_names
 from auditor.evidence.exhibit import BESIDE, Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
@@ -46,7 +47,11 @@ def gather(path: Path, wal_dir: Path | None, unpacking: Unpacking = Unpacking(),
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder is one exhibit: kine's database with its WAL, Gardener's backups, an archive of pg_dump."""
+    """Whether a folder is one exhibit: kine's database with its WAL, dqlite's data directory, Gardener's backups, an
+    archive of pg_dump, what MicroK8s' dbctl packs.
+    """
+    if dqlite_names.is_directory(folder) or _is_of_dbctl(folder):
+        return True
     if (folder / "toc.dat").is_file():
         from auditor.evidence.discovery import postgres_directory
 
@@ -75,7 +80,15 @@ def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exh
 
 
 def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit | None:
-    """A folder with kine's database, Gardener's backups or an archive of pg_dump; None where it is none of them."""
+    """A folder with kine's database, dqlite's data, Gardener's backups or an archive of pg_dump; None for any other."""
+    if dqlite_names.is_directory(path):
+        from auditor.evidence.discovery import dqlite_directory  # as below
+
+        return dqlite_directory.gather(name, path, unpacking.limits, unpacking.work_dir, hashed=hashed)
+    if _is_of_dbctl(path):
+        from auditor.evidence.discovery import dbctl_directory
+
+        return dbctl_directory.gather(name, path, unpacking.work_dir, hashed=hashed)
     if (path / "toc.dat").is_file():
         from auditor.evidence.discovery import postgres_directory  # the libraries of archives wait until there is one
 
@@ -90,6 +103,11 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
         _others(exhibit, path, {backup.name for backup in backups}, hashed=hashed)
         return _backup(exhibit, backups, unpacking, hashed=hashed)
     return None
+
+
+def _is_of_dbctl(folder: Path) -> bool:
+    """Whether a folder holds what MicroK8s' dbctl packs."""
+    return (folder / "0.key").is_file() and (folder / "0.data").is_file()
 
 
 def _others(exhibit: Exhibit, folder: Path, names: set[str], *, hashed: bool) -> None:

@@ -3,6 +3,7 @@
 fsspec and the libraries under it make the connections, with the credentials that they find in the environment.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ BUCKETS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "
 WEB = {"https", "http"}
 BLOCK = 8 << 20
 """Bytes of a request."""
+BARE = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+"""An endpoint without a scheme, as etcdctl takes it."""
+VERSION = re.compile(r"\?versionId=[A-Za-z0-9._-]+$")
+"""The end of the URL of one version of an object in S3."""
 
 
 class Unreachable(UnreadableEvidence):
@@ -28,6 +33,11 @@ class Unreachable(UnreadableEvidence):
 
 class Denied(UnreadableEvidence):
     """An object to which the store denies access."""
+
+
+def is_bare(text: str) -> bool:
+    """Whether a text may be endpoints without a scheme, `HOST:PORT` and commas; it may be a file's name as well."""
+    return all(BARE.fullmatch(each.strip()) for each in text.split(","))
 
 
 def is_remote(text: str) -> bool:
@@ -46,12 +56,24 @@ def shown(url: str) -> str:
     before, _, host = parts.netloc.rpartition("@")
     # abfss://container@account.dfs.core.windows.net/path: no user, and without it the object is not named
     container = f"{before}@" if BUCKETS.get(parts.scheme) == "adlfs" and before and ":" not in before else ""
-    return _printable(f"{parts.scheme}://{container}{host}{parts.path}")
+    return _printable(f"{parts.scheme}://{container}{host}{parts.path}{_version(url)}")
 
 
 def name(url: str) -> str:
     """The name of an object in reports: the last part of its path."""
-    return _printable(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or shown(url)
+    last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    return _printable(f"{last}{_version(url)}") if last else shown(url)
+
+
+def _version(url: str) -> str:
+    """The part of a bucket's URL that names one version of an object; empty for the current one."""
+    return match[0] if url.startswith("s3://") and (match := VERSION.search(url)) else ""
+
+
+def read(url: str, most: int) -> bytes:
+    """The object in memory. Raises UnreadableEvidence where it does not arrive whole, Refused for more bytes."""
+    with _open(url) as (source, _):
+        return b"".join(_blocks(source, url, most))
 
 
 def fetch(url: str, options: Options) -> "tuple[EvidenceFile, list[str]]":

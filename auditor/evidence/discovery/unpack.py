@@ -14,9 +14,10 @@ from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.containers.postgres_archive import Entry
 from auditor.evidence.discovery import archived_directory, bystanders, embedded
-from auditor.evidence.discovery.config_files import is_settings
+from auditor.evidence.discovery.config_files import may_be_configuration
 from auditor.evidence.discovery.data_directory import MOST_OTHERS
 from auditor.evidence.discovery.extraction import ExtractedMember, Extraction, Origin
+from auditor.evidence.dqlite import names as dqlite_names
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import BESIDE
 from auditor.evidence.file import EvidenceFile
@@ -87,7 +88,7 @@ class _Walk:
             self._of_postgres(origin, kind, stream, size)
         elif kind is Kind.ZIP:
             self._zip(origin.name, stream, depth, file, size)
-        elif kind in _EMBEDDING and (start := embedded.start(head)):
+        elif kind in _EMBEDDING and not _is_of_dqlite(origin.path, head) and (start := embedded.start(head)):
             self._behind(origin, start, stream, depth)
         else:
             self._leaf(origin, kind, stream, size)
@@ -192,12 +193,14 @@ class _Walk:
 
     def _leaf(self, origin: Origin, kind: Kind, stream: Stream, size: int) -> None:
         path = origin.path
-        if kind in magic.STORES or not path or archived_directory.match(path) or _is_export(stream.peek(magic.HEAD)):
+        head = stream.peek(magic.HEAD)
+        own = archived_directory.match(path) or _is_of_dqlite(path, head)
+        if kind in magic.STORES or not path or own or _is_export(head):
             self._extract(self._extraction.members, origin, stream, size)
         elif self._tables and path.rpartition("/")[2] == "restore.sql":  # pg_dump's, in its tar format: no data
             self._bystander(origin, stream, size)
-        elif is_settings(stream.peek):
-            self._extract(self._extraction.settings, origin, stream, size)
+        elif may_be_configuration(stream.peek):
+            self._extract(self._extraction.companions, origin, stream, size)
         elif bystanders.is_likely(path) or path.endswith(tuple(BESIDE)):
             self._extract(self._extraction.members, origin, stream, size)
         else:
@@ -209,7 +212,7 @@ class _Walk:
         head = stream.peek(foreign.HEAD)
         what = foreign.describe(head, path) or "nothing that is recognised"
         reason = f"{name} is {what}: not read"
-        if bystanders.is_joined(path, stream.peek):
+        if bystanders.is_empty(path, stream.peek):
             self._extraction.others.append(name)
             return
         if 0 < size <= LARGEST_UNKNOWN and len(self._extraction.unknown) < MOST_OTHERS:
@@ -254,6 +257,11 @@ def _decompressed(origin: Origin, otherwise: str = "unpacked") -> Origin:
     return Origin(origin.name.inside(name), origin.archive, path if origin.path else "")
 
 
+def _is_of_dqlite(path: str, head: bytes) -> bool:
+    """Whether a member is of a data directory of dqlite's, in whose files databases begin anywhere."""
+    return dqlite_names.is_own(path.rpartition("/")[2], head)
+
+
 def _is_export(head: bytes) -> bool:
     """Whether a file is a dump or an increment; etcdctl's forms that lose bytes are refused later."""
     try:
@@ -269,5 +277,6 @@ def nothing(file: EvidenceFile, extraction: Extraction) -> UnreadableEvidence:
     if reasons:
         return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {reasons}")
     count = len(extraction.others)
-    what = "it is empty" if not count else f"none of its {count:,} files is an etcd database, a WAL or a data directory"
+    files = "its one file is no" if count == 1 else f"none of its {count:,} files is an"
+    what = f"{files} etcd database, WAL or data directory" if count else "it is empty"
     return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {what}")

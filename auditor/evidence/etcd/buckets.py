@@ -14,6 +14,7 @@ import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
+from auditor.evidence import beginnings
 from auditor.evidence.bbolt.elements import Leaves
 from auditor.evidence.etcd import wire
 from auditor.evidence.protobuf_wire import BYTES, VARINT, WireError, fields
@@ -26,6 +27,9 @@ LEASE_ID = 8
 """Bytes of a lease's key."""
 LONGEST_TEXT = 512
 """Bytes of a name, of a role, of one end of a range: etcd sets no bound."""
+LEAST_TEXT = 16
+"""Bytes of a shorter text that are not looked at: nothing can be read in them."""
+LONGEST_LABEL = 80
 MOST_TEXTS = 64
 """Roles of a user, permissions of a role, addresses of a member."""
 VERSION = re.compile(rb"\d{1,5}\.\d{1,5}(\.\d{1,5})?(-[0-9A-Za-z.]{1,32})?")
@@ -89,8 +93,10 @@ def _named(checks: Mapping[bytes, Callable[[bytes, bytes], bool]]) -> Callable[[
 
 
 def is_text(raw: bytes) -> bool:
-    """Whether bytes are a bounded text of letters that can be printed."""
-    return len(raw) <= LONGEST_TEXT and raw.decode("utf-8").isprintable()
+    """Whether bytes are a bounded text of letters that can be printed, and no value begins in it in any writing."""
+    if len(raw) > LONGEST_TEXT or not raw.decode("utf-8").isprintable():
+        return False
+    return len(raw) < LEAST_TEXT or not beginnings.in_text(raw)
 
 
 def is_range_end(raw: bytes) -> bool:
@@ -113,7 +119,17 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and is_text(value.encode("utf-8"))
+    """A member's name: a host's, whose labels have 63 letters at most (RFC 1035), with what distributions append."""
+    return (
+        isinstance(value, str)
+        and is_text(value.encode("utf-8"))
+        and all(len(label) <= LONGEST_LABEL for label in value.split("."))
+    )
+
+
+def _is_version(value: object) -> bool:
+    """The version to go back to, empty where none is (etcd server/etcdserver/api/membership, DowngradeInfo)."""
+    return isinstance(value, str) and (not value or VERSION.fullmatch(value.encode("utf-8")) is not None)
 
 
 def _is_number(value: object) -> bool:
@@ -127,7 +143,9 @@ def _is_flag(value: object) -> bool:
 def _are_urls(value: object) -> bool:
     if value is None:
         return True
-    return isinstance(value, list) and all(isinstance(url, str) and _URL.fullmatch(url) for url in value)
+    return isinstance(value, list) and all(
+        isinstance(url, str) and _URL.fullmatch(url) and is_text(url.encode("ascii")) for url in value
+    )
 
 
 def _are_ids(value: object) -> bool:
@@ -227,7 +245,7 @@ _BUCKETS: Mapping[bytes, Callable[[bytes, bytes], bool]] = {
     b"cluster": _named(
         {
             b"clusterVersion": _exactly(VERSION),
-            b"downgrade": _document({"target-version": _is_name, "enabled": _is_flag}),
+            b"downgrade": _document({"target-version": _is_version, "enabled": _is_flag}),
         }
     ),
     b"members": lambda key, value: MEMBER_ID.fullmatch(key) is not None and _MEMBER(key, value),

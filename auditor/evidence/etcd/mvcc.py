@@ -76,7 +76,9 @@ def read(buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger | None = No
     return batch, gaps
 
 
-def read_freed(buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger) -> tuple[RecordBatch, Ints]:
+def read_freed(
+    buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger, *, exact: bool = False
+) -> tuple[RecordBatch, Ints]:
     """The records in leaves that no root reaches, and their rows in `leaves`.
 
     A value without its end has the bytes up to the end of its record. The caller sets places and states.
@@ -86,14 +88,18 @@ def read_freed(buffer: Buffer, source: str, leaves: Leaves, ledger: Ledger) -> t
         source: Its name.
         leaves: Elements of freed leaf pages.
         ledger: Of the file.
+        exact: Whether a record of another revision than its key's is none: its page may not be one.
     """
     odd: list[int] = []
     valid, main, sub = _revisions(buffer, leaves)
     leaves = leaves.take(valid)
     batch = _batch(buffer, source, leaves, main[valid], sub[valid])
     damage = _read_fields(buffer, batch, odd, cut=True)
-    accounts.add_records(ledger, leaves, batch, damage != NO_RECORD, odd)
-    return batch.take(damage != NO_RECORD), np.flatnonzero(valid)[damage != NO_RECORD]
+    record = damage != NO_RECORD
+    if exact:
+        record &= (damage != OTHER_REVISION) & (batch.key_len > 0)
+    accounts.add_records(ledger, leaves, batch, record, odd)
+    return batch.take(record), np.flatnonzero(valid)[record]
 
 
 def places(batch: RecordBatch) -> NDArray[np.uint8]:
@@ -109,7 +115,10 @@ def places(batch: RecordBatch) -> NDArray[np.uint8]:
 
 
 def _revisions(buffer: Buffer, leaves: Leaves) -> tuple[Bools, Ints, Ints]:
-    """Which record keys are revisions, and their main and sub numbers (big endian, int64)."""
+    """Which record keys are revisions, and their main and sub numbers: columns of shape (len(leaves),), bool and int64.
+
+    etcd server/mvcc/revision.go, revToBytes(): 17 bytes, big endian, and a mark behind them where it is a tombstone.
+    """
     at, length = leaves.key_at, leaves.key_len
     valid = (leaves.flags == 0) & ((length == REVISION) | (length == TOMBSTONE))
     main = np.empty(at.shape, np.int64)
@@ -203,7 +212,8 @@ def _read_fields(buffer: Buffer, batch: RecordBatch, odd: list[int], *, cut: boo
 
 
 def _field(buffer: Buffer, at: Ints, end: Ints, tag: int, *, cut: bool = False) -> tuple[Ints, Ints, Bools]:
-    """One field of each record: value (or length), the position behind that, and which rows have the field.
+    """One field of each record, as columns of the shape of `at`: value (or length) and the position behind that, int64,
+    and which rows have the field, bool.
 
     Args:
         buffer: The bytes.

@@ -61,7 +61,7 @@ PERMISSION = _of(1, texts={2: is_key, 3: is_key})
 PUT = _of(3, 4, 5, 6, rows=frozenset({1, 2}))
 RANGE = _of(*range(3, 14), texts=KEY_RANGE)
 DELETE_RANGE = _of(3, texts=KEY_RANGE)
-COMPARE = _of(1, 2, 4, 5, 6, 8, texts={64: is_key}, rows=frozenset({3, 7}))
+COMPARE = _of(1, 2, 4, 5, 6, 8, texts={3: is_key, 64: is_key}, rows=frozenset({7}))
 _OPERATIONS: dict[int, Message] = {1: RANGE, 2: PUT, 3: DELETE_RANGE}
 OPERATION = Message(messages=_OPERATIONS)
 TXN = _of(messages={1: COMPARE, 2: OPERATION, 3: OPERATION}, repeated=frozenset({1, 2, 3}))

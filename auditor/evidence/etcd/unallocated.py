@@ -127,12 +127,15 @@ def _carved(
         place: The place of values in pages that no root reaches, and behind the last.
         slack: That of all others.
     """
+    rest = walker.ledger.close(walker.buffer)
+    if not rest.start.size:
+        return
     size = walker.page_size
     start, end = (np.sort(np.concatenate([NONE, *(each[column] for each in tails)])) for column in range(2))
     is_freed = np.append(walker.kinds == PageKind.FREED, True)  # the last: what lies behind the pages
     changes = np.flatnonzero(np.diff(is_freed, prepend=False))
     edges = np.concatenate([changes, *(each.pages for each in runs), *(each.ends for each in runs)]) * size
-    rest = ledger.cut(walker.ledger.close(walker.buffer), np.concatenate((edges, start)))
+    rest = ledger.cut(rest, np.concatenate((edges, start)))
     freed = is_freed[np.minimum(rest.start // size, walker.total)]
     tail = np.searchsorted(start, rest.start, "right") - 1
     freed[tail >= 0] &= rest.start[tail >= 0] >= end[tail[tail >= 0]]

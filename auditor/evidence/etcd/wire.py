@@ -15,7 +15,8 @@ import numpy as np
 from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks, ranges
+from auditor.arrays.parallel import chunks
+from auditor.evidence import beginnings
 from auditor.evidence.protobuf_wire import BYTES, LONGEST
 
 LENGTH_FIELD = 8
@@ -36,6 +37,10 @@ LONGEST_TEXT = 512
 """Bytes of a key or a user's name that only a request holds, at most."""
 _PADDING = (0, *range(0x81, 0x88))
 """The highest byte of a length: 0, or 0x80 with the bytes of padding (encoder.go, encodeFrameSize)."""
+
+_ONES, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_SPACES, _DELETES = _ONES * np.uint64(ord(" ")), _ONES * np.uint64(0x7F)
+"""In every byte of a word: 1, the highest bit, a blank, DEL."""
 
 
 class FieldColumn(NamedTuple):
@@ -248,14 +253,20 @@ def _header(buffer: Buffer, header: FieldColumn) -> Bools:
 
 
 def printable(buffer: Buffer, at: Ints, length: Ints) -> Bools:
-    """Which strings are bounded, and printable ASCII throughout."""
+    """Which strings are bounded, and printable ASCII throughout; no readable value begins in them, in any writing."""
     sound: Bools = length <= LONGEST_TEXT
     rows = np.flatnonzero(sound & (length > 0))
     if not rows.size:
         return sound
     for part in chunks(rows.size, 1 << 12):
         chosen = rows[part]
-        octets = buffer.data[ranges(at[chosen], length[chosen])]
-        begins = np.cumsum(length[chosen]) - length[chosen]
-        sound[chosen] = np.logical_and.reduceat((octets >= ord(" ")) & (octets <= ord("~")), begins)
+        foreign = np.zeros(chosen.size, np.bool_)
+        for index, words, mask in buffer.strings(at[chosen], length[chosen]):
+            # bytes below a blank, DEL, and those with the high bit: of the flags of a word the lowest is right
+            flags = ((words - _SPACES) & ~words) | (((words ^ _DELETES) - _ONES) & ~(words ^ _DELETES)) | words
+            foreign[index] |= (flags & _HIGH & mask).any(axis=1)
+        sound[chosen] = ~foreign
+    rows = np.flatnonzero(sound)
+    rows = rows[beginnings.likely(buffer, at[rows], length[rows])]
+    sound[rows] = [not beginnings.in_text(text, readable=True) for text in buffer.slices(at[rows], length[rows])]
     return sound

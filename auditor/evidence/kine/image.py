@@ -15,17 +15,20 @@ from auditor.evidence.kine import file_format
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF
 from auditor.evidence.kine.pages import Pages
 
+NOWHERE = 65535
+"""In the place of a file: the page is in none."""
+
 
 class Image:
     """The pages of a database, by number from 1.
 
-    where: the index of a page's file, 255 for none; at: the offset of its image.
+    where: the index of a page's file, NOWHERE for none; at: the offset of its image.
     """
 
     def __init__(self, files: tuple[Buffer, ...], size: int, page_size: int, usable: int) -> None:
         self.files = files
         self.size, self.page_size, self.usable = size, page_size, usable
-        self.where = np.full(size + 1, 255, np.uint8)
+        self.where = np.full(size + 1, NOWHERE, np.uint16)
         self.at = np.zeros(size + 1, np.int64)
 
     def put(self, file: int, pages: Pages) -> None:
@@ -36,7 +39,7 @@ class Image:
 
     def has(self, numbers: Ints) -> Bools:
         inside = (numbers > 0) & (numbers <= self.size)
-        present: Bools = inside & (self.where[np.where(inside, numbers, 0)] != 255)
+        present: Bools = inside & (self.where[np.where(inside, numbers, 0)] != NOWHERE)
         return present
 
     def words(self, numbers: Ints, offset: Ints) -> Words:

@@ -18,7 +18,7 @@ from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.headless import CARVED
 from auditor.evidence.kine import database as databases
-from auditor.evidence.kine import remainder, rows, unreferenced, visible, wal
+from auditor.evidence.kine import remainder, rows, unreferenced, visible, wal, wal_index
 from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.file_format import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Header
 from auditor.evidence.kine.image import Image, freelist
@@ -52,24 +52,25 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     ]
     if not quick:
         batches += _hidden(database, own)
-        batches += remainder.search(database.store, database.gaps)
+        batches += remainder.search(database.files, database.gaps)
     if not database.has_kine and not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{file.name}: a damaged SQLite file in which no row of kine's is found")
+    balances, gaps = ([], []) if quick else wal_index.accounts(exhibit.of(Role.SQLITE_INDEX))
     kind = EvidenceKind.KINE_DATABASE
     return Reading(
         kind=kind,
         description=kind.label,
         batches=tuple(batch for batch in batches if len(batch)),
         database=file,
-        companions=frozenset(log.name for log in logs),
+        beside=frozenset(log.name for log in logs),
         backend=_facts(database),
         pages=PageMap(file.name, database.head.page_size, _kinds(database).tobytes(), first=1),
-        gaps=tuple(database.gaps),
+        gaps=(*database.gaps, *gaps),
         unexamined=tuple(_unexamined(exhibit, file, database.head, quick=quick)),
         notes=database.log.notes if logs else (),
         kinds={file.name: kind.label, **{log.name: "its write-ahead log" for log in logs}},
-        balances=() if quick else tuple(database.store.accounts.balances()),
-        key_copies=database.store.accounts.key_copies(),
+        balances=() if quick else (*database.files.accounts.balances(), *balances),
+        key_copies=database.files.accounts.key_copies(),
         standing=STANDING,
     )
 
@@ -126,11 +127,11 @@ def _hidden(database: Database, own: Header | None) -> Iterator[RecordBatch]:
             if spans:
                 start, end = (np.concatenate(column) for column in zip(*spans, strict=True))
                 places = np.full(start.size, place, np.uint8)
-                yield from unreferenced.search(database.store, file, start, end, places, _number(database, file, start))
-    yield from unreferenced.read(database.store, 0, _older(database, own, lost), _in_file(database))
+                yield from unreferenced.search(database.files, file, start, end, places, _number(database, file, start))
+    yield from unreferenced.read(database.files, 0, _older(database, own, lost), _in_file(database))
     if database.log.number.size:
         lookup = WalLookup(database.log, database.file_pages, database.head.page_size)
-        yield from unreferenced.read(database.store, 1, _frames(database, lost), lookup)
+        yield from unreferenced.read(database.files, 1, _frames(database, lost), lookup)
 
 
 def _number(database: Database, file: int, at: Ints) -> Ints:
@@ -164,7 +165,7 @@ def _older(database: Database, own: Header | None, lost: Place) -> UnreferencedP
     pages = Pages(number, (number - 1) * size)
     before = ~past & ~shown
     freed = past | free | (before & _was_free(database, own)[number])
-    btree = _btree(database.store.files[0], pages)
+    btree = _btree(database.files.buffers[0], pages)
     row = np.where(freed, Place.FREED, np.where(before, Place.PREVIOUS_ROOT, lost))
     rest = np.where(freed, Place.FREED, np.where(before, np.where(btree, Place.SLACK, Place.FREED), lost))
     state = np.where(before, np.uint8(State.SUPERSEDED), np.uint8(0))
@@ -195,7 +196,7 @@ def _page_columns(
     state: NDArray[np.uint8],
     mask: Bools,
 ) -> UnreferencedPages:
-    lead = unreferenced.lead(database.store.files[file], pages, database.image.size, database.head.usable)
+    lead = unreferenced.lead(database.files.buffers[file], pages, database.image.size, database.head.usable)
     trunk = np.isin(pages.number, database.trunks) & (row == Place.FREED)
     lead[trunk] = np.maximum(lead[trunk], 8)
     return UnreferencedPages(
@@ -220,7 +221,7 @@ def _was_free(database: Database, own: Header | None) -> Bools:
     free = np.zeros(database.file_pages + 1, np.bool_)
     if own is None or own.page_size != size:
         return free
-    file = Image(database.store.files[:1], database.file_pages, size, database.head.usable)
+    file = Image(database.files.buffers[:1], database.file_pages, size, database.head.usable)
     number = np.arange(1, database.file_pages + 1, dtype=np.int64)
     file.put(0, Pages(number, (number - 1) * size))
     trunks, leaves, _ = freelist(file, own.trunk, np.zeros(database.file_pages + 1, np.bool_))

@@ -13,28 +13,28 @@ from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place
 
 
-def search(store: DatabaseFiles, gaps: list[Gap]) -> list[RecordBatch]:
+def search(files: DatabaseFiles, gaps: list[Gap]) -> list[RecordBatch]:
     """The values and fragments in it; closes the accounts, when everything else is read.
 
     Args:
-        store: The files.
+        files: The files.
         gaps: Those of the reading, to which what two structures claim is added.
     """
     if not ledger.enabled:
         return []
-    files, inner, doubled = store.accounts.close()
+    outer, inner, doubled = files.accounts.close()
     gaps += doubled
     return [
         batch
-        for file, (own, parts) in enumerate(zip(files, inner, strict=True))
-        for batch in (*_search(store, file, own, inner=False), *_search(store, file, parts, inner=True))
+        for file, (whole, parts) in enumerate(zip(outer, inner, strict=True))
+        for batch in (*_search(files, file, whole, inner=False), *_search(files, file, parts, inner=True))
     ]
 
 
-def _search(store: DatabaseFiles, file: int, parts: Intervals, *, inner: bool) -> Iterator[RecordBatch]:
+def _search(files: DatabaseFiles, file: int, parts: Intervals, *, inner: bool) -> Iterator[RecordBatch]:
     """The same of one file. inner: as in unreferenced.search()."""
     start, end = parts
     if start.size:
         place = np.full(start.size, Place.WAL if file else Place.SLACK, np.uint8)
-        number = np.full(start.size, UNKNOWN, np.int64) if file else start // store.page_size + 1
-        yield from unreferenced.search(store, file, start, end, place, number, inner=inner)
+        number = np.full(start.size, UNKNOWN, np.int64) if file else start // files.page_size + 1
+        yield from unreferenced.search(files, file, start, end, place, number, inner=inner)

@@ -28,6 +28,8 @@ SHORTEST, LONGEST = 9, 40
 LEAD = 12
 """Bytes of a cell before its record: two varints, of which the first four bytes may be gone."""
 LONGEST_NAME = 1 << 12
+ZEROED = 16
+"""Zeros at the end of a value by which it is known that SQLite wrote over it (secure_delete): no value ends so."""
 NOTHING_KNOWN = Structure()
 NAMES = (b"/", b"compact_rev_key", b"gap-")
 """Beginnings of the names of rows."""
@@ -201,7 +203,9 @@ def _cells(candidates: records.Records, low: Ints, local: Ints, columns: KineCol
     for column, own in ((columns.value, np.where(deleted, previous, rowid)), (columns.old_value, previous)):
         value_at, size = candidates.text(column)
         available = np.minimum(size, at + local - value_at)
-        state = np.where(available < size, State.TAIL_LOST, State(0))
+        end = value_at + available
+        zeroed = (available >= ZEROED) & ~candidates.buffer.nonzero(np.maximum(end - ZEROED, 0), np.maximum(end, 0))
+        state = np.where((available < size) | zeroed, State.TAIL_LOST, State(0))
         unknown = np.full(at.size, UNKNOWN, np.int64)
         # the fields of CarvedRecord, in its order
         fields = (

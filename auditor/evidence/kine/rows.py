@@ -19,6 +19,9 @@ from auditor.evidence.kine.schema import KineColumns
 from auditor.model.vocabulary import Place, State
 
 COMPACTED = b"compact_rev_key"
+REUSED = "its overflow pages may hold another value by now"
+"""Of a value in freed pages whose parts are joined by page numbers: SQLite frees a chain without wiping them, and
+nothing in the file says whether a page of it was written since (fileformat2.html, section 1.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ class Rows:
         at, length = self.records.text(self.columns.name)
         whole = (length >= 0) & (at + length <= self.records.at + self.available)
         return np.where(whole, at, -1), np.where(whole, length, 0)
+
+
+def joined_names(every: Sequence[Rows]) -> bytes:
+    """The names of all rows, apart from each other."""
+    return b"\0".join(name for rows in every for name in rows.records.buffer.slices(*rows.names()))
 
 
 def places(every: Sequence[Rows]) -> list[NDArray[np.uint8]]:
@@ -161,4 +169,5 @@ def _located(batch: RecordBatch, assembled: Assembled, sources: tuple[str, ...])
             if len(origins) > 1
         }
         stored_at = np.array([origins[0].offset for origins in selected_parts], np.int64)
-        yield replace(values, source=source, extents=extents, stored_at=stored_at)
+        remarks = {row: REUSED for row in extents if values.place[row] == Place.FREED}
+        yield replace(values, source=source, extents=extents, stored_at=stored_at, remarks=remarks)

@@ -33,6 +33,9 @@ _HEADER = 64
 
 _STATEMENT = re.compile(rb"CREATE (?:TABLE|(?:UNIQUE )?INDEX)[ A-Za-z0-9_,().!=<>*+\"`'\[\]\t\r\n-]{1,1000}")
 """What kine and SQLite themselves create: no view, no trigger, no text in it that is not a name or a number."""
+LONGEST_WORD = 64
+_LITERAL = re.compile(rb"[xX]'|'[^']{%d,}|[A-Za-z0-9_]{%d,}" % (LONGEST_WORD, LONGEST_WORD))
+"""Within a statement: a blob, as the default of a column that every row has, or a text that is longer than any name."""
 
 
 def expansion(buffer: Buffer) -> Stretches:
@@ -98,7 +101,7 @@ def sound_entries(buffer: Buffer, cells: Cells) -> Bools:
         sound[row] = (
             kind in (b"table", b"index")
             and all(name.isascii() and len(name) <= _HEADER for name in names)
-            and (not sql or _STATEMENT.fullmatch(sql) is not None)
+            and (not sql or (_STATEMENT.fullmatch(sql) is not None and _LITERAL.search(sql) is None))
         )
     return sound
 

@@ -30,7 +30,7 @@ class DatabaseFiles:
 
     sources: tuple[str, ...]
     """The names of the files."""
-    files: tuple[Buffer, ...]
+    buffers: tuple[Buffer, ...]
     """Their bytes; either may be empty."""
     page_size: int
     usable: int
@@ -71,26 +71,26 @@ MOST_NUMBERED = 1 << 24
 """Pages up to which the number of each has a byte that is zero: no text is taken for numbers."""
 
 
-def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
+def read(files: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByPage) -> Iterator[RecordBatch]:
     """The values in these pages.
 
     Args:
-        store: The files.
+        files: The files.
         file: The file of the pages.
         images: The pages.
         lookup: Where an overflow page lies.
     """
-    buffer = store.files[file]
+    buffer = files.buffers[file]
     images = images.take(np.argsort(images.at, kind="stable"))
     pages = images.pages
-    parsed = parse(buffer, pages, store.page_size, store.usable, images.lead)
-    store.accounts.add(file, *parsed.fixed)
-    store.accounts.add_header(file, pages)
+    parsed = parse(buffer, pages, files.page_size, files.usable, images.lead)
+    files.accounts.add(file, *parsed.fixed)
+    files.accounts.add_header(file, pages)
     sound, names = structure.sound_keys(buffer, parsed.keys)
-    store.accounts.add_keys(file, parsed.keys.take(sound), names)
+    files.accounts.add_keys(file, parsed.keys.take(sound), names)
     local, spilled = parsed.cells.take(parsed.cells.next == 0), parsed.cells.take(parsed.cells.next > 0)
-    table_rows, faults = local_rows(store, file, pages, local)
-    store.accounts.add_rows(table_rows)
+    table_rows, faults = local_rows(files, file, pages, local)
+    files.accounts.add_rows(table_rows)
     page = np.delete(local.page, faults)
     yield from rows.batches(replace(table_rows, state=images.state[page]), images.row[page], visible=False)
 
@@ -98,21 +98,21 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
         return lookup(numbers, pages.at[spilled.page[cells]])
 
     file_of_cell = np.full(spilled.page.size, file, np.int64)
-    parts, whole = overflow.follow(store.files, spilled, file_of_cell, lookup_cells, store.claims, store.usable)
+    parts, whole = overflow.follow(files.buffers, spilled, file_of_cell, lookup_cells, files.claims, files.usable)
     malformed = local.take(faults)
-    store.accounts.add_chains(parts, _own_parts(file, images, parsed, parts), np.zeros(parts.row.size, np.bool_))
+    files.accounts.add_chains(parts, _own_parts(file, images, parsed, parts), np.zeros(parts.row.size, np.bool_))
     if whole.size:
         table_rows, faults = assembled_rows(
-            store, spilled, parts, whole, pages.number[spilled.page], images.state[spilled.page]
+            files, spilled, parts, whole, pages.number[spilled.page], images.state[spilled.page]
         )
-        store.accounts.add_rows(table_rows)
+        files.accounts.add_rows(table_rows)
         page = np.delete(spilled.page, faults)
         yield from rows.batches(table_rows, images.row[page], visible=False)
         malformed = Cells.concatenate([malformed, spilled.take(faults)])
-    yield from _tails(store, images, parts, spilled.page[parts.row])
-    start, end = _unclaimed(store, file, images, parsed)
+    yield from _tails(files, images, parts, spilled.page[parts.row])
+    start, end = _unclaimed(files, file, images, parsed)
     if ledger.enabled:
-        rest = structure.reserved(buffer, pages, store.page_size, store.usable)
+        rest = structure.reserved(buffer, pages, files.page_size, files.usable)
         odd = parsed.keys.take(~sound)
         start = np.concatenate((start, rest.start, odd.payload))
         end = np.concatenate((end, rest.end, odd.payload + odd.local))
@@ -120,16 +120,16 @@ def read(store: DatabaseFiles, file: int, images: UnreferencedPages, lookup: ByP
     end = np.concatenate((end, malformed.payload + malformed.local))
     page = np.maximum(np.searchsorted(pages.at, start, "right") - 1, 0)
     if start.size:
-        yield from search(store, file, start, end, images.rest[page], pages.number[page], images.state[page])
+        yield from search(files, file, start, end, images.rest[page], pages.number[page], images.state[page])
 
 
-def _tails(store: DatabaseFiles, images: UnreferencedPages, parts: PayloadParts, page: Ints) -> Iterator[RecordBatch]:
+def _tails(files: DatabaseFiles, images: UnreferencedPages, parts: PayloadParts, page: Ints) -> Iterator[RecordBatch]:
     """The values behind the payloads in overflow pages. page: the row of `images` that each part's cell lies in."""
-    for source in range(len(store.files)):
+    for source in range(len(files.buffers)):
         tails = (parts.rest > 0) & (parts.file == source)
         at, own = (parts.at + parts.size)[tails], page[tails]
         unknown = np.full(own.size, UNKNOWN, np.int64)
-        yield from search(store, source, at, at + parts.rest[tails], images.rest[own], unknown, images.state[own])
+        yield from search(files, source, at, at + parts.rest[tails], images.rest[own], unknown, images.state[own])
 
 
 def in_cells(parts: PayloadParts) -> Bools:
@@ -148,10 +148,10 @@ def _own_parts(file: int, images: UnreferencedPages, parsed: Parsed, parts: Payl
     return own
 
 
-def local_rows(store: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
+def local_rows(files: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> tuple[rows.Rows, Ints]:
     """The rows of cells without overflow pages, and which of the cells are no rows."""
-    candidates = records.decode(store.files[file], cells.payload, cells.local, cells.size, store.columns.count)
-    good = candidates.good & (cells.local == cells.size) & candidates.numeric(store.columns.numbers)
+    candidates = records.decode(files.buffers[file], cells.payload, cells.local, cells.size, files.columns.count)
+    good = candidates.good & (cells.local == cells.size) & candidates.numeric(files.columns.numbers)
     sound = cells.take(good)
     table_rows = rows.Rows(
         records=candidates.take(good),
@@ -159,54 +159,54 @@ def local_rows(store: DatabaseFiles, file: int, pages: Pages, cells: Cells) -> t
         rowid=sound.rowid,
         page=pages.number[sound.page],
         state=np.zeros(sound.page.size, np.uint8),
-        columns=store.columns,
-        sources=store.sources,
+        columns=files.columns,
+        sources=files.sources,
         file=file,
     )
     return table_rows, np.flatnonzero(~good)
 
 
 def assembled_rows(
-    store: DatabaseFiles, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
+    files: DatabaseFiles, cells: Cells, parts: PayloadParts, whole: Bools, numbers: Ints, state: NDArray[np.uint8]
 ) -> tuple[rows.Rows, Ints]:
     """The rows of cells with overflow pages, and which of the cells are no rows.
 
     Args:
-        store: The files.
+        files: The files.
         cells: The cells.
         parts: The parts of their payloads.
         whole: Which payloads are whole.
         numbers: The page of each cell.
         state: Bits of State of each cell.
     """
-    assembled = Assembled(store.files, parts, whole.size, store.work_dir)
+    assembled = Assembled(files.buffers, parts, whole.size, files.work_dir)
     candidates = records.decode(
-        assembled.buffer, assembled.at, np.minimum(assembled.size, cells.local), cells.size, store.columns.count
+        assembled.buffer, assembled.at, np.minimum(assembled.size, cells.local), cells.size, files.columns.count
     )
-    good = candidates.good & candidates.numeric(store.columns.numbers)
+    good = candidates.good & candidates.numeric(files.columns.numbers)
     table_rows = rows.Rows(
         records=candidates.take(good),
         available=assembled.size[good],
         rowid=cells.rowid[good],
         page=numbers[good],
         state=state[good],
-        columns=store.columns,
-        sources=store.sources,
+        columns=files.columns,
+        sources=files.sources,
         assembled=assembled,
     )
     return table_rows, np.flatnonzero(~good)
 
 
-def _unclaimed(store: DatabaseFiles, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
+def _unclaimed(files: DatabaseFiles, file: int, images: UnreferencedPages, parsed: Parsed) -> tuple[Ints, Ints]:
     """The stretches outside the overflow pages of rows."""
     page = np.searchsorted(images.pages.at, parsed.start, "right") - 1
-    free = store.claims.free(np.full(page.size, file, np.int64), images.pages.at[page])
+    free = files.claims.free(np.full(page.size, file, np.int64), images.pages.at[page])
     free |= parsed.tree[page]
     return parsed.start[free], parsed.end[free]
 
 
 def search(
-    store: DatabaseFiles,
+    files: DatabaseFiles,
     file: int,
     start: Ints,
     end: Ints,
@@ -219,7 +219,7 @@ def search(
     """The values in stretches of one file.
 
     Args:
-        store: The files.
+        files: The files.
         file: The file of the stretches.
         start: Where they begin.
         end: Where they end.
@@ -228,16 +228,16 @@ def search(
         state: Bits of State of each; none where None.
         inner: Whether they are parts of payloads with overflow pages.
     """
-    buffer = store.files[file]
+    buffer = files.buffers[file]
     for value in np.unique(place).tolist():
         same_place = place == value
         values, shares = residue.search(
-            buffer, start[same_place], end[same_place], store.columns, store.usable, store.structure
+            buffer, start[same_place], end[same_place], files.columns, files.usable, files.structure
         )
-        store.accounts.searched(file, start[same_place], end[same_place], shares, inner=inner)
+        files.accounts.searched(file, start[same_place], end[same_place], shares, inner=inner)
         if not values:
             continue
-        batch = carve.batch(buffer, store.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))
+        batch = carve.batch(buffer, files.sources[file], sorted(values, key=lambda row: row.value_at), Place(value))
         order = np.argsort(start[same_place], kind="stable")
         owner = order[np.searchsorted(start[same_place][order], batch.value_at, "right") - 1]
         page = number[same_place][owner]

@@ -9,7 +9,7 @@ from auditor.arrays.dtypes import Ints
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import ledger
 from auditor.evidence.gaps import listed
-from auditor.evidence.kine import overflow, pages, schema, structure, unreferenced
+from auditor.evidence.kine import overflow, pages, rows, schema, structure, unreferenced
 from auditor.evidence.kine.database import Database
 from auditor.evidence.kine.image import Tree, freelist, walk
 from auditor.evidence.kine.pages import Cells, Pages
@@ -23,18 +23,21 @@ def read(database: Database) -> None:
 
     Raises UnreadableEvidence where a sound database has no table of kine's.
     """
-    _odd(database, 0, structure.expansion(database.store.files[0]))
+    if database.file_pages:
+        _odd(database, 0, structure.expansion(database.files.buffers[0]))
     top = _walk(database, 1)
     entries: list[bytes] = []
     for file, page, cells in _cells(database, top):
         del page
-        sound = structure.sound_entries(database.store.files[file], cells)
+        sound = structure.sound_entries(database.files.buffers[file], cells)
         _odd_entries(database, file, cells.take(~sound))
-        database.store.accounts.add_payloads(file, cells.take(sound))
-        database.tables += schema.tables(database.store.files[file], cells)
-        entries += schema.entries(database.store.files[file], cells)
+        database.files.accounts.add_payloads(file, cells.take(sound))
+        database.tables += schema.tables(database.files.buffers[file], cells)
+        entries += schema.entries(database.files.buffers[file], cells)
     names = [table.name for table in database.tables]
-    database.store = replace(database.store, structure=Structure(entries, names))
+    database.files = replace(
+        database.files, structure=Structure(entries, names, lambda: rows.joined_names(database.rows_by_buffer))
+    )
     kine = next(
         (table for table in database.tables if table.kind == "table" and table.name == "kine" and table.root), None
     )
@@ -52,8 +55,8 @@ def read(database: Database) -> None:
             for file, page, cells in _cells(database, tree):
                 sound = np.zeros(cells.page.size, np.bool_)
                 if table.name in structure.OWN:
-                    sound = structure.OWN[table.name](database.store.files[file], cells, database.tables)
-                database.store.accounts.add_payloads(file, cells.take(sound))
+                    sound = structure.OWN[table.name](database.files.buffers[file], cells, database.tables)
+                database.files.accounts.add_payloads(file, cells.take(sound))
                 _foreign(database, table, file, page, cells.take(~sound))
     _pointer_maps(database)
     database.trunks, leaves, faults = freelist(database.image, database.head.trunk, database.referenced)
@@ -67,9 +70,9 @@ def _pointer_maps(database: Database) -> None:
     image = database.image
     numbers = structure.pointer_maps(image, database.referenced)
     database.referenced[numbers] = True
-    for file in range(len(database.store.files)):
+    for file in range(len(database.files.buffers)):
         at = image.at[numbers[image.where[numbers] == file]]
-        database.store.accounts.add(file, at, at + image.usable)
+        database.files.accounts.add(file, at, at + image.usable)
 
 
 def _walk(database: Database, root: int, *, table: bool = True) -> Tree:
@@ -86,7 +89,7 @@ def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]
     mask = np.zeros(database.image.size + 1, np.bool_)
     mask[tree.leaves] = True
     mask[tree.interior] = True
-    for file, buffer in enumerate(database.store.files):
+    for file, buffer in enumerate(database.files.buffers):
         images = database.image.of(file, mask)
         parsed = pages.parse(buffer, images, database.head.page_size, database.head.usable)
         damaged = images.number[parsed.damaged]
@@ -98,7 +101,7 @@ def _cells(database: Database, tree: Tree) -> Iterator[tuple[int, Pages, Cells]]
         database.whole &= not damaged.size
         database.slack.append((file, parsed.start, parsed.end))
         sound, names = structure.sound_keys(buffer, parsed.keys)
-        accounts = database.store.accounts
+        accounts = database.files.accounts
         accounts.add(file, *parsed.fixed)
         accounts.add_header(file, images)
         accounts.add_keys(file, parsed.keys.take(sound), names)
@@ -123,7 +126,7 @@ def _odd_entries(database: Database, file: int, cells: Cells) -> None:
     entries = _payloads(cells)
     _odd(database, file, entries)
     if ledger.enabled and entries.start.size:
-        name, at = database.store.sources[file], int(entries.start[0])
+        name, at = database.files.sources[file], int(entries.start[0])
         reason = (
             f"{name}: {entries.start.size:,} entries of its schema are of no table and no index of kine's: searched"
         )
@@ -145,15 +148,15 @@ def _kine(database: Database, table: Table) -> None:
     if columns is None:
         reason = "its table `kine` lacks a column of kine's: its rows are read in kine's own order"
         database.gaps.append(database.gap(1, reason))
-    store = database.store = replace(database.store, columns=columns or KineColumns())
+    files = database.files = replace(database.files, columns=columns or KineColumns())
     spilled: list[Cells] = []
     file_of_cell, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for file, page, cells in _cells(database, _walk(database, table.root)):
         more = cells.next > 0
         local = cells.take(~more)
-        table_rows, malformed = unreferenced.local_rows(store, file, page, local)
+        table_rows, malformed = unreferenced.local_rows(files, file, page, local)
         _no_rows(database, file, local.take(malformed))
-        store.accounts.add_rows(table_rows)
+        files.accounts.add_rows(table_rows)
         database.rows_by_buffer.append(table_rows)
         spilled.append(cells.take(more))
         file_of_cell.append(np.full(int(more.sum()), file, np.int64))
@@ -165,7 +168,7 @@ def _kine(database: Database, table: Table) -> None:
 
 def _spilled(database: Database, cells: Cells, file_of_cell: Ints, numbers: Ints) -> None:
     """Add the rows with overflow pages. numbers: the page of each cell."""
-    image, store = database.image, database.store
+    image, files = database.image, database.files
 
     def lookup(page: Ints, _: Ints) -> tuple[Ints, Ints]:
         present = image.has(page)
@@ -173,19 +176,19 @@ def _spilled(database: Database, cells: Cells, file_of_cell: Ints, numbers: Ints
         present &= ~database.referenced[known]
         return np.where(present, image.where[known].astype(np.int64), -1), image.at[known]
 
-    parts, whole = overflow.follow(store.files, cells, file_of_cell, lookup, store.claims, store.usable)
-    for file in range(len(store.files)):
+    parts, whole = overflow.follow(files.buffers, cells, file_of_cell, lookup, files.claims, files.usable)
+    for file in range(len(files.buffers)):
         images = image.of(file, ~database.referenced)
-        claimed = ~store.claims.free(np.full(images.at.size, file, np.int64), images.at)
+        claimed = ~files.claims.free(np.full(images.at.size, file, np.int64), images.at)
         database.referenced[images.number[claimed]] = True
         tails = (parts.rest > 0) & (parts.file == file)
         end = (parts.at + parts.size)[tails]
         database.slack.append((file, end, end + parts.rest[tails]))
     table_rows, malformed = unreferenced.assembled_rows(
-        store, cells, parts, whole, numbers, np.zeros(numbers.size, np.uint8)
+        files, cells, parts, whole, numbers, np.zeros(numbers.size, np.uint8)
     )
-    store.accounts.add_rows(table_rows)
-    store.accounts.add_chains(parts, np.ones(parts.row.size, np.bool_), ~unreferenced.in_cells(parts))
+    files.accounts.add_rows(table_rows)
+    files.accounts.add_chains(parts, np.ones(parts.row.size, np.bool_), ~unreferenced.in_cells(parts))
     database.rows_by_buffer.append(table_rows)
     broken = np.flatnonzero(~whole)
     lengths = np.bincount(parts.row, parts.size, whole.size).astype(np.int64)
@@ -200,7 +203,7 @@ def _spilled(database: Database, cells: Cells, file_of_cell: Ints, numbers: Ints
 
     database.gaps += listed(broken, one, rest)
     database.whole &= not broken.size
-    for file in range(len(store.files)):
+    for file in range(len(files.buffers)):
         _no_rows(database, file, cells.take(malformed[file_of_cell[malformed] == file]))
 
 
@@ -208,7 +211,7 @@ def _no_rows(database: Database, file: int, cells: Cells) -> None:
     """Add cells of `kine` that are no rows, with a gap: they are searched."""
     if not cells.page.size:
         return
-    name, at = database.store.sources[file], int(cells.payload[0])
+    name, at = database.files.sources[file], int(cells.payload[0])
     reason = f"{name}: {cells.page.size:,} cells of the table kine, the first at offset {at:,}, are no rows: searched"
     database.gaps.append(Gap(name, at, int(cells.local.sum()), reason))
     database.malformed.append((file, cells.payload, cells.payload + cells.local))

@@ -4,7 +4,7 @@ Format: sqlite.org fileformat2.html, section 4 (The Write-Ahead Log). The checks
 frame is a weighted sum of its words and of the checksum before it, so that all frames are checked at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,7 +74,7 @@ def read(buffer: Buffer, name: str, page_size: int) -> WalFrames:
     head = buffer.slice(0, HEADER)
     size, gaps = _page_size(head, name, page_size)
     if not size or buffer.size < HEADER:
-        return _nothing(gaps)
+        return nothing(gaps)
     counts = not gaps
     step = FRAME + size
     count = (buffer.size - HEADER) // step
@@ -149,7 +149,8 @@ def _page_size(head: bytes, name: str, page_size: int) -> tuple[int, list[Gap]]:
     return size, gaps
 
 
-def _nothing(gaps: list[Gap]) -> WalFrames:
+def nothing(gaps: Sequence[Gap] = ()) -> WalFrames:
+    """No frames."""
     none = np.zeros(0, np.int64)
     return WalFrames(
         page_size=0,

@@ -40,13 +40,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         raise UnreadableEvidence(why)
     gaps = list(log.gaps)
     base = name.removesuffix(ENDING) if name.endswith(ENDING) else f"the database of {name}"
-    store = _store(exhibit, (base, name), buffer, log, gaps)
-    frames = _frames(buffer, log, store.usable)
+    files = _files(exhibit, (base, name), buffer, log, gaps)
+    frames = _frames(buffer, log, files.usable)
     frames = frames.take(log.current) if quick else frames
-    every = unreferenced.read(store, 1, frames, WalLookup(log, 0, log.page_size))
+    every = unreferenced.read(files, 1, frames, WalLookup(log, 0, log.page_size))
     batches = tuple(batch for batch in every if len(batch))
     if not quick:
-        batches += tuple(batch for batch in remainder.search(store, gaps) if len(batch))
+        batches += tuple(batch for batch in remainder.search(files, gaps) if len(batch))
     if not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
     reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
@@ -66,13 +66,13 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         unexamined=tuple(unexamined),
         notes=log.notes,
         kinds={name: kind.label},
-        balances=() if quick else tuple(store.accounts.balances()),
-        key_copies=store.accounts.key_copies(),
+        balances=() if quick else tuple(files.accounts.balances()),
+        key_copies=files.accounts.key_copies(),
         standing=STANDING,
     )
 
 
-def _store(
+def _files(
     exhibit: Exhibit, sources: tuple[str, str], buffer: Buffer, log: WalFrames, gaps: list[Gap]
 ) -> DatabaseFiles:
     """An empty database and the WAL. Page 1, if the WAL holds it, has the number of reserved bytes."""
@@ -80,16 +80,16 @@ def _store(
     if (tops := log.at[log.number == 1]).size:
         head = database.header(Buffer(buffer.slice(int(tops[-1]), 100)), sources[1], gaps)
         usable = head.usable if head is not None else usable
-    files = Buffer(b""), buffer
-    accounts = Accounts(sources, files)
+    buffers = Buffer(b""), buffer
+    accounts = Accounts(sources, buffers)
     accounts.add_log(log)
     return DatabaseFiles(
         sources=sources,
-        files=files,
+        buffers=buffers,
         page_size=log.page_size,
         usable=usable,
         columns=KineColumns(),
-        claims=Claims(files, (log.page_size, wal.FRAME + log.page_size)),
+        claims=Claims(buffers, (log.page_size, wal.FRAME + log.page_size)),
         accounts=accounts,
         work_dir=exhibit.work_dir,
     )

@@ -1,6 +1,5 @@
 """How to reach a live etcd: its endpoints, and the credentials of both sides."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -14,8 +13,6 @@ SOCKETS = {"unix://": False, "unixs://": True}
 """URL schemes of Unix sockets, and whether TLS is spoken there (etcd client/pkg/transport/unix_listener.go)."""
 SCHEMES = ("http://", "https://", *SOCKETS)
 PORT = 2379
-BARE = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
-"""An endpoint without a scheme, as etcdctl takes it."""
 TIMEOUT = 30.0
 """Seconds between two messages of a member at most."""
 
@@ -99,11 +96,6 @@ def _loopback(host: str) -> bool:
 def is_endpoint(text: str) -> bool:
     """Whether the command's EVIDENCE is a live etcd: a URL without a path; an object behind a server has one."""
     return text.lower().startswith(SCHEMES) and not is_remote(text)
-
-
-def is_bare(text: str) -> bool:
-    """Whether a text may be endpoints without a scheme, `HOST:PORT` and commas; it may be a file's name as well."""
-    return all(BARE.fullmatch(each.strip()) for each in text.split(","))
 
 
 def endpoints(texts: Sequence[str], *, secure: bool | None = None) -> tuple[Endpoint, ...]:

@@ -1,4 +1,4 @@
-"""Backups that are tars of objects: vCluster's snapshots, Rancher's backup-restore-operator, Velero.
+"""Backups that are tars of objects: vCluster's snapshots, Rancher's backup-restore-operator, Velero, MicroK8s' dbctl.
 
 loft-sh/vcluster pkg/snapshot (client.go): members are etcd's keys with the values as they were stored, the release of
 the vCluster first. rancher/backup-restore-operator pkg/resourcesets/collector.go: `RESOURCE.GROUP#VERSION/[NAMESPACE/]
@@ -20,6 +20,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.evidence.ledger import Ledger
 from auditor.evidence.notation import Notation
 from auditor.evidence.objects import keys
+from auditor.evidence.objects.pairs import Pairs
 from auditor.evidence.objects.tar_members import Member, members
 from auditor.evidence.objects.values import Value, Values
 from auditor.evidence.reading import Reading
@@ -34,6 +35,8 @@ STANDING = Unexamined(
 )
 _SEALED = re.compile(rb'\s*"([A-Za-z0-9+/]*={0,2})"\s*')
 _BLANKS = b" \t\r\n"
+_WITH_KEYS = frozenset({EvidenceKind.VCLUSTER_SNAPSHOT, EvidenceKind.DBCTL_BACKUP})
+"""Backups that hold the etcd keys themselves."""
 
 
 def read(exhibit: Exhibit, *, quick: bool) -> Reading:
@@ -43,13 +46,18 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     kind = object_backups.kind(bytes(file.map[: object_backups.HEAD])) or EvidenceKind.VCLUSTER_SNAPSHOT
     values = Values(file, Ledger(file.name, file.size))
     end = 0
+    pairs = Pairs(values)
     for member in members(file):
         if member.plain:
             values.structure(member.header, member.at)
         else:
             values.gap(member.header, member.at, f"the header at offset {member.header:,} holds more than a tar's own")
-        _member(values, member, kind)
+        if kind is EvidenceKind.DBCTL_BACKUP and member.regular:
+            pairs.add(member)
+        else:
+            _member(values, member, kind)
         end = member.next
+    pairs.close()
     if not values.values:
         raise UnreadableEvidence(f"{file.name}: no object of this backup can be read: damaged, or cut")
     _rest(values, end)
@@ -58,7 +66,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         description=kind.label,
         batches=values.batches(),
         database=file,
-        storage_prefixes=() if kind is EvidenceKind.VCLUSTER_SNAPSHOT else (keys.PREFIX,),
+        storage_prefixes=() if kind in _WITH_KEYS else (keys.PREFIX,),
         backend=replace(Backend.UNKNOWN, buckets=(("key", len(values.values)),)),
         gaps=values.listed(),
         kinds={file.name: kind.label},

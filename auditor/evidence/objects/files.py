@@ -23,6 +23,8 @@ STANDING = Unexamined(
 )
 LARGEST = 1 << 31
 """Bytes of a text, at most: all of it is held in memory."""
+LARGEST_YAML, LARGEST_FLOW = 256 << 20, 32 << 20
+"""The same of YAML, and of YAML that begins with a brace, as JSON does."""
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -36,9 +38,12 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     raw = bytes(file.map)
     start = len(_MARK) if raw.startswith(_MARK) else 0
     values.structure(0, start)
-    if raw[start:].lstrip()[:1] in {b"{", b"["}:
+    flow = raw[start:].lstrip()[:1] in {b"{", b"["}
+    if flow:
         documents.read(values, "\x20" * start + raw[start:].decode("latin-1"))
-    else:
+    if not flow or (not values.values and file.size <= LARGEST_FLOW):
+        values = Values(file, Ledger(file.name, file.size))
+        values.structure(0, start)
         _yaml(values, raw, start)
     if not values.values:
         raise UnreadableEvidence(f"{file.name} begins as objects of Kubernetes do, and none of them can be read")
@@ -61,15 +66,15 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
 def _yaml(values: Values, raw: bytes, start: int) -> None:
     from auditor.evidence.objects import yaml_documents  # waits until there is YAML
 
-    if len(raw) > yaml_documents.LARGEST:
-        raise UnreadableEvidence(f"{values.file.name} is YAML of more than {yaml_documents.LARGEST:,} bytes: divide it")
+    if len(raw) > LARGEST_YAML:
+        raise UnreadableEvidence(f"{values.file.name} is YAML of more than {LARGEST_YAML:,} bytes: divide it")
     try:
         text = raw[start:].decode("utf-8")
     except UnicodeDecodeError:
         raise UnreadableEvidence(f"{values.file.name} is no UTF-8, as YAML of kubectl's is") from None
-    yaml_documents.read(values, " " * start + text)
+    yaml_documents.read(values, text, start)
     last = start
     for value in sorted(values.values, key=lambda value: value.offset):
         yaml_documents.rest(values, raw, last, value.offset)
-        last = value.offset + value.size
+        last = max(last, value.offset + value.size)
     yaml_documents.rest(values, raw, last, len(raw))

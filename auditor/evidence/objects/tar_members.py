@@ -17,7 +17,8 @@ _REGULAR = {b"0", b"\0"}
 _FOLDER = b"5"
 _RECORDS = frozenset(b"path linkpath size mtime atime ctime uid gid uname gname".split())
 """Records of an extended header that say where and whose a member is; another one, such as a comment, holds text."""
-_NAMING = {b"x": "pax", b"L": "GNU"}
+_PAX, _GLOBAL, _LONG_NAME = b"x", b"g", b"L"
+"""Flags of headers that say something of the next member, or of all."""
 _RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
 
 
@@ -58,16 +59,19 @@ def members(file: EvidenceFile) -> Iterator[Member]:
         kind = header[156:157]
         if own_size < 0 or at + BLOCK + own_size > file.size:
             return
-        if kind in _NAMING:
+        if kind in {_PAX, _GLOBAL, _LONG_NAME}:
             if own_size > LONGEST_NAME:
                 return
             content = file.map[at + BLOCK : at + BLOCK + own_size]
-            if _NAMING[kind] == "GNU":
+            if kind == _LONG_NAME:
                 name = content.rstrip(b"\0")
             else:
                 records, end = _records(content)
-                name, size = records.get(b"path", name), _decimal(records.get(b"size", b""))
                 plain = plain and records.keys() <= _RECORDS and end == own_size
+                if kind == _PAX:
+                    name, size = records.get(b"path", name), _decimal(records.get(b"size", b""))
+                else:  # a name and a size of every member are none of any
+                    plain = plain and not records.keys() & {b"path", b"size"}
             at += BLOCK + (own_size + BLOCK - 1) // BLOCK * BLOCK
             continue
         own_size = size if size >= 0 else own_size

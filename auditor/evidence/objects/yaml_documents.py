@@ -1,6 +1,7 @@
 """Objects in a text of YAML, as `kubectl get -o yaml` prints them: each as JSON, with the position of its text.
 
-What would grow as it is read (anchors and aliases) is refused; a text is bounded, since all of it is held in memory.
+Aliases and merge keys are resolved as kubectl does, up to a bound: a few lines of them may stand for terabytes. A text
+is bounded too, since all of it is held in memory.
 """
 
 import json
@@ -13,11 +14,12 @@ from auditor.evidence.notation import Notation
 from auditor.evidence.objects import keys
 from auditor.evidence.objects.values import Value, Values
 
-LARGEST = 256 << 20
-"""Bytes of a text, at most."""
 DEEPEST = 100
+LARGEST_EXPANSION = 16 << 20
+"""Letters and nodes by which the aliases of a document may lengthen it, at most."""
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_MERGE = "tag:yaml.org,2002:merge"
 _TRUE, _FALSE = ("true", "True", "TRUE", "yes", "on", "y"), ("false", "False", "FALSE", "no", "off", "n")
 
 
@@ -25,20 +27,21 @@ class _Unfit(Exception):
     """A document that is not read. No text of it."""
 
 
-def read(values: Values, text: str) -> None:
-    """Add every object of a text; gaps for documents that are none."""
-    offsets = _Offsets(text)
+def read(values: Values, text: str, begin: int) -> None:
+    """Add every object of a text that begins at an offset of the file; gaps for documents that are none."""
+    offsets = _Offsets(text, begin)
     loader = _LOADER(text)
-    done = 0
+    done = begin
     try:
         while loader.check_node():
             node = loader.get_node()
             start, end = offsets.of(node.start_mark.index), offsets.of(node.end_mark.index)
             try:
-                _check(node, set(), 0)
+                _check(node, 0, end - start + LARGEST_EXPANSION)
                 _add(values, node, offsets)
             except _Unfit:
-                values.gap(start, end, f"the YAML at offset {start:,} holds aliases, or is too deep: searched")
+                reason = f"the YAML at offset {start:,} is too deep, or its aliases stand for too much: searched"
+                values.gap(start, end, reason)
             done = end
     except yaml.YAMLError:
         values.gap(done, values.file.size, f"no YAML from offset {done:,} on: searched")
@@ -49,42 +52,66 @@ def read(values: Values, text: str) -> None:
 class _Offsets:
     """Offsets in the file of positions in its text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, begin: int) -> None:
         self._text = text
+        self._begin = begin
         self._same = text.isascii()
         self._last = (0, 0)
 
     def of(self, index: int) -> int:
         """The offset of a letter; cheap where they are asked for in their order."""
         if self._same:
-            return index
+            return self._begin + index
         before, offset = self._last if self._last[0] <= index else (0, 0)
         offset += len(self._text[before:index].encode())
         self._last = (index, offset)
-        return offset
+        return self._begin + offset
 
 
-def _check(node: Any, met: set[int], depth: int) -> None:
-    """Raise _Unfit for a node that stands in the document twice, by an alias, or too deep."""
-    if id(node) in met or depth > DEEPEST:
+def _check(node: Any, depth: int, left: int) -> int:
+    """What is left of a number of letters and nodes behind a node.
+
+    A node counts wherever an alias names it; one that holds itself is too deep. Raises _Unfit where nothing is left,
+    for a node that is too deep, and for a key that is no text.
+    """
+    left -= 1
+    if isinstance(node, yaml.ScalarNode):
+        left -= len(node.value)
+    if left < 0 or depth > DEEPEST:
         raise _Unfit
-    met.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            _check(key, met, depth + 1)
-            _check(value, met, depth + 1)
+            if not isinstance(key, yaml.ScalarNode):
+                raise _Unfit
+            left = _check(value, depth + 1, _check(key, depth + 1, left))
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _check(value, met, depth + 1)
+            left = _check(value, depth + 1, left)
+    return left
+
+
+def _fields(node: Any) -> dict[str, Any]:
+    """The fields of a mapping; those of merge keys where they are not its own (goyaml.v2 decode.go, merge)."""
+    own: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.tag != _MERGE:
+            own[key.value] = value
+            continue
+        for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(each, yaml.MappingNode):
+                merged = _fields(each) | merged
+    return merged | own
 
 
 def _add(values: Values, node: Any, offsets: _Offsets) -> None:
     """Add an object, or the items of a list."""
-    fields = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    fields = _fields(node) if isinstance(node, yaml.MappingNode) else {}
     items, kind = fields.get("items"), fields.get("kind")
     word = kind.value if isinstance(kind, yaml.ScalarNode) else ""
     if isinstance(items, yaml.SequenceNode) and word.endswith("List"):
-        for item in items.value:
+        # an item may stand there twice, by an alias
+        for item in {id(item): item for item in items.value}.values():
             _object(values, item, offsets, word.removesuffix("List"))
         return
     _object(values, node, offsets, "")
@@ -106,7 +133,7 @@ def _object(values: Values, node: Any, offsets: _Offsets, kind: str) -> None:
 def _plain(node: Any) -> Any:
     """The content of a node, as JSON has it: numbers, truth and null where YAML says so, else text."""
     if isinstance(node, yaml.MappingNode):
-        return {str(key.value): _plain(value) for key, value in node.value}
+        return {name: _plain(value) for name, value in _fields(node).items()}
     if isinstance(node, yaml.SequenceNode):
         return [_plain(value) for value in node.value]
     if node.tag == "tag:yaml.org,2002:null":
@@ -123,6 +150,8 @@ def _plain(node: Any) -> Any:
 
 def rest(values: Values, text: bytes, start: int, end: int) -> bool:
     """Whether what stands between objects is what a list says around its items; it is accounted for then."""
+    if start >= end:  # an alias: the item stands elsewhere
+        return True
     between = text[start:end]
     known = len(between) < 1 << 12 and not holds_value(between)
     if known:

@@ -51,7 +51,7 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         if outcome is Outcome.NOT_PROVEN:
             open_questions = (*open_questions, f"the migration to {target.label} is not proven")
     return FleetReport(
-        dataset=context.store.shown,
+        dataset=context.folder.shown,
         tool=__version__,
         as_of=context.as_of,
         sections=(_conclusion(severe, open_questions, questions.fail_on), *sections),

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from auditor.errors import MissingExtra, UsageError
 from auditor.fleet.dataset import LISTING, DataSet
 from auditor.fleet.errors import DataSetError
+from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.schema import TABLES
-from auditor.fleet.store import Store
 from auditor.text import moment
 
 MEMORY = "700MB"
@@ -43,32 +43,32 @@ class Context:
     ages count, seconds since 1970.
     """
 
-    def __init__(self, store: Store, questions: Questions) -> None:
+    def __init__(self, folder: DataSetFolder, questions: Questions) -> None:
         """Raises DataSetError, MissingExtra without DuckDB, and UsageError for a time that is none."""
         try:
             import duckdb
         except ImportError:
             raise MissingExtra("fleet report", "duckdb", "fleet") from None
-        self.store, self.questions = store, questions
-        data = DataSet(store)
-        raw = store.read(LISTING)
+        self.folder, self.questions = folder, questions
+        data = DataSet(folder)
+        raw = folder.read(LISTING)
         if not data.about or raw is None:
-            raise DataSetError(f"{store.shown} is no data set of `fleet scan`, or of one that never began")
+            raise DataSetError(f"{folder.shown} is no data set of `fleet scan`, or of one that never began")
         listing = pq.read_table(pa.BufferReader(raw))
         self.about: dict[str, Any] = json.loads(listing.schema.metadata[b"run"])
         self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
         self.at = _seconds(questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
-        if not store.local:
-            self.connection.register_filesystem(store.system)
+        if not folder.local:
+            self.connection.register_filesystem(folder.system)
         for name in TABLES:
-            self._view(name, [store.location(file.path) for file in data.files.values() if file.table == name])
+            self._view(name, [folder.location(file.path) for file in data.files.values() if file.table == name])
         self.connection.register("listing_arrow", listing)
         try:
             self._prepare()
         except (duckdb.IOException, duckdb.HTTPException, OSError):
             raise DataSetError(
-                f"{store.shown}: a file of its tables cannot be read: scan again, or restore it"
+                f"{folder.shown}: a file of its tables cannot be read: scan again, or restore it"
             ) from None
 
     @property
@@ -84,7 +84,7 @@ class Context:
             found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
         except (duckdb.IOException, duckdb.HTTPException, OSError):
             raise DataSetError(
-                f"{self.store.shown}: a file of its tables cannot be read; another run may be writing it: try again"
+                f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
             ) from None
         return found
 
@@ -96,6 +96,9 @@ class Context:
         if files:
             listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
             source = f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608
+            if name in {"backups", "keys"}:  # of an earlier version of the tool they may lack columns
+                self.connection.register(f"no_{name}", TABLES[name].empty_table())
+                source = f"SELECT * FROM no_{name} UNION ALL BY NAME {source}"  # noqa: S608
             self.connection.execute(f"CREATE VIEW all_{name} AS {source}")
         else:
             self.connection.register(f"all_{name}", TABLES[name].empty_table())
@@ -114,6 +117,7 @@ class Context:
                 "name": pa.array(clusters, pa.string()),
                 "retention": pa.array([each["retention"] for each in clusters.values()], pa.int64()),
                 "every": pa.array([each["every"] for each in clusters.values()], pa.int64()),
+                "api_servers": pa.array([each.get("api_servers", 0) for each in clusters.values()], pa.int64()),
             }
         )
         self.connection.register("clusters_arrow", spans)
@@ -132,7 +136,9 @@ class Context:
                 coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
                 coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
                 coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
-                coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps
+                coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps,
+                coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
+                coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version
             FROM listing_arrow l LEFT JOIN all_backups b USING (backup)""")
         self.connection.execute("""
             CREATE TABLE newest AS

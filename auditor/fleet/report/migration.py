@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from auditor.errors import UsageError
 from auditor.fleet.report.context import Context
@@ -18,12 +19,41 @@ PROVIDERS = {
 """The providers of a target, as the column `provider` names them."""
 
 
+HEADER = (
+    *("cluster", "verdict", "first backup in which all is encrypted with it", "backups", "later with exceptions"),
+    *("current values decrypted to their objects", "by prefix only", "backups not read", "providers still listed"),
+    *("leftovers inside the retention", "the last one leaves the store", "API servers' configurations"),
+)
+
+
 class Outcome(Enum):
     """The verdict on one cluster, or on all."""
 
     COMPLETE = "COMPLETE"
     INCOMPLETE = "INCOMPLETE"
     NOT_PROVEN = "NOT PROVEN"
+
+
+ANSWERS = {Outcome.COMPLETE: Answer.NONE, Outcome.INCOMPLETE: Answer.FINDINGS, Outcome.NOT_PROVEN: Answer.UNKNOWN}
+
+
+class Counts(NamedTuple):
+    """The values of one backup."""
+
+    at: int
+    """When it was taken, seconds since 1970."""
+    current: int
+    """Current values of the policy's resources."""
+    exceptions: int
+    """Of these, those that are encrypted otherwise."""
+    opened: int
+    """Of these, those that were decrypted to the object that their key names."""
+    by_prefix: int
+    """Of these, those of which the prefix alone says how they are encrypted."""
+    otherwise: int
+    """Values in any place that are encrypted otherwise, or not."""
+    asked: int
+    """1 where it was taken since the day in question, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,67 +87,79 @@ WITH counted AS (
         count(*) FILTER (place = 'latest' AND NOT fits) AS exceptions,
         count(*) FILTER (place = 'latest' AND fits AND decrypted = 'yes') AS opened,
         count(*) FILTER (place = 'latest' AND fits AND decrypted <> 'yes') AS by_prefix,
-        count(*) FILTER (place <> 'latest' AND NOT fits) AS leftovers
+        count(*) FILTER (NOT fits) AS leftovers
     FROM (SELECT *, list_contains(?::VARCHAR[], provider) AND (? = '' OR key_name = ?) AS fits
           FROM all_inventory WHERE judged <> 'out of scope') i GROUP BY i.backup)
 SELECT p.who, p.url, p.stamp, coalesce(c.current, 0), coalesce(c.exceptions, 0), coalesce(c.opened, 0),
-    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0)
+    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.taken >= ?)::INTEGER
 FROM population p LEFT JOIN counted c USING (backup)
-WHERE p.state = 'examined' AND p.taken >= ? ORDER BY p.who, p.stamp, p.url"""
+WHERE p.state = 'examined' ORDER BY p.who, p.stamp, p.url"""
 _UNREAD = """
 SELECT who, count(*) FROM population WHERE (state <> 'examined' OR NOT complete) AND taken >= ? GROUP BY who"""
 _LISTED = """
-SELECT p.who, string_agg(DISTINCT rtrim(k.provider || '/' || k.key_name, '/'), ', ')
-FROM all_keys k JOIN newest n USING (backup) JOIN population p USING (backup) WHERE k.configured GROUP BY p.who"""
+SELECT n.who, string_agg(DISTINCT rtrim(k.provider || '/' || k.key_name, '/')
+    || CASE WHEN b.configurations > 1 THEN ' (in ' || k.configurations || ' of ' || b.configurations || ')'
+        ELSE '' END, ', '), max(coalesce(b.configurations, 0))
+FROM all_keys k JOIN newest n USING (backup) JOIN all_backups b USING (backup) WHERE k.configured GROUP BY n.who"""
 
 
 def section(context: Context, target: Target, missing: Mapping[str, int]) -> tuple[Section, Outcome]:
     """The section, and the verdict on the whole fleet. missing: of population.missing()."""
-    by_cluster: dict[str, list[tuple[int, ...]]] = {}
+    by_cluster: dict[str, list[Counts]] = {}
     places: dict[str, list[tuple[str, int]]] = {}
     rows = context.rows(_BACKUPS, list(PROVIDERS[target.provider]), target.name, target.name, target.since)
     for who, url, at, *counts in rows:
-        by_cluster.setdefault(who, []).append((int(at), *counts))
-        places.setdefault(who, []).append((url, int(counts[1])))
+        backup = Counts(int(at), *counts)
+        by_cluster.setdefault(who, []).append(backup)
+        if backup.asked:
+            places.setdefault(who, []).append((url, backup.exceptions))
     unread = dict(context.rows(_UNREAD, target.since))
-    listed = dict(context.rows(_LISTED))
+    listed = {who: (providers, count) for who, providers, count in context.rows(_LISTED)}
     retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
+    servers = dict(context.rows("SELECT name, api_servers FROM clusters WHERE api_servers > 0"))
     lines: list[Cells] = []
     outcomes: list[Outcome] = []
     names = {*by_cluster, *(who for (who,) in context.rows("SELECT DISTINCT who FROM population")), *missing}
     for who in sorted(names):
-        backups = by_cluster.get(who, [])
-        first = next((at for at, current, exceptions, *_ in backups if current and not exceptions), None)
-        later = [each for each in backups if first is not None and each[0] > first and each[2]]
+        backups = [each for each in by_cluster.get(who, []) if each.asked]
+        first = next((each.at for each in backups if each.current and not each.exceptions), None)
+        later = [each for each in backups if first is not None and each.at > first and each.exceptions]
         blind = unread.get(who, 0) + missing.get(who, 0)
-        by_prefix = sum(each[4] for each in backups)
-        leftovers = [each for each in backups if each[5] or each[2]]
+        by_prefix = sum(each.by_prefix for each in backups)
+        span = retention.get(who, 0) or context.questions.retention
+        leftovers = [
+            each for each in by_cluster.get(who, []) if each.otherwise and not (span and context.at - each.at > span)
+        ]
+        providers, configurations = listed.get(who, ("no configuration", 0))
         outcome = Outcome.COMPLETE
-        if not backups or blind or by_prefix or who not in listed:
+        if not backups or blind or by_prefix or not configurations or configurations < servers.get(who, 0):
             outcome = Outcome.NOT_PROVEN
         if backups and (first is None or later):
             outcome = Outcome.INCOMPLETE
         outcomes.append(outcome)
-        gone = moment(max(each[0] for each in leftovers) + retention[who]) if leftovers and who in retention else ""
+        gone = moment(max(each.at for each in leftovers) + span) if leftovers and span else ""
         lines.append(
             (
-                *(who, outcome.value, moment(first), len(backups), len(later), sum(each[3] for each in backups)),
-                *(by_prefix, blind, listed.get(who, "no configuration"), sum(each[5] for each in backups)),
+                *(who, outcome.value, moment(first), len(backups), len(later), sum(each.opened for each in backups)),
+                *(by_prefix, blind, providers, sum(each.otherwise for each in leftovers)),
                 gone or ("no retention in --clusters" if leftovers else ""),
+                f"{configurations} of {servers[who]}" if who in servers else configurations,
             )
         )
-    exceptions: list[Cells] = [(who, url, count) for who, own in places.items() for url, count in own if count]
-    order = (Outcome.INCOMPLETE, Outcome.NOT_PROVEN)
-    whole = next((each for each in order if each in outcomes), Outcome.COMPLETE) if outcomes else Outcome.NOT_PROVEN
-    header = (
-        *("cluster", "verdict", "first backup in which all is encrypted with it", "backups", "later with exceptions"),
-        *("current values decrypted to their objects", "by prefix only", "backups not read", "providers still listed"),
-        *("leftovers of others", "the last one leaves the store"),
-    )
+    whole = _whole(outcomes)
     sentence = f"{whole.value}: migration to {target.label}, by backups since {target.since}."
-    answers = {Outcome.COMPLETE: Answer.NONE, Outcome.INCOMPLETE: Answer.FINDINGS, Outcome.NOT_PROVEN: Answer.UNKNOWN}
-    grids = (
-        Grid("migration", header, lines),
-        Grid("exceptions", ("cluster", "backup", "current values encrypted otherwise"), exceptions[:5000]),
-    )
-    return Section("migration", f"Migration to {target.label}", answers[whole], (sentence,), grids), whole
+    title = f"Migration to {target.label}"
+    return Section("migration", title, ANSWERS[whole], (sentence,), _grids(lines, places)), whole
+
+
+def _grids(lines: list[Cells], places: Mapping[str, list[tuple[str, int]]]) -> tuple[Grid, Grid]:
+    """The tables. places: URL and number of exceptions of each backup, by cluster."""
+    exceptions: list[Cells] = [(who, url, count) for who, own in places.items() for url, count in own if count]
+    header = ("cluster", "backup", "current values encrypted otherwise")
+    return Grid("migration", HEADER, lines), Grid("exceptions", header, exceptions[:5000])
+
+
+def _whole(outcomes: list[Outcome]) -> Outcome:
+    """The verdict on all clusters: the worst of theirs; of none nothing is proven."""
+    order = (Outcome.INCOMPLETE, Outcome.NOT_PROVEN)
+    return next((each for each in order if each in outcomes), Outcome.COMPLETE) if outcomes else Outcome.NOT_PROVEN

@@ -2,12 +2,12 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.text import moment, plural
+from auditor.text import moment, plural, shown
 
-ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes; earlier versions of objects."
+ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes."
 HEADER = (
     *("cluster", "expected", "met", "examined", "failed", "not accessible", "not attempted", "of another cluster"),
-    *("missing", "newest examined", "age in hours"),
+    *("missing", "newest examined", "age in hours", "listed"),
 )
 HOURS = 3600
 
@@ -34,6 +34,7 @@ def section(context: Context) -> tuple[Section, list[str]]:
     """The section, and what it leaves open."""
     absent = missing(context)
     scheduled = set(absent)
+    names = {name for (name,) in context.rows("SELECT name FROM clusters")}
     counted = context.rows("""
         SELECT who, count(*), count(*) FILTER (state = 'examined'),
             count(*) FILTER (state NOT IN ('examined', 'denied', 'archived', 'left out', 'not yet')),
@@ -50,12 +51,13 @@ def section(context: Context) -> tuple[Section, list[str]]:
             (
                 *(who, expected, met, examined, failed, inaccessible, waiting, foreign),
                 *("" if lacking is None else lacking, moment(newest), "" if age is None else f"{age:.1f}"),
+                ("yes" if who in names else "no") if names else "",
             )
         )
-    rows += [(who, lacking, 0, 0, 0, 0, 0, 0, lacking, "", "") for who, lacking in sorted(absent.items())]
+    rows += [(who, lacking, 0, 0, 0, 0, 0, 0, lacking, "", "", "yes") for who, lacking in sorted(absent.items())]
     unknown = context.rows("SELECT name FROM clusters WHERE name NOT IN (SELECT who FROM population) ORDER BY 1")
     never = [name for (name,) in unknown]
-    rows += [(name, "no schedule", 0, 0, 0, 0, 0, 0, "", "", "") for name in never if name not in absent]
+    rows += [(name, "no schedule", 0, 0, 0, 0, 0, 0, "", "", "", "yes") for name in never if name not in absent]
     questions = _open(context, rows, never)
     failures = context.rows(
         "SELECT url, who, state, reason FROM population WHERE state <> 'examined' ORDER BY stamp DESC, url LIMIT 1000"
@@ -65,6 +67,7 @@ def section(context: Context) -> tuple[Section, list[str]]:
     sentences = [
         f"{examined:,} of {where} examined; listed {context.about['listed']}.",
         f"Sources: {', '.join(context.about['sources'])}. {ELSEWHERE}",
+        *_more(context, rows),
         *([] if scheduled else ["Completeness not tested: no cluster has a schedule (`every` in --clusters)."]),
     ]
     return (
@@ -77,6 +80,22 @@ def section(context: Context) -> tuple[Section, list[str]]:
         ),
         questions,
     )
+
+
+def _more(context: Context, rows: list[Cells]) -> list[str]:
+    """Sentences on versions, on clusters that the file does not list, and on what is no backup."""
+    about = context.about
+    unversioned = ", ".join(about.get("unversioned", ()))
+    earlier, deleted = about.get("earlier_versions", 0), about.get("delete_markers", 0)
+    sentences = [f"Earlier versions of objects: {earlier:,} among these, and {plural(deleted, 'delete marker')}."]
+    if unversioned:
+        sentences.append(f"Earlier versions are not included of {unversioned}: the store did not list them.")
+    foreign = sum(int(row[2]) for row in rows if row[-1] == "no")
+    if foreign:
+        sentences.append(f"{plural(foreign, 'backup')} of no cluster that --clusters lists.")
+    if about.get("others"):
+        sentences.append(f"{about['others']:,} other objects are texts in which no value begins.")
+    return sentences
 
 
 def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
@@ -105,6 +124,9 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
     incomplete = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND NOT complete")
     if incomplete:
         found.append(f"{plural(incomplete, 'backup')} examined with gaps, or without a conclusion")
+    closed = [each["url"] for each in context.about.get("beside", ()) if each["reason"]]
+    if closed:
+        found.append(f"{plural(len(closed), 'small object')} could not be read for keys, the first {shown(closed[0])}")
     if context.about["first_look"]:
         found.append("a first look: --since, --sample or --newest-per-cluster left backups out")
     return found

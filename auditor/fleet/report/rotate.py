@@ -1,9 +1,11 @@
 """What to rotate, and which backups to restrict meanwhile."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from auditor.fleet.report.context import Context
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.hunt.neighbours import name
 from auditor.text import moment, plural
 
 MOST_STEPS = 100
@@ -106,14 +108,14 @@ _EXPOSED = """
 WITH current AS (
     SELECT backup, count(DISTINCT credential) AS credentials FROM held
     WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
-SELECT p.who, p.url, p.stamp, p.readable, coalesce(c.credentials, 0),
+SELECT p.who, p.url, p.stamp, p.readable, p.readable_alone, p.hold, p.version, coalesce(c.credentials, 0),
     (SELECT count(*) FROM population o WHERE o.who = p.who AND o.state = 'examined' AND o.backup <> p.backup
         AND o.unopened_latest = 0 AND abs(o.stamp - p.stamp) <= ?),
     coalesce((SELECT k.retention FROM clusters k WHERE k.name = p.who), 0),
     p.who IN (SELECT who FROM blind)
 FROM population p LEFT JOIN current c USING (backup)
 WHERE p.state = 'examined' AND p.readable > 0
-ORDER BY 5 DESC, p.stamp DESC, p.url LIMIT ?"""
+ORDER BY 8 DESC, p.stamp DESC, p.url LIMIT ?"""
 
 
 def restrict(context: Context) -> Section:
@@ -124,8 +126,9 @@ def restrict(context: Context) -> Section:
             *(who, url, moment(at), readable, "unknown" if blind and not credentials else credentials),
             "no" if others else "yes",
             moment(at + retention) if retention else "no retention in --clusters",
+            *(alone, hold or "not told", "earlier" if version else "current"),
         )
-        for who, url, at, readable, credentials, others, retention, blind in context.rows(
+        for who, url, at, readable, alone, hold, version, credentials, others, retention, blind in context.rows(
             _EXPOSED, days * 86400, MOST_BACKUPS
         )
     ]
@@ -135,10 +138,37 @@ def restrict(context: Context) -> Section:
     ]
     if total > len(rows):
         sentences.append(f"The first {len(rows):,} are listed; the data set has all.")
-    sentences.append("Object locks, legal holds and versions were not asked of the store.")
+    held = context.number(
+        "SELECT count(*) FROM population WHERE readable > 0 AND state = 'examined' AND hold NOT IN ('', 'none')"
+    )
+    if held:
+        sentences.append(f"{plural(held, 'backup')} of them locked in the store, or under a legal hold.")
+    objects = [each for each in context.about.get("beside", ()) if each["labels"] or each["tokens"]]
+    if objects:
+        sentences.append(
+            f"{plural(len(objects), 'object')} of the sources hold keys: whoever holds both reads what they decrypt."
+        )
     header = (
         *("cluster", "backup", "taken", "readable values", "credentials current today"),
         *(f"only readable restore point within {days} days", "leaves the store"),
+        *("readable in the file alone", "object lock or legal hold", "version"),
     )
     answer = Answer.FINDINGS if total else Answer.NONE
-    return Section("restrict", "Restrict", answer, tuple(sentences), (Grid("restrict", header, rows),))
+    return Section(
+        "restrict", "Restrict", answer, tuple(sentences), (Grid("restrict", header, rows), _beside(context, objects))
+    )
+
+
+def _beside(context: Context, objects: Sequence[dict[str, Any]]) -> Grid:
+    """The objects that hold keys, and the number of backups with values that these decrypt."""
+    rows: list[Cells] = []
+    for each in objects:
+        place = name(each["url"])
+        count = context.number(
+            "SELECT count(*) FROM population WHERE state = 'examined' AND (list_contains(split(known_keys, '; '), ?) "
+            "OR contains(known_keys, ?))",
+            place,
+            f"the token in {place} decrypts",
+        )
+        rows.append((place, ", ".join(each["labels"]), each["tokens"], count))
+    return Grid("beside", ("object", "keys", "server tokens", "backups with values that it decrypts"), rows)

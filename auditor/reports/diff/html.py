@@ -15,13 +15,13 @@ from auditor.reports.html import drawing, embed, shell
 from auditor.reports.html.shell import Shell, Tile, View
 from auditor.reports.meaning import MEANING
 
-HEADER = ("severity", "resource", "object", "form", "content", "before", "after", "finding", "detail")
+HEADER = ("severity", "object", "form", "content", "before", "after", "finding", "detail", "resource")
 VIEW = View(
     noun="object",
     nouns="objects",
     shown=(
         *("severity", "name", "namespace", "form", "content", "finding", "before_provider", "before_key_name"),
-        *("after_provider", "after_key_name", "after_mod_revision"),
+        *("after_provider", "after_key_name"),
     ),
     phone=("severity", "name", "namespace", "form", "finding"),
     facets=(
@@ -34,11 +34,10 @@ VIEW = View(
     ),
     numbers=NUMBERS,
     lines=(
-        *(("severity",), ("resource",), ("namespace", "name"), ("form",), ("content",)),
-        *(("before_provider", "before_key_name"), ("after_provider", "after_key_name"), ("finding",), ("detail",)),
+        *(("severity",), ("namespace", "name"), ("form",), ("content",), ("before_provider", "before_key_name")),
+        *(("after_provider", "after_key_name"), ("finding",), ("detail",), ("resource",)),
     ),
 )
-_OUTCOME = {0: "none", 1: "findings", 3: "inconclusive"}
 _RANKS = {severity.label: int(severity) for severity in Severity}
 
 
@@ -57,7 +56,7 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
         version=after.run.version,
         finished=after.run.finished,
         case=after.run.case,
-        outcome=_OUTCOME[comparison.exit_code(fail_on)],
+        outcome=comparison.verdict(fail_on).name.lower(),
         verdict=words.verdict(comparison, fail_on),
         scope=[f"Scope: {', '.join(after.resources)}, current values of both, and what AFTER left behind."],
         tiles=_tiles(comparison, columns),
@@ -68,7 +67,7 @@ def write(comparison: Comparison, fail_on: Severity, out: IO[str]) -> None:
         "diff.html",
         embed.script("explained", explained) + embed.script("view", VIEW.plain),
         view=VIEW,
-        steps=verdict.next_steps(after),
+        steps=[shell.Step(step.who, step.what) for step in verdict.steps(after)],
         said=f"{some} of {total:,} objects, most severe first: those whose form or content differs, is unknown, or is "
         "not as it should be.",
         header=HEADER,

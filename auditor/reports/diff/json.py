@@ -57,6 +57,7 @@ def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
         },
         "not_examined": [json_sections.unexamined(part) for part in comparison.unexamined],
         "notes": list(comparison.notes),
+        **json_sections.calls_made((*comparison.before.run.kms, *comparison.after.run.kms)),
         "columns": COLUMNS,
         "objects": [
             dict(zip(comparison.columns, row, strict=True)) for row in zip(*comparison.columns.values(), strict=True)

@@ -7,16 +7,15 @@ from rich.text import Text
 from auditor.diff.compare import LISTED, Comparison
 from auditor.model.vocabulary import Severity
 from auditor.reports.diff import words
-from auditor.reports.terminal import table
+from auditor.reports.terminal import COLOUR, table
 
 MOST = 20
 """Lines about gaps and parts not examined; the other reports have all of them."""
-_COLOUR = {0: "bold green", 1: "bold red", 3: "bold yellow"}
 
 
 def write(comparison: Comparison, fail_on: Severity, console: Console) -> None:
     head, *rest = words.verdict(comparison, fail_on)
-    console.print(Text(head, _COLOUR[comparison.exit_code(fail_on)]))
+    console.print(Text(head, COLOUR[comparison.verdict(fail_on)]))
     for line in rest:
         console.print(Text(line))
     console.print()

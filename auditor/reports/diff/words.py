@@ -4,7 +4,7 @@ from auditor.diff.compare import Comparison, leftovers
 from auditor.diff.objects import Content, FormChange
 from auditor.model.audit import Audit
 from auditor.model.evidence import Evidence
-from auditor.model.vocabulary import Place, Severity
+from auditor.model.vocabulary import Place, Severity, Verdict
 from auditor.reports.words import label, plural
 from auditor.text import hex_id
 
@@ -13,14 +13,21 @@ SUMMARY = ("form", "content", "namespace", "name", "before", "after", "finding")
 
 def verdict(comparison: Comparison, fail_on: Severity) -> list[str]:
     """The conclusion in a few sentences, exit code included."""
-    code = comparison.exit_code(fail_on)
-    if code == 1:
-        head = f"NOT AS EXPECTED: {'; '.join(_wrong(comparison, fail_on))}"
-    elif code == 3:
+    outcome = comparison.verdict(fail_on)
+    if outcome is Verdict.FINDINGS:
+        head = f"FINDINGS: not as expected: {'; '.join(_wrong(comparison, fail_on))}"
+    elif outcome is Verdict.INCONCLUSIVE:
         head = "INCONCLUSIVE: nothing that was read is other than expected, and not everything was read or told"
+    elif outcome is Verdict.ACCEPTED:
+        accepted = sum(count for _, severity, count in comparison.after.tally.findings if severity >= Severity.MEDIUM)
+        head = f"ACCEPTED FINDINGS: {plural(accepted, 'finding')} of AFTER, accepted by --fail-on {fail_on.label}"
     else:
-        head = "AS EXPECTED, in what was examined of AFTER"
-    return [f"{head} (exit {code})", _story(comparison)]
+        head = "NO FINDINGS in what was examined of AFTER: as expected"
+    return [f"{head} (exit {comparison.exit_code(fail_on)})", *_weakening(fail_on), _story(comparison)]
+
+
+def _weakening(fail_on: Severity) -> list[str]:
+    return [f"The result is weakened by --fail-on {fail_on.label}."] if fail_on > Severity.MEDIUM else []
 
 
 def _wrong(comparison: Comparison, fail_on: Severity) -> list[str]:
@@ -41,7 +48,8 @@ def _wrong(comparison: Comparison, fail_on: Severity) -> list[str]:
             reasons.append(f"{plural(sum(readable.values()), 'readable value')} left behind ({where})")
     reasons += [f"{plural(count, 'value')} {name}" for name, count in findings.items() if name != "plaintext"]
     if comparison.same_content and comparison.moved:
-        reasons.append(f"{plural(comparison.moved, 'object')} appeared, vanished or hold other content")
+        holds = "holds" if comparison.moved == 1 else "hold"
+        reasons.append(f"{plural(comparison.moved, 'object')} appeared, vanished or {holds} other content")
     return reasons
 
 
@@ -59,7 +67,7 @@ def _story(comparison: Comparison) -> str:
         )
         if (count := comparison.with_content(content))
     ]
-    story = f"Of {plural(sum(comparison.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
+    story = f"{plural(sum(comparison.objects.values()), 'object')}: {', '.join(forms) or 'none'}."
     return f"{story} Content {', '.join(contents)}." if contents else story
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.text import shorten
+from auditor.text import plural, shorten
 
 WIDTH = 440
 """Width of a chart in its own units, which are a pixel or a little more on a screen."""
@@ -31,7 +31,7 @@ COLOURS: dict[str, str] = {
 }
 # fmt: on
 """By provider and by place."""
-SHADES = 4
+SHADES = 6
 """Shades of a colour: of several series with it each has one of its own."""
 
 
@@ -184,7 +184,7 @@ def _timeline(timeline: Mapping[str, Any]) -> Chart | None:
         height=bottom + 6,
         shapes=tuple(shapes),
         labels=(
-            Label(0, 12, f"up to {highest:,} values"),
+            Label(0, 12, f"up to {plural(highest, 'value')}"),
             Label(0, bottom, f"revision {start:,}"),
             *([Label(WIDTH, bottom, f"{last:,}", "end")] if last > start else []),
         ),

@@ -1,14 +1,15 @@
 """The visible page: everything that is readable without scripts, and the places that scripts fill."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from auditor.model.audit import Audit
 from auditor.model.evidence import Source, Stat
-from auditor.model.table import COLUMNS, NUMBERS
+from auditor.model.table import COLUMNS, NUMBERS, Table
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.options import Options, settings
 from auditor.reports import key_table, objects, provenance, rotation, tables, time_table, verdict, words
-from auditor.reports.html import charts, drawing, embed, explain, shell, tiles
+from auditor.reports.html import charts, drawing, embed, explain, next_steps, shell, tiles
 from auditor.reports.html.seal import Custody
 from auditor.reports.html.shell import Shell, View
 from auditor.reports.meaning import MEANING
@@ -31,16 +32,24 @@ FACETS = (
 )
 
 
-def render(
-    audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, prepared: charts.ChartData, custody: Custody
-) -> str:
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """The parts of a page that need no hash of the evidence."""
+
+    table: Table
+    lines: dict[str, str]
+    """The findings' columns as JSON, without the hash of the evidence."""
+    groups: objects.ObjectGroups
+    charts: charts.ChartData
+
+
+def render(audit: Audit, fail_on: Severity, data: PageData, custody: Custody) -> str:
     """The visible part of a page, as HTML from the first element to the last before the scripts.
 
     Args:
         audit: The audit.
         fail_on: The severity of --fail-on.
-        groups: The findings by object.
-        prepared: The counts of the charts.
+        data: The parts that need no hash.
         custody: The custody at the end of the page.
     """
     evidence = audit.evidence
@@ -57,8 +66,8 @@ def render(
         tiles=tiles.of(audit),
     )
     columns = view(audit)
-    data = embed.script("explained", explain.document(audit)) + embed.script("view", columns.plain)
-    return shell.render(head, "report.html", data, view=columns, **_body(audit, fail_on, groups, prepared, custody))
+    scripts = embed.script("explained", explain.document(audit)) + embed.script("view", columns.plain)
+    return shell.render(head, "report.html", scripts, view=columns, **_body(audit, fail_on, data, custody))
 
 
 def view(audit: Audit) -> View:
@@ -77,11 +86,10 @@ def view(audit: Audit) -> View:
     )
 
 
-def _body(
-    audit: Audit, fail_on: Severity, groups: objects.ObjectGroups, prepared: charts.ChartData, custody: Custody
-) -> dict[str, object]:
+def _body(audit: Audit, fail_on: Severity, data: PageData, custody: Custody) -> dict[str, object]:
     """The variables of the template."""
-    evidence, chronology = audit.evidence, audit.chronology
+    evidence, chronology, groups = audit.evidence, audit.chronology, data.groups
+    places = tables.of_places_briefly(audit) if tables.has_many_keys(audit) else tables.of_places(audit)
     given, defaults = _options(audit)
     return {
         "audit": audit,
@@ -95,16 +103,17 @@ def _body(
         "more_gaps": max(0, len(audit.gaps) - MOST_GAPS),
         "decisive": [part for part in audit.unexamined if part.decisive],
         "standing": [part for part in audit.unexamined if not part.decisive],
-        "steps": verdict.next_steps(audit),
+        "steps": next_steps.of(audit, data.table),
         **_rotation(audit),
         "causes": tables.of_causes(audit),
         "parts": tables.of_parts(audit, fail_on),
-        "places": tables.of_places(audit),
+        "places": places,
+        "place_numbers": [name for name in places[0][1:] if name not in tables.PLACE_TEXTS],
         "coverage": tables.of_coverage(audit),
         "times": (time_table.HEADER, time_table.rows(chronology)) if chronology is not None else None,
         "time_remarks": time_table.remarks(chronology) if chronology is not None else (),
         "keys": (key_table.HEADER, key_table.table(audit)),
-        "drawn": drawing.charts(charts.document(audit, prepared)),
+        "drawn": drawing.charts(charts.document(audit, data.charts)),
         "groups": groups,
         "groups_said": _groups(groups),
         "header": objects.HEADER,

@@ -3,7 +3,6 @@
 The file is a sequence of named parts, each with a hash, and ends in the custody for `etcd-auditor verify` (seal.py).
 """
 
-from dataclasses import dataclass
 from typing import IO
 
 from auditor.model import table
@@ -14,18 +13,8 @@ from auditor.model.vocabulary import Severity
 from auditor.reports import csv, objects
 from auditor.reports.csv import FindingsSheet
 from auditor.reports.html import assets, charts, embed, page, seal, shell
+from auditor.reports.html.page import PageData
 from auditor.reports.interface import Report
-
-
-@dataclass(frozen=True, slots=True)
-class PageData:
-    """The parts of a page that need no hash of the evidence."""
-
-    table: Table
-    lines: dict[str, str]
-    """The findings' columns as JSON, without the hash of the evidence."""
-    groups: objects.ObjectGroups
-    charts: charts.ChartData
 
 
 def prepare(table: Table, rows: Rows) -> PageData:
@@ -59,7 +48,7 @@ def write(
     custody = seal.Custody(audit, fail_on, sheet or csv.sheet(sealed_rows))
     lines = prepared.lines | {"evidence": embed.column("evidence", sealed_rows.columns["evidence"])}
     parts = shell.parts(
-        page.render(audit, fail_on, prepared.groups, prepared.charts, custody),
+        page.render(audit, fail_on, prepared, custody),
         embed.findings({name: lines[name] for name in sealed_rows.columns}),
     )
     out.write(seal.START)

@@ -50,6 +50,24 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One of the next steps."""
+
+    who: str
+    """Who takes it."""
+    what: str
+    filter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values of columns by which the table of rows shows what it is about; empty where that is no rows."""
+    where: str = ""
+    """The namespaces that it is about."""
+
+    @property
+    def filter_text(self) -> str:
+        """The filter as the scripts read it."""
+        return json.dumps(self.filter)
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """How the scripts of a page show its table of rows."""
 

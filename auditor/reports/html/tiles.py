@@ -25,18 +25,22 @@ def of(audit: Audit) -> list[Tile]:
         Tile.of_rows(
             current, "of them current values", _state(current), finding=PLAINTEXT, place=(Place.LATEST.label,)
         ),
-        Tile.of_rows(
-            tally.current_holders, held, _state(tally.current_holders), finding=PLAINTEXT, same_as_latest=HELD
-        ),
+        Tile.of_rows(tally.current_holders, held, _state(tally.current_holders), **filter_of(holders=True)),
         _objects(audit),
         Tile(f"{decrypted:,}", "values decrypted with a key", "", "#keys" if decrypted else ""),
         Tile(f"{points:,}", "unresolved gaps", "open" if points else "good", "#unexamined"),
     ]
 
 
+def filter_of(*, holders: bool) -> dict[str, tuple[str, ...]]:
+    """The filter of the readable values, or of the leftovers among them that hold what is current."""
+    return {"finding": PLAINTEXT, **({"same_as_latest": HELD} if holders else {})}
+
+
 def _objects(audit: Audit) -> Tile:
     """The tile of the objects that are readable; of a fragment nobody knows which it is of."""
     count, text = audit.tally.objects, "objects with a readable value"
+    text += ", counted in each evidence item" if len(audit.parts) > 1 else ""
     if audit.tally.readable and not count:
         return Tile("unknown", text, "bad", "#objects", {"finding": PLAINTEXT})
     return Tile.of_rows(count, text, _state(count), finding=PLAINTEXT)

@@ -98,7 +98,7 @@ def of_audit(audit: Audit) -> Plan:
     settings = dict(audit.run.options)
     evidence = audit.evidence
     if audit.parts:
-        raise UsageError("--remediation: a script is of one piece of evidence: scan it alone")
+        raise UsageError("--remediation: a script is of one item of evidence: scan it alone")
     uid = cluster_uid(evidence.cluster.uid, str(settings["expect_cluster"]), evidence.name)
     if evidence.backend.revision < 1:
         raise UsageError(f"--remediation: {evidence.name} does not show its revision: take a snapshot and scan that")
@@ -201,7 +201,7 @@ def _texts(setting: Setting) -> tuple[str, ...]:
 
 
 def _store(kind: EvidenceKind) -> str:
-    if kind in causes.KINE:
+    if kind.is_kine:
         return "kine"
     return "gardener" if kind is EvidenceKind.BACKUP else "etcd"
 
@@ -242,8 +242,8 @@ def _screen(plan: Plan, policy: str, counts: Mapping[Place, int]) -> tuple[str, 
     lines = [
         f"remediation of {plan.origin}",
         f"cluster {plan.cluster}, revision {plan.revision}; wanted: {policy}",
-        f"rewrite, of {plan.objects} objects, makes unrecoverable: at which revision each was written last, and the "
-        "remains in free pages that the new revisions take",
+        f"rewrite, of {plural(plan.objects, 'object')}, makes unrecoverable: at which revision each was "
+        "written last, and the remains in free pages that the new revisions take",
     ]
     if plan.compaction:
         history, deleted = counts.get(Place.HISTORY, 0), counts.get(Place.DELETED, 0)
@@ -265,7 +265,7 @@ def _remarks(audit: Audit, store: str) -> tuple[str, ...]:
     if store == "kine":
         remarks = []
         for number, place in enumerate(audit.tally.readable_places, 2):
-            why, remedy = causes.KINE_CAUSES[place]
+            why, remedy = causes.of(audit)[place]
             remarks += [f"{number}. {place.label}: {why}.", f"   {remedy}."]
         return tuple(remarks)
     wal = (

@@ -25,7 +25,7 @@ COLUMNS = {
     "created": "whether it was created in the old form while the watch ran",
 }
 NUMBERS = frozenset({"mod_revision"})
-HEADER = ("finding", "resource", "object", "encrypted with", "revision", "stuck")
+HEADER = ("finding", "object", "encrypted with", "revision", "stuck", "resource")
 VIEW = View(
     noun="object",
     nouns="objects",
@@ -34,8 +34,8 @@ VIEW = View(
     facets=(("provider", "Provider"), ("namespace", "Namespace"), ("finding", "Finding"), ("created", "Created")),
     numbers=NUMBERS,
     lines=(
-        *(("finding",), ("resource",), ("namespace", "name"), ("provider", "key_name")),
-        *(("mod_revision",), ("stuck",)),
+        *(("finding",), ("namespace", "name"), ("provider", "key_name"), ("mod_revision",), ("stuck",)),
+        ("resource",),
     ),
 )
 _OUTCOME = {0: "none", 1: "findings", 3: "inconclusive"}
@@ -66,13 +66,14 @@ def write(document: Mapping[str, Any], progress: Progress, name: str, run: tuple
     )
     explained = {"findings": {kind.label: list(texts) for kind, texts in MEANING.items()}, "places": {}, "evidence": ""}
     first = min(count, shell.MOST)
-    some = f"The first {first:,} of {count:,}" if first < count else f"{count:,}"
+    some = f"The first {first:,} of {count:,} objects that remain"
+    every = "1 object that remains" if count == 1 else f"{count:,} objects that remain"
     page = shell.render(
         head,
         "watch.html",
         embed.script("explained", explained) + embed.script("view", VIEW.plain),
         view=VIEW,
-        said=f"{some} objects that remain." if count else "No object is known to remain.",
+        said=f"{some if first < count else every}." if count else "No object is known to remain.",
         header=HEADER,
         lines=shell.lines(columns, VIEW.lines, range(first)),
         tables=[

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import IO, Any
 
-from auditor.reports import seals
+from auditor.model.kms import KmsCalls
+from auditor.reports import json_sections, seals
 from auditor.reports.watch import words
-from auditor.watch.progress import Name, NamespaceProgress, Progress
+from auditor.watch.progress import Name, NamespaceProgress, Progress, Remaining
 
 VERSION = 2
 """The format's version. It grows where a reader of the older one would misread the document."""
@@ -22,7 +23,13 @@ def schema() -> dict[str, Any]:
 
 
 def document(
-    progress: Progress, resources: Sequence[str], policy: str, notes: Sequence[str], *, configured: bool
+    progress: Progress,
+    resources: Sequence[str],
+    policy: str,
+    notes: Sequence[str],
+    kms: Sequence[KmsCalls] = (),
+    *,
+    configured: bool,
 ) -> dict[str, Any]:
     """The document, of plain values only; it names every object that remains."""
     sections: dict[str, Any] = {
@@ -49,24 +56,26 @@ def document(
             {"provider": provider.label, "key_name": name, "kek_id": kek, "as_wanted": conforms, "values": count}
             for provider, name, kek, conforms, count in progress.under
         ],
-        "objects": [
-            {
-                **_name(remaining.object),
-                "provider": remaining.form.provider.label,
-                "key_name": remaining.form.key_name,
-                "kek_id": remaining.form.kek_id,
-                "decrypted": remaining.form.opened.label,
-                "finding": remaining.why,
-                "mod_revision": remaining.revision,
-                "stuck": remaining.stuck,
-                "created": remaining.created,
-            }
-            for remaining in progress.remaining
-        ],
+        "objects": [_remaining(each) for each in progress.remaining],
         "not_examined": words.NOT_COVERED,
         "notes": list(notes),
+        **json_sections.calls_made(kms),
     }
     return {**sections, "hashes": seals.seal_sections(sections)}
+
+
+def _remaining(remaining: Remaining) -> dict[str, Any]:
+    return {
+        **_name(remaining.object),
+        "provider": remaining.form.provider.label,
+        "key_name": remaining.form.key_name,
+        "kek_id": remaining.form.kek_id,
+        "decrypted": remaining.form.opened.label,
+        "finding": remaining.why,
+        "mod_revision": remaining.revision,
+        "stuck": remaining.stuck,
+        "created": remaining.created,
+    }
 
 
 def _counts(share: NamespaceProgress) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The progress of a rewrite: a table that moves on a terminal, plain lines in a pipe."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,26 +18,34 @@ from auditor.watch.progress import Progress
 
 MESSAGES = 4
 """The latest messages, under the table."""
+TICK = 1.0
+"""Seconds between two looks at the state."""
+LINES = 10.0
+"""Seconds between two lines where there is no terminal."""
+LEAST_PAUSE = 4
+"""Times that a look takes, which are between it and the next."""
 
 
 class Board:
     """The progress on a console, under `head`: `with board: board.show(progress)`."""
 
     def __init__(
-        self, console: Console, every: float, look_every: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self, console: Console, every: float | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """A board.
 
         Args:
             console: A terminal, or a pipe.
-            every: Seconds between two lines in a pipe, of which one comes whatever has changed.
-            look_every: Seconds between two looks at the state, for whoever shows it.
+            every: Seconds between two lines in a pipe, of which one comes whatever has changed, or between two states
+                on a terminal; None for what fits the console.
             clock: The time in seconds.
         """
         self.head = ""
-        self.look_every = look_every
+        self._every = every or (TICK if console.is_terminal else LINES)
+        # a line comes at a look: so many looks that one is due when the line is
+        self._look_every = self._every if console.is_terminal else self._every / math.ceil(self._every / TICK)
+        self._promised = every is not None
         self._console = console
-        self._every = every
         self._clock = clock
         self._last_line: float | None = None
         self._messages: deque[str] = deque(maxlen=MESSAGES)
@@ -60,6 +69,17 @@ class Board:
             self._messages.append(f"{moment(time.time())} {text}")
         else:
             self._print(text)
+
+    def pause(self, took: float = 0.0) -> float:
+        """Seconds until the next look at the state, where the last one took so many: a fifth of the time at most.
+
+        Where the lines then cannot come as often as was asked for, it says so, once.
+        """
+        pause = max(self._look_every, LEAST_PAUSE * took)
+        if self._promised and pause > self._every:
+            self._promised = False
+            self.say(f"a look at the state takes {took:.1f} s: one comes every {pause:.1f} s, not {self._every:g} s")
+        return pause
 
     def show(self, progress: Progress, *, last: bool = False) -> None:
         if self._live is not None:
@@ -91,7 +111,7 @@ def end(progress: Progress, console: Console, resources: Sequence[str], *, confi
     """The conclusion, and what remains."""
     code = words.exit_code(progress, configured=configured)
     head, *rest = words.conclusion(progress, resources, configured=configured)
-    console.print(Text(head, {0: "bold green", 1: "bold red"}.get(code, "bold yellow")))
+    console.print(Text(head, {0: "bold", 1: "bold red"}.get(code, "bold yellow")))
     for line in rest:
         console.print(Text(line))
     for (header, rows), numbers in (

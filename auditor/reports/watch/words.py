@@ -52,11 +52,11 @@ def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool
     reason = _reason(progress, what, configured=configured) if code != 1 else ""
     also = [f"Also: {text}." for text in (*useless(progress), *progress.doubts) if text not in reason]
     if code == 1:
-        head = f"SOME REMAIN: {progress.all.remaining:,} of {progress.all.present:,} {what} are not as wanted {at}"
+        head = f"FINDINGS: {progress.all.remaining:,} of {progress.all.present:,} {what} are not as wanted {at}"
     elif code:
         head = f"INCONCLUSIVE: {reason} {at}"
     else:
-        head = f"NONE REMAINS in latest: all {progress.all.present:,} {what} are as wanted {at}"
+        head = f"NO FINDINGS in latest: all {progress.all.present:,} {what} are as wanted {at}"
         if progress.unopened:
             head += "; by their prefixes, which prove nothing: no key was supplied"
     if count := progress.created_otherwise:

@@ -14,13 +14,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from auditor import Options, scan
+from auditor.encryption.kms import client as client_module
+from auditor.encryption.kms.address import parse
+from auditor.encryption.kms.azure import Azure, key_hash
+from auditor.encryption.kms.interface import Answer, KmsMismatch, WrappedKey
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind
+from auditor.protobuf.envelope_pb2 import EncryptedObject
+from auditor.reports import keks
 from tests.helpers.https_server import Request, serving
+from tests.helpers.kms_secrecy import nothing_leaves
 from tests.helpers.kms_store import Store
 from tests.helpers.members import Authority
-from tests.helpers.taint import Taint
 
 TOKEN = "token-CANARY-5b1de09c37aa"
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
@@ -39,6 +45,9 @@ class Vault:
         self.refusal: tuple[int, str] | None = None
         self.requests: list[Request] = []
         self.listing = True
+        self.purge: int | None = None
+        self.authority: Authority | None = None
+        self.disabled = self.leads = ""
 
     def kid(self, version: str) -> str:
         return f"{self.address}/keys/etcd/{version}"
@@ -58,8 +67,13 @@ class Vault:
             port = self.address.rpartition(":")[2]
             challenge = f'Bearer authorization="https://login.invalid/t", resource="https://0.0.1:{port}"'
             return 401, {"WWW-Authenticate": challenge}, {}
+        if self.leads:
+            return 307, {"Location": f"{self.leads}{request.path}"}, {}
         if path.endswith("/decrypt"):
             return self._decrypt(path.split("/")[3], json.loads(request.body))
+        if path == "/deletedkeys/etcd" and self.purge is not None:
+            key = {"kid": self.kid(NEW), "kty": "RSA"}
+            return 200, {}, {"key": key, "attributes": {}, "scheduledPurgeDate": self.purge}
         if path.endswith("/versions") and self.listing:
             items = [
                 {"kid": self.kid(version), "attributes": {"enabled": True, "created": 1_700_000_000 + number}}
@@ -70,8 +84,10 @@ class Vault:
 
     def _decrypt(self, version: str, body: dict[str, str]) -> tuple[int, Mapping[str, str], Any]:
         headers = {"x-ms-request-id": f"request-{len(self.requests)}"}
-        if self.refusal is not None:
-            status, inner = self.refusal
+        refusal = (403, "KeyDisabled") if version == self.disabled else self.refusal
+        if refusal is not None:
+            status, inner = refusal
+            headers |= {"x-ms-retry-after-ms": "1"} if status == 429 else {}
             error = {"code": "Error", "message": "quotes-CANARY", "innererror": {"code": inner}}
             return status, headers, {"error": error}
         raw = base64.urlsafe_b64decode(body["value"] + "==")
@@ -99,6 +115,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
     monkeypatch.setenv("AZURE_CLIENT_ID", "client-1")
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
     vault = Vault()
+    vault.authority = authority
     with serving(vault.respond, authority.issue("vault", "127.0.0.1")) as vault.address:
         yield vault
 
@@ -115,18 +132,38 @@ OLD, NEW = f"{1:032x}", f"{2:032x}"
 ALGORITHM = {"algorithm.azure.akv.io": b"RSA-OAEP-256"}
 
 
-def test_every_secret_of_v2_opens_by_the_hash_of_its_version(vault: Vault, tmp_path: Path) -> None:
+def test_every_secret_of_v1_and_v2_opens(vault: Vault, tmp_path: Path) -> None:
+    """Of v2 by the hash of its version, of v1 by the versions, of which the last that unwrapped is tried first."""
     store = Store()
-    for version, seed in ((OLD, True), (NEW, True), (NEW, False)):
-        store.v2("az", vault.wrap(version), 150, key_id=vault.key_id(version), annotations=ALGORITHM, seed=seed)
-    result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
-    assert outcomes(result) == {"yes": 450}
-    assert {kind: count for kind, _, count in result.tally.findings}[FindingKind.STALE_KEK] == 150
+    for version in (OLD, NEW):
+        store.v1("old", vault.wrap(version, padding.PKCS1v15()), 20)
+    for version, seed in ((OLD, True), (OLD, False), (NEW, True), (NEW, False)):
+        store.v2("az", vault.wrap(version), 115, key_id=vault.key_id(version), annotations=ALGORITHM, seed=seed)
+    url = f"*=azure:{vault.address}/keys/etcd"
+    store.check(store.save(tmp_path / "truth.db"), url)
+    vault.requests.clear()
+    result = audit(store, tmp_path, url)
+    assert outcomes(result) == {"yes": 500}
+    assert result.complete
+    assert {kind: count for kind, _, count in result.tally.findings}[FindingKind.STALE_KEK] == 250
     (calls,) = result.run.kms
-    assert (calls.calls, calls.principal) == (3, "client client-1")
+    assert (calls.unwrapped, calls.principal, calls.outcomes) == (44, "client client-1", ())
     assert calls.answering == (vault.kid(OLD), vault.kid(NEW))
     assert all(request.startswith("request-") for request in calls.requests)
-    assert [json.loads(request.body)["alg"] for request in vault.requests if request.body] == ["RSA-OAEP-256"] * 3
+    asked = [json.loads(request.body)["alg"] for request in vault.requests if request.body]
+    assert (asked.count("RSA-OAEP-256"), len(asked)) == (4, calls.calls)
+    assert 40 < asked.count("RSA1_5") <= 80
+
+
+def test_keys_names_the_version_that_really_answered(vault: Vault, tmp_path: Path) -> None:
+    """The evidence names none: its KEK id is a hash."""
+    store = Store()
+    store.v2("az", vault.wrap(OLD), 2, key_id=vault.key_id(OLD), annotations=ALGORITHM)
+    result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
+    (usage,) = [usage for usage in result.keys if usage.values]
+    assert usage.kek is not None
+    assert (usage.kek.key, usage.answered) == ("", (vault.kid(OLD),))
+    assert f"data keys of kms v2/az were unwrapped by {vault.kid(OLD)}" in keks.sentences(result)
 
 
 def test_v1_opens_by_the_version_in_the_url(vault: Vault, tmp_path: Path) -> None:
@@ -134,10 +171,30 @@ def test_v1_opens_by_the_version_in_the_url(vault: Vault, tmp_path: Path) -> Non
     store.v1("az", vault.wrap(OLD, padding.PKCS1v15()), 50)
     result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd/{OLD}")
     assert outcomes(result) == {"yes": 50}
+    assert [calls.calls for calls in result.run.kms] == [50]
     assert {json.loads(request.body)["alg"] for request in vault.requests if request.body} == {"RSA1_5"}
-    without = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
-    assert outcomes(without) == {"not tried": 50}
-    assert "write /keys/NAME/VERSION" in without.inventory["detail"][0]
+    del vault.versions[NEW]
+    only = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
+    assert (outcomes(only), only.run.kms[0].calls) == ({"yes": 50}, 50)
+
+
+def test_versions_of_v1_are_announced_bounded_and_told(vault: Vault, tmp_path: Path) -> None:
+    store = Store()
+    store.v1("az", vault.wrap(OLD, padding.PKCS1v15()), 6)
+    url = f"az=azure:{vault.address}/keys/etcd"
+    with pytest.raises(UsageError, match="6 calls, one more for each further version that is tried to Azure"):
+        scan(store.save(tmp_path / "b.db"), Options(kms=(url,)))
+    bounded = scan(store.save(tmp_path / "b.db"), Options(kms=(url,), kms_budget=3, kms_confirmed=True))
+    assert (bounded.run.kms[0].calls, bounded.complete) == (3, False)
+    other = Vault()
+    strange = Store()
+    strange.v1("az", other.wrap(OLD, padding.PKCS1v15()), 2)
+    wrong = audit(strange, tmp_path, url)
+    assert (outcomes(wrong), wrong.run.kms[0].calls) == ({"failed": 2}, 4)
+    vault.disabled = OLD
+    disabled = audit(store, tmp_path, url)
+    assert outcomes(disabled) == {"not tried": 6}
+    assert "disabled: an administrator can enable it" in disabled.inventory["detail"][0]
 
 
 def test_a_wrong_key_of_v1_answers_garbage(vault: Vault, tmp_path: Path) -> None:
@@ -155,11 +212,20 @@ def test_a_wrong_key_of_v1_answers_garbage(vault: Vault, tmp_path: Path) -> None
         (403, "ForbiddenByFirewall", "not tried", "firewall"),
         (404, "", "not tried", "recover it until its purge date"),
         (400, "", "failed", "another key wrapped it"),
+        (429, "", "not tried", "throttled: run again later"),
+        (403, "ForbiddenByConnection", "not tried", "a private network alone"),
     ],
 )
 def test_each_refusal_has_its_reason(
-    vault: Vault, tmp_path: Path, status: int, inner: str, outcome: str, reason: str
+    vault: Vault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    inner: str,
+    outcome: str,
+    reason: str,
 ) -> None:
+    monkeypatch.setattr(client_module, "FIRST_WAIT", 0.01)
     store = Store()
     store.v2("az", vault.wrap(NEW), 2, key_id=vault.key_id(NEW), annotations=ALGORITHM)
     vault.refusal = (status, inner)
@@ -167,6 +233,92 @@ def test_each_refusal_has_its_reason(
     assert outcomes(result) == {outcome: 2}
     assert reason in result.inventory["detail"][0]
     assert "CANARY" not in str(result)
+
+
+def test_until_when_a_deleted_key_can_be_recovered(vault: Vault, tmp_path: Path) -> None:
+    store = Store()
+    store.v2("az", vault.wrap(NEW), 2, key_id=vault.key_id(NEW), annotations=ALGORITHM)
+    vault.refusal, vault.purge = (404, ""), 1_790_000_000
+    result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
+    assert outcomes(result) == {"not tried": 2}
+    assert "until 2026-09-21T14:13:20Z an administrator can recover it" in result.inventory["detail"][0]
+
+
+@pytest.mark.parametrize(
+    ("host", "authority"),
+    [
+        ("v.vault.azure.net", None),
+        ("v.vault.azure.cn", "login.chinacloudapi.cn"),
+        ("v.vault.usgovcloudapi.net", "login.microsoftonline.us"),
+        ("h.managedhsm.azure.net", None),
+    ],
+)
+def test_each_cloud_has_its_own_login(monkeypatch: pytest.MonkeyPatch, host: str, authority: str | None) -> None:
+    asked: list[object] = []
+
+    class Identity:
+        def __init__(self, authority: str | None = None) -> None:
+            asked.append(authority)
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Identity)
+    monkeypatch.delenv("AZURE_AUTHORITY_HOST", raising=False)
+    Azure(parse(f"az=azure:https://{host}/keys/k"))._token()
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "login.example")
+    Azure(parse(f"az=azure:https://{host}/keys/k"))._token()
+    assert asked == [authority, None]
+
+
+def test_the_hash_of_the_plugin() -> None:
+    """The vector of the plugin's own test."""
+    digest = "567d783db3043fe298fe0d9eeedb0029a3815cdd4fe4b059d018c91e6acffe3b"
+    assert key_hash("https://example.vault.azure.net/keys/mykey/ABCD") == digest
+
+
+def test_a_version_that_is_made_during_a_watch_is_found(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions are listed again, not at once, for a hash that none had."""
+    newest = rsa.generate_private_key(65537, 2048)
+    store, third = Store(), f"{3:032x}"
+    vault.versions[third] = newest
+    store.v2("az", vault.wrap(third), 1, key_id=vault.key_id(third), annotations=ALGORITHM)
+    (wrapped,) = _wrapped(store)
+    del vault.versions[third]
+    service = Azure(parse(f"az=azure:{vault.address}/keys/etcd"))
+    (answer,) = service.decrypt([wrapped])
+    assert isinstance(answer, KmsMismatch)
+    vault.versions[third] = newest
+    assert isinstance(service.decrypt([wrapped])[0], KmsMismatch)
+    monkeypatch.setattr("auditor.encryption.kms.azure.LIST_AGAIN", -1.0)
+    (answer,) = service.decrypt([wrapped])
+    assert isinstance(answer, Answer)
+    assert (answer.plaintext, answer.current) == (store.deks[0], True)
+    service.close()
+
+
+def _wrapped(store: Store) -> Iterator[WrappedKey]:
+    for _, value in store.pairs:
+        envelope = EncryptedObject.FromString(value.split(b":", 5)[5])
+        key_id = envelope.key_id.decode()
+        yield WrappedKey(envelope.encrypted_dek_source, key_id, frozenset(envelope.annotations.items()))
+
+
+def test_redirects_are_not_followed(vault: Vault, tmp_path: Path) -> None:
+    """They would lead to a host that nobody named, with the token."""
+    store, met = Store(), []
+    store.v2("az", vault.wrap(NEW), 2, key_id=vault.key_id(NEW), annotations=ALGORITHM)
+
+    def elsewhere(request: Request) -> tuple[int, Mapping[str, str], Any]:
+        met.append(request)
+        return vault.respond(request)
+
+    assert vault.authority is not None
+    with serving(elsewhere, vault.authority.issue("other", "127.0.0.1")) as other:
+        vault.leads = other
+        for place in ("", f"/{NEW}"):
+            result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd{place}")
+            assert outcomes(result) == {"not tried": 2}
+    assert met == []
 
 
 def test_evidence_that_asks_for_something_else_is_not_obeyed(vault: Vault, tmp_path: Path) -> None:
@@ -183,14 +335,17 @@ def test_evidence_that_asks_for_something_else_is_not_obeyed(vault: Vault, tmp_p
 
 
 def test_nothing_of_keys_and_tokens_leaves(vault: Vault, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = Store()
-    store.v2("az", vault.wrap(NEW), 2, key_id=vault.key_id(NEW), annotations=ALGORITHM)
-    taint = Taint([*store.deks, *store.canaries, TOKEN.encode()])
-    with caplog.at_level("DEBUG"):
-        result = audit(store, tmp_path, f"az=azure:{vault.address}/keys/etcd")
-    assert outcomes(result) == {"yes": 2}
-    assert not taint.within(caplog.text)
-    assert not taint.within(repr(result))
+    """Opened, refused, another version, garbage: in logs at every level, reports, errors and traces."""
+    store, secrets = Store(), [TOKEN.encode()]
+    store.v1("old", vault.wrap(OLD, padding.PKCS1v15()), 2)
+    store.v2("az", vault.wrap(OLD), 2, key_id=vault.key_id(OLD), annotations=ALGORITHM)
+    key = f"*=azure:{vault.address}/keys/etcd"
+    outcomes = nothing_leaves(store, tmp_path / "a.db", [key, f"{key}/{NEW}"], secrets, caplog)
+    assert outcomes == ["yes", "failed"]
+    vault.refusal = (403, store.deks[0].hex())
+    assert nothing_leaves(store, tmp_path / "a.db", [key], secrets, caplog) == ["not tried"]
+    vault.listing = False
+    assert nothing_leaves(store, tmp_path / "a.db", [key], secrets, caplog) == ["not tried"]
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/keys/a", "https://v.vault.azure.net/secrets/a", "v"])

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from auditor import Options, scan
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
+from tests.encryption.kms.test_jwe import compact
 from tests.helpers import sealing
+from tests.helpers.kms_secrecy import nothing_is_written, nothing_leaves
 from tests.helpers.kms_store import Store
 from tests.helpers.openbao import MOUNT, OpenBao
 
@@ -66,6 +68,36 @@ def test_a_key_alone(tmp_path: Path, write: "object") -> None:
     assert outcomes(audit(store, tmp_path, file)) == {"yes": 6}
     file.write_bytes(write(OTHER))
     assert outcomes(audit(store, tmp_path, file)) == {"failed": 6}
+
+
+def test_every_secret_of_v1_and_v2_opens(tmp_path: Path) -> None:
+    """A store of 500 under one KEK, as Barbican, the mocks, a hierarchy and Thales wrap."""
+    store, rng, file = Store(), random.Random(4), tmp_path / "kek"
+    file.write_bytes(base64.b64encode(KEK))
+    store.v1("barbican", lambda dek: sealing.cbc(KEK, dek, rng), 60)
+    store.v1("thales", lambda dek: compact({"alg": "dir", "enc": "A256GCM"}, b"", KEK, dek), 60)
+    store.v2("mock", lambda dek: gcm(dek, b"kms-test"), 180, key_id="kms-test")
+    store.v2("hierarchy", gcm, 200, annotations={"encrypted-kek.reference.encryption.k8s.io": b"wrapped"}, seed=False)
+    assert outcomes(audit(store, tmp_path, file)) == {"yes": 500}
+    store.check(tmp_path / "a.db", f"*=file:{file}")
+
+
+def test_nothing_of_the_key_leaves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor of a file that holds something else."""
+    store, file, other = Store(), tmp_path / "kek", tmp_path / "other"
+    broken, key = tmp_path / "broken", os.urandom(32)
+    file.write_bytes(coded := base64.b64encode(key))
+    other.write_bytes(OTHER)
+    broken.write_bytes(coded[:-7])
+
+    def wrap(dek: bytes) -> bytes:
+        return bytes(12) + AESGCM(key).encrypt(bytes(12), dek, None)
+
+    store.v1("old", wrap, 2)
+    store.v2("new", wrap, 2)
+    urls = [f"*=file:{each}" for each in (file, other, broken)]
+    assert nothing_leaves(store, tmp_path / "a.db", urls, [key], caplog) == ["yes", "failed", "UsageError"]
+    assert nothing_is_written(store, tmp_path / "command", urls[0], [key]) == "yes"
 
 
 def test_what_holds_no_key_is_refused(tmp_path: Path) -> None:

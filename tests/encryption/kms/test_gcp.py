@@ -9,20 +9,24 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import requests
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from drongo.server import start_background
 
 from auditor import Options, scan
+from auditor.encryption.kms import client as client_module
 from auditor.encryption.kms.address import parse
 from auditor.encryption.kms.services import connect
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind
+from tests.helpers.etcd import free_ports
 from tests.helpers.https_server import Request, serving
+from tests.helpers.kms_secrecy import nothing_is_written, nothing_leaves
 from tests.helpers.kms_store import Store
-from tests.helpers.taint import Taint
 
 RING = "projects/p/locations/europe-west3/keyRings/r/cryptoKeys/"
 KEY = f"{RING}k"
@@ -37,6 +41,8 @@ class Cloud:
         self.keys = {KEY: [os.urandom(32)]}
         self.refusal: tuple[int, str] | None = None
         self.decryptions: list[str] = []
+        self.version: dict[str, str] | None = None
+        """What is said of a version; None where that is not allowed."""
 
     def wrap(self, version: int = 1) -> Callable[[bytes], bytes]:
         return lambda dek: self._seal(version, dek)
@@ -50,7 +56,14 @@ class Cloud:
             return 200, {}, {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _error(401, "UNAUTHENTICATED")
-        path = unquote(request.path)
+        path = unquote(request.path).partition("?")[0]
+        if path.endswith(":encrypt"):
+            dek = base64.b64decode(json.loads(request.body)["plaintext"], validate=True)
+            newest = len(self.keys[KEY])
+            sealed = base64.b64encode(self._seal(newest, dek)).decode()
+            return 200, {}, {"name": f"{KEY}/cryptoKeyVersions/{newest}", "ciphertext": sealed}
+        if request.method == "GET":
+            return (200, {}, self.version) if self.version is not None else _error(403, "PERMISSION_DENIED")
         self.decryptions.append(path)
         if self.refusal is not None:
             return _error(*self.refusal)
@@ -109,11 +122,52 @@ def test_every_secret_of_v1_and_v2_opens(cloud: tuple[Cloud, str], tmp_path: Pat
     store.v1("old", server.wrap(1), 40)
     store.v2("new", server.wrap(1), 260, key_id=f"{KEY}/cryptoKeyVersions/1")
     store.v2("new", server.wrap(2), 200, key_id=f"{KEY}/cryptoKeyVersions/2:blue", seed=False)
+    store.check(store.save(tmp_path / "truth.db"), f"*=gcp:{KEY}?endpoint={address}")
     result = audit(store, tmp_path, f"*=gcp:{KEY}?endpoint={address}")
     assert outcomes(result) == {"yes": 500}
     assert {kind: count for kind, _, count in result.tally.findings}[FindingKind.STALE_KEK] == 300
     (calls,) = result.run.kms
     assert (calls.calls, calls.key, calls.principal) == (42, KEY, "auditor@p.example.com")
+    assert calls.answering == (f"{KEY}, another than its primary version", f"{KEY}, its primary version")
+
+
+def test_googles_own_client_speaks_with_the_same_server(cloud: tuple[Cloud, str], tmp_path: Path) -> None:
+    """It wraps, as the plugin does, and what it is answered is what we are: server and reader have Google's words."""
+    kms = pytest.importorskip("google.cloud.kms_v1", reason="google-cloud-kms is not among the oldest versions")
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.cloud.kms_v1.services.key_management_service.transports import rest
+    from google.oauth2.credentials import Credentials
+
+    server, address = cloud
+    host = address.removeprefix("http://")
+    transport = rest.KeyManagementServiceRestTransport(host=host, url_scheme="http", credentials=Credentials(TOKEN))
+    client = kms.KeyManagementServiceClient(transport=transport)
+    store = Store()
+    names: list[str] = []
+
+    def wrap(dek: bytes) -> bytes:
+        answer = client.encrypt(name=KEY, plaintext=dek)
+        names.append(answer.name)
+        return bytes(answer.ciphertext)
+
+    store.v1("old", wrap, 20)
+    store.v2("new", wrap, 100, key_id=f"{KEY}/cryptoKeyVersions/1")
+    server.keys[KEY].append(os.urandom(32))
+    store.v2("new", wrap, 180, key_id=f"{KEY}/cryptoKeyVersions/2")
+    store.v2("new", wrap, 200, key_id=f"{KEY}/cryptoKeyVersions/2:blue", seed=False)
+    assert names == [f"{KEY}/cryptoKeyVersions/{number}" for number in [1] * 21 + [2] * 2]
+    for key, dek in zip(store.wrapped, store.deks, strict=True):
+        answer = client.decrypt(name=KEY, ciphertext=key)
+        assert (answer.plaintext, answer.used_primary) == (dek, key in store.wrapped[-2:])
+    url = f"*=gcp:{KEY}?endpoint={address}"
+    assert outcomes(audit(store, tmp_path, url)) == {"yes": 500}
+    store.check(tmp_path / "a.db", url)
+    for refusal in ((403, "PERMISSION_DENIED"), (404, "NOT_FOUND"), (400, "FAILED_PRECONDITION")):
+        server.refusal = refusal
+        with pytest.raises(GoogleAPICallError) as failure:
+            client.decrypt(name=KEY, ciphertext=store.wrapped[0])
+        assert failure.value.code == refusal[0]
+    transport.close()
 
 
 def test_v2_names_its_key_itself(cloud: tuple[Cloud, str], tmp_path: Path) -> None:
@@ -137,11 +191,21 @@ def test_v2_names_its_key_itself(cloud: tuple[Cloud, str], tmp_path: Path) -> No
         (403, "PERMISSION_DENIED", "not tried", "useToDecrypt is needed"),
         (400, "FAILED_PRECONDITION", "not tried", "until the date of its destruction"),
         (418, "", "not tried", "decrypt fails"),
+        (429, "RESOURCE_EXHAUSTED", "not tried", "throttled: run again later"),
+        (503, "UNAVAILABLE", "not tried", "not available: run again later"),
+        (401, "UNAUTHENTICATED", "not tried", "credentials are not valid"),
     ],
 )
 def test_each_refusal_has_its_reason(
-    cloud: tuple[Cloud, str], tmp_path: Path, status: int, code: str, outcome: str, reason: str
+    cloud: tuple[Cloud, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    outcome: str,
+    reason: str,
 ) -> None:
+    monkeypatch.setattr(client_module, "FIRST_WAIT", 0.01)
     server, address = cloud
     store = Store()
     store.v2("new", server.wrap(), 2, key_id=f"{KEY}/cryptoKeyVersions/1")
@@ -152,6 +216,59 @@ def test_each_refusal_has_its_reason(
     assert "CANARY" not in str(result)
 
 
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        ({"state": "DESTROY_SCHEDULED", "destroyTime": "2026-12-24T08:00:00Z"}, "until 2026-12-24T08:00:00Z an admin"),
+        ({"state": "DESTROY_SCHEDULED", "destroyTime": "\x1b[31m"}, "until the time of its destruction"),
+        ({"state": "DESTROYED"}, "what it wrapped is lost"),
+        ({"state": "DISABLED"}, "can enable it, and nothing is lost"),
+        ({"state": "ENABLED"}, "until the date of its destruction"),
+        (None, "until the date of its destruction"),
+    ],
+)
+def test_until_when_the_data_can_be_saved(
+    cloud: tuple[Cloud, str], tmp_path: Path, version: dict[str, str] | None, reason: str
+) -> None:
+    server, address = cloud
+    server.refusal, server.version = (400, "FAILED_PRECONDITION"), version
+    store = Store()
+    store.v2("new", server.wrap(), 2, key_id=f"{KEY}/cryptoKeyVersions/1")
+    result = audit(store, tmp_path, f"*=gcp:?endpoint={address}")
+    assert (outcomes(result), reason in result.inventory["detail"][0]) == ({"not tried": 2}, True)
+
+
+def test_a_second_opinion(cloud: tuple[Cloud, str], tmp_path: Path) -> None:
+    """Of drongo: URLs, JSON and errors that are not ours."""
+    _, tokens = cloud
+    server, thread = start_background("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.server_port}"
+
+    def post(path: str, **body: str) -> dict[str, Any]:
+        answer = requests.post(f"{address}/v1/{path}", json=body, timeout=60)
+        return dict(answer.json())
+
+    try:
+        ring = KEY.partition("/cryptoKeys/")[0]
+        post(f"{ring.rpartition('/')[0]}?keyRingId=r")
+        post(f"{ring}/cryptoKeys?cryptoKeyId=k", purpose="ENCRYPT_DECRYPT")
+
+        def wrap(dek: bytes) -> bytes:
+            answer = post(f"{KEY}:encrypt", plaintext=base64.b64encode(dek).decode())
+            return base64.b64decode(answer["ciphertext"])
+
+        store = Store()
+        store.v2("new", wrap, 3, key_id=f"{KEY}/cryptoKeyVersions/1")
+        assert outcomes(audit(store, tmp_path, f"*=gcp:?endpoint={address}")) == {"yes": 3}
+        other = audit(store, tmp_path, f"*=gcp:{RING}absent?endpoint={address}")
+        assert (outcomes(other), "no such key" in other.inventory["detail"][0]) == ({"not tried": 3}, True)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert tokens
+
+
 def test_nothing_of_keys_and_tokens_leaves(
     cloud: tuple[Cloud, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,13 +276,22 @@ def test_nothing_of_keys_and_tokens_leaves(
     server, address = cloud
     monkeypatch.setenv("GOOGLE_SDK_PYTHON_LOGGING_SCOPE", "google")
     store = Store()
+    store.v1("old", server.wrap(), 2)
     store.v2("new", server.wrap(), 2, key_id=f"{KEY}/cryptoKeyVersions/1")
-    taint = Taint([*store.deks, *store.canaries, TOKEN.encode()])
-    with caplog.at_level("DEBUG"):
-        result = audit(store, tmp_path, f"*=gcp:?endpoint={address}")
-    assert outcomes(result) == {"yes": 2}
-    assert not taint.within(caplog.text)
-    assert not taint.within(repr(result))
+    account = json.loads((tmp_path / "account.json").read_text())["private_key"]
+    secrets = [TOKEN.encode(), "".join(account.splitlines()[1:-1]).encode()]
+    (closed,) = free_ports(1)
+    urls = [f"*=gcp:{KEY}?endpoint={address}", f"*=gcp:{RING}absent?endpoint={address}"]
+    with serving(lambda _: (200, {}, {"plaintext": base64.b64encode(store.deks[0] * 2).decode()})) as garbage:
+        urls += [f"*=gcp:{KEY}?endpoint={garbage}", f"*=gcp:{KEY}?endpoint=http://127.0.0.1:{closed}"]
+        outcomes = nothing_leaves(store, tmp_path / "a.db", urls, secrets, caplog)
+    assert outcomes == ["yes", "not tried", "failed", "not tried"]
+    assert nothing_is_written(store, tmp_path / "command", urls[0], secrets) == "yes"
+    server.refusal = (403, store.deks[0].hex())
+    assert nothing_leaves(store, tmp_path / "a.db", urls[:1], secrets, caplog) == ["not tried"]
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "broken"))
+    (tmp_path / "broken").write_text(json.dumps({"type": "service_account", "private_key": account}))
+    assert nothing_leaves(store, tmp_path / "a.db", urls[:1], secrets, caplog) == ["KmsUntried"]
 
 
 def test_no_credentials_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Which service wrapped a data key: known answers of the plugins' formats, and traps between them."""
 
 import base64
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +75,22 @@ def test_transit_lengths(size: int, length: int) -> None:
 def test_transit_of_oracles_plugin_names_its_key() -> None:
     answer = kek(b"k8s-key:v3:" + SEALED)
     assert (answer.service, answer.key, answer.version) == (KmsService.TRANSIT, "k8s-key", "3")
+    assert identify(key(b"k8s-key:v3:" + SEALED, "of-v2")) is None  # that plugin has KMS v1 alone
+
+
+def test_transit_of_kleidi_and_of_the_plugins_whose_ids_are_times() -> None:
+    """The version is that of the ciphertext, whatever the KEK id is: a version, a time, a name."""
+    answer = kek(b"vault:v2:" + SEALED, "kleidi-kms-plugin_2_1718000000", {"v2.kleidi.beezy.dev": b"1"})
+    assert (answer.plugin, answer.version) == ("kleidi", "2")
+    assert kek(b"vault:v2:" + SEALED, "1718000000").version == "2"
 
 
 def test_transit_of_openbaos_plugin_needs_its_ids() -> None:
     answer = kek(b"vault:v2:" + SEALED, "obk2." + "A" * 43)
     assert answer.plugin == "openbao-kubernetes-kms"
     assert answer.needs[-1] == "cluster-id and instance-id of the plugin"
+    opaque = kek(b"vault:v2:\x00opaque", "obk2." + "A" * 43)
+    assert (opaque.service, opaque.plugin) == (KmsService.TRANSIT, "openbao-kubernetes-kms")
 
 
 def test_trousseau_and_its_readable_provider() -> None:
@@ -98,13 +107,6 @@ def test_azure_by_its_lengths(size: int) -> None:
     assert (second.region, "the key's version" in first.needs, len(second.needs)) == ("westeurope", True, 2)
 
 
-def test_the_hash_of_azures_plugin() -> None:
-    """The vector of the plugin's own test: what --kms azure: compares KEK ids with."""
-    url = "https://example.vault.azure.net/keys/mykey/ABCD"
-    digest = "567d783db3043fe298fe0d9eeedb0029a3815cdd4fe4b059d018c91e6acffe3b"
-    assert hashlib.sha256(url.encode()).hexdigest() == digest
-
-
 @pytest.mark.parametrize("suffix", ["", ":blue"])
 def test_gcp_of_v2_names_everything(suffix: str) -> None:
     answer = kek(bytes(range(1, 114)), f"{CRYPTO_KEY}/cryptoKeyVersions/7{suffix}")
@@ -118,6 +120,8 @@ def test_gcp_of_v1_needs_its_key() -> None:
 def test_others_by_length_and_annotation() -> None:
     jwe = b".".join((b"eyJhbGciOiJkaXIifQ", b"", b"AAAA", b"BBBB", b"CCCC"))
     assert kek(jwe).service is KmsService.JWE
+    family = {"algorithm-family.k8s-kms-plugin.keysealer.eclipse.org": b"ml-kem"}
+    assert kek(jwe, "0a0b", family).plugin == kek(bytes(range(128, 188)), "0a0b", family).plugin == "KeySealer"
     noise = bytes(range(128, 188))
     assert kek(noise).service is KmsService.AES_GCM
     assert kek(noise, "label", {"v2.kleidi.beezy.dev": b"1"}).plugin == "kleidi"
@@ -127,6 +131,17 @@ def test_others_by_length_and_annotation() -> None:
     assert identify(key(bytes(range(128, 192)), "v2")) is None
     assert kek(b"AAAA", "1", {"local-kek.kms.kubernetes.io": b"encrypted-local-kek"}).service is KmsService.TOY
     assert identify(key(b"kek-a|" + noise, "kek-a")) is None
+
+
+def test_a_hierarchy_names_what_wraps_its_local_kek() -> None:
+    """Which has no annotation of the hierarchy's own: no hierarchy of hierarchies."""
+    noise, name = bytes(range(128, 188)), "encrypted-kek.reference.encryption.k8s.io"
+    answer = kek(noise, "1", {name: b"vault:v3:" + SEALED})
+    assert (answer.service, answer.version) == (KmsService.LOCAL_KEK, "3")
+    assert answer.remark == "its local KEK is wrapped by Vault or OpenBao transit"
+    assert {"the mount", "the key's name"} < set(answer.needs)
+    nested = kek(noise, "1", {name: noise, f"x.{name}": noise})
+    assert (nested.service, nested.key) == (KmsService.LOCAL_KEK, "1")
 
 
 def test_hostile_names_are_printable() -> None:

@@ -1,7 +1,9 @@
 """Bytes of a container that are no member's, padding or checksum: a gap, unless something explains them."""
 
+import base64
 import gzip
 import io
+import json
 import struct
 import tarfile
 import zipfile
@@ -21,7 +23,8 @@ from tests.helpers.bolt_builder import backend, record
 from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.objects import StoredObject
 
-LEAK = StoredObject(name=b"leak", data={b"password": b"CANARY-residue-31"}).protobuf()
+SECRET = StoredObject(name=b"leak", data={b"password": b"CANARY-residue-31"})
+LEAK = SECRET.protobuf()
 SNAPSHOT = backend([record(2, b"/registry/secrets/a/b", ciphertext("aescbc", b"key1", bytes(range(48))))]).seal()
 
 
@@ -53,11 +56,103 @@ def test_a_long_skippable_frame_of_zeros_but_for_its_end_is_a_gap(tmp_path: Path
     assert scan(tmp_path, zstd.compress(SNAPSHOT) + frame(bytes(3 << 20) + LEAK)).gaps
 
 
-@pytest.mark.parametrize(
-    "content", [b"", bytes(4000), struct.pack("<Q", 99), struct.pack("<IIIB4s", 99, 99, 1, 0, b"\xb1\xea\x92\x8f")]
-)
-def test_a_length_zeros_and_a_seek_table_are_explained(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", bytes(4000), struct.pack("<IIIB4s", 99, 99, 1, 0, b"\xb1\xea\x92\x8f")])
+def test_zeros_and_a_seek_table_are_explained(tmp_path: Path, content: bytes) -> None:
     assert not scan(tmp_path, zstd.compress(SNAPSHOT) + frame(content, 14)).gaps
+
+
+@pytest.mark.parametrize("pack", [zstd.compress, lz4.frame.compress])
+def test_a_skippable_frame_may_state_the_length_of_the_next_frame_and_nothing_else(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = pack(SNAPSHOT)
+    length = struct.pack("<I", len(packed))
+    assert not scan(tmp_path, frame(length) + packed).gaps
+    assert not scan(tmp_path, frame(length) + packed + frame(b"")).gaps
+    wrong = (
+        frame(struct.pack("<I", len(packed) + 1)) + packed,
+        frame(length) + frame(length) + packed,
+        packed + frame(length),
+        frame(length + b"k8s:enc:") + packed,
+        b"".join(frame(LEAK[at : at + 16]) for at in range(0, len(LEAK), 16)) + packed,
+        b"".join(frame(LEAK[at : at + 4]) for at in range(0, len(LEAK), 4)) + packed,
+    )
+    for raw in wrong:
+        assert any("skippable frames" in gap.reason for gap in scan(tmp_path, raw).gaps)
+
+
+def gnu_tar(*members: tuple[bytes, str, bytes]) -> bytes:
+    """A tar of members with their type, name and content."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for kind, name, content in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+FILE = (b"0", "backup/a.db", SNAPSHOT)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        (b"V", "nightly of /dev/sda1", b""),
+        (b"V", "/dev/sda1 ../x", b""),
+        (b"D", "backup/", b"Ya.db\0Nb.db\0Dlower\0\0"),
+        (b"D", "backup/", b"\0"),
+        (b"D", "backup/", b""),
+    ],
+)
+def test_labels_and_lists_of_gnu_tar_are_its_own(tmp_path: Path, member: tuple[bytes, str, bytes]) -> None:
+    audit = scan(tmp_path, gnu_tar(member, FILE))
+    assert of_members(audit) == ["backup.bin!backup/a.db"]
+    assert not audit.gaps
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        ((b"V", "nightly", LEAK), "of a type"),
+        ((b"D", "backup/", LEAK), "no list"),
+        ((b"D", "backup/", b"Y" + base64.b64encode(LEAK) + b"\0\0"), "headers"),
+        ((b"D", "backup/", b"Ya.db\0" + bytes(range(1, 40)) + b"\0"), "no list"),
+        ((b"M", "b.db", SNAPSHOT[4096:]), "earlier volume"),
+        ((b"N", "names", b"Rename a to b\n\0"), "of a type"),
+        ((b"Q", "names", SNAPSHOT), "of a type"),
+    ],
+)
+def test_what_else_they_may_hold_is_a_gap(tmp_path: Path, member: tuple[bytes, str, bytes], reason: str) -> None:
+    for members in ((member, FILE), (FILE, member)):
+        audit = scan(tmp_path, gnu_tar(*members))
+        assert "backup.bin!backup/a.db" in of_members(audit)
+        assert any(reason in gap.reason for gap in audit.gaps)
+
+
+TEXTS = (
+    base64.b64encode(json.dumps(SECRET.tree(), indent=2).encode()),
+    json.dumps(SECRET.tree()).encode().replace(b'"Secret"', b'"\\u0053ecret"'),
+    base64.b64encode(SECRET.cbor()),
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_writing_of_a_value_in_headers_and_comments_is_a_gap(tmp_path: Path, text: bytes) -> None:
+    def comment(archive: zipfile.ZipFile, _: zipfile.ZipInfo) -> None:
+        archive.comment = text
+
+    def of_member(_: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        info.comment = text
+
+    out = io.BytesIO()
+    headers = {"comment": text.decode()}
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers=headers) as archive:
+        info = tarfile.TarInfo("a.db")
+        info.size = len(SNAPSHOT)
+        archive.addfile(info, io.BytesIO(SNAPSHOT))
+    for raw in (in_zip(comment), in_zip(of_member), in_gzip(16, text + b"\0"), out.getvalue()):
+        assert scan(tmp_path, raw).gaps
 
 
 def test_a_seek_table_of_another_length_is_not(tmp_path: Path) -> None:

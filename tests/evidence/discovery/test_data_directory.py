@@ -182,7 +182,7 @@ def test_a_log_without_its_database(tmp_path: Path) -> None:
 
 def test_what_is_no_data_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UnreadableEvidence, match="no etcd data directory"):
+    with pytest.raises(UnreadableEvidence, match="an etcd data directory would hold"):
         auditor.scan(tmp_path / "empty")
     with pytest.raises(UnreadableEvidence, match="--wal-dir"):
         auditor.scan(MIGRATION / "1-plaintext.db", Options(wal_dir=str(tmp_path)))

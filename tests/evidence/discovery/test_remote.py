@@ -128,7 +128,8 @@ def test_what_is_remote() -> None:
     assert remote.shown("abfss://container:secret@account.dfs.core.windows.net/a.db") == (
         "abfss://account.dfs.core.windows.net/a.db"
     )
-    assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db"
+    assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db?versionId=7"
+    assert remote.name("s3://bucket/a/b.db?signature=7") == "b.db"
 
 
 def test_an_object_of_google_s_is_audited_as_the_file_is(gcs: dict[str, str], tmp_path: Path) -> None:

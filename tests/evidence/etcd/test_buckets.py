@@ -1,5 +1,6 @@
 """Pairs of the buckets other than `key`: those of a real etcd are known to their last byte, others are not."""
 
+import base64
 import struct
 from pathlib import Path
 
@@ -71,6 +72,8 @@ KNOWN = [
     (b"authUsers", b"cn", field(1, b"cn") + field(4, b"\x08\x01")),
     (b"authRoles", b"r", field(1, b"r") + field(2, b"\x08\x02" + field(2, b"/a/") + field(3, b"/a0"))),
     (b"cluster", b"downgrade", b'{"target-version":"","enabled":false}'),
+    (b"cluster", b"downgrade", b'{"target-version":"3.5.0","enabled":true}'),
+    (b"members", b"8e9e05c52164694d", b'{"name":"%s-1a2b3c4d.example.org"}' % (b"a" * 63)),
     (b"lease", struct.pack(">Q", 7), b"\x08\x07\x10\x0f\x18\x02"),
     (b"members", b"8e9e05c52164694d", b'{"id":1,"peerURLs":["https://[::1]:2380"],"name":"a","isLearner":true}'),
     (b"members", b"8e9e05c52164694d", b'{"id":1,"peerURLs":["unix://x:1"],"clientURLs":null}'),
@@ -91,6 +94,8 @@ FOREIGN = [
     (b"members", b"8e9e05c52164694d", b'{"id":1,"id":2}'),
     (b"members", b"8e9e05c52164694d", b'{"name":"a","data":{}}'),
     (b"members", b"8e9e05c52164694d", b'{"clientURLs":["https://a:1/cGFzc3dvcmQ="]}'),
+    (b"members", b"8e9e05c52164694d", b'{"name":"%s"}' % base64.b64encode(bytes(range(90)))),
+    (b"cluster", b"downgrade", b'{"target-version":"azhzAAoMCgJ2MRIGU2VjcmV0","enabled":false}'),
     (b"members", b"x", b"{}"),
     (b"meta", b"term", b"123456789"),
     (b"meta", b"other", b""),

@@ -1,5 +1,6 @@
 """The write-ahead log: frames built byte by byte, logs written by a real etcd, and every damage to them."""
 
+import base64
 import random
 import struct
 from collections.abc import Sequence
@@ -152,6 +153,23 @@ def test_puts_of_nested_transactions_in_both_branches() -> None:
     assert not rows(log)
     assert log.gaps
     assert log.unframed
+
+
+ENCODED = base64.b64encode(SECRET)
+NAMING = {
+    "the user": part(4, part(1, key(1)) + part(2, b"k8s:enc:")) + part(100, count(1, 3) + part(2, ENCODED)),
+    "a comparison": part(6, part(1, part(3, ENCODED))),
+    "a range": part(6, part(2, part(1, part(1, ENCODED)))),
+    "a deletion": part(5, part(1, ENCODED)),
+}
+
+
+@pytest.mark.parametrize("place", NAMING)
+def test_a_name_in_a_request_in_which_a_value_begins_is_not_accounted_for(place: str) -> None:
+    named_so = Segment().entry(1, count(1, 7) + NAMING[place]).commit(1).data
+    honest = Segment().entry(1, count(1, 7) + NAMING[place].replace(ENCODED, b"n" * len(ENCODED))).commit(1).data
+    own, other = (read(each).ledgers[0].balance() for each in (named_so, honest))
+    assert other.structure + other.row - own.structure - own.row >= len(ENCODED)
 
 
 def test_segments_are_one_chain_and_a_missing_one_is_a_gap() -> None:

@@ -91,7 +91,8 @@ def test_a_readable_value_is_a_finding_at_every_size(size: int, tmp_path: Path) 
 
 
 ENTRY = b"\x4a\x03\x06\x17\x2b\x15\x01\x63indexkine_name_indexkine\x04CREATE INDEX kine_name_index ON kine (name)"
-KNOWN = Structure([ENTRY], ["kine", "kine_name_index", "sqlite_sequence"])
+NAMES = b"/registry/secrets/team-26/s19de4a\0/registry/secrets/a/00629-token\0/registry/events/kube-system/pod-3f0"
+KNOWN = Structure([ENTRY], ["kine", "kine_name_index", "sqlite_sequence"], lambda: NAMES)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,24 @@ KNOWN = Structure([ENTRY], ["kine", "kine_name_index", "sqlite_sequence"])
         b"\x19\x01\x0a\x00\x2b\x09\x08\x08\x08\x08\x0c\x00compa",
         b"\x19\x01\x0a\x00\x2b\x09\x08\x08\x08\x08\x0c",
         bytes.fromhex("01ca002d0200ef00ef080402080200ee00ee01ca001b0200ec00ec080402080200eb00eb01d300090200e700e7"),
+        # what a real SQLite left of cells of indexes, over which the list of cells had grown, or other cells
+        b"registry/secrets/team\0\0\x01\xba",
+        b"2\x03g\x02/reg\x04\x9c\x03\xa4",
+        b"@\x04\x02\xce\x02\xce\x02\xce\x02\xce\x0cr\x0c1\x0bn\t\xa7",
+        b"<\x03{\x02/regi7\x03q\x02\x0f\x0fI\x03\xa2",
+        b"t/s19de4a-",
+        b"y/secret" + bytes(18) + b"istry/secret",
+        b"ts/team-26/s19de4a\x08\x84\x08\x84ecrets/team-26/s19de4a",
+        b"tem/pod-3f\0<\x04s\x03\x02/r",
+        b"-token" + bytes(14) + b"\r29-token",
+        b"\x01)\0A<\x04s\x03\x02/registry/eve\x07\xe7\0=",
+        b"\x81,\x86f\x0b\0q\t\x08\x08",
+        b"29-token\x02\xbe1" + bytes(9) + b"1\x04c",
+        b"6-s19de\x03\x94)\x03U\x02/re",
+        b"eg\x001\x04ceg",
+        b"c\x020\x03\x08'\x01\xb9" + bytes(196),
+        b"ts/tea\x01\x14\0*" + bytes(15) + b"ts/tea\x01\x14\0*",
+        b"registry/secrets/team\x04\x8901312\x05\0\xed",
         b"j7\x15\x01indexkine_list_query_indexkine\tCREATE INDEX kine_list_query_index on kine(name, id DESC, deleted)",
     ],
 )
@@ -126,6 +145,13 @@ def test_old_copies_of_the_structure_are_explained(raw: bytes) -> None:
         b"\x03\x15\x01kine\x0a" + b"a-password-of-somebody",
         b"hunter2-hunter2",
         b"hunter2-hunter2/re",
+        b"\x02hunter2-\x01\x03U",
+        bytes(9) + b"hunter2-" + bytes(9),
+        b"\x01\x14\0*" + b"s3cr3t:of:mine" + b"\x01\x14",
+        b"teamkubeteamsyst",
+        "hunter2-hunter2".encode("utf-16-be"),
+        b"a/path/to/hunter2-hunter2-hunter2",
+        b"/registry/secrets/a/00629-token\0" + b"aHVudGVyMi1odW50ZXIyLWh1bnRlcjI=",
         bytes(64) + b"hunter2-hunter2" + bytes(64),
         b"\x05\x03\x08\x02\x01\x26" + b"hunter2-hunter2",
     ],

@@ -120,12 +120,20 @@ def an_index_on_values(path: Path) -> None:
     connection.close()
 
 
+def a_column_whose_default_is_a_value(path: Path) -> None:
+    connection = kine(path)
+    connection.execute(f"ALTER TABLE kine ADD COLUMN extra BLOB DEFAULT x'{LEAK.protobuf().hex()}'")
+    connection.close()
+
+
 def the_reserved_bytes_of_the_header(path: Path) -> None:
     kine(path).close()
     page(path, 1, 72, TEXT.encode()[:20])
 
 
-@pytest.mark.parametrize("make", [a_view, an_index_on_values, the_reserved_bytes_of_the_header])
+@pytest.mark.parametrize(
+    "make", [a_view, an_index_on_values, a_column_whose_default_is_a_value, the_reserved_bytes_of_the_header]
+)
 def test_structure_that_holds_something_else_is_searched(make: Callable[[Path], None], tmp_path: Path) -> None:
     kine(tmp_path / "honest.db").close()
     before = audit(tmp_path / "honest.db")
@@ -133,3 +141,19 @@ def test_structure_that_holds_something_else_is_searched(make: Callable[[Path], 
     after = audit(tmp_path / "state.db")
     assert before.complete
     assert not after.complete or len(after.inventory) > len(before.inventory)
+
+
+def test_a_value_that_is_overwritten_with_zeros_is_cut_and_not_one_that_no_key_opens(tmp_path: Path) -> None:
+    key, value = sealed(b"gone")
+    connection = kine(tmp_path / "state.db", "PRAGMA secure_delete=OFF")
+    row(connection, key, value)
+    fill(connection, "a", 3)
+    connection.execute("DELETE FROM kine WHERE name LIKE '%gone'")
+    connection.close()
+    content = (tmp_path / "state.db").read_bytes()
+    assert content.count(value) == 1
+    (tmp_path / "state.db").write_bytes(content.replace(value, value[:-20] + bytes(20)))
+    audit = scan(tmp_path / "state.db", Options(encryption_configs=(members_on_disk.configuration(tmp_path),)))
+    assert audit.exit_code(Severity.MEDIUM) == 0
+    (cut,) = audit.inventory[audit.inventory.place == "slack"].to_dict("records")
+    assert cut["state"] == "tail-lost"

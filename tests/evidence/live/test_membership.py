@@ -31,7 +31,7 @@ def test_a_member_that_is_down_is_of_the_cluster(tmp_path: Path) -> None:
         members[2].process.wait()
         down = members[2].endpoint
         code, said = watched(access(down, members[0].endpoint, members[1].endpoint))
-        assert (code, said[0][:12]) == (0, "NONE REMAINS"), said
+        assert (code, said[0][:11]) == (0, "NO FINDINGS"), said
         # a loopback address of the list means the member's own host, which this proxy may not be on
         with Proxy(members[0].endpoint) as proxy:
             code, said = watched(access(proxy.endpoint, down))
@@ -60,7 +60,7 @@ def test_an_endpoint_that_may_be_of_another_cluster(tmp_path: Path, *, frozen: b
             other.process.send_signal(signal.SIGCONT)
     why = f"whether {silent} is of this cluster is not known: it has not answered, and the client URLs of the members"
     assert some.returncode == 1, some
-    assert "SOME REMAIN: 1 of 2 secrets" in some.stdout
+    assert "FINDINGS: 1 of 2 secrets" in some.stdout
     assert f"Also: {why}" in " ".join(some.stdout.split())
     assert none.returncode == 3, none
     assert f"INCONCLUSIVE: {why}" in " ".join(none.stdout.split())

@@ -37,7 +37,10 @@ def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with Etcd(tmp_path_factory.mktemp("roles") / "data", "--bcrypt-cost=4", program=program(request.param)) as etcd:
         for namespace, count in ((b"shop", 10), (b"spare", 5)):
             for number in range(count):
-                etcd.put(b"/registry/secrets/%b/s%d" % (namespace, number), ciphertext("aescbc", b"key0", b"x" * 64))
+                etcd.put(
+                    b"/registry/secrets/%b/s%d" % (namespace, number),
+                    ciphertext("aescbc", b"key0", bytes(range(160, 224))),
+                )
         thing = StoredObject(b"shop", b"c", kind=b"ConfigMap")
         etcd.put(b"/registry/configmaps/shop/c", thing.protobuf())
         for name, grant in GRANTS.items():
@@ -119,6 +122,19 @@ def test_keys_and_show_take_range(etcd: Etcd, tmp_path: Path) -> None:
         denied = run(*command, *user)
         assert denied.returncode == 2
         assert "user secrets may read /registry/secrets/" in denied.stderr
+
+
+def test_what_the_role_may_not_read_is_not_said_to_be_absent(etcd: Etcd, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    user = ["--range", "--user", "namespace", "--password-file", str(file)]
+    hidden = run("show", etcd.url, "spare/s1", *user)
+    assert hidden.returncode == 2
+    assert f"what was read of {etcd.url} holds no key /registry/secrets/spare/s1" in hidden.stderr
+    assert "a part of /registry/secrets/" in hidden.stderr
+    other = run("show", etcd.url, "spare/s1", "--resource", "configmaps", *user)
+    assert other.returncode == 2
+    assert "holds" not in other.stderr.replace("what was read of", "") or "not read: " in other.stderr
 
 
 def test_the_advised_role_is_enough(etcd: Etcd) -> None:

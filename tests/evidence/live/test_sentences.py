@@ -6,6 +6,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,15 +14,16 @@ import pytest
 
 import auditor
 from auditor.errors import UsageError
+from auditor.evidence.discovery.remote import is_bare
 from auditor.evidence.live import diagnose, errors
-from auditor.evidence.live.access import endpoints, is_bare
+from auditor.evidence.live.access import endpoints
 from auditor.evidence.live.member import NO_QUORUM
 from auditor.evidence.live.members import CORRUPT, NOSPACE, alarms
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, free_ports
-from tests.helpers.members import cluster
+from tests.helpers.members import cluster, program, programs
 from tests.helpers.objects import StoredObject
 
 COMMANDS = [["scan"], ["scan", "--range"], ["watch", "--once"], ["keys"], ["show", "shop/s"]]
@@ -133,6 +135,9 @@ def test_endpoints_without_a_scheme(tmp_path: Path) -> None:
             assert run(name, etcd.endpoint, *rest).returncode == 1
         assert run("keys", etcd.endpoint).returncode == 0
     assert is_bare("a:1,[::1]:2379")
+    for command in (["scan"], ["watch", "--once"], ["keys"]):
+        (line,) = lines(command, f"[::1]:{free_ports(1)[0]}")  # to a shell this is a pattern
+        assert "http://[::1]:" in line
     assert not any(map(is_bare, ("a", "a/b:1", "a:1:2", "C:\\x.db", "")))
 
 
@@ -159,6 +164,21 @@ def test_alarms_are_named_by_every_command(kind: str, tmp_path: Path) -> None:
         assert bool(gaps) is (kind == CORRUPT)
 
 
+def test_members_of_different_versions_are_named(tmp_path: Path) -> None:
+    peers = {each: f"http://127.0.0.1:{port}" for each, port in zip(programs(), free_ports(2), strict=True)}
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(Etcd, tmp_path / each, name=each, peers=peers, program=program(each)) for each in peers]
+        one, other = (each.result() for each in both)
+    with one, other:
+        one.put(b"/registry/secrets/shop/s", StoredObject().protobuf())
+        versions = {each.call("Status", rpc.StatusRequest()).version for each in (one, other)}
+        assert len(versions) == 2
+        for name, *rest in (["scan"], ["scan", "--range"], ["keys"], ["show", "shop/s"], ["watch", "--once"]):
+            said = " ".join(run(name, one.url, *rest, "--endpoint", other.url).stdout.split())
+            assert "the members run different versions of etcd: " in said
+            assert all(version in said for version in versions)
+
+
 def test_the_texts_of_a_status() -> None:
     known, others = alarms(
         ["etcdserver: no leader", "memberID:12 alarm:NOSPACE ", "memberID:7  alarm:CORRUPT", "\x1bx"]
@@ -172,7 +192,7 @@ def cut_off_learner(folder: Path) -> Iterator[Etcd]:
     """A learner whose only voting member is gone; before, it had learnt of one encrypted Secret."""
     urls = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
     voter = Etcd(folder / "one", name="one", peers={"one": urls[0]})
-    voter.put(b"/registry/secrets/shop/s", ciphertext("aescbc", b"key1", b"x" * 64))
+    voter.put(b"/registry/secrets/shop/s", ciphertext("aescbc", b"key1", bytes(range(160, 224))))
     voter.ctl("member", "add", "two", "--learner", f"--peer-urls={urls[1]}")
     peers = {"one": urls[0], "two": urls[1]}
     with Etcd(folder / "two", "--initial-cluster-state=existing", name="two", peers=peers) as learner:

@@ -65,6 +65,34 @@ def test_a_member_without_content_is_a_gap(kind: bytes, tmp_path: Path) -> None:
     assert audit.exit_code(Severity.MEDIUM) == 3
 
 
+@pytest.mark.parametrize("name", ["mtime", "comment"])
+@pytest.mark.parametrize("files", [(RELEASE, STORED), (RANCHER,)], ids=["vCluster", "Rancher"])
+def test_a_backup_may_begin_with_an_extended_header(files: Files, name: str, tmp_path: Path) -> None:
+    """Of the first member: its time is a tar's own, a comment is a gap."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path, content in files:
+            member = tarfile.TarInfo(path)
+            member.size, member.pax_headers = len(content), {name: "1700000000.25"}
+            archive.addfile(member, io.BytesIO(content))
+    audit = scan(tmp_path, raw.getvalue())
+    assert audit.inventory.place.tolist() == ["latest"]
+    assert audit.exit_code(Severity.MEDIUM) == (0 if name == "mtime" else 3)
+
+
+def test_a_header_for_all_members_is_read_over(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"uname": "etcd"}) as archive:
+        for path, content in (RELEASE, STORED):
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    assert raw.getvalue()[156:157] == b"g"
+    audit = scan(tmp_path, raw.getvalue())
+    assert not audit.gaps
+    assert audit.exit_code(Severity.MEDIUM) == 0
+
+
 def test_a_folder_is_none(tmp_path: Path) -> None:
     assert scan(tmp_path, backup((RELEASE, STORED), kind=tarfile.DIRTYPE)).exit_code(Severity.MEDIUM) == 0
 

@@ -134,6 +134,26 @@ def test_every_database_of_a_server(postgres: Server, tmp_path: Path) -> None:
     assert "holds 2 tables of kine's" in reading.notes[0]
 
 
+def test_what_compaction_deleted_is_in_no_dump_vacuumed_or_not_and_that_is_said(
+    postgres: Server, tmp_path: Path
+) -> None:
+    """The dead rows lie in the server's files until it is vacuumed, and on the disk behind that: the scope says so."""
+    postgres.fill("compacted", sql_servers.history())
+    superseded = "id NOT IN (SELECT max(id) FROM kine GROUP BY name) OR deleted = 1"
+    postgres.sql("compacted", f"DELETE FROM kine WHERE {superseded}")
+    readings = []
+    for statement in ("SELECT 1", "VACUUM FULL kine"):
+        postgres.sql("compacted", statement)
+        path = tmp_path / "dump.sql"
+        path.write_bytes(postgres.program("pg_dump", "compacted"))
+        readings.append(check(path, postgres.rows("compacted")))
+    postgres.sql("postgres", "DROP DATABASE compacted")
+    before, after = readings
+    assert 0 < len(told(before)) < len(expected(sql_servers.history()))
+    assert told(before) == told(after)
+    assert all(each.standing is not None and "freed and not wiped" in each.standing.what for each in readings)
+
+
 @pytest.mark.parametrize("form", MARIADB)
 def test_mariadb_dump_holds_what_the_server_answers(form: str, mariadb: Server, tmp_path: Path) -> None:
     program, *options = MARIADB[form]

@@ -142,7 +142,8 @@ def test_wildcards_are_verified_by_a_range() -> None:
 
 def test_where_nothing_is_left_nothing_is_rewritten() -> None:
     text = text_of(DEFRAGMENTED)
-    assert "# 1. Rewrite 0 objects" in text
+    assert "# No object is to be rewritten" in text
+    assert "Rewrite 0" not in text
     assert "EA_COMPACTION=no\nEA_DEFRAGMENTATION=no\n" in text
     assert "compact() {" not in text
     assert "defragment() {" not in text
@@ -171,7 +172,7 @@ def test_a_key_of_a_kms_is_named_by_its_plugin() -> None:
         encryption_configs=(str(FIXTURES / "providers" / "2-kek-rotated.encryption.json"),),
         expect_cluster=UID,
     )
-    assert re.search(r"^at \S+ \S+ k8s:enc:\S+$", text, re.MULTILINE) or "# 1. Rewrite 0 objects" in text
+    assert re.search(r"^at \S+ \S+ k8s:enc:\S+$", text, re.MULTILINE) or "# No object is to be rewritten" in text
 
 
 def test_without_a_uid_no_script_is_made(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_options_that_a_script_does_not_go_with(tmp_path: Path) -> None:
     target = tmp_path / "r.sh"
     several = run("scan", PLAINTEXT, REWRITTEN, "--remediation", target)
     assert several.returncode == 2
-    assert "a script is of one piece of evidence" in several.stderr
+    assert "a script is of one item of evidence" in several.stderr
     beside = run("scan", PLAINTEXT, "--use-found-config", "--remediation", target)
     assert beside.returncode == 2
     assert "needs the configuration in --encryption-config" in beside.stderr

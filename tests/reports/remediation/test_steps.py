@@ -1,5 +1,6 @@
 """The steps of a script, by the real kubectl and etcdctl: an API server of the tests' own keeps objects in etcd."""
 
+import os
 import random
 import re
 import shutil
@@ -17,7 +18,7 @@ from tests.helpers import members
 from tests.helpers.api_server import CUT, IDENTITY, ApiServer, kubeconfig
 from tests.helpers.cluster_model import World
 from tests.helpers.command import run
-from tests.helpers.etcd import Etcd
+from tests.helpers.etcd import Etcd, free_ports, restore
 from tests.helpers.objects import StoredObject
 from tests.helpers.remediation import CBC, OTHER_UID, UID, Migration, auditor_program, program, secret
 from tests.helpers.sealing import OTHER, configuration, database, provider, seal
@@ -47,7 +48,7 @@ def test_the_whole_way(migration: Migration) -> None:
     code, said = migration.apply()
     assert code == 0, said
     assert "rewrite: 7 rewritten now" in said
-    assert "NONE REMAINS in latest" in said
+    assert "NO FINDINGS in latest" in said
     assert (migration.plain, len(migration.written), migration.compacted()) == ([], 7, 1)
 
     code, said = migration.apply()
@@ -229,6 +230,27 @@ def test_another_context_and_another_etcd_are_refused(migration: Migration, othe
     assert not [method for method, _ in other.server.requests if method == "PUT"]
 
 
+@pytest.mark.parametrize("cloned", ["etcd", "API server"])
+def test_a_copy_of_the_cluster_is_left_after_one_object(migration: Migration, tmp_path: Path, cloned: str) -> None:
+    """Both have the uid of the evidence: the first write is not in the etcd that is looked into."""
+    with restore(migration.evidence, tmp_path / "clone") as clone, ApiServer(clone, UID) as server:
+        server.providers = [CBC, IDENTITY]
+        endpoint = migration.etcd.endpoint
+        if cloned == "etcd":
+            endpoint = clone.endpoint
+        else:
+            kubeconfig(migration.kubeconfig, {"one": server.url}, "one")
+        code, said = migration.run(
+            APPLY="yes", PRESERVED=str(migration.evidence), ETCDCTL_ENDPOINTS=endpoint, MEMBERS=member_of(clone)
+        )
+        assert (code, "STOPPED: what this API server writes is not in the etcd" in said) == (1, True), said
+        written = {
+            path.partition("?")[0] for method, path in (*migration.server.requests, *server.requests) if method == "PUT"
+        }
+        assert written == {"/api/v1/namespaces/ns/secrets/s000"}
+        assert not any(line.startswith(("done", "proof", "rewritten")) for line in migration.notes)
+
+
 @pytest.mark.parametrize("replaced", [False, True], ids=["switched", "replaced"])
 def test_a_context_that_is_switched_in_the_middle(migration: Migration, other: Other, replaced: bool) -> None:
     """By `kubectl config use-context`, or by another file in its place whose context has the same name."""
@@ -259,10 +281,22 @@ def test_a_hold_stops_everything_but_the_dry_run(migration: Migration) -> None:
         assert migration.run(**more)[0] == 0
 
     held(HOLD="yes")
-    for name, text in (("HOLD", ""), ("HOLD=yes", ""), ("case.txt", "case: 7\nHOLD=yes\n")):
+    for name, text in (
+        ("HOLD", ""),
+        ("HOLD=yes", ""),
+        ("case.txt", "case: 7\nHOLD=yes\n"),
+        ("case.txt", "export HOLD='yes'  # until the hearing\n"),
+        ("case.txt", "hold: True\r\n"),
+    ):
         (folder / name).write_text(text)
         held()
         (folder / name).unlink()
+    (folder / "other.txt").write_text("HOLD=no\nHOLD=yesterday\n# HOLD=yes stops it\n")
+    (migration.folder / "elsewhere.txt").write_text("HOLD=yes\n")
+    (folder / "link.txt").symlink_to(migration.folder / "elsewhere.txt")
+    held()
+    assert "link.txt" in migration.apply()[1]
+    (folder / "link.txt").unlink()
 
     def before(method: str, path: str) -> None:
         if method == "PUT" and "dryRun" not in path:
@@ -295,6 +329,24 @@ def test_what_is_preserved_is_looked_at(migration: Migration, other: Other) -> N
     line = next(line for line in migration.notes if line.startswith("preserved"))
     assert line.split()[1:4] == ["rewrite", "a" * 64, "unread"]
     assert line.split()[5:] == ["a_b_c", "in_the_vault", "."]
+
+
+def test_what_is_still_written_to_is_not_preserved(migration: Migration) -> None:
+    """The member's own data directory, which a defragmentation rewrites; and a pipe, of which nothing is left."""
+    own = str(migration.folder / "data")
+    pipe = migration.folder / "pipe"
+    os.mkfifo(pipe)
+    for step in ({"APPLY": "yes"}, {"APPLY": "yes", "PRESERVED": str(pipe)}):
+        code, said = migration.run(**{"PRESERVED": own, **migration.live, **step})
+        assert (code, migration.written) == (2, [])
+        assert ("is in use by a process" if step.get("PRESERVED") is None else "is no file and no folder") in said
+    assert migration.apply()[0] == 0
+    code, said = migration.run(COMPACT="yes", PRESERVED=own, **migration.live)
+    assert (code, migration.compacted(), "is in use by a process" in said) == (2, 1, True)
+    assert migration.run(COMPACT="yes", PRESERVED=str(migration.evidence), **migration.live)[0] == 0
+    code, said = migration.run(DEFRAGMENT=member_of(migration.etcd), PRESERVED=own, **migration.live)
+    assert (code, "is in use by a process" in said) == (2, True)
+    assert not any(line.startswith("defragmented") for line in migration.notes)
 
 
 def test_a_snapshot_from_before_the_evidence_is_not_enough(tmp_path: Path) -> None:
@@ -347,7 +399,7 @@ def test_a_second_audit_that_finds_something_left_has_all_looked_at_again(migrat
     assert migration.run(**kept)[0] == 3
     migration.server.create(secret(3), IDENTITY)
     code, said = migration.run(**kept, AUDITED=str(migration.snapshot()))
-    assert (code, "1 current values are not as wanted" in said) == (1, True)
+    assert (code, "1 current value not as wanted" in said) == (1, True)
     assert not any(line.startswith("rewritten") for line in migration.notes)
     assert migration.run(**kept)[0] == 3
     assert migration.run(**kept, AUDITED=str(migration.snapshot("last.db")))[0] == 0
@@ -392,7 +444,7 @@ def test_members_that_are_not_the_evidences_are_confirmed(migration: Migration) 
     migration.script.write_text(text.replace(f"EA_MEMBERS_THEN={member}", "EA_MEMBERS_THEN=1234"))
     code, said = migration.apply()
     assert (code, f"now {member}, then 1234" in said) == (2, True)
-    code, said = migration.apply(MEMBERS=member)
+    code, said = migration.apply(MEMBERS=f"1111,{member}")
     assert code == 0, said
 
 
@@ -441,6 +493,10 @@ def test_notes_that_are_not_whole_do_not_count(migration: Migration) -> None:
     notes.write_text("of something else\n")
     code, said = migration.apply()
     assert (code, "is not of this script" in said) == (2, True)
+    notes.unlink()
+    notes.mkdir()
+    code, said = migration.apply()
+    assert (code, "is not of this script" in said, "sed" in said) == (2, True, False)
 
 
 def test_a_bound_on_the_rate(migration: Migration) -> None:
@@ -461,8 +517,31 @@ def test_one_step_at_a_time(migration: Migration) -> None:
         {"COMPACT": "1"},
     ):
         assert migration.run(**more)[0] == 2
+    for odd in ("08", "", "1.5", "9999999999"):
+        code, said = migration.run(f"--per-second={odd}")
+        assert (code, "takes a whole number of at most nine digits" in said) == (2, True), said
     assert migration.run("--apply")[0] == 2
     assert not migration.server.requests
+
+
+def test_it_runs_from_its_own_file_alone(migration: Migration) -> None:
+    """Beside a link, and beside what a shell reads from a pipe, no notes and no hold are seen."""
+    own, migration.script = migration.script, migration.folder / "link.sh"
+    migration.script.symlink_to(own)
+    code, said = migration.apply()
+    assert (code, "run the script's own file by its path" in said) == (2, True)
+    with own.open() as text:
+        done = subprocess.run(["sh"], stdin=text, env=migration.variables, capture_output=True, text=True, check=False)
+    assert (done.returncode, "run the script's own file by its path" in done.stderr) == (2, True)
+    assert not migration.server.requests
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    with Migration(tmp_path, count=1) as cluster:
+        cluster.make()
+        code, said = cluster.run(**cluster.live)
+        assert (code, "dry run: 1 of 1 object would be rewritten" in said) == (0, True), said
+        assert not re.search(r"\b1 (objects|values|members|endpoints|gaps)\b", said)
 
 
 def test_values_of_every_kind_go_through_unchanged(tmp_path: Path) -> None:
@@ -478,6 +557,47 @@ def test_values_of_every_kind_go_through_unchanged(tmp_path: Path) -> None:
             assert (code, cluster.plain) == (0, []), said
         plain, _ = cluster.server.opened(odd.key, cluster.server.stored(odd.key).value)
         assert plain == odd.protobuf()
+
+
+def test_a_learner_is_named(tmp_path: Path) -> None:
+    own, other = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    with Etcd(tmp_path / "one", peers={"t": own}) as etcd, Migration(tmp_path / "two", etcd=etcd) as cluster:
+        cluster.make()
+        etcd.ctl("member", "add", "two", "--learner", f"--peer-urls={other}")
+        peers = {"t": own, "two": other}
+        with Etcd(tmp_path / "learner", "--initial-cluster-state=existing", name="two", peers=peers) as learner:
+            members = f"{learner.call('Status', rpc.StatusRequest()).header.member_id:x}"
+            for endpoints in (f"{etcd.endpoint},{learner.endpoint}", learner.endpoint):
+                code, said = cluster.run(
+                    APPLY="yes", PRESERVED=str(cluster.evidence), ETCDCTL_ENDPOINTS=endpoints, MEMBERS=members
+                )
+                assert (code, f"{learner.endpoint} is a learner" in said) == (2, True), said
+            assert not cluster.written
+            assert cluster.apply()[0] == 0
+
+
+def test_a_defragmentation_is_looked_at(migration: Migration) -> None:
+    """etcdctl says that it is finished: the file is as large as it was, and a large part of it is free."""
+    for number in range(400):
+        migration.etcd.put(b"/large", bytes([number % 256]) * 4000)
+    assert migration.apply()[0] == 0
+    assert migration.run(COMPACT="yes", PRESERVED=str(migration.evidence), **migration.live)[0] == 0
+    copy = shutil.copytree(migration.folder / "data", migration.folder / "copy")
+    step = {"DEFRAGMENT": member_of(migration.etcd), "PRESERVED": str(copy), **migration.live}
+    etcdctl = migration.folder / "bin" / "etcdctl"
+    honest = etcdctl.read_text()
+    program(etcdctl, 'if [ "$1" = defrag ]; then echo Finished; exit 0; fi', honest.splitlines()[1])
+    while True:  # what was just freed is pending until other writes are stored, and counts as used
+        migration.etcd.put(b"/large", b"x")
+        status = migration.etcd.call("Status", rpc.StatusRequest())
+        if status.db_size - status.db_size_in_use > status.db_size // 2:
+            break
+    code, said = migration.run(**step)
+    assert (code, "NOT known to be done" in said) == (1, True), said
+    assert not any(line.startswith("defragmented") for line in migration.notes)
+    etcdctl.write_text(honest)
+    code, said = migration.run(**step)
+    assert (code, "done, " in said) == (0, True), said
 
 
 def test_members_one_at_a_time_followers_first(tmp_path: Path) -> None:

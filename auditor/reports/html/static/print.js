@@ -1,6 +1,7 @@
 // What is printed of a filtered view: its findings by object, in the order and the words of objects.py.
 
 const MOST_PRINTED = 300;
+const MOST_USERS = 2;
 const SAME = ["", "no", "unknown", "elsewhere", "part", "yes"];
 const HELD = 3; // from there on something is current: told apart in the cell, not in the order
 
@@ -38,10 +39,16 @@ function objectLine(columns, row, lines) {
 function printedLine(columns, group) {
   const [first] = group.rows;
   const cell = (name) => String(columns.get(name).cell(first));
-  const distinct = (name) => [...new Set(group.rows.map((row) => columns.get(name).cell(row)))].filter((text) => text !== "").join(", ");
+  const every = (name) => [...new Set(group.rows.map((row) => String(columns.get(name).cell(row))))].filter(Boolean);
+  const distinct = (name) => every(name).join(", ");
+  const users = [...new Set(every("used_by").flatMap((text) => text.split(";")))];
+  const used = users.slice(0, MOST_USERS).join(", ") + (users.length > MOST_USERS ? " and more" : "");
+  const others = every("source").length - 1;
+  const more = others > 0 ? ` and in ${others.toLocaleString("en")} more ${others === 1 ? "file" : "files"}` : "";
   const named = cell("namespace") ? `${cell("namespace")}/${cell("name")}` : cell("name") || cell("detail");
-  const at = `${cell("source")} ${cell("offset")}`.trim();
-  return [SEVERITIES[group.severity], cell("resource"), named, distinct("finding"), distinct("place"), group.rows.length.toLocaleString("en"), SAME[group.same], at];
+  const at = `${cell("source")} ${cell("offset")}`.trim() + more;
+  const count = group.rows.length.toLocaleString("en");
+  return [SEVERITIES[group.severity], named, distinct("finding"), distinct("place"), SAME[group.same], distinct("valid_until"), used, count, cell("resource"), at];
 }
 
 // Put the filtered findings into the printed table, and the whole ones back when nothing is filtered.

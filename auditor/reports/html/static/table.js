@@ -2,6 +2,8 @@
 
 const LONGEST = 120;
 const PHONE = matchMedia("(max-width: 40rem)");
+const MEDIUM = matchMedia("(max-width: 88rem)");
+const WIDE = ["type"]; // on a screen of middling width at the price of what says where a value lies
 
 const LONGEST_PATH = 44;
 
@@ -24,7 +26,7 @@ function named(columns, row) {
 }
 
 function showTable(columns, filter, view, texts, drawn) {
-  const shown = PHONE.matches ? view.phone : view.shown;
+  const shown = PHONE.matches ? view.phone : view.shown.filter((name) => !MEDIUM.matches || !WIDE.includes(name));
   const names = [...view.shown, ...[...columns.keys()].filter((name) => !view.shown.includes(name))];
   const order = names.indexOf("severity") + 1;
   const safe = jQuery.fn.dataTable.render.text().display;
@@ -46,7 +48,7 @@ function showTable(columns, filter, view, texts, drawn) {
     columns: [
       { title: '<span class="unseen">Details</span>', orderable: false, data: "row", className: "opener", render: (row) => `<button type="button" data-row="${Number(row)}" aria-expanded="false"><span aria-hidden="true">+</span><span class="unseen">Details of ${safe(named(columns, Number(row)))}</span></button>` },
       ...names.map((name, place) => ({
-        title: name === "exhibit" ? "evidence item" : safe(name.replaceAll("_", " ")),
+        title: name === "exhibit" ? "evidence item" : safe(name.replace("key_name", "key").replaceAll("_", " ")),
         data: `cells.${place}`,
         name,
         visible: shown.includes(name),

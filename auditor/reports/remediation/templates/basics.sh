@@ -11,9 +11,11 @@ export AUDITED
 PER_SECOND=${PER_SECOND:-0}
 EA_CHUNK=50
 EA_TMP='' EA_LOCKED='' EA_NOTES=''
+EA_HOLD='^[[:space:]]*(export[[:space:]]+)?HOLD[[:space:]]*[=:][[:space:]]*["'\'']?(yes|true)([^a-z]|$)'
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
+s() { [ "$1" = 1 ] || printf s; }
 
 # refuse SENTENCE...: exit code 2
 refuse() {
@@ -41,11 +43,19 @@ reasons() {
 }
 
 # a hold stops everything but the dry run: in the environment, as a file HOLD, or as a line of a small file
-held() {
-  case ${HOLD:-no} in no) ;; *) return 0 ;; esac
-  [ -z "$(find "$EA_FOLDER/." ! -name . -prune \( -name HOLD -o -name 'HOLD[.=]*' \) -print 2> /dev/null)" ] || return 0
-  # grep names the files with such a line, and says nothing of those that it cannot read
-  [ -n "$(find "$EA_FOLDER/." ! -name . -prune -type f -size -128 -exec grep -ls '^[[:space:]]*HOLD=yes[[:space:]]*$' {} + 2> /dev/null)" ]
+unheld() {
+  [ "$EA_MODE" != dry ] || return 0
+  case ${HOLD:-no} in
+    no)
+      # grep names the files with such a line, and says nothing of those that it cannot read
+      holder=$({
+        find -L "$EA_FOLDER/." ! -name . -prune \( -name HOLD -o -name 'HOLD[.=]*' \) -print
+        find -L "$EA_FOLDER/." ! -name . -prune -type f -size -128 -exec grep -Eils "$EA_HOLD" {} +
+      } 2> /dev/null | LC_ALL=C tr -c '[:print:]\n' '?')
+      ;;
+    *) holder="in the environment" ;;
+  esac
+  [ -z "$holder" ] || refuse "HOLD: nothing is changed while it stands" "$holder"
 }
 
 # one run in a folder at a time: a symbolic link is made at once and whole, and says whose it is
@@ -80,7 +90,9 @@ open_notes() {
     if ! { printf '%s\n' "$head" > "$EA_NOTES.$$" && ln "$EA_NOTES.$$" "$EA_NOTES"; }; then refuse "$EA_NOTES cannot be written"; fi
     rm -f "$EA_NOTES.$$"
   fi
-  [ "$(sed -n 1p "$EA_NOTES")" = "$head" ] || refuse "$EA_NOTES is not of this script: move it away"
+  if [ ! -f "$EA_NOTES" ] || [ "$(sed -n 1p "$EA_NOTES")" != "$head" ]; then
+    refuse "$EA_NOTES is not of this script: move it away"
+  fi
   if [ -n "$EA_LOCKED" ] && [ -n "$(tail -c 1 "$EA_NOTES")" ]; then printf '\n' >> "$EA_NOTES"; fi
 }
 

@@ -5,9 +5,9 @@ EA_WHOLE='jsonpath={range .items[*]}{.kind}{" "}{.metadata.uid}{" "}{@}{"\n"}{en
 # the context and the server of the beginning are those of the end, whatever becomes of the kubeconfig meanwhile: of a
 # pipe of two kubectl the second may read another file than the first
 kube() {
-  set -- --request-timeout=60s "$@"
-  [ -z "$EA_SERVER" ] || set -- --server="$EA_SERVER" "$@"
-  [ -z "$EA_CONTEXT" ] || set -- --context="$EA_CONTEXT" "$@"
+  set -- "$@" --request-timeout=60s
+  [ -z "$EA_SERVER" ] || set -- "$@" --server="$EA_SERVER"
+  [ -z "$EA_CONTEXT" ] || set -- "$@" --context="$EA_CONTEXT"
   kubectl "$@"
 }
 
@@ -28,7 +28,7 @@ which_cluster() {
 
 # allowed: before each batch and each step
 allowed() {
-  if [ "$EA_MODE" != dry ] && held; then refuse "HOLD: nothing is changed while it stands"; fi
+  unheld
   which_cluster
 }
 

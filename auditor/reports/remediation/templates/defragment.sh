@@ -8,7 +8,7 @@ defragment() {
   fi
   number=$(etcd member list | grep -c .)
   here=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '{ print $2 }' | sort -u | wc -l)
-  [ "$number" -eq "$here" ] || refuse "the cluster has $number members, and ETCDCTL_ENDPOINTS names $here: name each"
+  [ "$number" -eq "$here" ] || refuse "the cluster has $number member$(s "$number"), and ETCDCTL_ENDPOINTS names $here: name each"
   list=' ' chosen=
   while read -r _ id leader _ size _ endpoint; do
     hex=$(printf '%x' "$id") role=follower
@@ -42,7 +42,11 @@ END
     try=$((try + 1))
   done
   size=$(members | awk -v endpoint="$chosen" '$7 == endpoint { print $5 }')
-  if [ "$code" != 0 ] || [ -z "$size" ] || [ "$size" -gt "$was" ]; then
+  # a file that is no smaller has nothing free, or was not defragmented
+  used=$(ETCDCTL_ENDPOINTS=$chosen etcd endpoint status --write-out json | sed -n 's/.*"dbSizeInUse":\([0-9][0-9]*\).*/\1/p')
+  free=$((${size:-0} - ${used:-${size:-0}}))
+  if [ "$code" != 0 ] || [ -z "$size" ] || [ "$size" -gt "$was" ] ||
+    { [ "$size" -eq "$was" ] && [ "$free" -gt 65536 ] && [ "$free" -gt $((size / 10)) ]; }; then
     reasons
     warn "defragmentation of $DEFRAGMENT: NOT known to be done"
     exit 1

@@ -9,8 +9,9 @@ members() {
   etcd endpoint status --write-out fields | awk '
     $1 == "\"ClusterID\"" { cluster = $3 } $1 == "\"MemberID\"" { member = $3 } $1 == "\"Leader\"" { leader = $3 }
     $1 == "\"Revision\"" { revision = $3 } $1 == "\"DBSize\"" { size = $3 }
+    $1 == "\"IsLearner\"" { learner = $3 == "true" ? "LEARNER," : "" }
     $1 == "\"Errors\"" { errors = $0; sub(/^[^:]*: /, "", errors); gsub(/ /, ",", errors) }
-    $1 == "\"Endpoint\"" { at = $3; gsub(/"/, "", at); print cluster, member, leader, revision, size, errors, at }'
+    $1 == "\"Endpoint\"" { at = $3; gsub(/"/, "", at); print cluster, member, leader, revision, size, learner errors, at }'
 }
 
 # the etcd of this cluster: every endpoint answers, they have one cluster id, the same as ever, and it holds the uid
@@ -19,14 +20,17 @@ which_etcd() {
   EA_MEMBERS_NOW=$(members)
   if [ "$(printf '%s\n' "$EA_MEMBERS_NOW" | awk 'NF == 7' | wc -l)" -ne "$count" ]; then
     reasons
-    refuse "of the $count endpoints in ETCDCTL_ENDPOINTS not all answer"
+    refuse "of $count endpoint$(s "$count") in ETCDCTL_ENDPOINTS not every one answers"
   fi
   ids=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '{ print $1 }' | sort -u)
   [ "$(printf '%s\n' "$ids" | wc -l)" -eq 1 ] || refuse "ETCDCTL_ENDPOINTS names members of several etcd clusters"
   before=$(noted etcd) || before=$ids
-  [ "$before" = "$ids" ] || refuse "ETCDCTL_ENDPOINTS is of etcd cluster $ids: the steps before were done to $before"
+  [ "$before" = "$ids" ] || refuse "ETCDCTL_ENDPOINTS is of etcd cluster $ids: the steps before were done to $before" \
+    "if that was not the cluster's own etcd, move $EA_NOTES away: all is looked at again then"
   EA_ETCD=$ids
   printf '%s\n' "$EA_MEMBERS_NOW" | awk '$3 == 0 || $6 ~ /CORRUPT/ { exit 1 }' || refuse "a member has no leader, or the CORRUPT alarm"
+  learner=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '$6 ~ /^LEARNER/ { print $7; exit }')
+  [ -z "$learner" ] || refuse "$learner is a learner, which answers no reads and may be behind: leave it out, or promote it first"
   newest=$(printf '%s\n' "$EA_MEMBERS_NOW" | awk '$4 + 0 > most { most = $4 + 0 } END { printf "%d\n", most }')
   [ "$newest" -ge "$EA_REVISION" ] || refuse "this etcd is at revision $newest, the evidence is of $EA_REVISION: not this cluster, or a restored one"
   if [ "$EA_MODE" = rewrite ] && printf '%s\n' "$EA_MEMBERS_NOW" | grep -q NOSPACE; then
@@ -63,10 +67,9 @@ same_members() {
     now="$now${now:+,}$(printf '%x' "$each")"
   done
   for each in $(printf '%s\n' "$now" | tr ',' ' '); do
-    case ",$EA_MEMBERS_THEN," in
+    case ",$EA_MEMBERS_THEN,${MEMBERS:-}," in
       *",$each,"*) ;;
       *)
-        [ "${MEMBERS:-}" != "$now" ] || return 0
         refuse "members are not those of the evidence: now $now, then $EA_MEMBERS_THEN" \
           "members come and go: if these are the cluster's, confirm them with MEMBERS=$now"
         ;;

@@ -1,4 +1,5 @@
-number() { case $2 in '' | *[!0-9]*) refuse "$1 takes a whole number" ;; esac }
+# a leading zero is octal to some shells, and more digits than nine no number to any
+number() { case $2 in '' | *[!0-9]* | 0?* | ??????????*) refuse "$1 takes a whole number of at most nine digits" ;; esac }
 
 # choose: one step at a time, each with a confirmation of its own
 choose() {
@@ -22,7 +23,7 @@ choose() {
 
 dry() {
   objects
-  say "dry run: $EA_WOULD of $EA_OBJECTS objects would be rewritten, $EA_GONE are gone, $EA_FAILED would fail;" \
+  say "dry run: $EA_WOULD of $EA_OBJECTS object$(s "$EA_OBJECTS") would be rewritten, $EA_GONE are gone, $EA_FAILED would fail;" \
     "$((EA_OBJECTS - EA_WOULD - EA_GONE - EA_FAILED)) are done; nothing was stored"
   if [ "$EA_COMPACTION" = yes ]; then say "would run: etcdctl compaction --physical REVISION"; fi
   if [ "$EA_DEFRAGMENTATION" = yes ]; then say "would run: etcdctl defrag, of one member at a time"; fi
@@ -46,10 +47,12 @@ main() {
   number PAUSE "$PAUSE"
   if [ "$PER_SECOND" -gt 0 ] && [ "$PER_SECOND" -lt "$EA_CHUNK" ]; then EA_CHUNK=$PER_SECOND; fi
   choose
+  if [ ! -f "$0" ] || [ -h "$0" ]; then refuse "run the script's own file by its path: notes and holds are in its folder"; fi
   EA_FOLDER=$(cd -- "$(dirname -- "$0")" && pwd -P) || refuse "the folder of this script cannot be entered"
+  [ -r "$EA_FOLDER" ] || refuse "the folder of this script cannot be read: a HOLD would not be seen"
   command -v kubectl > /dev/null || refuse "kubectl is not in PATH"
   screen
-  if [ "$EA_MODE" != dry ] && held; then refuse "HOLD: nothing is changed while it stands"; fi
+  unheld
   EA_TMP=$(mktemp -d) || refuse "there is no room for temporary files"
   trap leave EXIT
   trap 'exit 130' INT TERM HUP

@@ -12,7 +12,7 @@ scan() {
 # facts PATH: the lines of its JSON that are asked below
 facts() {
   scan "$1" --json - |
-    sed -n -e '/^ "complete"/p' -e '/^ "evidence": {/,/^ }/p' -e '/^ "counts": {/,/^ }/p'
+    sed -n -e '/^ "complete"/p' -e '/^ "evidence": {/,/^ }/p' -e '/^ "counts": {/,/^ }/p' -e '/^ "not_examined": \[/,/^ \]/p'
 }
 
 # fact NAME INDENT: of the facts in $EA_FACTSHEET
@@ -20,7 +20,7 @@ fact() {
   printf '%s\n' "$EA_FACTSHEET" | sed -n -e "s/^$2\"$1\": \"\([^\"]*\)\".*/\1/p" -e "s/^$2\"$1\": \([0-9][0-9]*\).*/\1/p" | sed 1q
 }
 
-# examine PATH: kind, trailer, hash and revision of a piece of evidence of this cluster, at or past the script's own
+# examine PATH: kind, trailer, hash and revision of a item of evidence of this cluster, at or past the script's own
 examine() {
   [ -e "$1" ] || refuse "$1 does not exist"
   EA_FACTSHEET=$(facts "$1")
@@ -45,14 +45,20 @@ examine() {
 preserved() {
   step=$1 member=${2:-}
   if [ -n "${PRESERVED:-}" ]; then
+    if [ -e "$PRESERVED" ] && [ ! -f "$PRESERVED" ] && [ ! -d "$PRESERVED" ]; then
+      refuse "$PRESERVED is no file and no folder: nothing would be left of it" "$EA_NEEDED"
+    fi
     examine "$PRESERVED"
+    case $EA_FACTSHEET in
+      *' in use",'*) refuse "$PRESERVED is in use by a process that changes it: preserve a copy" "$EA_NEEDED" ;;
+    esac
     whole=no
     case $EA_STORE/$EA_KIND in
       'etcd/API snapshot') if [ -z "$member" ] && [ "$EA_TRAILER" = matches ]; then whole=yes; fi ;;
       kine/*alone) ;;
       'etcd/etcd data directory'* | kine/kine* | gardener/Gardener*) if [ "$EA_GAPS" = 0 ]; then whole=yes; fi ;;
     esac
-    [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($EA_KIND, $EA_GAPS gaps)" "$EA_NEEDED"
+    [ "$whole" = yes ] || refuse "$PRESERVED is not whole, or not what this step needs ($EA_KIND, $EA_GAPS gap$(s "$EA_GAPS"))" "$EA_NEEDED"
     if [ -n "$member" ]; then
       owner=$(wal_member "$PRESERVED")
       [ "$owner" = "$member" ] || refuse "$PRESERVED is not of member $member: its log is of ${owner:-none that can be read}"

@@ -122,7 +122,7 @@ EA_JUDGE='
         if (version[it] + 0 > after && (it in taken)) print "written", it, uid[it], version[it]
         else print "left", it, (it in taken ? "unchanged" : "not-taken")
       }
-      else if (revision[it] != version[it]) print "left", it, "changing"
+      else if (revision[it] != version[it]) print "left", it, ((it in taken) && revision[it] + 0 < version[it] + 0 ? "elsewhere" : "changing")
       else if (version[it] + 0 > after && good[it] == "yes") print "done", it, uid[it], version[it], fresh
       else print "left", it, (it in taken ? "unchanged" : "not-taken")
     }
@@ -173,28 +173,31 @@ probed() {
   warn "STOPPED: an API server still writes another form of $EA_OF:" "$(printf '%s\n' "$strays" | sed 5q | tr '\n' ' ')"
 }
 
-# failures: names that are left after all attempts; where the API server took one and wrote nothing else, all stop
+# failures: names that are left after all attempts; where the API server took the first of a resource, and what is
+# stored does not show it as wanted, all stop
 failures() {
   while read -r word name why _; do
     [ "$word" = left ] || continue
     case $why in
       unread) text="it cannot be read" ;;
       etcd-unread) text="etcd gives no answer" ;;
-      changing) text="kubectl and etcd do not show the same revision" ;;
+      changing | elsewhere) text="kubectl and etcd do not show the same revision" ;;
       unchanged) text="the API server took it, and what is stored is not as wanted" ;;
       *) text="the API server did not take it" ;;
     esac
     warn "FAILED: $EA_OF $EA_IN $name: $text"
     EA_FAILED=$((EA_FAILED + 1))
-    if [ "$why" = unchanged ]; then
-      case $EA_PROBED in
-        *" $EA_OF "*) ;;
-        *)
-          EA_STOPPED=yes
-          warn "STOPPED: this API server does not write $EA_OF as wanted: switch the write path of every API server first"
-          ;;
-      esac
-    fi
+    case $why$EA_PROBED in
+      *" $EA_OF "*) ;;
+      unchanged*)
+        EA_STOPPED=yes
+        warn "STOPPED: this API server does not write $EA_OF as wanted: switch the write path of every API server first"
+        ;;
+      elsewhere*)
+        EA_STOPPED=yes
+        warn "STOPPED: what this API server writes is not in the etcd of ETCDCTL_ENDPOINTS: a copy of the cluster, or of its etcd"
+        ;;
+    esac
   done << END
 $judged
 END

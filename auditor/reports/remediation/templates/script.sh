@@ -72,7 +72,11 @@ clean || return 1
 :
 }
 
-# 1. Rewrite {{ plan.objects | plural("object") }} whose current value is not as it should be.
+{% if plan.objects %}
+# Rewrite {{ plan.objects | plural("object") }} whose current value is not as it should be.
+{% else %}
+# No object is to be rewritten: what is left of the evidence's findings is no current value.
+{% endif %}
 {% if plan.refused %}
 # Left out: {{ plan.refused | plural("object") }} whose name or namespace Kubernetes would not accept.
 {% endif %}

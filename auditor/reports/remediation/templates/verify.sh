@@ -31,7 +31,7 @@ audited() {
   case $EA_KIND in 'API snapshot') [ "$EA_TRAILER" = matches ] || return 3 ;; esac
   left=$(scan "$AUDITED" --csv - |
     awk -F, 'NR == 1 { whole = $3 == "place" } $3 == "latest" && $5 != "low" { n++ } END { print whole ? n + 0 : "unread" }')
-  say "verify: $AUDITED, revision $EA_AT: $left current values are not as wanted"
+  say "verify: $AUDITED, revision $EA_AT: $left current value$(s "$left") not as wanted"
   case $left in 0) ;; unread) return 3 ;; *) return 1 ;; esac
   case $EA_FACTSHEET in *'"complete": true'*) ;; *) return 3 ;; esac
 }

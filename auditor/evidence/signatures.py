@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
-from auditor.evidence.sweep import Signature
-
 BLANKS = rb"[ \t\r\n]{0,16}"
 QUOTE = rb"\\{0,3}\"{1,2}"
 """A quotation mark, also as it stands in JSON inside JSON, or doubled in CSV."""
@@ -49,6 +47,21 @@ class Writing(IntEnum):
     BASE64 = 1
     HEX = 2
     ESCAPED = 3
+
+
+class Signature(NamedTuple):
+    """The beginning of a readable value."""
+
+    pattern: bytes
+    """An expression of hyperscan's, in which `.` matches every byte; `re` reads it alike."""
+    opening: bytes
+    """Bytes near the beginning of every match, from which its value can be located."""
+    longest: int
+    """The most bytes that a match has; windows overlap by one less."""
+    caseless: bool = False
+    """Whether letters of either case match."""
+    apart: bool = False
+    """Whether it is searched in an engine of its own, which is for what slows the others down."""
 
 
 class Mark(NamedTuple):

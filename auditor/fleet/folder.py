@@ -1,4 +1,4 @@
-"""The store of a data set: a folder or a bucket, through fsspec. A file is there whole, or not at all."""
+"""The folder of a data set, or the prefix of a bucket, through fsspec. A file is there whole, or not at all."""
 
 import os
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from auditor.text import shown
 MODE, FOLDER_MODE = 0o600, 0o700
 
 
-class Store:
+class DataSetFolder:
     """A folder or a bucket's prefix. url: as on the command line. Paths are relative to it, with slashes."""
 
     def __init__(self, url: str) -> None:
