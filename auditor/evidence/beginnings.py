@@ -22,6 +22,8 @@ from auditor.evidence.signatures import KEYS, Form, Writing, lead, text_marks
 
 DEEPEST = 4
 """Writings inside each other, at most."""
+FEW = 4
+"""Distinct letters of a run that stands for nothing: every writing of a value has more."""
 AROUND = 1 << 13
 """Bytes on either side of what may be a beginning that are decoded."""
 OPENING = 1 << 10
@@ -163,8 +165,8 @@ def in_text(raw: bytes, depth: int = 0, *, readable: bool = False) -> bool:
         views.append(text)
     if any(_plain(view, decoded=depth > 0, readable=readable) for view in views):
         return True
-    if depth == DEEPEST:  # what is written once more is not known
-        return RUN.search(raw) is not None
+    if depth == DEEPEST:  # what is written once more is not known; a run of few letters stands for another such run
+        return any(len(set(run[0])) > FEW for run in RUN.finditer(raw))
     return any(in_text(part, depth + 1, readable=readable) for view in {views[0], views[-1]} for part in _parts(view))
 
 

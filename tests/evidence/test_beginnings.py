@@ -170,3 +170,9 @@ def test_work_grows_as_the_text_does() -> None:
     """A search that begins anew at every sign of a run would take hours here."""
     for sign in (b"\\", b"%", b"&", b"=", b"k", b"kind ", b"0x"):
         assert not beginnings.in_text(sign * (1 << 20))
+
+
+@pytest.mark.parametrize("letter", range(256))
+def test_a_run_of_one_letter_is_no_writing(letter: int) -> None:
+    """3 is 33 in hex: such a run stands for another one for ever."""
+    assert not beginnings.in_text(bytes([letter]) * 4092, 1, readable=True)
