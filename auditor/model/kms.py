@@ -19,6 +19,9 @@ class KmsService(Enum):
     BARBICAN = "OpenStack Barbican"
     LOCAL_KEK = "local KEK, itself wrapped by a KMS"
     OVH = "OVHcloud KMS"
+    FORTANIX = "Fortanix DSM"
+    STACKIT = "STACKIT KMS"
+    TEXT = "a service that answers in base64: Alibaba Cloud KMS, Tencent Cloud KMS or Equinix SmartKey"
     TOY = "toy plugin: its wrapped keys are readable"
     AES_GCM = "AES-GCM of a PKCS#11 token or of a local key"
 

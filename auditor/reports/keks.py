@@ -19,6 +19,8 @@ TRAILS = {
     KmsService.LOCAL_KEK: "the log of the remote KMS, decryptions of the local KEK, which unwraps every data key",
     KmsService.BARBICAN: "the access log of Barbican's API: GET of the secret's payload, by others than the plugin",
     KmsService.OVH: "the audit log of the OKMS domain: decrypt, {key}",
+    KmsService.FORTANIX: "the audit log of the DSM account: decryptions with {key}, by others than the plugin",
+    KmsService.STACKIT: "the audit log of the project: decrypt, {key}",
     KmsService.JWE: "the token's own audit log, where it keeps one: decryptions with {key}; SoftHSM keeps none",
     KmsService.AES_GCM: "the token's own audit log, where it keeps one: decryptions with {key}; SoftHSM and "
     "files keep none",

@@ -3,7 +3,8 @@
 Sources of the formats, by plugin: kubernetes-sigs/aws-encryption-provider (pkg/plugin), GoogleCloudPlatform/
 k8s-cloudkms-plugin (plugin/v2), Azure/kubernetes-kms (pkg/plugin), FalcoSuessgott/vault-kubernetes-kms (pkg/plugin),
 openbao/openbao sdk/helper/keysutil (policy.go), ondat/trousseau, cloud-provider-openstack pkg/kms, k8s.io/kms
-pkg/hierarchy and the mocks of k8s.io/apiserver.
+pkg/hierarchy and the mocks of k8s.io/apiserver, fortanix/k8s-sdkms-plugin (main.go), AliyunContainerService/
+ack-kms-plugin, equinix/smartkey-kubernetes-kms.
 """
 
 import re
@@ -37,11 +38,18 @@ _TOYS = frozenset({"local-kek.kms.kubernetes.io"})
 _KLEIDI = "v2.kleidi.beezy.dev"
 _KEYSEALER = "algorithm-family.k8s-kms-plugin.keysealer.eclipse.org"
 _OVH = "iv.okms.ovh.com"
+_FORTANIX = re.compile(rb"\xa5\x67Version\x01\x63KID\x78\x24([0-9a-f-]{36})\x66Cipher")
+"""CBOR of the plugin's struct: a version, and the UUID of the key."""
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_STACKIT = re.compile(rf"({_UUID}/{_UUID}/{_UUID})/([0-9]{{1,10}})")
+"""KEK id of STACKIT's plugin: project, key ring and key, version."""
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 GCM_SIZE, _GCM_WITHOUT_NONCE, _BARBICAN = 60, 48, 64
 """Bytes of 32 wrapped ones: nonce, ciphertext and tag; ciphertext and tag; IV and CBC's blocks."""
 
 _CONTEXT = "the encryption context, if the plugin has one"
 _ADDRESS = ("the server's address", "its namespace, if it has one", "the mount")
+_ACCESS = "access to the service"
 _OPENBAO = ("the key's name", "cluster-id and instance-id of the plugin")
 _TOKEN = ("the PKCS#11 token and its PIN",)
 
@@ -72,6 +80,8 @@ def _text(key: WrappedKey) -> Kek | None:
         return _azure(key)
     if JWE.fullmatch(wrapped):
         return _jwe(key)
+    if not key.key_id and _BASE64.fullmatch(wrapped):
+        return Kek(KmsService.TEXT, needs=("the service, its region and the key", _ACCESS))
     return None
 
 
@@ -87,8 +97,8 @@ def _binary(key: WrappedKey) -> Kek | None:
         return _hierarchy(local)
     if _KEYSEALER in names:  # ML-KEM, whose other half is an annotation
         return _jwe(key)
-    if _OVH in names and size == _GCM_WITHOUT_NONCE:
-        return Kek(KmsService.OVH, key=shown(key.key_id), needs=("access to the service",))
+    if (cloud := _other_cloud(key, names)) is not None:
+        return cloud
     if size == GCM_SIZE:
         plugin = "kleidi" if _KLEIDI in names else ""
         return Kek(KmsService.AES_GCM, plugin, shown(key.key_id), needs=("the token and its PIN, or the key",))
@@ -96,6 +106,17 @@ def _binary(key: WrappedKey) -> Kek | None:
         return Kek(KmsService.BARBICAN, needs=("the payload of the Barbican secret",))
     if ARN.fullmatch(key.key_id) and key.wrapped.startswith(AWS_MARKER):
         return _aws(key.key_id)
+    return None
+
+
+def _other_cloud(key: WrappedKey, names: set[str]) -> Kek | None:
+    """The KEK of a service that is named here and not asked: by its annotation, its framing or its KEK id."""
+    if _OVH in names and len(key.wrapped) == _GCM_WITHOUT_NONCE:
+        return Kek(KmsService.OVH, key=shown(key.key_id), needs=(_ACCESS,))
+    if match := _FORTANIX.match(key.wrapped):
+        return Kek(KmsService.FORTANIX, key=match[1].decode(), needs=("the address of the service", _ACCESS))
+    if named := _STACKIT.fullmatch(key.key_id):
+        return Kek(KmsService.STACKIT, key=named[1], version=named[2], needs=("the region", _ACCESS))
     return None
 
 

@@ -24,7 +24,7 @@ from auditor.model.vocabulary import FindingKind
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from auditor.reports import keks
 from tests.helpers.https_server import Request, serving
-from tests.helpers.kms_secrecy import nothing_leaves
+from tests.helpers.kms_secrecy import nothing_is_written, nothing_leaves
 from tests.helpers.kms_store import Store
 from tests.helpers.members import Authority
 
@@ -346,6 +346,26 @@ def test_nothing_of_keys_and_tokens_leaves(vault: Vault, tmp_path: Path, caplog:
     assert nothing_leaves(store, tmp_path / "a.db", [key], secrets, caplog) == ["not tried"]
     vault.listing = False
     assert nothing_leaves(store, tmp_path / "a.db", [key], secrets, caplog) == ["not tried"]
+
+
+def test_nothing_is_written_by_the_command(vault: Vault, tmp_path: Path) -> None:
+    """The real DefaultAzureCredential in a process of its own: it logs in as a managed identity."""
+    store, header, logins = Store(), "header-CANARY-77c1f0a2", list[Request]()
+    store.v1("old", vault.wrap(OLD, padding.PKCS1v15()), 2)
+    store.v2("az", vault.wrap(OLD), 2, key_id=vault.key_id(OLD), annotations=ALGORITHM)
+
+    def log_in(request: Request) -> tuple[int, Mapping[str, str], Any]:
+        logins.append(request)
+        expiry = str(int(time.time()) + 3600)
+        return 200, {}, {"access_token": TOKEN, "expires_on": expiry, "resource": "r", "token_type": "Bearer"}
+
+    secrets, url = [TOKEN.encode(), header.encode()], f"*=azure:{vault.address}/keys/etcd"
+    with serving(log_in) as login:
+        identity = {"IDENTITY_ENDPOINT": f"{login}/token", "IDENTITY_HEADER": header}
+        assert nothing_is_written(store, tmp_path / "opened", url, secrets, **identity) == "yes"
+        vault.refusal = (403, store.deks[0].hex())
+        assert nothing_is_written(store, tmp_path / "refused", url, secrets, **identity) == "not tried"
+    assert {request.headers["X-Identity-Header"] for request in logins} == {header}
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/keys/a", "https://v.vault.azure.net/secrets/a", "v"])

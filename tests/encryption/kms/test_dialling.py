@@ -68,7 +68,7 @@ def test_nothing_without_the_option(dialled: list[object], tmp_path: Path) -> No
     assert dialled == []
 
 
-@pytest.mark.parametrize("command", ["scan", "keys", "show", "find", "diff"])
+@pytest.mark.parametrize("command", ["scan", "keys", "show", "find", "diff", "fleet scan"])
 def test_no_command_dials_what_only_evidence_and_configurations_name(command: str, tmp_path: Path) -> None:
     """Servers that count who comes: a plugin's socket, an address in a Pod's arguments, an annotation, a KEK id."""
     with socket.socket(socket.AF_UNIX) as plugin, socket.socket() as service:
@@ -95,9 +95,17 @@ def test_no_command_dials_what_only_evidence_and_configurations_name(command: st
         value.write_text("something-to-look-for")
         kms = {"apiVersion": "v2", "name": "cloud", "endpoint": f"unix://{tmp_path}/kms.sock"}
         config = configuration(tmp_path / "c.json", {"kms": kms})
-        others: dict[str, list[str | Path]] = {"show": ["shop/s0"], "find": ["--value-file", value], "diff": [path]}
-        more = others.get(command, [])
-        done = run(command, path, *more, "--encryption-config", config)
+        clusters = tmp_path / "clusters.toml"
+        clusters.write_text(f'[cluster.one]\npaths = ["**"]\nencryption-config = ["{config}"]\n')
+        fleet: list[str | Path] = ["--dataset", tmp_path / "set", "--no-compare", "--jobs", "1", "--clusters", clusters]
+        others: dict[str, list[str | Path]] = {
+            "show": ["shop/s0"],
+            "find": ["--value-file", value],
+            "diff": [path],
+            "fleet scan": fleet,
+        }
+        keys = [] if command == "fleet scan" else ["--encryption-config", config]
+        done = run(*command.split(), path, *others.get(command, []), *keys)
         assert done.returncode in {0, 1, 3}, done.stderr
         if command == "keys":
             assert address in done.stdout  # a suggestion for the reader

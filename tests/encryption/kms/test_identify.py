@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 
+import cbor2
 import numpy as np
 import pytest
 
@@ -131,6 +132,28 @@ def test_others_by_length_and_annotation() -> None:
     assert identify(key(bytes(range(128, 192)), "v2")) is None
     assert kek(b"AAAA", "1", {"local-kek.kms.kubernetes.io": b"encrypted-local-kek"}).service is KmsService.TOY
     assert identify(key(b"kek-a|" + noise, "kek-a")) is None
+
+
+UUID = "4b3d13a8-2c3a-47dc-8779-311dad6843a2"
+
+
+@pytest.mark.parametrize("key_id", ["", "hash-of-the-configuration"], ids=["v1", "v2"])
+def test_fortanix_names_its_key(key_id: str) -> None:
+    struct = {"Version": 1, "KID": UUID, "Cipher": bytes(32), "IV": bytes(12), "Tag": bytes(16)}
+    answer = kek(cbor2.dumps(struct), key_id)
+    assert (answer.service, answer.key) == (KmsService.FORTANIX, UUID)
+
+
+def test_stackit_names_key_and_version() -> None:
+    answer = kek(bytes(range(128, 200)), f"{UUID}/{UUID}/{UUID}/3")
+    assert (answer.service, answer.key, answer.version) == (KmsService.STACKIT, f"{UUID}/{UUID}/{UUID}", "3")
+
+
+def test_text_of_v1_is_of_one_of_three_services() -> None:
+    assert kek(base64.b64encode(bytes(range(48)))).service is KmsService.TEXT
+    assert kek(base64.b64encode(bytes(range(160)))).service is KmsService.TEXT
+    assert identify(key(base64.b64encode(bytes(range(160))), "v2")) is None
+    assert identify(key(base64.b64encode(bytes(12)))) is None
 
 
 def test_a_hierarchy_names_what_wraps_its_local_kek() -> None:
