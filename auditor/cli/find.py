@@ -10,6 +10,7 @@ import typer
 from auditor.cli import checksums, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
+    Carve,
     Configurations,
     Evidences,
     Kms,
@@ -52,6 +53,7 @@ def find(
     live: LiveOptions = NOT_LIVE,
     work_dir: WorkDir = None,
     wal_dir: WalDir = None,
+    carve: Carve = False,
     max_unpacked: MaxUnpacked = 64 << 30,
     max_ratio: MaxRatio = 250,
     json: Annotated[Path | None, typer.Option(help="Write the places as JSON; - for standard output.")] = None,
@@ -66,6 +68,7 @@ def find(
         kms_plugins=kms_plugin,
         **kms_options(kms, kms_budget, yes=yes),
         wal_dir=wal_dir,
+        carve=carve,
         work_dir=work_dir,
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,

@@ -36,6 +36,11 @@ class Occurrence:
     current: bool
     """Whether the object is the current one of its key."""
 
+    @property
+    def may_be_current(self) -> bool:
+        """Whether it cannot be told: nothing that is carved out of raw bytes is called current."""
+        return self.place is Place.UNPLACED
+
 
 @dataclass(frozen=True, slots=True)
 class Remnant:
@@ -94,10 +99,11 @@ class Search:
         return frozenset(hit.value for exhibit in self.exhibits for hit in exhibit.occurrences)
 
     def current(self, value: int) -> str:
-        """Whether a value stands in a current object: yes, no, or unknown where not everything was read."""
-        if any(hit.current for exhibit in self.exhibits for hit in exhibit.occurrences if hit.value == value):
+        """Whether a value stands in a current object: yes, no, or unknown where not everything was read or placed."""
+        hits = [hit for exhibit in self.exhibits for hit in exhibit.occurrences if hit.value == value]
+        if any(hit.current for hit in hits):
             return "yes"
-        return "no" if self.complete else "unknown"
+        return "no" if self.complete and not any(hit.may_be_current for hit in hits) else "unknown"
 
     @property
     def exit_code(self) -> int:

@@ -99,7 +99,7 @@ def _row(hit: Occurrence) -> list[str]:
     revision = f"{hit.mod_revision:,}" if hit.mod_revision >= 0 else ""
     offset = f"{hit.offset:,}" if hit.offset >= 0 else ""
     place = hit.place.label if hit.place is not None else ""
-    current = "yes" if hit.current else "no"
+    current = "yes" if hit.current else "unknown" if hit.may_be_current else "no"
     return [f"{hit.value:,}", hit.source, offset, place, current, hit.resource, hit.key, hit.field, form, revision]
 
 
@@ -109,7 +109,7 @@ def _plain(hit: Occurrence) -> dict[str, Any]:
         "source": hit.source,
         "offset": hit.offset if hit.offset >= 0 else None,
         "place": hit.place.label if hit.place is not None else "",
-        "current": hit.current,
+        "current": None if hit.may_be_current else hit.current,
         "resource": hit.resource,
         "key": hit.key,
         "field": hit.field,

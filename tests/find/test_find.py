@@ -49,6 +49,26 @@ def in_bytes(text: bytes, raw: bytes) -> bool:
     return any(each in raw for each in (text, *(coded[4 : len(coded) - 4] for coded in middles)))
 
 
+def test_raw_bytes_hold_what_their_file_holds_and_nothing_there_is_called_current(tmp_path: Path) -> None:
+    """A disk image: values of a database in it, and one that no store holds."""
+    path, loose = MIGRATION / "4-compacted.db", b"CANARY-beside-every-store-51c0"
+    image = tmp_path / "disk.img"
+    noise = bytes(range(1, 256)) * 30
+    image.write_bytes(noise + path.read_bytes() + noise + loose + noise)
+    canaries = [*secrets_of(path), loose, *ABSENT]
+    configs = (str(path.with_suffix(".encryption.json")),)
+    asked = Options(resources=("*",), encryption_configs=configs, carve=True)
+    carved, known = everywhere([str(image)], asked, canaries), find(path, canaries, *configs)
+    assert carved.found == known.found | {len(canaries) - len(ABSENT)}
+    assert {carved.current(number) for number in carved.found} == {"unknown"}
+    assert all(hit.may_be_current for exhibit in carved.exhibits for hit in exhibit.occurrences)
+    values, out = tmp_path / "values", tmp_path / "places.json"
+    values.write_bytes(b"\n".join(canaries))
+    done = run("find", image, "--carve", "--value-file", values, "--json", out)
+    assert done.returncode == 1
+    assert {hit["current"] for each in json.loads(out.read_text())["evidence"] for hit in each["places"]} == {None}
+
+
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=name_of)
 def test_each_canary_of_a_snapshot_is_found_and_nothing_else(path: Path) -> None:
     """What stands in the file's bytes, and what the current Secrets hold under the keys at hand."""
