@@ -89,7 +89,9 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
         from distributed.security import Security
     except ImportError:
         raise MissingExtra("fleet scan", "distributed", "fleet") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # its own configuration gives some of them levels of their own; what they say is said in our words
+    for name in ("distributed", *(each for each in logging.root.manager.loggerDict if each.startswith("distributed."))):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if engine.scheduler:
         security = Security(
             tls_ca_file=engine.ca, tls_client_cert=engine.cert, tls_client_key=engine.key, require_encryption=True

@@ -2,9 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,40 +9,20 @@ import pytest
 
 import auditor
 from tests.helpers import fleet
+from tests.helpers.buckets import KEYS, delete, put, served
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 CLUSTERS, DAYS = 6, 9
 """Clusters, and days of a backup each: of the 7 stages of a migration the last goes on."""
-
-
-def put(url: str, raw: bytes, **headers: str) -> None:
-    # a signature that moto does not check; it must be there
-    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-    request = urllib.request.Request(
-        url, raw, {"Authorization": signed, "Content-Type": "application/octet-stream", **headers}, method="PUT"
-    )
-    with urllib.request.urlopen(request, timeout=60):
-        pass
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[tuple[str, dict[str, str]]]:
     """The address of a real S3 server, and the environment in which its buckets are read."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.s3_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
+    with served("s3_server") as address:
         for bucket in ("backups", "sets"):
             put(f"{address}/{bucket}", b"")
         yield address, {**KEYS, "AWS_ENDPOINT_URL": address}
-        process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -168,11 +145,3 @@ def test_versions_and_locks(s3: tuple[str, dict[str, str]], tmp_path: Path, monk
 
 
 LEGAL_HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
-
-
-def delete(url: str) -> None:
-    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-    with urllib.request.urlopen(
-        urllib.request.Request(url, headers={"Authorization": signed}, method="DELETE"), timeout=60
-    ):
-        pass

@@ -10,7 +10,6 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +18,10 @@ import pytest
 import auditor
 from auditor.evidence.discovery import remote
 from tests.helpers import azurite, packing
+from tests.helpers.buckets import KEYS, put, served
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, canaries
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 OBJECTS = {
     "cluster/etcd-snapshot-n-1": PLAINTEXT.read_bytes(),
     "cluster/etcd.backup.gz": gzip.compress(REWRITTEN.read_bytes()),
@@ -32,29 +31,13 @@ OBJECTS = {
 }
 
 
-@contextmanager
-def served(server: str) -> Iterator[str]:
-    """The address of one of the servers in tests/helpers, in a process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", f"tests.helpers.{server}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.kill()
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
     """The environment in which a bucket can be read."""
     with served("s3_server") as address:
-        _put(f"{address}/backups", b"")
+        put(f"{address}/backups", b"")
         for name, raw in OBJECTS.items():
-            _put(f"{address}/backups/{name}", raw)
+            put(f"{address}/backups/{name}", raw)
         yield {**KEYS, "AWS_ENDPOINT_URL": address}
 
 
@@ -76,14 +59,6 @@ def gcs() -> Iterator[dict[str, str]]:
         # without the last, gcsfs asks the bucket's kind by gRPC first, which the server does not speak
         told = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
         yield {**told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
-
-
-def _put(url: str, raw: bytes) -> None:
-    # a signature that moto does not check; it must be there
-    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-    headers = {"Authorization": signed, "Content-Type": "application/octet-stream"}
-    with urllib.request.urlopen(urllib.request.Request(url, raw, headers, method="PUT")):
-        pass
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
