@@ -7,12 +7,13 @@ escapes, lists of numbers, YAML, one in another); elsewhere the ledger tells wha
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import chunks
+from auditor.arrays.parallel import ranges
 from auditor.evidence import beginnings
 from auditor.evidence.gaps import listed
 from auditor.evidence.ledger import Intervals
@@ -20,10 +21,8 @@ from auditor.kubernetes.prefixes import LONGEST_KEK_ID
 from auditor.model.evidence import Gap
 
 STEP = 16
-"""Bytes between the words of a medium that are looked at: a text of 39 letters holds two that follow each other."""
-BOTH = STEP + 8
-"""Bytes from the begin of such a word to the end of the next one."""
-AT_ONCE = 1 << 17
+"""Bytes between the words of a payload that are looked at: a text of 39 letters holds two that follow each other."""
+AT_ONCE = 1 << 16
 """Words that are looked at in one step."""
 _HIGH = np.uint64(0x8080808080808080)
 _TEXT = re.compile(rb"[\0\t\n\r -~]{24,}")
@@ -65,8 +64,12 @@ def _keys(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:
 def _payloads(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:
     """Those of these payloads that hold a text in which a value begins."""
     holding, readable = list[int](), cache(_is_readable)
-    for row, begin, end in _texts(buffer, Intervals(spans.start[rows], spans.end[rows])):
-        for place, region in zip(row.tolist(), buffer.slices(begin, end - begin), strict=True):
+    start, stop = spans.start[rows], spans.end[rows]
+    count = np.maximum((stop - start - 8) // STEP + 1, 0)
+    edges = np.searchsorted(np.cumsum(count), np.arange(0, int(count.sum()) + 1, AT_ONCE), "right")
+    for first, last in pairwise(np.unique(np.append(edges, rows.size)).tolist()):
+        row, low, high = _texts(buffer, start[first:last], stop[first:last], count[first:last])
+        for place, region in zip((row + first).tolist(), buffer.slices(low, high - low), strict=True):
             for text in _TEXT.findall(region):
                 # ids of KEKs are in every value
                 if readable(text) if len(text) <= LONGEST_KEK_ID else _is_readable(text):
@@ -78,25 +81,21 @@ def _is_readable(text: bytes) -> bool:
     return beginnings.in_text(text.replace(b"\0", b""), 1, readable=True)
 
 
-def _texts(buffer: Buffer, payloads: Intervals) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Row, begin and end of what may be texts in payloads: of the words of ciphertext one in 256 has no high byte."""
-    start, end = payloads
-    reach = np.maximum.accumulate(end)
-    # of payloads inside each other, the one that reaches farthest
-    widest = np.maximum.accumulate(np.where(end == reach, np.arange(end.size), 0))
-    words = buffer.strided_words(STEP)
-    for part in chunks(words.size, AT_ONCE):
-        first, last = STEP * part.start, STEP * part.stop + beginnings.OVERLAP
-        before = int(np.searchsorted(start, last))
-        if not before or reach[before - 1] <= first:
-            continue
-        low = (words[part.start : last // STEP] & _HIGH) == 0
-        at = first + STEP * np.flatnonzero(low[:-1] & low[1:])
-        row = widest[np.searchsorted(start, at, "right") - 1]
-        inside = (at >= start[row]) & (at + BOTH <= end[row])
-        at, row = at[inside], row[inside]
-        new = np.append(True, (row[1:] != row[:-1]) | (at[1:] - at[:-1] > 2 * STEP))[: row.size]
-        begins = np.flatnonzero(new)
-        ends = np.append(begins[1:], row.size)[: begins.size] - 1
-        row, begin, behind = row[begins], at[begins] - 2 * STEP, at[ends] + 4 * STEP
-        yield row, np.maximum(begin, start[row]), np.minimum(behind, end[row])
+def _texts(buffer: Buffer, start: Ints, stop: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:
+    """Row, begin and end of what may be texts in payloads: of the words of ciphertext one in 256 has no high byte.
+
+    Args:
+        buffer: The medium's bytes.
+        start: Where payloads begin.
+        stop: Where they end.
+        count: Words that are looked at in each, STEP bytes apart.
+    """
+    at, row = ranges(start, count, STEP), np.repeat(np.arange(start.size), count)
+    low = (buffer.words(at) & _HIGH) == 0
+    pairs = np.flatnonzero(low[:-1] & low[1:] & (row[:-1] == row[1:]))
+    at, row = at[pairs], row[pairs]
+    new = np.append(True, (row[1:] != row[:-1]) | (at[1:] - at[:-1] > 2 * STEP))[: row.size]
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], row.size)[: first.size] - 1
+    row, begin, end = row[first], at[first] - 2 * STEP, at[last] + 4 * STEP
+    return row, np.maximum(begin, start[row]), np.minimum(end, stop[row])
