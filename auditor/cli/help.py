@@ -15,8 +15,8 @@ GROUPS = {
     "Outputs": "--html --csv --json --sarif --inventory --dataset --rotation --split-by --owners --owner-label "
     "--remediation --junit --markdown --metrics --redact-names --redact-key --reveal --yes --verbose --names --force",
     "Pipelines": "--fail-on --accept-partial --baseline --ignore --config --schema --jobs",
-    "Handling of evidence": "--expect-sha256 --expect-cluster --case --examiner --sign --signers --statement "
-    "--work-dir --max-unpacked --max-ratio",
+    "Handling of evidence": "--expect-sha256 --expect-cluster --case --examiner --sign --timestamp --signers "
+    "--tsa-roots --statement --work-dir --max-unpacked --max-ratio",
     "Fleet": "--newest-per-cluster --new-only --since --max-age --sample --retention --restore-days --clusters "
     "--migration --from --compare-key --new-compare-key --no-compare --retries --retry-failed --scheduler --dashboard "
     "--tls-ca --tls-cert --tls-key",

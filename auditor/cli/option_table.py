@@ -71,14 +71,14 @@ STAGES = {
         "--expect-before --compromised-key --fail-on --max-age --retention --restore-days",
         Stage.LIVE: "--endpoint --cacert --cert --key --server-name --user --password-file --timeout",
         Stage.HUNT: "--hunt --hunt-min-length --hunt-field",
-        Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers",
+        Stage.IDENTITY: "--expect-sha256 --expect-cluster --signers --tsa-roots",
         Stage.COMPARISON: "--again --same-content --different-clusters --any-order --compare-key --no-compare "
         "--new-compare-key --migration --from",
         Stage.PACE: "--once --for --every --stuck-after --patience",
         Stage.LISTING: "--baseline --ignore --redact-names --redact-key --case --examiner --reveal --yes "
         "--verbose --names --as-of --owners --owner-label --split-by --new-only",
         Stage.OUTPUT: "--keep --csv --inventory --html --json --sarif --remediation --dataset --rotation "
-        "--junit --markdown --metrics --sign --statement",
+        "--junit --markdown --metrics --sign --timestamp --statement",
         Stage.RUN: "--work-dir --jobs --force --config --schema --retries --scheduler --tls-ca --tls-cert --tls-key "
         "--dashboard",
     }.items()

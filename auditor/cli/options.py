@@ -157,6 +157,16 @@ SigningKey = Annotated[
         show_default=False,
     ),
 ]
+TimeStamp = Annotated[
+    str,
+    typer.Option(
+        "--timestamp",
+        help="URL of a time-stamping authority (RFC 3161): the list of checksums of the reports gets a time stamp. The "
+        "authority learns its hash alone.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
 BaselineReport = Annotated[
     Path | None,
     typer.Option(

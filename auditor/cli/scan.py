@@ -39,6 +39,7 @@ from auditor.cli.options import (
     RedactKey,
     Resources,
     SigningKey,
+    TimeStamp,
     Token,
     UseFoundConfig,
     UseFoundKeys,
@@ -51,6 +52,7 @@ from auditor.cli.options import (
 )
 from auditor.cli.scan_request import ScanRequest
 from auditor.cli.scan_run import run
+from auditor.cli.sealing import Seals
 from auditor.model.vocabulary import Severity
 
 CODES = (
@@ -153,6 +155,7 @@ def scan(
         str, typer.Option(help="The label of namespaces that names their team.", show_default=False)
     ] = "",
     sign: SigningKey = None,
+    timestamp: TimeStamp = "",
     jobs: Annotated[
         int, typer.Option(min=0, help="Pieces of evidence that are read at once; 0: by the number of processors.")
     ] = 0,
@@ -210,7 +213,7 @@ def scan(
         evidence=tuple(evidence), live=live, options=options, fail_on=Severity[fail_on.name], csv=csv, json=json,
         inventory=inventory, html=html, sarif=sarif, remediation=remediation, dataset=dataset, rotation=rotation,
         junit=junit, markdown=markdown, metrics=metrics, split_by=split_by, jobs=jobs, force=force, verbose=verbose,
-        names=names, origins=tuple(commands.origins().items()), sign=sign,
+        names=names, origins=tuple(commands.origins().items()), seals=Seals(sign, timestamp),
     )
     # fmt: on
     raise typer.Exit(worker.run(partial(run, request)))

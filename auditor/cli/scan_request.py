@@ -5,6 +5,7 @@ from pathlib import Path
 
 from auditor.cli import output
 from auditor.cli.live_options import LiveOptions
+from auditor.cli.sealing import NO_SEALS, Seals
 from auditor.errors import UsageError, require
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
@@ -37,8 +38,8 @@ class ScanRequest:
     names: bool
     origins: tuple[tuple[str, str], ...] = ()
     """Options that the environment or a file sets, and its name."""
-    sign: Path | None = None
-    """The key that signs the list of checksums."""
+    seals: Seals = NO_SEALS
+    """What seals the list of checksums."""
 
     @property
     def targets(self) -> list[Path | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor import inputs
-from auditor.cli import live_options, output, signing
+from auditor.cli import live_options, output
 from auditor.cli.progress import bars, counting
 from auditor.cli.reports import Preparing, ReportFiles, rotation_files, write_dataset, write_rotation
 from auditor.cli.scan_request import ScanRequest
@@ -41,9 +41,10 @@ def run(request: ScanRequest) -> int:
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
     options = request.options
     protected = _inputs(evidence if access is None else [], request, current=current_access is None)
-    signing.check(request.sign, request.targets)
-    seals = signing.seals(request.sign, request.targets)
-    output.check([*request.targets, request.metrics, *seals], protected, force=request.force)
+    request.seals.check(request.targets)
+    output.check(
+        [*request.targets, request.metrics, *request.seals.files(request.targets)], protected, force=request.force
+    )
     if request.dataset is not None:
         output.folder(request.dataset, protected)
     reports = ReportFiles(request.reports, request.fail_on, names=request.names)
@@ -61,13 +62,12 @@ def run(request: ScanRequest) -> int:
         lists = rotation_files(audit, request.rotation, split=bool(request.split_by))
         rows |= write_rotation(lists, force=request.force)
         written = [*(target for target in written if target != request.rotation), *lists]
-    signing.seal(request.sign, written, force=request.force)
+    request.seals.write(written, force=request.force)
     from auditor.reports import terminal
 
     printer = terminal.Printer(sys.stderr if output.STDOUT in request.targets else sys.stdout)
     terminal.write(audit, request.fail_on, printer, verbose=request.verbose, names=request.names or None)
-    seals = signing.seals(request.sign, written)
-    if lines := output.written([*written, request.metrics, *seals, request.dataset], rows):
+    if lines := output.written([*written, request.metrics, *request.seals.files(written), request.dataset], rows):
         printer.print(*lines, sep="\n", markup=False, soft_wrap=True)
     return audit.exit_code(request.fail_on)
 
@@ -80,7 +80,7 @@ def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list
     files += address.files(options.kms)
     read = [*evidence, *options.encryption_configs, *options.companion_configs]
     paths = [*map(Path, [*read, *filter(None, files)])]
-    return [*paths, *live_options.files(request.live), *filter(None, [request.sign])]
+    return [*paths, *live_options.files(request.live), *filter(None, [request.seals.sign])]
 
 
 def _audit(

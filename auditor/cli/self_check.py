@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli import worker
-from auditor.cli.options import SigningKey, WorkDir
+from auditor.cli.options import SigningKey, TimeStamp, WorkDir
+from auditor.cli.sealing import NO_SEALS, Seals
 
 if TYPE_CHECKING:
     from auditor.self_check.result import SelfCheck
@@ -25,27 +26,27 @@ def self_check(
         Path | None, typer.Option(help="Write the result as JSON, to be filed with a case.", show_default=False)
     ] = None,
     sign: SigningKey = None,
+    timestamp: TimeStamp = "",
     work_dir: WorkDir = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
     """Audit known evidence of every store and place, and hold the installed files against their record and the lock."""
-    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), force=force, sign=sign)))
+    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force)))
 
 
-def run(json: Path | None, work_dir: str, *, force: bool, sign: Path | None = None) -> int:
+def run(json: Path | None, work_dir: str, seals: Seals = NO_SEALS, *, force: bool) -> int:
     """0 where the check passes, else 1. Raises AuditorError."""
-    from auditor.cli import output, signing
+    from auditor.cli import output
     from auditor.self_check import result
     from auditor.self_check.check import check
 
-    signing.check(sign, [json])
-    seals = signing.seals(sign, [json])
-    output.check([json, *seals], [sign] if sign is not None else [], force=force)
+    seals.check([json])
+    output.check([json, *seals.files([json])], [seals.sign] if seals.sign is not None else [], force=force)
     outcome = check(work_dir)
     if json is not None:
         output.save(json, partial(result.write, outcome), force=force)
-        signing.seal(sign, [json], force=force)
-    _print(outcome, [json, *seals])
+        seals.write([json], force=force)
+    _print(outcome, [json, *seals.files([json])])
     return 0 if outcome.passes else 1
 
 

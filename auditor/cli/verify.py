@@ -27,6 +27,7 @@ from auditor.cli.options import (
 from auditor.cli.progress import bars
 from auditor.errors import UsageError
 from auditor.options import Options
+from auditor.verify.trust import NOBODY, Trust
 
 CODES = (
     "Exit codes: 0 all is as reported; 1 something differs or could not be checked, and the lines say what and where; "
@@ -59,6 +60,13 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    tsa_roots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Certificates in PEM: an authority under one of them must have time-stamped the list of checksums.",
+            show_default=False,
+        ),
+    ] = None,
     again: Annotated[
         bool,
         typer.Option(
@@ -82,7 +90,7 @@ def verify(
     """Verify a report against its hashes, the SHA256SUMS beside it, and the evidence: what differs, and where.
 
     The hashes are no signatures: to rule out a forgery, sign or time-stamp the SHA256SUMS file, or use --again. With
-    --signers a signature is required; without, one that is there must be good, and its key is named.
+    --signers a signature is required, with --tsa-roots a time stamp; without, one that is there must be good.
     """
 
     files = {
@@ -112,12 +120,11 @@ def verify(
         max_unpacked=max_unpacked,
         max_ratio=max_ratio,
     )
-    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, again=again, signers=signers)))
+    trust = Trust(signers, tsa_roots)
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, trust, again=again)))
 
 
-def run(
-    report: Path, evidence: Sequence[str], options: Options, *, again: bool = False, signers: Path | None = None
-) -> int:
+def run(report: Path, evidence: Sequence[str], options: Options, trust: Trust = NOBODY, *, again: bool = False) -> int:
     """0 where all is as reported, 1 where something differs or could not be checked. Raises AuditorError."""
     from rich.text import Text  # imported in the child process: the parent needs none of it
 
@@ -130,7 +137,7 @@ def run(
     console = Printer(sys.stdout)
     checks: list[Check] = []
     with bars() as observer:
-        for check in verification.verify(report, evidence, options, observer, repeat=again, signers=signers):
+        for check in verification.verify(report, evidence, options, observer, repeat=again, trust=trust):
             checks.append(check)
             line = Text(f"{check.outcome.value:<11}  {check.what}: {check.text}", colours.get(check.outcome, ""))
             console.print(line, soft_wrap=True)
@@ -142,6 +149,6 @@ def run(
     what = "report and evidence" if evidence else "the report; no evidence was given"
     what += ", which was audited again" if again else ""
     console.print(Text(f"ALL AS REPORTED: {plural(successes, 'check')}, of {what} (exit 0)", "bold green"))
-    if not again and signers is None:
+    if not again and not trust.any:
         console.print(Text(CAUTION), soft_wrap=True)
     return 0

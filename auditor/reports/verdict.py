@@ -111,7 +111,7 @@ def others(audit: Audit) -> str:
     )
 
 
-CONNECTING = frozenset({"--endpoint", "--kms-plugin", "--current", "--user"})
+CONNECTING = frozenset({"--endpoint", "--kms", "--kms-plugin", "--current", "--scheduler", "--timestamp", "--user"})
 """Options by which the program connects to something."""
 ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
 HOLDER = "whoever holds this evidence"

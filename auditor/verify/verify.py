@@ -10,9 +10,10 @@ from auditor.evidence.discovery.arguments import Beside, resolve_arguments
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.text import shown
-from auditor.verify import evidence, files, report, sealed, signatures
+from auditor.verify import evidence, files, report, sealed, signatures, timestamps
 from auditor.verify.checks import Check, differs, note, unchecked
 from auditor.verify.own import is_report
+from auditor.verify.trust import NOBODY, Trust
 
 
 def verify(
@@ -22,7 +23,7 @@ def verify(
     observer: Observer = SILENT,
     *,
     repeat: bool = False,
-    signers: Path | None = None,
+    trust: Trust = NOBODY,
 ) -> Iterator[Check]:
     """The checks of a report, or of a list of checksums and the reports in it, one by one.
 
@@ -32,7 +33,7 @@ def verify(
         options: Where the WAL of the evidence lies and how containers are unpacked, and for another audit the keys.
         observer: Its methods are called with the progress of hashing.
         repeat: Whether the evidence is audited again with the options that the report records.
-        signers: The allowed signers, one of whom must have signed the lists; None where none need have.
+        trust: Who must have signed and time-stamped the lists, if anyone.
 
     Raises:
         UsageError: `path` is neither a report nor a list, or names no evidence.
@@ -44,7 +45,7 @@ def verify(
     reports = files.files_in(path) if files.is_list(path) else [path]
     if not lists and not report.looks_like_one(raw):
         raise UsageError(f"{name} is no report that speaks for itself, and no SHA256SUMS beside it lists it")
-    yield from _lists(name, lists, signers)
+    yield from _lists(name, lists, trust)
     loaded = [(file, _load(file, listed=file != path or bool(lists))) for file in reports]
     documents = [(shown(file.name), each, files.read(file)) for file, each in loaded if isinstance(each, dict)]
     for document in documents:
@@ -64,15 +65,16 @@ def verify(
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
 
 
-def _lists(name: str, lists: Sequence[Path], signers: Path | None) -> Iterator[Check]:
-    """The checks of the lists that name a report, and of their signatures. name: of the report."""
+def _lists(name: str, lists: Sequence[Path], trust: Trust) -> Iterator[Check]:
+    """The checks of the lists that name a report, and of what seals these. name: of the report."""
     for checksum_list in lists:
         yield from files.check(checksum_list)
-        yield from signatures.check(checksum_list, signers)
+        yield from signatures.check(checksum_list, trust.signers)
+        yield from timestamps.check(checksum_list, trust.roots)
     if not lists:
         yield note(name, "no SHA256SUMS beside it lists it: only what it says of itself is checked")
-        if signers is not None:
-            yield differs(name, "no list of checksums names it, so that no signature is of it")
+        if trust.any:
+            yield differs(name, "no list of checksums names it, so that no signature or time stamp is of it")
 
 
 def _with_evidence(

@@ -61,7 +61,16 @@ def throughput(folder: Path, backups: int, megabytes: int, jobs: int) -> None:
     busy, processors = processor / wall, os.cpu_count() or 1
     print(f"a loop of {backups} scans: {wall:.3f} s and {processor:.3f} processor seconds a backup; c = {busy:.2f}")
     shutil.rmtree(folder / "set", ignore_errors=True)
-    arguments = ["fleet", "scan", copies, "--dataset", folder / "set", "--no-compare", "--jobs", str(jobs)]
+    arguments: list[str | Path] = [
+        "fleet",
+        "scan",
+        copies,
+        "--dataset",
+        folder / "set",
+        "--no-compare",
+        "--jobs",
+        str(jobs),
+    ]
     whole, work = (seconds / backups for seconds in measured([*auditor, *arguments]))
     ideal = processors / busy
     print(f"fleet scan, {jobs} jobs: {whole:.3f} s and {work:.3f} processor seconds a backup")

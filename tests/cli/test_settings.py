@@ -12,6 +12,7 @@ from auditor.cli.settings import Known, apply
 from auditor.errors import UsageError
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION
+from tests.helpers.tsa import Authority
 
 COMMANDS = {
     "scan": [
@@ -94,6 +95,18 @@ def test_what_weakens_is_in_the_second_line_with_its_origin(tmp_path: Path) -> N
     )
     expected = {"--fail-on": "ETCD_AUDITOR_FAIL_ON", "--quick": "audit.toml", "--accept-partial": "audit.toml"}
     assert json.loads(report.read_text())["run"]["settings"] == expected
+
+
+def test_what_connects_is_said_with_its_origin(tmp_path: Path) -> None:
+    """Every option that takes an address, of each command."""
+    with Authority(tmp_path / "authority").serving() as url:
+        report = tmp_path / "r.json"
+        done = run("scan", MIGRATION / "5-defragmented.db", "--json", report, ETCD_AUDITOR_TIMESTAMP=url)
+    assert "--timestamp (ETCD_AUDITOR_TIMESTAMP)" in done.stdout.splitlines()[1]
+    key = tmp_path / "key"
+    key.write_bytes(bytes(32))
+    done = run("keys", MIGRATION / "3-rewritten.db", ETCD_AUDITOR_KMS=f"a=file:{key}")
+    assert "etcd-auditor: set by --kms (ETCD_AUDITOR_KMS)" in done.stderr
 
 
 def test_other_commands_say_it_before_they_run(tmp_path: Path) -> None:

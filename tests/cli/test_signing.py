@@ -118,7 +118,7 @@ def test_a_self_check_is_signed_too(signed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (("--json", "-", "--sign", "KEY"), "--sign signs the list of checksums"),
+        (("--json", "-", "--sign", "KEY"), "--sign is of the list of checksums"),
         (("--json", "OUT", "--sign", "NONE"), "no such file"),
         (("--json", "OUT", "--sign", "TEXT"), "is not signed"),
         (("--json", "KEY", "--sign", "KEY", "--force"), "is the evidence"),
