@@ -25,5 +25,5 @@ def make(folder: Path) -> list[Base]:
         *others.make(folder, latest, freed, dump),
         *stores.make(config),
         *of_dqlite,
-        *images.make({each.place: each for each in (*made, *of_kine, *of_dqlite)}),
+        *images.make({each.place: each for each in (*made, *of_kine, *of_dqlite)}, folder),
     ]

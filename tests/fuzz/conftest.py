@@ -56,9 +56,7 @@ def find(tmp_path_factory: pytest.TempPathFactory) -> Find:
                 "others": lambda: others.make(folder, latest, family("databases")["freed"], family("exports")["dump"]),
                 "stores": lambda: stores.make(latest.config),
                 "dqlite": lambda: dqlite.make(folder, latest.config),
-                "images": lambda: images.make(
-                    {**family("databases"), **family("kine"), **family("dqlite")},
-                ),
+                "images": lambda: images.make({**family("databases"), **family("kine"), **family("dqlite")}, folder),
                 "lzw": lambda: lzw.make(latest, family("exports")["increment"]),
             }
             made = makers[name]()

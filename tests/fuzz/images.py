@@ -4,8 +4,11 @@ Carving proves no absence: the canary must be told of where its value lies whole
 """
 
 import random
-from collections.abc import Mapping
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.fuzz.mutate import odd
@@ -21,12 +24,22 @@ PLACES = {
 }
 """Kinds of images, and the base that lies in each."""
 ALONE = "image of a bare value"
-NAMES = (*PLACES, ALONE)
+QEMU = {"QCOW2": "qcow2", "VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx"}
+"""Formats of disks that qemu-img writes, and its names of them."""
+EXPERT = "E01"
+DISKS = (*(QEMU if shutil.which("qemu-img") else ()), *((EXPERT,) if shutil.which("ewfacquire") else ()))
+"""Those whose tools are here."""
+NAMES = (*PLACES, ALONE, *DISKS)
 BEFORE, BEHIND = random.Random(1).randbytes(4096 + 777), random.Random(2).randbytes(9000)
 
 
-def make(bases: Mapping[str, Base]) -> list[Base]:
-    """An image of each of these bases, and one of a value alone. bases: by place."""
+def make(bases: Mapping[str, Base], folder: Path) -> list[Base]:
+    """An image of each of these bases, one of a value alone, and disks with a database in them.
+
+    Args:
+        bases: By place.
+        folder: For the tools that write disks.
+    """
     alone = Base(
         ALONE,
         BEFORE + PLAIN.protobuf() + bytes(600) + BEHIND,
@@ -36,7 +49,24 @@ def make(bases: Mapping[str, Base]) -> list[Base]:
         readable=_whole,
         carve=True,
     )
-    return [*(_image(place, bases[inner]) for place, inner in PLACES.items()), alone]
+    images = (_image(place, bases[inner]) for place, inner in PLACES.items())
+    return [*images, alone, *_disks(bases["latest"], folder)]
+
+
+def _disks(latest: Base, folder: Path) -> Iterator[Base]:
+    """A database on a disk of each format: what is damaged is the format."""
+    raw = folder / "disk.raw"
+    content = BEFORE + latest.data + BEHIND
+    raw.write_bytes(content + bytes(-len(content) % (1 << 20)))
+    for place in DISKS:
+        path = folder / f"disk.{place}"
+        if place == EXPERT:
+            command = ["ewfacquire", "-u", "-q", "-t", str(path.with_suffix("")), "-f", "encase6", str(raw)]
+        else:
+            command = ["qemu-img", "convert", "-f", "raw", "-O", QEMU[place], str(raw), str(path)]
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        disk = path.read_bytes()
+        yield Base(place, disk, _damage, latest.config, name=path.name, readable=disk.__eq__, carve=True)
 
 
 def _image(place: str, inner: Base) -> Base:
