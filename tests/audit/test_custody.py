@@ -20,6 +20,7 @@ from auditor.evidence import file
 from auditor.evidence.file import EvidenceFile
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN
+from tests.helpers.packing import DATA_FILTER
 
 CLUSTER = "71314e90-44b9-4311-833c-506d91031055"
 OTHER = FIXTURES / "providers" / "1-every-provider.db"
@@ -29,7 +30,7 @@ SHA256 = hashlib.sha256(REWRITTEN.read_bytes()).hexdigest()
 @pytest.fixture
 def member(tmp_path: Path) -> Path:
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **DATA_FILTER)
     (found,) = (path for path in tmp_path.iterdir() if path.is_dir())
     return found
 

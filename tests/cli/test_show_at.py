@@ -12,6 +12,7 @@ from tests.helpers import sealing
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION
 from tests.helpers.objects import StoredObject
+from tests.helpers.packing import DATA_FILTER
 
 EVIDENCE = MIGRATION / "4-compacted.db"
 
@@ -59,7 +60,7 @@ def test_it_stands_instead_of_a_key(options: list[str]) -> None:
 
 
 def test_of_several_files_one_is_named(tmp_path: Path) -> None:
-    shutil.unpack_archive(MIGRATION / "data-dir.tar.gz", tmp_path, filter="data")
+    shutil.unpack_archive(MIGRATION / "data-dir.tar.gz", tmp_path, **DATA_FILTER)
     folder = next(tmp_path.iterdir())
     row = next(row for row in findings(folder) if row["source"].endswith(".wal"))
     done = run("show", folder, "--at", row["offset"])

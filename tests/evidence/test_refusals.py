@@ -22,6 +22,7 @@ from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, REWRITTEN
 from tests.helpers.kine_stages import STAGES, unpack
 from tests.helpers.objects import StoredObject, field
+from tests.helpers.packing import DATA_FILTER
 
 ENCRYPTED = ciphertext("secretbox", b"box", bytes(range(60)))
 EVERY = Options(resources=("*",))
@@ -255,7 +256,7 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 def test_what_a_restart_left_of_a_log_is_read(tmp_path: Path) -> None:
     """etcd makes a new log in wal.tmp and renames it; what a crash leaves lies there, or in wal."""
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **DATA_FILTER)
     (member,) = tmp_path.glob("*/member")
     (log,) = (member / "wal").glob("*.wal")
     for name in ("wal.tmp", "wal/wal.tmp"):

@@ -19,6 +19,7 @@ from tests.fuzz import sqlite
 from tests.fuzz.base import CANARY, PLAIN, Base
 from tests.helpers import kine_stages
 from tests.helpers.objects import StoredObject
+from tests.helpers.packing import DATA_FILTER
 from tests.helpers.sealing import seal
 
 STAGE = kine_stages.KINE / "k3s-like" / "8-rotated"
@@ -197,7 +198,7 @@ def _rows(folder: Path) -> tuple[list[tuple[object, ...]], list[str]]:
 def _real(folder: Path) -> Base:
     """The files of a real kine as they are, with a part of its log."""
     with tarfile.open(f"{REAL}.raw.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     raw = folder / f"{REAL.name}.raw"
     log = (raw / "state.db-wal").read_bytes()[: 32 + FRAMES * (24 + 4096)]
     config = kine_stages.configuration(REAL)

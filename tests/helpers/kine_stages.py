@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.fixtures import FIXTURES
+from tests.helpers.packing import DATA_FILTER
 
 KINE = FIXTURES / "kine"
 STAGES = sorted(path.with_name(path.name.removesuffix(".raw.tar.gz")) for path in KINE.glob("*/*.raw.tar.gz"))
@@ -27,7 +28,7 @@ def configuration(stage: Path) -> str:
 def unpack(stage: Path, folder: Path) -> Path:
     """The folder that holds state.db, state.db-wal and state.db-shm."""
     with tarfile.open(f"{stage}.raw.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     return folder / f"{stage.name}.raw"
 
 

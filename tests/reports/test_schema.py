@@ -22,6 +22,7 @@ from auditor.reports.format_version import VERSION
 from tests.helpers import hostile
 from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import FIXTURES, PLAINTEXT, REWRITTEN, SNAPSHOTS
+from tests.helpers.packing import DATA_FILTER
 
 FAIL_ON = Severity.MEDIUM
 VALIDATOR = jsonschema.Draft202012Validator(json.schema())
@@ -96,7 +97,7 @@ def test_every_fixtures_report_validates(path: Path) -> None:
 
 def test_other_reports_validate(tmp_path: Path) -> None:
     with tarfile.open(FIXTURES / "migration-aescbc" / "data-dir.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **DATA_FILTER)
     (member,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert faults(document_of(auditor.scan(member))) == []
     (member / "member" / "snap" / "db").unlink()

@@ -25,6 +25,7 @@ from auditor.reports import csv, json, parquet, sarif, terminal, words
 from tests.helpers import hostile
 from tests.helpers.etcd import snapshot_after
 from tests.helpers.fixtures import FIXTURES, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN
+from tests.helpers.packing import DATA_FILTER
 
 FAIL_ON = Severity.MEDIUM
 COMPACTED = MIGRATION / "4-compacted.db"
@@ -54,7 +55,7 @@ def ignore_file(folder: Path) -> str:
 
 def data_directory(folder: Path) -> Path:
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     return folder / "etcd"
 
 

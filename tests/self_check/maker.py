@@ -26,6 +26,7 @@ from tests.helpers import members, sealing
 from tests.helpers.fixtures import FIXTURES
 from tests.helpers.kms_plugin import KmsPlugin
 from tests.helpers.objects import StoredObject
+from tests.helpers.packing import DATA_FILTER
 from tests.validation.history import FORMS, IDENTITY, Form, Write, blocks, secret
 from tests.validation.job import kms
 from tests.validation.measure import Counts
@@ -258,7 +259,7 @@ def main() -> None:
         folder = Path(name)
         if options.answers:
             with tarfile.open(TARGET) as archive:
-                archive.extractall(folder, filter="data")
+                archive.extractall(folder, **DATA_FILTER)
         else:
             with kms() as plugin:
                 evidence(folder, plugin)

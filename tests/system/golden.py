@@ -20,6 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.packing import DATA_FILTER
+
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 GOLDEN = Path(__file__).parent / "golden"
 MODIFIED = 1_780_000_000
@@ -50,7 +52,7 @@ def stage(folder: Path) -> None:
         target.write_bytes(path.read_bytes())
         if path.suffix == ".gz":
             with tarfile.open(path) as archive:
-                archive.extractall(target.with_name(path.name.removesuffix(".tar.gz")), filter="data")
+                archive.extractall(target.with_name(path.name.removesuffix(".tar.gz")), **DATA_FILTER)
     for path in folder.rglob("*"):
         os.utime(path, (MODIFIED, MODIFIED))
 

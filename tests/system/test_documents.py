@@ -16,6 +16,7 @@ import yaml
 from auditor.cli import docs
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES
+from tests.helpers.packing import DATA_FILTER
 from tests.helpers.tools import tool
 
 ROOT = FIXTURES.parent
@@ -53,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "fixtures").symlink_to(FIXTURES)
     (folder / "kine").mkdir()
     with tarfile.open(FIXTURES / "kine" / "kine-bundled" / "4-compacted.raw.tar.gz") as archive:
-        archive.extractall(folder / "kine", filter="data")
+        archive.extractall(folder / "kine", **DATA_FILTER)
     (folder / "audit.toml").write_text(_example_configuration())
     return folder
 

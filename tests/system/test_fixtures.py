@@ -19,6 +19,7 @@ from auditor.evidence.reading import Reading
 from auditor.model.vocabulary import EvidenceKind, Place, State
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.etcd import Etcd, restore
+from tests.helpers.packing import DATA_FILTER
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SNAPSHOTS = sorted(FIXTURES.glob("*/*.db"))
@@ -119,7 +120,7 @@ def test_the_members_own_file_reads_as_the_last_snapshot(tmp_path: Path) -> None
     """data-dir.tar.gz was packed after stage 7: what the snapshot holds is in it, at the same revisions."""
     with tarfile.open(FIXTURES / "migration-aescbc" / "data-dir.tar.gz") as packed:
         name = next(name for name in packed.getnames() if name.endswith("member/snap/db"))
-        packed.extract(name, tmp_path, filter="data")
+        packed.extract(name, tmp_path, **DATA_FILTER)
     raw, last = reading_of(tmp_path / name), reading_of(FIXTURES / "migration-aescbc" / "7-rotated.db")
     assert raw.kind == EvidenceKind.RAW_DATABASE
     assert not raw.gaps

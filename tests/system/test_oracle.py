@@ -13,6 +13,7 @@ import pytest
 import auditor
 from tests.helpers import oracle
 from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, canaries, name_of, truth
+from tests.helpers.packing import DATA_FILTER
 
 SECRETS = b"/registry/secrets/"
 PROVIDERS = {
@@ -67,7 +68,7 @@ def member(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory beside the fixtures, unpacked."""
     folder = tmp_path_factory.mktemp("data-dir")
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     return folder / "etcd"
 
 

@@ -9,6 +9,7 @@ import re
 
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import protobuf_wire
+from auditor.evidence.expressions import repeated
 from auditor.model.vocabulary import EvidenceKind
 
 DUMP_HEAD = 512
@@ -21,14 +22,17 @@ _FIELDS = re.compile(rb'"ClusterID" : \d+\n"MemberID" : \d+\n')
 _EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
 SQL_HEAD = 1 << 16
 """Leading bytes that identify a dump in SQL."""
-_POSTGRES = re.compile(rb"(?:-- ?\r?\n|\s)*+-- PostgreSQL database")
+_POSTGRES = re.compile(repeated(rb"-- ?\r?\n|\s") + rb"-- PostgreSQL database")
 _MYSQL = re.compile(rb"(?:/\*M?!.{0,80}?\*/;?\s*|--\s*)*-- (?:MySQL|MariaDB) dump", re.DOTALL)
 _SQLITE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:PRAGMA [a-z_]+\s*=\s*\w+;\s*)?BEGIN TRANSACTION;", re.IGNORECASE)
-_COMMENTS = rb"(?:\s++|--[^\n]{0,400}\n|/\*.{0,400}?\*/;?|SET [^;]{0,400};|\\[a-z]{1,20} [^\n]{0,400}\n)*+"
+_COMMENTS = repeated(
+    rb"\s++|--[^\n]{0,400}\n|/\*.{0,400}?\*/;?|SET [^;]{0,400};|\\[a-z]{1,20} [^\n]{0,400}\n", rb"comments"
+)
 _KINE = rb"(?:[`\"]?\w++[`\"]?\.)?(?P<quote>[`\"]?)kine[`\"]?[\s(]"
 _WITHOUT_HEADER = re.compile(
     _COMMENTS
-    + rb"(?:DROP TABLE[^;]{0,200};\s*)?(?:/\*.{0,400}?\*/;?\s*)*+"
+    + rb"(?:DROP TABLE[^;]{0,200};\s*)?"
+    + repeated(rb"/\*.{0,400}?\*/;?\s*", rb"more")
     + rb"(?P<verb>INSERT INTO|REPLACE INTO|COPY|CREATE TABLE(?: IF NOT EXISTS)?)\s+"
     + _KINE,
     re.IGNORECASE | re.DOTALL,

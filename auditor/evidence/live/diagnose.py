@@ -133,7 +133,9 @@ def _tls_error(error: ssl.SSLError) -> str:
     if "ALERT" in reason:
         alert = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
         return f"it refuses our certificate ({alert}): check --cert and --key"
-    return f"no TLS connection ({reason.lower().replace('_', ' ') or 'unknown reason'})"
+    if not reason:  # CPython 3.11.2 has no names for some of OpenSSL 3's
+        return "it may not speak TLS: is it http://?"
+    return f"no TLS connection ({reason.lower().replace('_', ' ')})"
 
 
 def _reason(error: Exception, otherwise: str) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from auditor.evidence.expressions import repeated
 from auditor.evidence.notation import Notation
 from auditor.evidence.sql.rows import COLUMNS, NULL, NUMBERS, TEXTS, Text
 from auditor.model.vocabulary import EvidenceKind
@@ -42,8 +43,15 @@ _WORDS = (
     rb"ANALYZE|CHANGE|CALL|FLUSH|RESET|SECURITY|REFRESH|END"
 )
 STATEMENT = re.compile(
-    rb"(?:" + _WORDS + rb")\b(?:[^;'\"`$]++|'(?:[^'\\]++|''|\\.)*+'|\"[^\"]*+\"|`[^`]*+`"
-    rb"|\$(?P<tag>\w*+)\$.*?\$(?P=tag)\$|\$)*+;",
+    rb"(?:"
+    + _WORDS
+    + rb")\b"
+    + repeated(
+        rb"[^;'\"`$]++|'" + repeated(rb"[^'\\]++|''|\\.") + rb"'|\"[^\"]*+\"|`[^`]*+`"
+        rb"|\$(?P<tag>\w*+)\$.*?\$(?P=tag)\$|\$",
+        rb"body",
+    )
+    + rb";",
     re.IGNORECASE | re.DOTALL,
 )
 END_OF_COPY = re.compile(rb"\\\.\r?(?:\n|\Z)")
@@ -53,10 +61,11 @@ NEXT_STATEMENT = re.compile(
 )
 BETWEEN_ROWS = re.compile(rb"\s*+([,;])")
 _NUMBER = rb"(?:-?\d{1,20}|NULL|true|false)"
+_ESCAPED, _DOUBLED = repeated(rb"[^'\\]++|\\.|''"), repeated(rb"[^']++|''")
 _STRINGS = {
-    EvidenceKind.MYSQL_DUMP: rb"'(?:[^'\\]++|\\.|'')*+'",
-    EvidenceKind.POSTGRES_DUMP: rb"(?:'(?:[^']++|'')*+'|E'(?:[^'\\]++|\\.|'')*+')",
-    EvidenceKind.SQLITE_DUMP: rb"'(?:[^']++|'')*+'",
+    EvidenceKind.MYSQL_DUMP: rb"'" + _ESCAPED + rb"'",
+    EvidenceKind.POSTGRES_DUMP: rb"(?:'" + _DOUBLED + rb"'|E'" + _ESCAPED + rb"')",
+    EvidenceKind.SQLITE_DUMP: rb"'" + _DOUBLED + rb"'",
 }
 _ANY = {
     kind: rb"(?:NULL|0[xX][0-9A-Fa-f]*+|[xX]'[0-9A-Fa-f]*+'|(?:_[a-z0-9]{1,20}\s*)?" + string + rb")"
@@ -64,7 +73,11 @@ _ANY = {
 }
 _INTRODUCER = re.compile(rb"_[a-z0-9]{1,20}\s*")
 _COLUMN = re.compile(rb"\s*[`\"\[]?(\w{1,64})[`\"\]]?\s*(?:,|\Z)")
-_DEFINITION = re.compile(rb"\s*[`\"\[]?(\w{1,64})[`\"\]]?(?:[^,()]|\((?:[^()]|\([^()]{0,200}\))*+\))*+(?:,|(?=\)))")
+_DEFINITION = re.compile(
+    rb"\s*[`\"\[]?(\w{1,64})[`\"\]]?"
+    + repeated(rb"[^,()]|\(" + repeated(rb"[^()]|\([^()]{0,200}\)") + rb"\)")
+    + rb"(?:,|(?=\)))"
+)
 _NUMBERS = {b"null": -1, b"\\n": -1, b"true": 1, b"false": 0}
 _CONSTRAINTS = {"primary", "unique", "key", "index", "constraint", "check", "foreign", "fulltext"}
 
@@ -119,8 +132,9 @@ def row(kind: EvidenceKind, columns: tuple[str, ...]) -> re.Pattern[bytes]:
 @cache
 def other_row(kind: EvidenceKind) -> re.Pattern[bytes]:
     """The expression of a row of INSERT into any table."""
-    cell = rb"(?:" + _ANY[kind] + rb"|[-+\w.]++|\w+\((?:[^()']|'[^']*+')*+\))"
-    return re.compile(rb"\s*+\(\s*+" + cell + rb"(?:\s*+,\s*+" + cell + rb")*+\s*+\)", re.DOTALL | re.IGNORECASE)
+    cell = rb"(?:" + _ANY[kind] + rb"|[-+\w.]++|\w+\(" + repeated(rb"[^()']|'[^']*+'") + rb"\))"
+    more = repeated(rb"\s*+,\s*+" + cell, rb"more")
+    return re.compile(rb"\s*+\(\s*+" + cell + more + rb"\s*+\)", re.DOTALL | re.IGNORECASE)
 
 
 def number(raw: bytes) -> int:

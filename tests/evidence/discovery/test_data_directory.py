@@ -16,6 +16,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import FIXTURES, MIGRATION, canaries
 from tests.helpers.objects import StoredObject
+from tests.helpers.packing import DATA_FILTER
 
 SEVENTH = MIGRATION / "7-rotated.db"
 SECRET = StoredObject(data={b"password": b"CANARY-directory"}).protobuf()
@@ -26,7 +27,7 @@ KEY = b"/registry/secrets/default/db"
 def member(tmp_path: Path) -> Path:
     """The data directory of the fixtures after its last stage."""
     with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **DATA_FILTER)
     (found,) = (path for path in tmp_path.iterdir() if path.is_dir())
     return found
 

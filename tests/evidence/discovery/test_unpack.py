@@ -29,6 +29,7 @@ from auditor.model.vocabulary import Trailer
 from tests.helpers import packing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS, canaries, name_of
+from tests.helpers.packing import DATA_FILTER
 
 WAYS = packing.ways()
 
@@ -161,7 +162,7 @@ def test_two_members_of_one_name_are_both_audited(tmp_path: Path) -> None:
 def test_a_packed_data_directory_is_audited_as_a_directory(tmp_path: Path) -> None:
     archive = MIGRATION / "data-dir.tar.gz"
     with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path, filter="data")
+        opened.extractall(tmp_path, **DATA_FILTER)
     (folder,) = (each for each in tmp_path.iterdir() if each.is_dir())
     whole, packed = auditor.scan(folder), auditor.scan(archive)
     assert packed.evidence.directory

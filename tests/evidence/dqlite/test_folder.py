@@ -24,6 +24,7 @@ from tests.evidence.sql.test_dumps import expected
 from tests.fuzz.base import CANARY
 from tests.helpers import dqlite, sealing
 from tests.helpers.fixtures import FIXTURES
+from tests.helpers.packing import DATA_FILTER
 from tests.helpers.sql_servers import Row
 
 FOLDER = FIXTURES / "dqlite"
@@ -33,7 +34,7 @@ VISIBLE = {Place.LATEST, Place.HISTORY, Place.DELETED, Place.OLD_VALUE}
 
 def unpacked(version: str, folder: Path) -> Path:
     with tarfile.open(FOLDER / f"{version}.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     return folder / "backend"
 
 

@@ -24,6 +24,7 @@ from tests.helpers import sealing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN, SNAPSHOTS
 from tests.helpers.objects import StoredObject
+from tests.helpers.packing import DATA_FILTER
 
 UID = "71314e90-44b9-4311-833c-506d91031055"
 
@@ -50,7 +51,7 @@ def config(stage: str) -> tuple[str, ...]:
 
 def kine(folder: Path, name: str = "kine-bundled/2-enabled") -> Path:
     with tarfile.open(FIXTURES / "kine" / f"{name}.raw.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **DATA_FILTER)
     return folder / f"{name.partition('/')[2]}.raw" / "state.db"
 
 
