@@ -21,7 +21,7 @@ class Request(NamedTuple):
 
 
 Respond = Callable[[Request], tuple[int, Mapping[str, str], Any]]
-"""Status, headers and document of the answer to a request."""
+"""Status, headers and document of the answer to a request: bytes as they are, anything else as JSON."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def serving(respond: Respond, tls: Tls | None = None) -> Iterator[str]:
             status, headers, document = respond(
                 Request(self.command, self.path, {name.title(): text for name, text in self.headers.items()}, body)
             )
-            raw = json.dumps(document).encode()
+            raw = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 self.send_header(name, value)

@@ -1,17 +1,17 @@
 """A time-stamping authority on loopback, for which openssl answers (openssl-ts(1))."""
 
 import subprocess
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.helpers.https_server import Request, serving
 
 CONFIGURATION = """\
 [tsa]
@@ -33,7 +33,7 @@ class Authority:
     def __init__(self, folder: Path, name: str = "Authority of the tests") -> None:
         folder.mkdir()
         self.folder, self.root = folder, folder / "root.pem"
-        self.refusing = self.leads = ""
+        self.refusing, self.leads = b"", ""
         self.questions: list[bytes] = []
         top, own = (rsa.generate_private_key(65537, 2048) for _ in range(2))
         issuer, subject = _name("Root of the tests"), _name(name)
@@ -58,34 +58,15 @@ class Authority:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Its URL."""
-        authority = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                question = self.rfile.read(int(self.headers["Content-Length"]))
-                if authority.leads:
-                    self.send_response(302)
-                    self.send_header("Location", authority.leads)
-                    self.end_headers()
-                    return
-                raw = authority.refusing.encode() or authority.answer(question)
-                self.send_response(200)
-                self.send_header("Content-Type", "application/timestamp-reply")
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
+        def respond(request: Request) -> tuple[int, Mapping[str, str], bytes]:
+            if self.leads:
+                return 302, {"Location": self.leads}, b""
+            raw = self.refusing or self.answer(request.body)
+            return 200, {"Content-Type": "application/timestamp-reply"}, raw
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}/tsr"
-            finally:
-                server.shutdown()
-                thread.join()
+        with serving(respond) as address:
+            yield f"{address}/tsr"
 
 
 def _name(text: str) -> x509.Name:

@@ -43,7 +43,8 @@ _FORTANIX = re.compile(rb"\xa5\x67Version\x01\x63KID\x78\x24([0-9a-f-]{36})\x66C
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _STACKIT = re.compile(rf"({_UUID}/{_UUID}/{_UUID})/([0-9]{{1,10}})")
 """KEK id of STACKIT's plugin: project, key ring and key, version."""
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}){10,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}){16,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+"""Of 48 bytes or more, 32 and CBC's padding: 44 letters are a data key that nothing wraps."""
 GCM_SIZE, _GCM_WITHOUT_NONCE, _BARBICAN = 60, 48, 64
 """Bytes of 32 wrapped ones: nonce, ciphertext and tag; ciphertext and tag; IV and CBC's blocks."""
 

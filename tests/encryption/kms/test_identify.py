@@ -153,7 +153,7 @@ def test_text_of_v1_is_of_one_of_three_services() -> None:
     assert kek(base64.b64encode(bytes(range(48)))).service is KmsService.TEXT
     assert kek(base64.b64encode(bytes(range(160)))).service is KmsService.TEXT
     assert identify(key(base64.b64encode(bytes(range(160))), "v2")) is None
-    assert identify(key(base64.b64encode(bytes(12)))) is None
+    assert identify(key(base64.b64encode(bytes(range(32))))) is None  # the data key itself
 
 
 def test_a_hierarchy_names_what_wraps_its_local_kek() -> None:
