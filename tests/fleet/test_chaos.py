@@ -4,8 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -36,17 +34,11 @@ def test_workers_and_clients_are_killed(backups: Path, tmp_path: Path) -> None:
     chance = random.Random(23)
     dataset = tmp_path / "set"
     victims = 0
-    with subprocess.Popen(
-        [sys.executable, "-m", "auditor", *arguments(backups, dataset)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as first:
-        assert first.stdout is not None
+    with fleet.running(arguments(backups, dataset)) as (first, out, _):
         own = psutil.Process(first.pid)
-        first.stdout.readline()
+        out.readline()
         for number in range(BACKUPS // 2):
-            assert '"backup"' in first.stdout.readline()
+            assert '"backup"' in out.readline()
             workers = [each for each in own.children(recursive=True) if "spawn_main" in " ".join(_line(each))]
             # no backup may be blamed for more deaths than engine.DEATHS
             if number in {1, 3} and workers:

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,21 +36,14 @@ def arguments(tmp_path: Path, cluster: DaskCluster) -> list[str]:
 def test_nothing_of_keys_and_values_is_anywhere_in_it(elsewhere: DaskCluster, tmp_path: Path) -> None:
     """Not in its logs at the level of debugging, its pages, its files, nor in a column of the data set."""
     backups = fleet.migration(tmp_path / "backups")
-    with subprocess.Popen(
-        [sys.executable, "-m", "auditor", *arguments(tmp_path, elsewhere)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with fleet.running(arguments(tmp_path, elsewhere)) as (process, out, errors):
         lines = []
         pages = list[str]()
-        for line in process.stdout:  # while it is at work
+        for line in out:  # while it is at work
             lines.append(line)
             pages += elsewhere.pages()
-        errors = process.stderr.read()
-    assert process.returncode == 1, errors
+        said = errors.read()
+    assert process.returncode == 1, said
     assert json.loads(lines[-1])["states"] == {"examined": len(list(backups.iterdir()))}
     decrypted = {row["decrypted"] for row in fleet.table(tmp_path / "set", "inventory")}
     assert "yes" in decrypted  # the workers had the keys
@@ -63,7 +54,7 @@ def test_nothing_of_keys_and_values_is_anywhere_in_it(elsewhere: DaskCluster, tm
     elsewhere.kill()
     written = elsewhere.written()
     assert any(b" - DEBUG - " in each for each in written)
-    for text in (*lines, errors, *pages, *(each.decode("latin-1") for each in written)):
+    for text in (*lines, said, *pages, *(each.decode("latin-1") for each in written)):
         assert not taint.within(text)
     for table in ("backups", "sources", "findings", "inventory", "keys", "coverage", "values"):
         for row in fleet.table(tmp_path / "set", table):
@@ -84,23 +75,16 @@ def test_a_scheduler_that_dies_costs_no_backup(elsewhere: DaskCluster, tmp_path:
     """The run ends and says so; the same command against another one goes on where it stopped."""
     backups = fleet.migration(tmp_path / "backups")
     fleet.migration(backups, 8)
-    with subprocess.Popen(
-        [sys.executable, "-m", "auditor", *arguments(tmp_path, elsewhere)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
+    with fleet.running(arguments(tmp_path, elsewhere)) as (process, out, errors):
+        for line in out:
             if '"backup"' in line:
                 elsewhere.kill_scheduler()
                 break
-        process.stdout.read()
-        errors = process.stderr.read()
-    assert process.returncode == 2, errors
-    assert "the scheduler is gone" in errors
-    assert "Traceback" not in errors
+        out.read()
+        said = errors.read()
+    assert process.returncode == 2, said
+    assert "the scheduler is gone" in said
+    assert "Traceback" not in said
     elsewhere.kill()
     elsewhere.start()
     last = fleet.command(*arguments(tmp_path, elsewhere))

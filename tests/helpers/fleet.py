@@ -4,9 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import duckdb
 
@@ -69,6 +70,24 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+class Running(NamedTuple):
+    """The real command while it runs."""
+
+    process: subprocess.Popen[str]
+    out: IO[str]
+    errors: IO[str]
+
+
+@contextmanager
+def running(arguments: Sequence[str | Path]) -> Iterator[Running]:
+    """The command, started; at the end it has ended."""
+    command = [sys.executable, "-m", "auditor", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        yield Running(process, process.stdout, process.stderr)
 
 
 def key(folder: Path) -> str:
