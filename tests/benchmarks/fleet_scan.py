@@ -11,12 +11,10 @@ Khinchine).
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -27,19 +25,12 @@ from auditor.fleet.clusters import NONE
 from auditor.fleet.engine import Engine
 from auditor.fleet.settings import Settings
 from auditor.options import Options
+from tests.benchmarks.both_ways import measured
 from tests.helpers import fleet
 
 WORKERS, SECONDS = 1_000, 30.0
 """Of the model: workers, and how long each is busy with a backup."""
 STEP = 1_000
-
-
-def measured(command: Sequence[str | Path]) -> tuple[float, float]:
-    """Wall and processor seconds of a command and what it starts."""
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def throughput(folder: Path, backups: int, megabytes: int, jobs: int) -> None:
@@ -56,7 +47,7 @@ def throughput(folder: Path, backups: int, megabytes: int, jobs: int) -> None:
         if not copy.exists():
             shutil.copy(one, copy)
     auditor = [sys.executable, "-m", "auditor"]
-    loop = [measured([*auditor, "scan", path]) for path in sorted(copies.iterdir())]
+    loop = [measured([*auditor, "scan", str(path)]) for path in sorted(copies.iterdir())]
     wall, processor = (sum(column) / backups for column in zip(*loop, strict=True))
     busy, processors = processor / wall, os.cpu_count() or 1
     print(f"a loop of {backups} scans: {wall:.3f} s and {processor:.3f} processor seconds a backup; c = {busy:.2f}")
@@ -71,7 +62,7 @@ def throughput(folder: Path, backups: int, megabytes: int, jobs: int) -> None:
         "--jobs",
         str(jobs),
     ]
-    whole, work = (seconds / backups for seconds in measured([*auditor, *arguments]))
+    whole, work = (seconds / backups for seconds in measured([*auditor, *map(str, arguments)]))
     ideal = processors / busy
     print(f"fleet scan, {jobs} jobs: {whole:.3f} s and {work:.3f} processor seconds a backup")
     print(f"throughput {wall / whole / ideal:.2f} x P / c (aim: 0.85)")
