@@ -52,6 +52,11 @@ class Buffer:
         raw = self._raw
         return [bytes(raw[start:end]) for start, end in zip(at.tolist(), (at + length).tolist(), strict=True)]
 
+    def views(self, at: Ints, length: NDArray[np.integer[Any]]) -> Iterator[memoryview]:
+        """The bytes of every row, not copied."""
+        raw = memoryview(self._raw)
+        return (raw[start:end] for start, end in zip(at.tolist(), (at + length).tolist(), strict=True))
+
     def occurrences(self, pattern: bytes, start: int, end: int) -> Iterator[int]:
         """Every position of `pattern` in the bytes from start to end."""
         at = self._find(pattern, start, end)

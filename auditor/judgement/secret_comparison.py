@@ -20,6 +20,9 @@ from auditor.text import printable
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
 
+PORTION = 1 << 12
+"""Values that are copied at once, to see whether they are common."""
+
 
 @dataclass(frozen=True, slots=True)
 class Habit:
@@ -98,7 +101,7 @@ def _common(
     common = np.zeros(held.size, np.bool_)
     public = np.array([name in common_values.PUBLIC_FIELDS for name in read.names], np.bool_)
     in_place = np.flatnonzero(read.at[held] >= 0)
-    for part in chunks(in_place.size, secret_values.PORTION):
+    for part in chunks(in_place.size, PORTION):
         places = in_place[part]
         random = np.zeros(places.size, np.bool_)
         if not habit.fields:

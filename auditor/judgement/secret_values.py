@@ -6,6 +6,7 @@ one that was encrypted, or is written in base64, there is a digest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,6 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
 from auditor.arrays.join import Strings, groups
-from auditor.arrays.parallel import chunks
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects, secret_data
 from auditor.kubernetes.data_digest import SIZE, digests, hash_key
@@ -23,8 +23,6 @@ from auditor.model.vocabulary import Encoding, Opened, Provider, State
 if TYPE_CHECKING:
     from auditor.encryption.keyring import Keyring
 
-PORTION = 1 << 12
-"""Values that are copied for their digests at once."""
 RESOURCE = "secrets"
 
 
@@ -78,12 +76,13 @@ def read(values: Selection, rows: Ints) -> SecretValues:
     others[list(values.objects)] = True
     others[rows[plain[parsed]]] = False
     apart = np.flatnonzero(others[rows])
-    answers = [_one(values, row) for row in rows[apart].tolist()]
+    answers = _apart(values, rows[apart])
     whole[apart] = [complete for _, complete in answers]
-    pairs = [pair for some, _ in answers for pair in some]
-    code_of = {name: code for code, name in enumerate(names)}
-    more = np.array([code_of.setdefault(name, len(code_of)) for name, _ in pairs], np.int64)
     counts = np.array([len(some) for some, _ in answers], np.int64)
+    pairs = list(chain.from_iterable(some for some, _ in answers))
+    own = [name for name, _ in pairs]
+    code_of = {name: code for code, name in enumerate(dict.fromkeys(chain(names, own)))}
+    more = np.fromiter(map(code_of.__getitem__, own), np.int64, len(own))
     elsewhere = np.full(len(pairs), -1)
     return SecretValues(
         buffer=batch.data,
@@ -125,9 +124,7 @@ def _digests_of(strings: Sequence[Strings], codes: Sequence[Ints], count: int) -
         new = np.flatnonzero(missing & (head >= 0))
         missing[new] = False
         order.append(new)
-        for part in chunks(new.size, PORTION):
-            rows = head[new[part]]
-            texts += digests(buffer.slices(at[rows], length[rows]))
+        texts += digests(buffer.views(at[head[new]], length[head[new]]))
     return np.concatenate(order), texts
 
 
@@ -140,18 +137,26 @@ def equal_names(reads: Sequence[SecretValues]) -> tuple[list[Ints], list[bytes]]
     return [own[read.name] for own, read in zip(numbers, reads, strict=True)], list(number_of)
 
 
+def _apart(values: Selection, rows: Ints) -> list[tuple[tuple[tuple[bytes, bytes], ...], bool]]:
+    """Name and digest of each data value of some readable or opened Secrets, and whether these are all."""
+    chosen = rows.tolist()
+    return [
+        _whole(decoded) if decoded is not None else _one(values, row)
+        for row, decoded in zip(chosen, map(values.objects.get, chosen), strict=True)
+    ]
+
+
+def _whole(decoded: objects.Object) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
+    return decoded.values, not decoded.problem and len(decoded.values) >= len(decoded.data_keys)
+
+
 def _one(values: Selection, row: int) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
-    """Name and digest of each data value of one readable or opened Secret, and whether these are all."""
-    decoded = values.objects.get(row)
-    if decoded is not None:
-        return decoded.values, not decoded.problem and len(decoded.values) >= len(decoded.data_keys)
+    """Name and digest of each data value of one Secret that nothing has decoded, and whether these are all."""
     if values.batch.state[row] & State.TAIL_LOST:
         pairs = text_pairs(values, row, None)
-        return tuple(zip([name for name, _ in pairs], digests([text for _, text in pairs]), strict=True)), False
+        return tuple(zip([name for name, _ in pairs], digests(text for _, text in pairs), strict=True)), False
     decoded = values.decode(row)
-    if decoded is None or decoded.problem:
-        return (), False
-    return decoded.values, len(decoded.values) >= len(decoded.data_keys)
+    return ((), False) if decoded is None or decoded.problem else _whole(decoded)
 
 
 def text_pairs(values: Selection, row: int, keyring: "Keyring | None") -> list[tuple[bytes, bytes]]:

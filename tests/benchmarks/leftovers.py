@@ -4,15 +4,16 @@
 
 The leftovers hold what their Secrets hold, each written anew; or a third does, in a third one of two values is another,
 and a third is of other names. The current Secrets are readable, or under aescbc and opened: the last two lines are what
-opening takes without digests for the comparison, and with them. Seconds are of the processor: a busy machine adds none.
+opening takes without digests for the comparison, and with them.
 """
 
 import argparse
+import gc
 import random
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -53,20 +54,27 @@ def selection(records: list[tuple[bytes, bytes]], place: Place) -> Selection:
 
 
 def measured(work: Callable[[], object], rounds: int) -> str:
-    """Seconds, median and range, and the peak of what Python and numpy allocate."""
-    seconds = []
+    """Seconds of the clock and of the processor, median and range, and the peak of what Python and numpy allocate."""
+    seconds: list[tuple[float, float]] = []
     for _ in range(rounds):
-        begin = time.process_time()
+        begin = time.perf_counter(), time.process_time()
         work()
-        seconds.append(time.process_time() - begin)
+        seconds.append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f}-{max(seconds):.2f}), {peak / 1e6:.0f} MB"
+    wall, processor = map(median_and_range, zip(*seconds, strict=True))
+    return f"{wall}, processor {processor}, {peak / 1e6:.0f} MB"
+
+
+def median_and_range(seconds: Iterable[float]) -> str:
+    each = sorted(seconds)
+    return f"{statistics.median(each):.2f} s ({each[0]:.2f}-{each[-1]:.2f})"
 
 
 def main() -> None:
+    gc.disable()  # as the command has it
     parser = argparse.ArgumentParser()
     parser.add_argument("--secrets", type=int, default=50_000)
     parser.add_argument("--leftovers", type=int, default=75_000)

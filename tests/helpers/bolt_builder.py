@@ -142,6 +142,7 @@ class Builder:
 
     def build(self) -> Database:
         self._pages: list[bytes] = []
+        self._end = 2 * self.page_size
         freed = [self._add(image) for image in self.freed]
         top, roots = [], {}
         for name, pairs in sorted(self.buckets.items()):
@@ -168,13 +169,14 @@ class Builder:
         return Database(whole, self.order, self.page_size, root, roots, self.trailer)
 
     def _next(self) -> int:
-        return 2 + sum(len(image) for image in self._pages) // self.page_size
+        return self._end // self.page_size
 
     def _add(self, image: bytes) -> int:
         """Append a page, padded; its number."""
         number = self._next()
         image = image or b"\0"
         self._pages.append(image + bytes(-len(image) % self.page_size))
+        self._end += len(self._pages[-1])
         return number
 
     def _meta(self, page: int, txid: int | None, root: int, freelist: int, count: int) -> bytes:
