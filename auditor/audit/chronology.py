@@ -7,8 +7,10 @@ contradict the order, both are listed.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -65,11 +67,12 @@ def chronology(
     """
     wanted = sorted({revision for revision in revisions if revision >= 0})[:MOST]
     anchors, examined, objects = anchors_of(store, reading, wanted)
-    bounds = [*_of_files(evidence, anchors), *(bound for number in wanted for bound in of_revision(anchors, number))]
+    order = Order(anchors)
+    bounds = [*_of_files(evidence, anchors), *(bound for number in wanted for bound in order.bounds(number))]
     bounds += [
         replace(bound, what=f"revision {number:,} as the current one, until revision {later:,} replaced it")
         for number, later in successors.items()
-        for bound in of_revision(anchors, later)
+        for bound in order.bounds(later)
     ]
     contrary = [*_older_files(evidence, anchors), *contradictions(anchors)]
     return Chronology(tuple(bounds), tuple(contrary), examined, objects)
@@ -148,18 +151,40 @@ def _anchors(part: Classified, row: int) -> Iterator[Anchor]:
         yield Anchor(revision, second, False, f"{field} of {key}, written at revision {revision:,}")
 
 
-def of_revision(anchors: Sequence[Anchor], revision: int) -> Iterator[TimeBound]:
-    """When a revision was written: not before the newest time up to it, not after the oldest creation from it on."""
-    what = f"the write of revision {revision:,}"
-    before = [anchor for anchor in anchors if anchor.revision <= revision]
-    after = [anchor for anchor in anchors if anchor.revision >= revision and anchor.created]
-    for bound, anchor in (
-        ("not before", max(before, key=lambda each: (each.time, each.revision), default=None)),
-        ("not after", min(after, key=lambda each: (each.time, each.revision), default=None)),
-    ):
-        if anchor is not None:
-            kind = TimeKind.RECORDED if anchor.revision == revision else TimeKind.ORDER
-            yield TimeBound(what, bound, moment(anchor.time), kind, anchor.source)
+class Order:
+    """Anchors in the order of their revisions, and what they say of any revision."""
+
+    def __init__(self, anchors: Sequence[Anchor]) -> None:
+        """anchors: In the order of their revisions."""
+        self._revisions = [anchor.revision for anchor in anchors]
+        self._newest = list(accumulate(anchors, _later))
+        """By anchor the one with the newest time up to it."""
+        created = (anchor if anchor.created else None for anchor in reversed(anchors))
+        self._oldest = list(accumulate(created, _earlier))[::-1]
+        """By anchor the creation with the oldest time from it on."""
+
+    def bounds(self, revision: int) -> Iterator[TimeBound]:
+        """When a revision was written: no earlier than any time up to it, no later than any creation from it on."""
+        what = f"the write of revision {revision:,}"
+        behind = bisect_right(self._revisions, revision)
+        first = bisect_left(self._revisions, revision)
+        before = self._newest[behind - 1] if behind else None
+        after = self._oldest[first] if first < len(self._oldest) else None
+        for bound, anchor in (("not before", before), ("not after", after)):
+            if anchor is not None:
+                kind = TimeKind.RECORDED if anchor.revision == revision else TimeKind.ORDER
+                yield TimeBound(what, bound, moment(anchor.time), kind, anchor.source)
+
+
+def _later(one: Anchor, other: Anchor) -> Anchor:
+    return other if (other.time, other.revision) > (one.time, one.revision) else one
+
+
+def _earlier(later: Anchor | None, anchor: Anchor | None) -> Anchor | None:
+    """The older of two creations, of which `later` is of the later revision; of equal ones the earlier."""
+    if anchor is None or later is None:
+        return anchor or later
+    return anchor if (anchor.time, anchor.revision) <= (later.time, later.revision) else later
 
 
 def _of_files(evidence: Evidence, anchors: Sequence[Anchor]) -> Iterator[TimeBound]:

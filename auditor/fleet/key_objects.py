@@ -14,6 +14,7 @@ from auditor.errors import AuditorError, describe
 from auditor.evidence.discovery import bystanders
 from auditor.fleet.backup import ID, Backup
 from auditor.fleet.errors import DataSetError
+from auditor.fleet.task import PRELOADED
 from auditor.scanning import child
 from auditor.scanning.child import Death, Start
 from auditor.text import encode
@@ -84,7 +85,7 @@ def _content(backup: Backup) -> str:
 
 
 def _answers(places: Sequence[tuple[str, str]]) -> list[KeyObject]:
-    answer = child.result(child.start(partial(_inspect, places), Start.SERVER))
+    answer = child.result(child.start(partial(_inspect, places), Start.SERVER, PRELOADED))
     if isinstance(answer, Death):
         if len(places) == 1:
             return [KeyObject(*places[0], reason=answer.reason)]

@@ -6,7 +6,7 @@ however it ends, takes its children with it.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -28,11 +28,7 @@ class Start(Enum):
     FORK = "fork"
     """As a copy of this process, which has no other threads."""
     SERVER = "forkserver"
-    """As a copy of a process that has loaded PRELOADED and has no threads, whatever this one has."""
-
-
-PRELOADED = ("numpy", "auditor.audit.examine", "auditor.scanning.one", "pyarrow.parquet")
-"""Modules of the process that Start.SERVER copies; one that is not installed is left out."""
+    """As a copy of a process that has loaded `preloaded` and has no threads, whatever this one has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,17 +48,19 @@ class Death:
     """A sentence about it."""
 
 
-def start(task: Callable[[], T], how: Start = Start.FORK) -> Child[T]:
+def start(task: Callable[[], T], how: Start = Start.FORK, preloaded: Sequence[str] = ()) -> Child[T]:
     """A child that runs the task.
 
     Args:
         task: Answers, or raises what result() describes; pickled where the child is no fork of this process.
         how: How the child begins.
+        preloaded: Modules of the process that Start.SERVER copies, which is started once; one that is not installed is
+            left out.
     """
     context: Any = get_context(how.value if platform.forks_safely() else "spawn")
     forked = context.get_start_method() == Start.FORK.value
     if context.get_start_method() == Start.SERVER.value:
-        context.set_forkserver_preload(list(PRELOADED))
+        context.set_forkserver_preload(list(preloaded))
     receiver, sender = context.Pipe(duplex=False)
     alive, lifeline = context.Pipe(duplex=False)
     # of any other process only the ends that it uses are opened there

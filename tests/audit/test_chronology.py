@@ -2,17 +2,20 @@
 
 import json
 import os
+import random
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 import auditor
+from auditor.audit.chronology import Anchor, Order
 from auditor.kubernetes.times import MOST_CERTIFICATES, issued
 from auditor.model.chronology import Chronology, TimeBound, TimeKind
 from auditor.model.vocabulary import Encoding
 from auditor.reports import json as json_report
 from tests.helpers.certificates import certificate, key_pem
-from tests.helpers.commands import run
+from tests.helpers.command import run_wide as run
 from tests.helpers.objects import CREATED, StoredObject
 from tests.helpers.sealing import database
 
@@ -125,3 +128,26 @@ def test_names_are_redacted_there_too(tmp_path: Path) -> None:
     assert times is not None
     assert times.contradictions
     assert "canary-name" not in repr(times)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bounds_are_those_of_a_search_of_all_anchors(seed: int) -> None:
+    rng = random.Random(seed)
+    anchors = sorted(
+        (
+            Anchor(
+                rng.randrange(12), rng.randrange(1_700_000_000, 1_700_000_006), rng.random() < 0.5, f"anchor {number}"
+            )
+            for number in range(rng.randrange(9))
+        ),
+        key=lambda anchor: (anchor.revision, anchor.time),
+    )
+    order = Order(anchors)
+    for revision in range(-1, 14):
+        before = [anchor for anchor in anchors if anchor.revision <= revision]
+        after = [anchor for anchor in anchors if anchor.revision >= revision and anchor.created]
+        expected = [
+            max(before, key=lambda each: (each.time, each.revision), default=None),
+            min(after, key=lambda each: (each.time, each.revision), default=None),
+        ]
+        assert [bound.source for bound in order.bounds(revision)] == [each.source for each in expected if each]

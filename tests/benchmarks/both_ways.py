@@ -1,9 +1,9 @@
-"""What sweep and ledger add to a scan: with them, without them, `--quick`, and hashlib, side by side.
+"""What sweep and ledger add to a scan: with both, without the sweep, with neither, `--quick`, and hashlib, in turn.
 
     python -m tests.benchmarks.both_ways SNAPSHOT [--rounds 5]
 
-Medians of whole processes, wall and processor seconds, each command once a round; then what both ways add, as parts of
-hashing.
+Medians of whole processes, wall and processor seconds, each command once a round; then what the sweep adds, and what
+both ways add, as parts of hashing.
 """
 
 import argparse
@@ -16,16 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HASHING = "import hashlib, sys; hashlib.file_digest(open(sys.argv[1], 'rb'), 'sha256')"
-WITHOUT = """
+SCAN = """
 import sys
 from auditor.audit import media
 from auditor.evidence import ledger
-media.enabled = ledger.enabled = False
+media.enabled, ledger.enabled = sys.argv[1] == "sweep", sys.argv[1] != "neither"
 from auditor.__main__ import main
-sys.argv = ["etcd-auditor", "scan", *sys.argv[1:]]
+sys.argv = ["etcd-auditor", "scan", *sys.argv[2:]]
 main()
 """
-WITH = WITHOUT.replace("False", "True")
 
 
 def measured(command: Sequence[str]) -> tuple[float, float]:
@@ -42,11 +41,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     snapshot = str(asked.snapshot)
+    scan = [sys.executable, "-P", "-c", SCAN]
     commands = {
-        "both ways": [sys.executable, "-P", "-c", WITH, snapshot],
-        "neither": [sys.executable, "-P", "-c", WITHOUT, snapshot],
+        "both ways": [*scan, "sweep", snapshot],
+        "no sweep": [*scan, "ledger", snapshot],
+        "neither": [*scan, "neither", snapshot],
         "hashlib": [sys.executable, "-P", "-c", HASHING, snapshot],
-        "--quick": [sys.executable, "-P", "-c", WITH, snapshot, "--quick"],
+        "--quick": [*scan, "sweep", snapshot, "--quick"],
     }
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(asked.rounds):
@@ -57,11 +58,12 @@ def main() -> None:
     }
     for name, (wall, processor) in medians.items():
         print(f"{name:10} {wall:5.2f} s {processor:5.2f} processor seconds")
-    added = [
-        (both - neither) / hashing
-        for both, neither, hashing in zip(*(medians[name] for name in ("both ways", "neither", "hashlib")), strict=True)
-    ]
-    print("both ways add {:.2f} x hashing in wall time, {:.2f} x in processor seconds".format(*added))
+    for what, less in ("the sweep adds", "no sweep"), ("both ways add", "neither"):
+        added = [
+            (both - without) / hashing
+            for both, without, hashing in zip(*(medians[name] for name in ("both ways", less, "hashlib")), strict=True)
+        ]
+        print("{} {:.2f} x hashing in wall time, {:.2f} x in processor seconds".format(what, *added))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from auditor.find.everywhere import everywhere
 from auditor.find.model import Search
 from auditor.options import Options
 from tests.helpers import kine_stages
-from tests.helpers.commands import run
+from tests.helpers.command import run_wide as run
 from tests.helpers.fixtures import FIXTURES, MIGRATION, SNAPSHOTS, name_of, truth
 from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER, configuration, database, provider, seal

@@ -12,7 +12,7 @@ from tests.helpers import fleet
 from tests.helpers.buckets import KEYS, delete, put, served
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
 
-CLUSTERS, DAYS = 6, 9
+CLUSTERS, DAYS = 2, 9
 """Clusters, and days of a backup each: of the 7 stages of a migration the last goes on."""
 
 
@@ -27,7 +27,7 @@ def s3() -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def objects(s3: tuple[str, dict[str, str]]) -> dict[str, bytes]:
-    """The objects of a bucket: six clusters over nine days, with what real buckets have too."""
+    """The objects of a bucket: clusters over nine days, with what real buckets have too."""
     address, _ = s3
     contents: dict[str, bytes] = {}
     for cluster in range(CLUSTERS):

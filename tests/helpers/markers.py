@@ -15,7 +15,7 @@ RESOURCES = {
     ("tests.helpers.etcd", "binary"): "etcd",
     ("tests.helpers.browser", "window"): "browser",
     ("tests.helpers.command", "run"): "slow",
-    ("tests.helpers.commands", "Server"): "slow",
+    ("tests.helpers.command", "result"): "slow",
     ("tests.helpers.drive", "Drive"): "slow",
     ("tests.helpers.fleet", "run"): "slow",
     ("tests.helpers.fleet", "command"): "slow",

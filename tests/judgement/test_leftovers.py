@@ -9,7 +9,7 @@ import pytest
 
 import auditor
 from auditor.model.vocabulary import PageKind, Severity
-from tests.helpers.commands import run
+from tests.helpers.command import run_wide as run
 from tests.helpers.fixtures import FIXTURES, MIGRATION
 from tests.helpers.objects import StoredObject, envelope, field
 from tests.helpers.sealing import KEY, OTHER, configuration, database, provider, seal

@@ -12,7 +12,7 @@ import auditor
 from auditor.errors import UsageError
 from auditor.reports import json as json_report
 from auditor.scanning import many
-from tests.helpers.commands import run
+from tests.helpers.command import run_wide as run
 from tests.helpers.etcd import Etcd
 from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER, configuration, provider, seal

@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.helpers import command
 from tests.helpers.packing import DATA_FILTER
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -126,16 +125,8 @@ def outputs(folder: Path, arguments: list[str], *, whole: bool = False) -> str:
 
 
 def _run(folder: Path, arguments: list[str], reports: Path) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "auditor", *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "COLUMNS": "140", "TZ": "UTC", "PYTHONPATH": str(FIXTURES.parent), "NO_COLOR": "1"},
-        cwd=folder,
-        timeout=300,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    environment = {**os.environ, "COLUMNS": "140", "TZ": "UTC", "PYTHONPATH": str(FIXTURES.parent), "NO_COLOR": "1"}
+    done = command.result(arguments, environment, folder, timeout=300)
     streams = [done.stdout, "--- stderr", done.stderr]
     streams = [WRITTEN.sub(r"\1 (SIZE)", part.replace(str(reports), "REPORTS")) for part in streams]
     return [f"--- exit {done.returncode}", *streams]

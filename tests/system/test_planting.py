@@ -74,7 +74,7 @@ def test_in_a_database_of_kine(form: str, tmp_path: Path) -> None:
     stage = kine_stages.STAGES[0]
     folder = kine_stages.unpack(stage, tmp_path)
     raw = (folder / "state.db").read_bytes()
-    for at in sample(places(folder / "state.db", len(FORMS[form]), 100), 15):
+    for at in sample(places(folder / "state.db", len(FORMS[form]), 100), 8):
         (folder / "state.db").write_bytes(raw[:at] + FORMS[form] + raw[at + len(FORMS[form]) :])
         audit = auditor.scan(folder / "state.db", Options(encryption_configs=(kine_stages.configuration(stage),)))
         rows = audit.inventory[audit.inventory.source == "state.db"]

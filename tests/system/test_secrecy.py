@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import auditor
-from tests.helpers.commands import run
+from tests.helpers.command import run_wide as run
 from tests.helpers.etcd import restore
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, stored_secrets, truth
 from tests.helpers.taint import WINDOW, Taint

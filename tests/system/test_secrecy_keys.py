@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import auditor
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 from tests.helpers import kine_stages, packing
-from tests.helpers.commands import run, server
+from tests.helpers.command import run_wide as run
+from tests.helpers.command import temporary_folder
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS, truth
 from tests.helpers.kms_plugin import KmsPlugin, read_keks
 from tests.helpers.taint import Taint
@@ -35,7 +36,7 @@ STAGES = [kine_stages.KINE / "kine-bundled" / "4-compacted", kine_stages.KINE / 
 def nothing_left() -> Iterator[None]:
     """No run leaves a file behind where temporary ones go."""
     yield
-    assert list(server().left.iterdir()) == []
+    assert list(temporary_folder().iterdir()) == []
 
 
 def config(snapshot: Path) -> Path:

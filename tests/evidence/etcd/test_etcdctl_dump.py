@@ -18,6 +18,7 @@ from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, binary
 from tests.helpers.objects import StoredObject
+from tests.helpers.sweeps import everything
 
 CANARY = b"CANARY-dump-5a1c"
 COLUMNS = ["key", "provider", "key_name", "encoding", "type", "data_keys", "create_revision", "mod_revision", "version"]
@@ -111,7 +112,7 @@ def test_an_indented_dump_in_another_order_is_read_or_is_a_gap(made: Path, tmp_p
 
 
 @pytest.mark.parametrize("form", ["json", "protobuf"])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40 if everything() else 20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_cut_or_changed_dump_is_never_whole(made: Path, tmp_path: Path, form: str, data: st.DataObject) -> None:
     raw = (made / f"3.5.{form}").read_bytes()

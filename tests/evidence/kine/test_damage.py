@@ -17,6 +17,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.kine.rows import REUSED
 from tests.helpers import kine_stages
 from tests.helpers.command import run
+from tests.helpers.sweeps import everything
 
 STAGE = kine_stages.KINE / "kine-bundled" / "4-compacted"
 SCHEMA = """CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name INTEGER, created INTEGER, deleted INTEGER,
@@ -205,7 +206,7 @@ FLIPS = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 if everything() else 30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=FLIPS)
 def test_any_flipped_bytes_are_read_without_a_fault(
     raw: tuple[bytes, bytes], tmp_path: Path, flips: list[Flip]
