@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from auditor import Options, scan
 from auditor.encryption.kms import client as client_module
 from auditor.encryption.kms.address import parse
-from auditor.encryption.kms.azure import Azure, key_hash
+from auditor.encryption.kms.azure import AUTHORITIES, Azure, key_hash
 from auditor.encryption.kms.interface import Answer, KmsMismatch, WrappedKey
 from auditor.errors import UsageError
 from auditor.model.audit import Audit
@@ -64,8 +66,8 @@ class Vault:
         path = request.path.partition("?")[0]
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             # the client wants the resource to be a domain of the host
-            port = self.address.rpartition(":")[2]
-            challenge = f'Bearer authorization="https://login.invalid/t", resource="https://0.0.1:{port}"'
+            domain = urlsplit(self.address).netloc.partition(".")[2]
+            challenge = f'Bearer authorization="https://login.invalid/t", resource="https://{domain}"'
             return 401, {"WWW-Authenticate": challenge}, {}
         if self.leads:
             return 307, {"Location": f"{self.leads}{request.path}"}, {}
@@ -266,6 +268,45 @@ def test_each_cloud_has_its_own_login(monkeypatch: pytest.MonkeyPatch, host: str
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", "login.example")
     Azure(parse(f"az=azure:https://{host}/keys/k"))._token()
     assert asked == [authority, None]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["v.vault.azure.net", "v.vault.azure.cn", "h.managedhsm.azure.net", "h.managedhsm.usgovcloudapi.net"],
+)
+def test_vaults_and_managed_hsms_by_their_own_names(
+    host: str, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What differs is the host, the resource that tokens are asked for, and where one logs in."""
+    scopes: list[str] = []
+
+    class Recording(Credential):
+        def __init__(self, authority: str | None = None) -> None:
+            assert authority == AUTHORITIES.get(f".{host.partition('.')[2]}")
+
+        def get_token(self, *asked: str, **more: Any) -> AccessToken:
+            scopes.extend(asked)
+            return super().get_token(*asked, **more)
+
+    whole = socket.getaddrinfo
+
+    def resolved(name: Any, *more: Any, **words: Any) -> Any:
+        return whole("127.0.0.1" if name == host else name, *more, **words)
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Recording)
+    monkeypatch.delenv("AZURE_AUTHORITY_HOST", raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    assert vault.authority is not None
+    named = Vault()
+    with serving(named.respond, vault.authority.issue("named", host)) as address:
+        named.address = f"https://{host}:{urlsplit(address).port}"
+        store = Store()
+        store.v1("old", named.wrap(OLD, padding.PKCS1v15()), 2)
+        store.v2("az", named.wrap(NEW), 3, key_id=named.key_id(NEW), annotations=ALGORITHM, seed=True)
+        result = audit(store, tmp_path, f"*=azure:{named.address}/keys/etcd")
+    assert outcomes(result) == {"yes": 5}
+    assert result.run.kms[0].answering == (named.kid(OLD), named.kid(NEW))
+    assert {urlsplit(scope).hostname for scope in scopes} == {host.partition(".")[2]}
 
 
 def test_the_hash_of_the_plugin() -> None:
