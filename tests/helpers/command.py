@@ -13,6 +13,8 @@ from tests.helpers import fork_server
 from tests.helpers.fixtures import FIXTURES
 from tests.helpers.sweeps import everything
 
+OURS = str(FIXTURES.parent)
+
 
 def run(
     *arguments: str | Path, cwd: str | Path = FIXTURES.parent, **environment: str
@@ -24,8 +26,11 @@ def run(
 def result(
     arguments: Sequence[str], environment: Mapping[str, str], cwd: str | Path, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """As run(), under a whole environment: of an interpreter of its own at night, else of a fork (fork_server)."""
-    if not everything():
+    """As run(), under a whole environment.
+
+    In a fork (fork_server); at night, and where an environment names another installation, in a new interpreter.
+    """
+    if not everything() and environment.get("PYTHONPATH", OURS) == OURS:
         return fork_server.run(arguments, environment, cwd, FIXTURES.parent, timeout)
     return subprocess.run(
         [sys.executable, "-m", "auditor", *arguments],
