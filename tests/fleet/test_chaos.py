@@ -1,15 +1,19 @@
 """A fleet's scan while its processes are killed: nothing is lost, nothing is in twice, no process is left behind."""
 
+import gzip
 import os
 import random
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.helpers import fleet
+from tests.helpers.objects import StoredObject
+from tests.helpers.sealing import database
 from tests.helpers.sweeps import everything
 
 BACKUPS = 60 if everything() else 10
@@ -75,3 +79,32 @@ def _kill(process: psutil.Process) -> None:
         os.kill(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def test_a_scratch_disk_that_is_full(tmp_path: Path) -> None:
+    """A limit on the size of files fails the writes as a full disk does: workers and their children inherit it."""
+    folder, dataset = tmp_path / "backups", tmp_path / "set"
+    folder.mkdir()
+    for number, stage in enumerate(fleet.STAGES[:2]):
+        shutil.copy(stage, folder / fleet.name(1 + number))
+    secret = StoredObject(b"n", b"s", {b"a": random.Random(5).randbytes(900_000)})
+    large = database(tmp_path / "large.db", [(secret.key, secret.protobuf())] * 4)
+    packed = folder / f"{fleet.name(3)}.gz"
+    packed.write_bytes(gzip.compress(large.read_bytes(), 1))
+    command = fleet.command_line(*arguments(folder, dataset), "--retries", "1")
+    limited = subprocess.run(
+        ["sh", "-c", 'ulimit -f 2000; exec "$0" "$@"', *command], capture_output=True, text=True, check=False
+    )
+    rows = {row["url"]: row for row in fleet.table(dataset, "backups")}
+    assert {row["state"] for url, row in rows.items() if url != str(packed)} == {"examined"}, limited.stderr
+    full = rows[str(packed)]
+    assert (full["state"], full["attempts"]) == ("no room", 2)
+    assert "name another folder with --work-dir" in full["reason"]
+    assert limited.returncode == 1
+    again = fleet.command(*arguments(folder, dataset))
+    assert again.returncode == 1, again.stderr
+    begin, attempted, end = fleet.lines(again.stdout)
+    assert (begin["examined_before"], attempted["url"]) == (2, str(packed))
+    assert end["states"] == {"examined": 3}
+    assert len(fleet.table(dataset, "backups")) == 3
+    assert fleet.is_tidy(dataset)

@@ -60,10 +60,15 @@ def run(scanned: FleetScan) -> tuple[Summary, list[Row]]:
     return scan(scanned, lambda _: None, rows.append), rows
 
 
+def command_line(*arguments: str | Path) -> list[str]:
+    """What starts the real command."""
+    return [sys.executable, "-m", "auditor", *map(str, arguments)]
+
+
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The result of the real command; whatever a busy machine takes for it."""
     return subprocess.run(
-        [sys.executable, "-m", "auditor", *map(str, arguments)],
+        command_line(*arguments),
         capture_output=True,
         encoding="utf-8",
         timeout=3600,
@@ -83,8 +88,9 @@ class Running(NamedTuple):
 @contextmanager
 def running(arguments: Sequence[str | Path]) -> Iterator[Running]:
     """The command, started; at the end it has ended."""
-    command = [sys.executable, "-m", "auditor", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command_line(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         yield Running(process, process.stdout, process.stderr)
