@@ -220,7 +220,12 @@ def report(
         str, typer.Option(help="PROVIDER[:NAME], such as kms: is the migration complete?", show_default=False)
     ] = "",
     since: Annotated[
-        str, typer.Option("--from", help="The day since which backups must show it.", show_default=False)
+        str,
+        typer.Option(
+            "--from",
+            help="The day from which backups are looked at: every one must show it, from the first that does.",
+            show_default=False,
+        ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite reports that exist.")] = False,
 ) -> None:

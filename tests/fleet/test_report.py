@@ -1,6 +1,7 @@
 """Reports on a fleet: every figure is that of a slow count over lone scans."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -203,6 +204,41 @@ def test_a_migration(folder: Path, dataset: Path, tmp_path: Path) -> None:
     for name, since_day in (("rot13", "2026-01-01"), ("kms", "")):
         with pytest.raises(UsageError):
             Target.of(name, since_day)
+
+
+def test_times_of_files_are_not_believed_against_revisions(tmp_path: Path) -> None:
+    """A copy loses them: of the same second revisions tell the order, and against the revisions nothing is proven."""
+    config = MIGRATION / "7-rotated.encryption.json"
+    text = f'[cluster.prod]\npaths = ["same/", "ordered/", "reversed/"]\nencryption-config = ["{config}"]\n'
+    (tmp_path / "c.toml").write_text(text)
+    known = clusters_file.read(str(tmp_path / "c.toml"))
+    verdicts: dict[str, list[str]] = {}
+    times = {"same": [0] * 7, "ordered": [*range(7)], "reversed": [*range(7, 0, -1)]}
+    for name, seconds in times.items():
+        (tmp_path / name).mkdir()
+        for stage, second in zip(fleet.STAGES, seconds, strict=True):
+            copy = shutil.copy(stage, tmp_path / name)
+            os.utime(copy, (1_795_000_000 + second, 1_795_000_000 + second))
+        fleet.run(fleet.request(tmp_path / name, tmp_path / f"{name}-set", fleet.key(tmp_path), clusters=known))
+        verdicts[name] = []
+        for key in ("key1", "key2"):
+            report = ask(tmp_path / f"{name}-set", None, Target.of(f"aescbc:{key}", "2026-11-01"), as_of="2026-11-20")
+            verdicts[name].append(grid(report, "migration")[0]["verdict"])
+            contrary = [each for each in report.open_questions if "older by revision" in each]
+            assert bool(contrary) == (name == "reversed")
+    assert verdicts["same"] == verdicts["ordered"] == ["INCOMPLETE", "COMPLETE"]
+    assert "COMPLETE" not in verdicts["reversed"]
+
+
+def test_times_in_names_are(tmp_path: Path) -> None:
+    """As after a restore of an older backup: said, and no question."""
+    (tmp_path / "backups").mkdir()
+    for day, stage in enumerate(reversed(fleet.STAGES), 1):
+        shutil.copy(stage, tmp_path / "backups" / fleet.name(day))
+    fleet.run(fleet.request(tmp_path / "backups", tmp_path / "set", fleet.key(tmp_path)))
+    report = ask(tmp_path / "set")
+    assert not [each for each in report.open_questions if "older by revision" in each]
+    assert any("as after a restore; the time decides" in each for each in section(report, "population").sentences)
 
 
 def test_every_file(dataset: Path, tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ class Context:
         """The tables of all questions.
 
         population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
-        newest: the newest examined backup of each cluster. held: the credentials that are readable in each backup.
+        newest: the newest examined backup of each cluster; of the same second the one of the highest revision.
+        contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
+        stand in names. held: the credentials that are readable in each backup.
         live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
         is not current: its newest backup was not decrypted whole, or value ids are missing.
         """
@@ -138,12 +140,14 @@ class Context:
                 coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
                 coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps,
                 coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
-                coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version
+                coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
+                coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
             FROM listing_arrow l LEFT JOIN all_backups b USING (backup)""")
         self.connection.execute("""
             CREATE TABLE newest AS
-            SELECT who, arg_max(backup, (stamp, url)) AS backup, max(stamp) AS stamp
+            SELECT who, arg_max(backup, (stamp, revision, url)) AS backup, max(stamp) AS stamp
             FROM population WHERE state = 'examined' GROUP BY who""")
+        self.connection.execute(_CONTRARY)
         if self.compared:
             held, live = _BY_VALUE
         else:
@@ -153,6 +157,14 @@ class Context:
         self.connection.execute(f"CREATE TABLE live AS {live}")
 
 
+_CONTRARY = """
+CREATE TABLE contrary AS
+SELECT who, count(*) FILTER (before > revision) AS backups, bool_and(named) AS named FROM (
+    SELECT who, revision, named, max(revision) OVER (
+        PARTITION BY who ORDER BY stamp RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM population WHERE state = 'examined' AND revision > 0 AND who <> 'unknown')
+GROUP BY who HAVING count(*) FILTER (before > revision) > 0"""
+"""A file's own time is lost by a copy, and one in a name is not: only the latter is believed against a revision."""
 _BY_VALUE = (
     """SELECT DISTINCT v.backup, p.who, p.stamp, v.value_id AS credential, v.id, v.field
        FROM all_values v JOIN population p USING (backup) WHERE v.readable AND p.state = 'examined'""",

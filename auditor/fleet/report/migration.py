@@ -42,6 +42,8 @@ class Counts(NamedTuple):
 
     at: int
     """When it was taken, seconds since 1970."""
+    revision: int
+    """Of its store; 0 where that is not known."""
     current: int
     """Current values of the policy's resources."""
     exceptions: int
@@ -55,10 +57,15 @@ class Counts(NamedTuple):
     asked: int
     """1 where it was taken since the day in question, else 0."""
 
+    def follows(self, other: "Counts") -> bool:
+        """Whether it may have been taken after another one: of the same second revisions tell, where both are known."""
+        tied = self.at == other.at and (self.revision >= other.revision or not (self.revision and other.revision))
+        return self.at > other.at or tied
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was migrated to, and since when backups must show it."""
+    """What was migrated to, and since when it is looked for."""
 
     provider: str
     name: str
@@ -72,7 +79,9 @@ class Target:
         if provider not in PROVIDERS:
             raise UsageError(f"--migration {shown(text)}: expected {', '.join(PROVIDERS)}, and perhaps :NAME")
         if not since:
-            raise UsageError("--migration needs --from DATE: since when every backup must show it")
+            raise UsageError(
+                "--migration needs --from DATE: the first backup since then that shows it is the first of all"
+            )
         return cls(provider, name, since)
 
     @property
@@ -90,10 +99,10 @@ WITH counted AS (
         count(*) FILTER (NOT fits) AS leftovers
     FROM (SELECT *, list_contains(?::VARCHAR[], provider) AND (? = '' OR key_name = ?) AS fits
           FROM all_inventory WHERE judged <> 'out of scope') i GROUP BY i.backup)
-SELECT p.who, p.url, p.stamp, coalesce(c.current, 0), coalesce(c.exceptions, 0), coalesce(c.opened, 0),
+SELECT p.who, p.url, p.stamp, p.revision, coalesce(c.current, 0), coalesce(c.exceptions, 0), coalesce(c.opened, 0),
     coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.taken >= ?)::INTEGER
 FROM population p LEFT JOIN counted c USING (backup)
-WHERE p.state = 'examined' ORDER BY p.who, p.stamp, p.url"""
+WHERE p.state = 'examined' ORDER BY p.who, p.stamp, p.revision, p.url"""
 _UNREAD = """
 SELECT who, count(*) FROM population WHERE (state <> 'examined' OR NOT complete) AND taken >= ? GROUP BY who"""
 _LISTED = """
@@ -117,13 +126,14 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
     listed = {who: (providers, count) for who, providers, count in context.rows(_LISTED)}
     retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
     servers = dict(context.rows("SELECT name, api_servers FROM clusters WHERE api_servers > 0"))
+    unsure = {who for (who,) in context.rows("SELECT who FROM contrary WHERE NOT named")}
     lines: list[Cells] = []
     outcomes: list[Outcome] = []
     names = {*by_cluster, *(who for (who,) in context.rows("SELECT DISTINCT who FROM population")), *missing}
     for who in sorted(names):
         backups = [each for each in by_cluster.get(who, []) if each.asked]
-        first = next((each.at for each in backups if each.current and not each.exceptions), None)
-        later = [each for each in backups if first is not None and each.at > first and each.exceptions]
+        first = next((each for each in backups if each.current and not each.exceptions), None)
+        later = [each for each in backups if first is not None and each.exceptions and each.follows(first)]
         blind = unread.get(who, 0) + missing.get(who, 0)
         by_prefix = sum(each.by_prefix for each in backups)
         span = retention.get(who, 0) or context.questions.retention
@@ -132,7 +142,8 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
         ]
         providers, configurations = listed.get(who, ("no configuration", 0))
         outcome = Outcome.COMPLETE
-        if not backups or blind or by_prefix or not configurations or configurations < servers.get(who, 0):
+        proven = backups and not blind and not by_prefix and who not in unsure
+        if not proven or not configurations or configurations < servers.get(who, 0):
             outcome = Outcome.NOT_PROVEN
         if backups and (first is None or later):
             outcome = Outcome.INCOMPLETE
@@ -140,7 +151,14 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
         gone = moment(max(each.at for each in leftovers) + span) if leftovers and span else ""
         lines.append(
             (
-                *(who, outcome.value, moment(first), len(backups), len(later), sum(each.opened for each in backups)),
+                *(
+                    who,
+                    outcome.value,
+                    moment(first.at if first is not None else None),
+                    len(backups),
+                    len(later),
+                    sum(each.opened for each in backups),
+                ),
                 *(by_prefix, blind, providers, sum(each.otherwise for each in leftovers)),
                 gone or ("no retention in --clusters" if leftovers else ""),
                 f"{configurations} of {servers[who]}" if who in servers else configurations,

@@ -90,6 +90,11 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
     sentences = [f"Earlier versions of objects: {earlier:,} among these, and {plural(deleted, 'delete marker')}."]
     if unversioned:
         sentences.append(f"Earlier versions are not included of {unversioned}: the store did not list them.")
+    sentences += [
+        f"{plural(count, 'backup')} of {who}: newer by the time in the name, older by revision, as after a restore; "
+        "the time decides."
+        for who, count in context.rows("SELECT who, backups FROM contrary WHERE named ORDER BY who")
+    ]
     foreign = sum(int(row[2]) for row in rows if row[-1] == "no")
     if foreign:
         sentences.append(f"{plural(foreign, 'backup')} of no cluster that --clusters lists.")
@@ -120,6 +125,11 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
         for who, count in context.rows("""
             SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
             WHERE p.unopened_latest > 0 ORDER BY 1""")
+    ]
+    found += [
+        f"{plural(count, 'backup')} of {who}: newer by the time of the file, older by revision: which is the newest is "
+        "not certain; give them names with their times, or copy them with these"
+        for who, count in context.rows("SELECT who, backups FROM contrary WHERE NOT named ORDER BY who")
     ]
     incomplete = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND NOT complete")
     if incomplete:

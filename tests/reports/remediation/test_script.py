@@ -111,6 +111,12 @@ def test_every_line_is_what_the_shell_is_to_run() -> None:
     assert done.stdout == f"{hostile}\n"
 
 
+def test_the_shell_is_strict() -> None:
+    lines = script.render(plan_of(("secrets", "n", "a"))).splitlines()
+    strict = lines.index("set -uf")
+    assert all(not line or line.startswith("#") for line in lines[:strict])
+
+
 def test_a_plain_migration_rewrites_into_the_write_provider() -> None:
     text = text_of(MIGRATION / "2-enabled.db", encryption_configs=config("2-enabled"))
     assert f"EA_CLUSTER={UID}\n" in text

@@ -1,5 +1,6 @@
 #!/bin/sh
 {% include "warning.sh" %}
+
 {% include "basics.sh" %}
 
 {% include "cluster.sh" %}
