@@ -32,7 +32,8 @@ def omissions(
         hunted: What a hunt met, and what it cannot see.
     """
     yield from unexamined.left_out(judgement.reading, options)
-    yield from unexamined.absent(coverage, options)
+    yield from unexamined.absent(coverage, options, damaged=bool(judgement.reading.gaps))
+    yield from unexamined.companions(files)
     yield from unexamined.unopened(judgement.selections, judgement.criteria)
     yield from unexamined.untried(judgement.selections, judgement.criteria)
     yield from unexamined.unidentified(judgement.selections)

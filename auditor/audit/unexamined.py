@@ -1,5 +1,6 @@
 """Parts that an audit does not read or conclude on, beside the gaps of its readers."""
 
+import codecs
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 from auditor.arrays import parallel
 from auditor.arrays.dtypes import Bools
 from auditor.evidence import beginnings, exhibit, reading
+from auditor.evidence.discovery import bystanders
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
@@ -43,6 +45,26 @@ def standing(files: exhibit.Exhibit) -> Unexamined:
     if files.live:
         return STANDING_LIVE
     return STANDING_DIRECTORY if files.directory else STANDING
+
+
+def companions(files: exhibit.Exhibit) -> list[Unexamined]:
+    """Configurations beside the evidence that hold more than a text without values: only keys are read in them."""
+    return [
+        Unexamined(
+            file.name,
+            "a value begins in it, or it is no text, beside the configuration that is read: scan it by itself",
+            decisive=True,
+        )
+        for file in files.companions
+        if not bystanders.is_text([_as_utf8(bytes(file.map[: file.size]))])
+    ]
+
+
+def _as_utf8(raw: bytes) -> bytes:
+    """A text of UTF-16 with its mark in UTF-8, as kube-apiserver reads it; any other as it is."""
+    if raw[:2] not in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return raw
+    return raw.decode("utf-16", "replace").encode("utf-8", "replace")
 
 
 def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
@@ -84,14 +106,19 @@ def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
     return parts
 
 
-def absent(coverage: Sequence[Coverage], options: Options) -> list[Unexamined]:
-    """Resources of the options without an object: a wrong name, a wrong prefix, or an empty cluster."""
+def absent(coverage: Sequence[Coverage], options: Options, *, damaged: bool = False) -> list[Unexamined]:
+    """Resources of the options without an object: a wrong name, a wrong prefix, or an empty cluster.
+
+    damaged: whether something of the evidence could not be read, in which they may stand.
+    """
     present = {row.resource for row in coverage if not row.exempt and row.resource}
     prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
     where = f"(prefixes seen: {prefixes})"
     if options.storage_prefixes:
         where = f"under {', '.join(options.storage_prefixes)}"
     reason = f"nothing of this resource is stored {where}; check the name and --storage-prefix"
+    if damaged:
+        reason = f"nothing of this resource is in what could be read {where}; it may stand in the rest (see the gaps)"
     if holds_events_alone(coverage, options):
         reason = EVENTS_ALONE
     return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from auditor.cli import output
+from auditor.cli import checksums, output
 from auditor.errors import UsageError, require
 from auditor.text import shown
 
@@ -41,7 +41,7 @@ def run_report(request: FleetReportRequest) -> int:
 
     targets = [*request.files.values(), request.statement]
     folders = [] if "://" in request.dataset else [Path(request.dataset)]
-    output.check(targets, folders, force=request.force)
+    output.check([*targets, *checksums.targets(targets)], folders, force=request.force)
     if request.new_only and not request.baseline:
         raise UsageError("--new-only needs --baseline FILE: without it no finding is new")
     if request.since and not request.migration:
@@ -62,13 +62,14 @@ def run_report(request: FleetReportRequest) -> int:
         output.save(path, partial(write.FORMATS[name], report), force=request.force)
     if request.statement is not None:
         output.save(request.statement, partial(statement.write, report, context), force=request.force)
+    checksums.write(targets, force=request.force)
     code = report.exit_code(new_only=request.new_only)
     stream = sys.stderr if output.STDOUT in targets else sys.stdout
     stream.write(f"{report.sections[0].sentences[0]} (exit {code})\n")
     for section in report.sections[1:]:
         stream.write(f"{section.title}: {section.answer.value}. {' '.join(section.sentences)}\n")
     stream.writelines(f"Open: {question}\n" for question in report.open_questions)
-    stream.writelines(f"{line}\n" for line in output.written(targets))
+    stream.writelines(f"{line}\n" for line in output.written([*targets, *checksums.targets(targets)]))
     return code
 
 

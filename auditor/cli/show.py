@@ -83,7 +83,7 @@ def show(
         typer.Option("--source", help="The file that --at is of, where there are several.", show_default=False),
     ] = "",
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Write the values to the terminal, after asking. Never into a report.")
+        bool, typer.Option("--reveal", help="Write the values to standard output, after asking. Never into a report.")
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask: neither before --reveal, nor before the calls of --kms.")

@@ -144,7 +144,10 @@ def run(report: Path, evidence: Sequence[str], options: Options, trust: Trust = 
     failed = sum(not check.holds for check in checks)
     successes = sum(check.outcome is Outcome.AS_REPORTED for check in checks)
     if failed:
-        console.print(Text(f"{plural(failed, 'check')} failed, {successes:,} held (exit 1)", "bold red"))
+        unchecked = sum(check.outcome is Outcome.UNCHECKED for check in checks)
+        counts = f"{plural(failed - unchecked, 'check')} failed, " if failed > unchecked or not unchecked else ""
+        counts += f"{unchecked:,} could not be made, " if unchecked else ""
+        console.print(Text(f"{counts}{successes:,} held (exit 1)", "bold red"))
         return 1
     what = "report and evidence" if evidence else "the report; no evidence was given"
     what += ", which was audited again" if again else ""

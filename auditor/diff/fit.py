@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from auditor.audit.judgement import Judgement
 from auditor.errors import UsageError
+from auditor.model.evidence import Backend
 from auditor.text import hex_id
 
 
@@ -24,7 +25,7 @@ def same_cluster(
     ids = [(each.cluster.identity, each.reading.backend.cluster_id) for each in judgements]
     same = _same(names, ids, different_clusters=different_clusters)
     if same is not False and same_store(judgements) and not any_order:
-        _check_order(names, *(each.reading.backend.revision for each in judgements))
+        _check_order(names, *(each.reading.backend for each in judgements))
     return same
 
 
@@ -50,9 +51,17 @@ def _same(names: Sequence[str], ids: Sequence[tuple[str, int | None]], *, differ
     return one == two
 
 
-def _check_order(names: Sequence[str], older: int, newer: int) -> None:
+def _check_order(names: Sequence[str], before: Backend, after: Backend) -> None:
+    older, newer = before.revision, after.revision
     if 0 < newer < older:
         raise UsageError(
             f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
             "compared. Swap them, or use --any-order after a rollback"
+        )
+    compacted, later = before.compacted or 0, after.compacted or 0
+    if 0 < newer == older and later < compacted:
+        raise UsageError(
+            f"both are at revision {newer:,}, {names[0]} is compacted up to {compacted:,} and {names[1]} "
+            f"{f'up to {later:,}' if later else 'is not'}: AFTER is the older one; nothing was compared. Swap them, or "
+            "use --any-order for members that compact one after the other"
         )

@@ -27,6 +27,7 @@ from auditor.model.evidence import Cluster, Unexamined
 from auditor.model.vocabulary import FindingKind, Opened, Place, Provider
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
+from auditor.text import plural
 
 BLIND = Unexamined(
     "what find cannot see",
@@ -113,7 +114,7 @@ def _closed(store: Store, opened: Sequence[Selection]) -> Iterator[Unexamined]:
         int(((values.prefixes.provider > Provider.IDENTITY) & (values.opened != Opened.YES)).sum()) for values in opened
     )
     if count:
-        yield Unexamined(f"{count:,} encrypted values", "not decrypted: each may hold a value", decisive=True)
+        yield Unexamined(plural(count, "encrypted value"), "not decrypted: each may hold a value", decisive=True)
     records = sum(
         int(batch.data.starts_with(np.maximum(batch.key_at, 0), batch.key_size, BOOTSTRAP).sum())
         for batch in store.batches

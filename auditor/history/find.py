@@ -122,7 +122,7 @@ def _unopened(object_versions: Sequence[Version], criteria: Criteria) -> list[Un
     count = sum(version.opened is Opened.NO_KEY for version in object_versions)
     if not count:
         return []
-    return [Unexamined(f"{count:,} encrypted values", "not decrypted: no key", decisive=criteria.policy.configured)]
+    return [Unexamined(plural(count, "encrypted value"), "not decrypted: no key", decisive=criteria.policy.configured)]
 
 
 def _open(

@@ -137,7 +137,7 @@ def next_steps(audit: Audit) -> list[str]:
 
 def steps(audit: Audit) -> list[Step]:
     """The next steps with those who take them."""
-    unreadable = [Step(API_SERVERS, what) for what in _unreadable(audit)]
+    unreadable = [Step(API_SERVERS, what) for what in (*_exposed_keys(audit), *_unreadable(audit))]
     if not audit.tally.readable:
         return unreadable
     following = causes.next_of(audit)
@@ -168,6 +168,14 @@ def _rotate(audit: Audit) -> Step:
     else:
         what = f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first"
     return Step(OWNERS, what, holders=bool(holders))
+
+
+def _exposed_keys(audit: Audit) -> list[str]:
+    """The step for encryption keys that whoever holds the evidence has too."""
+    kinds = {kind for kind, *_ in audit.tally.findings}
+    if FindingKind.KEY_PRESENT not in kinds:
+        return []
+    return ["write with a new encryption key, rewrite what the present ones (key-present) decrypt, remove their copies"]
 
 
 def _unreadable(audit: Audit) -> list[str]:

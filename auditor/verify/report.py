@@ -13,7 +13,7 @@ from auditor.verify import page, sealed
 from auditor.verify.checks import MOST_DIFFERENCES, Check, differs, safe, same
 
 FORMAT = "etcd-auditor"
-OTHERS = {f"etcd-auditor {name}": f"etcd-auditor {name}" for name in ("diff", "keys", "watch")} | {
+OTHERS = {f"etcd-auditor {name}": f"etcd-auditor {name}" for name in ("diff", "keys", "watch", "fleet report")} | {
     "etcd-auditor history": "etcd-auditor show"
 }
 """Formats of JSON without hashes of itself, and what wrote them."""

@@ -96,7 +96,7 @@ def test_a_fleet_in_a_bucket(
         assert (
             fleet.command("fleet", "scan", "s3://backups/etcd/", "--dataset", refused, "--no-compare").returncode == 2
         )
-    (texts,) = re.findall(r"([0-9]+) other objects are texts", " ".join(document["sections"][1]["sentences"]))
+    (texts,) = re.findall(r"([0-9]+) other object is a text", " ".join(document["sections"][1]["sentences"]))
     assert texts == "1"
     missing = fleet.command("fleet", "scan", "s3://backups/none/", "--dataset", "s3://sets/x", "--no-compare")
     assert (missing.returncode, "no object" in missing.stderr or "no such" in missing.stderr) == (2, True)

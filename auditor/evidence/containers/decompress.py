@@ -171,10 +171,8 @@ def _blocks(
                 if surplus.count:
                     raise Damaged(f"{name}: {surplus.count:,} bytes of it are in {surplus.where}: not read")
                 return
-        if kind is Kind.ZIP:
-            return
         rest = rest.lstrip(b"\0")
-        if rest[:1] != _FIRST[kind]:
+        if kind is Kind.ZIP or rest[:1] != _FIRST[kind]:  # of a zip's member one stream is read
             count = 0
             while rest:
                 surplus.own.look(name, stream.position - len(rest), rest)

@@ -218,6 +218,11 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> St
     total = sum(size for _, size in parts) if parts is not None else member.size
     if archive.offset - member.offset_data - total >= tarfile.BLOCKSIZE:
         return f"{name}: it is sparse, and the list of its parts names {total:,} bytes of what is stored: not read"
+    end = 0
+    for at, size in parts or ():
+        if at < end or at + size > member.size:  # tarfile shows neither what overlaps nor what lies behind the end
+            return f"{name}: it is sparse, and its parts overlap or lie behind its end: not read"
+        end = at + size
     content = archive.extractfile(member)
     return Stream(_blocks(content, name)) if content is not None else f"{name}: it has no content: not read"
 

@@ -10,11 +10,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from auditor.evidence.containers import archive_paths
-from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped
+from auditor.evidence.containers.decompress import OUTPUT, STEP, Damaged, Stream, inflate, mapped, unpacked
 from auditor.evidence.containers.limits import Budget, Refused
+from auditor.evidence.containers.magic import Kind
 from auditor.evidence.containers.residue import OwnBytes, holds_value
 from auditor.text import shown
 
@@ -172,12 +173,16 @@ def _content(
         content = archive.open(info)  # checks the member's own header too
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):
         return f"{label} cannot be read: its header does not hold together, or its compression is not known"
-    if info.compress_type == zipfile.ZIP_DEFLATED:
+    if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+        return f"{label} is stored as {info.compress_size:,} bytes and said to have {info.file_size:,}: not read"
+    if info.compress_type in {zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2}:
         content.close()
         header = LOCAL.unpack(mapping[info.header_offset : info.header_offset + LOCAL.size])
         start = info.header_offset + LOCAL.size + header[-2] + header[-1]
         packed = mapped(mapping, start, min(start + info.compress_size, len(mapping)))
-        return Stream(_with_checksum(inflate(packed, budget, label), info, label))
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            return Stream(_with_checksum(inflate(packed, budget, label), info, label))
+        return Stream(_with_checksum(unpacked(packed, Kind.BZIP2, budget, label, OwnBytes()), info, label))
     return Stream(_zipfile_blocks(content, budget, label))
 
 
@@ -201,6 +206,11 @@ def _zipfile_blocks(content: IO[bytes], budget: Budget, name: str) -> Iterator[b
         except Exception:  # noqa: BLE001 - each compression has exceptions of its own
             raise Damaged(f"{name}: it does not hold together, or is truncated") from None
         if not block:
+            # what zipfile holds of the member and does not read: behind the end of its stream
+            packed: Any = getattr(content, "_decompressor", None)
+            packed = getattr(packed, "_decomp", packed)  # zipfile has a class of its own around lzma's
+            if getattr(content, "_compress_left", 0) or (packed is not None and (packed.unused_data or not packed.eof)):
+                raise Damaged(f"{name}: bytes stand behind the end of its packed data: not read")
             return
         budget.take(len(block))
         yield block

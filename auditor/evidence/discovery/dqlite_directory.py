@@ -143,8 +143,12 @@ def archived(name: str, members: Sequence[ExtractedMember]) -> Exhibit:
             own = names.of_evidence(str(member.name))
             role = ROLES.get(own.kind) if own is not None else Role.DQLITE_DATABASE
             if not member.file.size or role is None:
+                if member.file.size:
+                    reason = f"{member.name} is none of dqlite's files: not read"
+                    exhibit.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
+                else:
+                    exhibit.notes.append(f"{member.name} is empty")
                 member.file.close()
-                exhibit.notes.append(f"{member.name} is empty")
                 continue
             exhibit.files.append((role, member.file.open(str(member.name))))
     except BaseException:

@@ -38,7 +38,6 @@ _NAMES = (
     (Kind.META, re.compile(rf"snapshot-{_NUMBER}-{_NUMBER}-{_NUMBER}\.meta")),
     (Kind.SNAPSHOT, re.compile(rf"snapshot-{_NUMBER}-{_NUMBER}-{_NUMBER}")),
     (Kind.METADATA, re.compile(r"metadata([12])")),
-    (Kind.UNFINISHED, re.compile(r"tmp-.{1,250}|.{1,250}\.tmp")),
 )
 FORMAT = (1).to_bytes(8, "little")
 """The first bytes of segments, of descriptions of snapshots, and of term and vote; an LZ4 frame is a snapshot's too."""
@@ -63,7 +62,7 @@ def of_evidence(name: str) -> Name | None:
 def is_own(name: str, head: bytes) -> bool:
     """Whether a file is one of dqlite's, by its name without folders and its first bytes; no LZ4 frame is one yet."""
     own = of(name)
-    if own is None or own.kind is Kind.UNFINISHED:
+    if own is None:
         return False
     return head[: len(FORMAT)] == FORMAT or (own.kind is Kind.OPEN and len(head) >= len(FORMAT) and not any(head))
 

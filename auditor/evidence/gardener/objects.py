@@ -7,7 +7,7 @@ uploaded in parts is a folder of its name, with parts called by their numbers), 
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,8 +132,20 @@ def open_object(path: Path, limits: Limits, work_dir: str, *, hashed: bool) -> O
     if name is not None and kind is Kind.OTHER and name.packing and head.lstrip()[:1] != b"[":
         kind = _PACKED[name.packing]  # no magic number: damaged, as the decompressor will report
     if kind not in magic.STREAMS and len(paths) == 1:
-        return OpenedObject(EvidenceFile.open(paths[0], hashed=hashed, name=printed))
-    return _unpacked(_PackedObject(paths, printed), kind, path, Budget(limits, printed, size), work_dir, hashed=hashed)
+        opened = OpenedObject(EvidenceFile.open(paths[0], hashed=hashed, name=printed))
+    else:
+        budget = Budget(limits, printed, size)
+        opened = _unpacked(_PackedObject(paths, printed), kind, path, budget, work_dir, hashed=hashed)
+    return replace(opened, gaps=(*opened.gaps, *_beside(path, paths)))
+
+
+def _beside(path: Path, parts: Sequence[Path]) -> Iterator[Gap]:
+    """What lies in the folder of an object's parts and is none of them."""
+    if path in parts:
+        return
+    for entry in sorted(set(path.iterdir()) - set(parts)):
+        name = f"{shown(path.name)}/{shown(entry.name)}"
+        yield Gap(name, 0, entry.lstat().st_size, f"{name} is no part of the object whose folder it lies in: not read")
 
 
 def _unpacked(

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from auditor.evidence.beginnings import LEAST
+from auditor.evidence.containers.residue import holds_value
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.sql import grammar
 from auditor.evidence.sql.rows import NUMBERS, TEXTS, TextRows
@@ -58,6 +60,10 @@ def _add(line: bytes, at: int, count: int, places: tuple[list[int], list[int]], 
     """
     fields = line.split(b"\t")
     if len(fields) != count:
+        return False
+    read = {*places[0], *places[1]}
+    others = [cell for place, cell in enumerate(fields) if place not in read]
+    if any(len(cell) >= LEAST and holds_value(cell) for cell in others):
         return False
     try:
         numbers = [grammar.number(fields[place]) for place in places[0]]

@@ -3,10 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
+from auditor.evidence.containers.residue import holds_value
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gaps import LISTED
 from auditor.evidence.sql import grammar
-from auditor.evidence.sql.rows import NUMBERS, TEXTS, TextRows
+from auditor.evidence.sql.rows import COLUMNS, NUMBERS, TEXTS, TextRows
 from auditor.evidence.sql.spans import Spans
 from auditor.model.vocabulary import EvidenceKind
 
@@ -30,9 +31,12 @@ class Statement:
     known: bool = field(init=False)
     """Whether its rows are accounted for."""
     pattern: re.Pattern[bytes] = field(init=False)
+    more: bool = field(init=False)
+    """Whether its rows have columns that kine's have not."""
 
     def __post_init__(self) -> None:
         self.kine = self.known = grammar.fits(self.columns)
+        self.more = not set(COLUMNS).issuperset(self.columns)
         self.pattern = grammar.row(self.kind, self.columns) if self.kine else grammar.other_row(self.kind)
 
     def read(self, at: int, rows: TextRows, accounted: Spans) -> tuple[int, bool]:
@@ -65,6 +69,14 @@ class Statement:
         following = grammar.NEXT_STATEMENT.search(self.file.map, at)
         return following.end() if following is not None else self.file.size
 
+    def _others(self, row: "re.Match[bytes]") -> bytes:
+        """A row's text without the names and values that are read."""
+        parts, at = [], row.start()
+        for begin, end in sorted(row.span(column) for column in TEXTS):
+            parts.append(self.file.map[at:begin])
+            at = end
+        return b"\n".join([*parts, self.file.map[at : row.end()]])
+
     def _add(self, row: "re.Match[bytes]", rows: TextRows) -> bool:
         """Add a row of kine; whether it is one."""
         if not self.kine:
@@ -72,6 +84,8 @@ class Statement:
         try:
             numbers = [grammar.number(row[column]) for column in NUMBERS]
         except ValueError:
+            return False
+        if self.more and holds_value(self._others(row)):
             return False
         texts = [
             grammar.literal(row[column], row.start(column), self.kind, is_bytes=column != "name") for column in TEXTS

@@ -103,16 +103,8 @@ class Context:
         else:
             self.connection.register(f"all_{name}", TABLES[name].empty_table())
 
-    def _prepare(self) -> None:
-        """The tables of all questions.
-
-        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
-        newest: the newest examined backup of each cluster; of the same second the one of the highest revision.
-        contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
-        stand in names. held: the credentials that are readable in each backup.
-        live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
-        is not current: its newest backup was not decrypted whole, or value ids are missing.
-        """
+    def _clusters(self) -> None:
+        """The table of the clusters that the file of --clusters names."""
         clusters = {each["name"]: each for each in self.about["clusters"]}
         spans = pa.table(
             {
@@ -124,6 +116,18 @@ class Context:
         )
         self.connection.register("clusters_arrow", spans)
         self.connection.execute("CREATE TABLE clusters AS SELECT * FROM clusters_arrow")
+
+    def _prepare(self) -> None:
+        """The tables of all questions.
+
+        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
+        newest: the newest examined backup of each cluster; of the same second the one of the highest revision.
+        contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
+        stand in names. held: the credentials that are readable in each backup.
+        live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
+        is not current: its newest backup was not decrypted whole, or value ids are missing.
+        """
+        self._clusters()
         self.connection.execute("""
             CREATE TABLE population AS
             SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,

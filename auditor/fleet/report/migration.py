@@ -116,9 +116,9 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
     """The section, and the verdict on the whole fleet. missing: of population.missing()."""
     by_cluster: dict[str, list[Counts]] = {}
     places: dict[str, list[tuple[str, int]]] = {}
-    rows = context.rows(_BACKUPS, list(PROVIDERS[target.provider]), target.name, target.name, target.since)
-    for who, url, at, *counts in rows:
-        backup = Counts(int(at), *counts)
+    asked = (list(PROVIDERS[target.provider]), target.name, target.name, target.since)
+    for who, url, *counts in context.rows(_BACKUPS, *asked):
+        backup = Counts(*map(int, counts))
         by_cluster.setdefault(who, []).append(backup)
         if backup.asked:
             places.setdefault(who, []).append((url, backup.exceptions))
@@ -129,8 +129,8 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
     unsure = {who for (who,) in context.rows("SELECT who FROM contrary WHERE NOT named")}
     lines: list[Cells] = []
     outcomes: list[Outcome] = []
-    names = {*by_cluster, *(who for (who,) in context.rows("SELECT DISTINCT who FROM population")), *missing}
-    for who in sorted(names):
+    clusters = {who for (who,) in context.rows("SELECT DISTINCT who FROM population")}
+    for who in sorted(clusters.union(by_cluster, missing)):
         backups = [each for each in by_cluster.get(who, []) if each.asked]
         first = next((each for each in backups if each.current and not each.exceptions), None)
         later = [each for each in backups if first is not None and each.exceptions and each.follows(first)]
@@ -141,24 +141,14 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
             each for each in by_cluster.get(who, []) if each.otherwise and not (span and context.at - each.at > span)
         ]
         providers, configurations = listed.get(who, ("no configuration", 0))
-        outcome = Outcome.COMPLETE
-        proven = backups and not blind and not by_prefix and who not in unsure
-        if not proven or not configurations or configurations < servers.get(who, 0):
-            outcome = Outcome.NOT_PROVEN
-        if backups and (first is None or later):
-            outcome = Outcome.INCOMPLETE
+        known = not blind and not by_prefix and who not in unsure and configurations >= max(servers.get(who, 0), 1)
+        outcome = _outcome(bool(backups), failed=first is None or bool(later), known=known)
         outcomes.append(outcome)
         gone = moment(max(each.at for each in leftovers) + span) if leftovers and span else ""
         lines.append(
             (
-                *(
-                    who,
-                    outcome.value,
-                    moment(first.at if first is not None else None),
-                    len(backups),
-                    len(later),
-                    sum(each.opened for each in backups),
-                ),
+                *(who, outcome.value, moment(first.at) if first is not None else "", len(backups), len(later)),
+                sum(each.opened for each in backups),
                 *(by_prefix, blind, providers, sum(each.otherwise for each in leftovers)),
                 gone or ("no retention in --clusters" if leftovers else ""),
                 f"{configurations} of {servers[who]}" if who in servers else configurations,
@@ -166,8 +156,15 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
         )
     whole = _whole(outcomes)
     sentence = f"{whole.value}: migration to {target.label}, by backups since {target.since}."
-    title = f"Migration to {target.label}"
-    return Section("migration", title, ANSWERS[whole], (sentence,), _grids(lines, places)), whole
+    title, grids = f"Migration to {target.label}", _grids(lines, places)
+    return Section("migration", title, ANSWERS[whole], (sentence,), grids), whole
+
+
+def _outcome(examined: bool, *, failed: bool, known: bool) -> Outcome:
+    """The verdict on a cluster: whether a backup was examined, one is not as it must be, and nothing is left open."""
+    if examined and failed:
+        return Outcome.INCOMPLETE
+    return Outcome.COMPLETE if examined and known else Outcome.NOT_PROVEN
 
 
 def _grids(lines: list[Cells], places: Mapping[str, list[tuple[str, int]]]) -> tuple[Grid, Grid]:

@@ -2,6 +2,7 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.tables import UNKNOWN
 from auditor.text import moment, plural, shown
 
 ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes."
@@ -63,9 +64,8 @@ def section(context: Context) -> tuple[Section, list[str]]:
         "SELECT url, who, state, reason FROM population WHERE state <> 'examined' ORDER BY stamp DESC, url LIMIT 1000"
     )
     total, examined = context.rows("SELECT count(*), count(*) FILTER (state = 'examined') FROM population")[0]
-    where = f"{plural(total, 'backup')} of {plural(len(rows), 'cluster')}"
     sentences = [
-        f"{examined:,} of {where} examined; listed {context.about['listed']}.",
+        f"{examined:,} of {_counted(total, rows)} examined; listed {context.about['listed']}.",
         f"Sources: {', '.join(context.about['sources'])}. {ELSEWHERE}",
         *_more(context, rows),
         *([] if scheduled else ["Completeness not tested: no cluster has a schedule (`every` in --clusters)."]),
@@ -80,6 +80,13 @@ def section(context: Context) -> tuple[Section, list[str]]:
         ),
         questions,
     )
+
+
+def _counted(total: int, rows: list[Cells]) -> str:
+    """The backups, and the clusters that they are of."""
+    strays = sum(int(row[2]) for row in rows if row[0] == UNKNOWN)
+    counted = f"{plural(total, 'backup')} of {plural(sum(row[0] != UNKNOWN for row in rows), 'cluster')}"
+    return f"{counted} ({strays:,} of no known one)" if strays else counted
 
 
 def _more(context: Context, rows: list[Cells]) -> list[str]:
@@ -99,7 +106,9 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
     if foreign:
         sentences.append(f"{plural(foreign, 'backup')} of no cluster that --clusters lists.")
     if about.get("others"):
-        sentences.append(f"{about['others']:,} other objects are texts in which no value begins.")
+        count = about["others"]
+        texts = "other object is a text" if count == 1 else "other objects are texts"
+        sentences.append(f"{count:,} {texts} in which no value begins.")
     return sentences
 
 
