@@ -63,10 +63,19 @@ _BEGINNING = (
     "A freed page of SQLite that was written over in part: the record's header (name, revision, lengths) is intact and "
     "its value is not; the row is of provider `unknown` or does not decrypt, and what it holds is of another key."
 )
+_EDGE = (
+    "The part is a row, which ends (once: begins) one to four bytes beside what is left of the value, where the header "
+    "of another of SQLite's cells stands: so in each case that was looked at (seeds 777, 1307, 1657, 1671, 1787, 1819)."
+)
 EXPLANATIONS = {
+    **dict.fromkeys((f"kine|readable parts|{place}" for place in ("freed", "slack", "wal")), _EDGE),
     "kine|false whole value|freed": _CHAIN,
     "kine|key|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
     "kine|revision|freed": f"{_CHAIN} Or: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
+    **dict.fromkeys(
+        ("kine|key|wal", "kine|revision|wal"),
+        f"In an image of a page that a later frame of the log replaces: {_BEGINNING[0].lower()}{_BEGINNING[1:]}",
+    ),
     "kine|ciphertexts|freed": "Of the case that was looked at (seed 231): the last page of a freed chain holds the end "
     "of one value, and behind it, whole but without its record, a ciphertext from an earlier use of the page. It is no "
     "row: what lies behind the end of a chain is searched for readable values, of which none was missed. Nobody "
