@@ -27,6 +27,10 @@ PLAIN = b'\x1a\0"\0'
 CUT = "the end of the value is lost"
 LONGEST_TAIL = 1 << 16
 """Bytes at the end of a fragment to search for the end of a Secret."""
+_DATA_NAME = re.compile(rb"[-._a-zA-Z0-9]{0,253}")
+"""The name of a data value (k8s.io/apimachinery pkg/util/validation, IsConfigMapKey), or none."""
+UNREADABLE_NAME = b"(no name)"
+"""What stands for a name that none is."""
 _SECRET_END = re.compile(rb"\x1a([\x01-\x7f])([A-Za-z0-9][A-Za-z0-9./_-]{0,126})(?:\x28[\x00\x01])?\x1a\x00\x22")
 """A v1 Secret's type is field 3, `immutable` 5; the envelope's contentEncoding and contentType are 3 and 4."""
 _DATA_FIELDS = {2, 4}
@@ -186,7 +190,9 @@ def _cut(value: bytes) -> Object:
         meta = pb.ObjectMeta(name=leading.get(1, b""), namespace=leading.get(3, b""), uid=leading.get(5, b""))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"}:
-        keys = tuple(dict(leading_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
+        names = (dict(leading_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
+        # damage may have made a name of a value, and names are shown
+        keys = tuple(name if _DATA_NAME.fullmatch(name) else UNREADABLE_NAME for name in names)
     return _with_meta(meta, api_version, kind, data_keys=keys)._replace(problem=CUT)
 
 

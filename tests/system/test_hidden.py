@@ -222,3 +222,21 @@ def test_in_a_dump_beside_what_is_kines(where: str, tmp_path: Path) -> None:
     assert code(tmp_path / "a.sql", Path(config)) == 0
     (tmp_path / "a.sql").write_text(DUMPS[where](values))
     assert code(tmp_path / "a.sql", Path(config)) in {1, 3}
+
+
+DAMAGED = (
+    "6b3873000a0c0a027631120653656372657412700a3c0a0663616e6172791a0470726f642a2436663066356631632d303030"
+    "302d343030302d383030302d30303030303030303030303142060880f7c4d50612280a7264121f7264121c43414e4152592d"
+    "66757a7a2d356631643763306139626532343338361a064f70617175651a002200"
+)
+"""A Secret in hex as the fuzzer left it: the length of a name runs over the value behind it."""
+
+
+def test_a_value_that_damage_has_made_a_name_is_not_shown(tmp_path: Path) -> None:
+    """Of a value whose end is lost: the length of a data value's name runs over the value."""
+    (tmp_path / "a.db").write_bytes(CLEAN)
+    (tmp_path / "notes.txt").write_text(f"-- a note\nINSERT INTO notes VALUES (1, X'{DAMAGED}');\n")
+    done = run("scan", tmp_path, "--csv", "-")
+    assert done.returncode == 1
+    assert "(no name)" in done.stdout
+    assert "CANARY" not in done.stdout + done.stderr
