@@ -67,12 +67,12 @@ def chronology(
     """
     wanted = sorted({revision for revision in revisions if revision >= 0})[:MOST]
     anchors, examined, objects = anchors_of(store, reading, wanted)
-    order = Order(anchors)
-    bounds = [*_of_files(evidence, anchors), *(bound for number in wanted for bound in order.bounds(number))]
+    table = AnchorTable(anchors)
+    bounds = [*_of_files(evidence, anchors), *(bound for number in wanted for bound in table.bounds(number))]
     bounds += [
         replace(bound, what=f"revision {number:,} as the current one, until revision {later:,} replaced it")
         for number, later in successors.items()
-        for bound in order.bounds(later)
+        for bound in table.bounds(later)
     ]
     contrary = [*_older_files(evidence, anchors), *contradictions(anchors)]
     return Chronology(tuple(bounds), tuple(contrary), examined, objects)
@@ -151,7 +151,7 @@ def _anchors(part: Classified, row: int) -> Iterator[Anchor]:
         yield Anchor(revision, second, False, f"{field} of {key}, written at revision {revision:,}")
 
 
-class Order:
+class AnchorTable:
     """Anchors in the order of their revisions, and what they say of any revision."""
 
     def __init__(self, anchors: Sequence[Anchor]) -> None:

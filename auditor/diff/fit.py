@@ -58,10 +58,10 @@ def _check_order(names: Sequence[str], before: Backend, after: Backend) -> None:
             f"{names[1]} is at revision {newer:,} and {names[0]} at {older:,}: AFTER is the older one; nothing was "
             "compared. Swap them, or use --any-order after a rollback"
         )
-    compacted, later = before.compacted or 0, after.compacted or 0
-    if 0 < newer == older and later < compacted:
+    if 0 < newer == older and (after.compacted or 0) < (before.compacted or 0):
+        extent = f"up to {after.compacted:,}" if after.compacted else "not at all"
         raise UsageError(
-            f"both are at revision {newer:,}, {names[0]} is compacted up to {compacted:,} and {names[1]} "
-            f"{f'up to {later:,}' if later else 'is not'}: AFTER is the older one; nothing was compared. Swap them, or "
-            "use --any-order for members that compact one after the other"
+            f"both are at revision {newer:,}; {names[0]} is compacted up to {before.compacted:,}, {names[1]} {extent}: "
+            "AFTER is the older one; nothing was compared. Swap them, or use --any-order for members that compact one "
+            "after the other"
         )

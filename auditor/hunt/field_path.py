@@ -9,6 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 from auditor.evidence.protobuf_wire import BYTES, WireError, fields
+from auditor.kubernetes.plausibility import data_name
 from auditor.text import decode, printable
 
 ENVELOPE = 4
@@ -116,7 +117,8 @@ def _walk(value: bytes, start: int, end: int, at: int, known: dict[int, _Field])
         if field.content == "map":
             key = next((value[a:b] for which, _, a, b in fields(value, first, last) if which == 1), b"")
             dotted = field.name == "data" or field.name.endswith("Data")
-            return [f"{field.name}.{printable(key)}" if dotted else f"{field.name}[{printable(key)}]"]
+            name = printable(data_name(key))
+            return [f"{field.name}.{name}" if dotted else f"{field.name}[{name}]"]
         name = f"{field.name}[{index}]" if field.many else field.name
         inner = _walk(value, first, last, at, _MESSAGES[field.content]) if field.content else []
         return [part for part in (name, *inner) if part]

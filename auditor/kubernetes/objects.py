@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from auditor.evidence.protobuf_wire import BYTES, encoded_varint, leading_fields, varint_at
 from auditor.kubernetes.credentials import valid_until
 from auditor.kubernetes.data_digest import digests
+from auditor.kubernetes.plausibility import data_name, entry_name, is_kind, is_uid, leading_name
 from auditor.kubernetes.secret_names import selectors
 from auditor.kubernetes.trees import as_bytes, data_value, parse, seconds
 from auditor.model.vocabulary import Encoding
@@ -27,10 +28,6 @@ PLAIN = b'\x1a\0"\0'
 CUT = "the end of the value is lost"
 LONGEST_TAIL = 1 << 16
 """Bytes at the end of a fragment to search for the end of a Secret."""
-_DATA_NAME = re.compile(rb"[-._a-zA-Z0-9]{0,253}")
-"""The name of a data value (k8s.io/apimachinery pkg/util/validation, IsConfigMapKey), or none."""
-UNREADABLE_NAME = b"(no name)"
-"""What stands for a name that none is."""
 _SECRET_END = re.compile(rb"\x1a([\x01-\x7f])([A-Za-z0-9][A-Za-z0-9./_-]{0,126})(?:\x28[\x00\x01])?\x1a\x00\x22")
 """A v1 Secret's type is field 3, `immutable` 5; the envelope's contentEncoding and contentType are 3 and 4."""
 _DATA_FIELDS = {2, 4}
@@ -77,6 +74,8 @@ def decode(
 ) -> Object:
     """The object in a value. Never raises: a value that does not decode has a `problem`.
 
+    Of damaged bytes a text may hold a value: kind, version, uid and names of data are those that Kubernetes takes.
+
     Args:
         value: the stored or opened value.
         encoding: of the value.
@@ -84,6 +83,14 @@ def decode(
         content: whether the digests of the content and of its data values are computed.
         credentials: whether `valid_until` and `selectors` are.
     """
+    decoded = _decode(value, encoding, cut=cut, content=content, credentials=credentials)
+    if not is_kind(decoded.api_version, decoded.kind):
+        return Object(problem="an object that names no kind")
+    return decoded if is_uid(decoded.uid) else decoded._replace(uid=b"")
+
+
+def _decode(value: bytes, encoding: Encoding, *, cut: bool, content: bool, credentials: bool) -> Object:
+    """decode(), whatever texts come of it."""
     try:
         if encoding is Encoding.PROTOBUF:
             return _cut(value) if cut else _protobuf(value, content=content, credentials=credentials)
@@ -115,7 +122,7 @@ def _protobuf(value: bytes, *, content: bool, credentials: bool) -> Object:
         return Object(problem="an envelope that names no kind")
     if kind == b"Secret" and api_version == b"v1":
         secret = pb.Secret.FromString(raw)
-        keys = tuple([entry.key for entry in secret.data])
+        keys = tuple([entry_name(entry) for entry in secret.data])
         decoded = _with_meta(secret.metadata, api_version, kind, secret.type, keys)
         pairs = _pairs_of(secret) if content or credentials else []
         if credentials:
@@ -125,7 +132,7 @@ def _protobuf(value: bytes, *, content: bool, credentials: bool) -> Object:
     digest = _without_metadata(raw) if content else b""
     if kind == b"ConfigMap":
         # the field numbers of a Secret; binaryData, field 3, is skipped as a foreign type
-        keys = tuple([entry.key for entry in pb.Secret.FromString(raw).data])
+        keys = tuple([entry_name(entry) for entry in pb.Secret.FromString(raw).data])
         return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, b"", keys, digest)
     return _with_meta(pb.Object.FromString(raw).metadata, api_version, kind, content=digest)
 
@@ -148,7 +155,7 @@ def leading_data(value: bytes) -> list[tuple[bytes, bytes]]:
         # the last field that there is may be cut: of an entry the value's length says whether it is
         parts = list(leading_fields(entry)) if number in _DATA_FIELDS else []
         if [field for field, _ in parts] == [1, 2] and entry == b"".join(_written(*part) for part in parts):
-            pairs.append((parts[0][1], parts[1][1]))
+            pairs.append((data_name(parts[0][1]), parts[1][1]))
     return pairs
 
 
@@ -190,9 +197,7 @@ def _cut(value: bytes) -> Object:
         meta = pb.ObjectMeta(name=leading.get(1, b""), namespace=leading.get(3, b""), uid=leading.get(5, b""))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"}:
-        names = (dict(leading_fields(entry)).get(1, b"") for number, entry in raw if number == 2)
-        # damage may have made a name of a value, and names are shown
-        keys = tuple(name if _DATA_NAME.fullmatch(name) else UNREADABLE_NAME for name in names)
+        keys = tuple(leading_name(entry) for number, entry in raw if number == 2)
     return _with_meta(meta, api_version, kind, data_keys=keys)._replace(problem=CUT)
 
 
@@ -228,14 +233,15 @@ def _without_metadata(raw: bytes) -> bytes:
 
 def _pairs_of(secret: pb.Secret) -> list[tuple[bytes, bytes]]:
     """Name and bytes of every data value."""
-    pairs = [(entry.key, entry.value) for entry in secret.data]
-    return pairs + [(entry.key, entry.value) for entry in secret.string_data] if secret.string_data else pairs
+    pairs = [(entry_name(entry), entry.value) for entry in secret.data]
+    return pairs + [(entry_name(entry), entry.value) for entry in secret.string_data] if secret.string_data else pairs
 
 
 def _pairs(tree: Any) -> list[tuple[bytes, bytes]]:
     """Name and bytes of every data value of a Secret in JSON or CBOR; stringData is no base64."""
-    pairs = [(as_bytes(name), data_value(text)) for name, text in (tree.get("data") or {}).items()]
-    return pairs + [(as_bytes(name), as_bytes(text)) for name, text in (tree.get("stringData") or {}).items()]
+    pairs = [(data_name(as_bytes(name)), data_value(text)) for name, text in (tree.get("data") or {}).items()]
+    more = (tree.get("stringData") or {}).items()
+    return pairs + [(data_name(as_bytes(name)), as_bytes(text)) for name, text in more]
 
 
 def _with_content(secret: Object, pairs: list[tuple[bytes, bytes]]) -> Object:
@@ -254,7 +260,7 @@ def _tree(tree: Any, *, content: bool, credentials: bool) -> Object:
     kind, api_version = as_bytes(tree["kind"]), as_bytes(tree.get("apiVersion"))
     keys: tuple[bytes, ...] = ()
     if kind in {b"Secret", b"ConfigMap"} and isinstance(data, dict):
-        keys = tuple(sorted(as_bytes(key) for key in data))
+        keys = tuple(sorted(data_name(as_bytes(key)) for key in data))
     end = ""
     selected: tuple[str, ...] = ()
     if kind == b"Secret" and credentials:

@@ -12,7 +12,7 @@ from auditor.arrays.buffer import Buffer, varints
 from auditor.arrays.columns import Columns
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.factorize import factorize
-from auditor.kubernetes import objects
+from auditor.kubernetes import objects, plausibility
 
 MOST_FIELDS = 64
 """Fields of a Secret that are looked at for all Secrets together; one with more has a parser of its own."""
@@ -100,6 +100,9 @@ def _entry(buffer: Buffer, secret: Ints, at: Ints, end: Ints) -> tuple[DataEntri
 
 
 def names(buffer: Buffer, table: DataEntries) -> tuple[list[bytes], Ints]:
-    """The distinct names of the values, and of each value the index of its own."""
+    """The distinct names of the values (plausibility.data_name()), and of each value the index of its own."""
     codes, heads = factorize(buffer, table.name_at, table.name_len)
-    return buffer.slices(table.name_at[heads], table.name_len[heads]), codes
+    texts = list(map(plausibility.data_name, buffer.slices(table.name_at[heads], table.name_len[heads])))
+    number_of = {name: number for number, name in enumerate(dict.fromkeys(texts))}
+    numbers = np.fromiter(map(number_of.__getitem__, texts), np.int64, len(texts))
+    return list(number_of), numbers[codes]

@@ -34,7 +34,11 @@ def item_length(value: bytes) -> int:
 
 
 def _cbor(value: bytes) -> Any:
-    return _item(value)[0]
+    """The one item of a value: kube-apiserver refuses what has more behind it (fxamacker/cbor, ExtraneousDataError)."""
+    tree, end = _item(value)
+    if end != len(value):
+        raise ValueError("more than one item")
+    return tree
 
 
 def _item(value: bytes) -> tuple[Any, int]:

@@ -137,12 +137,14 @@ def next_steps(audit: Audit) -> list[str]:
 
 def steps(audit: Audit) -> list[Step]:
     """The next steps with those who take them."""
-    unreadable = [Step(API_SERVERS, what) for what in (*_exposed_keys(audit), *_unreadable(audit))]
+    preserve = Step(HOLDER, "preserve this evidence")
+    unreadable = [Step(API_SERVERS, what) for what in _unreadable(audit)]
+    keys = [Step(API_SERVERS, what) for what in _exposed_keys(audit)]
     if not audit.tally.readable:
-        return unreadable
+        return [preserve, *unreadable, *keys] if keys else unreadable
     following = causes.next_of(audit)
     places = audit.tally.readable_places
-    found = [Step(HOLDER, "preserve this evidence"), *unreadable]
+    found = [preserve, *unreadable, *keys]
     if Place.LATEST in places:  # else what is rotated is stored in the clear again
         found += [Step(API_SERVERS, ENCRYPT_FIRST), Step(API_SERVERS, following[Place.LATEST])]
     found.append(_rotate(audit))
@@ -172,10 +174,10 @@ def _rotate(audit: Audit) -> Step:
 
 def _exposed_keys(audit: Audit) -> list[str]:
     """The step for encryption keys that whoever holds the evidence has too."""
-    kinds = {kind for kind, *_ in audit.tally.findings}
-    if FindingKind.KEY_PRESENT not in kinds:
-        return []
-    return ["write with a new encryption key, rewrite what the present ones (key-present) decrypt, remove their copies"]
+    present = any(kind is FindingKind.KEY_PRESENT for kind, *_ in audit.tally.findings)
+    return [
+        "replace each key that is present (key-present): write with a new one, rewrite, remove its copies"
+    ] * present
 
 
 def _unreadable(audit: Audit) -> list[str]:

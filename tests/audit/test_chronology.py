@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 import auditor
-from auditor.audit.chronology import Anchor, Order
+from auditor.audit.chronology import Anchor, AnchorTable
 from auditor.kubernetes.times import MOST_CERTIFICATES, issued
 from auditor.model.chronology import Chronology, TimeBound, TimeKind
 from auditor.model.vocabulary import Encoding
@@ -142,7 +142,7 @@ def test_bounds_are_those_of_a_search_of_all_anchors(seed: int) -> None:
         ),
         key=lambda anchor: (anchor.revision, anchor.time),
     )
-    order = Order(anchors)
+    table = AnchorTable(anchors)
     for revision in range(-1, 14):
         before = [anchor for anchor in anchors if anchor.revision <= revision]
         after = [anchor for anchor in anchors if anchor.revision >= revision and anchor.created]
@@ -150,4 +150,4 @@ def test_bounds_are_those_of_a_search_of_all_anchors(seed: int) -> None:
             max(before, key=lambda each: (each.time, each.revision), default=None),
             min(after, key=lambda each: (each.time, each.revision), default=None),
         ]
-        assert [bound.source for bound in order.bounds(revision)] == [each.source for each in expected if each]
+        assert [bound.source for bound in table.bounds(revision)] == [each.source for each in expected if each]

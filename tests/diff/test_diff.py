@@ -182,6 +182,16 @@ def test_the_wrong_order_is_refused() -> None:
     assert comparison.exit_code(Severity.MEDIUM) == 1
 
 
+def test_of_the_same_revision_what_is_compacted_less_is_before() -> None:
+    rewritten, compacted = STAGES[2:4]
+    with pytest.raises(
+        UsageError, match=r"at revision \d+; BEFORE \(4-.* up to \d+, AFTER \(3-.* not at all: AFTER is the older"
+    ):
+        stage_comparison(compacted, rewritten)
+    assert sum(stage_comparison(compacted, rewritten, any_order=True).objects.values()) == 34
+    assert sum(stage_comparison(rewritten, compacted).objects.values()) == 34
+
+
 def test_different_clusters_are_refused() -> None:
     other = PROVIDERS / "1-every-provider.db"
     with pytest.raises(UsageError, match=r"different clusters.*uid is 71314e90.*nothing was compared"):

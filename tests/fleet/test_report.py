@@ -20,7 +20,7 @@ from auditor.fleet.report.migration import Target
 from auditor.fleet.report.model import Answer, FleetReport, Grid, Section
 from auditor.fleet.report.rotate import steps
 from auditor.options import Options
-from tests.helpers import fleet
+from tests.helpers import command, fleet
 from tests.helpers.fixtures import MIGRATION, PROVIDERS
 
 AS_OF = "2026-11-08T00:00:00Z"
@@ -100,6 +100,14 @@ def test_the_population(dataset: Path) -> None:
     assert section(report, "population").answer is Answer.UNKNOWN
     assert report.exit_code(new_only=False) == 1
     assert any("vanished" in question for question in report.open_questions)
+
+
+def test_backups_of_no_known_cluster_are_no_cluster(tmp_path: Path) -> None:
+    fleet.migration(tmp_path / "backups")
+    (tmp_path / "backups" / fleet.name(9)).write_bytes(fleet.STAGES[0].read_bytes()[:9000])
+    fleet.run(fleet.request(tmp_path / "backups", tmp_path / "set", fleet.key(tmp_path)))
+    population = section(ask(tmp_path / "set"), "population")
+    assert "8 backups of 1 cluster (1 of no known one)" in population.sentences[0]
 
 
 def test_what_to_rotate_is_what_a_slow_count_says(folder: Path, dataset: Path) -> None:
@@ -264,6 +272,22 @@ def test_every_file(dataset: Path, tmp_path: Path) -> None:
     ids = {row["value_id"] for row in fleet.table(dataset, "values")}
     assert ids
     assert not [name for name, text in texts.items() for each in ids if each in text]
+
+
+def test_a_report_is_verified_by_its_checksums(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    done = command.run("fleet", "report", dataset, "--json", path)
+    sums = Path(f"{path}.SHA256SUMS")
+    assert done.returncode == 1, done.stderr
+    assert f"Wrote {sums}" in " ".join(done.stdout.split())
+    done = command.run("verify", path)
+    assert (done.returncode, "report.json" in done.stdout) == (0, True), done.stdout + done.stderr
+    path.write_text(path.read_text().replace("production", "prodvction"))
+    done = command.run("verify", path)
+    assert (done.returncode, "DIFFERS" in done.stdout) == (1, True)
+    sums.unlink()
+    done = command.run("verify", path)
+    assert (done.returncode, "holds no hashes of itself" in " ".join(done.stderr.split())) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.kubernetes import objects, times
+from auditor.kubernetes.plausibility import NO_NAME
 from auditor.model.vocabulary import Encoding
 from auditor.protobuf import kubernetes_pb2 as pb
 from tests.helpers.fixtures import PLAINTEXT, stored_secrets
 from tests.helpers.objects import CBOR, CREATED, StoredObject, envelope
+from tests.helpers.sweeps import everything
 
 MARK = b"MARK-d8f3b7"
 SECRET = StoredObject(b"payments", b"db", {b"password": MARK, b"user": b"app"}, b"kubernetes.io/basic-auth")
@@ -100,8 +102,26 @@ def test_what_does_not_decode_names_no_time(encoding: Encoding) -> None:
 
 def test_texts_that_are_no_utf8() -> None:
     found = decode_object(StoredObject(b"\xff", b"\xfe\0", {b"\xfd": b"1"}, b"\xfc", uid=b"\xfb"), "protobuf")
-    assert (found.namespace, found.name, found.data_keys) == (b"\xff", b"\xfe\0", (b"\xfd",))
-    assert (found.type, found.uid, found.problem) == (b"\xfc", b"\xfb", "")
+    assert (found.namespace, found.name, found.data_keys) == (b"\xff", b"\xfe\0", (NO_NAME,))
+    assert (found.type, found.uid, found.problem) == (b"\xfc", b"", "")
+
+
+@every_encoding
+@pytest.mark.parametrize("lost", [0, 12, 30], ids=lambda lost: f"{lost} bytes lost")
+def test_no_changed_byte_makes_a_text_of_a_value(encoder: str, lost: int) -> None:
+    """A length that runs over a value, a tag that makes it a name: texts of an object are shown, values never."""
+    text = b"hidden-CANARY-41c7ab"
+    thing = StoredObject(b"default", b"stolen", {b"password": text, b"zz": text[::-1]})
+    encoding, encode = ENCODERS[encoder]
+    whole = encode(thing)
+    for at in range(len(whole)):
+        for octet in range(256) if everything() else (*range(96), *range(0xD0, 0xE0)):
+            changed = whole[:at] + bytes([octet]) + whole[at + 1 :]
+            changed = changed[: len(changed) - lost]
+            found = objects.decode(changed, encoding, cut=bool(lost), content=not lost)
+            shown = [found.kind, found.api_version, found.namespace, found.name, found.uid, found.type]
+            shown += [*found.data_keys, *(name for name, _ in found.values), found.problem.encode()]
+            assert not any(part in each for each in shown for part in (b"CANARY", b"YRANAC")), (at, octet)
 
 
 # digests

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,22 @@ def test_every_file_that_is_written_is_named(tmp_path: Path) -> None:
     rows = len((tmp_path / "a.csv").read_text().splitlines()) - 1
     assert f"a.csv ({(tmp_path / 'a.csv').stat().st_size:,} bytes, {rows} rows)" in done.stdout
     assert f"b.json ({(tmp_path / 'b.json').stat().st_size:,} bytes)" in done.stdout
+
+
+def test_a_key_beside_encrypted_values_is_the_next_step(tmp_path: Path) -> None:
+    shutil.copy(DEFRAGMENTED, tmp_path)
+    shutil.copy(DEFRAGMENTED.with_suffix(".encryption.json"), tmp_path / "enc.json")
+    printed = " ".join(run("scan", tmp_path).stdout.split())
+    assert "preserve this evidence" in printed
+    assert "replace each key that is present (key-present)" in printed
+
+
+def test_a_resource_is_not_called_absent_where_pages_are_lost(tmp_path: Path) -> None:
+    """A file that ends early stores no Secret that could be read, and that is no statement on the rest."""
+    cut = tmp_path / "cut.db"
+    cut.write_bytes(REWRITTEN.read_bytes()[: 9 * 4096])
+    done = run("scan", cut)
+    printed = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 3
+    assert "nothing of this resource is in what could be read" in printed
+    assert "nothing of this resource is stored" not in printed

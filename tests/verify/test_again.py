@@ -109,6 +109,13 @@ def test_files_that_options_name_are_given_anew(files: dict[str, Path], tmp_path
     assert (done.returncode, "is given, and the report was made without it" in done.stdout) == (1, True)
 
 
+def test_what_could_not_be_checked_is_no_failed_check(tmp_path: Path) -> None:
+    done = again(report(tmp_path, EVIDENCE, *KEY), EVIDENCE)
+    last = done.stdout.splitlines()[-1]
+    assert (done.returncode, "DIFFERS" in done.stdout) == (1, False)
+    assert re.fullmatch(r"1 could not be made, \d+ held \(exit 1\)", last)
+
+
 def test_evidence_and_configuration_of_other_names(tmp_path: Path) -> None:
     path, page = report(tmp_path, EVIDENCE, *KEY), report(tmp_path, EVIDENCE, *KEY, form="html")
     evidence, config = tmp_path / "copy.db", tmp_path / "enc.json"

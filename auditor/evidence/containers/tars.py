@@ -135,7 +135,7 @@ def members(
                 inner = archive_paths.normalize(name, member.name)
                 if member.isreg():
                     yield inner, member.size, _content(archive, member, f"{name}!{shown(inner)}")
-                    odd += _padding(archive, member)
+                    odd += _padding(archive, member, budget.most)
                 elif member.type in tarfile.SUPPORTED_TYPES:
                     _check(name, inner, member)
                 elif unread := _unread(archive, member):
@@ -201,11 +201,14 @@ def _is_list(member: tarfile.TarInfo) -> bool:
     return member.type == _DUMPDIR and member.size <= LONGEST_LIST
 
 
-def _padding(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
-    """Bytes that are not zero between the end of a member's content and the next header, where tars pad with zeros."""
+def _padding(archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> int:
+    """Bytes that are not zero between the end of a member's content and the next header, where tars pad with zeros.
+
+    most: Bytes that the archive has at most; a member that ends behind them is not looked for block by block.
+    """
     end = _content_end(member)
     stream = archive.fileobj
-    if not 0 < archive.offset - end < tarfile.BLOCKSIZE:
+    if archive.offset > most or not 0 < archive.offset - end < tarfile.BLOCKSIZE:
         return 0
     if stream.tell() < end:
         stream.seek(end)

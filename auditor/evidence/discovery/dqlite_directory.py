@@ -56,8 +56,8 @@ def gather(name: str, folder: Path, limits: Limits, work_dir: str, *, hashed: bo
             if entry in left_out:
                 reason = f"{shown(entry.name)}: {MOST_FILES:,} newer files of the log are read, this one is not"
                 exhibit.gaps.append(Gap(shown(entry.name), 0, entry.lstat().st_size, reason))
-            elif (role := ROLES.get(kinds.get(entry, Kind.UNFINISHED))) is not None and not entry.is_dir():
-                data_directory.add_file(exhibit, entry, role, shown(entry.name), hashed=hashed)
+            elif entry in kinds and not entry.is_dir():
+                data_directory.add_file(exhibit, entry, ROLES[kinds[entry]], shown(entry.name), hashed=hashed)
             elif entry.name == names.DATABASES and entry.is_dir():
                 for database in data_directory.entries(exhibit, folder, entry):
                     _database(exhibit, folder, database, hashed=hashed)
@@ -141,14 +141,10 @@ def archived(name: str, members: Sequence[ExtractedMember]) -> Exhibit:
     try:
         for member in members:
             own = names.of_evidence(str(member.name))
-            role = ROLES.get(own.kind) if own is not None else Role.DQLITE_DATABASE
-            if not member.file.size or role is None:
-                if member.file.size:
-                    reason = f"{member.name} is none of dqlite's files: not read"
-                    exhibit.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
-                else:
-                    exhibit.notes.append(f"{member.name} is empty")
+            role = ROLES[own.kind] if own is not None else Role.DQLITE_DATABASE
+            if not member.file.size:
                 member.file.close()
+                exhibit.notes.append(f"{member.name} is empty")
                 continue
             exhibit.files.append((role, member.file.open(str(member.name))))
     except BaseException:

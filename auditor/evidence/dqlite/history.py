@@ -121,7 +121,8 @@ class History:
             following: The index from which on its entries are new.
         """
         buffer, ledger = self.files[file], self.ledgers[file]
-        open_ = _name(self.names[file]).kind is Kind.OPEN
+        own = names.of_evidence(self.names[file])
+        open_ = own is not None and own.kind is Kind.OPEN
         segment = segments.read(buffer, self.names[file], ledger, open_=open_)
         self.gaps += segment.gaps
         entries = segment.entries
@@ -166,11 +167,6 @@ class History:
             own = names.of_evidence(name)
             if own is not None and own.kind is kind:
                 yield file, own
-
-
-def _name(name: str) -> Name:
-    own = names.of_evidence(name)
-    return own if own is not None else Name(Kind.UNFINISHED)
 
 
 def _odd(name: str, at: list[int]) -> Iterator[Gap]:

@@ -18,7 +18,6 @@ class Kind(Enum):
     SNAPSHOT = "snapshot"
     META = "description of a snapshot"
     METADATA = "term and vote"
-    UNFINISHED = "file that was not finished"
 
 
 class Name(NamedTuple):

@@ -30,6 +30,7 @@ def read(
     places = {column: number for number, column in enumerate(columns)}
     numbers = [places[column] for column in NUMBERS]
     texts = [places[column] for column in TEXTS]
+    others = sorted({*range(len(columns))}.difference(numbers, texts))
     text = file.map
     while at < file.size:
         end = text.find(b"\n", at, at + grammar.LONGEST_ROW)
@@ -41,29 +42,27 @@ def read(
             return stop, True
         if end < 0 and not line:
             break
-        if _add(line, at, len(columns), (numbers, texts), rows, table):
+        if _add(line, at, len(columns), (numbers, texts, others), rows, table):
             accounted.add(at, stop)
         at = stop
     return at, False
 
 
-def _add(line: bytes, at: int, count: int, places: tuple[list[int], list[int]], rows: TextRows, table: int) -> bool:
+def _add(line: bytes, at: int, count: int, places: tuple[list[int], ...], rows: TextRows, table: int) -> bool:
     """Add the row of a line; whether it is one.
 
     Args:
         line: Without its end.
         at: Where it begins.
         count: Number of its fields.
-        places: Of NUMBERS and of TEXTS among them.
+        places: Of NUMBERS and of TEXTS among them, and of the others, in which no value may begin.
         rows: Where it is added.
         table: Number of the table.
     """
     fields = line.split(b"\t")
     if len(fields) != count:
         return False
-    read = {*places[0], *places[1]}
-    others = [cell for place, cell in enumerate(fields) if place not in read]
-    if any(len(cell) >= LEAST and holds_value(cell) for cell in others):
+    if any(len(fields[place]) >= LEAST and holds_value(fields[place]) for place in places[2]):
         return False
     try:
         numbers = [grammar.number(fields[place]) for place in places[0]]

@@ -22,6 +22,10 @@ LONGEST_ROW = 1 << 28
 """Bytes of a row, at most: two values of 16 MB, each byte written as four letters or more."""
 _NAME = rb"(?:[`\"\[]?[\w$]++[`\"\]]?\.)?[`\"\[]?[\w$]++[`\"\]]?"
 BLANK = re.compile(rb"[ \t\r\n\f;]*+")
+COMMENTS = re.compile(rb"(?:--(?:[ \t][^\n]*+|\r?)\n[\s;]*+|#[^\n]*+\n[\s;]*+|/\*[^*]{0,4096}\*/[\s;]*+)+")
+"""Comments, one behind the other: of as many as a dump may have, each by itself takes long."""
+MARKS = re.compile(rb"(?m)^[ \t]*(?:--|#)[ \t]?|/\*|\*/")
+"""What makes comments of a text."""
 COMMENT = re.compile(rb"--(?:[ \t][^\n]*+|\r?)(?:\n|\Z)|#[^\n]*+(?:\n|\Z)|/\*.*?\*/", re.DOTALL)
 META = re.compile(rb"\\(?P<command>connect|restrict|unrestrict|encoding|c)\b(?P<rest>[^\n]*+)(?:\n|\Z)")
 COPY = re.compile(

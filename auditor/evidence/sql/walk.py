@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from auditor.evidence.beginnings import LEAST, OVERLAP
+from auditor.evidence.beginnings import LEAST, TextSearch
 from auditor.evidence.containers import exports
 from auditor.evidence.containers.residue import holds_value
 from auditor.evidence.file import EvidenceFile
@@ -35,8 +35,8 @@ class Walk:
     foreign: dict[str, list[int]] = field(default_factory=dict)
     """Rows of other tables: offset of the first, and bytes of all."""
     gaps: list[Gap] = field(default_factory=list)
-    said: bytes = field(default=b"", repr=False)
-    """The end of the comments that stand one behind the other, without their marks."""
+    search: TextSearch = field(default_factory=TextSearch)
+    """Of the comments, as one text."""
     database: str = ""
     """Of those that the dump holds, where it names them."""
 
@@ -78,24 +78,22 @@ class Walk:
             if match["command"] in {b"connect", b"c"}:
                 self.database = match["rest"].decode("utf-8", "replace").strip()
             return self._structure(at, match.end())
+        if (match := grammar.COMMENTS.match(text, at, at + grammar.LONGEST_LINE)) is not None:
+            return self._comments(at, match.end())
         if (match := grammar.COMMENT.match(text, at, at + grammar.LONGEST_LINE)) is not None:
-            return self._comment(at, match.end())
-        self.said = b""
+            return self._comments(at, match.end())
         if (match := grammar.STATEMENT.match(text, at, at + grammar.LONGEST)) is not None:
             return self._structure(at, match.end())
         return at
 
-    def _comment(self, start: int, end: int) -> int:
-        """Account for a comment, together with those right before it: a value may go on from line to line."""
-        text = self.file.map[start:end].lstrip(b"-#/* \t").rstrip(b"*/ \t")
-        self.said = (self.said + text)[-OVERLAP:]
-        if len(self.said) >= LEAST and holds_value(self.said):
-            return end
-        return self._structure(start, end)
+    def _comments(self, start: int, end: int) -> int:
+        """Account for comments, beside those before them: a value may go on from line to line."""
+        words = grammar.MARKS.sub(b"", self.file.map[start:end])
+        return end if self.search.holds(words) else self._structure(start, end)
 
     def _structure(self, start: int, end: int) -> int:
         """Account for a statement without rows; one in which a value begins is left out, and so a gap."""
-        if not holds_value(self.file.map[start:end]):
+        if end - start < LEAST or not holds_value(self.file.map[start:end]):
             self.accounted.add(start, end)
         return end
 

@@ -65,7 +65,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was migrated to, and since when it is looked for."""
+    """What was migrated to, and the day from which backups are looked at."""
 
     provider: str
     name: str
@@ -79,9 +79,7 @@ class Target:
         if provider not in PROVIDERS:
             raise UsageError(f"--migration {shown(text)}: expected {', '.join(PROVIDERS)}, and perhaps :NAME")
         if not since:
-            raise UsageError(
-                "--migration needs --from DATE: the first backup since then that shows it is the first of all"
-            )
+            raise UsageError("--migration needs --from DATE: the day from which backups are looked at")
         return cls(provider, name, since)
 
     @property
