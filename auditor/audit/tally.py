@@ -1,7 +1,7 @@
 """Counts over the stored values: the coverage of every resource, and the tally that the conclusion rests on."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -84,8 +84,9 @@ def tally(selections: Sequence[Selection], advice: Sequence[Advice], hits: Seque
         findings=_findings(selections, advice, hits),
         readable=readable,
         contents=_contents(selections),
-        objects=_objects(selections),
+        objects=_objects(_readable(selections)),
         current_holders=current_holders,
+        objects_of_holders=_objects(_holders(selections)) if current_holders else 0,
         undetermined=undetermined,
         readable_places=tuple(sorted(readable_places)),
         freed_pages=tuple(sorted(pages)),
@@ -133,11 +134,19 @@ def _contents(selections: Sequence[Selection]) -> int:
     return len({hash(values.batch.value(row)) for values, rows in distinct for row in rows.tolist()})
 
 
-def _objects(selections: Sequence[Selection]) -> int:
-    """The number of distinct etcd keys of readable values, including keys that only the value names."""
+def _holders(selections: Sequence[Selection]) -> Iterator[tuple[Selection, Ints]]:
+    """Parts with leftovers that hold what is current, and their rows."""
+    for values, plain in _readable(selections):
+        rows = plain[np.isin(values.same_as_latest[plain], CURRENT)]
+        if rows.size:
+            yield values, rows
+
+
+def _objects(parts: Iterable[tuple[Selection, Ints]]) -> int:
+    """The number of distinct etcd keys of some rows, including keys that only the value names."""
     stored: list[tuple[RecordBatch, Ints]] = []
     keys: set[bytes] = set()
-    for values, plain in _readable(selections):
+    for values, plain in parts:
         has_key = values.batch.key_at[plain] >= 0
         stored.append((values.batch, _distinct(values.by_key, plain[has_key])))
         keys.update(filter(None, map(values.key, plain[~has_key].tolist())))

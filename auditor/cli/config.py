@@ -15,7 +15,9 @@ CODES = "Exit codes: 0 shown; 2 something in the file or the environment is refu
 
 def config(
     ctx: typer.Context,
-    command: Annotated[str, typer.Argument(help="The command that would be run.")] = "scan",
+    command: Annotated[
+        list[str] | None, typer.Argument(help="The command that would be run; default: scan.", show_default=False)
+    ] = None,
     config: Annotated[
         str, typer.Option("--config", help="The TOML file; else ETCD_AUDITOR_CONFIG names it.", show_default=False)
     ] = "",
@@ -23,7 +25,7 @@ def config(
 ) -> None:
     """List the settings of a command that its command line would find, and where each comes from."""
     known = commands.known(ctx)
-    raise typer.Exit(worker.guard(lambda: run(known, command, config, schema=schema)))
+    raise typer.Exit(worker.guard(lambda: run(known, " ".join(command or ["scan"]), config, schema=schema)))
 
 
 def run(known: commands.KnownOptions, command: str, file: str, *, schema: bool) -> int:
@@ -32,7 +34,8 @@ def run(known: commands.KnownOptions, command: str, file: str, *, schema: bool) 
         sys.stdout.write(json.dumps(settings.schema(known), indent=1) + "\n")
         return 0
     if command not in known:
-        raise UsageError(f"{command!r} is no command that has settings: {', '.join(known)}")
+        fleet = "; those of fleet take their options from the command line alone" * command.startswith("fleet")
+        raise UsageError(f"{command!r} is no command that has settings: {', '.join(known)}{fleet}")
     applied = settings.apply(command, known, (), file, os.environ)
     path = file or os.environ.get(settings.VARIABLE, "")
     sys.stdout.write(f"Command {command}; configuration file: {path or 'none is read'}\n")

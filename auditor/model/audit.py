@@ -8,7 +8,7 @@ from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, Pag
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
 from auditor.model.kms import KmsCalls, PluginSuggestion
 from auditor.model.rotation import Rotation
-from auditor.model.vocabulary import Provider, RedactionMethod, Severity, Trailer, Verdict
+from auditor.model.vocabulary import Place, Provider, RedactionMethod, Severity, Trailer, Verdict
 from auditor.options import Setting
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class ExhibitSummary:
     """Number of stored values of the selected resources."""
     readable: int = 0
     """Number of plaintext values among them."""
+    readable_places: tuple[Place, ...] = ()
+    """Places that hold them."""
     current_holders: int = 0
     """Number of leftovers among the plaintext ones that hold what is current."""
     gaps: int = 0

@@ -80,6 +80,8 @@ class Tally:
     """Number of distinct etcd keys among the plaintext values."""
     current_holders: int
     """Number of plaintext leftovers that hold what is current: yes, part and elsewhere of SameAsLatest."""
+    objects_of_holders: int
+    """Number of distinct etcd keys among those."""
     undetermined: int
     """Number of plaintext leftovers of which that is unknown."""
     readable_places: tuple[Place, ...]

@@ -1,4 +1,4 @@
-"""Explanations of the words in reports: findings, places, columns, verdicts, exit codes, terms."""
+"""Explanations of the words in reports: findings, places, verdicts, columns, what cells hold, exit codes, terms."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,13 +7,14 @@ from auditor.model.table import COLUMNS
 from auditor.model.vocabulary import FindingKind, Place, Verdict
 from auditor.reports.causes import CAUSES, KINE_CAUSES
 from auditor.reports.meaning import MEANING
+from auditor.reports.terms import CELLS, CODES, PROVIDERS, SEVERITIES, STATES, TERMS
 
 
 class Explanation(NamedTuple):
     """One word of a report."""
 
     kind: str
-    """Kind of word: finding, place, column, verdict, exit code or term."""
+    """Kind of word: finding, place, verdict, provider, exit code, severity, state, cell, term or column."""
     meaning: str
     """Meaning of the word."""
     check: str = ""
@@ -72,35 +73,14 @@ VERDICTS = {
     ),
 }
 """Meaning of each verdict, and what to do."""
-CODES = {
-    "exit-0": "no finding at or above --fail-on, and everything inside the scope was read and concluded",
-    "exit-1": "a finding at or above --fail-on (medium, where it is not given) that --ignore does not accept",
-    "exit-2": "bad usage, nothing readable, or an internal error: nothing was concluded",
-    "exit-3": "no such finding, and something inside the scope was not read or not concluded",
-}
-TERMS = {
-    "gap": Explanation(
-        "term",
-        "a part of the evidence inside the scope that was not read or not understood, with source, offset and length",
-        remedy="get an undamaged copy; as long as a gap remains, the result is inconclusive",
-    ),
-    "self-test": Explanation(
-        "term",
-        "a positive control: readable values in pages of our own, which every run must report",
-        remedy="where it fails, what the run did not find is unproven: report it",
-    ),
-    "sweep": Explanation(
-        "term",
-        "a search of every hashed byte for the beginnings of readable values, which knows nothing of the readers' "
-        "parse: what no row accounts for is a fragment",
-    ),
-}
-"""Terms that belong to no closed list."""
 
 
 def words() -> dict[str, Explanation]:
     """The explanation of every word, by the word as reports print it."""
-    return dict([*_findings(), *_places(), *_verdicts(), *_codes(), *TERMS.items(), *_columns()])
+    lists = {"provider": PROVIDERS, "exit code": CODES, "severity": SEVERITIES, "state": STATES, "cell": CELLS}
+    named = {name: Explanation(kind, meaning) for kind, each in lists.items() for name, meaning in each.items()}
+    terms = {name: Explanation("term", term.meaning, remedy=term.remedy) for name, term in TERMS.items()}
+    return dict([*_findings(), *_places(), *_verdicts(), *named.items(), *terms.items(), *_columns()])
 
 
 def _findings() -> Iterator[tuple[str, Explanation]]:
@@ -118,11 +98,6 @@ def _places() -> Iterator[tuple[str, Explanation]]:
 def _verdicts() -> Iterator[tuple[str, Explanation]]:
     for verdict, (meaning, remedy) in VERDICTS.items():
         yield verdict.value.replace(" ", "-"), Explanation("verdict", meaning, remedy=remedy)
-
-
-def _codes() -> Iterator[tuple[str, Explanation]]:
-    for code, meaning in CODES.items():
-        yield code, Explanation("exit code", meaning)
 
 
 def _columns() -> Iterator[tuple[str, Explanation]]:

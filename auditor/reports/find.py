@@ -15,7 +15,13 @@ from auditor.reports.words import plural
 FORMAT = "etcd-auditor find"
 MOST = 100
 """Places that a terminal lists of all values; JSON has all."""
-HEADER = ["value", "source", "offset", "place", "current", "resource", "object", "field", "form", "revision"]
+HEADER = ["value", "source", "offset", "place", "object current", "resource", "object", "field", "form", "revision"]
+CURRENT = {
+    "yes": "in a current object",
+    "no": "in no current object",
+    "unknown": "whether in a current object is unknown",
+}
+"""What is said of a value, by Search.current()."""
 
 
 def verdict(findings: Search) -> str:
@@ -35,8 +41,7 @@ def write(findings: Search, console: Console) -> None:
     console.print(Text(verdict(findings), "red" if findings.found else "" if findings.complete else "yellow"))
     for value in sorted(findings.found):
         places = sum(hit.value == value for exhibit in findings.exhibits for hit in exhibit.occurrences)
-        current = {"yes": "current", "no": "not current"}.get(findings.current(value), "current or not is unknown")
-        console.print(Text(f"Value {value:,}: {plural(places, 'place')}; {current}."))
+        console.print(Text(f"Value {value:,}: {plural(places, 'place')}; {CURRENT[findings.current(value)]}."))
     hits = [hit for exhibit in findings.exhibits for hit in exhibit.occurrences]
     if hits:
         console.print()

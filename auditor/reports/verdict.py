@@ -1,8 +1,9 @@
 """The conclusion in sentences, which all reports share: the verdict, what weakens it, what is in use, what is next."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from auditor.model.audit import Audit
+from auditor.model.audit import Audit, ExhibitSummary
 from auditor.model.vocabulary import FindingKind, Place, Severity, Verdict
 from auditor.reports import causes, currency
 from auditor.reports.words import plural
@@ -143,30 +144,47 @@ def steps(audit: Audit) -> list[Step]:
     if not audit.tally.readable:
         return [preserve, *unreadable, *keys] if keys else unreadable
     following = causes.next_of(audit)
-    places = audit.tally.readable_places
+    older = superseded(audit.parts)
+    standing = [part for part in audit.parts if part.name not in older]
+    of_parts = sorted({place for part in standing for place in part.readable_places})
+    places = of_parts if audit.parts else audit.tally.readable_places
     found = [preserve, *unreadable, *keys]
     if Place.LATEST in places:  # else what is rotated is stored in the clear again
         found += [Step(API_SERVERS, ENCRYPT_FIRST), Step(API_SERVERS, following[Place.LATEST])]
     found.append(_rotate(audit))
-    found += [Step(STORE, following[place]) for place in places if place in following and place is not Place.LATEST]
+    if holding := sum(part.name in older and part.readable > 0 for part in audit.parts):
+        found.append(Step(HOLDER, f"restrict access to {plural(holding, 'older evidence item')}"))
+    on_store = [Step(STORE, following[place]) for place in places if place in following and place is not Place.LATEST]
     if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(places):
-        found.append(Step(STORE, causes.NEXT_PLACE[Place.FREED]))
-    found = list({step.what: step for step in found}.values())
-    found[-1] = found[-1]._replace(what=f"{found[-1].what}, then take and audit new backups")
+        on_store.append(Step(STORE, causes.NEXT_PLACE[Place.FREED]))
+    found = list({step.what: step for step in (*found, *on_store)}.values())
+    if places:
+        found[-1] = found[-1]._replace(what=f"{found[-1].what}, then take and audit new backups")
     return found
+
+
+def superseded(parts: Sequence[ExhibitSummary]) -> frozenset[str]:
+    """Names of the evidence items of which another is a later state of the same cluster: nothing done to the store
+    changes them.
+    """
+    newest: dict[str, int] = {}
+    for part in parts:
+        newest[part.cluster] = max(newest.get(part.cluster, 0), part.revision)
+    return frozenset(part.name for part in parts if part.cluster and 0 < part.revision < newest[part.cluster])
 
 
 def _rotate(audit: Audit) -> Step:
     """The step that makes the readable credentials worthless."""
     own = currency.current(audit) and audit.current is None
-    holders = audit.tally.current_holders if not (own or audit.tally.undetermined) else 0
+    holders = audit.tally.objects_of_holders if not (own or audit.tally.undetermined) else 0
     count = holders or audit.tally.objects
     if not count:
         what = "rotate what the readable values hold"
     elif len(audit.parts) > 1:  # an object counts in each evidence item
         what = "rotate the credentials that the readable values hold, each once"
     elif secrets_alone(audit):
-        what = f"rotate the {plural(count, 'credential')}"
+        current = f" that {'is' if count == 1 else 'are'} current" if holders else ""
+        what = f"rotate the credentials of {plural(count, 'Secret')}{current}"
     else:
         what = f"rotate the credentials that the {plural(count, 'object')} may hold, Secrets first"
     return Step(OWNERS, what, holders=bool(holders))

@@ -10,11 +10,11 @@ from auditor.audit import rotation_together, unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary, Run
-from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Unexamined
-from auditor.model.findings import Acceptance, Cell, Control, Coverage, KeyUsage, Rows, Tally
-from auditor.model.kms import Kek
-from auditor.model.vocabulary import Place, Provider, Trailer
+from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence, Gap, PageMap, Source, Unexamined
+from auditor.model.findings import Acceptance, Control, Coverage, Finding, Rows, Tally
+from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Trailer
 from auditor.run_log import RunLog
+from auditor.scanning import keys_together, shared_rows
 from auditor.text import moment
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         reasons = "; ".join(why for _, why in problems[:3]) or "no evidence"
         raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {reasons}")
     first = audits[0]
+    rows, repeats = shared_rows.once([(each.evidence.name, each.rows) for each in audits])
     parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
     return Audit(
         evidence=_evidence(name, audits, len(parts)),
@@ -56,11 +57,11 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         policy="; ".join(dict.fromkeys(each.policy for each in audits)),
         resources=tuple(dict.fromkeys(resource for each in audits for resource in each.resources)),
         coverage=_coverage(audits),
-        tally=_tally([each.tally for each in audits]),
-        keys=_keys(audits),
+        tally=_tally([each.tally for each in audits], repeats),
+        keys=keys_together.keys(audits),
         bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         plugins=tuple(dict.fromkeys(plugin for each in audits for plugin in each.plugins)),
-        rows=_rows([each.rows for each in audits]),
+        rows=rows,
         gaps=(*(gap for each in audits for gap in each.gaps), *(Gap(each, 0, 0, why) for each, why in problems)),
         unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
         notes=_distinct(audits, lambda audit: audit.notes, _prefix_note),
@@ -145,6 +146,7 @@ def as_part(audit: Audit) -> ExhibitSummary:
         accepted=max((severity for _, severity, count in tally.accepted if count), default=None),
         values=sum(count for _, _, _, count, _ in tally.places),
         readable=tally.readable,
+        readable_places=tally.readable_places,
         current_holders=tally.current_holders,
         gaps=len(audit.gaps),
         sources=tuple(source.name for source in evidence.sources),
@@ -168,10 +170,16 @@ def _evidence(name: str, audits: Sequence[Audit], count: int) -> Evidence:
         changed=", ".join(f"{each.name}: {each.changed}" for each in exhibits if each.changed),
         backend=Backend.UNKNOWN,
         cluster=replace(exhibits[0].cluster, newest="", clusters=()) if len(clusters) == 1 else Cluster(),
-        sources=tuple(source for each in exhibits for source in each.sources),
+        sources=tuple(_sources(exhibits)),
         directory=True,
         containers=tuple(dict.fromkeys(container for each in exhibits for container in each.containers)),
     )
+
+
+def _sources(exhibits: Sequence[Evidence]) -> Iterable[Source]:
+    """Every file once, also one that several exhibits have beside them; a change that any of them met is kept."""
+    sources = sorted((source for each in exhibits for source in each.sources), key=lambda source: bool(source.changed))
+    return {source.name: source for source in sources}.values()
 
 
 def _coverage(audits: Sequence[Audit]) -> tuple[Coverage, ...]:
@@ -183,30 +191,31 @@ def _coverage(audits: Sequence[Audit]) -> tuple[Coverage, ...]:
     return tuple(sorted(rows, key=lambda row: (row.resource, row.prefix, row.provider, row.key_name, row.place)))
 
 
-def _tally(tallies: Sequence[Tally]) -> Tally:
+def _tally(tallies: Sequence[Tally], repeats: Sequence[Finding]) -> Tally:
     places: Counter[tuple[object, ...]] = Counter()
     opened: Counter[tuple[object, ...]] = Counter()
-    findings: Counter[tuple[object, ...]] = Counter()
-    accepted: Counter[tuple[object, ...]] = Counter()
+    findings: Counter[tuple[FindingKind, Severity]] = Counter()
+    accepted: Counter[tuple[FindingKind, Severity]] = Counter()
     for tally in tallies:
         for *key, count, with_key in tally.places:
             places[tuple(key)] += count
             opened[tuple(key)] += with_key
-        for *finding, count in tally.findings:
-            findings[tuple(finding)] += count
-        for *finding, count in tally.accepted:
-            accepted[tuple(finding)] += count
+        for kind, severity, count in tally.findings:
+            findings[kind, severity] += count
+        for kind, severity, count in tally.accepted:
+            accepted[kind, severity] += count
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
-        findings=tuple(sorted((*finding, count) for finding, count in findings.items())),  # type: ignore[misc]
+        findings=tuple(sorted(shared_rows.without(findings, repeats))),
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
         current_holders=sum(each.current_holders for each in tallies),
+        objects_of_holders=sum(each.objects_of_holders for each in tallies),
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
-        accepted=tuple(sorted((*finding, count) for finding, count in accepted.items())),  # type: ignore[misc]
+        accepted=tuple(sorted(shared_rows.without(accepted, [each for each in repeats if each.accepted]))),
     )
 
 
@@ -226,44 +235,6 @@ def _control(audits: Sequence[Audit]) -> Control | None:
         for place, detected in audit.control.planted if audit.control is not None else ():
             planted[place] = detected and planted.get(place, True)
     return Control(tuple(planted.items())) if planted else None
-
-
-def _keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
-    """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
-    groups: dict[tuple[tuple[Provider, str, str, str, str], Kek | None], list[KeyUsage]] = {}
-    for audit in audits:
-        for usage in audit.keys:
-            identity = usage.provider, usage.key_name, usage.kek_id, usage.kek_version, usage.origin
-            groups.setdefault((identity, usage.kek), []).append(usage)
-    usages = []
-    for _, usages_of_key in sorted(groups.items(), key=lambda group: (group[0][0], repr(group[0][1]))):
-        places = Counter({place: 0 for usage in usages_of_key for place, _ in usage.places})
-        for usage in usages_of_key:
-            places.update(dict(usage.places))
-        usages.append(
-            replace(
-                usages_of_key[0],
-                places=tuple(sorted(places.items())),
-                resources=tuple(sorted({name for usage in usages_of_key for name in usage.resources})),
-                oldest=None,
-                newest=None,
-                values=sum(usage.values for usage in usages_of_key),
-                opened=sum(usage.opened for usage in usages_of_key),
-                failed=sum(usage.failed for usage in usages_of_key),
-                configured=any(usage.configured for usage in usages_of_key),
-                objects=tuple(dict.fromkeys(name for usage in usages_of_key for name in usage.objects)),
-                answered=tuple(sorted({key for usage in usages_of_key for key in usage.answered})),
-            )
-        )
-    return tuple(usages)
-
-
-def _rows(tables: Sequence[Rows]) -> Rows:
-    columns: dict[str, list[Cell]] = {}
-    for rows in tables:
-        for name, column in rows.columns.items():
-            columns.setdefault(name, []).extend(column)
-    return Rows(columns, [findings for rows in tables for findings in rows.findings])
 
 
 def _distinct(

@@ -164,6 +164,11 @@ def test_config_shows_no_secret(name: str, value: str) -> None:
     assert "CANARY" not in done.stdout + done.stderr
 
 
+def test_config_of_commands_without_settings() -> None:
+    done = run("config", "fleet", "scan")
+    assert (done.returncode, "from the command line alone" in done.stderr) == (2, True)
+
+
 def test_the_schema_knows_what_the_program_takes() -> None:
     schema = json.loads(run("config", "--schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -397,7 +397,8 @@ def test_the_next_step_says_whose_it_is_and_shows_what_it_is_about(browser: Brow
     steps = [item.text for item in browser.driver.find_elements(By.CSS_SELECTOR, "#next li")]
     assert steps == [
         "preserve this evidence \u2014 whoever holds this evidence",
-        "rotate the 27 credentials \u2014 the owners of the Secrets, in payments (14), platform (13)",
+        "rotate the credentials of 27 Secrets that are current \u2014 the owners of the Secrets, in payments (14), "
+        "platform (13)",
         "defragment every member, then take and audit new backups \u2014 who runs the store",
     ]
     browser.driver.find_element(By.CSS_SELECTOR, "#next a").click()

@@ -90,7 +90,7 @@ def test_objects_are_called_what_they_are(resources: tuple[str, ...], noun: str)
 def test_next_steps_follow_the_places(rewritten: Audit) -> None:
     steps = verdict.next_steps(rewritten)
     assert steps[0] == "preserve this evidence"
-    assert steps[1].startswith("rotate the 28 credential")
+    assert steps[1].startswith("rotate the credentials of 28 Secret")
     assert steps[2] == "compact the history"
     assert steps[3].startswith("defragment every member")
     assert "new backups" in steps[-1]

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -181,6 +182,26 @@ def test_a_broken_one_does_not_stop_the_others(folder: Path) -> None:
     assert "could not be read when the report was made" in checked.stdout
 
 
+def test_a_key_beside_several_is_one_finding(tmp_path: Path) -> None:
+    """What its row says of each exhibit is kept; the file is listed and counted once."""
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    for path in (PLAINTEXT, REWRITTEN, DEFRAGMENTED):
+        shutil.copy(path, backups)
+    shutil.copy(DEFRAGMENTED.with_suffix(".encryption.json"), backups / "enc.json")
+    target = tmp_path / "r.json"
+    done = run("scan", backups, "--json", target)
+    document = json.loads(target.read_text())
+    assert [each["name"] for each in document["evidence"]["sources"]].count("enc.json") == 1
+    (row,) = [each for each in document["findings"] if each["finding"] == "key-present"]
+    counts = re.findall(r"decrypts (\d+) values of this evidence \((\S+)\)", row["detail"])
+    assert counts == [("0", "1-plaintext.db"), ("36", "3-rewritten.db"), ("34", "5-defragmented.db")]
+    assert [each["values"] for each in document["tally"]["findings"] if each["finding"] == "key-present"] == [1]
+    assert "1 value key-present" in done.stdout
+    assert "4 files" in done.stdout
+    assert run("verify", target, backups, "--again").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -279,3 +300,17 @@ def test_a_file_may_have_the_sign_of_a_container_in_its_name(tmp_path: Path) -> 
     assert {row["source"] for row in document["findings"]} == {"a!b.db", "c.db"}
     done = run("verify", "r.json", "a!b.db", "c.db", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_next_is_about_the_newest_state_of_a_cluster(tmp_path: Path) -> None:
+    """Nothing done to the store changes an older backup: what it holds is rotated, and access to it restricted."""
+    for path in (PLAINTEXT, REWRITTEN, DEFRAGMENTED):
+        shutil.copy(path, tmp_path)
+    done = run("scan", tmp_path / PLAINTEXT.name, tmp_path / REWRITTEN.name)
+    printed = " ".join(done.stdout.split())
+    assert "restrict access to 1 older evidence item " in printed
+    assert "compact the history" in printed
+    assert "put an encrypting provider first" not in printed
+    printed = " ".join(run("scan", tmp_path / PLAINTEXT.name, tmp_path / DEFRAGMENTED.name).stdout.split())
+    assert "restrict access to 1 older evidence item" in printed
+    assert "defragment every" not in printed

@@ -1,0 +1,83 @@
+"""Rows on a file that several exhibits have beside them, as a configuration in a folder of backups: each once."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from auditor.model.findings import Cell, Finding, Rows
+from auditor.model.vocabulary import HUNTED, VALUELESS, FindingKind, Severity
+from auditor.text import plural
+
+MOST_DETAILS = 3
+"""Details of one row that differ between exhibits and are given, each with its exhibits."""
+
+
+def once(exhibits: Sequence[tuple[str, Rows]]) -> tuple[Rows, tuple[Finding, ...]]:
+    """The rows of all exhibits, and the findings of the rows that are left out.
+
+    A row is left out where an earlier exhibit has it too: the same bytes of the same file, or advice on the same
+    configuration. What the details of all say is kept in the first.
+
+    Args:
+        exhibits: Name and rows of each; their sources have names by which no two files are taken for one.
+    """
+    columns: dict[str, list[Cell]] = {}
+    for _, rows in exhibits:
+        for name, column in rows.columns.items():
+            columns.setdefault(name, []).extend(column)
+    findings = [own for _, rows in exhibits for own in rows.findings]
+    owners = [name for name, rows in exhibits for _ in rows.findings]
+    copies: dict[tuple[object, ...], list[int]] = {}
+    first = 0
+    for _, rows in exhibits:
+        for row, key in _keys(rows):
+            copies.setdefault(key, []).append(first + row)
+        first += len(rows)
+    repeats: set[int] = set()
+    for kept, *others in copies.values():
+        if others:
+            columns["detail"][kept] = _detail([(str(columns["detail"][row]), owners[row]) for row in (kept, *others)])
+            repeats.update(others)
+    if not repeats:
+        return Rows(columns, findings), ()
+    left = [row for row in range(len(findings)) if row not in repeats]
+    chosen = {name: [column[row] for row in left] for name, column in columns.items()}
+    return Rows(chosen, [findings[row] for row in left]), tuple(own for row in repeats for own in findings[row])
+
+
+def _keys(rows: Rows) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """The rows that may be of a shared file, and by what another exhibit has the same.
+
+    Of several hits in the same bytes the first is the first of another exhibit, and so on.
+    """
+    numbers: Counter[tuple[object, ...]] = Counter()
+    for row, own in enumerate(rows.findings):
+        if not own or not all(finding.kind & VALUELESS for finding in own):
+            continue
+        hunted = all(finding.kind & HUNTED for finding in own)
+        names = ("source", "offset", "size") if hunted else ("source", "detail")
+        key = (own, *(rows.columns[name][row] for name in names))
+        yield row, (*key, numbers[key])
+        numbers[key] += 1
+
+
+def _detail(details: Sequence[tuple[str, str]]) -> str:
+    """What the rows say of their exhibits. details: what each says, and the name of its exhibit."""
+    exhibits: dict[str, list[str]] = {}
+    for detail, name in details:
+        exhibits.setdefault(detail, []).append(name)
+    texts = [
+        f"{detail} ({names[0] if len(names) == 1 else plural(len(names), 'evidence item')})"
+        for detail, names in exhibits.items()
+    ]
+    more = [f"and {len(texts) - MOST_DETAILS:,} more"] if len(texts) > MOST_DETAILS else []
+    return "; ".join([*texts[:MOST_DETAILS], *more])
+
+
+def without(
+    counts: Mapping[tuple[FindingKind, Severity], int], repeats: Sequence[Finding]
+) -> Iterator[tuple[FindingKind, Severity, int]]:
+    """Kind, severity and number of the counted findings, less the repeated ones."""
+    fewer = Counter((finding.kind, finding.severity) for finding in repeats)
+    for (kind, severity), count in counts.items():
+        if left := count - fewer[kind, severity]:
+            yield kind, severity, left
