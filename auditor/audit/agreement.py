@@ -118,7 +118,7 @@ def unrecognised(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) ->
     if not compare(sweeps, [NO_SPANS] * len(sweeps.files), Layout.of(exhibit, PageMap.NONE)).differs:
         raise error
     kind = EvidenceKind.UNRECOGNISED
-    files = [file for role, file in exhibit.files if role is not Role.COMPANION]
+    files = [file for role, file in exhibit.files if role not in {Role.COMPANION, Role.TEXT}]
     return Reading(
         kind=kind,
         description=kind.label,
@@ -176,7 +176,7 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
     if medium.companion:
         strayed &= _may_be_secret(hits, medium.marks)
     rows, crowded = _crowds(hits, np.flatnonzero(strayed))
-    records = list(strays.fragments(buffer, hits, rows, spans.start, medium.marks))
+    records = list(strays.fragments(buffer, hits, rows, spans.start, medium.marks, text=medium.is_text))
     decoded = encoded_strays.fragments(buffer, source, hits, rows, spans.start, medium.marks)
     batches = [carve.batch(buffer, source, records, Place.SLACK)] if records else []
     batches += [decoded.records] if decoded.records is not None else []

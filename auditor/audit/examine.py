@@ -178,7 +178,7 @@ def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge |
         held, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
     selections = leftovers.compare(
         judgement.selections,
-        held or leftovers.Reference(selections=judgement.selections, complete=reading.places and not reading.gaps),
+        held or leftovers.Reference(selections=judgement.selections, complete=reading.has_all_current),
         keyring=judgement.criteria.keyring,
         habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
     )

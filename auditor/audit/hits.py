@@ -1,5 +1,6 @@
 """What a run meets outside the values that it judges: copies, keys, and credentials of KMS plugins."""
 
+from auditor.arrays.buffer import Buffer
 from auditor.audit import plugin_pods
 from auditor.audit.judgement import Judgement
 from auditor.evidence import exhibit
@@ -24,6 +25,7 @@ def hunted(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hu
             rest=judgement.unjudged,
             store=store,
             layout=layout,
+            texts={file.name: Buffer(file.map) for file in files.of(exhibit.Role.TEXT)},
         )
         result = hunting.hunt(searched, configs)
     return plugin_pods.add(result, store, judgement.reading, criteria.keyring, layout)

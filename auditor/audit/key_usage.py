@@ -171,7 +171,8 @@ def _use(
         opened += int((values.opened[rows] == Opened.YES).sum())
         failed += int((values.opened[rows] == Opened.FAILED).sum())
         own = values.batch.mod_revision[rows]
-        revisions += [int(own.min()), int(own.max())]
+        own = own[own >= 0]
+        revisions += [int(own.min()), int(own.max())] if own.size else []
         first = rows[:MOST_OBJECTS]
         keys = values.batch.data.slices(values.batch.key_at[first], values.batch.key_len[first])
         objects.update(dict.fromkeys(printables(keys)))
@@ -182,8 +183,8 @@ def _use(
         kek_version=row.kek_version,
         places=tuple(sorted(places.items())),
         resources=tuple(sorted(resources)),
-        oldest=min(revisions),
-        newest=max(revisions),
+        oldest=min(revisions, default=None),
+        newest=max(revisions, default=None),
         values=sum(places.values()),
         opened=opened,
         failed=failed,

@@ -98,7 +98,7 @@ def start(exhibit: Exhibit, resources: Iterable[str]) -> Sweeps:
         # what an image is searched for is its reader's: the sweep and the reader are one there
         if role in {Role.RANGE, Role.IMAGE} or not file.hashing.size:
             continue
-        companion = role is Role.COMPANION
+        companion = role in {Role.COMPANION, Role.TEXT}
         searched = signatures.SECRET if companion else kind
         text = b"\0" not in file.map[:HEAD]  # mysqldump writes every byte as it is but zeros and quotation marks
         marks = signatures.text_marks(searched) if text else signatures.marks(searched)

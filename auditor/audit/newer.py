@@ -75,6 +75,7 @@ def _limits(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> Iterato
         yield "the revisions do not show that it is newer"
     if gaps := len(newer.reading.gaps):
         yield f"{plural(gaps, 'part')} of it {'was' if gaps == 1 else 'were'} not read"
+    yield from (f"{part.what}: {part.reason}" for part in newer.reading.unexamined if part.may_be_current)
     if closed := sum(_closed(values) for values in newer.selections):
         yield f"{plural(closed, 'current Secret')} in it {'was' if closed == 1 else 'were'} not decrypted"
 

@@ -33,7 +33,8 @@ def omissions(
     """
     yield from unexamined.left_out(judgement.reading, options)
     yield from unexamined.absent(coverage, options, damaged=bool(judgement.reading.gaps))
-    yield from unexamined.companions(files)
+    configs = judgement.companion_configs
+    yield from unexamined.companions(files, {key[0] for key in configs.keys} if configs is not None else ())
     yield from unexamined.unopened(judgement.selections, judgement.criteria)
     yield from unexamined.untried(judgement.selections, judgement.criteria)
     yield from unexamined.unidentified(judgement.selections)
@@ -92,3 +93,6 @@ def notes(
     for (provider, name), plugin in criteria.plugins.items():
         yield f"KMS plugin {name} ({provider.label}): {plugin.calls} calls"
     yield from calls_made(criteria)
+    for provider, name in sorted(criteria.policy.compromised):
+        if not any((usage.provider, usage.key_name) == (provider, name) for usage in keys):
+            yield f"--compromised-key {provider.label}/{name}: no value names this key"

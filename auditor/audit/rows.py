@@ -15,7 +15,7 @@ from auditor.arrays.dictionary import (
     from_table,
     with_cells,
 )
-from auditor.arrays.dtypes import Ints
+from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import duplicates, hit_rows, provider_rows, used_by
 from auditor.audit.facts import NOT_KNOWN, Facts, facts_of
 from auditor.audit.ids import tag
@@ -33,6 +33,8 @@ from auditor.text import NAME, NAMESPACE, marked, printables
 T = TypeVar("T")
 
 EMPTY = Rows({}, ())
+DECRYPTED = ("", *(code.label for code in list(Opened)[1:]), Opened.NOT_TRIED.label)
+"""Cells of `decrypted` by code of Opened, the last for encrypted values that were not tried."""
 JUDGED = ("out of scope", "pass", "finding")
 
 
@@ -43,7 +45,7 @@ def build(
     grouped: Sequence[Selection] = (),
     usage: Usage | None = None,
 ) -> Rows:
-    """All rows, sorted by source and offset; findings of providers and of configurations last.
+    """All rows, sorted by source, offset and finding.
 
     Args:
         selections: the judged values.
@@ -67,20 +69,12 @@ def build(
         name: list(chain.from_iterable(part[name] for part in parts)) for name in (parts[0] if parts else ())
     }
     findings = list(chain.from_iterable(tables))
-    if hits:
-        unlocated = frozenset(values.batch.source for values in selections if not values.batch.located)
-        for cells, finding in hit_rows.rows(hits, unlocated):
-            for name, column in columns.items():
-                column.append(cells.get(name, ""))
-            findings.append((finding,))
-        _sort(columns, findings)
-    elif len(selections) > len({values.batch.source for values in selections}):
-        _sort(columns, findings)  # the values of one source lie in several buffers
-    for cells, finding in valueless:
+    unlocated = frozenset(values.batch.source for values in selections if not values.batch.located)
+    for cells, finding in chain(hit_rows.rows(hits, unlocated), valueless):
         for name, column in columns.items():
             column.append(cells.get(name, ""))
         findings.append((finding,))
-    return Rows(columns, findings)
+    return Rows(columns, findings).in_order()
 
 
 def _configurations(advice: Sequence[tuple[str, Advice]]) -> Iterator[tuple[dict[str, Cell], Finding]]:
@@ -96,14 +90,6 @@ def _configurations(advice: Sequence[tuple[str, Advice]]) -> Iterator[tuple[dict
             yield cells, Finding(FindingKind.CONFIGURATION, advised.severity)
 
 
-def _sort(columns: dict[str, list[Cell]], findings: list[tuple[Finding, ...]]) -> None:
-    places = list(zip(columns["source"], columns["offset"], strict=True))
-    order = sorted(range(len(places)), key=lambda row: (str(places[row][0]), int(places[row][1] or 0)))
-    for column, cells in columns.items():
-        columns[column] = [cells[row] for row in order]
-    findings[:] = [findings[row] for row in order]
-
-
 def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
     grades = values.grades()
     findings = [
@@ -111,6 +97,12 @@ def _findings(values: Selection) -> Dictionary[tuple[Finding, ...]]:
         for grade in grades.values
     ]
     return from_table(findings, grades.codes)
+
+
+def _untried(values: Selection) -> Bools:
+    """Which values claim to be encrypted and were not tried: their KMS was not asked, or a part of them is lost."""
+    untried: Bools = (values.opened == Opened.NOT_TRIED) & (values.prefixes.provider > Provider.IDENTITY)
+    return untried
 
 
 def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, Sequence[Cell]]:
@@ -140,10 +132,7 @@ def _columns(values: Selection, copies: Ints, usage: Usage | None) -> dict[str, 
         "key_name": from_codes(values.key_label, lambda code: values.key_labels[code].name),
         "kek_id": with_cells(constant("", len(values)), dict(zip(with_kek.tolist(), keks, strict=True))),
         "encoding": from_codes(claims.encoding, lambda code: Encoding(code).label),
-        "decrypted": with_cells(
-            from_codes(values.opened, lambda code: Opened(code).label if code else ""),
-            dict.fromkeys(np.flatnonzero(values.untried).tolist(), Opened.NOT_TRIED.label),
-        ),
+        "decrypted": from_codes(np.where(_untried(values), len(Opened), values.opened), DECRYPTED.__getitem__),
         "same_as_latest": from_codes(values.same_as_latest, lambda code: SameAsLatest(code).label),
         "type": facts.type,
         "data_keys": facts.data_keys,

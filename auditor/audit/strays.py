@@ -22,7 +22,9 @@ _GROWTH = (1 << 12, 1 << 16, 1 << 19, LONGEST)
 _HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
 
 
-def fragments(buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark]) -> Iterator[CarvedRecord]:
+def fragments(
+    buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark], *, text: bool
+) -> Iterator[CarvedRecord]:
     """The values that begin at hits of plain writing, apart from each other.
 
     Args:
@@ -31,6 +33,7 @@ def fragments(buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Seque
         rows: The hits that no row of a reader explains, ascending.
         starts: Where the rows of the readers begin, ascending: each value ends there at the latest.
         marks: What the signatures are.
+        text: Whether the medium is a text, in which whole JSON may speak of an object, and be none.
     """
     done = 0
     plain = np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
@@ -45,7 +48,8 @@ def fragments(buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Seque
         following = int(np.searchsorted(starts, end, "left"))
         stop = int(starts[following]) if following < starts.size else buffer.size
         record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
-        yield record
+        if not (text and mark.form is Form.JSON and _is_reference(buffer, record)):
+            yield record
         done = max(record.end, end)
 
 
@@ -82,6 +86,14 @@ def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
     begin = low + place if place >= 0 else at
     stop = next(buffer.occurrences(b"\0", at, stop), stop)  # no text has a zero byte
     return bare(begin, max(stop, at + 1), State.HEAD_LOST | State.TAIL_LOST)
+
+
+def _is_reference(buffer: Buffer, record: CarvedRecord) -> bool:
+    """Whether a whole object in JSON names a kind and is none of it: it has neither metadata nor data of its own."""
+    if record.state:
+        return False
+    tree = json.loads(buffer.slice(record.start, record.end - record.start).decode("utf-8", "surrogateescape"))
+    return isinstance(tree, dict) and not any("data" in str(name).lower() for name in tree)
 
 
 def _object_length(buffer: Buffer, at: int, stop: int) -> int:

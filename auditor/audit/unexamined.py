@@ -1,8 +1,7 @@
 """Parts that an audit does not read or conclude on, beside the gaps of its readers."""
 
-import codecs
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from auditor.arrays import parallel
 from auditor.arrays.dtypes import Bools
-from auditor.evidence import beginnings, exhibit, reading
+from auditor.evidence import beginnings, configuration_texts, exhibit, reading
 from auditor.evidence.discovery import bystanders
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.policy import Policy
@@ -47,39 +46,37 @@ def standing(files: exhibit.Exhibit) -> Unexamined:
     return STANDING_DIRECTORY if files.directory else STANDING
 
 
-def companions(files: exhibit.Exhibit) -> list[Unexamined]:
-    """Configurations beside the evidence that hold more than a text without values: only keys are read in them."""
-    return [
-        Unexamined(
-            file.name,
-            "a value begins in it, or it is no text, beside the configuration that is read: scan it by itself",
-            decisive=True,
-        )
-        for file in files.companions
-        if not bystanders.is_text([_as_utf8(bytes(file.map[: file.size]))])
-    ]
+def companions(files: exhibit.Exhibit, known: Collection[str]) -> Iterator[Unexamined]:
+    """Configurations beside the evidence of which something is not read: only keys are.
 
-
-def _as_utf8(raw: bytes) -> bytes:
-    """A text of UTF-16 with its mark in UTF-8, as kube-apiserver reads it; any other as it is."""
-    if raw[:2] not in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
-        return raw
-    return raw.decode("utf-16", "replace").encode("utf-8", "replace")
+    known: names of the files of which a key was read.
+    """
+    for file in files.companions:
+        raw = bytes(file.map[: file.size])
+        if not bystanders.is_text([configuration_texts.as_utf8(raw)]):
+            reason = "a value begins in it, or it is no text, beside the configuration that is read: scan it by itself"
+            yield Unexamined(file.name, reason, decisive=True)
+        elif file.name not in known and any(map(configuration_texts.holds_key, configuration_texts.views(raw))):
+            reason = "a key of an EncryptionConfiguration stands in it, in a form that is not read: look at it by hand"
+            yield Unexamined(file.name, reason, decisive=True)
 
 
 def unopened(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
-    """Encrypted values that no supplied key opens; decisive with a configuration."""
+    """Encrypted values that no supplied key opens; decisive with a configuration, and under a compromised key."""
     counts: Counter[tuple[Provider, str]] = Counter()
     for values in selections:
         for number, size in parallel.value_counts(values.key_label[values.opened == Opened.NO_KEY]):
             counts[values.key_labels[number].pair] += size
+    compromised = criteria.policy.compromised
     return [
         Unexamined(
-            f"{plural(size, 'value')} under {'/'.join(part for part in (provider.label, name) if part)}",
-            "claimed encrypted by prefix, not decrypted: no key",
-            decisive=bool(criteria.configurations),
+            f"{plural(size, 'value')} under {'/'.join(part for part in pair if part)}",
+            "claimed encrypted by prefix, not decrypted: no key"
+            + "; --compromised-key names it" * (key in compromised),
+            decisive=bool(criteria.configurations) or key in compromised,
         )
-        for (provider, name), size in sorted(counts.items())
+        for key, size in sorted(counts.items())
+        for pair in ((key[0].label, key[1]),)
     ]
 
 
@@ -98,7 +95,7 @@ def untried(selections: Sequence[Selection], criteria: Criteria) -> list[Unexami
 def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
     """The parts that the readers leave out, and the hashes that --quick does not compute."""
     accepted = options.quick and options.accept_partial
-    parts = [Unexamined(part.what, part.reason, part.decisive and not accepted) for part in evidence.unexamined]
+    parts = [replace(part, decisive=part.decisive and not accepted) for part in evidence.unexamined]
     if options.quick:
         parts.append(
             Unexamined("the file's hashes", "--quick: neither its SHA-256 nor a trailer was checked", not accepted)

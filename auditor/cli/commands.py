@@ -8,7 +8,7 @@ A variable that was not set would else switch a check off without a word: `--exp
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from types import MappingProxyType
@@ -112,7 +112,7 @@ class Command(TyperCommand):
         """Run the command; first it is said what weakens its result, or connects, and is not on the command line."""
         from auditor.reports.verdict import CONNECTING
 
-        telling = settings.WEAKENING | CONNECTING if origins() and self.name != "scan" else ()
+        telling = settings.WEAKENING | CONNECTING if origins() and _path(ctx) != "scan" else ()
         if said := [f"{name} ({origin})" for name, origin in origins().items() if name in telling]:
             sys.stderr.write(f"etcd-auditor: set by {', '.join(said)}\n")
         return super().invoke(ctx)
@@ -127,7 +127,7 @@ class Command(TyperCommand):
         if not file and not settings.concerned(os.environ):
             return []
         try:
-            applied = settings.apply(str(self.name), known(ctx), given, file or "", os.environ)
+            applied = settings.apply(_path(ctx), known(ctx), given, file or "", os.environ)
         except UsageError as error:
             ctx.fail(str(error))
         _origins.set({each.option.name: each.origin for each in applied if each.arguments})
@@ -150,17 +150,30 @@ def configurable(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def known(ctx: typer.Context) -> KnownOptions:
-    """The options of all commands of the program that a context is of."""
-    group: Any = ctx.find_root().command
+    """The options of all commands of the program that a context is of; `fleet scan` is one."""
     return {
         name: [
             settings.Known(option_name(each), bool(each.is_flag), bool(each.multiple))
             for each in command.params
             if option_name(each) not in {"", "--help"}
         ]
-        for name, command in group.commands.items()
+        for name, command in _commands(ctx.find_root().command)
         if any(option_name(each) for each in command.params)
     }
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command of a group and of those in it, by its whole name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+def _path(ctx: Any) -> str:
+    """The whole name of a context's command, without the program's."""
+    return f"{_path(ctx.parent)} {ctx.info_name}".strip() if ctx.parent is not None else ""
 
 
 def origins() -> dict[str, str]:

@@ -34,8 +34,7 @@ def run(known: commands.KnownOptions, command: str, file: str, *, schema: bool) 
         sys.stdout.write(json.dumps(settings.schema(known), indent=1) + "\n")
         return 0
     if command not in known:
-        fleet = "; those of fleet take their options from the command line alone" * command.startswith("fleet")
-        raise UsageError(f"{command!r} is no command that has settings: {', '.join(known)}{fleet}")
+        raise UsageError(f"{command!r} is no command that has settings: {', '.join(known)}")
     applied = settings.apply(command, known, (), file, os.environ)
     path = file or os.environ.get(settings.VARIABLE, "")
     sys.stdout.write(f"Command {command}; configuration file: {path or 'none is read'}\n")

@@ -1,6 +1,7 @@
 """etcd-auditor find: whether the evidence holds some values, and where."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -89,11 +90,13 @@ def run(
     force: bool,
 ) -> int:
     """1 where a value was found, 0 where none is there, 3 where that cannot be told. Raises AuditorError."""
-    from auditor.evidence.discovery.arguments import resolve_arguments
+    from auditor.evidence.discovery.arguments import Beside, resolve_arguments
     from auditor.find import values
     from auditor.verify.own import is_report
 
-    paths = resolve_arguments(evidence, is_report)
+    beside = Beside()
+    paths = resolve_arguments(evidence, is_report, beside)
+    options = replace(options, beside_texts=tuple(beside.texts), searched_texts=True)
     if len(paths) > 1:
         live_options.none(paths, live)
     access = live_options.access(paths[0], live) if len(paths) == 1 else None

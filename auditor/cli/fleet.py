@@ -8,7 +8,7 @@ import typer
 
 from auditor import inputs
 from auditor.cli import output, worker
-from auditor.cli.commands import Command, Commands
+from auditor.cli.commands import Command, Commands, configurable
 from auditor.cli.fleet_report import FleetReportRequest, run_report
 from auditor.cli.fleet_run import FleetScanRequest, run_scan
 from auditor.cli.options import (
@@ -63,6 +63,7 @@ TLS = "A scheduler that exists"
 
 
 @app.command(name="scan", epilog=SCAN_CODES, cls=Command, context_settings=SETTINGS)
+@configurable
 def scan(
     source: Annotated[
         list[str],
@@ -193,6 +194,7 @@ def _write_key(file: Path) -> int:
 
 
 @app.command(name="report", epilog=REPORT_CODES, cls=Command, context_settings=SETTINGS)
+@configurable
 def report(
     dataset: Annotated[str, typer.Argument(help="The data set of `fleet scan`.", show_default=False)],
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.")] = None,

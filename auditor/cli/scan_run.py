@@ -24,7 +24,7 @@ LEADING = 21
 
 def run(request: ScanRequest) -> int:
     """The exit code: 1 findings at or above --fail-on, 3 inconclusive, 0 neither. Raises AuditorError."""
-    from auditor.evidence.discovery import bystanders
+    from auditor.evidence.discovery import bystanders, texts
     from auditor.evidence.discovery.arguments import Beside, resolve_arguments
     from auditor.verify.own import is_report
 
@@ -36,10 +36,10 @@ def run(request: ScanRequest) -> int:
     if len(evidence) > 1 and inputs.STDIN in evidence:
         raise UsageError("standard input is one evidence item: scan it by itself")
     unnamed = tuple(path for path in evidence if path not in request.evidence and inputs.is_pipe(path))
-    configs = tuple(beside.companions)
-    request = replace(request, options=replace(request.options, unnamed_pipes=unnamed, companion_configs=configs))
+    options = replace(request.options, unnamed_pipes=unnamed, companion_configs=tuple(beside.companions))
+    options = replace(options, beside_texts=tuple(beside.texts) if options.hunt else ())
+    request = replace(request, options=options)
     access, current_access = live_options.accesses([evidence[0], request.options.current], request.live)
-    options = request.options
     protected = _inputs(evidence if access is None else [], request, current=current_access is None)
     request.seals.check(request.targets)
     output.check(
@@ -54,6 +54,8 @@ def run(request: ScanRequest) -> int:
     if beside.passed:
         note = bystanders.note(beside.passed, "the folders that were named", every=request.verbose)
         audit = replace(audit, notes=(*audit.notes, note))
+    if unsearched := texts.unsearched(options, evidence):
+        audit = replace(audit, unexamined=(*audit.unexamined, *unsearched))
     reports.write(audit, force=request.force)
     if request.dataset is not None:
         write_dataset(audit, request.dataset, force=request.force)

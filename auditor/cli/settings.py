@@ -5,7 +5,7 @@ Precedence: the command line, ETCD_AUDITOR_*, the file, etcdctl's own variables,
 """
 
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -121,7 +121,7 @@ def from_file(path: str, command: str, commands: Mapping[str, Sequence[Known]]) 
     for key, value in everywhere.items():
         _check(f"--{key}", known, name, [option.removeprefix("--") for option in known])
         _values(known[f"--{key}"], value, f"{name}: {shown(key)}")
-    tables = {key: value for key, value in document.items() if isinstance(value, dict)}
+    tables = dict(_tables(document, commands))
     for table, entries in tables.items():
         if table not in commands:
             raise UsageError(f"{name}: [{shown(table)}] is no command{_nearest(table, commands)}")
@@ -130,6 +130,17 @@ def from_file(path: str, command: str, commands: Mapping[str, Sequence[Known]]) 
             _check(f"--{key}", own, f"{name}: [{table}]", [option.removeprefix("--") for option in own])
             _values(own[f"--{key}"], value, f"{name}: {shown(key)}")
     return {f"--{key}": (value, name) for key, value in {**everywhere, **tables.get(command, {})}.items()}
+
+
+def _tables(
+    document: Mapping[str, Any], commands: Collection[str], before: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tables of commands by their whole names; `[fleet.scan]` is that of `fleet scan`."""
+    for key, value in document.items():
+        if isinstance(value, dict):
+            name = f"{before}{key}"
+            group = name not in commands and any(each.startswith(f"{name} ") for each in commands)
+            yield from _tables(value, commands, f"{name} ") if group else [(name, value)]
 
 
 def _document(path: str) -> dict[str, Any]:
@@ -202,6 +213,9 @@ def schema(commands: Mapping[str, Sequence[Known]]) -> dict[str, Any]:
         for command, options in commands.items()
         if any(option.name not in NEVER for option in options)
     }
+    for group in {name.partition(" ")[0] for name in tables if " " in name}:
+        own = {name.partition(" ")[2]: tables.pop(name) for name in list(tables) if name.startswith(f"{group} ")}
+        tables[group] = {"type": "object", "additionalProperties": False, "properties": own}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:etcd-auditor:config:1",

@@ -53,8 +53,10 @@ _PLAIN = _expression(frozenset({Form.PROTOBUF, Form.JSON, Form.ENCRYPTED}))
 _NEEDLES = (b"k8s", b"kind")
 """One of them stands in every match of _PLAIN and _KIND."""
 _KIND = re.compile(
-    # a key of JSON, YAML, or of another language's literal; blanks of any number; a tag, an anchor or a block in YAML
-    rb"(?<![A-Za-z0-9_.-])kind[\"']{0,4}\s{0,4096}(?::|=>)\s{0,4096}(?:[!&][^\s\"']{0,64}\s{1,64}){0,3}"
+    # a key of JSON, YAML, or of another language's literal; blanks of any number; comments, a tag, an anchor or a block
+    # in YAML
+    rb"(?<![A-Za-z0-9_.-])kind[\"']{0,4}\s{0,4096}(?::|=>)\s{0,4096}(?:#[^\n]{0,256}\n\s{0,256}){0,16}"
+    rb"(?:[!&][^\s\"']{0,64}\s{1,64}){0,3}"
     rb"(?:[>|][0-9+-]{0,2}\s{1,64})?[\"']{0,4}Secret(?:List)?(?![A-Za-z0-9_.-])"
 )
 _PROMISING = re.compile(rb"[kK]ind|k8s|107|6[bB]|\\|[A-Za-z0-9+/_-]{48}")
@@ -161,7 +163,7 @@ def in_text(raw: bytes, depth: int = 0, *, readable: bool = False) -> bool:
         readable: Whether values that claim to be encrypted are passed over.
     """
     views = [raw]
-    while len(views) <= DEEPEST and (text := _unescaped(views[-1])) != views[-1]:
+    while len(views) <= DEEPEST and (text := unescaped(views[-1])) != views[-1]:
         views.append(text)
     if any(_plain(view, decoded=depth > 0, readable=readable) for view in views):
         return True
@@ -186,7 +188,7 @@ def _plain(raw: bytes, *, decoded: bool, readable: bool) -> bool:
     return decoded and (b"kind" in raw or _TAG in raw) and _CBOR.search(raw) is not None
 
 
-def _unescaped(text: bytes) -> bytes:
+def unescaped(text: bytes) -> bytes:
     """The text with what escapes stand for in their place, once."""
     if not any(sign in text for sign in _ESCAPING):
         return text

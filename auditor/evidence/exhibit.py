@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,7 @@ class Role(Enum):
     DQLITE_META = "dqlite's own, which holds no values"
     RANGE = "keys of a live etcd"
     COMPANION = "file that came with it"
+    TEXT = "text beside it, searched for values that are given"
     OTHER = "file of no known kind, swept and not read"
 
 
@@ -66,6 +68,8 @@ class Exhibit:
     name: str
     files: list[tuple[Role, EvidenceFile]] = field(default_factory=list)
     """The opened files by role, in the order of their names."""
+    bystanders: list[Path] = field(default_factory=list)
+    """Files beside the store that are known to hold no values."""
     gaps: list[Gap] = field(default_factory=list)
     """Files that are not the store's, or could not be opened."""
     notes: list[str] = field(default_factory=list)

@@ -37,7 +37,9 @@ READERS: dict[Role, Reader] = {
     Role.DATABASE: snapshot.read,
 }
 """By role: the first one that a file of the exhibit has decides."""
-_TEXTS = frozenset({Role.DUMP, Role.SQL_DUMP, Role.OBJECTS, Role.BACKUP, Role.RANGE, Role.COMPANION, Role.IMAGE})
+_TEXTS = frozenset(
+    {Role.DUMP, Role.SQL_DUMP, Role.OBJECTS, Role.BACKUP, Role.RANGE, Role.COMPANION, Role.TEXT, Role.IMAGE}
+)
 """Roles of files that may be text, or anything: their line ends say nothing."""
 DATA_DIRECTORY: Reader = LazyReader("auditor.evidence.etcd.data_dir")
 """Reads databases, WALs and raft snapshots together."""

@@ -49,9 +49,10 @@ class Reading:
     """The parts that no evidence of this kind shows; None for those of an etcd database or data directory."""
 
     @property
-    def places(self) -> bool:
-        """Whether what is current can be told from what is not."""
-        return self.kind is not EvidenceKind.IMAGE
+    def has_all_current(self) -> bool:
+        """Whether every current value was read, and is known as one: what is none of these is not current."""
+        lacks = self.gaps or any(part.may_be_current for part in self.unexamined)
+        return self.kind is not EvidenceKind.IMAGE and not lacks
 
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""

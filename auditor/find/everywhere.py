@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ def everywhere(
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
     with closing(prepare(options)) as criteria:
-        for path in paths:
+        for number, path in enumerate(paths):
+            if number:  # one search of a text is enough
+                options = replace(options, beside_texts=())
             try:
                 for name, opener in _openers(path, options, observer, access):
                     result = _searched(opener, options, criteria, values, observer)

@@ -32,7 +32,8 @@ from auditor.text import plural
 BLIND = Unexamined(
     "what find cannot see",
     "values in base64 broken into lines or coded twice, compressed in other objects than Secrets and ConfigMaps, "
-    "changed by more than JSON's escapes",
+    "changed by more than the escapes that JSON requires (or those of ASCII), and what archives hold beside their "
+    "members",
     decisive=False,
 )
 BOOTSTRAP = b"/bootstrap/"

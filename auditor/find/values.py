@@ -1,5 +1,6 @@
 """The values to look for, from a file or standard input: never from the command line, where others read them."""
 
+import codecs
 import sys
 from pathlib import Path
 
@@ -34,6 +35,10 @@ def load(name: str, *, whole: bool) -> tuple[bytes, ...]:
         raise UsageError(f"--value-file {what}: {error.strerror}") from None
     if len(content) > LARGEST:
         raise UsageError(f"--value-file {what}: larger than {LARGEST:,} bytes")
+    if content[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        raise UsageError(f"--value-file {what}: it is UTF-16, which no store of Kubernetes is: write it as UTF-8")
+    if content.startswith(codecs.BOM_UTF8) and not whole:
+        content = content.removeprefix(codecs.BOM_UTF8)
     lines = [content] if whole else [line.removesuffix(b"\r") for line in content.split(b"\n")]
     values = tuple(filter(None, lines))
     if not values:

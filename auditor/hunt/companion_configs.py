@@ -82,7 +82,8 @@ def notes(companions: CompanionConfigs, *, used: bool) -> list[str]:
 
 
 def configurations(raw: bytes, name: str) -> Iterator[Configuration]:
-    """The configurations in a text, and in the texts inside it. name: of its file."""
+    """The distinct configurations in a text, and in the texts inside it. name: of its file."""
+    every: list[Configuration] = []
     for document in key_material.documents(raw):
         if len(document) > LARGEST:
             continue
@@ -90,7 +91,9 @@ def configurations(raw: bytes, name: str) -> Iterator[Configuration]:
             configuration = parse(document, name)
         except ConfigurationError:
             continue
-        yield replace(configuration, source=name)
+        if all(configuration.providers != each.providers for each in every):
+            every.append(configuration)
+            yield replace(configuration, source=name)
 
 
 def _entries(configuration: Configuration) -> list[ProviderEntry]:

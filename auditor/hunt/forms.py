@@ -26,6 +26,7 @@ GROUP = 3
 RAW, ESCAPED, BASE64 = "raw", "JSON-escaped", "base64"
 URL = bytes.maketrans(b"+/", b"-_")
 _UNESCAPED = re.compile(rb"[ !#-%'-;=?-\[\]-~]*")
+_CODE_POINT = re.compile(r"(?<!\\)\\u([0-9a-f]{4})")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _ENDING = re.compile(rb"[A-Za-z0-9+/_-]*=*")
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -161,14 +162,23 @@ def _group(text: bytes) -> bytes | None:
 
 
 def escaped(text: bytes) -> list[bytes]:
-    """Spellings inside a JSON text that differ from the text: with the escapes that JSON requires, and with Go's."""
+    """Spellings inside a JSON text that differ from the text: with the escapes that JSON requires, with Go's, or in
+    ASCII alone; and inside a JSON text in another, as kubectl's last-applied-configuration is.
+    """
     if _UNESCAPED.fullmatch(text):
         return []
     try:
         plain = text.decode()
     except UnicodeDecodeError:
         return []
-    escapes = go = json.dumps(plain, ensure_ascii=False)[1:-1]
+    once = set(_spellings(plain))
+    return sorted({each.encode() for each in once.union(*map(_spellings, once))} - {text})
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """A text as programs write it inside the quotation marks of JSON."""
+    required = go = json.dumps(text, ensure_ascii=False)[1:-1]
     for mark in "<>&\u2028\u2029":  # encoding/json: HTMLEscape
         go = go.replace(mark, f"\\u{ord(mark):04x}")
-    return sorted({escapes.encode(), go.encode()} - {text})
+    ascii_ = json.dumps(text)[1:-1]
+    yield from (required, go, ascii_, _CODE_POINT.sub(lambda match: f"\\u{match[1].upper()}", ascii_))

@@ -1,7 +1,7 @@
 """The hunt: keys in the evidence, the values that they open, and every copy of every value."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,7 +27,8 @@ MOST_ROUNDS = 8
 """Rounds of opening: OpenShift encrypts each key with the one before it."""
 BLIND = (
     "what --hunt cannot see",
-    "values that were not decrypted, gzip (Helm), base64 broken into lines, values changed by more than JSON's escapes",
+    "values that were not decrypted, gzip (Helm), base64 broken into lines, values changed by more than the escapes "
+    "that JSON requires, or those of ASCII",
 )
 
 
@@ -62,6 +63,8 @@ class SearchedEvidence:
     """All stored values of the evidence."""
     layout: Layout
     """The parts of the evidence outside every stored value."""
+    texts: Mapping[str, Buffer] = field(default_factory=dict)
+    """Texts beside the store, by name."""
 
 
 def keys_of(searched: SearchedEvidence) -> Criteria:
@@ -124,7 +127,7 @@ def _hunt(searched: SearchedEvidence) -> HuntResult:
     keys, configurations = _material(opened, store, layout)
     entries = [*criteria.entries, *(key.entry for key in keys)]
     key_needles, key_of = key_hits.needles(entries, len(needles))
-    hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout)
+    hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout, searched.texts)
     single = [(hit, [key_of[hit.copy.number]] if hit.copy.number in key_of else []) for hit in hits]
     unexamined = [
         Unexamined(f"{plural(count, 'value')} of Secrets", f"--hunt leaves them out: {reason}", decisive=False)

@@ -14,6 +14,7 @@ from typing import Any
 from auditor.arrays.buffer import Buffer
 from auditor.encryption.configuration import Key, ProviderEntry, parse
 from auditor.encryption.strict_yaml import ConfigurationError
+from auditor.evidence import configuration_texts
 from auditor.hunt.needles import Needle, secrets
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import objects
@@ -115,8 +116,16 @@ def _decoded(text: bytes) -> bytes:
     return b""
 
 
-def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Texts that may be a configuration: this one from each of its starts on, and the texts inside a JSON document."""
+def documents(text: bytes) -> Iterator[bytes]:
+    """Texts that may be a configuration: each view of this one from each of its starts on, texts inside a JSON
+    document, and blocks of YAML inside another text.
+    """
+    for view in configuration_texts.views(text):
+        yield from _starts(view)
+        yield from configuration_texts.blocks(view)
+
+
+def _starts(text: bytes, depth: int = 0) -> Iterator[bytes]:
     for begin in [match.start() for match in _START.finditer(text)][:64]:
         part = text[begin:]
         yield part
@@ -129,7 +138,7 @@ def documents(text: bytes, depth: int = 0) -> Iterator[bytes]:
             if depth < 3:
                 for leaf in _leaves(tree, 0):
                     if "EncryptionConfig" in leaf:
-                        yield from documents(leaf.encode("utf-8", "surrogatepass"), depth + 1)
+                        yield from _starts(leaf.encode("utf-8", "surrogatepass"), depth + 1)
 
 
 def _leaves(part: Any, depth: int) -> Iterator[str]:

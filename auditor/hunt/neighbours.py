@@ -6,8 +6,6 @@ server tokens of k3s and RKE2, which decrypt the record of keys in their snapsho
 Source of the tokens' form: k3s pkg/clientaccess/token.go; of their files: docs.k3s.io/cli/token.
 """
 
-import base64
-import binascii
 import io
 import re
 import tarfile
@@ -24,7 +22,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import magic
 from auditor.evidence.discovery import bystanders, remote
 from auditor.evidence.exhibit import role_of
-from auditor.hunt import companion_configs, k3s, key_material
+from auditor.hunt import companion_configs, k3s
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
@@ -45,7 +43,6 @@ _SETTING = re.compile(
     rb"(?m)^[ \t]*(?:export[ \t]+)?(?:token|K3S_TOKEN|RKE2_TOKEN)[ \t]*[:=][ \t]*[\"']?([^\s\"']{4,1024})"
 )
 _FILES = frozenset({"token", "server-token", "node-token", "k3s-token", "rke2-token"})
-_CODED = re.compile(rb"[A-Za-z0-9+/]{128,}={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def read(location: str) -> Neighbour:
     entries: dict[tuple[Provider, Key], ProviderEntry] = {}
     tokens: dict[bytes, None] = {}
     for path, part in ((location, raw), *_members(raw)):
-        for configuration in (found for text in _texts(part) for found in companion_configs.configurations(text, "")):
+        for configuration in companion_configs.configurations(part, ""):
             for entry in configuration.providers:
                 entries.update(
                     ((entry.provider, key), ProviderEntry(entry.provider, (key,)))
@@ -171,19 +168,6 @@ def _local(path: str) -> bytes:
     if len(raw) > LARGEST:
         raise UnreadableEvidence(f"{shown(path)} has more than {LARGEST:,} bytes")
     return raw
-
-
-def _texts(raw: bytes) -> Iterator[bytes]:
-    """The bytes themselves, and those that stand in them in base64, where they name a configuration."""
-    if any(mark in raw for mark in key_material.MARKS):
-        yield raw
-    for run in _CODED.finditer(raw):
-        try:
-            plain = base64.b64decode(run[0][: len(run[0]) // 4 * 4])
-        except (binascii.Error, ValueError):
-            continue
-        if any(mark in plain for mark in key_material.MARKS):
-            yield plain
 
 
 def _passwords(path: str, raw: bytes) -> Iterator[bytes]:

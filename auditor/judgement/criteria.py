@@ -103,7 +103,7 @@ def prepare(
     policy = Policy(
         expected=_expected(options.expect),
         plaintext=options.expect == "plaintext",
-        compromised=frozenset(_provider_and_name(text, "--compromised-key") for text in options.compromised_keys),
+        compromised=frozenset(map(_compromised, options.compromised_keys)),
     )
     supplied = options.encryption_configs or options.kms_plugins or options.current_keks or options.kms
     if policy == Policy() and not (supplied or companions or others):
@@ -213,6 +213,13 @@ def _provider_and_name(text: str, option: str) -> tuple[Provider, str]:
         providers = ", ".join(sorted(name for name in NAMED if name not in {"unknown", "identity"}))
         raise UsageError(f"{option} {text}: the provider must be one of {providers}")
     return NAMED[provider], name
+
+
+def _compromised(text: str) -> tuple[Provider, str]:
+    provider, name = _provider_and_name(text, "--compromised-key")
+    if not name.strip():
+        raise UsageError(f"--compromised-key {text}: write PROVIDER:NAME; a key without a name fits no value")
+    return provider, name.strip()
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

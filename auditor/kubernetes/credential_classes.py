@@ -95,9 +95,10 @@ def class_of(type_: bytes, field: bytes, labels: Mapping[bytes, bytes], fields: 
     for pattern, kind in _PATTERNS:
         if pattern.search(text):
             return kind
-    if type_ == b"kubernetes.io/tls" or any(name.endswith((b".crt", b"cert.pem")) for name in fields):
-        return TLS
-    return PASSWORD if re.search("pass|pwd", text, re.IGNORECASE) else REST
+    if type_ != b"kubernetes.io/tls" and re.search("pass|pwd", text, re.IGNORECASE):
+        return PASSWORD
+    certified = any(name.endswith((b".crt", b"cert.pem")) for name in fields)
+    return TLS if certified or type_ == b"kubernetes.io/tls" else REST
 
 
 def is_beside(field: bytes) -> bool:

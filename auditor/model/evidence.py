@@ -30,6 +30,8 @@ class Unexamined:
     """Why it is left out."""
     decisive: bool
     """Whether it keeps the conclusion from being complete."""
+    may_be_current: bool = False
+    """Whether current values may stand in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,8 +51,8 @@ Cell: TypeAlias = str | int
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of reports: stored values of the selected resources by source and offset, then hits of a hunt and
-    findings of configurations, which have no stored value.
+    """The rows of reports: stored values of the selected resources; hits of a hunt, findings of configurations and of
+    providers, which have no stored value.
     """
 
     columns: Mapping[str, Sequence[Cell]]
@@ -62,6 +62,20 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.findings)
+
+    def in_order(self) -> "Rows":
+        """The rows by source, offset and finding; those without an offset last in their source."""
+        if not self.columns:
+            return self
+        distinct = {id(own): own for own in self.findings}  # rows share their tuples of findings
+        labels = {number: own[0].kind.label if own else "" for number, own in distinct.items()}
+        keys = [
+            (str(source), offset == "", int(offset or 0), labels[id(own)])
+            for source, offset, own in zip(self.columns["source"], self.columns["offset"], self.findings, strict=True)
+        ]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        columns = {name: [column[row] for row in order] for name, column in self.columns.items()}
+        return Rows(columns, [self.findings[row] for row in order])
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ def _cases(audit: Audit, fail_on: Severity, *, names: bool) -> Iterator[str]:
 
 def _failure(group: Group, fail_on: Severity, *, names: bool) -> str:
     message = f"{plural(group.failing(fail_on), 'finding')} of severity {fail_on.label} or above"
-    listed = group.objects if names else group.ids
+    grave = sorted((severity for severity in group.severities if severity >= fail_on), reverse=True)
+    listed = [row for severity in grave for row in group.listed(severity, names=names)]
     return f"<failure message={quoteattr(message)}>{_text(chr(10).join(listed))}</failure>"
 
 

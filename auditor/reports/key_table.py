@@ -117,7 +117,18 @@ def exit_code(audit: Audit) -> int:
 
 def sentences(audit: Audit, *, supplied: bool) -> list[str]:
     """What is said of the keys. supplied: whether any were, so that those that were not tried are worth a word."""
-    return [*failures(audit), *(untried(audit) if supplied else []), *bootstrap(audit), *keks.sentences(audit)]
+    tried = [*failures(audit), *(untried(audit) if supplied else [])]
+    return [*tried, *bootstrap(audit), *keks.sentences(audit), *under_none(audit)]
+
+
+def under_none(audit: Audit) -> list[str]:
+    """How many values of all resources are stored without encryption, and where."""
+    return [
+        f"{plural(usage.values, 'value')} of all resources {'is' if usage.values == 1 else 'are'} under no key: "
+        + ", ".join(f"{place.label} {count:,}" for place, count in usage.places)
+        for usage in audit.keys
+        if usage.provider is Provider.IDENTITY and usage.values
+    ]
 
 
 def entries(audit: Audit) -> list[dict[str, Any]]:

@@ -46,8 +46,7 @@ def _lines(audit: Audit, fail_on: Severity, *, names: bool) -> Iterator[str]:
     rows = []
     for kind, group in groups(audit).items():
         for severity, count in sorted(group.severities.items(), reverse=True):
-            listed = group.objects if names else group.ids
-            rows.append([kind, severity.label, f"{count:,}", " ".join(dict.fromkeys(listed))])
+            rows.append([kind, severity.label, f"{count:,}", " ".join(group.listed(severity, names=names))])
     if rows:
         yield from _table(["finding", "severity", "not accepted", "objects" if names else "rows"], rows)
     yield from _open(audit)

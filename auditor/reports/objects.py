@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,6 +21,8 @@ HEADER = (
 )
 MOST_USERS = 2
 """Users of a Secret that a line names."""
+_Key: TypeAlias = tuple[Cell, ...]
+"""Resource, namespace and name of an object; of rows without one the finding behind them."""
 _RANK: dict[Cell, int] = {severity.label: int(severity) for severity in Severity}
 _LABEL = {rank: str(label) for label, rank in _RANK.items()}
 _SAME: dict[Cell, int] = {"": 0, "no": 1, "unknown": 2, "elsewhere": 3, "part": 4, "yes": 5}
@@ -50,8 +53,9 @@ def group(table: Table, most: int = MOST) -> ObjectGroups:
         most: Number of objects with a line, at most.
     """
     columns = table.columns
-    numbers: dict[tuple[Cell, Cell, Cell], int] = {}
-    keys = zip(columns["resource"], columns["namespace"], columns["name"], strict=True)
+    numbers: dict[_Key, int] = {}
+    names = zip(*(columns[name] for name in ("resource", "namespace", "name", "finding")), strict=True)
+    keys = ((*key, "" if key[1] or key[2] else finding) for *key, finding in names)
     object_codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
     level, current = encode(columns["severity"]), encode(columns["same_as_latest"])
     # of each row its severity and whether it is the same as latest, in one number; of each object the highest
@@ -84,13 +88,12 @@ def group(table: Table, most: int = MOST) -> ObjectGroups:
 
 
 def _line(
-    columns: Mapping[str, Sequence[Cell]], key: tuple[Cell, Cell, Cell], rows: list[int], severity: int, same: int
+    columns: Mapping[str, Sequence[Cell]], key: _Key, rows: list[int], severity: int, same: int
 ) -> tuple[str, ...]:
-    resource, namespace, name = map(str, key)
-    first = rows[0]
+    resource, namespace, name, _ = map(str, key)
     return (
         _LABEL[severity],
-        f"{namespace}/{name}" if namespace else name or str(columns["detail"][first]),
+        f"{namespace}/{name}" if namespace else name or _of_none(columns["detail"], rows),
         ", ".join(_distinct(columns["finding"], rows)),
         ", ".join(_distinct(columns["place"], rows)),
         _SAME_LABELS[same],
@@ -100,6 +103,12 @@ def _line(
         resource,
         _first_at(columns, rows),
     )
+
+
+def _of_none(column: Sequence[Cell], rows: list[int]) -> str:
+    """What stands in place of an object of rows that are of none: the first of their details, and how many others."""
+    details = _distinct(column, rows)
+    return "".join(details[:1]) + (f" and {len(details) - 1:,} more" if len(details) > 1 else "")
 
 
 def _distinct(column: Sequence[Cell], rows: list[int]) -> list[str]:

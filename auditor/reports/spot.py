@@ -44,7 +44,10 @@ def write(row: Mapping[str, Any], findings: Sequence[str], signature: str, conso
         "Stands": stands,
     }
     if count:
-        lines["By hand"] = f"dd if={shlex.quote(source)} bs=1 skip={offset} count={count} status=none | od -c"
+        unpacked = source.partition("!")[2]  # of a container: its own file is named after it, unpacked
+        name = unpacked.rpartition("!")[2] or source
+        command = f"dd if={shlex.quote(name)} bs=1 skip={offset} count={count} status=none | od -c"
+        lines["By hand"] = f"unpack {source}, then {command}" if unpacked else command
     console.print(facts({name: text for name, text in lines.items() if text}))
     if not same:
         console.print(Text("The file is not what it was when it was read first: scan it again."))

@@ -46,6 +46,8 @@ def weakening(audit: Audit, fail_on: Severity) -> str:
     names += ["--ignore"] if options.get("ignore") else []
     names += [flag for name, flag in flags.items() if options.get(name)]
     names += ["--expect plaintext"] if options.get("expect") == "plaintext" else []
+    given = options.get("resources")
+    names += ["--resource without secrets"] if isinstance(given, tuple) and not {"secrets", "*"} & set(given) else []
     origins = dict(audit.run.origins)
     return ", ".join(f"{name} ({origin})" if (origin := origins.get(name.split()[0])) else name for name in names)
 

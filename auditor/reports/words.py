@@ -62,7 +62,7 @@ def kind(audit: Audit) -> str:
     if cluster.several:
         parts.append(clusters(cluster))
     elif cluster.uid:
-        parts.append(f"Kubernetes cluster {cluster.uid} created {cluster.created}")
+        parts.append(f"Kubernetes cluster {cluster.uid}{f' created {cluster.created}' if cluster.created else ''}")
     elif not cluster.prefixes:
         parts.append("no Kubernetes storage prefix found")
     if cluster.newest:

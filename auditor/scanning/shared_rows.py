@@ -37,11 +37,10 @@ def once(exhibits: Sequence[tuple[str, Rows]]) -> tuple[Rows, tuple[Finding, ...
         if others:
             columns["detail"][kept] = _detail([(str(columns["detail"][row]), owners[row]) for row in (kept, *others)])
             repeats.update(others)
-    if not repeats:
-        return Rows(columns, findings), ()
     left = [row for row in range(len(findings)) if row not in repeats]
     chosen = {name: [column[row] for row in left] for name, column in columns.items()}
-    return Rows(chosen, [findings[row] for row in left]), tuple(own for row in repeats for own in findings[row])
+    left_out = tuple(own for row in sorted(repeats) for own in findings[row])
+    return Rows(chosen, [findings[row] for row in left]).in_order(), left_out
 
 
 def _keys(rows: Rows) -> Iterator[tuple[int, tuple[object, ...]]]:

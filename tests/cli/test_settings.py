@@ -164,9 +164,18 @@ def test_config_shows_no_secret(name: str, value: str) -> None:
     assert "CANARY" not in done.stdout + done.stderr
 
 
-def test_config_of_commands_without_settings() -> None:
-    done = run("config", "fleet", "scan")
-    assert (done.returncode, "from the command line alone" in done.stderr) == (2, True)
+def test_commands_of_fleet_have_settings_too(tmp_path: Path) -> None:
+    """Names that were to be redacted by the environment must not stand in a data set."""
+    config = tmp_path / "audit.toml"
+    config.write_text("[fleet.scan]\nretries = 7\n")
+    done = run("config", "fleet", "scan", "--config", config, ETCD_AUDITOR_REDACT_NAMES="true")
+    assert "--redact-names = true  (ETCD_AUDITOR_REDACT_NAMES)" in done.stdout
+    assert "--retries = 7  (audit.toml)" in done.stdout
+    config.write_text("[fleet.scn]\nretries = 7\n")
+    refused = run("config", "fleet", "scan", "--config", config)
+    assert (refused.returncode, "[fleet scn] is no command" in refused.stderr) == (2, True)
+    refused = run("fleet", "scan", tmp_path, "--dataset", tmp_path / "set", "--no-compare", ETCD_AUDITOR_FAIL_ONN="low")
+    assert (refused.returncode, "no option is called --fail-onn" in refused.stderr) == (2, True)
 
 
 def test_the_schema_knows_what_the_program_takes() -> None:

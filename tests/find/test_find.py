@@ -243,3 +243,34 @@ def test_the_beginning_of_a_value_in_a_file_without_pages_is_no_part_of_it() -> 
     (exhibit,) = find(dump, [text]).exhibits
     assert not exhibit.remnants
     assert not exhibit.occurrences
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("p\u00e4ssw\u00f6rd-12345", json.dumps({"p": "p\u00e4ssw\u00f6rd-12345"})),
+        (
+            "p\u00e4ssw\u00f6rd-12345",
+            json.dumps({"p": "p\u00e4ssw\u00f6rd-12345"}).replace("00e4", "00E4").replace("00f6", "00F6"),
+        ),
+        ('ab"cd\\ef12345', json.dumps(json.dumps({"p": 'ab"cd\\ef12345'}))),
+        ("host=1&pw=secret99", '{"p":"host=1\\u0026pw=secret99"}'),
+    ],
+    ids=["ASCII", "ASCII in capitals", "JSON in JSON", "Go"],
+)
+def test_escapes_of_json(value: str, written: str, tmp_path: Path) -> None:
+    wanted = tmp_path / "values"
+    wanted.write_text(value, encoding="utf-8")
+    thing = StoredObject(b"default", b"c", {b"x": written.encode()}, kind=b"ConfigMap")
+    path = database(tmp_path / "a.db", [(thing.key, thing.protobuf())])
+    assert run("find", path, "--value-file", wanted).returncode == 1
+
+
+def test_byte_order_marks_of_a_file_of_values(tmp_path: Path) -> None:
+    thing = StoredObject(b"default", b"c", {b"x": b"hunter2-hunter2"})
+    path, wanted = database(tmp_path / "a.db", [(thing.key, thing.protobuf())]), tmp_path / "values"
+    wanted.write_bytes(b"\xef\xbb\xbfhunter2-hunter2\r\n")
+    assert run("find", path, "--value-file", wanted).returncode == 1
+    wanted.write_bytes("hunter2-hunter2\r\n".encode("utf-16"))
+    done = run("find", path, "--value-file", wanted)
+    assert (done.returncode, "it is UTF-16" in done.stderr) == (2, True)

@@ -1,6 +1,8 @@
 """Whether what a leftover holds is current, decided by value: one field of several, another name, other encodings."""
 
 import random
+import shutil
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,14 @@ import pytest
 
 import auditor
 from auditor.model.vocabulary import PageKind, Severity
+from tests.helpers import kine_stages
 from tests.helpers.command import run_wide as run
 from tests.helpers.fixtures import FIXTURES, MIGRATION
 from tests.helpers.objects import StoredObject, envelope, field
+from tests.helpers.packing import DATA_FILTER
 from tests.helpers.sealing import KEY, OTHER, configuration, database, provider, seal
 
+KINE_STAGE = kine_stages.KINE / "kine-bundled" / "2-enabled"
 CASE = FIXTURES / "cases" / "current-by-value"
 PASSWORD, TOKEN = b"Vq7-horse-rack-19", b"tok.Zr81kPq0vYw"
 PRIVATE, CERTIFICATE = (
@@ -208,3 +213,30 @@ def test_the_stages_of_a_migration_have_27_current_ones(stage: str) -> None:
     assert plain.same_as_latest.value_counts().to_dict() == {"yes": 27, "no": 2}
     assert audit.tally.current_holders == 27
     assert sum(count for _, severity, count in audit.tally.findings if severity is Severity.CRITICAL) == 27
+
+
+def _without_the_log(folder: Path) -> Path:
+    with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
+        archive.extractall(folder, **DATA_FILTER)
+    (wal,) = folder.rglob("member/wal")
+    shutil.rmtree(wal)
+    return wal.parent.parent
+
+
+def _database_alone(folder: Path) -> Path:
+    return Path(shutil.copy(kine_stages.unpack(KINE_STAGE, folder) / "state.db", folder / "state.db"))
+
+
+def _log_alone(folder: Path) -> Path:
+    return Path(shutil.copy(kine_stages.unpack(KINE_STAGE, folder) / "state.db-wal", folder / "state.db-wal"))
+
+
+@pytest.mark.parametrize("part", [_without_the_log, _database_alone, _log_alone])
+def test_where_current_values_may_be_missing_nothing_is_said_not_to_be_current(
+    part: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    audit = auditor.scan(part(tmp_path), auditor.Options(use_found_config=True))
+    assert any(each.may_be_current for each in audit.unexamined)
+    same = audit.inventory.same_as_latest.value_counts()
+    assert same["unknown"] > 0
+    assert "no" not in same

@@ -177,6 +177,16 @@ def test_a_compromised_key_is_known(tmp_path: Path) -> None:
     assert made.exit_code(Severity.CRITICAL) == 1
 
 
+def test_a_compromised_key_that_cannot_be_tried_is_no_pass() -> None:
+    path = MIGRATION / "5-defragmented.db"
+    done = run("scan", path, "--compromised-key", "aescbc:key1")
+    assert (done.returncode, "--compromised-key names it" in done.stdout) == (3, True)
+    done = run("scan", path, "--compromised-key", "aescbc:kye1")
+    assert (done.returncode, "--compromised-key aescbc/kye1: no value names this key" in done.stdout) == (0, True)
+    for nameless in ("aescbc", "aescbc:"):
+        assert run("scan", path, "--compromised-key", nameless).returncode == 2
+
+
 def _leftovers(made: auditor.Audit) -> int:
     rows = made.inventory
     return int(((rows.key_name == "key1") & (rows.place != "latest")).sum())

@@ -34,6 +34,8 @@ class Beside:
 
     passed: list[str] = field(default_factory=list)
     """Names of the files that are known to hold no values."""
+    texts: list[str] = field(default_factory=list)
+    """Paths of these files."""
     companions: list[str] = field(default_factory=list)
     """Paths of those that may hold a configuration, told by content: they are read with what lies in their folder."""
     given: Sequence[str] = ()
@@ -191,6 +193,7 @@ class _Search:
             return companions.is_companion(path.name) and companions.is_paired(path)
         if bystanders.is_bystander(path) or self._is_own(path):
             self._beside.passed.append(shown(path.relative_to(folder).as_posix()))
+            self._beside.texts.append(str(path))
             return True
         return False
 

@@ -1,20 +1,17 @@
 """Files that travel with a backup and hold encryption keys: identified by their content."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from auditor.evidence import configuration_texts
+
 LARGEST = 4 << 20
 """Bytes of a file that is looked at."""
-MARKS = (b"EncryptionConfiguration", b"EncryptionConfig")
-"""The kinds of configurations, also inside RKE1's state, a manifest or a Secret's text."""
-_STATEMENT = re.compile(rb"kind[\"'\\]{0,8}\s{0,64}:\s{0,64}[\"'\\]{0,8}EncryptionConfig(?:uration)?(?![A-Za-z0-9])")
-"""Where one states what it is: a text may speak of its kind, and be none."""
 
 
 def is_configuration(content: bytes) -> bool:
     """Whether a whole file is or holds a configuration, by its content alone."""
-    return len(content) <= LARGEST and _STATEMENT.search(content) is not None
+    return len(content) <= LARGEST and any(True for _ in configuration_texts.views(content))
 
 
 def is_configuration_file(path: Path) -> bool:
@@ -26,10 +23,10 @@ def is_configuration_file(path: Path) -> bool:
             content = file.read(LARGEST + 1)
     except OSError:
         return False
-    return is_configuration(content) and b"\0" not in content
+    return is_configuration(content) and b"\0" not in configuration_texts.as_utf8(content)
 
 
 def may_be_configuration(peek: Callable[[int], bytes]) -> bool:
     """Whether a file may hold a configuration."""
     raw = peek(LARGEST + 1)
-    return len(raw) <= LARGEST and any(mark in raw for mark in MARKS)
+    return len(raw) <= LARGEST and configuration_texts.may_be(raw)

@@ -39,6 +39,7 @@ def gather(name: str, folder: Path, work_dir: str, *, hashed: bool) -> Exhibit:
                 own.append(entry)
             elif bystanders.is_bystander(entry):
                 passed.append(shown(entry.name))
+                exhibit.bystanders.append(entry)
             else:
                 data_directory.foreign(exhibit, folder, entry, hashed=hashed, writer="dbctl")
         packed = f"{name}!objects.tar"

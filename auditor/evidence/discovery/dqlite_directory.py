@@ -80,6 +80,7 @@ def _other(exhibit: Exhibit, folder: Path, entry: Path, *, hashed: bool) -> list
     if is_configuration_file(entry):
         _add_companion(exhibit, entry, hashed=hashed)
     elif bystanders.is_bystander(entry):
+        exhibit.bystanders.append(entry)
         return [shown(entry.name)]
     else:
         data_directory.foreign(exhibit, folder, entry, hashed=hashed, writer="dqlite")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,8 +14,9 @@ from auditor.errors import UnreadableEvidence, UsageError
 from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.residue import Residue, holds_value
-from auditor.evidence.discovery import bystanders, companions, databases, images, packed, paths, pipe, remote
+from auditor.evidence.discovery import bystanders, companions, databases, images, packed, paths, pipe, remote, texts
 from auditor.evidence.discovery.config_files import may_be_configuration
+from auditor.evidence.discovery.extraction import taken
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
@@ -96,6 +98,7 @@ def _at(path: Path, wal_dir: Path | None, options: Options) -> Exhibits:
         exhibit = paths.gather(path, wal_dir, paths.Unpacking(_limits(options), options.work_dir), hashed=hashed)
         exhibits = Exhibits([(exhibit.name, lambda: exhibit)])
         _add_companions(exhibits, exhibit, path, options)
+        texts.add(exhibit, path, options)
         return exhibits
     if wal_dir is not None:
         raise UnreadableEvidence(f"{shown(path.name)} is a container: --wal-dir belongs to a data directory")
@@ -170,14 +173,14 @@ def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list
     """The files of one companion that hold a configuration: it, or what is packed in it; the rest of that is gaps."""
     if magic.of(file.map) in magic.CONTAINERS:
         exhibits.containers = (*exhibits.containers, file)
-        extraction = _unpacked(file, options)
+        extraction = _unpacked(file, options, keeps_texts=False)
         try:
             exhibits.gaps += extraction.gaps
             exhibits.residues += extraction.own.kept
             for member in extraction.members:
                 reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
                 exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
-            return _extracted_companions(extraction)
+            return taken(extraction.companions)
         finally:
             extraction.close()
     if may_be_configuration(lambda size: file.map[:size]):
@@ -193,11 +196,12 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _unpacked(container: EvidenceFile, options: Options) -> Extraction:
+def _unpacked(container: EvidenceFile, options: Options, *, keeps_texts: bool) -> Extraction:
     from auditor.evidence.containers.extracted import Extractor
     from auditor.evidence.discovery import unpack  # the libraries of archives wait until there is one
 
-    return unpack.unpack(container, _limits(options), Extractor(options.work_dir), hashed=not options.quick)
+    hashed = not options.quick
+    return unpack.unpack(container, _limits(options), Extractor(options.work_dir), hashed=hashed, texts=keeps_texts)
 
 
 def _limits(options: Options) -> Limits:
@@ -208,20 +212,21 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
     """The exhibits of a container. path: where companion files may lie beside it; None for a remote one."""
     exhibits = Exhibits([], (container,), notes=list(notes))
     try:
-        exhibits.extraction = extraction = _unpacked(container, options)
+        exhibits.extraction = extraction = _unpacked(container, options, keeps_texts=texts.wanted(options))
         from auditor.evidence.discovery import archived_exhibits
 
         _take_values(extraction)
         for name, members in archived_exhibits.grouped(extraction):
             first = not exhibits.openers
-            exhibits.openers.append((name, _opener(name, members, exhibits, extraction, first=first)))
+            add_texts = partial(texts.add_of_container, extraction, path, options, first=first)
+            exhibits.openers.append((name, _opener(name, members, exhibits, extraction, add_texts, first=first)))
         if not exhibits.openers:
             from auditor.evidence.discovery.unpack import nothing
 
             raise nothing(container, extraction)
         if extraction.gaps and magic.of(container.map) not in magic.TEXTS:
             exhibits.gaps += transfer.damage(container)
-        exhibits.companions += _extracted_companions(extraction)
+        exhibits.companions += taken(extraction.companions)
         if path is not None:
             exhibits.companions += _companions(exhibits, path, options, named=True)
     except BaseException:
@@ -241,7 +246,13 @@ def _take_values(extraction: Extraction) -> None:
 
 
 def _opener(
-    name: str, members: list[ExtractedMember], exhibits: Exhibits, extraction: Extraction, *, first: bool
+    name: str,
+    members: list[ExtractedMember],
+    exhibits: Exhibits,
+    extraction: Extraction,
+    add_texts: Callable[[Exhibit], None],
+    *,
+    first: bool,
 ) -> OpenExhibit:
     """The function that opens one exhibit of a container.
 
@@ -250,6 +261,7 @@ def _opener(
         members: Its files.
         exhibits: All exhibits of the container.
         extraction: The contents of the container.
+        add_texts: Adds the texts that are searched.
         first: Whether it is the first exhibit, with which the gaps and companions of all are reported.
     """
 
@@ -268,24 +280,12 @@ def _opener(
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
             exhibit.notes += extraction.notes
-            exhibit.files += [(Role.OTHER, file) for file in _taken(extraction.unknown)]
+            exhibit.files += [(Role.OTHER, file) for file in taken(extraction.unknown)]
             exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.COMPANION, file) for file in exhibit.companions]
             if extraction.others:
                 exhibit.notes.append(bystanders.note(extraction.others, exhibits.containers[0].name))
+        add_texts(exhibit)
         return exhibit
 
     return opener
-
-
-def _extracted_companions(extraction: Extraction) -> list[EvidenceFile]:
-    """The files of a container that hold a configuration, taken out of its contents."""
-    return _taken(extraction.companions)
-
-
-def _taken(members: list[ExtractedMember]) -> list[EvidenceFile]:
-    files = []
-    while members:
-        member = members.pop(0)
-        files.append(member.file.open(str(member.name)))
-    return files

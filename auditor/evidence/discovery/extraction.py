@@ -6,6 +6,7 @@ from typing import NamedTuple
 from auditor.evidence.containers.extracted import ExtractedFile
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.containers.residue import OwnBytes
+from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 
 
@@ -38,12 +39,16 @@ class ExtractedMember:
 class Extraction:
     """The contents of a container. A member that is removed takes its file along; close() closes the rest."""
 
+    keeps_texts: bool = False
+    """Whether texts without values are kept, for somebody who looks for values that are given."""
     members: list[ExtractedMember] = field(default_factory=list)
     """Databases, and files of data directories."""
     companions: list[ExtractedMember] = field(default_factory=list)
     """Files that may hold a configuration."""
     unknown: list[ExtractedMember] = field(default_factory=list)
     """Files of no known kind, each of which is a gap too."""
+    texts: list[ExtractedMember] = field(default_factory=list)
+    """Texts that are known to hold no values, where they are kept."""
     gaps: list[Gap] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -52,7 +57,16 @@ class Extraction:
     """What of the container, and of those in it, is no member's."""
 
     def close(self) -> None:
-        for members in (self.members, self.companions, self.unknown):
+        for members in (self.members, self.companions, self.unknown, self.texts):
             for member in members:
                 member.file.close()
             members.clear()
+
+
+def taken(members: list[ExtractedMember]) -> list[EvidenceFile]:
+    """The files of some members, taken out of the contents of their container."""
+    files = []
+    while members:
+        member = members.pop(0)
+        files.append(member.file.open(str(member.name)))
+    return files

@@ -118,6 +118,7 @@ def _others(exhibit: Exhibit, folder: Path, names: set[str], *, hashed: bool) ->
             continue
         if bystanders.is_bystander(entry):
             passed.append(shown(entry.name))
+            exhibit.bystanders.append(entry)
         else:
             data_directory.foreign(exhibit, folder, entry, hashed=hashed)
     if passed:

@@ -3,6 +3,7 @@
 fsspec and the libraries under it make the connections, with the credentials that they find in the environment.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -179,20 +180,29 @@ def _blocks(source: IO[bytes], url: str, most: int) -> Iterator[bytes]:
 _DENIED = {401, 403}
 
 
-def _denies(error: Exception) -> bool:
+def _denies(error: BaseException) -> bool:
     # status_code: Azure's errors; status: aiohttp's
     answers = {getattr(error, name, 0) for name in ("status_code", "status")}
     return isinstance(error, PermissionError) or bool(_DENIED & answers)
 
 
-def _kind(error: Exception) -> type[UnreadableEvidence]:
+def _origin(error: BaseException) -> BaseException:
+    """What a library met that calls any failure a file which is not found."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _kind(error: BaseException) -> type[UnreadableEvidence]:
     """The error that one of a library's becomes."""
+    error = _origin(error)
     if isinstance(error, AuditorError | FileNotFoundError | IsADirectoryError):
         return UnreadableEvidence
     return Denied if _denies(error) else Unreachable
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
+    error = _origin(error)
     if isinstance(error, AuditorError):
         return str(error)
     if isinstance(error, FileNotFoundError):
@@ -201,4 +211,6 @@ def _why(error: Exception) -> str:
         return "it is a folder or a bucket: name one object in it"
     if _denies(error):
         return "access is denied; look at the credentials in the environment"
+    if isinstance(error, OSError) and error.errno:
+        return f"the server is not reached: {os.strerror(error.errno).lower()}"
     return f"{type(error).__name__}; check the URL, and the credentials in the environment"

@@ -34,7 +34,9 @@ LARGEST_UNKNOWN = 1 << 30
 """Bytes of a file of no known kind that is kept to be swept, at most."""
 
 
-def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False) -> Extraction:
+def unpack(
+    container: EvidenceFile, limits: Limits, store: Extractor, *, hashed: bool = False, texts: bool = False
+) -> Extraction:
     """The contents of a container.
 
     Args:
@@ -42,10 +44,11 @@ def unpack(container: EvidenceFile, limits: Limits, store: Extractor, *, hashed:
         limits: How much may come out of it.
         store: Where the private files are made.
         hashed: Whether they are hashed while they are written.
+        texts: Whether texts without values are kept.
 
     Raises Refused for bombs and paths that lead outside, UnreadableEvidence where there is no room.
     """
-    extraction = Extraction()
+    extraction = Extraction(keeps_texts=texts)
     try:
         walk = _Walk(extraction, store, Budget(limits, container.name, container.size), hashed=hashed)
         top = MemberName(container.name)
@@ -218,7 +221,10 @@ class _Walk:
         if 0 < size <= LARGEST_UNKNOWN and len(self._extraction.unknown) < MOST_OTHERS:
             extracted = self._store.fill(stream, name, size, hashed=self._hashed)
             if not extracted.broken and bystanders.is_text(extracted.blocks()):
-                extracted.close()
+                if self._extraction.keeps_texts:
+                    self._extraction.texts.append(ExtractedMember(origin, extracted))
+                else:
+                    extracted.close()
                 self._extraction.others.append(name)
                 return
             if not extracted.broken and foreign.is_objects(head):
@@ -233,6 +239,9 @@ class _Walk:
         try:
             if bystanders.is_text(iter(stream.read, b"")):
                 self._extraction.others.append(name)
+                if self._extraction.keeps_texts:
+                    reason = f"{name} is a text that is too large to be searched, or one of too many: unpack it"
+                    self._extraction.gaps.append(Gap(name, 0, size, reason))
                 return
         except Damaged as error:
             reason = str(error)

@@ -181,7 +181,7 @@ def _unexamined(
             f"{opened[0]} is open: the node ran when the directory was copied, or was killed; stop it before copying, "
             "and it closes its log"
         )
-        yield Unexamined("the newest writes", reason, decisive=True)
+        yield Unexamined("the newest writes", reason, decisive=True, may_be_current=True)
     if (history.voters or 0) > 1:
         reason = (
             f"{history.voters} nodes vote, and the log does not say which entries most of them hold: the last ones may "

@@ -86,7 +86,9 @@ def _database(file: EvidenceFile | None, *, quick: bool) -> Reading:
 def _omissions(exhibit: Exhibit, database: EvidenceFile | None, *, quick: bool) -> Iterator[Unexamined]:
     """The parts that are missing or not read, and a member that still writes."""
     if not exhibit.has_wal:
-        yield Unexamined("the WAL", "there is no member/wal here: name its folder with --wal-dir", decisive=True)
+        yield Unexamined(
+            "the WAL", "there is no member/wal here: name its folder with --wal-dir", decisive=True, may_be_current=True
+        )
     if quick:
         rest = sum(file.size for _, file in exhibit.files if file is not database)
         reason = f"--quick: {rest:,} bytes not read"

@@ -88,4 +88,4 @@ def _omissions(responses: Sequence[Response]) -> list[Unexamined]:
     )
     missing = f"{stated - count:,} keys" if stated > count else "more keys"
     reason = f"the dump says that there are {stated:,} keys, and holds {count:,}: made with --limit, or cut"
-    return [Unexamined(missing, reason, decisive=True)]
+    return [Unexamined(missing, reason, decisive=True, may_be_current=True)]

@@ -61,7 +61,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     gaps += _missing(files)
     if not fulls:
         reason = "objects that did not change within the increments are in the full snapshot before them alone"
-        unexamined.append(Unexamined("the full snapshot", reason, decisive=True))
+        unexamined.append(Unexamined("the full snapshot", reason, decisive=True, may_be_current=True))
     kind = EvidenceKind.BACKUP
     none = Reading(kind=kind, description=kind.label)
     (revision, _), base = max(fulls, key=lambda entry: entry[0], default=((0, 0), none))

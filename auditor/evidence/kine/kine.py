@@ -103,7 +103,7 @@ def _unexamined(exhibit: Exhibit, file: EvidenceFile, head: Header, *, quick: bo
         yield Unexamined("what SQLite does not show", reason, decisive=True)
     if head.wal_mode and not exhibit.has_wal:
         reason = f"there is no {file.name}-wal, and {file.name} is of a database that has one: it may be old, or empty"
-        yield Unexamined("the newest writes", reason, decisive=True)
+        yield Unexamined("the newest writes", reason, decisive=True, may_be_current=True)
     if exhibit.in_use:
         reason = "a process holds a lock on one of its files: what it writes during the run is not seen"
         yield Unexamined("a database in use", reason, decisive=True)

@@ -50,7 +50,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     if not any(map(kubernetes, batches)):
         raise UnreadableEvidence(f"{name}: a SQLite WAL in which no row of kine's is found")
     reason = f"{base} is not read with its log: give both, and what in the log is current can be told"
-    unexamined = [Unexamined("the database itself", reason, decisive=True)]
+    unexamined = [Unexamined("the database itself", reason, decisive=True, may_be_current=True)]
     if quick:
         reason = "--quick: frames of the log that no longer count, not read"
         unexamined.append(Unexamined("what SQLite does not show", reason, decisive=True))

@@ -83,7 +83,7 @@ class Scope:
         ]
         if lacking := [each for each in self.least if roles.within(ranges, [each]) != [each]]:
             reason = "the user's roles may not read all of it, which was asked for"
-            parts.append(Unexamined(f"a part of {roles.words(lacking)}", reason, decisive=True))
+            parts.append(Unexamined(f"a part of {roles.words(lacking)}", reason, decisive=True, may_be_current=True))
         return parts
 
     def storage_prefixes(self, depth: int) -> tuple[str, ...]:

@@ -336,7 +336,7 @@ def test_what_is_no_store_is_named_for_what_it_is(name: str, below: str, backups
     content, words = FOREIGN[name]
     write(backups / below / name, content)
     code, text = scan(backups, backups.parent)
-    assert code == (1 if name == "secrets.json" else 3)  # whose Secret the sweep meets
+    assert code == 3
     assert words in " ".join(text.split())
 
 

@@ -133,6 +133,11 @@ def test_an_object_of_google_s_that_is_not_there(gcs: dict[str, str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_server_that_is_not_reached_is_no_missing_object() -> None:
+    done = run("scan", "http://127.0.0.1:1/etcd.zip")
+    assert (done.returncode, "is not reached" in done.stderr, "no such object" in done.stderr) == (2, True, False)
+
+
 def stored(report: Path, name: str) -> bool:
     """Whether the store's time of an object stands among the bounds of time, and no file system's."""
     bounds = [each for each in json.loads(report.read_text())["time"]["bounds"] if each["kind"] in {"store", "file"}]

@@ -52,6 +52,7 @@ def test_every_canary_lies_in_a_row(stage: Path, tmp_path: Path) -> None:
     assert counts["unplaced"] == sum(count for name, count in expected.items() if "current" in name)
     assert counts["wal"] == sum(count for name, count in expected.items() if "current" not in name)
     assert set(audit.inventory.place) <= {"wal", "unplaced"}
+    assert "no" not in set(audit.inventory.same_as_latest)  # the database alone can tell
     assert any(part.what == "the database itself" for part in audit.unexamined)
     assert not audit.complete
 

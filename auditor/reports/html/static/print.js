@@ -6,10 +6,14 @@ const SAME = ["", "no", "unknown", "elsewhere", "part", "yes"];
 const HELD = 3; // from there on something is current: told apart in the cell, not in the order
 
 function grouped(columns, rows) {
-  const [resource, namespace, name, severity, same] = ["resource", "namespace", "name", "severity", "same_as_latest"].map((each) => columns.get(each));
+  const [resource, namespace, name, finding, severity, same] = ["resource", "namespace", "name", "finding", "severity", "same_as_latest"].map((each) => columns.get(each));
+  const cells = (row) => {
+    const object = [resource.cell(row), namespace.cell(row), name.cell(row)];
+    return [...object, object[1] || object[2] ? "" : finding.cell(row)];
+  };
   const groups = new Map();
   for (const row of rows) {
-    const key = JSON.stringify([resource.cell(row), namespace.cell(row), name.cell(row)]);
+    const key = JSON.stringify(cells(row));
     const found = groups.get(key) ?? { rows: [], severity: 0, same: 0 };
     groups.set(key, found);
     found.rows.push(row);
@@ -17,11 +21,10 @@ function grouped(columns, rows) {
     found.same = Math.max(found.same, SAME.indexOf(same.cell(row)));
   }
   const ranked = [...groups.values()];
-  const cells = ({ rows: [row] }) => [resource.cell(row), namespace.cell(row), name.cell(row)];
   ranked.sort((a, b) => {
     const gravity = b.severity - a.severity || Math.min(b.same, HELD) - Math.min(a.same, HELD);
     if (gravity) return gravity;
-    const [mine, others] = [cells(a), cells(b)];
+    const [mine, others] = [cells(a.rows[0]), cells(b.rows[0])];
     for (let part = 0; part < mine.length; part++) {
       const order = compareCells(mine[part], others[part]);
       if (order) return order;
@@ -45,7 +48,9 @@ function printedLine(columns, group) {
   const used = users.slice(0, MOST_USERS).join(", ") + (users.length > MOST_USERS ? " and more" : "");
   const others = every("source").length - 1;
   const more = others > 0 ? ` and in ${others.toLocaleString("en")} more ${others === 1 ? "file" : "files"}` : "";
-  const named = cell("namespace") ? `${cell("namespace")}/${cell("name")}` : cell("name") || cell("detail");
+  const details = every("detail");
+  const rest = details.length > 1 ? ` and ${(details.length - 1).toLocaleString("en")} more` : "";
+  const named = cell("namespace") ? `${cell("namespace")}/${cell("name")}` : cell("name") || (details[0] ?? "") + rest;
   const at = `${cell("source")} ${cell("offset")}`.trim() + more;
   const count = group.rows.length.toLocaleString("en");
   return [SEVERITIES[group.severity], named, distinct("finding"), distinct("place"), SAME[group.same], distinct("valid_until"), used, count, cell("resource"), at];

@@ -1,0 +1,119 @@
+"""An EncryptionConfiguration, its keys and values in texts beside clean evidence, however they are written."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from tests.helpers import packing
+from tests.helpers.command import run
+from tests.helpers.fixtures import DEFRAGMENTED, truth
+
+CONFIG = DEFRAGMENTED.with_suffix(".encryption.json")
+CLEAN = DEFRAGMENTED.read_bytes()
+TREE = json.loads(CONFIG.read_text())
+BLOCK = yaml.safe_dump(TREE)
+
+
+def _indented(text: str, by: int) -> str:
+    return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
+
+
+def _coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+WRITTEN: dict[str, tuple[str, str]] = {
+    "indented": ("encryption-config.yaml", _indented(BLOCK, 2)),
+    "indented behind a mark": ("encryption-config.yaml", "---\n" + _indented(BLOCK, 2)),
+    "tagged": ("enc.yaml", BLOCK.replace("kind: ", "kind: !!str ")),
+    "commented": ("enc.yaml", BLOCK.replace("kind: ", "kind: # which\n  ")),
+    "escaped kind": ("enc.json", json.dumps(TREE).replace("EncryptionC", "\\u0045ncryptionC")),
+    "here-document": ("setup.sh", f"#!/bin/sh\ncat >/etc/kubernetes/enc.yaml <<EOF\n{BLOCK}EOF\necho done\n"),
+    "Markdown": ("README.md", f"# Setup\n\n```yaml\n{BLOCK}```\n"),
+    "cloud-init": ("user-data", f"#cloud-config\nwrite_files:\n- path: /e\n  content: |\n{_indented(BLOCK, 4)}"),
+    "cloud-init in base64": (
+        "user-data",
+        f"#cloud-config\nwrite_files:\n- path: /e\n  encoding: b64\n  content: {_coded(BLOCK)}\n",
+    ),
+    "Ignition": ("ign.json", json.dumps({"storage": {"files": [{"source": f"data:;base64,{_coded(BLOCK)}"}]}})),
+    "base64": ("enc.b64", _coded(BLOCK)),
+}
+
+
+def _folder(top: Path, name: str, text: str) -> Path:
+    folder = top / "backups"
+    folder.mkdir()
+    (folder / "a.db").write_bytes(CLEAN)
+    (folder / name).write_text(text)
+    return folder
+
+
+def _tar(top: Path, name: str, text: str) -> Path:
+    target = top / "backups.tar"
+    target.write_bytes(packing.tar({"a.db": CLEAN, name: text.encode()}))
+    return target
+
+
+@pytest.mark.parametrize("put", [_folder, _tar])
+@pytest.mark.parametrize(("name", "text"), WRITTEN.values(), ids=WRITTEN)
+def test_a_configuration_beside_the_evidence_is_a_key(
+    name: str, text: str, put: Callable[[Path, str, str], Path], tmp_path: Path
+) -> None:
+    done = run("scan", put(tmp_path, name, text))
+    assert (done.returncode, "key-present (critical)" in done.stdout) == (1, True), done.stdout + done.stderr
+    assert TREE["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"] not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", [f"level=info cfg={json.dumps(BLOCK)}\n", json.dumps({"source": f"data:,{quote(BLOCK)}"})]
+)
+def test_a_configuration_that_is_not_read_is_no_pass(text: str, tmp_path: Path) -> None:
+    done = run("scan", _folder(tmp_path, "a.log", text))
+    assert done.returncode in {1, 3}
+
+
+def test_a_page_about_configurations_is_none(tmp_path: Path) -> None:
+    page = "# How\n\n```yaml\n" + BLOCK.replace(
+        TREE["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"], "<BASE64 ENCODED SECRET>"
+    )
+    assert run("scan", _folder(tmp_path, "README.md", f"{page}```\n")).returncode == 0
+
+
+@pytest.mark.parametrize("put", [_folder, _tar])
+@pytest.mark.parametrize("name", ["notes.txt", "deploy.env", "SHA256SUMS"])
+def test_a_value_in_a_text_beside_the_evidence(
+    name: str, put: Callable[[Path, str, str], Path], tmp_path: Path
+) -> None:
+    value = "xK7-orchard-lamp-3391"
+    wanted = tmp_path / "values"
+    wanted.write_text(value)
+    path = put(tmp_path, name, f"DB_PASSWORD={value}\n")
+    done = run("find", path, "--value-file", wanted, "--encryption-config", CONFIG)
+    assert (done.returncode, name in done.stdout) == (1, True), done.stdout + done.stderr
+    assert value not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("put", [_folder, _tar])
+def test_a_copy_in_a_text_is_hunted(put: Callable[[Path, str, str], Path], tmp_path: Path) -> None:
+    value = next(iter(truth(DEFRAGMENTED)["secrets"].values()))["canary"]
+    path = put(tmp_path, "deploy.env", f"export DB_PASSWORD='{value}'\n")
+    table = tmp_path / "findings.csv"
+    done = run("scan", path, "--encryption-config", CONFIG, "--hunt", "--csv", table)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"copied-value,high.*deploy\.env,20,", table.read_text())
+    assert value not in done.stdout + done.stderr + table.read_text()
+
+
+def test_texts_where_no_evidence_lies_are_no_pass_of_a_hunt(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "notes.txt", "nothing\n")
+    (folder / "other").mkdir()
+    (folder / "other" / "deploy.env").write_text("A=b\n")
+    done = run("scan", folder, "--encryption-config", CONFIG, "--hunt")
+    assert (done.returncode, "other/deploy.env" in done.stdout) == (3, True)
+    assert run("scan", folder, "--encryption-config", CONFIG).returncode == 0
