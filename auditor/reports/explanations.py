@@ -36,6 +36,20 @@ PLACES = {
     Place.UNPLACED: "readable, but no valid root leads anywhere: current or freed cannot be told",
 }
 """Meaning of each place."""
+_BY_KEY = "`etcd-auditor show EVIDENCE NAMESPACE/NAME` lists the object's revisions with their places; {}"
+PLACE_CHECKS = {
+    Place.LATEST: _BY_KEY.format("`etcdctl get KEY --print-value-only` of a restored copy shows the bytes"),
+    Place.HISTORY: _BY_KEY.format("`etcdctl get KEY --rev=N` of a restored copy shows the bytes"),
+    Place.DELETED: _BY_KEY.format("`etcdctl get KEY --rev=N` of a restored copy, before the deletion's revision"),
+    Place.OLD_VALUE: "`SELECT old_value FROM kine WHERE id = N` in a copy of the database",
+    Place.PREVIOUS_ROOT: "pages 0 and 1 name different roots and transactions: `page` lies under the older one alone",
+    Place.FREED: "`bbolt pages` of a copy calls the row's `page` free; of SQLite, its freelist names it",
+    Place.SLACK: "read the row's `page`: no element of its header covers `offset`",
+    Place.WAL: "`source` is a file of the log; `etcd-dump-logs`, or SQLite's frames, show the record around `offset`",
+    Place.V2_STORE: "`source` is a raft snapshot (.snap): JSON of the v2 store, whose node holds the bytes at `offset`",
+    Place.UNPLACED: "read `size` bytes at `offset` of `source`; what leads there is lost, or not in this evidence",
+}
+"""How to check by hand where a row lies."""
 _AT_OFFSET = "read `size` bytes at `offset` of the file `source` (the unpacked one, where it was packed): {}"
 CHECKS = {
     FindingKind.PLAINTEXT: _AT_OFFSET.format("they begin with `k8s` and a zero byte, `{` or CBOR's tag d9 d9 f7"),
@@ -77,10 +91,11 @@ VERDICTS = {
 
 def words() -> dict[str, Explanation]:
     """The explanation of every word, by the word as reports print it."""
-    lists = {"provider": PROVIDERS, "exit code": CODES, "severity": SEVERITIES, "state": STATES, "cell": CELLS}
+    lists = {"provider": PROVIDERS, "severity": SEVERITIES, "state": STATES, "cell": CELLS}
     named = {name: Explanation(kind, meaning) for kind, each in lists.items() for name, meaning in each.items()}
     terms = {name: Explanation("term", term.meaning, remedy=term.remedy) for name, term in TERMS.items()}
-    return dict([*_findings(), *_places(), *_verdicts(), *named.items(), *terms.items(), *_columns()])
+    codes = {name: Explanation("exit code", code.meaning, remedy=code.remedy) for name, code in CODES.items()}
+    return dict([*_findings(), *_places(), *_verdicts(), *codes.items(), *named.items(), *terms.items(), *_columns()])
 
 
 def _findings() -> Iterator[tuple[str, Explanation]]:
@@ -92,7 +107,8 @@ def _findings() -> Iterator[tuple[str, Explanation]]:
 def _places() -> Iterator[tuple[str, Explanation]]:
     for place, meaning in PLACES.items():
         cause, remedy = (KINE_CAUSES if place is Place.OLD_VALUE else CAUSES)[place]
-        yield place.label, Explanation("place", f"{meaning}. Why a readable value is there: {cause}.", remedy=remedy)
+        text = f"{meaning}. Why a readable value is there: {cause}."
+        yield place.label, Explanation("place", text, PLACE_CHECKS[place], remedy)
 
 
 def _verdicts() -> Iterator[tuple[str, Explanation]]:

@@ -66,13 +66,26 @@ TERMS = {
 }
 """Terms that belong to no closed list."""
 CODES = {
-    "exit-0": "no finding at or above --fail-on, and everything inside the scope was read and concluded",
-    "exit-1": "a finding at or above --fail-on (medium, where it is not given) that --ignore does not accept",
-    "exit-2": "bad usage, nothing readable, or an internal error: nothing was concluded",
-    "exit-3": "no such finding, and something inside the scope was not read or not concluded",
-    "exit-130": "interrupted by Ctrl-C: nothing was concluded",
-    "exit-141": "whoever read the output is gone, as of a pipe into `head`",
+    "exit-0": Term(
+        "no finding at or above --fail-on, and everything inside the scope was read and concluded",
+        "read what was not examined: the result says nothing of it",
+    ),
+    "exit-1": Term(
+        "a finding at or above --fail-on (medium, where it is not given) that --ignore does not accept",
+        "take the steps of Next, in their order",
+    ),
+    "exit-2": Term(
+        "bad usage, nothing readable, or an internal error: nothing was concluded",
+        "the message on standard error names the option, or the file and its offset, and the way out",
+    ),
+    "exit-3": Term(
+        "no such finding, and something inside the scope was not read or not concluded",
+        "supply what Not examined lists: keys, files, a whole copy; --accept-partial accepts --quick and --range",
+    ),
+    "exit-130": Term("interrupted by Ctrl-C: nothing was concluded", "run it again"),
+    "exit-141": Term("whoever read the output is gone, as of a pipe into `head`", "write a report, or read to the end"),
 }
+"""Meaning of each exit code."""
 SEVERITIES = {
     "critical": "readable and current, or opened by a key that is known, or such a key itself",
     "high": "readable and not known to be current; or a value that the API server cannot read, or misreads",

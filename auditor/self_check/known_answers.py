@@ -1,8 +1,8 @@
 """Evidence of every store and place, packed into this package, and the rows that an audit of it must report.
 
-The evidence is a real etcd's, SQLite's as kine writes it, a real etcdctl's and packed as Gardener packs it; every value
-in it is invented. `tests/self_check/maker.py` makes the pack, and writes it only where each row agrees with what was
-put into the stores.
+The evidence is a real etcd's, PostgreSQL's, MariaDB's, dqlite's, SQLite's as kine writes it, a real etcdctl's, and
+packed as Gardener, vCluster, Rancher, dbctl and Velero pack it; every value in it is invented.
+`tests/self_check/maker.py` makes the pack, and writes it only where each row agrees with what was put into the stores.
 """
 
 import json
@@ -45,6 +45,8 @@ class Case:
     """The evidence, below the unpacked folder."""
     configurations: tuple[str, ...]
     """EncryptionConfigurations, below the same folder."""
+    carve: bool
+    """Whether it is raw bytes, whose values are met by signature."""
     exit_code: int
     """Of the audit."""
     rows: tuple[Row, ...]
@@ -86,6 +88,7 @@ def _case(entry: dict[str, Any]) -> Case:
         name=entry["name"],
         path=entry["path"],
         configurations=tuple(entry["configurations"]),
+        carve=entry["carve"],
         exit_code=entry["exit_code"],
         rows=tuple(map(tuple, entry["rows"])),
     )
@@ -111,6 +114,7 @@ def report(case: Case, folder: Path) -> tuple[tuple[Row, ...], int]:
     options = Options(
         encryption_configs=tuple(str(folder / each) for each in case.configurations),
         as_of=AS_OF,
+        carve=case.carve,
     )
     audit = one(str(folder / case.path), options)
     columns = table.inventory(audit.rows, audit.evidence).columns

@@ -29,7 +29,8 @@ def test_every_word_of_the_closed_lists_is_explained() -> None:
     }
     assert expected - set(every) == set()
     assert all(explanation.meaning for explanation in every.values())
-    assert all(every[kind.label].check and every[kind.label].remedy for kind in FindingKind)
+    assert all(every[kind.label].check and every[kind.label].remedy for kind in (*FindingKind, *Place))
+    assert all(every[f"exit-{code}"].remedy for code in worker.CODES)
 
 
 @pytest.mark.parametrize(

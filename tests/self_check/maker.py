@@ -16,7 +16,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.self_check import known_answers
@@ -27,6 +27,7 @@ from tests.helpers.fixtures import FIXTURES
 from tests.helpers.kms_plugin import KmsPlugin
 from tests.helpers.objects import StoredObject
 from tests.helpers.packing import DATA_FILTER
+from tests.self_check import stores
 from tests.validation.history import FORMS, IDENTITY, Form, Write, blocks, secret
 from tests.validation.job import kms
 from tests.validation.measure import Counts
@@ -52,6 +53,7 @@ class Item:
     name: str
     path: str
     configurations: tuple[str, ...] = ("encryption.json",)
+    carve: bool = False
 
 
 ITEMS = (
@@ -63,6 +65,17 @@ ITEMS = (
     Item("SQLite's log of kine, alone", "log-alone/state.db-wal"),
     Item("dump of etcdctl", "dump.json"),
     Item("full snapshot and increments of Gardener", "gardener"),
+    Item("dump of PostgreSQL, in SQL", "postgres/plain.sql", ("kine-keys.json",)),
+    Item("archive of pg_dump", "postgres/custom.dump", ("kine-keys.json",)),
+    Item("dump of MariaDB", "mariadb/dump.sql", ("kine-keys.json",)),
+    Item("dump of SQLite's", "sqlite-dump/dump.sql", ("kine-keys.json",)),
+    Item("data directory of dqlite", "dqlite/backend", ("kine-keys.json",)),
+    Item("snapshot of vCluster", "vcluster/snapshot.tar.gz", ("vcluster/config.json",)),
+    Item("backup of Rancher's operator", "rancher/backup.tar.gz", ("rancher/config.json",)),
+    Item("backup of MicroK8s' dbctl", "dbctl/backup.tar.gz", ()),
+    Item("backup of Velero", "velero/backup.tar.gz", ()),
+    Item("objects that kubectl printed", "objects/secrets.json", ()),
+    Item("raw bytes with pages and a value, carved", "image/image.raw", (), carve=True),
 )
 
 
@@ -217,9 +230,9 @@ def cases(folder: Path) -> list[Case]:
     """The items with the rows that an audit reports today."""
     made = []
     for item in ITEMS:
-        case = Case(item.name, item.path, item.configurations, 0, ())
+        case = Case(item.name, item.path, item.configurations, item.carve, 0, ())
         rows, code = known_answers.report(case, folder)
-        made.append(Case(item.name, item.path, item.configurations, code, rows))
+        made.append(replace(case, exit_code=code, rows=rows))
     return made
 
 
@@ -230,6 +243,7 @@ def pack(folder: Path, target: Path) -> None:
             "name": case.name,
             "path": case.path,
             "configurations": list(case.configurations),
+            "carve": case.carve,
             "exit_code": case.exit_code,
             "rows": [list(row) for row in case.rows],
         }
@@ -263,6 +277,9 @@ def main() -> None:
         else:
             with kms() as plugin:
                 evidence(folder, plugin)
+        stores.add(folder)
+        keys = [sealing.provider(form, ("key1", sealing.KEY)) for form in ("aescbc", "aesgcm", "secretbox")]
+        sealing.configuration(folder / "kine-keys.json", *keys, {"identity": {}})
         pack(folder, TARGET)
     print(f"{TARGET.name}: {TARGET.stat().st_size:,} bytes")
 

@@ -14,7 +14,11 @@ from auditor.model.vocabulary import Place, Provider
 from auditor.self_check import known_answers
 from auditor.self_check.check import check
 from auditor.self_check.known_answers import COLUMNS, Case
+from auditor.text import printable
+from tests.evidence.dqlite.test_folder import truth
+from tests.evidence.sql.test_dumps import expected
 from tests.helpers import oracle
+from tests.self_check import stores
 from tests.self_check.maker import ITEMS, TARGET
 from tests.system.test_oracle import PROVIDERS, SECRETS
 from tests.validation.history import BLOCK
@@ -77,6 +81,39 @@ def test_rows_of_kine_are_those_that_sqlite_shows(unpacked: Evidence, tmp_path: 
     assert latest == set(newest)
 
 
+@pytest.mark.parametrize(
+    "path", ["postgres/plain.sql", "postgres/custom.dump", "mariadb/dump.sql", "sqlite-dump/dump.sql"]
+)
+def test_rows_of_dumps_are_those_that_were_written(unpacked: Evidence, path: str) -> None:
+    _, cases = unpacked
+    (case,) = (case for case in cases.values() if case.path == path)
+    written = expected([row for row in stores.history() if row.name.startswith(SECRETS)])
+    known = {(place, key, revision) for place, key, revision in cells(case, "place", "key", "mod_revision")}
+    assert known == {
+        (Place(place).label, printable(key), revision if revision >= 0 else "unknown")
+        for _, key, revision, _, place in written
+    }
+    assert len(case.rows) == len(written)
+
+
+def test_current_rows_of_dqlite_are_what_the_node_answered(unpacked: Evidence) -> None:
+    _, cases = unpacked
+    (case,) = (case for case in cases.values() if case.path.startswith("dqlite/"))
+    written = expected([row for row in truth() if row.name.startswith(SECRETS)])
+    latest = {(printable(key), revision, len(value)) for _, key, revision, value, place in written if not place}
+    known = {row[1:] for row in cells(case, "place", "key", "mod_revision", "size") if row[0] == "latest"}
+    assert {(key, revision) for key, revision, _ in known} == {(key, revision) for key, revision, _ in latest}
+
+
+@pytest.mark.parametrize("folder", ["velero", "objects", "image"])
+def test_each_object_is_a_row(unpacked: Evidence, folder: str) -> None:
+    _, cases = unpacked
+    (case,) = (case for case in cases.values() if case.path.startswith(f"{folder}/"))
+    things = (*stores.OBJECTS, stores.BARE) if folder == "image" else stores.OBJECTS
+    names = [name for finding, name in cells(case, "finding", "name") if finding == "plaintext"]
+    assert sorted(names) == sorted(thing.name.decode() for thing in things)
+
+
 def test_every_readable_part_of_the_databases_lies_in_a_row(unpacked: Evidence) -> None:
     folder, cases = unpacked
     for name in SNAPSHOTS:
@@ -113,4 +150,5 @@ def test_the_pack_holds_no_more_than_its_evidence(unpacked: Evidence) -> None:
     assert {case["path"].split("/")[0] for case in document["cases"]} | {
         known_answers.ANSWERS,
         "encryption.json",
+        "kine-keys.json",
     } == {path.name for path in folder.iterdir()}
