@@ -152,7 +152,7 @@ class Measure:
             self.counts.add(f"{kind}|bytes|{place}", holds=self.content(row) == write.stored, text=where)
             self.counts.add(f"{kind}|decrypted|{place}", holds=opened, text=f"{where}: {cells['decrypted']}")
         self.counts.tried[f"{kind}|no other row is shown"] += len(visible)
-        if kind == "kine":  # an older row's previous value is another row's value
+        if kind not in {"snapshot", "data directory"}:  # of kine's an older row's previous value is another row's value
             return
         for (name, row_revision), rows in found.items():
             self.counts.add(
@@ -267,6 +267,13 @@ class Measure:
         for name in sorted(set(right) | {name for name, count in stated.items() if count and name[1]}):
             text = f"{name[0]}/{name[1]}: {stated[name]} of {right[name]}"
             self.counts.add(f"{kind}|key counts", holds=stated[name] == right[name], text=text)
+
+
+class HexMeasure(Measure):
+    """The same of a dump that writes every value in hex."""
+
+    def content(self, row: Row) -> bytes:
+        return bytes.fromhex(super().content(row).decode())
 
 
 class _Spans:

@@ -1,4 +1,4 @@
-"""The stores that worlds are made of: a real etcd, and SQLite as kine writes it."""
+"""The stores of worlds: a real etcd, SQLite as kine writes it, a real dqlite, and dumps of real servers."""
 
 import random
 import shutil
@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.benchmarks.kine import SCHEMA, WRITE
+from tests.helpers import dqlite, sql_servers
 from tests.helpers.etcd import Etcd
+from tests.helpers.sql_servers import Row
 
 
 class Store(Protocol):
@@ -79,6 +81,13 @@ class EtcdStore:
         self.etcd.process.wait(timeout=60)
 
 
+COMPACT = (
+    "DELETE FROM kine WHERE id IN (SELECT prev_revision FROM kine WHERE name != 'compact_rev_key' AND "
+    "prev_revision != 0 AND id <= ?1 UNION SELECT id FROM kine WHERE deleted != 0 AND id <= ?1)"
+)
+Cell: TypeAlias = str | bytes | int | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Newest:
     row: int
@@ -116,16 +125,16 @@ class KineStore:
         # kine creates a key again behind its tombstone: prev_revision is the tombstone's
         row, created, old = (before.row, before.created, before.value) if before else (0, 0, None)
         cells = (key.decode(), anew, value is None, 0 if anew else created, row, value, old)
-        made = self.base.execute(WRITE, cells).lastrowid or 0
+        made = self._insert(cells)
         self._newest[key] = _Newest(made, made if anew else created, value)
         return made
 
+    def _insert(self, cells: Sequence[Cell]) -> int:
+        """Add a row; its id."""
+        return self.base.execute(WRITE, cells).lastrowid or 0
+
     def compact(self, revision: int) -> None:
-        self.base.execute(
-            "DELETE FROM kine WHERE id IN (SELECT prev_revision FROM kine WHERE name != 'compact_rev_key' AND "
-            "prev_revision != 0 AND id <= ?1 UNION SELECT id FROM kine WHERE deleted != 0 AND id <= ?1)",
-            (revision,),
-        )
+        self.base.execute(COMPACT, (revision,))
         self.base.execute("UPDATE kine SET prev_revision = ? WHERE name = 'compact_rev_key'", (revision,))
 
     def defragment(self) -> None:
@@ -153,3 +162,76 @@ class KineStore:
             if file.exists():
                 shutil.copyfile(file, folder / file.name)
         return folder
+
+
+class DqliteStore(KineStore):
+    """The same statements, of a node of dqlite: each is an entry of raft's log."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self._folder = folder
+        self._snapshots = rng.choice(((8, 4), (32, 16), (32, 64), (1024, 8192)))
+        self._newest: dict[bytes, _Newest] = {}
+        self._last = 1
+        self._start()
+        self.node.create()
+        self.node.insert((1, "compact_rev_key", 1, 0, 0, 0, b"", b""))
+
+    def _start(self) -> None:
+        self.node = dqlite.Node(self._folder, self._snapshots)
+        self.node.__enter__()
+
+    def _insert(self, cells: Sequence[Cell]) -> int:
+        self._last += 1
+        name, created, deleted, *rest = cells
+        self.node.insert((self._last, name, int(created or 0), int(deleted or 0), *rest))
+        return self._last
+
+    def compact(self, revision: int) -> None:
+        self.node.run(COMPACT.replace("?1", str(revision)))
+        self.node.run(f"UPDATE kine SET prev_revision = {revision} WHERE name = 'compact_rev_key'")
+
+    def defragment(self) -> None:
+        """Nobody can tell dqlite to."""
+
+    def restart(self, *, kill: bool) -> None:
+        self.stop(kill=kill)
+        self._start()
+
+    def stop(self, *, kill: bool) -> None:
+        if kill:
+            self.node.kill()
+        self.node.stop()
+
+    def revision(self) -> int:
+        ((newest,),) = self.node.rows("SELECT seq FROM sqlite_sequence WHERE name = 'kine'")
+        return int(newest or 0)
+
+    def rows(self) -> list[tuple[int, str, int, bytes | None]]:
+        """Id, name, whether it is a deletion, and value of the Secrets' rows, as the node answers."""
+        answer = self.node.rows("SELECT id, name, deleted, value FROM kine WHERE name LIKE '/registry/secrets/%'")
+        return [(int(row[0] or 0), str(row[1]), int(row[2] or 0), row[3]) for row in answer]  # type: ignore[misc]
+
+
+POSTGRES = ((), ("--inserts",), ("--inserts", "--rows-per-insert=7"), ("--column-inserts", "-t", "kine"))
+MARIADB = ((), ("--skip-extended-insert",), ("--complete-insert",), ("--compatible=ansi", "--skip-quote-names"))
+
+
+def dump(base: sqlite3.Connection, kind: str, rng: random.Random) -> bytes:
+    """A dump by a real server that holds the rows of kine's table in SQLite, values in hex.
+
+    kind: postgres or mariadb.
+    """
+    cells = base.execute(
+        "SELECT id, name, created, deleted, create_revision, prev_revision, CAST(value AS BLOB), old_value FROM kine "
+        "ORDER BY id"
+    ).fetchall()
+    rows = [
+        Row(number, name.encode(), int(created), int(deleted), int(create or 0), int(previous or 0), value, old)
+        for number, name, created, deleted, create, previous, value, old in cells
+    ]
+    with sql_servers.postgres() if kind == "postgres" else sql_servers.mariadb() as server:
+        server.fill("kubernetes", rows, wide=rng.random() < 0.7)
+        if kind == "postgres":
+            return server.program("pg_dump", *rng.choice(POSTGRES), "kubernetes")
+        connection = ("--no-defaults", f"--socket={server.folder}/s", "-uroot", "--hex-blob")
+        return server.program("mariadb-dump", *connection, *rng.choice(MARIADB), "kubernetes")

@@ -9,7 +9,7 @@ from typing import Any
 from tests.validation.words import EXPLANATIONS, INTRODUCTION, LIMITS, MEASURES, MISSES, REMAINS, VOID
 
 CONFIDENCE = 0.95
-KINDS = ("snapshot", "data directory", "kine")
+KINDS = ("snapshot", "data directory", "kine", "dqlite", "dump of PostgreSQL", "dump of MariaDB")
 SHAPES = ("whole", "beginning", "beginning lost, or in another page")
 SIZES = ("under 1 KB", "1 to 4 KB", "over 4 KB")
 AGES = ("under 20", "20 to 99", "100 and more")

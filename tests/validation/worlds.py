@@ -4,24 +4,33 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import auditor
 from auditor import Options
 from tests.helpers import members, oracle, sealing
 from tests.helpers.kms_plugin import KmsPlugin
 from tests.validation.history import Form, Write
-from tests.validation.measure import Counts, Measure, PlaceOf
-from tests.validation.stores import EtcdStore, KineStore, Renumbered
+from tests.validation.measure import Counts, HexMeasure, Measure, PlaceOf
+from tests.validation.stores import DqliteStore, EtcdStore, KineStore, Renumbered, dump
 from tests.validation.workload import Workload
 
 KINDS = ("etcd of the wheel", "kine", "etcd of the system", "kine")
 """Of the worlds whose seed leaves 0, 1, 2, 3 when divided by four."""
+MORE_KINDS = ("dqlite", "dump of PostgreSQL", "dump of MariaDB")
+"""Of the worlds from seed MORE on, by what it leaves when divided by three."""
+MORE = 10_000
 UNDER_LOAD = 0.4
 """Share of the snapshots that are taken while the workload goes on."""
+
+
+Visible: TypeAlias = dict[tuple[bytes, int], tuple[str, Write]]
+"""What a store shows, by key and revision: place and write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +47,17 @@ class World:
 def world(seed: int, plugin: KmsPlugin) -> World:
     """Make, audit and measure the world of a seed. plugin: the KMS of every world."""
     rng = random.Random(seed)
-    kind = KINDS[seed % len(KINDS)]
+    kind = KINDS[seed % len(KINDS)] if seed < MORE else MORE_KINDS[seed % len(MORE_KINDS)]
     counts = Counts()
     with tempfile.TemporaryDirectory(prefix="auditor-world-") as name:
         folder = Path(name)
         try:
             if kind == "kine":
                 _kine(folder, rng, plugin, counts)
+            elif kind == "dqlite":
+                _dqlite(folder, rng, plugin, counts)
+            elif kind in MORE_KINDS:
+                _dump(folder, kind, rng, plugin, counts)
             else:
                 program = members.program("distro" if kind == "etcd of the wheel" else "system")
                 _etcd(folder, program, rng, plugin, counts)
@@ -186,9 +199,10 @@ def measure_kine(evidence: Path, copy: Path, options: Options, work: Workload, c
         counts: to add to.
     """
     files = {file.name: file for file in evidence.iterdir()}
-    visible = _rows(evidence, copy, work)
-    current = {key: write for (key, _), (place, write) in visible.items() if place == "latest"}
-    measure = Measure(auditor.scan(evidence / "state.db", options), files, work.truth, current, counts)
+    shutil.copytree(evidence, copy)
+    with closing(sqlite3.connect(copy / "state.db")) as base:
+        visible = _shown(base.execute(SECRETS).fetchall(), work)
+    measure = Measure(auditor.scan(evidence / "state.db", options), files, work.truth, _current(visible), counts)
     measure.live("kine", visible, list(files))
     places = {name: PlaceOf(frozenset(), 1, "wal" if name.endswith("-wal") else "freed") for name in files}
     measure.surviving("kine", places)
@@ -197,14 +211,54 @@ def measure_kine(evidence: Path, copy: Path, options: Options, work: Workload, c
     measure.keys("kine", visible)
 
 
-def _rows(evidence: Path, folder: Path, work: Workload) -> dict[tuple[bytes, int], tuple[str, Write]]:
-    """The values that SQLite itself shows in a copy, by name and row, with their places."""
-    shutil.copytree(evidence, folder)
-    with sqlite3.connect(folder / "state.db") as base:
-        rows = base.execute(
-            "SELECT id, name, deleted, value FROM kine WHERE name LIKE '/registry/secrets/%'"
-        ).fetchall()
-    base.close()
+def _dqlite(folder: Path, rng: random.Random, plugin: KmsPlugin, counts: Counts) -> None:
+    store = DqliteStore(folder / "backend", rng)
+    try:
+        work = Workload(store, rng)
+        work.run(rng.randint(15, 90))
+        options = options_of(folder, work.forms, plugin)
+        visible = _shown(store.rows(), work)
+    finally:
+        store.stop(kill=rng.random() < 0.3)
+    evidence = folder / "backend"
+    files = {file.name: file for file in evidence.iterdir() if file.stat().st_size}
+    measure = Measure(auditor.scan(evidence, options), files, work.truth, _current(visible), counts)
+    measure.live("dqlite", visible, list(files))
+    measure.surviving("dqlite", {name: PlaceOf(frozenset(), 1, "wal") for name in files})
+    measure.precision("dqlite")
+    measure.remains("dqlite", visible, work.revision)
+    measure.keys("dqlite", visible)
+
+
+def _dump(folder: Path, kind: str, rng: random.Random, plugin: KmsPlugin, counts: Counts) -> None:
+    (folder / "run").mkdir()
+    store = KineStore(folder / "run" / "state.db", rng)
+    work = Workload(store, rng)
+    work.run(rng.randint(15, 90))
+    options = options_of(folder, work.forms, plugin)
+    path = folder / "dump.sql"
+    path.write_bytes(dump(store.base, "postgres" if "PostgreSQL" in kind else "mariadb", rng))
+    visible = _shown(store.base.execute(SECRETS).fetchall(), work)
+    store.base.close()
+    measure = HexMeasure(auditor.scan(path, options), {path.name: path}, work.truth, _current(visible), counts)
+    measure.live(kind, visible, [path.name])
+    measure.precision(kind)
+    measure.keys(kind, visible)
+
+
+SECRETS = "SELECT id, name, deleted, value FROM kine WHERE name LIKE '/registry/secrets/%'"
+
+
+def _current(visible: Visible) -> dict[bytes, Write]:
+    """What is current, by key."""
+    return {key: write for (key, _), (place, write) in visible.items() if place == "latest"}
+
+
+def _shown(rows: Sequence[tuple[int, str, int, bytes | None]], work: Workload) -> Visible:
+    """The values that a store of kine's itself shows, by name and row, with their places.
+
+    rows: id, name, whether it is a deletion, and value.
+    """
     newest: dict[str, tuple[int, int]] = {}
     for number, name, deleted, _ in rows:
         newest[name] = max(newest.get(name, (0, 0)), (number, deleted))
@@ -214,7 +268,7 @@ def _rows(evidence: Path, folder: Path, work: Workload) -> dict[tuple[bytes, int
         if deleted or value is None:
             continue
         write = writes[name.encode(), number]
-        assert write.stored == value, "SQLite shows another value than was written"
+        assert write.stored == value, "the store shows another value than was written"
         last, gone = newest[name]
         place = "deleted" if gone else "latest" if number == last else "history"
         shown[name.encode(), number] = place, write
