@@ -168,17 +168,13 @@ class DqliteStore(KineStore):
     """The same statements, of a node of dqlite: each is an entry of raft's log."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
-        self._folder = folder
-        self._snapshots = rng.choice(((8, 4), (32, 16), (32, 64), (1024, 8192)))
+        # dqlite keeps at least as many entries as a snapshot stands for
+        self.node = dqlite.Node(folder, rng.choice(((8, 8), (32, 32), (32, 64), (1024, 8192))))
         self._newest: dict[bytes, _Newest] = {}
         self._last = 1
-        self._start()
+        self.node.__enter__()
         self.node.create()
         self.node.insert((1, "compact_rev_key", 1, 0, 0, 0, b"", b""))
-
-    def _start(self) -> None:
-        self.node = dqlite.Node(self._folder, self._snapshots)
-        self.node.__enter__()
 
     def _insert(self, cells: Sequence[Cell]) -> int:
         self._last += 1
@@ -195,7 +191,7 @@ class DqliteStore(KineStore):
 
     def restart(self, *, kill: bool) -> None:
         self.stop(kill=kill)
-        self._start()
+        self.node.__enter__()
 
     def stop(self, *, kill: bool) -> None:
         if kill:

@@ -18,8 +18,8 @@ from tests.validation.words import EXPLANATIONS
 from tests.validation.workload import Workload
 from tests.validation.worlds import World, world
 
-SEEDS = range(1_000_000, 1_000_020)
-"""Of the suite, beside those of the table."""
+SEEDS = (*range(1_000_000, 1_000_020), *range(99_990, 99_996))
+"""Of the suite, beside those of the table; the last are of dqlite and of dumps."""
 KINE = 1_000_009
 """A world that needs no server, with readable and encrypted Secrets."""
 

@@ -6,12 +6,14 @@ How often the auditor was wrong in an experiment that anyone can repeat: {worlds
 checks, {missed} missed. Made by `python -m tests.validation --table` from `tests/validation/results.jsonl`: no figure
 is written by hand.
 
-A world is a real etcd, or SQLite written with kine's statements, under a random workload: Secrets of 15 bytes to 20 KB
-are created, updated, deleted, written anew; providers and keys are rotated, half way too (identity, aescbc, aesgcm,
-secretbox, kms v1 and v2, each with what its KMS knows); other resources take the freed pages; the store is compacted,
-defragmented (kine: VACUUM), restarted, and killed with SIGKILL. Every byte that was ever written is kept as the truth.
-Then the evidence is audited with its keys: of etcd a snapshot, two in five taken while the workload goes on, and the
-data directory after a stop or a SIGKILL; of kine the database with its log. Seeds {seeds}. {versions}.
+A world is a real etcd, or SQLite or a real dqlite written with kine's statements, under a random workload: Secrets of
+15 bytes to 20 KB are created, updated, deleted, written anew; providers and keys are rotated, half way too (identity,
+aescbc, aesgcm, secretbox, kms v1 and v2, each with what its KMS knows); other resources take the freed pages; the store
+is compacted, defragmented (kine: VACUUM), restarted, and killed with SIGKILL. Every byte that was ever written is kept
+as the truth. Then the evidence is audited with its keys: of etcd a snapshot, two in five taken while the workload goes
+on, and the data directory after a stop or a SIGKILL; of kine the database with its log; of dqlite the data directory
+after a stop or a SIGKILL; and dumps in hex that a real PostgreSQL or MariaDB makes of kine's rows, which hold nothing
+but what the store shows. Seeds {seeds}. {versions}.
 
 `python -m tests.validation --seeds 17-17 --results FILE` makes the world of one seed again: the same workload; pages
 and times that etcd chooses differ between runs. `tests/validation/test_validation.py` runs twenty worlds with every
