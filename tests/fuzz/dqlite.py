@@ -14,7 +14,7 @@ from tests.helpers import dqlite, dqlite_files
 from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, seal
 
-NAMES = ("dqlite log", "dqlite snapshot", "dqlite log superseded")
+NAMES = ("dqlite log", "dqlite snapshot", "dqlite log superseded", "dqlite log in circles")
 ODD = (0, 1, 2, 7, 8, 0x7F, 0xFF, 0x1000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, (1 << 63) - 1, (1 << 64) - 1)
 SEGMENT = "backend/0000000000000003-0000000000000004"
 SNAPSHOT = "backend/snapshot-1-2-500"
@@ -69,6 +69,9 @@ def make(folder: Path, config: str) -> list[Base]:
             clean=clean,
         )
     )
+    circles = {f"backend/{first:016}-{last:016}": clean for first, last in ((4, 3), (2, 4), (4, 5), (5, 4), (1, 6))}
+    beside = {**fixed, **circles, SNAPSHOT: old}
+    bases.append(Base(NAMES[3], holding, change, config, name=SEGMENT, given="backend", beside=beside, apart=True))
     return bases
 
 

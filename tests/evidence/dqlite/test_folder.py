@@ -171,6 +171,16 @@ def test_a_segment_twice(backend: Path) -> None:
     inconclusive(backend, "that another segment holds")
 
 
+def test_segments_that_run_in_circles(backend: Path) -> None:
+    """Names whose ranges run backwards, and into each other: each entry counts once, and the rest is said."""
+    first, second, third = files_of(backend, Kind.CLOSED)[-3:]
+    shutil.copy(second, backend / f"{80:016}-{65:016}")
+    shutil.copy(third, backend / f"{70:016}-{90:016}")
+    shutil.copy(first, backend / f"{96:016}-{111:016}")
+    inconclusive(backend, "its name says -14")
+    inconclusive(backend, "that another segment holds")
+
+
 def test_a_snapshot_that_is_cut(backend: Path) -> None:
     newest = files_of(backend, Kind.SNAPSHOT)[-1]
     newest.write_bytes(newest.read_bytes()[:-5000])
