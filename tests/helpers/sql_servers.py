@@ -134,12 +134,15 @@ def binary(kind: str, name: str) -> str:
     return path
 
 
-def _identity() -> dict[str, int]:
-    """The user that a server runs as: servers refuse to be root."""
+def _unprivileged() -> list[str]:
+    """What a server is started with: servers refuse to be root.
+
+    subprocess would fork to change the user, and gRPC's threads in a forked process end it now and then.
+    """
     if os.getuid():
-        return {}
+        return []
     entry = pwd.getpwnam(UNPRIVILEGED)
-    return {"user": entry.pw_uid, "group": entry.pw_gid}
+    return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--"]
 
 
 @contextlib.contextmanager
@@ -147,8 +150,8 @@ def _folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="sql-"))
     try:
-        if identity := _identity():
-            os.chown(folder, identity["user"], identity["group"])
+        if not os.getuid():
+            shutil.chown(folder, UNPRIVILEGED, pwd.getpwnam(UNPRIVILEGED).pw_gid)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -162,12 +165,11 @@ def _port() -> int:
 
 def _run(line: Sequence[str], folder: Path) -> None:
     done = subprocess.run(
-        line,
+        [*_unprivileged(), *line],
         capture_output=True,
         check=False,
         cwd=folder,
         env={**os.environ, "HOME": str(folder)},
-        **_identity(),  # type: ignore[call-overload]
     )
     assert done.returncode == 0, done.stderr.decode()
 
@@ -177,12 +179,11 @@ def _running(line: Sequence[str], server: Server, probe: str) -> Iterator[Server
     """A server until the end of the block. probe: a database that it has."""
     with (server.folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            line,
+            [*_unprivileged(), *line],
             stdout=log,
             stderr=log,
             cwd=server.folder,
             env={**os.environ, "HOME": str(server.folder)},
-            **_identity(),  # type: ignore[call-overload]
         )
     try:
         end = time.monotonic() + PATIENCE
