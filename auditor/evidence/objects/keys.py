@@ -4,6 +4,7 @@ Paths: k8s.io/kubernetes pkg/kubeapiserver/default_storage_factory_builder.go (s
 apiextensions-apiserver (`/` group `/` plural). A plural is guessed as apimachinery pkg/api/meta/restmapper.go does.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -37,6 +38,12 @@ _OWN_GROUPS = frozenset(
 """Groups of kube-apiserver's own, whose paths do not name them."""
 LONGEST = 253
 """Characters of a namespace or name."""
+NO_NAME = "(no name)"
+"""What stands for a name that none is: names are shown, and damage may have made one of a value."""
+_DNS = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+"""A namespace, or a name by DNS (k8s.io/apimachinery pkg/util/validation, IsDNS1123Subdomain)."""
+_BY_DNS = frozenset({"Secret", "ConfigMap"})
+"""Kinds whose names are names by DNS; those of others may be any segment of a path."""
 
 
 def of_resource(plural: str, group: str, namespace: str, name: str) -> bytes:
@@ -62,6 +69,10 @@ def of_object(document: Mapping[str, Any], kind: str = "") -> bytes | None:
     name, namespace = metadata.get("name"), metadata.get("namespace") or ""
     if not _is_name(name) or (namespace and not _is_name(namespace)):
         return None
+    if kind in _BY_DNS and _DNS.fullmatch(name) is None:
+        name = NO_NAME
+    if namespace and _DNS.fullmatch(namespace) is None:
+        namespace = NO_NAME
     return of_resource(_plural(kind.lower()), version.rpartition("/")[0], namespace, name)
 
 

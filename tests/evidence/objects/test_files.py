@@ -1,6 +1,7 @@
 """Objects in a file: what kubectl prints as JSON or YAML, and what people write by hand."""
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,18 @@ def test_damaged_flow_is_refused(text: str, tmp_path: Path) -> None:
     done = run("scan", tmp_path / "objects")
     assert done.returncode in {2, 3}
     assert "Traceback" not in done.stderr
+
+
+def test_a_value_in_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
+    """As damage may put it there; such a name is none, and the value is a finding all the same."""
+    text = json.dumps(THING_OF_NO_NAME)
+    audit = scan(tmp_path / "list.json", text.encode())
+    assert audit.findings[["namespace", "name"]].values.tolist() == [["(no name)", "(no name)"]]
+
+
+THING_OF_NO_NAME = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "Q0FOQVJZLW5hbWU=", "namespace": "Q0FOQVJZLXNwYWNl"},
+    "data": {"password": "Q0FOQVJZLW5hbWU="},
+}
