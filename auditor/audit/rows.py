@@ -22,6 +22,7 @@ from auditor.audit.ids import tag
 from auditor.audit.used_by import Usage
 from auditor.encryption.lint import Advice
 from auditor.evidence.batch import UNKNOWN, Extent
+from auditor.evidence.objects.keys import NO_NAME
 from auditor.hunt.hit import Hit
 from auditor.judgement import policy
 from auditor.judgement.selection import Selection
@@ -188,6 +189,8 @@ def _details(values: Selection, names: list[tuple[str, str, str]], facts: Facts)
             details[row] = "its etcd key is lost; names are what the object says"
         elif values.resources[values.resource[row]].by_content:
             details[row] = "its etcd key names another resource; this is what the object says it is"
+        elif NO_NAME in names[row]:
+            details[row] = "what the object says is its name is none of Kubernetes'"
         else:
             namespace, name = facts.named[row]
             details[row] = f"says it is {marked(namespace, NAMESPACE)}/{marked(name, NAME)}"
