@@ -8,6 +8,9 @@ from auditor.hunt.hit import NOTHING, HuntResult
 from auditor.hunt.locate import Layout
 from auditor.options import Options
 
+TEXTS = {exhibit.Role.TEXT, exhibit.Role.COMPANION}
+"""What is searched beside the store."""
+
 
 def hunted(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> HuntResult:
     """The hits of --hunt and of companion files, and those of the KMS plugins' Pods."""
@@ -25,7 +28,7 @@ def hunted(files: exhibit.Exhibit, judgement: Judgement, options: Options) -> Hu
             rest=judgement.unjudged,
             store=store,
             layout=layout,
-            texts={file.name: Buffer(file.map) for file in files.of(exhibit.Role.TEXT)},
+            texts={file.name: Buffer(file.map) for role, file in files.files if role in TEXTS},
         )
         result = hunting.hunt(searched, configs)
     return plugin_pods.add(result, store, judgement.reading, criteria.keyring, layout)

@@ -96,9 +96,10 @@ def start(exhibit: Exhibit, resources: Iterable[str]) -> Sweeps:
     media = []
     for role, file in exhibit.files:
         # what an image is searched for is its reader's: the sweep and the reader are one there
-        if role in {Role.RANGE, Role.IMAGE} or not file.hashing.size:
+        # nor a text, in which no value begins: that was seen before it was opened
+        if role in {Role.RANGE, Role.IMAGE, Role.TEXT} or not file.hashing.size:
             continue
-        companion = role in {Role.COMPANION, Role.TEXT}
+        companion = role is Role.COMPANION
         searched = signatures.SECRET if companion else kind
         text = b"\0" not in file.map[:HEAD]  # mysqldump writes every byte as it is but zeros and quotation marks
         marks = signatures.text_marks(searched) if text else signatures.marks(searched)

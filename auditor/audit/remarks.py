@@ -34,7 +34,8 @@ def omissions(
     yield from unexamined.left_out(judgement.reading, options)
     yield from unexamined.absent(coverage, options, damaged=bool(judgement.reading.gaps))
     configs = judgement.companion_configs
-    yield from unexamined.companions(files, {key[0] for key in configs.keys} if configs is not None else ())
+    found = configs.keys if configs is not None else ()
+    yield from unexamined.companions(files, {key.secret for *_, entry in found for key in entry.keys})
     yield from unexamined.unopened(judgement.selections, judgement.criteria)
     yield from unexamined.untried(judgement.selections, judgement.criteria)
     yield from unexamined.unidentified(judgement.selections)

@@ -1,5 +1,6 @@
 """Parts that an audit does not read or conclude on, beside the gaps of its readers."""
 
+import base64
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -46,17 +47,18 @@ def standing(files: exhibit.Exhibit) -> Unexamined:
     return STANDING_DIRECTORY if files.directory else STANDING
 
 
-def companions(files: exhibit.Exhibit, known: Collection[str]) -> Iterator[Unexamined]:
+def companions(files: exhibit.Exhibit, known: Collection[bytes]) -> Iterator[Unexamined]:
     """Configurations beside the evidence of which something is not read: only keys are.
 
-    known: names of the files of which a key was read.
+    known: the keys that were read in them.
     """
+    read = {base64.b64encode(key).rstrip(b"=") for key in known}
     for file in files.companions:
         raw = bytes(file.map[: file.size])
         if not bystanders.is_text([configuration_texts.as_utf8(raw)]):
             reason = "a value begins in it, or it is no text, beside the configuration that is read: scan it by itself"
             yield Unexamined(file.name, reason, decisive=True)
-        elif file.name not in known and any(map(configuration_texts.holds_key, configuration_texts.views(raw))):
+        elif any(configuration_texts.keys(view) - read for view in configuration_texts.views(raw)):
             reason = "a key of an EncryptionConfiguration stands in it, in a form that is not read: look at it by hand"
             yield Unexamined(file.name, reason, decisive=True)
 

@@ -96,7 +96,12 @@ def run(
 
     beside = Beside()
     paths = resolve_arguments(evidence, is_report, beside)
-    options = replace(options, beside_texts=tuple(beside.texts), searched_texts=True)
+    options = replace(
+        options,
+        beside_texts=tuple(beside.texts),
+        companion_configs=tuple(beside.companions),
+        searched_texts=True,
+    )
     if len(paths) > 1:
         live_options.none(paths, live)
     access = live_options.access(paths[0], live) if len(paths) == 1 else None

@@ -140,6 +140,8 @@ def _tables(
         if isinstance(value, dict):
             name = f"{before}{key}"
             group = name not in commands and any(each.startswith(f"{name} ") for each in commands)
+            if group and (odd := next((entry for entry, own in value.items() if not isinstance(own, dict)), None)):
+                raise UsageError(f"[{shown(name)}] has tables of commands alone: {shown(odd)} is none")
             yield from _tables(value, commands, f"{name} ") if group else [(name, value)]
 
 

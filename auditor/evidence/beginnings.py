@@ -55,7 +55,7 @@ _NEEDLES = (b"k8s", b"kind")
 _KIND = re.compile(
     # a key of JSON, YAML, or of another language's literal; blanks of any number; comments, a tag, an anchor or a block
     # in YAML
-    rb"(?<![A-Za-z0-9_.-])kind[\"']{0,4}\s{0,4096}(?::|=>)\s{0,4096}(?:#[^\n]{0,256}\n\s{0,256}){0,16}"
+    rb"(?<![A-Za-z0-9_.-])kind[\"']{0,4}\s{0,4096}(?::|=>)\s{0,4096}(?:#[^\n]{0,1024}+\n\s{0,256}){0,4}"
     rb"(?:[!&][^\s\"']{0,64}\s{1,64}){0,3}"
     rb"(?:[>|][0-9+-]{0,2}\s{1,64})?[\"']{0,4}Secret(?:List)?(?![A-Za-z0-9_.-])"
 )

@@ -7,7 +7,8 @@ Markdown, a line of a log. kube-apiserver reads none of these as they are.
 import codecs
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from auditor.evidence.beginnings import RUN, URL_SAFE, from_base64, unescaped
 
@@ -16,19 +17,24 @@ MARKS = (b"EncryptionConfiguration", b"EncryptionConfig")
 DEEPEST = 3
 """Writings inside each other, at most."""
 MOST = 64
-"""Statements of one text that are looked at."""
+"""Statements of one text, and views of one, that are looked at."""
 LARGEST = 1 << 20
 """Bytes of the largest configuration, on either side of its statement."""
+_BLANKS = b" \t\r\n"
 _STATEMENT = re.compile(
-    rb"kind[\"'\\]{0,8}\s{0,64}:\s{0,64}(?:#[^\n]{0,256}\n\s{0,64}){0,16}(?:[!&][^\s\"']{0,64}\s{1,64}){0,3}[\"'\\]{0,8}"
-    rb"EncryptionConfig(?:uration)?(?![A-Za-z0-9])"
+    rb"kind[\"'\\]{0,8}\s{0,4096}:\s{0,4096}(?:#[^\n]{0,1024}+\n\s{0,64}){0,4}(?:[!&][^\s\"']{0,64}\s{1,64}){0,3}"
+    rb"(?:[>|][0-9+-]{0,2}\s{1,64})?[\"'\\]{0,8}EncryptionConfig(?:uration)?(?![A-Za-z0-9])"
 )
 """Where one states what it is: a text may speak of its kind, and be none."""
-_KEY = re.compile(rb"secret[\"'\\]{0,8}\s{0,64}:\s{0,64}[\"'\\]{0,8}(?:[A-Za-z0-9+/]{4}){5,10}[A-Za-z0-9+/]{2,4}={0,2}")
+_KEY = re.compile(
+    rb"secret[\"'\\]{0,8}\s{0,64}:\s{0,64}[\"'\\]{0,8}((?:[A-Za-z0-9+/]{4}){5,10}[A-Za-z0-9+/]{2,4}={0,2})"
+)
 """A local key: 16, 24 or 32 bytes in base64."""
 _LINE = re.compile(rb"[ \t#].*|-(?:[ \t].*)?|[\"']?[A-Za-z_][\w./-]*[\"']?[ \t]*:(?:[ \t].*)?|[][{}].*|")
 """A line of YAML's block style at the indentation of its document's first."""
 _INDENT = re.compile(rb"[ \t]*")
+_PLAIN = b"ncryptionConfig"
+"""What stands in every statement; the letter before it may be an escape."""
 
 
 def _letters(word: bytes) -> Iterator[bytes]:
@@ -37,13 +43,13 @@ def _letters(word: bytes) -> Iterator[bytes]:
         yield b64encode(bytes(before) + word)[(before * 8 + 5) // 6 : (before + len(word)) * 8 // 6]
 
 
-_LIKELY = re.compile(b"|".join([rb"ncryptionConfig", *map(re.escape, _letters(MARKS[1]))]))
-"""One of these stands in every text that holds a configuration; the first letter may be an escape."""
+_CODED = re.compile(b"|".join(map(re.escape, _letters(MARKS[1]))))
 
 
 def may_be(raw: bytes) -> bool:
-    """Whether a text may hold a configuration."""
-    return _LIKELY.search(as_utf8(raw)) is not None
+    """Whether a text may hold a configuration, as it stands or in base64, also in lines."""
+    text = as_utf8(raw)
+    return _PLAIN in text or _CODED.search(text.translate(None, _BLANKS)) is not None
 
 
 def as_utf8(raw: bytes) -> bytes:
@@ -53,37 +59,47 @@ def as_utf8(raw: bytes) -> bytes:
     return raw.decode("utf-16", "replace").encode("utf-8", "replace")
 
 
-def views(raw: bytes, depth: int = 0) -> Iterator[bytes]:
-    """A text, and what parts of it stand for, where a configuration is stated in it."""
-    text = as_utf8(raw) if not depth else raw
-    if depth > DEEPEST or _LIKELY.search(text) is None:
+def views(raw: bytes) -> Iterator[bytes]:
+    """A text, and what parts of it stand for, where a configuration is stated in it: the first MOST."""
+    return islice(_views(as_utf8(raw), 0), MOST)
+
+
+def _views(text: bytes, depth: int) -> Iterator[bytes]:
+    if depth > DEEPEST or not may_be(text):
         return
-    if _STATEMENT.search(text) is not None:
-        yield text
-    if (plain := unescaped(text)) != text:
-        yield from views(plain, depth + 1)
-    for run in RUN.finditer(text):
-        yield from views(from_base64(run[0].translate(None, b" \t\r\n").translate(URL_SAFE)), depth + 1)
+    if _PLAIN in text:
+        if _STATEMENT.search(text) is not None:
+            yield text
+        if (plain := unescaped(text)) != text:
+            yield from _views(plain, depth + 1)
+    if _CODED.search(text.translate(None, _BLANKS)) is not None:
+        for run in RUN.finditer(text):
+            yield from _views(from_base64(run[0].translate(None, _BLANKS).translate(URL_SAFE)), depth + 1)
 
 
-def holds_key(text: bytes) -> bool:
-    """Whether a key stands in one of views()."""
-    return _KEY.search(text) is not None
+def keys(text: bytes) -> set[bytes]:
+    """The keys that stand in one of views(), by their base64 without its padding."""
+    return {match.rstrip(b"=") for match in _KEY.findall(text)}
 
 
 def blocks(text: bytes) -> Iterator[bytes]:
     """The lines in YAML's block style around each statement of a text, without their common indentation."""
-    for match in list(_STATEMENT.finditer(text))[:MOST]:
+    done = 0
+    for match in islice(_STATEMENT.finditer(text), MOST):
+        if match.start() < done:
+            continue
         start = text.rfind(b"\n", 0, match.start()) + 1
         indent = _INDENT.match(text, start)
         prefix = indent[0] if indent is not None else b""
-        above = text[max(start - LARGEST, 0) : start].split(b"\n")[:-1]
+        above = text[max(start - LARGEST, done) : start].split(b"\n")[:-1]
         below = text[start : start + LARGEST].split(b"\n")
-        lines = [*reversed(list(_while_block(reversed(above), prefix))), *_while_block(below, prefix)]
-        yield b"\n".join(lines) + b"\n"
+        lines = list(_while_block(below, prefix))
+        done = start + sum(len(line) + 1 for line in below[: len(lines)])
+        before = list(_while_block(reversed(above), prefix))
+        yield b"\n".join([*reversed(before), *lines]) + b"\n"
 
 
-def _while_block(lines: Iterator[bytes] | list[bytes], prefix: bytes) -> Iterator[bytes]:
+def _while_block(lines: Iterable[bytes], prefix: bytes) -> Iterator[bytes]:
     """The first lines, as long as they are of one block that has this indentation."""
     for line in lines:
         line = line.rstrip(b"\r")

@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from auditor import inputs
 from auditor.errors import AuditorError, UsageError
-from auditor.evidence.discovery import exhibits
+from auditor.evidence.discovery import arguments, exhibits
 from auditor.find.model import ExhibitSearch, Search
 from auditor.observer import SILENT, Observer
 from auditor.options import Options
@@ -44,12 +45,13 @@ def everywhere(
     searches: list[ExhibitSearch] = []
     problems: list[tuple[str, str]] = []
     with closing(prepare(options)) as criteria:
-        for number, path in enumerate(paths):
-            if number:  # one search of a text is enough
-                options = replace(options, beside_texts=())
+        first = next((path for path in paths if arguments.URL not in path and path != inputs.STDIN), "")
+        for path in paths:
+            # one search of a text is enough: with the first evidence that lies in a folder
+            own = options if path == first else replace(options, beside_texts=())
             try:
-                for name, opener in _openers(path, options, observer, access):
-                    result = _searched(opener, options, criteria, values, observer)
+                for name, opener in _openers(path, own, observer, access):
+                    result = _searched(opener, own, criteria, values, observer)
                     if isinstance(result, str):
                         problems.append((name, result))
                     else:
@@ -58,6 +60,8 @@ def everywhere(
                 raise
             except AuditorError as error:
                 problems.append((shown(path), str(error)))
+        if options.beside_texts and not first:
+            problems.append((shown(options.beside_texts[0]), "no evidence lies beside it: not searched"))
     calls = tuple(calls for client in criteria.clients for calls in client.tracks())
     return Search(len(values), tuple(searches), tuple(problems), calls)
 

@@ -25,6 +25,8 @@ MARKS = (b"EncryptionConfiguration", b'"EncryptionConfig"', b"kind: EncryptionCo
 """Texts that identify an encryption configuration."""
 LARGEST = 1 << 20
 """Bytes of the largest configuration."""
+MOST_PARSED = 1 << 19
+"""Bytes of texts that may be configurations which are parsed for one text, but for the first: YAML takes its time."""
 DEEPEST = 32
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]+")
@@ -120,9 +122,12 @@ def documents(text: bytes) -> Iterator[bytes]:
     """Texts that may be a configuration: each view of this one from each of its starts on, texts inside a JSON
     document, and blocks of YAML inside another text.
     """
+    parsed = 0
     for view in configuration_texts.views(text):
-        yield from _starts(view)
-        yield from configuration_texts.blocks(view)
+        for document in (*configuration_texts.blocks(view), *_starts(view)):
+            if (parsed := parsed + len(document)) > MOST_PARSED and parsed > len(document):
+                return
+            yield document
 
 
 def _starts(text: bytes, depth: int = 0) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Texts of objects that are shown, held to what Kubernetes takes: damage may have made one of a value.
 
 A changed length runs over what follows, and a changed tag makes a name of it. k8s.io/apimachinery pkg/util/validation
-(IsConfigMapKey, IsQualifiedName, IsDNS1035Label of a kind); Go writes name and value into each entry of a map.
+(IsConfigMapKey, IsQualifiedName, IsDNS1035Label of a kind); Go writes a value into each entry of a map,
+but for null: such an entry has no name here either.
 """
 
 import re

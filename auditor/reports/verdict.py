@@ -38,6 +38,10 @@ def open_points(audit: Audit) -> int:
     return len(audit.gaps) + sum(part.decisive for part in audit.unexamined)
 
 
+_SECRETS = {"secrets", "secrets.", "*", "*.", "*.*"}
+"""Resources of --resource that Secrets are of."""
+
+
 def weakening(audit: Audit, fail_on: Severity) -> str:
     """The options that make the result weaker, separated by commas; empty where there are none."""
     options = dict(audit.run.options)
@@ -47,7 +51,7 @@ def weakening(audit: Audit, fail_on: Severity) -> str:
     names += [flag for name, flag in flags.items() if options.get(name)]
     names += ["--expect plaintext"] if options.get("expect") == "plaintext" else []
     given = options.get("resources")
-    names += ["--resource without secrets"] if isinstance(given, tuple) and not {"secrets", "*"} & set(given) else []
+    names += ["--resource without secrets"] if isinstance(given, tuple) and not _SECRETS & set(given) else []
     origins = dict(audit.run.origins)
     return ", ".join(f"{name} ({origin})" if (origin := origins.get(name.split()[0])) else name for name in names)
 

@@ -5,10 +5,12 @@ Seals show a change, not an author: a report that is sealed anew verifies. Only 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auditor.audit.expectations import UnexpectedEvidence
+from auditor.evidence.discovery import bystanders, texts
 from auditor.evidence.discovery.arguments import names
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
@@ -42,14 +44,16 @@ OWN = frozenset({"work_dir", "keep", "keep_force", "rows", "case"})
 class Repetition:
     """Other audits of the evidence of one or several reports."""
 
-    def __init__(self, paths: Sequence[str], given: Options, observer: Observer) -> None:
+    def __init__(self, paths: Sequence[str], given: Options, observer: Observer, passed: Sequence[str] = ()) -> None:
         """Audits of the evidence.
 
         Args:
             paths: The evidence.
             given: The options that are given anew, those of OPTION, and the folder for private files.
             observer: Its methods are called with the progress.
+            passed: Names of the files beside the evidence that are known to hold no values.
         """
+        self._passed = passed
         self._paths = paths
         self._given = given
         self._observer = observer
@@ -90,7 +94,7 @@ class Repetition:
         if (version := document["run"].get("version")) != __version__:
             yield note(compare.ANOTHER, f"by version {__version__}; {name} is of version {safe(version)}")
         try:
-            audit = self._audit(recorded)
+            audit = self._with_folder(self._audit(recorded), recorded, document)
         except UnexpectedEvidence as error:
             yield differs(compare.ANOTHER, str(error))
             return
@@ -101,6 +105,17 @@ class Repetition:
 
             yield from rendering.check(name, raw, document, audit, fail_on, renamed)
 
+    def _with_folder(self, audit: Audit, recorded: Options, document: dict[str, Any]) -> Audit:
+        """The audit with what scan adds for folders that were named: which of their files hold no values."""
+        if not self._passed:
+            return audit
+        texts_of = partial(bystanders.note, self._passed, "the folders that were named")
+        both = texts_of(every=False), texts_of(every=True)
+        said = next((each for each in both if each in document.get("notes", ())), both[0])
+        options = replace(recorded, beside_texts=self._given.beside_texts)
+        unexamined = (*audit.unexamined, *texts.unsearched(options, list(self._paths)))
+        return replace(audit, notes=(*audit.notes, said), unexamined=unexamined)
+
     def _audit(self, recorded: Options) -> Audit:
         """The audit with the options of a report, but for those that are given anew."""
         anew = {each.name: getattr(self._given, each.name) for each in fields(Options) if each.name in OPTION}
@@ -109,6 +124,7 @@ class Repetition:
             recorded,
             **anew,
             companion_configs=given.companion_configs,
+            beside_texts=given.beside_texts if recorded.hunt else (),
             work_dir=given.work_dir,
             kms_confirmed=given.kms_confirmed,
         )

@@ -1,6 +1,6 @@
 """A report held against its own hashes, the files beside it and its evidence: years later, if need be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,20 @@ def verify(
         beside = Beside(given=options.encryption_configs if options else ())
         paths = resolve_arguments(exhibits, is_report, beside)
         options = replace(options or Options(), companion_configs=tuple(beside.companions))
-        yield from _with_evidence(documents, paths, options, observer, repeat=repeat)
+        if any(_was_hunted(document) for _, document, _ in documents):
+            options = replace(options, hunt=True, beside_texts=tuple(beside.texts))
+        yield from _with_evidence(documents, paths, options, observer, beside.passed, repeat=repeat)
     elif broken:
         yield unchecked("the evidence", "the report that names it cannot be read")
     else:
         raise UsageError(f"{name} does not say which evidence it is of: give the JSON report")
+
+
+def _was_hunted(document: Mapping[str, Any]) -> bool:
+    """Whether the texts beside the evidence are among the files of a report."""
+    run = document.get("run")
+    recorded = run.get("options") if isinstance(run, dict) else None
+    return isinstance(recorded, dict) and recorded.get("hunt") is True
 
 
 def _lists(name: str, lists: Sequence[Path], trust: Trust) -> Iterator[Check]:
@@ -82,6 +91,7 @@ def _with_evidence(
     paths: Sequence[str],
     options: Options,
     observer: Observer,
+    passed: Sequence[str],
     *,
     repeat: bool,
 ) -> Iterator[Check]:
@@ -92,6 +102,7 @@ def _with_evidence(
         paths: The evidence.
         options: Of verify().
         observer: Its methods are called with the progress.
+        passed: Names of the files beside the evidence that are known to hold no values.
         repeat: Whether the evidence is audited again.
     """
     documents.sort(key=lambda each: "findings" not in each[1])
@@ -107,7 +118,7 @@ def _with_evidence(
     if repeat:
         from auditor.verify.again import Repetition  # the audit, which nothing else here needs
 
-        repetition = Repetition(paths, options, observer)
+        repetition = Repetition(paths, options, observer, passed)
         for name, document, raw in documents:
             yield from repetition.check(name, document, raw)
 

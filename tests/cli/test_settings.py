@@ -174,6 +174,9 @@ def test_commands_of_fleet_have_settings_too(tmp_path: Path) -> None:
     config.write_text("[fleet.scn]\nretries = 7\n")
     refused = run("config", "fleet", "scan", "--config", config)
     assert (refused.returncode, "[fleet scn] is no command" in refused.stderr) == (2, True)
+    config.write_text("[fleet]\nretries = 7\n")
+    refused = run("config", "fleet", "scan", "--config", config)
+    assert (refused.returncode, "[fleet] has tables of commands alone" in refused.stderr) == (2, True)
     refused = run("fleet", "scan", tmp_path, "--dataset", tmp_path / "set", "--no-compare", ETCD_AUDITOR_FAIL_ONN="low")
     assert (refused.returncode, "no option is called --fail-onn" in refused.stderr) == (2, True)
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from auditor.evidence.discovery import texts
 from tests.helpers import packing
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, truth
@@ -18,6 +19,7 @@ CONFIG = DEFRAGMENTED.with_suffix(".encryption.json")
 CLEAN = DEFRAGMENTED.read_bytes()
 TREE = json.loads(CONFIG.read_text())
 BLOCK = yaml.safe_dump(TREE)
+SECRET = TREE["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"]
 
 
 def _indented(text: str, by: int) -> str:
@@ -67,7 +69,7 @@ def test_a_configuration_beside_the_evidence_is_a_key(
 ) -> None:
     done = run("scan", put(tmp_path, name, text))
     assert (done.returncode, "key-present (critical)" in done.stdout) == (1, True), done.stdout + done.stderr
-    assert TREE["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"] not in done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,7 @@ def test_a_configuration_that_is_not_read_is_no_pass(text: str, tmp_path: Path) 
 
 
 def test_a_page_about_configurations_is_none(tmp_path: Path) -> None:
-    page = "# How\n\n```yaml\n" + BLOCK.replace(
-        TREE["resources"][0]["providers"][0]["aescbc"]["keys"][0]["secret"], "<BASE64 ENCODED SECRET>"
-    )
+    page = "# How\n\n```yaml\n" + BLOCK.replace(SECRET, "<BASE64 ENCODED SECRET>")
     assert run("scan", _folder(tmp_path, "README.md", f"{page}```\n")).returncode == 0
 
 
@@ -117,3 +117,50 @@ def test_texts_where_no_evidence_lies_are_no_pass_of_a_hunt(tmp_path: Path) -> N
     done = run("scan", folder, "--encryption-config", CONFIG, "--hunt")
     assert (done.returncode, "other/deploy.env" in done.stdout) == (3, True)
     assert run("scan", folder, "--encryption-config", CONFIG).returncode == 0
+
+
+def test_a_report_of_a_hunt_in_a_folder_is_verified(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "notes.txt", "nothing\n")
+    report = tmp_path / "r.json"
+    assert run("scan", folder, "--hunt", "--json", report).returncode == 0
+    for more in ([], ["--again"]):
+        done = run("verify", report, folder, *more)
+        assert (done.returncode, "DIFFERS" in done.stdout) == (0, False), done.stdout
+
+
+def test_base64_in_lines(tmp_path: Path) -> None:
+    """As base64(1) writes it: the word is broken at the end of a line."""
+    coded = _coded(f"apiVersion: apiserver.config.k8s.io/v1\n{BLOCK}")
+    for width in (76, 64):
+        lines = "".join(f"{coded[at : at + width]}\n" for at in range(0, len(coded), width))
+        top = tmp_path / str(width)
+        top.mkdir()
+        assert run("scan", _folder(top, "enc.txt", lines)).returncode == 1
+
+
+def test_a_second_key_that_is_not_read_is_no_pass(tmp_path: Path) -> None:
+    other = BLOCK.replace(SECRET, base64.b64encode(bytes(range(32))).decode())
+    commented = "".join(f"# {line}\n" for line in other.splitlines())
+    ignore = tmp_path / "ignore.yaml"
+    ignore.write_text("accepted: [{finding: key-present, reason: r, expires: 2999-01-31}]")
+    folder = _folder(tmp_path, "enc.yaml", BLOCK + commented)
+    assert run("scan", folder, "--ignore", ignore).returncode == 3
+
+
+def test_texts_of_one_name_do_not_hide_each_other(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "notes.txt", "nothing\n")
+    for name, text in (("one", "hello-password-value\n"), ("two", "nothing\n")):
+        (folder / name).mkdir()
+        (folder / name / "notes.txt").write_text(text)
+    (tmp_path / "value").write_text("hello-password-value")
+    done = run("find", folder, "--value-file", tmp_path / "value", "--encryption-config", CONFIG)
+    assert (done.returncode, "one/notes.txt" in done.stdout) == (1, True)
+
+
+def test_more_texts_than_are_searched_are_named(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "notes.txt", "nothing\n")
+    for number in range(texts.MOST):
+        (folder / f"n{number}.txt").write_text("nothing\n")
+    done = run("scan", folder, "--hunt", "--encryption-config", CONFIG)
+    printed = " ".join(done.stdout.split())
+    assert (done.returncode, f"{texts.MOST} texts beside evidence are searched" in printed) == (3, True)

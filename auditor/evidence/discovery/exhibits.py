@@ -111,6 +111,7 @@ def _image(path: Path, options: Options) -> Exhibits:
     exhibits = Exhibits([(exhibit.name, lambda: exhibit)], exhibit.containers)
     if path.is_file():
         _add_companions(exhibits, exhibit, path, options)
+        texts.add(exhibit, path, options)
     return exhibits
 
 

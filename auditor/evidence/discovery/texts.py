@@ -12,6 +12,9 @@ from auditor.model.evidence import Gap, Unexamined
 from auditor.options import Options
 from auditor.text import shown
 
+MOST = 200
+"""Texts that are open at once: each takes descriptors."""
+
 
 def wanted(options: Options) -> bool:
     """Whether anybody looks for values in them."""
@@ -28,11 +31,21 @@ def add(exhibit: Exhibit, path: Path, options: Options) -> None:
     """
     if not wanted(options):
         return
-    for text in (*exhibit.bystanders, *_beside(path, options)):
+    taken_names = {file.name for _, file in exhibit.files}
+    for number, text in enumerate((*exhibit.bystanders, *_beside(path, options))):
         name = shown(os.path.relpath(text, path if exhibit.directory and path in text.parents else path.parent))
+        while name in taken_names:
+            name = f"./{name}"
+        taken_names.add(name)
+        if number >= MOST:
+            exhibit.unexamined.append(
+                Unexamined(name, f"{MOST} texts beside evidence are searched, and this is another", decisive=True)
+            )
+            continue
         try:
             if text.stat().st_size:
-                exhibit.files.append((Role.TEXT, EvidenceFile.open(text, hashed=not options.quick)))
+                file = EvidenceFile.open(text, hashed=not options.quick, name=name)
+                exhibit.files.append((Role.TEXT, file))
         except (OSError, UnreadableEvidence) as error:
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
             exhibit.gaps.append(Gap(name, 0, 0, why))
@@ -72,6 +85,6 @@ def add_of_container(
         exhibit.files += [(Role.TEXT, file) for file in taken(extraction.texts)]
         if path is not None:
             add(exhibit, path, options)
-    elif options.hunt and extraction.others:
+    elif options.hunt and (extraction.others or (path is not None and any(_beside(path, options)))):
         reason = "--hunt searched them for the values of the first evidence item alone: scan each by itself"
         exhibit.unexamined.append(Unexamined("the texts beside it in the container", reason, decisive=True))

@@ -221,10 +221,7 @@ class _Walk:
         if 0 < size <= LARGEST_UNKNOWN and len(self._extraction.unknown) < MOST_OTHERS:
             extracted = self._store.fill(stream, name, size, hashed=self._hashed)
             if not extracted.broken and bystanders.is_text(extracted.blocks()):
-                if self._extraction.keeps_texts:
-                    self._extraction.texts.append(ExtractedMember(origin, extracted))
-                else:
-                    extracted.close()
+                self._keep(ExtractedMember(origin, extracted), size)
                 self._extraction.others.append(name)
                 return
             if not extracted.broken and foreign.is_objects(head):
@@ -246,6 +243,16 @@ class _Walk:
         except Damaged as error:
             reason = str(error)
         self._extraction.gaps.append(Gap(name, 0, size, reason))
+
+    def _keep(self, member: ExtractedMember, size: int) -> None:
+        """Keep a text without values where it is wanted, or close it: a gap for one of too many."""
+        if self._extraction.keeps_texts and len(self._extraction.texts) < MOST_OTHERS:
+            self._extraction.texts.append(member)
+            return
+        member.file.close()
+        if self._extraction.keeps_texts:
+            reason = f"{member.name} is one of more texts than are searched: unpack it"
+            self._extraction.gaps.append(Gap(str(member.name), 0, size, reason))
 
     def _extract(self, members: list[ExtractedMember], origin: Origin, stream: Stream, size: int) -> None:
         name = str(origin.name)
