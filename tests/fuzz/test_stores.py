@@ -25,6 +25,8 @@ from tests.helpers.command import run
 NAME = PLAIN.key.decode().removeprefix("/registry/secrets/")
 ENDLESS = tuple(place for place in STORES if place.endswith("without end"))
 WHOLE = tuple(place for place in STORES if place not in ENDLESS)
+CIRCLES = "dqlite log in circles"
+"""Whole, but for what its other segments say."""
 OF_KINE = ("dump of PostgreSQL", "archive of pg_dump", "dump of MySQL", "dump of SQLite", "dqlite log")
 
 
@@ -44,7 +46,7 @@ def test_hunt_and_rotation_name_the_readable_secret(place: str, find: Find, tmp_
 def test_show_and_keys_answer(place: str, find: Find, tmp_path: Path) -> None:
     """A value of which nothing but its own bytes is left has no key that it could be asked for by."""
     base = find(place)
-    answer = Outcome.OPEN if place in ENDLESS else Outcome.ANSWERED
+    answer = Outcome.OPEN if place in {*ENDLESS, CIRCLES} else Outcome.ANSWERED
     for command in ("show", "keys"):
         folder = tmp_path / command
         folder.mkdir()
