@@ -21,7 +21,7 @@ class Options:
     """Files of folders that were named which may hold a configuration: each is read with the evidence beside it."""
     beside_texts: tuple[str, ...] = ()
     """Files of folders that were named which are known to hold no values: a hunt searches those beside the evidence."""
-    searched_texts: bool = False
+    keeps_texts: bool = False
     """Whether they, and those that archives hold, are kept for another search."""
     opening_only: bool = False
     """Whether they are of another state than the evidence: values are opened with them, and not held to them."""

@@ -89,11 +89,11 @@ def _json(buffer: Buffer, at: int, floor: int, stop: int) -> CarvedRecord:
 
 
 def _is_reference(buffer: Buffer, record: CarvedRecord) -> bool:
-    """Whether a whole object in JSON names a kind and is none of it: it has neither metadata nor data of its own."""
+    """Whether a whole object in JSON names a kind and is none of it: it has no metadata, data or items of its own."""
     if record.state:
         return False
     tree = json.loads(buffer.slice(record.start, record.end - record.start).decode("utf-8", "surrogateescape"))
-    return isinstance(tree, dict) and not any("data" in str(name).lower() for name in tree)
+    return isinstance(tree, dict) and not any("data" in name.lower() or name == "items" for name in tree)
 
 
 def _object_length(buffer: Buffer, at: int, stop: int) -> int:

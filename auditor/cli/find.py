@@ -100,7 +100,7 @@ def run(
         options,
         beside_texts=tuple(beside.texts),
         companion_configs=tuple(beside.companions),
-        searched_texts=True,
+        keeps_texts=True,
     )
     if len(paths) > 1:
         live_options.none(paths, live)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
+from auditor.encryption.published import PUBLISHED
 from auditor.hunt import companion_configs, copies, forms, k3s, key_hits, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
 from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
@@ -115,7 +116,17 @@ def hunt(searched: SearchedEvidence, companions: CompanionConfigs | None) -> Hun
     pairs = list(zip(companion_configs.hits(companions), map(key_hits.identities, entries), strict=True))
     every = [*searched.selections, *searched.rest]
     hits = key_hits.with_opened_values(pairs, [*searched.criteria.entries, *entries], every)
+    # what a page of documentation quotes is everybody's: it is a finding where it decrypts something here
+    samples = [
+        entry.keys[0].secret in PUBLISHED and not (hit.opens and hit.opens.values)
+        for hit, entry in zip(hits, entries, strict=True)
+    ]
+    hits = [hit for hit, sample in zip(hits, samples, strict=True) if not sample]
     notes = companion_configs.notes(companions, used=searched.options.use_found_config)
+    if any(samples):
+        notes.append(
+            f"{plural(sum(samples), 'published key')} beside the evidence, which decrypts nothing in it: no finding"
+        )
     return replace(result, hits=(*result.hits, *hits), notes=(*result.notes, *notes))
 
 

@@ -150,7 +150,7 @@ def steps(audit: Audit) -> list[Step]:
     if not audit.tally.readable:
         return [preserve, *unreadable, *keys] if keys else unreadable
     following = causes.next_of(audit)
-    older = superseded(audit.parts)
+    older = older_states(audit.parts)
     standing = [part for part in audit.parts if part.name not in older]
     of_parts = sorted({place for part in standing for place in part.readable_places})
     places = of_parts if audit.parts else audit.tally.readable_places
@@ -169,7 +169,7 @@ def steps(audit: Audit) -> list[Step]:
     return found
 
 
-def superseded(parts: Sequence[ExhibitSummary]) -> frozenset[str]:
+def older_states(parts: Sequence[ExhibitSummary]) -> frozenset[str]:
     """Names of the evidence items of which another is a later state of the same cluster: nothing done to the store
     changes them.
     """

@@ -119,6 +119,13 @@ def test_texts_where_no_evidence_lies_are_no_pass_of_a_hunt(tmp_path: Path) -> N
     assert run("scan", folder, "--encryption-config", CONFIG).returncode == 0
 
 
+def test_a_published_key_that_decrypts_nothing_is_no_finding(tmp_path: Path) -> None:
+    """The sample of Kubernetes' documentation, in a page that quotes it; what it decrypts would be known-key."""
+    page = "# How\n\n```yaml\n" + BLOCK.replace(SECRET, base64.b64encode(b"secret is secure").decode())
+    done = run("scan", _folder(tmp_path, "README.md", f"{page}```\n"))
+    assert (done.returncode, "1 published key beside the evidence" in done.stdout) == (0, True)
+
+
 def test_a_report_of_a_hunt_in_a_folder_is_verified(tmp_path: Path) -> None:
     folder = _folder(tmp_path, "notes.txt", "nothing\n")
     report = tmp_path / "r.json"

@@ -16,7 +16,7 @@ from auditor.evidence.containers.limits import Limits
 from auditor.evidence.containers.residue import Residue, holds_value
 from auditor.evidence.discovery import bystanders, companions, databases, images, packed, paths, pipe, remote, texts
 from auditor.evidence.discovery.config_files import may_be_configuration
-from auditor.evidence.discovery.extraction import taken
+from auditor.evidence.discovery.extraction import take
 from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
@@ -181,7 +181,7 @@ def _companion(exhibits: Exhibits, file: EvidenceFile, options: Options) -> list
             for member in extraction.members:
                 reason = f"{member.name} lies in a file that came with the evidence: scan {file.name} by itself"
                 exhibits.gaps.append(Gap(str(member.name), 0, member.file.size, reason))
-            return taken(extraction.companions)
+            return take(extraction.companions)
         finally:
             extraction.close()
     if may_be_configuration(lambda size: file.map[:size]):
@@ -213,7 +213,7 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
     """The exhibits of a container. path: where companion files may lie beside it; None for a remote one."""
     exhibits = Exhibits([], (container,), notes=list(notes))
     try:
-        exhibits.extraction = extraction = _unpacked(container, options, keeps_texts=texts.wanted(options))
+        exhibits.extraction = extraction = _unpacked(container, options, keeps_texts=texts.are_wanted(options))
         from auditor.evidence.discovery import archived_exhibits
 
         _take_values(extraction)
@@ -227,7 +227,7 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
             raise nothing(container, extraction)
         if extraction.gaps and magic.of(container.map) not in magic.TEXTS:
             exhibits.gaps += transfer.damage(container)
-        exhibits.companions += taken(extraction.companions)
+        exhibits.companions += take(extraction.companions)
         if path is not None:
             exhibits.companions += _companions(exhibits, path, options, named=True)
     except BaseException:
@@ -281,7 +281,7 @@ def _opener(
         if first:  # reported once, used for all
             exhibit.gaps += exhibits.gaps
             exhibit.notes += extraction.notes
-            exhibit.files += [(Role.OTHER, file) for file in taken(extraction.unknown)]
+            exhibit.files += [(Role.OTHER, file) for file in take(extraction.unknown)]
             exhibit.residues += [*extraction.own.kept, *exhibits.residues]
             exhibit.files += [(Role.COMPANION, file) for file in exhibit.companions]
             if extraction.others:

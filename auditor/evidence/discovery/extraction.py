@@ -63,7 +63,7 @@ class Extraction:
             members.clear()
 
 
-def taken(members: list[ExtractedMember]) -> list[EvidenceFile]:
+def take(members: list[ExtractedMember]) -> list[EvidenceFile]:
     """The files of some members, taken out of the contents of their container."""
     files = []
     while members:

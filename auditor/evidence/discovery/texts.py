@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence
-from auditor.evidence.discovery.extraction import Extraction, taken
+from auditor.evidence.discovery.extraction import Extraction, take
 from auditor.evidence.exhibit import Exhibit, Role
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Unexamined
@@ -16,9 +16,9 @@ MOST = 200
 """Texts that are open at once: each takes descriptors."""
 
 
-def wanted(options: Options) -> bool:
+def are_wanted(options: Options) -> bool:
     """Whether anybody looks for values in them."""
-    return options.hunt or options.searched_texts
+    return options.hunt or options.keeps_texts
 
 
 def add(exhibit: Exhibit, path: Path, options: Options) -> None:
@@ -29,7 +29,7 @@ def add(exhibit: Exhibit, path: Path, options: Options) -> None:
         path: Its file or folder.
         options: Whether they are wanted, and those of folders that were named.
     """
-    if not wanted(options):
+    if not are_wanted(options):
         return
     taken_names = {file.name for _, file in exhibit.files}
     for number, text in enumerate((*exhibit.bystanders, *_beside(path, options))):
@@ -54,7 +54,7 @@ def add(exhibit: Exhibit, path: Path, options: Options) -> None:
 def _beside(path: Path, options: Options) -> Iterator[Path]:
     """The texts of folders that were named: those in the folder of the evidence, or all where one search is for all."""
     for text in map(Path, options.beside_texts):
-        if options.searched_texts or text.absolute().parent == path.absolute().parent:
+        if options.keeps_texts or text.absolute().parent == path.absolute().parent:
             yield text
 
 
@@ -82,7 +82,7 @@ def add_of_container(
         first: Whether it is the first.
     """
     if first:
-        exhibit.files += [(Role.TEXT, file) for file in taken(extraction.texts)]
+        exhibit.files += [(Role.TEXT, file) for file in take(extraction.texts)]
         if path is not None:
             add(exhibit, path, options)
     elif options.hunt and (extraction.others or (path is not None and any(_beside(path, options)))):
