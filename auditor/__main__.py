@@ -22,6 +22,7 @@ def main() -> None:
     _replace_closed_streams()
     os.environ["GRPC_VERBOSITY"] = "NONE"  # gRPC reads it when it is loaded: its own lines are not for people
     os.environ.pop("GRPC_TRACE", None)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no algebra here, and its idle threads would be outside the sandbox
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditor import inputs
+from auditor import inputs, sandbox
 from auditor.errors import AuditorError
 from auditor.options import Options
 
@@ -25,6 +25,7 @@ def _system() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_implementation()} {platform.python_version()}"
     source = time.get_clock_info("time").implementation
     yield "clock", f"this system's own ({source}), in UTC; whether it is set right was not asked"
+    yield "sandbox", sandbox.state()
 
 
 def _operating_system() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, provenance, worker
+from auditor.cli import checksums, confinement, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -33,6 +33,7 @@ from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
+from auditor.sandbox import Limits
 
 if TYPE_CHECKING:
     from auditor.evidence.live.access import Access
@@ -67,6 +68,12 @@ class DiffRequest:
     @property
     def targets(self) -> list[Path | None]:
         return [self.csv, self.html, self.json]
+
+    @property
+    def limits(self) -> Limits:
+        """What its process needs. Raises UsageError for a --kms that is none."""
+        both = [self.before_options, self.after_options]
+        return confinement.limits([self.before, self.after], both, self.targets)
 
 
 @live_options.live_options
@@ -174,7 +181,7 @@ def diff(
         json=json,
         force=force,
     )
-    raise typer.Exit(worker.run(partial(run, request)))
+    raise typer.Exit(worker.run(partial(run, request), request.limits))
 
 
 def run(request: DiffRequest) -> int:

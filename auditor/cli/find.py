@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import checksums, confinement, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Carve,
@@ -76,7 +76,7 @@ def find(
         rows=False,
     )
     task = partial(run, evidence, live, options, str(value_file), json, whole=whole, force=force)
-    raise typer.Exit(worker.run(task))
+    raise typer.Exit(worker.run(task, confinement.limits(evidence, [options], [json])))
 
 
 def run(

@@ -36,6 +36,7 @@ from auditor.cli.options import (
 )
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Severity
+from auditor.sandbox import Limits
 from auditor.text import shown
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -50,6 +51,7 @@ REPORT_CODES = (
     "cannot be read; 3 no such finding, and a backup is missing, unread, a sample, too old or without its keys, or a "
     "question is unknown."
 )
+OPEN = Limits(unlimited="a fleet's first process reads no evidence")
 KEY_CODES = "Exit codes: 0 the key was written; 2 bad usage, or the file exists."
 
 app = typer.Typer(
@@ -168,7 +170,7 @@ def scan(
         options=options, fail_on=Severity[fail_on.name], json=json, force=force,
     )
     # fmt: on
-    raise typer.Exit(worker.run(partial(run_scan, request)))
+    raise typer.Exit(worker.run(partial(run_scan, request), OPEN))
 
 
 @app.command(name="new-key", epilog=KEY_CODES, cls=Command, context_settings=SETTINGS)
@@ -176,7 +178,7 @@ def new_key(
     file: Annotated[Path, typer.Argument(help="The new file, for --compare-key.", show_default=False)],
 ) -> None:
     """Make a key for --compare-key: 32 random bytes. Keep it as an encryption key."""
-    raise typer.Exit(worker.run(partial(_write_key, file)))
+    raise typer.Exit(worker.run(partial(_write_key, file), OPEN))
 
 
 def _write_key(file: Path) -> int:
@@ -248,4 +250,4 @@ def report(
         files={name: path for name, path in files.items() if path is not None},
         force=force,
     )
-    raise typer.Exit(worker.run(partial(run_report, request)))
+    raise typer.Exit(worker.run(partial(run_report, request), OPEN))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, provenance, worker
+from auditor.cli import checksums, confinement, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Carve,
@@ -94,7 +94,8 @@ def keys(
         rows=False,
         origin=provenance.origin([evidence]) if html else (),
     )
-    raise typer.Exit(worker.run(partial(run, evidence, live, options, (html, json), force=force)))
+    own = confinement.limits([evidence], [options], (html, json))
+    raise typer.Exit(worker.run(partial(run, evidence, live, options, (html, json), force=force), own))
 
 
 def run(

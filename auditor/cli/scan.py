@@ -216,4 +216,4 @@ def scan(
         names=names, origins=tuple(commands.origins().items()), seals=Seals(sign, timestamp),
     )
     # fmt: on
-    raise typer.Exit(worker.run(partial(run, request)))
+    raise typer.Exit(worker.run(partial(run, request), request.limits))

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.cli import output
+from auditor.cli import confinement, output
 from auditor.cli.live_options import LiveOptions
 from auditor.cli.sealing import NO_SEALS, Seals
 from auditor.errors import UsageError, require
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
+from auditor.sandbox import Limits
 from auditor.text import shown
 
 
@@ -63,6 +64,13 @@ class ScanRequest:
             "metrics": self.metrics,
         }
         return {name: path for name, path in files.items() if path is not None}
+
+    @property
+    def limits(self) -> Limits:
+        """What its process needs. Raises UsageError for a --kms that is none."""
+        files = [*self.targets, self.metrics, self.dataset]
+        sign, elsewhere = self.seals.sign is not None, self.seals.timestamp
+        return confinement.limits(self.evidence, [self.options], files, programs=sign, elsewhere=elsewhere)
 
     def check(self) -> None:
         """Raises UsageError where options contradict each other."""

@@ -11,6 +11,7 @@ import typer
 from auditor.cli import worker
 from auditor.cli.options import SigningKey, TimeStamp, WorkDir
 from auditor.cli.sealing import NO_SEALS, Seals
+from auditor.sandbox import Limits
 
 if TYPE_CHECKING:
     from auditor.self_check.result import SelfCheck
@@ -31,7 +32,8 @@ def self_check(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
     """Audit known evidence of every store and place, and hold the installed files against their record and the lock."""
-    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force)))
+    own = Limits(unlimited="self-check starts audits of its own")
+    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force), own))
 
 
 def run(json: Path | None, work_dir: str, seals: Seals = NO_SEALS, *, force: bool) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import checksums, confinement, live_options, output, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Carve,
@@ -107,18 +107,20 @@ def show(
         range_only=range_only,
         rows=False,
     )
+    own = confinement.limits([evidence], [options], [json])
     if at is not None:
         if object_name is not None or reveal or json is not None or live_options.is_live(evidence):
             raise UsageError("--at is of a file, and stands instead of a KEY: leave out KEY, --reveal and --json")
         options = replace(options, resources=(resource or "*",))
-        raise typer.Exit(worker.run(partial(spot, evidence, source, at, options)))
+        raise typer.Exit(worker.run(partial(spot, evidence, source, at, options), own))
     if object_name is None:
         if reveal or json is not None:
             raise typer.BadParameter("--reveal and --json need a KEY")
-        raise typer.Exit(worker.run(partial(names, evidence, live, options)))
+        raise typer.Exit(worker.run(partial(names, evidence, live, options), own))
     if reveal and not yes:
         confirm(object_name)
-    raise typer.Exit(worker.run(partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)))
+    task = partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)
+    raise typer.Exit(worker.run(task, own))
 
 
 def names(evidence: str, live: LiveOptions, options: Options) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import confinement, worker
 from auditor.cli.options import (
     BaselineReport,
     Configurations,
@@ -121,7 +121,8 @@ def verify(
         max_ratio=max_ratio,
     )
     trust = Trust(signers, tsa_roots)
-    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, trust, again=again)))
+    own = confinement.limits(evidence or [], [options], programs=True)
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, trust, again=again), own))
 
 
 def run(report: Path, evidence: Sequence[str], options: Options, trust: Trust = NOBODY, *, again: bool = False) -> int:

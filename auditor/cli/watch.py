@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auditor.cli import checksums, live_options, output, worker
+from auditor.cli import checksums, confinement, live_options, output, worker
 from auditor.cli.interrupt import Interrupt
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
@@ -152,7 +152,8 @@ def watch(
         remediation=remediation,
         force=force,
     )
-    raise typer.Exit(worker.run(partial(run, request)))
+    own = confinement.limits([endpoint], [options], [html, json, remediation])
+    raise typer.Exit(worker.run(partial(run, request), own))
 
 
 def run(request: WatchRequest) -> int:

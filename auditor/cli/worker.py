@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from auditor import inputs, platform
+from auditor import inputs, platform, sandbox
 from auditor.cli import orphan, prefork, spawned, wait
 from auditor.errors import NOTHING, describe, describe_code, describe_signal
 
@@ -26,11 +26,16 @@ TURN = 1e-4
 would wait so long between any two windows."""
 
 
-def run(task: Callable[[], int]) -> int:
+def run(task: Callable[[], int], limits: sandbox.Limits) -> int:
     """The exit code of `task`; 2 for every failure, with a line on standard error that says what failed.
 
     A prepared process gets the task pickled.
+
+    Args:
+        task: What is run.
+        limits: Of the sandbox that it is run in.
     """
+    task = partial(_confined, limits, task)
     sys.stdout.flush()
     sys.stderr.flush()
     if not platform.has_fork():
@@ -44,6 +49,12 @@ def run(task: Callable[[], int]) -> int:
 def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
     """The exit code of a task that needs the bytes of pipes which the first process has read."""
     inputs.hand_over(pipes)
+    return task()
+
+
+def _confined(limits: sandbox.Limits, task: Callable[[], int]) -> int:
+    """The exit code of a task in a sandbox."""
+    sandbox.enter(limits)
     return task()
 
 

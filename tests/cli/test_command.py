@@ -13,6 +13,7 @@ import pytest
 from auditor.cli import worker
 from auditor.errors import AuditorError
 from auditor.model.table import COLUMNS
+from auditor.sandbox import Limits
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION, SNAPSHOTS, canaries, name_of
 
@@ -141,7 +142,7 @@ def _raise(error: BaseException) -> int:
 def test_an_exception_becomes_a_message_without_its_text(
     error: BaseException, *, shown: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert worker.run(lambda: _raise(error)) == worker.FAILURE
+    assert worker.run(lambda: _raise(error), Limits()) == worker.FAILURE
     output = capfd.readouterr().err
     assert "MARKER" not in output
     assert "Traceback" not in output
@@ -150,6 +151,7 @@ def test_an_exception_becomes_a_message_without_its_text(
 
 SHRINK = """
 import mmap, os, sys
+from auditor import sandbox
 from auditor.cli import worker
 
 def task():
@@ -158,7 +160,7 @@ def task():
         os.truncate(sys.argv[1], 0)
         return mapped[40000]
 
-sys.exit(worker.run(task))
+sys.exit(worker.run(task, sandbox.Limits()))
 """
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from auditor.cli import prefork, worker
+from auditor.sandbox import Limits
 from tests.helpers.fixtures import REWRITTEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -65,22 +66,22 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_task_runs_where_the_modules_are(module: Path) -> None:
     preimport(module, "")
-    assert worker.run(partial(is_loaded, module.stem)) == 1
+    assert worker.run(partial(is_loaded, module.stem), Limits()) == 1
     assert not is_loaded(module.stem)
-    assert worker.run(partial(is_loaded, module.stem)) == 0
+    assert worker.run(partial(is_loaded, module.stem), Limits()) == 0
 
 
 def test_a_task_does_not_wait_for_all_modules(module: Path) -> None:
     module.write_text("")
     prefork.prepare([module.stem] * 1_000_000, worker.start)
-    assert worker.run(partial(says, "", 0)) == 0
+    assert worker.run(partial(says, "", 0), Limits()) == 0
 
 
 def test_a_module_that_cannot_be_imported_is_left_to_the_command(
     module: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     preimport(module, "raise ImportError('not this one')", "no.such.module")
-    assert worker.run(partial(says, "done", 3)) == 3
+    assert worker.run(partial(says, "done", 3), Limits()) == 3
     message = capfd.readouterr()
     assert (message.out, message.err) == ("done\n", "")
 
@@ -88,7 +89,7 @@ def test_a_module_that_cannot_be_imported_is_left_to_the_command(
 def test_what_cannot_be_handed_over_is_a_fault() -> None:
     prefork.prepare((), worker.start)
     with pytest.raises((pickle.PicklingError, AttributeError)):
-        worker.run(lambda: 0)
+        worker.run(lambda: 0, Limits())
     assert prefork._early is not None
     prefork.dismiss()
 
@@ -98,7 +99,7 @@ def test_one_that_has_died_is_a_message(capfd: pytest.CaptureFixture[str]) -> No
     assert prefork._early is not None
     os.kill(prefork._early.child, signal.SIGKILL)
     os.waitid(os.P_PID, prefork._early.child, os.WEXITED | os.WNOWAIT)  # dead, and not yet asked for its status
-    assert worker.run(partial(says, "x" * (1 << 20), 0)) == 2
+    assert worker.run(partial(says, "x" * (1 << 20), 0), Limits()) == 2
     assert "SIGKILL" in capfd.readouterr().err
 
 

@@ -210,9 +210,9 @@ def test_an_end_that_no_second_read_bore_out(tmp_path: Path) -> None:
 def test_a_child_does_not_outlive_its_parent(tmp_path: Path, *, asked: bool) -> None:
     """SIGKILL, which no process can pass on; where the kernel cannot be asked, a pipe tells."""
     code = (
-        "import os, sys, time; from auditor.cli import orphan, worker\n"
+        "import os, sys, time; from auditor import sandbox; from auditor.cli import orphan, worker\n"
         f"if not {asked}: orphan.platform.end_with_parent = lambda: False\n"
-        "worker.run(lambda: print(os.getpid(), flush=True) or time.sleep(600) or 0)"
+        "worker.run(lambda: print(os.getpid(), flush=True) or time.sleep(600) or 0, sandbox.Limits())"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # fmt: off
 ROOMS = (
-    "version", "platform", "text", "errors", "inputs", "options", "protobuf", "arrays", "model", "observer", "run_log",
-    "evidence", "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "find", "watch",
-    "diff", "reports", "verify", "fleet", "self_check", "", "cli", "__main__",
+    "version", "platform", "sandbox", "text", "errors", "inputs", "options", "protobuf", "arrays", "model", "observer",
+    "run_log", "evidence", "kubernetes", "encryption", "judgement", "hunt", "audit", "scanning", "history", "find",
+    "watch", "diff", "reports", "verify", "fleet", "self_check", "", "cli", "__main__",
 )
 # fmt: on
 """Each imports from those before it; the one without a name is auditor/__init__.py."""

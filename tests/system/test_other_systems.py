@@ -85,11 +85,11 @@ def test_without_fork_a_file_that_shrinks_is_a_message(tmp_path: Path) -> None:
     program.write_text(
         "import os, sys\n"
         "from functools import partial\n"
-        "from auditor.cli import worker\n"
+        "from auditor import sandbox\nfrom auditor.cli import worker\n"
         "from tests.helpers.shrinking import shrinks\n"
         "from pathlib import Path\n"
         "assert not hasattr(os, 'fork')\n"
-        "sys.exit(worker.run(partial(shrinks, Path(sys.argv[1]))))\n"
+        "sys.exit(worker.run(partial(shrinks, Path(sys.argv[1])), sandbox.Limits()))\n"
     )
     evidence = tmp_path / "shrinking.db"
     evidence.write_bytes(bytes(1 << 20))
@@ -107,8 +107,8 @@ def test_without_fork_the_reading_process_ends_with_the_first(tmp_path: Path) ->
     program.write_text(
         "import os, sys, time\n"
         "from functools import partial\n"
-        "from auditor.cli import worker\n"
-        "sys.exit(worker.run(partial(exec, sys.argv[1])))\n"
+        "from auditor import sandbox\nfrom auditor.cli import worker\n"
+        "sys.exit(worker.run(partial(exec, sys.argv[1]), sandbox.Limits()))\n"
     )
     lines = (
         "import os, pathlib, time",

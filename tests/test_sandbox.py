@@ -1,0 +1,178 @@
+"""What the process that reads evidence can do, were a parser taken over: its sandbox, and each command's limits."""
+
+import ctypes
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from auditor import sandbox
+from auditor.cli import confinement, worker
+from auditor.options import Options
+from auditor.sandbox import Limits
+from tests.helpers.command import run
+from tests.helpers.fixtures import REWRITTEN
+
+# the command forks before it starts a thread; a test's process may have threads of other tests' libraries
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+VERSION = int(ctypes.CDLL(None).syscall(sandbox.CREATE, None, ctypes.c_size_t(0), sandbox.VERSION))
+"""Of the kernel's Landlock; below 1 where it has none: then nothing is denied, and state() must say so."""
+DENIED, DONE, FAILED = 1, 0, 2
+
+
+def end(act: Callable[[], object], limits: Limits) -> int:
+    """What becomes of a system call in a process of these limits."""
+
+    def task() -> int:
+        try:
+            act()
+        except PermissionError:
+            return DENIED
+        except OSError as error:
+            return DONE if error.errno == errno.ECONNREFUSED else FAILED
+        return DONE
+
+    return worker.run(task, limits)
+
+
+def denied() -> int:
+    return DENIED if VERSION > 0 else DONE
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three folders: one that is allowed, one for temporary files, and one that is neither."""
+    for name in ("allowed", "temporary", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "file").write_text("as it was")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path
+
+
+WRITES: dict[str, Callable[[Path], object]] = {
+    "create": lambda folder: (folder / "new").write_text(""),
+    "make a folder": lambda folder: (folder / "new").mkdir(),
+    "link": lambda folder: (folder / "new").symlink_to("file"),
+    "overwrite": lambda folder: (folder / "file").write_text("another"),
+    "append": lambda folder: (folder / "file").open("ab"),
+    "truncate": lambda folder: os.truncate(folder / "file", 1),
+    "remove": lambda folder: (folder / "file").unlink(),
+    "rename": lambda folder: (folder / "file").rename(folder / "new"),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_files_are_written_in_the_folders_of_the_limits_alone(name: str, folders: Path) -> None:
+    act = WRITES[name]
+    limits = Limits((folders / "allowed", folders / "there is none"))
+    for inside in ("allowed", "temporary"):
+        (folders / inside / "file").write_text("as it was")
+        assert end(partial(act, folders / inside), limits) == DONE
+    assert end(partial(act, folders / "other"), limits) == denied()
+    if VERSION > 0:
+        assert [(each.name, each.read_text()) for each in (folders / "other").iterdir()] == [("file", "as it was")]
+
+
+def test_programs_start_where_the_limits_have_them(folders: Path) -> None:
+    def start() -> object:
+        return subprocess.run(["true"], check=True, stdout=subprocess.DEVNULL)
+
+    assert end(start, Limits()) == denied()
+    assert end(start, Limits(programs=True)) == DONE
+
+
+def test_connections_are_made_where_the_limits_have_them(folders: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        assert end(lambda: socket.create_connection(address), Limits(connects=True)) == DONE
+        if VERSION >= sandbox.TCP_IN:
+            assert end(lambda: socket.create_connection(address), Limits()) == DENIED
+            assert end(lambda: socket.create_server(("127.0.0.1", 0)), Limits()) == DENIED
+
+
+def test_what_it_starts_is_confined_as_well(folders: Path) -> None:
+    """Of several exhibits each is read by a process of its own."""
+
+    def fork() -> None:
+        child = os.fork()
+        if not child:
+            os._exit(end(lambda: WRITES["create"](folders / "other"), Limits(unlimited="it asks for everything")))
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DENIED:
+            raise PermissionError
+
+    assert end(fork, Limits()) == denied()
+
+
+def test_the_reading_process_has_one_thread_when_it_enters() -> None:
+    """A thread that runs before is not confined: numpy's library for algebra would start one for each processor."""
+    if VERSION < 1:
+        return
+    code = (
+        "import os, sys\n"
+        "from auditor import sandbox\n"
+        "enter = sandbox.enter\n"
+        "def counted(limits):\n"
+        "    print('threads:', len(os.listdir('/proc/self/task')), 'numpy' in sys.modules)\n"
+        "    enter(limits)\n"
+        "sandbox.enter = counted\n"
+        "from auditor import __main__\n"
+        "__main__.main()\n"
+    )
+    line = [sys.executable, "-c", code, "scan", str(REWRITTEN)]
+    assert "threads: 1 " in subprocess.run(line, capture_output=True, text=True, check=False).stdout
+
+
+def test_every_report_says_what_confined_the_run(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    assert run("scan", REWRITTEN, "--json", target).returncode == 1
+    said = json.loads(target.read_text())["run"]["provenance"]["sandbox"]
+    assert said.startswith("Landlock, version " if VERSION > 0 else "none: this system has no Landlock")
+    if VERSION >= sandbox.TCP_IN:
+        assert said.endswith("no program is started and no TCP connection is made")
+
+
+FILE = Options(work_dir="scratch")
+LIMITS: dict[str, tuple[list[str], Options, Limits]] = {
+    "a file": (["a.db"], FILE, Limits((Path("scratch"),))),
+    "a live etcd": (["https://127.0.0.1:2379"], Options(), Limits(connects=True)),
+    "a live database": (["postgresql://kine@127.0.0.1/kine"], Options(), Limits(connects=True)),
+    "a plugin": (["a.db"], Options(kms_plugins=("p=unix:///run/kms",)), Limits(connects=True)),
+    "keys in a file": (["a.db"], Options(kms=("*=file:keys",)), Limits()),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_limits_are_what_the_command_line_needs(name: str) -> None:
+    evidence, options, limits = LIMITS[name]
+    assert confinement.limits(evidence, [options]) == limits
+
+
+@pytest.mark.parametrize(
+    ("evidence", "options"),
+    [
+        ("s3://bucket/a.db", Options()),
+        ("a.db", Options(kms=("*=pkcs11:lib.so?slot=1",))),
+        ("a.db", Options(current="gs://b/c")),
+    ],
+)
+def test_clients_of_clouds_and_tokens_are_told_to_be_unconfined(evidence: str, options: Options) -> None:
+    limits = confinement.limits([evidence], [options])
+    assert limits.unlimited
+    assert end(lambda: subprocess.run(["true"], check=True), limits) == DONE
+
+
+def test_outputs_and_what_seals_them_are_within_the_limits() -> None:
+    limits = confinement.limits(
+        ["a.db"], [Options()], [Path("out/a.csv"), None], programs=True, elsewhere="https://tsa"
+    )
+    assert {Path("out"), Path("out/a.csv")} == set(limits.folders)
+    assert (limits.programs, limits.connects, limits.unlimited) == (True, True, "")
