@@ -86,6 +86,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(now, end) - timedelta(days=1))
             .not_valid_after(end)
+            # RFC 5280 wants both, and Python 3.13 verifies nothing without them
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False)
         )
 
     def _write(self, name: str, certificate: x509.Certificate) -> Path:
