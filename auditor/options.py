@@ -17,8 +17,8 @@ class Options:
     """Prefixes of the etcd keys (--etcd-prefix of kube-apiserver); none for those that the keys show."""
     encryption_configs: tuple[str, ...] = ()
     """EncryptionConfiguration files to open and judge with."""
-    companion_configs: tuple[str, ...] = ()
-    """Files of folders that were named which may hold a configuration: each is read with the evidence beside it."""
+    companion_configs: tuple[tuple[str, str], ...] = ()
+    """Files of folders that were named which may hold a configuration, and the folder whose evidence each is of."""
     beside_texts: tuple[str, ...] = ()
     """Files of folders that were named which are known to hold no values: a hunt searches those beside the evidence."""
     keeps_texts: bool = False

@@ -36,8 +36,13 @@ STANDING_LIVE = Unexamined(
 )
 EVENTS = {"events", "events.events.k8s.io", "masterleases", "leases.coordination.k8s.io"}
 """What an etcd of events holds: Events, and what kube-apiserver keeps in each of its stores."""
-EVENTS_ALONE = "this etcd holds nothing but events: scan it together with the one that holds the rest"
-"""The reason of an absence that other evidence settles."""
+EVENTS_ALONE = "this etcd holds nothing but events and leases: scan it together with the one that holds the rest"
+OF_OTHERS = (
+    "nothing in this etcd is of Kubernetes: scan it together with the one that holds the objects; "
+    "or check --storage-prefix"
+)
+SETTLED = {EVENTS_ALONE, OF_OTHERS}
+"""Reasons of an absence that other evidence settles."""
 
 
 def standing(files: exhibit.Exhibit) -> Unexamined:
@@ -118,13 +123,20 @@ def absent(coverage: Sequence[Coverage], options: Options, *, damaged: bool = Fa
     reason = f"nothing of this resource is stored {where}; check the name and --storage-prefix"
     if damaged:
         reason = f"nothing of this resource is in what could be read {where}; it may stand in the rest (see the gaps)"
-    if holds_events_alone(coverage, options):
+    elif holds_events_alone(coverage, options):
         reason = EVENTS_ALONE
+    elif not options.storage_prefixes and _is_of_others(coverage):
+        reason = OF_OTHERS
     return [
         Unexamined(f"{name}: no object", f"{reason}{_similar(name, present)}", True)
         for name in options.resources
         if (not present if name == "*" else name.rstrip(".") not in present)
     ]
+
+
+def _is_of_others(coverage: Sequence[Coverage]) -> bool:
+    """Whether no value of an etcd is of Kubernetes: none under a storage prefix, none of a known encoding elsewhere."""
+    return bool(coverage) and all(not row.resource and row.provider is Provider.UNKNOWN for row in coverage)
 
 
 def _similar(name: str, present: set[str]) -> str:
@@ -136,24 +148,24 @@ def _similar(name: str, present: set[str]) -> str:
 
 
 def settled(audits: Sequence[Audit]) -> list[Audit]:
-    """Audits of which one of events alone is not open, where another has the resources that it has not."""
+    """Audits of which one of events alone, or of another program, is not open, where another has the resources."""
     present = {row.resource for audit in audits for row in audit.coverage if not row.exempt}
 
     def settle(part: Unexamined) -> Unexamined:
         name = part.what.partition(":")[0].rstrip(".")
-        elsewhere = part.reason == EVENTS_ALONE and (name in present or (name == "*" and len(present) > 1))
+        elsewhere = part.reason in SETTLED and (name in present or (name == "*" and len(present) > 1))
         return replace(part, decisive=False) if elsewhere else part
 
     return [replace(audit, unexamined=tuple(map(settle, audit.unexamined))) for audit in audits]
 
 
 def holds_events_alone(coverage: Sequence[Coverage], options: Options) -> bool:
-    """Whether an etcd is the one of events: nothing but Events and leases, under storage prefixes.
+    """Whether an etcd is the one of events or of leases: nothing but Events and leases, under storage prefixes.
 
-    kube-apiserver's --etcd-servers-overrides puts events into an etcd of their own; kops and Gardener do so.
+    kube-apiserver's --etcd-servers-overrides puts them into an etcd of their own; kops and Gardener do so with events.
     """
     names = {row.resource for row in coverage if row.resource or options.storage_prefixes}
-    return "events" in {name.partition(".")[0] for name in names} and names <= EVENTS
+    return bool(names) and names <= EVENTS
 
 
 def elsewhere(store: Store, options: Options) -> list[Unexamined]:

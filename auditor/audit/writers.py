@@ -53,8 +53,8 @@ def unread(selections: Sequence[Selection]) -> Iterator[str]:
     named = [marked(key, KEY) for key in dict.fromkeys(filter(None, keys))]
     if named:
         more = f" and {count - len(keys):,} more" if count > len(keys) else ""
-        noun = "value that cannot be read is" if count == 1 else "values that cannot be read are"
-        yield f"the {noun} of {', '.join(named)}{more}"
+        noun = "value" if count == 1 else "values"
+        yield f"with the configurations and keys at hand no API server reads the {noun} of {', '.join(named)}{more}"
 
 
 def _written(values: Selection, name: str) -> list[tuple[int, Form]]:

@@ -80,7 +80,7 @@ def _inputs(evidence: list[str], request: ScanRequest, *, current: bool) -> list
     files = [*options.current_configs, *([options.current] if current else [])]
     files += [options.wal_dir, options.k3s_token, options.baseline, options.ignore, options.redact_key, options.owners]
     files += address.files(options.kms)
-    read = [*evidence, *options.encryption_configs, *options.companion_configs]
+    read = [*evidence, *options.encryption_configs, *(path for path, _ in options.companion_configs)]
     paths = [*map(Path, [*read, *filter(None, files)])]
     return [*paths, *live_options.files(request.live), *filter(None, [request.seals.sign])]
 

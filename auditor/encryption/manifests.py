@@ -39,6 +39,8 @@ def read(reader: Reader, raw: bytes) -> Any:
             return _hosted(reader, document, objects)
         if isinstance(document, dict) and "kind" not in document and (made := _talos(reader, document)):
             return made
+    if first is None and any(isinstance(each, dict) and each.get("kind") in KINDS for each in objects):
+        reader.fail("", "its first document is empty, and kube-apiserver reads no other: it refuses the file")
     if objects == [first]:
         return wrappers.unwrap(reader, first)
     inner = [each for each in map(_Inner(reader), objects) if each is not None]

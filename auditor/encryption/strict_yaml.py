@@ -61,13 +61,15 @@ class Reader:
         """The one document in these bytes, of objects, lists and texts; None for null."""
         import yaml
 
+        # go-yaml, which kube-apiserver reads with, is libyaml in Go; PyYAML's own scanner takes fewer tabs than it
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
         try:
             if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-                return _Tree(self).document(yaml.parse(raw.decode("utf-16"), Loader=yaml.BaseLoader))
+                return _Tree(self).document(yaml.parse(raw.decode("utf-16"), Loader=loader))
             text = raw.decode("utf-8")
             if text.lstrip().startswith("{"):
                 return self._json(text)
-            return _Tree(self).document(yaml.parse(text, Loader=yaml.BaseLoader))
+            return _Tree(self).document(yaml.parse(text, Loader=loader))
         except yaml.MarkedYAMLError as error:
             where = _where(error.problem_mark or error.context_mark)
         except json.JSONDecodeError as error:
@@ -235,7 +237,7 @@ class _Tree:
 
         fields: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
-            merge = self._reader.as_kubernetes and getattr(event, "value", "") == MERGE and event.style is None
+            merge = self._reader.as_kubernetes and getattr(event, "value", "") == MERGE and not event.style
             where = _where(event.start_mark)
             if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
                 self._reader.fail(where, "a field that is no text, or that stands twice")
@@ -273,11 +275,11 @@ class _Tree:
             self._reader.fail(_where(event.start_mark), f"its aliases stand for too much: no {self._reader.kind}")
 
     def _scalar(self, event: Any) -> str | None:
-        if event.tag == NULL or (event.style is None and event.value in NULLS and event.tag != TEXT):
+        if event.tag == NULL or (not event.style and event.value in NULLS and event.tag != TEXT):
             return None
         if event.tag in TYPED:
             return Unquoted(plain(event.value) or "")
-        if event.style is None and event.tag is None and isinstance(scalar := plain(event.value), Unquoted):
+        if not event.style and event.tag is None and isinstance(scalar := plain(event.value), Unquoted):
             return scalar if self._reader.as_kubernetes else joined(event.value)
         return joined(event.value)
 

@@ -7,6 +7,7 @@ types/rke_types.go (services.kube-api.secrets_encryption_config.custom_config).
 
 import base64
 import binascii
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -15,6 +16,8 @@ from auditor.encryption.strict_yaml import Reader
 DEEPEST = 3
 """Wrappings, one in another: a ConfigMap that holds RKE's state."""
 MARK = "EncryptionConfig"
+_STATED = re.compile(r"[\"']?kind[\"']?\s{0,16}:\s{0,16}(?:![^\s]{1,64}\s{1,16})?[\"']?EncryptionConfig")
+"""A document's statement that it is one."""
 _FIELDS = {"Secret": (("data", True), ("stringData", False)), "ConfigMap": (("data", False), ("binaryData", True))}
 """Fields of an object that hold texts, and whether these are in base64."""
 _STATES = ("currentState", "desiredState")
@@ -75,6 +78,8 @@ def _in_object(reader: Reader, document: dict[str, Any], kind: str, depth: int) 
                 inner[name] = text
     if not inner:
         reader.fail("", f"a v1 {kind}, and no field of it holds an EncryptionConfiguration")
+    if len(set(inner.values())) > 1:  # a text about it names the kind too, and does not state it
+        inner = {name: text for name, text in inner.items() if _STATED.search(text)} or inner
     if len(set(inner.values())) > 1:
         reader.fail("", f"a v1 {kind} that holds several EncryptionConfigurations: give the one in force as a file")
     text = next(iter(inner.values()))

@@ -13,6 +13,11 @@ from auditor.reports import causes, currency
 from auditor.text import hex_id
 from auditor.text import plural as plural  # noqa: PLC0414 - a word of reports too
 
+_OF_OBJECTS = frozenset(
+    {EvidenceKind.OBJECTS, EvidenceKind.RANCHER_BACKUP, EvidenceKind.VELERO_BACKUP, EvidenceKind.DBCTL_BACKUP}
+)
+"""Evidence that holds objects, and no store of them."""
+
 
 def baseline(audit: Audit) -> str:
     """The changes since the baseline, in one line; empty where there is none."""
@@ -101,11 +106,11 @@ def scope(audit: Audit) -> str:
     if causes.is_kine(audit):
         wal_only = audit.evidence.kind is EvidenceKind.KINE_WAL
         return "what was written last, without the database" if wal_only else "one server's database"
-    if audit.evidence.kind in causes.DUMPS:
+    if audit.evidence.kind in {*causes.DUMPS, EvidenceKind.VCLUSTER_SNAPSHOT}:
         return "current keys, without their history"
     if audit.evidence.kind is EvidenceKind.LIVE_RANGE:
         return "current keys of the cluster, without their history"
-    if audit.evidence.kind is EvidenceKind.OBJECTS:
+    if audit.evidence.kind in _OF_OBJECTS:
         return "objects as they were written into it"
     if audit.evidence.kind in {EvidenceKind.UNRECOGNISED, EvidenceKind.IMAGE}:
         return "stored values by their own bytes, current or not"

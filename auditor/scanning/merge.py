@@ -49,7 +49,9 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         reasons = "; ".join(why for _, why in problems[:3]) or "no evidence"
         raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {reasons}")
     first = audits[0]
-    rows, repeats = shared_rows.once([(each.evidence.name, each.rows) for each in audits])
+    rows, repeats = shared_rows.once(
+        [(each.evidence.name, each.rows, shared_rows.files(each.evidence.sources)) for each in audits]
+    )
     parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
     return Audit(
         evidence=_evidence(name, audits, len(parts)),

@@ -2,34 +2,47 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+from auditor.model.evidence import Source
 from auditor.model.findings import Cell, Finding, Rows
 from auditor.model.vocabulary import HUNTED, VALUELESS, FindingKind, Severity
 from auditor.text import plural
 
+AT, ADVICE = ("offset", "size"), ("detail",)
+"""What tells rows on one file apart, where they are of its bytes and where they are not."""
 MOST_DETAILS = 3
 """Details of one row that differ between exhibits and are given, each with its exhibits."""
 
 
-def once(exhibits: Sequence[tuple[str, Rows]]) -> tuple[Rows, tuple[Finding, ...]]:
+Files: TypeAlias = Mapping[str, object]
+"""What tells a file from any other, by its name in an exhibit."""
+
+
+def files(sources: Sequence[Source]) -> Files:
+    """The files of an exhibit: two exhibits name a file beside both after themselves, and two files may be alike."""
+    return {each.name: (each.before, each.sha256) for each in sources if each.before.ctime}
+
+
+def once(exhibits: Sequence[tuple[str, Rows, Files]]) -> tuple[Rows, tuple[Finding, ...]]:
     """The rows of all exhibits, and the findings of the rows that are left out.
 
     A row is left out where an earlier exhibit has it too: the same bytes of the same file, or advice on the same
     configuration. What the details of all say is kept in the first.
 
     Args:
-        exhibits: Name and rows of each; their sources have names by which no two files are taken for one.
+        exhibits: Name, rows and files of each; files that are not known are told by their names.
     """
     columns: dict[str, list[Cell]] = {}
-    for _, rows in exhibits:
+    for _, rows, _ in exhibits:
         for name, column in rows.columns.items():
             columns.setdefault(name, []).extend(column)
-    findings = [own for _, rows in exhibits for own in rows.findings]
-    owners = [name for name, rows in exhibits for _ in rows.findings]
+    findings = [own for _, rows, _ in exhibits for own in rows.findings]
+    owners = [name for name, rows, _ in exhibits for _ in rows.findings]
     copies: dict[tuple[object, ...], list[int]] = {}
     first = 0
-    for _, rows in exhibits:
-        for row, key in _keys(rows):
+    for _, rows, known in exhibits:
+        for row, key in _keys(rows, known):
             copies.setdefault(key, []).append(first + row)
         first += len(rows)
     repeats: set[int] = set()
@@ -43,7 +56,7 @@ def once(exhibits: Sequence[tuple[str, Rows]]) -> tuple[Rows, tuple[Finding, ...
     return Rows(chosen, [findings[row] for row in left]).in_order(), left_out
 
 
-def _keys(rows: Rows) -> Iterator[tuple[int, tuple[object, ...]]]:
+def _keys(rows: Rows, known: Files) -> Iterator[tuple[int, tuple[object, ...]]]:
     """The rows that may be of a shared file, and by what another exhibit has the same.
 
     Of several hits in the same bytes the first is the first of another exhibit, and so on.
@@ -53,8 +66,8 @@ def _keys(rows: Rows) -> Iterator[tuple[int, tuple[object, ...]]]:
         if not own or not all(finding.kind & VALUELESS for finding in own):
             continue
         hunted = all(finding.kind & HUNTED for finding in own)
-        names = ("source", "offset", "size") if hunted else ("source", "detail")
-        key = (own, *(rows.columns[name][row] for name in names))
+        source = str(rows.columns["source"][row])
+        key = (own, known.get(source, source), *(rows.columns[name][row] for name in (AT if hunted else ADVICE)))
         yield row, (*key, numbers[key])
         numbers[key] += 1
 

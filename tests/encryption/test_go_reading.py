@@ -181,6 +181,32 @@ def test_the_first_of_several_documents_is_read(behind: str, *, noted: bool) -> 
     assert bool(read(HEAD + RULE + behind).notes) == noted
 
 
+@pytest.mark.parametrize("before", ["---\n---\n", "---\n# of Ansible's\n---\n", "# nothing\n---\n# yet\n---\n"])
+def test_an_empty_first_document_is_what_kube_apiserver_reads(before: str) -> None:
+    with pytest.raises(ConfigurationError, match="document"):
+        read(before + HEAD + RULE)
+
+
+@pytest.mark.parametrize(
+    ("text", "with_tab"),
+    [
+        ("secrets]", "secrets]\t"),
+        ("kind: EncryptionConfiguration", "kind: EncryptionConfiguration\t"),
+        ("kind: EncryptionConfiguration", "kind: EncryptionConfiguration\t# of 1.13"),
+        ("kind: Enc", "kind:\tEnc"),
+    ],
+)
+def test_tabs_that_are_no_indentation(text: str, with_tab: str) -> None:
+    """As libyaml has it, which go-yaml is a port of."""
+    assert (HEAD + RULE).count(text) == 1
+    assert read((HEAD + RULE).replace(text, with_tab)).rules == read(HEAD + RULE).rules
+
+
+def test_tabs_that_are_indentation_are_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        read(HEAD + RULE.replace("  providers", "\tproviders"))
+
+
 def test_anchors_aliases_and_merge_keys() -> None:
     text = f"""{HEAD}
 - resources: [&s secrets]

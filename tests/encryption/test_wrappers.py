@@ -31,6 +31,7 @@ def test_cases(path: Path) -> None:
         {"apiVersion": "v1", "kind": "Secret", "data": {"any": CODED, "other": "AAAA"}},
         {"apiVersion": "v1", "kind": "Secret", "stringData": {"any": TEXT}},
         {"apiVersion": "v1", "kind": "ConfigMap", "data": {"any": TEXT, "other": "text"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "data": {"README": "of the EncryptionConfiguration", "any": TEXT}},
         {"apiVersion": "v1", "kind": "ConfigMap", "data": {"full-cluster-state": json.dumps(STATE)}},
         STATE,
         {"desiredState": {"encryptionConfig": TEXT}, "currentState": {}},

@@ -40,3 +40,32 @@ def test_an_etcd_with_anything_else_is_none_of_events(tmp_path: Path) -> None:
     code, text = scan(tmp_path, "store")
     assert code == 3
     assert "nothing but events" not in text
+
+
+def test_an_etcd_of_leases_alone_is_as_one_of_events(tmp_path: Path) -> None:
+    lease = StoredObject(kind=b"Lease", name=b"node", api_version=b"coordination.k8s.io/v1").protobuf()
+    record = bolt_builder.record(2, b"/registry/leases/kube-node-lease/node", lease)
+    write(tmp_path / "store" / "leases.db", bolt_builder.backend([record]).seal())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing but events and leases" in text
+    write(tmp_path / "store" / "main.db", snapshot())
+    assert scan(tmp_path, "store")[0] == 0
+
+
+def test_an_etcd_of_another_program_is_told_as_one(tmp_path: Path) -> None:
+    """kops keeps a third one, of Cilium's. One with a sealed value under no prefix is none, nor is an empty one."""
+    own = bolt_builder.record(2, b"cilium/state/identities/v1/id/1", b"k8s:app=x;")
+    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own]).seal())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing in this etcd is of Kubernetes" in text
+    write(tmp_path / "store" / "main.db", snapshot())
+    assert scan(tmp_path, "store")[0] == 0
+    sealed = bolt_builder.record(3, b"cilium/other", members_on_disk.sealed(b"a")[1])
+    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own, sealed]).seal())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing in this etcd is of Kubernetes" not in text
+    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([]).seal())
+    assert scan(tmp_path, "store")[0] == 3

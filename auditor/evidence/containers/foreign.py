@@ -54,6 +54,7 @@ _MARKS = (
         rb"(?:[\x84\x85].{1,2}\x03|\xc1.{1,2}[\x03\x06])", "encrypted by OpenPGP: decrypt it, and scan what it holds"
     ),
     _mark(rb"[^\0]{0,65536}?ENC\[AES256_GCM,data:", "encrypted by sops: decrypt it, and scan what it holds"),
+    _mark(_BLANKS + rb"<\?xml[^>]{0,200}>\s{0,16}<mysqldump", "mysqldump's XML: make the dump again without --xml"),
     _mark(
         _BLANKS + rb"<(?:\?xml|!DOCTYPE|html|Error)\b",
         "an XML or HTML page, such as a server sends in place of an object: fetch the backup again",

@@ -13,8 +13,8 @@ from auditor.model.vocabulary import EvidenceKind
 HEAD = 1 << 16
 """Leading bytes that identify a backup."""
 BLOCK = 512
-VCLUSTER = re.compile(rb"/*vcluster/snapshot/")
-"""The first member of a snapshot of vCluster's."""
+VCLUSTER = re.compile(rb"/*vcluster/snapshot/|/+(?:registry|bootstrap)/")
+"""The first member of a snapshot of vCluster's: what it says of its Helm release, where it knows one, else a key."""
 _RANCHER = re.compile(
     r"(?:[^/]+/)?(?P<plural>[a-z0-9]+)\.(?P<group>[a-z0-9.-]*)#v\d\w*/(?:(?P<namespace>[^/]+)/)?(?P<name>[^/]+)\.json"
 )

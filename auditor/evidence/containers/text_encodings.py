@@ -49,6 +49,15 @@ def is_hex(head: bytes) -> bool:
     return text is not None and text.end() - text.start() >= min(len(head) - text.start(), LONG)
 
 
+def unmarked(head: bytes) -> bytes:
+    """The first bytes of a text with a byte order mark as UTF-8 without it; empty of any other file."""
+    if not _mark(head):
+        return b""
+    codec = "utf-8" if head.startswith(codecs.BOM_UTF8) else "utf-16"
+    text = codecs.getincrementaldecoder(codec)("replace").decode(head)
+    return text.encode("utf-8", "replace").removeprefix(codecs.BOM_UTF8)
+
+
 def preamble(head: bytes) -> bytes:
     """What stands before the text itself: the beginning of an armour and its fields."""
     return head[_mark(head) : start(head)]

@@ -1,24 +1,51 @@
-"""The bytes that a text stands for, base64 or hex, block by block."""
+"""The bytes that a text stands for, block by block: of base64 and hex, or the same text in UTF-8."""
 
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
 
-from auditor.evidence.containers import text_encodings
+from auditor.evidence.containers import magic, text_encodings
 from auditor.evidence.containers.decompress import Damaged, Stream
 from auditor.evidence.containers.limits import Budget
+from auditor.evidence.containers.magic import Kind
+from auditor.text import plural
 
 
-def decoded(stream: Stream, name: str, budget: Budget, *, hexadecimal: bool) -> Stream:
-    """The bytes that a text stands for. Its read() raises Damaged where the text is no such text to its end.
+def decoded(stream: Stream, name: str, budget: Budget, kind: Kind) -> Stream:
+    """The bytes that a text stands for, or the same text in UTF-8 without a mark.
+
+    Its read() raises Damaged where the text is no such text to its end, or not what was written.
 
     Args:
         stream: The text.
         name: Its name in messages.
         budget: Limits of the content.
-        hexadecimal: Whether it is hex; else it is base64.
+        kind: Of magic.TEXTS.
     """
-    return Stream(_blocks(stream, name, budget, text_encodings.HEX if hexadecimal else text_encodings.BASE64))
+    if kind in magic.RECODED:
+        return Stream(_recoded(stream, name, budget))
+    return Stream(_blocks(stream, name, budget, text_encodings.HEX if kind is Kind.HEX else text_encodings.BASE64))
+
+
+def _recoded(stream: Stream, name: str, budget: Budget) -> Iterator[bytes]:
+    wide = not stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8)
+    decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
+    at = foreign = 0
+    try:
+        while block := stream.read():
+            text = decoder.decode(block)
+            foreign += 0 if text.isascii() else sum(character > "\x7f" for character in text)
+            content = text.encode()
+            budget.take(len(content))
+            yield content
+            at += len(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise Damaged(f"{name}: from about offset {at:,} on it is no text in its encoding: not read") from None
+    if wide and foreign:
+        what = f"{name}: {plural(foreign, 'character')} of it {'is' if foreign == 1 else 'are'} no ASCII"
+        raise Damaged(f"{what}: PowerShell may have made them of other bytes; export it again without a redirection")
 
 
 def _blocks(stream: Stream, name: str, budget: Budget, alphabet: bytes) -> Iterator[bytes]:

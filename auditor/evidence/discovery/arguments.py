@@ -2,23 +2,22 @@
 
 import glob
 import os
+import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.errors import UnreadableEvidence, UsageError
-from auditor.evidence.containers import magic
+from auditor.errors import UsageError
 from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.discovery import bystanders, companions, databases, remote
 from auditor.evidence.discovery.config_files import is_configuration_file
-from auditor.evidence.discovery.paths import is_sqlite, is_whole
-from auditor.evidence.exhibit import BESIDE, role_of
+from auditor.evidence.discovery.paths import is_evidence, is_sqlite, is_whole
+from auditor.evidence.exhibit import BESIDE
 from auditor.text import shown
 
 URL = "://"
-_EVIDENCE = magic.CONTAINERS | magic.STORES
 _REPORT = re.compile(rb'<!doctype html>|\s*\{\s*"format"\s*:\s*"etcd-auditor', re.IGNORECASE)
 _REPORT_HEAD = 64
 """Bytes in which a report's beginning lies."""
@@ -36,8 +35,9 @@ class Beside:
     """Names of the files that are known to hold no values."""
     texts: list[str] = field(default_factory=list)
     """Paths of these files."""
-    companions: list[str] = field(default_factory=list)
-    """Paths of those that may hold a configuration, told by content: they are read with what lies in their folder."""
+    companions: list[tuple[str, str]] = field(default_factory=list)
+    """Paths of those that may hold a configuration, told by content, and of the folder whose evidence they are read
+    with: their own, or the one that was named where nothing else lies in theirs."""
     given: Sequence[str] = ()
     """Configurations that options name: they are read whatever lies beside them."""
 
@@ -97,14 +97,14 @@ def rename_members(base: str, original: str, *, bare: bool) -> Callable[[str], s
     Args:
         base: The new name of the argument: a file, a folder or a container.
         original: Its own name.
-        bare: Whether it is a data directory, whose files are named from it on.
+        bare: Whether it is a data directory, whose files are named from it on; one beside it as `../NAME`.
 
     A file beside the exhibit keeps its name, in the same folder.
     """
 
     def rename(name: str) -> str:
         if bare:
-            return f"{base}/{name}"
+            return posixpath.normpath(f"{base}/{name}")
         if name == original or is_member(name, original):
             return base + name.removeprefix(original)
         return f"{base.rpartition('/')[0]}/{name}".removeprefix("/")
@@ -127,6 +127,8 @@ class _Search:
     def __init__(self, is_report: Callable[[Path], bool], beside: Beside) -> None:
         self._is_report = is_report
         self._beside = beside
+        self._lonely: list[Path] = []
+        """Files that may hold a configuration, in folders without evidence."""
 
     def path(self, path: Path) -> list[str]:
         if _begins_as_report(path) and self._is_own(path):
@@ -135,7 +137,13 @@ class _Search:
             )
         if not path.is_dir() or is_data_directory(path) or is_whole(path):
             return [str(path)]
-        return [str(inner) for inner in self._inside(path)] or [str(path)]
+        inner = [*self._inside(path)]
+        lonely, self._lonely = self._lonely, []
+        if any(each.is_dir() or is_evidence(each) for each in inner):
+            self._beside.companions.extend((str(each), str(path)) for each in lonely)
+        else:
+            inner += [each for each in lonely if not any(_is_same(each, config) for config in self._beside.given)]
+        return [str(each) for each in inner] or [str(path)]
 
     def _inside(self, folder: Path) -> Iterator[Path]:
         """The evidence in a folder and below it, by content, and all that is not known to hold no values.
@@ -162,19 +170,20 @@ class _Search:
             folder: The folder that was named.
             alone: Whether no folder in it is an exhibit.
 
-        A configuration is read with the evidence beside it; where there is none, whoever opens it names it as a gap.
+        A configuration is read with the evidence beside it, else with all of the folder that was named; where there is
+        none, whoever opens it names it as a gap.
         """
         companions = [path for path in paths if self._may_be_configuration(path)]
         own = [path for path in paths if path not in companions and not self._is_beside(path, folder)]
-        if alone and not any(map(_is_evidence, own)):
-            own += [path for path in companions if not any(_is_same(path, config) for config in self._beside.given)]
+        if alone and not any(map(is_evidence, own)):
+            self._lonely += companions
         else:
-            self._beside.companions.extend(map(str, companions))
+            self._beside.companions.extend((str(each), str(each.parent)) for each in companions)
         yield from sorted(own)
 
     def _may_be_configuration(self, path: Path) -> bool:
         """Whether a file may hold a configuration, whatever its name; a report that speaks of one does not."""
-        return not _is_evidence(path) and is_configuration_file(path) and not self._is_own(path)
+        return not is_evidence(path) and is_configuration_file(path) and not self._is_own(path)
 
     def _is_own(self, path: Path) -> bool:
         """Whether it is a report that verifies, and no value begins in what it quotes."""
@@ -188,7 +197,7 @@ class _Search:
         base = next((path.name.removesuffix(ending) for ending in BESIDE if path.name.endswith(ending)), "")
         if base and is_sqlite(path.with_name(base)):
             return True
-        if _is_evidence(path):
+        if is_evidence(path):
             # OpenShift's archive of keys is read with the snapshot of its stamp
             return companions.is_companion(path.name) and companions.is_paired(path)
         if bystanders.is_bystander(path) or self._is_own(path):
@@ -228,17 +237,6 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def _is_evidence(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            head = file.read(magic.HEAD)
-            return magic.sniff(head) in _EVIDENCE or role_of(head) is not None
-    except (OSError, UnreadableEvidence):
-        return True  # an unreadable file is reported, not passed over
 
 
 def _url(url: str) -> str:

@@ -19,24 +19,29 @@ LISTED = 8
 STEP = 1 << 20
 """Bytes of a block."""
 _LIKELY = re.compile(
-    r"(^|/)(etcd[^/]*|[^/]*snapshot[^/]*|[^/]*\.(db|backup|bak|bolt|dump|sqlite3?|sql|snap|wal))"
+    r"(^|/)(etcd[^/]*|[^/]*(snapshot|backup)[^/]*|[^/]*\.(db|backup|bak|bolt|dump|sqlite3?|sql|snap|wal|"
+    # containers, disks and memory: what begins as a text is none of them
+    r"gz|tgz|zip|tar|tbz2?|txz|zstd?|xz|bz2|lz4|7z|rar|img|raw|qcow2|vmdk|vhdx?|e01|iso|bin|core|dmp))"
     r"(\.(part|tmp|old|partial|gpg|pgp|age|enc|b64|base64|hex))*$",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(
-    r"\.(md|txt|json|jsonl|ya?ml|xml|csv|html?|sarif|conf|service|sh|crt|key|pem|pub|log|env|tmpl|meta|metadata|"
+    r"\.(md|txt|json|jsonl|ya?ml|xml|csv|html?|sarif|conf|cfg|ini|toml|service|timer|cron|list|idx|sh|py|crt|key|pem|pub|"
+    r"log|out|err|env|tmpl|meta|metadata|"
     r"sums?|sig|(sha|md)\d+(sums?)?)$",
     re.IGNORECASE,
 )
+_OF_TOOLS = re.compile(r"(^|/)(\.metadata/[^/]+|control/etcd-cluster-(created|spec))$")
+"""Texts about backups that have names like theirs: k3s' (pkg/etcd/snapshot.go), kops' etcd-manager's (pkg/commands)."""
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r")) + b"\x7f"
 _BLANKS = b" \t\r\n\f"
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
 """A text that is nothing but base64 or hex: what it encodes is not known."""
 _ARMOUR = b"-----BEGIN"
 """How PEM and its kin begin, whose lines are judged one run after another."""
-_EMPTY = re.compile(r"joined-.*|reset-flag|tombstone|dqlite-lock")
+_EMPTY = re.compile(r"joined-.*|reset-flag|tombstone|dqlite-lock|etcd-cluster-created")
 """Empty files: those that k3s leaves beside its database and in it (pkg/etcd/etcd.go, pkg/daemons/executor/etcd.go),
-and dqlite's lock (canonical/dqlite src/server.c)."""
+dqlite's lock (canonical/dqlite src/server.c), and etcd-manager's mark."""
 
 
 def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
@@ -54,8 +59,8 @@ def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
 
 
 def is_likely(path: str) -> bool:
-    """Whether a file is named like a backup, whatever it holds."""
-    return _LIKELY.search(path) is not None and _ANOTHER.search(path) is None
+    """Whether a file is named like a backup or a container, whatever it holds."""
+    return not any(each.search(path) for each in (_ANOTHER, _OF_TOOLS)) and _LIKELY.search(path) is not None
 
 
 def is_text(blocks: Iterable[bytes]) -> bool:
@@ -100,7 +105,7 @@ def is_bystander(path: Path) -> bool:
             return False
         if not status.st_size:
             return _EMPTY.fullmatch(path.name) is not None
-        return not is_likely(path.name) and is_text(_blocks(path))
+        return not is_likely(path.as_posix()) and is_text(_blocks(path))
     except OSError:
         return False
 

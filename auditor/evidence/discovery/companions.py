@@ -41,18 +41,23 @@ def candidates(snapshot: Path) -> Iterator[Path]:
             yield path
 
 
-def beside(evidence: Path, told: Sequence[str], *, named: bool) -> list[Path]:
+def beside(evidence: Path, told: Sequence[tuple[str, str]], *, named: bool) -> list[Path]:
     """The companion files of one item of evidence, each once.
 
     Args:
         evidence: A file or folder.
-        told: Files that may hold a configuration by their content: those in the same folder belong to it.
+        told: Files that may hold a configuration by their content, and the folder whose evidence each belongs to: all
+            below it, or where that is the file's own folder, what lies in it.
         named: Whether they are looked for by name too.
     """
-    folder = evidence.absolute().parent
+    own = evidence.absolute()
     files = list(candidates(evidence)) if named else []
     names = {path.name for path in files}
-    return files + [path for path in map(Path, told) if path.absolute().parent == folder and path.name not in names]
+    for text, scope in told:
+        path, folder = Path(text).absolute(), Path(scope).absolute()
+        if path.parent == own.parent or (path.parent != folder and own.is_relative_to(folder)):
+            files += [Path(text)] if path.parent != own.parent or path.name not in names else []
+    return files
 
 
 def is_paired(archive: Path) -> bool:

@@ -156,14 +156,16 @@ def _companions(exhibits: Exhibits, path: Path, options: Options, *, named: bool
     """
     files: list[EvidenceFile] = []
     for candidate in companions.beside(path, options.companion_configs, named=named):
+        name = shown(f"../{candidate.name}" if path.is_dir() else candidate.name)
         if any(_same(candidate, Path(config)) for config in options.encryption_configs):
+            if any(_same(candidate, Path(told)) for told, _ in options.companion_configs):
+                exhibits.notes.append(f"{name} lies in the folder that was named: whoever has the folder has its keys")
             continue
-        name = shown(candidate.name)
         try:
             if not candidate.stat().st_size:
                 exhibits.notes.append(f"{name} is empty")
                 continue
-            files += _companion(exhibits, EvidenceFile.open(candidate, hashed=not options.quick), options)
+            files += _companion(exhibits, EvidenceFile.open(candidate, hashed=not options.quick, name=name), options)
         except (OSError, UnreadableEvidence) as error:
             why = str(error) if isinstance(error, UnreadableEvidence) else f"{name}: {error.strerror}"
             exhibits.gaps.append(Gap(name, 0, 0, why))

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.errors import UnreadableEvidence
+from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import bystanders, companions, data_directory
 from auditor.evidence.dqlite import names as dqlite_names
-from auditor.evidence.exhibit import BESIDE, Exhibit, Role
+from auditor.evidence.exhibit import BESIDE, Exhibit, Role, role_of
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
 from auditor.text import shown
 
+_EVIDENCE = magic.CONTAINERS | magic.STORES
 SQLITE = b"SQLite format 3\0"
 
 
@@ -64,11 +66,24 @@ def is_whole(folder: Path) -> bool:
                 entry.name in own or (bystanders.is_bystander(entry) and not companions.is_companion(entry.name))
                 for entry in folder.iterdir()
             )
-        return bool(objects.in_folder(folder))
+        backups = objects.in_folder(folder)
+        return bool(backups) and not any(is_evidence(entry) for entry in folder.iterdir() if entry not in backups)
     except OSError:
         return False
     except UnreadableEvidence:
         return False  # several databases: each is an exhibit
+
+
+def is_evidence(path: Path) -> bool:
+    """Whether a regular file is a store, a container or an export by its first bytes; an unreadable one counts."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(magic.HEAD)
+        return magic.sniff(head) in _EVIDENCE or role_of(head) is not None
+    except (OSError, UnreadableEvidence):
+        return True
 
 
 def _single(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) -> Exhibit:

@@ -108,12 +108,13 @@ class _Walk:
     def _text(self, origin: Origin, kind: Kind, stream: Stream, depth: int, head: bytes) -> None:
         """A file that stands there as text."""
         name = str(origin.name)
-        self._extraction.notes.append(f"{name} is {kind.value} text: offsets are of the bytes that it stands for")
+        what = "of the same text in plain UTF-8" if kind in magic.RECODED else "of the bytes that it stands for"
+        self._extraction.notes.append(f"{name} is {kind.value} text: offsets are {what}")
         before = text_encodings.preamble(head)
         if before and not bystanders.is_text([before]):
             reason = f"{name}: {len(before):,} bytes before the {kind.value} text are no text without values: not read"
             self._extraction.gaps.append(Gap(name, 0, len(before), reason))
-        inner = text_streams.decoded(stream, name, self._budget, hexadecimal=kind is Kind.HEX)
+        inner = text_streams.decoded(stream, name, self._budget, kind)
         self.open(_decompressed(origin, "decoded"), inner, depth + 1)
 
     def _archive(self, archive: MemberName, depth: int, members: Iterator[tuple[str, int, Stream | str]]) -> None:

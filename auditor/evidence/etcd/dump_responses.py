@@ -11,6 +11,7 @@ from auditor.evidence.file import EvidenceFile
 from auditor.evidence.reading import Reading
 from auditor.model.evidence import Backend, Gap, Unexamined
 from auditor.model.vocabulary import EvidenceKind
+from auditor.text import plural
 
 STANDING = Unexamined(
     "history, deleted objects, freed pages, the WAL, other backups, old disk blocks",
@@ -86,6 +87,12 @@ def _omissions(responses: Sequence[Response]) -> list[Unexamined]:
     count, stated = (
         sum(numbers) for numbers in zip(*((each.keys, max(each.count, 0)) for each in partial), strict=True)
     )
-    missing = f"{stated - count:,} keys" if stated > count else "more keys"
-    reason = f"the dump says that there are {stated:,} keys, and holds {count:,}: made with --limit, or cut"
+    missing = plural(stated - count, "key") if stated > count else "more keys"
+    if len(responses) == 1:
+        reason = f"the dump says that there are {stated:,} keys, and holds {count:,}: made with --limit, or cut"
+    else:
+        which = f"{plural(len(partial), 'response')} of {len(responses):,}"
+        hold = "holds" if len(partial) == 1 else "hold"
+        reason = f"{which} {hold} {count:,} of {stated:,} keys: made with --limit, or cut; whether others hold the "
+        reason += "rest cannot be told"
     return [Unexamined(missing, reason, decisive=True, may_be_current=True)]

@@ -1,6 +1,6 @@
 """A dump in JSON: every response of the file, its records in a buffer of decoded base64.
 
-Format: etcd etcdctl/ctlv3/command/printer.go (json).
+Format: etcd etcdctl/ctlv3/command/printer.go (json), and of etcd's gateway, whose numbers are strings.
 """
 
 import re
@@ -21,10 +21,12 @@ from auditor.model.evidence import Gap
 from auditor.model.vocabulary import EvidenceKind
 
 _JSON_HEAD = re.compile(rb'\s*\{\s*"header"\s*:\s*(\{[^{}]{0,400}\})\s*(,\s*"kvs"\s*:\s*\[)?')
-_JSON_TAIL = re.compile(rb'\s*(?:,\s*"more"\s*:\s*(true|false)\s*)?(?:,\s*"count"\s*:\s*(\d{1,19})\s*)?\}\s*')
+_JSON_TAIL = re.compile(rb'\s*(?:,\s*"more"\s*:\s*(true|false)\s*)?(?:,\s*"count"\s*:\s*"?(\d{1,19})"?\s*)?\}\s*')
 _JSON_START = re.compile(rb'\{\s*"header"\s*:')
 _BLANKS = b" \t\r\n"
 STEP = 1 << 20
+DIGITS = 20
+"""Of the largest number of 64 bits."""
 LARGEST = 1 << 64
 """Numbers of a header are smaller."""
 
@@ -83,6 +85,13 @@ def read(file: EvidenceFile, work_dir: str, *, quick: bool) -> Reading:
     return replace(reading, balances=balances)
 
 
+def _number(value: object) -> int | None:
+    """A number of a header; None for anything else."""
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) <= DIGITS:
+        value = int(value)
+    return value if type(value) is int and 0 <= value < LARGEST else None
+
+
 def _rest(file: EvidenceFile, at: int) -> bool:
     """Whether anything but blanks stands from `at` on."""
     steps = range(at, file.size, STEP)
@@ -94,9 +103,9 @@ def _json_response(dump: _Dump, head: "re.Match[bytes]") -> int:
     file = dump.file
     header = json_records.object_before(head[1])
     numbers = {
-        HEADER_FIELDS[name]: value
+        HEADER_FIELDS[name]: number
         for name, value in header.items()
-        if name in HEADER_FIELDS and isinstance(value, int) and 0 <= value < LARGEST
+        if name in HEADER_FIELDS and (number := _number(value)) is not None
     }
     if len(numbers) < len(header) or not header:
         dump.gap(*head.span(1), f": the header at offset {head.start(1):,} holds more than etcd writes")

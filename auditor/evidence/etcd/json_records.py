@@ -1,7 +1,8 @@
 """JSON objects with etcd's KeyValue in base64, located one after the other in a mapped file, decoded into columns.
 
 Such a text is one line of any length and never loaded as a whole. Format: etcd api/mvccpb/kv.pb.go (names of fields;
-Go's encoding/json omits zeros, and writes bytes as padded base64).
+Go's encoding/json omits zeros, and writes bytes as padded base64). etcd's gateway to JSON (`/v3/kv/range`) writes
+numbers of 64 bits as strings, as protobuf's mapping to JSON does.
 """
 
 import json
@@ -27,11 +28,11 @@ LONGEST_HEAD = 1 << 16
 """Bytes of an object without its value, at most: a key is at most 32 KiB of them."""
 _HEAD = re.compile(
     rb'\s*(?P<event>\{\s*"etcdEvent"\s*:\s*\{\s*(?:"type"\s*:\s*(?P<type>[01])\s*,\s*)?"kv"\s*:\s*)?'
-    rb'\{\s*"key"\s*:\s*"(?P<key>[A-Za-z0-9+/=]*)"\s*(?:,\s*"create_revision"\s*:\s*(?P<create>\d{1,19})\s*)?'
-    rb'(?:,\s*"mod_revision"\s*:\s*(?P<mod>\d{1,19})\s*)?(?:,\s*"version"\s*:\s*(?P<version>\d{1,19})\s*)?'
+    rb'\{\s*"key"\s*:\s*"(?P<key>[A-Za-z0-9+/=]*)"\s*(?:,\s*"create_revision"\s*:\s*"?(?P<create>\d{1,19})"?\s*)?'
+    rb'(?:,\s*"mod_revision"\s*:\s*"?(?P<mod>\d{1,19})"?\s*)?(?:,\s*"version"\s*:\s*"?(?P<version>\d{1,19})"?\s*)?'
     rb'(?P<value>,\s*"value"\s*:\s*")?'
 )
-_TAIL = re.compile(rb'\s*(?:,\s*"lease"\s*:\s*-?\d{1,19}\s*)?\}')
+_TAIL = re.compile(rb'\s*(?:,\s*"lease"\s*:\s*"?-?\d{1,19}"?\s*)?\}')
 _EVENT_TAIL = re.compile(rb'\s*\}\s*,\s*"time"\s*:\s*"\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)"\s*\}')
 _BETWEEN = re.compile(rb"\s*([,\]])")
 

@@ -246,8 +246,8 @@ def _ends_in_lease(buffer: Buffer, at: Ints, end: Ints) -> Bools:
 def _parse(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -> tuple[int, int]:
     """A record whose fields are not in etcd's own order: its mod_revision, UNKNOWN where it has none, and its damage.
 
-    A known field of another wire type is refused, as by etcd. The last of repeated fields counts; the others, and
-    unknown ones, are damage of the kind MORE.
+    A known field of another wire type is refused, as by etcd, and two keys are. The last of other repeated fields
+    counts; the others, and unknown ones, are damage of the kind MORE.
     """
     from auditor.protobuf.kv_pb2 import KeyValue
 
@@ -258,7 +258,8 @@ def _parse(buffer: Buffer, batch: RecordBatch, row: int, start: int, end: int) -
     except (protobuf_wire.WireError, DecodeError):
         return UNKNOWN, NO_RECORD
     unknown = {tag for tag, _ in tags} - _TAGS
-    if any(tag >> 3 <= max(_TAGS) >> 3 for tag in unknown):
+    twice = sum(tag == _KEY for tag, _ in tags) > 1  # one wrong bit makes a key of the value's tag
+    if twice or any(tag >> 3 <= max(_TAGS) >> 3 for tag in unknown):
         return UNKNOWN, NO_RECORD
     last_at = dict(tags)  # the last one of each field
     batch.key_at[row], batch.key_len[row] = start + last_at.get(_KEY, 0), len(record.key)

@@ -67,9 +67,57 @@ def test_what_cannot_be_read_is_a_gap_in_a_folder_a_tar_and_a_pattern(name: str,
         assert name in text
 
 
+PAGES = {
+    "page": b'<?xml version="1.0"?><Error><Code>SlowDown</Code></Error>',
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 20971552\n",
+}
+NAMED = [
+    "backup-2026-01-01.tar.gz",
+    "backup.zip",
+    "velero-nightly.tgz",
+    "2026-01-01.tar",
+    "full.zst",
+    "master-0.xz",
+    "k3s.7z",
+    "a.lz4",
+    "a.bz2",
+    "kine.dump.gz",
+    "data.bin",
+    "disk.img",
+    "a.qcow2",
+    "backup-2026-01-01",
+    "static_kuberesources_2026-01-01_000000.tar.gz",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_text_in_place_of_a_backup_is_a_gap(name: str, page: str, backups: Path) -> None:
+    """What a store or a tool leaves under a backup's name is no text that is known to hold no values."""
+    write(backups / name, PAGES[page])
+    for argument in (backups, write(backups.parent / "b.tar", packing.tar({"a.db": snapshot(), name: PAGES[page]}))):
+        code, text = scan(argument, backups.parent)
+        assert code == 3, argument
+        assert name in text
+
+
+def test_a_broken_object_of_gardener_s_name_stops_no_other(backups: Path) -> None:
+    write(backups / "a.db", snapshot(leaking()))
+    write(backups / "Full-00000000-00001000-1700000000.gz", PAGES["page"])
+    code, text = scan(backups, backups.parent)
+    assert code == 1
+    assert "Full-00000000-00001000-1700000000.gz" in text
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        (".metadata/etcd-snapshot-node1-1700000000.zip", b'{"provisioning-cluster-spec": "abc"}'),
+        ("control/etcd-cluster-created", b""),
+        ("control/etcd-cluster-created", b'{"timestamp": "1700000000"}\n'),
+        ("control/etcd-cluster-spec", b'{"memberCount": 3, "etcdVersion": "3.5.9"}'),
+        ("etcd-backup.timer", b"[Timer]\nOnCalendar=daily\n"),
+        ("etcd-backup.py", b"print(1)\n"),
         ("SHA256SUMS", f"{'0123456789abcdef' * 4}  a.db\n".encode()),
         ("a.db.sha256", b"0123456789abcdef" * 4 + b"\n"),
         ("etcd-backup.log", b"2026-02-11 09:12:44 snapshot saved \xe2\x9c\x93\n"),
@@ -340,7 +388,7 @@ def test_what_is_no_store_is_named_for_what_it_is(name: str, below: str, backups
     assert words in " ".join(text.split())
 
 
-def test_a_configuration_is_told_by_its_content_and_read_with_the_evidence_of_its_folder(backups: Path) -> None:
+def test_a_configuration_is_told_by_its_content_and_read_with_the_evidence_of_the_folder(backups: Path) -> None:
     configuration = Path(members_on_disk.configuration(backups.parent)).read_bytes()
     for name in ("my-keys.yaml", "enc.yaml", "other.rkestate"):
         write(backups / name, configuration)
@@ -351,11 +399,27 @@ def test_a_configuration_is_told_by_its_content_and_read_with_the_evidence_of_it
     for name in ("my-keys.yaml", "enc.yaml"):
         write(backups / "old" / name, configuration)
         code, text = scan(backups, backups.parent)
-        assert code == 3
-        assert name in text
+        assert code == 1
+        assert "key-present" in text
         given = run("scan", backups, "--encryption-config", backups / "old" / name, cwd=backups.parent)
         assert given.returncode == 0, given.stdout
+        assert f"{name} lies in the folder that was named: whoever has the folder has its keys" in given.stdout
         (backups / "old" / name).unlink()
+
+
+def test_a_configuration_of_several_items_in_a_folder_is_one_finding(tmp_path: Path) -> None:
+    """As in k3s' server/: db/ has the data directory and snapshots, cred/ the key. --use-found-config reads it."""
+    data_directory(tmp_path / "server" / "db" / "etcd")
+    write(tmp_path / "server" / "db" / "snapshots" / "on-demand-1700000000", snapshot())
+    key = Path(members_on_disk.configuration(tmp_path)).read_bytes()
+    write(tmp_path / "server" / "cred" / "encryption-config.json", key)
+    for option in ((), ("--use-found-config",)):
+        done = run("scan", tmp_path / "server", *option, "--csv", "-", cwd=tmp_path)
+        assert done.returncode == 1
+        (row,) = [line for line in done.stdout.splitlines() if "key-present" in line]
+        assert ",encryption-config.json," in row
+        assert "(etcd)" in row  # what it decrypts in each
+        assert "(on-demand-1700000000)" in row
 
 
 @pytest.mark.parametrize("name", ["k0s.yaml", "other.rkestate", "enc.yaml", "notes.txt"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -87,6 +88,47 @@ def test_each_response_must_have_the_keys_that_it_counts(tmp_path: Path, form: F
     raw = form([SEALED], 9, 1, counts[0]) + form([(READABLE.key, SEALED[1])], 9, 1, counts[1])
     (part,) = [part for part in scan(tmp_path, raw).unexamined if part.decisive]
     assert part.what == "2 keys"
+    assert "whether others hold the rest cannot be told" in part.reason
+
+
+def test_pages_of_one_range_are_not_said_to_lack_what_the_next_one_has(tmp_path: Path) -> None:
+    (part,) = [
+        part
+        for part in scan(tmp_path, as_json([SEALED], 9, 1, 2) + as_json([(READABLE.key, SEALED[1])])).unexamined
+        if part.decisive
+    ]
+    assert part.what == "1 key"
+    assert part.reason.startswith("1 response of 2 holds 1 of 2 keys")
+
+
+def in_strings(raw: bytes) -> bytes:
+    """The same response as etcd's gateway to JSON writes it."""
+    return re.sub(rb":(\d+)", rb':"\1"', raw)
+
+
+TEXTS: dict[str, Callable[[bytes], bytes]] = {
+    "etcd's gateway": in_strings,
+    "a byte order mark": lambda raw: b"\xef\xbb\xbf" + raw,
+    "PowerShell": lambda raw: raw.replace(b"\n", b"\r\n").decode().encode("utf-16"),
+    "UTF-16, big end first": lambda raw: b"\xfe\xff" + raw.decode().encode("utf-16-be"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_dump_in_another_dress_is_the_same_dump(tmp_path: Path, name: str) -> None:
+    raw = as_json([SEALED]) + as_json([(READABLE.key, READABLE.protobuf())])
+    plain, audit = scan(tmp_path, raw), scan(tmp_path, TEXTS[name](raw))
+    assert audit.complete
+    assert not audit.gaps
+    assert audit.evidence.kind is plain.evidence.kind
+    columns = ["key", "place", "provider", "mod_revision", "encoding"]
+    assert audit.inventory[columns].equals(plain.inventory[columns])
+
+
+def test_utf_16_in_which_a_byte_was_lost_is_a_gap(tmp_path: Path) -> None:
+    raw = as_json([(READABLE.key, READABLE.protobuf())]).replace(b'"version"', '"vérsion"'.encode())
+    audit = scan(tmp_path, raw.decode().encode("utf-16"))
+    assert any("is no ASCII: PowerShell may have made them of other bytes" in gap.reason for gap in audit.gaps)
 
 
 @FORMS

@@ -210,6 +210,16 @@ def test_a_field_that_comes_twice_is_told_and_the_last_counts() -> None:
     assert "holds a field twice" in gap.reason
 
 
+def test_one_wrong_bit_in_a_value_s_tag_hides_no_value() -> None:
+    """It makes a second key of the value, and protobuf's last one counts."""
+    stored = bytearray(KeyValue(key=b"/a", mod_revision=2, value=b"k8s\0" + bytes(90)).SerializeToString())
+    at = stored.index(b"\x2a\x5e")
+    stored[at] = 0x0A
+    batch, gap = one_gap([(bolt_builder.revision(2), bytes(stored))])
+    assert len(batch) == 0
+    assert "no mvccpb.KeyValue" in gap.reason
+
+
 @pytest.mark.parametrize("tag", [0x11, 0x2D, 0x28, 0x0D, 0x32])
 def test_a_known_field_of_another_kind_is_no_record(tag: int) -> None:
     """protobuf's library passes over it, and a value in it would be read by nobody; etcd itself refuses it."""

@@ -11,7 +11,8 @@ import pytest
 
 import auditor
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Severity
+from auditor.model.vocabulary import EvidenceKind, Severity
+from auditor.reports import words
 from tests.helpers.ciphertexts import ciphertext
 from tests.helpers.objects import StoredObject
 
@@ -54,6 +55,16 @@ def test_a_sealed_backup_passes(files: Files, form: int, tmp_path: Path) -> None
     assert not audit.gaps
     assert audit.exit_code(Severity.MEDIUM) == 0
     assert audit.inventory.place.tolist() == ["latest", "latest"]
+
+
+@pytest.mark.parametrize("files", [(STORED,), (STORED, RELEASE), (("/bootstrap/abc", b"x"), STORED)])
+def test_a_snapshot_of_vcluster_s_need_not_begin_with_its_release(files: Files, tmp_path: Path) -> None:
+    """It is written where a Helm release is known."""
+    readable = ("/registry/secrets/default/leak", READABLE)
+    audit = scan(tmp_path, backup([*files, readable]))
+    assert audit.evidence.kind is EvidenceKind.VCLUSTER_SNAPSHOT
+    assert audit.exit_code(Severity.MEDIUM) == 1
+    assert words.scope(audit) == "current keys, without their history"
 
 
 @pytest.mark.parametrize("kind", LINKS.values(), ids=LINKS)
