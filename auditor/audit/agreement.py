@@ -1,9 +1,9 @@
 """The two ways compared: what the sweep meets, against the rows that the readers make of the same bytes.
 
-A signature at the first byte of a row's value is the row's own, and so is a name in its key. One inside
-a readable value that decodes is part of that object: a manifest that it carries. Anything else no reader has read:
-inside a payload that claims encryption, in a value that does not decode or is of no known kind, in a key, or outside
-every row. It becomes a fragment, which is judged as any other.
+A signature at the first byte of a row's value is the row's own, and so is one in its key, where a name may be any text.
+One inside a readable value that decodes is part of that object: a manifest that it carries. Anything else no reader has
+read: inside a payload that claims encryption, in a value that does not decode or is of no known kind, an object in the
+place of a name in a key, or outside every row. It becomes a fragment, which is judged as any other.
 """
 
 import re

@@ -37,7 +37,7 @@ def gaps(source: str, buffer: Buffer, spans: Intervals, key: Bools, payload: Boo
         buffer: Its bytes.
         spans: What rows account for in it, by where they begin.
         key: Which of them are etcd keys.
-        payload: Which claim to be encrypted, or are of no known kind.
+        payload: Which of them claim to be encrypted.
     """
     rows = np.union1d(_keys(buffer, spans, np.flatnonzero(key)), _payloads(buffer, spans, np.flatnonzero(payload)))
 

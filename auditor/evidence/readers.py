@@ -1,4 +1,4 @@
-"""The readers of all stores: a new kind of store is a line here."""
+"""The readers of all stores, by the role of the file that decides."""
 
 from dataclasses import dataclass, replace
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Sentences that the terminal and the HTML report share: verdict, next steps, facts of the evidence."""
+"""Facts of the evidence and of the run, as the reports that people read word them: one function a fact."""
 
 from auditor.model.audit import Audit
 from auditor.model.evidence import Backend, Cluster

@@ -4,7 +4,8 @@
     python -m tests.benchmarks.ratios --table FOLDER [--gigabytes 0.1 1.5 6] [--rounds 5] [--cold]
 
 Every round runs each command once, so that whatever slows the machine slows all of them; figures are medians. The
-second form makes the snapshots that FOLDER lacks (tests/benchmarks/fill.py) and prints the table of the README.
+second form makes the snapshots that FOLDER lacks (tests/benchmarks/fill.py) and prints what the table of
+auditor/docs/figures.md is made from.
 """
 
 import argparse
