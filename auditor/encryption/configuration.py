@@ -17,11 +17,12 @@ from auditor import inputs
 from auditor.encryption import go_values, manifests, wrappers
 from auditor.encryption.strict_yaml import LARGEST, REFUSES, ConfigurationError, Reader
 from auditor.kubernetes.resources import AGGREGATED
-from auditor.model.vocabulary import KMS_PROVIDERS, LOCAL_PROVIDERS, Provider
+from auditor.model.vocabulary import KMS_PROVIDERS, KMS_VERSIONS, LOCAL_PROVIDERS, Provider
 
 KINDS = {("apiserver.config.k8s.io/v1", "EncryptionConfiguration"), ("v1", "EncryptionConfig")}
 SIZES = {"aescbc": (16, 24, 32), "aesgcm": (16, 24, 32), "secretbox": (32,)}
 LOCAL = {provider.label: provider for provider in LOCAL_PROVIDERS}
+KMS = {f"v{number}": provider for provider, number in KMS_VERSIONS.items()}
 REFUSED = {"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}
 REFUSED_GROUPS = {"events.k8s.io", "extensions"}
 INT32 = 1 << 31
@@ -227,8 +228,8 @@ def _kms(reader: Reader, value: Any, path: str) -> ProviderEntry:
     settings = reader.mapping(value, path, {"apiVersion", "name", "cachesize", "endpoint", "timeout"})
     version = reader.text(settings, "apiVersion", path) or "v1"
     name, endpoint = reader.text(settings, "name", path), reader.text(settings, "endpoint", path)
-    if version not in {"v1", "v2"}:
-        reader.fail(f"{path}.apiVersion", "expected v1 or v2")
+    if version not in KMS:
+        reader.fail(f"{path}.apiVersion", f"expected {' or '.join(KMS)}")
     if not name or (version == "v2" and ":" in name):
         reader.fail(f"{path}.name", "empty, or a colon in the name of a KMS v2")
     if go_values.scheme(endpoint) != "unix":
@@ -238,8 +239,7 @@ def _kms(reader: Reader, value: Any, path: str) -> ProviderEntry:
     if (go_values.nanoseconds(timeout) or 0) <= 0:
         reader.fail(f"{path}.timeout", "expected a duration above 0, such as 3s" + REFUSES)
     endpoint = "unix" + endpoint[len("unix") :]
-    provider = Provider.KMS_V1 if version == "v1" else Provider.KMS_V2
-    return ProviderEntry(provider, name=name, endpoint=endpoint, path=path)
+    return ProviderEntry(KMS[version], name=name, endpoint=endpoint, path=path)
 
 
 def _cache(reader: Reader, cache: Any, version: str, path: str) -> None:

@@ -26,7 +26,7 @@ from auditor.hunt import companion_configs, k3s
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import LOCAL_PROVIDERS, Provider
 from auditor.text import decode, restore, shown
 
 LARGEST = 4 << 20
@@ -37,7 +37,6 @@ MOST_MEMBERS = 10_000
 """Files of an archive that are looked at."""
 MOST_CANDIDATES = 4096
 """Keys under names that are tried beside those under their own names."""
-LOCAL = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
 _TOKEN = re.compile(rb"K10[0-9a-f]{64}::(?:[A-Za-z0-9._-]{1,64}:)?([^\s\"']{1,1024})")
 _SETTING = re.compile(
     rb"(?m)^[ \t]*(?:export[ \t]+)?(?:token|K3S_TOKEN|RKE2_TOKEN)[ \t]*[:=][ \t]*[\"']?([^\s\"']{4,1024})"
@@ -86,7 +85,7 @@ def read(location: str) -> Neighbour:
                 entries.update(
                     ((entry.provider, key), ProviderEntry(entry.provider, (key,)))
                     for key in entry.keys
-                    if entry.provider in LOCAL
+                    if entry.provider in LOCAL_PROVIDERS
                 )
         tokens.update(dict.fromkeys(_passwords(path, part)))
     return Neighbour(name(location), tuple(entries.values()), tuple(tokens), text=_is_text(head, raw))
@@ -140,9 +139,9 @@ def _renamed(
 ) -> Iterator[tuple[Provider, str, bytes]]:
     """The keys under the names that values have: a key may have had another name when it wrote them."""
     pairs = dict.fromkeys(label.pair for values in selections for label in values.key_labels if label.pair[1])
-    names = {provider: [name for own, name in pairs if own is provider] for provider in LOCAL}
+    names = {provider: [name for own, name in pairs if own is provider] for provider in LOCAL_PROVIDERS}
     count = 0
-    for provider in LOCAL:
+    for provider in LOCAL_PROVIDERS:
         secrets = dict.fromkeys(secret for own, _, secret in keys if own is provider)
         for label, secret in product(names[provider], secrets):
             if count == MOST_CANDIDATES:

@@ -13,7 +13,7 @@ from auditor.encryption.lint import Advice, advise, differences, obligations
 from auditor.encryption.published import PUBLISHED
 from auditor.errors import UsageError
 from auditor.judgement.policy import Policy
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import KMS_VERSIONS, Provider
 from auditor.options import Options
 from auditor.text import shown
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from auditor.judgement.selection import Selection
 
 NAMED = {provider.label.replace(" ", "-"): provider for provider in Provider} | {"kms": Provider.KMS_V2}
-VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dic
     from auditor.encryption.kms.plugin import Plugin
 
     entries = [
-        entry for configuration in configurations for entry in configuration.providers if entry.provider in VERSIONS
+        entry for configuration in configurations for entry in configuration.providers if entry.provider in KMS_VERSIONS
     ]
     plugins: dict[tuple[Provider, str], Plugin] = {}
     for text in options.kms_plugins:
@@ -198,8 +197,8 @@ def _plugins(options: Options, configurations: tuple[Configuration, ...]) -> dic
         if not endpoint and not configured:
             raise UsageError(f"--kms-plugin {name}: no configuration names its endpoint; write {name}=unix:///path")
         kinds = {entry.provider: endpoint or entry.endpoint for entry in configured}
-        for provider, address in (kinds or dict.fromkeys(VERSIONS, endpoint)).items():
-            plugins[provider, name] = Plugin(name, address, version=VERSIONS[provider])
+        for provider, address in (kinds or dict.fromkeys(KMS_VERSIONS, endpoint)).items():
+            plugins[provider, name] = Plugin(name, address, version=KMS_VERSIONS[provider])
     return plugins
 
 

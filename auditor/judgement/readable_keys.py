@@ -16,7 +16,7 @@ import numpy as np
 from auditor.encryption.kms.interface import NO_ANNOTATIONS
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import wrapped_keys
-from auditor.model.vocabulary import FindingKind, Provider, State
+from auditor.model.vocabulary import KMS_PROVIDERS, FindingKind, Provider, State
 
 SIZES = frozenset({16, 24, 32})
 LENGTHS = np.array(sorted({16, 24, 32, *(len(base64.b64encode(bytes(size)).rstrip(b"=")) for size in SIZES), 44}))
@@ -46,7 +46,7 @@ def mark(selections: Sequence[Selection]) -> None:
 def _opening(values: Selection) -> Iterator[tuple[int, str]]:
     """Row of each such value, and how its data key is written."""
     batch, claims = values.batch, values.prefixes
-    kms = (claims.provider == Provider.KMS_V1) | (claims.provider == Provider.KMS_V2)
+    kms = np.isin(claims.provider, KMS_PROVIDERS)
     kms &= (batch.key_at >= 0) & ~batch.has(State.HEAD_LOST | State.TAIL_LOST)
     if not kms.any():
         return

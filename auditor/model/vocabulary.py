@@ -67,7 +67,8 @@ class Provider(IntEnum):
 
 LOCAL_PROVIDERS = (Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX)
 """The providers whose keys stand in an EncryptionConfiguration."""
-KMS_PROVIDERS = (Provider.KMS_V1, Provider.KMS_V2)
+KMS_VERSIONS = {Provider.KMS_V1: 1, Provider.KMS_V2: 2}
+KMS_PROVIDERS = tuple(KMS_VERSIONS)
 
 
 class Encoding(IntEnum):

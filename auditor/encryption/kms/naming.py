@@ -13,7 +13,7 @@ from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import prefixes, wrapped_keys
 from auditor.kubernetes.prefixes import Prefixes
 from auditor.model.kms import Kek
-from auditor.model.vocabulary import Provider
+from auditor.model.vocabulary import KMS_PROVIDERS, Provider
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 
 
@@ -72,7 +72,7 @@ def keks(batch: RecordBatch, values: Prefixes) -> tuple[Ints, list[Kek | None]]:
         values: their prefixes.
     """
     number = np.zeros(len(batch), np.int64)
-    rows = np.flatnonzero((values.provider == Provider.KMS_V1) | (values.provider == Provider.KMS_V2))
+    rows = np.flatnonzero(np.isin(values.provider, KMS_PROVIDERS))
     if not rows.size:
         return number, [None]
     codes, heads = distinct(batch, values, rows)
