@@ -8,6 +8,7 @@ from auditor.audit import (
     baseline,
     bootstrap,
     chronology,
+    current_evidence,
     custody,
     expectations,
     hits,
@@ -15,7 +16,6 @@ from auditor.audit import (
     key_usage,
     leading,
     media,
-    newer,
     positive_control,
     remarks,
     rotation,
@@ -53,7 +53,7 @@ def examine(
     options: Options,
     log: RunLog | None = None,
     earlier: baseline.BaselineReport | None = None,
-    judge_newer: newer.Judge | None = None,
+    judge_current: current_evidence.Judge | None = None,
     listener: JudgementListener | None = None,
     clients: "tuple[Client, ...] | None" = None,
 ) -> Audit:
@@ -64,12 +64,14 @@ def examine(
         options: What to audit and how far.
         log: Of the run.
         earlier: The report that options.baseline names.
-        judge_newer: Judges the evidence that options.current names; None where it names none.
+        judge_current: Judges the evidence that options.current names; None where it names none.
         listener: Called with the last judgement, while the evidence is open.
         clients: Those of --kms, where other evidence shares them; None for clients of its own.
     """
     log = log or RunLog()
-    judgement = judge(files, options, log, contents=False, earlier=earlier, judge_newer=judge_newer, clients=clients)
+    judgement = judge(
+        files, options, log, contents=False, earlier=earlier, judge_current=judge_current, clients=clients
+    )
     return conclude(files, judgement, options, log, listener)
 
 
@@ -81,7 +83,7 @@ def judge(
     *,
     contents: bool = True,
     earlier: baseline.BaselineReport | None = None,
-    judge_newer: newer.Judge | None = None,
+    judge_current: current_evidence.Judge | None = None,
     clients: "tuple[Client, ...] | None" = None,
 ) -> Judgement:
     """Read opened evidence, and judge the selected values. Raises UnreadableEvidence where nothing can be read.
@@ -93,7 +95,7 @@ def judge(
         also: Resources that are judged beside those that the options and their configurations name.
         contents: Whether all contents are compared; else only those that a leftover is compared with.
         earlier: The report that options.baseline names.
-        judge_newer: Judges the evidence that options.current names; None where it names none.
+        judge_current: Judges the evidence that options.current names; None where it names none.
         clients: Those of --kms, where other evidence shares them; None for clients of its own.
     """
     held_to = key_sources.criteria(files, options, clients)
@@ -102,7 +104,7 @@ def judge(
 
     def repeat(reading: Reading) -> Judgement:
         judgement = _judge(files, options, log, reading, inputs, held_to, also=also, contents=contents)
-        judgement = _compared(judgement, options, judge_newer)
+        judgement = _compared(judgement, options, judge_current)
         return replace(judgement, sweeps=sweeps, repeat=repeat)
 
     try:
@@ -170,19 +172,19 @@ def _judge(
     )
 
 
-def _compared(judgement: Judgement, options: Options, judge_newer: newer.Judge | None) -> Judgement:
+def _compared(judgement: Judgement, options: Options, judge_current: current_evidence.Judge | None) -> Judgement:
     """The judgement with what is current, in its own evidence or in newer, and with data keys that need no KEK."""
     readable_keys.mark(judgement.selections)
-    reading, current, held = judgement.reading, None, None
-    if judge_newer is not None:
-        held, current = newer.reference(judge_newer(judgement.resources), judgement.cluster, reading)
+    reading, current, standard = judgement.reading, None, None
+    if judge_current is not None:
+        standard, current = current_evidence.standard(judge_current(judgement.resources), judgement.cluster, reading)
     selections = leftovers.compare(
         judgement.selections,
-        held or leftovers.Reference(selections=judgement.selections, complete=reading.has_all_current),
+        standard or leftovers.Standard(selections=judgement.selections, complete=reading.has_all_current),
         keyring=judgement.criteria.keyring,
         habit=Habit(options.hunt_min_length, frozenset(options.hunt_fields)),
     )
-    return replace(judgement, selections=selections, current=current, newer=held)
+    return replace(judgement, selections=selections, current=current, standard=standard)
 
 
 def conclude(
@@ -232,7 +234,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     database = judgement.reading.database.name if judgement.reading.database is not None else ""
     triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
     log.rows(triaged.rows)
-    parts = (usage, triaged.rows, hunted.hits, triaged.baseline, judgement.newer)
+    parts = (usage, triaged.rows, hunted.hits, triaged.baseline, judgement.standard)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
     evidence, gaps = custody.finish(files, judgement.reading, judgement.cluster, log)
     log.step("looked at every file again" if options.quick else "hashed every file, and looked at it again")

@@ -11,7 +11,7 @@ from auditor.audit.media import NO_SWEEPS, Sweeps
 from auditor.audit.triage import TriageInputs
 from auditor.evidence.reading import Reading
 from auditor.judgement.criteria import Criteria
-from auditor.judgement.leftovers import Reference
+from auditor.judgement.leftovers import Standard
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
 from auditor.model.evidence import Cluster, CurrentReference
@@ -43,8 +43,8 @@ class Judgement:
     """The same judgement of another reading of the same exhibit."""
     current: CurrentReference | None = None
     """The newer evidence that decides what is current; None where this evidence does."""
-    newer: Reference | None = None
-    """What that newer evidence holds; None without it."""
+    standard: Standard | None = None
+    """What leftovers are compared with, of that newer evidence; None without it."""
     companion_configs: "CompanionConfigs | None" = None
     """Configurations in files that came with the evidence; None where no file did."""
 

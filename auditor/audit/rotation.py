@@ -11,7 +11,7 @@ from auditor.audit.teams import Teams
 from auditor.audit.used_by import MOST, NO_REFERENCE, UNKNOWN, Usage, secrets_of
 from auditor.evidence.reading import Reading
 from auditor.hunt.hit import Hit
-from auditor.judgement.leftovers import Reference
+from auditor.judgement.leftovers import Standard
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import rbac
 from auditor.kubernetes.credential_classes import POWERFUL_TOKEN, REST
@@ -40,7 +40,7 @@ class Context(NamedTuple):
     """Rows of the report, with the baseline's states."""
     hits: Sequence[Hit]
     baseline: Baseline | None = None
-    newer: Reference | None = None
+    standard: Standard | None = None
     """What newer evidence holds, which decides what is current; None where this evidence does."""
     complete: bool = True
     """Whether all of the evidence was read."""
@@ -51,7 +51,7 @@ def of_selections(
     store: Store,
     reading: Reading,
     options: Options,
-    parts: tuple[Usage | None, Rows, Sequence[Hit], Baseline | None, Reference | None],
+    parts: tuple[Usage | None, Rows, Sequence[Hit], Baseline | None, Standard | None],
 ) -> Rotation | None:
     """The list of one audit; None where it is not asked for. Raises UsageError where the file of owners cannot be used.
 
@@ -67,7 +67,7 @@ def of_selections(
         return None
     globs = teams.load(options.owners) if options.owners else ()
     namespaces = teams.by_label(store, reading, options.owner_label) if options.owner_label else {}
-    usage, table, hits, baseline, newer = parts
+    usage, table, hits, baseline, standard = parts
     context = Context(
         usage=usage,
         rbac=rbac.read(store, reading),
@@ -75,7 +75,7 @@ def of_selections(
         table=table,
         hits=hits,
         baseline=baseline,
-        newer=newer,
+        standard=standard,
         complete=not reading.gaps,
     )
     return build(selections, context, moment(seconds(options.as_of))[:10])
@@ -92,11 +92,11 @@ def build(selections: Sequence[Selection], context: Context, today: str = "") ->
     gathered = Gathering(context.table, context.hits)
     for selection in selections:
         gathered.add(selection)
-    newest = selections if context.newer is None else context.newer.selections
+    newest = selections if context.standard is None else context.standard.selections
     for selection in newest:
         gathered.add_current(selection)
     values = gathered.values
-    values.unread |= not (context.complete if context.newer is None else context.newer.complete)
+    values.unread |= not (context.complete if context.standard is None else context.standard.complete)
     today = today or datetime.now(UTC).strftime("%Y-%m-%d")
     rows = [_row(identity, tuple(own.values()), values, context, today) for identity, own in values.holders.items()]
     named = {holder.secret for own in values.holders.values() for holder in own.values()}

@@ -144,8 +144,8 @@ def _open(
     if any(secret_values.are_secrets(values).any() for values in selections):
         secrets = [part.take(part.batch.at(Place.LATEST) & whole.match(SECRETS)[part.resource]) for part in whole.parts]
         current = _opened(_select(replace(whole, parts=tuple(secrets)), reading), criteria, keep=False)
-    reference = leftovers.Reference(selections=current, complete=reading.has_all_current)
-    return leftovers.compare(selections, reference, keyring=criteria.keyring), criteria
+    standard = leftovers.Standard(selections=current, complete=reading.has_all_current)
+    return leftovers.compare(selections, standard, keyring=criteria.keyring), criteria
 
 
 def _select(store: Store, reading: Reading) -> list[selection.Selection]:

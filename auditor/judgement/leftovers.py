@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """What leftovers are compared with."""
+class Standard:
+    """What leftovers are compared with, as the questioned are with a standard of known origin."""
 
     selections: Sequence[Selection]
     """Values, the current ones among them."""
@@ -35,9 +35,9 @@ class Reference:
     """Whether they are of newer evidence: then this evidence's own latest values are compared too."""
 
 
-def locate(selections: Sequence[Selection], *, newer: bool = False) -> list[Ints]:
-    """For each selection the rows that are compared: its leftovers, or all, of those that can be judged."""
-    return [np.flatnonzero((newer | ~current_values.current(values)) & values.identified) for values in selections]
+def locate(selections: Sequence[Selection], *, latest_too: bool = False) -> list[Ints]:
+    """For each selection the rows that are compared: of those that can be judged its leftovers, or its latest too."""
+    return [np.flatnonzero((latest_too | ~current_values.current(values)) & values.identified) for values in selections]
 
 
 def compared(selections: Sequence[Selection]) -> Container[bytes] | None:
@@ -52,7 +52,7 @@ def compared(selections: Sequence[Selection]) -> Container[bytes] | None:
 
 def compare(
     selections: Sequence[Selection],
-    reference: Reference | None = None,
+    standard: Standard | None = None,
     *,
     keyring: "Keyring | None" = None,
     habit: Habit = Habit(),  # noqa: B008 - frozen
@@ -61,12 +61,12 @@ def compare(
 
     Args:
         selections: The values.
-        reference: What they are compared with; by default their own current values.
+        standard: What they are compared with; by default their own current values.
         keyring: Opens a Secret once more, where it is to be seen whether a current value in it is a common one.
         habit: What is too common to say anything.
     """
-    reference = reference or Reference(selections=selections)
-    leftovers = locate(selections, newer=reference.newer)
+    standard = standard or Standard(selections=selections)
+    leftovers = locate(selections, latest_too=standard.newer)
     if not any(rows.size for rows in leftovers):
         return list(selections)
     secrets = [secret_values.are_secrets(values)[rows] for values, rows in zip(selections, leftovers, strict=True)]
@@ -74,15 +74,15 @@ def compare(
     reasons = [dict(values.reasons) for values in selections]
     if any(chosen.any() for chosen in secrets):
         chosen_rows = [rows[chosen] for rows, chosen in zip(leftovers, secrets, strict=True)]
-        current = CurrentValues(reference.selections, list(zip(selections, chosen_rows, strict=True)))
-        complete = reference.complete and bool(current.whole.all())
+        current = CurrentValues(standard.selections, list(zip(selections, chosen_rows, strict=True)))
+        complete = standard.complete and bool(current.whole.all())
         for number, (values, rows, codes, texts) in enumerate(zip(selections, chosen_rows, same, reasons, strict=True)):
             verdicts = secret_comparison.compare(values, rows, number, current, keyring, habit, complete=complete)
             codes[rows] = verdicts.same
             for row, text in verdicts.reasons.items():
                 texts[row] = f"{before}; {text}" if (before := texts.get(row)) else text
     others = [rows[~chosen] for rows, chosen in zip(leftovers, secrets, strict=True)]
-    for codes, rows, answers in zip(same, others, _by_content(selections, others, reference), strict=True):
+    for codes, rows, answers in zip(same, others, _by_content(selections, others, standard), strict=True):
         codes[rows] = answers
     return [
         replace(values, same_as_latest=codes, reasons=texts)
@@ -90,12 +90,12 @@ def compare(
     ]
 
 
-def _by_content(selections: Sequence[Selection], leftovers: Sequence[Ints], reference: Reference) -> list[list[int]]:
+def _by_content(selections: Sequence[Selection], leftovers: Sequence[Ints], standard: Standard) -> list[list[int]]:
     """The comparison of objects as wholes: codes of SameAsLatest for the leftovers of each selection."""
     row_keys = [[values.key(row) for row in rows.tolist()] for values, rows in zip(selections, leftovers, strict=True)]
-    latest = _latest(reference.selections, {key for keys in row_keys for key in keys})
+    latest = _latest(standard.selections, {key for keys in row_keys for key in keys})
     contents: dict[bytes, bytes] = {}
-    absent = SameAsLatest.NO if reference.complete else SameAsLatest.UNKNOWN
+    absent = SameAsLatest.NO if standard.complete else SameAsLatest.UNKNOWN
     return [
         [
             _same(values, row, latest[key], contents, key) if key in latest else absent if key else SameAsLatest.UNKNOWN

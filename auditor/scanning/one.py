@@ -11,13 +11,13 @@ from auditor.model.audit import Audit
 from auditor.observer import SILENT, Calls, Observer
 from auditor.options import Options
 from auditor.run_log import RunLog
-from auditor.scanning import newer
+from auditor.scanning import current_opener
 from auditor.scanning.exhibit import live, reach
 
 if TYPE_CHECKING:
     from auditor.audit.baseline import BaselineReport
+    from auditor.audit.current_evidence import Judge
     from auditor.audit.judgement import JudgementListener
-    from auditor.audit.newer import Judge
     from auditor.encryption.kms.client import Client
     from auditor.evidence.live.access import Access
 
@@ -49,7 +49,7 @@ def one(
     expectations.check(options)
     clients = _clients(options)
     try:
-        with newer.opened(options, current_access, log, clients) as judge:
+        with current_opener.opened(options, current_access, log, clients) as judge:
             return _one(path, options, log, access, _Run(earlier, judge, listener, clients))
     finally:
         for client in clients:

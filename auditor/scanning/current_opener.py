@@ -11,7 +11,7 @@ from auditor.run_log import RunLog
 from auditor.scanning.exhibit import single
 
 if TYPE_CHECKING:
-    from auditor.audit.newer import Judge
+    from auditor.audit.current_evidence import Judge
     from auditor.encryption.kms.client import Client
     from auditor.evidence.live.access import Access
 
@@ -51,14 +51,14 @@ def opened(
         rotation=options.rotation,
     )
     with single(options.current, own, log, access) as exhibit:
+        from auditor.audit.current_evidence import CurrentEvidence
         from auditor.audit.examine import judge  # numpy takes time
-        from auditor.audit.newer import NewerEvidence
 
         @cache
-        def judged(also: frozenset[str]) -> NewerEvidence:
+        def judged(also: frozenset[str]) -> CurrentEvidence:
             judgement = judge(exhibit, own, RunLog(Calls(log)), also, clients=clients)
             log.step(f"read and decrypted what is current in {exhibit.name}")
-            return NewerEvidence(
+            return CurrentEvidence(
                 name=exhibit.name,
                 reading=judgement.reading,
                 cluster=judgement.cluster,

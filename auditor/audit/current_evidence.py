@@ -1,4 +1,4 @@
-"""Newer evidence of the same cluster, by which it is decided what is still current: whether it fits, and how far."""
+"""The evidence of --current, newer and of the same cluster: how far it can say what is still current."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.evidence.reading import Reading
 from auditor.judgement import current_values, secret_values
-from auditor.judgement.leftovers import Reference
+from auditor.judgement.leftovers import Standard
 from auditor.judgement.selection import Selection
 from auditor.model.evidence import Cluster, CurrentReference
 from auditor.model.vocabulary import Opened, Provider
@@ -16,7 +16,7 @@ from auditor.text import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewerEvidence:
+class CurrentEvidence:
     """Newer evidence, opened and judged."""
 
     name: str
@@ -26,12 +26,12 @@ class NewerEvidence:
     selections: Sequence[Selection]
 
 
-Judge: TypeAlias = Callable[[frozenset[str]], NewerEvidence]
+Judge: TypeAlias = Callable[[frozenset[str]], CurrentEvidence]
 """Judges newer evidence; called with the names of the resources that are judged in the older."""
 
 
-def reference(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> tuple[Reference, CurrentReference]:
-    """What leftovers are compared with, and what a report says of it.
+def standard(newer: CurrentEvidence, cluster: Cluster, reading: Reading) -> tuple[Standard, CurrentReference]:
+    """The standard of leftovers, and what a report says of it.
 
     Evidence of another cluster, or older, answers nothing. Where it was read in part it proves what it holds, and not
     what it does not.
@@ -52,10 +52,10 @@ def reference(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> tuple
         limits=tuple(limits),
     )
     selections = () if refusal else tuple(newer.selections)
-    return Reference(selections=selections, complete=not limits, newer=True), said
+    return Standard(selections=selections, complete=not limits, newer=True), said
 
 
-def _refusal(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> str:
+def _refusal(newer: CurrentEvidence, cluster: Cluster, reading: Reading) -> str:
     """Why it says nothing of what is current; empty where it does."""
     backend, other = reading.backend, newer.reading.backend
     if _same_cluster(newer, cluster, reading) is False:
@@ -67,7 +67,7 @@ def _refusal(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> str:
     return ""
 
 
-def _limits(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> Iterator[str]:
+def _limits(newer: CurrentEvidence, cluster: Cluster, reading: Reading) -> Iterator[str]:
     """Why what it does not hold may be current all the same."""
     if _same_cluster(newer, cluster, reading) is None:
         yield "neither a kube-system namespace nor an etcd cluster id shows that it is of the same cluster"
@@ -86,7 +86,7 @@ def _closed(values: Selection) -> int:
     return int(np.count_nonzero(current_values.current(values) & secret_values.are_secrets(values) & ~readable))
 
 
-def _same_cluster(newer: NewerEvidence, cluster: Cluster, reading: Reading) -> bool | None:
+def _same_cluster(newer: CurrentEvidence, cluster: Cluster, reading: Reading) -> bool | None:
     """Whether both are of one cluster; None where it cannot be told."""
     if cluster.uid and newer.cluster.uid:
         return cluster.uid == newer.cluster.uid
