@@ -198,9 +198,9 @@ def _reach(roles: Rbac, account: tuple[bytes, bytes]) -> Iterator[str]:
 def _used_by(usage: Usage | None, owners: Iterable[tuple[bytes, bytes]]) -> str:
     if usage is None:
         return UNKNOWN
-    labels = sorted({label for secret in owners for label in usage.users.get(secret, ())})
-    merged = Usage({(b"", b""): labels}, {}, {}, usage.unread)
-    return merged.cell((b"", b""), -1) if labels else usage.cell((b"", b""), -1)
+    names = sorted({name for secret in owners for name in usage.users.get(secret, ())})
+    merged = Usage({(b"", b""): names}, {}, {}, usage.unread)
+    return merged.cell((b"", b""), -1) if names else usage.cell((b"", b""), -1)
 
 
 def _readers(roles: Rbac, owners: Iterable[tuple[bytes, bytes]]) -> str:
@@ -239,8 +239,8 @@ def _folded(rows: Sequence[RotationRow]) -> Iterator[RotationRow]:
 def joined(cells: Sequence[str]) -> str:
     """Cells of `used_by` as one."""
     words = {NO_REFERENCE, UNKNOWN}
-    labels = sorted({cell for cell in cells if cell not in words and not cell.startswith("+")})
-    shown = [*labels[:MOST], *([f"+{len(labels) - MOST}"] if len(labels) > MOST else [])]
+    names = sorted({cell for cell in cells if cell not in words and not cell.startswith("+")})
+    shown = [*names[:MOST], *([f"+{len(names) - MOST}"] if len(names) > MOST else [])]
     if UNKNOWN in cells:
         shown.append(UNKNOWN)
     return ";".join(shown) or NO_REFERENCE

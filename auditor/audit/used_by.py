@@ -12,7 +12,7 @@ import numpy as np
 from auditor.arrays.dictionary import constant, encode_if_smaller
 from auditor.arrays.dtypes import Ints
 from auditor.arrays.parallel import run_starts, split_by
-from auditor.audit.owners import Labels
+from auditor.audit.display_names import DisplayNames
 from auditor.audit.referrers import Collection, SecretName, collect
 from auditor.evidence.reading import Reading
 from auditor.judgement.selection import Selection
@@ -39,7 +39,8 @@ DETOURS = {
 class Version(NamedTuple):
     """An earlier version of an object that refers to a Secret."""
 
-    label: str
+    name: str
+    """Display name of the object."""
     first: int
     """Its revision."""
     last: int
@@ -48,10 +49,10 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Who refers to the Secrets that were asked for. Labels have marks for redaction."""
+    """Who refers to the Secrets that were asked for. Display names have marks for redaction."""
 
     users: Mapping[SecretName, Sequence[str]]
-    """Labels of current objects, sorted, those that refer first."""
+    """Display names of current objects, sorted, those that refer first."""
     earlier: Mapping[SecretName, Sequence[Version]]
     """Earlier versions of objects."""
     lifetimes: Mapping[SecretName, Sequence[int]]
@@ -70,7 +71,7 @@ class Usage:
         users = self.users.get(secret, ())
         past = self.users_at(secret, revision)
         count = len(users) + len(past) + len(selectors)
-        parts = [*users[:MOST], *(f"{label} (at revision {revision})" for label in past), *selectors][:MOST]
+        parts = [*users[:MOST], *(f"{name} (at revision {revision})" for name in past), *selectors][:MOST]
         if count > MOST:
             parts.append(f"+{count - MOST}")
         if self.unread:
@@ -82,17 +83,17 @@ class Usage:
         if revision < 0 or secret not in self.earlier:
             return []
         end = next((other for other in self.lifetimes.get(secret, ()) if other > revision), 0)
-        labels = {
-            version.label
+        names = {
+            version.name
             for version in self.earlier[secret]
             if (not end or version.first < end) and (not version.last or version.last > revision)
         }
-        present = {label.removesuffix(NAMES) for label in self.users.get(secret, ())}
-        return _ordered(label for label in labels if label.removesuffix(NAMES) not in present)
+        present = {name.removesuffix(NAMES) for name in self.users.get(secret, ())}
+        return _ordered(name for name in names if name.removesuffix(NAMES) not in present)
 
 
-def _ordered(labels: Iterable[str]) -> list[str]:
-    return sorted(labels, key=lambda label: (label.endswith(NAMES), label))
+def _ordered(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name.endswith(NAMES), name))
 
 
 def find(
@@ -108,33 +109,33 @@ def find(
         leftovers: whether some of them are leftovers, to which earlier versions of objects may have referred.
     """
     collection = collect(store, reading, keyring, secrets, earlier=leftovers)
-    labels = Labels(collection, store)
-    secret, subject, named = _edges(collection, labels)
-    texts = np.array(labels.of(subject), object)
+    display = DisplayNames(collection, store)
+    secret, subject, named = _edges(collection, display)
+    texts = np.array(display.of(subject), object)
     users: dict[SecretName, list[str]] = {}
     past: dict[SecretName, list[Version]] = {}
-    until = labels.successors() if leftovers and (labels.revisions[subject] > 0).any() else None
+    until = display.successors() if leftovers and (display.revisions[subject] > 0).any() else None
     for number, rows in split_by(secret):
-        current = labels.revisions[subject[rows]] == 0
+        current = display.revisions[subject[rows]] == 0
         refers = set(texts[rows[current & ~named[rows]]].tolist())
-        names = {label + NAMES for label in texts[rows[current & named[rows]]].tolist() if label not in refers}
+        names = {name + NAMES for name in texts[rows[current & named[rows]]].tolist() if name not in refers}
         if refers or names:
             users[secrets[number]] = sorted(refers) + sorted(names)
         old = rows[~current]
         if until is not None and old.size:
             own = zip(
-                texts[old].tolist(), named[old].tolist(), labels.revisions[subject[old]].tolist(),
+                texts[old].tolist(), named[old].tolist(), display.revisions[subject[old]].tolist(),
                 until[subject[old]].tolist(), strict=True,
             )  # fmt: skip
-            past[secrets[number]] = [Version(label + NAMES * name, first, last) for label, name, first, last in own]
+            past[secrets[number]] = [Version(name + NAMES * only, first, last) for name, only, first, last in own]
     return Usage(users, past, _lifetimes(store, past), collection.unread)
 
 
-def _edges(collection: Collection, labels: Labels) -> tuple[Ints, Ints, Ints]:
+def _edges(collection: Collection, display: DisplayNames) -> tuple[Ints, Ints, Ints]:
     """Secret, subject and whether it is only named, of each distinct reference, those through another object too."""
     parts = [
         (numbers, rows + base, np.full(rows.size, named))
-        for objects, base in zip(collection.objects, labels.bases, strict=True)
+        for objects, base in zip(collection.objects, display.bases, strict=True)
         for rows, numbers, named in objects.edges
     ]
     secret, subject, named = (
@@ -142,14 +143,14 @@ def _edges(collection: Collection, labels: Labels) -> tuple[Ints, Ints, Ints]:
     )
     detours = [
         (base + detour.row, detour)
-        for objects, base in zip(collection.objects, labels.bases, strict=True)
+        for objects, base in zip(collection.objects, display.bases, strict=True)
         for detour in objects.detours
     ]
     if detours:
         by_object: dict[tuple[str, bytes, bytes], set[int]] = {}
         for number, each in zip(secret.tolist(), subject.tolist(), strict=True):
-            resource, namespace, name = labels.subject(each)
-            if resource in DETOURS.values() and labels.revisions[each] == 0:
+            resource, namespace, name = display.subject(each)
+            if resource in DETOURS.values() and display.revisions[each] == 0:
                 by_object.setdefault((resource, namespace, name), set()).add(number)
         more = [
             (number, row)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from auditor.arrays import join
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import value_counts
-from auditor.diff import together
+from auditor.diff import joined_buffers
 from auditor.judgement.selection import Selection
 from auditor.kubernetes import prefixes
 from auditor.model.vocabulary import Opened, Place, Provider
@@ -99,7 +99,7 @@ def current(selections: Sequence[Selection]) -> Selection | None:
         values.take(np.flatnonzero(values.batch.at(Place.LATEST) & values.identified & (values.batch.key_at >= 0)))
         for values in serving or authoritative[:1]
     ]
-    return (parts[0] if len(parts) == 1 else together.concatenate(parts)) if parts else None
+    return (parts[0] if len(parts) == 1 else joined_buffers.concatenate(parts)) if parts else None
 
 
 def compare(before: Selection, after: Selection, *, same_cluster: bool) -> Diff:

@@ -39,9 +39,9 @@ def check(options: Options) -> None:
     if options.wal_dir:
         raise UsageError("--wal-dir belongs to one data directory: scan it by itself")
     if options.rotation:
-        from auditor.audit import rotation_together
+        from auditor.scanning import merged_rotation
 
-        rotation_together.check(options)
+        merged_rotation.check(options)
 
 
 def scan(paths: Sequence[str], options: Options, jobs: int = 0, report: ExhibitDone | None = None) -> Audit:

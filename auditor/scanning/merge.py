@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from auditor.audit import rotation_together, unexamined
+from auditor.audit import unexamined
 from auditor.errors import UnreadableEvidence
 from auditor.evidence.discovery.arguments import outermost, rename_members
 from auditor.model.audit import Audit, ExhibitSummary, Run
@@ -14,7 +14,7 @@ from auditor.model.evidence import Backend, Cluster, CurrentReference, Evidence,
 from auditor.model.findings import Acceptance, Control, Coverage, Finding, Rows, Tally
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Trailer
 from auditor.run_log import RunLog
-from auditor.scanning import keys_together, shared_rows
+from auditor.scanning import merged_keys, merged_rotation, shared_rows
 from auditor.text import moment
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         resources=tuple(dict.fromkeys(resource for each in audits for resource in each.resources)),
         coverage=_coverage(audits),
         tally=_tally([each.tally for each in audits], repeats),
-        keys=keys_together.keys(audits),
+        keys=merged_keys.merge(audits),
         bootstrap=tuple(dict.fromkeys(record for each in audits for record in each.bootstrap)),
         plugins=tuple(dict.fromkeys(plugin for each in audits for plugin in each.plugins)),
         rows=rows,
@@ -72,7 +72,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         acceptances=_acceptances(audits),
         current=_current(audits),
         control=_control(audits),
-        rotation=rotation_together.together(audits),
+        rotation=merged_rotation.merge(audits),
         redaction=first.redaction,
         ledger=tuple(own for each in audits for own in each.ledger),
     )

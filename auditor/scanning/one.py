@@ -96,10 +96,9 @@ def _one(
 
 def _all(members: exhibits.Exhibits, options: Options, log: RunLog, run: "_Run") -> Audit:
     """One audit of every exhibit of a container."""
-    from auditor.audit import rotation_together
-    from auditor.scanning import merge
+    from auditor.scanning import merge, merged_rotation
 
-    rotation_together.check(options)
+    merged_rotation.check(options)
     container = members.containers[0].name
     log.step(f"found {len(members)} evidence items in {container}")
     outcomes: list[merge.Outcome] = []

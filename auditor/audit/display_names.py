@@ -1,4 +1,4 @@
-"""The labels of objects that refer to Secrets: their own, or those of the controllers at the top of their owners."""
+"""The display names of objects that refer to Secrets: their own, or of the controllers at the top of their owners."""
 
 from collections.abc import Container
 from functools import cache
@@ -30,8 +30,8 @@ class Subject(NamedTuple):
     name: bytes
 
 
-class Labels:
-    """Labels, revisions and names of the objects of a collection, each by its number: the batch's base and the row."""
+class DisplayNames:
+    """How reports name the objects of a collection, and their revisions; each by number: its batch's base and its row."""
 
     bases: list[int]
     """Number of the first object of each batch."""
@@ -47,8 +47,8 @@ class Labels:
         self._paths = [len(restore(entry.path)) + 1 for entry in store.resources]
         self._plurals = _plurals(store)
         self._prefixes = tuple(map(encode, store.storage_prefixes))
-        self._labels = np.empty(self.revisions.size, object)
-        self._labelled = np.zeros(self.revisions.size, np.bool_)
+        self._display = np.empty(self.revisions.size, object)
+        self._is_named = np.zeros(self.revisions.size, np.bool_)
         self._tops: dict[tuple[Owner, bytes, bool], str] = {}
         self._resources: dict[tuple[bytes, bytes], str] = {}
         self._owners: list[Owner] = []
@@ -63,15 +63,15 @@ class Labels:
             self._index(objects, base, owning)
 
     def of(self, numbers: Ints) -> list[str]:
-        """The labels of some objects, with marks for redaction."""
-        missing = np.zeros(self._labels.size, np.bool_)
+        """The display names of some objects, with marks for redaction."""
+        missing = np.zeros(self._display.size, np.bool_)
         missing[numbers] = True
-        missing &= ~self._labelled
+        missing &= ~self._is_named
         if missing.any():
             self._name(np.flatnonzero(missing))
-            self._labelled |= missing
-        labels: list[str] = self._labels[numbers].tolist()
-        return labels
+            self._is_named |= missing
+        names: list[str] = self._display[numbers].tolist()
+        return names
 
     def subject(self, number: int) -> Subject:
         """Resource, namespace and name of an object, by its etcd key."""
@@ -126,14 +126,14 @@ class Labels:
         return Subject(self._store.resources[code].name, namespace, name)
 
     def _name(self, numbers: Ints) -> None:
-        """Make the labels of some objects, of each batch together."""
+        """Make the display names of some objects, of each batch together."""
         places = np.searchsorted(self.bases, numbers, side="right") - 1
         for place, which in split_by(places):
             self._name_own(self._objects[place], numbers[which], numbers[which] - self.bases[place])
             self._name_owned(self._objects[place], numbers[which], numbers[which] - self.bases[place])
 
     def _name_own(self, objects: Objects, numbers: Ints, rows: Ints) -> None:
-        """The labels of objects by their own names: those of one resource and namespace together."""
+        """The display names of objects by their own names: those of one resource and namespace together."""
         batch = objects.part.batch
         size = max(len(objects.spaces), 1)
         for code, which in split_by(objects.part.resource[rows].astype(np.int64) * size + objects.space[rows]):
@@ -141,11 +141,11 @@ class Labels:
             head = self._paths[code // size] + (len(space) + 1 if space else 0)
             at, length = batch.key_at[rows[which]] + head, batch.key_size[rows[which]] - head
             names = printables(batch.data.slices(at, np.maximum(length, 0)))
-            before, _, end = _label(resource.name, printable(space), "/").rpartition("/")
-            self._labels[numbers[which]] = [f"{before}{name}{end}" for name in names]
+            before, _, end = _shown(resource.name, printable(space), "/").rpartition("/")
+            self._display[numbers[which]] = [f"{before}{name}{end}" for name in names]
 
     def _name_owned(self, objects: Objects, numbers: Ints, rows: Ints) -> None:
-        """The labels of objects that have a controller: those of one controller together."""
+        """The display names of objects that have a controller: those of one controller together."""
         climbed = np.array([entry.name in CLIMBED for entry in self._store.resources], np.bool_)
         owner = np.where(climbed[objects.part.resource[rows]], self._owner_of[numbers], -1)
         which = np.flatnonzero((owner >= 0) & np.append(self._known, False)[owner])
@@ -153,11 +153,11 @@ class Labels:
         code = (owner[which] * size + objects.space[rows[which]]) * 2 + objects.current[rows[which]]
         for each, places in split_by(code):
             space = objects.spaces[each // 2 % size]
-            if label := self._top(self._owners[each // 2 // size], space, current=bool(each % 2)):
-                self._labels[numbers[which[places]]] = label
+            if name := self._top(self._owners[each // 2 // size], space, current=bool(each % 2)):
+                self._display[numbers[which[places]]] = name
 
     def _top(self, first: Owner, namespace: bytes, *, current: bool) -> str:
-        """The label of the topmost controller that the evidence has; empty where it has none.
+        """The display name of the topmost controller that the evidence has; empty where it has none.
 
         Args:
             first: the first controller.
@@ -177,7 +177,7 @@ class Labels:
             seen.add(above)
             top = above
             owner = self._chain.get(above) if above.resource in CLIMBED else None
-        self._tops[known] = "" if top is None else _label(top.resource, printable(top.namespace), printable(top.name))
+        self._tops[known] = "" if top is None else _shown(top.resource, printable(top.namespace), printable(top.name))
         return self._tops[known]
 
     def _resource(self, api_version: bytes, kind: bytes) -> str:
@@ -208,7 +208,7 @@ def _plurals(store: Store) -> dict[tuple[str, str], str]:
     return {(name.partition(".")[2], name.partition(".")[0]): name for name in names}
 
 
-def _label(resource: str, namespace: str, name: str) -> str:
-    """The label of an object, of printable names."""
+def _shown(resource: str, namespace: str, name: str) -> str:
+    """The display name of an object, of printable names."""
     space = f"{marked(namespace, NAMESPACE)}/" if namespace else ""
     return f"{resource}/{space}{marked(name, NAME)}"

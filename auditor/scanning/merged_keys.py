@@ -1,4 +1,4 @@
-"""The keys of several exhibits, as one list."""
+"""The encryption keys of several exhibits, merged into one list."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from auditor.model.kms import Kek
 from auditor.model.vocabulary import Provider
 
 
-def keys(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
+def merge(audits: Sequence[Audit]) -> tuple[KeyUsage, ...]:
     """The usage of each key in all; revisions are left out, since those of different stores do not compare."""
     groups: dict[tuple[tuple[Provider, str, str, str, str], Kek | None], list[KeyUsage]] = {}
     for audit in audits:

@@ -1,4 +1,4 @@
-"""The list of what to rotate over several exhibits: a row for every value, in however many of them it lies.
+"""The lists of what to rotate of several exhibits, merged into one: a row for every value, in however many it lies.
 
 What is current is decided by the newest exhibit of each cluster: an older backup of it holds what is current no more.
 """
@@ -41,7 +41,7 @@ class _Part(NamedTuple):
     """Whether newer evidence decided what is current."""
 
 
-def together(audits: Sequence[Audit]) -> Rotation | None:
+def merge(audits: Sequence[Audit]) -> Rotation | None:
     """One list of all; None where none has a list."""
     parts = [
         _Part(
