@@ -31,7 +31,7 @@ class Subject(NamedTuple):
 
 
 class DisplayNames:
-    """How reports name the objects of a collection, and their revisions; each by number: its batch's base and its row."""
+    """How reports name the objects of a collection, and their revisions, by number: a batch's base and the row."""
 
     bases: list[int]
     """Number of the first object of each batch."""

@@ -39,7 +39,7 @@ def gaps(source: str, buffer: Buffer, spans: Intervals, key: Bools, payload: Boo
         key: Which of them are etcd keys.
         payload: Which of them claim to be encrypted.
     """
-    rows = np.union1d(_keys(buffer, spans, np.flatnonzero(key)), _payloads(buffer, spans, np.flatnonzero(payload)))
+    rows = np.union1d(_etcd_keys(buffer, spans, np.flatnonzero(key)), _payloads(buffer, spans, np.flatnonzero(payload)))
 
     def one(row: int) -> Gap:
         at, size = int(spans.start[row]), int(spans.end[row] - spans.start[row])
@@ -53,7 +53,7 @@ def gaps(source: str, buffer: Buffer, spans: Intervals, key: Bools, payload: Boo
     yield from listed(rows, one, others)
 
 
-def _keys(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:
+def _etcd_keys(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:
     """Those of these keys that hold a beginning."""
     start, size = spans.start[rows], (spans.end - spans.start)[rows]
     some = np.flatnonzero(beginnings.likely(buffer, start, size))

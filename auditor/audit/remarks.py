@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from auditor.audit import corroborate, unexamined
+from auditor.audit import corroboration, scopes, unexamined, writers
 from auditor.audit.evidence_notes import evidence_notes
 from auditor.audit.judgement import Judgement
 from auditor.encryption.lint import Advice
@@ -87,7 +87,11 @@ def notes(
     yield from evidence_notes(evidence, judgement.reading)
     yield from criteria.notes
     yield from hunted.notes
-    yield from corroborate.observe(criteria, judgement.selections, judgement.store, keys, scope)
+    if authoritative := [values for values in judgement.selections if values.authoritative]:
+        names = scopes.resources(authoritative, scope)
+        yield from writers.observe(authoritative, names, configured=bool(criteria.configurations))
+        yield from writers.unread(judgement.selections)
+        yield from corroboration.observe(criteria, authoritative, judgement.store, keys, names)
     for source, advised in advice:
         if not advised.judged:
             yield f"{source}: {advised.path}: {advised.text}"

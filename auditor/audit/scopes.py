@@ -1,9 +1,13 @@
 """The scope of an audit: which resources are judged, and their names."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from auditor.arrays.dtypes import Bools
+from auditor.arrays.parallel import value_counts
 from auditor.judgement.policy import Policy
+from auditor.judgement.selection import Selection
 from auditor.kubernetes import fragments
 from auditor.kubernetes.store import Store
 from auditor.options import Options
@@ -35,3 +39,18 @@ def names(store: Store, options: Options, in_scope: Bools) -> tuple[str, ...]:
     asked = [name.rstrip(".") for name in options.resources]
     added = {entry.name for entry in entries if entry is not fragments.UNIDENTIFIED and "*" not in asked}
     return tuple(dict.fromkeys([*asked, *sorted(added)]))
+
+
+def resources(selections: Sequence[Selection], scope: Sequence[str]) -> list[str]:
+    """The resources of a scope one by one: in place of `*` those that some values are of.
+
+    Args:
+        selections: the values.
+        scope: names of the judged resources, or `*`.
+    """
+    present = {
+        values.resources[code].name
+        for values in selections
+        for code, _ in value_counts(values.resource.astype(np.int64))
+    }
+    return list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(present) if "*" in scope else ())]))

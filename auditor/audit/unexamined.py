@@ -63,7 +63,7 @@ def companions(files: exhibit.Exhibit, known: Collection[bytes]) -> Iterator[Une
         if not bystanders.is_text([configuration_texts.as_utf8(raw)]):
             reason = "a value begins in it, or it is no text, beside the configuration that is read: scan it by itself"
             yield Unexamined(file.name, reason, decisive=True)
-        elif any(configuration_texts.keys(view) - read for view in configuration_texts.views(raw)):
+        elif any(configuration_texts.local_keys(view) - read for view in configuration_texts.views(raw)):
             reason = "a key of an EncryptionConfiguration stands in it, in a form that is not read: look at it by hand"
             yield Unexamined(file.name, reason, decisive=True)
 

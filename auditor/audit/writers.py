@@ -17,16 +17,16 @@ from auditor.text import KEY, marked, printable
 RECENT = 32
 """Newest values of a resource that are looked at."""
 SWITCHES = 3
-"""Changes from one form to another and back that one migration, rotation or return does not explain."""
+"""Changes from one key to another and back that one migration, rotation or return does not explain."""
 MOST = 5
 """Revisions or objects named in one note."""
 
-Form = tuple[Provider, str, bool]
+WriteKey = tuple[Provider, str, bool]
 """Provider, key name, and whether the key supplied under this name fails."""
 
 
 def observe(selections: Sequence[Selection], names: Sequence[str], *, configured: bool) -> Iterator[str]:
-    """Notes on resources whose newest values are written in two forms by turns.
+    """Notes on resources whose newest values are written under two keys by turns.
 
     Args:
         selections: the judged values that an API server reads.
@@ -34,31 +34,29 @@ def observe(selections: Sequence[Selection], names: Sequence[str], *, configured
         configured: whether there is a configuration.
     """
     for name in names:
-        written = sorted((revision, form) for values in selections for revision, form in _written(values, name))[
-            -RECENT:
-        ]
-        forms = [form for _, form in written]
-        if len(set(forms)) > 1 and sum(before != after for before, after in pairwise(forms)) >= SWITCHES:
+        written = sorted((revision, key) for values in selections for revision, key in _written(values, name))[-RECENT:]
+        keys = [key for _, key in written]
+        if len(set(keys)) > 1 and sum(before != after for before, after in pairwise(keys)) >= SWITCHES:
             yield _by_turns(name, written, configured=configured)
 
 
 def unread(selections: Sequence[Selection]) -> Iterator[str]:
     """A note that names the first values that no key at hand reads."""
-    keys: list[str] = []
+    etcd_keys: list[str] = []
     count = 0
     for values in selections:
         rows = np.flatnonzero((values.findings & np.uint16(UNREADABLE)) != 0)
         count += rows.size
-        keys += [printable(values.key(row)) for row in rows[: MOST - len(keys)].tolist()]
-    named = [marked(key, KEY) for key in dict.fromkeys(filter(None, keys))]
+        etcd_keys += [printable(values.key(row)) for row in rows[: MOST - len(etcd_keys)].tolist()]
+    named = [marked(key, KEY) for key in dict.fromkeys(filter(None, etcd_keys))]
     if named:
-        more = f" and {count - len(keys):,} more" if count > len(keys) else ""
+        more = f" and {count - len(etcd_keys):,} more" if count > len(etcd_keys) else ""
         noun = "value" if count == 1 else "values"
         yield f"with the configurations and keys at hand no API server reads the {noun} of {', '.join(named)}{more}"
 
 
-def _written(values: Selection, name: str) -> list[tuple[int, Form]]:
-    """Revision and form of the newest values of a resource that a root leads to."""
+def _written(values: Selection, name: str) -> list[tuple[int, WriteKey]]:
+    """Revision and key of the newest values of a resource that a root leads to."""
     batch = values.batch
     of_resource = np.array([resource.name == name for resource in values.resources], np.bool_)[values.resource]
     rows: Ints = np.flatnonzero(of_resource & (batch.place <= Place.DELETED) & (batch.mod_revision >= 0))
@@ -73,12 +71,12 @@ def _written(values: Selection, name: str) -> list[tuple[int, Form]]:
     ]
 
 
-def _by_turns(name: str, written: Sequence[tuple[int, Form]], *, configured: bool) -> str:
-    forms = [form for _, form in written]
-    plain = [form for form in forms if form[0] is Provider.IDENTITY]
-    odd = plain[0] if plain else min(dict.fromkeys(forms), key=forms.count)
-    revisions = [revision for revision, form in written if form == odd]
-    others = [revision for revision, form in written if form != odd]
+def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], *, configured: bool) -> str:
+    keys = [key for _, key in written]
+    plain = [key for key in keys if key[0] is Provider.IDENTITY]
+    odd = plain[0] if plain else min(dict.fromkeys(keys), key=keys.count)
+    revisions = [revision for revision, key in written if key == odd]
+    others = [revision for revision, key in written if key != odd]
     more = f" and {len(revisions) - MOST:,} more" if len(revisions) > MOST else ""
     listed = ", ".join(f"{revision:,}" for revision in revisions[-MOST:]) + more
     what = "plain values" if plain else f"values under {_label(odd)}"
@@ -91,6 +89,6 @@ def _by_turns(name: str, written: Sequence[tuple[int, Form]], *, configured: boo
     )
 
 
-def _label(form: Form) -> str:
-    provider, name, fails = form
+def _label(key: WriteKey) -> str:
+    provider, name, fails = key
     return "/".join(filter(None, (provider.label, name))) + (" that the key supplied does not decrypt" if fails else "")

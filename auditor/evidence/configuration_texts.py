@@ -1,7 +1,8 @@
 """Texts that hold an EncryptionConfiguration, however they write it: indented, in quotes, with escapes, in base64.
 
 What an administrator keeps beside backups: a script with a here-document, cloud-init's and Ignition's files, a page in
-Markdown, a line of a log. kube-apiserver reads none of these as they are.
+Markdown, a line of a log. kube-apiserver reads none of these as they are. discovery/ tells by it which files are
+companions, before anything of encryption/ is imported: that room reads what stands in them.
 """
 
 import codecs
@@ -12,12 +13,14 @@ from itertools import islice
 
 from auditor.evidence.beginnings import RUN, URL_SAFE, from_base64, unescaped
 
-MARKS = (b"EncryptionConfiguration", b"EncryptionConfig")
-"""The kinds of configurations: of Kubernetes 1.13 and later, and before."""
+KIND = b"EncryptionConfig"
+"""The kind of configurations before Kubernetes 1.13, and the beginning of the later one, EncryptionConfiguration."""
 DEEPEST = 3
 """Writings inside each other, at most."""
-MOST = 64
-"""Statements of one text, and views of one, that are looked at."""
+MOST_STATEMENTS = 64
+"""Statements of one text that are looked at."""
+MOST_VIEWS = 64
+"""Views of one text."""
 LARGEST = 1 << 20
 """Bytes of the largest configuration, on either side of its statement."""
 _BLANKS = b" \t\r\n"
@@ -33,7 +36,7 @@ _KEY = re.compile(
 _LINE = re.compile(rb"[ \t#].*|-(?:[ \t].*)?|[\"']?[A-Za-z_][\w./-]*[\"']?[ \t]*:(?:[ \t].*)?|[][{}].*|")
 """A line of YAML's block style at the indentation of its document's first."""
 _INDENT = re.compile(rb"[ \t]*")
-_PLAIN = b"ncryptionConfig"
+_PLAIN = KIND[1:]
 """What stands in every statement; the letter before it may be an escape."""
 
 
@@ -43,11 +46,11 @@ def _letters(word: bytes) -> Iterator[bytes]:
         yield b64encode(bytes(before) + word)[(before * 8 + 5) // 6 : (before + len(word)) * 8 // 6]
 
 
-_CODED = re.compile(b"|".join(map(re.escape, _letters(MARKS[1]))))
+_CODED = re.compile(b"|".join(map(re.escape, _letters(KIND))))
 
 
-def may_be(raw: bytes) -> bool:
-    """Whether a text may hold a configuration, as it stands or in base64, also in lines."""
+def may_hold_configuration(raw: bytes) -> bool:
+    """Whether a text may hold a configuration, as it stands or in base64, which may be wrapped into lines."""
     text = as_utf8(raw)
     return _PLAIN in text or _CODED.search(text.translate(None, _BLANKS)) is not None
 
@@ -60,12 +63,12 @@ def as_utf8(raw: bytes) -> bytes:
 
 
 def views(raw: bytes) -> Iterator[bytes]:
-    """A text, and what parts of it stand for, where a configuration is stated in it: the first MOST."""
-    return islice(_views(as_utf8(raw), 0), MOST)
+    """A text, and what parts of it stand for, where a configuration is stated in it: the first MOST_VIEWS."""
+    return islice(_views(as_utf8(raw), 0), MOST_VIEWS)
 
 
 def _views(text: bytes, depth: int) -> Iterator[bytes]:
-    if depth > DEEPEST or not may_be(text):
+    if depth > DEEPEST or not may_hold_configuration(text):
         return
     if _PLAIN in text:
         if _STATEMENT.search(text) is not None:
@@ -77,15 +80,15 @@ def _views(text: bytes, depth: int) -> Iterator[bytes]:
             yield from _views(from_base64(run[0].translate(None, _BLANKS).translate(URL_SAFE)), depth + 1)
 
 
-def keys(text: bytes) -> set[bytes]:
-    """The keys that stand in one of views(), by their base64 without its padding."""
+def local_keys(text: bytes) -> set[bytes]:
+    """The local keys that stand in one of views(), by their base64 without its padding."""
     return {match.rstrip(b"=") for match in _KEY.findall(text)}
 
 
 def blocks(text: bytes) -> Iterator[bytes]:
     """The lines in YAML's block style around each statement of a text, without their common indentation."""
     done = 0
-    for match in islice(_STATEMENT.finditer(text), MOST):
+    for match in islice(_STATEMENT.finditer(text), MOST_STATEMENTS):
         if match.start() < done:
             continue
         start = text.rfind(b"\n", 0, match.start()) + 1

@@ -49,7 +49,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         reasons = "; ".join(why for _, why in problems[:3]) or "no evidence"
         raise UnreadableEvidence(f"{name or 'the evidence'}: none of {len(outcomes):,} pieces can be read: {reasons}")
     first = audits[0]
-    rows, repeats = shared_rows.once(
+    rows, repeats = shared_rows.distinct_rows(
         [(each.evidence.name, each.rows, shared_rows.files(each.evidence.sources)) for each in audits]
     )
     parts = tuple(sorted(_parts(audits, problems), key=lambda part: part.name))
@@ -208,7 +208,7 @@ def _tally(tallies: Sequence[Tally], repeats: Sequence[Finding]) -> Tally:
             accepted[kind, severity] += count
     return Tally(
         places=tuple(sorted((*key, count, opened[key]) for key, count in places.items())),  # type: ignore[misc]
-        findings=tuple(sorted(shared_rows.without(findings, repeats))),
+        findings=tuple(sorted(shared_rows.counts_without(findings, repeats))),
         readable=sum(each.readable for each in tallies),
         contents=sum(each.contents for each in tallies),
         objects=sum(each.objects for each in tallies),
@@ -217,7 +217,7 @@ def _tally(tallies: Sequence[Tally], repeats: Sequence[Finding]) -> Tally:
         undetermined=sum(each.undetermined for each in tallies),
         readable_places=tuple(sorted({place for each in tallies for place in each.readable_places})),
         freed_pages=(),
-        accepted=tuple(sorted(shared_rows.without(accepted, [each for each in repeats if each.accepted]))),
+        accepted=tuple(sorted(shared_rows.counts_without(accepted, [each for each in repeats if each.accepted]))),
     )
 
 

@@ -24,10 +24,10 @@ def files(sources: Sequence[Source]) -> Files:
     return {each.name: (each.before, each.sha256) for each in sources if each.before.ctime}
 
 
-def once(exhibits: Sequence[tuple[str, Rows, Files]]) -> tuple[Rows, tuple[Finding, ...]]:
-    """The rows of all exhibits, and the findings of the rows that are left out.
+def distinct_rows(exhibits: Sequence[tuple[str, Rows, Files]]) -> tuple[Rows, tuple[Finding, ...]]:
+    """The rows of all exhibits, each once, and the findings of the repeated ones, which are left out.
 
-    A row is left out where an earlier exhibit has it too: the same bytes of the same file, or advice on the same
+    A row is repeated where an earlier exhibit has it too: the same bytes of the same file, or advice on the same
     configuration. What the details of all say is kept in the first.
 
     Args:
@@ -42,24 +42,24 @@ def once(exhibits: Sequence[tuple[str, Rows, Files]]) -> tuple[Rows, tuple[Findi
     copies: dict[tuple[object, ...], list[int]] = {}
     first = 0
     for _, rows, known in exhibits:
-        for row, key in _keys(rows, known):
-            copies.setdefault(key, []).append(first + row)
+        for row, identity in _identities(rows, known):
+            copies.setdefault(identity, []).append(first + row)
         first += len(rows)
     repeats: set[int] = set()
     for kept, *others in copies.values():
         if others:
             columns["detail"][kept] = _detail([(str(columns["detail"][row]), owners[row]) for row in (kept, *others)])
             repeats.update(others)
-    left = [row for row in range(len(findings)) if row not in repeats]
-    chosen = {name: [column[row] for row in left] for name, column in columns.items()}
-    left_out = tuple(own for row in sorted(repeats) for own in findings[row])
-    return Rows(chosen, [findings[row] for row in left]).in_order(), left_out
+    distinct = [row for row in range(len(findings)) if row not in repeats]
+    chosen = {name: [column[row] for row in distinct] for name, column in columns.items()}
+    repeated = tuple(own for row in sorted(repeats) for own in findings[row])
+    return Rows(chosen, [findings[row] for row in distinct]).in_order(), repeated
 
 
-def _keys(rows: Rows, known: Files) -> Iterator[tuple[int, tuple[object, ...]]]:
-    """The rows that may be of a shared file, and by what another exhibit has the same.
+def _identities(rows: Rows, known: Files) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """The rows that may be of a shared file, each with its identity: that of the same row of another exhibit.
 
-    Of several hits in the same bytes the first is the first of another exhibit, and so on.
+    Several hits in the same bytes are numbered, so that the first of one exhibit is the first of another.
     """
     numbers: Counter[tuple[object, ...]] = Counter()
     for row, own in enumerate(rows.findings):
@@ -67,9 +67,9 @@ def _keys(rows: Rows, known: Files) -> Iterator[tuple[int, tuple[object, ...]]]:
             continue
         hunted = all(finding.kind & HUNTED for finding in own)
         source = str(rows.columns["source"][row])
-        key = (own, known.get(source, source), *(rows.columns[name][row] for name in (AT if hunted else ADVICE)))
-        yield row, (*key, numbers[key])
-        numbers[key] += 1
+        unnumbered = (own, known.get(source, source), *(rows.columns[name][row] for name in (AT if hunted else ADVICE)))
+        yield row, (*unnumbered, numbers[unnumbered])
+        numbers[unnumbered] += 1
 
 
 def _detail(details: Sequence[tuple[str, str]]) -> str:
@@ -85,11 +85,11 @@ def _detail(details: Sequence[tuple[str, str]]) -> str:
     return "; ".join([*texts[:MOST_DETAILS], *more])
 
 
-def without(
+def counts_without(
     counts: Mapping[tuple[FindingKind, Severity], int], repeats: Sequence[Finding]
 ) -> Iterator[tuple[FindingKind, Severity, int]]:
     """Kind, severity and number of the counted findings, less the repeated ones."""
     fewer = Counter((finding.kind, finding.severity) for finding in repeats)
     for (kind, severity), count in counts.items():
-        if left := count - fewer[kind, severity]:
-            yield kind, severity, left
+        if rest := count - fewer[kind, severity]:
+            yield kind, severity, rest

@@ -29,4 +29,4 @@ def is_configuration_file(path: Path) -> bool:
 def may_be_configuration(peek: Callable[[int], bytes]) -> bool:
     """Whether a file may hold a configuration."""
     raw = peek(LARGEST + 1)
-    return len(raw) <= LARGEST and configuration_texts.may_be(raw)
+    return len(raw) <= LARGEST and configuration_texts.may_hold_configuration(raw)

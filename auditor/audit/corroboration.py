@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.arrays.dtypes import Bools, Ints
-from auditor.arrays.parallel import value_counts
-from auditor.audit import writers
 from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.evidence.batch import RecordBatch
 from auditor.judgement.criteria import Criteria
@@ -22,19 +20,19 @@ from auditor.model.findings import KeyUsage
 from auditor.model.vocabulary import Opened, Place, Provider
 from auditor.text import NAME, marked, printable, shown
 
-ANNOTATION = b".io/encryption-config-hash"
+HASH_ANNOTATION = b".io/encryption-config-hash"
 """Behind `k3s` or `rke2`: k3s pkg/secretsencrypt/config.go (EncryptionHashAnnotation)."""
 _HASHED = re.compile(rb"([a-z_]+)-([0-9a-f]{64})")
 """Stage, and the SHA-256 of the file's bytes (WriteEncryptionHashAnnotation)."""
-ROTATING = frozenset({"reencrypt_request", "reencrypt_active"})
+ROTATION_STAGES = frozenset({"reencrypt_request", "reencrypt_active"})
 """Stages whose hash is of the keys (GenReencryptHash, in older versions) or of the file before its rotation."""
 MOST = 5
 """Resources named in one note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """The annotation of a current Node. Texts are printable."""
+class HashAnnotation:
+    """The annotation of a current Node that names a configuration by its hash. Texts are printable."""
 
     node: str
     """Name of the Node."""
@@ -48,78 +46,65 @@ class Proof:
 
 def observe(
     criteria: Criteria,
-    selections: Sequence[Selection],
+    authoritative: Sequence[Selection],
     store: Store,
     used: Sequence[KeyUsage],
-    scope: Sequence[str],
-) -> list[str]:
+    names: Sequence[str],
+) -> Iterator[str]:
     """Notes on every configuration.
 
     Args:
         criteria: with the configurations.
-        selections: the judged values.
+        authoritative: the judged values that an API server reads.
         store: all stored values of the evidence.
         used: use of every key.
-        scope: names of the judged resources, and `*`.
+        names: of the resources.
     """
-    authoritative = [values for values in selections if values.authoritative]
-    if not authoritative:
-        return []
-    present = {
-        values.resources[code].name
-        for values in authoritative
-        for code, _ in value_counts(values.resource.astype(np.int64))
-    }
-    names = list(dict.fromkeys([*(name for name in scope if name != "*"), *(sorted(present) if "*" in scope else ())]))
-    notes = [
-        *writers.observe(authoritative, names, configured=bool(criteria.configurations)),
-        *writers.unread(selections),
-    ]
     if not criteria.configurations:
-        return notes
+        return
     nodes = store.match(frozenset({"nodes"}))
-    proofs = [
-        proof
+    annotations = [
+        annotation
         for part in store.parts
         if part.batch.source in {values.batch.source for values in authoritative}
-        for proof in _proofs(part.batch, nodes[part.resource])
+        for annotation in _hash_annotations(part.batch, nodes[part.resource])
     ]
-    return notes + [
-        f"{configuration.source}: {note}"
-        for configuration in criteria.configurations
+    for configuration in criteria.configurations:
         for note in (
-            *_write_keys(configuration, criteria, authoritative, names),
-            *_annotations(configuration, proofs),
-            *_unused(configuration, used, names),
-        )
-    ]
+            *_on_write_keys(configuration, criteria, authoritative, names),
+            *_on_annotations(configuration, annotations),
+            *_on_unused_keys(configuration, used, names),
+        ):
+            yield f"{configuration.source}: {note}"
 
 
-def _write_keys(
+def _on_write_keys(
     configuration: Configuration, criteria: Criteria, authoritative: Sequence[Selection], names: Sequence[str]
 ) -> Iterator[str]:
     """Whether the write key of each resource decrypts its newest values; resources with one outcome share a note."""
     outcomes: dict[str, list[str]] = {}
     for name in names:
         for entry in (configuration.providers_for(name) or ())[:1]:
-            outcome, subject = _newest_values(authoritative, name, entry, criteria)
+            outcome, subject = _write_key_outcome(authoritative, name, entry, criteria)
             outcomes.setdefault(outcome, []).append(subject)
     for outcome, subjects in outcomes.items():
         more = f" and {len(subjects) - MOST:,} more resources" if len(subjects) > MOST else ""
         yield f"{outcome} {', '.join(subjects[:MOST])}{more}"
 
 
-def _newest_values(
+def _write_key_outcome(
     authoritative: Sequence[Selection], name: str, entry: ProviderEntry, criteria: Criteria
 ) -> tuple[str, str]:
-    """The outcome for a resource's write provider, and the values that it concerns."""
+    """Whether a resource's write provider writes its newest values, as a clause, and the values that it is about."""
     plain = entry.provider is Provider.IDENTITY
-    writer, verb = ("its write provider identity", "fit") if plain else (f"its write key {_key(entry)}", "decrypt")
+    writer, verb = (
+        ("its write provider identity", "fit") if plain else (f"its write key {_key_label(entry)}", "decrypt")
+    )
     unknown = f"whether {writer} is in force cannot be told from"
     which, rows = _newest_first(authoritative, name)
     if not rows.size:
         return unknown, f"{name} (no value was read)"
-    count = _leading(authoritative, which, rows, name, entry, criteria)
+    count = _leading_count(authoritative, which, rows, name, entry, criteria)
     values, first = authoritative[which[0]], int(rows[0])
     newest = int(values.batch.mod_revision[first])
     under = _label(*values.key_labels[values.key_label[first]].pair)
@@ -128,9 +113,9 @@ def _newest_values(
     if count:
         oldest = int(authoritative[which[count - 1]].batch.mod_revision[rows[count - 1]])
         return f"{writer} {verb}s the newest", f"{count:,} values of {name} (revisions {oldest:,} to {newest:,})"
-    if under == _key(entry) and values.opened[first] == Opened.NO_KEY:
+    if under == _key_label(entry) and values.opened[first] == Opened.NO_KEY:
         return unknown, f"{name} (revision {newest:,}, the newest, was not decrypted)"
-    by = " by its prefix" if under == _key(entry) else ""
+    by = " by its prefix" if under == _key_label(entry) else ""
     return f"{writer} does not {verb} the newest value of", f"{name} (revision {newest:,} is{by} under {under})"
 
 
@@ -149,7 +134,7 @@ def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, 
     return np.concatenate(which)[order], np.concatenate(rows)[order]
 
 
-def _leading(
+def _leading_count(
     authoritative: Sequence[Selection], which: Ints, rows: Ints, name: str, entry: ProviderEntry, criteria: Criteria
 ) -> int:
     """The number of leading values that an entry's first key writes.
@@ -168,7 +153,7 @@ def _leading(
         if entry.provider is Provider.IDENTITY:
             fits[own] = values.prefixes.provider[rows[own]] == Provider.IDENTITY
         else:
-            labels = np.array([_label(*label.pair) == _key(entry) for label in values.key_labels], np.bool_)
+            labels = np.array([_label(*label.pair) == _key_label(entry) for label in values.key_labels], np.bool_)
             fits[own] = labels[values.key_label[rows[own]]] & (values.opened[rows[own]] == Opened.YES)
     count = int(np.argmin(np.append(fits, np.False_)))
     if criteria.keyring is None or not entry.keys:
@@ -187,36 +172,37 @@ def _leading(
     return count
 
 
-def _proofs(batch: RecordBatch, nodes: Bools) -> Iterator[Proof]:
+def _hash_annotations(batch: RecordBatch, nodes: Bools) -> Iterator[HashAnnotation]:
     """The annotations of the current Nodes. nodes: whether each record is that of a Node."""
     for row in np.flatnonzero(nodes & batch.at(Place.LATEST)).tolist():
         value = batch.value(row)
-        for name, text in objects.annotations(value).items() if ANNOTATION in value else ():
-            if name.endswith(ANNOTATION) and (hashed := _HASHED.fullmatch(text)):
+        for name, text in objects.annotations(value).items() if HASH_ANNOTATION in value else ():
+            if name.endswith(HASH_ANNOTATION) and (hashed := _HASHED.fullmatch(text)):
                 node = batch.key(row).rpartition(b"/")[2]
-                yield Proof(printable(node), printable(name), hashed[1].decode(), hashed[2].decode())
+                yield HashAnnotation(printable(node), printable(name), hashed[1].decode(), hashed[2].decode())
 
 
-def _annotations(configuration: Configuration, proofs: Sequence[Proof]) -> Iterator[str]:
+def _on_annotations(configuration: Configuration, annotations: Sequence[HashAnnotation]) -> Iterator[str]:
     """Whether the file is the one that annotations of k3s or RKE2 name."""
     nodes: dict[str, list[str]] = {}
-    for proof in proofs:
-        if proof.sha256 == configuration.sha256:
-            outcome = f"it matches the annotation {proof.name} (stage {proof.stage})"
-        elif proof.stage in ROTATING:
-            outcome = f"the annotation {proof.name} proves nothing of it while keys are rotated (stage {proof.stage})"
+    for annotation in annotations:
+        stage = f"(stage {annotation.stage})"
+        if annotation.sha256 == configuration.sha256:
+            outcome = f"it matches the annotation {annotation.name} {stage}"
+        elif annotation.stage in ROTATION_STAGES:
+            outcome = f"the annotation {annotation.name} proves nothing of it while keys are rotated {stage}"
         else:
-            outcome = f"it differs from what the annotation {proof.name} names (stage {proof.stage})"
-        nodes.setdefault(outcome, []).append(marked(proof.node, NAME))
+            outcome = f"it differs from what the annotation {annotation.name} names {stage}"
+        nodes.setdefault(outcome, []).append(marked(annotation.node, NAME))
     for outcome, names in nodes.items():
         yield f"{outcome} of {'node' if len(names) == 1 else 'nodes'} {', '.join(names)}"
 
 
-def _unused(configuration: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
+def _on_unused_keys(configuration: Configuration, used: Sequence[KeyUsage], names: Sequence[str]) -> Iterator[str]:
     """Keys that no value in the evidence needs."""
     needed = {_label(use.provider, use.key_name) for use in used if use.values}
     listed = [
-        _key(entry, number)
+        _key_label(entry, number)
         for resource in names
         for entry in configuration.providers_for(resource) or ()
         for number in range(max(1, len(entry.keys)))
@@ -226,7 +212,7 @@ def _unused(configuration: Configuration, used: Sequence[KeyUsage], names: Seque
         yield f"nothing read here is under {', '.join(unused)}; other backups and members may be"
 
 
-def _key(entry: ProviderEntry, number: int = 0) -> str:
+def _key_label(entry: ProviderEntry, number: int = 0) -> str:
     name = entry.keys[number].name if entry.keys else entry.name
     return _label(entry.provider, shown(name))
 
