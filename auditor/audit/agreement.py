@@ -17,19 +17,16 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, hidden_writings, strays
 from auditor.audit.key_copies import KeyCopies
 from auditor.audit.media import Medium, Sweeps
-from auditor.errors import UnreadableEvidence
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
-from auditor.evidence.exhibit import Exhibit, Role
+from auditor.evidence.layout import Layout
 from auditor.evidence.ledger import Intervals
 from auditor.evidence.notation import Notation
-from auditor.evidence.reading import Reading
 from auditor.evidence.signatures import Form, Mark, Writing
 from auditor.evidence.sweep import Hits
-from auditor.hunt.locate import Layout
 from auditor.kubernetes.store import Classified
-from auditor.model.evidence import Gap, PageMap
-from auditor.model.vocabulary import EvidenceKind, Place, Provider
+from auditor.model.evidence import Gap
+from auditor.model.vocabulary import Place, Provider
 from auditor.text import plural
 
 CROWD, MOST_OF_CROWD = 1 << 16, 256
@@ -60,16 +57,16 @@ NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """What the sweeps of an exhibit say of its readers."""
+class Crosscheck:
+    """What comes of comparing sweeps and readers of an exhibit: they agree, or differ."""
 
     fragments: tuple[RecordBatch, ...] = ()
     """What no reader has read, by source."""
     gaps: tuple[Gap, ...] = ()
     files: int = 0
-    signatures: int = 0
+    own: int = 0
     """Beginnings of values that are a row's own."""
-    manifests: int = 0
+    carried: int = 0
     """Beginnings inside readable values: objects that other objects carry."""
 
     @property
@@ -82,17 +79,17 @@ class Agreement:
         if not self.files:
             return ""
         files = plural(self.files, "file")
-        manifests = plural(self.manifests, "manifest")
-        carried = f"; {manifests} inside readable objects: see --hunt" if self.manifests else ""
+        manifests = plural(self.carried, "manifest")
+        more = f"; {manifests} inside readable objects: see --hunt" if self.carried else ""
         if not self.differs:
-            return f"sweep of {files}: each of {self.signatures:,} beginnings of values is a row's own{carried}"
+            return f"sweep of {files}: each of {self.own:,} beginnings of values is a row's own{more}"
         strays = sum(map(len, self.fragments))
         are = "is" if strays == 1 else "are"
         beginnings = f"{plural(strays, 'beginning')} of values that no reader had met {are} judged too"
-        return f"sweep of {files}: {beginnings}{carried}"
+        return f"sweep of {files}: {beginnings}{more}"
 
 
-def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Agreement:
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Crosscheck:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
@@ -104,28 +101,12 @@ def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyC
     media = zip(sweeps.searched_files(), spans, strict=True)
     every = [_compare(medium, rows, layout, copies) for medium, rows in media]
     every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
-    return Agreement(
+    return Crosscheck(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
         gaps=tuple(gap for one in every for gap in one.gaps),
         files=len(sweeps.files),
-        signatures=sum(one.signatures for one in every),
-        manifests=sum(one.manifests for one in every),
-    )
-
-
-def unrecognised(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) -> Reading:
-    """The reading of an exhibit that no reader understands, where a sweep meets values in it; else raises the error."""
-    if not compare(sweeps, [NO_SPANS] * len(sweeps.files), Layout.of(exhibit, PageMap.NONE)).differs:
-        raise error
-    kind = EvidenceKind.UNRECOGNISED
-    files = [file for role, file in exhibit.files if role not in {Role.COMPANION, Role.TEXT}]
-    return Reading(
-        kind=kind,
-        description=kind.label,
-        gaps=(*exhibit.gaps, *(Gap(file.name, 0, file.size, str(error)) for file in files)),
-        unexamined=tuple(exhibit.unexamined),
-        notes=tuple(exhibit.notes),
-        kinds={file.name: kind.label for file in files},
+        own=sum(one.own for one in every),
+        carried=sum(one.carried for one in every),
     )
 
 
@@ -167,7 +148,7 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
     return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Agreement:
+def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Crosscheck:
     hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
     own &= ~_objects_in_keys(medium, spans)
@@ -187,11 +168,11 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
     if not medium.is_text:
         closed = ~(spans.key | spans.readable | spans.foreign)
         gaps += tuple(hidden_writings.gaps(source, buffer, Intervals(spans.start, spans.end), spans.key, closed))
-    return Agreement(
+    return Crosscheck(
         fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
         gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
-        signatures=int(own.sum()),
-        manifests=int(carried.sum()),
+        own=int(own.sum()),
+        carried=int(carried.sum()),
     )
 
 

@@ -23,6 +23,7 @@ from auditor.audit import (
     scopes,
     tally,
     triage,
+    unrecognised_exhibit,
     used_by,
 )
 from auditor.audit.cluster import identify
@@ -32,8 +33,8 @@ from auditor.audit.ledger_note import ledger_note
 from auditor.audit.triage import TriageInputs
 from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit, readers
+from auditor.evidence.layout import Layout
 from auditor.evidence.reading import Reading
-from auditor.hunt.locate import Layout
 from auditor.judgement import leftovers, opening, readable_keys
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.secret_comparison import Habit
@@ -113,7 +114,7 @@ def judge(
         try:
             reading = readers.read(files, quick=options.quick)
         except UnreadableEvidence as error:
-            reading = agreement.unrecognised(files, sweeps, error)
+            reading = unrecognised_exhibit.read(files, sweeps, error)
         log.step(f"read {sum(map(len, reading.batches)):,} records and fragments")
         return repeat(reading)
     except BaseException:
@@ -199,16 +200,18 @@ def conclude(
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     copies = KeyCopies(judgement.reading.key_copies, judgement.store.parts)
-    compared = agreement.compare(judgement.sweeps, spans, layout, copies)
-    if compared.differs and judgement.repeat is not None:
+    crosscheck = agreement.compare(judgement.sweeps, spans, layout, copies)
+    if crosscheck.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading
-        more = replace(reading, batches=(*reading.batches, *compared.fragments), gaps=(*reading.gaps, *compared.gaps))
+        more = replace(
+            reading, batches=(*reading.batches, *crosscheck.fragments), gaps=(*reading.gaps, *crosscheck.gaps)
+        )
         judgement = judgement.repeat(more)
         audit = _conclude(files, judgement, options, log)
     if listener is not None:
         listener(judgement)
-    ways = (ledger_note(audit.ledger, differs=compared.differs if compared.files else None), compared.note)
+    ways = (ledger_note(audit.ledger, differs=crosscheck.differs if crosscheck.files else None), crosscheck.note)
     return replace(audit, notes=(*audit.notes, *filter(None, ways)))
 
 

@@ -4,8 +4,8 @@ from auditor.arrays.buffer import Buffer
 from auditor.audit import plugin_pods
 from auditor.audit.judgement import Judgement
 from auditor.evidence import exhibit
+from auditor.evidence.layout import Layout
 from auditor.hunt.hit import NOTHING, HuntResult
-from auditor.hunt.locate import Layout
 from auditor.options import Options
 
 TEXTS = {exhibit.Role.TEXT, exhibit.Role.COMPANION}

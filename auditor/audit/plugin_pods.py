@@ -13,10 +13,10 @@ from auditor.arrays.dtypes import Bools
 from auditor.arrays.parallel import chunks
 from auditor.encryption.kms import pods
 from auditor.encryption.kms.pods import Credential, PluginContainer
+from auditor.evidence.layout import Layout
 from auditor.evidence.reading import Reading
 from auditor.hunt import field_path
 from auditor.hunt.hit import CopyOf, Hit, HuntResult, Opens
-from auditor.hunt.locate import Layout
 from auditor.kubernetes.pod_containers import containers
 from auditor.kubernetes.store import Classified, Store
 from auditor.model.kms import PluginSuggestion

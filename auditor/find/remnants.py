@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.evidence.layout import Layout
 from auditor.find.model import Remnant
 from auditor.hunt import forms
 from auditor.hunt.literal_search import Searcher
-from auditor.hunt.locate import Layout, ValueIndex
+from auditor.hunt.locate import ValueIndex
 from auditor.hunt.needles import Needle
 from auditor.kubernetes.store import Store
 from auditor.model.vocabulary import Place, State

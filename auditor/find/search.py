@@ -9,6 +9,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.audit import custody, unexamined
 from auditor.evidence import exhibit, readers
+from auditor.evidence.layout import Layout
 from auditor.evidence.reading import Reading
 from auditor.find import compressed
 from auditor.find.compressed import Unpacked
@@ -16,7 +17,6 @@ from auditor.find.model import ExhibitSearch, Occurrence, Remnant
 from auditor.find.remnants import RemnantSearch
 from auditor.hunt import copies
 from auditor.hunt.hit import NOT_KNOWN, Hit
-from auditor.hunt.locate import Layout
 from auditor.hunt.needles import Needle
 from auditor.judgement import opening, selection, unwrapping
 from auditor.judgement.criteria import Criteria, with_published

@@ -8,11 +8,12 @@ from types import MappingProxyType
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
+from auditor.evidence.layout import Layout
 from auditor.hunt import field_path, forms
 from auditor.hunt.forms import NeedleForm
 from auditor.hunt.hit import NOT_KNOWN, CopyOf, Hit
 from auditor.hunt.literal_search import MOST
-from auditor.hunt.locate import Layout, ValueIndex
+from auditor.hunt.locate import ValueIndex
 from auditor.hunt.matcher import Match, NeedleMatcher
 from auditor.hunt.needles import Needle
 from auditor.judgement.selection import Selection

@@ -8,12 +8,12 @@ from typing import TypeAlias
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools
 from auditor.encryption.published import PUBLISHED
+from auditor.evidence.layout import Layout
 from auditor.hunt import companion_configs, copies, forms, k3s, key_hits, key_material
 from auditor.hunt.companion_configs import CompanionConfigs
 from auditor.hunt.hit import NOT_KNOWN, NOTHING, Hit, HuntResult, Opens
 from auditor.hunt.key_hits import KeyIdentity
 from auditor.hunt.key_material import EvidenceKey
-from auditor.hunt.locate import Layout
 from auditor.hunt.needles import collect
 from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
