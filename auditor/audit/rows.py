@@ -220,7 +220,7 @@ def _extents(parts: Sequence[Extent]) -> str:
 
 def ids(values: Selection) -> list[str]:
     """Ids by source and offset: the same value of the same evidence has the same id in every run."""
-    source = tag("" if values.authoritative and not values.beside else values.batch.source)
+    source = tag("" if values.authoritative and not values.sibling else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]
 
 

@@ -51,7 +51,7 @@ class Role(Enum):
     OTHER = "file of no known kind, swept and not read"
 
 
-BESIDE = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX, "-journal": Role.SQLITE_JOURNAL}
+SQLITE_SIBLINGS = {"-wal": Role.SQLITE_LOG, "-shm": Role.SQLITE_INDEX, "-journal": Role.SQLITE_JOURNAL}
 """SQLite's files beside a database: in WAL mode, and its rollback journal (fileformat2.html; walformat.html)."""
 _ROLES = {
     magic.Kind.DATABASE: Role.DATABASE,
@@ -124,30 +124,30 @@ class Exhibit:
         return cls(name, [(role or Role.DATABASE, file)])
 
     @classmethod
-    def with_beside(cls, name: str, database: EvidenceFile, beside: Sequence[tuple[Role, EvidenceFile]]) -> Self:
+    def with_siblings(cls, name: str, database: EvidenceFile, siblings: Sequence[tuple[Role, EvidenceFile]]) -> Self:
         """A database out of a container with the files beside it that have the names of SQLite's; it owns all.
 
         Args:
             name: The exhibit's name.
             database: The database.
-            beside: The files beside it by role; each is only swept, and a gap, if the database is not SQLite.
+            siblings: The files beside it by role; each is only swept, and a gap, if the database is not SQLite.
         """
         try:
             exhibit = cls.of_file(name, database)
         except BaseException:
-            for _, file in beside:
+            for _, file in siblings:
                 file.close()
             raise
-        for role, file in beside:
+        for role, file in siblings:
             if exhibit.of(Role.SQLITE):
-                exhibit.add_beside(role, file)
+                exhibit.add_sibling(role, file)
                 continue
             exhibit.files.append((Role.OTHER, file))
             reason = f"{file.name} lies beside a database that is not SQLite's: not read"
             exhibit.gaps.append(Gap(file.name, 0, file.size, reason))
         return exhibit
 
-    def add_beside(self, role: Role, file: EvidenceFile) -> None:
+    def add_sibling(self, role: Role, file: EvidenceFile) -> None:
         """Add one of SQLite's files beside the database. A rollback journal is only swept: that is a gap."""
         self.files.append((role, file))
         self.has_wal |= role is Role.SQLITE_LOG

@@ -23,7 +23,7 @@ class Reading:
     """The stored values."""
     database: EvidenceFile | None = None
     """The file whose latest values are in force; None where there is no database."""
-    beside: frozenset[str] = frozenset()
+    siblings: frozenset[str] = frozenset()
     """Names of other files whose latest values are in force too."""
     storage_prefixes: tuple[str, ...] = ()
     """Those that its reader knows of; none for those of the options, or that the keys show."""
@@ -56,7 +56,7 @@ class Reading:
 
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""
-        return source in self.beside or (self.database is not None and source == self.database.name)
+        return source in self.siblings or (self.database is not None and source == self.database.name)
 
 
 class Reader(Protocol):

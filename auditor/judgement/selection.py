@@ -93,7 +93,7 @@ class Selection:
     """Reasons for findings by row; only mark() writes them."""
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     """Opened bytes by row; empty without a hunt."""
-    beside: bool = False
+    sibling: bool = False
     """Whether the source is a file beside the evidence's own database."""
 
     def __len__(self) -> int:
@@ -216,7 +216,7 @@ def select(
     *,
     authoritative: bool,
     plaintext: bool,
-    beside: bool = False,
+    sibling: bool = False,
 ) -> Selection:
     """The values of one source whose resource is judged, with the findings that their prefixes alone show.
 
@@ -226,7 +226,7 @@ def select(
         in_scope: whether each of the resources is judged, shape (len(resources),).
         authoritative: whether the API server reads the source's latest values.
         plaintext: whether the policy expects readable values.
-        beside: whether the source is a file beside the evidence's own database.
+        sibling: whether the source is a file beside the evidence's own database.
     """
     values = concatenate([part.take(np.flatnonzero(in_scope[part.resource] & part.stores)) for part in parts])
     batch, claims = values.batch, values.prefixes
@@ -245,7 +245,7 @@ def select(
         key_label=label,
         same_as_latest=np.zeros(len(values), np.uint8),
         opened=opened,
-        beside=beside,
+        sibling=sibling,
     )
 
 
@@ -268,7 +268,7 @@ def select_by_source(store: Store, in_scope: Bools, reading: "Reading", *, plain
                 in_scope,
                 authoritative=reading.serves(source),
                 plaintext=plaintext,
-                beside=source in reading.beside,
+                sibling=source in reading.siblings,
             )
         )
     return selections

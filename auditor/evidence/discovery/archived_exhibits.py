@@ -7,7 +7,7 @@ from auditor.evidence.discovery import archived_directory, dqlite_directory
 from auditor.evidence.discovery.archived_directory import Place
 from auditor.evidence.discovery.extraction import ExtractedMember, Extraction
 from auditor.evidence.dqlite import names as dqlite_names
-from auditor.evidence.exhibit import BESIDE, Exhibit, Role
+from auditor.evidence.exhibit import SQLITE_SIBLINGS, Exhibit, Role
 from auditor.text import shown
 
 
@@ -24,11 +24,13 @@ def grouped(extraction: Extraction) -> list[tuple[str, list[ExtractedMember]]]:
         exhibits.append((str(name), members))
         for member in members:
             single.pop(member.name)
-    companions_of = {name: [own for end in BESIDE if (own := name.with_ending(end)) in single] for name in single}
-    beside = {own for names in companions_of.values() for own in names}
+    siblings_of = {
+        name: [own for end in SQLITE_SIBLINGS if (own := name.with_ending(end)) in single] for name in single
+    }
+    siblings = {own for names in siblings_of.values() for own in names}
     for name, member in single.items():
-        if name not in beside:
-            exhibits.append((str(name), [member, *(single[own] for own in companions_of[name])]))
+        if name not in siblings:
+            exhibits.append((str(name), [member, *(single[own] for own in siblings_of[name])]))
     return sorted(exhibits, key=lambda exhibit: exhibit[0])
 
 
@@ -88,24 +90,24 @@ def exhibit(name: str, members: list[ExtractedMember]) -> Exhibit:
         ]
         return archived_directory.evidence(name, files)
     if len(members) > 1:
-        database, *beside = zip(names, members, strict=True)
-        return _with_beside(name, database[1], beside)
+        database, *siblings = zip(names, members, strict=True)
+        return _with_siblings(name, database[1], siblings)
     if members[0].copy is not None:
         return Exhibit(name, [(Role.SQL_DUMP, members[0].file.open(name))], copy=members[0].copy)
     return Exhibit.of_file(name, members[0].file.open(name))
 
 
-def _with_beside(name: str, database: ExtractedMember, beside: Sequence[tuple[str, ExtractedMember]]) -> Exhibit:
+def _with_siblings(name: str, database: ExtractedMember, siblings: Sequence[tuple[str, ExtractedMember]]) -> Exhibit:
     """A database with the files that have the names of SQLite's; an empty one holds nothing and is a note."""
     files, notes = [], []
-    for own, member in beside:
-        role = next(role for ending, role in BESIDE.items() if own.endswith(ending))
+    for own, member in siblings:
+        role = next(role for ending, role in SQLITE_SIBLINGS.items() if own.endswith(ending))
         if member.file.size:
             files.append((role, member.file.open(own)))
         else:
             member.file.close()
             notes.append(f"{own} is empty")
-    exhibit = Exhibit.with_beside(name, database.file.open(name), files)
+    exhibit = Exhibit.with_siblings(name, database.file.open(name), files)
     exhibit.has_wal |= any(note.endswith("-wal is empty") for note in notes)
     exhibit.notes += notes
     return exhibit

@@ -14,7 +14,7 @@ from auditor.evidence.containers.member_name import is_member
 from auditor.evidence.discovery import bystanders, companions, databases, remote
 from auditor.evidence.discovery.config_files import is_configuration_file
 from auditor.evidence.discovery.paths import is_evidence, is_sqlite, is_whole
-from auditor.evidence.exhibit import BESIDE
+from auditor.evidence.exhibit import SQLITE_SIBLINGS
 from auditor.text import shown
 
 URL = "://"
@@ -194,7 +194,7 @@ class _Search:
 
     def _is_beside(self, path: Path, folder: Path) -> bool:
         """Whether a file needs no exhibit of its own: it is read with another, or is known to hold no values."""
-        base = next((path.name.removesuffix(ending) for ending in BESIDE if path.name.endswith(ending)), "")
+        base = next((path.name.removesuffix(ending) for ending in SQLITE_SIBLINGS if path.name.endswith(ending)), "")
         if base and is_sqlite(path.with_name(base)):
             return True
         if is_evidence(path):

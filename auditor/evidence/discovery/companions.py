@@ -41,7 +41,7 @@ def candidates(snapshot: Path) -> Iterator[Path]:
             yield path
 
 
-def beside(evidence: Path, told: Sequence[tuple[str, str]], *, named: bool) -> list[Path]:
+def of(evidence: Path, told: Sequence[tuple[str, str]], *, named: bool) -> list[Path]:
     """The companion files of one item of evidence, each once.
 
     Args:

@@ -155,7 +155,7 @@ def _companions(exhibits: Exhibits, path: Path, options: Options, *, named: bool
     named: whether they are looked for by name too, and not by content alone.
     """
     files: list[EvidenceFile] = []
-    for candidate in companions.beside(path, options.companion_configs, named=named):
+    for candidate in companions.of(path, options.companion_configs, named=named):
         name = shown(f"../{candidate.name}" if path.is_dir() else candidate.name)
         if any(_same(candidate, Path(config)) for config in options.encryption_configs):
             if any(_same(candidate, Path(told)) for told, _ in options.companion_configs):

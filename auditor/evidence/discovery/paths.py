@@ -9,7 +9,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.containers.limits import Limits
 from auditor.evidence.discovery import bystanders, companions, data_directory
 from auditor.evidence.dqlite import names as dqlite_names
-from auditor.evidence.exhibit import BESIDE, Exhibit, Role, role_of
+from auditor.evidence.exhibit import SQLITE_SIBLINGS, Exhibit, Role, role_of
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.gardener import objects
 from auditor.model.evidence import Gap
@@ -61,7 +61,7 @@ def is_whole(folder: Path) -> bool:
     try:
         database = _sqlite_in(folder)
         if database is not None:
-            own = {database.name, *(database.name + ending for ending in BESIDE)}
+            own = {database.name, *(database.name + ending for ending in SQLITE_SIBLINGS)}
             return all(
                 entry.name in own or (bystanders.is_bystander(entry) and not companions.is_companion(entry.name))
                 for entry in folder.iterdir()
@@ -111,7 +111,7 @@ def _other_folder(name: str, path: Path, unpacking: Unpacking, *, hashed: bool) 
             return postgres_directory.gather(name, path, unpacking.limits, unpacking.work_dir, hashed=hashed)
     if (database := _sqlite_in(path)) is not None:
         exhibit = Exhibit(name, [(Role.SQLITE, EvidenceFile.open(database, hashed=hashed))])
-        _others(exhibit, path, {database.name, *(database.name + ending for ending in BESIDE)}, hashed=hashed)
+        _others(exhibit, path, {database.name, *(database.name + ending for ending in SQLITE_SIBLINGS)}, hashed=hashed)
         return _sqlite(exhibit, database, hashed=hashed)
     if backups := objects.in_folder(path):
         exhibit = Exhibit(name, directory=True)
@@ -184,7 +184,7 @@ def is_sqlite(path: Path) -> bool:
 
 def _sqlite(exhibit: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
     """Add SQLite's files beside the database; the reader reports what an absent one means."""
-    for ending, role in BESIDE.items():
+    for ending, role in SQLITE_SIBLINGS.items():
         companion = path.with_name(path.name + ending)
         name = shown(companion.name)
         try:
@@ -193,7 +193,7 @@ def _sqlite(exhibit: Exhibit, path: Path, *, hashed: bool) -> Exhibit:
                 exhibit.notes.append(f"{name} is empty")
                 exhibit.has_wal |= role is Role.SQLITE_LOG
                 continue
-            exhibit.add_beside(role, EvidenceFile.open(companion, hashed=hashed, name=name))
+            exhibit.add_sibling(role, EvidenceFile.open(companion, hashed=hashed, name=name))
         except FileNotFoundError:
             if role is Role.SQLITE_JOURNAL:
                 continue

@@ -19,7 +19,7 @@ from auditor.evidence.discovery.data_directory import MOST_OTHERS
 from auditor.evidence.discovery.extraction import ExtractedMember, Extraction, Origin
 from auditor.evidence.dqlite import names as dqlite_names
 from auditor.evidence.etcd import transfer
-from auditor.evidence.exhibit import BESIDE
+from auditor.evidence.exhibit import SQLITE_SIBLINGS
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
 from auditor.text import shown
@@ -205,7 +205,7 @@ class _Walk:
             self._bystander(origin, stream, size)
         elif may_be_configuration(stream.peek):
             self._extract(self._extraction.companions, origin, stream, size)
-        elif bystanders.is_likely(path) or path.endswith(tuple(BESIDE)):
+        elif bystanders.is_likely(path) or path.endswith(tuple(SQLITE_SIBLINGS)):
             self._extract(self._extraction.members, origin, stream, size)
         else:
             self._bystander(origin, stream, size)

@@ -80,7 +80,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         description=kind.label,
         batches=tuple(batch for batch in batches if len(batch)),
         database=database,
-        beside=frozenset(file.name for file in files),
+        siblings=frozenset(file.name for file in files),
         backend=_facts(with_kine, history),
         gaps=tuple(history.gaps),
         unexamined=tuple(_unexamined(exhibit, history, files, quick=quick)),

@@ -73,7 +73,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         description=kind.label,
         batches=batches,
         database=database,
-        beside=frozenset(file.name for file in files if file is not database),
+        siblings=frozenset(file.name for file in files if file is not database),
         backend=replace(base.backend, newest_record=last, revision=max(base.backend.revision, last)),
         pages=base.pages,
         trailer=base.trailer,

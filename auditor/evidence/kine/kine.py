@@ -62,7 +62,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
         description=kind.label,
         batches=tuple(batch for batch in batches if len(batch)),
         database=file,
-        beside=frozenset(log.name for log in logs),
+        siblings=frozenset(log.name for log in logs),
         backend=_facts(database),
         pages=PageMap(file.name, database.head.page_size, _kinds(database).tobytes(), first=1),
         gaps=(*database.gaps, *gaps),
