@@ -17,6 +17,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence import exhibit
 from auditor.judgement.criteria import kms_clients
 from auditor.judgement.selection import Selection
+from auditor.model import exit_codes
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Cell
@@ -115,9 +116,7 @@ class Comparison:
 
     def exit_code(self, fail_on: Severity) -> int:
         """1: something is not as it must be. 3: no such thing, and the comparison is incomplete. 0: neither."""
-        if self.failed(fail_on):
-            return 1
-        return 0 if self.complete else 3
+        return exit_codes.of(failed=self.failed(fail_on), complete=self.complete)
 
     def verdict(self, fail_on: Severity) -> Verdict:
         """The conclusion: findings of medium severity or above stand in it where --fail-on lets them pass."""

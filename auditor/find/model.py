@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from auditor.model import exit_codes
 from auditor.model.evidence import Evidence, Gap, Unexamined
 from auditor.model.kms import KmsCalls
 from auditor.model.vocabulary import Place
@@ -110,6 +111,4 @@ class Search:
         """1: a value was found. 0: none was, and everything was read. 2: nothing could be read. 3: else."""
         if not self.exhibits:
             return 2
-        if self.found:
-            return 1
-        return 0 if self.complete else 3
+        return exit_codes.of(failed=bool(self.found), complete=self.complete)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.model import exit_codes
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Balance, CurrentReference, Evidence, Gap, PageMap, Unexamined
 from auditor.model.findings import Acceptance, Baseline, BootstrapRecord, Control, Coverage, KeyUsage, Rows, Tally
@@ -103,9 +104,8 @@ class ExhibitSummary:
         """The exit code of a run on this exhibit alone."""
         if self.problem:
             return 2
-        if self.severity is not None and self.severity >= fail_on:
-            return 1
-        return 0 if self.complete else 3
+        failed = self.severity is not None and self.severity >= fail_on
+        return exit_codes.of(failed=failed, complete=self.complete)
 
     def verdict(self, fail_on: Severity) -> Verdict:
         """The conclusion on this exhibit alone."""
@@ -198,6 +198,5 @@ class Audit:
 
     def exit_code(self, fail_on: Severity) -> int:
         """1: a finding of at least this severity, not accepted. 3: none, and a gap in the scope. 0: neither."""
-        if any(severity >= fail_on for severity in self.severities):
-            return 1
-        return 0 if self.complete else 3
+        failed = any(severity >= fail_on for severity in self.severities)
+        return exit_codes.of(failed=failed, complete=self.complete)

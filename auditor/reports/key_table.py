@@ -3,6 +3,7 @@
 import json
 from typing import IO, Any
 
+from auditor.model import exit_codes
 from auditor.model.audit import Audit
 from auditor.model.findings import BootstrapRecord, KeyUsage
 from auditor.model.vocabulary import Place, Provider
@@ -110,9 +111,7 @@ def _by_name(audit: Audit) -> list[tuple[str, int, int, int]]:
 
 def exit_code(audit: Audit) -> int:
     """1 where a key that was supplied fails on values that name it, 3 where not everything was read, else 0."""
-    if failures(audit) or bootstrap_fails(audit):
-        return 1
-    return 0 if audit.complete else 3
+    return exit_codes.of(failed=bool(failures(audit)) or bootstrap_fails(audit), complete=audit.complete)
 
 
 def sentences(audit: Audit, *, supplied: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from auditor.model import exit_codes
 from auditor.reports.words import label, plural
 from auditor.watch.progress import Progress, Remaining
 
@@ -17,9 +18,7 @@ STALL = 60.0
 
 def exit_code(progress: Progress, *, configured: bool) -> int:
     """1: some remain. 3: none is known to, and it is not known that none does. 0: none remains."""
-    if not progress.over:
-        return 1
-    return 3 if _reason(progress, "", configured=configured) else 0
+    return exit_codes.of(failed=not progress.over, complete=not _reason(progress, "", configured=configured))
 
 
 def _reason(progress: Progress, what: str, *, configured: bool) -> str:
