@@ -213,6 +213,8 @@ def _sentences(summary: "Summary", code: int, request: FleetScanRequest) -> Iter
         yield f"Left out: {summary.found - summary.chosen:,} (--since, --sample, --newest-per-cluster): never a pass"
     if summary.incomplete:
         yield f"Examined with gaps or without a conclusion: {summary.incomplete:,}"
+    if summary.unversioned:
+        yield f"Earlier versions of objects were not looked at in {', '.join(summary.unversioned)}"
     counts = summary.severities
     levels = [f"{counts[name]:,} {name}" for name in ("critical", "high", "medium", "low") if name in counts]
     if levels:

@@ -58,7 +58,7 @@ class Backup:
     """An object or a path of a source, as its listing shows it."""
 
     url: str
-    """The path or URL that opens it; of a version of an object with `?versionId=`."""
+    """The path or URL that opens it; of a version of an object with `?versionId=` (S3) or `#GENERATION` (Google)."""
     source: str
     """The SOURCE that it was listed for."""
     size: int
@@ -80,7 +80,7 @@ class Backup:
     @property
     def name(self) -> str:
         """The last part of its path."""
-        return plain(self.url).rstrip("/").rpartition("/")[2]
+        return remote.plain(self.url).rstrip("/").rpartition("/")[2]
 
     @property
     def month(self) -> str:
@@ -90,7 +90,7 @@ class Backup:
     @property
     def folder(self) -> str:
         """The folder or prefix that it lies in."""
-        return plain(self.url).rstrip("/").rpartition("/")[0]
+        return remote.plain(self.url).rstrip("/").rpartition("/")[0]
 
     @property
     def content(self) -> str:
@@ -100,11 +100,6 @@ class Backup:
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
         return hashlib.sha256(encode(f"{self.content}\0{settings}")).hexdigest()[:ID]
-
-
-def plain(url: str) -> str:
-    """A URL without the version of its object."""
-    return remote.VERSION.sub("", url) if url.startswith("s3://") else url
 
 
 def _stamp(name: str) -> str:

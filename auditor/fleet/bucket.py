@@ -1,11 +1,12 @@
-"""The objects under a bucket's prefix, with the facts that the store lists; in S3 every version of each.
+"""The objects under a bucket's prefix, with the facts that the store lists; of S3 and Google's every version of each.
 
-Source of the names of facts: the libraries under fsspec (s3fs, gcsfs, adlfs), and S3's ListObjectVersions.
+Source of the names of facts: the libraries under fsspec (s3fs, gcsfs, adlfs), S3's ListObjectVersions, and objects.list
+of Google's JSON API with `versions=true`. Azure's are listed as they are today: no server of the tests keeps versions.
 """
 
 import fnmatch
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +14,12 @@ from urllib.parse import urlsplit
 
 from auditor.errors import MissingExtra, UsageError
 from auditor.evidence.discovery import remote
-from auditor.fleet.backup import Backup, plain
+from auditor.fleet.backup import Backup
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "Archive"})
 """Storage classes from which nothing is read at once: S3's `StorageClass`, Azure's access tier."""
-VERSIONED = "s3"
-"""The scheme of stores whose versions are listed."""
+S3 = "s3"
+"""The scheme of stores that tell versions by an id, and what keeps an object from being removed."""
 NO_VERSION = "null"
 """S3's id of an object that was written while versions were off."""
 
@@ -43,7 +44,7 @@ def objects(source: str) -> Objects:
     """
     scheme = urlsplit(source).scheme
     try:
-        listed = _versions(source) if scheme == VERSIONED else None
+        listed = _VERSIONED[scheme](source) if scheme in _VERSIONED else None
         listed = listed if listed is not None else Objects(tuple(_current(source)), versions=False)
     except ImportError:
         raise MissingExtra(remote.shown(source), remote.BUCKETS[scheme], "remote") from None
@@ -115,6 +116,37 @@ def _version(source: str, bucket: str, facts: Mapping[str, Any]) -> Backup:
     )
 
 
+def _generations(source: str) -> Objects:
+    """Every generation of every object: in Google's stores each content has one, whether older ones are kept or not."""
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(source, version_aware=True)
+    system.invalidate_cache()
+    listed: Mapping[str, Mapping[str, Any]] = system.find(_fixed(path), detail=True, versions=True)
+    scheme = urlsplit(source).scheme
+    return Objects(
+        tuple(
+            Backup(
+                url=f"{scheme}://{facts['name']}#{facts['generation']}",
+                source=source,
+                size=int(facts.get("size") or 0),
+                # of the generation itself: `updated` and the ETag change with its metadata
+                modified=str(facts.get("timeCreated") or _modified(facts)),
+                etag=str(facts.get("md5Hash") or facts.get("crc32c") or ""),
+                # the time at which another one took its place, or it was removed
+                latest=not facts.get("timeDeleted"),
+            )
+            for facts in listed.values()
+            if facts.get("type") == "file" and _fits(str(facts["name"]), path)
+        ),
+        versions=True,
+    )
+
+
+_VERSIONED: Mapping[str, Callable[[str], Objects | None]] = {S3: _versions, "gs": _generations, "gcs": _generations}
+"""What lists the versions of a store, by its scheme."""
+
+
 def _fixed(path: str) -> str:
     """A path, or of a pattern the folder above its first wildcard."""
     if not glob.has_magic(path):
@@ -151,7 +183,7 @@ def hold(url: str) -> str:
 
     Source: S3's HeadObject and GetObjectLockConfiguration. url: of one object; of other stores nothing is asked.
     """
-    if urlsplit(url).scheme != VERSIONED:
+    if urlsplit(url).scheme != S3:
         return ""
     from fsspec.core import url_to_fs
 
@@ -159,8 +191,8 @@ def hold(url: str) -> str:
         system, _ = url_to_fs(url)
     except ImportError:
         return ""
-    bucket, _, key = plain(url).partition("://")[2].partition("/")
-    version = url.removeprefix(plain(url)).partition("=")[2]
+    bucket, _, key = remote.plain(url).partition("://")[2].partition("/")
+    version = remote.version(url).partition("=")[2]
     place = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
     head = _asked(system, "head_object", place)
     if head is None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
-from auditor.fleet.backup import plain
+from auditor.evidence.discovery import remote
 from auditor.options import Options
 from auditor.text import shown
 
@@ -70,7 +70,7 @@ class Cluster:
 
     def fits(self, url: str) -> bool:
         """Whether a backup's URL is under one of the paths."""
-        url = plain(url)
+        url = remote.plain(url)
         return any(
             fnmatch.fnmatchcase(url, path) if any(mark in path for mark in "*?[") else url.startswith(path)
             for path in self.paths

@@ -68,6 +68,8 @@ class Summary:
     """Backups by the highest severity of their findings; empty for none."""
     newly: int
     """Backups that this run examined, or failed to."""
+    unversioned: tuple[str, ...]
+    """Sources whose earlier versions of objects were not looked at."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """1: a finding at or above a severity. 3: something was left out, failed or is incomplete. 0: neither."""
@@ -122,7 +124,8 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         )
         _examine(data, request, todo, done)
         data.compact()
-        return _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
+        summary = _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
+        return replace(summary, unversioned=listed.unversioned)
 
 
 def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetScan:
@@ -228,4 +231,5 @@ def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summa
         incomplete=incomplete,
         severities=severities,
         newly=newly,
+        unversioned=(),
     )

@@ -176,7 +176,7 @@ def _passwords(path: str, raw: bytes) -> Iterator[bytes]:
     for pattern in (_TOKEN, _SETTING):
         for match in pattern.finditer(raw):
             yield match[1].rpartition(b"::")[2].rpartition(b":")[2]
-    if remote.VERSION.sub("", path).rpartition("/")[2] in _FILES and 0 < len(word := raw.strip()) <= k3s.LARGEST_TOKEN:
+    if remote.plain(path).rpartition("/")[2] in _FILES and 0 < len(word := raw.strip()) <= k3s.LARGEST_TOKEN:
         yield word.rpartition(b"::")[2].rpartition(b":")[2]
 
 

@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import auditor
-from tests.helpers import fleet
+from tests.helpers import azurite, fleet, gcs
 from tests.helpers.buckets import KEYS, delete, put, served
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
 
@@ -145,3 +147,66 @@ def test_versions_and_locks(s3: tuple[str, dict[str, str]], tmp_path: Path, monk
 
 
 LEGAL_HOLD = b"<LegalHold><Status>ON</Status></LegalHold>"
+
+
+def test_versions_in_a_bucket_of_google_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each generation is a backup, of removed objects too, and one that is replaced is not read again."""
+    newest, removed, apart = f"etcd/{fleet.name(3)}", f"etcd/{fleet.name(4)}", f"etcd-of-others/{fleet.name(5)}"
+    with gcs.server({removed: PLAINTEXT.read_bytes(), apart: b""}, versions=True) as address:
+        for name, value in gcs.connection(address).items():
+            monkeypatch.setenv(name, value)
+        for stage in fleet.STAGES[:3]:
+            gcs.put(address, newest, stage.read_bytes())
+        gcs.delete(address, removed)
+        result, rows = _scanned("gs://backups/etcd", tmp_path / "set")
+        assert result.returncode == 1, result.stderr
+        assert "not looked at" not in result.stderr
+        assert {row["state"] for row in rows} == {"examined"}
+        assert len({row["url"] for row in rows}) == 4
+        assert {row["url"].partition("#")[0] for row in rows} == {f"gs://backups/{newest}", f"gs://backups/{removed}"}
+        # the name of a version tells when it was taken, as its object's does
+        assert {row["taken"][:10] for row in rows} == {"2026-11-03", "2026-11-04"}
+        by_content = {row["sha256"]: row["version"] for row in rows}
+        earlier, last = (*fleet.STAGES[:2], PLAINTEXT), fleet.STAGES[2]
+        assert by_content == {
+            **{auditor.scan(path).evidence.sha256: True for path in earlier},
+            auditor.scan(last).evidence.sha256: False,
+        }
+        gcs.put(address, newest, fleet.STAGES[3].read_bytes())
+        _, again = _scanned("gs://backups/etcd", tmp_path / "set")
+        assert [row["sha256"] for row in again] == [auditor.scan(fleet.STAGES[3]).evidence.sha256]
+        population = _population(tmp_path)
+    assert "Earlier versions of objects: 4 among these" in population
+    assert "not looked at" not in population
+    with gcs.server({newest: PLAINTEXT.read_bytes()}) as address:  # of a bucket that keeps none there are none
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        gcs.put(address, newest, fleet.STAGES[3].read_bytes())
+        _, rows = _scanned("gs://backups/etcd/*.db", tmp_path / "other")
+    assert [row["version"] for row in rows] == [False]
+
+
+def test_versions_in_azure_are_said_not_to_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server at hand keeps them: scan, its lines and the report say so, and none is claimed to be there."""
+    with azurite.server({f"etcd/{fleet.name(3)}": PLAINTEXT.read_bytes()}) as address:
+        for name, value in azurite.connection(address).items():
+            monkeypatch.setenv(name, value)
+        result, rows = _scanned("az://backups/etcd/", tmp_path / "set")
+    assert [row["state"] for row in rows] == ["examined"], result.stderr
+    assert "Earlier versions of objects were not looked at in az://backups/etcd/\n" in result.stderr
+    assert fleet.lines(result.stdout)[-1]["unversioned"] == ["az://backups/etcd/"]
+    assert "Earlier versions of objects were not looked at in az://backups/etcd/: " in _population(tmp_path)
+
+
+def _scanned(source: str, dataset: Path) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    """The run of a scan, and the rows of what it examined."""
+    result = fleet.command(
+        *("fleet", "scan", source, "--dataset", dataset, "--no-compare", "--jobs", "1", "--json", "-")
+    )
+    return result, [event for event in fleet.lines(result.stdout) if event["event"] == "backup"]
+
+
+def _population(folder: Path) -> str:
+    """What the report on the data set `set` says of what was examined."""
+    done = fleet.command("fleet", "report", folder / "set", "--json", folder / "report.json", "--force")
+    assert done.returncode in {1, 3}, done.stderr
+    return " ".join(json.loads((folder / "report.json").read_text())["sections"][1]["sentences"])

@@ -24,8 +24,8 @@ BLOCK = 8 << 20
 """Bytes of a request."""
 BARE = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 """An endpoint without a scheme, as etcdctl takes it."""
-VERSION = re.compile(r"\?versionId=[A-Za-z0-9._-]+$")
-"""The end of the URL of one version of an object in S3."""
+_VERSIONS = {"s3fs": re.compile(r"\?versionId=[A-Za-z0-9._-]+$"), "gcsfs": re.compile(r"#[0-9]+$")}
+"""The end of the URL of one version of an object, as the libraries read it: Google calls its number the generation."""
 
 
 class Unreachable(UnreadableEvidence):
@@ -57,18 +57,24 @@ def shown(url: str) -> str:
     before, _, host = parts.netloc.rpartition("@")
     # abfss://container@account.dfs.core.windows.net/path: no user, and without it the object is not named
     container = f"{before}@" if BUCKETS.get(parts.scheme) == "adlfs" and before and ":" not in before else ""
-    return _printable(f"{parts.scheme}://{container}{host}{parts.path}{_version(url)}")
+    return _printable(f"{parts.scheme}://{container}{host}{parts.path}{version(url)}")
 
 
 def name(url: str) -> str:
     """The name of an object in reports: the last part of its path."""
     last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
-    return _printable(f"{last}{_version(url)}") if last else shown(url)
+    return _printable(f"{last}{version(url)}") if last else shown(url)
 
 
-def _version(url: str) -> str:
-    """The part of a bucket's URL that names one version of an object; empty for the current one."""
-    return match[0] if url.startswith("s3://") and (match := VERSION.search(url)) else ""
+def version(url: str) -> str:
+    """The end of a bucket's URL that names one version of an object; empty for the current one."""
+    pattern = _VERSIONS.get(BUCKETS.get(url.partition("://")[0], ""))
+    return match[0] if pattern is not None and (match := pattern.search(url)) else ""
+
+
+def plain(url: str) -> str:
+    """A URL without the version of its object."""
+    return url.removesuffix(version(url))
 
 
 def read(url: str, most: int) -> bytes:

@@ -5,7 +5,8 @@ from auditor.fleet.report.model import Answer, Cells, Grid, Section
 from auditor.fleet.tables import UNKNOWN
 from auditor.text import moment, plural, shown
 
-ELSEWHERE = "Not examined: replicas, other accounts, volume snapshots, Velero, tapes."
+ELSEWHERE = "Not examined: replicas, other accounts, soft-deleted objects, volume snapshots, Velero, tapes."
+UNLISTED = "they are not listed there, and whether there are any is not known"
 HEADER = (
     *("cluster", "expected", "met", "examined", "failed", "not accessible", "not attempted", "of another cluster"),
     *("missing", "newest examined", "age in hours", "listed"),
@@ -96,7 +97,7 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
     earlier, deleted = about.get("earlier_versions", 0), about.get("delete_markers", 0)
     sentences = [f"Earlier versions of objects: {earlier:,} among these, and {plural(deleted, 'delete marker')}."]
     if unversioned:
-        sentences.append(f"Earlier versions are not included of {unversioned}: the store did not list them.")
+        sentences.insert(0, f"Earlier versions of objects were not looked at in {unversioned}: {UNLISTED}.")
     sentences += [
         f"{plural(count, 'backup')} of {who}: newer by the time in the name, older by revision, as after a restore; "
         "the time decides."

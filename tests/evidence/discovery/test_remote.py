@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 import auditor
 from auditor.evidence.discovery import remote
 from tests.helpers import azurite, packing
+from tests.helpers import gcs as google
 from tests.helpers.buckets import KEYS, put, served
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, canaries
@@ -50,15 +49,9 @@ def azure() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gcs() -> Iterator[dict[str, str]]:
     """The environment in which a bucket of Google's can be read."""
-    with served("gcs_server") as address:
-        for name in ("cluster/etcd-snapshot-n-1", "cluster/etcd.backup.gz"):
-            url = f"{address}/upload/storage/v1/b/backups/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
-            head = {"Content-Type": "application/octet-stream"}
-            with urllib.request.urlopen(urllib.request.Request(url, OBJECTS[name], head, method="POST"), timeout=20):
-                pass
-        # without the last, gcsfs asks the bucket's kind by gRPC first, which the server does not speak
-        told = {"STORAGE_EMULATOR_HOST": address, "FSSPEC_GS_TOKEN": "anon"}
-        yield {**told, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+    names = ("cluster/etcd-snapshot-n-1", "cluster/etcd.backup.gz")
+    with google.server({name: OBJECTS[name] for name in names}) as address:
+        yield google.connection(address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -105,6 +98,9 @@ def test_what_is_remote() -> None:
     )
     assert remote.name("s3://bucket/a/b.db?versionId=7") == "b.db?versionId=7"
     assert remote.name("s3://bucket/a/b.db?signature=7") == "b.db"
+    assert remote.name("gs://bucket/a/b.db#1796070161832721") == "b.db#1796070161832721"
+    assert remote.plain("gs://bucket/a/b.db#1796070161832721") == "gs://bucket/a/b.db"
+    assert remote.plain("https://host/a/b.db#7") == "https://host/a/b.db#7"
 
 
 def test_an_object_of_google_s_is_audited_as_the_file_is(gcs: dict[str, str], tmp_path: Path) -> None:
