@@ -34,7 +34,7 @@ class State(Enum):
     ARCHIVED = "archived"
     """It lies in a storage class from which nothing is read at once."""
     UNREACHABLE = "unreachable"
-    """The store did not send it whole."""
+    """The store did not send it whole, or did not take its rows."""
     NO_ROOM = "no room"
     """The scratch disk or the memory of the worker does not hold it."""
     KILLED = "killed"

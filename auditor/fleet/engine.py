@@ -12,6 +12,7 @@ from typing import Any
 
 from auditor.errors import AuditorError, MissingExtra, UsageError
 from auditor.fleet.backup import State
+from auditor.fleet.errors import DataSetError
 from auditor.fleet.settings import Order
 from auditor.fleet.tables import Row
 from auditor.fleet.task import perform
@@ -52,7 +53,7 @@ class Engine:
 
 
 class EngineLost(AuditorError):
-    """The scheduler is gone."""
+    """The scheduler is gone, or its workers are."""
 
 
 @contextmanager
@@ -136,7 +137,8 @@ def room(engine: Engine) -> int:
 def run(client: Any, orders: Iterable[Order], room: int = 0) -> Iterator[Row]:
     """The row of every order, in the order in which they end.
 
-    A backup that takes its worker down is a row that is not written yet: `attempts` is -1. One for which a worker has
+    A backup that takes its worker down, or whose worker cannot write to the data set, is a row that is not written yet:
+    `attempts` is -1. One for which a worker has
     no room beside others is tried again when no other is read.
 
     Args:
@@ -145,7 +147,8 @@ def run(client: Any, orders: Iterable[Order], room: int = 0) -> Iterator[Row]:
         room: Of room().
 
     Raises:
-        EngineLost: The scheduler is gone.
+        EngineLost: The scheduler is gone, or has had no worker for longer than it waits.
+        DataSetError: This process examines the backups itself, and cannot write to the data set.
     """
     if client is None:
         yield from map(perform, orders)
@@ -195,6 +198,7 @@ def _fetched(order: Order) -> int:
 
 def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:
     from distributed import KilledWorker, as_completed
+    from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
     from auditor.fleet import tables
 
@@ -209,6 +213,11 @@ def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:
         except KilledWorker:
             row = tables.row(order, State.KILLED, "it took its worker down each time; nothing was concluded")
             row["attempts"] = -1
+        except DataSetError as error:  # that worker may be the only one which does not reach it
+            row = tables.row(order, State.UNREACHABLE, str(error))
+            row["attempts"] = -1
+        except (NoWorkerError, NoValidWorkerError):
+            raise EngineLost("the scheduler has no workers left: start some, and run the same command again") from None
         except (CancelledError, OSError) as error:
             raise EngineLost(f"the scheduler is gone ({type(error).__name__}): run the same command again") from None
         future.release()

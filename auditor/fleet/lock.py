@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from auditor.errors import UsageError
+from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import FOLDER_MODE, MODE, DataSetFolder
 
 NAME = ".lock"
@@ -69,7 +70,8 @@ def _bucket(folder: DataSetFolder) -> Iterator[None]:
 
 def _beats(folder: DataSetFolder, own: str, over: threading.Event) -> None:
     while not over.wait(BEAT):
-        _sign(folder, own)
+        with contextlib.suppress(DataSetError):  # the store is away: a later sign is in time, or the lock is another's
+            _sign(folder, own)
 
 
 def _sign(folder: DataSetFolder, own: str) -> None:

@@ -90,7 +90,7 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
     Raises:
         UsageError: A source cannot be listed, or the data set was begun with other keys.
         DataSetError: The data set cannot be read or written.
-        EngineLost: The scheduler is gone.
+        EngineLost: The scheduler is gone, or its workers are.
     """
     request.engine.check()
     folder = DataSetFolder(request.settings.dataset)
@@ -153,7 +153,7 @@ def _examine(data: DataSet, request: FleetScan, todo: Sequence[Order], done: Cal
     with engine.started(request.engine) as client:
         for row in engine.run(client, todo, engine.room(request.engine)):
             if row["attempts"] < 0:  # its worker wrote nothing
-                row["attempts"] = engine.DEATHS + 1
+                row["attempts"] = 1 if row["state"] == State.UNREACHABLE.value else engine.DEATHS + 1
                 data.folder.write(pending_path(row["backup"]), tables.pack(row, {}))
             ready.append(row["backup"])
             done(row)

@@ -12,6 +12,7 @@ from auditor.evidence.containers.limits import Refused
 from auditor.evidence.discovery.remote import Denied, Unreachable
 from auditor.evidence.scratch import NoRoom
 from auditor.fleet.backup import State
+from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.settings import Order
 from auditor.fleet.tables import Row
@@ -40,6 +41,7 @@ PRELOADED = (
 _STATES: tuple[tuple[type[BaseException], State], ...] = (
     (Denied, State.DENIED),
     (Unreachable, State.UNREACHABLE),
+    (DataSetError, State.UNREACHABLE),  # of the data set's store: nothing is wrong with the backup
     (NoRoom, State.NO_ROOM),
     (MemoryError, State.NO_ROOM),
     (Refused, State.REFUSED),
