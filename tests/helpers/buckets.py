@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,10 +13,10 @@ SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, S
 
 
 @contextmanager
-def served(server: str, *arguments: str) -> Iterator[str]:
-    """The address of one of the servers in tests/helpers, in a process of its own."""
+def served(server: str, *arguments: str, inside: Sequence[str] = ()) -> Iterator[str]:
+    """The address of one of the servers in tests/helpers, in a process of its own. inside: of Network.inside()."""
     with subprocess.Popen(
-        [sys.executable, "-m", f"tests.helpers.{server}", *arguments],
+        [*inside, sys.executable, "-m", f"tests.helpers.{server}", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 from urllib.error import HTTPError
@@ -42,10 +43,14 @@ class DaskCluster:
     def start(self) -> None:
         """Start scheduler and workers."""
         self.folder.mkdir(exist_ok=True)
+        self._start_scheduler("127.0.0.1")
+        self._start_workers("127.0.0.1", self.workers)
+
+    def _start_scheduler(self, host: str, inside: Sequence[str] = ()) -> None:
         about = self.folder / "scheduler.json"
         about.unlink(missing_ok=True)
-        listening = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
-        self._run("dask_scheduler", "--protocol", "tls", *listening, "--scheduler-file", str(about))
+        listening = ["--host", host, "--port", "0", "--dashboard-address", "127.0.0.1:0"]
+        self._run("dask_scheduler", "--protocol", "tls", *listening, "--scheduler-file", str(about), inside=inside)
         deadline = time.monotonic() + LONGEST
         while not about.exists() or not about.read_text():
             assert time.monotonic() < deadline
@@ -53,11 +58,13 @@ class DaskCluster:
         document = json.loads(about.read_text())
         self.address = str(document["address"])
         self.dashboard = f"http://127.0.0.1:{document['services']['dashboard']}"
-        counts = ["--nworkers", str(self.workers), "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
-        own = ["--local-directory", str(self.folder), "--host", "127.0.0.1"]
-        self._run("dask_worker", self.address, *counts, *own)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _start_workers(self, host: str, count: int, inside: Sequence[str] = ()) -> None:
+        counts = ["--nworkers", str(count), "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
+        own = ["--local-directory", str(self.folder), "--host", host]
+        self._run("dask_worker", self.address, *counts, *own, inside=inside)
+
+    def _run(self, program: str, *arguments: str, inside: Sequence[str] = ()) -> None:
         tls = ["--tls-ca-file", self.tls.cacert, "--tls-cert", self.tls.cert, "--tls-key", self.tls.key]
         environment = {
             **os.environ,
@@ -67,7 +74,7 @@ class DaskCluster:
         }
         self._names += 1
         with (self.folder / f"{self._names}-{program}.log").open("wb") as log:
-            command = [sys.executable, "-m", f"distributed.cli.{program}", *map(str, tls), *arguments]
+            command = [*inside, sys.executable, "-m", f"distributed.cli.{program}", *map(str, tls), *arguments]
             self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
 
     def options(self) -> list[str]:

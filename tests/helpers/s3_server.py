@@ -1,6 +1,6 @@
 """A real S3 server (moto's) on a port of its own, in a process of its own; prints its address.
 
-    python -m tests.helpers.s3_server [--faults N]
+    python -m tests.helpers.s3_server [--faults N] [--host ADDRESS]
 
 Objects with `denied` in their names are refused, as by a policy of the bucket. With --faults one answer in N is "slow
 down", and as many objects are cut half-way.
@@ -55,7 +55,9 @@ class Policy:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--faults", type=int, default=0)
-    server = make_server("127.0.0.1", 0, Policy(parser.parse_args().faults), threaded=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    arguments = parser.parse_args()
+    server = make_server(arguments.host, 0, Policy(arguments.faults), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    print(f"http://{arguments.host}:{server.server_port}", flush=True)
     sys.stdin.read()
