@@ -1,6 +1,7 @@
 """A company's bucket from end to end: its rows are those of lone scans, its report's figures those of slow counts."""
 
 import json
+import statistics
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,15 @@ from auditor.model.vocabulary import Place
 from tests.helpers import fleet
 from tests.helpers.buckets import KEYS, put, served
 from tests.helpers.company import Backup, Company, company, uid
+from tests.helpers.memory import Peaks, watched
 from tests.helpers.sweeps import everything
 
 CLUSTERS, NIGHTS = (12, 25) if everything() else (4, 8)
 """Clusters, and nights of a backup each: 300 backups where all are to run."""
+BULK = 420 if everything() else 96
+"""Megabytes of values in one of the backups, whose snapshot is a fifth larger."""
+OWN = 300 << 20
+"""Bytes of its own that no process may have, the libraries' included."""
 COMPARED = ["place", "key", "provider", "key_name", "decrypted", "mod_revision", "size", "severity"]
 AS_OF = f"2026-11-{NIGHTS:02d}T12:00:00Z"
 
@@ -34,6 +40,8 @@ class Scanned:
     lone: dict[str, Audit]
     """Of each backup that can be read."""
     report: dict[str, Any]
+    peaks: Peaks
+    """Of the processes of all scans."""
 
     def grid(self, name: str) -> list[dict[str, Any]]:
         grids = (grid for section in self.report["sections"] for grid in section["tables"])
@@ -52,7 +60,7 @@ class Scanned:
 def scanned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """faults: one request in so many is refused, and another cut."""
     folder = tmp_path_factory.mktemp("company")
-    made = company(folder, CLUSTERS, NIGHTS)
+    made, peaks = company(folder, CLUSTERS, NIGHTS, BULK), Peaks()
     with pytest.MonkeyPatch.context() as patch, served("s3_server", f"--faults={request.param}") as address:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": address}.items():
             patch.setenv(name, value)
@@ -66,9 +74,10 @@ def scanned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         states: list[str] = []
         rows: dict[str, dict[str, Any]] = {}
         for _ in range(5):
-            result = fleet.command(*arguments, "--json", "-")
-            assert result.returncode in {1, 3}, result.stderr
-            for event in fleet.lines(result.stdout):
+            with fleet.running([*arguments, "--json", "-"]) as (process, _, _), watched(process.pid, peaks):
+                out, errors = process.communicate()
+            assert process.returncode in {1, 3}, errors
+            for event in fleet.lines(out):
                 if event["event"] == "backup":
                     rows[event["url"].removeprefix("s3://backups/")] = event
             states = [row["state"] for row in rows.values()]
@@ -83,7 +92,7 @@ def scanned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             path = folder / "lone.db"
             path.write_bytes(backup.raw)
             lone[backup.name] = auditor.scan(path, Options(encryption_configs=_configuration(made, backup.holds)))
-    return Scanned(made, dataset, rows, lone, json.loads(report.read_text()))
+    return Scanned(made, dataset, rows, lone, json.loads(report.read_text()), peaks)
 
 
 def _configuration(made: Company, cluster: int) -> tuple[str, ...]:
@@ -126,6 +135,18 @@ def test_the_rows_are_those_of_lone_scans(scanned: Scanned) -> None:
         assert [[each[name] for name in COMPARED] for each in own] == [
             [each[name] for name in COMPARED] for each in lone
         ]
+
+
+def test_a_large_backup_costs_no_memory(scanned: Scanned) -> None:
+    """It is fetched into a file and mapped: nowhere do its bytes stand in a process's own memory."""
+    large = max(scanned.company.backups, key=lambda each: len(each.raw))
+    size = len(large.raw)
+    assert size > BULK << 20
+    assert scanned.rows[large.name]["sha256"] == scanned.lone[large.name].evidence.sha256
+    reading = scanned.peaks.of("reading")
+    assert len(reading) >= len(scanned.lone) // 2  # some are too short-lived to be seen
+    assert max(reading) - statistics.median(reading) < size // 2
+    assert max((*reading, *scanned.peaks.of("other"))) < OWN
 
 
 def test_keys_in_the_bucket_count_as_readable(scanned: Scanned) -> None:

@@ -23,6 +23,8 @@ MIGRATING = 10
 """Clusters from this number on never do."""
 BOMB = 1 << 30
 """Zeros that pack to less than a 200th."""
+LARGE = 1
+"""The cluster whose last backup is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,11 @@ def uid(cluster: int) -> str:
     return f"c0000000-0000-4000-8000-{cluster:012d}"
 
 
-def company(folder: Path, clusters: int, nights: int) -> Company:
-    """The backups of so many clusters over so many nights, with their keys in a folder."""
+def company(folder: Path, clusters: int, nights: int, bulk: int) -> Company:
+    """The backups of so many clusters over so many nights, with their keys in a folder.
+
+    bulk: megabytes of ConfigMaps that one cluster gets in the last night.
+    """
     backups: list[Backup] = []
     for number in range(clusters):
         rng = random.Random(number)
@@ -103,7 +108,8 @@ def company(folder: Path, clusters: int, nights: int) -> Company:
         sealing.configuration(folder / f"c{number:02d}.json", provider, {"identity": {}})
         etcd = Etcd(folder / f"etcd-{number}", program=members.program("distro"))
         try:
-            backups += _Cluster(number, etcd, keys, rng).backups(nights, folder / "snapshot.db")
+            own = _Cluster(number, etcd, keys, rng, bulk if number == LARGE else 0)
+            backups += own.backups(nights, folder / "snapshot.db")
         finally:
             etcd.stop()
     by_place = {(each.cluster, each.night): each for each in backups}
@@ -139,8 +145,8 @@ def _special(what: str, usual: Backup, other: Backup) -> Backup:
 class _Cluster:
     """A cluster on a real etcd; one after the other begins to migrate a night later."""
 
-    def __init__(self, number: int, etcd: Etcd, keys: list[tuple[str, bytes]], rng: random.Random) -> None:
-        self.number, self.etcd, self.keys, self.rng = number, etcd, keys, rng
+    def __init__(self, number: int, etcd: Etcd, keys: list[tuple[str, bytes]], rng: random.Random, bulk: int) -> None:
+        self.number, self.etcd, self.keys, self.rng, self.bulk = number, etcd, keys, rng, bulk
         self.key: tuple[str, bytes] | None = None
         self.passwords: dict[int, bytes] = {}
         space = StoredObject(b"", b"kube-system", kind=b"Namespace", uid=uid(number).encode())
@@ -156,10 +162,20 @@ class _Cluster:
                 self.take(STEPS[int(step)])
             if night % 3 == 0:  # the last password is never renewed
                 self.renew(self.rng.randrange(SECRETS - 1))
+            if night == nights:
+                self.grow()
             self.etcd.save(snapshot)
             current = frozenset(self.passwords.values())
             yield Backup(self.number, night, snapshot.read_bytes(), holds=self.number, passwords=current)
             snapshot.unlink()
+
+    def grow(self) -> None:
+        """The ConfigMaps of a large cluster."""
+        block = self.rng.randbytes(1 << 20)
+        for number in range(self.bulk):
+            name = b"bulk-%d" % number
+            thing = StoredObject(b"shop", name, {b"data": block}, kind=b"ConfigMap")
+            self.etcd.put(b"/registry/configmaps/shop/%s" % name, thing.protobuf())
 
     def take(self, step: str) -> None:
         """A step of the migration."""
