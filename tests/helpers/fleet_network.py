@@ -11,12 +11,16 @@ import psutil
 
 from tests.helpers import fleet
 from tests.helpers.buckets import KEYS, served
-from tests.helpers.dask_cluster import LONGEST, DaskCluster
+from tests.helpers.dask_cluster import DaskCluster
 from tests.helpers.members import Authority
 from tests.helpers.network import Network
 
 STORE, SCHEDULER, CLIENT = "store", "scheduler", "client"
 WORKERS = ("worker-1", "worker-2", "worker-3", "worker-4")
+REMOVED, REGISTERED = "Remove worker", "Register worker"
+"""What Dask's scheduler says of a worker in its log."""
+BOUND = 600
+"""Seconds in which whatever is waited for must come about, on a machine however busy."""
 ENVIRONMENT = {
     # the shortest that Dask takes: what is silent for so long is gone
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",
@@ -40,8 +44,14 @@ class FleetNetwork(DaskCluster):
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self._start_scheduler(self.network.hosts[SCHEDULER], self._inside(SCHEDULER))
+        self.start_workers()
+
+    def start_workers(self) -> None:
+        """Start the worker of every host, and wait until the scheduler knows them."""
+        known = {host: self.said(REGISTERED, host) for host in WORKERS}
         for host in WORKERS:
             self.start_worker(host)
+        until(lambda: all(self.said(REGISTERED, host) > count for host, count in known.items()))
 
     def start_worker(self, host: str) -> None:
         """Start the worker of a host, as whatever watches over it does."""
@@ -65,7 +75,7 @@ class FleetNetwork(DaskCluster):
         self._python(GET, f"{folder}/")
 
     def _python(self, code: str, *arguments: str) -> None:
-        subprocess.run([*self._inside(CLIENT), sys.executable, "-c", code, *arguments], check=True, timeout=LONGEST)
+        subprocess.run([*self._inside(CLIENT), sys.executable, "-c", code, *arguments], check=True, timeout=BOUND)
 
     def reading(self, host: str) -> list[psutil.Process]:
         """The processes on a worker's host that examine a backup: copies of its fork server."""
@@ -87,7 +97,7 @@ class FleetNetwork(DaskCluster):
 
 def until(holds: Callable[[], object]) -> None:
     """Wait until something holds."""
-    deadline = time.monotonic() + LONGEST
+    deadline = time.monotonic() + BOUND
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
