@@ -12,6 +12,7 @@ from auditor.evidence.containers import magic
 from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.images import disk_formats
+from auditor.evidence.sweep import FileSweep
 from auditor.judgement.criteria import Criteria
 from auditor.model.audit import Run
 from auditor.model.evidence import Cluster, Evidence, Gap, Source, Stat
@@ -106,8 +107,12 @@ def _source(file: EvidenceFile, kind: str) -> Source:
 
 
 def search(files: exhibit.Exhibit, log: RunLog) -> None:
-    """Wait for the search of raw bytes, which ends with their hash, and say how far it is: their reader cannot."""
+    """Search raw bytes, wait for their hash, with which that ends, and say how far it is: their reader cannot."""
     for file in files.of(exhibit.Role.IMAGE):
+        if file.hashing.size:
+            from auditor.evidence.images.signatures import SIGNATURES  # waits until raw bytes are searched
+
+            files.sweep = FileSweep(file, SIGNATURES)
         file.hashing.wait(log)
 
 

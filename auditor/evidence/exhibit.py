@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from auditor import platform
 from auditor.errors import UnreadableEvidence
@@ -17,6 +17,9 @@ from auditor.evidence.containers import exports, foreign, magic
 from auditor.evidence.containers.residue import Residue
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap, Live, Unexamined
+
+if TYPE_CHECKING:
+    from auditor.evidence.sweep import FileSweep
 
 STEP = 1 << 22
 """Bytes that are looked at, at once."""
@@ -100,6 +103,8 @@ class Exhibit:
     """Whether its file is what a live database answered."""
     raw: bool = False
     """Whether the user says that its database is a member's own, which has no trailer."""
+    sweep: "FileSweep | None" = None
+    """The search of its raw bytes, where that has begun before they are read."""
     work_dir: str = ""
     """Folder for scratch files with decoded values; the system's folder for temporary files where empty."""
 

@@ -62,6 +62,15 @@ class Signature(NamedTuple):
     """Whether letters of either case match."""
     apart: bool = False
     """Whether it is searched in an engine of its own, which is for what slows the others down."""
+    behind: bytes = b""
+    """What must stand behind `pattern`, as the end of the signature: bytes that are common, such as zeros, slow down an
+    engine that searches them. They are looked at where the rest has matched."""
+
+    @property
+    def whole(self) -> "Signature":
+        """The same signature with what must stand behind as part of its expression."""
+        # not by re.escape(), which leaves a zero as it is: an expression of hyperscan's ends there
+        return self._replace(pattern=self.pattern + b"".join(b"\\x%02x" % octet for octet in self.behind), behind=b"")
 
 
 class Mark(NamedTuple):

@@ -11,12 +11,14 @@ import threading
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor import platform
+from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.errors import NOTHING, READ_FAILURE, UnreadableEvidence
 from auditor.evidence.file import EvidenceFile
@@ -30,6 +32,7 @@ LEAST = 1 << 10
 SHIFT = 8
 """Bits of a hit's code that say which signature it is."""
 
+_NUMBER = (1 << SHIFT) - 1
 _NO_CODES: Ints = np.zeros(0, np.int64)
 
 
@@ -51,7 +54,6 @@ class Search:
         import hyperscan  # waits until something is searched
 
         self._overlap = max(signature.longest for signature in signatures) - 1
-        self._stopped = hyperscan.ScanTerminated
         places = list(enumerate(signatures))
         parts = [
             [(place, each) for place, each in places if not each.apart],
@@ -87,16 +89,19 @@ class Search:
         seam = seam[seam >> SHIFT > at]
         return np.concatenate((seam, codes)) if seam.size else codes
 
-    def skip(self) -> None:
-        """Pass over a window of zeros, across which no signature reaches."""
-        self._tail = b""
+    def skip(self, zeros: memoryview, at: int) -> None:
+        """Pass over a window of zeros: no signature lies in them, but one may begin or end in them.
+
+        at: the offset of the first one.
+        """
+        self.feed(zeros[: self._overlap], at)
 
     def hits(self) -> Hits:
         """What all windows hold; the next one is the first of another medium."""
         codes = np.concatenate([_NO_CODES, *self._codes])
         crowded = tuple(self._crowded)
         self._codes, self._crowded, self._tail = [], [], b""
-        return Hits((codes & ((1 << SHIFT) - 1)).astype(np.uint8), codes >> SHIFT, crowded)
+        return Hits((codes & _NUMBER).astype(np.uint8), codes >> SHIFT, crowded)
 
     def _run(self, view: memoryview, at: int, most: int) -> Ints:
         """Codes of the matches, in the order of their ends; more than `most` where there are more.
@@ -111,17 +116,14 @@ class Search:
         return (every[: most + 1] if not stops else every[every <= min(stops)][: most + 1]) + (at << SHIFT)
 
     def _matches(self, engine: "_Engine", view: memoryview, most: int) -> Ints:
-        """Codes of the matches of one engine's signatures, whose offsets count from the view's first byte."""
-        codes = array("q")
-        append = codes.append
-
-        def hit(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            append(end << SHIFT | number)
-            return len(codes) > most
-
-        with suppress(self._stopped):
-            engine.database.scan(view, match_event_handler=hit, scratch=engine.scratch)
-        return np.frombuffer(codes, np.int64) if codes else _NO_CODES
+        """Codes of one engine's matches, whose offsets count from the view's first byte."""
+        codes = engine.matches(view, most)
+        if not engine.behind:
+            return codes
+        if codes.size <= most:
+            return engine.whole(codes, view)
+        # of what is behind a match nothing is known yet: the window may be less crowded than it seems
+        return engine.exact.matches(view, most)
 
 
 class _Engine:
@@ -129,8 +131,10 @@ class _Engine:
 
     def __init__(self, hyperscan: Any, signatures: Sequence[tuple[int, Signature]]) -> None:
         """hyperscan: the module. signatures: each with its place among all."""
-        self.database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self.database.compile(
+        self._hyperscan, self._signatures = hyperscan, signatures
+        self.behind = {place: signature.behind for place, signature in signatures if signature.behind}
+        self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
             expressions=[signature.pattern for _, signature in signatures],
             ids=[place for place, _ in signatures],
             elements=len(signatures),
@@ -139,7 +143,38 @@ class _Engine:
                 for _, signature in signatures
             ],
         )
-        self.scratch = hyperscan.Scratch(self.database)
+        self._scratch = hyperscan.Scratch(self._database)
+
+    @cached_property
+    def exact(self) -> "_Engine":
+        """The engine that searches whole signatures: slow, and right where too many match to look behind them."""
+        return _Engine(self._hyperscan, [(place, each.whole) for place, each in self._signatures])
+
+    def matches(self, view: memoryview, most: int) -> Ints:
+        """Codes of the matches in a view, in the order of their ends; more than `most` where there are more."""
+        codes = array("q")
+        append = codes.append
+
+        def hit(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            append(end << SHIFT | number)
+            return len(codes) > most
+
+        with suppress(self._hyperscan.ScanTerminated):
+            self._database.scan(view, match_event_handler=hit, scratch=self._scratch)
+        return np.frombuffer(codes, np.int64) if codes else _NO_CODES
+
+    def whole(self, codes: Ints, view: memoryview) -> Ints:
+        """The codes of those matches behind which stands what must, in the order of their ends."""
+        if not codes.size:
+            return codes
+        buffer, number, kept = Buffer(view), codes & _NUMBER, np.ones(codes.size, np.bool_)
+        for place, behind in self.behind.items():
+            rows = np.flatnonzero(number == place)
+            if rows.size:
+                end = codes[rows] >> SHIFT
+                kept[rows] = buffer.starts_with(end, buffer.size - end, behind)
+                codes[rows] += len(behind) << SHIFT
+        return np.sort(codes[kept])
 
 
 class FileSweep:
@@ -206,7 +241,7 @@ class FileSweep:
                 return None
             self._feed(search, done, at)
             if window.readonly and len(window):
-                search.skip()
+                search.skip(window, at)
             else:
                 search.feed(window, at)
         except BaseException as error:  # noqa: BLE001 - handed on by result()

@@ -139,17 +139,50 @@ def test_a_failure_is_raised_by_the_result(tmp_path: Path) -> None:
             sweep.result()
 
 
+def hits_of(signatures: Sequence[Signature], content: bytes, step: int) -> tuple[list[int], list[int], object]:
+    search = Search(signatures)
+    for at in range(0, len(content), step):
+        search.feed(memoryview(content)[at : at + step], at)
+    hits = search.hits()
+    return hits.end.tolist(), hits.signature.tolist(), hits.crowded
+
+
 def test_signatures_in_engines_of_their_own_are_met_alike() -> None:
     """And a window with too many of them ends where the first of the engines ended."""
     together = (Signature(b"ab", b"ab", 2), Signature(rb"_\x00{3}", b"_\0\0\0", 4), Signature(b"x", b"x", 1))
     apart = (together[0], together[1]._replace(apart=True), together[2]._replace(apart=True))
     window = (b"ab_\0\0\0 x" * 40 + bytes(200)) * 30
     for content in (window, b"x" * (LEAST + len(window)) + window, window + b"x" * 5 * LEAST + b"ab" * 9):
-        one, other = Search(together), Search(apart)
-        for search in (one, other):
-            search.feed(memoryview(content), 0)
-            search.feed(memoryview(window), len(content))
-        first, second = one.hits(), other.hits()
-        assert first.end.tolist() == second.end.tolist()
-        assert first.signature.tolist() == second.signature.tolist()
-        assert first.crowded == second.crowded
+        assert hits_of(together, content + window, len(content)) == hits_of(apart, content + window, len(content))
+
+
+WHOLE = (Signature(b"ab", b"ab", 2), Signature(rb"_\x00{3}", b"_\0\0\0", 4), Signature(rb"SQ\.l\x00", b"SQ.l\0", 5))
+PARTED = (WHOLE[0], Signature(b"_", b"_", 4, behind=b"\0\0\0"), Signature(b"SQ", b"SQ.l\0", 5, behind=b".l\0"))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([b"ab", b"_", b"\0", b"\0\0", b"SQ", b".l", b"l", b"SQ.l\0", b"_\0\0\0"]), max_size=30),
+    st.integers(1, 40),
+)
+def test_what_stands_behind_a_match_belongs_to_it(pieces: list[bytes], step: int) -> None:
+    content = b"".join(pieces)
+    assert hits_of(PARTED, content, step) == hits_of(WHOLE, content, step)
+
+
+@pytest.mark.parametrize("filling", [b"_", b"SQ.l", b"_\0\0\0", b"ab", b"_SQ.l\0"])
+def test_matches_without_what_stands_behind_them_do_not_crowd(filling: bytes) -> None:
+    content = b"ab" + filling * 5 * LEAST + b"_\0\0\0 SQ.l\0"
+    for step in (len(content), 3 * LEAST):
+        assert hits_of(PARTED, content, step) == hits_of(WHOLE, content, step)
+
+
+def test_a_signature_may_begin_or_end_in_a_hole(tmp_path: Path) -> None:
+    signatures = (Signature(rb"_\x00{3}", b"_\0\0\0", 4), Signature(rb"\x00{2}k", b"\0\0k", 3))
+    with (tmp_path / "evidence").open("wb") as file:
+        for at, content in ((0, b"x" * ((1 << 20) - 1) + b"_"), (13 << 20, b"k" + b"x" * 4095)):
+            file.seek(at)
+            file.write(content)
+        file.truncate(30 << 20)
+    with EvidenceFile.open(tmp_path / "evidence", hashed=True) as evidence:
+        assert FileSweep(evidence, signatures).result().end.tolist() == [(1 << 20) + 3, (13 << 20) + 1]

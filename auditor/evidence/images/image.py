@@ -61,7 +61,7 @@ def read(exhibit: Exhibit, *, quick: bool) -> Reading:
     if quick:
         raise UsageError("--carve searches every byte, and --quick none that no root reaches: give one of them")
     (file,) = exhibit.of(Role.IMAGE)
-    hits = FileSweep(file, SIGNATURES).result()
+    hits = (exhibit.sweep or FileSweep(file, SIGNATURES)).result()
     buffer, ledger = Buffer(file.map), Ledger(file.name, file.size)
     every = _records(buffer, file.name, hits, ledger, exhibit.work_dir)
     one = values.without_beginnings(buffer, every.records, values.distinct(buffer, every.records, every.kind))

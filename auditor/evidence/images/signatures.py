@@ -32,8 +32,8 @@ VALUES = (Beginning.PROTOBUF, Beginning.ENCRYPTED, Beginning.JSON, Beginning.JSO
 _ZEROS = SUBREVISION.count(b"\0")
 
 
-def _fixed(pattern: bytes, literal: bytes, length: int, *, apart: bool = False) -> Signature:
-    return Signature(pattern, literal, length, apart=apart)
+def _fixed(pattern: bytes, literal: bytes, length: int, *, apart: bool = False, behind: bytes = b"") -> Signature:
+    return Signature(pattern, literal, length, apart=apart, behind=behind)
 
 
 SIGNATURES = (
@@ -44,11 +44,11 @@ SIGNATURES = (
     _fixed(rb"_\x00{%d}" % _ZEROS, SUBREVISION, len(SUBREVISION), apart=True),
     # the four high bytes of a length below 16 MB, its padding, then a record of type entry (2) or state (3)
     _fixed(rb"\x00{4}[\x00\x81-\x87]\x08[\x02\x03]\x10", b"\x10", 8),
-    _fixed(rb"\xed\xda\x0c\xed\x02\x00{3}", b"\xed\xda\x0c\xed", 8, apart=True),
-    _fixed(rb"SQLite format 3\x00", b"SQLite format 3\0", 16, apart=True),
+    _fixed(rb"\xed\xda\x0c\xed", b"\xed\xda\x0c\xed", 8, behind=b"\x02\0\0\0"),
+    _fixed(rb"SQLite", b"SQLite format 3\0", 16, behind=b" format 3\0"),
 )
-"""In the order of Beginning. Those apart cost a third so: their zeros, and bytes that programs are full of, slow all
-others down that are searched with them."""
+"""In the order of Beginning. An engine looks for the last bytes of a literal: zeros, which images are full of, slow
+down whatever is searched with them. A revision's have an engine of their own; others are looked at behind a match."""
 
 
 def begins(hits: Hits, *beginnings: Beginning) -> Ints:
