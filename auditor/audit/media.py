@@ -28,6 +28,11 @@ class FileMedium(NamedTuple):
         """The file's name."""
         return self.sweep.file.name
 
+    @property
+    def is_text(self) -> bool:
+        """As of Medium."""
+        return _of_text(self.marks)
+
 
 class Medium(NamedTuple):
     """A medium that was searched."""
@@ -45,7 +50,11 @@ class Medium(NamedTuple):
     @property
     def is_text(self) -> bool:
         """Whether it was searched for what texts write in a value's stead."""
-        return any(mark.writing > Writing.PLAIN for mark in self.marks)
+        return _of_text(self.marks)
+
+
+def _of_text(marks: Sequence[Mark]) -> bool:
+    return any(mark.writing > Writing.PLAIN for mark in marks)
 
 
 @dataclass(frozen=True, slots=True)
