@@ -64,10 +64,9 @@ class Reader:
         # go-yaml, which kube-apiserver reads with, is libyaml in Go; PyYAML's own scanner takes fewer tabs than it
         loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
         try:
-            if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-                return _Tree(self).document(yaml.parse(raw.decode("utf-16"), Loader=loader))
-            text = raw.decode("utf-8")
-            if text.lstrip().startswith("{"):
+            wide = raw[:2] in {b"\xff\xfe", b"\xfe\xff"}
+            text = raw.decode("utf-16" if wide else "utf-8")
+            if not wide and text.lstrip().startswith("{"):
                 return self._json(text)
             return _Tree(self).document(yaml.parse(text, Loader=loader))
         except yaml.MarkedYAMLError as error:
