@@ -61,8 +61,7 @@ class Reader:
         """The one document in these bytes, of objects, lists and texts; None for null."""
         import yaml
 
-        # go-yaml, which kube-apiserver reads with, is libyaml in Go; PyYAML's own scanner takes fewer tabs than it
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml: kube-apiserver's go-yaml is a port of it
         try:
             wide = raw[:2] in {b"\xff\xfe", b"\xfe\xff"}
             text = raw.decode("utf-16" if wide else "utf-8")
@@ -72,8 +71,8 @@ class Reader:
         except yaml.MarkedYAMLError as error:
             where = _where(error.problem_mark or error.context_mark)
         except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            return self.fail(where, "no JSON, which a file is that begins with a brace" + self._refuses)
+            reason = "no JSON, which a file is that begins with a brace" + self._refuses
+            return self.fail(f"line {error.lineno}, column {error.colno}", reason)
         except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
             where = ""
         return self.fail(where, "neither YAML nor JSON")
