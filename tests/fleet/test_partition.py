@@ -25,7 +25,7 @@ from tests.helpers.fleet_network import (
 from tests.helpers.sweeps import everything
 
 BACKUPS = 60 if everything() else 16
-"""Backups, and how many of them the quick suite takes."""
+"""Backups, at night and by day."""
 
 
 @pytest.fixture
@@ -70,77 +70,6 @@ def nobody_left(cluster: FleetNetwork) -> None:
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_workers_that_are_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
-    """One in the midst of a backup, another for good; a third loses packets; the scheduler is away for a moment."""
-    passing, gone, lossy, _ = WORKERS
-    network = cluster.network
-    with scanning(cluster) as client:
-        assert client.stdout is not None
-        lines = client.stdout.readline()
-        network.lose(lossy, 10)
-        for host in (passing, gone):
-            until(lambda: cluster.reading(host))  # noqa: B023 - it is called here
-            network.cut(host)
-        network.cut(SCHEDULER)  # shorter than what counts as gone
-        network.mend(SCHEDULER)
-        until(lambda: cluster.said(REMOVED, passing) and cluster.said(REMOVED, gone))
-        until(lambda: not network.processes(passing))  # whom the scheduler does not answer ends by itself
-        network.mend(passing)
-        cluster.start_worker(passing)
-        code, events, errors = ended(client, lines)
-    assert code == 1, errors
-    assert events[-1]["states"] == {"examined": BACKUPS}
-    assert network.lost(lossy)
-    until(lambda: not network.processes(gone))
-    nobody_left(cluster)
-    nothing_lost(cluster, tmp_path / "copy")
-
-
-def test_a_scheduler_that_is_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
-    """The run ends and says so; when the network is whole again the same command goes on."""
-    with scanning(cluster) as client:
-        assert client.stdout is not None
-        lines = "".join(client.stdout.readline() for _ in range(3))
-        until(lambda: any(map(cluster.reading, WORKERS)))
-        cluster.network.cut(SCHEDULER)
-        code, events, errors = ended(client, lines)
-    assert code == 2, errors
-    assert "the scheduler is gone" in errors
-    assert "Traceback" not in errors
-    assert events[-1]["event"] == "backup"
-    nobody_left(cluster)
-    cluster.network.mend(SCHEDULER)
-    until(lambda: not any(map(cluster.network.processes, WORKERS)))
-    cluster.start_workers()
-    with scanning(cluster) as client:
-        code, events, errors = ended(client)
-    assert code == 1, errors
-    assert events[0]["examined_before"] >= 2
-    assert events[-1]["states"] == {"examined": BACKUPS}
-    nobody_left(cluster)
-    nothing_lost(cluster, tmp_path / "copy")
-
-
-def test_a_store_that_refuses_one_worker(cluster: FleetNetwork, tmp_path: Path) -> None:
-    """What that worker took is `unreachable`, written by the client, and no end of the run; the next run reads it."""
-    cluster.network.refuse(STORE, WORKERS[0])
-    with scanning(cluster) as client:
-        code, events, errors = ended(client)
-    assert code == 1, errors
-    states = events[-1]["states"]
-    assert set(states) == {"examined", "unreachable"}
-    assert sum(states.values()) == BACKUPS
-    reasons = {event["reason"] for event in events if event.get("state") == "unreachable"}
-    assert {reason for reason in reasons if "cannot be written" in reason} == reasons
-    cluster.network.admit(STORE)
-    with scanning(cluster) as client:
-        code, events, errors = ended(client)
-    assert code == 1, errors
-    assert events[0]["examined_before"] == states["examined"]
-    nobody_left(cluster)
-    nothing_lost(cluster, tmp_path / "copy")
-
-
 def test_every_worker_is_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
     """The run ends once the scheduler has waited for others as long as it is told to."""
     with scanning(cluster) as client:
@@ -155,7 +84,75 @@ def test_every_worker_is_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
     nobody_left(cluster)
 
 
-if everything():
+if everything():  # each waits for what Dask takes for gone
+
+    def test_workers_that_are_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
+        """One in the midst of a backup, another for good; a third loses packets; the scheduler is away for a moment."""
+        passing, gone, lossy, _ = WORKERS
+        network = cluster.network
+        with scanning(cluster) as client:
+            assert client.stdout is not None
+            lines = client.stdout.readline()
+            network.lose(lossy, 10)
+            for host in (passing, gone):
+                until(lambda: cluster.reading(host))  # noqa: B023 - it is called here
+                network.cut(host)
+            network.cut(SCHEDULER)  # shorter than what counts as gone
+            network.mend(SCHEDULER)
+            until(lambda: cluster.said(REMOVED, passing) and cluster.said(REMOVED, gone))
+            until(lambda: not network.processes(passing))  # whom the scheduler does not answer ends by itself
+            network.mend(passing)
+            cluster.start_worker(passing)
+            code, events, errors = ended(client, lines)
+        assert code == 1, errors
+        assert events[-1]["states"] == {"examined": BACKUPS}
+        assert network.lost(lossy)
+        until(lambda: not network.processes(gone))
+        nobody_left(cluster)
+        nothing_lost(cluster, tmp_path / "copy")
+
+    def test_a_scheduler_that_is_cut_off(cluster: FleetNetwork, tmp_path: Path) -> None:
+        """The run ends and says so; when the network is whole again the same command goes on."""
+        with scanning(cluster) as client:
+            assert client.stdout is not None
+            lines = "".join(client.stdout.readline() for _ in range(3))
+            until(lambda: any(map(cluster.reading, WORKERS)))
+            cluster.network.cut(SCHEDULER)
+            code, events, errors = ended(client, lines)
+        assert code == 2, errors
+        assert "the scheduler is gone" in errors
+        assert "Traceback" not in errors
+        assert events[-1]["event"] == "backup"
+        nobody_left(cluster)
+        cluster.network.mend(SCHEDULER)
+        until(lambda: not any(map(cluster.network.processes, WORKERS)))
+        cluster.start_workers()
+        with scanning(cluster) as client:
+            code, events, errors = ended(client)
+        assert code == 1, errors
+        assert events[0]["examined_before"] >= 2
+        assert events[-1]["states"] == {"examined": BACKUPS}
+        nobody_left(cluster)
+        nothing_lost(cluster, tmp_path / "copy")
+
+    def test_a_store_that_refuses_one_worker(cluster: FleetNetwork, tmp_path: Path) -> None:
+        """What that worker took is `unreachable`, written by the client, and ends no run; the next run reads it."""
+        cluster.network.refuse(STORE, WORKERS[0])
+        with scanning(cluster) as client:
+            code, events, errors = ended(client)
+        assert code == 1, errors
+        states = events[-1]["states"]
+        assert set(states) == {"examined", "unreachable"}
+        assert sum(states.values()) == BACKUPS
+        reasons = {event["reason"] for event in events if event.get("state") == "unreachable"}
+        assert {reason for reason in reasons if "cannot be written" in reason} == reasons
+        cluster.network.admit(STORE)
+        with scanning(cluster) as client:
+            code, events, errors = ended(client)
+        assert code == 1, errors
+        assert events[0]["examined_before"] == states["examined"]
+        nobody_left(cluster)
+        nothing_lost(cluster, tmp_path / "copy")
 
     @pytest.mark.parametrize("seed", range(8))
     def test_a_network_that_fails_at_random(cluster: FleetNetwork, tmp_path: Path, seed: int) -> None:
