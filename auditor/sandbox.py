@@ -9,16 +9,20 @@ The bindings on PyPI are all before their 1.0; what is needed of them is three s
 import ctypes
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PyCompileError
+from py_compile import compile as compile_module
 
 CREATE, ADD, RESTRICT = 444, 445, 446
 """Numbers of landlock_create_ruleset(2), landlock_add_rule(2) and landlock_restrict_self(2), on every architecture."""
 VERSION = 1
 """Flag of the first: which version of the interface there is."""
+CACHE = "__pycache__"
 BENEATH = 1
 """LANDLOCK_RULE_PATH_BENEATH."""
 PATH_ONLY = getattr(os, "O_PATH", 0)
@@ -63,7 +67,31 @@ def state() -> str:
 def enter(limits: Limits) -> None:
     """Confine this process, and every one that it starts, for good. Where the system cannot, state() says so."""
     global _state  # noqa: PLW0603
+    if not limits.unlimited:
+        _compile(str(Path(__file__).parent))
     _state = f"none: {limits.unlimited}" if limits.unlimited else _landlock(limits)
+
+
+def _compile(folder: str) -> None:
+    """Write the bytecode of modules that have none: a confined process cannot, and would compile them every time."""
+    if sys.dont_write_bytecode or not PATH_ONLY:
+        return
+    with suppress(OSError, PyCompileError):  # a folder that is not ours to write into
+        compiled = _times(os.path.join(folder, CACHE))  # noqa: PTH118 - of hundreds of paths, at every start
+        for name, written in _times(folder).items():
+            path = f"{folder}{os.sep}{name}"
+            if name.endswith(".py"):
+                if compiled.get(f"{name[:-2]}{sys.implementation.cache_tag}.pyc", 0.0) < written:
+                    compile_module(path, doraise=True)
+            elif name != CACHE and os.path.isdir(path):  # noqa: PTH112
+                _compile(path)
+
+
+def _times(folder: str) -> dict[str, float]:
+    """The time of the last change of each entry of a folder, by name; none where there is no folder."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_mtime for entry in entries}
+    return {}
 
 
 def _landlock(limits: Limits) -> str:

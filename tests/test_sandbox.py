@@ -4,12 +4,14 @@ import ctypes
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from tests.helpers.fixtures import REWRITTEN
 # the command forks before it starts a thread; a test's process may have threads of other tests' libraries
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 
+ROOT = Path(__file__).parents[1]
 VERSION = int(ctypes.CDLL(None).syscall(sandbox.CREATE, None, ctypes.c_size_t(0), sandbox.VERSION))
 """Of the kernel's Landlock; below 1 where it has none: then nothing is denied, and state() must say so."""
 DENIED, DONE, FAILED = 1, 0, 2
@@ -176,3 +179,15 @@ def test_outputs_and_what_seals_them_are_within_the_limits() -> None:
     )
     assert {Path("out"), Path("out/a.csv")} == set(limits.folders)
     assert (limits.programs, limits.connects, limits.unlimited) == (True, True, "")
+
+
+def test_bytecode_is_written_before_it_cannot_be_any_more(tmp_path: Path) -> None:
+    """An installer that compiles nothing would make every later run compile again what is imported after that."""
+    shutil.copytree(ROOT / "auditor", tmp_path / "auditor", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    line = [sys.executable, "-m", "auditor", "scan", str(REWRITTEN)]
+    assert subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, check=False).returncode == 1
+    sources = {path.relative_to(tmp_path) for path in tmp_path.glob("auditor/**/*.py")}
+    if VERSION > 0:
+        assert {path for path in sources if not Path(cache_from_source(str(tmp_path / path))).exists()} == set()
