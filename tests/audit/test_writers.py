@@ -32,6 +32,7 @@ def test_one_rotation_is_no_difference(configs: tuple[str, ...]) -> None:
 
 
 def test_values_that_cannot_be_read_are_named() -> None:
-    (note,) = [note for note in notes("keys-with-a-wrong-key", "config-wrong-key.json") if "no API server reads" in note]
+    every = notes("keys-with-a-wrong-key", "config-wrong-key.json")
+    (note,) = [note for note in every if "no API server reads" in note]
     assert "/registry/secrets/" in note
     assert note.endswith(" and 3 more")
