@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+from auditor import platform
 from auditor.cli import live_options
 from auditor.encryption.kms import address
 from auditor.evidence.discovery import databases, remote
@@ -42,5 +43,5 @@ def limits(
     return Limits(
         folders=tuple({*scratch, *(path for each in outputs if each is not None for path in (each, each.parent))}),
         connects=connects or bool(elsewhere),
-        programs=programs,
+        programs=programs or not platform.forks_safely(),  # the process of each of several items is started anew there
     )
