@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, hidden_writings, strays
 from auditor.audit.key_copies import KeyCopies
-from auditor.audit.media import FileMedium, Medium, Sweeps
+from auditor.audit.media import Medium, Sweeps
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.layout import Layout
@@ -90,19 +89,17 @@ class Crosscheck:
         return f"sweep of {files}: {beginnings}{more}"
 
 
-def compare(
-    sweeps: Sweeps, sides: Sequence[tuple[Spans, tuple[Gap, ...]]], layout: Layout, copies: KeyCopies = NO_COPIES
-) -> Crosscheck:
+def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Crosscheck:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
         sweeps: Of the exhibit.
-        sides: Of each of its files: spans_of() its name, and what is hidden() in them.
+        spans: Of each of its files: spans_of() its name.
         layout: Of the exhibit.
         copies: Of etcd keys in indexes.
     """
-    media = zip(sweeps.searched_files(), sides, strict=True)
-    every = [_compare(medium, spans, layout, copies, gaps) for medium, (spans, gaps) in media]
+    media = zip(sweeps.searched_files(), spans, strict=True)
+    every = [_compare(medium, rows, layout, copies) for medium, rows in media]
     every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
     return Crosscheck(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
@@ -151,18 +148,7 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
     return Spans(*(np.concatenate(column)[order] for column in zip(*columns, strict=True)))
 
 
-def hidden(medium: FileMedium, spans: Spans) -> tuple[Gap, ...]:
-    """The values in another writing in a file's keys and encrypted values: no sweep is needed, and one still runs."""
-    if medium.is_text:
-        return ()
-    closed = ~(spans.key | spans.readable | spans.foreign)
-    intervals, buffer = Intervals(spans.start, spans.end), Buffer(medium.sweep.file.map)
-    return tuple(hidden_writings.gaps(medium.source, buffer, intervals, spans.key, closed))
-
-
-def _compare(
-    medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies, hidden: tuple[Gap, ...] = ()
-) -> Crosscheck:
+def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) -> Crosscheck:
     hits, source, buffer = medium.hits, medium.source, medium.buffer
     own, carried = _explained(hits, medium.marks, spans)
     own &= ~_objects_in_keys(medium, spans)
@@ -179,9 +165,12 @@ def _compare(
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
+    if not medium.is_text:
+        closed = ~(spans.key | spans.readable | spans.foreign)
+        gaps += tuple(hidden_writings.gaps(source, buffer, Intervals(spans.start, spans.end), spans.key, closed))
     return Crosscheck(
         fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
-        gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *hidden, *decoded.gaps)),
+        gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
         own=int(own.sum()),
         carried=int(carried.sum()),
     )

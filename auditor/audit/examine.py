@@ -196,14 +196,11 @@ def conclude(
     listener: JudgementListener | None = None,
 ) -> Audit:
     """The audit, once readers and sweeps, which end with the hashes, agree: what only they met is judged too."""
-    swept = judgement.sweeps.files
-    spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in swept]
-    # before the hashes are waited for, with which the sweeps end
-    sides = [(each, agreement.hidden(medium, each)) for medium, each in zip(swept, spans, strict=True)]
+    spans = [agreement.spans_of(judgement.store.parts, medium.source) for medium in judgement.sweeps.files]
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     copies = KeyCopies(judgement.reading.key_copies, judgement.store.parts)
-    crosscheck = agreement.compare(judgement.sweeps, sides, layout, copies)
+    crosscheck = agreement.compare(judgement.sweeps, spans, layout, copies)
     if crosscheck.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading

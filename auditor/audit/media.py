@@ -28,11 +28,6 @@ class FileMedium(NamedTuple):
         """The file's name."""
         return self.sweep.file.name
 
-    @property
-    def is_text(self) -> bool:
-        """As of Medium."""
-        return _of_text(self.marks)
-
 
 class Medium(NamedTuple):
     """A medium that was searched."""
@@ -50,11 +45,7 @@ class Medium(NamedTuple):
     @property
     def is_text(self) -> bool:
         """Whether it was searched for what texts write in a value's stead."""
-        return _of_text(self.marks)
-
-
-def _of_text(marks: Sequence[Mark]) -> bool:
-    return any(mark.writing > Writing.PLAIN for mark in marks)
+        return any(mark.writing > Writing.PLAIN for mark in self.marks)
 
 
 @dataclass(frozen=True, slots=True)

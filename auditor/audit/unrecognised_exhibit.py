@@ -22,7 +22,7 @@ def read(exhibit: Exhibit, sweeps: Sweeps, error: UnreadableEvidence) -> Reading
         error: Of the reader.
     """
     layout = Layout.of(exhibit, PageMap.NONE)
-    if not agreement.compare(sweeps, [(agreement.NO_SPANS, ())] * len(sweeps.files), layout).differs:
+    if not agreement.compare(sweeps, [agreement.NO_SPANS] * len(sweeps.files), layout).differs:
         raise error
     kind = EvidenceKind.UNRECOGNISED
     files = [file for role, file in exhibit.files if role not in {Role.COMPANION, Role.TEXT}]
