@@ -52,7 +52,7 @@ class Limits:
     """Whether it may open connections."""
     programs: bool = False
     """Whether it may start programs."""
-    unlimited: str = ""
+    exemption: str = ""
     """Why it is not confined at all; empty where it is."""
 
 
@@ -67,16 +67,16 @@ def state() -> str:
 def enter(limits: Limits) -> None:
     """Confine this process, and every one that it starts, for good. Where the system cannot, state() says so."""
     global _state  # noqa: PLW0603
-    if not limits.unlimited:
+    if not limits.exemption:
         _compile(str(Path(__file__).parent))
-    _state = f"none: {limits.unlimited}" if limits.unlimited else _landlock(limits)
+    _state = f"none: {limits.exemption}" if limits.exemption else _landlock(limits)
 
 
 def _compile(folder: str) -> None:
     """Write the bytecode of modules that have none: a confined process cannot, and would compile them every time."""
-    if sys.dont_write_bytecode or not PATH_ONLY:
+    if sys.dont_write_bytecode or not PATH_ONLY or not os.access(folder, os.W_OK):
         return
-    with suppress(OSError, PyCompileError):  # a folder that is not ours to write into
+    with suppress(OSError, PyCompileError):
         compiled = _times(os.path.join(folder, CACHE))  # noqa: PTH118 - of hundreds of paths, at every start
         for name, written in _times(folder).items():
             path = f"{folder}{os.sep}{name}"

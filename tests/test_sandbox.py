@@ -108,7 +108,7 @@ def test_what_it_starts_is_confined_as_well(folders: Path) -> None:
     def fork() -> None:
         child = os.fork()
         if not child:
-            os._exit(end(lambda: WRITES["create"](folders / "other"), Limits(unlimited="it asks for everything")))
+            os._exit(end(lambda: WRITES["create"](folders / "other"), Limits(exemption="it asks for everything")))
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DENIED:
             raise PermissionError
 
@@ -169,7 +169,7 @@ def test_the_limits_are_what_the_command_line_needs(name: str) -> None:
 )
 def test_clients_of_clouds_and_tokens_are_told_to_be_unconfined(evidence: str, options: Options) -> None:
     limits = confinement.limits([evidence], [options])
-    assert limits.unlimited
+    assert limits.exemption
     assert end(lambda: subprocess.run(["true"], check=True), limits) == DONE
 
 
@@ -178,7 +178,7 @@ def test_outputs_and_what_seals_them_are_within_the_limits() -> None:
         ["a.db"], [Options()], [Path("out/a.csv"), None], programs=True, elsewhere="https://tsa"
     )
     assert {Path("out"), Path("out/a.csv")} == set(limits.folders)
-    assert (limits.programs, limits.connects, limits.unlimited) == (True, True, "")
+    assert (limits.programs, limits.connects, limits.exemption) == (True, True, "")
 
 
 def test_bytecode_is_written_before_it_cannot_be_any_more(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from auditor import platform
 from auditor.cli import live_options
+from auditor.cli.output import STDOUT
 from auditor.encryption.kms import address
 from auditor.evidence.discovery import databases, remote
 from auditor.options import Options
@@ -35,13 +36,14 @@ def limits(
     named = [*evidence, *(each.current for each in options if each.current)]
     services = {address.parse(each).scheme for each in chain.from_iterable(own.kms for own in options)} - FROM_FILES
     if any(map(remote.is_remote, named)) or services:
-        return Limits(unlimited="clients of clouds and tokens keep files and start programs of their own")
+        return Limits(exemption="clients of clouds and tokens keep files and start programs of their own")
     scratch = [Path(each.work_dir) for each in options if each.work_dir]
+    files = [each for each in outputs if each is not None and each != STDOUT]
     connects = any(own.kms_plugins for own in options) or any(
         live_options.is_live(each) or databases.is_database(each) for each in named
     )
     return Limits(
-        folders=tuple({*scratch, *(path for each in outputs if each is not None for path in (each, each.parent))}),
+        folders=tuple({*scratch, *(path for each in files for path in (each, each.parent))}),
         connects=connects or bool(elsewhere),
         programs=programs or not platform.forks_safely(),  # the process of each of several items is started anew there
     )

@@ -51,7 +51,7 @@ REPORT_CODES = (
     "cannot be read; 3 no such finding, and a backup is missing, unread, a sample, too old or without its keys, or a "
     "question is unknown."
 )
-OPEN = Limits(unlimited="a fleet's first process reads no evidence")
+EXEMPT = Limits(exemption="a fleet's first process reads no evidence")
 KEY_CODES = "Exit codes: 0 the key was written; 2 bad usage, or the file exists."
 
 app = typer.Typer(
@@ -170,7 +170,7 @@ def scan(
         options=options, fail_on=Severity[fail_on.name], json=json, force=force,
     )
     # fmt: on
-    raise typer.Exit(worker.run(partial(run_scan, request), OPEN))
+    raise typer.Exit(worker.run(partial(run_scan, request), EXEMPT))
 
 
 @app.command(name="new-key", epilog=KEY_CODES, cls=Command, context_settings=SETTINGS)
@@ -178,7 +178,7 @@ def new_key(
     file: Annotated[Path, typer.Argument(help="The new file, for --compare-key.", show_default=False)],
 ) -> None:
     """Make a key for --compare-key: 32 random bytes. Keep it as an encryption key."""
-    raise typer.Exit(worker.run(partial(_write_key, file), OPEN))
+    raise typer.Exit(worker.run(partial(_write_key, file), EXEMPT))
 
 
 def _write_key(file: Path) -> int:
@@ -250,4 +250,4 @@ def report(
         files={name: path for name, path in files.items() if path is not None},
         force=force,
     )
-    raise typer.Exit(worker.run(partial(run_report, request), OPEN))
+    raise typer.Exit(worker.run(partial(run_report, request), EXEMPT))

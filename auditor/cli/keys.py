@@ -94,8 +94,8 @@ def keys(
         rows=False,
         origin=provenance.origin([evidence]) if html else (),
     )
-    own = confinement.limits([evidence], [options], (html, json))
-    raise typer.Exit(worker.run(partial(run, evidence, live, options, (html, json), force=force), own))
+    limits = confinement.limits([evidence], [options], (html, json))
+    raise typer.Exit(worker.run(partial(run, evidence, live, options, (html, json), force=force), limits))
 
 
 def run(

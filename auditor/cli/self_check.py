@@ -32,8 +32,8 @@ def self_check(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
     """Audit known evidence of every store and place, and hold the installed files against their record and the lock."""
-    own = Limits(unlimited="self-check starts audits of its own")
-    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force), own))
+    limits = Limits(exemption="self-check starts audits of its own")
+    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force), limits))
 
 
 def run(json: Path | None, work_dir: str, seals: Seals = NO_SEALS, *, force: bool) -> int:

@@ -107,20 +107,20 @@ def show(
         range_only=range_only,
         rows=False,
     )
-    own = confinement.limits([evidence], [options], [json])
+    limits = confinement.limits([evidence], [options], [json])
     if at is not None:
         if object_name is not None or reveal or json is not None or live_options.is_live(evidence):
             raise UsageError("--at is of a file, and stands instead of a KEY: leave out KEY, --reveal and --json")
         options = replace(options, resources=(resource or "*",))
-        raise typer.Exit(worker.run(partial(spot, evidence, source, at, options), own))
+        raise typer.Exit(worker.run(partial(spot, evidence, source, at, options), limits))
     if object_name is None:
         if reveal or json is not None:
             raise typer.BadParameter("--reveal and --json need a KEY")
-        raise typer.Exit(worker.run(partial(names, evidence, live, options), own))
+        raise typer.Exit(worker.run(partial(names, evidence, live, options), limits))
     if reveal and not yes:
         confirm(object_name)
     task = partial(run, evidence, live, object_name, options, json, reveal=reveal, force=force)
-    raise typer.Exit(worker.run(task, own))
+    raise typer.Exit(worker.run(task, limits))
 
 
 def names(evidence: str, live: LiveOptions, options: Options) -> int:

@@ -121,8 +121,8 @@ def verify(
         max_ratio=max_ratio,
     )
     trust = Trust(signers, tsa_roots)
-    own = confinement.limits(evidence or [], [options], programs=True)
-    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, trust, again=again), own))
+    limits = confinement.limits(evidence or [], [options], programs=True)
+    raise typer.Exit(worker.run(partial(run, report, evidence or [], options, trust, again=again), limits))
 
 
 def run(report: Path, evidence: Sequence[str], options: Options, trust: Trust = NOBODY, *, again: bool = False) -> int:

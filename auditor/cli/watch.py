@@ -152,8 +152,8 @@ def watch(
         remediation=remediation,
         force=force,
     )
-    own = confinement.limits([endpoint], [options], [html, json, remediation])
-    raise typer.Exit(worker.run(partial(run, request), own))
+    limits = confinement.limits([endpoint], [options], [html, json, remediation])
+    raise typer.Exit(worker.run(partial(run, request), limits))
 
 
 def run(request: WatchRequest) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from auditor.audit.expectations import UnexpectedEvidence
 from auditor.evidence.discovery import bystanders, texts
-from auditor.evidence.discovery.arguments import names
+from auditor.evidence.discovery.arguments import URL, names
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
 from auditor.observer import Observer
@@ -83,6 +83,10 @@ class Repetition:
         fail_on = next((each for each in Severity if each.label == document.get("fail_on")), None)
         if recorded is None or fail_on is None:
             yield differs(name, "the options in it are none of etcd-auditor's: not audited again")
+            return
+        if URL in recorded.current:  # a report does not decide what is called
+            text = f"{name} was made with --current from a server, which is not asked: not audited again"
+            yield unchecked(compare.ANOTHER, text)
             return
         missing = list(_missing(recorded, self._given))
         yield from (unchecked(compare.ANOTHER, f"{each}: not audited again") for each in missing)

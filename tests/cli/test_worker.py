@@ -29,7 +29,7 @@ def raising(error: BaseException) -> Callable[[], int]:
     return task
 
 
-def confined(task: Callable[[], int]) -> int:
+def in_sandbox(task: Callable[[], int]) -> int:
     return worker.run(task, Limits())
 
 
@@ -51,7 +51,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("guard", [confined, worker.guard], ids=["forked", "guarded"])
+@pytest.mark.parametrize("guard", [in_sandbox, worker.guard], ids=["forked", "guarded"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_exception_tells_its_text_or_looks_like_a_finding(
     fault: str, guard: Callable[[Callable[[], int]], int], capfd: pytest.CaptureFixture[str]

@@ -96,19 +96,17 @@ class Network:
 
     def lose(self, host: str, percent: int) -> None:
         """Have packets that come to a host be lost at random, from now on."""
-        chain = "{ type filter hook input priority 0; }"
-        self._run("nft", "add", "table", "inet", "loss", host=host)
-        self._run("nft", "add", "chain", "inet", "loss", "in", chain, host=host)
-        rule = f"iifname eth0 numgen random mod 100 < {percent} counter drop"
-        self._run("nft", "add", "rule", "inet", "loss", "in", *rule.split(), host=host)
+        self._filter(host, "loss", f"iifname eth0 numgen random mod 100 < {percent} counter drop")
 
     def refuse(self, host: str, other: str) -> None:
         """Have a host refuse every connection of another one."""
-        chain = "{ type filter hook input priority 0; }"
-        self._run("nft", "add", "table", "inet", "refused", host=host)
-        self._run("nft", "add", "chain", "inet", "refused", "in", chain, host=host)
-        rule = f"ip saddr {self.hosts[other]} meta l4proto tcp reject with tcp reset"
-        self._run("nft", "add", "rule", "inet", "refused", "in", *rule.split(), host=host)
+        self._filter(host, "refused", f"ip saddr {self.hosts[other]} meta l4proto tcp reject with tcp reset")
+
+    def _filter(self, host: str, table: str, rule: str) -> None:
+        """Have a host's input pass a rule, in a table of its own."""
+        self._run("nft", "add", "table", "inet", table, host=host)
+        self._run("nft", "add", "chain", "inet", table, "in", "{ type filter hook input priority 0; }", host=host)
+        self._run("nft", "add", "rule", "inet", table, "in", *rule.split(), host=host)
 
     def admit(self, host: str) -> None:
         """Have it refuse nobody any more."""

@@ -16,6 +16,7 @@ from auditor.reports import csv, seals
 from auditor.reports.html import seal
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN
+from tests.helpers.https_server import Request, serving
 from tests.helpers.kine_stages import KINE
 
 EVIDENCE = MIGRATION / "4-compacted.db"
@@ -200,6 +201,22 @@ def test_options_that_are_none(change: Callable[[dict[str, Any]], object], tmp_p
 
     done = again(forged(report(tmp_path, EVIDENCE), with_run), EVIDENCE)
     assert (done.returncode, "the options in it are none of etcd-auditor's" in done.stdout) == (1, True)
+
+
+def test_a_report_names_no_server_that_is_called(tmp_path: Path) -> None:
+    calls: list[Request] = []
+
+    def respond(request: Request) -> tuple[int, dict[str, str], bytes]:
+        calls.append(request)
+        return 404, {}, b""
+
+    with serving(respond) as address:
+        path = report(tmp_path, EVIDENCE, *KEY)
+        forged(path, lambda document: document["run"]["options"].update(current=f"{address}/newer.db"))
+        done = again(path, EVIDENCE, *KEY)
+    assert done.returncode == 1
+    assert "with --current from a server, which is not asked" in " ".join(done.stdout.split())
+    assert calls == []
 
 
 def test_reports_of_an_older_format() -> None:

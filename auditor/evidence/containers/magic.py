@@ -49,7 +49,7 @@ class Kind(Enum):
     BASE64 = "base64"
     HEX = "hex"
     UTF16 = "UTF-16"
-    MARKED = "UTF-8 with a byte order mark"
+    UTF8_MARK = "UTF-8 with a byte order mark"
     CLOSED = "closed"
     OTHER = "other"
 
@@ -58,9 +58,9 @@ STREAMS = frozenset({Kind.GZIP, Kind.ZLIB, Kind.ZSTD, Kind.XZ, Kind.LZMA, Kind.B
 """Compressed streams of one file each."""
 FRAMED = frozenset({Kind.ZSTD, Kind.LZ4})
 """Streams of frames, with skippable frames among them."""
-RECODED = frozenset({Kind.UTF16, Kind.MARKED})
+ENCODINGS = frozenset({Kind.UTF16, Kind.UTF8_MARK})
 """Exports in another encoding than their program writes: a redirection of PowerShell's, an editor on Windows."""
-TEXTS = frozenset({Kind.BASE64, Kind.HEX}) | RECODED
+TEXTS = frozenset({Kind.BASE64, Kind.HEX}) | ENCODINGS
 """Texts that stand for a file of another kind."""
 STORES = frozenset({Kind.DATABASE, Kind.SQLITE, Kind.SQLITE_LOG, Kind.OBJECT_BACKUP})
 """Files with stored values."""
@@ -149,7 +149,7 @@ def closed(head: bytes) -> str:
 
 def _text(head: bytes) -> Kind:
     """The kind of a text that stands for a file with a magic number, or for an export; else OTHER."""
-    if kind := _recoded(head):
+    if kind := _encoding(head):
         return kind
     content = text_encodings.decoded_head(head)
     if not content or (sniff(content) in _WEAK and not _is_dump(content)):
@@ -157,7 +157,7 @@ def _text(head: bytes) -> Kind:
     return Kind.HEX if text_encodings.is_hex(head) else Kind.BASE64
 
 
-def _recoded(head: bytes) -> Kind | None:
+def _encoding(head: bytes) -> Kind | None:
     """The encoding of an export that is not in its own; None for any other text. Objects are read behind a mark."""
     text = text_encodings.unmarked(head)
     if not text:
@@ -165,7 +165,7 @@ def _recoded(head: bytes) -> Kind | None:
     from auditor.evidence.containers import exports, foreign
 
     if _is_dump(text) or exports.sql_dump(text) is not None:
-        return Kind.MARKED if head.startswith(codecs.BOM_UTF8) else Kind.UTF16
+        return Kind.UTF8_MARK if head.startswith(codecs.BOM_UTF8) else Kind.UTF16
     return Kind.UTF16 if not head.startswith(codecs.BOM_UTF8) and foreign.is_objects(text) else None
 
 

@@ -23,19 +23,19 @@ def decoded(stream: Stream, name: str, budget: Budget, kind: Kind) -> Stream:
         budget: Limits of the content.
         kind: Of magic.TEXTS.
     """
-    if kind in magic.RECODED:
-        return Stream(_recoded(stream, name, budget))
+    if kind in magic.ENCODINGS:
+        return Stream(_in_utf8(stream, name, budget))
     return Stream(_blocks(stream, name, budget, text_encodings.HEX if kind is Kind.HEX else text_encodings.BASE64))
 
 
-def _recoded(stream: Stream, name: str, budget: Budget) -> Iterator[bytes]:
+def _in_utf8(stream: Stream, name: str, budget: Budget) -> Iterator[bytes]:
     wide = not stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8)
     decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")()
     at = foreign = 0
     try:
         while block := stream.read():
             text = decoder.decode(block)
-            foreign += 0 if text.isascii() else sum(character > "\x7f" for character in text)
+            foreign += len(text) - len(text.encode("ascii", "ignore"))
             content = text.encode()
             budget.take(len(content))
             yield content

@@ -108,7 +108,7 @@ class _Walk:
     def _text(self, origin: Origin, kind: Kind, stream: Stream, depth: int, head: bytes) -> None:
         """A file that stands there as text."""
         name = str(origin.name)
-        what = "of the same text in plain UTF-8" if kind in magic.RECODED else "of the bytes that it stands for"
+        what = "of the same text in plain UTF-8" if kind in magic.ENCODINGS else "of the bytes that it stands for"
         self._extraction.notes.append(f"{name} is {kind.value} text: offsets are {what}")
         before = text_encodings.preamble(head)
         if before and not bystanders.is_text([before]):
