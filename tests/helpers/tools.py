@@ -1,4 +1,4 @@
-"""Programs that read what the pages have to copy: Prometheus' promtool, systemd's analyser. Debian has both."""
+"""Programs of Debian's beside the product: promtool and systemd's analyser read what pages have to copy; mydumper."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 REQUIRED = "AUDITOR_REQUIRE_TOOLS"
 """Where this is set a missing program is a failure."""
-PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd"}
+PACKAGES = {"mydumper": "mydumper", "promtool": "prometheus", "systemd-analyze": "systemd"}
 """Debian's packages of them."""
 
 
@@ -17,7 +17,7 @@ def tool(name: str, *arguments: str | Path, text: str = "") -> subprocess.Comple
     """The finished run of a program, with a text on its standard input."""
     program = shutil.which(name)
     if program is None:
-        missing = f"what it reads is not tried: there is no {name} on the PATH (apt-get install {PACKAGES[name]})"
+        missing = f"what it is for is not tried: there is no {name} on the PATH (apt-get install {PACKAGES[name]})"
         if os.environ.get(REQUIRED):
             pytest.fail(missing)
         pytest.skip(missing)

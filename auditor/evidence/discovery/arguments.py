@@ -197,13 +197,21 @@ class _Search:
         base = next((path.name.removesuffix(ending) for ending in SQLITE_SIBLINGS if path.name.endswith(ending)), "")
         if base and is_sqlite(path.with_name(base)):
             return True
-        if is_evidence(path):
+        if is_evidence(path) and not _is_schema(path):
             # OpenShift's archive of keys is read with the snapshot of its stamp
             return companions.is_companion(path.name) and companions.is_paired(path)
         if bystanders.is_bystander(path) or self._is_own(path):
             self._beside.passed.append(shown(path.relative_to(folder).as_posix()))
             self._beside.texts.append(str(path))
             return True
+        return False
+
+
+def _is_schema(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return bystanders.is_schema(path.name, file.read(bystanders.HEAD))
+    except OSError:
         return False
 
 

@@ -16,6 +16,8 @@ LONGEST = 256 << 20
 """Bytes of the longest text that is read to its end; a longer one is not known."""
 LISTED = 8
 """Names of them in a remark."""
+HEAD = 1 << 16
+"""First bytes that hold all of what is_schema knows."""
 STEP = 1 << 20
 """Bytes of a block."""
 _LIKELY = re.compile(
@@ -31,8 +33,10 @@ _ANOTHER = re.compile(
     r"sums?|sig|(sha|md)\d+(sums?)?)$",
     re.IGNORECASE,
 )
-_OF_TOOLS = re.compile(r"(^|/)(\.metadata/[^/]+|control/etcd-cluster-(created|spec))$")
-"""Texts about backups that have names like theirs: k3s' (pkg/etcd/snapshot.go), kops' etcd-manager's (pkg/commands)."""
+_OF_TOOLS = re.compile(r"(^|/)(\.metadata/[^/]+|control/etcd-cluster-(created|spec)|[^/]+-schema(-\w+)?\.sql)$")
+"""Texts about backups that have names like theirs: k3s' (pkg/etcd/snapshot.go), kops' etcd-manager's (pkg/commands),
+mydumper's definitions of tables and databases."""
+_ROWS = re.compile(rb"\b(?:INSERT|REPLACE|COPY|VALUES)\b", re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r")) + b"\x7f"
 _BLANKS = b" \t\r\n\f"
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{512,}=*")
@@ -61,6 +65,16 @@ def note(names: Sequence[str], where: str, *, every: bool = False) -> str:
 def is_likely(path: str) -> bool:
     """Whether a file is named like a backup or a container, whatever it holds."""
     return not any(each.search(path) for each in (_ANOTHER, _OF_TOOLS)) and _LIKELY.search(path) is not None
+
+
+def is_schema(path: str, head: bytes) -> bool:
+    """Whether a file defines a table whose rows stand in another, as mydumper writes them.
+
+    Args:
+        path: Its path.
+        head: Its first bytes, at least HEAD if it has so many.
+    """
+    return path.endswith("-schema.sql") and len(head) < HEAD and not _ROWS.search(head)
 
 
 def is_text(blocks: Iterable[bytes]) -> bool:

@@ -199,7 +199,7 @@ class _Walk:
         path = origin.path
         head = stream.peek(magic.HEAD)
         own = archived_directory.match(path) or _is_of_dqlite(path, head)
-        if kind in magic.STORES or not path or own or _is_export(head):
+        if kind in magic.STORES or not path or own or _is_export(path, head):
             self._extract(self._extraction.members, origin, stream, size)
         elif self._tables and path.rpartition("/")[2] == "restore.sql":  # pg_dump's, in its tar format: no data
             self._bystander(origin, stream, size)
@@ -279,10 +279,10 @@ def _is_of_dqlite(path: str, head: bytes) -> bool:
     return dqlite_names.is_own(path.rpartition("/")[2], head)
 
 
-def _is_export(head: bytes) -> bool:
+def _is_export(path: str, head: bytes) -> bool:
     """Whether a file is a dump or an increment; etcdctl's forms that lose bytes are refused later."""
     try:
-        return exhibit.role_of(head) is not None
+        return exhibit.role_of(head) is not None and not bystanders.is_schema(path, head)
     except UnreadableEvidence:
         return True
 

@@ -1,8 +1,8 @@
 """The grammar of dumps: what stands between rows, and how a row of `kine` stands in COPY and in INSERT.
 
 pg_dump src/bin/pg_dump/pg_dump.c (dumpTableData_copy, dumpTableData_insert), psql's meta-commands; mysqldump
-client/mysqldump.c (dump_table), mariadb-dump alike; sqlite3 shell.c (dump_callback). Every expression is possessive:
-a text that is no dump costs one pass.
+client/mysqldump.c (dump_table), mariadb-dump alike; mydumper.c (dump_table_data), with double quotation marks; sqlite3
+shell.c (dump_callback). Every expression is possessive: a text that is no dump costs one pass.
 """
 
 import re
@@ -66,8 +66,9 @@ NEXT_STATEMENT = re.compile(
 BETWEEN_ROWS = re.compile(rb"\s*+([,;])")
 _NUMBER = rb"(?:-?\d{1,20}|NULL|true|false)"
 _ESCAPED, _DOUBLED = repeated(rb"[^'\\]++|\\.|''"), repeated(rb"[^']++|''")
+_IN_DOUBLE_QUOTES = repeated(rb"[^\"\\]++|\\.")
 _STRINGS = {
-    EvidenceKind.MYSQL_DUMP: rb"'" + _ESCAPED + rb"'",
+    EvidenceKind.MYSQL_DUMP: rb"(?:'" + _ESCAPED + rb"'|\"" + _IN_DOUBLE_QUOTES + rb"\")",
     EvidenceKind.POSTGRES_DUMP: rb"(?:'" + _DOUBLED + rb"'|E'" + _ESCAPED + rb"')",
     EvidenceKind.SQLITE_DUMP: rb"'" + _DOUBLED + rb"'",
 }

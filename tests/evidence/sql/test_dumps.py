@@ -1,7 +1,9 @@
 """Dumps of real servers: what is read of them is what the server answers, and where it is said to stand."""
 
+import json
 import re
 import sqlite3
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from tests.fuzz.base import CANARY
 from tests.helpers import sql_servers
 from tests.helpers.command import run
 from tests.helpers.sql_servers import Row, Server
+from tests.helpers.tools import tool
 
 POSTGRES = {
     "plain": (),
@@ -163,6 +166,33 @@ def test_mariadb_dump_holds_what_the_server_answers(form: str, mariadb: Server, 
             mariadb.program(program, "--no-defaults", f"--socket={mariadb.folder}/s", "-uroot", *options, database)
         )
         assert check(path, mariadb.rows(database)).description == "MySQL or MariaDB dump"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "tar"])
+def test_mydumper_writes_the_table_and_its_rows_in_files_of_their_own(
+    packed: bool, mariadb: Server, tmp_path: Path
+) -> None:
+    """Its rows are what the server answers, in double quotation marks; its definitions hold no values and no gap."""
+    folder = tmp_path / "nightly"
+    done = tool("mydumper", "--socket", mariadb.folder / "s", "-u", "root", "-B", "kubernetes", "-o", folder)
+    assert done.returncode == 0, done.stderr
+    reading = check(folder / "kubernetes.kine.sql", mariadb.rows("kubernetes"))
+    assert reading.description == "MySQL or MariaDB dump"
+    evidence = folder
+    if packed:
+        evidence = tmp_path / "nightly.tar"
+        with tarfile.open(evidence, "w") as archive:
+            archive.add(folder, "nightly")
+    report = tmp_path / "r.json"
+    assert run("scan", evidence, "--json", report).returncode == 1
+    document = json.loads(report.read_text())
+    assert document["gaps"] == []
+    assert any("kubernetes.kine-schema.sql" in note for note in document["notes"])
+    # a definition that holds rows is no definition alone
+    schema = folder / "kubernetes.kine-schema.sql"
+    schema.write_bytes(schema.read_bytes() + (folder / "kubernetes.kine.sql").read_bytes()[:60_000])
+    assert run("scan", folder, "--json", report, "--force").returncode == 1
+    assert json.loads(report.read_text())["gaps"]
 
 
 def test_the_dump_of_sqlite(tmp_path: Path) -> None:
