@@ -39,7 +39,7 @@ from auditor.judgement import leftovers, opening, readable_keys
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection, select_by_source
-from auditor.kubernetes.store import classify
+from auditor.kubernetes.store import Store, classify
 from auditor.model.audit import Audit
 from auditor.options import Options
 from auditor.run_log import RunLog
@@ -134,7 +134,7 @@ def _judge(
     contents: bool,
 ) -> Judgement:
     criteria, companion_configs = held_to
-    store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
+    store = _classified(reading, options, criteria)
     in_scope, cluster = scopes.in_scope(store, options, criteria.policy, also), identify(store, reading)
     if options.expect_cluster:
         expectations.cluster(files.name, cluster, reading.backend.cluster_id, options.expect_cluster)
@@ -171,6 +171,15 @@ def _judge(
         unjudged=unjudged,
         companion_configs=companion_configs,
     )
+
+
+def _classified(reading: Reading, options: Options, criteria: Criteria) -> Store:
+    store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
+    if not any(resource.unlisted for resource in store.resources):
+        return store
+    from auditor.judgement import groups  # ciphers wait until they are needed
+
+    return groups.stated(store, criteria.configurations)
 
 
 def _compared(judgement: Judgement, options: Options, judge_current: current_evidence.Judge | None) -> Judgement:
@@ -221,7 +230,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     hunted = hits.hunted(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = scopes.names(store, options, judgement.in_scope)
-    advice = criteria.advice(frozenset(resource.name for resource in store.resources), frozenset(scope))
+    advice = criteria.advice(scopes.present(store, criteria.policy), frozenset(scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     usage = None

@@ -32,7 +32,7 @@ def omissions(
         hunted: What a hunt met, and what it cannot see.
     """
     yield from unexamined.left_out(judgement.reading, options)
-    yield from unexamined.absent(coverage, options, damaged=bool(judgement.reading.gaps))
+    yield from unexamined.absent(coverage, judgement.store, options, damaged=bool(judgement.reading.gaps))
     configs = judgement.companion_configs
     found = configs.keys if configs is not None else ()
     yield from unexamined.companions(files, {key.secret for *_, entry in found for key in entry.keys})

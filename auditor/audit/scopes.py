@@ -22,9 +22,25 @@ def in_scope(store: Store, options: Options, policy: Policy, also: frozenset[str
         policy: of the configurations.
         also: names of further resources.
     """
-    covered = {entry.name for entry in store.resources if not entry.exempt and policy.covers(entry.name)}
+    covered = {
+        entry.name
+        for entry in store.resources
+        if not entry.exempt and (policy.covers_any if entry.unlisted else policy.covers)(entry.name)
+    }
     asked = {name.rstrip(".") for name in options.resources}
     return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
+
+
+def present(store: Store, policy: Policy) -> frozenset[str]:
+    """The names of all resources of the evidence; of one whose group is not known those that a rule may mean by it.
+
+    Args:
+        store: all values of the evidence.
+        policy: of the configurations.
+    """
+    unlisted = {entry.name for entry in store.resources if entry.unlisted}
+    meant = {name for name in policy.names if name.partition(".")[0] in unlisted}
+    return frozenset({entry.name for entry in store.resources} | meant)
 
 
 def names(store: Store, options: Options, in_scope: Bools) -> tuple[str, ...]:

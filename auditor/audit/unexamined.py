@@ -15,9 +15,10 @@ from auditor.evidence.discovery import bystanders
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.policy import Policy
 from auditor.judgement.selection import Selection
+from auditor.kubernetes import prefixes
 from auditor.kubernetes.registry import SECRET_ELSEWHERE
 from auditor.kubernetes.resources import BUILT_IN
-from auditor.kubernetes.store import Store
+from auditor.kubernetes.store import Classified, Store
 from auditor.model.audit import Audit
 from auditor.model.evidence import Unexamined
 from auditor.model.findings import Coverage
@@ -110,14 +111,18 @@ def left_out(evidence: reading.Reading, options: Options) -> list[Unexamined]:
     return parts
 
 
-def absent(coverage: Sequence[Coverage], options: Options, *, damaged: bool = False) -> list[Unexamined]:
+def absent(coverage: Sequence[Coverage], store: Store, options: Options, *, damaged: bool = False) -> list[Unexamined]:
     """Resources of the options without an object: a wrong name, a wrong prefix, or an empty cluster.
 
-    damaged: whether something of the evidence could not be read, in which they may stand.
+    Args:
+        coverage: Counts of every resource.
+        store: All values of the evidence.
+        options: What is audited.
+        damaged: Whether something of the evidence could not be read, in which they may stand.
     """
     present = {row.resource for row in coverage if not row.exempt and row.resource}
-    prefixes = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
-    where = f"(prefixes seen: {prefixes})"
+    seen = ", ".join(sorted({row.prefix for row in coverage if row.prefix})) or "none"
+    where = f"(prefixes seen: {seen})"
     if options.storage_prefixes:
         where = f"under {', '.join(options.storage_prefixes)}"
     reason = f"nothing of this resource is stored {where}; check the name and --storage-prefix"
@@ -125,7 +130,7 @@ def absent(coverage: Sequence[Coverage], options: Options, *, damaged: bool = Fa
         reason = f"nothing of this resource is in what could be read {where}; it may stand in the rest (see the gaps)"
     elif holds_events_alone(coverage, options):
         reason = EVENTS_ALONE
-    elif not options.storage_prefixes and _is_of_others(coverage):
+    elif not options.storage_prefixes and _is_of_others(store):
         reason = OF_OTHERS
     return [
         Unexamined(f"{name}: no object", f"{reason}{_similar(name, present)}", True)
@@ -134,9 +139,16 @@ def absent(coverage: Sequence[Coverage], options: Options, *, damaged: bool = Fa
     ]
 
 
-def _is_of_others(coverage: Sequence[Coverage]) -> bool:
-    """Whether no value of an etcd is of Kubernetes: none under a storage prefix, none of a known encoding elsewhere."""
-    return bool(coverage) and all(not row.resource and row.provider is Provider.UNKNOWN for row in coverage)
+def _is_of_others(store: Store) -> bool:
+    """Whether an etcd has values, none of which is of Kubernetes: under a storage prefix, or looking like an object."""
+
+    def is_foreign(part: Classified) -> bool:
+        batch = part.batch
+        own = ~part.outside | prefixes.likely(batch, part.prefixes)
+        own |= batch.data.starts_with(batch.key_at, batch.key_len.astype(np.int64), b"/registry/")
+        return not (part.stores & own).any()
+
+    return any(map(len, store.parts)) and all(map(is_foreign, store.parts))
 
 
 def _similar(name: str, present: set[str]) -> str:
@@ -164,7 +176,7 @@ def holds_events_alone(coverage: Sequence[Coverage], options: Options) -> bool:
 
     kube-apiserver's --etcd-servers-overrides puts them into an etcd of their own; kops and Gardener do so with events.
     """
-    names = {row.resource for row in coverage if row.resource or options.storage_prefixes}
+    names = {row.resource for row in coverage if not row.exempt and (row.resource or options.storage_prefixes)}
     return bool(names) and names <= EVENTS
 
 

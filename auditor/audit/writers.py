@@ -75,8 +75,8 @@ def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], *, configured:
     keys = [key for _, key in written]
     plain = [key for key in keys if key[0] is Provider.IDENTITY]
     odd = plain[0] if plain else min(dict.fromkeys(keys), key=keys.count)
-    revisions = [revision for revision, key in written if key == odd]
     others = [revision for revision, key in written if key != odd]
+    revisions = [revision for revision, key in written if key == odd and revision > others[0]]
     more = f" and {len(revisions) - MOST:,} more" if len(revisions) > MOST else ""
     listed = ", ".join(f"{revision:,}" for revision in revisions[-MOST:]) + more
     what = "plain values" if plain else f"values under {_label(odd)}"

@@ -1,7 +1,7 @@
 """etcd-auditor diff: compare two exhibits, write the reports, print the summary."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -186,6 +186,11 @@ def diff(
 
 def run(request: DiffRequest) -> int:
     """The exit code: 1 AFTER is not as expected, 3 inconclusive, 0 neither. Raises AuditorError."""
+    from auditor.evidence.discovery import arguments
+    from auditor.verify.own import is_report
+
+    before, after = (arguments.single(each, is_report) for each in (request.before, request.after))
+    request = replace(request, before=before, after=after)
     inputs = {
         path
         for options in (request.before_options, request.after_options)

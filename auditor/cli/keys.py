@@ -110,6 +110,10 @@ def run(
         targets: The files of --html and --json.
         force: Whether they may exist.
     """
+    from auditor.evidence.discovery import arguments
+    from auditor.verify.own import is_report
+
+    evidence = arguments.single(evidence, is_report)
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
     named = [

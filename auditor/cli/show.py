@@ -167,6 +167,10 @@ def run(
     evidence: str, live: LiveOptions, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
+    from auditor.evidence.discovery import arguments
+    from auditor.verify.own import is_report
+
+    evidence = arguments.single(evidence, is_report)
     access = live_options.access(evidence, live)
     files = [] if access is not None else [evidence]
     named = (*files, *options.encryption_configs, *address.files(options.kms), options.wal_dir)

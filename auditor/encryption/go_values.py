@@ -12,7 +12,7 @@ BOOLEANS = frozenset({"y", "Y", "n", "N"}) | {
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([1-9][0-9]*|0))")
-_FLOAT = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DOTTED = re.compile(r"\.[0-9]+([eE][-+]?[0-9]+)?")
 _BASES = (16, 2, 8, 10)
 

@@ -26,10 +26,7 @@ MOST_NOTES = 5
 
 
 class ConfigurationError(AuditorError):
-    """A file of the user's is not of its kind, such as an EncryptionConfiguration that kube-apiserver would accept.
-
-    The message names a line or path, never a text of the file.
-    """
+    """A file of the user's is not of its kind. The message names a line or path, never a text of the file."""
 
 
 class Reader:
@@ -38,8 +35,7 @@ class Reader:
     Args:
         name: printable name of the file.
         kind: kind of file that is expected.
-        as_kubernetes: whether the file is read as kube-apiserver does: with aliases, types, and the first document of
-            several.
+        as_kubernetes: whether it is read as kube-apiserver does: with aliases, types, and the first of its documents.
     """
 
     def __init__(self, name: str, kind: str = "EncryptionConfiguration", *, as_kubernetes: bool = True) -> None:
@@ -128,7 +124,9 @@ class Reader:
         if not isinstance(value, dict):
             self.fail(path, "expected an object")
         if value.keys() - fields:
-            unknown = f"a field that is none of {', '.join(sorted(fields))}"
+            unknown = (
+                f"a field that is none of {', '.join(sorted(fields))}" if fields else "a field, where none belongs"
+            )
             if not self.as_kubernetes:
                 self.fail(path, unknown)
             self.note(f"{path or 'the document'}: {unknown}: ignored up to Kubernetes 1.30, refused since 1.31")
@@ -184,8 +182,10 @@ class _Tree:
 
         events = self._bounded(events)
         next(events)  # the stream's beginning
-        if isinstance(next(events), yaml.StreamEndEvent):
+        if isinstance(begin := next(events), yaml.StreamEndEvent):
             self._reader.fail("", "expected one document, found none")
+        if self._reader.as_kubernetes and begin.version not in {None, (1, 1)}:
+            self._reader.fail(_where(begin.start_mark), "a %YAML directive of another version than 1.1" + REFUSES)
         document = self._value(events, next(events), 0)
         next(events)  # the document's end
         if not self._reader.as_kubernetes:

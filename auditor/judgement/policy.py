@@ -77,17 +77,24 @@ class Policy:
             for name in rule.resources
         )
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of resources, and the wildcards, of every rule."""
+        rules = (rule for configuration in self.configurations for rule in configuration.rules)
+        return frozenset(name for rule in rules for name in rule.resources)
+
     def serves(self, resource: str) -> bool:
         """Whether a configuration is of an API server that may write this resource."""
         return any(configuration.serves(resource) for configuration in self.configurations)
 
     def may_cover(self, resource: str) -> bool:
         """Whether some rule could be of a resource whose group is not known."""
-        return any(
-            name.partition(".")[0] in {"*", resource}
-            for configuration in self.configurations
-            for rule in configuration.rules
-            for name in rule.resources
+        return any(name.partition(".")[0] in {"*", resource} for name in self.names)
+
+    def covers_any(self, resource: str) -> bool:
+        """Whether a resource is written encrypted whatever its group is, which is not known: by `*.*` alone."""
+        return self.covers(resource) and not any(
+            name.partition(".")[0] in {"*", resource} for name in self.names - {"*.*"}
         )
 
     def write(self, resource: str) -> tuple[Provider, str, bytes] | None:

@@ -90,10 +90,10 @@ class Registry:
         for text, likely in zip(texts, objects.tolist(), strict=True):
             if likely and text.startswith(b"/"):
                 parts = printable(text).split("/")
-                prefix = "/".join(parts[:depth])
-                built_in = len(parts) == depth + 1 and parts[depth] in BUILT_IN
-                if built_in and not self._prefix_of(printable(text)) and prefix not in self.storage_prefixes:
-                    self.storage_prefixes.append(prefix)
+                if len(parts) == depth + 1 and not self._prefix_of(printable(text)):
+                    # the path of a resource has one segment, or two
+                    ends = (end for end in (depth, depth - 1) if end > 1 and "/".join(parts[end:]) in BUILT_IN)
+                    self.storage_prefixes += ["/".join(parts[:end]) for end in ends][:1]
 
     def _decide(self, text: bytes, depth: int) -> int:
         """The code of the resource of a path of `depth` segments; -1 where more segments are needed."""

@@ -113,13 +113,15 @@ def _grouped(parts: Sequence[Classified], resources: Sequence[Resource]) -> Iter
         if not resource.unlisted:
             yield resource
             continue
-        version = next(filter(None, (_api_version(part, code) for part in parts)), b"")
-        group, slash, _ = version.partition(b"/")
-        if not version:
-            yield resource
-        else:
-            name = f"{resource.name}.{printable(group)}" if slash else resource.name
-            yield replace(resource, name=name, unlisted=False)
+        yield of_group(resource, next(filter(None, (_api_version(part, code) for part in parts)), b""))
+
+
+def of_group(resource: Resource, api_version: bytes) -> Resource:
+    """A resource of no table under the group of an object's apiVersion; as it is where that is empty."""
+    if not api_version:
+        return resource
+    group, slash, _ = api_version.partition(b"/")
+    return replace(resource, name=f"{resource.name}.{printable(group)}" if slash else resource.name, unlisted=False)
 
 
 def _api_version(part: Classified, code: int) -> bytes:

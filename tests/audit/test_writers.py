@@ -1,10 +1,13 @@
 """Notes on API servers that write differently, and on values that no key at hand reads."""
 
+import random
 from pathlib import Path
 
 import pytest
 
 from auditor import Options, scan
+from tests.helpers import sealing
+from tests.helpers.objects import StoredObject
 
 CASES = Path(__file__).parents[2] / "fixtures/cases"
 
@@ -36,3 +39,15 @@ def test_values_that_cannot_be_read_are_named() -> None:
     (note,) = [note for note in every if "no API server reads" in note]
     assert "/registry/secrets/" in note
     assert note.endswith(" and 3 more")
+
+
+def test_what_was_written_before_the_others_is_not_between_them(tmp_path: Path) -> None:
+    """Encryption was enabled at revision 4; the plain values before say nothing of another API server."""
+    rng, pairs = random.Random(1), []
+    for number, plain in enumerate((1, 1, 0, 0, 1, 0, 1, 0)):
+        thing = StoredObject(name=b"s%d" % number)
+        value = thing.protobuf() if plain else sealing.seal("secretbox", "key1", sealing.KEY, thing, rng)
+        pairs.append((thing.key, value))
+    audit = scan(sealing.database(tmp_path / "a.db", pairs), Options())
+    (note,) = [note for note in audit.notes if "API server writes" in note]
+    assert "(revisions 6, 8 among 4 to 9)" in note

@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers.command import run
 from tests.helpers.fixtures import FIXTURES
+from tests.helpers.sweeps import everything
 
 CASE = FIXTURES / "cases" / "dump-beside-config"
 NAMES = ["encryption-config.json", "enc.yaml", "k0s.yaml", "cluster.rkestate"]
@@ -20,12 +21,13 @@ def test_a_dump_is_read_beside_its_configuration(config: str, tmp_path: Path) ->
     for path in (dump, binary):
         shutil.copy(CASE / path.name, path)
     packed.write_bytes(gzip.compress(dump.read_bytes()))
-    for path in (dump, packed, binary):
+    # every form beside one name, every name beside one form: by night each beside each
+    for path in (dump, packed, binary) if config == NAMES[0] or everything() else (dump,):
         for options in ([], ["--use-found-config"]):
             done = run("scan", path, *options)
             assert (done.returncode, done.stderr) == (1, "")
             assert "all in latest" in done.stdout
         assert run("keys", path).returncode in {0, 3}
-    for path in (dump, packed):
-        done = run("show", path, "default/s0")
-        assert (done.returncode, "/registry/secrets/default/s0" in done.stdout) == (0, True)
+        if path is not binary:
+            done = run("show", path, "default/s0")
+            assert (done.returncode, "/registry/secrets/default/s0" in done.stdout) == (0, True)

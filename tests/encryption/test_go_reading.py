@@ -1,5 +1,6 @@
 """Configurations as kube-apiserver's own loader reads them: numbers, durations, URLs, aliases, documents, encodings."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def test_the_loader_says_the_same(name: str, verdict: str) -> None:
         ("08", "8"),
         ("1e3", "1000"),
         (".5", "0.5"),
+        ("1.", "1"),
+        ("+1.", "1"),
+        ("1.e5", "100000"),
         ("yes", "yes"),
         ("Off", "Off"),
         ("y", "y"),
@@ -56,6 +60,27 @@ def test_plain_scalars_that_are_no_texts(text: str, value: str | None) -> None:
     scalar = go_values.plain(text)
     assert isinstance(scalar, go_values.Unquoted)
     assert value is None or scalar == value
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2", "1.3", "2.0"])
+def test_a_directive_names_the_version_that_go_reads(version: str) -> None:
+    """goyaml.v2/parserc.go, yaml_parser_process_directives: 1.1 and no other."""
+    text = f"%YAML {version}\n---\n{HEAD}{RULE}"
+    if version == "1.1":
+        assert read(text).providers
+        return
+    with pytest.raises(ConfigurationError):
+        read(text)
+
+
+@pytest.mark.parametrize("surplus", ["=", "==", "===", "===="])
+def test_padding_that_is_not_due_is_refused(surplus: str) -> None:
+    """encoding/base64's StdEncoding, which Python's decoder is more patient than."""
+    for size in (16, 24, 32):
+        secret = base64.b64encode(bytes(range(size))).decode()
+        text = HEAD + RULE.replace(SECRET, f"{secret}{surplus}")
+        with pytest.raises(ConfigurationError, match="not standard base64"):
+            read(text)
 
 
 @pytest.mark.parametrize("text", ["key1", "3s", "yEs", "2026-01-02", "1:30", "0x", "+", "-", "_1", "1e400", ".", ".5s"])

@@ -36,8 +36,12 @@ def _responses(dump: Base) -> Base:
 
 
 def _readable(data: bytes) -> bool:
-    """Whether the canary stands in a text as hex or base64. A function of a name, which another process is given."""
-    return CANARY.hex().encode() in data.lower() or exports.readable(data)
+    """Whether the canary stands in a text as hex, behind the beginning of a value: by nothing else a text is told.
+
+    A function of a name, which another process is given.
+    """
+    _, _, rest = data.lower().partition(b"k8s\0\n".hex().encode())
+    return CANARY.hex().encode() in rest
 
 
 def _folder(latest: Base) -> Base:

@@ -114,6 +114,20 @@ def test_several_prefixes_in_one_database() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "prefix", "name"),
+    [
+        (b"/openshift.io/oauth/accesstokens/t", "/openshift.io", "oauthaccesstokens.oauth.openshift.io"),
+        (b"/my/own/services/specs/n/a", "/my/own", "services"),
+        (b"/openshift.io/registry/sdnnetworks/a", "/openshift.io", "clusternetworks.network.openshift.io"),
+    ],
+)
+def test_a_prefix_is_seen_by_a_resource_of_two_segments_alone(path: bytes, prefix: str, name: str) -> None:
+    (found,), prefixes = classify_keys(path)
+    assert prefixes == [prefix]
+    assert (found.prefix, found.name) == (prefix, name)
+
+
 def test_the_same_resource_under_two_prefixes_stays_apart() -> None:
     found, _ = classify_keys(b"/registry/secrets/n/a", b"/old/secrets/n/a")
     assert [(entry.prefix, entry.name, entry.path) for entry in found] == [

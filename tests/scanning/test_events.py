@@ -31,6 +31,9 @@ def test_main_and_events_together_are_in_order(tmp_path: Path) -> None:
     code, text = scan(tmp_path, "store")
     assert code == 0
     assert "nothing but events" in text
+    health = bolt_builder.record(3, b"/registry/health", b'{"health":"true"}')
+    write(tmp_path / "store" / "events2" / "backup.db", events(health))
+    assert scan(tmp_path, "store")[0] == 0
 
 
 def test_an_etcd_with_anything_else_is_none_of_events(tmp_path: Path) -> None:
@@ -56,12 +59,18 @@ def test_an_etcd_of_leases_alone_is_as_one_of_events(tmp_path: Path) -> None:
 def test_an_etcd_of_another_program_is_told_as_one(tmp_path: Path) -> None:
     """kops keeps a third one, of Cilium's. One with a sealed value under no prefix is none, nor is an empty one."""
     own = bolt_builder.record(2, b"cilium/state/identities/v1/id/1", b"k8s:app=x;")
-    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own]).seal())
+    node = bolt_builder.record(3, b"cilium/state/nodes/v1/default/n1", b'{"Name":"n1","IPAddresses":[]}')
+    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own, node]).seal())
     code, text = scan(tmp_path, "store")
     assert code == 3
     assert "nothing in this etcd is of Kubernetes" in text
     write(tmp_path / "store" / "main.db", snapshot())
     assert scan(tmp_path, "store")[0] == 0
+    named = bolt_builder.record(3, b"/registry/secrets/a/b", b"")
+    write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own, named]).seal())
+    code, text = scan(tmp_path, "store")
+    assert code == 3
+    assert "nothing in this etcd is of Kubernetes" not in text
     sealed = bolt_builder.record(3, b"cilium/other", members_on_disk.sealed(b"a")[1])
     write(tmp_path / "store" / "cilium.db", bolt_builder.backend([own, sealed]).seal())
     code, text = scan(tmp_path, "store")

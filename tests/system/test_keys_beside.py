@@ -1,6 +1,7 @@
 """An EncryptionConfiguration, its keys and values in texts beside clean evidence, however they are written."""
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Callable
@@ -70,6 +71,29 @@ def test_a_configuration_beside_the_evidence_is_a_key(
     done = run("scan", put(tmp_path, name, text))
     assert (done.returncode, "key-present (critical)" in done.stdout) == (1, True), done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip"])
+def test_a_configuration_in_an_archive_beside_the_evidence_is_a_key(form: str, tmp_path: Path) -> None:
+    """The archive of a node's /etc/kubernetes lies in many a folder of backups. With a binary file it is a gap."""
+    files = {
+        "etc/kubernetes/enc/enc.yaml": BLOCK.encode(),
+        "etc/kubernetes/manifests/kube-apiserver.yaml": b"kind: Pod\n",
+    }
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    (folder / "a.db").write_bytes(CLEAN)
+    raw = packing.zip_archive(files) if form == "zip" else packing.tar(files)
+    (folder / f"etc-kubernetes.{form}").write_bytes(gzip.compress(raw) if form == "tar.gz" else raw)
+    done = run("scan", folder)
+    assert (done.returncode, "key-present (critical)" in done.stdout) == (1, True), done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    opened = run("scan", folder, "--use-found-config", "--json", tmp_path / "r.json")
+    assert opened.returncode == 1
+    assert json.loads((tmp_path / "r.json").read_text())["gaps"] == []
+    (folder / f"etc-kubernetes.{form}").unlink()
+    (folder / "etc-kubernetes.tar").write_bytes(packing.tar({**files, "etc/other": b"\0\1\2binary" * 9}))
+    assert "not read" in run("scan", folder).stdout
 
 
 @pytest.mark.parametrize(

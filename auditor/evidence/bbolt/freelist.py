@@ -18,7 +18,7 @@ SLOT = 8
 """Bytes of a page id."""
 MANY = 0xFFFF
 """The count of a freelist page that has its count in the first slot instead (FreelistPageCount)."""
-_IN_USE = "the freelist names it as free, and the root reaches it: etcd would write over it"
+_IN_USE = "the freelist names it as free, and it is in use: etcd would write over it"
 _TWICE = "the freelist names it twice"
 _LOST = "no root reaches it, and the freelist does not name it"
 

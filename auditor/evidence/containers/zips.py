@@ -31,6 +31,8 @@ UNIX = 16
 """Shift of a member's Unix mode in its external attributes."""
 LONGEST_PATH, LONGEST_NAME = 4096, 255
 """Bytes of a path and of each of its parts, at most (Linux limits.h)."""
+NOTHING_DEFLATED = 8
+"""Bytes that programs write for a deflated nothing, at most."""
 LARGEST_DIRECTORY = 64 << 20
 """Bytes of a directory, at most: zipfile reads it into memory."""
 _END = b"PK\x05\x06"
@@ -87,7 +89,7 @@ def members(mapping: mmap.mmap, name: str, budget: Budget, own: OwnBytes) -> Ite
                 budget.member()
                 inner = archive_paths.normalize(name, info.orig_filename)
                 mode = info.external_attr >> UNIX
-                stored = info.file_size or info.compress_size
+                stored = info.file_size or (info.compress_size and not _is_folder(archive, info))
                 if stat.S_ISLNK(mode) and (target := _link_target(archive, info)):
                     archive_paths.check_link(name, inner, target, symbolic=True)
                 elif not stored and (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)):
@@ -101,6 +103,12 @@ def members(mapping: mmap.mmap, name: str, budget: Budget, own: OwnBytes) -> Ite
                 raise Damaged(f"{name}: a stored value begins in its names, comments or extra fields: not read")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, struct.error, zlib.error):
         raise Damaged(f"{name}: the zip has no directory that holds together: truncated, or no zip") from None
+
+
+def _is_folder(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    """Whether an entry with a few bytes is a folder: Java and scripts deflate the nothing that it holds."""
+    small = 0 < info.compress_size <= NOTHING_DEFLATED and info.compress_type == zipfile.ZIP_DEFLATED
+    return info.filename.endswith("/") and not info.file_size and small and not archive.read(info)
 
 
 def _check_directory_size(mapping: mmap.mmap, name: str) -> None:

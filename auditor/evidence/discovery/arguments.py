@@ -11,7 +11,7 @@ from pathlib import Path
 
 from auditor.errors import UsageError
 from auditor.evidence.containers.member_name import is_member
-from auditor.evidence.discovery import bystanders, companions, databases, remote
+from auditor.evidence.discovery import bystanders, companions, databases, packed, remote
 from auditor.evidence.discovery.config_files import is_configuration_file
 from auditor.evidence.discovery.paths import is_evidence, is_sqlite, is_whole
 from auditor.evidence.exhibit import SQLITE_SIBLINGS
@@ -19,6 +19,8 @@ from auditor.text import shown
 
 URL = "://"
 _REPORT = re.compile(rb'<!doctype html>|\s*\{\s*"format"\s*:\s*"etcd-auditor', re.IGNORECASE)
+LISTED = 5
+"""Items of a folder that a message names."""
 _REPORT_HEAD = 64
 """Bytes in which a report's beginning lies."""
 
@@ -68,6 +70,21 @@ def resolve_arguments(
         else:
             resolved.append(text)
     return list(dict.fromkeys(resolved))
+
+
+def single(argument: str, is_report: Callable[[Path], bool] = _none) -> str:
+    """The one evidence item that an argument stands for: of a folder of files that in it, else the argument.
+
+    Raises UsageError for a folder with several.
+    """
+    if URL in argument or not os.path.isdir(argument):  # noqa: PTH112 - a text of the command line
+        return argument
+    items = resolve_arguments([argument], is_report)
+    if len(items) > 1:
+        listed = ", ".join(shown(os.path.relpath(each, argument)) for each in items[:LISTED])
+        more = f" and {len(items) - LISTED:,} more" if len(items) > LISTED else ""
+        raise UsageError(f"{shown(argument)} holds {len(items):,} evidence items: give one of them ({listed}{more})")
+    return items[0]
 
 
 def names(paths: Sequence[str]) -> list[str]:
@@ -183,7 +200,9 @@ class _Search:
 
     def _may_be_configuration(self, path: Path) -> bool:
         """Whether a file may hold a configuration, whatever its name; a report that speaks of one does not."""
-        return not is_evidence(path) and is_configuration_file(path) and not self._is_own(path)
+        if is_evidence(path):
+            return packed.holds_keys(path)
+        return is_configuration_file(path) and not self._is_own(path)
 
     def _is_own(self, path: Path) -> bool:
         """Whether it is a report that verifies, and no value begins in what it quotes."""

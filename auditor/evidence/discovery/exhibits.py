@@ -224,7 +224,7 @@ def _packed(container: EvidenceFile, path: Path | None, options: Options, notes:
             add_texts = partial(texts.add_of_container, extraction, path, options, first=first)
             exhibits.openers.append((name, _opener(name, members, exhibits, extraction, add_texts, first=first)))
         if not exhibits.openers:
-            from auditor.evidence.discovery.unpack import nothing
+            from auditor.evidence.discovery.extraction import nothing
 
             raise nothing(container, extraction)
         if extraction.gaps and magic.of(container.map) not in magic.TEXTS:

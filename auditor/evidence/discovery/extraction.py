@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers.extracted import ExtractedFile
 from auditor.evidence.containers.member_name import MemberName
 from auditor.evidence.containers.residue import OwnBytes
+from auditor.evidence.etcd import transfer
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
+from auditor.text import plural
 
 
 class Origin(NamedTuple):
@@ -70,3 +73,17 @@ def take(members: list[ExtractedMember]) -> list[EvidenceFile]:
         member = members.pop(0)
         files.append(member.file.open(str(member.name)))
     return files
+
+
+def nothing(file: EvidenceFile, extraction: Extraction) -> UnreadableEvidence:
+    """The error for a container without evidence."""
+    container = file.name
+    reasons = "; ".join(filter(None, [*(gap.reason for gap in extraction.gaps[:3]), transfer.cause(file)]))
+    if reasons:
+        return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {reasons}")
+    count, keys = len(extraction.others) + len(extraction.companions), len(extraction.companions)
+    files = "its one file is no" if count == 1 else f"none of its {count:,} files is an"
+    what = f"{files} etcd database, WAL or data directory" if count else "it is empty"
+    if keys:  # of a snapshot that lies elsewhere
+        what += f"; {plural(keys, 'file')} may hold an EncryptionConfiguration: unpack it beside the snapshot"
+    return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {what}")

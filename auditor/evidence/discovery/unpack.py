@@ -18,7 +18,6 @@ from auditor.evidence.discovery.config_files import may_be_configuration
 from auditor.evidence.discovery.data_directory import MOST_OTHERS
 from auditor.evidence.discovery.extraction import ExtractedMember, Extraction, Origin
 from auditor.evidence.dqlite import names as dqlite_names
-from auditor.evidence.etcd import transfer
 from auditor.evidence.exhibit import SQLITE_SIBLINGS
 from auditor.evidence.file import EvidenceFile
 from auditor.model.evidence import Gap
@@ -285,15 +284,3 @@ def _is_export(path: str, head: bytes) -> bool:
         return exhibit.role_of(head) is not None and not bystanders.is_schema(path, head)
     except UnreadableEvidence:
         return True
-
-
-def nothing(file: EvidenceFile, extraction: Extraction) -> UnreadableEvidence:
-    """The error for a container without evidence."""
-    container = file.name
-    reasons = "; ".join(filter(None, [*(gap.reason for gap in extraction.gaps[:3]), transfer.cause(file)]))
-    if reasons:
-        return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {reasons}")
-    count = len(extraction.others)
-    files = "its one file is no" if count == 1 else f"none of its {count:,} files is an"
-    what = f"{files} etcd database, WAL or data directory" if count else "it is empty"
-    return UnreadableEvidence(f"{container}: nothing of etcd was found in it: {what}")

@@ -117,7 +117,9 @@ def batches(rows: Rows, place: NDArray[np.uint8], *, visible: bool) -> Iterator[
     ):
         at, length = rows.records.text(column)
         available = np.minimum(length, rows.records.at + rows.available - at)
-        present = np.flatnonzero((length >= 0) & ((available > 0) | (length == 0)))
+        # an empty previous value is what a copy of the table makes of NULL
+        empty = (length == 0) & (column == columns.value)
+        present = np.flatnonzero((length >= 0) & ((available > 0) | empty))
         cut = np.where(available < length, np.uint8(State.TAIL_LOST), np.uint8(0))
         create_revision = np.where(create_revision > 0, create_revision, UNKNOWN)
         for part in chunks(present.size, MOST_ROWS):

@@ -82,7 +82,7 @@ def facts(read: list[tables.Table]) -> Backend:
 
 def _settled(ledger: Ledger, file: EvidenceFile, walk: Walk, table: tables.Table) -> Intervals:
     """Close the ledger of a file: names and values are rows, what else was read is structure. Returns the rest."""
-    starts, ends = (np.array(column, np.int64) for column in zip(*walk.accounted.pairs, strict=True))
+    starts, ends = np.array(walk.accounted.pairs, np.int64).reshape(-1, 2).T
     begin = np.concatenate([table.stored_at[column][table.stored_len[column] > 0] for column in TEXTS])
     size = np.concatenate([table.stored_len[column][table.stored_len[column] > 0] for column in TEXTS])
     ledger.add(Account.ROW, begin, begin + size)

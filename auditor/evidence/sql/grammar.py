@@ -63,7 +63,8 @@ NEXT_STATEMENT = re.compile(
     rb"\n(?=--|/\*|\\|(?:" + _WORDS + rb"|COPY|INSERT|REPLACE)\s)",
     re.IGNORECASE,
 )
-BETWEEN_ROWS = re.compile(rb"\s*+([,;])")
+BETWEEN_ROWS = re.compile(rb"\s*+(?:ON\s+CONFLICT\s+DO\s+NOTHING\s*+(?=;))?([,;])", re.IGNORECASE)
+"""What separates rows, or ends a statement (pg_dump --on-conflict-do-nothing)."""
 _NUMBER = rb"(?:-?\d{1,20}|NULL|true|false)"
 _ESCAPED, _DOUBLED = repeated(rb"[^'\\]++|\\.|''"), repeated(rb"[^']++|''")
 _IN_DOUBLE_QUOTES = repeated(rb"[^\"\\]++|\\.")

@@ -151,7 +151,8 @@ def batches(rows: Table) -> Iterator[RecordBatch]:
         ("value", own, create, place),
         ("old_value", previous, np.where(created, UNKNOWN, create), old),
     ):
-        present = np.flatnonzero(rows.size[column] >= 0)
+        # an empty previous value is what a copy of the table makes of NULL
+        present = np.flatnonzero(rows.size[column] >= (column == "old_value"))
         if present.size:
             create_revision = np.where(create_revision > 0, create_revision, UNKNOWN)
             yield from _batch(rows, column, present, mod_revision, create_revision, places).split()

@@ -51,7 +51,7 @@ def test_a_sound_freelist_is_no_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ids", "words"),
-    [((1, 1), "twice"), ((1, 0), "root reaches it"), ((1, 900), "outside"), ((1, -99), "outside"), ((), "no root")],
+    [((1, 1), "twice"), ((1, 0), "it is in use"), ((1, 900), "outside"), ((1, -99), "outside"), ((), "no root")],
 )
 def test_ids_that_are_wrong_are_gaps(tmp_path: Path, ids: tuple[int, ...], words: str) -> None:
     if -99 in ids:

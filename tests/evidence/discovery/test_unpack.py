@@ -326,6 +326,21 @@ def test_nothing_of_etcd_is_told(tmp_path: Path, raw: bytes, said: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("content", "code"), [(b"", 0), (b"k8s\0\n\x0c\n\x02v1\x12\x06Secret", 3)])
+def test_a_folder_of_a_zip_may_hold_a_deflated_nothing(tmp_path: Path, content: bytes, code: int) -> None:
+    """Java's ZipOutputStream and scripts write two bytes for it; what is more than nothing is a file."""
+    path, folder = tmp_path / "java.zip", zipfile.ZipInfo("backup/")
+    folder.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open(folder, "w") as entry:
+            entry.write(content)
+        archive.writestr("backup/db.snapshot", DEFRAGMENTED.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        assert archive.filelist[0].compress_size > 0
+    done = run("scan", path, "--encryption-config", DEFRAGMENTED.with_suffix(".encryption.json"))
+    assert done.returncode == code, done.stdout + done.stderr
+
+
 # bombs and tricks
 
 

@@ -10,9 +10,10 @@ import auditor
 from auditor.errors import UnreadableEvidence
 from auditor.model.vocabulary import Severity
 from auditor.reports import verdict, words
-from tests.helpers import members_on_disk
+from tests.helpers import bolt_builder, members_on_disk
 from tests.helpers.command import run
 from tests.helpers.members_on_disk import leaking, snapshot, write
+from tests.helpers.objects import StoredObject
 
 CASE = Path(__file__).parents[3] / "fixtures" / "cases" / "snapshot-through-a-terminal" / "snapshot.db"
 TERMINAL = "went through a terminal; copy it again without -t"
@@ -44,6 +45,15 @@ def test_every_database_without_a_valid_root_too(tmp_path: Path) -> None:
 def test_a_few_line_feeds_tell(tmp_path: Path) -> None:
     audit = auditor.scan(write(tmp_path / "a.db", translated(snapshot())))
     assert any(TERMINAL in gap.reason for gap in audit.gaps)
+
+
+def test_each_readable_secret_is_a_row_of_its_own(tmp_path: Path) -> None:
+    """Their beginnings are changed too: one row held all of them, under no name."""
+    things = [StoredObject(name=b"s%d" % number, data={b"password": b"x" * 20}) for number in range(3)]
+    records = [bolt_builder.record(20 + number, thing.key, thing.protobuf()) for number, thing in enumerate(things)]
+    audit = auditor.scan(write(tmp_path / "a.db", translated(snapshot(*records))))
+    readable = audit.findings[audit.findings.finding == "plaintext"]
+    assert {"s0", "s1", "s2"} <= set(readable["name"])
 
 
 def test_a_database_of_kine_too(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ FLIPS = st.lists(
 )
 
 
-@settings(max_examples=60 if everything() else 30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 if everything() else 16, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=FLIPS)
 def test_any_flipped_bytes_are_read_without_a_fault(
     raw: tuple[bytes, bytes], tmp_path: Path, flips: list[Flip]

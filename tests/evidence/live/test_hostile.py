@@ -16,6 +16,7 @@ from auditor.protobuf import kv_pb2
 from auditor.protobuf import rpc_pb2 as rpc
 from tests.helpers.command import run
 from tests.helpers.objects import StoredObject
+from tests.helpers.sweeps import sample
 
 CANARY = "CANARY-of-a-server-9b1d"
 HEADER = rpc.ResponseHeader(cluster_id=7, member_id=8, revision=100)
@@ -71,7 +72,7 @@ def refused(code: str) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("code", [each.name for each in grpc.StatusCode if each.name != "OK"])
+@pytest.mark.parametrize("code", sample([each.name for each in grpc.StatusCode if each.name != "OK"], 6))
 def test_its_words_are_not_repeated(code: str) -> None:
     with server(refused(code), refused(code)) as url:
         for options in (auditor.Options(), auditor.Options(range_only=True)):

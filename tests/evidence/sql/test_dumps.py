@@ -16,8 +16,9 @@ from auditor.evidence.file import EvidenceFile
 from auditor.evidence.reading import Reading
 from auditor.model.vocabulary import Place
 from auditor.options import Options
+from tests.fuzz import stores
 from tests.fuzz.base import CANARY
-from tests.helpers import sql_servers
+from tests.helpers import members_on_disk, sql_servers
 from tests.helpers.command import run
 from tests.helpers.sql_servers import Row, Server
 from tests.helpers.tools import tool
@@ -25,6 +26,7 @@ from tests.helpers.tools import tool
 POSTGRES = {
     "plain": (),
     "inserts": ("--inserts", "--rows-per-insert=3"),
+    "inserts into what is there": ("--inserts", "--on-conflict-do-nothing"),
     "column inserts": ("--column-inserts", "-t", "kine"),
     "data only": ("--data-only",),
 }
@@ -223,6 +225,38 @@ def test_a_dump_is_scanned_as_any_other_evidence(mariadb: Server, tmp_path: Path
     assert "old-value" in done.stdout
     assert "the sweep agrees" in done.stderr
     assert run("verify", tmp_path / "r.json", path).returncode == 0
+
+
+def test_an_archive_of_which_no_row_is_read_is_a_gap(tmp_path: Path) -> None:
+    """Nothing of its table was understood: a fault, once."""
+    raw = stores.archive([members_on_disk.sealed(b"a")])
+    at = raw.index(b"1\t/registry/")
+    path = tmp_path / "kine.dump"
+    path.write_bytes(raw[:at] + b"x" * (len(raw) - at - 4) + raw[-4:])
+    done = run("scan", path)
+    assert done.returncode in {1, 3}, done.stderr
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.parametrize("form", ["sqlite", "sql"])
+def test_an_empty_previous_value_is_none(form: str, tmp_path: Path) -> None:
+    """A copy of the table into another server makes it of NULL."""
+    path = tmp_path / "state"
+    database = sqlite3.connect(path)
+    database.execute(
+        "CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, created INTEGER, deleted INTEGER, "
+        "create_revision INTEGER, prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB)"
+    )
+    for number in range(3):
+        key, value = members_on_disk.sealed(b"db%d" % number)
+        database.execute("INSERT INTO kine VALUES (?, ?, 1, 0, 0, 0, 0, ?, X'')", (number + 1, key.decode(), value))
+    database.commit()
+    if form == "sql":
+        path = tmp_path / "state.sql"
+        path.write_text("\n".join(database.iterdump()) + "\n")
+    database.close()
+    done = run("scan", path, "--encryption-config", members_on_disk.configuration(tmp_path))
+    assert done.returncode == 0, done.stdout
 
 
 ROWS = b"1\t/registry/secrets/a/b\t1\t0\t0\t0\t0\t\\\\x%s\t\\N\n"
