@@ -17,7 +17,7 @@ from auditor.text import KEY, marked, printable
 RECENT = 32
 """Newest values of a resource that are looked at."""
 SWITCHES = 3
-"""Changes from one key to another and back that one migration, rotation or return does not explain."""
+"""Changes from one key to others and back that one migration, rotation or return does not explain."""
 MOST = 5
 """Revisions or objects named in one note."""
 
@@ -36,8 +36,11 @@ def observe(selections: Sequence[Selection], names: Sequence[str], *, configured
     for name in names:
         written = sorted((revision, key) for values in selections for revision, key in _written(values, name))[-RECENT:]
         keys = [key for _, key in written]
-        if len(set(keys)) > 1 and sum(before != after for before, after in pairwise(keys)) >= SWITCHES:
-            yield _by_turns(name, written, configured=configured)
+        turning = [key for key in dict.fromkeys(keys) if _switches(keys, key) >= SWITCHES]
+        if turning:
+            plain = [key for key in turning if key[0] is Provider.IDENTITY]
+            odd = plain[0] if plain else min(turning, key=keys.count)
+            yield _by_turns(name, written, odd, configured=configured)
 
 
 def unread(selections: Sequence[Selection]) -> Iterator[str]:
@@ -71,10 +74,13 @@ def _written(values: Selection, name: str) -> list[tuple[int, WriteKey]]:
     ]
 
 
-def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], *, configured: bool) -> str:
-    keys = [key for _, key in written]
-    plain = [key for key in keys if key[0] is Provider.IDENTITY]
-    odd = plain[0] if plain else min(dict.fromkeys(keys), key=keys.count)
+def _switches(keys: Sequence[WriteKey], own: WriteKey) -> int:
+    """Changes between one key and all others."""
+    return sum((before == own) != (after == own) for before, after in pairwise(keys))
+
+
+def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], odd: WriteKey, *, configured: bool) -> str:
+    plain = odd[0] is Provider.IDENTITY
     others = [revision for revision, key in written if key != odd]
     revisions = [revision for revision, key in written if key == odd and revision > others[0]]
     more = f" and {len(revisions) - MOST:,} more" if len(revisions) > MOST else ""
@@ -83,7 +89,7 @@ def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], *, configured:
     after = "encrypted ones" if plain else "those under another key"
     which = "this" if configured else "one"
     return (
-        f"{what} of {name} were written after {after} and between them (revisions {listed} among {others[0]:,} to "
+        f"{what} of {name} were written after {after} and between them (revisions {listed}; theirs are {others[0]:,} to "
         f"{others[-1]:,}): more than one API server writes, not all with {which} configuration; "
         "make them equal before rewriting"
     )

@@ -22,8 +22,8 @@ def notes(case: str, *configs: str) -> list[str]:
 def test_api_servers_that_differ(configs: tuple[str, ...], which: str) -> None:
     (note,) = [note for note in notes("api-servers-that-differ", *configs) if "API server writes" in note]
     assert note == (
-        "plain values of secrets were written after encrypted ones and between them (revisions 3, 5, 7, 9 among 2 to "
-        f"8): more than one API server writes, not all with {which} configuration; make them equal before rewriting"
+        "plain values of secrets were written after encrypted ones and between them (revisions 3, 5, 7, 9; theirs are "
+        f"2 to 8): more than one API server writes, not all with {which} configuration; make them equal before rewriting"
     )
 
 
@@ -50,4 +50,19 @@ def test_what_was_written_before_the_others_is_not_between_them(tmp_path: Path) 
         pairs.append((thing.key, value))
     audit = scan(sealing.database(tmp_path / "a.db", pairs), Options())
     (note,) = [note for note in audit.notes if "API server writes" in note]
-    assert "(revisions 6, 8 among 4 to 9)" in note
+    assert "(revisions 6, 8; theirs are 4 to 9)" in note
+
+
+@pytest.mark.parametrize(
+    ("order", "turns"), [("abcd", ""), ("aabbccdd", ""), ("aabcbc", "b"), ("abab", "b"), ("aba", "")]
+)
+def test_rotations_one_after_another_are_no_turns(order: str, turns: str, tmp_path: Path) -> None:
+    """Nor is a key that was left for good one of those that write by turns."""
+    rng, pairs = random.Random(1), []
+    for number, name in enumerate(order):
+        thing = StoredObject(name=b"s%d" % number)
+        pairs.append((thing.key, sealing.seal("secretbox", name, sealing.KEY, thing, rng)))
+    audit = scan(sealing.database(tmp_path / "a.db", pairs), Options())
+    named = [note for note in audit.notes if "API server writes" in note]
+    assert len(named) == bool(turns)
+    assert all(f"values under secretbox/{turns} of secrets" in note or order == "abab" for note in named)

@@ -14,7 +14,8 @@ def test_a_folder_stands_for_the_one_item_in_it(command: str, tmp_path: Path) ->
     folder, config = tmp_path / "nightly", members_on_disk.configuration(tmp_path)
     path = write(folder / "a.db", snapshot())
     write(folder / "a.db.sha256", b"0" * 64 + b"  a.db\n")
-    more: tuple[str | Path, ...] = {"keys": (), "show": ("default/db0",), "diff": (path,)}[command]
+    arguments: dict[str, list[str | Path]] = {"keys": [], "show": ["default/db0"], "diff": [path]}
+    more = arguments[command]
     option = ("--encryption-config", config) if command != "diff" else ()
     lone, whole = (run(command, evidence, *more, *option) for evidence in (path, folder))
     assert (whole.returncode, whole.stdout) == (lone.returncode, lone.stdout)
