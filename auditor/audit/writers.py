@@ -89,8 +89,8 @@ def _by_turns(name: str, written: Sequence[tuple[int, WriteKey]], odd: WriteKey,
     after = "encrypted ones" if plain else "those under another key"
     which = "this" if configured else "one"
     return (
-        f"{what} of {name} were written after {after} and between them (revisions {listed}; theirs are {others[0]:,} to "
-        f"{others[-1]:,}): more than one API server writes, not all with {which} configuration; "
+        f"{what} of {name} were written after {after} and between them (revisions {listed}; theirs are "
+        f"{others[0]:,} to {others[-1]:,}): more than one API server writes, not all with {which} configuration; "
         "make them equal before rewriting"
     )
 

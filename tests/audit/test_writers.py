@@ -23,7 +23,8 @@ def test_api_servers_that_differ(configs: tuple[str, ...], which: str) -> None:
     (note,) = [note for note in notes("api-servers-that-differ", *configs) if "API server writes" in note]
     assert note == (
         "plain values of secrets were written after encrypted ones and between them (revisions 3, 5, 7, 9; theirs are "
-        f"2 to 8): more than one API server writes, not all with {which} configuration; make them equal before rewriting"
+        f"2 to 8): more than one API server writes, not all with {which} configuration; "
+        "make them equal before rewriting"
     )
 
 

@@ -73,7 +73,7 @@ def test_a_configuration_beside_the_evidence_is_a_key(
     assert SECRET not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip", "gz"])
 def test_a_configuration_in_an_archive_beside_the_evidence_is_a_key(form: str, tmp_path: Path) -> None:
     """The archive of a node's /etc/kubernetes lies in many a folder of backups. With a binary file it is a gap."""
     files = {
@@ -83,8 +83,8 @@ def test_a_configuration_in_an_archive_beside_the_evidence_is_a_key(form: str, t
     folder = tmp_path / "backups"
     folder.mkdir()
     (folder / "a.db").write_bytes(CLEAN)
-    raw = packing.zip_archive(files) if form == "zip" else packing.tar(files)
-    (folder / f"etc-kubernetes.{form}").write_bytes(gzip.compress(raw) if form == "tar.gz" else raw)
+    raw = packing.zip_archive(files) if form == "zip" else BLOCK.encode() if form == "gz" else packing.tar(files)
+    (folder / f"etc-kubernetes.{form}").write_bytes(gzip.compress(raw) if form.endswith("gz") else raw)
     done = run("scan", folder)
     assert (done.returncode, "key-present (critical)" in done.stdout) == (1, True), done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr

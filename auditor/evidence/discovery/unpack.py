@@ -198,13 +198,13 @@ class _Walk:
         path = origin.path
         head = stream.peek(magic.HEAD)
         own = archived_directory.match(path) or _is_of_dqlite(path, head)
-        if kind in magic.STORES or not path or own or _is_export(path, head):
+        if kind in magic.STORES or own or _is_export(path, head) or (not path and foreign.is_objects(head)):
             self._extract(self._extraction.members, origin, stream, size)
         elif self._tables and path.rpartition("/")[2] == "restore.sql":  # pg_dump's, in its tar format: no data
             self._bystander(origin, stream, size)
         elif may_be_configuration(stream.peek):
             self._extract(self._extraction.companions, origin, stream, size)
-        elif bystanders.is_likely(path) or path.endswith(tuple(SQLITE_SIBLINGS)):
+        elif not path or bystanders.is_likely(path) or path.endswith(tuple(SQLITE_SIBLINGS)):
             self._extract(self._extraction.members, origin, stream, size)
         else:
             self._bystander(origin, stream, size)
