@@ -124,7 +124,7 @@ def _txn(raw: bytes, at: int, end: int, puts: list[Put], depth: int) -> None:
 
 
 def _put(raw: bytes, at: int, end: int) -> list[Put]:
-    """A PutRequest; none where it leaves the value as it is (ignore_value)."""
+    """A PutRequest; none where it leaves the value as it is (ignore_value), and holds none, as etcd demands of it."""
     key = value = (at, at)
     ignore_value = False
     for number, wire_type, start, stop in fields(raw, at, end):
@@ -134,7 +134,7 @@ def _put(raw: bytes, at: int, end: int) -> list[Put]:
             value = start, stop
         elif number == 5 and wire_type == VARINT:
             ignore_value = bool(start)
-    if ignore_value:
+    if ignore_value and value[0] == value[1]:
         return []
     return [Put(key[0], key[1] - key[0], value[0], value[1] - value[0])]
 

@@ -18,6 +18,7 @@ from auditor.evidence.etcd.wal_records import LARGEST, Chain, Segment
 from auditor.evidence.ledger import Ledger
 from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
+from auditor.text import plural
 
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
 """A segment's name: its sequence number, and the raft index of its first entry."""
@@ -64,7 +65,9 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
         wal_records.read(chain, segment)
         chain.gaps[gap_count:] = sorted(chain.gaps[gap_count:], key=lambda gap: gap.offset)
     indices, sound = np.concatenate(chain.indices), np.concatenate(chain.sound)
-    states = _states(indices, sound, chain.commit, applied)
+    states = _states(indices, sound, max(chain.commit, applied or 0), applied)
+    if files and applied is not None:
+        chain.gaps += _missing(chain, files[-1][0], indices, applied)
     return WalContents(
         batches=tuple(
             batch
@@ -93,6 +96,25 @@ def _check_name(chain: Chain, name: str, before: int | None, sequence: int, inde
         chain.gaps.append(Gap(name, 0, 0, reason))
 
 
+def _missing(chain: Chain, name: str, indices: Ints, applied: int) -> Iterator[Gap]:
+    """Gaps for entries that the log must have and has not.
+
+    etcd writes an entry before it commits it, and commits it before the backend has it (server/etcdserver/raft.go);
+    what a raft snapshot covers is purged. name: of the last segment.
+    """
+    last = max(chain.last or 0, chain.snapshot)
+    if last < applied:
+        reason = f"the log ends at entry {last:,}, and the database has applied {applied:,}: its end is missing"
+        yield Gap(name, 0, 0, f"{name}: {reason}")
+    elif last < chain.commit:
+        reason = f"the log ends at entry {last:,}, and says that {chain.commit:,} are committed: its end is missing"
+        yield Gap(name, 0, 0, f"{name}: {reason}")
+    first = int(indices.min()) if indices.size else 0
+    if first > max(applied, chain.snapshot) + 1:
+        reason = f"the log begins at entry {first:,}, and the database has applied {applied:,}: entries are missing"
+        yield Gap(name, 0, 0, f"{name}: {reason}")
+
+
 def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> NDArray[np.uint8]:
     """The State of each entry: an intact one replaces those before it of its index and above, never committed."""
     # least: the lowest index from each entry on
@@ -106,15 +128,17 @@ def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> ND
 
 def _notes(chain: Chain, states: NDArray[np.uint8]) -> Iterator[str]:
     """The remarks for the report."""
-    for flag, what in (
-        (State.SUPERSEDED, "entries of the WAL are replaced by a later leader's: their values may stand nowhere else"),
-        (State.UNCOMMITTED, "entries of the WAL are not committed: their values may stand nowhere else"),
-        (State.NOT_YET_APPLIED, "committed entries of the WAL are applied at etcd's next start"),
+    for flag, kind, what in (
+        (State.SUPERSEDED, "", "replaced by a later leader's; the values may stand nowhere else"),
+        (State.UNCOMMITTED, "", "not committed; the values may stand nowhere else"),
+        (State.NOT_YET_APPLIED, "committed ", "applied at etcd's next start"),
     ):
         if count := int(np.count_nonzero(states & flag)):
-            yield f"{count:,} {what}"
+            entries = plural(count, f"{kind}entry", f"{kind}entries")
+            yield f"{entries} of the WAL {'is' if count == 1 else 'are'} {what}"
     if chain.passwords:
-        yield f"{chain.passwords:,} requests in the WAL hold a password of an etcd user in clear"
+        verb = "holds" if chain.passwords == 1 else "hold"
+        yield f"{plural(chain.passwords, 'request')} in the WAL {verb} a password of an etcd user in clear"
 
 
 def _batches(name: str, buffer: Buffer, puts: Ints, indices: Ints, states: NDArray[np.uint8]) -> Iterator[RecordBatch]:

@@ -405,8 +405,37 @@ def test_requests_of_the_v2_store_are_puts(wrapped: bool) -> None:
 def test_passwords_are_counted_and_not_shown() -> None:
     request = count(1, 7) + part(1100, part(1, b"root") + part(2, b"CANARY-password"))
     log = read(Segment().entry(1, request).commit(1).data)
-    assert any("1 requests" in note for note in log.notes)
+    assert any("1 request in the WAL holds a password" in note for note in log.notes)
     assert "CANARY" not in repr(log.notes)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "commit", "applied", "reason"),
+    [
+        (1, 5, 5, 5, ""),
+        (1, 5, 5, 3, ""),
+        (1, 5, 4, 0, ""),
+        (4, 5, 5, 3, ""),
+        (1, 5, 5, 9, "the log ends at entry 5, and the database has applied 9: its end is missing"),
+        (1, 5, 30, 5, "the log ends at entry 5, and says that 30 are committed: its end is missing"),
+        (20, 25, 25, 9, "the log begins at entry 20, and the database has applied 9: entries are missing"),
+    ],
+)
+def test_a_log_without_entries_that_it_must_have(first: int, last: int, commit: int, applied: int, reason: str) -> None:
+    segment = Segment()
+    for index in range(first, last + 1):
+        segment.entry(index, put(key(index), SECRET))
+    log = read(segment.commit(commit).data, applied=applied, firsts=[first])
+    assert [gap.reason.partition(": ")[2] for gap in log.gaps] == ([reason] if reason else [])
+    # what the database has is committed, whatever the log says
+    assert any("not committed" in note for note in log.notes) == (commit < last and applied < last)
+
+
+def test_a_put_that_leaves_the_value_as_it_is_has_none() -> None:
+    """etcd refuses one with both: what it holds all the same is read."""
+    empty, both = (count(1, 7) + part(4, part(1, key(1)) + value + count(5, 1)) for value in (b"", part(2, SECRET)))
+    assert rows(read(Segment().entry(1, empty).commit(1).data)) == []
+    assert [row[:2] for row in rows(read(Segment().entry(1, both).commit(1).data))] == [(key(1), SECRET)]
 
 
 def small() -> bytes:
