@@ -81,7 +81,7 @@ def expected(rows: Sequence[Row]) -> list[tuple[int, bytes, int, bytes, int]]:
         previous = row.prev_revision or -1
         if row.value is not None:
             values.append((row.id, row.name, previous if row.deleted else row.id, row.value, place))
-        if row.old_value is not None:
+        if row.old_value:
             own = Place.OLD_VALUE if place is Place.LATEST else place
             values.append((row.id, row.name, previous, row.old_value, own))
     return sorted(values)
