@@ -9,7 +9,7 @@ from auditor.evidence.exhibit import Exhibit
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.ledger import Intervals
 from auditor.model.evidence import Backend, Balance, Gap, PageMap, Unexamined
-from auditor.model.vocabulary import EvidenceKind
+from auditor.model.vocabulary import EXPORTS, EvidenceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,11 @@ class Reading:
         """Whether every current value was read, and is known as one: what is none of these is not current."""
         lacks = self.gaps or any(part.may_be_current for part in self.unexamined)
         return self.kind is not EvidenceKind.IMAGE and not lacks
+
+    @property
+    def exported(self) -> bool:
+        """Whether an API server answered with what was read, decrypted."""
+        return self.kind in EXPORTS
 
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""

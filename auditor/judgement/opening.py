@@ -97,7 +97,8 @@ def open_all(
     opened = trial.selection()
     _judge_known(opened, criteria)
     _judge_keys(opened, criteria, keyring, np.flatnonzero(values.served & encrypted & whole))
-    _judge_unreadable(opened, criteria, values.served & values.identified & ~encrypted)
+    if not values.exported:
+        _judge_unreadable(opened, criteria, values.served & values.identified & ~encrypted)
     return opened
 
 

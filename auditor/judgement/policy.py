@@ -175,7 +175,8 @@ class Policy:
             return f"{names} not encrypted (--expect plaintext)"
         if not self.configurations and self.expected is None:
             return f"{names} encrypted by something other than identity; no configuration given"
-        targets = {write[:2]: None for name in resources for write in (self.write(name),) if write is not None}
+        written = sorted(self.names) if "*" in resources else resources
+        targets = {write[:2]: None for name in written for write in (self.write(name),) if write is not None}
         keys = ", ".join(
             "/".join(part for part in (provider.label, printable(name.encode())) if part) for provider, name in targets
         )

@@ -95,6 +95,8 @@ class Selection:
     """Opened bytes by row; empty without a hunt."""
     sibling: bool = False
     """Whether the source is a file beside the evidence's own database."""
+    exported: bool = False
+    """Whether an API server answered with the values, decrypted."""
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -261,16 +263,15 @@ def select_by_source(store: Store, in_scope: Bools, reading: "Reading", *, plain
     selections = []
     for parts in store.by_source():
         source = parts[0].batch.source
-        selections.append(
-            select(
-                parts,
-                store.resources,
-                in_scope,
-                authoritative=reading.serves(source),
-                plaintext=plaintext,
-                sibling=source in reading.siblings,
-            )
+        selected = select(
+            parts,
+            store.resources,
+            in_scope,
+            authoritative=reading.serves(source),
+            plaintext=plaintext,
+            sibling=source in reading.siblings,
         )
+        selections.append(replace(selected, exported=reading.exported))
     return selections
 
 

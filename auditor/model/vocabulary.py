@@ -219,10 +219,12 @@ class EvidenceKind(Enum):
     def is_kine(self) -> bool:
         """Whether the exhibit holds kine's table."""
         kinds = EvidenceKind
-        return self in {
-            *(kinds.KINE_DATABASE, kinds.KINE_WAL, kinds.DQLITE_DIRECTORY, kinds.LIVE_TABLE),
-            *(kinds.POSTGRES_DUMP, kinds.POSTGRES_ARCHIVE, kinds.MYSQL_DUMP, kinds.SQLITE_DUMP),
-        }
+        stores = kinds.KINE_DATABASE, kinds.KINE_WAL, kinds.DQLITE_DIRECTORY, kinds.LIVE_TABLE
+        return self in {*stores, kinds.POSTGRES_DUMP, kinds.POSTGRES_ARCHIVE, kinds.MYSQL_DUMP, kinds.SQLITE_DUMP}
+
+
+EXPORTS = frozenset({EvidenceKind.OBJECTS, EvidenceKind.RANCHER_BACKUP, EvidenceKind.VELERO_BACKUP})
+"""Kinds of what an API server answered with: it read it, and it was decrypted."""
 
 
 class LiveWay(Enum):

@@ -1,7 +1,7 @@
 """Causes of plaintext by place, and remedies that keep it out of the next backup: for etcd, and for kine."""
 
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import EvidenceKind, Place
+from auditor.model.vocabulary import EXPORTS, EvidenceKind, Place
 
 NEXT_PLACE = {
     Place.LATEST: "rewrite what is readable in latest under an encrypting provider",
@@ -113,6 +113,8 @@ DQLITE_CAUSES = KINE_CAUSES | {
     ),
 }
 """The same for dqlite, which nobody can tell to VACUUM, and whose log nobody truncates."""
+EXPORT_NEXT = {Place.LATEST: "encrypt this export or restrict access to it, and what makes others like it"}
+"""The same for what an API server answered with: nothing that is done to a store changes it."""
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
 
@@ -136,4 +138,6 @@ def next_of(audit: Audit) -> dict[Place, str]:
     """What to do next, by place."""
     if audit.evidence.kind is EvidenceKind.DQLITE_DIRECTORY:
         return DQLITE_NEXT
+    if audit.evidence.kind in EXPORTS:
+        return EXPORT_NEXT
     return KINE_NEXT if is_kine(audit) else NEXT_PLACE

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from auditor.model.audit import Audit, ExhibitSummary
-from auditor.model.vocabulary import FindingKind, Place, Severity, Verdict
+from auditor.model.vocabulary import EXPORTS, FindingKind, Place, Severity, Verdict
 from auditor.reports import causes, currency
 from auditor.reports.words import plural
 
@@ -155,16 +155,19 @@ def steps(audit: Audit) -> list[Step]:
     of_parts = sorted({place for part in standing for place in part.readable_places})
     places = of_parts if audit.parts else audit.tally.readable_places
     found = [preserve, *unreadable, *keys]
-    if Place.LATEST in places:  # else what is rotated is stored in the clear again
+    exported = audit.evidence.kind in EXPORTS
+    if exported:
+        found.append(Step(HOLDER, following[Place.LATEST]))
+    elif Place.LATEST in places:  # else what is rotated is stored in the clear again
         found += [Step(API_SERVERS, ENCRYPT_FIRST), Step(API_SERVERS, following[Place.LATEST])]
     found.append(_rotate(audit))
     if holding := sum(part.name in older and part.readable > 0 for part in audit.parts):
         found.append(Step(HOLDER, f"restrict access to {plural(holding, 'older evidence item')}"))
     on_store = [Step(STORE, following[place]) for place in places if place in following and place is not Place.LATEST]
-    if not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(places):
+    if not exported and not causes.is_kine(audit) and {Place.LATEST, Place.HISTORY, Place.DELETED} & set(places):
         on_store.append(Step(STORE, causes.NEXT_PLACE[Place.FREED]))
     found = list({step.what: step for step in (*found, *on_store)}.values())
-    if places:
+    if places and not exported:
         found[-1] = found[-1]._replace(what=f"{found[-1].what}, then take and audit new backups")
     return found
 
