@@ -81,7 +81,7 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
         last=int(indices.max()) if indices.size else None,
         commit=chain.commit,
         members=tuple(chain.members),
-        notes=tuple(_notes(chain, states)),
+        notes=tuple(_notes(chain, states, applied or 0)),
     )
 
 
@@ -103,10 +103,7 @@ def _missing(chain: Chain, name: str, indices: Ints, applied: int) -> Iterator[G
     what a raft snapshot covers is purged. name: of the last segment.
     """
     last = max(chain.last or 0, chain.snapshot)
-    if last < applied:
-        reason = f"the log ends at entry {last:,}, and the database has applied {applied:,}: its end is missing"
-        yield Gap(name, 0, 0, f"{name}: {reason}")
-    elif last < chain.commit:
+    if last < chain.commit:
         reason = f"the log ends at entry {last:,}, and says that {chain.commit:,} are committed: its end is missing"
         yield Gap(name, 0, 0, f"{name}: {reason}")
     first = int(indices.min()) if indices.size else 0
@@ -126,8 +123,10 @@ def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> ND
     return (states | np.where(sound, 0, State.BAD_CHECKSUM)).astype(np.uint8)
 
 
-def _notes(chain: Chain, states: NDArray[np.uint8]) -> Iterator[str]:
+def _notes(chain: Chain, states: NDArray[np.uint8], applied: int) -> Iterator[str]:
     """The remarks for the report."""
+    if (last := max(chain.last or 0, chain.snapshot)) < applied:
+        yield f"the WAL ends at entry {last:,}, and the database has applied {applied:,}: what lay behind is not here"
     for flag, kind, what in (
         (State.SUPERSEDED, "", "replaced by a later leader's; the values may stand nowhere else"),
         (State.UNCOMMITTED, "", "not committed; the values may stand nowhere else"),
