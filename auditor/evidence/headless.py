@@ -12,7 +12,7 @@ from auditor.evidence.protobuf_wire import LONGEST, varint_at
 from auditor.model.vocabulary import State
 
 CARVED = (b"k8s\0\n", b"k8s\0\r\n", b"k8s:enc:", b'{"kind":"')
-"""How stored values begin: an envelope's type, an encrypting prefix, JSON."""
+"""How stored values begin: an envelope's type, also as a terminal changes its line feed, an encrypting prefix, JSON."""
 _ANY_SIGNATURE = re.compile(b"|".join(map(re.escape, CARVED)))
 LONGEST_SIGNATURE = max(map(len, CARVED))
 SMALLEST = 32

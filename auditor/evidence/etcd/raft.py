@@ -124,7 +124,7 @@ def _txn(raw: bytes, at: int, end: int, puts: list[Put], depth: int) -> None:
 
 
 def _put(raw: bytes, at: int, end: int) -> list[Put]:
-    """A PutRequest; none where it leaves the value as it is (ignore_value), and holds none, as etcd demands of it."""
+    """A PutRequest; none where it leaves the value as it is (ignore_value). etcd refuses one that holds a value too."""
     key = value = (at, at)
     ignore_value = False
     for number, wire_type, start, stop in fields(raw, at, end):

@@ -20,6 +20,8 @@ from auditor.model.evidence import Gap
 from auditor.model.vocabulary import Place, State
 from auditor.text import plural
 
+UNWRITTEN = 64
+"""Zeros at the end of a segment by which it is one that etcd still writes: no record ends in so many."""
 _SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal\Z")
 """A segment's name: its sequence number, and the raft index of its first entry."""
 
@@ -66,8 +68,8 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
         chain.gaps[gap_count:] = sorted(chain.gaps[gap_count:], key=lambda gap: gap.offset)
     indices, sound = np.concatenate(chain.indices), np.concatenate(chain.sound)
     states = _states(indices, sound, max(chain.commit, applied or 0), applied)
-    if files and applied is not None:
-        chain.gaps += _missing(chain, files[-1][0], indices, applied)
+    missing = list(_missing(chain, files, indices, applied)) if files and applied is not None else []
+    chain.gaps += missing
     return WalContents(
         batches=tuple(
             batch
@@ -81,7 +83,7 @@ def read(files: Sequence[tuple[str, Buffer]], applied: int | None) -> WalContent
         last=int(indices.max()) if indices.size else None,
         commit=chain.commit,
         members=tuple(chain.members),
-        notes=tuple(_notes(chain, states, applied or 0)),
+        notes=tuple(_notes(chain, states, 0 if missing else applied or 0)),
     )
 
 
@@ -96,20 +98,31 @@ def _check_name(chain: Chain, name: str, before: int | None, sequence: int, inde
         chain.gaps.append(Gap(name, 0, 0, reason))
 
 
-def _missing(chain: Chain, name: str, indices: Ints, applied: int) -> Iterator[Gap]:
+def _missing(chain: Chain, files: Sequence[tuple[str, Buffer]], indices: Ints, applied: int) -> Iterator[Gap]:
     """Gaps for entries that the log must have and has not.
 
     etcd writes an entry before it commits it, and commits it before the backend has it (server/etcdserver/raft.go);
-    what a raft snapshot covers is purged. name: of the last segment.
+    what a raft snapshot covers is purged. It allocates 64 MB for the segment that it writes, and cuts what it has not
+    written off where the next one begins (server/storage/wal/wal.go, cut).
+
+    Args:
+        chain: What was read.
+        files: The segments.
+        indices: Raft index of each entry.
+        applied: The raft index up to which the backend has the entries.
     """
     last = max(chain.last or 0, chain.snapshot)
+    (name, buffer), reason = files[-1], ""
     if last < chain.commit:
-        reason = f"the log ends at entry {last:,}, and says that {chain.commit:,} are committed: its end is missing"
-        yield Gap(name, 0, 0, f"{name}: {reason}")
+        reason = f"the log ends at entry {last:,}, and says that {chain.commit:,} are committed"
+    elif last < applied and any(buffer.slice(max(buffer.size - UNWRITTEN, 0), UNWRITTEN)):
+        reason = f"the log ends at entry {last:,} in a segment that is full, and the database has applied {applied:,}"
+    if reason:
+        yield Gap(name, 0, 0, f"{name}: {reason}: its end is missing")
     first = int(indices.min()) if indices.size else 0
     if first > max(applied, chain.snapshot) + 1:
         reason = f"the log begins at entry {first:,}, and the database has applied {applied:,}: entries are missing"
-        yield Gap(name, 0, 0, f"{name}: {reason}")
+        yield Gap(files[0][0], 0, 0, f"{files[0][0]}: {reason}")
 
 
 def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> NDArray[np.uint8]:
@@ -124,7 +137,7 @@ def _states(indices: Ints, sound: Bools, commit: int, applied: int | None) -> ND
 
 
 def _notes(chain: Chain, states: NDArray[np.uint8], applied: int) -> Iterator[str]:
-    """The remarks for the report."""
+    """The remarks for the report. applied: 0 where a gap says that entries are missing."""
     if (last := max(chain.last or 0, chain.snapshot)) < applied:
         yield f"the WAL ends at entry {last:,}, and the database has applied {applied:,}: what lay behind is not here"
     for flag, kind, what in (
