@@ -175,11 +175,11 @@ def _judge(
 
 def _classified(reading: Reading, options: Options, criteria: Criteria) -> Store:
     store = classify(reading.batches, reading.storage_prefixes or options.storage_prefixes)
-    if not any(resource.unlisted for resource in store.resources):
+    if not criteria.configurations or not any(resource.unlisted for resource in store.resources):
         return store
     from auditor.judgement import groups  # ciphers wait until they are needed
 
-    return groups.stated(store, criteria.configurations)
+    return groups.decrypted(store, criteria.configurations)
 
 
 def _compared(judgement: Judgement, options: Options, judge_current: current_evidence.Judge | None) -> Judgement:

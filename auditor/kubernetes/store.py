@@ -1,6 +1,6 @@
 """The store: all records of the evidence, classified. Readers end here, and judgement begins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,31 +104,30 @@ def classify(batches: Sequence[RecordBatch], storage_prefixes: Sequence[str] = (
         Classified(batch, *fragments.attribute(batch, claim, resource, index))
         for batch, claim, resource in zip(batches, claims, codes, strict=True)
     ]
-    return Store(tuple(parts), tuple(_grouped(parts, index.resources)), tuple(index.storage_prefixes))
+    return grouped(Store(tuple(parts), tuple(index.resources), tuple(index.storage_prefixes)), _versions)
 
 
-def _grouped(parts: Sequence[Classified], resources: Sequence[Resource]) -> Iterator[Resource]:
-    """The resources, those of no table with the group that one of their readable objects states."""
-    for code, resource in enumerate(resources):
-        if not resource.unlisted:
-            yield resource
-            continue
-        yield of_group(resource, next(filter(None, (_api_version(part, code) for part in parts)), b""))
+def grouped(store: Store, versions: Callable[[Classified, int], Iterator[bytes]]) -> Store:
+    """The store, its resources of no table under the API group that one of their objects states.
+
+    Args:
+        store: All values of the evidence.
+        versions: The apiVersions that objects of a part state, by the code of their resource.
+    """
+
+    def named(code: int, resource: Resource) -> Resource:
+        stated = (version for part in store.parts for version in versions(part, code)) if resource.unlisted else ()
+        group, slash, _ = next(filter(None, stated), b"").partition(b"/")
+        if not group:
+            return resource
+        return replace(resource, name=f"{resource.name}.{printable(group)}" if slash else resource.name, unlisted=False)
+
+    return replace(store, resources=tuple(named(*each) for each in enumerate(store.resources)))
 
 
-def of_group(resource: Resource, api_version: bytes) -> Resource:
-    """A resource of no table under the group of an object's apiVersion; as it is where that is empty."""
-    if not api_version:
-        return resource
-    group, slash, _ = api_version.partition(b"/")
-    return replace(resource, name=f"{resource.name}.{printable(group)}" if slash else resource.name, unlisted=False)
-
-
-def _api_version(part: Classified, code: int) -> bytes:
-    """What the first of some readable objects of a resource says; empty where none does."""
+def _versions(part: Classified, code: int) -> Iterator[bytes]:
+    """What some readable objects of a resource say."""
     rows = np.flatnonzero((part.resource == code) & (part.prefixes.provider == Provider.IDENTITY))
     for row in rows[:ASKED].tolist():
-        decoded = objects.decode(part.batch.value(row), Encoding(int(part.prefixes.encoding[row])), content=False)
-        if decoded.api_version:
-            return decoded.api_version
-    return b""
+        encoding = Encoding(int(part.prefixes.encoding[row]))
+        yield objects.decode(part.batch.value(row), encoding, content=False).api_version
