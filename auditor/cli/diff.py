@@ -29,6 +29,7 @@ from auditor.cli.options import (
     library_options,
 )
 from auditor.cli.progress import bars
+from auditor.cli.single_item import single
 from auditor.encryption.kms import address
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Severity
@@ -186,11 +187,7 @@ def diff(
 
 def run(request: DiffRequest) -> int:
     """The exit code: 1 AFTER is not as expected, 3 inconclusive, 0 neither. Raises AuditorError."""
-    from auditor.evidence.discovery import arguments
-    from auditor.verify.own import is_report
-
-    before, after = (arguments.single(each, is_report) for each in (request.before, request.after))
-    request = replace(request, before=before, after=after)
+    request = replace(request, before=single(request.before), after=single(request.after))
     inputs = {
         path
         for options in (request.before_options, request.after_options)

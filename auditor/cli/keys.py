@@ -32,6 +32,7 @@ from auditor.cli.options import (
     library_options,
 )
 from auditor.cli.progress import bars
+from auditor.cli.single_item import single
 from auditor.encryption.kms import address
 from auditor.observer import SILENT
 from auditor.options import Options
@@ -110,10 +111,7 @@ def run(
         targets: The files of --html and --json.
         force: Whether they may exist.
     """
-    from auditor.evidence.discovery import arguments
-    from auditor.verify.own import is_report
-
-    evidence = arguments.single(evidence, is_report)
+    evidence = single(evidence)
     access = live_options.access(evidence, live)
     files = [] if access is not None else [Path(evidence)]
     named = [

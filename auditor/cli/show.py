@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import checksums, confinement, live_options, output, worker
+from auditor.cli import checksums, confinement, live_options, output, single_item, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     Carve,
@@ -125,6 +125,7 @@ def show(
 
 def names(evidence: str, live: LiveOptions, options: Options) -> int:
     """Print the names of the objects: 0 where everything was read, 3 where not."""
+    evidence = single_item.single(evidence)
     access = live_options.access(evidence, live)
     from auditor.scanning.exhibit import single
 
@@ -144,7 +145,7 @@ def spot(evidence: str, source: str, offset: int, options: Options) -> int:
     from auditor.verify import at
 
     with bars() as observer:
-        found = at.find(evidence, source, offset, options, observer)
+        found = at.find(single_item.single(evidence), source, offset, options, observer)
     report.write(found.row, found.findings, found.signature, terminal.Printer(sys.stdout), same=found.same)
     return 0 if found.same else 3
 
@@ -167,10 +168,7 @@ def run(
     evidence: str, live: LiveOptions, key: str, options: Options, json: Path | None, *, reveal: bool, force: bool
 ) -> int:
     """0 where everything was read, 3 where not. Raises UsageError where there is no such key."""
-    from auditor.evidence.discovery import arguments
-    from auditor.verify.own import is_report
-
-    evidence = arguments.single(evidence, is_report)
+    evidence = single_item.single(evidence)
     access = live_options.access(evidence, live)
     files = [] if access is not None else [evidence]
     named = (*files, *options.encryption_configs, *address.files(options.kms), options.wal_dir)

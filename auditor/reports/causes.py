@@ -114,6 +114,12 @@ DQLITE_CAUSES = KINE_CAUSES | {
 }
 """The same for dqlite, which nobody can tell to VACUUM, and whose log nobody truncates."""
 EXPORT_NEXT = {Place.LATEST: "encrypt this export or restrict access to it, and what makes others like it"}
+EXPORT_CAUSES = CAUSES | {
+    Place.LATEST: (
+        "an API server answers with objects decrypted, and they were written as they came",
+        EXPORT_NEXT[Place.LATEST],
+    )
+}
 """The same for what an API server answered with: nothing that is done to a store changes it."""
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
@@ -131,6 +137,8 @@ def by_kind(kind: EvidenceKind) -> dict[Place, tuple[str, str]]:
     """The same of a kind of evidence."""
     if kind is EvidenceKind.DQLITE_DIRECTORY:
         return DQLITE_CAUSES
+    if kind in EXPORTS:
+        return EXPORT_CAUSES
     return KINE_CAUSES if kind.is_kine else CAUSES
 
 

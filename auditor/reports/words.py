@@ -3,6 +3,7 @@
 from auditor.model.audit import Audit
 from auditor.model.evidence import Backend, Cluster
 from auditor.model.vocabulary import (
+    EXPORTS,
     EvidenceKind,
     LiveWay,
     Provider,
@@ -13,9 +14,7 @@ from auditor.reports import causes, currency
 from auditor.text import hex_id
 from auditor.text import plural as plural  # noqa: PLC0414 - a word of reports too
 
-_OF_OBJECTS = frozenset(
-    {EvidenceKind.OBJECTS, EvidenceKind.RANCHER_BACKUP, EvidenceKind.VELERO_BACKUP, EvidenceKind.DBCTL_BACKUP}
-)
+_OF_OBJECTS = EXPORTS | {EvidenceKind.DBCTL_BACKUP}
 """Evidence that holds objects, and no store of them."""
 
 

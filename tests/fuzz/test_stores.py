@@ -1,7 +1,6 @@
 """Every store that holds Secrets, whole: each command answers, and a comparison with the etcd that it became holds."""
 
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tests.fuzz.base import PLAIN
 from tests.fuzz.conftest import DQLITE, IMAGES, STORES, Find
 from tests.fuzz.images import ALONE
 from tests.fuzz.oracle import Outcome
-from tests.helpers import sealing
+from tests.helpers import packing, sealing
 from tests.helpers.command import run
 
 NAME = PLAIN.key.decode().removeprefix("/registry/secrets/")
@@ -60,11 +59,7 @@ def test_stores_in_one_folder_are_evidence_items_of_their_own(find: Find, tmp_pa
         base = find(place)
         base.lay(folder / place.replace(" ", "-"), base.data)
     find("dqlite log").lay(folder / "node", find("dqlite log").data)
-    evidence = folder
-    if packed:
-        evidence = tmp_path / "stores.tar"
-        with tarfile.open(evidence, "w") as archive:
-            archive.add(folder, ".")
+    evidence = packing.tar_folder(folder) if packed else folder
     report = tmp_path / "report.json"
     done = run("scan", evidence, "--encryption-config", find(WHOLE[0]).config, "--json", report)
     assert done.returncode == 1, done.stderr

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lz4.frame
@@ -130,6 +131,14 @@ def tar(files: Mapping[str, bytes], *, mode: int = 0o600) -> bytes:
             info.size, info.mode = len(raw), mode
             archive.addfile(info, io.BytesIO(raw))
     return out.getvalue()
+
+
+def tar_folder(folder: Path) -> Path:
+    """A tar beside a folder, of all that is in it."""
+    target = folder.with_name(f"{folder.name}.tar")
+    with tarfile.open(target, "w") as archive:
+        archive.add(folder, folder.name)
+    return target
 
 
 def tar_of(*members: tarfile.TarInfo, content: bytes = b"") -> bytes:

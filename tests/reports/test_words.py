@@ -10,7 +10,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, verdict, words
-from tests.helpers.fixtures import DEFRAGMENTED, REWRITTEN
+from tests.helpers.fixtures import DEFRAGMENTED, PROVIDERS, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
 
@@ -125,3 +125,10 @@ def test_the_table_of_coverage_adds_up(rewritten: Audit) -> None:
 def test_labels() -> None:
     assert words.label(Provider.KMS_V2, "vault") == "kms v2/vault"
     assert words.label(Provider.IDENTITY, "") == "identity"
+
+
+def test_under_a_wildcard_the_write_key_of_every_rule_is_named() -> None:
+    config = str(PROVIDERS / "3-wildcards.encryption.json")
+    snapshot = PROVIDERS / "3-wildcards.db"
+    audit = auditor.scan(snapshot, Options(quick=True, resources=("*",), encryption_configs=(config,)))
+    assert "write key aescbc/cbc32, aesgcm/gcm, secretbox/box (" in audit.policy

@@ -201,7 +201,7 @@ class _Search:
     def _may_be_configuration(self, path: Path) -> bool:
         """Whether a file may hold a configuration, whatever its name; a report that speaks of one does not."""
         if is_evidence(path):
-            return packed.holds_keys(path)
+            return packed.is_configuration_container(path)
         return is_configuration_file(path) and not self._is_own(path)
 
     def _is_own(self, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a file is a container, by its magic number: of several exhibits, or of keys alone."""
+"""Whether a file is a container, by its magic number: of several exhibits, or of a configuration alone."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from auditor.evidence.discovery import config_files
 from auditor.evidence.file import EvidenceFile
 
 MOST_UNPACKED = 64 << 20
-"""Bytes that a container of keys may unpack to."""
+"""Bytes that a container of a configuration may unpack to."""
 
 
 def is_container(path: Path) -> bool:
@@ -36,7 +36,7 @@ def is_packed(head: bytes) -> bool:
     return embedded.start(head) > 0
 
 
-def holds_keys(path: Path) -> bool:
+def is_configuration_container(path: Path) -> bool:
     """Whether a small container holds an EncryptionConfiguration, and beside it nothing but texts without values."""
     try:
         if path.stat().st_size > config_files.LARGEST or not is_container(path):

@@ -8,8 +8,11 @@ import pytest
 
 import auditor
 from auditor.model.audit import Audit
-from auditor.model.vocabulary import Severity
+from auditor.model.vocabulary import Place, Severity
+from auditor.reports import causes, verdict
+from tests.helpers import members_on_disk, sealing
 from tests.helpers.command import run
+from tests.helpers.objects import StoredObject
 
 CANARY = base64.b64encode(b"CANARY-in-a-text").decode()
 SECRET = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: shop\ndata:\n  password: {CANARY}\n"
@@ -114,3 +117,21 @@ THING_OF_NO_NAME = {
     "metadata": {"name": "Q0FOQVJZLW5hbWU=", "namespace": "Q0FOQVJZLXNwYWNl"},
     "data": {"password": "Q0FOQVJZLW5hbWU="},
 }
+
+
+def test_what_an_api_server_answered_with_was_read_by_it(tmp_path: Path) -> None:
+    """No configuration has to list identity for it, and nothing that is done to a store changes the file."""
+    path, config = tmp_path / "secrets.yaml", members_on_disk.configuration(tmp_path)
+    path.write_text(SECRET)
+    audit = auditor.scan(path, auditor.Options(encryption_configs=(config,)))
+    assert list(audit.findings.finding) == ["plaintext"]
+    assert not any("no API server reads" in note for note in audit.notes)
+    steps = " ".join(verdict.next_steps(audit))
+    assert "encrypt this export or restrict access to it" in steps
+    assert "rotate the credentials of 1 Secret" in steps
+    assert not any(word in steps for word in ("defragment", "provider first", "rewrite"))
+    _, remedy = causes.of(audit)[Place.LATEST]
+    assert "export" in remedy
+    pairs = [(StoredObject().key, StoredObject().protobuf())]
+    stored = auditor.scan(sealing.database(tmp_path / "a.db", pairs), auditor.Options(encryption_configs=(config,)))
+    assert set(stored.findings.finding) == {"plaintext", "orphaned"}
