@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from auditor.text import plural
 from tests.fuzz.oracle import Outcome
 
 RESULTS = Path(__file__).with_name("results.jsonl")
@@ -65,7 +66,7 @@ def table(path: Path) -> str:
     commits = ", ".join(dict.fromkeys(line["versions"]["commit"] for line in lines))
     return "\n".join(
         [
-            f"{ends.total():,} files in {len(lines)} portions, seeds {_ranges(seeds)}; commits {commits}.",
+            f"{ends.total():,} files in {plural(len(lines), 'portion')}, seeds {_ranges(seeds)}; commits {commits}.",
             "",
             _row("what was damaged", "files", *(title for title, _ in _COLUMNS)),
             _row(*["---"] * (2 + len(_COLUMNS))),
